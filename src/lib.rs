@@ -1,0 +1,40 @@
+//! dsrd, the data-subject request daemon.
+//!
+//! The modules in the order in which a request flows through them. Each may use only modules above it, and only
+//! those that `tests/architecture.rs` lists for it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`domain`] | the words of the law and of the platform as types, without I/O |
+//! | [`store`] | the only door to PostgreSQL, and the private cluster that runs when none is configured |
+//! | [`telemetry`] | how the service speaks to its operators without naming people |
+//! | [`audit`] | append-only memory of every decision and effect |
+//! | [`platform`] | what we may ask of a contact platform, and Cloud4Wi's dialect of it |
+//! | [`report`] | from collected records to the package that the person receives |
+//! | [`queue`] | fair, leased, at-least-once hand-out of requests |
+//! | [`delivery`] | mails and packages brought to their recipient, with proof |
+//! | [`intake`] | the only way a request comes into being |
+//! | [`execution`] | one leased request carried through its steps |
+//! | [`retention`] | contacts past their time found and submitted for erasure |
+//! | [`upkeep`] | our own copies forgotten in time |
+//! | [`http`] | the hand-over page where a person fetches the package |
+//! | [`config`] | settings of all modules, layered, checked, explained |
+//! | [`daemon`] | composition root: roles, lifecycle, signals |
+//! | [`cli`] | one file per subcommand |
+
+pub mod audit;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod delivery;
+pub mod domain;
+pub mod execution;
+pub mod http;
+pub mod intake;
+pub mod platform;
+pub mod queue;
+pub mod report;
+pub mod retention;
+pub mod store;
+pub mod telemetry;
+pub mod upkeep;

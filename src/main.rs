@@ -1,0 +1,2 @@
+//! dsrd.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Module `store`.
+pub mod embedded;

@@ -1,0 +1,1 @@
+//! The Cloud4Wi contact API, simulated.
