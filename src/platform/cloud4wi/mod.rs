@@ -1,0 +1,1 @@
+//! The port spoken in Cloud4Wi's REST dialect.
