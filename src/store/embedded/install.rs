@@ -1,0 +1,1 @@
+//! Fetching server programs. Filled in by the next change.
