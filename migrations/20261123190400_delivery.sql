@@ -15,6 +15,7 @@ CREATE TABLE dsrd.notice (
   attempts integer NOT NULL DEFAULT 0,
   run_at timestamptz NOT NULL DEFAULT now(),
   last_code text,
+  intent uuid,
   template text,
   text_sha256 bytea,
   enqueued_at timestamptz NOT NULL,
@@ -32,6 +33,7 @@ COMMENT ON COLUMN dsrd.notice.message_id IS 'Fixed when the notice is written, s
 COMMENT ON COLUMN dsrd.notice.facts IS 'Placeholders of the template: dates, counts, policy names; no personal data.';
 COMMENT ON COLUMN dsrd.notice.sealed_link IS 'The secret of a hand-over link, sealed; emptied once the notice was sent.';
 COMMENT ON COLUMN dsrd.notice.last_code IS 'The mail server''s last reply code, or why there was none.';
+COMMENT ON COLUMN dsrd.notice.intent IS 'The audit entry that announced the latest attempt, while its end is not recorded.';
 COMMENT ON COLUMN dsrd.notice.template IS 'Name and version of the text sent.';
 COMMENT ON COLUMN dsrd.notice.text_sha256 IS 'SHA-256 of the text sent.';
 
