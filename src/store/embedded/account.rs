@@ -31,9 +31,8 @@ impl Account {
     /// The account for the cluster of `layout`, whose base directory exists.
     pub(super) fn choose(layout: &Layout) -> Result<Self, EmbeddedError> {
         let us = rustix::process::geteuid();
-        let cluster_owner = fs::metadata(layout.cluster.join("PG_VERSION"))
-            .ok()
-            .map(|found| (found.uid(), found.gid()));
+        let cluster_owner =
+            fs::metadata(layout.cluster.join("PG_VERSION")).ok().map(|found| (found.uid(), found.gid()));
         if !us.is_root() {
             let uid = us.as_raw();
             if let Some((owner, _)) = cluster_owner

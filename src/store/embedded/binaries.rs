@@ -77,10 +77,14 @@ impl Binaries {
         let output = command.output().map_err(|error| format!("postgres does not run: {error}"))?;
         if !output.status.success() {
             let complaint = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("postgres does not run: {}", complaint.lines().next().unwrap_or("no reason given")));
+            return Err(format!(
+                "postgres does not run: {}",
+                complaint.lines().next().unwrap_or("no reason given")
+            ));
         }
         String::from_utf8_lossy(&output.stdout).trim().clone_into(&mut found.version);
-        found.major = major_of(&found.version).ok_or_else(|| format!("unknown version {:?}", found.version))?;
+        found.major =
+            major_of(&found.version).ok_or_else(|| format!("unknown version {:?}", found.version))?;
         Ok(found)
     }
 }
@@ -166,10 +170,7 @@ fn candidates(settings: &Settings, layout: &Layout) -> Vec<(PathBuf, Vec<PathBuf
     for major in (OLDEST_MAJOR..=NEWEST_MAJOR_LOOKED_FOR).rev() {
         let packages = debian_root(&layout.cache, major);
         if packages.is_dir() {
-            all.push((
-                packages.join(format!("usr/lib/postgresql/{major}/bin")),
-                library_dirs_of(&packages),
-            ));
+            all.push((packages.join(format!("usr/lib/postgresql/{major}/bin")), library_dirs_of(&packages)));
         }
         let wheel = wheel_root(&layout.cache, major);
         if wheel.is_dir() {

@@ -7,11 +7,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{Connection as _, PgConnection};
-use tokio::sync::watch;
 
 use super::error::EmbeddedError;
 use super::initialise::ROLE;
-use super::keeper::{Control, Keeper};
+use super::keeper::{Control, Keeper, WhenEnded};
 use super::layout::PORT;
 use super::settings::Settings;
 use super::sql;
@@ -38,7 +37,7 @@ pub struct Cluster {
     socket_dir: PathBuf,
     stop_timeout: Duration,
     control: Arc<Control>,
-    ended: watch::Receiver<()>,
+    ended: WhenEnded,
 }
 
 impl Cluster {

@@ -11,7 +11,7 @@ pub enum EmbeddedError {
     /// No usable `postgres` and `initdb` were found.
     #[error(
         "found no PostgreSQL server programs ({wanted}); looked in {looked_in}; run `dsrd setup`, install the package \
-         postgresql, name their directory in database.binaries_dir, or configure database.url_file"
+         postgresql, name their directory in database.embedded_binaries_dir, or configure database.url_file"
     )]
     NoBinaries {
         /// The version that was wanted, in words.
@@ -88,7 +88,9 @@ pub enum EmbeddedError {
     },
 
     /// PostgreSQL refuses to run as root and there is no account to step down to.
-    #[error("PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody; create one of them")]
+    #[error(
+        "PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody; create one of them"
+    )]
     NoServerUser,
 
     /// The account has no name; the server and its peer authentication need one.
@@ -198,11 +200,15 @@ pub enum EmbeddedError {
     },
 
     /// The thread that keeps the server ended without a word.
-    #[error("the thread that keeps the database server ended unexpectedly; start again and report this with the log")]
+    #[error(
+        "the thread that keeps the database server ended unexpectedly; start again and report this with the log"
+    )]
     KeeperLost,
 
     /// A step of the installation failed.
-    #[error("installing PostgreSQL failed at `{command}`; run it by hand to see why, then start again: {output}")]
+    #[error(
+        "installing PostgreSQL failed at `{command}`; run it by hand to see why, then start again: {output}"
+    )]
     InstallFailed {
         /// The command, as a person would type it.
         command: String,

@@ -1,6 +1,6 @@
 //! Making a cluster, and the rules of who may enter it.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -10,8 +10,9 @@ use super::error::{EmbeddedError, last_lines};
 use super::layout::{Layout, create_directory};
 use super::settings::Settings;
 
-/// The database role that owns everything in the private cluster.
-pub const ROLE: &str = "dsrd";
+/// The database role that owns everything in the private cluster. Not named like a schema of ours: PostgreSQL puts the
+/// schema of the role's own name first in the search path, and the table of applied migrations would be looked for there.
+pub const ROLE: &str = "dsrd_owner";
 
 /// Name of the user name map in `pg_ident.conf`.
 const IDENT_MAP: &str = "dsrd";
@@ -55,11 +56,7 @@ pub(super) fn create_cluster(
 ///
 /// The files lie beside the cluster, not in it: the directory of the cluster belongs to the server's account, and a root
 /// daemon does not write where somebody else could have laid a link.
-pub(super) fn write_access_rules(
-    layout: &Layout,
-    account: &Account,
-    settings: &Settings,
-) -> Result<(), EmbeddedError> {
+pub(super) fn write_access_rules(layout: &Layout, account: &Account) -> Result<(), EmbeddedError> {
     let rules = format!(
         "# Written by dsrd at every start. Local sockets only; the operating system vouches for the caller.\n\
          local all all peer map={IDENT_MAP}\n"
@@ -67,20 +64,17 @@ pub(super) fn write_access_rules(
     layout.replace(&layout.hba, &rules)?;
 
     // Root can become anyone anyway; naming it lets an administrator use the command line beside a running daemon.
-    let mut names = vec!["root".to_owned(), account.name.clone()];
     let us = name_of(rustix::process::geteuid().as_raw())?;
-    if !names.contains(&us) {
-        names.push(us);
-    }
-    names.dedup();
+    let names = BTreeSet::from(["root", account.name.as_str(), us.as_str()]);
     let mut map = "# Written by dsrd at every start: map, operating-system user, database role.\n".to_owned();
-    for name in &names {
-        for role in std::iter::once(ROLE).chain(settings.login_roles.iter().map(String::as_str)) {
-            // Writing to a String cannot fail.
-            let _always_ok = writeln!(map, "{IDENT_MAP} {} {}", quoted(name), quoted(role));
-        }
+    for name in names {
+        map.push_str(&format_ident_line(name));
     }
     layout.replace(&layout.ident, &map)
+}
+
+fn format_ident_line(name: &str) -> String {
+    format!("{IDENT_MAP} {} {}\n", quoted(name), quoted(ROLE))
 }
 
 /// Arguments of `postgres`. Of a setting named twice the last one counts, so ours come after the operator's.

@@ -31,7 +31,7 @@ const GUEST_POLL: Duration = Duration::from_millis(500);
 /// Longest pause between two attempts to start the server again.
 const LONGEST_RESTART_PAUSE: Duration = Duration::from_secs(30);
 /// A server that ran this long is not counted as failing in a row.
-const STEADY_AFTER: Duration = Duration::from_secs(60);
+const STEADY_AFTER: Duration = Duration::from_mins(1);
 
 /// Our part in running the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,11 @@ pub(super) struct Ready {
     pub(super) directory: PathBuf,
     pub(super) log: PathBuf,
 }
+
+/// Yields once: the server is ready, or why it never will be.
+pub(super) type WhenReady = oneshot::Receiver<Result<Ready, EmbeddedError>>;
+/// Closes when the keeper has ended.
+pub(super) type WhenEnded = watch::Receiver<()>;
 
 /// What the keeper and its owner share.
 #[derive(Debug)]
@@ -151,7 +156,7 @@ impl Keeper {
     pub(super) fn spawn(
         settings: Settings,
         control: Arc<Control>,
-    ) -> Result<(oneshot::Receiver<Result<Ready, EmbeddedError>>, watch::Receiver<()>), EmbeddedError> {
+    ) -> Result<(WhenReady, WhenEnded), EmbeddedError> {
         let (ready, when_ready) = oneshot::channel();
         let (ended, when_ended) = watch::channel(());
         let keeper = Self { settings, control };
@@ -174,8 +179,7 @@ impl Keeper {
                 return;
             }
         };
-        let answer =
-            Ready { socket_dir, directory: layout.cluster.clone(), log: layout.log.clone() };
+        let answer = Ready { socket_dir, directory: layout.cluster.clone(), log: layout.log.clone() };
         if ready.send(Ok(answer)).is_err() {
             self.control.request_stop(Signal::INT);
         }
@@ -283,13 +287,16 @@ impl Keeper {
         let account = Account::choose(layout)?;
         account.check_reach(&layout.base)?;
         if let Some((pid, socket_dir)) = self.find_running(layout, deadline)? {
-            tracing::info!(pid = pid.as_raw_nonzero(), "found our database server running without its daemon; adopted it");
+            tracing::info!(
+                pid = pid.as_raw_nonzero(),
+                "found our database server running without its daemon; adopted it"
+            );
             self.control.watch_over(pid, Part::Adopter);
             return Ok((Server::Adopted(pid), socket_dir));
         }
         let binaries = discover_for(&self.settings, layout)?;
         create_cluster(layout, &binaries, &account)?;
-        write_access_rules(layout, &account, &self.settings)?;
+        write_access_rules(layout, &account)?;
         let socket_dir = layout.create_socket_dir(&account)?;
         let arguments = server_arguments(layout, &socket_dir, &self.settings);
         loop {
@@ -355,7 +362,10 @@ impl Keeper {
             if Instant::now() > deadline || self.control.pause(READY_POLL) {
                 return Err(EmbeddedError::Taken {
                     path: pidfile::path_in(&layout.cluster),
-                    reason: format!("process {} is a database server that neither starts nor ends", found.pid),
+                    reason: format!(
+                        "process {} is a database server that neither starts nor ends",
+                        found.pid
+                    ),
                 });
             }
         }
@@ -468,7 +478,10 @@ fn remove_stale_files(layout: &Layout, socket_dir: &std::path::Path) -> Result<(
             reason: "a server answers there that this system does not show as ours".to_owned(),
         });
     }
-    tracing::info!(pid = found.pid, "the pid file of a dead database server names another program; removing it");
+    tracing::info!(
+        pid = found.pid,
+        "the pid file of a dead database server names another program; removing it"
+    );
     let mut socket_lock = socket.into_os_string();
     socket_lock.push(".lock");
     for path in [pidfile::path_in(&layout.cluster), PathBuf::from(socket_lock)] {

@@ -51,9 +51,7 @@ impl Layout {
             .map_err(EmbeddedError::directory("resolve", &settings.data_dir))?;
         let base = data_dir.join("postgres");
         let cache = match &settings.cache_dir {
-            Some(cache) => {
-                std::path::absolute(cache).map_err(EmbeddedError::directory("resolve", cache))?
-            }
+            Some(cache) => std::path::absolute(cache).map_err(EmbeddedError::directory("resolve", cache))?,
             None => base.join("binaries"),
         };
         Ok(Self {
@@ -82,13 +80,14 @@ impl Layout {
             },
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 // An empty directory may be a mount point that waits for its first cluster; anything else is not ours.
-                match fs::read_dir(&self.cluster) {
-                    Ok(mut entries) if entries.next().is_some() => Err(EmbeddedError::NotACluster {
+                let has_files = fs::read_dir(&self.cluster).is_ok_and(|mut entries| entries.next().is_some());
+                if has_files {
+                    return Err(EmbeddedError::NotACluster {
                         directory: self.cluster.clone(),
                         reason: "it has files but no PG_VERSION".to_owned(),
-                    }),
-                    _ => Ok(None),
+                    });
                 }
+                Ok(None)
             }
             Err(source) => Err(EmbeddedError::directory("read", file)(source)),
         }
@@ -108,7 +107,8 @@ impl Layout {
         Ok(layout)
     }
 
-    fn create_base(&self) -> Result<(), EmbeddedError> {
+    /// Makes our directory in the existing data directory.
+    pub(super) fn create_base(&self) -> Result<(), EmbeddedError> {
         let owner = fs::metadata(&self.data_dir)
             .map_err(EmbeddedError::directory("read", &self.data_dir))
             .map(|found| (found.uid(), found.gid()))?;
@@ -227,7 +227,7 @@ fn short_parents() -> Vec<PathBuf> {
 /// made it first and would then answer in the server's place.
 fn only_for(directory: &Path, account: &Account) -> bool {
     fs::symlink_metadata(directory)
-        .is_ok_and(|found| found.is_dir() && found.uid() == account.uid && found.mode() & 0o077 == 0)
+        .is_ok_and(|found| found.is_dir() && found.uid() == account.uid && found.mode() & 0o777 == 0o700)
 }
 
 /// Makes `path` with exactly `mode`, owned by `owner` when we are root. An existing directory is brought to that state;

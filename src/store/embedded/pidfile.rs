@@ -107,7 +107,10 @@ mod tests {
             Some(PidFile { pid: 4711, socket_dir: "/d/socket".into(), status: Status::Ready })
         );
         assert_eq!(parse("4711\n/d/cluster\n").map(|found| found.status), Some(Status::Starting));
-        assert_eq!(parse(&ready.replace("ready", "stopping")).map(|found| found.status), Some(Status::Stopping));
+        assert_eq!(
+            parse(&ready.replace("ready", "stopping")).map(|found| found.status),
+            Some(Status::Stopping)
+        );
         assert_eq!(parse(""), None);
         assert_eq!(parse("1\n"), None);
         assert_eq!(parse("junk\n"), None);

@@ -25,8 +25,6 @@ pub struct Settings {
     pub stop_timeout: Duration,
     /// Further server settings, as name and value. Those that keep data safe or private cannot be changed by them.
     pub server_settings: Vec<(String, String)>,
-    /// Database roles besides [`ROLE`](super::ROLE) that our own operating-system account may log in as.
-    pub login_roles: Vec<String>,
 }
 
 impl Settings {
@@ -43,10 +41,9 @@ impl Settings {
                 "/usr/pgsql-{major}/bin".to_owned(),
             ],
             cache_dir: None,
-            start_timeout: Duration::from_secs(120),
+            start_timeout: Duration::from_mins(2),
             stop_timeout: Duration::from_secs(30),
             server_settings: Vec::new(),
-            login_roles: Vec::new(),
         }
     }
 }

@@ -15,11 +15,10 @@ pub(super) async fn create_database(
     connection: &mut PgConnection,
     database: &str,
 ) -> Result<(), sqlx::Error> {
-    let exists: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-            .bind(database)
-            .fetch_one(&mut *connection)
-            .await?;
+    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+        .bind(database)
+        .fetch_one(&mut *connection)
+        .await?;
     if exists {
         return Ok(());
     }

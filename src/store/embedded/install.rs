@@ -1,1 +1,0 @@
-//! Fetching server programs. Filled in by the next change.
