@@ -25,7 +25,8 @@ pub fn prepare_directory(directory: &Path) -> Result<(), ReportError> {
     let failed = |source| ReportError::Directory { path: directory.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     let metadata = fs::metadata(directory).map_err(failed)?;
-    if metadata.mode() & 0o077 == 0 {
+    // The six lowest bits are the rights of the group and of everybody.
+    if metadata.mode().trailing_zeros() >= 6 {
         Ok(())
     } else {
         Err(ReportError::DirectoryTooOpen { path: directory.to_owned() })
