@@ -131,7 +131,8 @@ async fn write_parking(
         .word("step", step)
         .count("attempts", u64::from(lease.attempt))
         .count("crashes", u64::from(lease.crashes));
-    let event = Event::of(&lease.organisation, lease.request, Action::RequestParked, Actor::Process("worker"), now);
+    let event =
+        Event::of(&lease.organisation, lease.request, Action::RequestParked, Actor::Process("worker"), now);
     audit::append(tx, event.with(detail)).await?;
     tracing::warn!(request = %lease.request, reason = reason.as_str(), step, "request parked for a person");
     Ok(())
@@ -148,18 +149,24 @@ impl<'a> Run<'a> {
         }
         let site = executor.sites.get(&lease.organisation).ok_or(Loaded::Gone)?;
         let mut connection = executor.store.connection().await?;
-        let case = intake::find_case(&mut connection, &lease.organisation, lease.request).await?.ok_or(Loaded::Gone)?;
+        let case = intake::find_case(&mut connection, &lease.organisation, lease.request)
+            .await?
+            .ok_or(Loaded::Gone)?;
         let country = site.controller.default_country.as_deref();
-        let identifiers =
-            intake::identifiers(&mut connection, &executor.desk.keys, &lease.organisation, lease.request, country)
-                .await?;
+        let identifiers = intake::identifiers(
+            &mut connection,
+            &executor.desk.keys,
+            &lease.organisation,
+            lease.request,
+            country,
+        )
+        .await?;
         let checkpoints = sql::load_checkpoints(&mut connection, &lease.organisation, lease.request).await?;
         let procedure = match case.procedure_version {
             None => procedure::describe(case.kind),
             // A newer program began it: left to that program or to a person.
-            Some(version) => {
-                procedure::find(case.kind, version).ok_or_else(|| needs_person(ParkReason::CheckpointUnreadable))?
-            }
+            Some(version) => procedure::find(case.kind, version)
+                .ok_or_else(|| needs_person(ParkReason::CheckpointUnreadable))?,
         };
         Ok(Self {
             executor,
@@ -169,7 +176,10 @@ impl<'a> Run<'a> {
             case,
             identifiers,
             procedure,
-            checkpoints: checkpoints.into_iter().map(|each| ((each.step.clone(), each.item.clone()), each)).collect(),
+            checkpoints: checkpoints
+                .into_iter()
+                .map(|each| ((each.step.clone(), each.item.clone()), each))
+                .collect(),
             unsaved: Vec::new(),
         })
     }
@@ -214,7 +224,9 @@ impl<'a> Run<'a> {
     fn stored_outcome(&self, step: Step, item: &str) -> Option<&Value> {
         let unsaved = self.unsaved.iter().find(|each| each.step == step && item.is_empty());
         unsaved.map(|each| &each.outcome).or_else(|| {
-            self.checkpoints.get(&(step.as_str().to_owned(), item.to_owned())).and_then(|found| found.outcome.as_ref())
+            self.checkpoints
+                .get(&(step.as_str().to_owned(), item.to_owned()))
+                .and_then(|found| found.outcome.as_ref())
         })
     }
 
@@ -261,8 +273,10 @@ impl<'a> Run<'a> {
         if located.contact.is_none() {
             return Ok(Outcome::FulfilledNoData);
         }
-        let incomplete = self.outcome::<PackageMade>(Step::Collect)?.is_some_and(|package| package.incomplete);
-        let remaining = self.outcome::<ReadBackDone>(Step::ReadBack)?.is_some_and(|read| !read.remaining.is_empty());
+        let incomplete =
+            self.outcome::<PackageMade>(Step::Collect)?.is_some_and(|package| package.incomplete);
+        let remaining =
+            self.outcome::<ReadBackDone>(Step::ReadBack)?.is_some_and(|read| !read.remaining.is_empty());
         Ok(if incomplete || remaining { Outcome::PartlyFulfilled } else { Outcome::Fulfilled })
     }
 
@@ -288,7 +302,8 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let now = self.executor.desk.clock.now();
-        let mut marks = Marks { procedure_version: first.then_some(self.procedure.version), ..Marks::default() };
+        let mut marks =
+            Marks { procedure_version: first.then_some(self.procedure.version), ..Marks::default() };
         for finished in unsaved {
             sql::finish(tx, self.lease, finished.step, "", &finished.outcome, now).await?;
             self.remember(finished.step, "", finished.outcome);
@@ -337,7 +352,8 @@ impl<'a> Run<'a> {
         }
         let keys = &self.executor.desk.keys;
         let number =
-            intake::add_identifier(tx, keys, &self.lease.organisation, self.lease.request, role, &identifier).await?;
+            intake::add_identifier(tx, keys, &self.lease.organisation, self.lease.request, role, &identifier)
+                .await?;
         self.identifiers.push(Identifier { number, role, identifier });
         Ok(())
     }
@@ -404,7 +420,8 @@ impl<'a> Run<'a> {
         let platform = self.site.platform.as_ref();
         if let Some(former) = former {
             // Look before acting: the former attempt may have done it.
-            let in_place = effect.is_in_place(platform).await.map_err(|error| self.platform_failed(&error))?;
+            let in_place =
+                effect.is_in_place(platform).await.map_err(|error| self.platform_failed(&error))?;
             self.executor.kill.reached(step.as_str(), "looked")?;
             if in_place {
                 return self.end_effect(&effect, former, Ending::ByFormerAttempt).await;
@@ -432,7 +449,8 @@ impl<'a> Run<'a> {
             ) => {
                 // It may have happened; the announcement stays open until reading tells.
                 tracing::warn!(request = %self.lease.request, %error, "the answer to an effect was lost");
-                let in_place = effect.is_in_place(platform).await.map_err(|error| self.platform_failed(&error))?;
+                let in_place =
+                    effect.is_in_place(platform).await.map_err(|error| self.platform_failed(&error))?;
                 if in_place {
                     return self.end_effect(&effect, intent, Ending::ByFormerAttempt).await;
                 }
@@ -467,7 +485,8 @@ impl<'a> Run<'a> {
                 // The effect happened, so it is recorded, outside of the case that somebody else now writes.
                 let mut connection = self.executor.store.connection().await?;
                 let now = self.executor.desk.clock.now();
-                sql::record_stray(&mut connection, self.lease, effect.step(), effect.item(), &outcome, now).await?;
+                sql::record_stray(&mut connection, self.lease, effect.step(), effect.item(), &outcome, now)
+                    .await?;
                 Err(Stop::LeaseLost)
             }
             other => other,
@@ -486,7 +505,8 @@ impl<'a> Run<'a> {
         let now = self.executor.desk.clock.now();
         sql::finish(&mut tx, self.lease, step, item, outcome, now).await?;
         sql::mark(&mut tx, self.lease, &Marks { executed_at: Some(now), ..Marks::default() }).await?;
-        self.append(&mut tx, self.event(effect.ended()).with(effect_detail(effect)).ending(intent, ending)).await?;
+        self.append(&mut tx, self.event(effect.ended()).with(effect_detail(effect)).ending(intent, ending))
+            .await?;
         self.executor.kill.reached(step.as_str(), "ended")?;
         tx.commit().await?;
         self.remember(step, item, outcome.clone());
@@ -543,7 +563,9 @@ impl<'a> Run<'a> {
                 self.park(ParkReason::Poison).await
             }
             Stop::NeedsPerson(reason) => self.park(reason).await,
-            Stop::Again { counts: Some(reason), .. } if self.lease.attempt >= self.executor.settings.most_attempts => {
+            Stop::Again { counts: Some(reason), .. }
+                if self.lease.attempt >= self.executor.settings.most_attempts =>
+            {
                 self.park(reason).await
             }
             Stop::Again { after, code, counts, note_try_of } => {
@@ -647,7 +669,8 @@ impl<'a> Run<'a> {
     }
 
     pub(super) async fn deliver(&self, kind: delivery::NoticeKind) -> Result<delivery::Delivery, Stop> {
-        let delivered = self.executor.mailer.deliver(&self.lease.organisation, self.lease.request, kind).await;
+        let delivered =
+            self.executor.mailer.deliver(&self.lease.organisation, self.lease.request, kind).await;
         delivered.map_err(|error| {
             tracing::warn!(request = %self.lease.request, %error, "a notice could not be sent");
             self.later("notice_failed")

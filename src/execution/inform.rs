@@ -61,7 +61,11 @@ pub(super) fn nothing_held(run: &Run<'_>, located: &Located) -> PreparedNotice {
     PreparedNotice { kind: NoticeKind::NoData, facts, link_token: None }
 }
 
-pub(super) fn package_ready(run: &Run<'_>, expires_at: DateTime<Utc>, token: Personal<String>) -> PreparedNotice {
+pub(super) fn package_ready(
+    run: &Run<'_>,
+    expires_at: DateTime<Utc>,
+    token: Personal<String>,
+) -> PreparedNotice {
     let mut facts = facts(run);
     facts.expires_at = Some(expires_at);
     PreparedNotice { kind: NoticeKind::AccessReady, facts, link_token: Some(token) }

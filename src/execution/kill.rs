@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 /// The engine was stopped by its kill switch: it writes nothing more and does not release its lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Killed;
+pub(super) struct Killed;
 
 /// Decides at each named boundary whether the engine dies there. Inert by default; tests pass a closure (integration
 /// tests do not see `cfg(test)`, so the switch is a value).

@@ -44,7 +44,8 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
     match contact {
         Some(contact) => {
             finished.marks.contact = Some(contact.id.clone());
-            finished.identifiers = identifiers_to_keep(&contact, run.site.controller.default_country.as_deref());
+            finished.identifiers =
+                identifiers_to_keep(&contact, run.site.controller.default_country.as_deref());
         }
         None if !located.out_of_scope => {
             // A complete search that finds nobody is its own proof.
@@ -102,7 +103,8 @@ async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
         contacts.extend(answer.contacts.into_iter().map(|contact| (contact.id.clone(), contact)));
     }
     if contacts.len() > 1 {
-        let reason = if most_by_one > 1 { ParkReason::AmbiguousMatch } else { ParkReason::IdentifiersDisagree };
+        let reason =
+            if most_by_one > 1 { ParkReason::AmbiguousMatch } else { ParkReason::IdentifiersDisagree };
         return Err(Stop::NeedsPerson(reason));
     }
     let mut contact = contacts.into_values().next();
@@ -117,7 +119,12 @@ async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
     }
     let policies_before = contact
         .iter()
-        .flat_map(|contact| run.case.policies.iter().filter_map(|name| Some((name.clone(), *contact.policies.get(bare(name))?))))
+        .flat_map(|contact| {
+            run.case
+                .policies
+                .iter()
+                .filter_map(|name| Some((name.clone(), *contact.policies.get(bare(name))?)))
+        })
         .collect();
     let id = contact.as_ref().map(|contact| contact.id.clone());
     Ok((Located { contact: id, out_of_scope: false, hits, strangers, policies_before }, contact))

@@ -71,13 +71,6 @@ pub(super) struct ReadBackDone {
     pub(super) policies_after: BTreeMap<String, bool>,
 }
 
-/// That the person was told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Informed {
-    /// The kind of the notice; empty when a person told them by other means.
-    pub(super) notice: Option<String>,
-}
-
 pub(super) fn to_json<T: Serialize>(outcome: &T) -> serde_json::Value {
     serde_json::to_value(Versioned { v: VERSION, outcome }).unwrap_or_default()
 }

@@ -38,7 +38,9 @@ impl Step {
     pub const fn description(self) -> &'static str {
         match self {
             Self::Locate => "find the one contact by every identifier given; two matches wait for a person",
-            Self::Collect => "read profile, events, devices and accountings in full and build the encrypted package",
+            Self::Collect => {
+                "read profile, events, devices and accountings in full and build the encrypted package"
+            }
             Self::SwitchOff => "switch each policy off, one call each",
             Self::Delete => "delete the contact",
             Self::ReadBack => "read back that it is so",

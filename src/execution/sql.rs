@@ -215,7 +215,11 @@ pub(super) struct Marks {
     pub(super) verified_at: Option<DateTime<Utc>>,
 }
 
-pub(super) async fn mark(connection: &mut PgConnection, lease: &Lease, marks: &Marks) -> Result<(), StoreError> {
+pub(super) async fn mark(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    marks: &Marks,
+) -> Result<(), StoreError> {
     let marked = sqlx::query!(
         r#"UPDATE dsrd.request
            SET state = 'in_progress',

@@ -56,12 +56,17 @@ impl Stop {
 
     /// What a failed call to the platform means for the request.
     pub(super) fn from_platform(error: &PlatformError, back_off: Duration) -> Self {
-        let counted = |code, reason| Self::Again { after: back_off, code, counts: Some(reason), note_try_of: None };
+        let counted =
+            |code, reason| Self::Again { after: back_off, code, counts: Some(reason), note_try_of: None };
         match error {
             PlatformError::Throttled { wait, .. } => Self::wait(*wait, "throttled"),
-            PlatformError::Unavailable { .. } => counted("platform_unavailable", ParkReason::AttemptsExhausted),
+            PlatformError::Unavailable { .. } => {
+                counted("platform_unavailable", ParkReason::AttemptsExhausted)
+            }
             PlatformError::AnswerLost { .. } => counted("answer_lost", ParkReason::AttemptsExhausted),
-            PlatformError::Unreadable { .. } => counted("platform_unreadable", ParkReason::PlatformUnreadable),
+            PlatformError::Unreadable { .. } => {
+                counted("platform_unreadable", ParkReason::PlatformUnreadable)
+            }
             // The key is refused for every request alike: waiting costs none of them its attempts.
             PlatformError::BadCredentials { .. } => Self::wait(Duration::from_mins(1), "bad_credentials"),
             PlatformError::Forbidden { .. } => Self::NeedsPerson(ParkReason::PlatformForbidden),

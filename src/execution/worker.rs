@@ -71,7 +71,9 @@ impl Worker {
             match self.beat_once().await {
                 Ok(true) => {}
                 Ok(false) => {
-                    tracing::error!("this worker was declared dead by another; it finishes what it holds and starts anew");
+                    tracing::error!(
+                        "this worker was declared dead by another; it finishes what it holds and starts anew"
+                    );
                     dead.cancel();
                     return;
                 }

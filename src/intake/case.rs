@@ -23,7 +23,9 @@ pub enum CaseError {
     #[error("the request does not wait for a person; nothing to resume")]
     NotParked,
     /// The effect was not read back yet.
-    #[error("the request was not carried out and read back yet; the person cannot have been told its outcome")]
+    #[error(
+        "the request was not carried out and read back yet; the person cannot have been told its outcome"
+    )]
     NotVerified,
     /// The database failed.
     #[error(transparent)]
@@ -104,6 +106,7 @@ async fn continue_case(
     sql::set_resumed(tx, organisation, request, informed.then_some(now)).await?;
     queue::resume(tx, organisation, request).await?;
     let detail = audit::Detail::none().flag("informed_by_other_means", informed);
-    audit::append(tx, Event::of(organisation, request, Action::RequestResumed, actor, now).with(detail)).await?;
+    audit::append(tx, Event::of(organisation, request, Action::RequestResumed, actor, now).with(detail))
+        .await?;
     Ok(())
 }

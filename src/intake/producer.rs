@@ -69,9 +69,11 @@ async fn park(tx: &mut Tx, desk: &Desk, row: &ProducerRow, fault: &Fault) -> Res
     tracing::warn!(intake = row.intake_id, reason = fault.reason, "a producer's row was parked");
     // A row of an organisation that does not exist belongs to nobody's log but the database's own.
     if let Ok(organisation) = row.organisation_id.parse() {
-        let detail = Detail::none().word("reason", fault.reason).count("intake", row.intake_id.unsigned_abs());
+        let detail =
+            Detail::none().word("reason", fault.reason).count("intake", row.intake_id.unsigned_abs());
         let actor = Actor::Producer(row.producer.clone());
-        audit::append(tx, Event::general(&organisation, Action::IntakeParked, actor, now).with(detail)).await?;
+        audit::append(tx, Event::general(&organisation, Action::IntakeParked, actor, now).with(detail))
+            .await?;
     }
     Ok(())
 }
@@ -80,12 +82,10 @@ fn read<'a>(
     row: &ProducerRow,
     controllers: &'a BTreeMap<OrganisationId, Arc<Controller>>,
 ) -> Result<(&'a Controller, Submission), Fault> {
-    let controller = row
-        .organisation_id
-        .parse::<OrganisationId>()
-        .ok()
-        .and_then(|id| controllers.get(&id))
-        .ok_or_else(|| Fault::new("unknown_organisation", "organisation_id is not one that this daemon serves"))?;
+    let controller =
+        row.organisation_id.parse::<OrganisationId>().ok().and_then(|id| controllers.get(&id)).ok_or_else(
+            || Fault::new("unknown_organisation", "organisation_id is not one that this daemon serves"),
+        )?;
     let missing = |column: &str| Fault::new("missing_column", format!("{column} is required"));
     let kind = row
         .kind
@@ -100,7 +100,10 @@ fn read<'a>(
         .parse()
         .map_err(|error| Fault::new("unknown_channel", format!("channel: {error}")))?;
     if channel == Channel::Retention {
-        return Err(Fault::new("unknown_channel", "channel retention is reserved for the daemon's own sweeps"));
+        return Err(Fault::new(
+            "unknown_channel",
+            "channel retention is reserved for the daemon's own sweeps",
+        ));
     }
     let submission = Submission {
         kind,
@@ -128,7 +131,9 @@ fn identifiers_of(row: &ProducerRow, controller: &Controller) -> Result<Vec<Subj
     ];
     columns
         .into_iter()
-        .filter_map(|(kind, text)| text.as_deref().filter(|text| !text.trim().is_empty()).map(|text| (kind, text)))
+        .filter_map(|(kind, text)| {
+            text.as_deref().filter(|text| !text.trim().is_empty()).map(|text| (kind, text))
+        })
         .map(|(kind, text)| {
             SubjectIdentifier::parse(kind, text, controller.default_country.as_deref())
                 .map_err(|error| Fault::new("bad_identifier", error.to_string()))

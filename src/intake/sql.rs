@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::submission::{Receipt, Submission};
 use crate::domain::{
-    ContactId, IdentifierKind, KeyError, MasterKey, OrganisationId, Outcome, Origin, ParkReason, Personal, Reference,
-    RequestId, RequestKind, RequestState, SubjectIdentifier,
+    ContactId, IdentifierKind, KeyError, MasterKey, OrganisationId, Origin, Outcome, ParkReason, Personal,
+    Reference, RequestId, RequestKind, RequestState, SubjectIdentifier,
 };
 use crate::store::StoreError;
 
@@ -23,7 +23,10 @@ pub(super) struct NewCase<'a> {
     pub(super) submission: &'a Submission,
 }
 
-pub(super) async fn insert_request(connection: &mut PgConnection, case: &NewCase<'_>) -> Result<(), StoreError> {
+pub(super) async fn insert_request(
+    connection: &mut PgConnection,
+    case: &NewCase<'_>,
+) -> Result<(), StoreError> {
     let target = case.submission.sweep_target.as_ref();
     sqlx::query!(
         r#"INSERT INTO dsrd.request (organisation_id, request_id, reference, kind, origin, channel, language, policies,
@@ -76,8 +79,16 @@ pub(super) async fn find_by_key(
     row.map(|row| {
         let request = RequestId(row.request_id);
         Ok(Earlier {
-            kind: row.kind.parse().map_err(|_| StoreError::unreadable("intake.find_by_key", "request.kind"))?,
-            receipt: Receipt { request, reference: Reference::of(request), due_on: row.due_on, repeated: true },
+            kind: row
+                .kind
+                .parse()
+                .map_err(|_| StoreError::unreadable("intake.find_by_key", "request.kind"))?,
+            receipt: Receipt {
+                request,
+                reference: Reference::of(request),
+                due_on: row.due_on,
+                repeated: true,
+            },
         })
     })
     .transpose()
@@ -140,6 +151,7 @@ pub async fn add_identifier(
     .await
     .map_err(StoreError::during("intake.add_identifier"))?;
     let clear = Personal::new(identifier.given().expose().clone().into_bytes());
+    let reference = identifier.reference(keys, organisation);
     sqlx::query!(
         r#"INSERT INTO dsrd.identifier (organisation_id, request_id, identifier_no, role, kind, sealed, subject_ref)
            VALUES ($1, $2, $3, $4, $5, $6, $7)"#,
@@ -149,7 +161,7 @@ pub async fn add_identifier(
         role.as_str(),
         identifier.kind().as_str(),
         keys.sealing("identifier").seal(&place(organisation, request, number), &clear),
-        identifier.reference(keys, organisation).as_bytes().as_slice(),
+        reference.as_bytes().as_slice(),
     )
     .execute(connection)
     .await
@@ -182,7 +194,7 @@ pub async fn identifiers(
         .map(|row| {
             let kind: IdentifierKind = row.kind.parse().map_err(|_| unreadable())?;
             let clear = sealing.open(&place(organisation, request, row.identifier_no), &row.sealed).map_err(
-                |KeyError::Malformed | KeyError::DoesNotOpen| {
+                |_: KeyError| {
                     StoreError::unreadable("intake.identifiers", "identifier.sealed (another master key?)")
                 },
             )?;
@@ -272,7 +284,8 @@ impl TryFrom<CaseRow> for Case {
     type Error = StoreError;
 
     fn try_from(row: CaseRow) -> Result<Self, StoreError> {
-        let unreadable = |column: &'static str| StoreError::unreadable("intake.case", format!("request.{column}"));
+        let unreadable =
+            |column: &'static str| StoreError::unreadable("intake.case", format!("request.{column}"));
         let request = RequestId(row.request_id);
         Ok(Self {
             organisation: row.organisation_id.parse().map_err(|_| unreadable("organisation_id"))?,
@@ -285,7 +298,11 @@ impl TryFrom<CaseRow> for Case {
             received_at: row.received_at,
             due_on: row.due_on,
             state: row.state.parse().map_err(|_| unreadable("state"))?,
-            park_reason: row.park_reason.map(|word| word.parse()).transpose().map_err(|_| unreadable("park_reason"))?,
+            park_reason: row
+                .park_reason
+                .map(|word| word.parse())
+                .transpose()
+                .map_err(|_| unreadable("park_reason"))?,
             outcome: row.outcome.map(|word| word.parse()).transpose().map_err(|_| unreadable("outcome"))?,
             procedure_version: row.procedure_version,
             contact: row.contact_id.map(|id| id.parse()).transpose().map_err(|_| unreadable("contact_id"))?,
@@ -394,7 +411,10 @@ pub struct ParkedRow {
 }
 
 /// Lists parked producer rows, newest first.
-pub async fn list_parked_rows(connection: &mut PgConnection, most: i64) -> Result<Vec<ParkedRow>, StoreError> {
+pub async fn list_parked_rows(
+    connection: &mut PgConnection,
+    most: i64,
+) -> Result<Vec<ParkedRow>, StoreError> {
     sqlx::query_as!(
         ParkedRow,
         r#"SELECT intake_id AS intake, organisation_id AS organisation, producer, idempotency_key, reason, detail, parked_at
@@ -446,7 +466,10 @@ pub(super) async fn lock_case(
     .map_err(StoreError::during("intake.lock_case"))?;
     row.map(|row| {
         Ok(LockedCase {
-            state: row.state.parse().map_err(|_| StoreError::unreadable("intake.lock_case", "request.state"))?,
+            state: row
+                .state
+                .parse()
+                .map_err(|_| StoreError::unreadable("intake.lock_case", "request.state"))?,
             verified: row.verified,
             effect_begun: row.effect_begun,
         })

@@ -10,8 +10,8 @@ use super::sql::{self, IdentifierRole};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
 use crate::domain::{
-    Channel, Clock, ContactId, Controller, IdentifierKind, MasterKey, Origin, Reference, RequestId, RequestKind,
-    SubjectIdentifier,
+    Channel, Clock, ContactId, Controller, IdentifierKind, MasterKey, Origin, Reference, RequestId,
+    RequestKind, SubjectIdentifier,
 };
 use crate::queue::{self, Lane};
 use crate::store::{Store, StoreError, Tx};
@@ -67,7 +67,9 @@ pub struct Receipt {
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
     /// No identifier was given.
-    #[error("no identifier given; give at least one of email, phone, username, external_id, external_property_1, external_property_2")]
+    #[error(
+        "no identifier given; give at least one of email, phone, username, external_id, external_property_1, external_property_2"
+    )]
     NoIdentifier,
     /// The request lies in the future.
     #[error("received_at lies in the future; give the time at which the request reached the controller")]
@@ -121,7 +123,11 @@ pub async fn submit(
     if let Some(earlier) =
         sql::find_by_key(tx, &controller.id, &submission.producer, &submission.idempotency_key).await?
     {
-        return if earlier.kind == submission.kind { Ok(earlier.receipt) } else { Err(IntakeError::KeyReused) };
+        return if earlier.kind == submission.kind {
+            Ok(earlier.receipt)
+        } else {
+            Err(IntakeError::KeyReused)
+        };
     }
 
     let request = RequestId(Uuid::now_v7());
@@ -130,12 +136,22 @@ pub async fn submit(
     let policies = policies_of(&submission, controller);
     sql::insert_request(
         tx,
-        &sql::NewCase { organisation: &controller.id, request, reference: &reference, language: &language, policies: &policies, due_on, inserted_at: now, submission: &submission },
+        &sql::NewCase {
+            organisation: &controller.id,
+            request,
+            reference: &reference,
+            language: &language,
+            policies: &policies,
+            due_on,
+            inserted_at: now,
+            submission: &submission,
+        },
     )
     .await?;
 
     for identifier in &submission.identifiers {
-        sql::add_identifier(tx, &desk.keys, &controller.id, request, IdentifierRole::Given, identifier).await?;
+        sql::add_identifier(tx, &desk.keys, &controller.id, request, IdentifierRole::Given, identifier)
+            .await?;
     }
     let lane = match submission.origin {
         Origin::Subject => Lane::Request,
@@ -152,7 +168,8 @@ pub async fn submit(
         .word("channel", submission.channel.as_str())
         .word("due_on", &due_on.to_string())
         .count("identifiers", submission.identifiers.len() as u64);
-    audit::append(tx, Event::of(&controller.id, request, Action::RequestReceived, actor, now).with(detail)).await?;
+    audit::append(tx, Event::of(&controller.id, request, Action::RequestReceived, actor, now).with(detail))
+        .await?;
 
     // The acknowledgement goes to the address that the person wrote from or gave; without one there is none to send.
     let first_email = submission.identifiers.iter().position(|each| each.kind() == IdentifierKind::Email);
@@ -214,7 +231,11 @@ fn policies_of(submission: &Submission, controller: &Controller) -> Vec<String> 
     }
 }
 
-fn check(submission: &Submission, controller: &Controller, now: DateTime<Utc>) -> Result<String, IntakeError> {
+fn check(
+    submission: &Submission,
+    controller: &Controller,
+    now: DateTime<Utc>,
+) -> Result<String, IntakeError> {
     if submission.identifiers.is_empty() && submission.sweep_target.is_none() {
         return Err(IntakeError::NoIdentifier);
     }
@@ -241,5 +262,7 @@ fn is_language_tag(text: &str) -> bool {
     let primary = parts.next().unwrap_or_default();
     (2..=3).contains(&primary.len())
         && primary.chars().all(|each| each.is_ascii_lowercase())
-        && parts.all(|part| (2..=8).contains(&part.len()) && part.chars().all(|each| each.is_ascii_alphanumeric()))
+        && parts.all(|part| {
+            (2..=8).contains(&part.len()) && part.chars().all(|each| each.is_ascii_alphanumeric())
+        })
 }

@@ -15,7 +15,7 @@ use super::engine::{Finished, Run};
 use super::outcome::PackageMade;
 use super::sql::Marks;
 use super::stop::Stop;
-use super::{inform, PackageRules};
+use super::{PackageRules, inform};
 use crate::audit::{Action, Detail};
 use crate::delivery::{NewPackage, PackageId};
 use crate::domain::{ContactId, ParkReason, Personal, random};

@@ -37,8 +37,12 @@ pub(super) async fn delete(run: &mut Run<'_>) -> Result<(), Stop> {
 pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
     let contact = run.contact()?;
     let urgency = run.urgency();
-    let found =
-        run.site.platform.find_contact(&contact, urgency).await.map_err(|error| run.platform_failed(&error))?;
+    let found = run
+        .site
+        .platform
+        .find_contact(&contact, urgency)
+        .await
+        .map_err(|error| run.platform_failed(&error))?;
     if found.is_some() {
         return Err(run.read_again(&READ_AGAIN_AFTER, "contact_still_there").await?);
     }
@@ -84,9 +88,9 @@ async fn search_again(run: &Run<'_>, contact: &ContactId) -> Result<Searched, St
     let mut not_honoured = 0;
     let mut distinct: Vec<&SubjectIdentifier> = Vec::new();
     for each in &run.identifiers {
-        let known = distinct
-            .iter()
-            .any(|other| other.kind() == each.identifier.kind() && other.normalised() == each.identifier.normalised());
+        let known = distinct.iter().any(|other| {
+            other.kind() == each.identifier.kind() && other.normalised() == each.identifier.normalised()
+        });
         if !known {
             distinct.push(&each.identifier);
         }

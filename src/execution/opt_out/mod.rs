@@ -37,8 +37,12 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
     let contact = run.contact()?;
     let before = run.located()?.policies_before;
     let urgency = run.urgency();
-    let found =
-        run.site.platform.find_contact(&contact, urgency).await.map_err(|error| run.platform_failed(&error))?;
+    let found = run
+        .site
+        .platform
+        .find_contact(&contact, urgency)
+        .await
+        .map_err(|error| run.platform_failed(&error))?;
     let mut after = BTreeMap::new();
     let mut still_on = 0_u64;
     if let Some(contact) = &found {
