@@ -7,8 +7,9 @@ use sqlx::{Connection as _, PgConnection};
 use support::database::TestDatabase;
 
 async fn current_database(database: &TestDatabase) -> String {
-    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
-    sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut connection).await.unwrap()
+    let mut connection = PgConnection::connect_with(&database.options()).await.expect("a connection");
+    let name = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut connection).await;
+    name.expect("the name of the database")
 }
 
 #[tokio::test]

@@ -57,9 +57,14 @@ impl Drop for TestDatabase {
             runtime.expect("a runtime for one statement").block_on(execute(cluster, statement))
         });
         if let Ok(Err(error)) = dropped.join() {
-            eprintln!("the database {} stays until the process ends: {error}", self.name);
+            say(&format!("the database {} stays until the process ends: {error}", self.name));
         }
     }
+}
+
+#[expect(clippy::print_stderr, reason = "whoever runs the tests is told what they do to the machine")]
+fn say(line: &str) {
+    eprintln!("test database: {line}");
 }
 
 async fn execute(cluster: &Cluster, statement: String) -> Result<(), sqlx::Error> {
@@ -80,6 +85,11 @@ async fn start_cluster() -> Cluster {
         ],
         ..Settings::new(directory, std::env::var_os("PATH"))
     };
+    if let Err(missing @ EmbeddedError::NoBinaries { .. }) = embedded::discover(&settings) {
+        say(&missing.to_string());
+        // Blocks this test's runtime, which has nothing else to do before the server is there.
+        embedded::install(&settings, &say).expect("PostgreSQL server programs");
+    }
     let cluster = Cluster::start(settings).await.expect("a private cluster for the tests");
     execute(&cluster, format!("CREATE DATABASE {TEMPLATE}")).await.expect("the database to be copied");
     dsrd::store::migrate(&cluster.options(TEMPLATE)).await.expect("the migrations");

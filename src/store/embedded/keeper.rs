@@ -6,7 +6,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -300,7 +300,7 @@ impl Keeper {
         let socket_dir = layout.create_socket_dir(&account)?;
         let arguments = server_arguments(layout, &socket_dir, &self.settings);
         loop {
-            remove_stale_files(layout, &socket_dir)?;
+            defuse_stale_files(layout, &socket_dir)?;
             let mut log = layout.open_log()?;
             let from = log.seek(SeekFrom::End(0)).map_err(EmbeddedError::directory("read", &layout.log))?;
             let errors = log.try_clone().map_err(EmbeddedError::directory("open", &layout.log))?;
@@ -317,8 +317,7 @@ impl Keeper {
                 Ok(false) => {
                     let said = read_from(&mut log, from);
                     // The children of a server killed with -9 need a moment to notice.
-                    let passing = said.contains("pre-existing shared memory block")
-                        || said.contains("is another postmaster");
+                    let passing = said.contains("pre-existing shared memory block");
                     if passing && Instant::now() < deadline && !self.control.pause(READY_POLL * 20) {
                         continue;
                     }
@@ -464,34 +463,36 @@ fn server_command(binaries: &Binaries, account: &Account) -> Command {
     command
 }
 
-/// Removes files of a dead server that would stop a new one: those naming a process that lives but is no server of ours.
-/// Files of dead processes are the server's own business, it knows best.
-fn remove_stale_files(layout: &Layout, socket_dir: &std::path::Path) -> Result<(), EmbeddedError> {
-    let socket = socket_path(socket_dir);
+/// Makes the files of a dead server harmless when their process id is in use, by another program or by the dead server
+/// itself, unburied. PostgreSQL takes either for a living server and refuses to start.
+///
+/// The pid file is not removed but made to name this process: PostgreSQL knows that its own parent is no other server,
+/// and still finds in the file the shared memory by which it recognises children that a killed server left behind. Files
+/// whose process is gone are the server's own business.
+fn defuse_stale_files(layout: &Layout, socket_dir: &Path) -> Result<(), EmbeddedError> {
     let Some(found) = pidfile::read(&layout.cluster)? else { return Ok(()) };
-    if pidfile::occupant(found.pid, &layout.cluster) != Occupant::Foreign {
+    if pidfile::occupant(found.pid, &layout.cluster) != Occupant::Other {
         return Ok(());
     }
+    let socket = socket_path(socket_dir);
     if UnixStream::connect(&socket).is_ok() {
         return Err(EmbeddedError::Taken {
             path: socket,
             reason: "a server answers there that this system does not show as ours".to_owned(),
         });
     }
-    tracing::info!(
-        pid = found.pid,
-        "the pid file of a dead database server names another program; removing it"
-    );
+    tracing::info!(pid = found.pid, "the pid file of a dead database server names a process that is not it");
     let mut socket_lock = socket.into_os_string();
     socket_lock.push(".lock");
-    for path in [pidfile::path_in(&layout.cluster), PathBuf::from(socket_lock)] {
-        match fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(EmbeddedError::directory("remove", path)(source)),
+    match fs::remove_file(&socket_lock) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(EmbeddedError::directory("remove", PathBuf::from(socket_lock))(error));
         }
+        _ => {}
     }
-    Ok(())
+    let path = pidfile::path_in(&layout.cluster);
+    let text = fs::read_to_string(&path).map_err(EmbeddedError::directory("read", &path))?;
+    layout.replace(&path, &pidfile::with_process(&text, std::process::id()))
 }
 
 /// What was written to the log since `from`, at most 16 KiB of it.

@@ -61,25 +61,28 @@ fn parse(text: &str) -> Option<PidFile> {
     (pid > 1).then_some(PidFile { pid, socket_dir, status })
 }
 
+/// The text of a pid file with another process in its first line.
+pub(super) fn with_process(text: &str, pid: u32) -> String {
+    let rest = text.split_once('\n').map_or("", |(_, rest)| rest);
+    format!("{pid}\n{rest}")
+}
+
 /// What runs under a process id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Occupant {
-    /// Nobody, or a dead process that nobody has buried.
+    /// Nobody.
     Nobody,
     /// A server for our cluster.
     Ours,
-    /// Some other program that got the same number.
-    Foreign,
+    /// Some other program that got the same number, or a dead server that nobody has buried.
+    Other,
 }
 
 /// Looks up who runs under `pid`. The program and its data directory decide: `kill(pid, 0)` would call a zombie alive and
-/// somebody else's process ours. A server works inside its data directory, which tells even when the directory was
+/// somebody else's process ours (in a container, the first process may never bury). A server works inside its data directory, which tells even when the directory was
 /// started under another spelling of its path.
 pub(super) fn occupant(pid: i32, cluster: &Path) -> Occupant {
     let Ok(command_line) = fs::read(format!("/proc/{pid}/cmdline")) else { return Occupant::Nobody };
-    if command_line.is_empty() {
-        return Occupant::Nobody;
-    }
     let mut arguments = command_line.split(|byte| *byte == 0);
     let is_server = arguments.next().is_some_and(|program| program.ends_with(b"postgres"));
     let wanted = cluster.as_os_str().as_bytes();
@@ -91,7 +94,7 @@ pub(super) fn occupant(pid: i32, cluster: &Path) -> Occupant {
     if is_server && (arguments.any(|argument| argument == wanted) || works_there() == Some(true)) {
         Occupant::Ours
     } else {
-        Occupant::Foreign
+        Occupant::Other
     }
 }
 
@@ -117,9 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_only_shares_the_number_is_foreign() {
+    fn only_the_process_is_exchanged() {
+        assert_eq!(with_process("4711\n/d/cluster\n17\n", 12), "12\n/d/cluster\n17\n");
+    }
+
+    #[test]
+    fn a_process_that_only_shares_the_number_is_not_ours() {
         let us = i32::try_from(std::process::id()).unwrap();
-        assert_eq!(occupant(us, Path::new("/d/cluster")), Occupant::Foreign);
+        assert_eq!(occupant(us, Path::new("/d/cluster")), Occupant::Other);
         assert_eq!(occupant(i32::MAX, Path::new("/d/cluster")), Occupant::Nobody);
     }
 }
