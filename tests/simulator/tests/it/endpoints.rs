@@ -1,8 +1,8 @@
 //! Every endpoint, as the notes on the API describe it.
 
-mod common;
 
-use common::{Rig, escape};
+
+use crate::rig::{Rig, escape};
 use dsrd_simulator::{
     ContactSpec, Effect, Endpoint, OrganisationSettings, RateLimit, RetryAfter, ScopeRule, Settings, Wanted,
 };
