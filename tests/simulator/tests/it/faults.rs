@@ -52,7 +52,9 @@ async fn a_policy_update_is_applied_and_its_answer_lost() {
 
 #[tokio::test]
 async fn a_call_fails_without_effect() {
-    for (fault, ending) in [(Fault::FailWithoutEffect, Ending::Closed), (Fault::ResetBeforeEffect, Ending::Reset)] {
+    for (fault, ending) in
+        [(Fault::FailWithoutEffect, Ending::Closed), (Fault::ResetBeforeEffect, Ending::Reset)]
+    {
         let (rig, id) = rig().await;
         inject(&rig, fault.times(1));
         let reply = rig.delete(&id).await;
@@ -87,7 +89,8 @@ async fn hanging_calls_end_when_the_simulator_stops() {
     }
     simulator.shutdown().await;
     let mut piece = [0; 16];
-    let read = tokio::time::timeout(Duration::from_secs(5), tokio::io::AsyncReadExt::read(&mut stream, &mut piece));
+    let read =
+        tokio::time::timeout(Duration::from_secs(5), tokio::io::AsyncReadExt::read(&mut stream, &mut piece));
     assert!(matches!(read.await.unwrap(), Ok(0) | Err(_)));
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
@@ -123,7 +126,10 @@ async fn a_body_stalls() {
     let (rig, id) = rig().await;
     inject(&rig, Fault::StalledBody { after: 10 });
     let reply = rig.call_patiently(&rig.token, "GET", &format!("/v2/customers/{id}"), "", SHORT).await;
-    assert_eq!((reply.status, reply.body.len(), reply.complete, reply.ending), (200, 10, false, Ending::Silence));
+    assert_eq!(
+        (reply.status, reply.body.len(), reply.complete, reply.ending),
+        (200, 10, false, Ending::Silence)
+    );
 }
 
 #[tokio::test]
@@ -215,7 +221,10 @@ async fn headers_are_changed_and_redirects_given() {
     let reply = rig.contact(&id).await;
     assert_eq!(reply.header("content-type"), Some("text/plain; charset=iso-8859-1"));
     assert_eq!(reply.json()["cid"], id);
-    inject(&rig, Fault::Header { name: "Date".into(), value: "Mon, 01 Jan 2001 00:00:00 GMT".into() }.times(1));
+    inject(
+        &rig,
+        Fault::Header { name: "Date".into(), value: "Mon, 01 Jan 2001 00:00:00 GMT".into() }.times(1),
+    );
     assert_eq!(rig.contact(&id).await.header("date"), Some("Mon, 01 Jan 2001 00:00:00 GMT"));
     inject(&rig, Fault::HugeHeader(500_000).times(1));
     assert_eq!(rig.contact(&id).await.header("x-huge").unwrap().len(), 500_000);
@@ -352,7 +361,10 @@ async fn a_contact_suddenly_has_very_many_accountings() {
     let (rig, id) = rig().await;
     inject(&rig, Fault::RecordNumber(100_000).on(Endpoint::Accountings));
     let body = rig.get(&format!("/v2/customers/{id}/accountings")).await.json();
-    assert_eq!((body["size"].as_u64(), body["accountings"].as_array().unwrap().len()), (Some(100_000), 100_000));
+    assert_eq!(
+        (body["size"].as_u64(), body["accountings"].as_array().unwrap().len()),
+        (Some(100_000), 100_000)
+    );
 }
 
 // ----- searching and scrolling --------------------------------------------------------------------------------------
@@ -378,7 +390,7 @@ async fn a_scroll_id_expires_in_the_middle() {
     let (rig, _) = rig().await;
     let sid = rig.list("size=5").await.sid().unwrap();
     inject(&rig, Fault::ScrollExpired.times(1));
-    // A call without id does not scroll, so the fault shows on the next with one.
+    // The second call shows that the id is gone for good.
     for _ in 0..2 {
         assert_eq!(rig.list(&format!("sid={}", escape(&sid))).await.status, 409);
     }
@@ -472,8 +484,12 @@ async fn a_deletion_happens_after_some_reads() {
         statuses.push(rig.contact(&id).await.status);
     }
     assert_eq!(statuses, [200, 200, 404]);
-    let effects: Vec<Effect> = rig.simulator.journal().effects().into_iter().map(|(_, effect)| effect).collect();
-    assert_eq!(effects, [Effect::DeletionAccepted { contact: id.clone() }, Effect::Deleted { contact: id.clone() }]);
+    let effects: Vec<Effect> =
+        rig.simulator.journal().effects().into_iter().map(|(_, effect)| effect).collect();
+    assert_eq!(
+        effects,
+        [Effect::DeletionAccepted { contact: id.clone() }, Effect::Deleted { contact: id.clone() }]
+    );
     assert_eq!(rig.simulator.journal().entries_of(Endpoint::Platform).len(), 1);
 }
 

@@ -38,8 +38,12 @@ async fn very_many_events_are_streamed_and_counted_right() {
     assert_eq!(reply.header("transfer-encoding"), Some("chunked"));
     let body = reply.json();
     assert_eq!(body["events"].as_array().unwrap().len(), 50_000);
-    let ids: std::collections::HashSet<&str> =
-        body["events"].as_array().unwrap().iter().map(|event| event["event"]["id"].as_str().unwrap()).collect();
+    let ids: std::collections::HashSet<&str> = body["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["event"]["id"].as_str().unwrap())
+        .collect();
     assert_eq!(ids.len(), 50_000, "every event has an id of its own");
 }
 
