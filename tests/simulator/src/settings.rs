@@ -168,9 +168,9 @@ impl Settings {
             organisations: vec![OrganisationSettings::new("main", contacts)],
             reference: Utc.timestamp_opt(1_768_469_400, 0).single().unwrap_or_default(),
             journal: JournalKeeping::All,
-            token_life: Duration::from_secs(24 * 3600),
+            token_life: Duration::from_hours(24),
             token_claims: TokenClaims::WallClock,
-            scroll_life: Duration::from_secs(120),
+            scroll_life: Duration::from_mins(2),
             scope_rule: ScopeRule::Either,
             largest_request: 1 << 20,
         }

@@ -125,6 +125,7 @@ pub(crate) enum Presence {
 }
 
 /// What the simulator knows to be true of one contact, independent of any fault.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, read one by one in assertions")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Truth {
     /// The contact's profile can be read (soft-deleted counts as existing).

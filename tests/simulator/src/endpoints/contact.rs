@@ -60,9 +60,8 @@ pub(super) fn write_one(
 
 /// The contact by its id.
 pub(super) fn by_id(call: &Call<'_>) -> Outcome {
-    let mut slot = match super::readable_contact(call) {
-        Ok(slot) => slot,
-        Err(refusal) => return refusal,
+    let Some(mut slot) = super::readable_contact(call) else {
+        return call.refuse(404, "no such contact");
     };
     let directory = &call.organisation.directory;
     if call.faults.has(&Fault::OtherContact) {
@@ -104,9 +103,8 @@ pub(super) fn huge_contact(id: &str, length: u64, before: Vec<u8>, after: &[u8])
 
 /// Deletes the contact.
 pub(super) fn delete(call: &Call<'_>) -> Outcome {
-    let slot = match super::readable_contact(call) {
-        Ok(slot) => slot,
-        Err(refusal) => return refusal,
+    let Some(slot) = super::readable_contact(call) else {
+        return call.refuse(404, "no such contact");
     };
     let directory = &call.organisation.directory;
     let contact = call.route.id.clone();

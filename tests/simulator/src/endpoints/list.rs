@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::query::{BadParameter, Parameters};
+use super::query::{BadParameter, Parameters, continued};
 use crate::answer::Answer;
 use crate::contacts::{ContactFilter, ContactSpec, Presence, SearchKey, Selection};
 use crate::dialect;
@@ -128,24 +128,17 @@ fn list_or_refuse(call: &Call<'_>) -> Result<Outcome, BadParameter> {
     let directory = &organisation.directory;
     let parameters = Parameters::of(call.uri)?;
     let asked_size = parameters.size()?;
-    let (snapshot, position, size, open) = match parameters.text(dialect::SID) {
-        Some(sid) => {
-            let unknown = || BadParameter("sid is unknown or expired".to_owned());
-            if call.faults.has(&Fault::ScrollExpired) {
-                lock(&organisation.scrolls).close(sid);
-            }
-            let scroll = lock(&organisation.scrolls).get(sid).ok_or_else(unknown)?;
-            if asked_size.is_some_and(|asked| asked != scroll.size) {
-                return Err(BadParameter("size may not change during a scroll".to_owned()));
-            }
-            (scroll.snapshot, scroll.position, scroll.size, Some(sid.to_owned()))
+    let (snapshot, position, size, open) = if let Some(sid) = parameters.text(dialect::SID) {
+        if call.faults.has(&Fault::ScrollExpired) {
+            lock(&organisation.scrolls).close(sid);
         }
-        None => {
-            let filter = read_filter(call, &parameters)?;
-            let selection = directory.select(&filter);
-            let size = asked_size.unwrap_or(dialect::DEFAULT_PAGE);
-            (Arc::new(ContactSnapshot { selection, filter }), 0, size, None)
-        }
+        let scroll = continued(&organisation.scrolls, sid, asked_size)?;
+        (scroll.snapshot, scroll.position, scroll.size, Some(sid.to_owned()))
+    } else {
+        let filter = read_filter(call, &parameters)?;
+        let selection = directory.select(&filter);
+        let size = asked_size.unwrap_or(dialect::DEFAULT_PAGE);
+        (Arc::new(ContactSnapshot { selection, filter }), 0, size, None)
     };
     let living =
         (open.is_some() && call.faults.has(&Fault::LiveScroll)).then(|| directory.select(&snapshot.filter));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::query::{BadParameter, Parameters};
+use super::query::{BadParameter, Parameters, continued};
 use crate::answer::Answer;
 use crate::contacts::Presence;
 use crate::dialect;
@@ -96,19 +96,12 @@ fn events_or_refuse(call: &Call<'_>) -> Result<Outcome, BadParameter> {
     let parameters = Parameters::of(call.uri)?;
     let asked_size = parameters.size()?;
     let scroll_wanted = parameters.boolean(dialect::ENABLE_SCROLL)? == Some(true);
-    let (snapshot, position, size, open) = match parameters.text(dialect::SCROLL_ID) {
-        Some(id) => {
-            let unknown = || BadParameter("scrollId is unknown or expired".to_owned());
-            let scroll = lock(&organisation.event_scrolls).get(id).ok_or_else(unknown)?;
-            if asked_size.is_some_and(|asked| asked != scroll.size) {
-                return Err(BadParameter("size may not change during a scroll".to_owned()));
-            }
-            (scroll.snapshot, scroll.position, scroll.size, Some(id.to_owned()))
-        }
-        None => {
-            let snapshot = select_events(organisation, &parameters)?;
-            (Arc::new(snapshot), 0, asked_size.unwrap_or(dialect::DEFAULT_PAGE), None)
-        }
+    let (snapshot, position, size, open) = if let Some(id) = parameters.text(dialect::SCROLL_ID) {
+        let scroll = continued(&organisation.event_scrolls, id, asked_size)?;
+        (scroll.snapshot, scroll.position, scroll.size, Some(id.to_owned()))
+    } else {
+        let snapshot = select_events(organisation, &parameters)?;
+        (Arc::new(snapshot), 0, asked_size.unwrap_or(dialect::DEFAULT_PAGE), None)
     };
     let next = (position + size).min(snapshot.events.len());
     let number = next - position;

@@ -34,18 +34,18 @@ const SPREAD_DAYS: i64 = 8 * 365;
 /// [`SUBSCRIBER_INVERSE`] (their product is 1 modulo ten million).
 const SUBSCRIBERS: u64 = 10_000_000;
 const SUBSCRIBER_STEP: u64 = 7_654_321;
-const SUBSCRIBER_INVERSE: u64 = inverse(SUBSCRIBER_STEP, SUBSCRIBERS);
+const SUBSCRIBER_INVERSE: u64 = inverse(SUBSCRIBER_STEP.cast_signed(), SUBSCRIBERS.cast_signed());
 
 /// Modular inverse by the extended Euclidean algorithm.
-const fn inverse(value: u64, modulus: u64) -> u64 {
-    let (mut old_r, mut r) = (value as i64, modulus as i64);
+const fn inverse(value: i64, modulus: i64) -> u64 {
+    let (mut old_r, mut r) = (value, modulus);
     let (mut old_s, mut s) = (1_i64, 0_i64);
     while r != 0 {
         let quotient = old_r / r;
         (old_r, r) = (r, old_r - quotient * r);
         (old_s, s) = (s, old_s - quotient * s);
     }
-    old_s.rem_euclid(modulus as i64) as u64
+    old_s.rem_euclid(modulus).unsigned_abs()
 }
 
 /// Mixes the bits of a number; a bijection, undone by [`unmix`].
@@ -62,8 +62,8 @@ const fn unmix(mut z: u64) -> u64 {
 }
 
 /// Picks an element by a hash.
-pub(crate) fn pick<T>(list: &[T], hash: u64) -> &T {
-    &list[small(hash, list.len())]
+pub(crate) fn pick<T: Copy>(list: &[T], hash: u64) -> T {
+    list[small(hash, list.len())]
 }
 
 /// A number below `bound` from a hash.
@@ -145,7 +145,7 @@ impl PolicyFlags {
 /// The number of records that hang on one contact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordCounts {
-    /// Visits and WiFi connections: what `/v2/customers/{id}/events` lists.
+    /// Visits and `WiFi` connections: what `/v2/customers/{id}/events` lists.
     pub events: u32,
     /// Application events (e-mails, SMS, surveys): listed by the organisation's events endpoint only.
     pub application_events: u32,
@@ -247,7 +247,7 @@ impl Population {
         let step = span / i64::from(self.count.max(1));
         let hash = self.hash(index, 1);
         let at = self.reference_ms - span + step * i64::from(index) + below(hash >> 8, step.max(1));
-        if hash & 3 == 0 { at } else { at - at.rem_euclid(1000) }
+        if hash.is_multiple_of(4) { at } else { at - at.rem_euclid(1000) }
     }
 
     pub(crate) fn modified_ms(&self, index: u32) -> i64 {
@@ -259,11 +259,11 @@ impl Population {
 
     // ----- identifiers ----------------------------------------------------------------------------------------------
 
-    fn first_name(&self, index: u32) -> &'static FirstName {
+    fn first_name(&self, index: u32) -> FirstName {
         pick(&FIRST_NAMES, self.hash(index, 3))
     }
 
-    fn last_name(&self, index: u32) -> &'static (&'static str, &'static str) {
+    fn last_name(&self, index: u32) -> (&'static str, &'static str) {
         pick(&LAST_NAMES, self.hash(index, 4))
     }
 
@@ -302,7 +302,7 @@ impl Population {
         out.push('.');
         push_base36(out, owner);
         out.push('@');
-        out.push_str(*pick(&DOMAINS, self.hash(owner, 6)));
+        out.push_str(pick(&DOMAINS, self.hash(owner, 6)));
     }
 
     /// The contacts that may have an e-mail address: candidates to compare, at most two.
@@ -445,7 +445,7 @@ impl Population {
     // ----- the rest -------------------------------------------------------------------------------------------------
 
     pub(crate) fn signup_method(&self, index: u32) -> &'static str {
-        *pick(&SIGNUP_METHODS, self.hash(index, 9))
+        pick(&SIGNUP_METHODS, self.hash(index, 9))
     }
 
     pub(crate) fn location(&self, index: u32) -> usize {

@@ -226,6 +226,8 @@ async fn searches_match_exactly_except_for_the_case_of_addresses_and_the_spellin
     assert!(!finds("email=ada.example%40posta.example&extId=E-2").await, "all searches must match");
 }
 
+type Test<'a> = Box<dyn Fn(&serde_json::Value) -> bool + 'a>;
+
 #[tokio::test]
 async fn filters_agree_with_the_contacts_that_they_return() {
     let rig = Rig::with_contacts(400).await;
@@ -239,7 +241,6 @@ async fn filters_agree_with_the_contacts_that_they_return() {
             .iter()
             .any(|policy| policy["name"] == name && policy["accepted"] == true)
     };
-    type Test<'a> = Box<dyn Fn(&serde_json::Value) -> bool + 'a>;
     let day = |contact: &serde_json::Value, key: &str| contact[key].as_str().unwrap()[..19].to_owned();
     let cases: Vec<(String, Test<'_>)> = vec![
         ("hasEmail=true".into(), Box::new(|contact| contact["email"].is_string())),
@@ -290,7 +291,7 @@ async fn date_bounds_are_inclusive() {
     for query in
         [format!("createdFrom={at}"), format!("createdTo={at}"), format!("createdFrom={at}&createdTo={at}")]
     {
-        assert_eq!(rig.list(&query).await.ids(), [id.clone()]);
+        assert_eq!(rig.list(&query).await.ids(), std::slice::from_ref(&id));
     }
     assert!(rig.list("createdFrom=2021-03-04T05:06:08Z").await.ids().is_empty());
     assert!(rig.list("createdTo=2021-03-04T05:06:06Z").await.ids().is_empty());
