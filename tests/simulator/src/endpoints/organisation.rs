@@ -6,6 +6,7 @@ use super::query::{BadParameter, Parameters, continued};
 use crate::answer::Answer;
 use crate::contacts::Presence;
 use crate::dialect;
+use crate::faults::poison::Target;
 use crate::people::{COUNTRIES, ContactRecord, LOCATIONS, SEGMENTS};
 use crate::records::{EventFamily, RecordOwner, instant_of, type_of_event};
 use crate::server::{Call, Organisation, Outcome, lock};
@@ -133,11 +134,12 @@ fn event_writer(
     let mut at = position;
     let mut record = ContactRecord::default();
     let mut filled = None;
+    let target = Target::of(call.faults);
     Box::new(move |out| {
         if at >= end {
             return false;
         }
-        let event = snapshot.events[at];
+        let (event, start, place) = (snapshot.events[at], out.len(), at - position);
         at += 1;
         let directory = &organisation.directory;
         if filled != Some(event.slot) {
@@ -156,6 +158,9 @@ fn event_writer(
             EventFamily::Application => counts.application_events,
         };
         owner.write_event(out, event.family, event.number, count, style);
+        if let Some(target) = &target {
+            target.spoil(out, start, place);
+        }
         true
     })
 }

@@ -2,7 +2,8 @@
 
 use crate::rig::{Rig, escape};
 use dsrd_simulator::{
-    ContactSpec, Effect, Endpoint, OrganisationSettings, RateLimit, RetryAfter, ScopeRule, Settings, Wanted,
+    ContactSpec, Effect, Endpoint, OrganisationSettings, RateLimit, RetryAfter, ScopeRule, ScrollIds,
+    Settings, Wanted,
 };
 
 #[tokio::test]
@@ -174,6 +175,21 @@ async fn a_scroll_is_a_snapshot() {
     let third = rig.list(&format!("sid={}", escape(&first.sid().unwrap()))).await;
     assert!(!third.ids().contains(&added));
     assert_eq!(rig.contact(&later).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_lost_page_is_not_given_again_unless_each_page_has_its_own_id() {
+    for (scroll_ids, again) in [(ScrollIds::OneForAll, false), (ScrollIds::NewPerPage, true)] {
+        let mut settings = Settings::with_contacts(30);
+        settings.scroll_ids = scroll_ids;
+        let rig = Rig::start(settings).await;
+        let sid = rig.list("size=10").await.sid().unwrap();
+        let first = rig.list(&format!("sid={}", escape(&sid))).await;
+        let second = rig.list(&format!("sid={}", escape(&sid))).await;
+        assert_eq!(first.ids() == second.ids(), again);
+        assert_eq!(first.sid().unwrap() == sid, !again);
+        assert_eq!(rig.scroll("size=7", 10).await.concat().len(), 30);
+    }
 }
 
 #[tokio::test]

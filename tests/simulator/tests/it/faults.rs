@@ -358,6 +358,22 @@ async fn one_record_of_a_page_is_poison() {
 }
 
 #[tokio::test]
+async fn one_event_device_or_accounting_is_poison() {
+    let (rig, id) = rig().await;
+    inject(&rig, Fault::Poison { poison: Poison::Nul, position: 1 });
+    for (path, key) in [
+        (format!("/v2/customers/{id}/events"), "events"),
+        (format!("/v2/customers/{id}/accountings"), "accountings"),
+        (format!("/v1/organizations/{}/events", rig.organisation.org_id()), "events"),
+    ] {
+        let body = rig.get(&path).await.json();
+        let notes: Vec<bool> =
+            body[key].as_array().unwrap().iter().map(|record| record["note"] == "a\0b").collect();
+        assert!(notes[1] && notes.iter().filter(|note| **note).count() == 1, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_contact_suddenly_has_very_many_accountings() {
     let (rig, id) = rig().await;
     inject(&rig, Fault::RecordNumber(100_000).on(Endpoint::Accountings));
