@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use clap::Parser;
 use dsrd_simulator::{JournalKeeping, OrganisationSettings, RateLimit, Settings, Simulator, TokenClaims};
 
@@ -55,7 +55,10 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), String> {
     let mut settings = Settings::with_contacts(0);
     settings.listen = arguments.listen;
-    settings.reference = arguments.reference.unwrap_or_else(|| DateTime::from(SystemTime::now()));
+    settings.reference = arguments.reference.unwrap_or_else(|| {
+        // Whole seconds, as the platform writes them.
+        DateTime::<Utc>::from(SystemTime::now()).trunc_subsecs(0)
+    });
     settings.token_claims = TokenClaims::WallClock;
     settings.journal = JournalKeeping::Last(10_000);
     settings.organisations = arguments
