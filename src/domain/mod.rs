@@ -1,1 +1,31 @@
-//! Module `domain`.
+//! The words of the law and of the platform as types, without I/O.
+//!
+//! Everything that enters the service is parsed here once, at the edge, and travels as these types afterwards: a
+//! [`SubjectIdentifier`] is always normalised, a [`ContactId`] can always stand in a URL path, a [`RequestState`] is
+//! always one that the law knows. Nothing in this module reads a clock, a file or a database by itself; time and keys
+//! are handed in ([`Clock`], [`MasterKey`]).
+//!
+//! Invariants:
+//! - A clear identifier exists only inside [`Personal`]; the one way out is [`Personal::expose`], which a reviewer
+//!   can search for.
+//! - Stored words (`as_str` of the enums here) are an interface: they are never renamed or reused.
+//!
+//! To add a request kind: add the variant to [`RequestKind`], its stored word, and a procedure in `execution`.
+
+pub mod clock;
+mod controller;
+pub mod deadline;
+mod identifier;
+mod ids;
+mod keys;
+mod personal;
+pub mod random;
+mod request;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use controller::Controller;
+pub use identifier::{IdentifierError, IdentifierKind, SubjectIdentifier};
+pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};
+pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef};
+pub use personal::Personal;
+pub use request::{Channel, Origin, Outcome, ParkReason, RequestKind, RequestState, UnknownWord};

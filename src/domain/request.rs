@@ -1,0 +1,185 @@
+//! Kinds, states, outcomes and reasons of a request: the closed vocabulary that is stored, shown and audited.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A stored or typed word that the vocabulary does not hold.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("unknown {what} (known: {known})")]
+pub struct UnknownWord {
+    what: &'static str,
+    known: String,
+}
+
+impl UnknownWord {
+    pub(super) fn new(what: &'static str, known: &[&str]) -> Self {
+        Self { what, known: known.join(", ") }
+    }
+}
+
+macro_rules! vocabulary {
+    ($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// Every word, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word as stored, shown and audited. Never renamed.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+                Self::ALL.iter().copied().find(|each| each.as_str() == text).ok_or_else(|| UnknownWord::new($what, &[$($word,)+]))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.pad(self.as_str())
+            }
+        }
+    };
+}
+
+vocabulary! {
+    /// What a data subject asks. Immutable after receipt (S-13).
+    RequestKind, "request kind" {
+        /// Art. 15 GDPR: what is held about the person.
+        Access = "access",
+        /// Art. 17 GDPR: to be forgotten.
+        Erasure = "erasure",
+        /// Art. 21(2)-(3) and 7(3) GDPR: no more marketing. Needs no proof of identity and knows no refusal.
+        OptOut = "opt_out",
+    }
+}
+
+vocabulary! {
+    /// Where the case stands. What the machine does with it at the moment is the queue's own business.
+    RequestState, "request state" {
+        /// Accepted into the queue; nothing was done yet.
+        Received = "received",
+        /// A procedure has begun.
+        InProgress = "in_progress",
+        /// Waits for a person; the reason says why.
+        Manual = "manual",
+        /// Ended; the outcome says how.
+        Closed = "closed",
+    }
+}
+
+vocabulary! {
+    /// How a request ended.
+    Outcome, "outcome" {
+        /// Done in full and read back.
+        Fulfilled = "fulfilled",
+        /// Done: nothing is held about the person under the identifiers given.
+        FulfilledNoData = "fulfilled_no_data",
+        /// Done in part; what is missing is recorded and told.
+        PartlyFulfilled = "partly_fulfilled",
+        /// Withdrawn by the person.
+        Withdrawn = "withdrawn",
+        /// A sweep's candidate that does not fall under the rule when looked at again; nothing was done.
+        OutOfScope = "out_of_scope",
+    }
+}
+
+vocabulary! {
+    /// Why a request waits for a person.
+    ParkReason, "park reason" {
+        /// More than one contact matches; nobody is merged.
+        AmbiguousMatch = "ambiguous_match",
+        /// The identifiers given point to different contacts.
+        IdentifiersDisagree = "identifiers_disagree",
+        /// There is no address to which the answer may be sent.
+        NoContactPoint = "no_contact_point",
+        /// The mail server refused the address for good.
+        NoticeRefused = "notice_refused",
+        /// The effect was accepted by the platform, but reading back did not show it.
+        VerificationFailed = "verification_failed",
+        /// The platform refused the call for good.
+        PlatformRejected = "platform_rejected",
+        /// The platform's key lacks a right that the procedure needs.
+        PlatformForbidden = "platform_forbidden",
+        /// The platform's answers could not be read, again and again; never taken for "no data".
+        PlatformUnreadable = "platform_unreadable",
+        /// A record of this person could not be read in full.
+        RecordUnreadable = "record_unreadable",
+        /// The platform does not honour the search by this identifier, so absence cannot be known.
+        SearchNotHonoured = "search_not_honoured",
+        /// The package would exceed the configured size.
+        PackageTooLarge = "package_too_large",
+        /// The allowed attempts are used up.
+        AttemptsExhausted = "attempts_exhausted",
+        /// The request brought its worker down, again and again.
+        Poison = "poison",
+        /// A stored intermediate result is of a form that this version cannot read.
+        CheckpointUnreadable = "checkpoint_unreadable",
+        /// No policy to opt out of is configured or named.
+        NothingToOptOutOf = "nothing_to_opt_out_of",
+    }
+}
+
+vocabulary! {
+    /// By which way a request reached the controller.
+    Channel, "channel" {
+        /// A web form.
+        Web = "web",
+        /// A mail.
+        Email = "email",
+        /// A letter.
+        Letter = "letter",
+        /// A telephone call.
+        Phone = "phone",
+        /// In person, at a venue or desk.
+        InPerson = "in_person",
+        /// A program of the controller or of an agent.
+        Api = "api",
+        /// The retention sweep of this daemon.
+        Retention = "retention",
+    }
+}
+
+vocabulary! {
+    /// Who set a request in motion.
+    Origin, "origin" {
+        /// The data subject, or somebody for them.
+        Subject = "subject",
+        /// A retention rule of the controller. Nobody is told by mail.
+        Retention = "retention",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_read_back_as_what_they_were() {
+        for kind in RequestKind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(*kind));
+        }
+        for reason in ParkReason::ALL {
+            assert_eq!(reason.as_str().parse(), Ok(*reason));
+        }
+        assert!(
+            "please delete"
+                .parse::<RequestKind>()
+                .unwrap_err()
+                .to_string()
+                .contains("access, erasure, opt_out")
+        );
+    }
+}
