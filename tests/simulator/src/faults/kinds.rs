@@ -24,7 +24,7 @@ pub enum Fault {
     NeverAnswer,
     /// The call takes effect, and no answer ever comes.
     HangAfterEffect,
-    /// The answer is sent after this time, measured from its arrival at the earliest by the timer's millisecond.
+    /// The call takes effect at once and is answered after this time, which the timer rounds up to the next millisecond.
     Latency(Duration),
     /// The head of the answer is sent byte by byte, one each time this long passes.
     SlowHeaders(Duration),

@@ -51,6 +51,30 @@ async fn a_policy_update_is_applied_and_its_answer_lost() {
 }
 
 #[tokio::test]
+async fn an_answer_is_lost_on_a_connection_that_was_used_before() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (rig, id) = rig().await;
+    let mut stream = tokio::net::TcpStream::connect(rig.simulator.address()).await.unwrap();
+    let request = |verb: &str, version: &str| {
+        format!(
+            "{verb} /{version}/customers/{id} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n",
+            rig.token
+        )
+    };
+    stream.write_all(request("GET", "v2").as_bytes()).await.unwrap();
+    let (mut answer, mut piece) = (Vec::new(), vec![0; 8192]);
+    while !answer.ends_with(b"}") {
+        let read = stream.read(&mut piece).await.unwrap();
+        assert_ne!(read, 0, "the first answer comes whole");
+        answer.extend_from_slice(&piece[..read]);
+    }
+    inject(&rig, Fault::LoseAnswer);
+    stream.write_all(request("DELETE", "v1").as_bytes()).await.unwrap();
+    assert_eq!(stream.read(&mut piece).await.unwrap(), 0);
+    assert!(!exists(&rig, &id));
+}
+
+#[tokio::test]
 async fn a_call_fails_without_effect() {
     for (fault, ending) in
         [(Fault::FailWithoutEffect, Ending::Closed), (Fault::ResetBeforeEffect, Ending::Reset)]
