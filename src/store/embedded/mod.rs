@@ -31,6 +31,7 @@
 mod account;
 mod binaries;
 mod cluster;
+mod control;
 mod error;
 mod initialise;
 mod install;
@@ -41,7 +42,8 @@ mod settings;
 mod sql;
 
 pub use binaries::{Binaries, OLDEST_MAJOR, discover};
-pub use cluster::{Cluster, DATABASE, Part};
+pub use cluster::{Cluster, DATABASE};
+pub use control::Part;
 pub use error::EmbeddedError;
 pub use initialise::ROLE;
 pub use install::install;
