@@ -1,7 +1,7 @@
 //! The private PostgreSQL cluster: what the daemon uses when no database is configured.
 //!
 //! # In and out
-//! [`discover`] finds server programs, [`install`] fetches them (only when a person, the demonstration or a test asks
+//! [`discover`] finds server programs, [`install`](install()) fetches them (only when a person, the demonstration or a test asks
 //! for it), [`Cluster::start`] creates the cluster if there is none and runs its server as a child of this process.
 //! Out come [`Cluster::options`] for the driver and [`Cluster::url`] for people.
 //!
