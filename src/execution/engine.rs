@@ -152,15 +152,9 @@ impl<'a> Run<'a> {
         let case = intake::find_case(&mut connection, &lease.organisation, lease.request)
             .await?
             .ok_or(Loaded::Gone)?;
-        let country = site.controller.default_country.as_deref();
-        let identifiers = intake::identifiers(
-            &mut connection,
-            &executor.desk.keys,
-            &lease.organisation,
-            lease.request,
-            country,
-        )
-        .await?;
+        let identifiers =
+            intake::identifiers(&mut connection, &executor.desk.keys, &lease.organisation, lease.request)
+                .await?;
         let checkpoints = sql::load_checkpoints(&mut connection, &lease.organisation, lease.request).await?;
         let procedure = match case.procedure_version {
             None => procedure::describe(case.kind),

@@ -127,10 +127,6 @@ pub struct Identifier {
     pub identifier: SubjectIdentifier,
 }
 
-fn place(organisation: &OrganisationId, request: RequestId, number: i16) -> String {
-    format!("{organisation}/{request}/{number}")
-}
-
 /// Adds an identifier to a request, encrypted for its row, and returns its number.
 pub async fn add_identifier(
     connection: &mut PgConnection,
@@ -150,7 +146,6 @@ pub async fn add_identifier(
     .fetch_one(&mut *connection)
     .await
     .map_err(StoreError::during("intake.add_identifier"))?;
-    let clear = Personal::new(identifier.given().expose().clone().into_bytes());
     let reference = identifier.reference(keys, organisation);
     sqlx::query!(
         r#"INSERT INTO dsrd.identifier (organisation_id, request_id, identifier_no, role, kind, sealed, subject_ref)
@@ -160,7 +155,7 @@ pub async fn add_identifier(
         number,
         role.as_str(),
         identifier.kind().as_str(),
-        keys.sealing("identifier").seal(&place(organisation, request, number), &clear),
+        identifier.seal(keys, organisation, request, number),
         reference.as_bytes().as_slice(),
     )
     .execute(connection)
@@ -175,7 +170,6 @@ pub async fn identifiers(
     keys: &MasterKey,
     organisation: &OrganisationId,
     request: RequestId,
-    default_country: Option<&str>,
 ) -> Result<Vec<Identifier>, StoreError> {
     let unreadable = || StoreError::unreadable("intake.identifiers", "identifier");
     let rows = sqlx::query!(
@@ -189,18 +183,17 @@ pub async fn identifiers(
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("intake.identifiers"))?;
-    let sealing = keys.sealing("identifier");
     rows.into_iter()
         .map(|row| {
             let kind: IdentifierKind = row.kind.parse().map_err(|_| unreadable())?;
-            let clear = sealing.open(&place(organisation, request, row.identifier_no), &row.sealed).map_err(
-                |_: KeyError| {
-                    StoreError::unreadable("intake.identifiers", "identifier.sealed (another master key?)")
-                },
-            )?;
-            let given = Personal::new(String::from_utf8(clear.into_exposed()).map_err(|_| unreadable())?);
             let identifier =
-                SubjectIdentifier::parse(kind, given.expose(), default_country).map_err(|_| unreadable())?;
+                SubjectIdentifier::open(keys, organisation, request, row.identifier_no, kind, &row.sealed)
+                    .map_err(|_: KeyError| {
+                        StoreError::unreadable(
+                            "intake.identifiers",
+                            "identifier.sealed (another master key?)",
+                        )
+                    })?;
             let role = match row.role.as_str() {
                 "given" => IdentifierRole::Given,
                 "found" => IdentifierRole::Found,

@@ -50,7 +50,13 @@ const ALTERED: &str =
     "a migration in the database differs from the one in this program; install an unmodified release of dsrd";
 
 async fn open(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
-    options.connect().await.map_err(StoreError::during("store.connect"))
+    // A login role named like one of our schemas would otherwise keep the list of migrations there.
+    options
+        .clone()
+        .options([("search_path", "public")])
+        .connect()
+        .await
+        .map_err(StoreError::during("store.connect"))
 }
 
 async fn state(connection: &mut PgConnection) -> Result<SchemaState, StoreError> {

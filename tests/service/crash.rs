@@ -163,7 +163,7 @@ async fn f_7_a_request_whose_workers_die_is_counted_before_the_step_and_parked()
     service.finish().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f_4_a_worker_that_lost_its_lease_writes_nothing_more() {
     let service = TestService::start().await;
     let (email, spec) = person(1);

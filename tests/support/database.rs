@@ -81,6 +81,7 @@ async fn start_cluster() -> Cluster {
         server_settings: vec![
             ("max_connections".to_owned(), "400".to_owned()),
             // Many tests, each with its commits, and nobody to mourn the data: do not wait for the disk.
+            ("fsync".to_owned(), "off".to_owned()),
             ("synchronous_commit".to_owned(), "off".to_owned()),
         ],
         ..Settings::new(directory, std::env::var_os("PATH"))

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dsrd_simulator::Effect;
 use sqlx::Row as _;
 
+use super::logs;
 use super::service::TestService;
 
 /// Fails with everything that is not as promised.
@@ -233,6 +234,9 @@ async fn canaries_stay_in_their_cage(service: &TestService) -> Vec<String> {
         if found > 0 {
             faults.push(format!("I-8: {found} rows of {name} hold a canary"));
         }
+    }
+    if logs::contain(CANARY) {
+        faults.push("I-8: a canary was logged".to_owned());
     }
     for path in files_below(service.directory.path()) {
         let content = std::fs::read(&path).expect("a file of the test");

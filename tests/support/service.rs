@@ -91,6 +91,7 @@ impl Builder {
     }
 
     pub(crate) async fn build(self) -> TestService {
+        super::logs::record();
         let database = TestDatabase::create().await;
         let directory = tempfile::tempdir().expect("a directory for secrets and packages");
         let mut simulator_settings = dsrd_simulator::Settings::with_contacts(self.contacts);
