@@ -171,28 +171,15 @@ async fn f_4_a_worker_that_lost_its_lease_writes_nothing_more() {
     let receipt = service.submit(RequestKind::Erasure, &[(Email, &email)]).await;
     // The lease is taken away between the call and its record.
     let database = service.store.clone();
-    let runtime = tokio::runtime::Handle::current();
     let frozen = KillSwitch::new(move |boundary| {
         if boundary == "delete.called" {
-            let (database, runtime) = (database.clone(), runtime.clone());
-            std::thread::spawn(move || {
-                runtime.block_on(async {
-                    let mut connection = database.connection().await.unwrap();
-                    sqlx::query("UPDATE dsrd.instance SET dead_at = now()")
-                        .execute(&mut *connection)
-                        .await
-                        .unwrap();
-                    dsrd::queue::rescue(
-                        &mut connection,
-                        std::time::Duration::from_secs(20),
-                        std::time::Duration::ZERO,
-                    )
-                    .await
-                    .unwrap();
-                });
-            })
-            .join()
-            .unwrap();
+            let lost = async {
+                let mut connection = database.connection().await.unwrap();
+                sqlx::query("UPDATE dsrd.instance SET dead_at = now()").execute(&mut *connection).await.unwrap();
+                let (lease, wait) = (std::time::Duration::from_secs(20), std::time::Duration::ZERO);
+                dsrd::queue::rescue(&mut connection, lease, wait).await.unwrap();
+            };
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(lost));
         }
         false
     });
