@@ -49,7 +49,7 @@ where
                 line.push(character);
             }
         }
-        match self.colour.then(|| colour_of(event.metadata().level())).flatten() {
+        match self.colour.then(|| colour_of(*event.metadata().level())).flatten() {
             Some(colour) => writeln!(writer, "{colour}{line}\u{1b}[0m"),
             None => writeln!(writer, "{line}"),
         }
@@ -74,8 +74,8 @@ fn escape_json(line: &mut String, character: char) {
     write!(line, "\\u{:04x}", u32::from(character)).unwrap_or_default();
 }
 
-fn colour_of(level: &Level) -> Option<&'static str> {
-    match *level {
+fn colour_of(level: Level) -> Option<&'static str> {
+    match level {
         Level::ERROR => Some("\u{1b}[31m"),
         Level::WARN => Some("\u{1b}[33m"),
         Level::INFO => None,
