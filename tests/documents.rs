@@ -66,16 +66,18 @@ fn annotate(text: &str, schema: &serde_json::Value) -> String {
     let mut section = String::new();
     let mut written: Vec<String> = Vec::new();
     for line in text.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        if let Some(name) = section_of(line) {
             name.clone_into(&mut section);
         }
         if let Some(key) = key_of(line)
             && let Some((_, _, doc)) = docs.iter().find(|(place, name, _)| *place == section && *name == key)
         {
-            while written.last().is_some_and(|last| last.starts_with("# ") && key_of(last).is_none()) {
+            while written.last().is_some_and(|last| {
+                last.starts_with("# ") && key_of(last).is_none() && section_of(last).is_none()
+            }) {
                 written.pop();
             }
-            if written.last().is_some_and(|last| !last.is_empty() && !last.starts_with('[')) {
+            if written.last().is_some_and(|last| !last.is_empty() && section_of(last).is_none()) {
                 written.push(String::new());
             }
             written.extend(wrapped(doc, 116).into_iter().map(|line| format!("# {line}")));
@@ -92,10 +94,15 @@ fn key_of(line: &str) -> Option<&str> {
     plain.then_some(key)
 }
 
+/// The section that a line begins, or would begin if it were not commented out.
+fn section_of(line: &str) -> Option<&str> {
+    line.strip_prefix("# ").unwrap_or(line).strip_prefix('[')?.strip_suffix(']')
+}
+
 fn sections(text: &str) -> Vec<(String, Vec<&str>)> {
     let mut found = vec![(String::new(), Vec::new())];
     for line in text.lines() {
-        match line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        match section_of(line) {
             Some(name) => found.push((name.to_owned(), Vec::new())),
             None => found.last_mut().unwrap().1.push(line),
         }

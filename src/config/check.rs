@@ -58,6 +58,12 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
                 .into(),
         );
     }
+    if let Err(error) = settings.delivery.check() {
+        refused.push(format!("delivery: {error}"));
+    }
+    if settings.delivery.package_dir.as_ref().is_some_and(|dir| *dir != settings.report.directory) {
+        refused.push("report.directory and delivery.package_dir differ: set only one of them".into());
+    }
     if queue.retry_cap_secs < queue.retry_base_secs {
         refused.push("queue.retry_cap_secs must not be below queue.retry_base_secs".into());
     }
@@ -70,10 +76,16 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
         );
     }
     let mut ids = BTreeSet::new();
+    let mut platform_ids = BTreeSet::new();
     for (index, organisation) in organisations.iter().enumerate() {
         let key = format!("organisations[{index}]");
         if !ids.insert(&organisation.id) {
             refused.push(format!("{key}.id is the id of another organisation too: every id must be unique"));
+        }
+        if !platform_ids.insert(organisation.platform.organisation_id.as_str()) {
+            refused.push(format!(
+                "{key}.platform.organisation_id is that of another organisation too: one contact must have one controller"
+            ));
         }
         for (name, text) in [("name", &organisation.name), ("contact", &organisation.contact)] {
             if text.trim().is_empty() || text.chars().any(char::is_control) {

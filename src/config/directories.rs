@@ -21,6 +21,19 @@ pub(super) fn fill_in(tree: &mut Value, sources: &Sources) -> Result<(), Setting
         let path = data_dir.join("keys").join("master.key");
         values::set(tree, &["keys", "master_key_file"], &path.to_string_lossy());
     }
+    // One directory, named by two modules that do not know each other.
+    let packages = text(tree, "report.directory")
+        .or_else(|| text(tree, "delivery.package_dir"))
+        .map_or_else(|| data_dir.join("packages"), PathBuf::from);
+    if text(tree, "report.directory").is_none() {
+        values::set(tree, &["report", "directory"], &packages.to_string_lossy());
+    }
+    if text(tree, "delivery.package_dir").is_none() {
+        values::set(tree, &["delivery", "package_dir"], &packages.to_string_lossy());
+    }
+    if text(tree, "delivery.file.dir").is_none() {
+        values::set(tree, &["delivery", "file", "dir"], &data_dir.join("mail").to_string_lossy());
+    }
     Ok(())
 }
 

@@ -64,7 +64,7 @@ pub struct Secret {
     pub path: PathBuf,
 }
 
-/// Every secret file that the settings name: all keys that end in `_file` and are set.
+/// Every secret file that the settings name: all keys that end in `_file`, but for public certificates, and are set.
 #[must_use]
 pub fn secret_files(loaded: &Loaded) -> Vec<Secret> {
     let mut found = Vec::new();
@@ -98,8 +98,11 @@ fn collect(tree: &Value, path: &str, found: &mut Vec<Secret>) {
 
 /// Whether a key names a secret file.
 pub(super) fn is_secret(name: &str) -> bool {
-    name.ends_with("_file")
+    name.ends_with("_file") && !PUBLIC_FILES.contains(&name)
 }
+
+/// Files whose content everybody may read.
+const PUBLIC_FILES: &[&str] = &["ca_file"];
 
 /// Checks kind and mode of a secret file.
 pub fn check_secret_file(key: &str, path: &Path) -> Result<(), SecretFileError> {

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Controller, OrganisationId};
-use crate::{queue, store, telemetry};
+use crate::platform::cloud4wi;
+use crate::{delivery, queue, report, store, telemetry};
 
 /// Everything that an operator can set.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -25,6 +26,10 @@ pub struct Settings {
     pub database: store::Settings,
     /// The queue and its workers.
     pub queue: queue::Settings,
+    /// Access reports and the packages made of them. `directory` may be left empty: `packages` in the data directory.
+    pub report: report::Settings,
+    /// Mails, hand-over links and the life of packages.
+    pub delivery: delivery::Settings,
     /// The organisations (controllers) served.
     pub organisations: Vec<Organisation>,
 }
@@ -61,6 +66,11 @@ pub struct Organisation {
     pub language: String,
     /// The policies that an opt-out switches off where the request names none (`mktgCommunications`).
     pub opt_out_policies: Vec<String>,
+    /// Its contacts at Cloud4Wi.
+    pub platform: cloud4wi::Settings,
+    /// What an access report must say beside the data (Art. 15(1)(a) to (h) GDPR): purposes, legal grounds,
+    /// recipients, storage periods, sources.
+    pub catalogue: Option<report::Catalogue>,
 }
 
 impl Organisation {

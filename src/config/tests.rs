@@ -9,6 +9,15 @@ const ORGANISATION: &str = r#"
 id = "venue-group"
 name = "Venue Group"
 contact = "privacy@venue-group.example"
+platform = { organisation_id = "155d60f2", client_key_file = "/secrets/key", client_secret_file = "/secrets/secret" }
+"#;
+
+/// What a service needs beside organisations.
+const MAIL: &str = r#"
+[delivery]
+from_address = "privacy@venue-group.example"
+link_base_url = "https://privacy.venue-group.example"
+smtp = { host = "mail.venue-group.example" }
 "#;
 
 /// A directory with configuration files, and an environment.
@@ -144,11 +153,12 @@ fn unknown_keys_of_an_organisation_and_of_its_defaults_are_refused() {
 
 #[test]
 fn organisations_inherit_what_they_do_not_say() {
-    let second = ORGANISATION.replace("venue-group", "second") + "language = \"de\"\n";
+    let second = ORGANISATION.replace("\"venue-group\"", "\"second\"").replace("155d60f2", "255d60f2")
+        + "language = \"de\"\n";
     let loaded = Scene::new()
         .file(
             "dsrd.toml",
-            &format!("[organisation_defaults]\nlanguage = \"it\"\ntime_zone = \"Europe/Rome\"\n{ORGANISATION}{second}"),
+            &format!("[organisation_defaults]\nlanguage = \"it\"\ntime_zone = \"Europe/Rome\"\n{ORGANISATION}{second}{MAIL}"),
         )
         .variable("DSRD__ORGANISATION_DEFAULTS__OPT_OUT_POLICIES", "one, two")
         .variable("DSRD__ORGANISATIONS__1__CONTACT", "dpo@second.example")
@@ -314,6 +324,8 @@ fn s_51_wrong_or_unsafe_settings_are_refused_all_at_once() {
         "queue.lease_secs must be at least three times",
         "telemetry.filter",
         "organisations[1].id is the id of another organisation",
+        "organisations[1].platform.organisation_id is that of another",
+        "delivery: ",
         "organisations[1].language",
         "organisations[1].default_country",
     ] {
