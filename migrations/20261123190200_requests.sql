@@ -82,9 +82,10 @@ CREATE TABLE dsrd.request (
   due_on date NOT NULL,
   state text NOT NULL CHECK (state IN ('received', 'in_progress', 'manual', 'closed')),
   park_reason text,
-  outcome text CHECK (outcome IN ('fulfilled', 'fulfilled_no_data', 'partly_fulfilled', 'withdrawn')),
+  outcome text CHECK (outcome IN ('fulfilled', 'fulfilled_no_data', 'partly_fulfilled', 'withdrawn', 'out_of_scope')),
   procedure_version smallint,
   contact_id text,
+  created_before timestamptz,
   executed_at timestamptz,
   verified_at timestamptz,
   informed_at timestamptz,
@@ -94,15 +95,16 @@ CREATE TABLE dsrd.request (
   UNIQUE (organisation_id, reference),
   CONSTRAINT parked_with_a_reason CHECK ((state = 'manual') = (park_reason IS NOT NULL)),
   CONSTRAINT closed_with_an_outcome CHECK ((state = 'closed') = (outcome IS NOT NULL) AND (state = 'closed') = (closed_at IS NOT NULL)),
-  CONSTRAINT fulfilled_was_read_back CHECK (outcome IS NULL OR outcome = 'withdrawn' OR verified_at IS NOT NULL),
+  CONSTRAINT fulfilled_was_read_back CHECK (outcome IS NULL OR outcome IN ('withdrawn', 'out_of_scope') OR verified_at IS NOT NULL),
   CONSTRAINT closed_was_told CHECK (outcome IS NULL OR outcome = 'withdrawn' OR origin = 'retention' OR informed_at IS NOT NULL),
-  CONSTRAINT retention_names_its_contact CHECK (origin = 'subject' OR contact_id IS NOT NULL)
+  CONSTRAINT retention_names_its_contact CHECK (origin = 'subject' OR (contact_id IS NOT NULL AND created_before IS NOT NULL))
 );
 CREATE INDEX request_open ON dsrd.request (organisation_id, due_on) WHERE state <> 'closed';
 COMMENT ON TABLE dsrd.request IS 'One data-subject request: the case. What the machine does with it stands in dsrd.job.';
 COMMENT ON COLUMN dsrd.request.received_at IS 'When it reached the controller; the legal clock starts here (R-1).';
 COMMENT ON COLUMN dsrd.request.due_on IS 'Conservative due date in the controller''s time zone: one month, not moved to a working day.';
 COMMENT ON COLUMN dsrd.request.contact_id IS 'The platform''s id of the one contact that this request may touch.';
+COMMENT ON COLUMN dsrd.request.created_before IS 'For a sweep: the contact is out of scope unless it was created before this instant; checked again before the deletion.';
 COMMENT ON COLUMN dsrd.request.executed_at IS 'When the effect was accepted (or the package built).';
 COMMENT ON COLUMN dsrd.request.verified_at IS 'When reading back proved it.';
 COMMENT ON COLUMN dsrd.request.informed_at IS 'When the mail server accepted the outcome notice.';
