@@ -1,0 +1,3 @@
+//! What integration tests share. A test target takes it in with `mod support;`.
+
+pub(crate) mod database;
