@@ -216,6 +216,13 @@ pub enum EmbeddedError {
         output: String,
     },
 
+    /// One way to install is not open on this system.
+    #[error("{reason}")]
+    WayClosed {
+        /// What is missing.
+        reason: String,
+    },
+
     /// There is no way to install on this system that we know.
     #[error(
         "cannot install PostgreSQL here ({tried}); install its server with the system's package manager (Debian: \

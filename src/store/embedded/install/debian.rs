@@ -197,7 +197,7 @@ fn available_major(
     let listed = workshop.run(&search, &arguments, Path::new("/"))?;
     choose_major(&listed, wanted).ok_or_else(|| {
         let version = wanted.map_or(format!("{OLDEST_MAJOR} or newer"), |major| major.to_string());
-        EmbeddedError::CannotInstall { tried: format!("the package lists have no PostgreSQL {version}") }
+        EmbeddedError::WayClosed { reason: format!("the package lists have no PostgreSQL {version}") }
     })
 }
 

