@@ -1,5 +1,7 @@
 //! Sweeps on a real database, with a contact platform that lives in the test.
 
+#![expect(clippy::unwrap_used, reason = "what fails while a test is set up fails the test")]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -8,9 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dsrd::audit;
-use dsrd::domain::{
-    Clock, ContactId, Controller, ManualClock, MasterKey, OrganisationId, SubjectIdentifier,
-};
+use dsrd::domain::{Clock, ContactId, Controller, ManualClock, MasterKey, OrganisationId, SubjectIdentifier};
 use dsrd::intake::Desk;
 use dsrd::platform::{
     Call, Contact, ContactPlatform, Created, EffectAnswer, FilterTrust, ListedContact, Listing, ListingBatch,
@@ -78,7 +78,10 @@ impl Pages {
 
     fn next_page(&self, number: usize) -> Option<Result<ListingBatch, PlatformError>> {
         if number == 1 && *self.fault.lock().unwrap() == Fault::Unavailable {
-            return Some(Err(PlatformError::Unavailable { operation: "list contacts", detail: "503".to_owned() }));
+            return Some(Err(PlatformError::Unavailable {
+                operation: "list contacts",
+                detail: "503".to_owned(),
+            }));
         }
         let mut contacts = self.contacts.lock().unwrap();
         if number == 1
@@ -99,7 +102,10 @@ impl Pages {
 }
 
 fn not_asked<T>() -> Result<T, PlatformError> {
-    Err(PlatformError::Rejected { operation: "test", detail: "a sweep has no business with this call".to_owned() })
+    Err(PlatformError::Rejected {
+        operation: "test",
+        detail: "a sweep has no business with this call".to_owned(),
+    })
 }
 
 impl ContactPlatform for Pages {
@@ -142,7 +148,11 @@ impl ContactPlatform for Pages {
         Box::pin(async move {
             Ok(ProbeReport {
                 searches: BTreeMap::new(),
-                created: if fault == Fault::FilterIgnored { FilterTrust::Ignored } else { FilterTrust::Honoured },
+                created: if fault == Fault::FilterIgnored {
+                    FilterTrust::Ignored
+                } else {
+                    FilterTrust::Honoured
+                },
                 policies: None,
                 clock_difference_secs: Some(if let Fault::Clock(secs) = fault { secs } else { 0 }),
             })
@@ -168,8 +178,8 @@ fn contacts(past: usize, kept: usize) -> Vec<ListedContact> {
         let created = at("2020-01-01T00:00:00Z") + TimeDelta::days(i64::try_from(number).unwrap());
         listed(&format!("old-{number:04}"), Created::At(created))
     });
-    let young =
-        (0..kept).map(|number| listed(&format!("young-{number:04}"), Created::At(at("2026-01-01T00:00:00Z"))));
+    let young = (0..kept)
+        .map(|number| listed(&format!("young-{number:04}"), Created::At(at("2026-01-01T00:00:00Z"))));
     old.chain(young).collect()
 }
 
@@ -546,9 +556,7 @@ fn halt_at(stage: Stage, nth: usize) -> Arc<Halt> {
     let passed = AtomicUsize::new(0);
     let used = AtomicBool::new(false);
     Arc::new(move |now| {
-        now == stage
-            && passed.fetch_add(1, Ordering::SeqCst) + 1 == nth
-            && !used.swap(true, Ordering::SeqCst)
+        now == stage && passed.fetch_add(1, Ordering::SeqCst) + 1 == nth && !used.swap(true, Ordering::SeqCst)
     })
 }
 

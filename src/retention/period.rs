@@ -66,8 +66,9 @@ mod tests {
 
     #[test]
     fn the_safety_margin_moves_the_cutoff_back() {
-        let at =
-            |hours| cutoff("2026-11-23T12:00:00Z".parse().unwrap(), &Rule::for_tests(36, hours), chrono_tz::UTC);
+        let at = |hours| {
+            cutoff("2026-11-23T12:00:00Z".parse().unwrap(), &Rule::for_tests(36, hours), chrono_tz::UTC)
+        };
         assert_eq!(at(0).to_rfc3339(), "2023-11-23T00:00:00+00:00");
         assert_eq!(at(24).to_rfc3339(), "2023-11-22T00:00:00+00:00");
     }

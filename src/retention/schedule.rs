@@ -34,7 +34,9 @@ pub enum ScheduleError {
     #[error("schedule never comes due: no date has this day, month and weekday")]
     Never,
     /// The zone is not in the time zone database.
-    #[error("schedule_time_zone must be a name of the IANA time zone database, for example Europe/Rome or UTC")]
+    #[error(
+        "schedule_time_zone must be a name of the IANA time zone database, for example Europe/Rome or UTC"
+    )]
     Zone,
 }
 
@@ -77,7 +79,10 @@ impl Schedule {
     pub fn next_after(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let wall_clock = after.with_timezone(&self.zone).naive_local();
         // In the second pass of a repeated hour the wall-clock times ahead map to instants that have gone by.
-        self.cron.after(&wall_clock.and_utc()).map(|due| self.instant(due.naive_utc())).find(|due| *due > after)
+        self.cron
+            .after(&wall_clock.and_utc())
+            .map(|due| self.instant(due.naive_utc()))
+            .find(|due| *due > after)
     }
 
     /// The next due times after an instant, at most `most`.

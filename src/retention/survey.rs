@@ -15,7 +15,8 @@ use crate::domain::{ContactId, Controller};
 use crate::platform::{ContactPlatform, Created, FilterTrust, ListingBatch, PlatformError, ProbeReport};
 
 /// Later than any date of creation: whoever lists the contacts created before it lists everybody. (2999-01-01.)
-pub(super) const EVERYBODY: DateTime<Utc> = DateTime::from_timestamp(32_472_144_000, 0).expect("a date in range");
+pub(super) const EVERYBODY: DateTime<Utc> =
+    DateTime::from_timestamp(32_472_144_000, 0).expect("a date in range");
 
 /// What a sweep would do at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +78,9 @@ pub async fn preview(
 
 /// Why the platform's answers are no ground for a sweep, if they are not.
 pub(super) fn distrust(probe: &ProbeReport) -> Option<StopReason> {
-    let clocks_differ =
-        probe.clock_difference_secs.is_some_and(|difference| difference.unsigned_abs() > MOST_CLOCK_DIFFERENCE_SECS);
+    let clocks_differ = probe
+        .clock_difference_secs
+        .is_some_and(|difference| difference.unsigned_abs() > MOST_CLOCK_DIFFERENCE_SECS);
     if clocks_differ {
         Some(StopReason::ClockDiffers)
     } else if probe.created == FilterTrust::Ignored {

@@ -9,16 +9,14 @@ use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
+use super::Rule;
 use super::period::cutoff;
 use super::settings::RETRY_AFTER;
 use super::sql::{self, Counts, UnfinishedRow};
 use super::survey::{self, Candidate, EVERYBODY, Survey};
 use super::vocabulary::{StopReason, SweepState};
-use super::Rule;
 use crate::audit::{self, Action, Actor, Detail, Event};
-use crate::domain::{
-    Channel, ContactId, Controller, Origin, Personal, RequestKind, SubjectKey,
-};
+use crate::domain::{Channel, ContactId, Controller, Origin, Personal, RequestKind, SubjectKey};
 use crate::intake::{self, Desk, IntakeError, Submission};
 use crate::platform::{ContactPlatform, PlatformError};
 use crate::store::{Store, StoreError, Tx};
@@ -54,7 +52,9 @@ pub fn never_halt() -> Arc<Halt> {
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// Another process sweeps the same organisation at this moment.
-    #[error("a retention sweep of this organisation is running; wait for its end or see `dsrd retention list`")]
+    #[error(
+        "a retention sweep of this organisation is running; wait for its end or see `dsrd retention list`"
+    )]
     AlreadyRunning,
     /// The sweep was asked to halt.
     #[error("the retention sweep was halted; it goes on when it is next due")]
@@ -229,18 +229,31 @@ impl Sweeper {
         let late_secs = late_secs(begun.scheduled_for, begun.started_at);
         let detail = detail_of(begun.sweep_id)
             .word("created_before", &begun.created_before.to_rfc3339())
-            .word("scheduled_for", &begun.scheduled_for.map_or_else(|| "none".to_owned(), |at| at.to_rfc3339()))
+            .word(
+                "scheduled_for",
+                &begun.scheduled_for.map_or_else(|| "none".to_owned(), |at| at.to_rfc3339()),
+            )
             .count("late_secs", late_secs);
         self.append(tx, Action::SweepStarted, begun.actor.clone(), begun.started_at, detail).await
     }
 
     /// Carries a recorded sweep to its end.
-    pub(super) async fn carry_out(&self, begun: Begun, lock: &mut SweepLock) -> Result<SweepReport, SweepError> {
+    pub(super) async fn carry_out(
+        &self,
+        begun: Begun,
+        lock: &mut SweepLock,
+    ) -> Result<SweepReport, SweepError> {
         self.pass(Stage::Started)?;
         match self.list(&begun).await {
             Ok((survey, None)) => {
                 self.pass(Stage::Surveyed)?;
-                self.decide(&begun, &survey, self.rule.caps.exceeded_by(survey.candidates, survey.contacts), lock).await
+                self.decide(
+                    &begun,
+                    &survey,
+                    self.rule.caps.exceeded_by(survey.candidates, survey.contacts),
+                    lock,
+                )
+                .await
             }
             Ok((survey, distrust)) => self.decide(&begun, &survey, distrust, lock).await,
             Err(ListingError::Platform(survey, error)) => self.give_up(&begun, &survey, &error).await,
@@ -330,7 +343,8 @@ impl Sweeper {
         let now = self.desk.clock.now();
         let counts = counts(survey);
         let mut tx = self.store.begin("retention.stop").await?;
-        sql::end_listing(&mut tx, &self.controller.id, begun.sweep_id, counts, Some((state, reason, now))).await?;
+        sql::end_listing(&mut tx, &self.controller.id, begun.sweep_id, counts, Some((state, reason, now)))
+            .await?;
         let detail = counted(detail_of(begun.sweep_id), counts)
             .word("state", state.as_str())
             .word("reason", reason.as_str())

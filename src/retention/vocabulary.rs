@@ -92,13 +92,17 @@ impl StopReason {
             Self::OverMostContacts | Self::OverMostPercent => {
                 "look at `dsrd retention preview`; when the number is right, raise the cap for this run"
             }
-            Self::FilterNotHonoured => "ask the platform's support; sweeps go on once the probe is honoured again",
+            Self::FilterNotHonoured => {
+                "ask the platform's support; sweeps go on once the probe is honoured again"
+            }
             Self::ClockDiffers => "set the clock of this host by NTP",
             Self::RuleChanged => "nothing to do: the next sweep lists anew by the present rule",
             Self::Interrupted => "nothing to do: the sweep is run anew",
             Self::PlatformUnavailable => "nothing to do: the sweep is tried again after an hour",
             Self::PlatformRefused => "check the platform key's role and scopes with `dsrd check`",
-            Self::PlatformUnreadable => "see the log for what could not be read; limits are in the platform settings",
+            Self::PlatformUnreadable => {
+                "see the log for what could not be read; limits are in the platform settings"
+            }
         }
     }
 }
