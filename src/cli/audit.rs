@@ -51,7 +51,12 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
     result
 }
 
-async fn read(command: Command, context: &Context, foundation: &Foundation, output: &Output) -> anyhow::Result<()> {
+async fn read(
+    command: Command,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
     let (filter, after, limit) = match command {
         Command::List { organisation, action, since, until, after, limit } => {
             let organisation = Some(context.organisation(organisation.as_ref())?);
@@ -80,7 +85,8 @@ async fn list(
     audit::seal(&mut tx, 10_000).await?;
     let entries = audit::list(&mut tx, filter, after, limit).await?;
     if let Some(organisation) = &filter.organisation {
-        let mut event = Event::general(organisation, Action::LogRead, context.person(), foundation.desk.clock.now());
+        let mut event =
+            Event::general(organisation, Action::LogRead, context.person(), foundation.desk.clock.now());
         event.case = filter.case;
         audit::append(&mut tx, event.with(Detail::none().count("entries", entries.len() as u64))).await?;
     }
@@ -97,7 +103,11 @@ fn shown(entries: &[Entry]) -> String {
             entry.action.clone(),
             or_dash(entry.outcome.as_ref()),
             entry.actor.clone(),
-            if entry.detail.as_object().is_some_and(serde_json::Map::is_empty) { String::new() } else { entry.detail.to_string() },
+            if entry.detail.as_object().is_some_and(serde_json::Map::is_empty) {
+                String::new()
+            } else {
+                entry.detail.to_string()
+            },
         ]
     });
     table(&["no", "at", "case", "action", "outcome", "actor", "detail"], rows)

@@ -52,8 +52,13 @@ impl Context {
 
     /// The person at the keyboard, by login name: whoever became root with sudo is named as themselves.
     pub(super) fn person(&self) -> Actor {
+        Actor::Person(self.login_name())
+    }
+
+    /// That person's login name.
+    pub(super) fn login_name(&self) -> String {
         let name = ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(|name| self.sources.variable(name));
-        Actor::Person(name.unwrap_or("unknown").to_owned())
+        name.unwrap_or("unknown").to_owned()
     }
 
     /// The organisation named, or the only one that is configured.
@@ -62,9 +67,8 @@ impl Context {
         let known = || organisations.iter().map(|each| each.id.to_string()).collect::<Vec<_>>().join(", ");
         match (named, organisations.as_slice()) {
             (Some(id), _) if self.settings().find_organisation(id).is_some() => Ok(id.clone()),
-            (Some(_), _) => {
-                Err(Failure::NotFound.because(format!("no such organisation is configured; configured are: {}", known())))
-            }
+            (Some(_), _) => Err(Failure::NotFound
+                .because(format!("no such organisation is configured; configured are: {}", known()))),
             (None, [only]) => Ok(only.id.clone()),
             (None, _) => Err(Failure::Usage.because(format!("name one with --organisation: {}", known()))),
         }

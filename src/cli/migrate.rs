@@ -34,7 +34,9 @@ async fn migrate(args: &Args, database: &Database, output: &Output) -> anyhow::R
             store::SchemaState::Current => "up to date".to_owned(),
             store::SchemaState::Behind(missing) => format!("{missing} migration(s) missing"),
             store::SchemaState::Newer => "made by a newer dsrd".to_owned(),
-            store::SchemaState::Altered => "altered: a migration differs from the one in this program".to_owned(),
+            store::SchemaState::Altered => {
+                "altered: a migration differs from the one in this program".to_owned()
+            }
         };
         Report { state, applied: 0 }
     } else {

@@ -16,8 +16,6 @@ mod audit;
 mod check;
 mod config;
 mod context;
-#[cfg(feature = "demo")]
-pub mod demo;
 mod exit;
 mod migrate;
 mod output;
@@ -89,9 +87,6 @@ enum Command {
     /// Explain the configuration.
     #[command(subcommand)]
     Config(config::Command),
-    /// Try everything with invented people: private database, simulated platform, mails in files.
-    #[cfg(feature = "demo")]
-    Demo(demo::Args),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -138,7 +133,5 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Request(command) => request::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
         Command::Audit(command) => audit::run(command, Context::load_checked(&files)?, output).await,
-        #[cfg(feature = "demo")]
-        Command::Demo(args) => demo::run(args, output).await,
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 /// How results are written.
@@ -27,12 +28,12 @@ impl Output {
         Self { format }
     }
 
-    pub(super) fn is_json(&self) -> bool {
-        self.format == Format::Json
-    }
-
     /// Writes a value for programs, or what `human` makes of it for people.
-    pub(super) fn show<T: Serialize>(&self, value: &T, human: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+    pub(super) fn show<T: Serialize>(
+        &self,
+        value: &T,
+        human: impl FnOnce(&T) -> String,
+    ) -> anyhow::Result<()> {
         let text = match self.format {
             Format::Json => serde_json::to_string_pretty(value)?,
             Format::Human => human(value),
@@ -57,6 +58,17 @@ impl Output {
         writeln!(anstream::stderr(), "{}", one_line(remark)).unwrap_or_default();
     }
 
+    /// A counter on standard error for work whose length nobody knows; silent where nobody looks at it.
+    #[expect(clippy::unused_self, reason = "all writing goes through the output that a command was given")]
+    pub(super) fn progress(&self, what: &'static str) -> ProgressBar {
+        if !io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{spinner} {pos} {msg} ({elapsed})");
+        let bar = ProgressBar::new_spinner().with_message(what);
+        style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+    }
+
     /// An error with its causes, on one line.
     pub(super) fn say_error(&self, error: &anyhow::Error) {
         let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
@@ -67,7 +79,7 @@ impl Output {
 /// A table of rows under a head.
 pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(if io::stdout().is_terminal() {
+    table.load_style(presets::NOTHING).set_content_arrangement(if io::stdout().is_terminal() {
         ContentArrangement::Dynamic
     } else {
         ContentArrangement::Disabled
@@ -84,7 +96,10 @@ pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
 pub(super) fn pairs(rows: impl IntoIterator<Item = (&'static str, String)>) -> String {
     let rows: Vec<_> = rows.into_iter().collect();
     let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
-    rows.iter().map(|(label, value)| format!("{label:width$}  {}", one_line(value))).collect::<Vec<_>>().join("\n")
+    rows.iter()
+        .map(|(label, value)| format!("{label:width$}  {}", one_line(value)))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A terminal obeys control characters, and values come from people: show them as escapes.

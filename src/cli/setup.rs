@@ -22,7 +22,6 @@ pub(super) async fn run(context: Context, output: &Output) -> anyhow::Result<()>
     // The package tools block.
     let binaries =
         tokio::task::spawn_blocking(move || embedded::install(&settings, &|line| talk.say(line))).await??;
-    let report =
-        Report { directory: binaries.directory.display().to_string(), version: binaries.version.to_string() };
+    let report = Report { directory: binaries.directory.display().to_string(), version: binaries.version };
     output.show(&report, |report| format!("PostgreSQL {} in {}", report.version, report.directory))
 }

@@ -64,6 +64,24 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
     if settings.delivery.package_dir.as_ref().is_some_and(|dir| *dir != settings.report.directory) {
         refused.push("report.directory and delivery.package_dir differ: set only one of them".into());
     }
+    if let Some(address) = settings.http.listen
+        && !address.ip().is_loopback()
+        && settings.delivery.link_base_url.starts_with("http://")
+    {
+        refused.push(
+            "http.listen is not a loopback address although delivery.link_base_url is plain http: links are secrets and \
+             need TLS in front"
+                .into(),
+        );
+    }
+    for (key, number) in [
+        ("http.header_timeout_secs", settings.http.header_timeout_secs),
+        ("http.max_connections", settings.http.max_connections),
+    ] {
+        if number == 0 {
+            refused.push(format!("{key} must be at least 1"));
+        }
+    }
     if queue.retry_cap_secs < queue.retry_base_secs {
         refused.push("queue.retry_cap_secs must not be below queue.retry_base_secs".into());
     }
@@ -87,6 +105,7 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
                 "{key}.platform.organisation_id is that of another organisation too: one contact must have one controller"
             ));
         }
+        check_retention(&key, organisation, refused);
         for (name, text) in [("name", &organisation.name), ("contact", &organisation.contact)] {
             if text.trim().is_empty() || text.chars().any(char::is_control) {
                 refused.push(format!("{key}.{name} must be one line of text; people read it in notices"));
@@ -105,6 +124,21 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
                 "{key}.language must be an ISO 639 code of two or three letters, for example en"
             ));
         }
+    }
+}
+
+/// A rule that is switched on must be whole; one that is not may be unfinished.
+fn check_retention(key: &str, organisation: &Organisation, refused: &mut Vec<String>) {
+    if organisation.retention.enabled
+        && let Err(error) = organisation.retention.rule()
+    {
+        let mut text = format!("{key}.{error}");
+        let mut source = std::error::Error::source(&error);
+        while let Some(inner) = source {
+            text = format!("{text}: {inner}");
+            source = inner.source();
+        }
+        refused.push(text);
     }
 }
 

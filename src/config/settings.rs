@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Controller, OrganisationId};
 use crate::platform::cloud4wi;
-use crate::{delivery, queue, report, store, telemetry};
+use crate::{delivery, http, queue, report, retention, store, telemetry};
 
 /// Everything that an operator can set.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -30,6 +30,8 @@ pub struct Settings {
     pub report: report::Settings,
     /// Mails, hand-over links and the life of packages.
     pub delivery: delivery::Settings,
+    /// The hand-over page where people fetch their package, and the health answers.
+    pub http: http::Settings,
     /// The organisations (controllers) served.
     pub organisations: Vec<Organisation>,
 }
@@ -68,6 +70,8 @@ pub struct Organisation {
     pub opt_out_policies: Vec<String>,
     /// Its contacts at Cloud4Wi.
     pub platform: cloud4wi::Settings,
+    /// How long its contacts are kept.
+    pub retention: retention::Settings,
     /// What an access report must say beside the data (Art. 15(1)(a) to (h) GDPR): purposes, legal grounds,
     /// recipients, storage periods, sources.
     pub catalogue: Option<report::Catalogue>,

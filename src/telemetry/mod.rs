@@ -10,12 +10,14 @@
 //!   which are persons' data; no setting opens them (S-41).
 //! - A panic is logged with its place; its text only where it is a literal of the program, because a formatted text
 //!   can hold any value.
+//! - A database that is away is told once a minute, however many tasks notice it (F-16).
 //! - Fields have the names listed in [`fields`]; `tests/documents.rs` reads the sources and refuses others.
 //!
 //! To log something new: use a name of [`fields`], or add one there and say what it holds.
 
 pub mod fields;
 mod line;
+mod outage;
 mod panic;
 
 use std::io::IsTerminal;
@@ -107,7 +109,9 @@ where
     } else {
         lines.event_format(line::OneLine::human(tracing_subscriber::fmt::format(), terminal)).boxed()
     };
-    Ok(Registry::default().with(lines.with_filter(filter(settings)?.and(filter_fn(may_speak)))))
+    Ok(Registry::default().with(
+        lines.with_filter(filter(settings)?.and(filter_fn(may_speak)).and(outage::OncePerOutage::default())),
+    ))
 }
 
 fn filter(settings: &Settings) -> Result<EnvFilter, TelemetryError> {

@@ -120,3 +120,23 @@ fn a_filter_that_cannot_be_read_is_refused_without_quoting_it() {
     let error = check(&wrong).unwrap_err().to_string();
     assert!(error.contains("telemetry.filter") && !error.contains("canary"), "{error}");
 }
+
+#[test]
+fn f_16_an_outage_of_the_database_is_told_once_a_minute() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("a notice waits")]
+    struct Outer(#[source] Away);
+    #[derive(Debug, thiserror::Error)]
+    #[error("queue.beat: no connection to the database (connection refused)")]
+    struct Away;
+
+    let text = log(Format::Human, "info", false, || {
+        for _ in 0..50 {
+            tracing::warn!(error = %Away, "a heartbeat failed");
+            tracing::error!(error = &Outer(Away) as &dyn std::error::Error, "a notice could not be sent");
+            tracing::warn!("something else");
+        }
+    });
+    assert_eq!(text.matches("no connection to the database").count(), 1, "{text}");
+    assert_eq!(text.matches("something else").count(), 50);
+}
