@@ -135,8 +135,7 @@ const fn section(section: Section) -> SectionTexts {
         },
         Section::Accountings => SectionTexts {
             title: "Your connections",
-            about: "When a device of yours was connected to the Wi-Fi, for how long, and how much data it moved. What \
-                    you looked at is not recorded here.",
+            about: "When a device of yours was connected to the Wi-Fi, for how long, and how much data it moved.",
             none: "No connection is recorded for you.",
             noun: ("connection", "connections"),
         },
@@ -282,9 +281,12 @@ const GLOSSARY: &[Entry] = &[
     ),
     (
         "Kinds of activity",
-        "signup: you registered. login: you signed in to the Wi-Fi. visit, arriving, leave: a device of yours was noticed \
-         in a venue. send_email, open_email, click_email, send_sms, click_sms: a message was sent to you, opened, or a \
-         link in it followed. survey, promo: you answered questions or opened an offer.",
+        "signup: you registered.\n\
+         login: you signed in to the Wi-Fi.\n\
+         visit, arriving, leave: a device of yours was noticed in a venue.\n\
+         send_email, send_sms: a message was sent to you.\n\
+         open_email, click_email, click_sms: you opened a message, or followed a link in it.\n\
+         survey, promo: you answered questions or opened an offer.",
     ),
     (
         "MAC address",
@@ -304,8 +306,11 @@ const GLOSSARY: &[Entry] = &[
     ),
     (
         "Why a connection ended",
-        "User-Request: the device left. Idle-Timeout: it was silent for long. Session-Timeout: the allowed time was over. \
-         Lost-Carrier: it went out of reach. Admin-Reset, NAS-Reboot: the equipment was restarted.",
+        "User-Request: the device left.\n\
+         Idle-Timeout: it was silent for long.\n\
+         Session-Timeout: the allowed time was over.\n\
+         Lost-Carrier: it went out of reach.\n\
+         Admin-Reset, NAS-Reboot: the equipment was restarted.",
     ),
 ];
 
