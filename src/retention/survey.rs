@@ -7,6 +7,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::TryStreamExt;
+use serde::Serialize;
 
 use super::period::cutoff;
 use super::settings::MOST_CLOCK_DIFFERENCE_SECS;
@@ -19,7 +20,7 @@ pub(super) const EVERYBODY: DateTime<Utc> =
     DateTime::from_timestamp(32_472_144_000, 0).expect("a date in range");
 
 /// What a sweep would do at this moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Preview {
     /// Contacts created before this instant are past their time.
     pub created_before: DateTime<Utc>,

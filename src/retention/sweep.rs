@@ -89,10 +89,8 @@ pub struct SweepReport {
     /// How late it started after that, in seconds.
     pub late_secs: u64,
     /// How it ended.
-    #[serde(serialize_with = "as_text")]
     pub state: SweepState,
     /// Why, when it stopped or failed.
-    #[serde(serialize_with = "as_optional_text")]
     pub reason: Option<StopReason>,
     /// Contacts created before this instant were past their time.
     pub created_before: DateTime<Utc>,
@@ -104,21 +102,6 @@ pub struct SweepReport {
     pub unreadable: u64,
     /// Erasure requests that the sweep made.
     pub submitted: u64,
-}
-
-fn as_text<S: serde::Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-#[expect(clippy::ref_option, reason = "the signature that serde asks for")]
-fn as_optional_text<S: serde::Serializer>(
-    value: &Option<impl fmt::Display>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => serializer.collect_str(value),
-        None => serializer.serialize_none(),
-    }
 }
 
 /// Runs the sweeps of one organisation.

@@ -44,15 +44,18 @@ impl Platform {
             config::File::from_str(include_str!("../platform/defaults.toml"), config::FileFormat::Toml);
         let key = secret_file(secrets.path(), "key", &keys.client_key);
         let secret = secret_file(secrets.path(), "secret", &keys.client_secret);
-        let mut client: dsrd::platform::cloud4wi::Settings = config::Config::builder()
+        let sources = config::Config::builder()
             .add_source(defaults)
             .set_override("base_url", simulator.base_url())
-            .and_then(|builder| builder.set_override("organisation_id", keys.organisation_id.as_str()))
-            .and_then(|builder| builder.set_override("client_key_file", key.to_str()))
-            .and_then(|builder| builder.set_override("client_secret_file", secret.to_str()))
-            .and_then(|builder| builder.build())
-            .and_then(config::Config::try_deserialize)
+            .unwrap()
+            .set_override("organisation_id", keys.organisation_id.as_str())
+            .unwrap()
+            .set_override("client_key_file", key.to_str())
+            .unwrap()
+            .set_override("client_secret_file", secret.to_str())
             .unwrap();
+        let mut client: dsrd::platform::cloud4wi::Settings =
+            sources.build().unwrap().try_deserialize().unwrap();
         client.rate.requests_per_second = 1e6;
         client.rate.burst = 1_000_000;
         client.rate.retry_pause_secs = 0.001;
