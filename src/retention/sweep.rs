@@ -51,6 +51,11 @@ pub fn never_halt() -> Arc<Halt> {
 /// Why a sweep did not come to an end. What it recorded stands; [`Sweeper::run_due`] takes it up again.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
+    /// The rule is not enabled.
+    #[error(
+        "the retention rule is not enabled; look at `dsrd retention preview`, then set retention.enabled"
+    )]
+    NotEnabled,
     /// Another process sweeps the same organisation at this moment.
     #[error(
         "a retention sweep of this organisation is running; wait for its end or see `dsrd retention list`"
@@ -152,6 +157,9 @@ impl SweepLock {
 impl Sweeper {
     /// Sweeps now because a person asks, by login name. Sweeps that were left unfinished are brought to an end first.
     pub async fn sweep(&self, person: &str) -> Result<SweepReport, SweepError> {
+        if !self.rule.is_enabled() {
+            return Err(SweepError::NotEnabled);
+        }
         let mut lock = self.lock().await?.ok_or(SweepError::AlreadyRunning)?;
         let swept = self.sweep_locked(person, &mut lock).await;
         let released = lock.release().await;

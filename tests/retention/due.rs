@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dsrd::domain::{Controller, OrganisationId};
-use dsrd::retention::{self, Settings, StopReason, SweepState, Sweeper};
+use dsrd::retention::{self, Settings, StopReason, SweepError, SweepState, Sweeper};
 
 use crate::office::{NOON, Office, at, settings};
 use crate::pages::{Fault, Pages, contacts};
@@ -48,6 +48,7 @@ async fn a_rule_that_is_not_enabled_never_runs() {
     sweeper.run_due().await.unwrap();
     office.move_to("2027-11-26T12:30:00Z");
     assert_eq!(sweeper.run_due().await.unwrap(), retention::Turn::default());
+    assert!(matches!(sweeper.sweep("ada").await, Err(SweepError::NotEnabled)));
     assert_eq!(office.states().await, Vec::<String>::new());
 }
 
