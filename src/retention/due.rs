@@ -4,13 +4,14 @@
 //! `dsrd.schedule`, and whoever moves it on has claimed it.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
 
 use super::sql::{self, UnfinishedRow};
 use super::sweep::{Begun, SweepError, SweepLock, SweepReport, Sweeper};
 use crate::audit::Actor;
 
 /// What one look at the schedule led to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Turn {
     /// Sweeps that had been killed while submitting and were brought to an end.
     pub continued: Vec<SweepReport>,

@@ -11,7 +11,7 @@ use super::vocabulary::StopReason;
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Whether sweeps run. A preview can be asked for before.
+    /// Whether sweeps run, by schedule or because a person asks. A preview can be asked for before.
     pub enabled: bool,
     /// How many months a contact is kept after its creation. The legal reason for the number belongs into the
     /// controller's record of processing (Art. 30(1)(f) GDPR). No default.
@@ -116,7 +116,7 @@ impl Settings {
 }
 
 impl Rule {
-    /// Whether sweeps run by schedule.
+    /// Whether sweeps run.
     #[must_use]
     pub const fn is_enabled(&self) -> bool {
         self.enabled

@@ -7,6 +7,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::TryStreamExt;
+use serde::Serialize;
 
 use super::period::cutoff;
 use super::settings::MOST_CLOCK_DIFFERENCE_SECS;
@@ -19,7 +20,7 @@ pub(super) const EVERYBODY: DateTime<Utc> =
     DateTime::from_timestamp(32_472_144_000, 0).expect("a date in range");
 
 /// What a sweep would do at this moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Preview {
     /// Contacts created before this instant are past their time.
     pub created_before: DateTime<Utc>,
@@ -140,7 +141,7 @@ impl Survey {
 
     /// Records without a readable creation date count as contacts, and as nothing else.
     const fn count_others(&mut self, batch: &ListingBatch) {
-        let others = batch.unreadable + batch.strangers;
+        let others = batch.unreadable + batch.undated + batch.strangers;
         self.contacts += batch.contacts.len() as u64 + others;
         self.unreadable += others;
     }
@@ -201,12 +202,13 @@ mod tests {
             ],
             unreadable: 2,
             strangers: 1,
+            undated: 3,
         };
         let mut kept = survey();
         let candidates: Vec<String> =
             kept.take(batch.clone()).iter().map(|candidate| candidate.contact.to_string()).collect();
         assert_eq!(candidates, ["old", "old-local"]);
-        assert_eq!((kept.contacts, kept.candidates, kept.unreadable), (8, 2, 5));
+        assert_eq!((kept.contacts, kept.candidates, kept.unreadable), (11, 2, 8));
         assert_eq!(kept.oldest, Some(at("2020-01-01T00:00:00Z")));
         assert_eq!(kept.newest, Some(at("2023-11-21T23:59:59Z")));
 

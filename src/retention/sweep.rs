@@ -51,6 +51,11 @@ pub fn never_halt() -> Arc<Halt> {
 /// Why a sweep did not come to an end. What it recorded stands; [`Sweeper::run_due`] takes it up again.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
+    /// The rule is not enabled.
+    #[error(
+        "the retention rule is not enabled; look at `dsrd retention preview`, then set retention.enabled"
+    )]
+    NotEnabled,
     /// Another process sweeps the same organisation at this moment.
     #[error(
         "a retention sweep of this organisation is running; wait for its end or see `dsrd retention list`"
@@ -89,10 +94,8 @@ pub struct SweepReport {
     /// How late it started after that, in seconds.
     pub late_secs: u64,
     /// How it ended.
-    #[serde(serialize_with = "as_text")]
     pub state: SweepState,
     /// Why, when it stopped or failed.
-    #[serde(serialize_with = "as_optional_text")]
     pub reason: Option<StopReason>,
     /// Contacts created before this instant were past their time.
     pub created_before: DateTime<Utc>,
@@ -104,21 +107,6 @@ pub struct SweepReport {
     pub unreadable: u64,
     /// Erasure requests that the sweep made.
     pub submitted: u64,
-}
-
-fn as_text<S: serde::Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-#[expect(clippy::ref_option, reason = "the signature that serde asks for")]
-fn as_optional_text<S: serde::Serializer>(
-    value: &Option<impl fmt::Display>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => serializer.collect_str(value),
-        None => serializer.serialize_none(),
-    }
 }
 
 /// Runs the sweeps of one organisation.
@@ -169,6 +157,9 @@ impl SweepLock {
 impl Sweeper {
     /// Sweeps now because a person asks, by login name. Sweeps that were left unfinished are brought to an end first.
     pub async fn sweep(&self, person: &str) -> Result<SweepReport, SweepError> {
+        if !self.rule.is_enabled() {
+            return Err(SweepError::NotEnabled);
+        }
         let mut lock = self.lock().await?.ok_or(SweepError::AlreadyRunning)?;
         let swept = self.sweep_locked(person, &mut lock).await;
         let released = lock.release().await;
