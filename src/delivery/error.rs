@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::NoticeKind;
 use super::text::TextError;
 use crate::domain::KeyError;
+use crate::report::ReportError;
 use crate::store::StoreError;
 
 /// A failed operation of this module.
@@ -64,6 +65,12 @@ pub enum DeliveryError {
     /// The attempt lasted so long that another one took the notice over.
     #[error("the notice was taken over by another attempt while it was being sent")]
     Superseded,
+    /// The file of a package does not open: missing, altered, or not of this key.
+    #[error("the file of a package cannot be opened")]
+    Package(#[source] ReportError),
+    /// The part of the program that reads a package broke down.
+    #[error("the reading of a package broke down")]
+    ReaderLost,
     /// A directory or file of packages failed.
     #[error("{operation} failed at {path}")]
     Files {

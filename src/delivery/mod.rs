@@ -25,6 +25,7 @@
 //! in `text::catalogue`. A changed text gets a new version number; the test of digests says so.
 
 mod error;
+mod handover;
 mod mailer;
 mod message;
 mod notice;
@@ -35,6 +36,7 @@ mod text;
 mod transport;
 
 pub use error::DeliveryError;
+pub use handover::{Download, Handover, Landing};
 pub use mailer::{Delivery, Mailer};
 pub use message::Outgoing;
 pub use notice::{EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Sender, enqueue};

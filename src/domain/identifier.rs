@@ -157,7 +157,7 @@ impl SubjectIdentifier {
         master.subject(organisation).reference(self.kind.as_str(), &self.normalised)
     }
 
-    /// The identifier encrypted for its row of `dsrd.identifier`: it opens there only.
+    /// The identifier as it was given, encrypted for its row of `dsrd.identifier`: it opens there only.
     #[must_use]
     pub fn seal(
         &self,
@@ -166,28 +166,21 @@ impl SubjectIdentifier {
         request: RequestId,
         number: i16,
     ) -> Vec<u8> {
-        // Neither form can hold a line feed: control characters are refused when an identifier is read.
-        let clear = format!("{}\n{}", self.given.expose(), self.normalised.expose()).into_bytes();
-        master.sealing("identifier").seal(&row_name(organisation, request, number), &Personal::new(clear))
+        let clear = Personal::new(self.given.expose().clone().into_bytes());
+        master.sealing("identifier").seal(&row_name(organisation, request, number), &clear)
     }
 
-    /// Decrypts what [`SubjectIdentifier::seal`] made for the same row.
+    /// Decrypts what [`SubjectIdentifier::seal`] made for the same row, and reads it with the country of its time.
     pub fn open(
         master: &MasterKey,
-        organisation: &OrganisationId,
-        request: RequestId,
-        number: i16,
+        (organisation, request, number): (&OrganisationId, RequestId, i16),
         kind: IdentifierKind,
         sealed: &[u8],
+        default_country: Option<&str>,
     ) -> Result<Self, KeyError> {
         let clear = master.sealing("identifier").open(&row_name(organisation, request, number), sealed)?;
-        let text = String::from_utf8(clear.into_exposed()).map_err(|_| KeyError::DoesNotOpen)?;
-        let (given, normalised) = text.split_once('\n').ok_or(KeyError::DoesNotOpen)?;
-        Ok(Self {
-            kind,
-            given: Personal::new(given.to_owned()),
-            normalised: Personal::new(normalised.to_owned()),
-        })
+        let given = String::from_utf8(clear.into_exposed()).map_err(|_| KeyError::DoesNotOpen)?;
+        Self::parse(kind, &given, default_country).map_err(|_| KeyError::DoesNotOpen)
     }
 
     /// Whether a value that the platform holds is this identifier, compared in normal form. A value that cannot be
@@ -268,7 +261,8 @@ mod tests {
         let whole = SubjectIdentifier::parse(IdentifierKind::Email, "Ada@Fa\u{df}.example", None).unwrap();
         let sealed = whole.seal(&master, &organisation, request, 1);
         let open = |number| {
-            SubjectIdentifier::open(&master, &organisation, request, number, IdentifierKind::Email, &sealed)
+            let row = (&organisation, request, number);
+            SubjectIdentifier::open(&master, row, IdentifierKind::Email, &sealed, None)
         };
         assert_eq!(open(1), Ok(whole));
         assert_eq!(open(2), Err(KeyError::DoesNotOpen));

@@ -68,6 +68,14 @@ impl Transport {
         }
     }
 
+    /// Finds out whether mails could leave, without sending one.
+    pub async fn check(&self) -> Result<(), Failure> {
+        match self {
+            Self::Smtp(transport) => transport.check().await,
+            Self::File(_) | Self::Memory(_) => Ok(()),
+        }
+    }
+
     /// Hands a message over; the reply code when it was taken.
     pub(super) async fn send(&self, mail: &Outgoing) -> Result<String, Failure> {
         match self {

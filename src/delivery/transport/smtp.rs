@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use lettre::transport::smtp::{self};
 use tokio::sync::Semaphore;
@@ -93,6 +93,18 @@ impl SmtpTransport {
                 Err(Failure::temporary("timeout", effect))
             }
         }
+    }
+
+    /// Connects, secures the connection and logs in as for a mail, and says good-bye without sending one.
+    pub(super) async fn check(&self) -> Result<(), Failure> {
+        let visit = async {
+            let mut connection = self.connect().await?;
+            step(&mut connection, Noop, |failed| temporary(failed, "noop", Effect::None)).await?;
+            drop(tokio::time::timeout(GOOD_BYE, connection.quit()).await);
+            Ok(())
+        };
+        let late = |_| Err(Failure::temporary("timeout", Effect::None));
+        tokio::time::timeout(self.timeout, visit).await.unwrap_or_else(late)
     }
 
     async fn converse(&self, mail: &Outgoing, body_began: &AtomicBool) -> Result<String, Failure> {
