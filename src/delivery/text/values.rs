@@ -132,7 +132,7 @@ pub(in crate::delivery) fn values(occasion: &Occasion<'_>) -> Values {
     values.set(
         "evidence",
         &facts.evidence_until.map_or_else(
-            || "for as long as we must be able to prove it".to_owned(),
+            || "only as long as the law asks us to".to_owned(),
             |until| format!("until {}", day(until)),
         ),
     );
