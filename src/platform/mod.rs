@@ -38,7 +38,7 @@ use crate::domain::{ContactId, IdentifierKind, Personal, SubjectIdentifier};
 pub type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T, PlatformError>> + Send + 'a>>;
 
 /// A stream of record batches; ends with the last record or with an error.
-pub type Records<'a> = Pin<Box<dyn Stream<Item = Result<Vec<RawRecord>, PlatformError>> + Send + 'a>>;
+pub type Records<'a> = Pin<Box<dyn Stream<Item = Result<RecordBatch, PlatformError>> + Send + 'a>>;
 
 /// A stream of contact batches found by a listing.
 pub type Listing<'a> = Pin<Box<dyn Stream<Item = Result<ListingBatch, PlatformError>> + Send + 'a>>;
@@ -182,6 +182,19 @@ pub struct ListingBatch {
     pub unreadable: u64,
     /// Contacts returned although they lie outside of what was asked for; dropped here.
     pub strangers: u64,
+    /// Contacts whose creation date is missing or not readable; dropped here, because their age is no ground for
+    /// anything.
+    pub undated: u64,
+}
+
+/// Some of the records of one source.
+#[derive(Clone, Debug, Default)]
+pub struct RecordBatch {
+    /// The records, each the text of one JSON object, in the platform's order.
+    pub records: Vec<RawRecord>,
+    /// Records that came and could not be read, or that the platform announced and did not send (S-24): a report has to
+    /// say that they are missing.
+    pub unreadable: u64,
 }
 
 /// How the platform took an effect.

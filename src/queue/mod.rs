@@ -17,6 +17,7 @@
 //! Why our own and no job framework: none shares its transaction with our audit entries and fences its workers;
 //! the measurements are in `docs/performance.md`.
 
+mod budget;
 mod instance;
 mod sql;
 mod wake;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use budget::{Limit, Reserved, block_calls, ensure_budget, reserve_calls};
 pub use instance::{Heart, Instance};
 pub use sql::{
     Depth, claim, depth, done, enqueue, hold, park, put_back, release_all, rescue, resume, wake_waiting,

@@ -30,6 +30,7 @@ enum Piece {
     Records(Section, Vec<RawRecord>),
     Note(Section, String),
     Incomplete(Section),
+    Unreadable(Section, u64),
 }
 
 /// So many batches may wait to be written; the platform waits when they are not.
@@ -74,7 +75,10 @@ async fn fetch(run: &Run<'_>, contact: &ContactId, pieces: &mpsc::Sender<Piece>)
             continue;
         };
         while let Some(batch) = records.try_next().await.map_err(failed)? {
-            pieces.send(Piece::Records(section, batch)).await.map_err(|_| None)?;
+            if batch.unreadable > 0 {
+                pieces.send(Piece::Unreadable(section, batch.unreadable)).await.map_err(|_| None)?;
+            }
+            pieces.send(Piece::Records(section, batch.records)).await.map_err(|_| None)?;
         }
     }
     pieces.send(Piece::Note(Section::Requests, own_record(run))).await.map_err(|_| None)
@@ -108,6 +112,7 @@ fn write(
                     spool.push(section, record.expose())?;
                 }
             }
+            Piece::Unreadable(section, records) => spool.note_unreadable(section, records),
             Piece::Incomplete(section) => spool.mark_incomplete(section),
             Piece::Note(section, record) => {
                 spool.push(section, &record)?;

@@ -117,7 +117,7 @@ async fn remaining_records(run: &Run<'_>, contact: &ContactId) -> Result<BTreeMa
         let Some(mut records) = records.map_err(|error| run.platform_failed(&error))? else { continue };
         let mut count = 0_u64;
         while let Some(batch) = records.try_next().await.map_err(|error| run.platform_failed(&error))? {
-            count += batch.len() as u64;
+            count += batch.records.len() as u64 + batch.unreadable;
         }
         if count > 0 {
             remaining.insert(source.as_str().to_owned(), count);

@@ -144,7 +144,8 @@ impl Answer {
     }
 
     pub(crate) fn set_header(&mut self, name: &str, value: &str) {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes())) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes()))
+        {
             self.headers.push((name, value));
         }
     }
@@ -179,7 +180,8 @@ impl Answer {
             )),
         };
         let mut response = Response::new(body);
-        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if let Some(kind) = self.content_type {
             response.headers_mut().insert(CONTENT_TYPE, kind);
         }
@@ -217,7 +219,8 @@ impl Envelope<'_> {
     pub(crate) fn answer(&self, next: NextRecord) -> Answer {
         match self.shape {
             EnvelopeShape::Documented => {
-                let mut head = format!(r#"{{"generated":"{}","{}":"#, self.generated, self.counter).into_bytes();
+                let mut head =
+                    format!(r#"{{"generated":"{}","{}":"#, self.generated, self.counter).into_bytes();
                 let quote: &[u8] = if self.style.numbers_as_strings { b"\"" } else { b"" };
                 head.extend_from_slice(quote);
                 write_number(&mut head, i64::try_from(self.number).unwrap_or(i64::MAX));

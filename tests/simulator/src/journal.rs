@@ -109,7 +109,9 @@ impl Effect {
     #[must_use]
     pub fn contact(&self) -> &str {
         match self {
-            Self::PolicySet { contact, .. } | Self::Deleted { contact } | Self::DeletionAccepted { contact } => contact,
+            Self::PolicySet { contact, .. }
+            | Self::Deleted { contact }
+            | Self::DeletionAccepted { contact } => contact,
         }
     }
 }

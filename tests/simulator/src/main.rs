@@ -68,10 +68,11 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             organisation
         })
         .collect();
-    let simulator = Simulator::start(settings).await.map_err(|error| match std::error::Error::source(&error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    })?;
+    let simulator =
+        Simulator::start(settings).await.map_err(|error| match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        })?;
     let mut text = format!("base-url {}\n", simulator.base_url());
     for organisation in simulator.organisations() {
         let key = serde_json::json!({
@@ -96,7 +97,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     }
     text.push_str("ready; stop with Ctrl-C\n");
     let mut out = std::io::stdout();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| format!("cannot print: {error}"))?;
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| format!("cannot print: {error}"))?;
     tokio::signal::ctrl_c().await.map_err(|error| format!("cannot wait for Ctrl-C: {error}"))?;
     simulator.shutdown().await;
     Ok(())

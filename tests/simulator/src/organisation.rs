@@ -296,7 +296,8 @@ impl OrganisationHandle {
             }
         };
         let pair = matches!(wanted, Wanted::SharedEmail | Wanted::SharedPhone);
-        let slot = (0..count).filter(|&slot| fits(slot) && exists(slot) && (!pair || exists(slot + 1))).nth(nth)?;
+        let slot =
+            (0..count).filter(|&slot| fits(slot) && exists(slot) && (!pair || exists(slot + 1))).nth(nth)?;
         let mut found = vec![directory.id_of(slot)];
         if pair {
             found.push(directory.id_of(slot + 1));

@@ -6,8 +6,8 @@
 
 use crate::json::{Object, Style, write_string};
 use crate::people::{
-    APPLICATION_EVENTS, COUNTRIES, LOCATIONS, Population, VISIT_EVENTS, below, id_of, mix, pick, push_hex, push_padded,
-    small,
+    APPLICATION_EVENTS, COUNTRIES, LOCATIONS, Population, VISIT_EVENTS, below, id_of, mix, pick, push_hex,
+    push_padded, small,
 };
 
 const HOUR_MS: i64 = 3600 * 1000;
@@ -41,7 +41,14 @@ impl RecordOwner<'_> {
     }
 
     /// Appends one event.
-    pub(crate) fn write_event(&self, out: &mut Vec<u8>, family: EventFamily, number: u32, count: u32, style: Style) {
+    pub(crate) fn write_event(
+        &self,
+        out: &mut Vec<u8>,
+        family: EventFamily,
+        number: u32,
+        count: u32,
+        style: Style,
+    ) {
         let salt = if family == EventFamily::Visit { 1 } else { 2 };
         let hash = self.hash(number, salt);
         let kind = event_type(family, number, hash);
@@ -97,7 +104,8 @@ impl RecordOwner<'_> {
         // Second digit 2, 6, A or E: locally administered, as random addresses of phones are.
         let second = ["2", "6", "A", "E"][small(hash >> 4, 4)];
         let hex = digits.to_ascii_uppercase();
-        [&[&hex[..1], second].concat(), &hex[2..4], &hex[4..6], &hex[6..8], &hex[8..10], &hex[10..12]].join(":")
+        [&[&hex[..1], second].concat(), &hex[2..4], &hex[4..6], &hex[6..8], &hex[8..10], &hex[10..12]]
+            .join(":")
     }
 
     /// Appends one device.
@@ -111,7 +119,14 @@ impl RecordOwner<'_> {
     }
 
     /// Appends one accounting record; `devices` is the number of the contact's devices.
-    pub(crate) fn write_accounting(&self, out: &mut Vec<u8>, number: u32, count: u32, devices: u32, style: Style) {
+    pub(crate) fn write_accounting(
+        &self,
+        out: &mut Vec<u8>,
+        number: u32,
+        count: u32,
+        devices: u32,
+        style: Style,
+    ) {
         let hash = self.hash(number, 5);
         let start = self.instant_ms(number, count);
         let seconds = 30 + below(hash, 4 * 3600);
@@ -125,7 +140,8 @@ impl RecordOwner<'_> {
         accounting.number("duration", seconds);
         accounting.number("bytesIn", below(hash >> 3, 1 << 31));
         accounting.number("bytesOut", below(hash >> 7, 1 << 28));
-        let device = u32::try_from(small(hash >> 24, devices.max(1) as usize)).expect("below the number of devices");
+        let device =
+            u32::try_from(small(hash >> 24, devices.max(1) as usize)).expect("below the number of devices");
         accounting.text("macAddress", &self.mac(device));
         accounting.text("hotspotId", &self.people.hotspot_ids()[place]);
         accounting.text("locationId", &self.people.location_ids()[place]);
@@ -151,7 +167,12 @@ fn event_type(family: EventFamily, number: u32, hash: u64) -> &'static str {
 }
 
 /// The type of an event without writing it.
-pub(crate) fn type_of_event(people: &Population, slot: u32, family: EventFamily, number: u32) -> &'static str {
+pub(crate) fn type_of_event(
+    people: &Population,
+    slot: u32,
+    family: EventFamily,
+    number: u32,
+) -> &'static str {
     let owner = RecordOwner { people, slot, contact_id: "", created_ms: 0 };
     let salt = if family == EventFamily::Visit { 1 } else { 2 };
     event_type(family, number, owner.hash(number, salt))

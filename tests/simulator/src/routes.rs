@@ -80,7 +80,11 @@ impl Route {
             Endpoint::UpdatePolicies | Endpoint::DeleteContact => &["organization_write", "customer_write"],
             Endpoint::OrganisationEvents => &["organization_read", "events_read"],
             Endpoint::PolicyNames | Endpoint::Locations | Endpoint::Segments => &["organization_read"],
-            Endpoint::Login | Endpoint::Logout | Endpoint::Service | Endpoint::Unknown | Endpoint::Platform => &[],
+            Endpoint::Login
+            | Endpoint::Logout
+            | Endpoint::Service
+            | Endpoint::Unknown
+            | Endpoint::Platform => &[],
         }
     }
 }

@@ -22,7 +22,12 @@ pub(crate) struct Scroll<S> {
 
 impl<S> Clone for Scroll<S> {
     fn clone(&self) -> Self {
-        Self { snapshot: Arc::clone(&self.snapshot), position: self.position, size: self.size, used: self.used }
+        Self {
+            snapshot: Arc::clone(&self.snapshot),
+            position: self.position,
+            size: self.size,
+            used: self.used,
+        }
     }
 }
 

@@ -167,8 +167,11 @@ pub(crate) async fn answer_call(
         None => token.and_then(|token| lock(&shared.tokens).owner(token)),
     };
     let organisation = owner.and_then(|at| shared.organisations.get(at));
-    let faults =
-        shared.faults.take(route.endpoint, organisation.map(|organisation| &*organisation.name), route.contact());
+    let faults = shared.faults.take(
+        route.endpoint,
+        organisation.map(|organisation| &*organisation.name),
+        route.contact(),
+    );
 
     let (mut outcome, ended) = match mangle::instead_of_work(&faults, &shared.generated) {
         Some(Instead::Answer(answer)) => (Outcome::from(answer), None),

@@ -135,7 +135,14 @@ impl OrganisationSettings {
             name: name.to_owned(),
             organisation_id: crate::people::id_of(label, 0),
             service_id: crate::people::id_of(label, 1),
-            client_key: format!("ck-{}-{}-{}-{}-{}", &key[..8], &key[8..12], &key[12..16], &key[16..20], &key[20..]),
+            client_key: format!(
+                "ck-{}-{}-{}-{}-{}",
+                &key[..8],
+                &key[8..12],
+                &key[12..16],
+                &key[16..20],
+                &key[20..]
+            ),
             client_secret: crate::people::id_of(label, 3),
             scopes: ALL_SCOPES.map(str::to_owned).to_vec(),
             contacts,

@@ -28,7 +28,9 @@ pub enum StartError {
 impl std::fmt::Display for StartError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Listen(address, _) => write!(formatter, "cannot listen on {address}; choose another address"),
+            Self::Listen(address, _) => {
+                write!(formatter, "cannot listen on {address}; choose another address")
+            }
             Self::SameOrganisation(name) => {
                 write!(formatter, "organisation {name} has the name, id or key of another; make them differ")
             }

@@ -15,8 +15,12 @@ async fn login_gives_a_token_in_body_and_header() {
     let token = reply.json()["token"].as_str().unwrap().to_owned();
     assert_eq!(reply.header("authorization"), Some(format!("Bearer {token}").as_str()));
     assert_eq!(token.split('.').count(), 3);
-    assert_eq!(rig.call_as(&token, "GET", &format!("/v1/sts/services/{}", rig.organisation.service_id()), "").await.json()
-        ["domains"]["service"]["organizations"][0], rig.organisation.org_id());
+    assert_eq!(
+        rig.call_as(&token, "GET", &format!("/v1/sts/services/{}", rig.organisation.service_id()), "")
+            .await
+            .json()["domains"]["service"]["organizations"][0],
+        rig.organisation.org_id()
+    );
 }
 
 #[tokio::test]
@@ -46,7 +50,10 @@ async fn a_missing_revoked_or_expired_token_is_403() {
     rig.log_in().await;
     rig.organisation.revoke_key(true);
     assert_eq!(rig.contact(&id).await.status, 403);
-    assert_eq!(rig.login_reply(rig.organisation.client_key(), rig.organisation.client_secret()).await.status, 401);
+    assert_eq!(
+        rig.login_reply(rig.organisation.client_key(), rig.organisation.client_secret()).await.status,
+        401
+    );
 }
 
 #[tokio::test]
@@ -90,9 +97,17 @@ async fn a_key_of_one_organisation_does_not_open_another() {
 #[tokio::test]
 async fn doubled_slashes_are_accepted_and_unknown_paths_are_404() {
     let rig = Rig::with_contacts(3).await;
-    assert_eq!(rig.get(&format!("//v2//customers/organizations/{}", rig.organisation.org_id())).await.status, 200);
+    assert_eq!(
+        rig.get(&format!("//v2//customers/organizations/{}", rig.organisation.org_id())).await.status,
+        200
+    );
     assert_eq!(rig.get("/v9/customers").await.status, 404);
-    assert_eq!(rig.call("POST", &format!("/v2/customers/{}", rig.organisation.contact_id(0).unwrap()), "").await.status, 404);
+    assert_eq!(
+        rig.call("POST", &format!("/v2/customers/{}", rig.organisation.contact_id(0).unwrap()), "")
+            .await
+            .status,
+        404
+    );
 }
 
 #[tokio::test]
@@ -113,8 +128,16 @@ async fn the_list_has_the_documented_envelope_and_ignores_unknown_parameters() {
 async fn bad_parameters_are_409() {
     let rig = Rig::with_contacts(30).await;
     for query in [
-        "size=0", "size=10001", "size=x", "size=-1", "sid=unknown", "sortBy=shoeSize", "sortReverse=true",
-        "createdFrom=yesterday", "modifiedTo=2019-07-31", "hasEmail=maybe",
+        "size=0",
+        "size=10001",
+        "size=x",
+        "size=-1",
+        "sid=unknown",
+        "sortBy=shoeSize",
+        "sortReverse=true",
+        "createdFrom=yesterday",
+        "modifiedTo=2019-07-31",
+        "hasEmail=maybe",
     ] {
         let reply = rig.list(query).await;
         assert_eq!(reply.status, 409, "{query}");
@@ -171,8 +194,12 @@ async fn every_identifier_finds_its_contact() {
         let id = rig.organisation.contact_id(index).unwrap();
         let identifiers = rig.organisation.truth(&id).unwrap().identifiers;
         for (name, value) in [
-            ("email", &identifiers.email), ("phoneNumber", &identifiers.phone), ("username", &identifiers.username),
-            ("extId", &identifiers.ext_id), ("extProp1", &identifiers.ext_prop1), ("extProp2", &identifiers.ext_prop2),
+            ("email", &identifiers.email),
+            ("phoneNumber", &identifiers.phone),
+            ("username", &identifiers.username),
+            ("extId", &identifiers.ext_id),
+            ("extProp1", &identifiers.ext_prop1),
+            ("extProp2", &identifiers.ext_prop2),
         ] {
             if !value.is_empty() {
                 let found = rig.list(&format!("size=100&{name}={}", escape(value))).await.ids();
@@ -208,7 +235,11 @@ async fn filters_agree_with_the_contacts_that_they_return() {
     let (segment, _) = rig.organisation.segments().remove(1);
     let everybody = rig.list("size=10000").await.json()["customers"].as_array().unwrap().clone();
     let policy = |contact: &serde_json::Value, name: &str| {
-        contact["policies"].as_array().unwrap().iter().any(|policy| policy["name"] == name && policy["accepted"] == true)
+        contact["policies"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|policy| policy["name"] == name && policy["accepted"] == true)
     };
     type Test<'a> = Box<dyn Fn(&serde_json::Value) -> bool + 'a>;
     let day = |contact: &serde_json::Value, key: &str| contact[key].as_str().unwrap()[..19].to_owned();
@@ -220,11 +251,26 @@ async fn filters_agree_with_the_contacts_that_they_return() {
         ("phoneVerified=true".into(), Box::new(|contact| contact["phoneVerified"] == true)),
         ("signupMethod=kiosk".into(), Box::new(|contact| contact["signupMethod"] == "kiosk")),
         (format!("locations={location}"), Box::new(|contact| contact["locationCid"] == location)),
-        (format!("segments={segment},none"), Box::new(|contact| contact["segmentCids"].as_str().is_some_and(|ids| ids.contains(&segment)))),
-        ("createdTo=2020-06-01T00:00:00Z".into(), Box::new(|contact| day(contact, "created").as_str() <= "2020-06-01T00:00:00")),
-        ("createdFrom=2024-06-01T00:00:00Z".into(), Box::new(|contact| day(contact, "created").as_str() >= "2024-06-01T00:00:00")),
-        ("modifiedFrom=2025-01-01T00:00:00Z".into(), Box::new(|contact| day(contact, "modified").as_str() >= "2025-01-01T00:00:00")),
-        ("modifiedTo=2023-01-01T00:00:00Z".into(), Box::new(|contact| day(contact, "modified").as_str() <= "2023-01-01T00:00:00")),
+        (
+            format!("segments={segment},none"),
+            Box::new(|contact| contact["segmentCids"].as_str().is_some_and(|ids| ids.contains(&segment))),
+        ),
+        (
+            "createdTo=2020-06-01T00:00:00Z".into(),
+            Box::new(|contact| day(contact, "created").as_str() <= "2020-06-01T00:00:00"),
+        ),
+        (
+            "createdFrom=2024-06-01T00:00:00Z".into(),
+            Box::new(|contact| day(contact, "created").as_str() >= "2024-06-01T00:00:00"),
+        ),
+        (
+            "modifiedFrom=2025-01-01T00:00:00Z".into(),
+            Box::new(|contact| day(contact, "modified").as_str() >= "2025-01-01T00:00:00"),
+        ),
+        (
+            "modifiedTo=2023-01-01T00:00:00Z".into(),
+            Box::new(|contact| day(contact, "modified").as_str() <= "2023-01-01T00:00:00"),
+        ),
         ("mktgCommunications=true".into(), Box::new(|contact| policy(contact, "mktgCommunications"))),
         ("ageVerification=true".into(), Box::new(|contact| policy(contact, "ageVerification"))),
         ("customOptin.survey.v2%202024=true".into(), Box::new(|contact| policy(contact, "survey.v2 2024"))),
@@ -243,7 +289,9 @@ async fn date_bounds_are_inclusive() {
     let rig = Rig::with_contacts(0).await;
     let at = "2021-03-04T05:06:07Z";
     let id = rig.organisation.add_contact(ContactSpec::new().created(at.parse().unwrap()));
-    for query in [format!("createdFrom={at}"), format!("createdTo={at}"), format!("createdFrom={at}&createdTo={at}")] {
+    for query in
+        [format!("createdFrom={at}"), format!("createdTo={at}"), format!("createdFrom={at}&createdTo={at}")]
+    {
         assert_eq!(rig.list(&query).await.ids(), [id.clone()]);
     }
     assert!(rig.list("createdFrom=2021-03-04T05:06:08Z").await.ids().is_empty());
@@ -261,8 +309,12 @@ async fn every_sort_key_sorts_and_reverses() {
         assert_eq!(up.len(), 60);
     }
     let page = rig.list("size=100&sortBy=lastName").await.json();
-    let names: Vec<&str> =
-        page["customers"].as_array().unwrap().iter().map(|contact| contact["lastName"].as_str().unwrap()).collect();
+    let names: Vec<&str> = page["customers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|contact| contact["lastName"].as_str().unwrap())
+        .collect();
     assert!(names.is_sorted());
 }
 
@@ -270,7 +322,12 @@ async fn every_sort_key_sorts_and_reverses() {
 async fn contact_and_records_are_read_and_gone_after_deletion() {
     let rig = Rig::with_contacts(0).await;
     let id = rig.organisation.add_contact(
-        ContactSpec::new().events(4).devices(2).accountings(5).raw("language", "\"it\"").policy("my policy", true),
+        ContactSpec::new()
+            .events(4)
+            .devices(2)
+            .accountings(5)
+            .raw("language", "\"it\"")
+            .policy("my policy", true),
     );
     let contact = rig.contact(&id).await.json();
     assert_eq!((&contact["cid"], &contact["language"]), (&id.as_str().into(), &"it".into()));
@@ -311,15 +368,23 @@ async fn policies_are_set_in_the_three_shapes_and_read_back() {
         assert_eq!((reply.status, reply.json()["status"].as_str()), (200, Some("OK")));
     }
     let truth = rig.organisation.truth(&id).unwrap();
-    for (name, accepted) in
-        [("mktgCommunications", false), ("survey.v2 2024", true), ("privacy", false), ("partner offers", false)]
-    {
+    for (name, accepted) in [
+        ("mktgCommunications", false),
+        ("survey.v2 2024", true),
+        ("privacy", false),
+        ("partner offers", false),
+    ] {
         assert_eq!(truth.policy(name), Some(accepted), "{name}");
         let read = rig.contact(&id).await.json();
         let policies = read["policies"].as_array().unwrap();
         assert!(policies.iter().any(|policy| policy["name"] == name && policy["accepted"] == accepted));
     }
-    for body in [r#"{"policyKey":"nonsense","accepted":true}"#, "{}", "", r#"{"policyKey":"emailMarketing","accepted":true}"#] {
+    for body in [
+        r#"{"policyKey":"nonsense","accepted":true}"#,
+        "{}",
+        "",
+        r#"{"policyKey":"emailMarketing","accepted":true}"#,
+    ] {
         assert_eq!(rig.call("PUT", &path, body).await.status, 409, "{body}");
     }
     assert!(!rig.list("size=100&mktgCommunications=true").await.ids().contains(&id));
@@ -330,7 +395,9 @@ async fn exist_answers_200_or_404() {
     let rig = Rig::with_contacts(0).await;
     let id = rig.organisation.add_contact(ContactSpec::new().email("ada@posta.example"));
     let exist = async |query: &str| {
-        rig.get(&format!("/v2/customers/organizations/{}/exist?{query}", rig.organisation.org_id())).await.status
+        rig.get(&format!("/v2/customers/organizations/{}/exist?{query}", rig.organisation.org_id()))
+            .await
+            .status
     };
     assert_eq!(exist("email=ADA%40posta.example").await, 200);
     assert_eq!(exist(&format!("cid={id}")).await, 200);
@@ -376,9 +443,14 @@ async fn the_organisations_events_are_scrolled_in_their_order() {
     }
     assert_eq!(instants.len(), counts as usize);
     assert!(instants.is_sorted());
-    let some = rig.get(&format!("/v1/organizations/{org}/events?size=10000&events=send_sms,survey")).await.json();
-    let kinds: Vec<&str> =
-        some["events"].as_array().unwrap().iter().map(|event| event["event"]["type"].as_str().unwrap()).collect();
+    let some =
+        rig.get(&format!("/v1/organizations/{org}/events?size=10000&events=send_sms,survey")).await.json();
+    let kinds: Vec<&str> = some["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["event"]["type"].as_str().unwrap())
+        .collect();
     assert!(!kinds.is_empty() && kinds.iter().all(|kind| ["send_sms", "survey"].contains(kind)));
     let bounds = "dateStart=2022-01-01T00:00:00Z&dateEnd=2022-12-31T23:59:59Z";
     let year = rig.get(&format!("/v1/organizations/{org}/events?size=10000&{bounds}")).await.json();
@@ -401,11 +473,19 @@ async fn the_rate_limit_answers_429_with_the_configured_header() {
     }
     assert_eq!(statuses, [200, 200, 200, 429]);
     assert_eq!(rig.list("").await.header("retry-after"), Some("1"));
-    let dated = RateLimit { retry_after: RetryAfter::HttpDateIn(60), logins_count: true, ..RateLimit::new(0.001, 0.0) };
+    let dated = RateLimit {
+        retry_after: RetryAfter::HttpDateIn(60),
+        logins_count: true,
+        ..RateLimit::new(0.001, 0.0)
+    };
     rig.organisation.set_rate_limit(Some(dated));
     assert!(rig.list("").await.header("retry-after").unwrap().ends_with("GMT"));
-    assert_eq!(rig.login_reply(rig.organisation.client_key(), rig.organisation.client_secret()).await.status, 429);
-    rig.organisation.set_rate_limit(Some(RateLimit { retry_after: RetryAfter::Absent, ..RateLimit::new(0.001, 0.0) }));
+    assert_eq!(
+        rig.login_reply(rig.organisation.client_key(), rig.organisation.client_secret()).await.status,
+        429
+    );
+    rig.organisation
+        .set_rate_limit(Some(RateLimit { retry_after: RetryAfter::Absent, ..RateLimit::new(0.001, 0.0) }));
     assert_eq!(rig.list("").await.header("retry-after"), None);
     rig.organisation.set_rate_limit(None);
     assert_eq!(rig.list("").await.status, 200);
@@ -456,8 +536,14 @@ async fn generated_people_of_every_kind_can_be_found() {
     let rig = Rig::with_contacts(1_000).await;
     let old = "2020-01-01T00:00:00Z".parse().unwrap();
     for wanted in [
-        Wanted::UniqueIdentifiers, Wanted::WithoutEmail, Wanted::WithoutPhone, Wanted::PlusAddress,
-        Wanted::RightToLeftName, Wanted::WithExternalId, Wanted::AcceptsMarketing, Wanted::CreatedBefore(old),
+        Wanted::UniqueIdentifiers,
+        Wanted::WithoutEmail,
+        Wanted::WithoutPhone,
+        Wanted::PlusAddress,
+        Wanted::RightToLeftName,
+        Wanted::WithExternalId,
+        Wanted::AcceptsMarketing,
+        Wanted::CreatedBefore(old),
         Wanted::CreatedFrom(old),
     ] {
         let first = rig.organisation.find_generated(wanted, 0).unwrap();

@@ -68,7 +68,9 @@ fn normal(key: SearchKey, value: &str) -> String {
     match key {
         SearchKey::Email => value.trim().to_lowercase(),
         SearchKey::Phone => digits_of(value),
-        SearchKey::Username | SearchKey::ExtId | SearchKey::ExtProp1 | SearchKey::ExtProp2 => value.to_owned(),
+        SearchKey::Username | SearchKey::ExtId | SearchKey::ExtProp1 | SearchKey::ExtProp2 => {
+            value.to_owned()
+        }
     }
 }
 
@@ -238,7 +240,11 @@ impl Reader<'_> {
         {
             return false;
         }
-        if filter.locations.as_deref().is_some_and(|wanted| !wanted.iter().any(|id| id == self.location(slot))) {
+        if filter
+            .locations
+            .as_deref()
+            .is_some_and(|wanted| !wanted.iter().any(|id| id == self.location(slot)))
+        {
             return false;
         }
         if filter.accepted != 0 {

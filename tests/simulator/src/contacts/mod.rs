@@ -16,7 +16,9 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use crate::json::Style;
-use crate::people::{BUILT_IN_POLICIES, CUSTOM_OPTINS, ContactRecord, PolicyFlags, Population, RecordCounts, write_contact};
+use crate::people::{
+    BUILT_IN_POLICIES, CUSTOM_OPTINS, ContactRecord, PolicyFlags, Population, RecordCounts, write_contact,
+};
 
 pub(crate) use filter::{ContactFilter, SearchKey, digits_of};
 pub use spec::ContactSpec;
@@ -224,7 +226,11 @@ impl State {
     fn presence(&self, slot: u32) -> Presence {
         let change = self.change(slot);
         if self.is_gone(slot) {
-            if change.is_some_and(|change| change.keeps_records) { Presence::OnlyRecords } else { Presence::Gone }
+            if change.is_some_and(|change| change.keeps_records) {
+                Presence::OnlyRecords
+            } else {
+                Presence::Gone
+            }
         } else if change.is_some_and(|change| change.soft_deleted) {
             Presence::SoftDeleted
         } else {
@@ -245,11 +251,7 @@ impl State {
 impl Directory {
     pub(crate) fn new(people: Population) -> Self {
         let titles = BUILT_IN_POLICIES.iter().chain(&CUSTOM_OPTINS).map(|&title| title.to_owned()).collect();
-        Self {
-            people,
-            started: Instant::now(),
-            state: RwLock::new(State { titles, ..State::default() }),
-        }
+        Self { people, started: Instant::now(), state: RwLock::new(State { titles, ..State::default() }) }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -284,7 +286,8 @@ impl Directory {
     /// Slots whose profile can be read.
     pub(crate) fn living_slots(&self) -> Vec<u32> {
         let state = self.read();
-        let slots = self.people.count() + u32::try_from(state.added.len()).expect("fewer additions than slots");
+        let slots =
+            self.people.count() + u32::try_from(state.added.len()).expect("fewer additions than slots");
         (0..slots).filter(|&slot| !state.is_gone(slot)).collect()
     }
 
@@ -307,7 +310,13 @@ impl Directory {
     }
 
     /// Appends the JSON form of a contact.
-    pub(crate) fn write_contact(&self, out: &mut Vec<u8>, slot: u32, record: &mut ContactRecord, style: Style) {
+    pub(crate) fn write_contact(
+        &self,
+        out: &mut Vec<u8>,
+        slot: u32,
+        record: &mut ContactRecord,
+        style: Style,
+    ) {
         let state = self.read();
         state.fill(&self.people, slot, record);
         write_contact(out, record, &state.titles, style);
@@ -321,7 +330,9 @@ impl Directory {
     /// Creation instant.
     pub(crate) fn created_ms(&self, slot: u32) -> i64 {
         let state = self.read();
-        state.added(&self.people, slot).map_or_else(|| self.people.created_ms(slot), |added| added.record.created_ms)
+        state
+            .added(&self.people, slot)
+            .map_or_else(|| self.people.created_ms(slot), |added| added.record.created_ms)
     }
 
     /// Number of records of a contact as if it existed.
@@ -348,8 +359,10 @@ impl Directory {
     pub(crate) fn policy_position(&self, key: &str) -> Option<u32> {
         let state = self.read();
         let position = match key.strip_prefix(crate::dialect::CUSTOM_POLICY_PREFIX) {
-            Some(title) => state.titles.iter().skip(BUILT_IN_POLICIES.len()).position(|known| known == title)?
-                + BUILT_IN_POLICIES.len(),
+            Some(title) => {
+                state.titles.iter().skip(BUILT_IN_POLICIES.len()).position(|known| known == title)?
+                    + BUILT_IN_POLICIES.len()
+            }
             None => state.titles.iter().take(BUILT_IN_POLICIES.len()).position(|known| known == key)?,
         };
         u32::try_from(position).ok()
@@ -465,7 +478,8 @@ impl Directory {
             "the simulator has a contact with this id already"
         );
         let mut state = self.write();
-        let slot = self.people.count() + u32::try_from(state.added.len()).expect("fewer additions than slots");
+        let slot =
+            self.people.count() + u32::try_from(state.added.len()).expect("fewer additions than slots");
         let (mut record, counts, policies) = spec.into_record(&self.people, slot);
         for (title, accepted) in policies {
             let position = state.titles.iter().position(|known| *known == title).unwrap_or_else(|| {

@@ -63,7 +63,8 @@ impl ContactSpec {
             logins: 3,
             ..ContactRecord::default()
         };
-        let policies = ["privacy", "termsOfUse", "mktgCommunications"].map(|title| (title.to_owned(), true)).to_vec();
+        let policies =
+            ["privacy", "termsOfUse", "mktgCommunications"].map(|title| (title.to_owned(), true)).to_vec();
         Self {
             id: None,
             record,
@@ -233,7 +234,8 @@ impl ContactSpec {
         slot: u32,
     ) -> (ContactRecord, RecordCounts, Vec<(String, bool)>) {
         let mut record = self.record;
-        record.cid = self.id.unwrap_or_else(|| crate::people::id_of(people.seed(), (1 << 52) + u64::from(slot)));
+        record.cid =
+            self.id.unwrap_or_else(|| crate::people::id_of(people.seed(), (1 << 52) + u64::from(slot)));
         let year_before = people.reference_ms() - 365 * 24 * 3600 * 1000;
         record.created_ms = self.created.map_or(year_before, |at| at.timestamp_millis());
         record.modified_ms = self.modified.map_or(record.created_ms, |at| at.timestamp_millis());

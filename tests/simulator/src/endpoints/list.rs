@@ -38,7 +38,9 @@ fn read_filter(call: &Call<'_>, parameters: &Parameters) -> Result<ContactFilter
     let directory = &call.organisation.directory;
     let reverse = parameters.boolean(dialect::SORT_REVERSE)?;
     let sort = match (parameters.text(dialect::SORT_BY), reverse) {
-        (Some(key), reverse) if dialect::SORT_KEYS.contains(&key) => Some((key.to_owned(), reverse == Some(true))),
+        (Some(key), reverse) if dialect::SORT_KEYS.contains(&key) => {
+            Some((key.to_owned(), reverse == Some(true)))
+        }
         (Some(_), _) => return Err(BadParameter("sortBy is not a sort key".to_owned())),
         (None, Some(_)) => return Err(BadParameter("sortReverse needs sortBy".to_owned())),
         (None, None) => None,
@@ -145,7 +147,8 @@ fn list_or_refuse(call: &Call<'_>) -> Result<Outcome, BadParameter> {
             (Arc::new(ContactSnapshot { selection, filter }), 0, size, None)
         }
     };
-    let living = (open.is_some() && call.faults.has(&Fault::LiveScroll)).then(|| directory.select(&snapshot.filter));
+    let living =
+        (open.is_some() && call.faults.has(&Fault::LiveScroll)).then(|| directory.select(&snapshot.filter));
     let selection = living.as_ref().unwrap_or(&snapshot.selection);
     let stuck = call.faults.has(&Fault::SameScrollPage);
     let position = if stuck { 0 } else { position };

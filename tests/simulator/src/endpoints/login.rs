@@ -23,7 +23,10 @@ impl Credentials {
 
     /// The place of the organisation that has this key.
     pub(crate) fn owner(&self, shared: &Shared) -> Option<usize> {
-        shared.organisations.iter().position(|organisation| organisation.settings.client_key == self.client_key)
+        shared
+            .organisations
+            .iter()
+            .position(|organisation| organisation.settings.client_key == self.client_key)
     }
 }
 

@@ -20,7 +20,8 @@ use crate::server::{Call, Outcome};
 /// Does the work of a call.
 pub(crate) fn answer(call: &Call<'_>) -> Outcome {
     let directory = &call.organisation.directory;
-    let read = (call.route.endpoint == Endpoint::Contact).then(|| directory.slot_of(&call.route.id)).flatten();
+    let read =
+        (call.route.endpoint == Endpoint::Contact).then(|| directory.slot_of(&call.route.id)).flatten();
     let effective = directory.settle(read, false);
     call.shared.note_late_deletions(call.organisation, &effective);
     match call.route.endpoint {

@@ -168,7 +168,10 @@ fn event_writer(
 }
 
 /// The events of a window, in their order. `businessTime` and `utcTime` sort alike here.
-fn select_events(organisation: &Organisation, parameters: &Parameters) -> Result<EventSnapshot, BadParameter> {
+fn select_events(
+    organisation: &Organisation,
+    parameters: &Parameters,
+) -> Result<EventSnapshot, BadParameter> {
     let from = parameters.instant(dialect::DATE_START)?;
     let to = parameters.instant(dialect::DATE_END)?;
     let types = parameters.list(dialect::EVENTS);
@@ -203,7 +206,9 @@ fn select_events(organisation: &Organisation, parameters: &Parameters) -> Result
             }
         }
     }
-    events.sort_unstable_by_key(|event| (event.at_ms, event.slot, event.number, event.family == EventFamily::Visit));
+    events.sort_unstable_by_key(|event| {
+        (event.at_ms, event.slot, event.number, event.family == EventFamily::Visit)
+    });
     if reverse {
         events.reverse();
     }

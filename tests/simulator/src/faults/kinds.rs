@@ -222,7 +222,9 @@ impl Fault {
         use Endpoint as E;
         match self {
             Self::TokenOnlyInHeader | Self::TokenOnlyInBody => endpoint == E::Login,
-            Self::ExpiryAs401 | Self::TokenExpired | Self::ScopeLost => endpoint != E::Login && endpoint != E::Unknown,
+            Self::ExpiryAs401 | Self::TokenExpired | Self::ScopeLost => {
+                endpoint != E::Login && endpoint != E::Unknown
+            }
             Self::BareArray | Self::EnvelopeKey(_) | Self::UnrecognisedEnvelope => matches!(
                 endpoint,
                 E::ListContacts

@@ -33,7 +33,8 @@ pub(crate) fn instead_of_work(faults: &CallFaults, generated: &str) -> Option<In
         }
         Fault::Redirect { location } => Instead::Answer(Answer::empty(307).header("location", location)),
         Fault::HtmlPage => {
-            let mut answer = Answer::json(200, "<!doctype html>\n<html><body><h1>Sign in</h1></body></html>\n");
+            let mut answer =
+                Answer::json(200, "<!doctype html>\n<html><body><h1>Sign in</h1></body></html>\n");
             answer.content_type = Some(HeaderValue::from_static("text/html; charset=utf-8"));
             Instead::Answer(answer)
         }
@@ -159,7 +160,8 @@ enum Framing {
 
 /// The head of an answer as it stands on the wire.
 fn head(answer: &Answer, framing: Framing) -> Vec<u8> {
-    let reason = axum::http::StatusCode::from_u16(answer.status).ok().and_then(|status| status.canonical_reason());
+    let reason =
+        axum::http::StatusCode::from_u16(answer.status).ok().and_then(|status| status.canonical_reason());
     let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, reason.unwrap_or("Status")).into_bytes();
     match framing {
         Framing::Length(length) => head.extend_from_slice(format!("content-length: {length}\r\n").as_bytes()),
@@ -188,13 +190,19 @@ fn half_of_the_records(body: &[u8]) -> Vec<u8> {
         serde_json::Value::Object(members) => {
             let lists = ["customers", "events", "devices", "accountings", "segments", "locations"];
             let is_contact = members.contains_key("cid");
-            match members.iter_mut().find(|(key, list)| !is_contact && lists.contains(&key.as_str()) && list.is_array())
+            match members
+                .iter_mut()
+                .find(|(key, list)| !is_contact && lists.contains(&key.as_str()) && list.is_array())
             {
                 Some((_, serde_json::Value::Array(list))) => halve(list),
                 _ => {
                     let kept = members.len().div_ceil(2);
-                    let surplus: Vec<String> =
-                        members.keys().filter(|key| *key != "cid").skip(kept.saturating_sub(1)).cloned().collect();
+                    let surplus: Vec<String> = members
+                        .keys()
+                        .filter(|key| *key != "cid")
+                        .skip(kept.saturating_sub(1))
+                        .cloned()
+                        .collect();
                     for key in surplus {
                         members.remove(&key);
                     }
@@ -233,7 +241,8 @@ fn compress_with_padding(answer: &mut Answer, unpacked: u64) {
         crc.combine(&unit);
     }
     crc.combine(&last);
-    let start = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255][..], &deflate_block(&body, FlushCompress::Full)].concat();
+    let start =
+        [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255][..], &deflate_block(&body, FlushCompress::Full)].concat();
     let block = Bytes::from(deflate_block(&spaces, FlushCompress::Full));
     let mut end = deflate_block(&spaces[..rest], FlushCompress::Finish);
     end.extend_from_slice(&crc.sum().to_le_bytes());

@@ -13,8 +13,8 @@ pub(crate) mod mangle;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use kinds::{Fault, Poison};
 pub(crate) use kinds::Stage;
+pub use kinds::{Fault, Poison};
 
 use crate::journal::Endpoint;
 use crate::people::mix;
@@ -33,7 +33,15 @@ pub struct FaultPlan {
 
 impl From<Fault> for FaultPlan {
     fn from(fault: Fault) -> Self {
-        Self { fault, endpoints: Vec::new(), contact: None, organisation: None, skip: 0, times: None, share: None }
+        Self {
+            fault,
+            endpoints: Vec::new(),
+            contact: None,
+            organisation: None,
+            skip: 0,
+            times: None,
+            share: None,
+        }
     }
 }
 
@@ -151,7 +159,12 @@ impl Faults {
     }
 
     /// Takes the faults that hold for a call.
-    pub(crate) fn take(&self, endpoint: Endpoint, organisation: Option<&str>, contact: Option<&str>) -> CallFaults {
+    pub(crate) fn take(
+        &self,
+        endpoint: Endpoint,
+        organisation: Option<&str>,
+        contact: Option<&str>,
+    ) -> CallFaults {
         if self.armed.load(Ordering::Acquire) == 0 {
             return CallFaults::default();
         }

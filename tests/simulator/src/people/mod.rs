@@ -19,7 +19,8 @@ use names::{DOMAINS, FIRST_NAMES, FirstName, LAST_NAMES, SIGNUP_METHODS};
 pub(crate) use record::{ContactRecord, Metrics, write_contact};
 
 /// Titles of the policies that every organisation has, before its custom opt-ins.
-pub(crate) const BUILT_IN_POLICIES: [&str; 4] = ["privacy", "termsOfUse", "mktgCommunications", "ageVerification"];
+pub(crate) const BUILT_IN_POLICIES: [&str; 4] =
+    ["privacy", "termsOfUse", "mktgCommunications", "ageVerification"];
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
@@ -312,7 +313,11 @@ impl Population {
     }
 
     fn owner_and_next(&self, owner: u32) -> Vec<u32> {
-        [Some(owner), owner.checked_add(1)].into_iter().flatten().filter(|&index| index < self.count).collect()
+        [Some(owner), owner.checked_add(1)]
+            .into_iter()
+            .flatten()
+            .filter(|&index| index < self.count)
+            .collect()
     }
 
     fn phone_owner(index: u32) -> Option<u32> {
@@ -383,11 +388,9 @@ impl Population {
     /// Contacts that may have a user name.
     pub(crate) fn candidates_by_username(&self, username: &str) -> Vec<u32> {
         match username.strip_prefix("guest-") {
-            Some(number) => u32::from_str_radix(number, 36)
-                .ok()
-                .filter(|&index| index < self.count)
-                .into_iter()
-                .collect(),
+            Some(number) => {
+                u32::from_str_radix(number, 36).ok().filter(|&index| index < self.count).into_iter().collect()
+            }
             None => self.candidates_by_email(username),
         }
     }
@@ -434,7 +437,9 @@ impl Population {
     /// Contacts that may have an external property 2.
     pub(crate) fn candidates_by_ext_prop2(&self, value: &str) -> Vec<u32> {
         let number = value.strip_prefix("store-").and_then(|number| number.parse::<u32>().ok());
-        number.filter(|&number| number < 50).map_or_else(Vec::new, |number| (number..self.count).step_by(50).collect())
+        number
+            .filter(|&number| number < 50)
+            .map_or_else(Vec::new, |number| (number..self.count).step_by(50).collect())
     }
 
     // ----- the rest -------------------------------------------------------------------------------------------------

@@ -136,9 +136,17 @@ impl Rig {
     }
 
     /// A call that gives up when nothing comes for this long.
-    pub async fn call_patiently(&self, token: &str, method: &str, path: &str, body: &str, patience: Duration) -> Reply {
+    pub async fn call_patiently(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: &str,
+        patience: Duration,
+    ) -> Reply {
         let mut stream = TcpStream::connect(self.simulator.address()).await.unwrap();
-        let authorization = if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
+        let authorization =
+            if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: simulator\r\nconnection: close\r\n{authorization}content-length: {}\r\n\r\n{body}",
             body.len()

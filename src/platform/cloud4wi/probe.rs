@@ -1,0 +1,206 @@
+//! Finding out at start what the platform really does: which filters it honours, and whose organisation the key is for.
+//!
+//! Each filter is asked for a value that nobody can have. When anybody comes back, the platform ignores the filter,
+//! and a search by it would return the whole organisation.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::Cloud4Wi;
+use super::api::Page;
+use super::failure::{CallError, Failure};
+use super::transport::Spec;
+use super::wire::{self, ContactWire, Scalar};
+use crate::domain::{IdentifierKind, random};
+use crate::platform::{FilterTrust, OrganisationMatch, PlatformError, ProbeReport, Urgency};
+
+const PROBE: &str = "probe filters";
+
+/// A date of creation that no contact has.
+const NEVER: &str = "2999-01-01T00:00:00Z";
+
+impl Cloud4Wi {
+    /// The body of [`crate::platform::ContactPlatform::probe`].
+    pub(super) async fn probe_all(&self) -> Result<ProbeReport, PlatformError> {
+        // Without this call, a wrong key or base URL would look like filters of unknown trust.
+        let first = self.first_page(PROBE, Vec::new(), Urgency::Sweep, |_| Some(())).await?;
+        let clock_difference_secs =
+            first.date.map(|theirs: DateTime<Utc>| (theirs - self.api.transport.clock.now()).num_seconds());
+        let mut searches = std::collections::BTreeMap::new();
+        for kind in IdentifierKind::ALL {
+            searches.insert(kind, self.probe_search(kind, Urgency::Sweep).await?);
+        }
+        let created_from = self.api.transport.settings.dialect.created_from.clone();
+        let created = self.probe_filter(created_from, NEVER.to_owned(), Urgency::Sweep).await?;
+        let policies = self.policy_names().await;
+        Ok(ProbeReport { searches, created, policies, clock_difference_secs })
+    }
+
+    /// Probes the search by one kind of identifier and remembers the outcome.
+    pub(super) async fn probe_search(
+        &self,
+        kind: IdentifierKind,
+        urgency: Urgency,
+    ) -> Result<FilterTrust, PlatformError> {
+        let parameter = self.search_parameter(kind).to_owned();
+        let trust = self.probe_filter(parameter, impossible(kind), urgency).await?;
+        if trust == FilterTrust::Ignored {
+            tracing::warn!(filter = kind.as_str(), "the platform ignores this search filter");
+        }
+        self.trust.set(kind, trust);
+        Ok(trust)
+    }
+
+    /// Asks for what cannot exist. Errors that say nothing about the filter are passed on.
+    async fn probe_filter(
+        &self,
+        parameter: String,
+        value: String,
+        urgency: Urgency,
+    ) -> Result<FilterTrust, PlatformError> {
+        let ask = || self.first_page(PROBE, vec![(parameter.clone(), value.clone())], urgency, |_| Some(()));
+        let mut answer = ask().await;
+        if answer.as_ref().is_ok_and(|page| page.total == 0 && !page.framed) {
+            // Nobody, in an answer that may have been cut: a second one has to say the same.
+            answer = ask().await;
+        }
+        match answer {
+            Ok(page) if page.total > 0 => Ok(FilterTrust::Ignored),
+            Ok(_) => Ok(FilterTrust::Honoured),
+            Err(error @ (PlatformError::Rejected { .. } | PlatformError::Unreadable { .. })) => {
+                tracing::warn!(parameter, %error, "the probe of a filter failed");
+                Ok(FilterTrust::Unknown)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn first_page<T: Send>(
+        &self,
+        operation: &'static str,
+        filters: Vec<(String, String)>,
+        urgency: Urgency,
+        decode: impl Fn(&[u8]) -> Option<T> + Send + Sync,
+    ) -> Result<Page<T>, PlatformError> {
+        let settings = &self.api.transport.settings;
+        let path = vec!["v2", "customers", "organizations", settings.organisation_id.as_str()];
+        let mut spec = Spec::get(operation, path, urgency, settings);
+        spec.query = filters;
+        spec.query.push((settings.dialect.size.clone(), "1".to_owned()));
+        Ok(self.api.read_page(&spec, wire::CONTACT_LISTS, &decode).await?)
+    }
+
+    /// The organisation's policy names. The call is not in the vendor's public documentation: any failure means that it
+    /// cannot be told.
+    async fn policy_names(&self) -> Option<Vec<String>> {
+        #[derive(Deserialize)]
+        struct NamesWire {
+            policies: Vec<String>,
+        }
+        let settings = &self.api.transport.settings;
+        let path = vec!["v1", "organizations", settings.organisation_id.as_str(), "policies"];
+        let spec = Spec::get("list policies", path, Urgency::Sweep, settings);
+        let names = self
+            .api
+            .read_small(&spec, |small| {
+                serde_json::from_slice::<NamesWire>(&small.body)
+                    .map_err(|_| Failure::Unreadable("no list of policy names".to_owned()))
+            })
+            .await;
+        match names {
+            Ok(names) => Some(names.policies),
+            Err(CallError { error, .. }) => {
+                tracing::info!(%error, "the platform does not tell its policy names");
+                None
+            }
+        }
+    }
+
+    /// The body of [`crate::platform::ContactPlatform::check_organisation`]: from the service's own record, where the
+    /// platform shows it, else from what a contact says.
+    pub(super) async fn compare_organisation(&self) -> Result<OrganisationMatch, PlatformError> {
+        const OPERATION: &str = "check organisation";
+        let own = self.api.transport.settings.organisation_id.as_str();
+        match self.service_organisations().await {
+            Ok(organisations) if organisations.iter().any(|found| found == own) => {
+                return Ok(OrganisationMatch::Same);
+            }
+            Ok(organisations) if !organisations.is_empty() => return Ok(OrganisationMatch::Other),
+            Ok(_) => {}
+            // What says nothing about this one call is an error of the check.
+            Err(
+                error @ (PlatformError::Unavailable { .. }
+                | PlatformError::Throttled { .. }
+                | PlatformError::BadCredentials { operation: "log in" }),
+            ) => return Err(error),
+            Err(error) => {
+                tracing::info!(%error, "the platform does not show which organisation the key is for")
+            }
+        }
+        let page = self
+            .first_page(OPERATION, Vec::new(), Urgency::Request, |record| {
+                let record = std::str::from_utf8(record).ok()?;
+                Some(ContactWire::read(record)?.organisation().map(str::to_owned))
+            })
+            .await?;
+        Ok(match page.items.into_iter().flatten().next() {
+            Some(organisation) if organisation == own => OrganisationMatch::Same,
+            Some(_) => OrganisationMatch::Other,
+            None => OrganisationMatch::Unknown,
+        })
+    }
+
+    async fn service_organisations(&self) -> Result<Vec<String>, PlatformError> {
+        #[derive(Deserialize)]
+        struct ServiceWire<'a> {
+            #[serde(borrow)]
+            domains: DomainsWire<'a>,
+        }
+        #[derive(Deserialize)]
+        struct DomainsWire<'a> {
+            #[serde(borrow)]
+            service: DomainWire<'a>,
+        }
+        #[derive(Deserialize)]
+        struct DomainWire<'a> {
+            #[serde(borrow, default)]
+            organizations: Vec<Scalar<'a>>,
+        }
+        let token = self.api.session.token(&self.api.transport, None).await?;
+        let Some(service) = token.issuer.as_deref().filter(|issuer| is_path_segment(issuer)) else {
+            return Ok(Vec::new());
+        };
+        let settings = &self.api.transport.settings;
+        let path = vec!["v1", "sts", "services", service];
+        let spec = Spec::get("read service", path, Urgency::Request, settings);
+        let organisations = self
+            .api
+            .read_small(&spec, |small| {
+                let wire: ServiceWire<'_> = serde_json::from_slice(&small.body)
+                    .map_err(|_| Failure::Unreadable("no organisations of the service".to_owned()))?;
+                let names = wire.domains.service.organizations;
+                Ok(names.iter().filter_map(|name| name.text().map(str::to_owned)).collect())
+            })
+            .await?;
+        Ok(organisations)
+    }
+}
+
+/// The token is not verified, so what it names must not climb out of the path.
+fn is_path_segment(text: &str) -> bool {
+    text.parse::<crate::domain::ContactId>().is_ok()
+}
+
+/// A value that nobody has, of a form that the platform will accept.
+fn impossible(kind: IdentifierKind) -> String {
+    let random = random::token();
+    match kind {
+        IdentifierKind::Email => format!("dsrd-probe-{}@{}.invalid", &random[..16], &random[16..32]),
+        // +999 is not assigned to any country.
+        IdentifierKind::Phone => {
+            let digits: String = random.bytes().map(|each| char::from(b'0' + each % 10)).take(9).collect();
+            format!("+999{digits}")
+        }
+        _ => format!("dsrd-probe-{}", &random[..32]),
+    }
+}

@@ -1,0 +1,341 @@
+//! Reading a whole list, page by page, from a platform whose paging is hardly documented.
+//!
+//! | what comes | what it means |
+//! |---|---|
+//! | an id | the list goes on with it, also after a short page |
+//! | no id, after pages with one | the end if the page is short, else on with the last id |
+//! | no id at all, short page | the end; if the page is long enough to be a cap of the platform, one more look |
+//! | no id at all, full page | on by creation date: from the last one seen |
+//! | empty page | the end; with an id, only if a second one says so too |
+//! | short page in an answer without framing | perhaps cut: from the start, until the same page comes twice |
+//! | 404, 409 or 410 with an id | the id has expired: from the start |
+//! | more than [`RESTARTS`] new starts | an error |
+//! | two pages that bring nothing new | an error, as are too many pages and too much time |
+//!
+//! Every contact is handed out once: the ids seen are kept as hashes of 8 bytes. Two different ids share one with a
+//! chance of one in ten million for a million contacts; then one of them is missed in this listing.
+
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use super::api::{Api, Decode, Page};
+use super::dates::filter_text;
+use super::failure::CallError;
+use super::transport::Spec;
+use super::wire;
+use crate::domain::ContactId;
+use crate::platform::{Created, ListedContact, PlatformError, Urgency};
+
+/// How often a list is begun anew when its id has expired.
+pub(super) const RESTARTS: u64 = 3;
+/// A short page of at least this many records may be the platform's own page size instead of the end.
+const PLAUSIBLE_CAP: u64 = 10;
+/// The bits of a hash that tell in which pass over the list an id was seen.
+const PASS_BITS: u64 = 0b11;
+
+/// What the paging needs to know of a record.
+pub(super) trait Listed: Send {
+    fn id(&self) -> &ContactId;
+    fn created(&self) -> Created;
+}
+
+impl Listed for ListedContact {
+    fn id(&self) -> &ContactId {
+        &self.id
+    }
+
+    fn created(&self) -> Created {
+        self.created
+    }
+}
+
+/// The records of one page that were not seen before.
+#[derive(Debug)]
+pub(super) struct Fresh<T> {
+    pub(super) items: Vec<T>,
+    pub(super) unreadable: u64,
+}
+
+/// One pass through the list of contacts.
+pub(super) struct Scroll<'a> {
+    api: &'a Api,
+    operation: &'static str,
+    urgency: Urgency,
+    filters: Vec<(String, String)>,
+    sid: Option<String>,
+    had_sid: bool,
+    /// Creation date from which the list goes on when there is no id.
+    from: Option<DateTime<Utc>>,
+    /// The page that is asked for only confirms the end.
+    confirming: bool,
+    seen: Seen,
+    pages: u32,
+    pages_in_pass: u32,
+    /// A short page that may have been cut: its place and its length.
+    doubtful: Option<(u32, u64)>,
+    idle_pages: u32,
+    empty_pages: u32,
+    unreadable_in_pass: u64,
+    unreadable_told: u64,
+    started: Instant,
+    done: bool,
+}
+
+impl<'a> Scroll<'a> {
+    pub(super) fn new(
+        api: &'a Api,
+        operation: &'static str,
+        urgency: Urgency,
+        filters: Vec<(String, String)>,
+    ) -> Self {
+        Self {
+            api,
+            operation,
+            urgency,
+            filters,
+            sid: None,
+            had_sid: false,
+            from: None,
+            confirming: false,
+            seen: Seen::default(),
+            pages: 0,
+            pages_in_pass: 0,
+            doubtful: None,
+            idle_pages: 0,
+            empty_pages: 0,
+            unreadable_in_pass: 0,
+            unreadable_told: 0,
+            started: Instant::now(),
+            done: false,
+        }
+    }
+
+    /// The next page with anything in it; `None` at the end of the list.
+    pub(super) async fn next<T: Listed>(
+        &mut self,
+        decode: Decode<'_, T>,
+    ) -> Result<Option<Fresh<T>>, PlatformError> {
+        while !self.done {
+            self.check_limits()?;
+            self.pages += 1;
+            self.pages_in_pass += 1;
+            let page = match self.fetch(decode).await {
+                Ok(page) => page,
+                Err(CallError { status: Some(404 | 409 | 410), .. })
+                    if self.sid.is_some() && self.seen.pass < RESTARTS =>
+                {
+                    tracing::info!(operation = self.operation, "the list's id has expired");
+                    self.restart();
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if self.is_doubtful(&page) {
+                if self.seen.pass >= RESTARTS {
+                    let detail = "answers without length disagree".to_owned();
+                    return Err(PlatformError::Unavailable { operation: self.operation, detail });
+                }
+                self.doubtful = Some((self.pages_in_pass, page.total));
+                self.restart();
+                continue;
+            }
+            let fresh = self.take(page)?;
+            if !fresh.items.is_empty() || fresh.unreadable > 0 {
+                return Ok(Some(fresh));
+            }
+        }
+        Ok(None)
+    }
+
+    fn check_limits(&self) -> Result<(), PlatformError> {
+        let paging = &self.api.transport.settings.paging;
+        let limit = if self.pages >= paging.max_pages {
+            "paging.max_pages"
+        } else if self.started.elapsed() > Duration::from_secs(paging.list_timeout_secs) {
+            "paging.list_timeout_secs"
+        } else {
+            return Ok(());
+        };
+        Err(PlatformError::TooLarge { operation: self.operation, limit: limit.to_owned() })
+    }
+
+    /// Whether a page may be shorter than it was sent. Then it counts only when it comes a second time; it is asked for
+    /// by reading the list anew, because asking again with the same id may give the page after it.
+    fn is_doubtful<T>(&self, page: &Page<T>) -> bool {
+        let is_short = page.total < u64::from(self.api.transport.settings.paging.page_size);
+        !page.framed && is_short && self.doubtful != Some((self.pages_in_pass, page.total))
+    }
+
+    fn restart(&mut self) {
+        self.sid = None;
+        self.pages_in_pass = 0;
+        self.had_sid = false;
+        self.from = None;
+        self.confirming = false;
+        self.idle_pages = 0;
+        self.empty_pages = 0;
+        self.unreadable_in_pass = 0;
+        self.seen.pass += 1;
+    }
+
+    async fn fetch<T: Listed>(&self, decode: Decode<'_, T>) -> Result<Page<T>, CallError> {
+        let settings = &self.api.transport.settings;
+        let dialect = &settings.dialect;
+        let path = vec!["v2", "customers", "organizations", settings.organisation_id.as_str()];
+        let mut spec = Spec::get(self.operation, path, self.urgency, settings);
+        spec.query = self.filters.clone();
+        if let Some(from) = self.from {
+            spec.query.push((dialect.created_from.clone(), filter_text(from)));
+        }
+        spec.query.push((dialect.size.clone(), settings.paging.page_size.to_string()));
+        spec.query.push((dialect.sort_by.clone(), dialect.sort_created.clone()));
+        spec.query.push((dialect.sort_reverse.clone(), "false".to_owned()));
+        if let Some(sid) = &self.sid {
+            spec.query.push((dialect.scroll.clone(), sid.clone()));
+        }
+        self.api.read_page(&spec, wire::CONTACT_LISTS, decode).await
+    }
+
+    /// Takes a page in and decides how the list goes on.
+    fn take<T: Listed>(&mut self, page: Page<T>) -> Result<Fresh<T>, PlatformError> {
+        let size = u64::from(self.api.transport.settings.paging.page_size);
+        let span = Span::of(&page.items);
+        let mut items = Vec::with_capacity(page.items.len());
+        let mut new_in_pass = 0_u64;
+        for item in page.items {
+            let (is_new_in_pass, is_new) = self.seen.insert(item.id());
+            new_in_pass += u64::from(is_new_in_pass);
+            if is_new {
+                items.push(item);
+            }
+        }
+        // Records without an id cannot be told apart from pass to pass; the largest count of any pass stands.
+        self.unreadable_in_pass += page.unreadable;
+        let unreadable = self.unreadable_in_pass.saturating_sub(self.unreadable_told);
+        self.unreadable_told += unreadable;
+        let fresh = Fresh { items, unreadable };
+
+        let confirmed = std::mem::take(&mut self.confirming) && new_in_pass == 0;
+        let has_next = page.next.is_some();
+        if has_next {
+            self.sid = page.next;
+            self.had_sid = true;
+        }
+        if confirmed && !has_next {
+            self.done = true;
+            return Ok(fresh);
+        }
+        if page.total == 0 {
+            self.empty_pages += 1;
+            self.done = self.empty_pages >= 2 || !has_next;
+            return Ok(fresh);
+        }
+        self.empty_pages = 0;
+        self.idle_pages = if new_in_pass == 0 { self.idle_pages + 1 } else { 0 };
+        if self.idle_pages >= 2 {
+            return Err(self.lost("two pages in a row brought nothing new"));
+        }
+        if has_next {
+            return Ok(fresh);
+        }
+        if self.had_sid {
+            // A full page without a new id: on with the last one.
+            self.done = page.total < size;
+            return Ok(fresh);
+        }
+        if page.total < size && page.total < PLAUSIBLE_CAP {
+            self.done = true;
+            return Ok(fresh);
+        }
+        let Some(span) = span else {
+            if page.total < size {
+                self.done = true;
+                return Ok(fresh);
+            }
+            return Err(
+                self.lost("the page is full, has no id to go on with, and no readable creation dates")
+            );
+        };
+        if !span.ascending {
+            return Err(self.lost("the page has no id to go on with and is not sorted by creation date"));
+        }
+        if self.from.is_some_and(|from| from >= span.last) && new_in_pass == 0 && page.total >= size {
+            return Err(self.lost("a full page was created in the same second, or the list does not go on"));
+        }
+        self.confirming = page.total < size;
+        self.from = Some(span.last);
+        Ok(fresh)
+    }
+
+    fn lost(&self, what: &str) -> PlatformError {
+        PlatformError::Unreadable { operation: self.operation, detail: format!("paging: {what}") }
+    }
+}
+
+/// The creation dates of one page, to the second.
+struct Span {
+    last: DateTime<Utc>,
+    ascending: bool,
+}
+
+impl Span {
+    fn of<T: Listed>(items: &[T]) -> Option<Self> {
+        let mut span: Option<Self> = None;
+        for item in items {
+            let (Created::At(created) | Created::About(created)) = item.created() else { continue };
+            let second = DateTime::from_timestamp(created.timestamp(), 0)?;
+            span = Some(match span {
+                None => Self { last: second, ascending: true },
+                Some(before) => Self {
+                    last: before.last.max(second),
+                    ascending: before.ascending && second >= before.last,
+                },
+            });
+        }
+        span
+    }
+}
+
+/// The ids seen, by pass.
+#[derive(Default)]
+struct Seen {
+    keys: RandomState,
+    hashes: HashSet<u64, BuildHasherDefault<Hashed>>,
+    pass: u64,
+}
+
+impl Seen {
+    /// Whether the id is new in this pass, and whether it is new altogether.
+    fn insert(&mut self, id: &ContactId) -> (bool, bool) {
+        let hash = self.keys.hash_one(id.as_str()) & !PASS_BITS;
+        let before = (0..self.pass).any(|pass| self.hashes.contains(&(hash | pass)));
+        let is_new_in_pass = self.hashes.insert(hash | self.pass);
+        (is_new_in_pass, is_new_in_pass && !before)
+    }
+}
+
+/// Passes a hash through: the keys of the set are hashes already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        // The set places by the low bits, which hold the pass.
+        self.0 = hash.rotate_right(2);
+    }
+}

@@ -1,0 +1,316 @@
+//! Finding the contacts of one identifier although the platform may ignore the filter, match by prefix or ignore case.
+//!
+//! Every contact that comes back is compared again here. When the platform's filter cannot be trusted, by its probe or
+//! by what it returns, everything is read and filtered here, if the settings allow it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use super::Cloud4Wi;
+use super::scroll::{Listed, Scroll};
+use super::wire::{self, ContactWire};
+use crate::domain::{ContactId, IdentifierKind, SubjectIdentifier};
+use crate::platform::{Contact, Coverage, Created, FilterTrust, PlatformError, SearchAnswer, Urgency};
+
+const OPERATION: &str = "search contacts";
+
+/// What the probe and the searches so far have shown about each filter.
+#[derive(Debug, Default)]
+pub(super) struct Trust(Mutex<BTreeMap<IdentifierKind, FilterTrust>>);
+
+impl Trust {
+    pub(super) fn get(&self, kind: IdentifierKind) -> Option<FilterTrust> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).copied()
+    }
+
+    pub(super) fn set(&self, kind: IdentifierKind, trust: FilterTrust) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, trust);
+    }
+}
+
+/// One record of a search: the contact if it matches.
+struct Hit {
+    id: ContactId,
+    created: Created,
+    /// Whether the record holds a value of the kind at all; when not, it cannot be compared.
+    comparable: bool,
+    contact: Option<Contact>,
+}
+
+impl Listed for Hit {
+    fn id(&self) -> &ContactId {
+        &self.id
+    }
+
+    fn created(&self) -> Created {
+        self.created
+    }
+}
+
+fn read_hit(record: &[u8], identifier: &SubjectIdentifier, default_country: Option<&str>) -> Option<Hit> {
+    let record = std::str::from_utf8(record).ok()?;
+    let wire = ContactWire::read(record)?;
+    let id = wire.contact_id()?;
+    let created = wire.created();
+    let held = wire.held();
+    let mut same_kind = held.iter().filter(|(kind, _)| *kind == identifier.kind()).peekable();
+    let comparable = same_kind.peek().is_some();
+    let contact = if same_kind.any(|(_, value)| identifier.matches(value, default_country)) {
+        // A match whose other fields cannot be read is unreadable as a whole.
+        Some(wire.into_contact(record, default_country)?)
+    } else {
+        None
+    };
+    Some(Hit { id, created, comparable, contact })
+}
+
+/// What a search has gathered.
+#[derive(Default)]
+struct Gathered {
+    contacts: BTreeMap<ContactId, Contact>,
+    strangers: BTreeSet<ContactId>,
+    incomparable: BTreeSet<ContactId>,
+    unreadable: u64,
+}
+
+impl Gathered {
+    fn add(&mut self, hit: Hit) {
+        match hit.contact {
+            Some(contact) => {
+                self.contacts.insert(hit.id, contact);
+            }
+            None if hit.comparable => {
+                self.strangers.insert(hit.id);
+            }
+            None => {
+                self.incomparable.insert(hit.id);
+            }
+        }
+    }
+
+    fn answer(self, coverage: Coverage) -> SearchAnswer {
+        let strangers = self.strangers.iter().filter(|id| !self.contacts.contains_key(*id)).count();
+        SearchAnswer {
+            contacts: self.contacts.into_values().collect(),
+            strangers: strangers as u64,
+            unreadable: self.unreadable,
+            coverage,
+        }
+    }
+}
+
+/// The most contacts that are read one by one because the list does not show the field that was searched for.
+const MOST_READ_ONE_BY_ONE: usize = 20;
+
+impl Cloud4Wi {
+    /// The body of [`crate::platform::ContactPlatform::search`].
+    pub(super) async fn find_by(
+        &self,
+        identifier: &SubjectIdentifier,
+    ) -> Result<SearchAnswer, PlatformError> {
+        let kind = identifier.kind();
+        let trust = match self.trust.get(kind) {
+            Some(trust) => trust,
+            None => self.probe_search(kind, Urgency::Request).await?,
+        };
+        if trust == FilterTrust::Ignored {
+            return self.without_filter(identifier, Gathered::default()).await;
+        }
+        let mut gathered = Gathered::default();
+        for spelling in spellings(identifier) {
+            if !self.filtered(identifier, spelling, &mut gathered).await? {
+                self.trust.set(kind, FilterTrust::Ignored);
+                tracing::warn!(
+                    filter = kind.as_str(),
+                    "the platform returned contacts that do not match; its filter is not used any more"
+                );
+                return self.without_filter(identifier, gathered).await;
+            }
+        }
+        if !gathered.strangers.is_empty() {
+            tracing::warn!(
+                filter = kind.as_str(),
+                strangers = gathered.strangers.len(),
+                "the platform returned contacts beside those that match; they were dropped"
+            );
+        }
+        self.read_incomparable(identifier, &mut gathered).await?;
+        if gathered.contacts.is_empty() && trust == FilterTrust::Unknown {
+            return self.without_filter(identifier, gathered).await;
+        }
+        Ok(gathered.answer(Coverage::Complete))
+    }
+
+    /// Searches one spelling. `false` when nothing of what came matches, which means that the filter does not filter.
+    async fn filtered(
+        &self,
+        identifier: &SubjectIdentifier,
+        spelling: String,
+        gathered: &mut Gathered,
+    ) -> Result<bool, PlatformError> {
+        let filters = vec![(self.search_parameter(identifier.kind()).to_owned(), spelling)];
+        let mut scroll = Scroll::new(&self.api, OPERATION, Urgency::Request, filters);
+        let country = self.default_country.as_deref();
+        let decode = |record: &[u8]| read_hit(record, identifier, country);
+        while let Some(page) = scroll.next(&decode).await? {
+            gathered.unreadable += page.unreadable;
+            for hit in page.items {
+                gathered.add(hit);
+            }
+            if gathered.contacts.is_empty() && !gathered.strangers.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads those contacts whole that the list showed without the field that was searched for. A platform that shows
+    /// less in lists than by id would otherwise look as if it held nobody.
+    async fn read_incomparable(
+        &self,
+        identifier: &SubjectIdentifier,
+        gathered: &mut Gathered,
+    ) -> Result<(), PlatformError> {
+        let ids: Vec<ContactId> = std::mem::take(&mut gathered.incomparable)
+            .into_iter()
+            .filter(|id| !gathered.contacts.contains_key(id))
+            .collect();
+        if ids.len() > MOST_READ_ONE_BY_ONE {
+            gathered.unreadable += ids.len() as u64;
+            return Ok(());
+        }
+        for id in ids {
+            let Some(contact) = self.read_contact(&id, Urgency::Request).await? else { continue };
+            let raw = contact.raw.clone();
+            let country = self.default_country.as_deref();
+            match read_hit(raw.expose().as_bytes(), identifier, country) {
+                Some(hit) => gathered.add(hit),
+                None => gathered.unreadable += 1,
+            }
+        }
+        // Still without the field: a stranger.
+        let strangers = std::mem::take(&mut gathered.incomparable);
+        gathered.strangers.extend(strangers);
+        Ok(())
+    }
+
+    /// Reads all contacts and filters here.
+    async fn without_filter(
+        &self,
+        identifier: &SubjectIdentifier,
+        before: Gathered,
+    ) -> Result<SearchAnswer, PlatformError> {
+        if !self.api.transport.settings.full_scan {
+            return Ok(before.answer(Coverage::FilterNotHonoured));
+        }
+        let mut gathered = Gathered::default();
+        let mut scroll = Scroll::new(&self.api, OPERATION, Urgency::Request, Vec::new());
+        let country = self.default_country.as_deref();
+        let decode = |record: &[u8]| read_hit(record, identifier, country);
+        let mut others = 0_u64;
+        while let Some(page) = scroll.next(&decode).await? {
+            gathered.unreadable += page.unreadable;
+            for hit in page.items {
+                if hit.contact.is_some() {
+                    gathered.add(hit);
+                } else {
+                    others += 1;
+                }
+            }
+        }
+        tracing::info!(
+            filter = identifier.kind().as_str(),
+            contacts = others,
+            "all contacts were read and filtered here"
+        );
+        Ok(SearchAnswer { strangers: others, ..gathered.answer(Coverage::Complete) })
+    }
+
+    /// The name of the query parameter of a search.
+    pub(super) fn search_parameter(&self, kind: IdentifierKind) -> &str {
+        let dialect = &self.api.transport.settings.dialect;
+        match kind {
+            IdentifierKind::Email => &dialect.email,
+            IdentifierKind::Phone => &dialect.phone,
+            IdentifierKind::Username => &dialect.username,
+            IdentifierKind::ExternalId => &dialect.external_id,
+            IdentifierKind::ExternalProperty1 => &dialect.external_property_1,
+            IdentifierKind::ExternalProperty2 => &dialect.external_property_2,
+        }
+    }
+
+    /// The body of [`crate::platform::ContactPlatform::find_contact`].
+    pub(super) async fn read_contact(
+        &self,
+        id: &ContactId,
+        urgency: Urgency,
+    ) -> Result<Option<Contact>, PlatformError> {
+        const OPERATION: &str = "find contact";
+        let settings = &self.api.transport.settings;
+        let mut spec =
+            super::transport::Spec::get(OPERATION, vec!["v2", "customers", id.as_str()], urgency, settings);
+        spec.absence_is_answer = true;
+        let limits = self.api.record_limits();
+        let country = self.default_country.as_deref();
+        let found = self
+            .api
+            .read_small(&spec, |small| {
+                if small.status == 404 {
+                    return Ok(None);
+                }
+                let contact = wire::single_contact(&small.body, limits, country)?;
+                if contact.id != *id {
+                    return Err(super::failure::Failure::Unreadable(
+                        "it is another contact than was asked for".into(),
+                    ));
+                }
+                Ok(Some(contact))
+            })
+            .await?;
+        if found.is_none() {
+            self.api.confirm_absence(OPERATION).await?;
+        }
+        Ok(found)
+    }
+}
+
+/// The spellings under which the platform may hold an identifier, without repetition.
+fn spellings(identifier: &SubjectIdentifier) -> Vec<String> {
+    let given = identifier.given().expose();
+    let normalised = identifier.normalised().expose();
+    let mut spellings = vec![given.clone()];
+    match identifier.kind() {
+        IdentifierKind::Email => spellings.extend([given.to_lowercase(), normalised.clone()]),
+        IdentifierKind::Phone => {
+            spellings.extend([normalised.clone(), normalised.trim_start_matches('+').to_owned()]);
+        }
+        _ => spellings.push(normalised.clone()),
+    }
+    let mut unique = Vec::new();
+    for spelling in spellings {
+        if !unique.contains(&spelling) {
+            unique.push(spelling);
+        }
+    }
+    unique
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_is_searched_as_given_and_in_its_normal_forms_once_each() {
+        let all = |kind, text| spellings(&SubjectIdentifier::parse(kind, text, None).unwrap());
+        assert_eq!(
+            all(IdentifierKind::Email, "Ada@People.Example"),
+            ["Ada@People.Example", "ada@people.example"]
+        );
+        assert_eq!(all(IdentifierKind::Email, "ada@people.example"), ["ada@people.example"]);
+        assert_eq!(
+            all(IdentifierKind::Phone, "+39 06 1234 5678"),
+            ["+39 06 1234 5678", "+390612345678", "390612345678"]
+        );
+        assert_eq!(all(IdentifierKind::Username, "Ada"), ["Ada"]);
+    }
+}

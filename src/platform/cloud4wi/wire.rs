@@ -1,0 +1,391 @@
+//! The platform's JSON: what a contact, an envelope and a scalar may look like.
+//!
+//! Every scalar may come as text, number, boolean or null; every field may be missing. Whole numbers become text with
+//! all their digits; a number that would lose digits counts as missing, so that no id is ever rounded.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use reqwest::header::HeaderMap;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::dates::parse_created;
+use super::failure::Failure;
+use super::split::{Envelope, RecordLimits, nesting};
+use crate::domain::{ContactId, IdentifierKind, Personal, SubjectIdentifier};
+use crate::platform::{Contact, Created, ListedContact, RawRecord};
+
+/// The names under which a list of contacts may stand.
+pub(super) const CONTACT_LISTS: &[&str] = &["customers", "contacts", "data", "items", "results", "content"];
+/// The names under which a list of events may stand.
+pub(super) const EVENT_LISTS: &[&str] = &["events", "data", "items", "results", "content"];
+/// The names under which a list of devices may stand.
+pub(super) const DEVICE_LISTS: &[&str] = &["devices", "data", "items", "results", "content"];
+/// The names under which a list of connections may stand.
+pub(super) const ACCOUNTING_LISTS: &[&str] = &["accountings", "data", "items", "results", "content"];
+
+/// A scalar of any kind, as text.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Scalar<'a>(pub(super) Option<Cow<'a, str>>);
+
+impl Scalar<'_> {
+    pub(super) fn text(&self) -> Option<&str> {
+        self.0.as_deref().filter(|text| !text.trim().is_empty())
+    }
+
+    fn flag(&self) -> Option<bool> {
+        match self.text()?.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" => Some(true),
+            "false" | "0" | "no" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyScalar;
+
+        impl<'de> Visitor<'de> for AnyScalar {
+            type Value = Scalar<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("any JSON value")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Scalar(Some(Cow::Borrowed(text))))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Scalar(Some(Cow::Owned(text.to_owned()))))
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+                Ok(Scalar(Some(Cow::Borrowed(if value { "true" } else { "false" }))))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+                Ok(Scalar(Some(Cow::Owned(value.to_string()))))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+                Ok(Scalar(Some(Cow::Owned(value.to_string()))))
+            }
+
+            fn visit_f64<E>(self, _rounded: f64) -> Result<Self::Value, E> {
+                Ok(Scalar(None))
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Scalar(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+                while sequence.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Scalar(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Scalar(None))
+            }
+        }
+
+        deserializer.deserialize_any(AnyScalar)
+    }
+}
+
+/// What a listing reads of a contact. A field that comes twice makes the record unreadable.
+#[derive(Deserialize)]
+struct ListedWire<'a> {
+    #[serde(borrow, default)]
+    cid: Scalar<'a>,
+    #[serde(borrow, default)]
+    id: Scalar<'a>,
+    #[serde(borrow, default)]
+    created: Scalar<'a>,
+}
+
+/// Reads one contact of a listing.
+pub(super) fn listed_contact(record: &[u8]) -> Option<ListedContact> {
+    let wire: ListedWire<'_> = serde_json::from_slice(record).ok()?;
+    let id = wire.cid.text().or_else(|| wire.id.text())?.parse().ok()?;
+    Some(ListedContact { id, created: created(&wire.created) })
+}
+
+fn created(scalar: &Scalar<'_>) -> Created {
+    scalar.text().map_or(Created::Unknown, parse_created)
+}
+
+/// What is read of a whole contact.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ContactWire<'a> {
+    #[serde(borrow, default)]
+    cid: Scalar<'a>,
+    #[serde(borrow, default)]
+    id: Scalar<'a>,
+    #[serde(borrow, default)]
+    created: Scalar<'a>,
+    #[serde(borrow, default)]
+    deleted: Scalar<'a>,
+    #[serde(borrow, default)]
+    enabled: Scalar<'a>,
+    #[serde(borrow, default)]
+    email: Scalar<'a>,
+    #[serde(borrow, default)]
+    phone: Scalar<'a>,
+    #[serde(borrow, default)]
+    phone_number: Scalar<'a>,
+    #[serde(borrow, default)]
+    username: Scalar<'a>,
+    #[serde(borrow, default)]
+    ext_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    ext_prop1: Scalar<'a>,
+    #[serde(borrow, default)]
+    ext_prop2: Scalar<'a>,
+    #[serde(borrow, default)]
+    language: Scalar<'a>,
+    #[serde(borrow, default)]
+    organization_cid: Scalar<'a>,
+    #[serde(borrow, default)]
+    policies: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+struct ExternalWire<'a> {
+    #[serde(borrow, default)]
+    id: Scalar<'a>,
+    #[serde(borrow, default)]
+    prop1: Scalar<'a>,
+    #[serde(borrow, default)]
+    prop2: Scalar<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PolicyWire<'a> {
+    #[serde(borrow, default)]
+    name: Scalar<'a>,
+    #[serde(borrow, default)]
+    policy_key: Scalar<'a>,
+    #[serde(borrow, default)]
+    accepted: Scalar<'a>,
+}
+
+impl<'a> ContactWire<'a> {
+    pub(super) fn read(record: &'a str) -> Option<Self> {
+        serde_json::from_str(record).ok()
+    }
+
+    pub(super) fn contact_id(&self) -> Option<ContactId> {
+        self.cid.text().or_else(|| self.id.text())?.parse().ok()
+    }
+
+    pub(super) fn created(&self) -> Created {
+        created(&self.created)
+    }
+
+    /// The organisation that the contact says it belongs to.
+    pub(super) fn organisation(&self) -> Option<&str> {
+        self.organization_cid.text()
+    }
+
+    /// Every identifier that the profile holds, as the platform wrote it.
+    pub(super) fn held(&self) -> Vec<(IdentifierKind, String)> {
+        let external = self.external();
+        let all = [
+            (IdentifierKind::Email, self.email.text()),
+            (IdentifierKind::Phone, self.phone.text()),
+            (IdentifierKind::Phone, self.phone_number.text()),
+            (IdentifierKind::Username, self.username.text()),
+            (IdentifierKind::ExternalId, external.id.text()),
+            (IdentifierKind::ExternalProperty1, external.prop1.text().or_else(|| self.ext_prop1.text())),
+            (IdentifierKind::ExternalProperty2, external.prop2.text().or_else(|| self.ext_prop2.text())),
+        ];
+        all.into_iter().filter_map(|(kind, value)| Some((kind, value?.to_owned()))).collect()
+    }
+
+    /// The external id is an object in one version of the API and a scalar in another.
+    fn external(&self) -> ExternalWire<'a> {
+        let Some(raw) = self.ext_id else { return ExternalWire::default() };
+        if raw.get().starts_with('{') {
+            return serde_json::from_str(raw.get()).unwrap_or_default();
+        }
+        ExternalWire { id: serde_json::from_str(raw.get()).unwrap_or_default(), ..ExternalWire::default() }
+    }
+
+    /// The policies by name without prefix; `None` when they cannot be read, because an opt-out that cannot be seen
+    /// must not look like one that was applied.
+    fn policies(&self) -> Option<BTreeMap<String, bool>> {
+        let Some(raw) = self.policies else { return Some(BTreeMap::new()) };
+        let mut policies = BTreeMap::new();
+        if raw.get().starts_with('[') {
+            for policy in serde_json::from_str::<Vec<PolicyWire<'_>>>(raw.get()).ok()? {
+                let name = policy.name.text().or_else(|| policy.policy_key.text())?;
+                // Without a readable answer nothing was accepted, as with null in every other place.
+                let accepted =
+                    policy.accepted.0.is_some().then(|| policy.accepted.flag()).unwrap_or(Some(false))?;
+                policies.insert(policy_name(name), accepted);
+            }
+        } else {
+            for (name, accepted) in serde_json::from_str::<BTreeMap<String, Scalar<'_>>>(raw.get()).ok()? {
+                policies.insert(policy_name(&name), accepted.flag().unwrap_or(false));
+            }
+        }
+        Some(policies)
+    }
+
+    /// The contact, with its whole text.
+    pub(super) fn into_contact(self, record: &str, default_country: Option<&str>) -> Option<Contact> {
+        let identifiers = self
+            .held()
+            .into_iter()
+            .filter_map(|(kind, value)| SubjectIdentifier::parse(kind, &value, default_country).ok())
+            .collect();
+        let raw = RawValue::from_string(record.to_owned()).ok()?;
+        Some(Contact {
+            id: self.contact_id()?,
+            created: self.created(),
+            marked_deleted: self.deleted.flag() == Some(true) || self.enabled.flag() == Some(false),
+            policies: self.policies()?,
+            email: self
+                .email
+                .text()
+                .filter(|text| is_clean(text))
+                .map(|text| Personal::new(text.trim().to_owned())),
+            language: self
+                .language
+                .text()
+                .filter(|text| is_clean(text) && text.len() <= 35)
+                .map(str::to_owned),
+            identifiers,
+            raw: RawRecord::new(raw),
+        })
+    }
+}
+
+/// A policy's name without the prefix, which differs from place to place, and without characters that a database
+/// refuses.
+fn policy_name(name: &str) -> String {
+    let name = name.trim();
+    let bare = name.strip_prefix("customs.").or_else(|| name.strip_prefix("customOptin.")).unwrap_or(name);
+    bare.replace(char::is_control, "\u{FFFD}")
+}
+
+fn is_clean(text: &str) -> bool {
+    !text.chars().any(char::is_control)
+}
+
+/// Reads one whole contact.
+pub(super) fn contact(record: &[u8], default_country: Option<&str>) -> Option<Contact> {
+    let record = std::str::from_utf8(record).ok()?;
+    ContactWire::read(record)?.into_contact(record, default_country)
+}
+
+#[derive(Deserialize)]
+struct SingleWire<'a> {
+    #[serde(borrow, default)]
+    cid: Scalar<'a>,
+    #[serde(borrow, default)]
+    id: Scalar<'a>,
+    #[serde(borrow, default)]
+    status: Scalar<'a>,
+    #[serde(borrow, default)]
+    customer: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    contact: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+}
+
+/// Finds the object of one contact in an answer: bare, under a known name, or alone in an array.
+pub(super) fn single_contact(
+    body: &[u8],
+    limits: RecordLimits,
+    default_country: Option<&str>,
+) -> Result<Contact, Failure> {
+    let unreadable = |what: &str| Failure::Unreadable(what.to_owned());
+    let text = std::str::from_utf8(body).map_err(|_| unreadable("the body is not UTF-8"))?;
+    let text = text.trim_start_matches('\u{feff}').trim();
+    match text.as_bytes().first() {
+        Some(b'{' | b'[') => {}
+        None => return Err(unreadable("the body is empty")),
+        Some(b'<') => return Err(unreadable("the body is HTML or XML")),
+        Some(_) => return Err(unreadable("the body is no JSON object")),
+    }
+    if nesting(text.as_bytes()) > limits.max_depth {
+        return Err(Failure::TooLarge("limits.max_depth".to_owned()));
+    }
+    let broken = |_| unreadable("the body is not the JSON of one contact");
+    let mut found = text;
+    // A contact may be wrapped in an object and an array at most.
+    for _ in 0..3 {
+        if found.starts_with('[') {
+            let [only]: [&RawValue; 1] = serde_json::from_str::<Vec<&RawValue>>(found)
+                .map_err(broken)?
+                .try_into()
+                .map_err(|_| unreadable("the answer is a list where one contact was expected"))?;
+            found = only.get();
+            continue;
+        }
+        let wire: SingleWire<'_> = serde_json::from_str(found).map_err(broken)?;
+        if wire.cid.text().is_some() || wire.id.text().is_some() {
+            return contact(found.as_bytes(), default_country)
+                .ok_or_else(|| unreadable("a field of the contact"));
+        }
+        if wire.status.text() == Some("KO") {
+            return Err(Failure::Refused { status: 200, detail: "status KO".to_owned() });
+        }
+        found = wire
+            .customer
+            .or(wire.contact)
+            .or(wire.data)
+            .map(RawValue::get)
+            .filter(|inner| inner.starts_with(['{', '[']))
+            .ok_or_else(|| unreadable("unrecognised envelope: no contact in the answer"))?;
+    }
+    Err(unreadable("unrecognised envelope: no contact in the answer"))
+}
+
+/// Whether the JSON text of a `status` means a refusal.
+pub(super) fn is_ko(status: &[u8]) -> bool {
+    serde_json::from_slice::<Scalar<'_>>(status).is_ok_and(|status| status.text() == Some("KO"))
+}
+
+/// The id with which a list goes on, and the name under which it stood.
+pub(super) fn next_scroll(envelope: &Envelope, headers: &HeaderMap) -> Option<(String, String)> {
+    const NAMES: [&str; 4] = ["sid", "scrollId", "scroll_id", "nextSid"];
+    for name in NAMES {
+        let scalar = envelope.member(name).and_then(|text| serde_json::from_slice::<Scalar<'_>>(text).ok());
+        if let Some(id) = scalar.as_ref().and_then(Scalar::text) {
+            return Some((name.to_owned(), id.to_owned()));
+        }
+    }
+    for outer in ["paging", "meta"] {
+        let Some(text) = envelope.member(outer) else { continue };
+        let Ok(members) = serde_json::from_slice::<BTreeMap<String, Scalar<'_>>>(text) else { continue };
+        for name in NAMES {
+            if let Some(id) = members.get(name).and_then(Scalar::text) {
+                return Some((name.to_owned(), id.to_owned()));
+            }
+        }
+    }
+    let id = headers.get("sid")?.to_str().ok()?;
+    (!id.is_empty()).then(|| ("sid".to_owned(), id.to_owned()))
+}
+
+/// How many records the platform says there are altogether, where it says so.
+pub(super) fn announced_total(envelope: &Envelope) -> Option<u64> {
+    ["total", "totalCount", "count"]
+        .iter()
+        .filter_map(|name| {
+            serde_json::from_slice::<Scalar<'_>>(envelope.member(name)?).ok()?.text()?.parse().ok()
+        })
+        .max()
+}
