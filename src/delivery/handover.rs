@@ -91,7 +91,7 @@ impl Valid {
 }
 
 /// So long may a person's network take for one piece before the download counts as broken off.
-const STALL: Duration = Duration::from_secs(60);
+const STALL: Duration = Duration::from_mins(1);
 const PIECE_BYTES: usize = 64 * 1024;
 const PIECES_AHEAD: usize = 4;
 

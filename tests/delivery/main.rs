@@ -1,6 +1,8 @@
 //! Notices and packages brought to their recipient: against a real database, a mail server of our own and a real
 //! listener.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking, as a test does")]
+
 mod handover;
 mod notices;
 mod pages;

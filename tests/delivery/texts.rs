@@ -1,7 +1,7 @@
 //! What the mails say.
 
 use dsrd::delivery::{DeliveryError, NoticeKind, Sender};
-use dsrd::domain::RequestKind;
+use dsrd::domain::{Personal, RequestKind};
 use scraper::{Html, Selector};
 
 use crate::world::{World, facts};
@@ -122,11 +122,11 @@ async fn the_words_of_the_mails() {
     let reference = dsrd::domain::Reference::of(request);
     let mut all = String::new();
     for sent in memory.sent() {
-        let secret = sent.link.map(|secret| secret.into_exposed()).unwrap_or_else(|| "no secret".to_owned());
+        let secret = sent.link.map_or_else(|| "no secret".to_owned(), Personal::into_exposed);
         let text =
             sent.text.expose().replace(&secret, "<secret>").replace(reference.as_str(), "DSR-XXXX-XXXX");
         let subject = sent.subject.replace(reference.as_str(), "DSR-XXXX-XXXX");
-        all += &format!("Subject: {subject}\n\n{text}\n######\n\n");
+        all.extend(["Subject: ", &subject, "\n\n", &text, "\n######\n\n"]);
     }
     insta::assert_snapshot!(all);
 }
