@@ -8,6 +8,7 @@ mod notices;
 mod pages;
 mod smtp;
 mod smtp_stub;
+mod smtp_tls;
 #[path = "../support/mod.rs"]
 mod support;
 mod texts;

@@ -1,7 +1,8 @@
 //! The outbox and the sending, without a network.
 
 use dsrd::delivery::{Delivery, NoticeKind, Plan, Sender, Transport};
-use dsrd::domain::IdentifierKind;
+use dsrd::domain::{IdentifierKind, SubjectIdentifier};
+use dsrd::intake::{IdentifierRole, add_identifier};
 
 use crate::world::{ADA, World, facts, mode_of};
 
@@ -134,6 +135,28 @@ async fn a_notice_that_fails_for_days_is_given_to_a_person() {
     assert!(matches!(world.deliver(&mailer, request).await, Delivery::Later(_)));
     world.clock.advance(chrono::TimeDelta::days(5));
     assert_eq!(world.deliver(&mailer, request).await, Delivery::Refused("connection".to_owned()));
+}
+
+#[tokio::test]
+async fn s_1_an_answer_goes_to_the_named_address_alone() {
+    let world = World::new().await;
+    let (request, _) = world.pending().await;
+    let other = "mallory@elsewhere.example";
+    let identifier = SubjectIdentifier::parse(IdentifierKind::Email, other, None).unwrap();
+    let mut tx = world.store.begin("test").await.unwrap();
+    let (organisation, role) = (world.organisation(), IdentifierRole::Given);
+    add_identifier(&mut tx, &world.keys, organisation, request, role, &identifier).await.unwrap();
+    tx.commit().await.unwrap();
+    let (mailer, memory) = world.memory_mailer();
+    assert_eq!(world.deliver(&mailer, request).await, Delivery::Sent);
+    let sent = memory.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].to.expose(), ADA);
+    let raw = String::from_utf8(sent[0].raw.expose().clone()).unwrap();
+    assert!(
+        !raw.contains("elsewhere") && !raw.contains("\r\nCc:") && !raw.contains("\r\nReply-To:"),
+        "{raw}"
+    );
 }
 
 #[tokio::test]

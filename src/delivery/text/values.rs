@@ -174,7 +174,19 @@ const fn identifier_name(kind: IdentifierKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn s_19_no_value_can_break_a_line(text in "\\PC*|(?s).{0,200}|[\r\n.\u{85}\u{2028}a]{0,60}") {
+            let clean = clean(&text);
+            prop_assert_eq!(clean.lines().count() <= 1, true);
+            prop_assert!(!clean.chars().any(|each| each.is_control() || matches!(each, '\u{2028}' | '\u{2029}')));
+            prop_assert_eq!(super::clean(&clean), clean.clone(), "cleaning twice changes nothing");
+        }
+    }
 
     #[test]
     fn s_19_a_value_is_one_line_of_visible_characters() {

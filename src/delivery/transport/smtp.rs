@@ -56,7 +56,9 @@ impl SmtpTransport {
         } else {
             let wrong = |_| DeliveryError::Setting {
                 setting: "smtp.ca_file",
-                problem: "no TLS set-up can be made with it; write a PEM file with certificates".to_owned(),
+                problem:
+                    "no TLS set-up can be made; install ca-certificates, or name a PEM file with an authority"
+                        .to_owned(),
             };
             let mut builder = TlsParameters::builder(smtp.host.clone());
             if let Some(path) = &smtp.ca_file {
