@@ -252,6 +252,16 @@ async fn a_stop_is_clean_and_can_be_repeated() {
 }
 
 #[tokio::test]
+async fn an_interrupt_from_the_terminal_reaches_the_daemon_only() {
+    let ground = Ground::new();
+    let cluster = ground.start().await;
+    // A terminal sends it to the whole process group.
+    let group = rustix::process::getpgid(Some(ground.server())).unwrap();
+    assert_ne!(group, rustix::process::getpgrp());
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn dropping_the_cluster_stops_the_server_too() {
     let ground = Ground::new();
     let cluster = ground.start().await;

@@ -1,5 +1,7 @@
 //! What a person receives: the package as a whole, opened as the person opens it.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test that fails fails the test")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Read};
@@ -304,16 +306,16 @@ fn r_27_a_catalogue_must_cover_every_section_with_records() {
 }
 
 const POLYGLOTS: [&str; 14] = [
-    r#"<script>alert(1)</script>"#,
+    r"<script>alert(1)</script>",
     r#""><img src=x onerror=alert(1)>"#,
-    r#"' onmouseover='alert(1)"#,
+    r"' onmouseover='alert(1)",
     r#"</td></tr></table></main><a href="javascript:alert(1)">x</a>"#,
-    r#"--><svg/onload=alert(1)>"#,
+    r"--><svg/onload=alert(1)>",
     r#"]]><iframe src="https://evil.example/">"#,
-    r#"</style><link rel=stylesheet href=https://evil.example/x.css>"#,
-    r#"</title><base href=https://evil.example/>"#,
+    r"</style><link rel=stylesheet href=https://evil.example/x.css>",
+    r"</title><base href=https://evil.example/>",
     r#"<meta http-equiv=refresh content="0;url=https://evil.example/">"#,
-    r#"{{ 7*7 }}{% raw %}${7*7}"#,
+    r"{{ 7*7 }}{% raw %}${7*7}",
     "\u{202e}txt.exe\u{2066}<b>",
     "jaVasCript:/*-/*`/*\\`/*'/*\"/**/(/* */oNcliCk=alert() )//%0D%0A</stYle/</titLe/</teXtarEa/</scRipt/--!>\\x3csVg/<sVg/oNloAd=alert()//>",
     "&lt;script&gt;&#x3c;script&#x3e;",
@@ -358,9 +360,9 @@ fn page(values: &[&str]) -> String {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     let mut header = header();
-    header.organisation_name = values[0].to_owned();
-    header.controller_contact = values[1 % values.len()].to_owned();
-    header.identifiers[0].masked = values[2 % values.len()].to_owned();
+    values[0].clone_into(&mut header.organisation_name);
+    values[1 % values.len()].clone_into(&mut header.controller_contact);
+    values[2 % values.len()].clone_into(&mut header.identifiers[0].masked);
     let package = Package::write(&header, spool(&settings, &borrowed), &settings).unwrap();
     text(&unpack(archive(&settings, &package)), "report.html").to_owned()
 }
@@ -523,7 +525,7 @@ fn s_44_a_package_is_private_encrypted_and_opens_with_its_key_only() {
     let record = r#"{"name":"CANARY-CANARY-CANARY"}"#;
     let package =
         Package::write(&header(), spool(&settings, &[(Section::Events, record)]), &settings).unwrap();
-    assert_eq!(files(&settings.directory), [package.manifest.file_name.clone()]);
+    assert_eq!(files(&settings.directory), [package.manifest.file_name.as_str()]);
     let path = settings.directory.join(&package.manifest.file_name);
     let metadata = fs::metadata(&path).unwrap();
     assert_eq!(metadata.mode() & 0o777, 0o600);
@@ -559,10 +561,9 @@ fn f_19_errors_are_typed_and_leave_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     let small = Settings { largest_package_bytes: 10_000, ..settings.clone() };
-    let noise: String = (0..40_000_u64)
-        .map(|number| {
-            char::from(b'a' + (number.wrapping_mul(number).wrapping_mul(2_654_435_761) >> 7) as u8 % 26)
-        })
+    // Hashes do not compress, so the package cannot be small.
+    let noise: String = (0..1_000_u32)
+        .map(|number| hex::encode(<sha2::Sha256 as sha2::Digest>::digest(number.to_le_bytes())))
         .collect();
     let record = format!("{{\"noise\":\"{noise}\"}}");
     let error = Package::write(&header(), spool(&small, &[(Section::Events, &record)]), &small).unwrap_err();

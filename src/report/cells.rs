@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use super::flatten::{Kind, Leaf, unescape};
+use super::flatten::{Kind, Leaf, elements, unescape};
 
 /// The text of a leaf: strings resolved, everything else as JSON text, `null` as nothing. Uses `scratch` if it must
 /// change anything.
@@ -90,6 +90,64 @@ const fn is_invisible(character: char) -> bool {
     )
 }
 
+/// Longer lists are shown as they are stored.
+const LONGEST_LIST: usize = 8 * 1024;
+
+/// The text of a leaf for people: like [`text`], but a list has one line per element instead of its JSON text.
+pub(super) fn readable<'a>(record: &'a str, leaf: Leaf, scratch: &'a mut String) -> Cow<'a, str> {
+    let json = leaf.of(record);
+    if leaf.kind != Kind::Json || json.len() > LONGEST_LIST || !json.starts_with('[') {
+        return Cow::Borrowed(text(record, leaf, scratch));
+    }
+    let lines: Vec<String> = elements(json)
+        .into_iter()
+        .map(|(_, element)| {
+            let members = elements(element).into_iter().map(|(key, value)| match key {
+                Some(key) => format!("{}: {}", bare(key), bare(value)),
+                None => bare(value),
+            });
+            let members: Vec<String> = members.collect();
+            if members.is_empty() { bare(element) } else { members.join(", ") }
+        })
+        .collect();
+    Cow::Owned(lines.join("\n"))
+}
+
+/// A JSON string without its quotes; everything else as it is.
+fn bare(json: &str) -> String {
+    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(content) => resolved(content),
+        None => json.to_owned(),
+    }
+}
+
+/// The content of a JSON string with escapes resolved and control characters made visible.
+pub(super) fn resolved(content: &str) -> String {
+    let mut out = String::new();
+    unescape(content, &mut out);
+    out.chars().map(picture).collect()
+}
+
+/// An instant as the platform writes it (`2024-05-02T09:30:00Z`) in a form for people; `None` for any other text.
+/// Fields whose name ends in `Local` hold the clock time of a place although a `Z` stands behind it; they get no zone.
+pub(super) fn instant(path: &str, text: &str, utc: &str) -> Option<String> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let clock = time.split_once('.').map_or(time, |(whole, _)| whole);
+    let like = |text: &str, form: &str| {
+        text.len() == form.len()
+            && text.bytes().zip(form.bytes()).all(|(byte, model)| match model {
+                b'0' => byte.is_ascii_digit(),
+                mark => byte == mark,
+            })
+    };
+    if !like(date, "0000-00-00") || !like(clock, "00:00:00") {
+        return None;
+    }
+    // The spaces do not break, so that an instant stays on one line.
+    let local = format!("{date}\u{a0}{clock}");
+    Some(if path.ends_with("Local") { local } else { format!("{local}\u{a0}{utc}") })
+}
+
 /// A text cut to at most `most` characters for the readable report.
 pub(super) fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
@@ -148,6 +206,20 @@ mod tests {
         super::super::flatten::flatten(record, &mut String::new(), |_, found| leaf = Some(found)).unwrap();
         assert_eq!(text(record, leaf.unwrap(), &mut String::new()), "a␀b␛\n␡");
         assert_eq!(name("a\0"), "a␀");
+    }
+
+    #[test]
+    fn lists_and_instants_read_well() {
+        let record = r#"[{"name":"Regulars","cid":1.0},"a\"b",[1,2],{}]"#;
+        let mut leaf = None;
+        super::super::flatten::flatten(record, &mut String::new(), |_, found| leaf = Some(found)).unwrap();
+        let read = readable(record, leaf.unwrap(), &mut String::new()).into_owned();
+        assert_eq!(read, "name: Regulars, cid: 1.0\na\"b\n1, 2\n{}");
+        let at = |path| instant(path, "2024-05-02T09:30:00.123Z", "UTC");
+        assert_eq!(at("when.createdAt").as_deref(), Some("2024-05-02\u{a0}09:30:00\u{a0}UTC"));
+        assert_eq!(at("when.createdAtLocal").as_deref(), Some("2024-05-02\u{a0}09:30:00"));
+        assert_eq!(instant("a", "2024-05-02T09:30:00+02:00", "UTC"), None);
+        assert_eq!(instant("a", "2024-05-02T09:3é:00Z", "UTC"), None);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(super) struct Facts {
     /// What each column means, by place; grows with the columns.
     roles: Vec<Role>,
     span: Option<(Day, Day)>,
+    /// The text of each kind in the records (escapes unresolved), cut, with its number.
     kinds: Vec<(String, u64)>,
     further_kinds: u64,
 }
@@ -52,12 +53,11 @@ impl Facts {
                     }
                 }
                 (Some(leaf), Role::Kind) => {
-                    let kind = leaf.of(record);
+                    let kind = beginning(leaf.of(record));
                     if let Some((_, count)) = self.kinds.iter_mut().find(|(known, _)| known == kind) {
                         *count += 1;
                     } else if self.kinds.len() < MOST_KINDS {
-                        let kind = cells::text(record, *leaf, &mut String::new()).to_owned();
-                        self.kinds.push((cells::shortened(&kind, KIND_LENGTH), 1));
+                        self.kinds.push((kind.to_owned(), 1));
                     } else {
                         self.further_kinds += 1;
                     }
@@ -74,8 +74,9 @@ impl Facts {
     }
 
     /// The kinds of entries with their numbers, most frequent first, and the number of entries of all further kinds.
-    pub(super) fn kinds(&self) -> (Vec<(&str, u64)>, u64) {
-        let mut kinds: Vec<_> = self.kinds.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
+    pub(super) fn kinds(&self) -> (Vec<(String, u64)>, u64) {
+        let mut kinds: Vec<_> =
+            self.kinds.iter().map(|(kind, count)| (cells::resolved(kind), *count)).collect();
         kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         (kinds, self.further_kinds)
     }
@@ -88,6 +89,11 @@ fn role(section: Section, name: &str) -> Role {
         _ if INSTANTS.contains(&name.rsplit('.').next().unwrap_or(name)) => Role::Instant,
         _ => Role::None,
     }
+}
+
+/// The text cut to the length of a kind.
+fn beginning(text: &str) -> &str {
+    text.char_indices().nth(KIND_LENGTH).map_or(text, |(cut, _)| &text[..cut])
 }
 
 fn day(text: &str) -> Option<Day> {
@@ -118,6 +124,6 @@ mod tests {
             facts.note(Section::Events, record, &row, &columns);
         }
         assert_eq!(facts.span(), Some(("2023-12-31", "2024-05-02")));
-        assert_eq!(facts.kinds(), (vec![("visit", 3), ("login", 1)], 0));
+        assert_eq!(facts.kinds(), (vec![("visit".to_owned(), 3), ("login".to_owned(), 1)], 0));
     }
 }

@@ -225,11 +225,11 @@ fn headings<'a>(texts: &Texts, part: &'a CollectedSection, rows: &[ShownRow]) ->
     headings
 }
 
-fn value(texts: &Texts, text: &str) -> String {
+fn value(texts: &Texts, path: &str, text: &str) -> String {
     match text {
         "true" => texts.yes.to_owned(),
         "false" => texts.no.to_owned(),
-        other => other.to_owned(),
+        other => cells::instant(path, other, texts.utc).unwrap_or_else(|| other.to_owned()),
     }
 }
 
@@ -244,7 +244,9 @@ fn table<'a>(texts: &Texts, part: &'a CollectedSection) -> Table<'a> {
                 .iter()
                 .map(|(column, _)| {
                     let cell = row.cells.iter().find(|(place, _)| place == column);
-                    cell.map_or_else(String::new, |(_, text)| value(texts, text))
+                    cell.map_or_else(String::new, |(_, text)| {
+                        value(texts, &part.columns.names()[*column], text)
+                    })
                 })
                 .collect();
             if with_rest {
@@ -267,7 +269,11 @@ fn profiles<'a>(texts: &'static Texts, part: &'a CollectedSection, noun: &str) -
             .into_iter()
             .map(|(column, heading)| {
                 let text = row.cells.iter().find(|(place, _)| *place == column).map_or("", |(_, text)| text);
-                let text = if text.is_empty() { texts.empty.to_owned() } else { value(texts, text) };
+                let text = match part.columns.names()[column].as_str() {
+                    _ if text.is_empty() => texts.empty.to_owned(),
+                    "policies" => texts.see_consents.to_owned(),
+                    path => value(texts, path, text),
+                };
                 (heading, text)
             })
             .collect();

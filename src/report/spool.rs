@@ -194,8 +194,8 @@ fn shown(record: &str, row: &Row, most: usize) -> ShownRow {
         .iter()
         .enumerate()
         .filter_map(|(column, leaf)| {
-            let text = cells::text(record, (*leaf)?, &mut scratch);
-            Some((column, cells::shortened(text, most)))
+            let text = cells::readable(record, (*leaf)?, &mut scratch);
+            Some((column, cells::shortened(&text, most)))
         })
         .collect();
     ShownRow { cells, rest: cells::shortened(&row.rest_json(record), most) }

@@ -1,3 +1,5 @@
 //! What integration tests share. A test target takes it in with `mod support;`.
 
 pub(crate) mod database;
+pub(crate) mod oracle;
+pub(crate) mod service;

@@ -46,15 +46,17 @@ pub(super) const TEXTS: Texts = Texts {
     span_unknown: "No dates stated",
     kinds: "By kind: {kinds}.",
     kinds_further: "other kinds ({count})",
-    shown_all: "All {count} {noun} are shown here. The same data are in {csv} and, exactly as stored, in report.json.",
+    shown_all: "Shown here in full. The same data are in {csv} and, exactly as stored, in report.json.",
     shown_some: "The first {shown} of {count} {noun} are shown here. The complete list is in {csv} and, exactly as \
                  stored, in report.json.",
-    shown_none: "{count} {noun} are held. The complete list is in {csv} and, exactly as stored, in report.json.",
+    shown_none: "Not listed in this document. The complete list is in {csv} and, exactly as stored, in report.json.",
     unreadable: "{count} could not be read properly. Please ask the controller about them.",
     incomplete: "This category could not be fetched in full. Please ask the controller about the missing part.",
     record_number: "{noun} {number} of {count}",
     rest: "Further fields",
     empty: "not filled in",
+    see_consents: "See “Your consents”",
+    utc: "UTC",
     yes: "Yes",
     no: "No",
     information_title: "How your data are used",
@@ -133,8 +135,7 @@ const fn section(section: Section) -> SectionTexts {
         },
         Section::Accountings => SectionTexts {
             title: "Your connections",
-            about: "When a device of yours was connected to the Wi-Fi, for how long, and how much data it moved. What \
-                    you looked at is not recorded here.",
+            about: "When a device of yours was connected to the Wi-Fi, for how long, and how much data it moved.",
             none: "No connection is recorded for you.",
             noun: ("connection", "connections"),
         },
@@ -193,11 +194,11 @@ const LABELS: &[(&str, u8, &str)] = &[
     ("name", 40, "Name"),
     ("accepted", 41, "Accepted"),
     ("macAddress", 40, "Device address (MAC)"),
-    ("when.createdAt", 41, "Time (UTC)"),
-    ("createdAt", 41, "Time (UTC)"),
-    ("startAt", 41, "Start (UTC)"),
-    ("start", 41, "Start (UTC)"),
-    ("stop", 42, "End (UTC)"),
+    ("when.createdAt", 41, "Time"),
+    ("createdAt", 41, "Time"),
+    ("startAt", 41, "Start"),
+    ("start", 41, "Start"),
+    ("stop", 42, "End"),
     ("createdAtLocal", 43, "Time at the place"),
     ("startAtLocal", 43, "Start at the place"),
     ("timezone", 44, "Time zone of the place"),
@@ -205,12 +206,16 @@ const LABELS: &[(&str, u8, &str)] = &[
     ("bytesIn", 46, "Bytes received"),
     ("bytesOut", 47, "Bytes sent"),
     ("connections", 46, "Connections"),
-    ("lastConnection", 47, "Last connection (UTC)"),
+    ("lastConnection", 47, "Last connection"),
     ("terminateCause", 48, "Why it ended"),
     ("locationName", 45, "Place"),
     ("campaignName", 48, "Campaign"),
     ("channel", 48, "Channel"),
     ("source", 49, "Source"),
+    ("reference", 40, "Reference"),
+    ("kind", 41, "Kind"),
+    ("received_at", 42, "Received"),
+    ("outcome", 43, "Outcome"),
     // Your account
     ("username", 41, "User name"),
     ("created", 42, "Created"),
@@ -232,7 +237,7 @@ const LABELS: &[(&str, u8, &str)] = &[
     ("frequencyMonthlyVisit", 64, "Visits per month"),
     ("topFrequencyBuckets", 65, "Frequency class"),
     ("lastVisitVenue", 66, "Place of the last visit"),
-    ("lastVisitDateUtc", 67, "Last visit (UTC)"),
+    ("lastVisitDateUtc", 67, "Last visit"),
     ("lastVisitDateBusiness", 68, "Last visit (business day)"),
     ("prefVisitWDay", 69, "Usual day of the week"),
     ("prefVisitTimebucket", 70, "Usual part of the day"),
@@ -276,9 +281,12 @@ const GLOSSARY: &[Entry] = &[
     ),
     (
         "Kinds of activity",
-        "signup: you registered. login: you signed in to the Wi-Fi. visit, arriving, leave: a device of yours was noticed \
-         in a venue. send_email, open_email, click_email, send_sms, click_sms: a message was sent to you, opened, or a \
-         link in it followed. survey, promo: you answered questions or opened an offer.",
+        "signup: you registered.\n\
+         login: you signed in to the Wi-Fi.\n\
+         visit, arriving, leave: a device of yours was noticed in a venue.\n\
+         send_email, send_sms: a message was sent to you.\n\
+         open_email, click_email, click_sms: you opened a message, or followed a link in it.\n\
+         survey, promo: you answered questions or opened an offer.",
     ),
     (
         "MAC address",
@@ -298,8 +306,11 @@ const GLOSSARY: &[Entry] = &[
     ),
     (
         "Why a connection ended",
-        "User-Request: the device left. Idle-Timeout: it was silent for long. Session-Timeout: the allowed time was over. \
-         Lost-Carrier: it went out of reach. Admin-Reset, NAS-Reboot: the equipment was restarted.",
+        "User-Request: the device left.\n\
+         Idle-Timeout: it was silent for long.\n\
+         Session-Timeout: the allowed time was over.\n\
+         Lost-Carrier: it went out of reach.\n\
+         Admin-Reset, NAS-Reboot: the equipment was restarted.",
     ),
 ];
 
@@ -327,8 +338,8 @@ const LIMITS: &[&str] = &[
      picture, an identity document number, or technical identifiers of a mobile app.",
     "It covers the contact platform. Whether other systems of the controller hold data about you is for the controller to \
      tell.",
-    "Values are shown as they were stored. Long values are shortened in this document; the CSV files and report.json hold \
-     them in full.",
+    "This document is made for reading: times, lists and yes-or-no fields are written more plainly than they are stored, \
+     and long values are shortened. The CSV files hold all values in full, and report.json holds them exactly as stored.",
 ];
 
 const FILES: &[Entry] = &[

@@ -100,6 +100,8 @@ pub(super) struct Texts {
     pub(super) record_number: &'static str,
     pub(super) rest: &'static str,
     pub(super) empty: &'static str,
+    pub(super) see_consents: &'static str,
+    pub(super) utc: &'static str,
     pub(super) yes: &'static str,
     pub(super) no: &'static str,
     pub(super) information_title: &'static str,

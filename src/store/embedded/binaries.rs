@@ -98,7 +98,7 @@ fn major_of(version: &str) -> Option<u32> {
 
 /// Finds server programs: of the major version of the existing cluster if there is one, else the first that is new
 /// enough. Looks at the configured directory, which then is the only one; else at `PATH`, at the versioned directories
-/// of distributions from the highest version down, and at what [`install`](super::install) unpacked.
+/// of distributions from the highest version down, and at what [`install`](super::install()) unpacked.
 ///
 /// Never installs anything.
 ///

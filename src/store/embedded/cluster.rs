@@ -8,14 +8,13 @@ use rustix::process::Signal;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{Connection as _, PgConnection};
 
+use super::control::{Control, Part};
 use super::error::EmbeddedError;
 use super::initialise::ROLE;
-use super::keeper::{Control, Keeper, WhenEnded};
+use super::keeper::{Keeper, WhenEnded};
 use super::layout::PORT;
 use super::settings::Settings;
 use super::sql;
-
-pub use super::keeper::Part;
 
 /// The database of the daemon inside the cluster.
 pub const DATABASE: &str = "dsrd";

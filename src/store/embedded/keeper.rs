@@ -8,14 +8,15 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use tokio::sync::{oneshot, watch};
 
 use super::account::Account;
 use super::binaries::{Binaries, discover_for};
+use super::control::{Control, Part, send};
 use super::error::{EmbeddedError, last_lines};
 use super::initialise::{create_cluster, server_arguments, write_access_rules};
 use super::layout::{Layout, socket_path};
@@ -33,17 +34,6 @@ const LONGEST_RESTART_PAUSE: Duration = Duration::from_secs(30);
 /// A server that ran this long is not counted as failing in a row.
 const STEADY_AFTER: Duration = Duration::from_mins(1);
 
-/// Our part in running the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// This process started the server; the server ends with it.
-    Runner,
-    /// This process found its server already running, without a living runner, and looks after it now.
-    Adopter,
-    /// Another dsrd process runs the server; this one takes over when that one ends.
-    Guest,
-}
-
 /// What a caller learns once the server is ready.
 #[derive(Debug)]
 pub(super) struct Ready {
@@ -56,80 +46,6 @@ pub(super) struct Ready {
 pub(super) type WhenReady = oneshot::Receiver<Result<Ready, EmbeddedError>>;
 /// Closes when the keeper has ended.
 pub(super) type WhenEnded = watch::Receiver<()>;
-
-/// What the keeper and its owner share.
-#[derive(Debug)]
-pub(super) struct Control {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug)]
-struct State {
-    /// The server to be signalled on stop, while we may: it is not yet buried.
-    server: Option<Pid>,
-    /// Whether the owner wants an end.
-    stopping: bool,
-    part: Part,
-}
-
-impl Control {
-    pub(super) fn new() -> Self {
-        let state = State { server: None, stopping: false, part: Part::Guest };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No step under this lock can leave the state half changed, so a panic elsewhere does not spoil it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn part(&self) -> Part {
-        self.lock().part
-    }
-
-    /// Asks for the end and tells the server: `Signal::INT` is its fast shutdown, `Signal::QUIT` its immediate one.
-    pub(super) fn request_stop(&self, signal: Signal) {
-        let mut state = self.lock();
-        state.stopping = true;
-        if let Some(server) = state.server {
-            send(server, signal);
-        }
-        drop(state);
-        self.changed.notify_all();
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.lock().stopping
-    }
-
-    /// Waits up to `pause` and returns whether the end was asked for.
-    fn pause(&self, pause: Duration) -> bool {
-        let state = self.lock();
-        let waited = self.changed.wait_timeout_while(state, pause, |state| !state.stopping);
-        waited.unwrap_or_else(PoisonError::into_inner).0.stopping
-    }
-
-    /// From now on a stop signals `server`; at once if a stop was asked for meanwhile.
-    fn watch_over(&self, server: Pid, part: Part) {
-        let mut state = self.lock();
-        state.server = Some(server);
-        state.part = part;
-        if state.stopping {
-            send(server, Signal::INT);
-        }
-    }
-
-    fn forget_server(&self) {
-        self.lock().server = None;
-    }
-}
-
-fn send(server: Pid, signal: Signal) {
-    if let Err(error) = kill_process(server, signal) {
-        tracing::debug!(pid = server.as_raw_nonzero(), %error, "the database server was gone before its signal");
-    }
-}
 
 /// A server that this process answers for.
 enum Server {
@@ -195,6 +111,9 @@ impl Keeper {
                         Ok(None) => Held::Guest,
                         Err(error) => {
                             tracing::error!(error = %Chain(&error), "cannot take over the private database server");
+                            if self.control.pause(LONGEST_RESTART_PAUSE) {
+                                return;
+                            }
                             Held::Guest
                         }
                     }
@@ -296,6 +215,8 @@ impl Keeper {
         }
         let binaries = discover_for(&self.settings, layout)?;
         create_cluster(layout, &binaries, &account)?;
+        // The time that creation took is not the server's.
+        let deadline = Instant::now() + self.settings.start_timeout;
         write_access_rules(layout, &account)?;
         let socket_dir = layout.create_socket_dir(&account)?;
         let arguments = server_arguments(layout, &socket_dir, &self.settings);

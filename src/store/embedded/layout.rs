@@ -79,7 +79,7 @@ impl Layout {
                 }),
             },
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                // An empty directory may be a mount point that waits for its first cluster; anything else is not ours.
+                // An empty directory is as good as none; one with other files in it is not ours to fill.
                 let has_files = fs::read_dir(&self.cluster).is_ok_and(|mut entries| entries.next().is_some());
                 if has_files {
                     return Err(EmbeddedError::NotACluster {

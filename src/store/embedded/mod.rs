@@ -1,7 +1,7 @@
 //! The private PostgreSQL cluster: what the daemon uses when no database is configured.
 //!
 //! # In and out
-//! [`discover`] finds server programs, [`install`] fetches them (only when a person, the demonstration or a test asks
+//! [`discover`] finds server programs, [`install`](install()) fetches them (only when a person, the demonstration or a test asks
 //! for it), [`Cluster::start`] creates the cluster if there is none and runs its server as a child of this process.
 //! Out come [`Cluster::options`] for the driver and [`Cluster::url`] for people.
 //!
@@ -31,6 +31,7 @@
 mod account;
 mod binaries;
 mod cluster;
+mod control;
 mod error;
 mod initialise;
 mod install;
@@ -41,7 +42,8 @@ mod settings;
 mod sql;
 
 pub use binaries::{Binaries, OLDEST_MAJOR, discover};
-pub use cluster::{Cluster, DATABASE, Part};
+pub use cluster::{Cluster, DATABASE};
+pub use control::Part;
 pub use error::EmbeddedError;
 pub use initialise::ROLE;
 pub use install::install;

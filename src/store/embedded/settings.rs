@@ -17,7 +17,7 @@ pub struct Settings {
     pub path_dirs: Vec<PathBuf>,
     /// Directories of distributions that keep versions apart; `{major}` stands for the version, the highest is preferred.
     pub versioned_dirs: Vec<String>,
-    /// Where [`install`](super::install) puts programs that it unpacks. Default: `postgres/binaries` in the data directory.
+    /// Where [`install`](super::install()) puts programs that it unpacks. Default: `postgres/binaries` in the data directory.
     pub cache_dir: Option<PathBuf>,
     /// How long the server may take until it accepts connections. Replaying the log after a crash counts.
     pub start_timeout: Duration,

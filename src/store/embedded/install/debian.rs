@@ -9,7 +9,7 @@ use super::super::binaries::{OLDEST_MAJOR, debian_root};
 use super::super::error::EmbeddedError;
 use super::super::layout::Layout;
 use super::super::settings::Settings;
-use super::{Workshop, empty_directory, finish};
+use super::{Workshop, empty_directory, execute, finish, prepare};
 
 /// Decides whether the package creates and starts a cluster of its own.
 const CREATE_CLUSTER_CONF: &str = "/etc/postgresql-common/createcluster.conf";
@@ -114,8 +114,10 @@ fn unpack_into_cache(
     });
     let major = fetched?;
     let unfinished = empty_directory(settings, "debian.unfinished")?;
-    for package in package_files(&download)? {
-        workshop.run(&unpacker, [Path::new("-x"), &package, &unfinished], &download)?;
+    let packages = package_files(&download)?;
+    (workshop.progress)(&format!("unpacking {} packages with dpkg-deb -x", packages.len()));
+    for package in packages {
+        execute(prepare(&unpacker, [Path::new("-x"), &package, &unfinished], &download))?;
     }
     finish(&unfinished, &debian_root(&Layout::new(settings)?.cache, major))?;
     fs::remove_dir_all(&download).map_err(EmbeddedError::directory("remove", &download))

@@ -76,32 +76,46 @@ impl Workshop<'_> {
             .ok_or_else(|| EmbeddedError::WayClosed { reason: format!("there is no {program}") })
     }
 
-    /// Announces a command, runs it to its end and returns what it printed. Proxy settings of the environment count.
+    /// Announces a command, runs it to its end and returns what it printed.
     fn run<I>(&self, program: &Path, arguments: I, directory: &Path) -> Result<String, EmbeddedError>
     where
         I: IntoIterator,
         I::Item: AsRef<OsStr>,
     {
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .current_dir(directory)
-            .env("LC_ALL", "C")
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .stdin(Stdio::null());
-        let shown = shown(&command);
-        (self.progress)(&shown);
-        let output = command
-            .output()
-            .map_err(|source| EmbeddedError::Launch { program: program.to_path_buf(), source })?;
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        if output.status.success() {
-            return Ok(printed);
-        }
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        let telling = if complaint.trim().is_empty() { printed.as_str() } else { &complaint };
-        Err(EmbeddedError::InstallFailed { command: shown, output: last_lines(telling, 4) })
+        let command = prepare(program, arguments, directory);
+        (self.progress)(&shown(&command));
+        execute(command)
     }
+}
+
+/// A command without a terminal. Proxy settings of the environment count.
+fn prepare<I>(program: &Path, arguments: I, directory: &Path) -> Command
+where
+    I: IntoIterator,
+    I::Item: AsRef<OsStr>,
+{
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .current_dir(directory)
+        .env("LC_ALL", "C")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end and returns what it printed.
+fn execute(mut command: Command) -> Result<String, EmbeddedError> {
+    let launched = command.output();
+    let output =
+        launched.map_err(|source| EmbeddedError::Launch { program: command.get_program().into(), source })?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(printed);
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let telling = if complaint.trim().is_empty() { printed.as_str() } else { &complaint };
+    Err(EmbeddedError::InstallFailed { command: shown(&command), output: last_lines(telling, 4) })
 }
 
 /// A command line as a person would type it.

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 /// How an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// The connection was closed.
     Closed,
     /// The connection was reset.
@@ -20,36 +20,36 @@ pub enum Ending {
 
 /// What came over the wire.
 #[derive(Clone, Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
     /// The body; chunked bodies are put together.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// The body is as long as its framing says.
-    pub complete: bool,
-    pub ending: Ending,
+    pub(crate) complete: bool,
+    pub(crate) ending: Ending,
     /// All bytes.
-    pub raw: Vec<u8>,
+    pub(crate) raw: Vec<u8>,
 }
 
 impl Reply {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Contact ids of a list page.
-    pub fn ids(&self) -> Vec<String> {
+    pub(crate) fn ids(&self) -> Vec<String> {
         let page = self.json();
         let list = page["customers"].as_array().expect("a list page");
         list.iter().map(|contact| contact["cid"].as_str().expect("an id").to_owned()).collect()
     }
 
-    pub fn sid(&self) -> Option<String> {
+    pub(crate) fn sid(&self) -> Option<String> {
         self.json()["sid"].as_str().map(str::to_owned)
     }
 }
@@ -96,14 +96,14 @@ fn parse(raw: Vec<u8>, ending: Ending) -> Reply {
 }
 
 /// A started simulator with one organisation and a token for it.
-pub struct Rig {
-    pub simulator: Simulator,
-    pub organisation: OrganisationHandle,
-    pub token: String,
+pub(crate) struct Rig {
+    pub(crate) simulator: Simulator,
+    pub(crate) organisation: OrganisationHandle,
+    pub(crate) token: String,
 }
 
 impl Rig {
-    pub async fn start(settings: Settings) -> Self {
+    pub(crate) async fn start(settings: Settings) -> Self {
         let simulator = Simulator::start(settings).await.unwrap();
         let organisation = simulator.organisations().remove(0);
         let mut rig = Self { simulator, organisation, token: String::new() };
@@ -111,32 +111,32 @@ impl Rig {
         rig
     }
 
-    pub async fn with_contacts(contacts: u32) -> Self {
+    pub(crate) async fn with_contacts(contacts: u32) -> Self {
         Self::start(Settings::with_contacts(contacts)).await
     }
 
-    pub async fn log_in(&mut self) {
+    pub(crate) async fn log_in(&mut self) {
         let reply = self.login_reply(self.organisation.client_key(), self.organisation.client_secret()).await;
-        self.token = reply.json()["token"].as_str().unwrap().to_owned();
+        reply.json()["token"].as_str().unwrap().clone_into(&mut self.token);
     }
 
-    pub async fn login_reply(&self, key: &str, secret: &str) -> Reply {
+    pub(crate) async fn login_reply(&self, key: &str, secret: &str) -> Reply {
         let body = serde_json::json!({"clientKey": key, "clientSecret": secret}).to_string();
         self.call_as("", "POST", "/v1/sts/login/services", &body).await
     }
 
     /// A call with this rig's token.
-    pub async fn call(&self, method: &str, path: &str, body: &str) -> Reply {
+    pub(crate) async fn call(&self, method: &str, path: &str, body: &str) -> Reply {
         self.call_as(&self.token, method, path, body).await
     }
 
     /// A call with any token; without one when it is empty.
-    pub async fn call_as(&self, token: &str, method: &str, path: &str, body: &str) -> Reply {
+    pub(crate) async fn call_as(&self, token: &str, method: &str, path: &str, body: &str) -> Reply {
         self.call_patiently(token, method, path, body, Duration::from_secs(20)).await
     }
 
     /// A call that gives up when nothing comes for this long.
-    pub async fn call_patiently(
+    pub(crate) async fn call_patiently(
         &self,
         token: &str,
         method: &str,
@@ -165,32 +165,32 @@ impl Rig {
         parse(raw, ending)
     }
 
-    pub async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.call("GET", path, "").await
     }
 
     /// The list endpoint with a query.
-    pub async fn list(&self, query: &str) -> Reply {
+    pub(crate) async fn list(&self, query: &str) -> Reply {
         self.get(&format!("/v2/customers/organizations/{}?{query}", self.organisation.org_id())).await
     }
 
-    pub async fn contact(&self, id: &str) -> Reply {
+    pub(crate) async fn contact(&self, id: &str) -> Reply {
         self.get(&format!("/v2/customers/{id}")).await
     }
 
-    pub async fn delete(&self, id: &str) -> Reply {
+    pub(crate) async fn delete(&self, id: &str) -> Reply {
         self.call("DELETE", &format!("/v1/customers/{id}"), "").await
     }
 
-    pub async fn set_policy(&self, id: &str, key: &str, accepted: bool) -> Reply {
+    pub(crate) async fn set_policy(&self, id: &str, key: &str, accepted: bool) -> Reply {
         let body = serde_json::json!({"policyKey": key, "accepted": accepted}).to_string();
         self.call("PUT", &format!("/v1/customers/{id}/policies"), &body).await
     }
 
     /// Scrolls to the end; answers the pages. Gives up after `most` pages.
-    pub async fn scroll(&self, query: &str, most: usize) -> Vec<Vec<String>> {
+    pub(crate) async fn scroll(&self, query: &str, most: usize) -> Vec<Vec<String>> {
         let mut pages = Vec::new();
-        let mut sid = None;
+        let mut sid: Option<String> = None;
         while pages.len() < most {
             let query = match &sid {
                 Some(sid) => format!("{query}&sid={}", escape(sid)),
@@ -209,7 +209,7 @@ impl Rig {
 }
 
 /// Percent-encodes a query value.
-pub fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.bytes()
         .map(|byte| {
             if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
