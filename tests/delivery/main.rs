@@ -3,13 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking, as a test does")]
 
+#[path = "../support/database.rs"]
+mod database;
 mod handover;
 mod notices;
 mod pages;
 mod smtp;
 mod smtp_stub;
 mod smtp_tls;
-#[path = "../support/mod.rs"]
-mod support;
 mod texts;
 mod world;

@@ -17,7 +17,7 @@ use dsrd::intake::{IdentifierRole, add_identifier};
 use dsrd::store::Store;
 use uuid::Uuid;
 
-use crate::support::database::TestDatabase;
+use crate::database::TestDatabase;
 
 pub(crate) const ADA: &str = "ada@people.example";
 
