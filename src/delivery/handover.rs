@@ -91,7 +91,7 @@ impl Valid {
 }
 
 /// So long may a person's network take for one piece before the download counts as broken off.
-const STALL: Duration = Duration::from_secs(60);
+const STALL: Duration = Duration::from_mins(1);
 const PIECE_BYTES: usize = 64 * 1024;
 const PIECES_AHEAD: usize = 4;
 
@@ -144,11 +144,16 @@ impl Handover {
         if !sql::redeem(&mut tx, &valid.token_sha256, valid.row.fetched_at, at).await? {
             return Ok(None);
         }
-        if valid.row.fetched_at.is_some() && inner.take_retry(valid.package(), at).is_none() {
+        // Taken as late as possible; whether a commit whose answer was lost took effect is unknown, so that the link
+        // stays usable for a while either way.
+        audit::append(&mut tx, valid.event(at, "begun")).await?;
+        if valid.row.fetched_at.is_some() && !inner.take_retry(valid.package(), at) {
             return Ok(None);
         }
-        audit::append(&mut tx, valid.event(at, "begun")).await?;
-        tx.commit().await?;
+        if let Err(error) = tx.commit().await {
+            inner.allow_retry(valid.package(), at + inner.retry, at);
+            return Err(error.into());
+        }
 
         let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
         let file_name = format!("{}.zip", valid.row.reference);
@@ -217,8 +222,8 @@ impl Inner {
         self.with_broken(|broken| broken.get(&package).is_some_and(|until| *until > at))
     }
 
-    fn take_retry(&self, package: PackageId, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.with_broken(|broken| broken.remove(&package).filter(|until| *until > at))
+    fn take_retry(&self, package: PackageId, at: DateTime<Utc>) -> bool {
+        self.with_broken(|broken| broken.remove(&package).is_some_and(|until| until > at))
     }
 
     fn allow_retry(&self, package: PackageId, until: DateTime<Utc>, at: DateTime<Utc>) {

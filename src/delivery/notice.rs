@@ -173,8 +173,8 @@ pub struct Facts {
     /// What was not erased: needed by `erasure_partly_done`.
     #[serde(default)]
     pub kept: Vec<Kept>,
-    /// When the record of the request itself is forgotten; without it the text says "as long as we must be able to
-    /// prove it".
+    /// When the record of the request itself is forgotten; without it the text says "only as long as the law asks
+    /// us to".
     #[serde(default)]
     pub evidence_until: Option<NaiveDate>,
 }

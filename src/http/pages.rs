@@ -5,6 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -54,7 +55,11 @@ struct MessagePage<'a> {
     paragraphs: &'a [&'a str],
 }
 
-async fn show_landing(State(state): State<AppState>, Path(token): Path<String>) -> Response {
+/// The secret of a link; a path that is no text is one more wrong link.
+type Token = Result<Path<String>, PathRejection>;
+
+async fn show_landing(State(state): State<AppState>, token: Token) -> Response {
+    let Ok(Path(token)) = token else { return not_found() };
     match state.handover.look(&token).await {
         Ok(Some(landing)) => {
             let nonce = random::token();
@@ -65,7 +70,8 @@ async fn show_landing(State(state): State<AppState>, Path(token): Path<String>) 
     }
 }
 
-async fn download(State(state): State<AppState>, Path(token): Path<String>) -> Response {
+async fn download(State(state): State<AppState>, token: Token) -> Response {
+    let Ok(Path(token)) = token else { return not_found() };
     match state.handover.redeem(&token).await {
         Ok(Some(download)) => archive(download),
         Ok(None) => not_found(),

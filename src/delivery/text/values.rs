@@ -90,7 +90,15 @@ pub(in crate::delivery) fn clean(text: &str) -> String {
         .map(|each| if each.is_control() || matches!(each, '\u{2028}' | '\u{2029}') { ' ' } else { each })
         .filter(|each| !matches!(each, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}'))
         .collect::<String>();
-    visible.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect()
+    visible
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(LONGEST)
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
 }
 
 /// What a notice is about, beyond its facts.
@@ -132,7 +140,7 @@ pub(in crate::delivery) fn values(occasion: &Occasion<'_>) -> Values {
     values.set(
         "evidence",
         &facts.evidence_until.map_or_else(
-            || "for as long as we must be able to prove it".to_owned(),
+            || "only as long as the law asks us to".to_owned(),
             |until| format!("until {}", day(until)),
         ),
     );
@@ -174,7 +182,20 @@ const fn identifier_name(kind: IdentifierKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn s_19_no_value_can_break_a_line(text in "\\PC*|(?s).{0,200}|[\r\n.\u{85}\u{2028}a]{0,60}") {
+            let clean = clean(&text);
+            prop_assert!(clean.lines().count() <= 1);
+            let breaks = |each: char| each.is_control() || matches!(each, '\u{2028}' | '\u{2029}');
+            prop_assert!(!clean.chars().any(breaks));
+            prop_assert_eq!(super::clean(&clean), clean.clone(), "cleaning twice changes nothing");
+        }
+    }
 
     #[test]
     fn s_19_a_value_is_one_line_of_visible_characters() {

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
-use lettre::transport::smtp::{self};
 use tokio::sync::Semaphore;
 
 use super::{Effect, Failure};
@@ -56,7 +56,9 @@ impl SmtpTransport {
         } else {
             let wrong = |_| DeliveryError::Setting {
                 setting: "smtp.ca_file",
-                problem: "no TLS set-up can be made with it; write a PEM file with certificates".to_owned(),
+                problem:
+                    "no TLS set-up can be made; install ca-certificates, or name a PEM file with an authority"
+                        .to_owned(),
             };
             let mut builder = TlsParameters::builder(smtp.host.clone());
             if let Some(path) = &smtp.ca_file {
@@ -80,19 +82,16 @@ impl SmtpTransport {
     }
 
     pub(super) async fn send(&self, mail: &Outgoing) -> Result<String, Failure> {
-        let waiting = Failure::temporary("busy", Effect::None);
         // Waiting for a place counts as well: otherwise a server that hangs would hold everybody up behind it.
         let Ok(Ok(_permit)) = tokio::time::timeout(self.timeout, self.permits.acquire()).await else {
-            return Err(waiting);
+            return Err(Failure::temporary("busy", Effect::None));
         };
         let body_began = AtomicBool::new(false);
-        match tokio::time::timeout(self.timeout, self.converse(mail, &body_began)).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let effect = if body_began.load(Ordering::Relaxed) { Effect::Unknown } else { Effect::None };
-                Err(Failure::temporary("timeout", effect))
-            }
+        if let Ok(answer) = tokio::time::timeout(self.timeout, self.converse(mail, &body_began)).await {
+            return answer;
         }
+        let effect = if body_began.load(Ordering::Relaxed) { Effect::Unknown } else { Effect::None };
+        Err(Failure::temporary("timeout", effect))
     }
 
     /// Connects, secures the connection and logs in as for a mail, and says good-bye without sending one.
