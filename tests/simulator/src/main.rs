@@ -1,0 +1,106 @@
+//! `dsrd-simulator`: the simulated contact platform as a process of its own.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use chrono::{DateTime, Utc};
+use clap::Parser;
+use dsrd_simulator::{JournalKeeping, OrganisationSettings, RateLimit, Settings, Simulator, TokenClaims};
+
+/// Simulates the Cloud4Wi contact API with invented people. For tests and demonstrations only.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8089")]
+    listen: SocketAddr,
+    /// Number of generated contacts per organisation.
+    #[arg(long, default_value_t = 1_000)]
+    contacts: u32,
+    /// Seed of the generated contacts.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Name of an organisation; may be given several times.
+    #[arg(long = "organisation", default_values_t = ["main".to_owned()])]
+    organisations: Vec<String>,
+    /// Calls per second that a key may make; without it there is no limit.
+    #[arg(long)]
+    rate_limit: Option<f64>,
+    /// Calls that a key may make at once.
+    #[arg(long, default_value_t = 5.0, requires = "rate_limit")]
+    burst: f64,
+    /// The platform's "now" (RFC 3339); the real time when not given.
+    #[arg(long)]
+    reference: Option<DateTime<Utc>>,
+    /// Writes each organisation's key and secret as JSON into this directory, as `<organisation>.key.json`.
+    #[arg(long)]
+    key_directory: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            // Nothing is left to do when even the error cannot be shown.
+            drop(writeln!(std::io::stderr(), "dsrd-simulator: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), String> {
+    let mut settings = Settings::with_contacts(0);
+    settings.listen = arguments.listen;
+    settings.reference = arguments.reference.unwrap_or_else(|| DateTime::from(SystemTime::now()));
+    settings.token_claims = TokenClaims::WallClock;
+    settings.journal = JournalKeeping::Last(10_000);
+    settings.organisations = arguments
+        .organisations
+        .iter()
+        .map(|name| {
+            let mut organisation = OrganisationSettings::new(name, arguments.contacts);
+            organisation.seed ^= arguments.seed;
+            organisation.rate_limit = arguments.rate_limit.map(|rate| RateLimit::new(rate, arguments.burst));
+            organisation
+        })
+        .collect();
+    let simulator =
+        Simulator::start(settings).await.map_err(|error| match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        })?;
+    let mut text = format!("base-url {}\n", simulator.base_url());
+    for organisation in simulator.organisations() {
+        let key = serde_json::json!({
+            "clientKey": organisation.client_key(),
+            "clientSecret": organisation.client_secret(),
+        });
+        let hint = match &arguments.key_directory {
+            Some(directory) => {
+                let path = directory.join(format!("{}.key.json", organisation.name()));
+                std::fs::write(&path, format!("{key}\n"))
+                    .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+                format!("key-file {}", path.display())
+            }
+            None => format!("key {key}"),
+        };
+        text.push_str(&format!(
+            "organisation {} id {} contacts {} {hint}\n",
+            organisation.name(),
+            organisation.org_id(),
+            organisation.contact_number(),
+        ));
+    }
+    text.push_str("ready; stop with Ctrl-C\n");
+    let mut out = std::io::stdout();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| format!("cannot print: {error}"))?;
+    tokio::signal::ctrl_c().await.map_err(|error| format!("cannot wait for Ctrl-C: {error}"))?;
+    simulator.shutdown().await;
+    Ok(())
+}

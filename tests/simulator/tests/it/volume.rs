@@ -1,0 +1,68 @@
+//! A million people and a million events: found, scrolled and streamed without being held.
+
+use crate::rig::{Rig, escape};
+use dsrd_simulator::{ContactSpec, JournalKeeping, Settings};
+
+/// Memory that this process holds now, in KiB.
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_million_contacts_cost_almost_no_memory() {
+    let before = resident_kib();
+    let mut settings = Settings::with_contacts(1_000_000);
+    settings.journal = JournalKeeping::CountersOnly;
+    let rig = Rig::start(settings).await;
+    assert_eq!(rig.organisation.contact_number(), 1_000_000);
+    let id = rig.organisation.contact_id(999_998).unwrap();
+    assert_eq!(rig.contact(&id).await.json()["cid"], id);
+    let email = rig.organisation.truth(&id).unwrap().identifiers.email;
+    assert!(rig.list(&format!("email={}", escape(&email))).await.ids().contains(&id));
+    let page = rig.list("size=1000&sortBy=created_absolute&sortReverse=false").await;
+    assert_eq!(page.ids().len(), 1_000);
+    rig.delete(&id).await;
+    assert_eq!(rig.organisation.contact_number(), 999_999);
+    assert!(rig.simulator.journal().entries().is_empty());
+    let grown = resident_kib().saturating_sub(before);
+    assert!(grown < 60_000, "{grown} KiB for a million contacts; other tests of this process included");
+}
+
+#[tokio::test]
+async fn very_many_events_are_streamed_and_counted_right() {
+    let rig = Rig::with_contacts(0).await;
+    let id = rig.organisation.add_contact(ContactSpec::new().events(50_000));
+    let reply = rig.get(&format!("/v2/customers/{id}/events")).await;
+    assert_eq!(reply.header("transfer-encoding"), Some("chunked"));
+    let body = reply.json();
+    assert_eq!(body["events"].as_array().unwrap().len(), 50_000);
+    let ids: std::collections::HashSet<&str> = body["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["event"]["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 50_000, "every event has an id of its own");
+}
+
+/// Speed, for benches. Run with `cargo test --release -- --ignored speed --nocapture`.
+#[tokio::test]
+#[ignore = "measures; needs a release build and a quiet machine"]
+async fn speed_of_pages_and_events() {
+    let rig = Rig::with_contacts(1_000_000).await;
+    for query in ["size=10000", "size=10000&createdTo=2024-01-01T00:00:00Z"] {
+        let start = std::time::Instant::now();
+        let bytes = rig.list(query).await.raw.len();
+        println!("list {query}: {bytes} bytes, {:.0} MB/s", rate(bytes, start));
+    }
+    let id = rig.organisation.add_contact(ContactSpec::new().events(1_000_000));
+    let start = std::time::Instant::now();
+    let bytes = rig.get(&format!("/v2/customers/{id}/events")).await.raw.len();
+    println!("a million events: {bytes} bytes, {:.0} MB/s", rate(bytes, start));
+}
+
+fn rate(bytes: usize, start: std::time::Instant) -> f64 {
+    f64::from(u32::try_from(bytes).unwrap()) / start.elapsed().as_secs_f64() / 1e6
+}
