@@ -3,7 +3,7 @@
 //! | what comes | what it means |
 //! |---|---|
 //! | an id | the list goes on with it, also after a short page |
-//! | no id, after pages with one | the end if the page is short, else on with the last id |
+//! | no id, after pages with one | the end if the page is short; else on with the last id, which may bring nothing |
 //! | no id at all, short page | the end; if the page is long enough to be a cap of the platform, one more look |
 //! | no id at all, full page | on by creation date: from the last one seen |
 //! | empty page | the end; with an id, only if a second one says so too |
@@ -71,6 +71,8 @@ pub(super) struct Scroll<'a> {
     had_sid: bool,
     /// Creation date from which the list goes on when there is no id.
     from: Option<DateTime<Utc>>,
+    /// The latest creation date of the last full page that came without an id.
+    last_created: Option<DateTime<Utc>>,
     /// The page that is asked for only confirms the end.
     confirming: bool,
     seen: Seen,
@@ -101,6 +103,7 @@ impl<'a> Scroll<'a> {
             sid: None,
             had_sid: false,
             from: None,
+            last_created: None,
             confirming: false,
             seen: Seen::default(),
             pages: 0,
@@ -126,6 +129,15 @@ impl<'a> Scroll<'a> {
             self.pages_in_pass += 1;
             let page = match self.fetch(decode).await {
                 Ok(page) => page,
+                Err(CallError { status: Some(404 | 409 | 410), .. })
+                    if self.sid.is_some() && self.confirming =>
+                {
+                    // Spent after the last page, most likely: the creation date has to confirm the end.
+                    self.sid = None;
+                    self.from = self.last_created;
+                    self.done = self.from.is_none();
+                    continue;
+                }
                 Err(CallError { status: Some(404 | 409 | 410), .. })
                     if self.sid.is_some() && self.seen.pass < RESTARTS =>
                 {
@@ -214,13 +226,14 @@ impl<'a> Scroll<'a> {
                 items.push(item);
             }
         }
-        // Records without an id cannot be told apart from pass to pass; the largest count of any pass stands.
-        self.unreadable_in_pass += page.unreadable;
+        let confirmed = std::mem::take(&mut self.confirming) && new_in_pass == 0;
+        // Records without an id cannot be told apart. A page that only repeats others repeats theirs, and of several
+        // passes the largest count stands.
+        self.unreadable_in_pass += if confirmed { 0 } else { page.unreadable };
         let unreadable = self.unreadable_in_pass.saturating_sub(self.unreadable_told);
         self.unreadable_told += unreadable;
         let fresh = Fresh { items, unreadable };
 
-        let confirmed = std::mem::take(&mut self.confirming) && new_in_pass == 0;
         let has_next = page.next.is_some();
         if has_next {
             self.sid = page.next;
@@ -244,8 +257,11 @@ impl<'a> Scroll<'a> {
             return Ok(fresh);
         }
         if self.had_sid {
-            // A full page without a new id: on with the last one.
+            // A full page without a new id: either the platform keeps one id for the whole list, or this page was the
+            // last. The last id tells.
             self.done = page.total < size;
+            self.confirming = true;
+            self.last_created = span.map(|span| span.last);
             return Ok(fresh);
         }
         if page.total < size && page.total < PLAUSIBLE_CAP {
