@@ -57,6 +57,7 @@ impl Cloud4Wi {
             query: Vec::new(),
             body,
             effect: true,
+            repeatable: false,
             urgency: Urgency::Request,
             scopes: "organization_write, customer_write",
             absence_is_answer: true,

@@ -161,7 +161,7 @@ impl ContactPlatform for Cloud4Wi {
 
     fn list_created_before(&self, before: DateTime<Utc>) -> Listing<'_> {
         let filters = vec![(self.api.transport.settings.dialect.created_to.clone(), filter_text(before))];
-        let scroll = Scroll::new(&self.api, "list contacts", Urgency::Sweep, filters);
+        let scroll = Scroll::new(&self.api, "list contacts", Urgency::Sweep, filters).dated_only();
         Box::pin(stream::try_unfold((scroll, before), Self::listing_page))
     }
 

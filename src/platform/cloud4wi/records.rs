@@ -5,7 +5,8 @@
 //!
 //! The first [`HELD_BACK`] bytes of each page are read before anything of it is handed out, so that an answer that is
 //! cut early, refused in its envelope or empty without framing is asked for again. After that a failure ends the
-//! stream, and the caller begins anew.
+//! stream, and the caller begins anew. So does the loss of a page that was asked for with an id, since the id may be a
+//! cursor that has moved on.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -144,7 +145,7 @@ impl Progress<'_> {
                     self.part = Some(reading.read(BATCH).await.map_err(|failure| fail_now(source, failure))?);
                 }
                 Rest::Ended(end) => {
-                    if self.streamed && !end.framed {
+                    if self.streamed && !end.framed && self.query.is_none() {
                         self.count_again(end.total).await?;
                     }
                     match self.next_page(&end)? {
@@ -243,12 +244,15 @@ async fn open_page(
     let mut spec = Spec::get(operation(source), path, Urgency::Request, settings);
     spec.absence_is_answer = true;
     spec.patience = secs(settings.limits.records_timeout_secs);
+    spec.repeatable = query.is_none();
     spec.query.extend(query);
     let mut patience = Patience::new(&api.transport, &spec);
     let mut doubtful = None;
     for _ in 0..MOST_ANSWERS {
         match open_page_once(api, &spec, source).await {
-            Ok(Some(Part { rest: Rest::Ended(end), .. })) if !end.framed && doubtful != Some(end.total) => {
+            Ok(Some(Part { rest: Rest::Ended(end), .. }))
+                if spec.repeatable && !end.framed && doubtful != Some(end.total) =>
+            {
                 doubtful = Some(end.total);
             }
             Ok(part) => return Ok(part),

@@ -8,9 +8,13 @@
 //! | no id at all, full page | on by creation date: from the last one seen |
 //! | empty page | the end; with an id, only if a second one says so too |
 //! | short page in an answer without framing | perhaps cut: from the start, until the same page comes twice |
-//! | 404, 409 or 410 with an id | the id has expired: from the start |
-//! | more than [`RESTARTS`] new starts | an error |
+//! | 404, 409 or 410 with an id, or an answer that was lost | the list is taken up anew |
+//! | taken up anew more than [`RESUMPTIONS`] times without a new contact | an error |
 //! | two pages that bring nothing new | an error, as are too many pages and too much time |
+//!
+//! An id may be a cursor that moves with every answer, also with one that was lost on its way here. So a call with an id
+//! is never simply repeated, which could skip a page: the list is taken up without the id, from its start or, where only
+//! dated contacts matter, from shortly before the last creation date seen.
 //!
 //! Every contact is handed out once: the ids seen are kept as hashes of 8 bytes. Two different ids share one with a
 //! chance of one in ten million for a million contacts; then one of them is missed in this listing.
@@ -20,23 +24,23 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::api::{Api, Decode, Page};
 use super::dates::filter_text;
-use super::failure::CallError;
+use super::failure::{CallError, pause_before};
 use super::transport::Spec;
 use super::wire;
 use crate::domain::ContactId;
 use crate::platform::{Created, ListedContact, PlatformError, Urgency};
 
-/// How often a list is begun anew when its id has expired.
-pub(super) const RESTARTS: u64 = 3;
+/// How often in a row a list is taken up anew without bringing a new contact.
+const RESUMPTIONS: u32 = 3;
+/// How far before the last creation date seen a list is taken up: local dates of one instant differ by at most so much.
+const OVERLAP: TimeDelta = TimeDelta::hours(26);
 /// A short page of at least this many records may be the platform's own page size instead of the end.
 const PLAUSIBLE_CAP: u64 = 10;
-/// The bits of a hash that tell in which pass over the list an id was seen.
-const PASS_BITS: u64 = 0b11;
 
 /// What the paging needs to know of a record.
 pub(super) trait Listed: Send {
@@ -78,6 +82,15 @@ pub(super) struct Scroll<'a> {
     seen: Seen,
     pages: u32,
     pages_in_pass: u32,
+    /// How many records seen before may come again because the list was taken up anew.
+    to_walk_again: u64,
+    /// How often the list was taken up anew since the last new contact.
+    resumptions: u32,
+    /// Whether contacts without a date may be left out when the list is taken up anew.
+    dated_only: bool,
+    /// The latest creation date seen, and whether all came in its order.
+    latest: Option<DateTime<Utc>>,
+    sorted: bool,
     /// A short page that may have been cut: its place and its length.
     doubtful: Option<(u32, u64)>,
     idle_pages: u32,
@@ -108,6 +121,11 @@ impl<'a> Scroll<'a> {
             seen: Seen::default(),
             pages: 0,
             pages_in_pass: 0,
+            to_walk_again: 0,
+            resumptions: 0,
+            dated_only: false,
+            latest: None,
+            sorted: true,
             doubtful: None,
             idle_pages: 0,
             empty_pages: 0,
@@ -116,6 +134,12 @@ impl<'a> Scroll<'a> {
             started: Instant::now(),
             done: false,
         }
+    }
+
+    /// For lists of which only contacts with a creation date matter: they can be taken up by date.
+    pub(super) const fn dated_only(mut self) -> Self {
+        self.dated_only = true;
+        self
     }
 
     /// The next page with anything in it; `None` at the end of the list.
@@ -138,22 +162,25 @@ impl<'a> Scroll<'a> {
                     self.done = self.from.is_none();
                     continue;
                 }
-                Err(CallError { status: Some(404 | 409 | 410), .. })
-                    if self.sid.is_some() && self.seen.pass < RESTARTS =>
-                {
-                    tracing::info!(operation = self.operation, "the list's id has expired");
-                    self.restart();
+                Err(CallError { status: Some(404 | 409 | 410), error }) if self.sid.is_some() => {
+                    self.take_up_anew(error).await?;
+                    continue;
+                }
+                Err(CallError {
+                    error: error @ (PlatformError::Unavailable { .. } | PlatformError::Unreadable { .. }),
+                    ..
+                }) if self.sid.is_some() => {
+                    self.take_up_anew(error).await?;
                     continue;
                 }
                 Err(error) => return Err(error.into()),
             };
             if self.is_doubtful(&page) {
-                if self.seen.pass >= RESTARTS {
-                    let detail = "answers without length disagree".to_owned();
-                    return Err(PlatformError::Unavailable { operation: self.operation, detail });
-                }
                 self.doubtful = Some((self.pages_in_pass, page.total));
-                self.restart();
+                let detail = "answers without length disagree".to_owned();
+                self.take_up_anew(PlatformError::Unavailable { operation: self.operation, detail }).await?;
+                // The page is recognised by its place from the start.
+                self.from = None;
                 continue;
             }
             let fresh = self.take(page)?;
@@ -183,16 +210,28 @@ impl<'a> Scroll<'a> {
         !page.framed && is_short && self.doubtful != Some((self.pages_in_pass, page.total))
     }
 
-    fn restart(&mut self) {
+    /// Prepares to read the list without its id; the reason is the error when that has been tried too often.
+    async fn take_up_anew(&mut self, reason: PlatformError) -> Result<(), PlatformError> {
+        if self.resumptions >= RESUMPTIONS {
+            return Err(reason);
+        }
+        self.resumptions += 1;
+        tracing::info!(operation = self.operation, %reason, "the list is taken up anew");
+        pause_before(&self.api.transport, self.resumptions).await;
         self.sid = None;
         self.pages_in_pass = 0;
         self.had_sid = false;
-        self.from = None;
+        self.from = if self.dated_only && self.sorted {
+            self.latest.and_then(|latest| latest.checked_sub_signed(OVERLAP))
+        } else {
+            None
+        };
+        self.to_walk_again = self.seen.hashes.len() as u64;
         self.confirming = false;
         self.idle_pages = 0;
         self.empty_pages = 0;
         self.unreadable_in_pass = 0;
-        self.seen.pass += 1;
+        Ok(())
     }
 
     async fn fetch<T: Listed>(&self, decode: Decode<'_, T>) -> Result<Page<T>, CallError> {
@@ -209,6 +248,7 @@ impl<'a> Scroll<'a> {
         spec.query.push((dialect.sort_reverse.clone(), "false".to_owned()));
         if let Some(sid) = &self.sid {
             spec.query.push((dialect.scroll.clone(), sid.clone()));
+            spec.repeatable = false;
         }
         self.api.read_page(&spec, wire::CONTACT_LISTS, decode).await
     }
@@ -218,15 +258,18 @@ impl<'a> Scroll<'a> {
         let size = u64::from(self.api.transport.settings.paging.page_size);
         let span = Span::of(&page.items);
         let mut items = Vec::with_capacity(page.items.len());
-        let mut new_in_pass = 0_u64;
         for item in page.items {
-            let (is_new_in_pass, is_new) = self.seen.insert(item.id());
-            new_in_pass += u64::from(is_new_in_pass);
-            if is_new {
+            self.note_created(item.created());
+            if self.seen.insert(item.id()) {
                 items.push(item);
             }
         }
-        let confirmed = std::mem::take(&mut self.confirming) && new_in_pass == 0;
+        let is_idle = items.is_empty();
+        let was_confirming = std::mem::take(&mut self.confirming);
+        let confirmed = was_confirming && is_idle;
+        if !is_idle {
+            self.resumptions = 0;
+        }
         // Records without an id cannot be told apart. A page that only repeats others repeats theirs, and of several
         // passes the largest count stands.
         self.unreadable_in_pass += if confirmed { 0 } else { page.unreadable };
@@ -249,7 +292,13 @@ impl<'a> Scroll<'a> {
             return Ok(fresh);
         }
         self.empty_pages = 0;
-        self.idle_pages = if new_in_pass == 0 { self.idle_pages + 1 } else { 0 };
+        if !is_idle {
+            self.idle_pages = 0;
+        } else if self.to_walk_again > 0 {
+            self.to_walk_again = self.to_walk_again.saturating_sub(page.total);
+        } else {
+            self.idle_pages += 1;
+        }
         if self.idle_pages >= 2 {
             return Err(self.lost("two pages in a row brought nothing new"));
         }
@@ -277,15 +326,27 @@ impl<'a> Scroll<'a> {
                 self.lost("the page is full, has no id to go on with, and no readable creation dates")
             );
         };
-        if !span.ascending {
+        if !span.ascending && (page.total >= size || was_confirming) {
             return Err(self.lost("the page has no id to go on with and is not sorted by creation date"));
         }
-        if self.from.is_some_and(|from| from >= span.last) && new_in_pass == 0 && page.total >= size {
+        if self.from.is_some_and(|from| from >= span.last) && is_idle && page.total >= size {
             return Err(self.lost("a full page was created in the same second, or the list does not go on"));
         }
         self.confirming = page.total < size;
         self.from = Some(span.last);
         Ok(fresh)
+    }
+
+    fn note_created(&mut self, created: Created) {
+        let (Created::At(created) | Created::About(created)) = created else { return };
+        if self
+            .latest
+            .and_then(|latest| latest.checked_sub_signed(OVERLAP))
+            .is_some_and(|earliest| created < earliest)
+        {
+            self.sorted = false;
+        }
+        self.latest = self.latest.max(Some(created));
     }
 
     fn lost(&self, what: &str) -> PlatformError {
@@ -317,21 +378,17 @@ impl Span {
     }
 }
 
-/// The ids seen, by pass.
+/// The ids seen.
 #[derive(Default)]
 struct Seen {
     keys: RandomState,
     hashes: HashSet<u64, BuildHasherDefault<Hashed>>,
-    pass: u64,
 }
 
 impl Seen {
-    /// Whether the id is new in this pass, and whether it is new altogether.
-    fn insert(&mut self, id: &ContactId) -> (bool, bool) {
-        let hash = self.keys.hash_one(id.as_str()) & !PASS_BITS;
-        let before = (0..self.pass).any(|pass| self.hashes.contains(&(hash | pass)));
-        let is_new_in_pass = self.hashes.insert(hash | self.pass);
-        (is_new_in_pass, is_new_in_pass && !before)
+    /// Whether the id is new.
+    fn insert(&mut self, id: &ContactId) -> bool {
+        self.hashes.insert(self.keys.hash_one(id.as_str()))
     }
 }
 
@@ -351,7 +408,6 @@ impl Hasher for Hashed {
     }
 
     fn write_u64(&mut self, hash: u64) {
-        // The set places by the low bits, which hold the pass.
-        self.0 = hash.rotate_right(2);
+        self.0 = hash;
     }
 }

@@ -170,6 +170,7 @@ impl Session {
             body: Some(body),
             // A second token does no harm: a log-in is repeated like a read.
             effect: false,
+            repeatable: true,
             // Everybody waits for it, so it goes first.
             urgency: Urgency::Request,
             scopes: "",

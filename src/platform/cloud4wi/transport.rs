@@ -35,6 +35,8 @@ pub(super) struct Spec<'a> {
     pub(super) body: Option<Vec<u8>>,
     /// Whether the call changes something at the platform.
     pub(super) effect: bool,
+    /// Whether the call may be made again after an answer was lost. A call that moves a cursor may not.
+    pub(super) repeatable: bool,
     pub(super) urgency: Urgency,
     /// The scopes that the vendor names for the call.
     pub(super) scopes: &'static str,
@@ -59,6 +61,7 @@ impl<'a> Spec<'a> {
             query: Vec::new(),
             body: None,
             effect: false,
+            repeatable: true,
             urgency,
             scopes: "organization_read, customer_read",
             absence_is_answer: false,
