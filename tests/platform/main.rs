@@ -3,10 +3,12 @@
 
 mod answers;
 mod broken_wire;
+mod conformance;
 mod effects;
 mod listing;
 mod rate;
 mod search;
 mod session;
 mod settings;
+mod simulated;
 mod support;
