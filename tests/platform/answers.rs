@@ -338,3 +338,47 @@ async fn s_41_s_43_no_error_names_a_person_or_shows_a_query() {
     let text = format!("{:?}", gone.search(&subject).await.unwrap_err());
     assert!(!text.contains("canary") && !text.contains("email="), "{text}");
 }
+
+#[derive(Clone, Default)]
+struct Captured(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn s_43_nothing_that_is_logged_at_any_level_shows_a_query_an_identifier_or_a_secret() {
+    let captured = Captured::default();
+    let writer = captured.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _default = tracing::subscriber::set_default(subscriber);
+    let server = platform().await;
+    answer(&server, "GET", LIST, page(&(0..20).map(contact).collect::<Vec<_>>(), None)).await;
+    let failing = ResponseTemplate::new(500).set_body_string("canary.name@people.example");
+    answer(&server, "GET", "/v2/customers/a", failing).await;
+    let client = client(&server.uri());
+    client.probe().await.unwrap();
+    client.search(&email("canary.name@people.example")).await.unwrap();
+    client.find_contact(&id("a"), Urgency::Request).await.unwrap_err();
+    crate::support::client("http://127.0.0.1:1")
+        .search(&email("canary.name@people.example"))
+        .await
+        .unwrap_err();
+    let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("filter"), "nothing was captured");
+    // The server of the test logs in the same process, under its own names.
+    let ours = text.lines().filter(|line| !line.contains("wiremock")).collect::<Vec<_>>().join("\n");
+    for hidden in ["canary", "people.example", "email=", "sortBy=", &crate::support::token(1)] {
+        assert!(!ours.contains(hidden), "{hidden} in {ours}");
+    }
+}

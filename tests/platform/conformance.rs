@@ -208,7 +208,7 @@ async fn the_client_conforms_against_scripted_pages() {
 }
 
 /// A client for the simulator's organisation `main`.
-pub fn simulated(
+pub(crate) fn simulated(
     simulator: &Simulator,
     change: impl FnOnce(&mut dsrd::platform::cloud4wi::Settings),
 ) -> Client {

@@ -22,7 +22,7 @@ fn reader(server: &MockServer) -> Client {
 }
 
 fn people(count: usize) -> Vec<Value> {
-    (0..count).map(contact).collect()
+    (0..u32::try_from(count).unwrap()).map(contact).collect()
 }
 
 fn later() -> DateTime<Utc> {
@@ -40,6 +40,11 @@ async fn pages(server: &MockServer, script: impl Fn(usize) -> ResponseTemplate +
     .await;
 }
 
+/// Answers the page of a number.
+type Script = Box<dyn Fn(usize) -> ResponseTemplate + Send + Sync>;
+/// Turns the right contacts of a page into those that come, and the number of the next page; may look up other pages.
+type Change = fn(usize, Vec<Value>, &dyn Fn(usize) -> Vec<Value>) -> (Vec<Value>, Option<usize>);
+
 fn sid(number: usize) -> String {
     format!("s{number}")
 }
@@ -49,13 +54,7 @@ async fn f_34_every_contact_comes_once_in_spite_of_lying_pages() {
     let all = people(35);
     let slices = move |number: usize| all.iter().skip(number * SIZE).take(SIZE).cloned().collect::<Vec<_>>();
     let slices = Arc::new(slices);
-    type Script = Box<dyn Fn(usize) -> ResponseTemplate + Send + Sync>;
-    let make = |change: fn(
-        usize,
-        Vec<Value>,
-        &dyn Fn(usize) -> Vec<Value>,
-    ) -> (Vec<Value>, Option<usize>)|
-     -> Script {
+    let make = |change: Change| -> Script {
         let slices = slices.clone();
         Box::new(move |number| {
             let (contacts, next) = change(number, slices(number), &*slices);
@@ -131,7 +130,8 @@ async fn f_34_lists_that_do_not_end_or_do_not_go_on_fail_loudly_after_few_calls(
     // New contacts for ever.
     let server = platform().await;
     pages(&server, |number| {
-        let fresh: Vec<Value> = (0..SIZE).map(|each| contact(number * SIZE + each)).collect();
+        let fresh: Vec<Value> =
+            (0..SIZE).map(|each| contact(u32::try_from(number * SIZE + each).unwrap())).collect();
         page(&fresh, Some(&sid(number + 1)))
     })
     .await;
@@ -199,7 +199,8 @@ async fn f_35_an_expired_id_begins_the_list_anew_three_times_at_most() {
                 if number == at_page && expired.fetch_add(1, Ordering::SeqCst) < expiries {
                     return ResponseTemplate::new(status);
                 }
-                let contacts: Vec<Value> = (0..SIZE).map(|each| contact(number * SIZE + each)).collect();
+                let contacts: Vec<Value> =
+                    (0..SIZE).map(|each| contact(u32::try_from(number * SIZE + each).unwrap())).collect();
                 page(&contacts, (number < at_page).then(|| sid(number + 1)).as_deref())
             })
             .await;

@@ -1,6 +1,8 @@
 //! The Cloud4Wi client on the wire: against scripted answers, raw sockets, and (as one suite) against pages and the
 //! simulator.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod answers;
 mod broken_wire;
 mod conformance;

@@ -2,12 +2,16 @@
 //! keeps a state.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
 
 use dsrd::domain::{ContactId, IdentifierKind, SubjectIdentifier};
 use dsrd::platform::{ContactPlatform as _, Coverage, EffectAnswer, PlatformError, Source, Urgency};
+use dsrd_simulator::RateLimit;
 use dsrd_simulator::{
     ContactSpec, Endpoint, Fault, FaultPlan, OrganisationHandle, Poison, Settings, Simulator,
 };
+use futures_util::StreamExt as _;
 
 use crate::conformance::simulated;
 use crate::support::{Client, drain, drain_records, email, id};
@@ -322,5 +326,100 @@ async fn every_generated_spelling_of_a_phone_number_is_found_by_its_normal_form(
         }
     }
     assert!(found_any > 10);
+    rig.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i_10_p_3_the_simulated_limit_is_nearly_used_up_and_never_exceeded() {
+    let mut settings = Settings::with_contacts(10);
+    settings.organisations[0].rate_limit = Some(RateLimit::new(50.0, 6.0));
+    let simulator = Simulator::start(settings).await.unwrap();
+    let organisation = simulator.organisation("main");
+    let client = Arc::new(simulated(&simulator, |settings| {
+        settings.rate.requests_per_second = 50.0;
+        settings.rate.burst = 5;
+        settings.rate.in_flight = 4;
+    }));
+    let contact = id(&organisation.contact_id(0).unwrap());
+    let started = Instant::now();
+    let workers: Vec<_> = (0..8)
+        .map(|number| {
+            let (client, contact) = (client.clone(), contact.clone());
+            let urgency = if number % 2 == 0 { Urgency::Request } else { Urgency::Sweep };
+            tokio::spawn(async move {
+                for _ in 0..10 {
+                    client.find_contact(&contact, urgency).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    assert_eq!(simulator.journal().failures(Endpoint::Contact), 0, "a 429 came");
+    // 81 calls with the log-in: 76 after the burst, at 50 a second.
+    assert!((1.4..4.0).contains(&seconds), "{seconds} s");
+    simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_30_bursts_of_server_errors_cost_few_extra_calls() {
+    let rig = rig().await;
+    for (per_thousand, most_calls, must_all_work) in [(10, 360, true), (300, 600, false)] {
+        rig.simulator.faults().clear();
+        rig.simulator.faults().inject(Fault::Status(503).on(Endpoint::Contact).share(per_thousand, 7));
+        rig.simulator.journal().clear();
+        let mut failed = 0;
+        for _ in 0..300 {
+            match rig.client.find_contact(&rig.known, Urgency::Request).await {
+                Ok(found) => assert!(found.is_some()),
+                Err(PlatformError::Unavailable { .. }) => failed += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let calls = rig.simulator.journal().calls(Endpoint::Contact);
+        assert!(calls <= most_calls, "{per_thousand}: {calls} calls");
+        assert!(if must_all_work { failed == 0 } else { failed < 15 }, "{per_thousand}: {failed} failed");
+    }
+    rig.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p_5_a_long_single_body_comes_in_small_batches_while_it_arrives() {
+    let rig = rig().await;
+    rig.simulator.faults().inject(Fault::RecordNumber(40_000).on(Endpoint::ContactEvents));
+    let mut stream = rig.client.records(&rig.known, Source::Events).await.unwrap().unwrap();
+    let (mut records, mut batches) = (0, 0);
+    while let Some(batch) = stream.next().await {
+        let batch = batch.unwrap();
+        let bytes: usize = batch.records.iter().map(|record| record.expose().len()).sum();
+        assert!(bytes < (1 << 20) + (128 << 10), "{bytes} bytes in one batch");
+        records += batch.records.len();
+        batches += 1;
+    }
+    assert_eq!(records, 40_000);
+    assert!(batches > 10, "{batches}");
+    drop(stream);
+    rig.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_36_contacts_deleted_and_added_while_scrolling_do_not_disturb_the_list() {
+    let rig = rig().await;
+    let before = rig.organisation.contact_ids().len();
+    for fault in [Fault::DeleteWhileScrolling(3), Fault::CreateWhileScrolling(3)] {
+        rig.simulator.faults().clear();
+        rig.simulator.faults().inject(once(fault.clone(), Endpoint::ListContacts).after(1));
+        let listed = drain(rig.client.list_created_before(later())).await.unwrap();
+        let ids: BTreeSet<ContactId> = listed.contacts.iter().map(|contact| contact.id.clone()).collect();
+        assert_eq!(ids.len(), listed.contacts.len(), "{fault:?}");
+        assert!(ids.len() >= before - 3, "{fault:?}");
+        let mut gone = 0;
+        for id in &ids {
+            gone += usize::from(rig.client.find_contact(id, Urgency::Sweep).await.unwrap().is_none());
+        }
+        assert!(gone <= 3, "{fault:?}");
+    }
     rig.simulator.shutdown().await;
 }

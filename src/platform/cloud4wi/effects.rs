@@ -84,6 +84,7 @@ impl Cloud4Wi {
         // The status has said that it was accepted; a body that is cut, empty or no JSON takes nothing of that away.
         let body = answer.body.read_up_to(64 * 1024).await;
         refusal(&Small { status: answer.status, body }, spec)?;
+        self.api.prove(spec.operation);
         Ok(EffectAnswer::Accepted)
     }
 }

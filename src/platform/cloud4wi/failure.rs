@@ -53,7 +53,7 @@ impl From<PlatformError> for CallError {
 }
 
 /// The longest pause between two attempts of one call.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// How much longer one call is tried.
 #[derive(Debug)]
@@ -89,16 +89,18 @@ impl<'a> Patience<'a> {
     pub(super) async fn recover(&mut self, failure: Failure) -> Result<(), CallError> {
         let operation = self.operation;
         match failure {
-            Failure::NotSent(detail) => {
-                self.try_again(PlatformError::Unavailable { operation, detail }).await
-            }
-            Failure::Broken(detail) | Failure::Server(detail) if self.effect => {
+            Failure::Broken(detail)
+            | Failure::Server(detail)
+            | Failure::Unreadable(detail)
+            | Failure::TooLarge(detail)
+                if self.effect =>
+            {
                 Err(PlatformError::AnswerLost { operation, detail }.into())
             }
             Failure::Broken(detail) | Failure::Server(detail) if !self.repeatable => {
                 Err(PlatformError::Unavailable { operation, detail }.into())
             }
-            Failure::Broken(detail) | Failure::Server(detail) => {
+            Failure::NotSent(detail) | Failure::Broken(detail) | Failure::Server(detail) => {
                 self.try_again(PlatformError::Unavailable { operation, detail }).await
             }
             Failure::Throttled(asked) => self.throttle(asked).await,

@@ -138,41 +138,38 @@ impl Progress<'_> {
             self.received += part.records.len() as u64 + part.unreadable;
             self.digest ^= part.digest;
             let mut batch = RecordBatch { records: part.records, unreadable: part.unreadable };
-            match part.rest {
+            batch.unreadable += match part.rest {
                 Rest::More(reading) => {
                     self.streamed = true;
                     let source = self.source;
                     self.part = Some(reading.read(BATCH).await.map_err(|failure| fail_now(source, failure))?);
+                    0
                 }
-                Rest::Ended(end) => {
-                    if self.streamed && !end.framed && self.query.is_none() {
-                        self.count_again(end.total).await?;
-                    }
-                    match self.next_page(&end)? {
-                        Some(query) => {
-                            self.pages += 1;
-                            self.query = Some(query);
-                            self.streamed = false;
-                            self.part = Some(self.open_next().await?);
-                        }
-                        None => {
-                            let missing = end.announced.unwrap_or(0).saturating_sub(self.received);
-                            if missing > 0 {
-                                tracing::warn!(
-                                    source = self.source.as_str(),
-                                    missing,
-                                    "the platform announced more records"
-                                );
-                            }
-                            batch.unreadable += missing;
-                        }
-                    }
-                }
-            }
+                Rest::Ended(end) => self.go_on_after(&end).await?,
+            };
             if !batch.records.is_empty() || batch.unreadable > 0 {
                 return Ok(Some((batch, self)));
             }
         }
+    }
+
+    /// Opens the page after one that has ended. Where there is none, returns how many announced records never came.
+    async fn go_on_after(&mut self, end: &End) -> Result<u64, PlatformError> {
+        if self.streamed && !end.framed && self.query.is_none() {
+            self.count_again(end.total).await?;
+        }
+        if let Some(query) = self.next_page(end)? {
+            self.pages += 1;
+            self.query = Some(query);
+            self.streamed = false;
+            self.part = Some(self.open_next().await?);
+            return Ok(0);
+        }
+        let missing = end.announced.unwrap_or(0).saturating_sub(self.received);
+        if missing > 0 {
+            tracing::warn!(source = self.source.as_str(), missing, "the platform announced more records");
+        }
+        Ok(missing)
     }
 
     async fn open_next(&self) -> Result<Part, PlatformError> {

@@ -66,6 +66,7 @@ pub(super) struct Fresh<T> {
 }
 
 /// One pass through the list of contacts.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one list")]
 pub(super) struct Scroll<'a> {
     api: &'a Api,
     operation: &'static str,
