@@ -1,6 +1,6 @@
 //! The port spoken in Cloud4Wi's REST dialect.
 //!
-//! A call enters through [`ContactPlatform`]; [`api`](self) attaches the token and tries again as far as that is safe;
+//! A call enters through [`ContactPlatform`]; `api` attaches the token and tries again as far as that is safe;
 //! `transport` draws from the rate budget and sends one attempt; what comes back is read as a stream by `body` and
 //! `split`, and turned into our words by `wire`.
 //!
