@@ -60,11 +60,12 @@ impl Api {
     pub(super) async fn open(&self, spec: &Spec<'_>) -> Result<Answer, Failure> {
         let token = self.session.token(&self.transport, None).await.map_err(Failure::Final)?;
         self.session.forget_old_denials(&token);
-        let answer = self.transport.open(spec, Some(&token)).await?;
-        if answer.status != 404 {
-            self.proven.lock().unwrap_or_else(PoisonError::into_inner).insert(spec.operation);
-        }
-        Ok(answer)
+        self.transport.open(spec, Some(&token)).await
+    }
+
+    /// Remembers that an operation has brought what it should.
+    pub(super) fn prove(&self, operation: &'static str) {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner).insert(operation);
     }
 
     /// What follows from a failure: returns for another attempt, or with the call's error.
@@ -99,11 +100,19 @@ impl Api {
         let mut patience = Patience::new(&self.transport, spec);
         loop {
             let outcome = match self.read_small_once(spec).await {
-                Ok(small) => decode(small),
+                Ok(small) => {
+                    let status = small.status;
+                    decode(small).map(|read| (read, status))
+                }
                 Err(failure) => Err(failure),
             };
             match outcome {
-                Ok(read) => return Ok(read),
+                Ok((read, status)) => {
+                    if status != 404 {
+                        self.prove(spec.operation);
+                    }
+                    return Ok(read);
+                }
                 Err(failure) => self.recover(&mut patience, spec, failure).await?,
             }
         }
@@ -126,7 +135,10 @@ impl Api {
         let mut patience = Patience::new(&self.transport, spec);
         loop {
             match self.read_page_once(spec, names, decode).await {
-                Ok(page) => return Ok(page),
+                Ok(page) => {
+                    self.prove(spec.operation);
+                    return Ok(page);
+                }
                 Err(failure) => self.recover(&mut patience, spec, failure).await?,
             }
         }

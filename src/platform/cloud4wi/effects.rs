@@ -57,6 +57,7 @@ impl Cloud4Wi {
             query: Vec::new(),
             body,
             effect: true,
+            repeatable: false,
             urgency: Urgency::Request,
             scopes: "organization_write, customer_write",
             absence_is_answer: true,
@@ -83,6 +84,7 @@ impl Cloud4Wi {
         // The status has said that it was accepted; a body that is cut, empty or no JSON takes nothing of that away.
         let body = answer.body.read_up_to(64 * 1024).await;
         refusal(&Small { status: answer.status, body }, spec)?;
+        self.api.prove(spec.operation);
         Ok(EffectAnswer::Accepted)
     }
 }

@@ -53,7 +53,7 @@ impl From<PlatformError> for CallError {
 }
 
 /// The longest pause between two attempts of one call.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// How much longer one call is tried.
 #[derive(Debug)]
@@ -61,6 +61,7 @@ pub(super) struct Patience<'a> {
     transport: &'a Transport,
     operation: &'static str,
     effect: bool,
+    repeatable: bool,
     failed: u32,
     throttled: u32,
     waited: Duration,
@@ -75,6 +76,7 @@ impl<'a> Patience<'a> {
             transport,
             operation: spec.operation,
             effect: spec.effect,
+            repeatable: spec.repeatable,
             failed: 0,
             throttled: 0,
             waited: Duration::ZERO,
@@ -87,13 +89,18 @@ impl<'a> Patience<'a> {
     pub(super) async fn recover(&mut self, failure: Failure) -> Result<(), CallError> {
         let operation = self.operation;
         match failure {
-            Failure::NotSent(detail) => {
-                self.try_again(PlatformError::Unavailable { operation, detail }).await
-            }
-            Failure::Broken(detail) | Failure::Server(detail) if self.effect => {
+            Failure::Broken(detail)
+            | Failure::Server(detail)
+            | Failure::Unreadable(detail)
+            | Failure::TooLarge(detail)
+                if self.effect =>
+            {
                 Err(PlatformError::AnswerLost { operation, detail }.into())
             }
-            Failure::Broken(detail) | Failure::Server(detail) => {
+            Failure::Broken(detail) | Failure::Server(detail) if !self.repeatable => {
+                Err(PlatformError::Unavailable { operation, detail }.into())
+            }
+            Failure::NotSent(detail) | Failure::Broken(detail) | Failure::Server(detail) => {
                 self.try_again(PlatformError::Unavailable { operation, detail }).await
             }
             Failure::Throttled(asked) => self.throttle(asked).await,
@@ -108,7 +115,11 @@ impl<'a> Patience<'a> {
                 // because most likely the platform speaks a dialect that we do not know.
                 self.unreadable += 1;
                 let error = PlatformError::Unreadable { operation, detail };
-                if self.unreadable > 1 { Err(error.into()) } else { self.try_again(error).await }
+                if self.unreadable > 1 || !self.repeatable {
+                    Err(error.into())
+                } else {
+                    self.try_again(error).await
+                }
             }
             Failure::TooLarge(limit) => Err(PlatformError::TooLarge { operation, limit }.into()),
             Failure::Final(error) => Err(error.into()),
@@ -116,13 +127,12 @@ impl<'a> Patience<'a> {
     }
 
     async fn try_again(&mut self, error: PlatformError) -> Result<(), CallError> {
-        let rate = &self.transport.settings.rate;
         self.failed += 1;
-        if self.failed >= rate.attempts {
+        if self.failed >= self.transport.settings.rate.attempts {
             return Err(error.into());
         }
         tracing::debug!(operation = self.operation, attempt = self.failed, %error, "platform call is tried again");
-        sleep(jittered(secs(rate.retry_pause_secs), self.failed)).await;
+        pause_before(self.transport, self.failed).await;
         Ok(())
     }
 
@@ -144,6 +154,11 @@ impl<'a> Patience<'a> {
         }
         Ok(())
     }
+}
+
+/// The pause before another attempt.
+pub(super) async fn pause_before(transport: &Transport, attempt: u32) {
+    sleep(jittered(secs(transport.settings.rate.retry_pause_secs), attempt)).await;
 }
 
 /// Full jitter: anything between nothing and the doubled pause, so that workers do not come back together.

@@ -1,6 +1,6 @@
 //! The port spoken in Cloud4Wi's REST dialect.
 //!
-//! A call enters through [`ContactPlatform`]; [`api`](self) attaches the token and tries again as far as that is safe;
+//! A call enters through [`ContactPlatform`]; `api` attaches the token and tries again as far as that is safe;
 //! `transport` draws from the rate budget and sends one attempt; what comes back is read as a stream by `body` and
 //! `split`, and turned into our words by `wire`.
 //!
@@ -161,7 +161,7 @@ impl ContactPlatform for Cloud4Wi {
 
     fn list_created_before(&self, before: DateTime<Utc>) -> Listing<'_> {
         let filters = vec![(self.api.transport.settings.dialect.created_to.clone(), filter_text(before))];
-        let scroll = Scroll::new(&self.api, "list contacts", Urgency::Sweep, filters);
+        let scroll = Scroll::new(&self.api, "list contacts", Urgency::Sweep, filters).dated_only();
         Box::pin(stream::try_unfold((scroll, before), Self::listing_page))
     }
 

@@ -134,7 +134,7 @@ impl Cloud4Wi {
                 | PlatformError::BadCredentials { operation: "log in" }),
             ) => return Err(error),
             Err(error) => {
-                tracing::info!(%error, "the platform does not show which organisation the key is for")
+                tracing::info!(%error, "the platform does not show which organisation the key is for");
             }
         }
         let page = self

@@ -5,7 +5,8 @@
 //!
 //! The first [`HELD_BACK`] bytes of each page are read before anything of it is handed out, so that an answer that is
 //! cut early, refused in its envelope or empty without framing is asked for again. After that a failure ends the
-//! stream, and the caller begins anew.
+//! stream, and the caller begins anew. So does the loss of a page that was asked for with an id, since the id may be a
+//! cursor that has moved on.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -137,41 +138,38 @@ impl Progress<'_> {
             self.received += part.records.len() as u64 + part.unreadable;
             self.digest ^= part.digest;
             let mut batch = RecordBatch { records: part.records, unreadable: part.unreadable };
-            match part.rest {
+            batch.unreadable += match part.rest {
                 Rest::More(reading) => {
                     self.streamed = true;
                     let source = self.source;
                     self.part = Some(reading.read(BATCH).await.map_err(|failure| fail_now(source, failure))?);
+                    0
                 }
-                Rest::Ended(end) => {
-                    if self.streamed && !end.framed {
-                        self.count_again(end.total).await?;
-                    }
-                    match self.next_page(&end)? {
-                        Some(query) => {
-                            self.pages += 1;
-                            self.query = Some(query);
-                            self.streamed = false;
-                            self.part = Some(self.open_next().await?);
-                        }
-                        None => {
-                            let missing = end.announced.unwrap_or(0).saturating_sub(self.received);
-                            if missing > 0 {
-                                tracing::warn!(
-                                    source = self.source.as_str(),
-                                    missing,
-                                    "the platform announced more records"
-                                );
-                            }
-                            batch.unreadable += missing;
-                        }
-                    }
-                }
-            }
+                Rest::Ended(end) => self.go_on_after(&end).await?,
+            };
             if !batch.records.is_empty() || batch.unreadable > 0 {
                 return Ok(Some((batch, self)));
             }
         }
+    }
+
+    /// Opens the page after one that has ended. Where there is none, returns how many announced records never came.
+    async fn go_on_after(&mut self, end: &End) -> Result<u64, PlatformError> {
+        if self.streamed && !end.framed && self.query.is_none() {
+            self.count_again(end.total).await?;
+        }
+        if let Some(query) = self.next_page(end)? {
+            self.pages += 1;
+            self.query = Some(query);
+            self.streamed = false;
+            self.part = Some(self.open_next().await?);
+            return Ok(0);
+        }
+        let missing = end.announced.unwrap_or(0).saturating_sub(self.received);
+        if missing > 0 {
+            tracing::warn!(source = self.source.as_str(), missing, "the platform announced more records");
+        }
+        Ok(missing)
     }
 
     async fn open_next(&self) -> Result<Part, PlatformError> {
@@ -243,12 +241,15 @@ async fn open_page(
     let mut spec = Spec::get(operation(source), path, Urgency::Request, settings);
     spec.absence_is_answer = true;
     spec.patience = secs(settings.limits.records_timeout_secs);
+    spec.repeatable = query.is_none();
     spec.query.extend(query);
     let mut patience = Patience::new(&api.transport, &spec);
     let mut doubtful = None;
     for _ in 0..MOST_ANSWERS {
         match open_page_once(api, &spec, source).await {
-            Ok(Some(Part { rest: Rest::Ended(end), .. })) if !end.framed && doubtful != Some(end.total) => {
+            Ok(Some(Part { rest: Rest::Ended(end), .. }))
+                if spec.repeatable && !end.framed && doubtful != Some(end.total) =>
+            {
                 doubtful = Some(end.total);
             }
             Ok(part) => return Ok(part),

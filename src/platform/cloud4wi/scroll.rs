@@ -3,14 +3,18 @@
 //! | what comes | what it means |
 //! |---|---|
 //! | an id | the list goes on with it, also after a short page |
-//! | no id, after pages with one | the end if the page is short, else on with the last id |
+//! | no id, after pages with one | the end if the page is short; else on with the last id, which may bring nothing |
 //! | no id at all, short page | the end; if the page is long enough to be a cap of the platform, one more look |
 //! | no id at all, full page | on by creation date: from the last one seen |
 //! | empty page | the end; with an id, only if a second one says so too |
 //! | short page in an answer without framing | perhaps cut: from the start, until the same page comes twice |
-//! | 404, 409 or 410 with an id | the id has expired: from the start |
-//! | more than [`RESTARTS`] new starts | an error |
+//! | 404, 409 or 410 with an id, or an answer that was lost | the list is taken up anew |
+//! | taken up anew more than [`RESUMPTIONS`] times without a new contact | an error |
 //! | two pages that bring nothing new | an error, as are too many pages and too much time |
+//!
+//! An id may be a cursor that moves with every answer, also with one that was lost on its way here. So a call with an id
+//! is never simply repeated, which could skip a page: the list is taken up without the id, from its start or, where only
+//! dated contacts matter, from shortly before the last creation date seen.
 //!
 //! Every contact is handed out once: the ids seen are kept as hashes of 8 bytes. Two different ids share one with a
 //! chance of one in ten million for a million contacts; then one of them is missed in this listing.
@@ -20,23 +24,23 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::api::{Api, Decode, Page};
 use super::dates::filter_text;
-use super::failure::CallError;
+use super::failure::{CallError, pause_before};
 use super::transport::Spec;
 use super::wire;
 use crate::domain::ContactId;
 use crate::platform::{Created, ListedContact, PlatformError, Urgency};
 
-/// How often a list is begun anew when its id has expired.
-pub(super) const RESTARTS: u64 = 3;
+/// How often in a row a list is taken up anew without bringing a new contact.
+const RESUMPTIONS: u32 = 3;
+/// How far before the last creation date seen a list is taken up: local dates of one instant differ by at most so much.
+const OVERLAP: TimeDelta = TimeDelta::hours(26);
 /// A short page of at least this many records may be the platform's own page size instead of the end.
 const PLAUSIBLE_CAP: u64 = 10;
-/// The bits of a hash that tell in which pass over the list an id was seen.
-const PASS_BITS: u64 = 0b11;
 
 /// What the paging needs to know of a record.
 pub(super) trait Listed: Send {
@@ -62,6 +66,7 @@ pub(super) struct Fresh<T> {
 }
 
 /// One pass through the list of contacts.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one list")]
 pub(super) struct Scroll<'a> {
     api: &'a Api,
     operation: &'static str,
@@ -71,11 +76,22 @@ pub(super) struct Scroll<'a> {
     had_sid: bool,
     /// Creation date from which the list goes on when there is no id.
     from: Option<DateTime<Utc>>,
+    /// The latest creation date of the last full page that came without an id.
+    last_created: Option<DateTime<Utc>>,
     /// The page that is asked for only confirms the end.
     confirming: bool,
     seen: Seen,
     pages: u32,
     pages_in_pass: u32,
+    /// How many records seen before may come again because the list was taken up anew.
+    to_walk_again: u64,
+    /// How often the list was taken up anew since the last new contact.
+    resumptions: u32,
+    /// Whether contacts without a date may be left out when the list is taken up anew.
+    dated_only: bool,
+    /// The latest creation date seen, and whether all came in its order.
+    latest: Option<DateTime<Utc>>,
+    sorted: bool,
     /// A short page that may have been cut: its place and its length.
     doubtful: Option<(u32, u64)>,
     idle_pages: u32,
@@ -101,10 +117,16 @@ impl<'a> Scroll<'a> {
             sid: None,
             had_sid: false,
             from: None,
+            last_created: None,
             confirming: false,
             seen: Seen::default(),
             pages: 0,
             pages_in_pass: 0,
+            to_walk_again: 0,
+            resumptions: 0,
+            dated_only: false,
+            latest: None,
+            sorted: true,
             doubtful: None,
             idle_pages: 0,
             empty_pages: 0,
@@ -113,6 +135,12 @@ impl<'a> Scroll<'a> {
             started: Instant::now(),
             done: false,
         }
+    }
+
+    /// For lists of which only contacts with a creation date matter: they can be taken up by date.
+    pub(super) const fn dated_only(mut self) -> Self {
+        self.dated_only = true;
+        self
     }
 
     /// The next page with anything in it; `None` at the end of the list.
@@ -127,21 +155,33 @@ impl<'a> Scroll<'a> {
             let page = match self.fetch(decode).await {
                 Ok(page) => page,
                 Err(CallError { status: Some(404 | 409 | 410), .. })
-                    if self.sid.is_some() && self.seen.pass < RESTARTS =>
+                    if self.sid.is_some() && self.confirming =>
                 {
-                    tracing::info!(operation = self.operation, "the list's id has expired");
-                    self.restart();
+                    // Spent after the last page, most likely: the creation date has to confirm the end.
+                    self.sid = None;
+                    self.from = self.last_created;
+                    self.done = self.from.is_none();
+                    continue;
+                }
+                Err(CallError { status: Some(404 | 409 | 410), error }) if self.sid.is_some() => {
+                    self.take_up_anew(error).await?;
+                    continue;
+                }
+                Err(CallError {
+                    error: error @ (PlatformError::Unavailable { .. } | PlatformError::Unreadable { .. }),
+                    ..
+                }) if self.sid.is_some() => {
+                    self.take_up_anew(error).await?;
                     continue;
                 }
                 Err(error) => return Err(error.into()),
             };
             if self.is_doubtful(&page) {
-                if self.seen.pass >= RESTARTS {
-                    let detail = "answers without length disagree".to_owned();
-                    return Err(PlatformError::Unavailable { operation: self.operation, detail });
-                }
                 self.doubtful = Some((self.pages_in_pass, page.total));
-                self.restart();
+                let detail = "answers without length disagree".to_owned();
+                self.take_up_anew(PlatformError::Unavailable { operation: self.operation, detail }).await?;
+                // The page is recognised by its place from the start.
+                self.from = None;
                 continue;
             }
             let fresh = self.take(page)?;
@@ -171,16 +211,28 @@ impl<'a> Scroll<'a> {
         !page.framed && is_short && self.doubtful != Some((self.pages_in_pass, page.total))
     }
 
-    fn restart(&mut self) {
+    /// Prepares to read the list without its id; the reason is the error when that has been tried too often.
+    async fn take_up_anew(&mut self, reason: PlatformError) -> Result<(), PlatformError> {
+        if self.resumptions >= RESUMPTIONS {
+            return Err(reason);
+        }
+        self.resumptions += 1;
+        tracing::info!(operation = self.operation, %reason, "the list is taken up anew");
+        pause_before(&self.api.transport, self.resumptions).await;
         self.sid = None;
         self.pages_in_pass = 0;
         self.had_sid = false;
-        self.from = None;
+        self.from = if self.dated_only && self.sorted {
+            self.latest.and_then(|latest| latest.checked_sub_signed(OVERLAP))
+        } else {
+            None
+        };
+        self.to_walk_again = self.seen.hashes.len() as u64;
         self.confirming = false;
         self.idle_pages = 0;
         self.empty_pages = 0;
         self.unreadable_in_pass = 0;
-        self.seen.pass += 1;
+        Ok(())
     }
 
     async fn fetch<T: Listed>(&self, decode: Decode<'_, T>) -> Result<Page<T>, CallError> {
@@ -197,6 +249,7 @@ impl<'a> Scroll<'a> {
         spec.query.push((dialect.sort_reverse.clone(), "false".to_owned()));
         if let Some(sid) = &self.sid {
             spec.query.push((dialect.scroll.clone(), sid.clone()));
+            spec.repeatable = false;
         }
         self.api.read_page(&spec, wire::CONTACT_LISTS, decode).await
     }
@@ -206,21 +259,25 @@ impl<'a> Scroll<'a> {
         let size = u64::from(self.api.transport.settings.paging.page_size);
         let span = Span::of(&page.items);
         let mut items = Vec::with_capacity(page.items.len());
-        let mut new_in_pass = 0_u64;
         for item in page.items {
-            let (is_new_in_pass, is_new) = self.seen.insert(item.id());
-            new_in_pass += u64::from(is_new_in_pass);
-            if is_new {
+            self.note_created(item.created());
+            if self.seen.insert(item.id()) {
                 items.push(item);
             }
         }
-        // Records without an id cannot be told apart from pass to pass; the largest count of any pass stands.
-        self.unreadable_in_pass += page.unreadable;
+        let is_idle = items.is_empty();
+        let was_confirming = std::mem::take(&mut self.confirming);
+        let confirmed = was_confirming && is_idle;
+        if !is_idle {
+            self.resumptions = 0;
+        }
+        // Records without an id cannot be told apart. A page that only repeats others repeats theirs, and of several
+        // passes the largest count stands.
+        self.unreadable_in_pass += if confirmed { 0 } else { page.unreadable };
         let unreadable = self.unreadable_in_pass.saturating_sub(self.unreadable_told);
         self.unreadable_told += unreadable;
         let fresh = Fresh { items, unreadable };
 
-        let confirmed = std::mem::take(&mut self.confirming) && new_in_pass == 0;
         let has_next = page.next.is_some();
         if has_next {
             self.sid = page.next;
@@ -236,7 +293,13 @@ impl<'a> Scroll<'a> {
             return Ok(fresh);
         }
         self.empty_pages = 0;
-        self.idle_pages = if new_in_pass == 0 { self.idle_pages + 1 } else { 0 };
+        if !is_idle {
+            self.idle_pages = 0;
+        } else if self.to_walk_again > 0 {
+            self.to_walk_again = self.to_walk_again.saturating_sub(page.total);
+        } else {
+            self.idle_pages += 1;
+        }
         if self.idle_pages >= 2 {
             return Err(self.lost("two pages in a row brought nothing new"));
         }
@@ -244,8 +307,11 @@ impl<'a> Scroll<'a> {
             return Ok(fresh);
         }
         if self.had_sid {
-            // A full page without a new id: on with the last one.
+            // A full page without a new id: either the platform keeps one id for the whole list, or this page was the
+            // last. The last id tells.
             self.done = page.total < size;
+            self.confirming = true;
+            self.last_created = span.map(|span| span.last);
             return Ok(fresh);
         }
         if page.total < size && page.total < PLAUSIBLE_CAP {
@@ -261,15 +327,27 @@ impl<'a> Scroll<'a> {
                 self.lost("the page is full, has no id to go on with, and no readable creation dates")
             );
         };
-        if !span.ascending {
+        if !span.ascending && (page.total >= size || was_confirming) {
             return Err(self.lost("the page has no id to go on with and is not sorted by creation date"));
         }
-        if self.from.is_some_and(|from| from >= span.last) && new_in_pass == 0 && page.total >= size {
+        if self.from.is_some_and(|from| from >= span.last) && is_idle && page.total >= size {
             return Err(self.lost("a full page was created in the same second, or the list does not go on"));
         }
         self.confirming = page.total < size;
         self.from = Some(span.last);
         Ok(fresh)
+    }
+
+    fn note_created(&mut self, created: Created) {
+        let (Created::At(created) | Created::About(created)) = created else { return };
+        if self
+            .latest
+            .and_then(|latest| latest.checked_sub_signed(OVERLAP))
+            .is_some_and(|earliest| created < earliest)
+        {
+            self.sorted = false;
+        }
+        self.latest = self.latest.max(Some(created));
     }
 
     fn lost(&self, what: &str) -> PlatformError {
@@ -301,21 +379,17 @@ impl Span {
     }
 }
 
-/// The ids seen, by pass.
+/// The ids seen.
 #[derive(Default)]
 struct Seen {
     keys: RandomState,
     hashes: HashSet<u64, BuildHasherDefault<Hashed>>,
-    pass: u64,
 }
 
 impl Seen {
-    /// Whether the id is new in this pass, and whether it is new altogether.
-    fn insert(&mut self, id: &ContactId) -> (bool, bool) {
-        let hash = self.keys.hash_one(id.as_str()) & !PASS_BITS;
-        let before = (0..self.pass).any(|pass| self.hashes.contains(&(hash | pass)));
-        let is_new_in_pass = self.hashes.insert(hash | self.pass);
-        (is_new_in_pass, is_new_in_pass && !before)
+    /// Whether the id is new.
+    fn insert(&mut self, id: &ContactId) -> bool {
+        self.hashes.insert(self.keys.hash_one(id.as_str()))
     }
 }
 
@@ -335,7 +409,6 @@ impl Hasher for Hashed {
     }
 
     fn write_u64(&mut self, hash: u64) {
-        // The set places by the low bits, which hold the pass.
-        self.0 = hash.rotate_right(2);
+        self.0 = hash;
     }
 }

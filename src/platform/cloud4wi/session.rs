@@ -31,7 +31,7 @@ const RENEW_BEFORE: TimeDelta = TimeDelta::minutes(1);
 /// How long a key that was refused is not tried again.
 const REFUSED_FOR: Duration = Duration::from_secs(30);
 /// How long a refusal of a fresh token is remembered.
-const DENIED_FOR: Duration = Duration::from_secs(600);
+const DENIED_FOR: Duration = Duration::from_mins(10);
 const LOG_IN: &str = "log in";
 
 /// A bearer token. `Debug` shows no part of it, because the header value is marked sensitive.
@@ -93,17 +93,17 @@ impl Session {
         }
     }
 
-    /// A token, newer than the generation `stale`. Logs in when there is none; callers that come meanwhile wait and
+    /// A token, newer than the generation `outdated`. Logs in when there is none; callers that come meanwhile wait and
     /// share the outcome, also a failure.
     pub(super) async fn token(
         &self,
         transport: &Transport,
-        stale: Option<u64>,
+        outdated: Option<u64>,
     ) -> Result<Arc<Token>, PlatformError> {
         let before = self.log_ins.load(Ordering::SeqCst);
         let mut state = self.state.lock().await;
         if let Some(token) = &state.token
-            && Some(token.generation) != stale
+            && Some(token.generation) != outdated
             && transport.clock.now() + RENEW_BEFORE < token.expires_at
         {
             return Ok(Arc::clone(token));
@@ -170,6 +170,7 @@ impl Session {
             body: Some(body),
             // A second token does no harm: a log-in is repeated like a read.
             effect: false,
+            repeatable: true,
             // Everybody waits for it, so it goes first.
             urgency: Urgency::Request,
             scopes: "",

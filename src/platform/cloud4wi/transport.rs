@@ -2,7 +2,7 @@
 //!
 //! Nothing here logs a URL, a header or a body: the platform forces identifiers into query strings (S-43).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub(super) struct Spec<'a> {
     pub(super) body: Option<Vec<u8>>,
     /// Whether the call changes something at the platform.
     pub(super) effect: bool,
+    /// Whether the call may be made again after an answer was lost. A call that moves a cursor may not.
+    pub(super) repeatable: bool,
     pub(super) urgency: Urgency,
     /// The scopes that the vendor names for the call.
     pub(super) scopes: &'static str,
@@ -59,6 +61,7 @@ impl<'a> Spec<'a> {
             query: Vec::new(),
             body: None,
             effect: false,
+            repeatable: true,
             urgency,
             scopes: "organization_read, customer_read",
             absence_is_answer: false,
@@ -254,22 +257,21 @@ impl reqwest::dns::Resolve for GuardedResolver {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         let allow_private = self.allow_private;
         Box::pin(async move {
-            let loopback_name = name.as_str() == "localhost";
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed: Vec<SocketAddr> = found
-                .into_iter()
-                .filter(|address| {
-                    let ip = address.ip();
-                    // A public name that points to loopback is as suspicious as one that points to 10.0.0.1.
-                    may_connect(ip, allow_private) && (loopback_name || allow_private || !ip.is_loopback())
-                })
-                .collect();
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed: Vec<SocketAddr> =
+                found.filter(|address| is_allowed(name.as_str(), address.ip(), allow_private)).collect();
             if allowed.is_empty() {
                 return Err(PrivateAddress.into());
             }
             Ok(Box::new(allowed.into_iter()) as reqwest::dns::Addrs)
         })
     }
+}
+
+/// Whether a name may lead to an address. A public name that points to loopback is as suspicious as one that points to
+/// 10.0.0.1.
+fn is_allowed(name: &str, address: IpAddr, allow_private: bool) -> bool {
+    may_connect(address, allow_private) && (name == "localhost" || allow_private || !address.is_loopback())
 }
 
 /// What went wrong below HTTP, without the URL.
@@ -440,5 +442,11 @@ mod tests {
         }
         assert!(may_connect("10.0.0.1".parse().unwrap(), true));
         assert!(!may_connect("0.0.0.0".parse().unwrap(), true));
+        // By name: what the name resolves to at the moment of connecting decides.
+        for rebound in ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254"] {
+            assert!(!is_allowed("explore.cloud4wi.com", rebound.parse().unwrap(), false), "{rebound}");
+        }
+        assert!(is_allowed("explore.cloud4wi.com", "8.8.8.8".parse().unwrap(), false));
+        assert!(is_allowed("localhost", "127.0.0.1".parse().unwrap(), false));
     }
 }

@@ -229,8 +229,7 @@ impl<'a> ContactWire<'a> {
             for policy in serde_json::from_str::<Vec<PolicyWire<'_>>>(raw.get()).ok()? {
                 let name = policy.name.text().or_else(|| policy.policy_key.text())?;
                 // Without a readable answer nothing was accepted, as with null in every other place.
-                let accepted =
-                    policy.accepted.0.is_some().then(|| policy.accepted.flag()).unwrap_or(Some(false))?;
+                let accepted = if policy.accepted.0.is_some() { policy.accepted.flag()? } else { false };
                 policies.insert(policy_name(name), accepted);
             }
         } else {
