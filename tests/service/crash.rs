@@ -175,7 +175,10 @@ async fn f_4_a_worker_that_lost_its_lease_writes_nothing_more() {
         if boundary == "delete.called" {
             let lost = async {
                 let mut connection = database.connection().await.unwrap();
-                sqlx::query("UPDATE dsrd.instance SET dead_at = now()").execute(&mut *connection).await.unwrap();
+                sqlx::query("UPDATE dsrd.instance SET dead_at = now()")
+                    .execute(&mut *connection)
+                    .await
+                    .unwrap();
                 let (lease, wait) = (std::time::Duration::from_secs(20), std::time::Duration::ZERO);
                 dsrd::queue::rescue(&mut connection, lease, wait).await.unwrap();
             };
