@@ -219,7 +219,6 @@ impl Mailer {
             (&controller.id, request, row.identifier_no),
             row.identifier_kind.parse().map_err(|_| unreadable("dsrd.identifier.kind"))?,
             &row.sealed_identifier,
-            controller.default_country.as_deref(),
         )
         .map_err(sealed("dsrd.identifier.sealed"))?;
         let Some(to) = address_of(&identifier) else { return Ok(None) };

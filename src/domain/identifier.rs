@@ -166,21 +166,27 @@ impl SubjectIdentifier {
         request: RequestId,
         number: i16,
     ) -> Vec<u8> {
-        let clear = Personal::new(self.given.expose().clone().into_bytes());
-        master.sealing("identifier").seal(&row_name(organisation, request, number), &clear)
+        // Both forms, so that a change of the default country never makes an old row unreadable. Neither can hold a line
+        // feed: control characters are refused when an identifier is read.
+        let clear = format!("{}\n{}", self.given.expose(), self.normalised.expose()).into_bytes();
+        master.sealing("identifier").seal(&row_name(organisation, request, number), &Personal::new(clear))
     }
 
-    /// Decrypts what [`SubjectIdentifier::seal`] made for the same row, and reads it with the country of its time.
+    /// Decrypts what [`SubjectIdentifier::seal`] made for the same row.
     pub fn open(
         master: &MasterKey,
         (organisation, request, number): (&OrganisationId, RequestId, i16),
         kind: IdentifierKind,
         sealed: &[u8],
-        default_country: Option<&str>,
     ) -> Result<Self, KeyError> {
         let clear = master.sealing("identifier").open(&row_name(organisation, request, number), sealed)?;
-        let given = String::from_utf8(clear.into_exposed()).map_err(|_| KeyError::DoesNotOpen)?;
-        Self::parse(kind, &given, default_country).map_err(|_| KeyError::DoesNotOpen)
+        let text = String::from_utf8(clear.into_exposed()).map_err(|_| KeyError::DoesNotOpen)?;
+        let (given, normalised) = text.split_once('\n').ok_or(KeyError::DoesNotOpen)?;
+        Ok(Self {
+            kind,
+            given: Personal::new(given.to_owned()),
+            normalised: Personal::new(normalised.to_owned()),
+        })
     }
 
     /// Whether a value that the platform holds is this identifier, compared in normal form. A value that cannot be
@@ -262,7 +268,7 @@ mod tests {
         let sealed = whole.seal(&master, &organisation, request, 1);
         let open = |number| {
             let row = (&organisation, request, number);
-            SubjectIdentifier::open(&master, row, IdentifierKind::Email, &sealed, None)
+            SubjectIdentifier::open(&master, row, IdentifierKind::Email, &sealed)
         };
         assert_eq!(open(1), Ok(whole));
         assert_eq!(open(2), Err(KeyError::DoesNotOpen));

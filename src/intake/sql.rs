@@ -187,7 +187,7 @@ pub async fn identifiers(
         .map(|row| {
             let kind: IdentifierKind = row.kind.parse().map_err(|_| unreadable())?;
             let identifier =
-                SubjectIdentifier::open(keys, organisation, request, row.identifier_no, kind, &row.sealed)
+                SubjectIdentifier::open(keys, (organisation, request, row.identifier_no), kind, &row.sealed)
                     .map_err(|_: KeyError| {
                         StoreError::unreadable(
                             "intake.identifiers",

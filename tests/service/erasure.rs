@@ -260,7 +260,7 @@ async fn f_29_a_rate_limit_puts_requests_back_without_costing_attempts() {
         service.advance(Duration::from_secs(600)).await;
     }
     service.simulator.faults().remove(id);
-    assert_eq!(service.case(receipt.request).await.state, RequestState::Received);
+    assert_eq!(service.case(receipt.request).await.state, RequestState::InProgress);
     service.work_to_the_end().await;
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
     service.finish().await;

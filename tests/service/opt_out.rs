@@ -78,7 +78,7 @@ async fn s_6_two_contacts_with_one_phone_wait_for_a_person() {
         let _one = service.platform.add_contact(ada());
         let _two = service
             .platform
-            .add_contact(ContactSpec::new().email("other@posta.example").phone("0039 3331234567"));
+            .add_contact(ContactSpec::new().email("other@posta.example").phone("+39 (333) 123-4567"));
         let receipt = service.submit(*kind, &[(Phone, "333 1234567")]).await;
         service.work_to_the_end().await;
         let case = service.case(receipt.request).await;

@@ -49,15 +49,11 @@ pub(super) async fn show(
 ) -> anyhow::Result<()> {
     let organisation = context.organisation(args.organisation.as_ref())?;
     let request = args.request.find(foundation, &organisation).await?;
-    let country =
-        foundation.controllers.get(&organisation).and_then(|controller| controller.default_country.clone());
     let mut tx = foundation.store.begin("cli.show").await?;
     let case = intake::find_case(&mut tx, &organisation, request)
         .await?
         .ok_or_else(|| crate::cli::Failure::NotFound.because("the request is gone"))?;
-    let identifiers =
-        intake::identifiers(&mut tx, &foundation.desk.keys, &organisation, request, country.as_deref())
-            .await?;
+    let identifiers = intake::identifiers(&mut tx, &foundation.desk.keys, &organisation, request).await?;
     let steps = execution::checkpoints_of(&mut tx, &organisation, request).await?;
     let identifiers: Vec<ShownIdentifier> = identifiers
         .into_iter()
