@@ -47,12 +47,14 @@ impl Database {
     pub fn describe(&self) -> String {
         match &self.cluster {
             Some(cluster) => format!("private cluster ({})", cluster.url(embedded::DATABASE)),
-            None => format!(
-                "{} at {}:{}",
-                self.options.get_database().unwrap_or("(default)"),
-                self.options.get_host(),
-                self.options.get_port()
-            ),
+            None => {
+                let name = self.options.get_database().unwrap_or("(default)");
+                let port = self.options.get_port();
+                match self.options.get_socket() {
+                    Some(socket) => format!("{name} at {}, port {port}", socket.display()),
+                    None => format!("{name} at {}:{port}", self.options.get_host()),
+                }
+            }
         }
     }
 

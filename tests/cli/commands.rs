@@ -1,5 +1,7 @@
 //! Commands against a real database and a simulated platform.
 
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+
 use crate::database::TestDatabase;
 use crate::program::{Finished, Scene, files, run};
 
@@ -101,8 +103,15 @@ async fn a_sweep_needs_the_number_that_the_preview_showed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_tells_each_fault_with_its_remedy_and_changes_nothing() {
+async fn s_51_check_tells_each_fault_with_its_remedy_and_changes_nothing() {
     let (database, scene) = scene().await;
+    // Test clusters forget the last commits in a crash: S-51 wants that to be refused.
+    let unsafe_server = scene.run(&["check"]).expect(4);
+    assert!(unsafe_server.stdout.contains("synchronous_commit"), "{}", unsafe_server.stdout);
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    let name = database.options().get_database().unwrap().to_owned();
+    let durable = sqlx::AssertSqlSafe(format!("ALTER DATABASE {name} SET synchronous_commit = on"));
+    sqlx::raw_sql(durable).execute(&mut connection).await.unwrap();
     let finished = scene.run(&["--json", "check"]).expect(0);
     let findings = finished.json();
     let verdict = |findings: &serde_json::Value, check: &str| {

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
 use crate::database::TestDatabase;
 use crate::program::{Scene, run};
@@ -37,8 +37,6 @@ async fn f_3_a_request_is_carried_out_and_a_signal_ends_the_daemon_in_order() {
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
     assert!(log.contains("dsrd has stopped") && !log.contains("canary"), "{log}");
 
-    let shown = scene.run(&["--json", "request", "show", &reference]).expect(0).json();
-    assert_eq!(shown["outcome"], "fulfilled_no_data");
     let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
     let alive: i64 = sqlx::query_scalar("SELECT count(*) FROM dsrd.instance WHERE dead_at IS NULL")
         .fetch_one(&mut connection)
@@ -48,6 +46,8 @@ async fn f_3_a_request_is_carried_out_and_a_signal_ends_the_daemon_in_order() {
         sqlx::query_scalar("SELECT count(*) FROM audit.inbox").fetch_one(&mut connection).await.unwrap();
     assert_eq!(alive, 0, "the worker signed off");
     assert_eq!(unsealed, 0, "the log is numbered to its end");
+    let shown = scene.run(&["--json", "request", "show", &reference]).expect(0).json();
+    assert_eq!(shown["outcome"], "fulfilled_no_data");
 }
 
 #[tokio::test(flavor = "multi_thread")]
