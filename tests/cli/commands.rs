@@ -23,7 +23,7 @@ fn request(key: &str) -> serde_json::Value {
 
 async fn scene() -> (TestDatabase, Scene) {
     let database = TestDatabase::create().await;
-    let scene = Scene::new(&database.options().to_url_lossy().to_string()).await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
     (database, scene)
 }
 
@@ -132,7 +132,7 @@ async fn s_51_check_tells_each_fault_with_its_remedy_and_changes_nothing() {
     let offline = scene.run(&["check", "--offline"]).expect(4);
     assert!(!offline.stdout.contains("fsync"), "{}", offline.stdout);
 
-    scene.configure(&database.options().to_url_lossy().to_string(), "other");
+    scene.configure(database.options().to_url_lossy().as_ref(), "other");
     let finished = scene.run(&["--json", "check"]).expect(4);
     assert_eq!(verdict(&finished.json(), "venue-group: platform"), "fail");
 }

@@ -12,7 +12,7 @@ use crate::program::{Scene, run};
 
 async fn scene() -> (TestDatabase, Scene) {
     let database = TestDatabase::create().await;
-    let scene = Scene::new(&database.options().to_url_lossy().to_string()).await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
     (database, scene)
 }
 
