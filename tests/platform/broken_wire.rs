@@ -13,10 +13,10 @@ use crate::support::{
 fn impatient(url: &str) -> Client {
     client_with(url, |settings: &mut Settings| {
         settings.rate.attempts = 2;
-        settings.limits.idle_timeout_secs = 0.1;
-        settings.limits.total_timeout_secs = 0.4;
-        settings.limits.records_timeout_secs = 0.4;
-        settings.limits.connect_timeout_secs = 0.2;
+        settings.limits.idle_timeout_secs = 0.25;
+        settings.limits.total_timeout_secs = 0.8;
+        settings.limits.records_timeout_secs = 0.8;
+        settings.limits.connect_timeout_secs = 0.3;
     })
 }
 
@@ -48,7 +48,7 @@ async fn f_31_silence_stalls_and_drips_are_ended_by_a_limit_as_unavailable() {
         let started = Instant::now();
         let error = client.count_contacts().await.unwrap_err();
         assert!(matches!(error, PlatformError::Unavailable { .. }), "{name}: {error}");
-        assert!(started.elapsed() < Duration::from_secs(4), "{name}");
+        assert!(started.elapsed() < Duration::from_secs(10), "{name}");
         assert_eq!(raw.count(), 2, "{name}");
         let error = drain_records(&client, &id("a"), Source::Events).await.unwrap_err();
         assert!(matches!(error, PlatformError::Unavailable { .. }), "{name}: {error}");
