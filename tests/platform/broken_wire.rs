@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use dsrd::platform::cloud4wi::Settings;
 use dsrd::platform::{ContactPlatform as _, Coverage, EffectAnswer, PlatformError, Source, Urgency};
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{
     Client, Raw, Script, client, client_with, contact, drain_records, email, id, with_length, without_length,
@@ -219,4 +220,28 @@ async fn a_contact_by_id_in_an_answer_without_length_is_read_when_it_is_whole() 
         client(&raw.url).find_contact(&id("a"), Urgency::Request).await,
         Err(PlatformError::Unreadable { .. })
     ));
+}
+
+#[tokio::test]
+async fn f_45_dns_and_tls_failures_are_retryable_and_named_also_for_effects() {
+    let nowhere = impatient("https://no-such-host.invalid");
+    for error in
+        [nowhere.count_contacts().await.unwrap_err(), nowhere.delete_contact(&id("a")).await.unwrap_err()]
+    {
+        assert!(
+            matches!(&error, PlatformError::Unavailable { detail, .. } if detail.contains("host name")),
+            "{error}"
+        );
+    }
+    // Something that does not speak TLS where TLS was expected.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.ok();
+        }
+    });
+    let error = impatient(&url).count_contacts().await.unwrap_err();
+    assert!(matches!(&error, PlatformError::Unavailable { detail, .. } if detail.contains("TLS")), "{error}");
+    server.abort();
 }
