@@ -1,1 +1,24 @@
-//! Module `audit`.
+//! What is remembered: an append-only log of every decision and effect, without identifiers.
+//!
+//! Data enters through [`append`], inside the transaction of the change that it records: the change and its entry
+//! commit together or not at all. It leaves through [`list`] and the database views of the schema `audit_view`,
+//! which the role `auditor` reads with any SQL tool.
+//!
+//! An effect outside the database is bracketed by two entries: `….began`, committed *before* the call, and
+//! `….ended` with its outcome after it, which names the first by its id. A `began` without an end is an effect whose
+//! outcome is unknown; [`append`]ing the end with [`Ending::Unknown`] says so in the log.
+//!
+//! Invariants:
+//! - Writers only insert into an inbox and hold no common lock; the sealer ([`seal`]) alone numbers entries 1..n.
+//!   PostgreSQL hands out identity values before it shows the rows, so numbers given by writers would let rows appear
+//!   in a past that an auditor has read already.
+//! - No role of the service can change or delete an entry (grants and triggers of the migration).
+//! - The vocabulary is closed ([`Action`]); details are counts and short words ([`Detail`]), which the database checks.
+//!
+//! To record something new: add an [`Action`], describe it in `docs/audit-log.md`.
+
+mod event;
+mod sql;
+
+pub use event::{Action, Actor, Detail, Ending, EntryId, Event};
+pub use sql::{Entry, Filter, append, list, open_intents, seal, sealed_up_to};

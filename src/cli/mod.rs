@@ -1,1 +1,137 @@
-//! Module `cli`.
+//! One file per subcommand: what operators type.
+//!
+//! [`run`] reads the arguments, loads the settings, sets up the log and hands over to the subcommand. Standard output
+//! is data, for people as tables or for programs as JSON (`--format json`, one value a command); everything else goes
+//! to standard error.
+//!
+//! Invariants:
+//! - Exit codes are an interface ([`Failure`]); `dsrd --help` lists them.
+//! - Destructive commands show what they would do; doing it needs an explicit confirmation with the number shown.
+//! - Clear identifiers are shown only with `--reveal`, and reading them stands in the audit log. They can be handed in
+//!   by file or standard input, because the arguments of a process can be read by every user of a host.
+//!
+//! To add a command: a file with an `Args` structure and a `run` function, and a line in [`Command`].
+
+mod audit;
+mod check;
+mod config;
+mod context;
+mod exit;
+mod migrate;
+mod output;
+mod request;
+mod retention;
+mod serve;
+mod setup;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub use exit::Failure;
+
+use self::context::Context;
+use self::output::{Format, Output};
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  failed; the message says why
+  2  wrong usage or configuration
+  3  no such request, organisation or package
+  4  a check failed
+  5  refused in the present state (for example: closed already, or another number than the preview's)
+  6  the database or the platform cannot be reached";
+
+/// Data-subject request daemon: answers access, erasure and opt-out requests against a contact platform, verifiably.
+#[derive(Debug, Parser)]
+#[command(name = "dsrd", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// Configuration file; may be given several times, later files override earlier ones. Without it
+    /// /etc/dsrd/dsrd.toml is read, if it exists.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Vec<PathBuf>,
+    /// How results are written to standard output.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    format: Format,
+    /// Short for --format json.
+    #[arg(long, global = true, conflicts_with = "format")]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: everything, or one part with --only.
+    Serve(serve::ServeArgs),
+    /// Run only the worker part of the daemon (as serve --only worker).
+    Worker,
+    /// Bring the schema of the database up to date.
+    Migrate(migrate::Args),
+    /// Install the PostgreSQL server programs that the private database needs.
+    Setup,
+    /// Check configuration, secrets, database, platform and mail; one line a check.
+    Check(check::Args),
+    /// Hand in, look at, withdraw or resume data-subject requests.
+    #[command(subcommand)]
+    Request(request::Command),
+    /// Preview or run the retention rule.
+    #[command(subcommand)]
+    Retention(retention::Command),
+    /// Read the audit log.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Explain the configuration.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+}
+
+/// Runs one command line and returns its exit code.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap writes help to standard output and errors to standard error; nothing is left to do when that fails.
+            error.print().unwrap_or_default();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let output = Output::new(if cli.json { Format::Json } else { cli.format });
+    match dispatch(cli, &output).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let failure = Failure::of(&error);
+            output.say_error(&error);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
+    let files = cli.config;
+    match cli.command {
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "dsrd", &mut script);
+            output.raw(&script)
+        }
+        Command::Config(command) => config::run(command, &files, output),
+        Command::Setup => setup::run(Context::load(&files)?, output).await,
+        Command::Migrate(args) => migrate::run(args, Context::load(&files)?, output).await,
+        Command::Check(args) => check::run(args, &files, output).await,
+        Command::Serve(args) => serve::run(args.only, Context::load_service(&files)?).await,
+        Command::Worker => serve::run(Some(serve::Part::Worker), Context::load_service(&files)?).await,
+        Command::Request(command) => request::run(command, Context::load_checked(&files)?, output).await,
+        Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
+        Command::Audit(command) => audit::run(command, Context::load_checked(&files)?, output).await,
+    }
+}

@@ -1,1 +1,40 @@
-//! Module `daemon`.
+//! Composition root: everything built, started and ended.
+//!
+//! [`Foundation`] is what commands and the daemon share: database (configured, or the private cluster), schema,
+//! master key, organisations. [`Service`] adds platforms, mail and workers and runs the parts ([`Part`]) until it is
+//! told to stop.
+//!
+//! Invariants:
+//! - A daemon starts while its database or its platform is away, says so at most once a minute, and goes on by itself
+//!   when they come back. It ends only for faults that a person must mend ([`StartError`]): they would make a service
+//!   manager start it again and again, so each names its remedy.
+//! - It never works with a schema of another version, with another master key than the one that sealed the stored
+//!   identifiers, or with a platform key of another organisation.
+//! - First signal: nothing new is begun, the step in hand is finished, leases are released, within ten seconds. Second
+//!   signal: the end, now. What was interrupted is taken up again by the rules of `execution`.
+//! - No statics: everything is handed down, so that tests can run several daemons in one process.
+//!
+//! To add a background task: a function in `tasks` and its start in `parts`.
+
+mod budget;
+mod database;
+mod error;
+mod foundation;
+mod master_key;
+mod notify;
+mod parts;
+mod platforms;
+mod service;
+mod signals;
+mod sql;
+mod tasks;
+
+pub use budget::SharedBudget;
+pub use database::Database;
+pub use error::StartError;
+pub use foundation::Foundation;
+pub use master_key::load_or_create_master_key;
+pub use platforms::{build_platform, ignored_filters, sites};
+pub use service::{Part, Service};
+pub use signals::Stop;
+pub use sql::{RoleRights, find_fingerprint, role_rights, server_settings};

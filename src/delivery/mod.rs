@@ -1,1 +1,50 @@
-//! Module `delivery`.
+//! Mails and packages brought to their recipient, with proof.
+//!
+//! A notice enters through [`enqueue`], in the transaction of the decision that it tells about, as one row of
+//! `dsrd.notice`: kind, plain [`Facts`], language and the number of the identifier to which it goes. It leaves through
+//! [`Mailer::deliver`] (a step of the procedure waits for the answer) or [`Mailer::pump_once`] (in the background).
+//! A package enters through [`record_package`] and leaves through the [`Handover`] link, once, or through
+//! [`open_for_staff`]; [`destroy_expired`] ends it.
+//!
+//! Invariants:
+//! - A notice exists once per request and kind; its Message-ID is fixed when it is written, so that a repetition after
+//!   a crash is recognised as one (at least once, at most one extra per crash).
+//! - Every attempt stands in the audit log before it happens and after it ended; an attempt whose end nobody saw is
+//!   ended as `outcome_unknown` before it is repeated.
+//! - Text is made from a template and facts at the moment of sending, in one pass, and never holds personal data beyond
+//!   the reference. The stored digest is that of the text without the secret of the link.
+//! - Only the sealed row knows the address; it appears in the envelope, the `To` header and nowhere else.
+//! - Of a link only the SHA-256 is kept; of a package's key only a sealed copy, emptied before its file is deleted.
+//!
+//! Why SMTP is spoken command by command (through lettre's connection) instead of through its pool: the pool reports a
+//! failure without its phase, and whether the message body had been sent decides between "failed" and "unknown", just
+//! as the phase decides whether a 5xx concerns the recipient or our own set-up.
+//!
+//! To add a notice: add a [`NoticeKind`] (and its word to the CHECK of `dsrd.notice`), its text under
+//! `templates/mail/<language>/`, and its manifest in `text::catalogue`. To add a language: add its folder and its line
+//! in `text::catalogue`. A changed text gets a new version number; the test of digests says so.
+
+mod error;
+mod handover;
+mod mailer;
+mod message;
+mod notice;
+mod package;
+mod settings;
+mod sql;
+mod text;
+mod transport;
+
+pub use error::DeliveryError;
+pub use handover::{Download, Handover, Landing};
+pub use mailer::{Delivery, Mailer};
+pub use message::Outgoing;
+pub use notice::{EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Sender, enqueue};
+pub use package::{
+    NewPackage, OpenedPackage, PackageId, destroy_expired, open_for_staff, record_package, remove_leftovers,
+};
+pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
+pub use text::{TextError, check_template, check_texts};
+pub use transport::{
+    Effect, Failure, FileTransport, MemoryTransport, Plan, SentMail, SmtpTransport, Transport,
+};

@@ -14,7 +14,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MasterKey, OrganisationId, Personal, SubjectRef, UnknownWord};
+use super::{KeyError, MasterKey, OrganisationId, Personal, RequestId, SubjectRef, UnknownWord};
 
 /// Why a text is no identifier. Never repeats the text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -157,6 +157,38 @@ impl SubjectIdentifier {
         master.subject(organisation).reference(self.kind.as_str(), &self.normalised)
     }
 
+    /// The identifier as it was given, encrypted for its row of `dsrd.identifier`: it opens there only.
+    #[must_use]
+    pub fn seal(
+        &self,
+        master: &MasterKey,
+        organisation: &OrganisationId,
+        request: RequestId,
+        number: i16,
+    ) -> Vec<u8> {
+        // Both forms, so that a change of the default country never makes an old row unreadable. Neither can hold a line
+        // feed: control characters are refused when an identifier is read.
+        let clear = format!("{}\n{}", self.given.expose(), self.normalised.expose()).into_bytes();
+        master.sealing("identifier").seal(&row_name(organisation, request, number), &Personal::new(clear))
+    }
+
+    /// Decrypts what [`SubjectIdentifier::seal`] made for the same row.
+    pub fn open(
+        master: &MasterKey,
+        (organisation, request, number): (&OrganisationId, RequestId, i16),
+        kind: IdentifierKind,
+        sealed: &[u8],
+    ) -> Result<Self, KeyError> {
+        let clear = master.sealing("identifier").open(&row_name(organisation, request, number), sealed)?;
+        let text = String::from_utf8(clear.into_exposed()).map_err(|_| KeyError::DoesNotOpen)?;
+        let (given, normalised) = text.split_once('\n').ok_or(KeyError::DoesNotOpen)?;
+        Ok(Self {
+            kind,
+            given: Personal::new(given.to_owned()),
+            normalised: Personal::new(normalised.to_owned()),
+        })
+    }
+
     /// Whether a value that the platform holds is this identifier, compared in normal form. A value that cannot be
     /// normalised is compared as written; telephone numbers also by their digits, with and without `00`.
     #[must_use]
@@ -177,6 +209,10 @@ impl SubjectIdentifier {
             _ => held_trimmed == self.given.expose(),
         }
     }
+}
+
+fn row_name(organisation: &OrganisationId, request: RequestId, number: i16) -> String {
+    format!("{organisation}/{request}/{number}")
 }
 
 fn normalise_email(text: &str) -> Result<String, IdentifierError> {
@@ -222,6 +258,20 @@ mod tests {
 
     fn normal(kind: IdentifierKind, text: &str) -> Result<String, IdentifierError> {
         SubjectIdentifier::parse(kind, text, Some("IT")).map(|found| found.normalised.into_exposed())
+    }
+
+    #[test]
+    fn a_sealed_identifier_opens_in_its_row_only() {
+        let (master, organisation) = (MasterKey::generate(), "venue".parse().unwrap());
+        let request = RequestId(uuid::Uuid::from_u128(7));
+        let whole = SubjectIdentifier::parse(IdentifierKind::Email, "Ada@Fa\u{df}.example", None).unwrap();
+        let sealed = whole.seal(&master, &organisation, request, 1);
+        let open = |number| {
+            let row = (&organisation, request, number);
+            SubjectIdentifier::open(&master, row, IdentifierKind::Email, &sealed)
+        };
+        assert_eq!(open(1), Ok(whole));
+        assert_eq!(open(2), Err(KeyError::DoesNotOpen));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! To add a request kind: add the variant to [`RequestKind`], its stored word, and a procedure in `execution`.
 
 pub mod clock;
+mod controller;
 pub mod deadline;
 mod identifier;
 mod ids;
@@ -22,6 +23,7 @@ pub mod random;
 mod request;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use controller::Controller;
 pub use identifier::{IdentifierError, IdentifierKind, SubjectIdentifier};
 pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};
 pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef};

@@ -91,6 +91,8 @@ vocabulary! {
         PartlyFulfilled = "partly_fulfilled",
         /// Withdrawn by the person.
         Withdrawn = "withdrawn",
+        /// A sweep's candidate that does not fall under the rule when looked at again; nothing was done.
+        OutOfScope = "out_of_scope",
     }
 }
 
@@ -127,8 +129,6 @@ vocabulary! {
         CheckpointUnreadable = "checkpoint_unreadable",
         /// No policy to opt out of is configured or named.
         NothingToOptOutOf = "nothing_to_opt_out_of",
-        /// A policy of that name does not exist at the platform.
-        UnknownPolicy = "unknown_policy",
     }
 }
 

@@ -1,1 +1,92 @@
-//! Module `execution`.
+//! One leased request carried through its steps.
+//!
+//! A worker hands a [`Lease`](crate::queue::Lease) to the [`Executor`]. It loads the case, its identifiers and its
+//! checkpoints, follows the [`Procedure`] of the case's kind from the first step without a finished checkpoint, and
+//! ends in one of four ways: closed, put back for later, parked for a person, or not at all because the lease was
+//! lost.
+//!
+//! Invariants:
+//! - A finished checkpoint never changes; recovery after a crash is "the first step that is not finished".
+//! - An outside effect is announced (checkpoint and audit entry, committed) before it is called. When a former
+//!   attempt was announced and its end is not recorded, the platform is *read* before anything is called again: an
+//!   effect found in place was "by a former attempt".
+//! - What was only read is written together with the next write; a crash in between costs a repeated read.
+//! - Every write first locks the job's row under the lease's fence. A worker that lost its lease writes nothing but
+//!   a stray effect, and calls nobody.
+//! - `fulfilled` needs a read-back after the effect; only then is the person told (Art. 12(3), R-37).
+//! - Steps get ports, keys and earlier outcomes, no database: they cannot write beside the engine.
+//!
+//! Why an enum of steps and no workflow library: the procedures are short lines, the list is data that auditors and
+//! documents show, and every boundary can be tested by killing the engine there ([`KillSwitch`]).
+//!
+//! To add a kind: a [`Procedure`] with its steps, an arm in `engine::Run::take_step` for each new step, and an entry
+//! in the golden test of `procedure`.
+
+mod access;
+mod effect;
+mod engine;
+mod erasure;
+mod inform;
+mod kill;
+mod locate;
+mod opt_out;
+mod outcome;
+mod procedure;
+mod sql;
+mod stop;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use kill::KillSwitch;
+pub use procedure::{Procedure, Step, describe};
+pub use sql::{CheckpointView, checkpoints_of, count_stray_effects};
+pub use stop::Ended;
+pub use worker::Worker;
+
+use crate::delivery::Mailer;
+use crate::domain::{Controller, OrganisationId};
+use crate::intake::Desk;
+use crate::platform::ContactPlatform;
+use crate::store::Store;
+use crate::{queue, report};
+
+/// One organisation that the executor works for.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Who it is.
+    pub controller: Arc<Controller>,
+    /// Its contacts.
+    pub platform: Arc<dyn ContactPlatform>,
+    /// What the controller owes beside the data in an access report (Art. 15(1)(a) to (h)).
+    pub catalogue: Option<report::Catalogue>,
+}
+
+/// How access packages are made and how long they can be fetched.
+#[derive(Clone, Debug)]
+pub struct PackageRules {
+    /// How they are made, and where they lie.
+    pub report: report::Settings,
+    /// After how many days they are destroyed.
+    pub keep_days: u32,
+}
+
+/// Everything that carrying out requests needs.
+#[derive(Debug)]
+pub struct Executor {
+    /// The database.
+    pub store: Store,
+    /// Keys and clock.
+    pub desk: Desk,
+    /// The organisations.
+    pub sites: BTreeMap<OrganisationId, Site>,
+    /// Sends the outcome notices.
+    pub mailer: Arc<Mailer>,
+    /// Attempts, waits, leases.
+    pub settings: queue::Settings,
+    /// Access packages.
+    pub packages: PackageRules,
+    /// Stops the engine at a boundary; inert in production.
+    pub kill: KillSwitch,
+}

@@ -1,1 +1,27 @@
-//! Module `http`.
+//! The hand-over page where a person fetches the package, and two health answers.
+//!
+//! A person comes with the link of a mail: `GET /handover/<token>` shows what the link is for, and changes nothing,
+//! because mail scanners and link previews follow links too; `POST` to the same address, from the page's one button,
+//! uses it up and sends the archive. Every link that does not work, for whatever reason, gets the same page with the
+//! same status.
+//!
+//! Invariants:
+//! - The secret of a link appears in no log: requests are not logged at all.
+//! - Every answer forbids storing, framing, sniffing, scripts and referrers.
+//! - Nothing of a request's body is ever read; heads are bounded in size and time, connections in number.
+//!
+//! TLS is the business of the reverse proxy in front; links to another host must be `https` (checked by
+//! `delivery::Settings::check`), and then every answer carries `Strict-Transport-Security`.
+//!
+//! To add a page: a file under `templates/pages`, a handler in `pages`, a route in [`router`].
+
+mod error;
+mod pages;
+mod server;
+mod settings;
+mod sql;
+
+pub use error::HttpError;
+pub use pages::{AppState, router};
+pub use server::{bind, serve};
+pub use settings::Settings;

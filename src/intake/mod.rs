@@ -1,1 +1,30 @@
-//! Module `intake`.
+//! The only way a request comes into being.
+//!
+//! Three doors lead to one function, [`submit`]: the command line and other library callers call it; producers insert
+//! into the table `dsrd.intake`, whose rows [`take_producer_rows`] turns into calls; the retention sweep calls it for
+//! each contact past its time. `submit` writes, in the caller's transaction, the case (`dsrd.request`), its
+//! identifiers (encrypted, `dsrd.identifier`), the acknowledgement, the job, and the audit entry.
+//!
+//! Invariants:
+//! - The legal clock starts at `received_at`, which somebody must state; it never defaults to the time of insertion
+//!
+//! - The same idempotency key of the same producer is the same request and gives the same receipt.
+//! - A producer's row that cannot become a request is parked, sealed, with a reason; none is dropped.
+//! - The kind is what the producer said; free text is never read for another one (S-13), and nothing changes it later.
+//! - A clear identifier stands in `dsrd.intake` for moments only, until its row is taken.
+//!
+//! The case-level acts of people ([`withdraw`], [`resume`], [`record_informed`]) live here too, because they write the
+//! same table under the same rules.
+
+mod case;
+mod producer;
+mod sql;
+mod submission;
+
+pub use case::{CaseError, record_informed, resume, withdraw};
+pub use producer::{Taken, take_producer_rows};
+pub use sql::{
+    Case, Identifier, IdentifierRole, ParkedRow, add_identifier, find_by_reference, find_case, identifiers,
+    list_cases, list_parked_rows,
+};
+pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_request};

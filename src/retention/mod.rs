@@ -1,1 +1,47 @@
-//! Module `retention`.
+//! Contacts past their time found by creation date and submitted for erasure.
+//!
+//! A [`Rule`] (from [`Settings`]) says how long contacts are kept, when sweeps run and how much one may erase at most.
+//! [`preview`] shows what a sweep would do; [`Sweeper::run_due`] is called by the daemon every minute and does it when
+//! it is due; [`Sweeper::sweep`] does it because a person asks. A sweep lists all contacts, freezes those past their
+//! time in `dsrd.sweep_candidate`, compares their number with the caps, and only then submits one erasure for each
+//! through [`intake`](crate::intake), with origin `retention`. **It deletes nothing itself**: there is one way by which
+//! a contact is deleted, with one set of checks and proofs, and that is the erasure procedure of `execution`.
+//!
+//! Invariants:
+//! - Nothing is submitted before the listing is complete and within the caps. Over a cap, with clocks that differ by
+//!   more than five minutes, or at a platform that ignores its filters, the sweep stops and says why.
+//! - A contact of unknown or future creation is never a candidate, whatever the platform's filter says.
+//! - A contact that has an open retention request gets no second one.
+//! - One sweep of an organisation runs at a time (advisory lock), and each due time runs once: it is claimed by a
+//!   conditional update together with the insertion of its sweep.
+//! - A sweep may be killed at any point. While it listed, it is marked `failed` and run anew; while it submitted, the
+//!   candidates without a request are continued, unless the rule has become milder since.
+//!
+//! What happens between the listing and the deletion is the erasure procedure's matter: it reads the contact again,
+//! takes its absence for normal (somebody deleted it meanwhile), and waits while an access request for the same contact
+//! is open.
+//!
+//! Due times that were missed while no daemon ran give one run, recorded with its lateness. A sweep that fails on a
+//! passing trouble of the platform is due again after an hour; one that stopped at a safeguard waits for its next
+//! regular time, because repeating it changes nothing.
+//!
+//! To add a safeguard: add a [`StopReason`] and return it from `survey::distrust` or `Survey::over`, where preview and
+//! sweep both look.
+
+mod due;
+mod period;
+mod schedule;
+mod settings;
+mod sql;
+mod survey;
+mod sweep;
+mod vocabulary;
+
+pub use due::Turn;
+pub use period::cutoff;
+pub use schedule::{Schedule, ScheduleError};
+pub use settings::{Caps, Rule, Settings, SettingsError};
+pub use sql::{SweepRow, list_sweeps};
+pub use survey::{Preview, preview};
+pub use sweep::{Halt, Stage, SweepError, SweepReport, Sweeper, never_halt};
+pub use vocabulary::{StopReason, SweepState};

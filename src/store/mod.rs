@@ -1,2 +1,135 @@
-//! Module `store`.
+//! The only door to PostgreSQL.
+//!
+//! [`Store`] is a small pool whose every connection acts as the role `dsrd_service`, so that a right which the
+//! migrations did not grant is missing even where the login role is mighty. Work on several tables goes through
+//! [`Store::begin`], which names the transaction; reads of one statement go through [`Store::connection`].
+//!
+//! Invariants:
+//! - SQL stands in the `sql.rs` of the module that owns the table, bound parameters only, checked when compiled.
+//! - No transaction is open across a call to the outside.
+//! - [`StoreError`] carries the SQLSTATE and the constraint, never a value: PostgreSQL's detail texts quote rows.
+//!
+//! Why transactions are explicit (`begin` … `commit`): an async closure that retries cannot be `Send` when generic,
+//! and repeating is the business of the job's attempt, not of the transaction. A COMMIT whose answer is lost is
+//! [`StoreError::is_ambiguous`]: the caller reads back by its own key before it repeats anything.
+//!
+//! With no database configured, [`embedded`] runs a private cluster.
+
 pub mod embedded;
+mod error;
+mod schema;
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{PgConnection, Postgres, Transaction};
+
+pub use error::StoreError;
+pub use schema::{MIGRATOR, SchemaState, migrate, schema_state};
+
+/// Settings of the database.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// File that holds the connection URL (`postgres://login:password@host/database?sslmode=verify-full`). When
+    /// neither this nor `url` is set, the daemon runs a private cluster under `data_dir`.
+    pub url_file: Option<std::path::PathBuf>,
+    /// Connection URL without a password, for peer or certificate authentication. Use `url_file` for a password.
+    pub url: Option<String>,
+    /// The most connections of the pool; two more are opened for heartbeats and wake-ups.
+    pub max_connections: u32,
+    /// How long a statement may run, in seconds.
+    pub statement_timeout_secs: u32,
+    /// How long to wait for a free connection of the pool, in seconds.
+    pub acquire_timeout_secs: u64,
+    /// Whether `dsrd serve` brings the schema up to date by itself. `dsrd migrate` always does.
+    pub migrate_at_start: bool,
+    /// Directory with the PostgreSQL server programs for the private cluster; searched for when empty.
+    pub embedded_binaries_dir: Option<std::path::PathBuf>,
+}
+
+/// The pool of service connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Opens the pool. No connection is made yet, so that a daemon starts while its database is away.
+    #[must_use]
+    pub fn connect_lazily(options: PgConnectOptions, settings: &Settings) -> Self {
+        let statement_timeout = format!("{}s", settings.statement_timeout_secs);
+        let options = options.application_name("dsrd").options([
+            ("statement_timeout", statement_timeout.as_str()),
+            ("lock_timeout", "10s"),
+            ("idle_in_transaction_session_timeout", "60s"),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.max_connections)
+            .acquire_timeout(Duration::from_secs(settings.acquire_timeout_secs))
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    // A host that lost its role of primary would accept no write: let the pool look elsewhere.
+                    sqlx::query!("SET ROLE dsrd_service").execute(&mut *connection).await?;
+                    Ok(())
+                })
+            })
+            .connect_lazy_with(options);
+        Self { pool }
+    }
+
+    /// Begins a transaction; the name appears in traces.
+    pub async fn begin(&self, name: &'static str) -> Result<Tx, StoreError> {
+        let inner = self.pool.begin().await.map_err(StoreError::during(name))?;
+        Ok(Tx { inner, name })
+    }
+
+    /// A connection for a single statement.
+    pub async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.pool.acquire().await.map_err(StoreError::during("store.acquire"))
+    }
+
+    /// The pool itself, for a listener.
+    #[must_use]
+    pub const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// An open transaction; dropped without [`Tx::commit`] it leaves no trace.
+#[derive(Debug)]
+pub struct Tx {
+    inner: Transaction<'static, Postgres>,
+    name: &'static str,
+}
+
+impl Tx {
+    /// Makes the transaction's changes last. An error whose [`StoreError::is_ambiguous`] is true says nothing about
+    /// whether they do.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.inner.commit().await.map_err(|source| StoreError::during_commit(self.name, &source))
+    }
+}
+
+impl Deref for Tx {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.inner
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.inner
+    }
+}

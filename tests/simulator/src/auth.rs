@@ -58,7 +58,7 @@ impl Tokens {
             let now = Instant::now();
             self.given.retain(|_, token| !token.revoked && token.expires > now);
         }
-        let far = Instant::now() + Duration::from_secs(10 * 365 * 24 * 3600);
+        let far = Instant::now() + Duration::from_hours(10 * 365 * 24);
         let expires = Instant::now().checked_add(life).unwrap_or(far);
         self.given.insert(token.clone(), Token { organisation, expires, revoked: false });
         token

@@ -28,12 +28,15 @@ pub(crate) struct Takeover {
     pub(crate) end: End,
 }
 
+/// So many bytes at a time, each after a pause; `None` sends all at once.
+pub(crate) type Pace = Option<(usize, Duration)>;
+
 /// Bytes to send.
 #[derive(Debug)]
 pub(crate) struct Piece {
     pub(crate) bytes: Bytes,
     /// Send so many bytes at a time, each after a pause.
-    pub(crate) pace: Option<(usize, Duration)>,
+    pub(crate) pace: Pace,
 }
 
 /// What follows the bytes.

@@ -1,7 +1,7 @@
 //! Every name of the wire format in one place.
 //!
 //! The vendor documents what the parameters mean, not all of their names; those that are guesses are marked. A test that
-//! wants to know what a client must send reads it here, and a correction from the real OpenAPI file is made here.
+//! wants to know what a client must send reads it here, and a correction from the vendor's real API description is made here.
 
 /// Page size of lists: 1 to [`LARGEST_PAGE`].
 pub const SIZE: &str = "size";

@@ -7,6 +7,7 @@
 use chrono::{DateTime, Datelike, Timelike};
 
 /// How values are spelled in one answer. All switches off is the documented form.
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, each named after its fault")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Style {
     /// Absent members are written as `null` instead of being left out.
@@ -49,6 +50,13 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     }
     out.extend_from_slice(&bytes[written..]);
     out.push(b'"');
+}
+
+/// The text of a JSON string with its quotes.
+pub(crate) fn string_text(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    write_string(&mut out, text);
+    String::from_utf8(out).expect("escaping ASCII characters keeps a string UTF-8")
 }
 
 pub(crate) const HEX: &[u8; 16] = b"0123456789abcdef";

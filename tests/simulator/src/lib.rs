@@ -22,7 +22,8 @@
 //!
 //! - Unknown query parameters are ignored. Names are in [`dialect`].
 //! - A scroll is a cursor on the server under **one** id: a page whose answer was lost is not given again, so a client
-//!   must begin anew. A page of the full size has an id; the end is a shorter page without id, or an empty page.
+//!   must begin anew ([`ScrollIds`] has the friendlier way). A page of the full size has an id; the end is a shorter page
+//!   without id, or an empty page.
 //! - Contacts deleted after a scroll began still stand in its pages.
 //! - `generated` and all seed data depend on [`Settings::reference`] and seeds only; `modified` of a changed contact is
 //!   the reference instant plus the time since the start.
@@ -59,6 +60,7 @@ pub use journal::{Effect, Endpoint, Entry, Journal};
 pub use organisation::{OrganisationHandle, Wanted};
 pub use people::RecordCounts;
 pub use settings::{
-    ALL_SCOPES, JournalKeeping, OrganisationSettings, RateLimit, RetryAfter, ScopeRule, Settings, TokenClaims,
+    ALL_SCOPES, JournalKeeping, OrganisationSettings, RateLimit, RetryAfter, ScopeRule, ScrollIds, Settings,
+    TokenClaims,
 };
 pub use simulator::{Simulator, StartError};

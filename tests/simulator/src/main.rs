@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use clap::Parser;
 use dsrd_simulator::{JournalKeeping, OrganisationSettings, RateLimit, Settings, Simulator, TokenClaims};
 
@@ -55,7 +55,10 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), String> {
     let mut settings = Settings::with_contacts(0);
     settings.listen = arguments.listen;
-    settings.reference = arguments.reference.unwrap_or_else(|| DateTime::from(SystemTime::now()));
+    settings.reference = arguments.reference.unwrap_or_else(|| {
+        // Whole seconds, as the platform writes them.
+        DateTime::<Utc>::from(SystemTime::now()).trunc_subsecs(0)
+    });
     settings.token_claims = TokenClaims::WallClock;
     settings.journal = JournalKeeping::Last(10_000);
     settings.organisations = arguments
@@ -73,7 +76,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         })?;
-    let mut text = format!("base-url {}\n", simulator.base_url());
+    let mut lines = vec![format!("base-url {}", simulator.base_url())];
     for organisation in simulator.organisations() {
         let key = serde_json::json!({
             "clientKey": organisation.client_key(),
@@ -88,16 +91,13 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             }
             None => format!("key {key}"),
         };
-        text.push_str(&format!(
-            "organisation {} id {} contacts {} {hint}\n",
-            organisation.name(),
-            organisation.org_id(),
-            organisation.contact_number(),
-        ));
+        let (name, id, contacts) =
+            (organisation.name(), organisation.org_id(), organisation.contact_number());
+        lines.push(format!("organisation {name} id {id} contacts {contacts} {hint}"));
     }
-    text.push_str("ready; stop with Ctrl-C\n");
+    lines.push("ready; stop with Ctrl-C\n".to_owned());
     let mut out = std::io::stdout();
-    out.write_all(text.as_bytes())
+    out.write_all(lines.join("\n").as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| format!("cannot print: {error}"))?;
     tokio::signal::ctrl_c().await.map_err(|error| format!("cannot wait for Ctrl-C: {error}"))?;

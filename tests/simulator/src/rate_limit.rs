@@ -46,6 +46,6 @@ mod tests {
         let taken = |bucket: &mut Bucket, at| (0..10).filter(|_| bucket.take(at)).count();
         assert_eq!(taken(&mut bucket, start), 3);
         assert_eq!(taken(&mut bucket, start + Duration::from_millis(1100)), 2);
-        assert_eq!(taken(&mut bucket, start + Duration::from_secs(60)), 3);
+        assert_eq!(taken(&mut bucket, start + Duration::from_mins(1)), 3);
     }
 }

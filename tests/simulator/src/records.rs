@@ -15,7 +15,7 @@ const HOUR_MS: i64 = 3600 * 1000;
 /// The two families of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EventFamily {
-    /// Visits and WiFi connections.
+    /// Visits and connections.
     Visit,
     /// Campaign e-mails, SMS, surveys.
     Application,
@@ -161,8 +161,8 @@ pub(crate) fn instant_of(people: &Population, created_ms: i64, number: u32, coun
 fn event_type(family: EventFamily, number: u32, hash: u64) -> &'static str {
     match family {
         EventFamily::Visit if number == 0 => "signup",
-        EventFamily::Visit => *pick(&VISIT_EVENTS, hash),
-        EventFamily::Application => *pick(&APPLICATION_EVENTS, hash),
+        EventFamily::Visit => pick(&VISIT_EVENTS, hash),
+        EventFamily::Application => pick(&APPLICATION_EVENTS, hash),
     }
 }
 
@@ -181,7 +181,7 @@ pub(crate) fn type_of_event(
 fn write_campaign(event: &mut Object<'_>, kind: &str, hash: u64) {
     let campaign = id_of(hash % 40, 1);
     let names = ["Summer sale", "Happy birthday, caro!", "Win-back (90 days)", "Offerta \"2x1\""];
-    let name = *pick(&names, hash % 40);
+    let name = pick(&names, hash % 40);
     let (member, channel) = match kind {
         "send_sms" | "click_sms" => ("sms", "sms"),
         "survey" => ("survey", "web"),

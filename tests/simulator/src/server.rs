@@ -276,10 +276,10 @@ fn admit(
     }
     let needed = route.scopes();
     let held = lock(&organisation.scopes);
-    let holds = |scope: &&str| held.iter().any(|held| held == scope);
+    let holds = |scope: &&'static str| held.iter().any(|held| held == scope);
     let enough = match shared.settings.scope_rule {
-        ScopeRule::Either => needed.is_empty() || needed.iter().any(|scope| holds(scope)),
-        ScopeRule::Both => needed.iter().all(|scope| holds(scope)),
+        ScopeRule::Either => needed.is_empty() || needed.iter().any(holds),
+        ScopeRule::Both => needed.iter().all(holds),
     };
     if !enough || faults.has(&Fault::ScopeLost) {
         return refuse(403, "service is not authorised for this resource");

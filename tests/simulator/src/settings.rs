@@ -24,6 +24,8 @@ pub struct Settings {
     pub token_claims: TokenClaims,
     /// Life of a scroll id after its last use.
     pub scroll_life: Duration,
+    /// Whether a scroll keeps its id. The documentation leaves it open.
+    pub scroll_ids: ScrollIds,
     /// Whether one of the scopes of an endpoint is enough, or all are needed. The documentation leaves it open.
     pub scope_rule: ScopeRule,
     /// Largest request body that is read, in bytes.
@@ -39,6 +41,15 @@ pub enum TokenClaims {
     Reference,
     /// No `exp` claim at all.
     WithoutExpiry,
+}
+
+/// How a scroll of contacts is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScrollIds {
+    /// One id for all pages and a cursor on the server: a page whose answer was lost is not given again. The worst case.
+    OneForAll,
+    /// Each page names the next one with a new id; an id can be used again.
+    NewPerPage,
 }
 
 /// How the scopes of an endpoint are read.
@@ -168,9 +179,10 @@ impl Settings {
             organisations: vec![OrganisationSettings::new("main", contacts)],
             reference: Utc.timestamp_opt(1_768_469_400, 0).single().unwrap_or_default(),
             journal: JournalKeeping::All,
-            token_life: Duration::from_secs(24 * 3600),
+            token_life: Duration::from_hours(24),
             token_claims: TokenClaims::WallClock,
-            scroll_life: Duration::from_secs(120),
+            scroll_life: Duration::from_mins(2),
+            scroll_ids: ScrollIds::OneForAll,
             scope_rule: ScopeRule::Either,
             largest_request: 1 << 20,
         }

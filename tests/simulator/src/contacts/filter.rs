@@ -198,14 +198,12 @@ impl Reader<'_> {
     }
 
     fn in_segment(&self, slot: u32, wanted: &[String]) -> bool {
-        match self.state.added(self.people, slot) {
-            Some(added) => added.record.segments.iter().any(|(id, _)| wanted.contains(id)),
-            None => {
-                let bits = self.people.segments(slot);
-                let ids = self.people.segment_ids().iter().enumerate();
-                ids.filter(|(at, _)| bits & (1 << at) != 0).any(|(_, id)| wanted.contains(id))
-            }
+        if let Some(added) = self.state.added(self.people, slot) {
+            return added.record.segments.iter().any(|(id, _)| wanted.contains(id));
         }
+        let bits = self.people.segments(slot);
+        let ids = self.people.segment_ids().iter().enumerate();
+        ids.filter(|(at, _)| bits & (1 << at) != 0).any(|(_, id)| wanted.contains(id))
     }
 
     fn signup_method(&self, slot: u32) -> &str {

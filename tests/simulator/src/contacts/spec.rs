@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::json::write_string;
+use crate::json::string_text;
 use crate::people::{ContactRecord, LOCATIONS, Metrics, PolicyFlags, Population, RecordCounts, SEGMENTS};
 
 /// A contact to add, with dull defaults: created a year before the reference instant, the built-in policies accepted,
@@ -187,9 +187,7 @@ impl ContactSpec {
     /// Adds a member to the contact: its key and its value as JSON text. Keys may repeat documented ones.
     #[must_use]
     pub fn raw(mut self, key: &str, json: &str) -> Self {
-        let mut member = Vec::new();
-        write_string(&mut member, key);
-        let key = String::from_utf8(member).expect("an escaped string stays UTF-8");
+        let key = string_text(key);
         if !self.record.extra.is_empty() {
             self.record.extra.push(',');
         }
@@ -199,7 +197,7 @@ impl ContactSpec {
         self
     }
 
-    /// Number of visits and WiFi connections; up to a million and more, they are generated while sent.
+    /// Number of visits and connections; up to a million and more, they are generated while sent.
     #[must_use]
     pub fn events(mut self, number: u32) -> Self {
         self.counts.events = number;

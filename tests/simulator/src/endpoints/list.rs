@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use super::query::{BadParameter, Parameters};
+use super::query::{BadParameter, Parameters, continued};
 use crate::answer::Answer;
 use crate::contacts::{ContactFilter, ContactSpec, Presence, SearchKey, Selection};
 use crate::dialect;
 use crate::faults::Fault;
+use crate::faults::poison::Target;
 use crate::people::ContactRecord;
 use crate::server::{Call, Outcome, lock};
+use crate::settings::ScrollIds;
 
 /// What a scroll reads: the contacts found by its first call, and what that call asked for.
 #[derive(Debug)]
@@ -128,24 +130,17 @@ fn list_or_refuse(call: &Call<'_>) -> Result<Outcome, BadParameter> {
     let directory = &organisation.directory;
     let parameters = Parameters::of(call.uri)?;
     let asked_size = parameters.size()?;
-    let (snapshot, position, size, open) = match parameters.text(dialect::SID) {
-        Some(sid) => {
-            let unknown = || BadParameter("sid is unknown or expired".to_owned());
-            if call.faults.has(&Fault::ScrollExpired) {
-                lock(&organisation.scrolls).close(sid);
-            }
-            let scroll = lock(&organisation.scrolls).get(sid).ok_or_else(unknown)?;
-            if asked_size.is_some_and(|asked| asked != scroll.size) {
-                return Err(BadParameter("size may not change during a scroll".to_owned()));
-            }
-            (scroll.snapshot, scroll.position, scroll.size, Some(sid.to_owned()))
+    let (snapshot, position, size, open) = if let Some(sid) = parameters.text(dialect::SID) {
+        if call.faults.has(&Fault::ScrollExpired) {
+            lock(&organisation.scrolls).close(sid);
         }
-        None => {
-            let filter = read_filter(call, &parameters)?;
-            let selection = directory.select(&filter);
-            let size = asked_size.unwrap_or(dialect::DEFAULT_PAGE);
-            (Arc::new(ContactSnapshot { selection, filter }), 0, size, None)
-        }
+        let scroll = continued(&organisation.scrolls, sid, asked_size)?;
+        (scroll.snapshot, scroll.position, scroll.size, Some(sid.to_owned()))
+    } else {
+        let filter = read_filter(call, &parameters)?;
+        let selection = directory.select(&filter);
+        let size = asked_size.unwrap_or(dialect::DEFAULT_PAGE);
+        (Arc::new(ContactSnapshot { selection, filter }), 0, size, None)
     };
     let living =
         (open.is_some() && call.faults.has(&Fault::LiveScroll)).then(|| directory.select(&snapshot.filter));
@@ -156,12 +151,13 @@ fn list_or_refuse(call: &Call<'_>) -> Result<Outcome, BadParameter> {
     // A full page may be followed by more or, at the end, by an empty one; a short page is the end.
     let goes_on = page.next < selection.len() || page.goes_on || page.slots.len() >= size || stuck;
     let sid = match open {
-        Some(sid) => {
+        Some(sid) if call.shared.settings.scroll_ids == ScrollIds::OneForAll => {
             lock(&organisation.scrolls).advance(&sid, page.next);
             Some(sid)
         }
-        None if goes_on => Some(lock(&organisation.scrolls).open(Arc::clone(&snapshot), page.next, size)),
-        None => None,
+        Some(sid) if stuck => Some(sid),
+        _ if goes_on => Some(lock(&organisation.scrolls).open(Arc::clone(&snapshot), page.next, size)),
+        _ => None,
     };
     let sid = sid.filter(|_| goes_on && !call.faults.has(&Fault::NoScrollId));
     move_while_scrolling(call, selection, page.next);
@@ -195,10 +191,6 @@ fn write_page(call: &Call<'_>, slots: Vec<u32>, sid: Option<&str>) -> Answer {
     let organisation = Arc::clone(call.organisation);
     let mut envelope = super::envelope(call, "size", slots.len(), dialect::CONTACTS_ENVELOPE);
     envelope.scroll = sid.map(|sid| (dialect::SID, sid));
-    let poisoned = call.faults.find(|fault| match fault {
-        Fault::Poison { poison, position } => Some((poison.clone(), *position)),
-        _ => None,
-    });
     let huge = call.faults.find(|fault| match fault {
         Fault::HugeString(length) => Some(*length),
         _ => None,
@@ -209,12 +201,16 @@ fn write_page(call: &Call<'_>, slots: Vec<u32>, sid: Option<&str>) -> Answer {
         return Answer::produced(super::contact::huge_contact(&id, length, before.into_bytes(), b"]}"));
     }
     let style = call.faults.style();
+    let target = Target::of(call.faults);
     let mut record = ContactRecord::default();
     let mut at = 0;
     let next = move |out: &mut Vec<u8>| {
         let Some(&slot) = slots.get(at) else { return false };
-        let poison = poisoned.as_ref().filter(|(_, position)| *position == at).map(|(poison, _)| poison);
-        super::contact::write_one(&organisation, out, slot, &mut record, style, poison);
+        let start = out.len();
+        organisation.directory.write_contact(out, slot, &mut record, style);
+        if let Some(target) = &target {
+            target.spoil(out, start, at);
+        }
         at += 1;
         true
     };

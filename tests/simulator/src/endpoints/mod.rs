@@ -42,11 +42,10 @@ pub(crate) fn answer(call: &Call<'_>) -> Outcome {
 }
 
 /// The slot of the contact in the path when its profile can be read.
-fn readable_contact(call: &Call<'_>) -> Result<u32, Outcome> {
+fn readable_contact(call: &Call<'_>) -> Option<u32> {
     let directory = &call.organisation.directory;
     let slot = directory.slot_of(&call.route.id);
     slot.filter(|&slot| matches!(directory.presence(slot), Presence::There | Presence::SoftDeleted))
-        .ok_or_else(|| call.refuse(404, "no such contact"))
 }
 
 /// The envelope of a list, with what faults make of it.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::query::{BadParameter, Parameters};
+use super::query::{BadParameter, Parameters, continued};
 use crate::answer::Answer;
 use crate::contacts::Presence;
 use crate::dialect;
+use crate::faults::poison::Target;
 use crate::people::{COUNTRIES, ContactRecord, LOCATIONS, SEGMENTS};
 use crate::records::{EventFamily, RecordOwner, instant_of, type_of_event};
 use crate::server::{Call, Organisation, Outcome, lock};
@@ -96,19 +97,12 @@ fn events_or_refuse(call: &Call<'_>) -> Result<Outcome, BadParameter> {
     let parameters = Parameters::of(call.uri)?;
     let asked_size = parameters.size()?;
     let scroll_wanted = parameters.boolean(dialect::ENABLE_SCROLL)? == Some(true);
-    let (snapshot, position, size, open) = match parameters.text(dialect::SCROLL_ID) {
-        Some(id) => {
-            let unknown = || BadParameter("scrollId is unknown or expired".to_owned());
-            let scroll = lock(&organisation.event_scrolls).get(id).ok_or_else(unknown)?;
-            if asked_size.is_some_and(|asked| asked != scroll.size) {
-                return Err(BadParameter("size may not change during a scroll".to_owned()));
-            }
-            (scroll.snapshot, scroll.position, scroll.size, Some(id.to_owned()))
-        }
-        None => {
-            let snapshot = select_events(organisation, &parameters)?;
-            (Arc::new(snapshot), 0, asked_size.unwrap_or(dialect::DEFAULT_PAGE), None)
-        }
+    let (snapshot, position, size, open) = if let Some(id) = parameters.text(dialect::SCROLL_ID) {
+        let scroll = continued(&organisation.event_scrolls, id, asked_size)?;
+        (scroll.snapshot, scroll.position, scroll.size, Some(id.to_owned()))
+    } else {
+        let snapshot = select_events(organisation, &parameters)?;
+        (Arc::new(snapshot), 0, asked_size.unwrap_or(dialect::DEFAULT_PAGE), None)
     };
     let next = (position + size).min(snapshot.events.len());
     let number = next - position;
@@ -140,11 +134,12 @@ fn event_writer(
     let mut at = position;
     let mut record = ContactRecord::default();
     let mut filled = None;
+    let target = Target::of(call.faults);
     Box::new(move |out| {
         if at >= end {
             return false;
         }
-        let event = snapshot.events[at];
+        let (event, start, place) = (snapshot.events[at], out.len(), at - position);
         at += 1;
         let directory = &organisation.directory;
         if filled != Some(event.slot) {
@@ -163,6 +158,9 @@ fn event_writer(
             EventFamily::Application => counts.application_events,
         };
         owner.write_event(out, event.family, event.number, count, style);
+        if let Some(target) = &target {
+            target.spoil(out, start, place);
+        }
         true
     })
 }

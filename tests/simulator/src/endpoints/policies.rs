@@ -25,9 +25,8 @@ fn read(body: &[u8]) -> Option<Vec<(String, bool)>> {
 
 /// Sets policies: all that the call names, or none.
 pub(super) fn update(call: &Call<'_>) -> Outcome {
-    let slot = match super::readable_contact(call) {
-        Ok(slot) => slot,
-        Err(refusal) => return refusal,
+    let Some(slot) = super::readable_contact(call) else {
+        return call.refuse(404, "no such contact");
     };
     let Some(updates) = read(call.body) else {
         return call.refuse(409, "policyKey and accepted are needed");

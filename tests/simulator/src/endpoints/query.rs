@@ -1,8 +1,13 @@
 //! Query parameters.
 
+use std::sync::Mutex;
+
 use axum::extract::Query;
 use axum::http::Uri;
 use chrono::DateTime;
+
+use crate::scroll::{Scroll, Scrolls};
+use crate::server::lock;
 
 /// The parameters of a call; the first of several with one name counts, unknown names are never looked at.
 pub(super) struct Parameters {
@@ -11,6 +16,20 @@ pub(super) struct Parameters {
 
 /// Why a parameter is refused.
 pub(super) struct BadParameter(pub(super) String);
+
+/// The scroll that a call goes on with.
+pub(super) fn continued<S>(
+    scrolls: &Mutex<Scrolls<S>>,
+    id: &str,
+    asked_size: Option<usize>,
+) -> Result<Scroll<S>, BadParameter> {
+    let unknown = || BadParameter("scroll id is unknown or expired".to_owned());
+    let scroll = lock(scrolls).get(id).ok_or_else(unknown)?;
+    if asked_size.is_some_and(|asked| asked != scroll.size) {
+        return Err(BadParameter("size may not change during a scroll".to_owned()));
+    }
+    Ok(scroll)
+}
 
 impl Parameters {
     pub(super) fn of(uri: &Uri) -> Result<Self, BadParameter> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::contacts::Presence;
 use crate::faults::Fault;
+use crate::faults::poison::Target;
 use crate::journal::Endpoint;
 use crate::people::ContactRecord;
 use crate::records::{EventFamily, RecordOwner};
@@ -31,17 +32,22 @@ pub(super) fn records(call: &Call<'_>) -> Outcome {
     let (contact_id, created_ms) = (record.cid, record.created_ms);
     let organisation = Arc::clone(call.organisation);
     let style = call.faults.style();
+    let target = Target::of(call.faults);
     let mut at = 0;
     let next = move |out: &mut Vec<u8>| {
         if at >= number {
             return false;
         }
+        let start = out.len();
         let people = organisation.directory.people();
         let owner = RecordOwner { people, slot, contact_id: &contact_id, created_ms };
         match endpoint {
             Endpoint::Devices => owner.write_device(out, at, number, style),
             Endpoint::Accountings => owner.write_accounting(out, at, number, counts.devices, style),
             _ => owner.write_event(out, EventFamily::Visit, at, number, style),
+        }
+        if let Some(target) = &target {
+            target.spoil(out, start, at as usize);
         }
         at += 1;
         true

@@ -24,7 +24,7 @@ pub enum Fault {
     NeverAnswer,
     /// The call takes effect, and no answer ever comes.
     HangAfterEffect,
-    /// The answer is sent after this time, measured from its arrival at the earliest by the timer's millisecond.
+    /// The call takes effect at once and is answered after this time, which the timer rounds up to the next millisecond.
     Latency(Duration),
     /// The head of the answer is sent byte by byte, one each time this long passes.
     SlowHeaders(Duration),
@@ -124,7 +124,7 @@ pub enum Fault {
     UnknownEventType,
     /// Events have the flat shape of the documented schema.
     FlatEvents,
-    /// One hostile record in each list page, or the contact by id itself.
+    /// One hostile record in each list of contacts, events, devices or accountings, or the contact by id itself.
     Poison {
         /// The kind of poison.
         poison: Poison,
@@ -184,7 +184,7 @@ pub enum Fault {
 /// A hostile record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Poison {
-    /// U+0000, escaped, in the first name.
+    /// U+0000, escaped, in the first name (records without one: in a member `note`).
     Nul,
     /// Half of a surrogate pair, escaped.
     LoneSurrogate,
@@ -200,7 +200,7 @@ pub enum Poison {
     InvalidUtf8,
     /// A record that is a number instead of an object.
     NotAnObject,
-    /// No `cid`.
+    /// No id.
     WithoutId,
     /// Any JSON text in place of the record.
     Record(String),
@@ -236,10 +236,13 @@ impl Fault {
                     | E::Segments
             ),
             Self::ContactUnderCustomer | Self::OtherContact => endpoint == E::Contact,
-            Self::UnparseableCreated | Self::Poison { .. } | Self::HugeString(_) => {
+            Self::UnparseableCreated | Self::HugeString(_) => {
                 matches!(endpoint, E::Contact | E::ListContacts)
             }
-            Self::NullsForMissing | Self::NumbersAsStrings | Self::BooleansAsStrings => matches!(
+            Self::Poison { .. }
+            | Self::NullsForMissing
+            | Self::NumbersAsStrings
+            | Self::BooleansAsStrings => matches!(
                 endpoint,
                 E::Contact
                     | E::ListContacts

@@ -9,7 +9,7 @@ use flate2::{Compress, Compression, Crc, FlushCompress};
 
 use super::{CallFaults, Fault, Stage};
 use crate::answer::{Answer, AnswerBody, Producer};
-use crate::connection::{End, Piece, Takeover};
+use crate::connection::{End, Pace, Piece, Takeover};
 use crate::settings::RetryAfter;
 
 /// What a fault that acts before the work does.
@@ -143,7 +143,7 @@ pub(crate) fn wire(answer: &mut Answer, faults: &CallFaults) -> Option<Takeover>
     })
 }
 
-fn only(pieces: Vec<(Vec<u8>, Option<(usize, Duration)>)>, end: End) -> Takeover {
+fn only(pieces: Vec<(Vec<u8>, Pace)>, end: End) -> Takeover {
     let pieces = pieces
         .into_iter()
         .filter(|(bytes, _)| !bytes.is_empty())
@@ -152,6 +152,7 @@ fn only(pieces: Vec<(Vec<u8>, Option<(usize, Duration)>)>, end: End) -> Takeover
     Takeover { pieces, end }
 }
 
+#[derive(Clone, Copy)]
 enum Framing {
     Length(usize),
     Chunked,
@@ -181,35 +182,25 @@ fn head(answer: &Answer, framing: Framing) -> Vec<u8> {
 
 /// A valid document with half of what the body holds; text that is no JSON is cut in half.
 fn half_of_the_records(body: &[u8]) -> Vec<u8> {
-    let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(body) else {
+    use serde_json::Value;
+    let Ok(mut value) = serde_json::from_slice::<Value>(body) else {
         return body[..body.len() / 2].to_vec();
     };
-    let halve = |list: &mut Vec<serde_json::Value>| list.truncate(list.len() / 2);
-    match &mut value {
-        serde_json::Value::Array(list) => halve(list),
-        serde_json::Value::Object(members) => {
-            let lists = ["customers", "events", "devices", "accountings", "segments", "locations"];
-            let is_contact = members.contains_key("cid");
-            match members
-                .iter_mut()
-                .find(|(key, list)| !is_contact && lists.contains(&key.as_str()) && list.is_array())
-            {
-                Some((_, serde_json::Value::Array(list))) => halve(list),
-                _ => {
-                    let kept = members.len().div_ceil(2);
-                    let surplus: Vec<String> = members
-                        .keys()
-                        .filter(|key| *key != "cid")
-                        .skip(kept.saturating_sub(1))
-                        .cloned()
-                        .collect();
-                    for key in surplus {
-                        members.remove(&key);
-                    }
-                }
-            }
+    let list = match &mut value {
+        Value::Array(list) => Some(list),
+        Value::Object(members) if !members.contains_key("cid") => {
+            members.values_mut().find_map(Value::as_array_mut)
         }
-        _ => {}
+        _ => None,
+    };
+    if let Some(list) = list {
+        list.truncate(list.len() / 2);
+    } else if let Value::Object(members) = &mut value {
+        let surplus: Vec<String> =
+            members.keys().filter(|key| *key != "cid").skip(members.len() / 2).cloned().collect();
+        for key in surplus {
+            members.remove(&key);
+        }
     }
     value.to_string().into_bytes()
 }

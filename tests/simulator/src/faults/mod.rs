@@ -9,6 +9,7 @@
 
 mod kinds;
 pub(crate) mod mangle;
+pub(crate) mod poison;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -9,13 +9,14 @@
 //! every 11th has no e-mail address and every 7th no phone; phone numbers come in six spellings; some addresses hold a
 //! plus sign; names are accented, right-to-left and in other scripts; some birth dates are all zeros.
 
+mod identifiers;
+mod mix;
 mod names;
 mod record;
 
-use crate::json::HEX;
-
+pub(crate) use mix::{below, id_of, mix, pick, push_hex, push_padded, small};
+use names::SIGNUP_METHODS;
 pub(crate) use names::{APPLICATION_EVENTS, COUNTRIES, CUSTOM_OPTINS, LOCATIONS, SEGMENTS, VISIT_EVENTS};
-use names::{DOMAINS, FIRST_NAMES, FirstName, LAST_NAMES, SIGNUP_METHODS};
 pub(crate) use record::{ContactRecord, Metrics, write_contact};
 
 /// Titles of the policies that every organisation has, before its custom opt-ins.
@@ -29,92 +30,6 @@ const YEAR_MS: u64 = 31_556_952_000;
 
 /// Creation dates are spread over this many days before the reference instant.
 const SPREAD_DAYS: i64 = 8 * 365;
-
-/// Phone subscriber numbers have seven digits; this multiplier scatters indexes over them and is inverted by
-/// [`SUBSCRIBER_INVERSE`] (their product is 1 modulo ten million).
-const SUBSCRIBERS: u64 = 10_000_000;
-const SUBSCRIBER_STEP: u64 = 7_654_321;
-const SUBSCRIBER_INVERSE: u64 = inverse(SUBSCRIBER_STEP, SUBSCRIBERS);
-
-/// Modular inverse by the extended Euclidean algorithm.
-const fn inverse(value: u64, modulus: u64) -> u64 {
-    let (mut old_r, mut r) = (value as i64, modulus as i64);
-    let (mut old_s, mut s) = (1_i64, 0_i64);
-    while r != 0 {
-        let quotient = old_r / r;
-        (old_r, r) = (r, old_r - quotient * r);
-        (old_s, s) = (s, old_s - quotient * s);
-    }
-    old_s.rem_euclid(modulus as i64) as u64
-}
-
-/// Mixes the bits of a number; a bijection, undone by [`unmix`].
-pub(crate) const fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-const fn unmix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 31) ^ (z >> 62)).wrapping_mul(0x3196_42b2_d24d_8ec3);
-    z = (z ^ (z >> 27) ^ (z >> 54)).wrapping_mul(0x96de_1b17_3f11_9089);
-    z ^ (z >> 30) ^ (z >> 60)
-}
-
-/// Picks an element by a hash.
-pub(crate) fn pick<T>(list: &[T], hash: u64) -> &T {
-    &list[small(hash, list.len())]
-}
-
-/// A number below `bound` from a hash.
-pub(crate) fn small(hash: u64, bound: usize) -> usize {
-    usize::try_from(hash % bound.max(1) as u64).expect("below a usize")
-}
-
-/// A number below `bound` from a hash, for arithmetic with instants.
-pub(crate) fn below(hash: u64, bound: i64) -> i64 {
-    i64::try_from(hash % bound.max(1).unsigned_abs()).expect("below an i64")
-}
-
-/// Appends 16 hexadecimal digits.
-pub(crate) fn push_hex(out: &mut String, value: u64) {
-    for shift in (0..16).rev() {
-        let digit = usize::try_from((value >> (shift * 4)) & 15).expect("four bits");
-        out.push(char::from(HEX[digit]));
-    }
-}
-
-/// A 32-digit id, as the platform gives them, from a seed and a label.
-pub(crate) fn id_of(seed: u64, label: u64) -> String {
-    let mut out = String::with_capacity(32);
-    push_hex(&mut out, mix(seed ^ mix(label)));
-    push_hex(&mut out, mix(seed.wrapping_add(label) ^ 0x5bd1_e995));
-    out
-}
-
-fn push_base36(out: &mut String, mut number: u32) {
-    let mut digits = [0_u8; 8];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b"0123456789abcdefghijklmnopqrstuvwxyz"[small(u64::from(number), 36)];
-        number /= 36;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend(digits[at..].iter().map(|&digit| char::from(digit)));
-}
-
-/// Appends a number padded with zeros.
-pub(crate) fn push_padded(out: &mut String, number: u64, width: usize) {
-    let mut divisor = 10_u64.pow(u32::try_from(width).expect("a few digits").saturating_sub(1));
-    while divisor > 0 {
-        let digit = u8::try_from(number / divisor % 10).expect("one digit");
-        out.push(char::from(b'0' + digit));
-        divisor /= 10;
-    }
-}
 
 /// Present and accepted policies as bits, in the order of the organisation's policy catalogue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,7 +60,7 @@ impl PolicyFlags {
 /// The number of records that hang on one contact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordCounts {
-    /// Visits and WiFi connections: what `/v2/customers/{id}/events` lists.
+    /// Visits and `WiFi` connections: what `/v2/customers/{id}/events` lists.
     pub events: u32,
     /// Application events (e-mails, SMS, surveys): listed by the organisation's events endpoint only.
     pub application_events: u32,
@@ -215,30 +130,6 @@ impl Population {
         mix(self.seed ^ mix(u64::from(index) | salt << 32))
     }
 
-    // ----- ids ------------------------------------------------------------------------------------------------------
-
-    fn id_check(&self, index: u32) -> u64 {
-        self.hash(index, 0x1d)
-    }
-
-    /// Writes the contact id of an index.
-    pub(crate) fn write_id(&self, index: u32, out: &mut String) {
-        out.clear();
-        push_hex(out, mix(u64::from(index) ^ self.seed));
-        push_hex(out, self.id_check(index));
-    }
-
-    /// The index of a contact id, if it is one of this population.
-    pub(crate) fn index_of_id(&self, id: &str) -> Option<u32> {
-        if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)) {
-            return None;
-        }
-        let high = u64::from_str_radix(&id[..16], 16).ok()?;
-        let low = u64::from_str_radix(&id[16..], 16).ok()?;
-        let index = u32::try_from(unmix(high) ^ self.seed).ok()?;
-        (index < self.count && self.id_check(index) == low).then_some(index)
-    }
-
     // ----- dates ----------------------------------------------------------------------------------------------------
 
     /// Creation instant; grows with the index, so that the order of indexes is the order of creation.
@@ -247,7 +138,7 @@ impl Population {
         let step = span / i64::from(self.count.max(1));
         let hash = self.hash(index, 1);
         let at = self.reference_ms - span + step * i64::from(index) + below(hash >> 8, step.max(1));
-        if hash & 3 == 0 { at } else { at - at.rem_euclid(1000) }
+        if hash.is_multiple_of(4) { at } else { at - at.rem_euclid(1000) }
     }
 
     pub(crate) fn modified_ms(&self, index: u32) -> i64 {
@@ -257,195 +148,10 @@ impl Population {
         at - at.rem_euclid(1000)
     }
 
-    // ----- identifiers ----------------------------------------------------------------------------------------------
-
-    fn first_name(&self, index: u32) -> &'static FirstName {
-        pick(&FIRST_NAMES, self.hash(index, 3))
-    }
-
-    fn last_name(&self, index: u32) -> &'static (&'static str, &'static str) {
-        pick(&LAST_NAMES, self.hash(index, 4))
-    }
-
-    /// The contact whose e-mail address this one carries; `None` without address.
-    fn email_owner(index: u32) -> Option<u32> {
-        let owner = if index % 89 == 21 { index - 1 } else { index };
-        (owner % 11 != 5).then_some(owner)
-    }
-
-    pub(crate) fn has_email(index: u32) -> bool {
-        Self::email_owner(index).is_some()
-    }
-
-    pub(crate) fn email_verified(&self, index: u32) -> bool {
-        Self::has_email(index) && !self.hash(index, 5).is_multiple_of(3)
-    }
-
-    /// Writes the e-mail address, or nothing.
-    pub(crate) fn write_email(&self, index: u32, out: &mut String) {
-        out.clear();
-        let Some(owner) = Self::email_owner(index) else { return };
-        let first = self.first_name(owner).plain;
-        let (_, last) = self.last_name(owner);
-        if owner == index {
-            out.push_str(first);
-        } else {
-            out.push_str(&first[..1].to_ascii_uppercase());
-            out.push_str(&first[1..]);
-        }
-        if owner % 31 == 8 {
-            out.push_str("+wifi");
-        } else {
-            out.push('.');
-            out.push_str(last);
-        }
-        out.push('.');
-        push_base36(out, owner);
-        out.push('@');
-        out.push_str(*pick(&DOMAINS, self.hash(owner, 6)));
-    }
-
-    /// The contacts that may have an e-mail address: candidates to compare, at most two.
-    pub(crate) fn candidates_by_email(&self, email: &str) -> Vec<u32> {
-        let Some((local, _)) = email.split_once('@') else { return Vec::new() };
-        let number = local.rsplit('.').next().unwrap_or_default();
-        u32::from_str_radix(number, 36).map_or_else(|_| Vec::new(), |owner| self.owner_and_next(owner))
-    }
-
-    fn owner_and_next(&self, owner: u32) -> Vec<u32> {
-        [Some(owner), owner.checked_add(1)]
-            .into_iter()
-            .flatten()
-            .filter(|&index| index < self.count)
-            .collect()
-    }
-
-    fn phone_owner(index: u32) -> Option<u32> {
-        let owner = if index % 97 == 13 { index - 1 } else { index };
-        (owner % 7 != 3).then_some(owner)
-    }
-
-    pub(crate) fn has_phone(index: u32) -> bool {
-        Self::phone_owner(index).is_some()
-    }
-
-    pub(crate) fn phone_verified(&self, index: u32) -> bool {
-        Self::has_phone(index) && self.hash(index, 7).is_multiple_of(2)
-    }
-
-    fn country(&self, index: u32) -> usize {
-        let owner = Self::phone_owner(index).unwrap_or(index);
-        small(self.hash(owner, 8), COUNTRIES.len())
-    }
-
-    /// Writes the phone number in this contact's spelling, or nothing.
-    pub(crate) fn write_phone(&self, index: u32, out: &mut String) {
-        out.clear();
-        let Some(owner) = Self::phone_owner(index) else { return };
-        let (_, calling, start, _, _) = COUNTRIES[self.country(owner)];
-        let subscriber = u64::from(owner) * SUBSCRIBER_STEP % SUBSCRIBERS;
-        let (before, between, middle) = match index % 8 {
-            0 => ("+", " ", " "),
-            1 => ("+", "-", "-"),
-            2 => ("(+", ") ", "."),
-            3 => ("00", "", ""),
-            4 => ("", "", " "),
-            _ => ("+", "", ""),
-        };
-        out.push_str(before);
-        if !before.is_empty() {
-            out.push_str(calling);
-        }
-        out.push_str(between);
-        out.push_str(start);
-        out.push_str(middle);
-        push_padded(out, subscriber, 7);
-    }
-
-    /// The contacts that may have a phone number with these digits, at most two.
-    pub(crate) fn candidates_by_phone(&self, digits: &str) -> Vec<u32> {
-        let Some(subscriber) = digits.len().checked_sub(7).and_then(|at| digits.get(at..)) else {
-            return Vec::new();
-        };
-        let Ok(subscriber) = subscriber.parse::<u64>() else { return Vec::new() };
-        let owner = subscriber * SUBSCRIBER_INVERSE % SUBSCRIBERS;
-        u32::try_from(owner).map_or_else(|_| Vec::new(), |owner| self.owner_and_next(owner))
-    }
-
-    /// Writes the user name, or nothing.
-    pub(crate) fn write_username(&self, index: u32, out: &mut String) {
-        out.clear();
-        match index % 3 {
-            0 => self.write_email(index, out),
-            1 => {
-                out.push_str("guest-");
-                push_base36(out, index);
-            }
-            _ => {}
-        }
-    }
-
-    /// Contacts that may have a user name.
-    pub(crate) fn candidates_by_username(&self, username: &str) -> Vec<u32> {
-        match username.strip_prefix("guest-") {
-            Some(number) => {
-                u32::from_str_radix(number, 36).ok().filter(|&index| index < self.count).into_iter().collect()
-            }
-            None => self.candidates_by_email(username),
-        }
-    }
-
-    /// Writes the external id, or nothing.
-    pub(crate) fn write_ext_id(index: u32, out: &mut String) {
-        out.clear();
-        if index.is_multiple_of(4) {
-            out.push_str("EXT-");
-            push_padded(out, u64::from(index), 8);
-        }
-    }
-
-    /// Writes external property 1 (a card number), or nothing.
-    pub(crate) fn write_ext_prop1(index: u32, out: &mut String) {
-        out.clear();
-        if index.is_multiple_of(4) {
-            out.push_str("card-");
-            push_padded(out, u64::from(index) * 7, 9);
-        }
-    }
-
-    /// Writes external property 2 (a shop, shared by many), or nothing.
-    pub(crate) fn write_ext_prop2(index: u32, out: &mut String) {
-        out.clear();
-        if index.is_multiple_of(2) {
-            out.push_str("store-");
-            push_padded(out, u64::from(index % 50), 2);
-        }
-    }
-
-    /// Contacts that may have an external id.
-    pub(crate) fn candidates_by_ext_id(&self, value: &str) -> Vec<u32> {
-        let index = value.strip_prefix("EXT-").and_then(|number| number.parse().ok());
-        index.filter(|&index: &u32| index < self.count).into_iter().collect()
-    }
-
-    /// Contacts that may have an external property 1.
-    pub(crate) fn candidates_by_ext_prop1(&self, value: &str) -> Vec<u32> {
-        let number = value.strip_prefix("card-").and_then(|number| number.parse::<u32>().ok());
-        number.map(|number| number / 7).filter(|&index| index < self.count).into_iter().collect()
-    }
-
-    /// Contacts that may have an external property 2.
-    pub(crate) fn candidates_by_ext_prop2(&self, value: &str) -> Vec<u32> {
-        let number = value.strip_prefix("store-").and_then(|number| number.parse::<u32>().ok());
-        number
-            .filter(|&number| number < 50)
-            .map_or_else(Vec::new, |number| (number..self.count).step_by(50).collect())
-    }
-
     // ----- the rest -------------------------------------------------------------------------------------------------
 
     pub(crate) fn signup_method(&self, index: u32) -> &'static str {
-        *pick(&SIGNUP_METHODS, self.hash(index, 9))
+        pick(&SIGNUP_METHODS, self.hash(index, 9))
     }
 
     pub(crate) fn location(&self, index: u32) -> usize {
@@ -590,46 +296,6 @@ mod tests {
     }
 
     #[test]
-    fn the_mixer_can_be_undone() {
-        for value in [0, 1, 42, u64::MAX, 0x0123_4567_89ab_cdef] {
-            assert_eq!(unmix(mix(value)), value);
-        }
-    }
-
-    #[test]
-    fn every_identifier_leads_back_to_its_contact() {
-        let people = people(5_000);
-        let mut text = String::new();
-        for index in 0..people.count() {
-            people.write_id(index, &mut text);
-            assert_eq!(people.index_of_id(&text), Some(index));
-            people.write_email(index, &mut text);
-            assert!(text.is_empty() || people.candidates_by_email(&text).contains(&index), "{text}");
-            people.write_phone(index, &mut text);
-            let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-            assert!(digits.is_empty() || people.candidates_by_phone(&digits).contains(&index), "{text}");
-            people.write_username(index, &mut text);
-            assert!(text.is_empty() || people.candidates_by_username(&text).contains(&index), "{text}");
-            Population::write_ext_id(index, &mut text);
-            assert!(text.is_empty() || people.candidates_by_ext_id(&text).contains(&index), "{text}");
-            Population::write_ext_prop1(index, &mut text);
-            assert!(text.is_empty() || people.candidates_by_ext_prop1(&text).contains(&index), "{text}");
-            Population::write_ext_prop2(index, &mut text);
-            assert!(text.is_empty() || people.candidates_by_ext_prop2(&text).contains(&index), "{text}");
-        }
-    }
-
-    #[test]
-    fn foreign_ids_and_odd_text_find_nobody() {
-        let people = people(100);
-        for id in ["", "é", "986a372347aac5e4a94516db835d58aa", "../../etc", &"f".repeat(32)] {
-            assert_eq!(people.index_of_id(id), None);
-        }
-        assert!(people.candidates_by_phone("é1234567890").is_empty() || people.count() == 100);
-        assert!(people.candidates_by_email("nobody@nowhere.invalid").is_empty());
-    }
-
-    #[test]
     fn creation_dates_grow_over_eight_years() {
         let people = people(10_000);
         let dates: Vec<i64> = (0..people.count()).map(|index| people.created_ms(index)).collect();
@@ -638,18 +304,5 @@ mod tests {
         assert_eq!(years, 7, "the first and the last are almost eight years apart");
         assert!(dates.iter().all(|&at| at < people.reference_ms()));
         assert!((0..people.count()).all(|index| people.modified_ms(index) >= people.created_ms(index) - 999));
-    }
-
-    #[test]
-    fn some_people_share_an_address_and_some_a_number() {
-        let people = people(2_000);
-        let (mut first, mut second) = (String::new(), String::new());
-        people.write_email(20, &mut first);
-        people.write_email(21, &mut second);
-        assert!(first.eq_ignore_ascii_case(&second) && !first.is_empty());
-        people.write_phone(109, &mut first);
-        people.write_phone(110, &mut second);
-        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-        assert!(digits(&first).ends_with(&digits(&second)[digits(&second).len() - 7..]) && !first.is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! Invented names: each with the spelling for display and a plain one for e-mail addresses.
 
 /// One first name.
+#[derive(Clone, Copy)]
 pub(crate) struct FirstName {
     /// As the person writes it.
     pub(crate) display: &'static str,
@@ -133,7 +134,7 @@ pub(crate) const CUSTOM_OPTINS: [&str; 5] =
 pub(crate) const SIGNUP_METHODS: [&str; 8] =
     ["splashportal", "mobileapp", "kiosk", "guest_wifi", "controlpanel", "api", "qr_code", "external"];
 
-/// Event types of visits and WiFi connections, after the first, which is the sign-up.
+/// Event types of visits and connections, after the first, which is the sign-up.
 pub(crate) const VISIT_EVENTS: [&str; 4] = ["login", "visit", "login", "arriving"];
 
 /// Event types of applications.

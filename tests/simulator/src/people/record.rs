@@ -4,6 +4,7 @@ use super::PolicyFlags;
 use crate::json::{Object, Style, write_string};
 
 /// Values of a contact. Empty text means that the member is missing.
+#[expect(clippy::struct_excessive_bools, reason = "the members of the vendor's object")]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ContactRecord {
     pub(crate) cid: String,

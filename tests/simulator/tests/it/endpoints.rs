@@ -2,7 +2,8 @@
 
 use crate::rig::{Rig, escape};
 use dsrd_simulator::{
-    ContactSpec, Effect, Endpoint, OrganisationSettings, RateLimit, RetryAfter, ScopeRule, Settings, Wanted,
+    ContactSpec, Effect, Endpoint, OrganisationSettings, RateLimit, RetryAfter, ScopeRule, ScrollIds,
+    Settings, Wanted,
 };
 
 #[tokio::test]
@@ -177,6 +178,21 @@ async fn a_scroll_is_a_snapshot() {
 }
 
 #[tokio::test]
+async fn a_lost_page_is_not_given_again_unless_each_page_has_its_own_id() {
+    for (scroll_ids, again) in [(ScrollIds::OneForAll, false), (ScrollIds::NewPerPage, true)] {
+        let mut settings = Settings::with_contacts(30);
+        settings.scroll_ids = scroll_ids;
+        let rig = Rig::start(settings).await;
+        let sid = rig.list("size=10").await.sid().unwrap();
+        let first = rig.list(&format!("sid={}", escape(&sid))).await;
+        let second = rig.list(&format!("sid={}", escape(&sid))).await;
+        assert_eq!(first.ids() == second.ids(), again);
+        assert_eq!(first.sid().unwrap() == sid, !again);
+        assert_eq!(rig.scroll("size=7", 10).await.concat().len(), 30);
+    }
+}
+
+#[tokio::test]
 async fn a_scroll_expires() {
     let mut settings = Settings::with_contacts(30);
     settings.scroll_life = std::time::Duration::ZERO;
@@ -226,6 +242,8 @@ async fn searches_match_exactly_except_for_the_case_of_addresses_and_the_spellin
     assert!(!finds("email=ada.example%40posta.example&extId=E-2").await, "all searches must match");
 }
 
+type Test<'a> = Box<dyn Fn(&serde_json::Value) -> bool + 'a>;
+
 #[tokio::test]
 async fn filters_agree_with_the_contacts_that_they_return() {
     let rig = Rig::with_contacts(400).await;
@@ -239,7 +257,6 @@ async fn filters_agree_with_the_contacts_that_they_return() {
             .iter()
             .any(|policy| policy["name"] == name && policy["accepted"] == true)
     };
-    type Test<'a> = Box<dyn Fn(&serde_json::Value) -> bool + 'a>;
     let day = |contact: &serde_json::Value, key: &str| contact[key].as_str().unwrap()[..19].to_owned();
     let cases: Vec<(String, Test<'_>)> = vec![
         ("hasEmail=true".into(), Box::new(|contact| contact["email"].is_string())),
@@ -290,7 +307,7 @@ async fn date_bounds_are_inclusive() {
     for query in
         [format!("createdFrom={at}"), format!("createdTo={at}"), format!("createdFrom={at}&createdTo={at}")]
     {
-        assert_eq!(rig.list(&query).await.ids(), [id.clone()]);
+        assert_eq!(rig.list(&query).await.ids(), std::slice::from_ref(&id));
     }
     assert!(rig.list("createdFrom=2021-03-04T05:06:08Z").await.ids().is_empty());
     assert!(rig.list("createdTo=2021-03-04T05:06:06Z").await.ids().is_empty());

@@ -117,7 +117,7 @@ impl Rig {
 
     pub(crate) async fn log_in(&mut self) {
         let reply = self.login_reply(self.organisation.client_key(), self.organisation.client_secret()).await;
-        self.token = reply.json()["token"].as_str().unwrap().to_owned();
+        reply.json()["token"].as_str().unwrap().clone_into(&mut self.token);
     }
 
     pub(crate) async fn login_reply(&self, key: &str, secret: &str) -> Reply {

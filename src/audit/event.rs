@@ -1,0 +1,261 @@
+//! The closed vocabulary of the log.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::domain::{OrganisationId, RequestId};
+
+/// Id of one entry, chosen by its writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EntryId(pub Uuid);
+
+/// Who caused an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// A person at a keyboard, by login name.
+    Person(String),
+    /// A part of the daemon: `intake`, `worker`, `pump`, `upkeep`.
+    Process(&'static str),
+    /// A schedule, by name.
+    Schedule(&'static str),
+    /// A program that inserts into the intake table, by its database role.
+    Producer(String),
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Names come from the operating system or the database: only harmless characters reach the log.
+        let plain = |name: &str| -> String {
+            name.chars()
+                .take(63)
+                .map(|each| if each.is_ascii_alphanumeric() || "_.-".contains(each) { each } else { '_' })
+                .collect()
+        };
+        match self {
+            Self::Person(name) => write!(formatter, "person:{}", plain(name)),
+            Self::Process(name) => write!(formatter, "process:{name}"),
+            Self::Schedule(name) => write!(formatter, "schedule:{name}"),
+            Self::Producer(name) => write!(formatter, "producer:{}", plain(name)),
+        }
+    }
+}
+
+/// How an outside effect ended, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The other side accepted it.
+    Done,
+    /// There was nothing to do: the thing was absent (or the value already so) before we acted.
+    Absent,
+    /// An earlier attempt of ours did it; its answer had been lost.
+    ByFormerAttempt,
+    /// It did not happen.
+    Failed,
+    /// Nobody knows; reading back follows.
+    Unknown,
+}
+
+impl Ending {
+    /// The word as stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Absent => "absent",
+            Self::ByFormerAttempt => "by_former_attempt",
+            Self::Failed => "failed",
+            Self::Unknown => "outcome_unknown",
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal,)+) => {
+        /// What happened. The words are an interface to auditors: never renamed, never reused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action { $($(#[$doc])* $variant,)+ }
+
+        impl Action {
+            /// Every action, for the documentation and its test.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word as stored.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+    };
+}
+
+actions! {
+    /// A request was accepted.
+    RequestReceived = "request.received",
+    /// A producer's row could not become a request.
+    IntakeParked = "intake.parked",
+    /// A request was withdrawn by the person.
+    RequestWithdrawn = "request.withdrawn",
+    /// A request waits for a person; the reason is in the detail.
+    RequestParked = "request.parked",
+    /// A person sent a parked request on its way again.
+    RequestResumed = "request.resumed",
+    /// The contact was looked up; counts are in the detail.
+    ContactLocated = "contact.located",
+    /// The package was built; counts per source are in the detail.
+    PackageBuilt = "package.built",
+    /// A person fetched the package through the hand-over link.
+    PackageFetched = "package.fetched",
+    /// A member of staff opened a package.
+    PackageOpened = "package.opened",
+    /// A package reached its expiry and was destroyed.
+    PackageDestroyed = "package.destroyed",
+    /// A policy of a contact is about to be switched off.
+    PolicyBegan = "policy.began",
+    /// It was, or was not.
+    PolicyEnded = "policy.ended",
+    /// Reading back showed the policies off.
+    PolicyVerified = "policy.verified",
+    /// A contact is about to be deleted.
+    DeletionBegan = "deletion.began",
+    /// It was, or was not.
+    DeletionEnded = "deletion.ended",
+    /// Reading back showed the contact gone.
+    DeletionVerified = "deletion.verified",
+    /// Reading back did not show what was to be shown.
+    VerificationFailed = "verification.failed",
+    /// A notice was put into the outbox.
+    NoticeEnqueued = "notice.enqueued",
+    /// A notice is about to be handed to the mail server.
+    NoticeBegan = "notice.began",
+    /// The mail server took it, or did not.
+    NoticeEnded = "notice.ended",
+    /// A request ended.
+    RequestClosed = "request.closed",
+    /// A retention sweep began to list.
+    SweepStarted = "sweep.started",
+    /// A retention sweep stopped at a safeguard.
+    SweepStopped = "sweep.stopped",
+    /// A retention sweep has submitted its erasures.
+    SweepFinished = "sweep.finished",
+    /// The start-up probe found that the platform does not honour a filter.
+    FilterIgnored = "platform.filter_ignored",
+    /// Somebody read the log through the command line.
+    LogRead = "log.read",
+    /// Somebody read a case through the command line.
+    RequestRead = "request.read",
+}
+
+/// Counts and short words that belong to an event: `[a-z0-9_]` keys; numbers, booleans and words as values. The
+/// database refuses anything else.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Detail(Map<String, Value>);
+
+impl Detail {
+    /// Nothing beyond the action.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Adds a number.
+    #[must_use]
+    pub fn count(mut self, key: &'static str, number: u64) -> Self {
+        self.0.insert(key.to_owned(), Value::from(number));
+        self
+    }
+
+    /// Adds a truth.
+    #[must_use]
+    pub fn flag(mut self, key: &'static str, value: bool) -> Self {
+        self.0.insert(key.to_owned(), Value::from(value));
+        self
+    }
+
+    /// Adds a word of a closed vocabulary or a configured name. Characters outside of letters, digits and
+    /// `_ . : / + - space` become `_`.
+    #[must_use]
+    pub fn word(mut self, key: &'static str, word: &str) -> Self {
+        let plain: String = word
+            .chars()
+            .take(120)
+            .map(|each| if each.is_ascii_alphanumeric() || "_.:/+- ".contains(each) { each } else { '_' })
+            .collect();
+        self.0.insert(key.to_owned(), Value::from(plain));
+        self
+    }
+
+    pub(super) fn into_json(self) -> Value {
+        Value::Object(self.0)
+    }
+}
+
+/// One event to append.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Chosen by the writer, so that an end can name its beginning.
+    pub id: EntryId,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// For which organisation.
+    pub organisation: OrganisationId,
+    /// For which request.
+    pub case: Option<RequestId>,
+    /// What happened.
+    pub action: Action,
+    /// How it ended, for the end of an effect.
+    pub ending: Option<Ending>,
+    /// Who caused it.
+    pub actor: Actor,
+    /// For an end: the beginning.
+    pub intent: Option<EntryId>,
+    /// Counts and words.
+    pub detail: Detail,
+}
+
+impl Event {
+    /// A plain event of a request.
+    #[must_use]
+    pub fn of(
+        organisation: &OrganisationId,
+        case: RequestId,
+        action: Action,
+        actor: Actor,
+        at: DateTime<Utc>,
+    ) -> Self {
+        Self { case: Some(case), ..Self::general(organisation, action, actor, at) }
+    }
+
+    /// A plain event that belongs to no request.
+    #[must_use]
+    pub fn general(organisation: &OrganisationId, action: Action, actor: Actor, at: DateTime<Utc>) -> Self {
+        Self {
+            id: EntryId(Uuid::now_v7()),
+            at,
+            organisation: organisation.clone(),
+            case: None,
+            action,
+            ending: None,
+            actor,
+            intent: None,
+            detail: Detail::none(),
+        }
+    }
+
+    /// The same event with its detail.
+    #[must_use]
+    pub fn with(mut self, detail: Detail) -> Self {
+        self.detail = detail;
+        self
+    }
+
+    /// The same event as the end of the effect that `intent` announced.
+    #[must_use]
+    pub fn ending(mut self, intent: EntryId, ending: Ending) -> Self {
+        self.intent = Some(intent);
+        self.ending = Some(ending);
+        self
+    }
+}

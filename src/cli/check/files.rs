@@ -1,0 +1,60 @@
+//! Secret files and the data directory.
+
+use std::path::Path;
+
+use super::Findings;
+use crate::cli::context::Context;
+use crate::config;
+
+/// Below this the daemon may soon be unable to write packages; the private cluster needs room for its log as well.
+const LITTLE_SPACE: u64 = 1 << 30;
+
+pub(super) fn check(context: &Context, findings: &mut Findings) {
+    for secret in config::secret_files(&context.loaded) {
+        let is_master_key = secret.path == context.settings().keys.master_key_file;
+        if is_master_key && !secret.path.exists() {
+            findings.warn(
+                &secret.key,
+                format!("{} does not exist yet", secret.path.display()),
+                "it is made at the first start; afterwards keep a copy apart from the copies of the database",
+            );
+            continue;
+        }
+        match config::check_secret_file(&secret.key, &secret.path) {
+            Ok(()) => {
+                findings.ok(&secret.key, format!("{} is readable by its owner only", secret.path.display()));
+            }
+            Err(error) => findings.fail_with(&secret.key, &error),
+        }
+    }
+    data_directory(&context.settings().data_dir, findings);
+}
+
+fn data_directory(directory: &Path, findings: &mut Findings) {
+    const CHECK: &str = "data directory";
+    // It is made at the first start: until then, the directory above it tells how much room there is.
+    let Some(existing) = directory.ancestors().find(|each| each.exists()) else {
+        findings.fail(
+            CHECK,
+            format!("{} cannot exist", directory.display()),
+            "set data_dir to an absolute path",
+        );
+        return;
+    };
+    match rustix::fs::statvfs(existing) {
+        Ok(found) => {
+            let free = found.f_bavail.saturating_mul(found.f_frsize);
+            let shown = format!("{}, {} MiB free", directory.display(), free >> 20);
+            if free < LITTLE_SPACE {
+                findings.warn(CHECK, shown, "make room: packages, and the private database, need some");
+            } else {
+                findings.ok(CHECK, shown);
+            }
+        }
+        Err(error) => findings.fail(
+            CHECK,
+            format!("{} cannot be looked at ({error})", existing.display()),
+            "give the user of the service access to it",
+        ),
+    }
+}

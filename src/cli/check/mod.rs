@@ -1,0 +1,129 @@
+//! `dsrd check`: one line a check, each failure with its remedy. Nothing is changed anywhere.
+
+mod database;
+mod files;
+mod mail;
+mod platform;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Failure;
+use super::context::Context;
+use super::output::{Output, table};
+use crate::config;
+
+/// Options of `dsrd check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only look at configuration and files; connect to nothing. For a service manager before each start.
+    #[arg(long)]
+    offline: bool,
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One line.
+#[derive(Clone, Debug, Serialize)]
+struct Finding {
+    verdict: Verdict,
+    check: String,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+/// The lines so far.
+#[derive(Debug, Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(
+        &mut self,
+        verdict: Verdict,
+        check: impl Into<String>,
+        found: impl Into<String>,
+        remedy: Option<&str>,
+    ) {
+        let remedy = remedy.map(str::to_owned);
+        self.0.push(Finding { verdict, check: check.into(), found: found.into(), remedy });
+    }
+
+    fn ok(&mut self, check: impl Into<String>, found: impl Into<String>) {
+        self.add(Verdict::Ok, check, found, None);
+    }
+
+    fn warn(&mut self, check: impl Into<String>, found: impl Into<String>, remedy: &str) {
+        self.add(Verdict::Warn, check, found, Some(remedy));
+    }
+
+    fn fail(&mut self, check: impl Into<String>, found: impl Into<String>, remedy: &str) {
+        self.add(Verdict::Fail, check, found, Some(remedy));
+    }
+
+    /// A failure whose message names its remedy.
+    fn fail_with(&mut self, check: impl Into<String>, error: &(dyn std::error::Error + 'static)) {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            text = format!("{text}: {inner}");
+            source = inner.source();
+        }
+        self.add(Verdict::Fail, check, text, None);
+    }
+}
+
+pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result<()> {
+    let mut findings = Findings::default();
+    match Context::load(files) {
+        Ok(context) => {
+            match config::check(context.settings()) {
+                Ok(()) => findings.ok("configuration", read_from(&context)),
+                Err(error) => findings.fail_with("configuration", &error),
+            }
+            files::check(&context, &mut findings);
+            if !args.offline {
+                let store = database::check(&context, &mut findings).await;
+                platform::check(&context, store.as_ref(), &mut findings).await;
+                mail::check(&context, &mut findings).await;
+                if let Some(opened) = store {
+                    opened.close().await;
+                }
+            }
+        }
+        Err(error) => findings.fail_with("configuration", error.as_ref()),
+    }
+    let findings = findings.0;
+    output.show(&findings, |findings| {
+        let rows = findings.iter().map(|finding| {
+            let verdict = match finding.verdict {
+                Verdict::Ok => "ok",
+                Verdict::Warn => "WARN",
+                Verdict::Fail => "FAIL",
+            };
+            let remedy = finding.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            vec![verdict.to_owned(), finding.check.clone(), format!("{}{remedy}", finding.found)]
+        });
+        table(&["", "check", "found"], rows)
+    })?;
+    match findings.iter().filter(|finding| finding.verdict == Verdict::Fail).count() {
+        0 => Ok(()),
+        failed => Err(Failure::CheckFailed.because(format!("{failed} check(s) failed"))),
+    }
+}
+
+fn read_from(context: &Context) -> String {
+    let files = &context.sources.files;
+    if files.is_empty() {
+        return "defaults and environment only".to_owned();
+    }
+    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,76 @@
+//! What every command that does something begins with: settings, the log, and the person at the keyboard.
+
+use std::path::PathBuf;
+
+use crate::audit::Actor;
+use crate::config::{self, Loaded, Settings, Sources};
+use crate::domain::OrganisationId;
+use crate::telemetry;
+
+use super::Failure;
+
+/// Settings with their sources.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) sources: Sources,
+    pub(super) loaded: Loaded,
+}
+
+impl Context {
+    /// Loads the settings; the log speaks warnings only, so that a command's own words stand out.
+    pub(super) fn load(files: &[PathBuf]) -> anyhow::Result<Self> {
+        let context = Self::read(files)?;
+        let quiet = telemetry::Settings { filter: "warn".to_owned(), ..context.settings().telemetry.clone() };
+        telemetry::init(&quiet)?;
+        Ok(context)
+    }
+
+    /// The same, with the checks of a running service.
+    pub(super) fn load_checked(files: &[PathBuf]) -> anyhow::Result<Self> {
+        let context = Self::load(files)?;
+        config::check(context.settings())?;
+        Ok(context)
+    }
+
+    /// For the daemon itself: checked, and with the log as configured.
+    pub(super) fn load_service(files: &[PathBuf]) -> anyhow::Result<Self> {
+        let context = Self::read(files)?;
+        config::check(context.settings())?;
+        telemetry::init(&context.settings().telemetry)?;
+        Ok(context)
+    }
+
+    fn read(files: &[PathBuf]) -> anyhow::Result<Self> {
+        let sources = Sources::of_process(files)?;
+        let loaded = config::load(&sources)?;
+        Ok(Self { sources, loaded })
+    }
+
+    pub(super) const fn settings(&self) -> &Settings {
+        &self.loaded.settings
+    }
+
+    /// The person at the keyboard, by login name: whoever became root with sudo is named as themselves.
+    pub(super) fn person(&self) -> Actor {
+        Actor::Person(self.login_name())
+    }
+
+    /// That person's login name.
+    pub(super) fn login_name(&self) -> String {
+        let name = ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(|name| self.sources.variable(name));
+        name.unwrap_or("unknown").to_owned()
+    }
+
+    /// The organisation named, or the only one that is configured.
+    pub(super) fn organisation(&self, named: Option<&OrganisationId>) -> anyhow::Result<OrganisationId> {
+        let organisations = &self.settings().organisations;
+        let known = || organisations.iter().map(|each| each.id.to_string()).collect::<Vec<_>>().join(", ");
+        match (named, organisations.as_slice()) {
+            (Some(id), _) if self.settings().find_organisation(id).is_some() => Ok(id.clone()),
+            (Some(_), _) => Err(Failure::NotFound
+                .because(format!("no such organisation is configured; configured are: {}", known()))),
+            (None, [only]) => Ok(only.id.clone()),
+            (None, _) => Err(Failure::Usage.because(format!("name one with --organisation: {}", known()))),
+        }
+    }
+}

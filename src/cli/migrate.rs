@@ -1,0 +1,47 @@
+//! `dsrd migrate`: the schema brought up to date.
+
+use serde::Serialize;
+
+use super::context::Context;
+use super::output::Output;
+use crate::daemon::Database;
+use crate::store;
+
+/// Options of `dsrd migrate`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only tell what is missing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    state: String,
+    applied: usize,
+}
+
+pub(super) async fn run(args: Args, context: Context, output: &Output) -> anyhow::Result<()> {
+    let database = Database::open(context.settings(), &context.sources).await?;
+    let result = migrate(&args, &database, output).await;
+    database.close().await;
+    result
+}
+
+async fn migrate(args: &Args, database: &Database, output: &Output) -> anyhow::Result<()> {
+    let report = if args.dry_run {
+        let state = match store::schema_state(database.options()).await? {
+            store::SchemaState::Current => "up to date".to_owned(),
+            store::SchemaState::Behind(missing) => format!("{missing} migration(s) missing"),
+            store::SchemaState::Newer => "made by a newer dsrd".to_owned(),
+            store::SchemaState::Altered => {
+                "altered: a migration differs from the one in this program".to_owned()
+            }
+        };
+        Report { state, applied: 0 }
+    } else {
+        let applied = store::migrate(database.options()).await?;
+        Report { state: "up to date".to_owned(), applied }
+    };
+    output.show(&report, |report| format!("schema: {}; migrations applied: {}", report.state, report.applied))
+}

@@ -1,0 +1,135 @@
+//! Standard output is data, standard error is talk.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::ValueEnum;
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Tables and sentences.
+    #[default]
+    Human,
+    /// One JSON value.
+    Json,
+}
+
+/// Writes results and remarks.
+#[derive(Clone, Debug)]
+pub(super) struct Output {
+    format: Format,
+}
+
+impl Output {
+    pub(super) const fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// Writes a value for programs, or what `human` makes of it for people.
+    pub(super) fn show<T: Serialize>(
+        &self,
+        value: &T,
+        human: impl FnOnce(&T) -> String,
+    ) -> anyhow::Result<()> {
+        let text = match self.format {
+            Format::Json => serde_json::to_string_pretty(value)?,
+            Format::Human => human(value),
+        };
+        self.raw(format!("{}\n", text.trim_end()).as_bytes())
+    }
+
+    /// Writes bytes as they are. A reader that has gone away (`dsrd … | head`) is no failure.
+    #[expect(clippy::unused_self, reason = "all writing goes through the output that a command was given")]
+    pub(super) fn raw(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// A remark for the person at the terminal.
+    #[expect(clippy::unused_self, reason = "all writing goes through the output that a command was given")]
+    pub(super) fn say(&self, remark: &str) {
+        // A closed standard error is nobody's failure.
+        writeln!(anstream::stderr(), "{}", one_line(remark)).unwrap_or_default();
+    }
+
+    /// A counter on standard error for work whose length nobody knows; silent where nobody looks at it.
+    #[expect(clippy::unused_self, reason = "all writing goes through the output that a command was given")]
+    pub(super) fn progress(&self, what: &'static str) -> ProgressBar {
+        if !io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{spinner} {pos} {msg} ({elapsed})");
+        let bar = ProgressBar::new_spinner().with_message(what);
+        style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+    }
+
+    /// An error with its causes, on one line.
+    pub(super) fn say_error(&self, error: &anyhow::Error) {
+        let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+        self.say(&format!("error: {}", chain.join(": ")));
+    }
+}
+
+/// A table of rows under a head.
+pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(if io::stdout().is_terminal() {
+        ContentArrangement::Dynamic
+    } else {
+        ContentArrangement::Disabled
+    });
+    table.set_header(head.iter().map(|each| each.to_uppercase()));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| one_line(cell)));
+    }
+    let text = table.to_string();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// Pairs of a label and a value, one a line.
+pub(super) fn pairs(rows: impl IntoIterator<Item = (&'static str, String)>) -> String {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
+    rows.iter()
+        .map(|(label, value)| format!("{label:width$}  {}", one_line(value)))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// A terminal obeys control characters, and values come from people: show them as escapes.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .flat_map(|each| {
+            let harmless = !each.is_control() && !matches!(each, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+            let (plain, escaped) = if harmless { (Some(each), None) } else { (None, Some(each.escape_default())) };
+            plain.into_iter().chain(escaped.into_iter().flatten())
+        })
+        .collect()
+}
+
+/// A value that may be missing.
+pub(super) fn or_dash<T: ToString>(value: Option<&T>) -> String {
+    value.map_or_else(|| "-".to_owned(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_25_values_cannot_steer_the_terminal() {
+        let shown = table(&["name"], [vec!["\u{1b}[2Jtwo\nlines\u{202e}".to_owned()]]);
+        assert_eq!(shown, "NAME\n\\u{1b}[2Jtwo\\nlines\\u{202e}");
+    }
+
+    #[test]
+    fn pairs_stand_in_columns() {
+        assert_eq!(pairs([("a", "1".to_owned()), ("long", "2".to_owned())]), "a     1\nlong  2");
+    }
+}

@@ -1,0 +1,72 @@
+//! `dsrd request withdraw`, `resume` and `informed`: what people decide about a case.
+
+use serde::Serialize;
+
+use super::Case;
+use crate::cli::Failure;
+use crate::cli::context::Context;
+use crate::cli::output::Output;
+use crate::daemon::Foundation;
+use crate::domain::{OrganisationId, RequestId};
+use crate::intake::{self, CaseError};
+
+/// Options of the three commands.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Id or reference of the request.
+    request: Case,
+    /// Short name of the organisation; the only one when left out.
+    #[arg(long)]
+    organisation: Option<OrganisationId>,
+}
+
+/// What is decided.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Act {
+    Withdraw,
+    Resume,
+    Informed,
+}
+
+#[derive(Serialize)]
+struct Report {
+    act: Act,
+    request: RequestId,
+}
+
+pub(super) async fn run(
+    act: Act,
+    args: Args,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let organisation = context.organisation(args.organisation.as_ref())?;
+    let request = args.request.find(foundation, &organisation).await?;
+    let mut tx = foundation.store.begin("cli.act").await?;
+    let (desk, actor) = (&foundation.desk, context.person());
+    match act {
+        Act::Withdraw => intake::withdraw(&mut tx, desk, &organisation, request, actor).await,
+        Act::Resume => intake::resume(&mut tx, desk, &organisation, request, actor).await,
+        Act::Informed => intake::record_informed(&mut tx, desk, &organisation, request, actor).await,
+    }
+    .map_err(classed)?;
+    tx.commit().await?;
+    output.show(&Report { act, request }, |report| {
+        let done = match report.act {
+            Act::Withdraw => "withdrawn",
+            Act::Resume => "on its way again",
+            Act::Informed => "recorded: the person was told; the request ends",
+        };
+        format!("{}: {done}", report.request)
+    })
+}
+
+fn classed(error: CaseError) -> anyhow::Error {
+    match error {
+        CaseError::Store(error) => error.into(),
+        CaseError::NotFound => Failure::NotFound.because(error.to_string()),
+        other => Failure::Refused.because(other.to_string()),
+    }
+}

@@ -1,0 +1,113 @@
+//! `dsrd request`: data-subject requests.
+
+mod acts;
+mod package;
+mod show;
+mod submit;
+
+use std::str::FromStr;
+
+use clap::Subcommand;
+
+use super::Failure;
+use super::context::Context;
+use super::output::Output;
+use crate::daemon::Foundation;
+use crate::domain::{OrganisationId, RequestId};
+use crate::intake;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Hand in a request.
+    Submit(Box<submit::Args>),
+    /// Show one request with its steps. Identifiers are shown with --reveal only.
+    Show(show::ShowArgs),
+    /// List requests, those due first at the top.
+    List(show::ListArgs),
+    /// List rows of producers that could not become a request.
+    Rejected(show::RejectedArgs),
+    /// End a request at the person's wish, as long as nothing was begun that cannot be taken back.
+    Withdraw(acts::Args),
+    /// Send a request that waits for a person on its way again.
+    Resume(acts::Args),
+    /// Record that the person was told the outcome by other means, and let the request end.
+    Informed(acts::Args),
+    /// Decrypt the access package of a request for a person who cannot use the link.
+    Package(package::Args),
+}
+
+pub(super) async fn run(command: Command, context: Context, output: &Output) -> anyhow::Result<()> {
+    let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
+    let result = match command {
+        Command::Submit(args) => submit::run(*args, &context, &foundation, output).await,
+        Command::Show(args) => show::show(args, &context, &foundation, output).await,
+        Command::List(args) => show::list(args, &context, &foundation, output).await,
+        Command::Rejected(args) => show::rejected(args, &foundation, output).await,
+        Command::Withdraw(args) => acts::run(acts::Act::Withdraw, args, &context, &foundation, output).await,
+        Command::Resume(args) => acts::run(acts::Act::Resume, args, &context, &foundation, output).await,
+        Command::Informed(args) => acts::run(acts::Act::Informed, args, &context, &foundation, output).await,
+        Command::Package(args) => package::run(args, &context, &foundation, output).await,
+    };
+    foundation.close().await;
+    result
+}
+
+/// A request as people name it: by id, or by the reference that stands in mails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Case {
+    Id(RequestId),
+    Reference(String),
+}
+
+impl FromStr for Case {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(id) = text.parse() {
+            return Ok(Self::Id(id));
+        }
+        let reference = text.trim().to_uppercase();
+        let plain = reference.chars().all(|each| each.is_ascii_alphanumeric() || each == '-');
+        if reference.starts_with("DSR-") && plain {
+            Ok(Self::Reference(reference))
+        } else {
+            Err("write the id of a request (a UUID) or its reference (DSR-XXXX-XXXX)".to_owned())
+        }
+    }
+}
+
+impl Case {
+    /// The id, if there is such a request in the organisation.
+    pub(super) async fn find(
+        &self,
+        foundation: &Foundation,
+        organisation: &OrganisationId,
+    ) -> anyhow::Result<RequestId> {
+        let mut connection = foundation.store.connection().await?;
+        let found = match self {
+            Self::Id(id) => {
+                intake::find_case(&mut connection, organisation, *id).await?.map(|case| case.request)
+            }
+            Self::Reference(reference) => {
+                intake::find_by_reference(&mut connection, organisation, reference).await?
+            }
+        };
+        found.ok_or_else(|| {
+            Failure::NotFound
+                .because(format!("no such request of organisation {organisation}; see `dsrd request list`"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_named_by_id_or_reference() {
+        assert_eq!("dsr-abcd-2345".parse(), Ok(Case::Reference("DSR-ABCD-2345".to_owned())));
+        assert!(matches!("0195d3e0-0000-7000-8000-000000000000".parse(), Ok(Case::Id(_))));
+        assert!("ada@people.example".parse::<Case>().is_err());
+    }
+}

@@ -1,0 +1,83 @@
+//! `dsrd request package`: an access package, decrypted by a member of staff.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Case;
+use crate::cli::Failure;
+use crate::cli::context::Context;
+use crate::cli::output::Output;
+use crate::daemon::Foundation;
+use crate::domain::OrganisationId;
+use crate::{delivery, report};
+
+/// Options of `dsrd request package`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Id or reference of the request.
+    request: Case,
+    /// Short name of the organisation; the only one when left out.
+    #[arg(long)]
+    organisation: Option<OrganisationId>,
+    /// Where the archive is written: a new file that only you can read.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Report {
+    file: String,
+    bytes: u64,
+}
+
+pub(super) async fn run(
+    args: Args,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let organisation = context.organisation(args.organisation.as_ref())?;
+    let request = args.request.find(foundation, &organisation).await?;
+    // Made before the package is opened: an opening that stands in the log should lead to a file.
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.out).map_err(|error| {
+            Failure::Usage.because(format!("{} cannot be made: {error}", args.out.display()))
+        })?;
+    let written = async {
+        let opened = delivery::open_for_staff(
+            &foundation.store,
+            &foundation.desk.keys,
+            &foundation.settings.report.directory,
+            &organisation,
+            request,
+            context.person(),
+            foundation.desk.clock.now(),
+        )
+        .await?
+        .ok_or_else(|| {
+            Failure::NotFound.because("the request has no package, or it has expired and was destroyed")
+        })?;
+        let key = report::PackageKey::parse(opened.identity.expose())?;
+        let bytes = tokio::task::spawn_blocking(move || {
+            report::open_package(&opened.path, &key, &mut file).map_err(anyhow::Error::from)
+        })
+        .await??;
+        Ok::<u64, anyhow::Error>(bytes)
+    };
+    match written.await {
+        Ok(bytes) => {
+            let report = Report { file: args.out.display().to_string(), bytes };
+            output.show(&report, |report| format!("{} ({} bytes)", report.file, report.bytes))
+        }
+        Err(error) => {
+            // Half an archive is of no use to anybody; that it could not be removed is told beside the cause.
+            if let Err(left) = std::fs::remove_file(&args.out) {
+                output.say(&format!("note: {} could not be removed: {left}", args.out.display()));
+            }
+            Err(error)
+        }
+    }
+}

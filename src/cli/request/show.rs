@@ -1,0 +1,204 @@
+//! `dsrd request show`, `list` and `rejected`.
+
+use serde::Serialize;
+
+use super::Case;
+use crate::audit::{self, Action, Detail, Event};
+use crate::cli::context::Context;
+use crate::cli::output::{Output, or_dash, pairs, table};
+use crate::daemon::Foundation;
+use crate::domain::{OrganisationId, Origin, RequestState};
+use crate::execution::{self, CheckpointView};
+use crate::intake::{self, ParkedRow};
+
+/// Options of `dsrd request show`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ShowArgs {
+    /// Id or reference of the request.
+    request: Case,
+    /// Short name of the organisation; the only one when left out.
+    #[arg(long)]
+    organisation: Option<OrganisationId>,
+    /// Show the identifiers in clear. That you did so stands in the audit log.
+    #[arg(long)]
+    reveal: bool,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    case: intake::Case,
+    identifiers: Vec<ShownIdentifier>,
+    steps: Vec<CheckpointView>,
+}
+
+#[derive(Serialize)]
+struct ShownIdentifier {
+    number: i16,
+    kind: &'static str,
+    role: intake::IdentifierRole,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+}
+
+pub(super) async fn show(
+    args: ShowArgs,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let organisation = context.organisation(args.organisation.as_ref())?;
+    let request = args.request.find(foundation, &organisation).await?;
+    let mut tx = foundation.store.begin("cli.show").await?;
+    let case = intake::find_case(&mut tx, &organisation, request)
+        .await?
+        .ok_or_else(|| crate::cli::Failure::NotFound.because("the request is gone"))?;
+    let identifiers = intake::identifiers(&mut tx, &foundation.desk.keys, &organisation, request).await?;
+    let steps = execution::checkpoints_of(&mut tx, &organisation, request).await?;
+    let identifiers: Vec<ShownIdentifier> = identifiers
+        .into_iter()
+        .map(|each| ShownIdentifier {
+            number: each.number,
+            kind: each.identifier.kind().as_str(),
+            role: each.role,
+            // The one place where the command line shows an identifier, and only when asked to.
+            value: args.reveal.then(|| each.identifier.given().expose().clone()),
+        })
+        .collect();
+    // Committed before anything is shown: who looked stands in the log, whatever happens next.
+    let detail = Detail::none().flag("revealed", args.reveal).count("identifiers", identifiers.len() as u64);
+    let event =
+        Event::of(&organisation, request, Action::RequestRead, context.person(), foundation.desk.clock.now());
+    audit::append(&mut tx, event.with(detail)).await?;
+    tx.commit().await?;
+    output.show(&Shown { case, identifiers, steps }, human)
+}
+
+fn instant(at: Option<&chrono::DateTime<chrono::Utc>>) -> String {
+    at.map_or_else(|| "-".to_owned(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+}
+
+fn human(shown: &Shown) -> String {
+    let case = &shown.case;
+    let head = pairs([
+        ("reference", case.reference.to_string()),
+        ("request", case.request.to_string()),
+        ("organisation", case.organisation.to_string()),
+        ("kind", case.kind.to_string()),
+        ("origin", case.origin.to_string()),
+        ("state", case.state.to_string()),
+        ("waits because", or_dash(case.park_reason.as_ref())),
+        ("outcome", or_dash(case.outcome.as_ref())),
+        ("last code", or_dash(case.last_code.as_ref())),
+        ("received at", instant(Some(&case.received_at))),
+        ("due on", case.due_on.to_string()),
+        ("executed at", instant(case.executed_at.as_ref())),
+        ("verified at", instant(case.verified_at.as_ref())),
+        ("informed at", instant(case.informed_at.as_ref())),
+        ("closed at", instant(case.closed_at.as_ref())),
+    ]);
+    let identifiers = table(
+        &["no", "identifier", "role", "value"],
+        shown.identifiers.iter().map(|each| {
+            let role = serde_json::to_value(each.role).ok().and_then(|role| role.as_str().map(str::to_owned));
+            vec![
+                each.number.to_string(),
+                each.kind.to_owned(),
+                role.unwrap_or_default(),
+                each.value.clone().unwrap_or_else(|| "(--reveal)".to_owned()),
+            ]
+        }),
+    );
+    let steps = table(
+        &["step", "item", "attempts", "began at", "finished at"],
+        shown.steps.iter().map(|step| {
+            vec![
+                step.step.clone(),
+                step.item.clone(),
+                step.attempts.to_string(),
+                instant(Some(&step.began_at)),
+                instant(step.finished_at.as_ref()),
+            ]
+        }),
+    );
+    format!("{head}\n\n{identifiers}\n\n{steps}")
+}
+
+/// Options of `dsrd request list`.
+#[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ListArgs {
+    /// Short name of the organisation; the only one when left out.
+    #[arg(long)]
+    organisation: Option<OrganisationId>,
+    /// Only requests in this state: received, in_progress, manual or closed.
+    #[arg(long)]
+    state: Option<RequestState>,
+    /// Only requests of this origin: subject or retention.
+    #[arg(long)]
+    origin: Option<Origin>,
+    /// At most this many.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+    limit: i64,
+}
+
+pub(super) async fn list(
+    args: ListArgs,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let organisation = context.organisation(args.organisation.as_ref())?;
+    let mut connection = foundation.store.connection().await?;
+    let cases =
+        intake::list_cases(&mut connection, &organisation, args.state, args.origin, args.limit).await?;
+    output.show(&cases, |cases| {
+        let rows = cases.iter().map(|case| {
+            vec![
+                case.reference.to_string(),
+                case.kind.to_string(),
+                case.state.to_string(),
+                case.park_reason
+                    .map(|reason| reason.to_string())
+                    .or_else(|| case.outcome.map(|outcome| outcome.to_string()))
+                    .or_else(|| case.last_code.clone())
+                    .unwrap_or_default(),
+                case.due_on.to_string(),
+                instant(Some(&case.received_at)),
+                case.request.to_string(),
+            ]
+        });
+        table(&["reference", "kind", "state", "why", "due on", "received at", "request"], rows)
+    })
+}
+
+/// Options of `dsrd request rejected`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct RejectedArgs {
+    /// At most this many, newest first.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+    limit: i64,
+}
+
+pub(super) async fn rejected(
+    args: RejectedArgs,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let mut connection = foundation.store.connection().await?;
+    let rows = intake::list_parked_rows(&mut connection, args.limit).await?;
+    output.show(&rows, |rows: &Vec<ParkedRow>| {
+        let cells = rows.iter().map(|row| {
+            vec![
+                row.intake.to_string(),
+                row.organisation.clone(),
+                row.producer.clone(),
+                or_dash(row.idempotency_key.as_ref()),
+                row.reason.clone(),
+                row.detail.clone(),
+                instant(Some(&row.parked_at)),
+            ]
+        });
+        table(&["row", "organisation", "producer", "key", "reason", "detail", "parked at"], cells)
+    })
+}

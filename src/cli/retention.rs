@@ -1,0 +1,235 @@
+//! `dsrd retention`: contacts past their time.
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::Failure;
+use super::context::Context;
+use super::output::{Output, or_dash, pairs, table};
+use crate::config::Organisation;
+use crate::daemon::{self, Foundation};
+use crate::domain::OrganisationId;
+use crate::platform::ContactPlatform;
+use crate::retention::{self, Preview, Rule, Sweeper, never_halt};
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Count the contacts that a sweep would erase, without doing anything.
+    Preview {
+        /// Short name of the organisation; the only one when left out.
+        #[arg(long)]
+        organisation: Option<OrganisationId>,
+    },
+    /// Sweep now: submit an erasure for each contact past its time. Without --confirm this is a preview.
+    Run {
+        /// Short name of the organisation; the only one when left out.
+        #[arg(long)]
+        organisation: Option<OrganisationId>,
+        /// The number of contacts that the preview showed. The sweep is refused when it has changed.
+        #[arg(long, value_name = "COUNT")]
+        confirm: Option<u64>,
+    },
+    /// List past sweeps, newest first.
+    List {
+        /// Short name of the organisation; the only one when left out.
+        #[arg(long)]
+        organisation: Option<OrganisationId>,
+        /// At most this many.
+        #[arg(long, default_value_t = 20)]
+        limit: u16,
+    },
+}
+
+pub(super) async fn run(command: Command, context: Context, output: &Output) -> anyhow::Result<()> {
+    let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
+    let result = match command {
+        Command::Preview { organisation } => {
+            preview_or_sweep(organisation.as_ref(), None, &context, &foundation, output).await
+        }
+        Command::Run { organisation, confirm } => {
+            preview_or_sweep(organisation.as_ref(), confirm, &context, &foundation, output).await
+        }
+        Command::List { organisation, limit } => {
+            list(organisation.as_ref(), limit, &context, &foundation, output).await
+        }
+    };
+    foundation.close().await;
+    result
+}
+
+/// A preview as it is shown.
+#[derive(Serialize)]
+struct PreviewView {
+    organisation: String,
+    created_before: String,
+    contacts: u64,
+    candidates: u64,
+    share_percent: String,
+    unreadable: u64,
+    oldest: Option<String>,
+    newest: Option<String>,
+    stops: Option<String>,
+}
+
+impl PreviewView {
+    fn new(organisation: &OrganisationId, preview: &Preview) -> Self {
+        let instant =
+            |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let share = preview.share_basis_points;
+        Self {
+            organisation: organisation.to_string(),
+            created_before: instant(preview.created_before),
+            contacts: preview.contacts,
+            candidates: preview.candidates,
+            share_percent: format!("{}.{:02}", share / 100, share % 100),
+            unreadable: preview.unreadable,
+            oldest: preview.oldest.map(instant),
+            newest: preview.newest.map(instant),
+            stops: preview.stops.map(|reason| reason.to_string()),
+        }
+    }
+
+    fn human(&self) -> String {
+        pairs([
+            ("organisation", self.organisation.clone()),
+            ("created before", self.created_before.clone()),
+            ("contacts", self.contacts.to_string()),
+            ("past their time", format!("{} ({} %)", self.candidates, self.share_percent)),
+            ("unreadable date", format!("{} (never erased by a sweep)", self.unreadable)),
+            ("oldest", or_dash(self.oldest.as_ref())),
+            ("newest", or_dash(self.newest.as_ref())),
+            (
+                "a sweep would",
+                self.stops.as_ref().map_or_else(
+                    || format!("submit {} erasure(s)", self.candidates),
+                    |reason| format!("stop: {reason}"),
+                ),
+            ),
+        ])
+    }
+}
+
+async fn preview_or_sweep(
+    named: Option<&OrganisationId>,
+    confirm: Option<u64>,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let id = context.organisation(named)?;
+    let organisation = context
+        .settings()
+        .find_organisation(&id)
+        .ok_or_else(|| Failure::NotFound.because(format!("no organisation {id} is configured")))?;
+    let rule = organisation.retention.rule().map_err(|error| {
+        let cause = anyhow::Error::from(error);
+        Failure::Usage.because(format!("organisation {id}: {cause:#}"))
+    })?;
+    let sites = daemon::sites(
+        std::slice::from_ref(organisation),
+        &foundation.controllers,
+        &foundation.store,
+        &foundation.desk,
+    )?;
+    let Some(site) = sites.get(&id) else {
+        return Err(Failure::NotFound.because(format!("organisation {id} is not registered")));
+    };
+    let found = preview(organisation, site.platform.as_ref(), &rule, foundation, output).await?;
+    let Some(confirmed) = confirm else {
+        let view = PreviewView::new(&id, &found);
+        output.show(&view, PreviewView::human)?;
+        output.say(&format!(
+            "nothing was done; to submit the erasures: dsrd retention run --organisation {id} --confirm {}",
+            found.candidates
+        ));
+        return Ok(());
+    };
+    if confirmed != found.candidates {
+        return Err(Failure::Refused.because(format!(
+            "{confirmed} was confirmed, but {} contact(s) are past their time now; look at the preview again",
+            found.candidates
+        )));
+    }
+    let sweeper = Sweeper {
+        store: foundation.store.clone(),
+        platform: Arc::clone(&site.platform),
+        desk: foundation.desk.clone(),
+        controller: (*site.controller).clone(),
+        rule,
+        halt: never_halt(),
+    };
+    let report = sweeper.sweep(&context.login_name()).await?;
+    output.show(&report, |report| {
+        pairs([
+            ("sweep", report.sweep_id.to_string()),
+            ("state", report.state.to_string()),
+            ("reason", or_dash(report.reason.as_ref())),
+            ("contacts", report.contacts.to_string()),
+            ("past their time", report.candidates.to_string()),
+            ("erasures submitted", report.submitted.to_string()),
+        ])
+    })?;
+    match report.reason {
+        Some(reason) => Err(Failure::Refused.because(format!("the sweep stopped: {reason}"))),
+        None => Ok(()),
+    }
+}
+
+/// Counts the contacts past their time; the platform is only listed.
+async fn preview(
+    organisation: &Organisation,
+    platform: &dyn ContactPlatform,
+    rule: &Rule,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<Preview> {
+    let bar = output.progress("contacts listed");
+    let now = foundation.desk.clock.now();
+    let found =
+        retention::preview(platform, &organisation.controller(), rule, now, |seen| bar.set_position(seen))
+            .await;
+    bar.finish_and_clear();
+    Ok(found?)
+}
+
+async fn list(
+    named: Option<&OrganisationId>,
+    limit: u16,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let organisation = context.organisation(named)?;
+    let mut connection = foundation.store.connection().await?;
+    let sweeps = retention::list_sweeps(&mut connection, &organisation, limit).await?;
+    output.show(&sweeps, |sweeps| {
+        let rows = sweeps.iter().map(|sweep| {
+            vec![
+                sweep.started_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+                if sweep.scheduled_for.is_some() { "schedule" } else { "person" }.to_owned(),
+                sweep.state.clone(),
+                or_dash(sweep.reason.as_ref()),
+                or_dash(sweep.contacts.as_ref()),
+                sweep.candidates.to_string(),
+                sweep.unreadable.to_string(),
+                sweep.submitted.to_string(),
+            ]
+        });
+        table(
+            &[
+                "started at",
+                "by",
+                "state",
+                "reason",
+                "contacts",
+                "past their time",
+                "unreadable",
+                "submitted",
+            ],
+            rows,
+        )
+    })
+}

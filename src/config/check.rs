@@ -1,0 +1,151 @@
+//! What a running service needs beyond well-formed values (S-51).
+
+use std::collections::BTreeSet;
+
+use super::error::SettingsError;
+use super::settings::{Organisation, Settings};
+use crate::telemetry;
+
+/// Refuses settings that are well-formed but wrong or unsafe; tells all that is wrong at once.
+pub fn check(settings: &Settings) -> Result<(), SettingsError> {
+    let mut refused = Vec::new();
+    check_general(settings, &mut refused);
+    check_organisations(&settings.organisations, &mut refused);
+    if refused.is_empty() { Ok(()) } else { Err(SettingsError::Refused(refused)) }
+}
+
+fn check_general(settings: &Settings, refused: &mut Vec<String>) {
+    if settings.data_dir.is_relative() {
+        refused.push(
+            "data_dir must be an absolute path: a daemon has no directory of its own to start from".into(),
+        );
+    }
+    if let Err(error) = telemetry::check(&settings.telemetry) {
+        refused.push(error.to_string());
+    }
+    let database = &settings.database;
+    if database.url.is_some() && database.url_file.is_some() {
+        refused.push("database.url and database.url_file are both set: remove one".into());
+    }
+    if database.url.as_deref().is_some_and(holds_password) {
+        refused.push(
+            "database.url holds a password: put the whole URL into a file of mode 0600 and name it in database.url_file"
+                .into(),
+        );
+    }
+    for (key, number) in [
+        ("database.max_connections", u64::from(database.max_connections)),
+        ("database.statement_timeout_secs", u64::from(database.statement_timeout_secs)),
+        ("database.acquire_timeout_secs", database.acquire_timeout_secs),
+        ("queue.heartbeat_secs", settings.queue.heartbeat_secs),
+        ("queue.poll_secs", settings.queue.poll_secs),
+        ("queue.most_attempts", settings.queue.most_attempts.into()),
+        ("queue.most_crashes", settings.queue.most_crashes.into()),
+        ("queue.retry_base_secs", settings.queue.retry_base_secs),
+    ] {
+        if number == 0 {
+            refused.push(format!("{key} must be at least 1"));
+        }
+    }
+    let queue = &settings.queue;
+    if queue.request_workers == 0 {
+        refused
+            .push("queue.request_workers must be at least 1: nobody would work on people's requests".into());
+    }
+    if queue.lease_secs < queue.heartbeat_secs.saturating_mul(3) {
+        refused.push(
+            "queue.lease_secs must be at least three times queue.heartbeat_secs, or one late heartbeat costs a lease"
+                .into(),
+        );
+    }
+    if let Err(error) = settings.delivery.check() {
+        refused.push(format!("delivery: {error}"));
+    }
+    if settings.delivery.package_dir.as_ref().is_some_and(|dir| *dir != settings.report.directory) {
+        refused.push("report.directory and delivery.package_dir differ: set only one of them".into());
+    }
+    if let Some(address) = settings.http.listen
+        && !address.ip().is_loopback()
+        && settings.delivery.link_base_url.starts_with("http://")
+    {
+        refused.push(
+            "http.listen is not a loopback address although delivery.link_base_url is plain http: links are secrets and \
+             need TLS in front"
+                .into(),
+        );
+    }
+    for (key, number) in [
+        ("http.header_timeout_secs", settings.http.header_timeout_secs),
+        ("http.max_connections", settings.http.max_connections),
+    ] {
+        if number == 0 {
+            refused.push(format!("{key} must be at least 1"));
+        }
+    }
+    if queue.retry_cap_secs < queue.retry_base_secs {
+        refused.push("queue.retry_cap_secs must not be below queue.retry_base_secs".into());
+    }
+}
+
+fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>) {
+    if organisations.is_empty() {
+        refused.push(
+            "no organisation is configured: add a table [[organisations]] with id, name and contact".into(),
+        );
+    }
+    let mut ids = BTreeSet::new();
+    let mut platform_ids = BTreeSet::new();
+    for (index, organisation) in organisations.iter().enumerate() {
+        let key = format!("organisations[{index}]");
+        if !ids.insert(&organisation.id) {
+            refused.push(format!("{key}.id is the id of another organisation too: every id must be unique"));
+        }
+        if !platform_ids.insert(organisation.platform.organisation_id.as_str()) {
+            refused.push(format!(
+                "{key}.platform.organisation_id is that of another organisation too: one contact must have one controller"
+            ));
+        }
+        check_retention(&key, organisation, refused);
+        for (name, text) in [("name", &organisation.name), ("contact", &organisation.contact)] {
+            if text.trim().is_empty() || text.chars().any(char::is_control) {
+                refused.push(format!("{key}.{name} must be one line of text; people read it in notices"));
+            }
+        }
+        if let Some(country) = &organisation.default_country
+            && country.parse::<phonenumber::country::Id>().is_err()
+        {
+            refused.push(format!(
+                "{key}.default_country must be an ISO 3166 code of two capital letters, for example IT"
+            ));
+        }
+        let language = &organisation.language;
+        if !(2..=3).contains(&language.len()) || !language.chars().all(|each| each.is_ascii_lowercase()) {
+            refused.push(format!(
+                "{key}.language must be an ISO 639 code of two or three letters, for example en"
+            ));
+        }
+    }
+}
+
+/// A rule that is switched on must be whole; one that is not may be unfinished.
+fn check_retention(key: &str, organisation: &Organisation, refused: &mut Vec<String>) {
+    if organisation.retention.enabled
+        && let Err(error) = organisation.retention.rule()
+    {
+        let mut text = format!("{key}.{error}");
+        let mut source = std::error::Error::source(&error);
+        while let Some(inner) = source {
+            text = format!("{text}: {inner}");
+            source = inner.source();
+        }
+        refused.push(text);
+    }
+}
+
+/// Whether a connection URL holds a password, written properly or not.
+pub(super) fn holds_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    // Up to the last @, because a password that was not percent-encoded may hold an @ or a slash itself.
+    let login = rest.rsplit_once('@').map_or("", |(login, _)| login);
+    login.contains(':') || rest.contains("password=")
+}

@@ -1,0 +1,102 @@
+//! The root of all settings.
+
+use std::path::PathBuf;
+
+use chrono_tz::Tz;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Controller, OrganisationId};
+use crate::platform::cloud4wi;
+use crate::{delivery, http, queue, report, retention, store, telemetry};
+
+/// Everything that an operator can set.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Directory for what the daemon keeps on disk: the master key, encrypted packages, and the private database cluster
+    /// where none is configured. Empty means: systemd's state directory, else `/var/lib/dsrd` for root, else
+    /// `dsrd` in the XDG state directory of the user.
+    pub data_dir: PathBuf,
+    /// The key from which all others are derived.
+    pub keys: Keys,
+    /// The log.
+    pub telemetry: telemetry::Settings,
+    /// The database.
+    pub database: store::Settings,
+    /// The queue and its workers.
+    pub queue: queue::Settings,
+    /// Access reports and the packages made of them. `directory` may be left empty: `packages` in the data directory.
+    pub report: report::Settings,
+    /// Mails, hand-over links and the life of packages.
+    pub delivery: delivery::Settings,
+    /// The hand-over page where people fetch their package, and the health answers.
+    pub http: http::Settings,
+    /// The organisations (controllers) served.
+    pub organisations: Vec<Organisation>,
+}
+
+/// Where the master key is.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// File that holds the master key: 64 hexadecimal digits, readable by its owner only. Empty means
+    /// `keys/master.key` in the data directory. It is made at the first start. Without it, no stored identifier can be read:
+    /// keep a copy apart from the copies of the database.
+    pub master_key_file: PathBuf,
+}
+
+/// One organisation.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Organisation {
+    /// Short name in this configuration, in commands and in the audit log: `a-z`, `0-9` and `-`. Never changed
+    /// afterwards.
+    #[schemars(with = "String")]
+    pub id: OrganisationId,
+    /// The name under which people know it; stands in notices.
+    pub name: String,
+    /// How people reach its data protection officer: one line, for example an e-mail address; stands in notices.
+    pub contact: String,
+    /// IANA time zone of its establishment, in which days begin and end (`Europe/Rome`).
+    #[schemars(with = "String")]
+    pub time_zone: Tz,
+    /// ISO 3166 code (`IT`) with which telephone numbers without a country code are read. Without it such numbers are
+    /// refused.
+    pub default_country: Option<String>,
+    /// Language of notices and reports where the request names none (`en`).
+    pub language: String,
+    /// The policies that an opt-out switches off where the request names none (`mktgCommunications`).
+    pub opt_out_policies: Vec<String>,
+    /// Its contacts at Cloud4Wi.
+    pub platform: cloud4wi::Settings,
+    /// How long its contacts are kept.
+    pub retention: retention::Settings,
+    /// What an access report must say beside the data (Art. 15(1)(a) to (h) GDPR): purposes, legal grounds,
+    /// recipients, storage periods, sources.
+    pub catalogue: Option<report::Catalogue>,
+}
+
+impl Organisation {
+    /// What the other modules need to know about it.
+    #[must_use]
+    pub fn controller(&self) -> Controller {
+        Controller {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            contact: self.contact.clone(),
+            time_zone: self.time_zone,
+            default_country: self.default_country.clone(),
+            language: self.language.clone(),
+            opt_out_policies: self.opt_out_policies.clone(),
+        }
+    }
+}
+
+impl Settings {
+    /// The organisation of that short name.
+    #[must_use]
+    pub fn find_organisation(&self, id: &OrganisationId) -> Option<&Organisation> {
+        self.organisations.iter().find(|each| each.id == *id)
+    }
+}

@@ -1,0 +1,158 @@
+//! Faults at start that only a person can mend.
+
+use std::path::PathBuf;
+
+use crate::config::{SecretFileError, SettingsError};
+use crate::delivery::DeliveryError;
+use crate::domain::{KeyError, OrganisationId};
+use crate::http::HttpError;
+use crate::platform::cloud4wi::SetupError;
+use crate::report::ReportError;
+use crate::store::StoreError;
+use crate::store::embedded::EmbeddedError;
+
+/// Why the daemon or a command cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings are refused.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A secret file cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretFileError),
+    /// The connection URL cannot be read. Its text is not repeated: it may hold a password.
+    #[error(
+        "{key} is not a connection URL; write postgres://login:password@host/database, with special characters of the \
+         password percent-encoded (@ is %40, / is %2F, : is %3A, # is %23, % is %25)"
+    )]
+    DatabaseUrl {
+        /// The key that names it.
+        key: &'static str,
+    },
+    /// The private database cannot be had.
+    #[error("the private database cannot be started")]
+    Embedded(#[from] EmbeddedError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The schema is older than this program, which may not change it by itself.
+    #[error("{missing} migration(s) are missing and database.migrate_at_start is off; run `dsrd migrate`")]
+    SchemaBehind {
+        /// How many.
+        missing: usize,
+    },
+    /// The schema is newer than this program, or was altered (F-24).
+    #[error(
+        "the database was migrated by a newer dsrd; start that version, or restore a backup made before the upgrade"
+    )]
+    SchemaNewer,
+    /// An applied migration is not the one compiled in.
+    #[error(
+        "a migration in the database differs from the one in this program; install an unmodified release of dsrd"
+    )]
+    SchemaAltered,
+    /// The master key file does not hold a key.
+    #[error("keys.master_key_file {} is unusable", path.display())]
+    MasterKeyMalformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: KeyError,
+    },
+    /// The file is missing although identifiers were sealed with its key.
+    #[error(
+        "keys.master_key_file {} does not exist, but the database holds identifiers sealed with a key; restore the \
+         file from its backup, without it they cannot be read",
+        path.display()
+    )]
+    MasterKeyLost {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key is not the one with which stored identifiers were sealed.
+    #[error(
+        "keys.master_key_file {} holds another key than the one that sealed the identifiers in this database; restore \
+         the right file from its backup",
+        path.display()
+    )]
+    MasterKeyOther {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key file cannot be made.
+    #[error("the master key file {} cannot be made", path.display())]
+    MasterKeyWrite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The organisation was registered with another id at the platform before.
+    #[error(
+        "organisation {organisation} was registered with another platform.organisation_id before, or that id belongs to \
+         another organisation of this database; requests would reach the wrong people. Restore the former id, or \
+         configure the new one under a new short name"
+    )]
+    OrganisationMoved {
+        /// The organisation.
+        organisation: OrganisationId,
+    },
+    /// The platform key belongs to another organisation (S-14).
+    #[error(
+        "the platform key of organisation {organisation} belongs to another organisation at the platform; check \
+         client_key_file, client_secret_file and organisation_id"
+    )]
+    OrganisationOther {
+        /// The organisation.
+        organisation: OrganisationId,
+    },
+    /// A platform client cannot be built.
+    #[error("organisation {organisation}")]
+    Platform {
+        /// The organisation.
+        organisation: OrganisationId,
+        /// Why.
+        #[source]
+        source: SetupError,
+    },
+    /// The directory of packages cannot be used.
+    #[error("the directory of access packages cannot be used")]
+    Packages(#[from] ReportError),
+    /// Mail cannot be set up.
+    #[error("mail cannot be set up")]
+    Delivery(#[from] DeliveryError),
+    /// The hand-over page cannot be served.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+}
+
+impl StartError {
+    /// Whether waiting may help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient(),
+            // Whoever runs the migration is expected soon.
+            Self::SchemaBehind { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the configuration must be changed.
+    #[must_use]
+    pub const fn is_configuration(&self) -> bool {
+        !matches!(
+            self,
+            Self::Embedded(_)
+                | Self::Store(_)
+                | Self::SchemaBehind { .. }
+                | Self::SchemaNewer
+                | Self::SchemaAltered
+                | Self::MasterKeyWrite { .. }
+                | Self::Packages(_)
+                | Self::Http(_)
+        )
+    }
+}

@@ -1,0 +1,127 @@
+//! What commands and the daemon share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Database, StartError, load_or_create_master_key, sql};
+use crate::config::{Loaded, Settings, Sources};
+use crate::domain::{Clock, Controller, OrganisationId, SystemClock};
+use crate::intake::Desk;
+use crate::queue;
+use crate::store::{self, SchemaState, Store, StoreError};
+
+/// Database, keys, clock and organisations, ready for work.
+#[derive(Debug)]
+pub struct Foundation {
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// The database.
+    pub store: Store,
+    /// Keys and clock.
+    pub desk: Desk,
+    /// The organisations.
+    pub controllers: BTreeMap<OrganisationId, Arc<Controller>>,
+    /// How to reach the database, and the private cluster if there is one.
+    pub database: Database,
+}
+
+impl Foundation {
+    /// Opens the database and makes ready, or fails: for commands, which do not wait.
+    pub async fn open_ready(loaded: &Loaded, sources: &Sources) -> Result<Self, StartError> {
+        let settings = Arc::new(loaded.settings.clone());
+        let database = Database::open(&settings, sources).await?;
+        match Self::prepare(&settings, &database, Arc::new(SystemClock)).await {
+            Ok(Prepared { store, desk, controllers }) => {
+                Ok(Self { settings, store, desk, controllers, database })
+            }
+            Err(error) => {
+                database.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Checks or migrates the schema, loads the master key, registers the organisations. Can be repeated after a failure
+    /// that [`StartError::is_transient`].
+    pub(super) async fn prepare(
+        settings: &Settings,
+        database: &Database,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Prepared, StartError> {
+        bring_up_to_date(settings, database).await?;
+        let store = Store::connect_lazily(database.options().clone(), &settings.database);
+        let prepared = settle(settings, &store, clock).await;
+        match prepared {
+            Ok((desk, controllers)) => Ok(Prepared { store, desk, controllers }),
+            Err(error) => {
+                store.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Closes the pool and stops the private cluster.
+    pub async fn close(self) {
+        self.store.close().await;
+        self.database.close().await;
+    }
+}
+
+/// A database that is fit for work.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    pub(super) store: Store,
+    pub(super) desk: Desk,
+    pub(super) controllers: BTreeMap<OrganisationId, Arc<Controller>>,
+}
+
+async fn bring_up_to_date(settings: &Settings, database: &Database) -> Result<(), StartError> {
+    // The driver itself waits for as long as the operating system does.
+    let patience = Duration::from_secs(settings.database.acquire_timeout_secs);
+    let state =
+        tokio::time::timeout(patience, store::schema_state(database.options())).await.map_err(|_| {
+            StoreError::Unreachable {
+                operation: "store.connect",
+                detail: "no answer in time".to_owned(),
+                ambiguous: false,
+            }
+        })??;
+    match state {
+        SchemaState::Current => Ok(()),
+        SchemaState::Behind(missing) if settings.database.migrate_at_start => {
+            store::migrate(database.options()).await?;
+            tracing::info!(count = missing, "the schema was brought up to date");
+            Ok(())
+        }
+        SchemaState::Behind(missing) => Err(StartError::SchemaBehind { missing }),
+        SchemaState::Newer => Err(StartError::SchemaNewer),
+        SchemaState::Altered => Err(StartError::SchemaAltered),
+    }
+}
+
+async fn settle(
+    settings: &Settings,
+    store: &Store,
+    clock: Arc<dyn Clock>,
+) -> Result<(Desk, BTreeMap<OrganisationId, Arc<Controller>>), StartError> {
+    let path = &settings.keys.master_key_file;
+    let mut tx = store.begin("daemon.settle").await?;
+    let stored = sql::find_fingerprint(&mut tx).await?;
+    let key = load_or_create_master_key(path, stored.as_deref())?;
+    // Another daemon may have settled on its own key since.
+    if sql::settle_fingerprint(&mut tx, &key.fingerprint()).await? != key.fingerprint() {
+        return Err(StartError::MasterKeyOther { path: path.clone() });
+    }
+    let mut controllers = BTreeMap::new();
+    for organisation in &settings.organisations {
+        let platform_id = organisation.platform.organisation_id.as_str();
+        if !sql::register_organisation(&mut tx, &organisation.id, platform_id, clock.now()).await? {
+            return Err(StartError::OrganisationMoved { organisation: organisation.id.clone() });
+        }
+        queue::ensure_budget(&mut tx, &organisation.id).await?;
+        controllers.insert(organisation.id.clone(), Arc::new(organisation.controller()));
+    }
+    tx.commit().await?;
+    Ok((Desk { keys: Arc::new(key), clock }, controllers))
+}

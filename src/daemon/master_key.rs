@@ -1,0 +1,102 @@
+//! The file of the master key: read, or made at the first start.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::StartError;
+use crate::config;
+use crate::domain::{MasterKey, random};
+
+const KEY: &str = "keys.master_key_file";
+
+/// Reads the master key. Where the file does not exist, a new key is made, unless `stored` says that the database holds
+/// the fingerprint of one already. Refuses a key that is not the one of the database.
+pub fn load_or_create_master_key(path: &Path, stored: Option<&str>) -> Result<MasterKey, StartError> {
+    if !path.exists() {
+        if stored.is_some() {
+            return Err(StartError::MasterKeyLost { path: path.to_owned() });
+        }
+        create(path).map_err(|source| StartError::MasterKeyWrite { path: path.to_owned(), source })?;
+        tracing::warn!(
+            path = %path.display(),
+            "a new master key was made; keep a copy apart from the copies of the database, without it no identifier can be read"
+        );
+    }
+    let text = config::read_secret(KEY, path)?;
+    let key = MasterKey::from_hex(&text)
+        .map_err(|source| StartError::MasterKeyMalformed { path: path.to_owned(), source })?;
+    match stored {
+        Some(fingerprint) if fingerprint != key.fingerprint() => {
+            Err(StartError::MasterKeyOther { path: path.to_owned() })
+        }
+        _ => Ok(key),
+    }
+}
+
+/// Writes a new key whole or not at all: two processes that start at the same time agree on the first one's.
+fn create(path: &Path) -> io::Result<()> {
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let draft = directory.join(format!(".master-key-{}", hex::encode(random::bytes::<8>())));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let key = MasterKey::generate().to_hex();
+    let written = file
+        .write_all(key.as_bytes())
+        .and_then(|()| file.write_all(b"\n"))
+        .and_then(|()| file.sync_all())
+        // A link, unlike a renaming, never replaces what another process has just made.
+        .and_then(|()| match std::fs::hard_link(&draft, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        });
+    std::fs::remove_file(&draft)?;
+    written?;
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_for_its_owner_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keys/master.key");
+        let made = load_or_create_master_key(&path, None).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o7777, 0o700);
+        let again = load_or_create_master_key(&path, Some(&made.fingerprint())).unwrap();
+        assert_eq!(again.fingerprint(), made.fingerprint());
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn another_key_or_a_lost_one_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("master.key");
+        let sealed_with = MasterKey::generate().fingerprint();
+        let lost = load_or_create_master_key(&path, Some(&sealed_with)).unwrap_err();
+        assert!(matches!(lost, StartError::MasterKeyLost { .. }), "{lost}");
+        assert!(!path.exists(), "no new key hides the loss");
+        create(&path).unwrap();
+        let other = load_or_create_master_key(&path, Some(&sealed_with)).unwrap_err();
+        assert!(matches!(other, StartError::MasterKeyOther { .. }), "{other}");
+        std::fs::write(&path, "canary\n").unwrap();
+        let malformed = load_or_create_master_key(&path, None).unwrap_err();
+        assert!(!format!("{malformed:?}").contains("canary"), "{malformed:?}");
+    }
+
+    #[test]
+    fn a_key_made_meanwhile_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("master.key");
+        create(&path).unwrap();
+        let first = std::fs::read_to_string(&path).unwrap();
+        create(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), first);
+    }
+}

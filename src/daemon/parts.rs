@@ -1,0 +1,292 @@
+//! The parts of a running daemon.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio_util::sync::CancellationToken;
+
+use super::foundation::Prepared;
+use super::platforms::{FirstLook, first_look};
+use super::tasks::{self, PresentInstance, Tasks};
+use super::{Database, Part, StartError, notify};
+use crate::config::Settings;
+use crate::delivery::{Handover, Mailer, Transport};
+use crate::domain::OrganisationId;
+use crate::execution::{Executor, KillSwitch, PackageRules, Site};
+use crate::http::{self, AppState};
+use crate::queue::{Wake, WakeSource};
+use crate::retention::Sweeper;
+use crate::store::Store;
+use crate::{report, store};
+
+/// How long the step in hand may take after the first signal.
+const TO_FINISH: Duration = Duration::from_secs(7);
+
+/// How long the last audit entries may take after that.
+const TO_SEAL: Duration = Duration::from_secs(1);
+
+/// Connections beside the pool: heartbeats, and two listeners.
+const PULSE_CONNECTIONS: u32 = 3;
+
+/// A platform that is slow must not keep the other organisations' requests waiting.
+const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Everything that the parts share, and the tasks that they started.
+pub(super) struct Parts {
+    settings: Arc<Settings>,
+    prepared: Prepared,
+    sites: BTreeMap<OrganisationId, Site>,
+    /// Connections that the work cannot use up.
+    pulse: Store,
+    present: PresentInstance,
+    /// Cancelled by the signal, or by a task that found a fault that a person must mend.
+    ending: CancellationToken,
+    refused: Arc<Mutex<Option<StartError>>>,
+    tasks: Tasks,
+    /// Cancelled after the others have ended: the sealer numbers what they write while they end.
+    last: CancellationToken,
+    last_tasks: Tasks,
+}
+
+impl Parts {
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        database: &Database,
+        prepared: Prepared,
+        sites: BTreeMap<OrganisationId, Site>,
+        stop: &CancellationToken,
+    ) -> Self {
+        let ending = stop.child_token();
+        let last = CancellationToken::new();
+        let pulse_settings =
+            store::Settings { max_connections: PULSE_CONNECTIONS, ..settings.database.clone() };
+        Self {
+            pulse: Store::connect_lazily(database.options().clone(), &pulse_settings),
+            settings,
+            prepared,
+            sites,
+            present: PresentInstance::default(),
+            tasks: Tasks::new(ending.clone()),
+            ending,
+            refused: Arc::default(),
+            last_tasks: Tasks::new(last.clone()),
+            last,
+        }
+    }
+
+    /// Runs the parts that are wanted, until the stop.
+    pub(super) async fn run(mut self, has: impl Fn(Part) -> bool) -> Result<(), StartError> {
+        let started = self.start(&has).await;
+        if started.is_ok() {
+            notify::tell(&NotifyState::Status("at work"));
+            tracing::info!("ready");
+            self.ending.cancelled().await;
+        }
+        self.ending.cancel();
+        self.end(has(Part::Worker)).await;
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        started.and(refused.map_or(Ok(()), Err))
+    }
+
+    async fn start(&mut self, has: &impl Fn(Part) -> bool) -> Result<(), StartError> {
+        report::prepare_directory(&self.settings.report.directory)?;
+        if let Some(every) = notify::watchdog_interval() {
+            let stop = self.last.clone();
+            self.last_tasks.start("watchdog", move || Box::pin(tasks::feed_watchdog(every, stop.clone())));
+        }
+        if has(Part::Http) {
+            self.start_http().await?;
+        }
+        if has(Part::Worker) || has(Part::Scheduler) {
+            self.look_at_platforms().await?;
+        }
+        if has(Part::Worker) {
+            self.start_worker().await?;
+        }
+        if has(Part::Scheduler) {
+            self.start_scheduler();
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self, seals: bool) {
+        let finished = tokio::time::timeout(TO_FINISH, self.tasks.wait()).await;
+        if finished.is_err() {
+            // Breaks off what still runs; its steps are taken up again from their checkpoints.
+            self.tasks = Tasks::new(self.ending.clone());
+            if let Err(error) = tasks::release(&self.pulse, &self.present).await {
+                tracing::warn!(%error, "leases could not be released; they run out instead");
+            }
+        }
+        self.last.cancel();
+        let sealed = tokio::time::timeout(TO_SEAL, async {
+            self.last_tasks.wait().await;
+            if seals { tasks::seal_once(&self.prepared.store, 10_000).await.map(|_| ()) } else { Ok(()) }
+        });
+        if !matches!(sealed.await, Ok(Ok(()))) {
+            tracing::debug!("the last audit entries are numbered by the next daemon");
+        }
+        if tokio::time::timeout(TO_SEAL, self.pulse.close()).await.is_err() {
+            tracing::debug!("a connection for heartbeats was still busy");
+        }
+    }
+
+    /// Looks at all platforms before any work begins, and goes on looking at those that did not answer.
+    async fn look_at_platforms(&mut self) -> Result<(), StartError> {
+        let looks = self.sites.values().map(|site| {
+            let look = first_look(site, &self.prepared.store, &self.prepared.desk);
+            let stop = self.ending.clone();
+            async move {
+                let look = tokio::select! {
+                    looked = tokio::time::timeout(FIRST_LOOK_PATIENCE, look) => looked.unwrap_or(FirstLook::Later),
+                    () = stop.cancelled() => FirstLook::Later,
+                };
+                (site, look)
+            }
+        });
+        let mut waiting = Vec::new();
+        for (site, look) in futures_util::future::join_all(looks).await {
+            match look {
+                FirstLook::Done => {}
+                FirstLook::Later => waiting.push(site.clone()),
+                FirstLook::Other => {
+                    return Err(StartError::OrganisationOther { organisation: site.controller.id.clone() });
+                }
+            }
+        }
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let (store, desk) = (self.prepared.store.clone(), self.prepared.desk.clone());
+        let (refused, stop) = (Arc::clone(&self.refused), self.ending.clone());
+        self.tasks.start("platforms", move || {
+            let (store, desk) = (store.clone(), desk.clone());
+            Box::pin(tasks::look_again(waiting.clone(), store, desk, Arc::clone(&refused), stop.clone()))
+        });
+        Ok(())
+    }
+
+    async fn start_worker(&mut self) -> Result<(), StartError> {
+        let Prepared { store, desk, controllers } = self.prepared.clone();
+        let (sealed, stop) = (store.clone(), self.last.clone());
+        self.last_tasks.start("sealer", move || Box::pin(tasks::seal(sealed.clone(), stop.clone())));
+
+        let mailer = self.mailer().await?;
+        let (pumped, stop) = (Arc::clone(&mailer), self.ending.clone());
+        self.tasks.start("notices", move || Box::pin(tasks::pump(Arc::clone(&pumped), stop.clone())));
+
+        let rows = self.listen("intake wake-ups", WakeSource::Intake);
+        let poll = Duration::from_secs(self.settings.queue.poll_secs);
+        let (taking, keys, stop) = (store.clone(), desk.clone(), self.ending.clone());
+        self.tasks.start("intake", move || {
+            let (store, desk, controllers) = (taking.clone(), keys.clone(), controllers.clone());
+            Box::pin(tasks::take_intake(store, desk, controllers, Arc::clone(&rows), poll, stop.clone()))
+        });
+
+        let executor = Arc::new(Executor {
+            store,
+            desk,
+            sites: self.sites.clone(),
+            mailer,
+            settings: self.settings.queue.clone(),
+            packages: PackageRules {
+                report: self.settings.report.clone(),
+                keep_days: self.settings.delivery.package_expiry_days,
+            },
+            kill: KillSwitch::default(),
+        });
+        let jobs = self.listen("job wake-ups", WakeSource::Jobs);
+        let (pulse, present, stop) = (self.pulse.clone(), Arc::clone(&self.present), self.ending.clone());
+        self.tasks.start("worker", move || {
+            let (executor, jobs) = (Arc::clone(&executor), Arc::clone(&jobs));
+            Box::pin(tasks::work(executor, pulse.clone(), jobs, Arc::clone(&present), stop.clone()))
+        });
+        Ok(())
+    }
+
+    fn listen(&mut self, task: &'static str, source: WakeSource) -> Arc<Wake> {
+        let wake = Arc::new(Wake::default());
+        let (raised, pulse, stop) = (Arc::clone(&wake), self.pulse.clone(), self.ending.clone());
+        self.tasks.start(task, move || {
+            Box::pin(tasks::listen(Arc::clone(&raised), pulse.clone(), source, stop.clone()))
+        });
+        wake
+    }
+
+    async fn mailer(&self) -> Result<Arc<Mailer>, StartError> {
+        let Prepared { store, desk, controllers } = self.prepared.clone();
+        let settings = &self.settings.delivery;
+        let transport = Transport::open(settings, &self.settings.data_dir).await?;
+        Ok(Arc::new(Mailer::new(settings.clone(), store, desk.keys, controllers, desk.clock, transport)?))
+    }
+
+    fn start_scheduler(&mut self) {
+        let Prepared { store, desk, .. } = self.prepared.clone();
+        let (directory, stop) = (self.settings.report.directory.clone(), self.ending.clone());
+        let (expiring, clock) = (store.clone(), desk.clone());
+        self.tasks.start("package expiry", move || {
+            let (store, desk) = (expiring.clone(), clock.clone());
+            Box::pin(tasks::expire_packages(store, desk, directory.clone(), stop.clone()))
+        });
+        for organisation in &self.settings.organisations {
+            // `config::check` has refused rules that are switched on and cannot be read.
+            let (Some(site), Ok(rule)) = (self.sites.get(&organisation.id), organisation.retention.rule())
+            else {
+                continue;
+            };
+            if !rule.is_enabled() {
+                continue;
+            }
+            let detail = rule.schedule().describe(desk.clock.now());
+            tracing::info!(organisation = %organisation.id, detail, "retention sweeps are scheduled");
+            let halted = self.ending.clone();
+            let sweeper = Sweeper {
+                store: store.clone(),
+                platform: Arc::clone(&site.platform),
+                desk: desk.clone(),
+                controller: (*site.controller).clone(),
+                rule,
+                halt: Arc::new(move |_| halted.is_cancelled()),
+            };
+            let stop = self.ending.clone();
+            self.tasks
+                .start("retention", move || Box::pin(tasks::sweep_when_due(sweeper.clone(), stop.clone())));
+        }
+    }
+
+    async fn start_http(&mut self) -> Result<(), StartError> {
+        let Some(address) = self.settings.http.listen else { return Ok(()) };
+        let Prepared { store, desk, controllers } = self.prepared.clone();
+        let delivery = &self.settings.delivery;
+        let directory = self.settings.report.directory.clone();
+        let handover = Handover::new(delivery, store.clone(), desk.keys, controllers, desk.clock, directory);
+        let behind_tls = delivery.link_base_url.starts_with("https://");
+        let router = http::router(AppState { handover, store, behind_tls });
+        // Bound before anything starts, so that a failure ends the start; bound anew if the task breaks down.
+        let bound = Arc::new(tokio::sync::Mutex::new(Some(http::bind(address).await?)));
+        tracing::info!(%address, "the hand-over page is served");
+        let (settings, stop) = (self.settings.http.clone(), self.ending.clone());
+        self.tasks.start("hand-over page", move || {
+            let (router, settings, stop) = (router.clone(), settings.clone(), stop.clone());
+            let bound = Arc::clone(&bound);
+            Box::pin(async move {
+                let listener = match bound.lock().await.take() {
+                    Some(listener) => Ok(listener),
+                    None => http::bind(address).await,
+                };
+                match listener {
+                    Ok(listener) => http::serve(listener, router, &settings, stop).await,
+                    Err(error) => {
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "the hand-over page cannot be served"
+                        );
+                    }
+                }
+            })
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! The contact platforms of the organisations, and whether they can be trusted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{SharedBudget, StartError};
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::config::Organisation;
+use crate::domain::{Controller, OrganisationId};
+use crate::execution::Site;
+use crate::intake::Desk;
+use crate::platform::cloud4wi::Cloud4Wi;
+use crate::platform::{CallBudget, ContactPlatform, FilterTrust, OrganisationMatch, ProbeReport};
+use crate::store::{Store, StoreError};
+
+/// Builds the client of one organisation; makes no call.
+pub fn build_platform(
+    organisation: &Organisation,
+    budget: Arc<dyn CallBudget>,
+    desk: &Desk,
+) -> Result<Arc<dyn ContactPlatform>, StartError> {
+    let settings = organisation.platform.clone();
+    let country = organisation.default_country.clone();
+    Cloud4Wi::new(settings, country, budget, Arc::clone(&desk.clock))
+        .map(|client| Arc::new(client) as Arc<dyn ContactPlatform>)
+        .map_err(|source| StartError::Platform { organisation: organisation.id.clone(), source })
+}
+
+/// Builds all sites.
+pub fn sites(
+    organisations: &[Organisation],
+    controllers: &BTreeMap<OrganisationId, Arc<Controller>>,
+    store: &Store,
+    desk: &Desk,
+) -> Result<BTreeMap<OrganisationId, Site>, StartError> {
+    let mut sites = BTreeMap::new();
+    for organisation in organisations {
+        let Some(controller) = controllers.get(&organisation.id) else { continue };
+        let rate = &organisation.platform.rate;
+        let budget = Arc::new(SharedBudget::new(store.clone(), organisation.id.clone(), rate));
+        let platform = build_platform(organisation, budget, desk)?;
+        let site =
+            Site { controller: Arc::clone(controller), platform, catalogue: organisation.catalogue.clone() };
+        sites.insert(organisation.id.clone(), site);
+    }
+    Ok(sites)
+}
+
+/// What a first look at a platform led to.
+pub(super) enum FirstLook {
+    /// The key is right and the filters are known.
+    Done,
+    /// The platform did not answer; look again later.
+    Later,
+    /// The key belongs to another organisation.
+    Other,
+}
+
+/// Checks that the key belongs to the organisation (S-14) and which filters the platform honours. An ignored filter
+/// stands in the audit log, because it decides how people are looked for.
+pub(super) async fn first_look(site: &Site, store: &Store, desk: &Desk) -> FirstLook {
+    let organisation = &site.controller.id;
+    match site.platform.check_organisation().await {
+        Ok(OrganisationMatch::Same) => {}
+        Ok(OrganisationMatch::Unknown) => {
+            tracing::warn!(%organisation, "the platform does not tell which organisation the key belongs to; check it by hand");
+        }
+        Ok(OrganisationMatch::Other) => return FirstLook::Other,
+        Err(error) => {
+            tracing::warn!(%organisation, %error, "the platform could not be asked which organisation the key belongs to; asked again later");
+            return FirstLook::Later;
+        }
+    }
+    let report = match site.platform.probe().await {
+        Ok(report) => report,
+        Err(error) => {
+            tracing::warn!(%organisation, %error, "the platform's filters could not be probed; probed again later");
+            return FirstLook::Later;
+        }
+    };
+    let ignored = ignored_filters(&report);
+    for filter in &ignored {
+        tracing::warn!(%organisation, filter, "the platform ignores this filter; contacts are looked for by reading them all");
+    }
+    if let Err(error) = record(store, desk, organisation, &ignored).await {
+        tracing::warn!(%organisation, %error, "the result of the probe could not be recorded; probed again later");
+        return FirstLook::Later;
+    }
+    FirstLook::Done
+}
+
+/// The names of the filters that the platform ignores.
+#[must_use]
+pub fn ignored_filters(report: &ProbeReport) -> Vec<&'static str> {
+    let searches = report.searches.iter().filter(|(_, trust)| **trust == FilterTrust::Ignored);
+    let mut names: Vec<&'static str> = searches.map(|(kind, _)| kind.as_str()).collect();
+    if report.created == FilterTrust::Ignored {
+        names.push("created");
+    }
+    names
+}
+
+async fn record(
+    store: &Store,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    ignored: &[&'static str],
+) -> Result<(), StoreError> {
+    if ignored.is_empty() {
+        return Ok(());
+    }
+    let mut tx = store.begin("daemon.record_probe").await?;
+    for filter in ignored {
+        let event =
+            Event::general(organisation, Action::FilterIgnored, Actor::Process("worker"), desk.clock.now());
+        audit::append(&mut tx, event.with(Detail::none().word("filter", filter))).await?;
+    }
+    tx.commit().await
+}

@@ -1,0 +1,137 @@
+//! The running daemon: from its database to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio_util::sync::CancellationToken;
+
+use super::foundation::Prepared;
+use super::parts::Parts;
+use super::{Database, Foundation, StartError, Stop, notify, sites, tasks};
+use crate::config::{Loaded, Settings, Sources};
+use crate::domain::SystemClock;
+
+/// One part of the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Takes producers' rows, carries out requests, sends notices, numbers the audit log.
+    Worker,
+    /// Runs retention sweeps when they are due, and destroys packages at their expiry.
+    Scheduler,
+    /// Serves the hand-over page.
+    Http,
+}
+
+impl Part {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Scheduler => "scheduler",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// How long saying good-bye may take.
+const TO_LEAVE: Duration = Duration::from_secs(1);
+
+/// The daemon.
+#[derive(Debug)]
+pub struct Service {
+    settings: Arc<Settings>,
+    sources: Sources,
+    only: Option<Part>,
+}
+
+impl Service {
+    /// A daemon of all parts, or of one.
+    #[must_use]
+    pub fn new(loaded: &Loaded, sources: Sources, only: Option<Part>) -> Self {
+        Self { settings: Arc::new(loaded.settings.clone()), sources, only }
+    }
+
+    fn has(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
+
+    /// Runs until `stop`.
+    ///
+    /// # Errors
+    /// A fault that a person must mend; faults of database and platform that may pass are waited out.
+    pub async fn run(&self, stop: Stop) -> Result<(), StartError> {
+        let role = self.only.map_or("all", Part::as_str);
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), role, "dsrd starts");
+        let database = tokio::select! {
+            opened = Database::open(&self.settings, &self.sources) => opened?,
+            () = stop.soft.cancelled() => return Ok(()),
+        };
+        let ended = tokio::select! {
+            ended = self.run_with(&database, &stop.soft) => ended,
+            () = stop.hard.cancelled() => {
+                tracing::warn!("ended at once; what was in hand is taken up again after its lease");
+                return Ok(());
+            }
+        };
+        notify::tell(&NotifyState::Stopping);
+        database.close().await;
+        tracing::info!("dsrd has stopped");
+        ended
+    }
+
+    async fn run_with(&self, database: &Database, stop: &CancellationToken) -> Result<(), StartError> {
+        // Ready means that the configuration is good and the service looks after itself from here: a service manager
+        // that waited for the database would end it and start it again, for as long as the database is away.
+        notify::tell(&NotifyState::Ready);
+        notify::tell(&NotifyState::Status("waits for the database"));
+        let Some(prepared) = self.prepare(database, stop).await? else { return Ok(()) };
+        let store = prepared.store.clone();
+        let organisations = &self.settings.organisations;
+        let sites = sites(organisations, &prepared.controllers, &store, &prepared.desk)?;
+        let parts = Parts::new(Arc::clone(&self.settings), database, prepared, sites.clone(), stop);
+        let ended = parts.run(|part| self.has(part)).await;
+        for site in sites.values() {
+            // An open session at the platform ends by itself; it is only polite to end it.
+            let ended = tokio::time::timeout(TO_LEAVE, site.platform.log_out()).await;
+            tracing::debug!(organisation = %site.controller.id, outcome = ended.is_ok(), "left the platform");
+        }
+        if tokio::time::timeout(TO_LEAVE, store.close()).await.is_err() {
+            tracing::debug!("a connection to the database was still busy");
+        }
+        ended
+    }
+
+    /// Waits until the database is there and fit for work; `None` when told to stop before.
+    async fn prepare(
+        &self,
+        database: &Database,
+        stop: &CancellationToken,
+    ) -> Result<Option<Prepared>, StartError> {
+        const FIRST_WAIT: Duration = Duration::from_secs(1);
+        const LONGEST_WAIT: Duration = Duration::from_secs(15);
+        const TELL_EVERY: Duration = Duration::from_mins(1);
+        let mut wait = FIRST_WAIT;
+        let mut told_at: Option<tokio::time::Instant> = None;
+        loop {
+            let prepared = tokio::select! {
+                prepared = Foundation::prepare(&self.settings, database, Arc::new(SystemClock)) => prepared,
+                () = stop.cancelled() => return Ok(None),
+            };
+            match prepared {
+                Ok(prepared) => return Ok(Some(prepared)),
+                Err(error) if error.is_transient() => {
+                    if told_at.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                        told_at = Some(tokio::time::Instant::now());
+                        tracing::warn!(%error, "not ready: the database cannot be used yet; tried again until it can");
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            tasks::pause(stop, wait).await;
+            if stop.is_cancelled() {
+                return Ok(None);
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+}

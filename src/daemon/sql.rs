@@ -1,0 +1,98 @@
+//! Tables `dsrd.master_key` and `dsrd.organisation`, and what the server says about itself.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::domain::OrganisationId;
+use crate::store::StoreError;
+
+/// The fingerprint of the key that sealed what is stored, if there is one.
+pub async fn find_fingerprint(connection: &mut PgConnection) -> Result<Option<String>, StoreError> {
+    sqlx::query_scalar!("SELECT fingerprint FROM dsrd.master_key")
+        .fetch_optional(connection)
+        .await
+        .map_err(StoreError::during("daemon.find_fingerprint"))
+}
+
+/// Stores the fingerprint where there is none, and returns the one that stands.
+pub(super) async fn settle_fingerprint(
+    connection: &mut PgConnection,
+    fingerprint: &str,
+) -> Result<String, StoreError> {
+    sqlx::query!("INSERT INTO dsrd.master_key (fingerprint) VALUES ($1) ON CONFLICT DO NOTHING", fingerprint)
+        .execute(&mut *connection)
+        .await
+        .map_err(StoreError::during("daemon.settle_fingerprint"))?;
+    let stands = find_fingerprint(connection).await?;
+    stands.ok_or_else(|| StoreError::unreadable("daemon.settle_fingerprint", "dsrd.master_key"))
+}
+
+/// Registers an organisation; false when it, or its id at the platform, was registered differently before.
+pub(super) async fn register_organisation(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    platform_organisation_id: &str,
+    at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    sqlx::query!(
+        r#"INSERT INTO dsrd.organisation (organisation_id, platform_organisation_id, registered_at)
+           VALUES ($1, $2, $3)
+           ON CONFLICT DO NOTHING"#,
+        organisation.as_str(),
+        platform_organisation_id,
+        at,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(StoreError::during("daemon.register_organisation"))?;
+    let stands = sqlx::query_scalar!(
+        "SELECT platform_organisation_id FROM dsrd.organisation WHERE organisation_id = $1",
+        organisation.as_str()
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("daemon.register_organisation"))?;
+    Ok(stands.as_deref() == Some(platform_organisation_id))
+}
+
+/// What the role of the service may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoleRights {
+    /// It writes requests and audit entries.
+    pub may_work: bool,
+    /// It could change or delete audit entries, which it must not.
+    pub may_forge: bool,
+}
+
+/// Reads the rights of the present role (`dsrd_service` on connections of the pool).
+pub async fn role_rights(connection: &mut PgConnection) -> Result<RoleRights, StoreError> {
+    sqlx::query_as!(
+        RoleRights,
+        r#"SELECT has_table_privilege(current_user, 'dsrd.request', 'INSERT, UPDATE')
+                    AND has_table_privilege(current_user, 'audit.inbox', 'INSERT')
+                    AND has_function_privilege(current_user, 'audit.seal(integer)', 'EXECUTE') AS "may_work!",
+                  has_table_privilege(current_user, 'audit.entry', 'INSERT')
+                    OR has_table_privilege(current_user, 'audit.entry', 'UPDATE')
+                    OR has_table_privilege(current_user, 'audit.entry', 'DELETE')
+                    OR has_table_privilege(current_user, 'audit.entry', 'TRUNCATE')
+                    OR has_table_privilege(current_user, 'audit.inbox', 'UPDATE')
+                    OR has_table_privilege(current_user, 'audit.inbox', 'DELETE') AS "may_forge!""#
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("daemon.role_rights"))
+}
+
+/// A setting of the server and its value.
+pub async fn server_settings(connection: &mut PgConnection) -> Result<Vec<(String, String)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT name AS "name!", setting AS "setting!"
+           FROM pg_settings
+           WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'server_version')
+           ORDER BY name"#
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("daemon.server_settings"))?;
+    Ok(rows.into_iter().map(|row| (row.name, row.setting)).collect())
+}

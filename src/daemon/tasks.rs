@@ -1,0 +1,296 @@
+//! What goes on in the background. Each task runs until it is told to stop, and survives whatever fails in between.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sd_notify::NotifyState;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::platforms::{FirstLook, first_look};
+use super::{StartError, notify};
+use crate::audit;
+use crate::delivery::{self, Mailer};
+use crate::domain::{Controller, OrganisationId, random};
+use crate::execution::{Executor, Site, Worker};
+use crate::intake::{self, Desk};
+use crate::queue::{self, Instance, Wake, WakeSource};
+use crate::retention::{SweepReport, Sweeper};
+use crate::store::{Store, StoreError};
+
+/// How long a task that failed waits before it tries again.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Runs tasks and starts anew those that panic.
+#[derive(Debug)]
+pub(super) struct Tasks {
+    set: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Tasks {
+    pub(super) fn new(stop: CancellationToken) -> Self {
+        Self { set: JoinSet::new(), stop }
+    }
+
+    /// Starts a task. `make` is called again when it panicked; the panic hook has told where.
+    pub(super) fn start(&mut self, task: &'static str, make: impl Fn() -> Running + Send + 'static) {
+        let stop = self.stop.clone();
+        self.set.spawn(async move {
+            while !stop.is_cancelled() {
+                match AbortOnDropHandle::new(tokio::spawn(make())).await {
+                    Err(error) if error.is_panic() => {
+                        tracing::error!(task, "a background task broke down and is started again");
+                        pause(&stop, AFTER_FAILURE).await;
+                    }
+                    _ => return,
+                }
+            }
+        });
+    }
+
+    /// Waits until all tasks have ended.
+    pub(super) async fn wait(&mut self) {
+        while self.set.join_next().await.is_some() {}
+    }
+}
+
+/// Waits, but not longer than until the stop; the time is varied a little, so that daemons that lost the same database
+/// do not come back in the same moment.
+pub(super) async fn pause(stop: &CancellationToken, time: Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(time.mul_f64(0.8 + random::fraction() * 0.4)) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Which instance claims at the moment, so that its jobs can be released when it is broken off.
+pub(super) type PresentInstance = Arc<Mutex<Option<Instance>>>;
+
+/// Claims and carries out requests. A process that others declared dead begins again as a new instance.
+pub(super) async fn work(
+    executor: Arc<Executor>,
+    pulse: Store,
+    wake: Arc<Wake>,
+    present: PresentInstance,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        match Worker::start(Arc::clone(&executor), pulse.clone()).await {
+            Ok(worker) => {
+                let instance = worker.instance();
+                *present.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance);
+                tracing::info!(instance = instance.0, "the worker takes requests");
+                worker.run(&wake, &stop).await;
+                *present.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the worker could not be registered; tried again");
+                pause(&stop, AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+/// Gives back the jobs of a worker that did not end in time.
+pub(super) async fn release(pulse: &Store, present: &PresentInstance) -> Result<(), StoreError> {
+    let instance = *present.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(instance) = instance {
+        let mut connection = pulse.connection().await?;
+        let released = queue::release_all(&mut connection, instance, &[]).await?;
+        instance.retire(&mut connection).await?;
+        tracing::warn!(
+            count = released,
+            "steps that did not end in time were broken off; their requests are taken up again"
+        );
+    }
+    Ok(())
+}
+
+/// Turns notifications of the database into wake-ups.
+pub(super) async fn listen(wake: Arc<Wake>, pulse: Store, source: WakeSource, stop: CancellationToken) {
+    tokio::select! {
+        () = wake.listen(pulse.pool(), source) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Turns the rows of producers into requests.
+pub(super) async fn take_intake(
+    store: Store,
+    desk: Desk,
+    controllers: BTreeMap<OrganisationId, Arc<Controller>>,
+    wake: Arc<Wake>,
+    poll: Duration,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        match intake::take_producer_rows(&store, &desk, &controllers).await {
+            Ok(taken) if taken == intake::Taken::default() => {}
+            Ok(taken) => {
+                tracing::info!(count = taken.accepted, "requests of producers were accepted");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "rows of producers could not be taken; tried again");
+                pause(&stop, AFTER_FAILURE).await;
+            }
+        }
+        tokio::select! {
+            () = wake.wait(poll) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Numbers audit entries. It goes on until after the stop, because what ends last is recorded last.
+pub(super) async fn seal(store: Store, stop: CancellationToken) {
+    const MOST: i32 = 1_000;
+    const EVERY: Duration = Duration::from_millis(200);
+    const AT_REST: Duration = Duration::from_secs(1);
+    let mut wait = EVERY;
+    while !stop.is_cancelled() {
+        match seal_once(&store, MOST).await {
+            Ok(0) => wait = (wait * 2).min(AT_REST),
+            Ok(sealed) if sealed >= MOST.unsigned_abs().into() => continue,
+            Ok(_) => wait = EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "audit entries could not be numbered; tried again");
+                wait = AFTER_FAILURE;
+            }
+        }
+        pause(&stop, wait).await;
+    }
+}
+
+/// Numbers what is there.
+pub(super) async fn seal_once(store: &Store, most: i32) -> Result<u64, StoreError> {
+    let mut tx = store.begin("daemon.seal").await?;
+    let sealed = audit::seal(&mut tx, most).await?;
+    tx.commit().await?;
+    Ok(sealed)
+}
+
+/// Sends the notices that no procedure waits for.
+pub(super) async fn pump(mailer: Arc<Mailer>, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_secs(2);
+    while !stop.is_cancelled() {
+        match mailer.pump_once().await {
+            Ok(0) => pause(&stop, EVERY).await,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "notices could not be sent; tried again"
+                );
+                pause(&stop, AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+/// Runs the retention sweeps of one organisation when they are due.
+pub(super) async fn sweep_when_due(sweeper: Sweeper, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_mins(1);
+    while !stop.is_cancelled() {
+        let organisation = &sweeper.controller.id;
+        match sweeper.run_due().await {
+            Ok(turn) => {
+                for report in turn.continued.iter().chain(&turn.ran) {
+                    tell(organisation, report);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "the retention sweep did not come to an end; it goes on when it is next looked at");
+            }
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+fn tell(organisation: &OrganisationId, report: &SweepReport) {
+    let reason = report.reason.map(|reason| reason.to_string());
+    let (sweep, state) = (report.sweep_id, report.state);
+    if let Some(reason) = reason {
+        tracing::warn!(%organisation, %sweep, %state, reason, candidates = report.candidates, "a retention sweep did not submit its erasures");
+    } else {
+        tracing::info!(%organisation, %sweep, %state, candidates = report.candidates, count = report.submitted, "a retention sweep ended");
+    }
+}
+
+/// Destroys packages at their expiry and deletes what no package names.
+pub(super) async fn expire_packages(store: Store, desk: Desk, directory: PathBuf, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_mins(10);
+    const LEFTOVER_AFTER: TimeDelta = TimeDelta::hours(6);
+    while !stop.is_cancelled() {
+        let now = desk.clock.now();
+        let expired = async {
+            let destroyed = delivery::destroy_expired(&store, &directory, now).await?;
+            let leftovers = delivery::remove_leftovers(&store, &directory, now - LEFTOVER_AFTER).await?;
+            Ok::<_, delivery::DeliveryError>((destroyed, leftovers))
+        };
+        match expired.await {
+            Ok((0, 0)) => {}
+            Ok((destroyed, leftovers)) => {
+                tracing::info!(count = destroyed, "expired packages were destroyed");
+                if leftovers > 0 {
+                    tracing::info!(count = leftovers, "files that belong to no package were deleted");
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "expired packages could not be destroyed in full; tried again"
+                );
+            }
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+/// Looks at platforms that did not answer at start, until each has. A key of another organisation ends the daemon.
+pub(super) async fn look_again(
+    waiting: Vec<Site>,
+    store: Store,
+    desk: Desk,
+    refused: Arc<Mutex<Option<StartError>>>,
+    stop: CancellationToken,
+) {
+    const EVERY: Duration = Duration::from_mins(1);
+    let mut waiting = waiting;
+    while !waiting.is_empty() && !stop.is_cancelled() {
+        pause(&stop, EVERY).await;
+        let mut still = Vec::new();
+        for site in waiting {
+            match first_look(&site, &store, &desk).await {
+                FirstLook::Done => {
+                    tracing::info!(organisation = %site.controller.id, "the platform answers and was checked");
+                }
+                FirstLook::Later => still.push(site),
+                FirstLook::Other => {
+                    let organisation = site.controller.id.clone();
+                    *refused.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some(StartError::OrganisationOther { organisation });
+                    stop.cancel();
+                    return;
+                }
+            }
+        }
+        waiting = still;
+    }
+}
+
+/// Tells the service manager's watchdog that the runtime still turns.
+pub(super) async fn feed_watchdog(every: Duration, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        notify::tell(&NotifyState::Watchdog);
+        pause(&stop, every.mul_f64(0.8)).await;
+    }
+}

@@ -1,0 +1,277 @@
+//! The link by which a person fetches the package, once.
+//!
+//! Looking at a link changes nothing. Redeeming it marks the package as fetched before the first byte leaves; of two
+//! that redeem at once one wins. When everything was taken by the network, the link's digest is emptied. When the
+//! download broke off, the link works again until `download_retry_secs` after its first beginning, on the daemon that
+//! served it; after a restart, or when that time is over, the person asks again or a member of staff hands the package
+//! over. Every beginning, completion and breaking off stands in the log.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::package::{PackageId, digest, open_identity};
+use super::sql::{self, PackageRow};
+use super::{DeliveryError, Settings};
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::domain::{Clock, Controller, MasterKey, OrganisationId, Personal, RequestId};
+use crate::report::{PackageKey, PackageReader, read_package};
+use crate::store::{Store, StoreError};
+
+/// Serves hand-over links.
+#[derive(Clone, Debug)]
+pub struct Handover {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    keys: Arc<MasterKey>,
+    controllers: BTreeMap<OrganisationId, Arc<Controller>>,
+    clock: Arc<dyn Clock>,
+    package_dir: PathBuf,
+    retry: TimeDelta,
+    /// Downloads that broke off, and until when each may begin again.
+    broken: Mutex<HashMap<PackageId, DateTime<Utc>>>,
+}
+
+/// What the landing page says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Landing {
+    /// The reference of the request.
+    pub reference: String,
+    /// The controller's name.
+    pub organisation: String,
+    /// How to reach its data protection officer.
+    pub contact: String,
+    /// Until when the link works, in the controller's time zone, for people.
+    pub expires: String,
+}
+
+/// A package on its way out.
+#[derive(Debug)]
+pub struct Download {
+    /// The name under which it is saved: the reference and `.zip`.
+    pub file_name: String,
+    /// The decrypted archive, piece by piece. An error or an early end means that it is not whole. Dropping it breaks
+    /// the download off.
+    pub pieces: mpsc::Receiver<io::Result<Vec<u8>>>,
+}
+
+/// A link that works now.
+struct Valid {
+    row: PackageRow,
+    organisation: OrganisationId,
+    token_sha256: [u8; 32],
+}
+
+impl Valid {
+    const fn package(&self) -> PackageId {
+        PackageId(self.row.package_id)
+    }
+
+    fn event(&self, at: DateTime<Utc>, download: &str) -> Event {
+        Event::of(
+            &self.organisation,
+            RequestId(self.row.request_id),
+            Action::PackageFetched,
+            Actor::Process("handover"),
+            at,
+        )
+        .with(Detail::none().word("package", &self.package().to_string()).word("download", download))
+    }
+}
+
+/// So long may a person's network take for one piece before the download counts as broken off.
+const STALL: Duration = Duration::from_mins(1);
+const PIECE_BYTES: usize = 64 * 1024;
+const PIECES_AHEAD: usize = 4;
+
+impl Handover {
+    /// Serves the packages in `package_dir`.
+    #[must_use]
+    pub fn new(
+        settings: &Settings,
+        store: Store,
+        keys: Arc<MasterKey>,
+        controllers: BTreeMap<OrganisationId, Arc<Controller>>,
+        clock: Arc<dyn Clock>,
+        package_dir: PathBuf,
+    ) -> Self {
+        let retry = TimeDelta::seconds(settings.download_retry_secs.into());
+        let broken = Mutex::default();
+        Self { inner: Arc::new(Inner { store, keys, controllers, clock, package_dir, retry, broken }) }
+    }
+
+    /// What a link leads to; `None` alike when it is malformed, unknown, expired or used.
+    pub async fn look(&self, token: &str) -> Result<Option<Landing>, DeliveryError> {
+        let Some(valid) = self.inner.find(token).await? else { return Ok(None) };
+        let Some(controller) = self.inner.controllers.get(&valid.organisation) else { return Ok(None) };
+        let local = valid.row.expires_at.with_timezone(&controller.time_zone);
+        Ok(Some(Landing {
+            reference: valid.row.reference.clone(),
+            organisation: controller.name.clone(),
+            contact: controller.contact.clone(),
+            expires: local.format("%-d %B %Y, %H:%M %Z").to_string(),
+        }))
+    }
+
+    /// Uses a link up and begins the download. `None` as in [`Handover::look`]; of several at once one gets it. The file
+    /// is opened before the link is used up, so that a file that cannot be read costs the person nothing.
+    pub async fn redeem(&self, token: &str) -> Result<Option<Download>, DeliveryError> {
+        let inner = &self.inner;
+        let Some(valid) = inner.find(token).await? else { return Ok(None) };
+        let identity = open_identity(&inner.keys, &valid.row)?;
+        let path = inner.package_dir.join(&valid.row.file_name);
+        let reader = tokio::task::spawn_blocking(move || {
+            let key = PackageKey::parse(identity.expose())?;
+            read_package(&path, &key)
+        })
+        .await
+        .map_err(|_| DeliveryError::ReaderLost)?
+        .map_err(DeliveryError::Package)?;
+
+        let at = inner.clock.now();
+        let mut tx = inner.store.begin("delivery.redeem").await?;
+        if !sql::redeem(&mut tx, &valid.token_sha256, valid.row.fetched_at, at).await? {
+            return Ok(None);
+        }
+        // Taken as late as possible; whether a commit whose answer was lost took effect is unknown, so that the link
+        // stays usable for a while either way.
+        audit::append(&mut tx, valid.event(at, "begun")).await?;
+        if valid.row.fetched_at.is_some() && !inner.take_retry(valid.package(), at) {
+            return Ok(None);
+        }
+        if let Err(error) = tx.commit().await {
+            inner.allow_retry(valid.package(), at + inner.retry, at);
+            return Err(error.into());
+        }
+
+        let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
+        let file_name = format!("{}.zip", valid.row.reference);
+        let first_at = valid.row.fetched_at.unwrap_or(at);
+        tokio::spawn(Arc::clone(inner).serve(valid, first_at, reader, sender));
+        Ok(Some(Download { file_name, pieces }))
+    }
+}
+
+impl Inner {
+    async fn find(&self, token: &str) -> Result<Option<Valid>, DeliveryError> {
+        let well_formed = token.len() == 64
+            && token.bytes().all(|each| each.is_ascii_digit() || (b'a'..=b'f').contains(&each));
+        if !well_formed {
+            return Ok(None);
+        }
+        let at = self.clock.now();
+        let token_sha256 = digest(&Personal::new(token.to_owned()));
+        let mut connection = self.store.connection().await?;
+        let Some(row) = sql::find_by_token(&mut connection, &token_sha256, at).await? else {
+            return Ok(None);
+        };
+        if row.fetched_at.is_some() && !self.may_retry(PackageId(row.package_id), at) {
+            return Ok(None);
+        }
+        let organisation = row
+            .organisation_id
+            .parse()
+            .map_err(|_| StoreError::unreadable("delivery.find_by_token", "dsrd.package.organisation_id"))?;
+        Ok(Some(Valid { row, organisation, token_sha256 }))
+    }
+
+    /// Pumps the archive into the channel, then records how it ended.
+    async fn serve(
+        self: Arc<Self>,
+        valid: Valid,
+        first_at: DateTime<Utc>,
+        reader: PackageReader,
+        sender: mpsc::Sender<io::Result<Vec<u8>>>,
+    ) {
+        let runtime = Handle::current();
+        let pumped = tokio::task::spawn_blocking(move || pump(reader, &sender, &runtime)).await;
+        let whole = matches!(pumped, Ok(true));
+        let at = self.clock.now();
+        if !whole {
+            self.allow_retry(valid.package(), first_at + self.retry, at);
+        }
+        if let Err(error) = self.record_end(&valid, whole, at).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the end of a download could not be recorded"
+            );
+        }
+    }
+
+    async fn record_end(&self, valid: &Valid, whole: bool, at: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut tx = self.store.begin("delivery.download_ended").await?;
+        if whole {
+            sql::end_link(&mut tx, valid.package()).await?;
+        }
+        audit::append(&mut tx, valid.event(at, if whole { "complete" } else { "broken_off" })).await?;
+        tx.commit().await
+    }
+
+    fn may_retry(&self, package: PackageId, at: DateTime<Utc>) -> bool {
+        self.with_broken(|broken| broken.get(&package).is_some_and(|until| *until > at))
+    }
+
+    fn take_retry(&self, package: PackageId, at: DateTime<Utc>) -> bool {
+        self.with_broken(|broken| broken.remove(&package).is_some_and(|until| until > at))
+    }
+
+    fn allow_retry(&self, package: PackageId, until: DateTime<Utc>, at: DateTime<Utc>) {
+        self.with_broken(|broken| {
+            broken.retain(|_, until| *until > at);
+            broken.insert(package, until);
+        });
+    }
+
+    fn with_broken<T>(&self, work: impl FnOnce(&mut HashMap<PackageId, DateTime<Utc>>) -> T) -> T {
+        work(&mut self.broken.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Reads, decrypts and sends until the end; true when the network took everything.
+fn pump(mut reader: PackageReader, sender: &mpsc::Sender<io::Result<Vec<u8>>>, runtime: &Handle) -> bool {
+    loop {
+        let mut piece = vec![0; PIECE_BYTES];
+        let filled = match fill(&mut reader, &mut piece) {
+            Ok(filled) => filled,
+            Err(error) => {
+                // The receiver may be gone already; there is nobody else to tell.
+                drop(runtime.block_on(timeout(STALL, sender.send(Err(error)))));
+                return false;
+            }
+        };
+        if filled == 0 {
+            break;
+        }
+        piece.truncate(filled);
+        if !matches!(runtime.block_on(timeout(STALL, sender.send(Ok(piece)))), Ok(Ok(()))) {
+            return false;
+        }
+    }
+    // All places are free again only when every piece was taken.
+    matches!(runtime.block_on(timeout(STALL, sender.reserve_many(PIECES_AHEAD))), Ok(Ok(_)))
+}
+
+/// Fills the piece as far as the archive goes.
+fn fill(reader: &mut PackageReader, piece: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < piece.len() {
+        match reader.read(&mut piece[filled..]) {
+            Ok(0) => break,
+            Ok(more) => filled += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

@@ -1,0 +1,366 @@
+//! Sending, with proof before and after.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
+use lettre::Address;
+use lettre::message::Mailbox;
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::message::{Outgoing, Parcel, address_of};
+use super::notice::{Facts, LINK, NoticeKind, Sender};
+use super::sql::{self, NoticeRow};
+use super::text::{self, Occasion};
+use super::transport::{Effect, Failure, Transport};
+use super::{DeliveryError, Settings};
+use crate::audit::{self, Action, Detail, Ending, EntryId, Event};
+use crate::domain::{
+    Clock, Controller, MasterKey, OrganisationId, Personal, RequestId, SubjectIdentifier, random,
+};
+use crate::store::{Store, StoreError};
+
+/// How a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The mail server took the notice just now.
+    Sent,
+    /// It did not; try again after this time.
+    Later(Duration),
+    /// It never will, with this code: a person must find another way.
+    Refused(String),
+    /// It was sent before.
+    AlreadySent,
+}
+
+/// Sends notices.
+#[derive(Debug)]
+pub struct Mailer {
+    settings: Settings,
+    store: Store,
+    keys: Arc<MasterKey>,
+    controllers: BTreeMap<OrganisationId, Arc<Controller>>,
+    clock: Arc<dyn Clock>,
+    transport: Transport,
+    from: Address,
+    reply_to: Option<Mailbox>,
+}
+
+/// An attempt that stands in the log and may now happen.
+struct Attempt {
+    notice: Uuid,
+    sender: Sender,
+    number: u32,
+    enqueued_at: DateTime<Utc>,
+    intent: EntryId,
+    template: String,
+    text_sha256: [u8; 32],
+    mail: Outgoing,
+}
+
+/// What the first transaction found.
+enum Begun {
+    Attempt(Box<Attempt>),
+    Settled(Delivery),
+}
+
+impl Mailer {
+    /// Checks the settings and all texts. Nothing is sent or connected yet.
+    pub fn new(
+        settings: Settings,
+        store: Store,
+        keys: Arc<MasterKey>,
+        controllers: BTreeMap<OrganisationId, Arc<Controller>>,
+        clock: Arc<dyn Clock>,
+        transport: Transport,
+    ) -> Result<Self, DeliveryError> {
+        settings.check()?;
+        text::check_texts().map_err(DeliveryError::Texts)?;
+        let from = settings.from_address.parse().map_err(|_| DeliveryError::Message)?;
+        let reply_to = match &settings.reply_to_address {
+            Some(address) => Some(Mailbox::new(None, address.parse().map_err(|_| DeliveryError::Message)?)),
+            None => None,
+        };
+        Ok(Self { settings, store, keys, controllers, clock, transport, from, reply_to })
+    }
+
+    /// Sends the notice of a request now and waits for the mail server's answer. Whoever calls it must make sure that
+    /// nobody else does so for the same notice at the same time: the procedure by its lease, the pump by its claim.
+    ///
+    /// Three parts: a transaction that announces the attempt, the sending, a transaction that records its end. When the
+    /// process dies in between, the next call finds the announcement without an end, records it as `outcome_unknown`, and
+    /// sends once more under the same Message-ID.
+    pub async fn deliver(
+        &self,
+        organisation: &OrganisationId,
+        request: RequestId,
+        kind: NoticeKind,
+    ) -> Result<Delivery, DeliveryError> {
+        let attempt = match self.begin(organisation, request, kind).await? {
+            Begun::Settled(delivery) => return Ok(delivery),
+            Begun::Attempt(attempt) => attempt,
+        };
+        let answer = self.transport.send(&attempt.mail).await;
+        self.end(organisation, request, kind, &attempt, answer).await
+    }
+
+    /// Sends the due notices that nobody waits for, one round of as many as may be under way at once, and returns how
+    /// many it took up: call it again at once while that is not 0. A notice that cannot be made into a mail is put off
+    /// for the longest wait and told in the log; it does not keep the others.
+    pub async fn pump_once(&self) -> Result<usize, DeliveryError> {
+        let organisations: Vec<String> = self.controllers.keys().map(ToString::to_string).collect();
+        let most = i64::from(self.settings.smtp.max_connections.max(1));
+        // Waiting for a place and sending may each last this long, the transactions a little.
+        let claim = Duration::from_secs(2 * u64::from(self.settings.send_timeout_secs) + 60);
+        let claimed =
+            sql::claim_due(&mut *self.store.connection().await?, &organisations, most, claim).await?;
+        let sendings = claimed.iter().map(|row| async move {
+            let result = self.pump_one(row).await;
+            if let Err(error) = &result
+                && !error.is_transient()
+            {
+                let wait = Duration::from_secs(self.settings.retry_max_secs.into());
+                let mut connection = self.store.connection().await?;
+                sql::put_off(&mut connection, &row.organisation_id, row.notice_id, "unsendable", wait)
+                    .await?;
+            }
+            result
+        });
+        let mut failed = None;
+        for result in join_all(sendings).await {
+            if let Err(error) = result {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a notice could not be sent and waits; see dsrd.notice"
+                );
+                failed = failed.or(error.is_transient().then_some(error));
+            }
+        }
+        failed.map_or(Ok(claimed.len()), Err)
+    }
+
+    async fn pump_one(&self, row: &sql::ClaimRow) -> Result<(), DeliveryError> {
+        let organisation = row
+            .organisation_id
+            .parse()
+            .map_err(|_| StoreError::unreadable("delivery.pump", "dsrd.notice.organisation_id"))?;
+        self.deliver(&organisation, RequestId(row.request_id), row.kind.parse()?).await?;
+        Ok(())
+    }
+
+    async fn begin(
+        &self,
+        organisation: &OrganisationId,
+        request: RequestId,
+        kind: NoticeKind,
+    ) -> Result<Begun, DeliveryError> {
+        let controller = self.controllers.get(organisation).ok_or(DeliveryError::UnknownOrganisation)?;
+        let mut tx = self.store.begin("delivery.begin").await?;
+        let row = sql::lock_notice(&mut tx, organisation, request, kind)
+            .await?
+            .ok_or(DeliveryError::NoSuchNotice(kind))?;
+        let sender: Sender = row.sender.parse()?;
+        let at = self.clock.now();
+        match row.state.as_str() {
+            "sent" => return Ok(Begun::Settled(Delivery::AlreadySent)),
+            "refused" => {
+                return Ok(Begun::Settled(Delivery::Refused(row.last_code.unwrap_or_default())));
+            }
+            _ => {}
+        }
+        if let Some(former) = row.intent {
+            let event = Event::of(organisation, request, Action::NoticeEnded, sender.actor(), at)
+                .ending(EntryId(former), Ending::Unknown)
+                .with(detail_of(kind, row.notice_id));
+            audit::append(&mut tx, event).await?;
+        }
+        let attempt = self.prepare(controller, request, kind, &row, at)?;
+        let Some((template, text_sha256, mail)) = attempt else {
+            let delivery =
+                self.refuse_unaddressable(&mut tx, organisation, request, kind, sender, &row, at).await?;
+            tx.commit().await?;
+            return Ok(Begun::Settled(delivery));
+        };
+        let number = u32::try_from(row.attempts).unwrap_or_default() + 1;
+        let event = Event::of(organisation, request, Action::NoticeBegan, sender.actor(), at)
+            .with(detail_of(kind, row.notice_id).count("attempt", number.into()));
+        let intent = audit::append(&mut tx, event).await?;
+        sql::begin_attempt(&mut tx, organisation, row.notice_id, intent, at).await?;
+        tx.commit().await?;
+        Ok(Begun::Attempt(Box::new(Attempt {
+            notice: row.notice_id,
+            sender,
+            number,
+            enqueued_at: row.enqueued_at,
+            intent,
+            template,
+            text_sha256,
+            mail,
+        })))
+    }
+
+    /// The message of a notice; `None` when its recipient is no mail address.
+    fn prepare(
+        &self,
+        controller: &Controller,
+        request: RequestId,
+        kind: NoticeKind,
+        row: &NoticeRow,
+        at: DateTime<Utc>,
+    ) -> Result<Option<(String, [u8; 32], Outgoing)>, DeliveryError> {
+        let sealed = |what| move |source| DeliveryError::Sealed { what, source };
+        let unreadable = |what: &str| StoreError::unreadable("delivery.read_notice", what);
+        let identifier = SubjectIdentifier::open(
+            &self.keys,
+            (&controller.id, request, row.identifier_no),
+            row.identifier_kind.parse().map_err(|_| unreadable("dsrd.identifier.kind"))?,
+            &row.sealed_identifier,
+        )
+        .map_err(sealed("dsrd.identifier.sealed"))?;
+        let Some(to) = address_of(&identifier) else { return Ok(None) };
+        let facts: Facts =
+            serde_json::from_value(row.facts.clone()).map_err(|_| unreadable("dsrd.notice.facts"))?;
+        let token = match &row.sealed_link {
+            Some(bytes) => {
+                let clear = self
+                    .keys
+                    .sealing(LINK)
+                    .open(&row.notice_id.to_string(), bytes)
+                    .map_err(sealed("dsrd.notice.sealed_link"))?;
+                let text = String::from_utf8(clear.into_exposed())
+                    .map_err(|_| unreadable("dsrd.notice.sealed_link"))?;
+                Some(Personal::new(text))
+            }
+            None => None,
+        };
+        let words = |secret: Option<&str>| {
+            let link = secret.map(|secret| self.settings.link(secret));
+            let occasion =
+                Occasion { controller, reference: &row.reference, facts: &facts, link: link.as_deref() };
+            text::text_of(kind, &row.language)
+                .and_then(|text| text::render(text, &text::values(&occasion)))
+                .map_err(|source| DeliveryError::Text { kind, source })
+        };
+        // The digest is that of the text without the secret, so that it can be made again from the row once the secret
+        // is forgotten.
+        let text_sha256 = Sha256::digest(words(token.as_ref().map(|_| "secret"))?.plain.as_bytes()).into();
+        let words = words(token.as_ref().map(|token| token.expose().as_str()))?;
+        let template = words.template.clone();
+        let name = text::clean(self.settings.from_name.as_ref().unwrap_or(&controller.name));
+        let mail = Outgoing::pack(Parcel {
+            message_id: row.message_id.clone(),
+            from: Mailbox::new((!name.is_empty()).then_some(name), self.from.clone()),
+            reply_to: self.reply_to.clone(),
+            to,
+            words,
+            link_token: token,
+            at,
+        })?;
+        Ok(Some((template, text_sha256, mail)))
+    }
+
+    /// Records that a notice has no address to which a mail could go.
+    #[expect(clippy::too_many_arguments, reason = "what an event names")]
+    async fn refuse_unaddressable(
+        &self,
+        connection: &mut PgConnection,
+        organisation: &OrganisationId,
+        request: RequestId,
+        kind: NoticeKind,
+        sender: Sender,
+        row: &NoticeRow,
+        at: DateTime<Utc>,
+    ) -> Result<Delivery, DeliveryError> {
+        const CODE: &str = "no_mail_address";
+        let began = Event::of(organisation, request, Action::NoticeBegan, sender.actor(), at)
+            .with(detail_of(kind, row.notice_id));
+        let intent = audit::append(connection, began).await?;
+        sql::begin_attempt(connection, organisation, row.notice_id, intent, at).await?;
+        let ended = Event::of(organisation, request, Action::NoticeEnded, sender.actor(), at)
+            .ending(intent, Ending::Failed)
+            .with(detail_of(kind, row.notice_id).word("code", CODE).flag("refused", true));
+        audit::append(connection, ended).await?;
+        sql::end_unsent(connection, organisation, row.notice_id, intent, CODE, true, Duration::ZERO).await?;
+        Ok(Delivery::Refused(CODE.to_owned()))
+    }
+
+    async fn end(
+        &self,
+        organisation: &OrganisationId,
+        request: RequestId,
+        kind: NoticeKind,
+        attempt: &Attempt,
+        answer: Result<String, Failure>,
+    ) -> Result<Delivery, DeliveryError> {
+        let at = self.clock.now();
+        let detail = detail_of(kind, attempt.notice).count("attempt", attempt.number.into());
+        let ended = |ending, detail| {
+            Event::of(organisation, request, Action::NoticeEnded, attempt.sender.actor(), at)
+                .ending(attempt.intent, ending)
+                .with(detail)
+        };
+        let mut tx = self.store.begin("delivery.end").await?;
+        let (event, mine, delivery) = match answer {
+            Ok(code) => {
+                let mine = sql::end_sent(
+                    &mut tx,
+                    organisation,
+                    attempt.notice,
+                    attempt.intent,
+                    &attempt.template,
+                    &attempt.text_sha256,
+                    &code,
+                    at,
+                )
+                .await?;
+                let detail = detail.word("code", &code).word("template", &attempt.template);
+                (ended(Ending::Done, detail), mine, Delivery::Sent)
+            }
+            Err(failure) => {
+                let given_up =
+                    attempt.enqueued_at + TimeDelta::days(self.settings.give_up_after_days.into()) <= at;
+                let refused = failure.permanent || given_up;
+                let wait = self.wait(attempt.number);
+                let mine = sql::end_unsent(
+                    &mut tx,
+                    organisation,
+                    attempt.notice,
+                    attempt.intent,
+                    &failure.code,
+                    refused,
+                    wait,
+                )
+                .await?;
+                let ending = match failure.effect {
+                    Effect::None => Ending::Failed,
+                    Effect::Unknown => Ending::Unknown,
+                };
+                let detail = detail.word("code", &failure.code).flag("refused", refused);
+                let delivery = if refused { Delivery::Refused(failure.code) } else { Delivery::Later(wait) };
+                (ended(ending, detail), mine, delivery)
+            }
+        };
+        if !mine {
+            return Err(DeliveryError::Superseded);
+        }
+        audit::append(&mut tx, event).await?;
+        tx.commit().await?;
+        Ok(delivery)
+    }
+
+    fn wait(&self, attempts: u32) -> Duration {
+        let first = f64::from(self.settings.retry_first_secs);
+        let longest = f64::from(self.settings.retry_max_secs);
+        let doubled = first * 2_f64.powi(i32::try_from(attempts.saturating_sub(1).min(30)).unwrap_or(30));
+        // Up to a tenth less, so that notices that failed together do not come back together.
+        Duration::from_secs_f64(doubled.min(longest) * (1.0 - random::fraction() / 10.0))
+    }
+}
+
+fn detail_of(kind: NoticeKind, notice: Uuid) -> Detail {
+    Detail::none().word("kind", kind.as_str()).word("notice", &notice.to_string())
+}

@@ -1,0 +1,399 @@
+//! Tables `dsrd.notice` and `dsrd.package`; reads the recipient from `dsrd.identifier` and the reference from
+//! `dsrd.request`.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::notice::{NewNotice, NoticeId, NoticeKind};
+use super::package::{NewPackage, PackageId};
+use crate::audit::EntryId;
+use crate::domain::{OrganisationId, RequestId};
+use crate::store::StoreError;
+
+/// Writes a pending notice; false when the request has one of that kind already.
+pub(super) async fn insert_notice(
+    connection: &mut PgConnection,
+    id: NoticeId,
+    message_id: &str,
+    notice: &NewNotice,
+    sealed_link: Option<Vec<u8>>,
+    at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let facts = serde_json::to_value(&notice.facts)
+        .map_err(|_| StoreError::unreadable("delivery.enqueue", "dsrd.notice.facts"))?;
+    let done = sqlx::query!(
+        r#"INSERT INTO dsrd.notice (organisation_id, notice_id, request_id, kind, sender, identifier_no, message_id,
+                                    language, facts, sealed_link, enqueued_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+           ON CONFLICT (organisation_id, request_id, kind) DO NOTHING"#,
+        notice.organisation.as_str(),
+        id.0,
+        notice.request.0,
+        notice.kind.as_str(),
+        notice.sender.as_str(),
+        notice.recipient_no,
+        message_id,
+        notice.language,
+        facts,
+        sealed_link,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.enqueue"))?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// A notice with what its sending needs.
+pub(super) struct NoticeRow {
+    pub(super) notice_id: Uuid,
+    pub(super) sender: String,
+    pub(super) identifier_no: i16,
+    pub(super) message_id: String,
+    pub(super) language: String,
+    pub(super) facts: Value,
+    pub(super) sealed_link: Option<Vec<u8>>,
+    pub(super) state: String,
+    pub(super) attempts: i32,
+    pub(super) last_code: Option<String>,
+    pub(super) intent: Option<Uuid>,
+    pub(super) enqueued_at: DateTime<Utc>,
+    pub(super) identifier_kind: String,
+    pub(super) sealed_identifier: Vec<u8>,
+    pub(super) reference: String,
+}
+
+/// Reads and locks the notice of a request.
+pub(super) async fn lock_notice(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    kind: NoticeKind,
+) -> Result<Option<NoticeRow>, StoreError> {
+    sqlx::query_as!(
+        NoticeRow,
+        r#"SELECT notice.notice_id, notice.sender, notice.identifier_no, notice.message_id, notice.language,
+                  notice.facts, notice.sealed_link, notice.state, notice.attempts, notice.last_code, notice.intent,
+                  notice.enqueued_at, identifier.kind AS identifier_kind, identifier.sealed AS sealed_identifier,
+                  request.reference
+           FROM dsrd.notice
+           JOIN dsrd.identifier USING (organisation_id, request_id, identifier_no)
+           JOIN dsrd.request USING (organisation_id, request_id)
+           WHERE notice.organisation_id = $1 AND notice.request_id = $2 AND notice.kind = $3
+           FOR UPDATE OF notice"#,
+        organisation.as_str(),
+        request.0,
+        kind.as_str(),
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("delivery.lock_notice"))
+}
+
+/// Notes that an attempt begins.
+pub(super) async fn begin_attempt(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    notice: Uuid,
+    intent: EntryId,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET attempts = attempts + 1, attempted_at = $3, intent = $4
+           WHERE organisation_id = $1 AND notice_id = $2 AND state = 'pending'"#,
+        organisation.as_str(),
+        notice,
+        at,
+        intent.0,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.begin_attempt"))?;
+    StoreError::expect_rows("delivery.begin_attempt", 1, done.rows_affected())
+}
+
+/// Notes that the mail server took the message; false when another attempt took the notice over.
+#[expect(clippy::too_many_arguments, reason = "one column each")]
+pub(super) async fn end_sent(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    notice: Uuid,
+    intent: EntryId,
+    template: &str,
+    text_sha256: &[u8],
+    code: &str,
+    at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET state = 'sent', sent_at = $4, template = $5, text_sha256 = $6, last_code = $7, intent = NULL,
+               sealed_link = NULL
+           WHERE organisation_id = $1 AND notice_id = $2 AND intent = $3 AND state = 'pending'"#,
+        organisation.as_str(),
+        notice,
+        intent.0,
+        at,
+        template,
+        text_sha256,
+        code,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.end_attempt"))?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Notes that an attempt failed, for good (`refused`) or until `again`; false when another attempt took over. The wait
+/// is counted by the database's clock, on which several daemons agree.
+pub(super) async fn end_unsent(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    notice: Uuid,
+    intent: EntryId,
+    code: &str,
+    refused: bool,
+    again: Duration,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET state = CASE WHEN $5 THEN 'refused' ELSE 'pending' END, last_code = $4, intent = NULL,
+               run_at = now() + make_interval(secs => $6)
+           WHERE organisation_id = $1 AND notice_id = $2 AND intent = $3 AND state = 'pending'"#,
+        organisation.as_str(),
+        notice,
+        intent.0,
+        code,
+        refused,
+        again.as_secs_f64(),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.end_attempt"))?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Puts a notice off that could not even be attempted.
+pub(super) async fn put_off(
+    connection: &mut PgConnection,
+    organisation: &str,
+    notice: Uuid,
+    code: &str,
+    again: Duration,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET last_code = $3, run_at = now() + make_interval(secs => $4)
+           WHERE organisation_id = $1 AND notice_id = $2 AND state = 'pending'"#,
+        organisation,
+        notice,
+        code,
+        again.as_secs_f64(),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.put_off"))?;
+    Ok(())
+}
+
+/// A notice taken for sending in the background.
+pub(super) struct ClaimRow {
+    pub(super) organisation_id: String,
+    pub(super) notice_id: Uuid,
+    pub(super) request_id: Uuid,
+    pub(super) kind: String,
+}
+
+/// Takes up to `most` due notices of the pump for the time `claim`, after which another daemon may take them.
+pub(super) async fn claim_due(
+    connection: &mut PgConnection,
+    organisations: &[String],
+    most: i64,
+    claim: Duration,
+) -> Result<Vec<ClaimRow>, StoreError> {
+    sqlx::query_as!(
+        ClaimRow,
+        r#"UPDATE dsrd.notice
+           SET run_at = now() + make_interval(secs => $3)
+           WHERE (organisation_id, notice_id) IN (
+             SELECT organisation_id, notice_id
+             FROM dsrd.notice
+             WHERE state = 'pending' AND sender = 'pump' AND run_at <= now() AND organisation_id = ANY ($1)
+             ORDER BY run_at
+             LIMIT $2
+             FOR UPDATE SKIP LOCKED)
+           RETURNING organisation_id, notice_id, request_id, kind"#,
+        organisations,
+        most,
+        claim.as_secs_f64(),
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("delivery.claim_due"))
+}
+
+/// Writes the row of a package.
+pub(super) async fn insert_package(
+    connection: &mut PgConnection,
+    package: &NewPackage,
+    sealed_identity: &[u8],
+    token_sha256: &[u8],
+) -> Result<(), StoreError> {
+    let bytes = i64::try_from(package.bytes)
+        .map_err(|_| StoreError::unreadable("delivery.record_package", "dsrd.package.bytes"))?;
+    let done = sqlx::query!(
+        r#"INSERT INTO dsrd.package (organisation_id, package_id, request_id, file_name, sealed_identity,
+                                     token_sha256, sha256, bytes, manifest, created_at, expires_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"#,
+        package.organisation.as_str(),
+        package.package_id.0,
+        package.request.0,
+        package.file_name,
+        sealed_identity,
+        token_sha256,
+        package.sha256.as_slice(),
+        bytes,
+        package.manifest,
+        package.created_at,
+        package.expires_at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.record_package"))?;
+    StoreError::expect_rows("delivery.record_package", 1, done.rows_affected())
+}
+
+/// A package as read.
+pub(super) struct PackageRow {
+    pub(super) organisation_id: String,
+    pub(super) package_id: Uuid,
+    pub(super) request_id: Uuid,
+    pub(super) reference: String,
+    pub(super) file_name: String,
+    pub(super) sealed_identity: Option<Vec<u8>>,
+    pub(super) sha256: Vec<u8>,
+    pub(super) expires_at: DateTime<Utc>,
+    pub(super) fetched_at: Option<DateTime<Utc>>,
+}
+
+/// Finds the package whose link is usable at `at`. One that was begun to be fetched is found as well: whether it may be
+/// begun again is for the caller to say.
+pub(super) async fn find_by_token(
+    connection: &mut PgConnection,
+    token_sha256: &[u8],
+    at: DateTime<Utc>,
+) -> Result<Option<PackageRow>, StoreError> {
+    sqlx::query_as!(
+        PackageRow,
+        r#"SELECT package.organisation_id, package.package_id, package.request_id, request.reference,
+                  package.file_name, package.sealed_identity, package.sha256, package.expires_at, package.fetched_at
+           FROM dsrd.package
+           JOIN dsrd.request USING (organisation_id, request_id)
+           WHERE package.token_sha256 = $1 AND package.destroyed_at IS NULL AND package.expires_at > $2"#,
+        token_sha256,
+        at,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("delivery.find_by_token"))
+}
+
+/// Marks a package as fetched. Of several that do so at once exactly one gets true. `again` lets a download that broke
+/// off begin once more; it names the beginning on record.
+pub(super) async fn redeem(
+    connection: &mut PgConnection,
+    token_sha256: &[u8],
+    again: Option<DateTime<Utc>>,
+    at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        r#"UPDATE dsrd.package
+           SET fetched_at = coalesce(fetched_at, $2)
+           WHERE token_sha256 = $1 AND destroyed_at IS NULL AND expires_at > $2
+             AND fetched_at IS NOT DISTINCT FROM $3"#,
+        token_sha256,
+        at,
+        again,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.redeem"))?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Forgets the secret of a link for good.
+pub(super) async fn end_link(connection: &mut PgConnection, package: PackageId) -> Result<(), StoreError> {
+    sqlx::query!(r#"UPDATE dsrd.package SET token_sha256 = NULL WHERE package_id = $1"#, package.0)
+        .execute(connection)
+        .await
+        .map_err(StoreError::during("delivery.end_link"))?;
+    Ok(())
+}
+
+/// The package of a request, if it was not destroyed.
+pub(super) async fn find_of_request(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<PackageRow>, StoreError> {
+    sqlx::query_as!(
+        PackageRow,
+        r#"SELECT package.organisation_id, package.package_id, package.request_id, request.reference,
+                  package.file_name, package.sealed_identity, package.sha256, package.expires_at, package.fetched_at
+           FROM dsrd.package
+           JOIN dsrd.request USING (organisation_id, request_id)
+           WHERE package.organisation_id = $1 AND package.request_id = $2 AND package.destroyed_at IS NULL"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("delivery.find_package"))
+}
+
+/// A package whose key was destroyed just now.
+pub(super) struct DestroyedRow {
+    pub(super) organisation_id: String,
+    pub(super) package_id: Uuid,
+    pub(super) request_id: Uuid,
+    pub(super) file_name: String,
+    pub(super) fetched: bool,
+}
+
+/// Destroys the keys and links of up to `most` packages that expired at `at`.
+pub(super) async fn destroy_keys(
+    connection: &mut PgConnection,
+    at: DateTime<Utc>,
+    most: i64,
+) -> Result<Vec<DestroyedRow>, StoreError> {
+    sqlx::query_as!(
+        DestroyedRow,
+        r#"UPDATE dsrd.package
+           SET sealed_identity = NULL, token_sha256 = NULL, destroyed_at = $1
+           WHERE package_id IN (
+             SELECT package_id
+             FROM dsrd.package
+             WHERE destroyed_at IS NULL AND expires_at <= $1
+             ORDER BY expires_at
+             LIMIT $2
+             FOR UPDATE SKIP LOCKED)
+           RETURNING organisation_id, package_id, request_id, file_name, fetched_at IS NOT NULL AS "fetched!""#,
+        at,
+        most,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("delivery.destroy_keys"))
+}
+
+/// The names of the files of packages that are not destroyed.
+pub(super) async fn living_files(connection: &mut PgConnection) -> Result<Vec<String>, StoreError> {
+    sqlx::query_scalar!(r#"SELECT file_name FROM dsrd.package WHERE destroyed_at IS NULL"#)
+        .fetch_all(connection)
+        .await
+        .map_err(StoreError::during("delivery.living_files"))
+}

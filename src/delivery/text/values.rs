@@ -1,0 +1,213 @@
+//! The closed set of placeholders and their values.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+
+use super::TextError;
+use crate::delivery::notice::Facts;
+use crate::domain::{Controller, IdentifierKind, RequestKind};
+
+/// How a placeholder's value looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A few words, for anywhere in a line.
+    Word,
+    /// A list, for a bullet of its own.
+    List,
+}
+
+/// A placeholder.
+pub(super) struct Slot {
+    pub(super) name: &'static str,
+    pub(super) shape: Shape,
+}
+
+const fn word(name: &'static str) -> Slot {
+    Slot { name, shape: Shape::Word }
+}
+
+const fn list(name: &'static str) -> Slot {
+    Slot { name, shape: Shape::List }
+}
+
+/// Every placeholder there is.
+pub(super) const SLOTS: &[Slot] = &[
+    word("organisation"),
+    word("contact"),
+    word("reference"),
+    word("asked"),
+    word("received_on"),
+    word("due_on"),
+    word("done_on"),
+    word("expires_at"),
+    word("link"),
+    word("evidence"),
+    list("policies"),
+    list("searched_by"),
+    list("kept"),
+];
+
+/// The values of one notice.
+#[derive(Debug, Default)]
+pub(in crate::delivery) struct Values {
+    words: BTreeMap<&'static str, String>,
+    lists: BTreeMap<&'static str, Vec<String>>,
+}
+
+impl Values {
+    pub(super) fn word(&self, name: &'static str) -> Result<&str, TextError> {
+        self.words.get(name).map(String::as_str).ok_or(TextError::NoValue(name))
+    }
+
+    pub(super) fn list(&self, name: &'static str) -> Result<&[String], TextError> {
+        self.lists.get(name).map(Vec::as_slice).ok_or(TextError::NoValue(name))
+    }
+
+    fn set(&mut self, name: &'static str, text: &str) {
+        let clean = clean(text);
+        if !clean.is_empty() {
+            self.words.insert(name, clean);
+        }
+    }
+
+    fn set_list(&mut self, name: &'static str, items: impl Iterator<Item = String>) {
+        let items: Vec<String> =
+            items.map(|item| clean(&item)).filter(|item| !item.is_empty()).take(50).collect();
+        if !items.is_empty() {
+            self.lists.insert(name, items);
+        }
+    }
+}
+
+/// What a value may hold: one line of visible characters. Line breaks of every kind become a space, so that no value can
+/// begin a line of its own or a header; marks that turn the direction of writing are dropped, so that none can make a
+/// line read other than it is written.
+pub(in crate::delivery) fn clean(text: &str) -> String {
+    const LONGEST: usize = 400;
+    let visible = text
+        .chars()
+        .map(|each| if each.is_control() || matches!(each, '\u{2028}' | '\u{2029}') { ' ' } else { each })
+        .filter(|each| !matches!(each, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}'))
+        .collect::<String>();
+    visible
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(LONGEST)
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
+}
+
+/// What a notice is about, beyond its facts.
+pub(in crate::delivery) struct Occasion<'a> {
+    pub(in crate::delivery) controller: &'a Controller,
+    pub(in crate::delivery) reference: &'a str,
+    pub(in crate::delivery) facts: &'a Facts,
+    /// The whole link, if the notice has one.
+    pub(in crate::delivery) link: Option<&'a str>,
+}
+
+/// The values of an occasion, in English. What the facts lack gets no value: filling a text that needs it fails.
+pub(in crate::delivery) fn values(occasion: &Occasion<'_>) -> Values {
+    let Occasion { controller, reference, facts, link } = occasion;
+    let mut values = Values::default();
+    values.set("organisation", &controller.name);
+    values.set("contact", &controller.contact);
+    values.set("reference", reference);
+    values.set(
+        "asked",
+        match facts.request_kind {
+            RequestKind::Access => "a copy of your data",
+            RequestKind::Erasure => "the erasure of your data",
+            RequestKind::OptOut => "no more marketing",
+        },
+    );
+    values.set("received_on", &day(facts.received_on));
+    values.set("due_on", &day(facts.due_on));
+    if let Some(done_on) = facts.done_on {
+        values.set("done_on", &day(done_on));
+    }
+    if let Some(expires_at) = facts.expires_at {
+        let local = expires_at.with_timezone(&controller.time_zone);
+        values.set("expires_at", &local.format("%-d %B %Y, %H:%M %Z").to_string());
+    }
+    if let Some(link) = link {
+        values.set("link", link);
+    }
+    values.set(
+        "evidence",
+        &facts.evidence_until.map_or_else(
+            || "only as long as the law asks us to".to_owned(),
+            |until| format!("until {}", day(until)),
+        ),
+    );
+    values.set_list("policies", facts.policies.iter().map(|policy| policy_name(policy)));
+    values.set_list("searched_by", facts.searched_by.iter().map(|kind| identifier_name(*kind).to_owned()));
+    values.set_list(
+        "kept",
+        facts.kept.iter().map(|kept| match kept.until {
+            Some(until) => format!("{}, because {}. Until {}.", kept.what, kept.why, day(until)),
+            None => format!("{}, because {}.", kept.what, kept.why),
+        }),
+    );
+    values
+}
+
+fn day(date: NaiveDate) -> String {
+    date.format("%-d %B %Y").to_string()
+}
+
+/// The platform's built-in policies have names for programs; a controller's own are titles already.
+fn policy_name(policy: &str) -> String {
+    match policy {
+        "mktgCommunications" => "Marketing messages".to_owned(),
+        "emailMarketing" => "Marketing by e-mail".to_owned(),
+        "smsMarketing" => "Marketing by text message".to_owned(),
+        own => own.to_owned(),
+    }
+}
+
+const fn identifier_name(kind: IdentifierKind) -> &'static str {
+    match kind {
+        IdentifierKind::Email => "the e-mail address",
+        IdentifierKind::Phone => "the telephone number",
+        IdentifierKind::Username => "the user name",
+        IdentifierKind::ExternalId => "the customer number",
+        IdentifierKind::ExternalProperty1 | IdentifierKind::ExternalProperty2 => "a further customer number",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn s_19_no_value_can_break_a_line(text in "\\PC*|(?s).{0,200}|[\r\n.\u{85}\u{2028}a]{0,60}") {
+            let clean = clean(&text);
+            prop_assert!(clean.lines().count() <= 1);
+            let breaks = |each: char| each.is_control() || matches!(each, '\u{2028}' | '\u{2029}');
+            prop_assert!(!clean.chars().any(breaks));
+            prop_assert_eq!(super::clean(&clean), clean.clone(), "cleaning twice changes nothing");
+        }
+    }
+
+    #[test]
+    fn s_19_a_value_is_one_line_of_visible_characters() {
+        for (dirty, expected) in [
+            ("a\r\nBcc: x@evil.example", "a Bcc: x@evil.example"),
+            ("a\n.\nb", "a . b"),
+            ("a\r.\rb", "a . b"),
+            ("a\u{2028}b\u{85}c\0d", "a b c d"),
+            ("\u{202E}abc", "abc"),
+            ("  two   words ", "two words"),
+        ] {
+            assert_eq!(clean(dirty), expected, "{dirty:?}");
+        }
+    }
+}

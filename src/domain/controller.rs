@@ -1,0 +1,39 @@
+//! The organisation on whose behalf the daemon works.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+
+use super::{OrganisationId, deadline};
+
+/// What every part of the service needs to know about one controller (Art. 4(7) GDPR).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Controller {
+    /// The short name in the configuration.
+    pub id: OrganisationId,
+    /// The name under which people know it.
+    pub name: String,
+    /// How a person reaches its data protection officer: one line, for example an e-mail address.
+    pub contact: String,
+    /// Where it is established: days begin and end there.
+    pub time_zone: Tz,
+    /// ISO 3166 code with which national telephone numbers are read.
+    pub default_country: Option<String>,
+    /// Language of answers where the request names none, for example `en`.
+    pub language: String,
+    /// The policies that an opt-out switches off where the request names none, for example `mktgCommunications`.
+    pub opt_out_policies: Vec<String>,
+}
+
+impl Controller {
+    /// The conservative due date of a request.
+    #[must_use]
+    pub fn due_on(&self, received_at: DateTime<Utc>) -> NaiveDate {
+        deadline::conservative_due(received_at, self.time_zone)
+    }
+
+    /// The last instant of a due day.
+    #[must_use]
+    pub fn end_of_day(&self, due_on: NaiveDate) -> DateTime<Utc> {
+        deadline::end_of_day(due_on, self.time_zone)
+    }
+}

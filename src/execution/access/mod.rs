@@ -1,0 +1,201 @@
+//! Step `collect`: everything that the platform holds about the contact, in one encrypted package.
+//!
+//! Records stream from the platform through a short channel into the spool of [`report`](crate::report), which writes
+//! on a blocking thread; memory does not grow with their number. A source that fails midway fails the step: a package
+//! with a silent gap is never made. What the platform says it does not have, although the contact exists, is
+//! marked in the package as not complete.
+
+use chrono::Days;
+use futures_util::TryStreamExt;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::Step;
+use super::engine::{Finished, Run};
+use super::outcome::PackageMade;
+use super::sql::Marks;
+use super::stop::Stop;
+use super::{PackageRules, inform};
+use crate::audit::{Action, Detail};
+use crate::delivery::{NewPackage, PackageId};
+use crate::domain::{ContactId, ParkReason, Personal, random};
+use crate::intake::IdentifierRole;
+use crate::platform::{RawRecord, Source, Urgency};
+use crate::report::{
+    Language, MaskedIdentifier, Package, ReportError, ReportHeader, Section, Spool, prepare_directory,
+};
+
+/// What flows to the thread that writes the spool.
+enum Piece {
+    Records(Section, Vec<RawRecord>),
+    Note(Section, String),
+    Incomplete(Section),
+    Unreadable(Section, u64),
+}
+
+/// So many batches may wait to be written; the platform waits when they are not.
+const BATCHES_IN_FLIGHT: usize = 4;
+
+pub(super) async fn collect(run: &mut Run<'_>) -> Result<(), Stop> {
+    let contact = run.contact()?;
+    let header = header(run);
+    let rules = run.executor.packages.clone();
+    let (pieces, received) = mpsc::channel(BATCHES_IN_FLIGHT);
+    let writer = tokio::task::spawn_blocking(move || write(&header, received, &rules));
+    let fetched = fetch(run, &contact, &pieces).await;
+    drop(pieces);
+    let written = writer.await.map_err(|_| Stop::NeedsPerson(ParkReason::Poison))?;
+    // A writer that failed is the cause; the reader merely found the channel closed.
+    let package = match (fetched, written) {
+        (_, Err(error)) => return Err(report_failed(run, &error)),
+        (Err(Some(stop)), _) => return Err(stop),
+        (Err(None), Ok(None)) | (Ok(()), Ok(None)) => return Err(Stop::NeedsPerson(ParkReason::Poison)),
+        (Err(None) | Ok(()), Ok(Some(package))) => package,
+    };
+    run.executor.kill.reached(Step::Collect.as_str(), "file_written")?;
+    keep_package(run, package)?;
+    run.write_now(Step::Collect).await
+}
+
+/// Reads everything. `Err(None)` when the writer stopped listening.
+async fn fetch(run: &Run<'_>, contact: &ContactId, pieces: &mpsc::Sender<Piece>) -> Result<(), Option<Stop>> {
+    let failed = |error| Some(run.platform_failed(&error));
+    let platform = run.site.platform.as_ref();
+    let profile = platform.find_contact(contact, Urgency::Request).await.map_err(failed)?;
+    let piece = match profile {
+        Some(profile) => Piece::Records(Section::Profile, vec![profile.raw]),
+        // It was there when it was located: what vanished since is said, not hidden.
+        None => Piece::Incomplete(Section::Profile),
+    };
+    pieces.send(piece).await.map_err(|_| None)?;
+    for source in Source::ALL {
+        let section = section_of(source);
+        let Some(mut records) = platform.records(contact, source).await.map_err(failed)? else {
+            pieces.send(Piece::Incomplete(section)).await.map_err(|_| None)?;
+            continue;
+        };
+        while let Some(batch) = records.try_next().await.map_err(failed)? {
+            if batch.unreadable > 0 {
+                pieces.send(Piece::Unreadable(section, batch.unreadable)).await.map_err(|_| None)?;
+            }
+            pieces.send(Piece::Records(section, batch.records)).await.map_err(|_| None)?;
+        }
+    }
+    pieces.send(Piece::Note(Section::Requests, own_record(run))).await.map_err(|_| None)
+}
+
+/// What this service itself holds about the person: the request.
+fn own_record(run: &Run<'_>) -> String {
+    serde_json::json!({
+        "reference": run.case.reference,
+        "kind": run.case.kind,
+        "received_at": run.case.received_at,
+        "due_on": run.case.due_on,
+        "language": run.case.language,
+    })
+    .to_string()
+}
+
+/// `None` when the reader gave up before the end, so that there is nothing whole to write.
+fn write(
+    header: &ReportHeader,
+    mut received: mpsc::Receiver<Piece>,
+    rules: &PackageRules,
+) -> Result<Option<Package>, ReportError> {
+    prepare_directory(&rules.report.directory)?;
+    let mut spool = Spool::new(&rules.report.directory, &rules.report);
+    let mut whole = false;
+    while let Some(piece) = received.blocking_recv() {
+        match piece {
+            Piece::Records(section, records) => {
+                for record in records {
+                    spool.push(section, record.expose())?;
+                }
+            }
+            Piece::Unreadable(section, records) => spool.note_unreadable(section, records),
+            Piece::Incomplete(section) => spool.mark_incomplete(section),
+            Piece::Note(section, record) => {
+                spool.push(section, &record)?;
+                // The note about the request itself is sent last, when every source was read to its end.
+                whole = true;
+            }
+        }
+    }
+    whole.then(|| Package::write(header, spool, &rules.report)).transpose()
+}
+
+fn header(run: &Run<'_>) -> ReportHeader {
+    let controller = &run.site.controller;
+    ReportHeader {
+        reference: run.case.reference.clone(),
+        organisation_name: controller.name.clone(),
+        controller_contact: controller.contact.clone(),
+        received_at: run.case.received_at,
+        generated_at: run.executor.desk.clock.now(),
+        identifiers: run
+            .identifiers
+            .iter()
+            .filter(|each| each.role == IdentifierRole::Given)
+            .map(|each| MaskedIdentifier::of(&each.identifier))
+            .collect(),
+        language: Language::for_tag(&run.case.language).unwrap_or(Language::English),
+        catalogue: run.site.catalogue.clone(),
+    }
+}
+
+fn keep_package(run: &mut Run<'_>, package: Package) -> Result<(), Stop> {
+    let now = run.executor.desk.clock.now();
+    let expires_at = now + Days::new(u64::from(run.executor.packages.keep_days));
+    let manifest = package.manifest;
+    let incomplete = manifest.sections.values().any(|count| count.incomplete || count.unreadable > 0);
+    let id = Uuid::now_v7();
+    let token = Personal::new(random::token());
+    let mut sha256 = [0_u8; 32];
+    hex::decode_to_slice(&manifest.sha256, &mut sha256).map_err(|_| Stop::NeedsPerson(ParkReason::Poison))?;
+
+    let mut finished =
+        Finished::new(Step::Collect, &PackageMade { package: id, manifest: manifest.clone(), incomplete });
+    finished.marks = Marks { executed_at: Some(now), verified_at: Some(now), ..Marks::default() };
+    let mut detail = Detail::none()
+        .word("package", &id.to_string())
+        .word("sha256", &manifest.sha256)
+        .count("bytes", manifest.bytes)
+        .flag("incomplete", incomplete);
+    for (section, count) in &manifest.sections {
+        detail = detail.count(section.as_str(), count.records);
+    }
+    finished.event = Some((Action::PackageBuilt, detail));
+    finished.package = Some(NewPackage {
+        organisation: run.case.organisation.clone(),
+        request: run.case.request,
+        package_id: PackageId(id),
+        file_name: manifest.file_name.clone(),
+        identity: Personal::new(package.key.expose().to_owned()),
+        token: token.clone(),
+        sha256,
+        bytes: manifest.bytes,
+        manifest: serde_json::to_value(&manifest).unwrap_or_default(),
+        created_at: now,
+        expires_at,
+    });
+    finished.notice = Some(inform::package_ready(run, expires_at, token));
+    run.keep(finished);
+    Ok(())
+}
+
+fn report_failed(run: &Run<'_>, error: &ReportError) -> Stop {
+    tracing::warn!(request = %run.case.request, %error, "a package could not be made");
+    match error {
+        ReportError::TooLarge { .. } => Stop::NeedsPerson(ParkReason::PackageTooLarge),
+        // The disk, the directory or the catalogue: the operator mends it, and the request goes on by itself.
+        _ => run.later("package_not_written"),
+    }
+}
+
+const fn section_of(source: Source) -> Section {
+    match source {
+        Source::Events => Section::Events,
+        Source::Devices => Section::Devices,
+        Source::Accountings => Section::Accountings,
+    }
+}

@@ -1,0 +1,83 @@
+//! The two outside effects at the platform, and how each is looked for.
+
+use crate::audit::Action;
+use crate::domain::ContactId;
+use crate::platform::{Call, ContactPlatform, EffectAnswer, PlatformError, Urgency};
+
+use super::Step;
+
+/// An effect at the platform, ready to be carried out.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Effect<'a> {
+    /// Switch one policy off.
+    SwitchOff {
+        /// Of whom.
+        contact: &'a ContactId,
+        /// Which.
+        policy: &'a str,
+    },
+    /// Delete the contact.
+    Delete {
+        /// Whom.
+        contact: &'a ContactId,
+        /// On whose behalf.
+        urgency: Urgency,
+    },
+}
+
+impl<'a> Effect<'a> {
+    pub(super) const fn step(&self) -> Step {
+        match self {
+            Self::SwitchOff { .. } => Step::SwitchOff,
+            Self::Delete { .. } => Step::Delete,
+        }
+    }
+
+    /// Which of a step's several effects it is.
+    pub(super) const fn item(&self) -> &'a str {
+        match self {
+            Self::SwitchOff { policy, .. } => policy,
+            Self::Delete { .. } => "",
+        }
+    }
+
+    pub(super) const fn began(&self) -> Action {
+        match self {
+            Self::SwitchOff { .. } => Action::PolicyBegan,
+            Self::Delete { .. } => Action::DeletionBegan,
+        }
+    }
+
+    pub(super) const fn ended(&self) -> Action {
+        match self {
+            Self::SwitchOff { .. } => Action::PolicyEnded,
+            Self::Delete { .. } => Action::DeletionEnded,
+        }
+    }
+
+    /// Reads whether the effect is in place. A contact that is gone receives no marketing either.
+    pub(super) async fn is_in_place(&self, platform: &dyn ContactPlatform) -> Result<bool, PlatformError> {
+        match self {
+            Self::SwitchOff { contact, policy } => {
+                let found = platform.find_contact(contact, Urgency::Request).await?;
+                Ok(found.is_none_or(|contact| contact.policies.get(bare(policy)) == Some(&false)))
+            }
+            Self::Delete { contact, urgency } => {
+                let found = platform.find_contact(contact, *urgency).await?;
+                Ok(found.is_none_or(|contact| contact.marked_deleted))
+            }
+        }
+    }
+
+    pub(super) fn call(&self, platform: &'a dyn ContactPlatform) -> Call<'a, EffectAnswer> {
+        match self {
+            Self::SwitchOff { contact, policy } => platform.set_policy(contact, policy, false),
+            Self::Delete { contact, .. } => platform.delete_contact(contact),
+        }
+    }
+}
+
+/// A policy's name as profiles show it: without the prefix with which custom opt-ins are updated.
+pub(super) fn bare(policy: &str) -> &str {
+    policy.strip_prefix("customs.").unwrap_or(policy)
+}

@@ -1,0 +1,127 @@
+//! Steps `delete` and `verify` of an erasure: one deletion, then the proof of absence by id, by every identifier that
+//! the request gave or the profile held, and by events, devices and accountings.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+
+use super::Step;
+use super::effect::Effect;
+use super::engine::{Finished, Run};
+use super::inform;
+use super::outcome::ReadBackDone;
+use super::sql::Marks;
+use super::stop::Stop;
+use crate::audit::{Action, Detail};
+use crate::domain::{ContactId, SubjectIdentifier};
+use crate::platform::{Coverage, Source};
+
+/// When to read again while the contact still answers: deletion may take effect late, and a record marked as deleted
+/// is pending, not gone.
+const READ_AGAIN_AFTER: [Duration; 6] = [
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_mins(5),
+    Duration::from_hours(1),
+    Duration::from_hours(6),
+    Duration::from_hours(24),
+];
+
+pub(super) async fn delete(run: &mut Run<'_>) -> Result<(), Stop> {
+    let contact = run.contact()?;
+    let urgency = run.urgency();
+    run.carry_out(Effect::Delete { contact: &contact, urgency }).await
+}
+
+pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
+    let contact = run.contact()?;
+    let urgency = run.urgency();
+    let found = run
+        .site
+        .platform
+        .find_contact(&contact, urgency)
+        .await
+        .map_err(|error| run.platform_failed(&error))?;
+    if found.is_some() {
+        return Err(run.read_again(&READ_AGAIN_AFTER, "contact_still_there").await?);
+    }
+    let (searches_clear, searches_not_honoured, found_by_search) = search_again(run, &contact).await?;
+    if found_by_search {
+        return Err(run.read_again(&READ_AGAIN_AFTER, "contact_still_found").await?);
+    }
+    let remaining = remaining_records(run, &contact).await?;
+    if !remaining.is_empty()
+        && let Some(again) = run.read_again_if_any(&READ_AGAIN_AFTER[..3], "records_still_there")
+    {
+        return Err(again);
+    }
+    let now = run.executor.desk.clock.now();
+    let mut detail = Detail::none()
+        .flag("contact_absent", true)
+        .count("searches_clear", searches_clear.values().sum())
+        .count("searches_not_honoured", searches_not_honoured);
+    for source in Source::ALL {
+        detail = detail.count(source.as_str(), remaining.get(source.as_str()).copied().unwrap_or(0));
+    }
+    let partly = !remaining.is_empty();
+    let done = ReadBackDone {
+        contact_absent: true,
+        searches_clear,
+        searches_not_honoured,
+        remaining,
+        policies_after: BTreeMap::new(),
+    };
+    let mut finished = Finished::new(Step::ReadBack, &done);
+    finished.marks = Marks { verified_at: Some(now), ..Marks::default() };
+    finished.event = Some((Action::DeletionVerified, detail));
+    finished.notice = Some(inform::erased(run, partly));
+    run.keep(finished);
+    Ok(())
+}
+
+type Searched = (BTreeMap<crate::domain::IdentifierKind, u64>, u64, bool);
+
+/// Searches by every identifier known. Another contact with the same identifier is no failure: only this one counts.
+async fn search_again(run: &Run<'_>, contact: &ContactId) -> Result<Searched, Stop> {
+    let mut clear = BTreeMap::new();
+    let mut not_honoured = 0;
+    let mut distinct: Vec<&SubjectIdentifier> = Vec::new();
+    for each in &run.identifiers {
+        let known = distinct.iter().any(|other| {
+            other.kind() == each.identifier.kind() && other.normalised() == each.identifier.normalised()
+        });
+        if !known {
+            distinct.push(&each.identifier);
+        }
+    }
+    for identifier in distinct {
+        let answer =
+            run.site.platform.search(identifier).await.map_err(|error| run.platform_failed(&error))?;
+        if answer.coverage == Coverage::FilterNotHonoured {
+            not_honoured += 1;
+        } else if answer.contacts.iter().any(|found| &found.id == contact) {
+            return Ok((clear, not_honoured, true));
+        } else {
+            *clear.entry(identifier.kind()).or_default() += 1;
+        }
+    }
+    Ok((clear, not_honoured, false))
+}
+
+/// Counts the records that still answer although the contact is gone.
+async fn remaining_records(run: &Run<'_>, contact: &ContactId) -> Result<BTreeMap<String, u64>, Stop> {
+    let mut remaining = BTreeMap::new();
+    for source in Source::ALL {
+        let records = run.site.platform.records(contact, source).await;
+        let Some(mut records) = records.map_err(|error| run.platform_failed(&error))? else { continue };
+        let mut count = 0_u64;
+        while let Some(batch) = records.try_next().await.map_err(|error| run.platform_failed(&error))? {
+            count += batch.records.len() as u64 + batch.unreadable;
+        }
+        if count > 0 {
+            remaining.insert(source.as_str().to_owned(), count);
+        }
+    }
+    Ok(remaining)
+}

@@ -1,0 +1,92 @@
+//! Step `inform`: the person is told, after the read-back and not before.
+//!
+//! The notice is written into the outbox together with the finding that it tells; this step hands it to the mail
+//! server and waits for its answer. Nobody is told of a sweep. A request without any address waits for a person, who
+//! tells them by other means (`dsrd request informed`).
+
+use chrono::{DateTime, Utc};
+
+use super::Step;
+use super::engine::Run;
+use super::outcome::Located;
+use super::stop::Stop;
+use crate::delivery::{Delivery, Facts, Kept, NoticeKind};
+use crate::domain::{Origin, Outcome, ParkReason, Personal, RequestKind};
+
+/// A notice whose recipient is found when it is written.
+pub(super) struct PreparedNotice {
+    pub(super) kind: NoticeKind,
+    pub(super) facts: Facts,
+    pub(super) link_token: Option<Personal<String>>,
+}
+
+pub(super) async fn inform(run: &mut Run<'_>) -> Result<(), Stop> {
+    if run.case.origin == Origin::Retention || run.case.informed_at.is_some() {
+        return Ok(());
+    }
+    let kind = notice_kind(run.case.kind, run.conclusion()?, run.located()?.contact.is_some());
+    // The recipient is known only once the contact point is stored.
+    run.write_now(Step::Inform).await?;
+    if run.recipient().is_none() {
+        return Err(Stop::NeedsPerson(ParkReason::NoContactPoint));
+    }
+    match run.deliver(kind).await? {
+        Delivery::Sent | Delivery::AlreadySent => Ok(()),
+        Delivery::Later(after) => Err(Stop::wait(after, "notice_waits")),
+        Delivery::Refused(_) => Err(Stop::NeedsPerson(ParkReason::NoticeRefused)),
+    }
+}
+
+const fn notice_kind(kind: RequestKind, outcome: Outcome, held: bool) -> NoticeKind {
+    match (kind, outcome, held) {
+        (_, _, false) => NoticeKind::NoData,
+        (RequestKind::Access, ..) => NoticeKind::AccessReady,
+        (RequestKind::Erasure, Outcome::PartlyFulfilled, _) => NoticeKind::ErasurePartlyDone,
+        (RequestKind::Erasure, ..) => NoticeKind::ErasureDone,
+        (RequestKind::OptOut, ..) => NoticeKind::OptOutDone,
+    }
+}
+
+fn facts(run: &Run<'_>) -> Facts {
+    let zone = run.site.controller.time_zone;
+    let mut facts =
+        Facts::of(run.case.kind, run.case.received_at.with_timezone(&zone).date_naive(), run.case.due_on);
+    facts.done_on = Some(run.executor.desk.clock.now().with_timezone(&zone).date_naive());
+    facts
+}
+
+pub(super) fn nothing_held(run: &Run<'_>, located: &Located) -> PreparedNotice {
+    let mut facts = facts(run);
+    facts.searched_by = located.hits.keys().copied().collect();
+    PreparedNotice { kind: NoticeKind::NoData, facts, link_token: None }
+}
+
+pub(super) fn package_ready(
+    run: &Run<'_>,
+    expires_at: DateTime<Utc>,
+    token: Personal<String>,
+) -> PreparedNotice {
+    let mut facts = facts(run);
+    facts.expires_at = Some(expires_at);
+    PreparedNotice { kind: NoticeKind::AccessReady, facts, link_token: Some(token) }
+}
+
+pub(super) fn opted_out(run: &Run<'_>) -> PreparedNotice {
+    let mut facts = facts(run);
+    facts.policies.clone_from(&run.case.policies);
+    PreparedNotice { kind: NoticeKind::OptOutDone, facts, link_token: None }
+}
+
+pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {
+    let mut facts = facts(run);
+    if partly {
+        facts.kept.push(Kept {
+            what: "Some connection records".to_owned(),
+            why: "the platform still answered with them after your contact was deleted; we are following this up"
+                .to_owned(),
+            until: None,
+        });
+        return PreparedNotice { kind: NoticeKind::ErasurePartlyDone, facts, link_token: None };
+    }
+    PreparedNotice { kind: NoticeKind::ErasureDone, facts, link_token: None }
+}

@@ -1,0 +1,33 @@
+//! A switch that stops the engine at a boundary, as a crash would.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The engine was stopped by its kill switch: it writes nothing more and does not release its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Killed;
+
+/// Decides at each named boundary whether the engine dies there. Inert by default; tests pass a closure (integration
+/// tests do not see `cfg(test)`, so the switch is a value).
+#[derive(Clone, Default)]
+pub struct KillSwitch(Option<Arc<dyn Fn(&str) -> bool + Send + Sync>>);
+
+impl KillSwitch {
+    /// A switch that asks `dies_at` at each boundary, named `<step>.<point>`.
+    pub fn new(dies_at: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(dies_at)))
+    }
+
+    pub(super) fn reached(&self, step: &str, point: &str) -> Result<(), Killed> {
+        match &self.0 {
+            Some(dies_at) if dies_at(&format!("{step}.{point}")) => Err(Killed),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for KillSwitch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(if self.0.is_some() { "KillSwitch(armed)" } else { "KillSwitch(inert)" })
+    }
+}

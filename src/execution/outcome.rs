@@ -1,0 +1,96 @@
+//! What steps leave behind: the typed outcomes in `dsrd.checkpoint`.
+//!
+//! Each carries the version of its own form. A form that this program cannot read parks the request; it never panics
+//! and is never guessed.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::{ContactId, IdentifierKind};
+use crate::report;
+
+/// The version of all forms below.
+const VERSION: u8 = 1;
+
+/// An outcome with the version of its form.
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    v: u8,
+    #[serde(flatten)]
+    outcome: T,
+}
+
+/// What `locate` found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Located {
+    /// The one contact; none when nobody matches, or when a sweep's candidate is out of scope.
+    pub(super) contact: Option<ContactId>,
+    /// A sweep's candidate that does not fall under the rule any more.
+    pub(super) out_of_scope: bool,
+    /// Hits by kind of identifier, after the local comparison.
+    pub(super) hits: BTreeMap<IdentifierKind, u64>,
+    /// Contacts that the platform returned although they do not match.
+    pub(super) strangers: u64,
+    /// For an opt-out: each policy as it was before.
+    pub(super) policies_before: BTreeMap<String, bool>,
+}
+
+/// What `collect` built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PackageMade {
+    /// The package.
+    pub(super) package: Uuid,
+    /// Records by section.
+    pub(super) manifest: report::Manifest,
+    /// Whether something could not be read, and the report says so.
+    pub(super) incomplete: bool,
+}
+
+/// How an effect ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct EffectEnded {
+    /// The audit word for it.
+    pub(super) ending: String,
+}
+
+/// What `verify` read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ReadBackDone {
+    /// Whether the contact is gone.
+    pub(super) contact_absent: bool,
+    /// Searches that no longer find the contact, by kind of identifier.
+    pub(super) searches_clear: BTreeMap<IdentifierKind, u64>,
+    /// Searches that the platform does not honour, so that they prove nothing.
+    pub(super) searches_not_honoured: u64,
+    /// Records that still answer, by source (`events`, `devices`, `accountings`).
+    pub(super) remaining: BTreeMap<String, u64>,
+    /// For an opt-out: each policy as read back.
+    pub(super) policies_after: BTreeMap<String, bool>,
+}
+
+pub(super) fn to_json<T: Serialize>(outcome: &T) -> serde_json::Value {
+    serde_json::to_value(Versioned { v: VERSION, outcome }).unwrap_or_default()
+}
+
+/// Reads an outcome; none when its form or version is unknown.
+pub(super) fn from_json<T: DeserializeOwned>(json: &serde_json::Value) -> Option<T> {
+    let read: Versioned<T> = serde_json::from_value(json.clone()).ok()?;
+    (read.v == VERSION).then_some(read.outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_of_another_version_is_not_read() {
+        let mut json = to_json(&EffectEnded { ending: "done".to_owned() });
+        assert_eq!(from_json::<EffectEnded>(&json).unwrap().ending, "done");
+        json["v"] = 2.into();
+        assert!(from_json::<EffectEnded>(&json).is_none());
+        assert!(from_json::<Located>(&serde_json::json!({"v": 1})).is_none());
+    }
+}

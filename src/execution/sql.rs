@@ -1,0 +1,313 @@
+//! Tables `dsrd.checkpoint` and `dsrd.stray_effect`, and the columns of `dsrd.request` that say how far a case is.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Step;
+use crate::domain::{ContactId, OrganisationId, Outcome, ParkReason, RequestId, SubjectRef};
+use crate::queue::Lease;
+use crate::store::StoreError;
+
+/// A checkpoint as stored.
+#[derive(Clone, Debug)]
+pub(super) struct Checkpoint {
+    pub(super) step: String,
+    pub(super) item: String,
+    pub(super) attempts: i32,
+    /// The announcement of an effect whose end is not recorded.
+    pub(super) intent: Option<Uuid>,
+    pub(super) outcome: Option<Value>,
+}
+
+pub(super) async fn load_checkpoints(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<Checkpoint>, StoreError> {
+    sqlx::query_as!(
+        Checkpoint,
+        "SELECT step, item, attempts, intent, outcome FROM dsrd.checkpoint WHERE organisation_id = $1 AND request_id = $2",
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("execution.load_checkpoints"))
+}
+
+/// A checkpoint as shown to people: what was done when, without what was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckpointView {
+    /// The step's stored name.
+    pub step: String,
+    /// For a step with several effects: which one.
+    pub item: String,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// When it was first begun.
+    pub began_at: DateTime<Utc>,
+    /// When it was finished.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// The checkpoints of a request in the order in which they were begun.
+pub async fn checkpoints_of(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<CheckpointView>, StoreError> {
+    sqlx::query_as!(
+        CheckpointView,
+        r#"SELECT step, item, attempts, began_at, finished_at
+           FROM dsrd.checkpoint
+           WHERE organisation_id = $1 AND request_id = $2
+           ORDER BY began_at, finished_at, item"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("execution.checkpoints_of"))
+}
+
+/// Announces an effect: a new checkpoint, or the next attempt of an unfinished one.
+pub(super) async fn begin_effect(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    step: Step,
+    item: &str,
+    intent: Uuid,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let begun = sqlx::query!(
+        r#"INSERT INTO dsrd.checkpoint AS checkpoint (organisation_id, request_id, step, item, intent, began_at)
+           VALUES ($1, $2, $3, $4, $5, $6)
+           ON CONFLICT (organisation_id, request_id, step, item) DO UPDATE
+           SET attempts = checkpoint.attempts + 1, intent = excluded.intent"#,
+        lease.organisation.as_str(),
+        lease.request.0,
+        step.as_str(),
+        item,
+        intent,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("execution.begin_effect"))?;
+    StoreError::expect_rows("execution.begin_effect", 1, begun.rows_affected())
+}
+
+/// Forgets the announcement of an effect that certainly did not happen.
+pub(super) async fn clear_intent(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    step: Step,
+    item: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.checkpoint
+           SET intent = NULL
+           WHERE organisation_id = $1 AND request_id = $2 AND step = $3 AND item = $4"#,
+        lease.organisation.as_str(),
+        lease.request.0,
+        step.as_str(),
+        item,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("execution.clear_intent"))?;
+    Ok(())
+}
+
+/// Finishes a checkpoint, begun or not.
+pub(super) async fn finish(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    step: Step,
+    item: &str,
+    outcome: &Value,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let finished = sqlx::query!(
+        r#"INSERT INTO dsrd.checkpoint (organisation_id, request_id, step, item, began_at, finished_at, outcome)
+           VALUES ($1, $2, $3, $4, $5, $5, $6)
+           ON CONFLICT (organisation_id, request_id, step, item) DO UPDATE
+           SET finished_at = excluded.finished_at, outcome = excluded.outcome, intent = NULL"#,
+        lease.organisation.as_str(),
+        lease.request.0,
+        step.as_str(),
+        item,
+        at,
+        outcome,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("execution.finish"))?;
+    StoreError::expect_rows("execution.finish", 1, finished.rows_affected())
+}
+
+/// Counts a try of a step that did not come to an end.
+pub(super) async fn note_try(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    step: Step,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"INSERT INTO dsrd.checkpoint AS checkpoint (organisation_id, request_id, step, began_at)
+           VALUES ($1, $2, $3, $4)
+           ON CONFLICT (organisation_id, request_id, step, item) DO UPDATE
+           SET attempts = checkpoint.attempts + 1"#,
+        lease.organisation.as_str(),
+        lease.request.0,
+        step.as_str(),
+        at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("execution.note_try"))?;
+    Ok(())
+}
+
+/// Records an effect whose answer came after the lease was lost.
+pub(super) async fn record_stray(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    step: Step,
+    item: &str,
+    outcome: &Value,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"INSERT INTO dsrd.stray_effect (organisation_id, request_id, step, item, fence, outcome, at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7)"#,
+        lease.organisation.as_str(),
+        lease.request.0,
+        step.as_str(),
+        item,
+        lease.fence,
+        outcome,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("execution.record_stray"))?;
+    Ok(())
+}
+
+/// How many answers arrived after their lease was lost.
+pub async fn count_stray_effects(connection: &mut PgConnection) -> Result<i64, StoreError> {
+    sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM dsrd.stray_effect"#)
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::during("execution.count_stray_effects"))
+}
+
+/// What a write tells about the case.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Marks {
+    pub(super) procedure_version: Option<i16>,
+    pub(super) contact: Option<ContactId>,
+    pub(super) executed_at: Option<DateTime<Utc>>,
+    pub(super) verified_at: Option<DateTime<Utc>>,
+}
+
+pub(super) async fn mark(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    marks: &Marks,
+) -> Result<(), StoreError> {
+    let marked = sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = 'in_progress',
+               procedure_version = coalesce(procedure_version, $3),
+               contact_id = coalesce($4, contact_id),
+               executed_at = coalesce($5, executed_at),
+               verified_at = coalesce($6, verified_at)
+           WHERE organisation_id = $1 AND request_id = $2 AND state IN ('received', 'in_progress')"#,
+        lease.organisation.as_str(),
+        lease.request.0,
+        marks.procedure_version,
+        marks.contact.as_ref().map(ContactId::as_str),
+        marks.executed_at,
+        marks.verified_at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("execution.mark"))?;
+    StoreError::expect_rows("execution.mark", 1, marked.rows_affected())
+}
+
+pub(super) async fn set_parked(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    reason: ParkReason,
+) -> Result<(), StoreError> {
+    let parked = sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = 'manual', park_reason = $3
+           WHERE organisation_id = $1 AND request_id = $2 AND state <> 'closed'"#,
+        lease.organisation.as_str(),
+        lease.request.0,
+        reason.as_str(),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("execution.set_parked"))?;
+    StoreError::expect_rows("execution.set_parked", 1, parked.rows_affected())
+}
+
+pub(super) async fn set_closed(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    outcome: Outcome,
+    informed_at: Option<DateTime<Utc>>,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let closed = sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = 'closed', outcome = $3, informed_at = coalesce(informed_at, $4), closed_at = $5
+           WHERE organisation_id = $1 AND request_id = $2 AND state = 'in_progress'"#,
+        lease.organisation.as_str(),
+        lease.request.0,
+        outcome.as_str(),
+        informed_at,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("execution.set_closed"))?;
+    StoreError::expect_rows("execution.set_closed", 1, closed.rows_affected())
+}
+
+/// Whether an access request of the same person is open: by the contact located, or by any identifier in common.
+pub(super) async fn open_access_exists(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    contact: &ContactId,
+    references: &[SubjectRef],
+) -> Result<bool, StoreError> {
+    let references: Vec<Vec<u8>> = references.iter().map(|each| each.as_bytes().to_vec()).collect();
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+             SELECT FROM dsrd.request AS access
+             WHERE access.organisation_id = $1
+               AND access.kind = 'access'
+               AND access.state <> 'closed'
+               AND (access.contact_id = $2
+                    OR EXISTS (SELECT FROM dsrd.identifier AS identifier
+                               WHERE identifier.organisation_id = access.organisation_id
+                                 AND identifier.request_id = access.request_id
+                                 AND identifier.subject_ref = ANY ($3)))
+           ) AS "open!""#,
+        lease.organisation.as_str(),
+        contact.as_str(),
+        &references,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("execution.open_access_exists"))
+}

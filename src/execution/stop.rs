@@ -1,0 +1,97 @@
+//! Why a run stops, and what then becomes of the job.
+
+use std::time::Duration;
+
+use super::Step;
+use super::kill::Killed;
+use crate::domain::ParkReason;
+use crate::platform::PlatformError;
+use crate::queue::LeaseLost;
+use crate::store::StoreError;
+
+/// How the work on a lease ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The request is closed.
+    Closed,
+    /// It goes on later.
+    PutBack,
+    /// It waits for a person.
+    Parked(ParkReason),
+    /// Somebody else has it; nothing was written.
+    LeaseLost,
+    /// The database failed; the lease stands until it is released or rescued.
+    Interrupted,
+    /// The kill switch fired.
+    Killed,
+}
+
+/// Why a step does not lead to the next one.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Go on later.
+    Again {
+        after: Duration,
+        code: &'static str,
+        /// Whether it counts as an attempt, and with which reason the request is parked when they are used up.
+        counts: Option<ParkReason>,
+        /// A step whose own tries are counted, because its waits follow from their number.
+        note_try_of: Option<Step>,
+    },
+    /// A person has to look.
+    NeedsPerson(ParkReason),
+    /// The lease is gone.
+    LeaseLost,
+    /// The database failed.
+    Store(StoreError),
+    /// The kill switch fired.
+    Killed,
+}
+
+impl Stop {
+    /// Waiting for something that will come by itself.
+    pub(super) const fn wait(after: Duration, code: &'static str) -> Self {
+        Self::Again { after, code, counts: None, note_try_of: None }
+    }
+
+    /// What a failed call to the platform means for the request.
+    pub(super) fn from_platform(error: &PlatformError, back_off: Duration) -> Self {
+        let counted =
+            |code, reason| Self::Again { after: back_off, code, counts: Some(reason), note_try_of: None };
+        match error {
+            PlatformError::Throttled { wait, .. } => Self::wait(*wait, "throttled"),
+            PlatformError::Unavailable { .. } => {
+                counted("platform_unavailable", ParkReason::AttemptsExhausted)
+            }
+            PlatformError::AnswerLost { .. } => counted("answer_lost", ParkReason::AttemptsExhausted),
+            PlatformError::Unreadable { .. } => {
+                counted("platform_unreadable", ParkReason::PlatformUnreadable)
+            }
+            // The key is refused for every request alike: waiting costs none of them its attempts.
+            PlatformError::BadCredentials { .. } => Self::wait(Duration::from_mins(1), "bad_credentials"),
+            PlatformError::Forbidden { .. } => Self::NeedsPerson(ParkReason::PlatformForbidden),
+            PlatformError::TooLarge { .. } => Self::NeedsPerson(ParkReason::PackageTooLarge),
+            PlatformError::Rejected { .. } | PlatformError::ReadOnly { .. } => {
+                Self::NeedsPerson(ParkReason::PlatformRejected)
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<LeaseLost> for Stop {
+    fn from(_: LeaseLost) -> Self {
+        Self::LeaseLost
+    }
+}
+
+impl From<Killed> for Stop {
+    fn from(_: Killed) -> Self {
+        Self::Killed
+    }
+}

@@ -1,0 +1,265 @@
+//! Workers: claim, run, survive.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::Executor;
+use super::stop::Ended;
+use crate::queue::{self, Heart, Instance, Lane, Lease, PutBack, Wake};
+use crate::store::{Store, StoreError};
+
+/// A worker process: some slots for requests of people, some for erasures of sweeps, and one heartbeat.
+#[derive(Debug)]
+pub struct Worker {
+    executor: Arc<Executor>,
+    /// A connection of its own for heartbeats, so that a busy pool never looks like a dead process.
+    pulse: Store,
+    instance: Instance,
+    heart: Arc<Heart>,
+}
+
+impl Worker {
+    /// Registers a worker process.
+    pub async fn start(executor: Arc<Executor>, pulse: Store) -> Result<Self, StoreError> {
+        let mut connection = pulse.connection().await?;
+        let instance = Instance::register(&mut connection).await?;
+        drop(connection);
+        let heart = Arc::new(Heart::new(lease_time(&executor)));
+        Ok(Self { executor, pulse, instance, heart })
+    }
+
+    /// The instance under which it claims.
+    #[must_use]
+    pub const fn instance(&self) -> Instance {
+        self.instance
+    }
+
+    /// Works until `stop` is cancelled: then no new job is claimed, those in hand are finished as far as their present
+    /// step, and the rest is released. Returns early when other processes declared this one dead; the caller starts a
+    /// new one.
+    pub async fn run(&self, wake: &Wake, stop: &CancellationToken) {
+        let dead = CancellationToken::new();
+        let beating = self.beat(&dead);
+        let working = self.work(wake, stop, &dead);
+        tokio::pin!(beating);
+        tokio::pin!(working);
+        // The heart goes on beating until the last job is out of hand.
+        tokio::select! {
+            () = &mut working => {}
+            () = &mut beating => working.await,
+        }
+        if let Err(error) = self.leave().await {
+            tracing::warn!(%error, "the worker could not sign off; its lease runs out instead");
+        }
+    }
+
+    async fn leave(&self) -> Result<(), StoreError> {
+        let mut connection = self.pulse.connection().await?;
+        queue::release_all(&mut connection, self.instance, &[]).await?;
+        self.instance.retire(&mut connection).await
+    }
+
+    /// Beats until declared dead.
+    async fn beat(&self, dead: &CancellationToken) {
+        let every = Duration::from_secs(self.executor.settings.heartbeat_secs.max(1));
+        loop {
+            tokio::time::sleep(every).await;
+            match self.beat_once().await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::error!(
+                        "this worker was declared dead by another; it finishes what it holds and starts anew"
+                    );
+                    dead.cancel();
+                    return;
+                }
+                Err(error) => tracing::warn!(%error, "a heartbeat failed"),
+            }
+        }
+    }
+
+    async fn beat_once(&self) -> Result<bool, StoreError> {
+        let sent = Instant::now();
+        let mut connection = self.pulse.connection().await?;
+        let alive = self.instance.beat(&mut connection).await?;
+        if alive {
+            self.heart.beaten(sent);
+        }
+        let base = Duration::from_secs(self.executor.settings.retry_base_secs);
+        let rescued = queue::rescue(&mut connection, lease_time(&self.executor), base).await?;
+        if rescued > 0 {
+            tracing::warn!(rescued, "jobs of a dead worker were put back");
+        }
+        Ok(alive)
+    }
+
+    async fn work(&self, wake: &Wake, stop: &CancellationToken, dead: &CancellationToken) {
+        let poll = Duration::from_secs(self.executor.settings.poll_secs.max(1));
+        let mut running = Running::default();
+        let mut lost_claim = false;
+        while !stop.is_cancelled() && !dead.is_cancelled() {
+            let mut claimed = 0;
+            for (lane, slots) in self.slots() {
+                let free = slots.saturating_sub(running.in_lane(lane));
+                if free == 0 {
+                    continue;
+                }
+                match self.claim(lane, free).await {
+                    Ok(leases) => {
+                        claimed += leases.len();
+                        for lease in leases {
+                            running.spawn(Arc::clone(&self.executor), Arc::clone(&self.heart), lease);
+                        }
+                    }
+                    Err(error) => {
+                        // The hand-out may have been committed although its answer was lost.
+                        lost_claim = true;
+                        tracing::warn!(%error, "no work could be claimed");
+                    }
+                }
+            }
+            if claimed == 0 {
+                tokio::select! {
+                    () = wake.wait(poll.mul_f64(0.9 + crate::domain::random::fraction() / 5.0)) => {}
+                    () = stop.cancelled() => {}
+                    () = dead.cancelled() => {}
+                    Some(end) = running.next() => {
+                        lost_claim |= end.interrupted;
+                        self.clear_up(end).await;
+                    }
+                }
+            }
+            while let Some(end) = running.try_next() {
+                lost_claim |= end.interrupted;
+                self.clear_up(end).await;
+            }
+            if lost_claim {
+                lost_claim = self.release_orphans(&running).await.is_err();
+            }
+        }
+        while let Some(end) = running.next().await {
+            self.clear_up(end).await;
+        }
+    }
+
+    /// Puts back the jobs that this instance holds but does not work on.
+    async fn release_orphans(&self, running: &Running) -> Result<(), StoreError> {
+        let mut connection = self.executor.store.connection().await?;
+        queue::release_all(&mut connection, self.instance, &running.jobs()).await?;
+        Ok(())
+    }
+
+    fn slots(&self) -> [(Lane, usize); 2] {
+        let settings = &self.executor.settings;
+        [(Lane::Request, settings.request_workers), (Lane::Sweep, settings.sweep_workers)]
+    }
+
+    async fn claim(&self, lane: Lane, most: usize) -> Result<Vec<Lease>, StoreError> {
+        let mut connection = self.executor.store.connection().await?;
+        queue::claim(&mut connection, self.instance, lane, most).await
+    }
+
+    /// A run that broke down is put back and counted; its panic was logged by the panic hook.
+    async fn clear_up(&self, end: RunEnd) {
+        if !end.panicked {
+            return;
+        }
+        tracing::error!(request = %end.lease.request, "a run broke down");
+        let after = self.executor.settings.back_off(end.lease.attempt);
+        let how = PutBack { after, code: "worker_broke_down", counts: true, crashed: true };
+        let put_back = async {
+            let mut connection = self.executor.store.connection().await?;
+            queue::put_back(&mut connection, &end.lease, how).await
+        };
+        if let Err(error) = put_back.await {
+            tracing::warn!(%error, "a broken run could not be put back; its lease runs out instead");
+        }
+    }
+
+    /// Claims what is ready, up to the slots of both lanes, runs it, and returns how each ended. For tests and tools
+    /// that drive the work themselves.
+    pub async fn work_once(&self) -> Result<Vec<Ended>, StoreError> {
+        let mut running = Running::default();
+        for (lane, slots) in self.slots() {
+            for lease in self.claim(lane, slots).await? {
+                running.spawn(Arc::clone(&self.executor), Arc::clone(&self.heart), lease);
+            }
+        }
+        let mut ended = Vec::new();
+        while let Some(end) = running.next().await {
+            ended.push(end.ended);
+            self.clear_up(end).await;
+        }
+        self.heart.beaten(Instant::now());
+        Ok(ended)
+    }
+
+    /// Repeats [`Worker::work_once`] until nothing is ready.
+    pub async fn work_until_idle(&self) -> Result<Vec<Ended>, StoreError> {
+        let mut all = Vec::new();
+        loop {
+            let ended = self.work_once().await?;
+            if ended.is_empty() {
+                return Ok(all);
+            }
+            all.extend(ended);
+        }
+    }
+}
+
+fn lease_time(executor: &Executor) -> Duration {
+    Duration::from_secs(executor.settings.lease_secs)
+}
+
+/// The runs in hand.
+#[derive(Default)]
+struct Running {
+    tasks: JoinSet<Ended>,
+    leases: BTreeMap<Id, Lease>,
+}
+
+struct RunEnd {
+    lease: Lease,
+    ended: Ended,
+    panicked: bool,
+    interrupted: bool,
+}
+
+impl Running {
+    fn spawn(&mut self, executor: Arc<Executor>, heart: Arc<Heart>, lease: Lease) {
+        let own = lease.clone();
+        let handle = self.tasks.spawn(async move { executor.execute(&own, &heart).await });
+        self.leases.insert(handle.id(), lease);
+    }
+
+    fn in_lane(&self, lane: Lane) -> usize {
+        self.leases.values().filter(|lease| lease.lane == lane).count()
+    }
+
+    fn jobs(&self) -> Vec<i64> {
+        self.leases.values().map(|lease| lease.job).collect()
+    }
+
+    async fn next(&mut self) -> Option<RunEnd> {
+        let joined = self.tasks.join_next_with_id().await?;
+        self.end(joined)
+    }
+
+    fn try_next(&mut self) -> Option<RunEnd> {
+        let joined = self.tasks.try_join_next_with_id()?;
+        self.end(joined)
+    }
+
+    fn end(&mut self, joined: Result<(Id, Ended), JoinError>) -> Option<RunEnd> {
+        let (id, ended, panicked) = match joined {
+            Ok((id, ended)) => (id, ended, false),
+            Err(error) => (error.id(), Ended::Interrupted, error.is_panic()),
+        };
+        let lease = self.leases.remove(&id)?;
+        Some(RunEnd { lease, ended, panicked, interrupted: ended == Ended::Interrupted && !panicked })
+    }
+}

@@ -1,0 +1,173 @@
+//! The pages and the health answers.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+
+use super::sql;
+use crate::delivery::{DeliveryError, Download, Handover, Landing};
+use crate::domain::random;
+use crate::store::Store;
+
+/// What the pages need.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    /// Finds and redeems links.
+    pub handover: Handover,
+    /// For the readiness answer.
+    pub store: Store,
+    /// Whether people come by TLS (`link_base_url` begins with `https`).
+    pub behind_tls: bool,
+}
+
+/// All routes.
+pub fn router(state: AppState) -> Router {
+    let behind_tls = state.behind_tls;
+    Router::new()
+        .route("/handover/{token}", get(show_landing).post(download))
+        .route("/health/live", get(|| async { plain(StatusCode::OK, "live\n") }))
+        .route("/health/ready", get(ready))
+        .fallback(|| async { not_found() })
+        .method_not_allowed_fallback(|| async { plain(StatusCode::METHOD_NOT_ALLOWED, "not allowed\n") })
+        .with_state(state)
+        .layer(axum::middleware::map_response(move |response| async move { secured(response, behind_tls) }))
+}
+
+#[derive(Template)]
+#[template(path = "pages/handover.html")]
+struct LandingPage<'a> {
+    nonce: &'a str,
+    landing: &'a Landing,
+}
+
+#[derive(Template)]
+#[template(path = "pages/message.html")]
+struct MessagePage<'a> {
+    nonce: &'a str,
+    title: &'a str,
+    paragraphs: &'a [&'a str],
+}
+
+/// The secret of a link; a path that is no text is one more wrong link.
+type Token = Result<Path<String>, PathRejection>;
+
+async fn show_landing(State(state): State<AppState>, token: Token) -> Response {
+    let Ok(Path(token)) = token else { return not_found() };
+    match state.handover.look(&token).await {
+        Ok(Some(landing)) => {
+            let nonce = random::token();
+            page(StatusCode::OK, &nonce, &LandingPage { nonce: &nonce, landing: &landing })
+        }
+        Ok(None) => not_found(),
+        Err(error) => trouble(&error),
+    }
+}
+
+async fn download(State(state): State<AppState>, token: Token) -> Response {
+    let Ok(Path(token)) = token else { return not_found() };
+    match state.handover.redeem(&token).await {
+        Ok(Some(download)) => archive(download),
+        Ok(None) => not_found(),
+        Err(error) => trouble(&error),
+    }
+}
+
+fn archive(download: Download) -> Response {
+    let Download { file_name, pieces } = download;
+    let stream = futures_util::stream::unfold(pieces, |mut pieces| async move {
+        pieces.recv().await.map(|piece| (piece, pieces))
+    });
+    let mut response = Body::from_stream(stream).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    // A reference is letters, digits and hyphens; should it ever hold anything else, the browser invents a name.
+    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename=\"{file_name}\"")) {
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    response
+}
+
+/// The one page for links that do not work.
+fn not_found() -> Response {
+    let nonce = random::token();
+    let paragraphs = [
+        "It may have been used already, it may have expired, or it was not copied in full.",
+        "Please open it again from the message that we sent you. If it still does not work, write to the contact named \
+         in that message and quote your reference. You can ask for a new copy of your data at any time.",
+    ];
+    let message = MessagePage { nonce: &nonce, title: "This link does not work", paragraphs: &paragraphs };
+    page(StatusCode::NOT_FOUND, &nonce, &message)
+}
+
+fn trouble(error: &DeliveryError) -> Response {
+    tracing::error!(error = error as &dyn std::error::Error, "a hand-over page could not be served");
+    let nonce = random::token();
+    let paragraphs =
+        ["This is our fault, not yours. Your link was not used up: please try again in a few minutes."];
+    let message =
+        MessagePage { nonce: &nonce, title: "Please try again a little later", paragraphs: &paragraphs };
+    page(StatusCode::SERVICE_UNAVAILABLE, &nonce, &message)
+}
+
+fn page(status: StatusCode, nonce: &str, template: &impl Template) -> Response {
+    let Ok(html) = template.render() else {
+        return plain(StatusCode::INTERNAL_SERVER_ERROR, "the page cannot be shown\n");
+    };
+    let policy = format!(
+        "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    let mut response = (status, html).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
+
+async fn ready(State(state): State<AppState>) -> Response {
+    let asked = async {
+        let mut connection = state.store.connection().await?;
+        sql::answers(&mut connection).await
+    };
+    match tokio::time::timeout(Duration::from_secs(3), asked).await {
+        Ok(Ok(())) => plain(StatusCode::OK, "ready\n"),
+        _ => plain(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+    }
+}
+
+/// What every answer carries.
+fn secured(mut response: Response, behind_tls: bool) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+        (HeaderName::from_static("x-robots-tag"), "noindex, nofollow"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    if behind_tls {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    response
+}

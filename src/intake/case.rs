@@ -1,0 +1,112 @@
+//! What people do to a case: withdraw it, send it on its way again, record that the person was told.
+
+use super::sql;
+use super::submission::Desk;
+use crate::audit::{self, Action, Actor, Event};
+use crate::domain::{OrganisationId, RequestId, RequestState};
+use crate::queue;
+use crate::store::{StoreError, Tx};
+
+/// Why an act on a case is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum CaseError {
+    /// There is no such request in this organisation.
+    #[error("no such request in this organisation; see `dsrd request list`")]
+    NotFound,
+    /// It ended already.
+    #[error("the request is closed; hand in a new one")]
+    Closed,
+    /// Something was begun at the platform that cannot be taken back.
+    #[error("the request cannot be withdrawn any more: its effect at the platform has begun")]
+    EffectBegun,
+    /// It does not wait for a person.
+    #[error("the request does not wait for a person; nothing to resume")]
+    NotParked,
+    /// The effect was not read back yet.
+    #[error(
+        "the request was not carried out and read back yet; the person cannot have been told its outcome"
+    )]
+    NotVerified,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+async fn lock_open(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<sql::LockedCase, CaseError> {
+    let case = sql::lock_case(tx, organisation, request).await?.ok_or(CaseError::NotFound)?;
+    if case.state == RequestState::Closed { Err(CaseError::Closed) } else { Ok(case) }
+}
+
+/// Ends a request at the person's wish, as long as nothing was begun that cannot be taken back.
+pub async fn withdraw(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+    actor: Actor,
+) -> Result<(), CaseError> {
+    let case = lock_open(tx, organisation, request).await?;
+    if case.effect_begun {
+        return Err(CaseError::EffectBegun);
+    }
+    let now = desk.clock.now();
+    queue::withdraw(tx, organisation, request).await?;
+    sql::set_withdrawn(tx, organisation, request, now).await?;
+    queue::wake_waiting(tx, organisation).await?;
+    audit::append(tx, Event::of(organisation, request, Action::RequestWithdrawn, actor, now)).await?;
+    Ok(())
+}
+
+/// Sends a parked request on its way again, with fresh attempts.
+pub async fn resume(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+    actor: Actor,
+) -> Result<(), CaseError> {
+    let case = lock_open(tx, organisation, request).await?;
+    if case.state != RequestState::Manual {
+        return Err(CaseError::NotParked);
+    }
+    continue_case(tx, desk, organisation, request, actor, false).await
+}
+
+/// Records that the person was told the outcome by other means (a letter, a call), and lets the request end.
+pub async fn record_informed(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+    actor: Actor,
+) -> Result<(), CaseError> {
+    let case = lock_open(tx, organisation, request).await?;
+    if case.state != RequestState::Manual {
+        return Err(CaseError::NotParked);
+    }
+    if !case.verified {
+        return Err(CaseError::NotVerified);
+    }
+    continue_case(tx, desk, organisation, request, actor, true).await
+}
+
+async fn continue_case(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+    actor: Actor,
+    informed: bool,
+) -> Result<(), CaseError> {
+    let now = desk.clock.now();
+    sql::set_resumed(tx, organisation, request, informed.then_some(now)).await?;
+    queue::resume(tx, organisation, request).await?;
+    let detail = audit::Detail::none().flag("informed_by_other_means", informed);
+    audit::append(tx, Event::of(organisation, request, Action::RequestResumed, actor, now).with(detail))
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Rows that producers inserted into `dsrd.intake`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::sql::{self, ProducerRow};
+use super::submission::{Desk, IntakeError, Submission, submit};
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::domain::{Channel, Controller, IdentifierKind, OrganisationId, Origin, SubjectIdentifier};
+use crate::store::{Store, StoreError, Tx};
+
+/// What became of the rows taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// New requests.
+    pub accepted: u64,
+    /// Rows whose key had been handed in before.
+    pub repeated: u64,
+    /// Rows parked with a reason.
+    pub parked: u64,
+}
+
+/// Why a row cannot become a request.
+struct Fault {
+    reason: &'static str,
+    detail: String,
+}
+
+impl Fault {
+    fn new(reason: &'static str, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+/// Takes every row that is there, one transaction each, so that a bad one harms no other. The transaction that
+/// removes the row creates what becomes of it.
+pub async fn take_producer_rows(
+    store: &Store,
+    desk: &Desk,
+    controllers: &BTreeMap<OrganisationId, Arc<Controller>>,
+) -> Result<Taken, StoreError> {
+    let mut taken = Taken::default();
+    loop {
+        let mut tx = store.begin("intake.take").await?;
+        let Some(row) = sql::take_row(&mut tx).await? else { return Ok(taken) };
+        let result = match read(&row, controllers) {
+            Ok((controller, submission)) => match submit(&mut tx, desk, controller, submission).await {
+                Ok(receipt) => Ok(receipt.repeated),
+                Err(IntakeError::Store(error)) => return Err(error),
+                Err(error) => Err(Fault::new(error.reason().unwrap_or("refused"), error.to_string())),
+            },
+            Err(fault) => Err(fault),
+        };
+        match result {
+            Ok(true) => taken.repeated += 1,
+            Ok(false) => taken.accepted += 1,
+            Err(fault) => {
+                park(&mut tx, desk, &row, &fault).await?;
+                taken.parked += 1;
+            }
+        }
+        tx.commit().await?;
+    }
+}
+
+async fn park(tx: &mut Tx, desk: &Desk, row: &ProducerRow, fault: &Fault) -> Result<(), StoreError> {
+    let now = desk.clock.now();
+    sql::park_row(tx, &desk.keys, row, fault.reason, &fault.detail, now).await?;
+    tracing::warn!(intake = row.intake_id, reason = fault.reason, "a producer's row was parked");
+    // A row of an organisation that does not exist belongs to nobody's log but the database's own.
+    if let Ok(organisation) = row.organisation_id.parse() {
+        let detail =
+            Detail::none().word("reason", fault.reason).count("intake", row.intake_id.unsigned_abs());
+        let actor = Actor::Producer(row.producer.clone());
+        audit::append(tx, Event::general(&organisation, Action::IntakeParked, actor, now).with(detail))
+            .await?;
+    }
+    Ok(())
+}
+
+fn read<'a>(
+    row: &ProducerRow,
+    controllers: &'a BTreeMap<OrganisationId, Arc<Controller>>,
+) -> Result<(&'a Controller, Submission), Fault> {
+    let controller =
+        row.organisation_id.parse::<OrganisationId>().ok().and_then(|id| controllers.get(&id)).ok_or_else(
+            || Fault::new("unknown_organisation", "organisation_id is not one that this daemon serves"),
+        )?;
+    let missing = |column: &str| Fault::new("missing_column", format!("{column} is required"));
+    let kind = row
+        .kind
+        .as_deref()
+        .ok_or_else(|| missing("kind"))?
+        .parse()
+        .map_err(|error| Fault::new("unknown_kind", format!("kind: {error}")))?;
+    let channel: Channel = row
+        .channel
+        .as_deref()
+        .ok_or_else(|| missing("channel"))?
+        .parse()
+        .map_err(|error| Fault::new("unknown_channel", format!("channel: {error}")))?;
+    if channel == Channel::Retention {
+        return Err(Fault::new(
+            "unknown_channel",
+            "channel retention is reserved for the daemon's own sweeps",
+        ));
+    }
+    let submission = Submission {
+        kind,
+        origin: Origin::Subject,
+        channel,
+        received_at: row.received_at.ok_or_else(|| missing("received_at"))?,
+        language: row.language.clone(),
+        identifiers: identifiers_of(row, controller)?,
+        policies: row.policies.clone().unwrap_or_default(),
+        producer: row.producer.clone(),
+        idempotency_key: row.idempotency_key.clone().ok_or_else(|| missing("idempotency_key"))?,
+        sweep_target: None,
+    };
+    Ok((controller, submission))
+}
+
+fn identifiers_of(row: &ProducerRow, controller: &Controller) -> Result<Vec<SubjectIdentifier>, Fault> {
+    let columns = [
+        (IdentifierKind::Email, &row.email),
+        (IdentifierKind::Phone, &row.phone),
+        (IdentifierKind::Username, &row.username),
+        (IdentifierKind::ExternalId, &row.external_id),
+        (IdentifierKind::ExternalProperty1, &row.external_property_1),
+        (IdentifierKind::ExternalProperty2, &row.external_property_2),
+    ];
+    columns
+        .into_iter()
+        .filter_map(|(kind, text)| {
+            text.as_deref().filter(|text| !text.trim().is_empty()).map(|text| (kind, text))
+        })
+        .map(|(kind, text)| {
+            SubjectIdentifier::parse(kind, text, controller.default_country.as_deref())
+                .map_err(|error| Fault::new("bad_identifier", error.to_string()))
+        })
+        .collect()
+}

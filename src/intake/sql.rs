@@ -1,0 +1,579 @@
+//! Tables `dsrd.request` (cases), `dsrd.identifier`, `dsrd.intake` and `dsrd.intake_parked`.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::submission::{Receipt, Submission};
+use crate::domain::{
+    ContactId, IdentifierKind, KeyError, MasterKey, OrganisationId, Origin, Outcome, ParkReason, Personal,
+    Reference, RequestId, RequestKind, RequestState, SubjectIdentifier,
+};
+use crate::store::StoreError;
+
+pub(super) struct NewCase<'a> {
+    pub(super) organisation: &'a OrganisationId,
+    pub(super) request: RequestId,
+    pub(super) reference: &'a Reference,
+    pub(super) language: &'a str,
+    pub(super) policies: &'a [String],
+    pub(super) due_on: NaiveDate,
+    pub(super) inserted_at: DateTime<Utc>,
+    pub(super) submission: &'a Submission,
+}
+
+pub(super) async fn insert_request(
+    connection: &mut PgConnection,
+    case: &NewCase<'_>,
+) -> Result<(), StoreError> {
+    let target = case.submission.sweep_target.as_ref();
+    sqlx::query!(
+        r#"INSERT INTO dsrd.request (organisation_id, request_id, reference, kind, origin, channel, language, policies,
+             producer, idempotency_key, received_at, inserted_at, due_on, state, contact_id, created_before)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'received', $14, $15)"#,
+        case.organisation.as_str(),
+        case.request.0,
+        case.reference.as_str(),
+        case.submission.kind.as_str(),
+        case.submission.origin.as_str(),
+        case.submission.channel.as_str(),
+        case.language,
+        case.policies,
+        case.submission.producer,
+        case.submission.idempotency_key,
+        case.submission.received_at,
+        case.inserted_at,
+        case.due_on,
+        target.map(|(contact, _)| contact.as_str()),
+        target.map(|(_, created_before)| *created_before),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.insert_request"))?;
+    Ok(())
+}
+
+pub(super) struct Earlier {
+    pub(super) kind: RequestKind,
+    pub(super) receipt: Receipt,
+}
+
+pub(super) async fn find_by_key(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    producer: &str,
+    idempotency_key: &str,
+) -> Result<Option<Earlier>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT request_id, kind, due_on
+           FROM dsrd.request
+           WHERE organisation_id = $1 AND producer = $2 AND idempotency_key = $3"#,
+        organisation.as_str(),
+        producer,
+        idempotency_key,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("intake.find_by_key"))?;
+    row.map(|row| {
+        let request = RequestId(row.request_id);
+        Ok(Earlier {
+            kind: row
+                .kind
+                .parse()
+                .map_err(|_| StoreError::unreadable("intake.find_by_key", "request.kind"))?,
+            receipt: Receipt {
+                request,
+                reference: Reference::of(request),
+                due_on: row.due_on,
+                repeated: true,
+            },
+        })
+    })
+    .transpose()
+}
+
+/// Why an identifier of a request is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentifierRole {
+    /// It stands in the request.
+    Given,
+    /// It stands in the contact's profile.
+    Found,
+    /// Answers go there: the e-mail address in the contact's profile.
+    ContactPoint,
+}
+
+impl IdentifierRole {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Found => "found",
+            Self::ContactPoint => "contact_point",
+        }
+    }
+}
+
+/// An identifier of a request, decrypted.
+#[derive(Clone, Debug)]
+pub struct Identifier {
+    /// Its number within the request; notices name their recipient by it.
+    pub number: i16,
+    /// Why it is known.
+    pub role: IdentifierRole,
+    /// The identifier.
+    pub identifier: SubjectIdentifier,
+}
+
+/// Adds an identifier to a request, encrypted for its row, and returns its number.
+pub async fn add_identifier(
+    connection: &mut PgConnection,
+    keys: &MasterKey,
+    organisation: &OrganisationId,
+    request: RequestId,
+    role: IdentifierRole,
+    identifier: &SubjectIdentifier,
+) -> Result<i16, StoreError> {
+    let number = sqlx::query_scalar!(
+        r#"SELECT coalesce(max(identifier_no) + 1, 0)::smallint AS "number!"
+           FROM dsrd.identifier
+           WHERE organisation_id = $1 AND request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(StoreError::during("intake.add_identifier"))?;
+    let reference = identifier.reference(keys, organisation);
+    sqlx::query!(
+        r#"INSERT INTO dsrd.identifier (organisation_id, request_id, identifier_no, role, kind, sealed, subject_ref)
+           VALUES ($1, $2, $3, $4, $5, $6, $7)"#,
+        organisation.as_str(),
+        request.0,
+        number,
+        role.as_str(),
+        identifier.kind().as_str(),
+        identifier.seal(keys, organisation, request, number),
+        reference.as_bytes().as_slice(),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.add_identifier"))?;
+    Ok(number)
+}
+
+/// The identifiers of a request, decrypted.
+pub async fn identifiers(
+    connection: &mut PgConnection,
+    keys: &MasterKey,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<Identifier>, StoreError> {
+    let unreadable = || StoreError::unreadable("intake.identifiers", "identifier");
+    let rows = sqlx::query!(
+        r#"SELECT identifier_no, role, kind, sealed
+           FROM dsrd.identifier
+           WHERE organisation_id = $1 AND request_id = $2
+           ORDER BY identifier_no"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("intake.identifiers"))?;
+    rows.into_iter()
+        .map(|row| {
+            let kind: IdentifierKind = row.kind.parse().map_err(|_| unreadable())?;
+            let identifier =
+                SubjectIdentifier::open(keys, (organisation, request, row.identifier_no), kind, &row.sealed)
+                    .map_err(|_: KeyError| {
+                        StoreError::unreadable(
+                            "intake.identifiers",
+                            "identifier.sealed (another master key?)",
+                        )
+                    })?;
+            let role = match row.role.as_str() {
+                "given" => IdentifierRole::Given,
+                "found" => IdentifierRole::Found,
+                "contact_point" => IdentifierRole::ContactPoint,
+                _ => return Err(unreadable()),
+            };
+            Ok(Identifier { number: row.identifier_no, role, identifier })
+        })
+        .collect()
+}
+
+/// A request as stored: the case, without identifiers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Case {
+    /// Whose request.
+    pub organisation: OrganisationId,
+    /// Its id.
+    pub request: RequestId,
+    /// What people quote.
+    pub reference: Reference,
+    /// What is asked.
+    pub kind: RequestKind,
+    /// Who set it in motion.
+    pub origin: Origin,
+    /// Language of the answer.
+    pub language: String,
+    /// For an opt-out: the policies to switch off.
+    pub policies: Vec<String>,
+    /// When the legal clock started.
+    pub received_at: DateTime<Utc>,
+    /// Conservative due date.
+    pub due_on: NaiveDate,
+    /// Where it stands.
+    pub state: RequestState,
+    /// Why it waits for a person.
+    pub park_reason: Option<ParkReason>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Which version of the procedure it follows, once begun.
+    pub procedure_version: Option<i16>,
+    /// The one contact that it may touch, once known.
+    #[serde(skip)]
+    pub contact: Option<ContactId>,
+    /// For a sweep: the contact must have been created before.
+    pub created_before: Option<DateTime<Utc>>,
+    /// When the effect was accepted.
+    pub executed_at: Option<DateTime<Utc>>,
+    /// When it was read back.
+    pub verified_at: Option<DateTime<Utc>>,
+    /// When the person was told.
+    pub informed_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub closed_at: Option<DateTime<Utc>>,
+    /// Why the machine last put it back or aside.
+    pub last_code: Option<String>,
+}
+
+struct CaseRow {
+    organisation_id: String,
+    request_id: Uuid,
+    kind: String,
+    origin: String,
+    language: String,
+    policies: Vec<String>,
+    received_at: DateTime<Utc>,
+    due_on: NaiveDate,
+    state: String,
+    park_reason: Option<String>,
+    outcome: Option<String>,
+    procedure_version: Option<i16>,
+    contact_id: Option<String>,
+    created_before: Option<DateTime<Utc>>,
+    executed_at: Option<DateTime<Utc>>,
+    verified_at: Option<DateTime<Utc>>,
+    informed_at: Option<DateTime<Utc>>,
+    closed_at: Option<DateTime<Utc>>,
+    last_code: Option<String>,
+}
+
+impl TryFrom<CaseRow> for Case {
+    type Error = StoreError;
+
+    fn try_from(row: CaseRow) -> Result<Self, StoreError> {
+        let unreadable =
+            |column: &'static str| StoreError::unreadable("intake.case", format!("request.{column}"));
+        let request = RequestId(row.request_id);
+        Ok(Self {
+            organisation: row.organisation_id.parse().map_err(|_| unreadable("organisation_id"))?,
+            request,
+            reference: Reference::of(request),
+            kind: row.kind.parse().map_err(|_| unreadable("kind"))?,
+            origin: row.origin.parse().map_err(|_| unreadable("origin"))?,
+            language: row.language,
+            policies: row.policies,
+            received_at: row.received_at,
+            due_on: row.due_on,
+            state: row.state.parse().map_err(|_| unreadable("state"))?,
+            park_reason: row
+                .park_reason
+                .map(|word| word.parse())
+                .transpose()
+                .map_err(|_| unreadable("park_reason"))?,
+            outcome: row.outcome.map(|word| word.parse()).transpose().map_err(|_| unreadable("outcome"))?,
+            procedure_version: row.procedure_version,
+            contact: row.contact_id.map(|id| id.parse()).transpose().map_err(|_| unreadable("contact_id"))?,
+            created_before: row.created_before,
+            executed_at: row.executed_at,
+            verified_at: row.verified_at,
+            informed_at: row.informed_at,
+            closed_at: row.closed_at,
+            last_code: row.last_code,
+        })
+    }
+}
+
+/// Finds a request by its id within an organisation.
+pub async fn find_case(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<Case>, StoreError> {
+    sqlx::query_as!(
+        CaseRow,
+        r#"SELECT request.organisation_id, request.request_id, kind, origin, language, policies, received_at, due_on,
+                  request.state, park_reason, outcome, procedure_version, contact_id, created_before, executed_at,
+                  verified_at, informed_at, closed_at, job.last_code AS "last_code?"
+           FROM dsrd.request AS request
+           LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
+           WHERE request.organisation_id = $1 AND request.request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("intake.find_case"))?
+    .map(Case::try_from)
+    .transpose()
+}
+
+/// Finds a request by the reference that people quote.
+pub async fn find_by_reference(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    reference: &str,
+) -> Result<Option<RequestId>, StoreError> {
+    let found = sqlx::query_scalar!(
+        "SELECT request_id FROM dsrd.request WHERE organisation_id = $1 AND reference = $2",
+        organisation.as_str(),
+        reference,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("intake.find_by_reference"))?;
+    Ok(found.map(RequestId))
+}
+
+/// Lists requests of an organisation by due date, those due first at the top; only those of a state when one is given,
+/// and only those of people or of sweeps when an origin is given.
+pub async fn list_cases(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    state: Option<RequestState>,
+    origin: Option<Origin>,
+    most: i64,
+) -> Result<Vec<Case>, StoreError> {
+    sqlx::query_as!(
+        CaseRow,
+        r#"SELECT request.organisation_id, request.request_id, kind, origin, language, policies, received_at, due_on,
+                  request.state, park_reason, outcome, procedure_version, contact_id, created_before, executed_at,
+                  verified_at, informed_at, closed_at, job.last_code AS "last_code?"
+           FROM dsrd.request AS request
+           LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
+           WHERE request.organisation_id = $1
+             AND ($2::text IS NULL OR request.state = $2)
+             AND ($3::text IS NULL OR origin = $3)
+           ORDER BY due_on, request.request_id
+           LIMIT $4"#,
+        organisation.as_str(),
+        state.map(RequestState::as_str),
+        origin.map(Origin::as_str),
+        most.clamp(1, 10_000),
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("intake.list_cases"))?
+    .into_iter()
+    .map(Case::try_from)
+    .collect()
+}
+
+/// A producer's row that could not become a request.
+#[derive(Clone, Debug, Serialize)]
+pub struct ParkedRow {
+    /// Number of the row in `dsrd.intake`.
+    pub intake: i64,
+    /// The organisation it named.
+    pub organisation: String,
+    /// The database role that inserted it.
+    pub producer: String,
+    /// The producer's own id.
+    pub idempotency_key: Option<String>,
+    /// Why, as a code.
+    pub reason: String,
+    /// Why, as a sentence.
+    pub detail: String,
+    /// When it was parked.
+    pub parked_at: DateTime<Utc>,
+}
+
+/// Lists parked producer rows, newest first.
+pub async fn list_parked_rows(
+    connection: &mut PgConnection,
+    most: i64,
+) -> Result<Vec<ParkedRow>, StoreError> {
+    sqlx::query_as!(
+        ParkedRow,
+        r#"SELECT intake_id AS intake, organisation_id AS organisation, producer, idempotency_key, reason, detail, parked_at
+           FROM dsrd.intake_parked
+           ORDER BY intake_id DESC
+           LIMIT $1"#,
+        most.clamp(1, 10_000),
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("intake.list_parked_rows"))
+}
+
+/// What a decision about a case needs to know, with the case's row locked.
+pub(super) struct LockedCase {
+    pub(super) state: RequestState,
+    pub(super) verified: bool,
+    pub(super) effect_begun: bool,
+}
+
+pub(super) async fn lock_case(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<LockedCase>, StoreError> {
+    // The job's row first: a worker locks it before it writes the case, so that two orders cannot deadlock.
+    sqlx::query_scalar!(
+        "SELECT job_id FROM dsrd.job WHERE organisation_id = $1 AND request_id = $2 FOR UPDATE",
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(StoreError::during("intake.lock_case"))?;
+    let row = sqlx::query!(
+        r#"SELECT state, verified_at IS NOT NULL AS "verified!",
+                  EXISTS (SELECT FROM dsrd.checkpoint AS step
+                          WHERE step.organisation_id = request.organisation_id
+                            AND step.request_id = request.request_id
+                            AND step.step IN ('apply', 'delete')) AS "effect_begun!"
+           FROM dsrd.request AS request
+           WHERE organisation_id = $1 AND request_id = $2
+           FOR UPDATE"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("intake.lock_case"))?;
+    row.map(|row| {
+        Ok(LockedCase {
+            state: row
+                .state
+                .parse()
+                .map_err(|_| StoreError::unreadable("intake.lock_case", "request.state"))?,
+            verified: row.verified,
+            effect_begun: row.effect_begun,
+        })
+    })
+    .transpose()
+}
+
+pub(super) async fn set_withdrawn(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = 'closed', park_reason = NULL, outcome = 'withdrawn', closed_at = $3
+           WHERE organisation_id = $1 AND request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_withdrawn"))?;
+    Ok(())
+}
+
+pub(super) async fn set_resumed(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    informed_at: Option<DateTime<Utc>>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = 'in_progress', park_reason = NULL, informed_at = coalesce($3, informed_at)
+           WHERE organisation_id = $1 AND request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+        informed_at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_resumed"))?;
+    Ok(())
+}
+
+/// A producer's row as inserted; every field is still to be checked.
+pub(super) struct ProducerRow {
+    pub(super) intake_id: i64,
+    pub(super) organisation_id: String,
+    pub(super) producer: String,
+    pub(super) idempotency_key: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) received_at: Option<DateTime<Utc>>,
+    pub(super) channel: Option<String>,
+    pub(super) language: Option<String>,
+    pub(super) email: Option<String>,
+    pub(super) phone: Option<String>,
+    pub(super) username: Option<String>,
+    pub(super) external_id: Option<String>,
+    pub(super) external_property_1: Option<String>,
+    pub(super) external_property_2: Option<String>,
+    pub(super) policies: Option<Vec<String>>,
+}
+
+/// Takes the oldest row that no other daemon is taking, and removes it with the caller's transaction.
+pub(super) async fn take_row(connection: &mut PgConnection) -> Result<Option<ProducerRow>, StoreError> {
+    sqlx::query_as!(
+        ProducerRow,
+        r#"DELETE FROM dsrd.intake
+           WHERE intake_id = (SELECT intake_id FROM dsrd.intake ORDER BY intake_id LIMIT 1 FOR UPDATE SKIP LOCKED)
+           RETURNING intake_id, organisation_id, producer, idempotency_key, kind, received_at, channel, language,
+                     email, phone, username, external_id, external_property_1, external_property_2, policies"#
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("intake.take_row"))
+}
+
+pub(super) async fn park_row(
+    connection: &mut PgConnection,
+    keys: &MasterKey,
+    row: &ProducerRow,
+    reason: &str,
+    detail: &str,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let clear = serde_json::json!({
+        "kind": row.kind, "received_at": row.received_at, "channel": row.channel, "language": row.language,
+        "email": row.email, "phone": row.phone, "username": row.username, "external_id": row.external_id,
+        "external_property_1": row.external_property_1, "external_property_2": row.external_property_2,
+        "policies": row.policies,
+    });
+    let sealed = keys
+        .sealing("intake_parked")
+        .seal(&row.intake_id.to_string(), &Personal::new(clear.to_string().into_bytes()));
+    sqlx::query!(
+        r#"INSERT INTO dsrd.intake_parked (intake_id, organisation_id, producer, idempotency_key, reason, detail, sealed, parked_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#,
+        row.intake_id,
+        row.organisation_id,
+        row.producer,
+        row.idempotency_key,
+        reason,
+        detail,
+        sealed,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.park_row"))?;
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! The rate budget of a platform key, shared by every daemon on the database: table `dsrd.rate_budget`.
+//!
+//! The generic cell rate algorithm in one row: the *theoretical arrival time* moves forward by one emission interval
+//! for each call. A caller gets the delay until its first call may be made, so that the clocks of several hosts need
+//! not agree. Whoever may be kept waiting asks with a short horizon and is refused while the row lies further ahead,
+//! so that bulk work can never push urgent calls back by more than that horizon.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+
+use super::sql::interval;
+use crate::domain::OrganisationId;
+use crate::store::StoreError;
+
+/// What came of asking for calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    /// The first call may be made after this time, the others one emission interval apart.
+    After(Duration),
+    /// Nothing was reserved: ask again after this time.
+    NotYet(Duration),
+}
+
+/// A limit as configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The time between two calls at a steady rate.
+    pub emission: Duration,
+    /// How many calls may be made at once after a rest.
+    pub burst: u32,
+}
+
+/// Makes sure that the organisation has its row.
+pub async fn ensure_budget(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO dsrd.rate_budget (organisation_id) VALUES ($1) ON CONFLICT DO NOTHING",
+        organisation.as_str()
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.ensure_budget"))?;
+    Ok(())
+}
+
+/// Reserves `calls` calls, if the first of them may be made within `horizon`.
+pub async fn reserve_calls(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    limit: Limit,
+    calls: u32,
+    horizon: Duration,
+) -> Result<Reserved, StoreError> {
+    let rest = limit.emission * limit.burst.saturating_sub(1);
+    let reserved = sqlx::query_scalar!(
+        r#"UPDATE dsrd.rate_budget
+           SET theoretical_arrival_at = greatest(theoretical_arrival_at, clock_timestamp() - $4::interval) + $2::interval
+           WHERE organisation_id = $1
+             AND blocked_until <= clock_timestamp()
+             AND theoretical_arrival_at <= clock_timestamp() + $3::interval
+           RETURNING greatest(0, extract(epoch FROM theoretical_arrival_at - $2::interval - clock_timestamp()))::float8 AS "delay!""#,
+        organisation.as_str(),
+        interval(limit.emission * calls),
+        interval(horizon),
+        interval(rest),
+    )
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(StoreError::during("queue.reserve_calls"))?;
+    if let Some(delay) = reserved {
+        return Ok(Reserved::After(Duration::from_secs_f64(delay)));
+    }
+    let wait = sqlx::query_scalar!(
+        r#"SELECT extract(epoch FROM greatest(blocked_until, theoretical_arrival_at - $2::interval) - clock_timestamp())::float8 AS "wait"
+           FROM dsrd.rate_budget
+           WHERE organisation_id = $1"#,
+        organisation.as_str(),
+        interval(horizon),
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("queue.reserve_calls"))?;
+    let wait = wait.filter(|secs| secs.is_finite()).unwrap_or_default().clamp(0.001, 600.0);
+    Ok(Reserved::NotYet(Duration::from_secs_f64(wait)))
+}
+
+/// Blocks all calls of the organisation for a while; a shorter pause never cuts a longer one.
+pub async fn block_calls(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    pause: Duration,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.rate_budget
+           SET blocked_until = greatest(blocked_until, clock_timestamp() + $2::interval)
+           WHERE organisation_id = $1"#,
+        organisation.as_str(),
+        interval(pause),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.block_calls"))?;
+    Ok(())
+}

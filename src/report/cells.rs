@@ -1,0 +1,245 @@
+//! From a leaf of a record to text that is safe in a CSV cell and in the readable report.
+//!
+//! # Round trip of CSV cells
+//! A cell that a spreadsheet could take for a formula gets one `'` in front (S-17), and so does a cell that begins
+//! with `'` already. Therefore: **if a cell begins with `'`, drop that one character; the rest is the value.** Control
+//! characters other than tab and line breaks appear as their pictures (NUL as `␀`), lone surrogates as `�`; both are
+//! exact in `report.json` only.
+
+use std::borrow::Cow;
+
+use super::flatten::{Kind, Leaf, elements, unescape};
+
+/// The text of a leaf: strings resolved, everything else as JSON text, `null` as nothing. Uses `scratch` if it must
+/// change anything.
+pub(super) fn text<'a>(record: &'a str, leaf: Leaf, scratch: &'a mut String) -> &'a str {
+    match leaf.kind {
+        Kind::Null => "",
+        Kind::Plain if !leaf.of(record).contains('\u{7f}') => leaf.of(record),
+        Kind::Json => leaf.of(record),
+        Kind::Plain | Kind::Escaped => {
+            scratch.clear();
+            unescape(leaf.of(record), scratch);
+            if scratch.chars().any(is_unprintable) {
+                *scratch = scratch.chars().map(picture).collect();
+            }
+            scratch
+        }
+    }
+}
+
+/// A name from data (a key of an object), with control characters made visible.
+pub(super) fn name(path: &str) -> Cow<'_, str> {
+    if path.chars().any(is_unprintable) {
+        Cow::Owned(path.chars().map(picture).collect())
+    } else {
+        Cow::Borrowed(path)
+    }
+}
+
+const fn is_unprintable(character: char) -> bool {
+    matches!(character, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}')
+}
+
+/// The symbol that stands for a control character (U+2400 and following).
+fn picture(character: char) -> char {
+    match character {
+        '\u{7f}' => '\u{2421}',
+        control if is_unprintable(control) => {
+            char::from_u32(0x2400 + u32::from(control)).unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
+        other => other,
+    }
+}
+
+/// The cell for a text: with a `'` in front where a spreadsheet could take it for a formula. Uses `scratch` for that.
+pub(super) fn guarded<'a>(text: &'a str, scratch: &'a mut String) -> &'a str {
+    if !may_start_formula(text) {
+        return text;
+    }
+    scratch.clear();
+    scratch.push('\'');
+    scratch.push_str(text);
+    scratch
+}
+
+fn may_start_formula(text: &str) -> bool {
+    // Nearly all cells begin with a letter or digit; they are through after one comparison.
+    if text.as_bytes().first().is_none_or(u8::is_ascii_alphanumeric) {
+        return false;
+    }
+    if text.starts_with(['\'', '\t', '\r', '\n']) {
+        return true;
+    }
+    text.trim_start_matches(|each: char| each.is_whitespace() || is_invisible(each)).starts_with([
+        '=', '+', '-', '@', // as they are
+        '＝', '＋', '－', '＠', // full width
+        '﹦', '﹢', '﹣', '﹫', // small forms
+        '−', '⁺', '⁻',
+        '⁼', // minus sign and superscripts, which compatibility folding turns into the above
+        '₊', '₋', '₌',
+    ])
+}
+
+/// Characters without width, which some programs drop before they look at a cell.
+const fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2400}'..='\u{2421}' | '\u{feff}'
+    )
+}
+
+/// Longer lists are shown as they are stored.
+const LONGEST_LIST: usize = 8 * 1024;
+
+/// The text of a leaf for people: like [`text`], but a list has one line per element instead of its JSON text.
+pub(super) fn readable<'a>(record: &'a str, leaf: Leaf, scratch: &'a mut String) -> Cow<'a, str> {
+    let json = leaf.of(record);
+    if leaf.kind != Kind::Json || json.len() > LONGEST_LIST || !json.starts_with('[') {
+        return Cow::Borrowed(text(record, leaf, scratch));
+    }
+    let lines: Vec<String> = elements(json)
+        .into_iter()
+        .map(|(_, element)| {
+            let members = elements(element).into_iter().map(|(key, value)| match key {
+                Some(key) => format!("{}: {}", bare(key), bare(value)),
+                None => bare(value),
+            });
+            let members: Vec<String> = members.collect();
+            if members.is_empty() { bare(element) } else { members.join(", ") }
+        })
+        .collect();
+    Cow::Owned(lines.join("\n"))
+}
+
+/// A JSON string without its quotes; everything else as it is.
+fn bare(json: &str) -> String {
+    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(content) => resolved(content),
+        None => json.to_owned(),
+    }
+}
+
+/// The content of a JSON string with escapes resolved and control characters made visible.
+pub(super) fn resolved(content: &str) -> String {
+    let mut out = String::new();
+    unescape(content, &mut out);
+    out.chars().map(picture).collect()
+}
+
+/// An instant as the platform writes it (`2024-05-02T09:30:00Z`) in a form for people; `None` for any other text.
+/// Fields whose name ends in `Local` hold the clock time of a place although a `Z` stands behind it; they get no zone.
+pub(super) fn instant(path: &str, text: &str, utc: &str) -> Option<String> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let clock = time.split_once('.').map_or(time, |(whole, _)| whole);
+    let like = |text: &str, form: &str| {
+        text.len() == form.len()
+            && text.bytes().zip(form.bytes()).all(|(byte, model)| match model {
+                b'0' => byte.is_ascii_digit(),
+                mark => byte == mark,
+            })
+    };
+    if !like(date, "0000-00-00") || !like(clock, "00:00:00") {
+        return None;
+    }
+    // The spaces do not break, so that an instant stays on one line.
+    let local = format!("{date}\u{a0}{clock}");
+    Some(if path.ends_with("Local") { local } else { format!("{local}\u{a0}{utc}") })
+}
+
+/// A text cut to at most `most` characters for the readable report.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cell(text: &str) -> String {
+        guarded(text, &mut String::new()).to_owned()
+    }
+
+    #[test]
+    fn s_17_csv_cells_never_start_a_formula() {
+        for dangerous in [
+            "=1+1",
+            "+1",
+            "-1",
+            "@SUM(A1)",
+            "\t=1",
+            "\tharmless",
+            "\r=1",
+            "\n=1",
+            "  =1",
+            "\u{a0}=1",
+            "\u{3000}＝1",
+            "＝1",
+            "＋1",
+            "－1",
+            "＠a",
+            "−1",
+            "\u{feff}=1",
+            "\u{200b}=1",
+            "\u{202e}=1",
+            " \t\u{a0}\r\n=cmd|' /C calc'!A0",
+            "'=1",
+            "'",
+        ] {
+            assert_eq!(cell(dangerous), format!("'{dangerous}"), "{dangerous:?}");
+        }
+        for harmless in ["", "a=1", "1+1", "Ada", " Ada", "\u{a0}x", "é=", "\"=1\"", "(=1)", "{\"a\":1}"] {
+            assert_eq!(cell(harmless), harmless);
+        }
+    }
+
+    #[test]
+    fn control_characters_become_visible() {
+        let record = r#""a\u0000b\u001b\n\u007f""#;
+        let mut leaf = None;
+        super::super::flatten::flatten(record, &mut String::new(), |_, found| leaf = Some(found)).unwrap();
+        assert_eq!(text(record, leaf.unwrap(), &mut String::new()), "a␀b␛\n␡");
+        assert_eq!(name("a\0"), "a␀");
+    }
+
+    #[test]
+    fn lists_and_instants_read_well() {
+        let record = r#"[{"name":"Regulars","cid":1.0},"a\"b",[1,2],{}]"#;
+        let mut leaf = None;
+        super::super::flatten::flatten(record, &mut String::new(), |_, found| leaf = Some(found)).unwrap();
+        let read = readable(record, leaf.unwrap(), &mut String::new()).into_owned();
+        assert_eq!(read, "name: Regulars, cid: 1.0\na\"b\n1, 2\n{}");
+        let at = |path| instant(path, "2024-05-02T09:30:00.123Z", "UTC");
+        assert_eq!(at("when.createdAt").as_deref(), Some("2024-05-02\u{a0}09:30:00\u{a0}UTC"));
+        assert_eq!(at("when.createdAtLocal").as_deref(), Some("2024-05-02\u{a0}09:30:00"));
+        assert_eq!(instant("a", "2024-05-02T09:30:00+02:00", "UTC"), None);
+        assert_eq!(instant("a", "2024-05-02T09:3é:00Z", "UTC"), None);
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(shortened("äöü", 2), "äö…");
+        assert_eq!(shortened("äöü", 3), "äöü");
+    }
+
+    proptest! {
+        #[test]
+        fn s_17_dropping_one_apostrophe_gives_the_value_back(value in any::<String>()) {
+            let cell = cell(&value);
+            prop_assert_eq!(cell.strip_prefix('\'').unwrap_or(&cell), value.as_str());
+        }
+
+        #[test]
+        fn s_17_no_cell_shows_a_formula_sign_first(value in "[ \t\r\n\u{a0}\u{200b}=+\\-@＝＋－＠'a]{0,6}") {
+            let cell = cell(&value);
+            let first = cell.chars().find(|each| !each.is_whitespace() && *each != '\u{200b}');
+            prop_assert!(!matches!(first, Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠')), "{:?}", cell);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What a report says besides the records.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Language, Section};
+use crate::domain::{IdentifierKind, Reference, SubjectIdentifier};
+
+/// Everything that the report says besides the records.
+#[derive(Clone, Debug)]
+pub struct ReportHeader {
+    /// The reference of the request.
+    pub reference: Reference,
+    /// The controller's name as people know it.
+    pub organisation_name: String,
+    /// How to reach the controller or its data protection officer: one or more lines of plain text.
+    pub controller_contact: String,
+    /// When the request was received.
+    pub received_at: DateTime<Utc>,
+    /// When the records were collected and this report made.
+    pub generated_at: DateTime<Utc>,
+    /// The identifiers that were searched for.
+    pub identifiers: Vec<MaskedIdentifier>,
+    /// The language of the texts.
+    pub language: Language,
+    /// The information of Art. 15(1)(a) to (h) by section. `None`: the report says that the controller gives it
+    /// separately. `Some`: it must cover every section in which records are held.
+    pub catalogue: Option<Catalogue>,
+}
+
+/// An identifier that was searched for, in a form that its owner recognises and nobody else can use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MaskedIdentifier {
+    /// What kind of identifier.
+    pub kind: IdentifierKind,
+    /// The masked text.
+    pub masked: String,
+}
+
+impl MaskedIdentifier {
+    /// Masks an identifier: the first character, and of an address its domain, or the last two characters of a
+    /// longer text, stay.
+    #[must_use]
+    pub fn of(identifier: &SubjectIdentifier) -> Self {
+        let text = identifier.normalised().expose();
+        let masked = match (identifier.kind(), text.rsplit_once('@')) {
+            (IdentifierKind::Email, Some((local, domain))) => {
+                format!("{}•••@{domain}", local.chars().next().unwrap_or('•'))
+            }
+            _ if text.chars().count() < 6 => "•••".to_owned(),
+            _ => {
+                let characters: Vec<char> = text.chars().collect();
+                let tail: String = characters[characters.len() - 2..].iter().collect();
+                format!("{}•••{tail}", characters[0])
+            }
+        };
+        Self { kind: identifier.kind(), masked }
+    }
+}
+
+/// The information of Art. 15(1)(a) to (h) and (2) GDPR that the controller owes beside the records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Catalogue {
+    /// Purposes, legal basis, recipients, storage period and source, by section.
+    pub sections: BTreeMap<Section, CatalogueEntry>,
+    /// Whether decisions are made automatically, and by which logic.
+    pub automated_decisions: String,
+    /// Transfers to other countries and the safeguards for them.
+    pub transfers: String,
+    /// Name and address of the authority to which a complaint can be made.
+    pub complaint_authority: String,
+}
+
+/// What the controller says about the records of one section.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogueEntry {
+    /// What the records are used for.
+    pub purposes: String,
+    /// On which legal ground.
+    pub legal_basis: String,
+    /// To whom the records are given, by name.
+    pub recipients: String,
+    /// How long the records are kept.
+    pub storage_period: String,
+    /// Where the records come from.
+    pub source: String,
+}

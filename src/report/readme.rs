@@ -1,0 +1,43 @@
+//! `README.txt`: which file is what.
+
+use super::spool::Collected;
+use super::texts::fill;
+use super::{ReportHeader, Section};
+
+/// The text with CRLF line ends, which every editor shows as lines.
+pub(super) fn text(header: &ReportHeader, collected: &Collected) -> String {
+    let texts = header.language.texts();
+    let files: Vec<String> = Section::ALL
+        .into_iter()
+        .map(|section| format!("{:<18}{}.", section.csv_name(), (texts.section)(section).title))
+        .collect();
+    let counts: Vec<String> = collected
+        .sections()
+        .iter()
+        .map(|part| {
+            let title = (texts.section)(part.section).title;
+            let mut line = format!("{title:<18}{}", (texts.number)(part.count.records));
+            if part.count.unreadable > 0 {
+                let count = (texts.number)(part.count.unreadable);
+                line = format!("{line}. {}", fill(texts.unreadable, &[("count", &count)]));
+            }
+            if part.count.incomplete {
+                line = format!("{line}. {}", texts.incomplete);
+            }
+            line
+        })
+        .collect();
+    fill(
+        texts.readme,
+        &[
+            ("reference", header.reference.as_str()),
+            ("organisation", &header.organisation_name),
+            ("generated", &(texts.date)(header.generated_at)),
+            ("contact", &header.controller_contact),
+            ("csv_files", &files.join("\n")),
+            ("counts", &counts.join("\n")),
+        ],
+    )
+    .replace("\r\n", "\n")
+    .replace('\n', "\r\n")
+}

@@ -1,0 +1,402 @@
+//! English.
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::{Entry, Label, SectionTexts, Texts};
+use crate::domain::IdentifierKind;
+use crate::report::Section;
+
+pub(super) const TEXTS: Texts = Texts {
+    date,
+    day,
+    number,
+    section,
+    label,
+    identifier,
+    groups: &[
+        (19, "Who you are"),
+        (39, "How you can be reached"),
+        (59, "Your account"),
+        (79, "Your visits, summed up"),
+        (89, "Further details"),
+        (u8::MAX, "Internal identifiers"),
+    ],
+    glossary: GLOSSARY,
+    rights: RIGHTS,
+    limits: LIMITS,
+    files: FILES,
+    title: "Your personal data",
+    document_title: "Your personal data – {reference}",
+    skip: "Skip to the content",
+    contents: "Contents",
+    lead: "You asked {organisation} which personal data it holds about you. It does hold data about you: \
+           {records} in {sections}. This report shows them, explains them, and tells you what you can do.",
+    lead_none: "You asked {organisation} which personal data it holds about you. Under the identifiers listed here, \
+                no personal data were found on its contact platform.",
+    records: ("record", "records"),
+    categories: ("category", "categories"),
+    reference: "Reference",
+    received: "Request received",
+    generated: "Data collected",
+    searched: "Searched for",
+    overview: "At a glance",
+    overview_about: "What is held in each category.",
+    span: "{first} to {last}",
+    span_one_day: "{first}",
+    span_unknown: "No dates stated",
+    kinds: "By kind: {kinds}.",
+    kinds_further: "other kinds ({count})",
+    shown_all: "Shown here in full. The same data are in {csv} and, exactly as stored, in report.json.",
+    shown_some: "The first {shown} of {count} {noun} are shown here. The complete list is in {csv} and, exactly as \
+                 stored, in report.json.",
+    shown_none: "Not listed in this document. The complete list is in {csv} and, exactly as stored, in report.json.",
+    unreadable: "{count} could not be read properly. Please ask the controller about them.",
+    incomplete: "This category could not be fetched in full. Please ask the controller about the missing part.",
+    record_number: "{noun} {number} of {count}",
+    rest: "Further fields",
+    empty: "not filled in",
+    see_consents: "See “Your consents”",
+    utc: "UTC",
+    yes: "Yes",
+    no: "No",
+    information_title: "How your data are used",
+    information_about: "For each category: why the data are held, on which legal ground, who receives them, how long \
+                        they are kept, and where they come from (Article 15(1) and (2) GDPR).",
+    information_elsewhere: "Why the data are held, on which legal ground, who receives them, how long they are kept \
+                            and where they come from is told to you by the controller together with this report. If \
+                            you did not receive it, ask at the address under “Contact”.",
+    purposes: "Purposes",
+    legal_basis: "Legal ground",
+    recipients: "Recipients",
+    storage_period: "Kept until",
+    source: "Where from",
+    automated: "Automated decisions",
+    transfers: "Transfers to other countries",
+    glossary_title: "What the words mean",
+    limits_title: "What this report may not show",
+    rights_title: "Your rights",
+    rights_about: "You can use each of these rights free of charge by writing to the address under “Contact”. Quote \
+                   the reference {reference}.",
+    complaint: "Complain",
+    complaint_about: "You can complain to a data protection authority at any time: where you live, where you work, or \
+                      where you think that your rights were violated. {authority}",
+    contact_title: "Contact",
+    contact_about: "{organisation} is responsible for the data in this report.",
+    files_title: "The files of this package",
+    confidential: "This document holds personal data. Keep it where only you can read it.",
+    readme: README,
+};
+
+fn date(at: DateTime<Utc>) -> String {
+    at.format("%-d %B %Y, %H:%M UTC").to_string()
+}
+
+fn day(text: &str) -> String {
+    text.parse::<NaiveDate>().map_or_else(|_| text.to_owned(), |day| day.format("%-d %B %Y").to_string())
+}
+
+fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+const fn section(section: Section) -> SectionTexts {
+    match section {
+        Section::Profile => SectionTexts {
+            title: "Your profile",
+            about: "What was entered when you signed up, what was added since, and what was worked out from your visits.",
+            none: "No profile is held about you.",
+            noun: ("profile", "profiles"),
+        },
+        Section::Consents => SectionTexts {
+            title: "Your consents",
+            about: "The terms and consents in your profile, and whether they are marked as accepted.",
+            none: "No consent is recorded in your profile.",
+            noun: ("consent", "consents"),
+        },
+        Section::Events => SectionTexts {
+            title: "Your activity",
+            about: "Visits, Wi-Fi log-ins, and messages sent to you or opened by you, as far as they were recorded.",
+            none: "No activity is recorded about you.",
+            noun: ("entry", "entries"),
+        },
+        Section::Devices => SectionTexts {
+            title: "Your devices",
+            about: "Telephones, tablets and computers with which you used the Wi-Fi.",
+            none: "No device is recorded for you.",
+            noun: ("device", "devices"),
+        },
+        Section::Accountings => SectionTexts {
+            title: "Your connections",
+            about: "When a device of yours was connected to the Wi-Fi, for how long, and how much data it moved.",
+            none: "No connection is recorded for you.",
+            noun: ("connection", "connections"),
+        },
+        Section::Requests => SectionTexts {
+            title: "Your requests",
+            about: "What the service that answers requests like yours holds about you itself.",
+            none: "Apart from the request that this report answers, nothing was listed.",
+            noun: ("entry", "entries"),
+        },
+    }
+}
+
+const fn identifier(kind: IdentifierKind) -> &'static str {
+    match kind {
+        IdentifierKind::Email => "E-mail address",
+        IdentifierKind::Phone => "Telephone number",
+        IdentifierKind::Username => "User name",
+        IdentifierKind::ExternalId => "Customer number",
+        IdentifierKind::ExternalProperty1 => "Customer property 1",
+        IdentifierKind::ExternalProperty2 => "Customer property 2",
+    }
+}
+
+/// Labels by whole path, or by the last part of the path. Ranks of a profile: see `groups`.
+fn label(path: &str) -> Option<Label> {
+    let found = |path: &str| {
+        LABELS.iter().find(|(known, _, _)| *known == path).map(|(_, rank, text)| Label { text, rank: *rank })
+    };
+    found(path).or_else(|| found(path.rsplit('.').next().unwrap_or(path)))
+}
+
+const LABELS: &[(&str, u8, &str)] = &[
+    // Who you are
+    ("title", 1, "Title"),
+    ("firstName", 2, "First name"),
+    ("lastName", 3, "Last name"),
+    ("gender", 4, "Gender"),
+    ("birthDate", 5, "Date of birth"),
+    ("birthDay", 6, "Birthday"),
+    ("age", 7, "Age"),
+    ("language", 8, "Language"),
+    ("civilStatus", 9, "Civil status"),
+    ("companyName", 10, "Company"),
+    ("personalId", 11, "Identity document number"),
+    // How you can be reached
+    ("email", 20, "E-mail address"),
+    ("emailVerified", 21, "E-mail address confirmed"),
+    ("phone", 22, "Telephone number"),
+    ("prefix", 22, "Telephone prefix"),
+    ("phoneVerified", 23, "Telephone number confirmed"),
+    ("country", 24, "Country"),
+    ("zipCode", 25, "Postal code"),
+    // What happened and when
+    ("event.type", 40, "What happened"),
+    ("type", 40, "Kind"),
+    ("name", 40, "Name"),
+    ("accepted", 41, "Accepted"),
+    ("macAddress", 40, "Device address (MAC)"),
+    ("when.createdAt", 41, "Time"),
+    ("createdAt", 41, "Time"),
+    ("startAt", 41, "Start"),
+    ("start", 41, "Start"),
+    ("stop", 42, "End"),
+    ("createdAtLocal", 43, "Time at the place"),
+    ("startAtLocal", 43, "Start at the place"),
+    ("timezone", 44, "Time zone of the place"),
+    ("duration", 45, "Duration (seconds)"),
+    ("bytesIn", 46, "Bytes received"),
+    ("bytesOut", 47, "Bytes sent"),
+    ("connections", 46, "Connections"),
+    ("lastConnection", 47, "Last connection"),
+    ("terminateCause", 48, "Why it ended"),
+    ("locationName", 45, "Place"),
+    ("campaignName", 48, "Campaign"),
+    ("channel", 48, "Channel"),
+    ("source", 49, "Source"),
+    ("reference", 40, "Reference"),
+    ("kind", 41, "Kind"),
+    ("received_at", 42, "Received"),
+    ("outcome", 43, "Outcome"),
+    // Your account
+    ("username", 41, "User name"),
+    ("created", 42, "Created"),
+    ("modified", 43, "Last changed"),
+    ("lastLogin", 44, "Last log-in"),
+    ("logins", 45, "Number of log-ins"),
+    ("signupMethod", 46, "Way of signing up"),
+    ("externalSource", 47, "Other source"),
+    ("locked", 50, "Locked"),
+    ("enabled", 51, "Active"),
+    ("system", 52, "System"),
+    ("policies", 53, "Terms and consents"),
+    ("segments", 54, "Groups you were put into"),
+    // Your visits, summed up
+    ("countTotalVisits", 60, "Visits in total"),
+    ("countVisitedLocations", 61, "Different places visited"),
+    ("avgVisitLength", 62, "Average length of a visit"),
+    ("avgDaysBetweenVisits", 63, "Average days between visits"),
+    ("frequencyMonthlyVisit", 64, "Visits per month"),
+    ("topFrequencyBuckets", 65, "Frequency class"),
+    ("lastVisitVenue", 66, "Place of the last visit"),
+    ("lastVisitDateUtc", 67, "Last visit"),
+    ("lastVisitDateBusiness", 68, "Last visit (business day)"),
+    ("prefVisitWDay", 69, "Usual day of the week"),
+    ("prefVisitTimebucket", 70, "Usual part of the day"),
+    ("prefVisitTimeHour", 71, "Usual hour"),
+    ("compassTopLocation", 72, "Most visited place"),
+    ("compassTopLocationCount", 73, "Visits to the most visited place"),
+    ("conversionRate", 74, "Share of visits with a log-in"),
+    // Internal identifiers
+    ("cid", 90, "Contact number"),
+    ("customerId", 90, "Contact number"),
+    ("event.id", 91, "Number of the entry"),
+    ("id", 91, "Number of the entry"),
+    ("organizationId", 92, "Organisation number"),
+    ("organizationCid", 92, "Organisation number"),
+    ("locationId", 93, "Place number"),
+    ("locationCid", 93, "Place number"),
+    ("hotspotId", 94, "Access point number"),
+    ("campaignId", 95, "Campaign number"),
+    ("communicationId", 96, "Message number"),
+    ("segmentCids", 97, "Group numbers"),
+    ("externalIdentityId", 98, "Number at an outside log-in service"),
+    ("extId.id", 98, "Customer number"),
+    ("extId.prop1", 98, "Customer property 1"),
+    ("extId.prop2", 98, "Customer property 2"),
+];
+
+const GLOSSARY: &[Entry] = &[
+    (
+        "Access point, hotspot",
+        "The box in a venue to which your device connects for Wi-Fi. It is known by a number.",
+    ),
+    (
+        "Accounting, connection",
+        "The record of one Wi-Fi connection: beginning, end, duration, and the amount of data received and sent, in bytes \
+         (one million bytes are one megabyte).",
+    ),
+    ("Contact", "The platform's word for a person about whom it holds a profile."),
+    (
+        "Event, activity",
+        "Something that was recorded at one instant, such as a visit, a log-in or a message.",
+    ),
+    (
+        "Kinds of activity",
+        "signup: you registered.\n\
+         login: you signed in to the Wi-Fi.\n\
+         visit, arriving, leave: a device of yours was noticed in a venue.\n\
+         send_email, send_sms: a message was sent to you.\n\
+         open_email, click_email, click_sms: you opened a message, or followed a link in it.\n\
+         survey, promo: you answered questions or opened an offer.",
+    ),
+    (
+        "MAC address",
+        "The number by which a device shows itself in a Wi-Fi network, such as AA:BB:CC:DD:EE:FF. Many telephones use \
+         changing numbers, so that one telephone can appear several times.",
+    ),
+    ("Policy, consent", "Terms that you can accept, such as terms of use, privacy, or marketing messages."),
+    ("Segment", "A group into which profiles are sorted, for example by how often people visit."),
+    (
+        "Statistics (metrics)",
+        "Numbers worked out from your visits, such as how often and when you usually come.",
+    ),
+    (
+        "Times",
+        "Times are in Coordinated Universal Time (UTC) unless the name of the field ends in “Local”: those are the clock \
+         time at the place, even where a Z, which usually means UTC, stands at the end.",
+    ),
+    (
+        "Why a connection ended",
+        "User-Request: the device left.\n\
+         Idle-Timeout: it was silent for long.\n\
+         Session-Timeout: the allowed time was over.\n\
+         Lost-Carrier: it went out of reach.\n\
+         Admin-Reset, NAS-Reboot: the equipment was restarted.",
+    ),
+];
+
+const RIGHTS: &[Entry] = &[
+    ("Correct", "Have wrong data put right and incomplete data completed (Article 16)."),
+    ("Erase", "Have your data deleted where there is no longer a ground to keep them (Article 17)."),
+    (
+        "Restrict",
+        "Have your data kept but not used, for example while their accuracy is checked (Article 18).",
+    ),
+    (
+        "Take along",
+        "Receive the data you gave in a form that machines can read, or have them handed on (Article 20).",
+    ),
+    (
+        "Object",
+        "Object to uses for reasons of your situation, and to marketing without giving any reason (Article 21).",
+    ),
+    ("Withdraw", "Take back a consent at any time. What was done before stays lawful (Article 7(3))."),
+];
+
+const LIMITS: &[&str] = &[
+    "This report holds what the contact platform gives out through its interface on the day shown above. The platform may \
+     hold further data that its interface does not give out, such as company name, civil status, custom form fields, a \
+     picture, an identity document number, or technical identifiers of a mobile app.",
+    "It covers the contact platform. Whether other systems of the controller hold data about you is for the controller to \
+     tell.",
+    "This document is made for reading: times, lists and yes-or-no fields are written more plainly than they are stored, \
+     and long values are shortened. The CSV files hold all values in full, and report.json holds them exactly as stored.",
+];
+
+const FILES: &[Entry] = &[
+    (
+        "report.html",
+        "This document, for reading and printing. It works without a connection to the Internet.",
+    ),
+    ("*.csv", "One table per category, complete, for a spreadsheet program."),
+    ("report.json", "Everything exactly as stored, for programs and for handing on."),
+    ("README.txt", "A short description of all files."),
+];
+
+const README: &str = "\
+YOUR PERSONAL DATA
+==================
+
+Reference:        {reference}
+Responsible:      {organisation}
+Data collected:   {generated}
+
+This package answers your request for access to your personal data.
+It holds personal data: keep it where only you can read it.
+
+Begin with report.html. Open it in any web browser; no connection is needed.
+
+FILES
+-----
+
+report.html       The report for reading and printing, with explanations and
+                  your rights. Long lists are shortened there.
+report.json       All data, exactly as stored, as UTF-8 JSON text. The records
+                  of each category are under \"records\". Numbers keep all their
+                  digits: read them as decimal text if every digit matters.
+{csv_files}
+README.txt        This text.
+
+HOW TO READ THE CSV FILES
+-------------------------
+
+Text in UTF-8 (with byte order mark), separated by commas, quoted as in RFC
+4180, one line per record after a first line with the names of the fields.
+Fields inside of other fields are joined by a dot, lists are JSON text, fields
+without a value are empty. Fields that are too many for a table are together
+in the column \"other\", as JSON text.
+
+If a cell begins with an apostrophe ('), drop this one character to get the
+value. It is put in front of everything that a spreadsheet program could take
+for a formula (and of values that begin with an apostrophe themselves).
+Control characters appear as symbols. report.json holds every value exactly.
+
+WHAT IS HELD
+------------
+
+{counts}
+
+CONTACT
+-------
+
+{contact}
+";

@@ -1,0 +1,209 @@
+//! What an operator sets, and the rule that follows from it.
+
+use chrono::TimeDelta;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::schedule::{Schedule, ScheduleError};
+use super::vocabulary::StopReason;
+
+/// Settings of the retention rule of one organisation.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Whether sweeps run, by schedule or because a person asks. A preview can be asked for before.
+    pub enabled: bool,
+    /// How many months a contact is kept after its creation. The legal reason for the number belongs into the
+    /// controller's record of processing (Art. 30(1)(f) GDPR). No default.
+    pub keep_months: Option<u32>,
+    /// Hours taken off on top, because the platform's creation date may be a local time without a zone. 24 covers
+    /// every zone; less deletes contacts up to 14 hours too early.
+    pub safety_margin_hours: u32,
+    /// When sweeps run: a cron expression of five fields (minute hour day month weekday) or six, with seconds in
+    /// front. Weekdays by name; day and weekday must both fit.
+    pub schedule: String,
+    /// The time zone of `schedule`, by its IANA name. UTC has no clock changes.
+    pub schedule_time_zone: String,
+    /// A sweep that would erase more than this percentage of all contacts stops before the first. No default.
+    pub most_percent: Option<u8>,
+    /// A sweep that would erase more contacts than this stops before the first. No default.
+    pub most_contacts: Option<u64>,
+    /// How many erasures are submitted in one database transaction.
+    pub submit_batch: u16,
+}
+
+/// Why settings give no retention rule.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SettingsError {
+    /// A setting without a default is missing.
+    #[error("retention.{0} is not set; a retention rule needs it and it has no default")]
+    Missing(&'static str),
+    /// A number is out of its range.
+    #[error("retention.{setting} must be from {least} to {most}")]
+    Range {
+        /// The setting's name.
+        setting: &'static str,
+        /// The least value allowed.
+        least: u64,
+        /// The greatest value allowed.
+        most: u64,
+    },
+    /// The schedule is refused.
+    #[error("retention.schedule is refused")]
+    Schedule(#[from] ScheduleError),
+}
+
+/// A checked retention rule. There is none without caps.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub(super) enabled: bool,
+    pub(super) keep_months: u32,
+    pub(super) safety_margin_hours: u32,
+    pub(super) schedule: Schedule,
+    pub(super) caps: Caps,
+    pub(super) submit_batch: i64,
+}
+
+/// How much one sweep may erase at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Of the organisation's contacts, in percent.
+    pub most_percent: u8,
+    /// In contacts.
+    pub most_contacts: u64,
+}
+
+impl Caps {
+    /// Which cap so many candidates among so many contacts exceed. Exactly at a cap is within it.
+    #[must_use]
+    pub fn exceeded_by(self, candidates: u64, contacts: u64) -> Option<StopReason> {
+        if candidates > self.most_contacts {
+            Some(StopReason::OverMostContacts)
+        } else if u128::from(candidates) * 100 > u128::from(self.most_percent) * u128::from(contacts) {
+            Some(StopReason::OverMostPercent)
+        } else {
+            None
+        }
+    }
+}
+
+/// How long a sweep that failed on a passing trouble waits before it is tried again.
+pub(super) const RETRY_AFTER: TimeDelta = TimeDelta::hours(1);
+
+/// How far our clock may differ from the platform's before a sweep refuses to run.
+pub(super) const MOST_CLOCK_DIFFERENCE_SECS: u64 = 300;
+
+impl Settings {
+    /// Checks the settings and gives the rule.
+    pub fn rule(&self) -> Result<Rule, SettingsError> {
+        let keep_months = self.keep_months.ok_or(SettingsError::Missing("keep_months"))?;
+        let most_percent = self.most_percent.ok_or(SettingsError::Missing("most_percent"))?;
+        let most_contacts = self.most_contacts.ok_or(SettingsError::Missing("most_contacts"))?;
+        in_range("keep_months", u64::from(keep_months), 1, 1_200)?;
+        in_range("safety_margin_hours", u64::from(self.safety_margin_hours), 0, 8_760)?;
+        in_range("most_percent", u64::from(most_percent), 1, 100)?;
+        in_range("most_contacts", most_contacts, 1, 100_000_000)?;
+        in_range("submit_batch", u64::from(self.submit_batch), 1, 1_000)?;
+        Ok(Rule {
+            enabled: self.enabled,
+            keep_months,
+            safety_margin_hours: self.safety_margin_hours,
+            schedule: Schedule::parse(&self.schedule, &self.schedule_time_zone)?,
+            caps: Caps { most_percent, most_contacts },
+            submit_batch: i64::from(self.submit_batch),
+        })
+    }
+}
+
+impl Rule {
+    /// Whether sweeps run.
+    #[must_use]
+    pub const fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// When sweeps are due.
+    #[must_use]
+    pub const fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// How much one sweep may erase at most.
+    #[must_use]
+    pub const fn caps(&self) -> Caps {
+        self.caps
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests(keep_months: u32, safety_margin_hours: u32) -> Self {
+        Self {
+            enabled: true,
+            keep_months,
+            safety_margin_hours,
+            schedule: Schedule::parse("30 2 * * *", "UTC").unwrap(),
+            caps: Caps { most_percent: 5, most_contacts: 1_000 },
+            submit_batch: 100,
+        }
+    }
+}
+
+const fn in_range(setting: &'static str, value: u64, least: u64, most: u64) -> Result<(), SettingsError> {
+    if least <= value && value <= most { Ok(()) } else { Err(SettingsError::Range { setting, least, most }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complete() -> Settings {
+        Settings {
+            enabled: true,
+            keep_months: Some(36),
+            safety_margin_hours: 24,
+            schedule: "30 2 * * *".to_owned(),
+            schedule_time_zone: "UTC".to_owned(),
+            most_percent: Some(5),
+            most_contacts: Some(1_000),
+            submit_batch: 100,
+        }
+    }
+
+    #[test]
+    fn s_51_there_is_no_rule_without_period_and_caps() {
+        assert!(complete().rule().is_ok());
+        for (settings, expected) in [
+            (Settings { keep_months: None, ..complete() }, "keep_months"),
+            (Settings { most_percent: None, ..complete() }, "most_percent"),
+            (Settings { most_contacts: None, ..complete() }, "most_contacts"),
+        ] {
+            assert_eq!(settings.rule().unwrap_err(), SettingsError::Missing(expected));
+        }
+    }
+
+    #[test]
+    fn f_52_a_cap_is_exceeded_by_one_and_not_by_none() {
+        let caps = Caps { most_percent: 5, most_contacts: 1_000 };
+        assert_eq!(caps.exceeded_by(50, 1_000), None, "exactly at the percentage");
+        assert_eq!(caps.exceeded_by(51, 1_000), Some(StopReason::OverMostPercent));
+        assert_eq!(caps.exceeded_by(50, 999), Some(StopReason::OverMostPercent));
+        assert_eq!(caps.exceeded_by(1_000, 1_000_000), None, "exactly at the number");
+        assert_eq!(caps.exceeded_by(1_001, 1_000_000), Some(StopReason::OverMostContacts));
+        assert_eq!(caps.exceeded_by(0, 0), None);
+        assert_eq!(caps.exceeded_by(u64::MAX, u64::MAX), Some(StopReason::OverMostContacts));
+    }
+
+    #[test]
+    fn senseless_numbers_are_refused() {
+        for settings in [
+            Settings { keep_months: Some(0), ..complete() },
+            Settings { most_percent: Some(0), ..complete() },
+            Settings { most_percent: Some(101), ..complete() },
+            Settings { most_contacts: Some(0), ..complete() },
+            Settings { submit_batch: 0, ..complete() },
+        ] {
+            assert!(matches!(settings.rule(), Err(SettingsError::Range { .. })), "{settings:?}");
+        }
+        let never = Settings { schedule: "0 3 30 2 *".to_owned(), ..complete() };
+        assert_eq!(never.rule().unwrap_err(), SettingsError::Schedule(ScheduleError::Never));
+    }
+}

@@ -1,0 +1,79 @@
+//! The schema: compiled-in migrations, and what state a database is in.
+
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgConnection};
+
+use super::StoreError;
+
+/// All migrations, compiled in.
+pub static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
+
+/// How the schema of a database stands to this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaState {
+    /// All migrations of this program are applied, and no others.
+    Current,
+    /// So many migrations are missing.
+    Behind(usize),
+    /// The database was migrated by a newer program (F-24).
+    Newer,
+    /// An applied migration differs from the one compiled in.
+    Altered,
+}
+
+/// Brings the schema up to date, as the login role (which needs CREATE on the database and CREATEROLE).
+pub async fn migrate(options: &PgConnectOptions) -> Result<usize, StoreError> {
+    let mut connection = open(options).await?;
+    let before = match state(&mut connection).await? {
+        SchemaState::Current => 0,
+        SchemaState::Behind(missing) => missing,
+        SchemaState::Newer => return Err(StoreError::Schema(NEWER.to_owned())),
+        SchemaState::Altered => return Err(StoreError::Schema(ALTERED.to_owned())),
+    };
+    MIGRATOR.run(&mut connection).await.map_err(|error| match error {
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
+            StoreError::during("store.migrate")(source)
+        }
+        other => StoreError::Schema(format!("the schema cannot be migrated: {other}")),
+    })?;
+    Ok(before)
+}
+
+/// Compares the schema with this program.
+pub async fn schema_state(options: &PgConnectOptions) -> Result<SchemaState, StoreError> {
+    state(&mut open(options).await?).await
+}
+
+const NEWER: &str = "the database was migrated by a newer dsrd; start that version, or restore a backup made before the upgrade";
+const ALTERED: &str =
+    "a migration in the database differs from the one in this program; install an unmodified release of dsrd";
+
+async fn open(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    // A login role named like one of our schemas would otherwise keep the list of migrations there.
+    options
+        .clone()
+        .options([("search_path", "public")])
+        .connect()
+        .await
+        .map_err(StoreError::during("store.connect"))
+}
+
+async fn state(connection: &mut PgConnection) -> Result<SchemaState, StoreError> {
+    let failed = |error| match error {
+        MigrateError::Execute(source) => StoreError::during("store.schema_state")(source),
+        other => StoreError::Schema(format!("the list of migrations cannot be read: {other}")),
+    };
+    let table = MIGRATOR.table_name.as_ref();
+    connection.ensure_migrations_table(table).await.map_err(failed)?;
+    let applied = connection.list_applied_migrations(table).await.map_err(failed)?;
+    for each in &applied {
+        match MIGRATOR.iter().find(|known| known.version == each.version) {
+            None => return Ok(SchemaState::Newer),
+            Some(known) if known.checksum != each.checksum => return Ok(SchemaState::Altered),
+            Some(_) => {}
+        }
+    }
+    let missing = MIGRATOR.iter().count() - applied.len();
+    Ok(if missing == 0 { SchemaState::Current } else { SchemaState::Behind(missing) })
+}

@@ -1,0 +1,261 @@
+//! The hand-over page over a real listener.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use dsrd::http::{AppState, Settings, router, serve};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::handover::{Shelf, until_download};
+use crate::world::World;
+
+struct Site {
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Site {
+    async fn start(world: &World, shelf: &Shelf) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state =
+            AppState { handover: shelf.handover(world), store: world.store.clone(), behind_tls: true };
+        let settings = Settings { listen: None, header_timeout_secs: 1, max_connections: 8 };
+        let stop = CancellationToken::new();
+        let ending = stop.clone();
+        let task = tokio::spawn(async move { serve(listener, router(state), &settings, ending).await });
+        Self { address, stop, task }
+    }
+
+    /// Sends one request and reads the answer to its end: status line and headers, body.
+    async fn ask(&self, method: &str, path: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: venue.example\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        Answer::parse(&bytes)
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Self {
+        let split = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head");
+        let head = String::from_utf8(bytes[..split].to_vec()).unwrap();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let mut headers: Vec<(String, String)> = lines
+            .map(|line| line.split_once(": ").unwrap())
+            .filter(|(name, _)| *name != "date")
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        headers.sort();
+        let body = bytes[split + 4..].to_vec();
+        let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+        let body = if chunked { unchunk(&body) } else { body };
+        Self { status, headers, body }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    /// The answer without its nonce, for comparing.
+    fn masked(&self) -> (u16, Vec<(String, String)>, String) {
+        let policy = self.header("content-security-policy").unwrap_or_default();
+        let nonce = policy.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).unwrap_or("none");
+        let headers =
+            self.headers.iter().map(|(name, value)| (name.clone(), value.replace(nonce, "NONCE"))).collect();
+        (self.status, headers, self.text().replace(nonce, "NONCE"))
+    }
+}
+
+fn unchunk(mut body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    loop {
+        let end = body.windows(2).position(|window| window == b"\r\n").expect("a chunk's length");
+        let length = usize::from_str_radix(std::str::from_utf8(&body[..end]).unwrap(), 16).unwrap();
+        if length == 0 {
+            return whole;
+        }
+        whole.extend_from_slice(&body[end + 2..end + 2 + length]);
+        body = &body[end + 4 + length..];
+    }
+}
+
+#[tokio::test]
+async fn s_11_looking_neither_consumes_nor_reveals_and_the_button_does() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let site = Site::start(&world, &shelf).await;
+    let stored = shelf.package(&world, 700_000).await;
+    let path = format!("/handover/{}", stored.token);
+
+    for method in ["HEAD", "GET", "HEAD", "GET"] {
+        let answer = site.ask(method, &path).await;
+        assert_eq!(answer.status, 200, "{method}");
+        let page = answer.text();
+        assert_eq!(page.is_empty(), method == "HEAD");
+        assert!(!page.contains("people.example"), "no personal data beyond the reference");
+        assert!(!page.contains(&stored.token), "the page does not repeat the secret");
+        assert!(!page.contains("<script"));
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("referrer-policy", "no-referrer"),
+            ("x-content-type-options", "nosniff"),
+            ("strict-transport-security", "max-age=31536000"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{name}");
+        }
+    }
+
+    let answer = site.ask("POST", &path).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.body == stored.clear);
+    let reference = dsrd::domain::Reference::of(stored.request);
+    for (name, value) in [
+        ("content-type", "application/zip"),
+        ("content-disposition", &format!("attachment; filename=\"{reference}.zip\"")),
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        assert_eq!(answer.header(name), Some(value), "{name}");
+    }
+    until_download(&world, stored.request, "complete").await;
+    for method in ["GET", "POST"] {
+        assert_eq!(site.ask(method, &path).await.status, 404, "second use");
+    }
+    site.end().await;
+}
+
+#[tokio::test]
+async fn s_11_all_wrong_links_get_one_and_the_same_answer() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let site = Site::start(&world, &shelf).await;
+    let used = shelf.package(&world, 100).await;
+    site.ask("POST", &format!("/handover/{}", used.token)).await;
+    until_download(&world, used.request, "complete").await;
+    let expired = shelf.package(&world, 100).await;
+    world.clock.advance(TimeDelta::days(14));
+    let fresh = shelf.package(&world, 100).await;
+    assert_eq!(site.ask("GET", &format!("/handover/{}", fresh.token)).await.status, 200);
+
+    let mut guessed = fresh.token.clone().into_bytes();
+    guessed[63] = if guessed[63] == b'0' { b'1' } else { b'0' };
+    let wrong = [
+        used.token,
+        expired.token,
+        String::from_utf8(guessed).unwrap(),
+        fresh.token.to_uppercase().replace(|each: char| each.is_ascii_digit(), "A"),
+        fresh.token[..63].to_owned(),
+        format!("{}0", fresh.token),
+        "..%2f..%2fetc%2fpasswd".to_owned(),
+        "%00".to_owned(),
+        "%ff%fe".to_owned(),
+    ];
+    for method in ["GET", "POST"] {
+        let expected = site.ask(method, "/handover/unknown").await.masked();
+        assert_eq!(expected.0, 404);
+        for token in &wrong {
+            assert_eq!(site.ask(method, &format!("/handover/{token}")).await.masked(), expected, "{token}");
+        }
+    }
+    site.end().await;
+}
+
+#[tokio::test]
+async fn s_11_a_torn_download_leaves_the_link_usable_for_a_while() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let site = Site::start(&world, &shelf).await;
+    let stored = shelf.package(&world, 20_000_000).await;
+    let path = format!("/handover/{}", stored.token);
+    let mut stream = TcpStream::connect(site.address).await.unwrap();
+    stream.write_all(format!("POST {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    let mut piece = vec![0; 10_000];
+    stream.read_exact(&mut piece).await.unwrap();
+    drop(stream);
+    until_download(&world, stored.request, "broken_off").await;
+    let answer = site.ask("POST", &path).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.body == stored.clear);
+    site.end().await;
+}
+
+#[tokio::test]
+async fn other_methods_and_paths_touch_nothing() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let site = Site::start(&world, &shelf).await;
+    let stored = shelf.package(&world, 100).await;
+    for method in ["PUT", "DELETE", "OPTIONS", "PATCH"] {
+        assert_eq!(site.ask(method, &format!("/handover/{}", stored.token)).await.status, 405, "{method}");
+    }
+    for path in ["/", "/handover", "/handover/", "/favicon.ico", "/handover/a/b"] {
+        assert_eq!(site.ask("GET", path).await.status, 404, "{path}");
+    }
+    assert_eq!(site.ask("GET", &format!("/handover/{}", stored.token)).await.status, 200);
+    site.end().await;
+}
+
+#[tokio::test]
+async fn health_tells_the_process_from_the_database() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let site = Site::start(&world, &shelf).await;
+    assert_eq!(site.ask("GET", "/health/live").await.status, 200);
+    assert_eq!(site.ask("GET", "/health/ready").await.status, 200);
+    world.store.close().await;
+    assert_eq!(site.ask("GET", "/health/live").await.status, 200);
+    assert_eq!(site.ask("GET", "/health/ready").await.status, 503);
+    let trouble = site.ask("GET", &format!("/handover/{}", "0".repeat(64))).await;
+    assert_eq!(trouble.status, 503);
+    assert!(trouble.text().contains("Your link was not used up"));
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_or_is_huge_is_cut_off() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let site = Site::start(&world, &shelf).await;
+    let mut slow = TcpStream::connect(site.address).await.unwrap();
+    slow.write_all(b"GET /handover/x HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+    let began = Instant::now();
+    let mut rest = Vec::new();
+    let cut = tokio::time::timeout(Duration::from_secs(10), slow.read_to_end(&mut rest)).await;
+    assert!(cut.is_ok(), "still open after {:?}", began.elapsed());
+
+    let mut huge = TcpStream::connect(site.address).await.unwrap();
+    let head = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100_000));
+    // The server may close while we still write.
+    drop(huge.write_all(head.as_bytes()).await);
+    let mut answer = Vec::new();
+    drop(huge.read_to_end(&mut answer).await);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.is_empty() || answer.contains(" 414 ") || answer.contains(" 431 "), "{answer}");
+    site.end().await;
+}

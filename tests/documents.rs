@@ -1,0 +1,258 @@
+//! Documents that must not drift from the program: generated files, samples, names of log fields.
+//!
+//! A stale file is renewed by copying the fresh text, whose path the failing test prints.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::path::{Path, PathBuf};
+
+use dsrd::config::{self, Sources};
+
+fn project(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
+}
+
+fn assert_fresh(file: &str, fresh: &str) {
+    let committed = std::fs::read_to_string(project(file)).unwrap_or_default();
+    if committed != fresh {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(Path::new(file).file_name().unwrap());
+        std::fs::write(&path, fresh).unwrap();
+        panic!("{file} is stale; look at the difference, then: cp {} {file}", path.display());
+    }
+}
+
+#[test]
+fn the_configuration_reference_is_fresh() {
+    assert_fresh("config/reference.md", &config::reference());
+}
+
+#[test]
+fn the_configuration_schema_is_fresh() {
+    let schema = serde_json::to_string_pretty(&config::schema()).unwrap() + "\n";
+    assert_fresh("config/schema.json", &schema);
+}
+
+#[test]
+fn the_comments_of_the_default_file_are_those_of_the_program() {
+    assert_fresh("config/default.toml", &annotate(config::DEFAULTS, &config::schema()));
+}
+
+#[test]
+fn the_default_file_names_every_key() {
+    let schema = config::schema();
+    let mut missing = Vec::new();
+    for_each_key(&schema, "", &mut |section, key, _| {
+        let named = sections(config::DEFAULTS).into_iter().any(|(name, lines)| {
+            name == section && lines.iter().any(|line| key_of(line).is_some_and(|found| found == key))
+        });
+        if !named {
+            missing.push(format!("[{section}] {key}"));
+        }
+    });
+    assert!(missing.is_empty(), "config/default.toml does not name: {missing:#?}");
+}
+
+#[test]
+fn the_production_example_loads_and_passes_the_checks() {
+    let sources = Sources { files: vec![project("config/example-production.toml")], ..Sources::default() };
+    let loaded = config::load(&sources).unwrap();
+    config::check(&loaded.settings).unwrap();
+}
+
+/// The text with the program's explanation above each key, in place of whatever comment stood there.
+fn annotate(text: &str, schema: &serde_json::Value) -> String {
+    let mut docs = Vec::new();
+    for_each_key(schema, "", &mut |section, key, doc| docs.push((section.to_owned(), key.to_owned(), doc)));
+    let mut section = String::new();
+    let mut written: Vec<String> = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = section_of(line) {
+            name.clone_into(&mut section);
+        }
+        if let Some(key) = key_of(line)
+            && let Some((_, _, doc)) = docs.iter().find(|(place, name, _)| *place == section && *name == key)
+        {
+            while written.last().is_some_and(|last| {
+                last.starts_with("# ") && key_of(last).is_none() && section_of(last).is_none()
+            }) {
+                written.pop();
+            }
+            if written.last().is_some_and(|last| !last.is_empty() && section_of(last).is_none()) {
+                written.push(String::new());
+            }
+            written.extend(wrapped(doc, 116).into_iter().map(|line| format!("# {line}")));
+        }
+        written.push(line.to_owned());
+    }
+    written.join("\n") + "\n"
+}
+
+/// The key that a line sets, or would set if it were not commented out.
+fn key_of(line: &str) -> Option<&str> {
+    let (key, _) = line.strip_prefix("# ").unwrap_or(line).split_once(" = ")?;
+    let plain = !key.is_empty() && key.chars().all(|each| each.is_ascii_alphanumeric() || each == '_');
+    plain.then_some(key)
+}
+
+/// The section that a line begins, or would begin if it were not commented out.
+fn section_of(line: &str) -> Option<&str> {
+    line.strip_prefix("# ").unwrap_or(line).strip_prefix('[')?.strip_suffix(']')
+}
+
+fn sections(text: &str) -> Vec<(String, Vec<&str>)> {
+    let mut found = vec![(String::new(), Vec::new())];
+    for line in text.lines() {
+        match section_of(line) {
+            Some(name) => found.push((name.to_owned(), Vec::new())),
+            None => found.last_mut().unwrap().1.push(line),
+        }
+    }
+    found
+}
+
+/// Calls back for every key with its section and explanation. The keys of organisations stand under
+/// `organisation_defaults`.
+fn for_each_key(schema: &serde_json::Value, section: &str, found: &mut dyn FnMut(&str, &str, String)) {
+    for (name, inner) in members(schema) {
+        let path = if section.is_empty() { name.clone() } else { format!("{section}.{name}") };
+        if members(&inner).is_empty() {
+            let doc = inner["description"].as_str().unwrap_or_default();
+            found(section, &name, doc.split_whitespace().collect::<Vec<_>>().join(" "));
+        } else {
+            for_each_key(&inner, &path, found);
+        }
+    }
+}
+
+fn members(schema: &serde_json::Value) -> Vec<(String, serde_json::Value)> {
+    let alternatives = ["anyOf", "oneOf"].into_iter().filter_map(|word| schema[word].as_array()).flatten();
+    let mut members: Vec<(String, serde_json::Value)> = Vec::new();
+    for (name, inner) in std::iter::once(schema)
+        .chain(alternatives)
+        .filter_map(|each| each["properties"].as_object())
+        .flatten()
+    {
+        if !members.iter().any(|(known, _)| known == name) {
+            members.push((name.clone(), inner.clone()));
+        }
+    }
+    members
+}
+
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[test]
+fn log_fields_have_the_names_that_are_listed() {
+    let known: Vec<&str> = dsrd::telemetry::fields::ALL.iter().map(|(name, _)| *name).collect();
+    let mut unknown = Vec::new();
+    for file in sources_of(&project("src")) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        // Tests may log whatever they need to.
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        if file.ends_with("tests.rs") {
+            continue;
+        }
+        for name in logged_fields(text) {
+            if !known.contains(&name.as_str()) {
+                unknown.push(format!("{}: {name}", file.display()));
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "add these to telemetry::fields or use a name of it: {unknown:#?}");
+}
+
+#[test]
+fn the_reader_of_log_fields_finds_them() {
+    let text = r#"
+        tracing::info!(request = %id, kind, ?state, target: "x", count = f(1, "a, b"), "message {with} braces, commas");
+        warn!("no field");
+        tracing::info_span!("execution.step", step = name.as_str());
+    "#;
+    assert_eq!(logged_fields(text), ["request", "kind", "state", "count", "step"]);
+}
+
+fn sources_of(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources_of(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The names of the fields in calls of `tracing`'s macros.
+fn logged_fields(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for level in ["trace", "debug", "info", "warn", "error"] {
+        for name in [format!("{level}!("), format!("{level}_span!(")] {
+            for (position, _) in text.match_indices(&name) {
+                let before = text[..position].chars().next_back();
+                if before.is_some_and(|each| each.is_alphanumeric() || each == '_') {
+                    continue;
+                }
+                names.extend(
+                    arguments(&text[position + name.len()..])
+                        .into_iter()
+                        .filter_map(|each| field_name(&each)),
+                );
+            }
+        }
+    }
+    names
+}
+
+/// Splits at the commas of the outermost level, up to the closing bracket.
+fn arguments(text: &str) -> Vec<String> {
+    let mut found = vec![String::new()];
+    let mut depth = 0_u32;
+    let mut quoted = false;
+    let mut escaped = false;
+    for character in text.chars() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' if depth == 0 => break,
+            ')' | ']' | '}' => depth -= 1,
+            ',' if depth == 0 => {
+                found.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        found.last_mut().unwrap().push(character);
+    }
+    found
+}
+
+fn field_name(argument: &str) -> Option<String> {
+    let argument = argument.trim();
+    if argument.is_empty()
+        || argument.starts_with('"')
+        || argument.starts_with("target:")
+        || argument.starts_with("parent:")
+    {
+        return None;
+    }
+    let name = argument.split(" = ").next().unwrap_or_default().trim_start_matches(['%', '?']);
+    // `request.id` as a short form has the name of the last part.
+    Some(name.to_owned())
+}

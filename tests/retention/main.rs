@@ -1,0 +1,13 @@
+//! Retention on a real database, with a contact platform that lives in the test and with the simulated one.
+
+#![expect(clippy::unwrap_used, reason = "what fails while a test is set up fails the test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod due;
+mod office;
+mod pages;
+mod resume;
+mod simulated;
+mod sweeps;

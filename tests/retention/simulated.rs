@@ -1,0 +1,202 @@
+//! Sweeps over the real client and the simulated platform.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{TimeDelta, Utc};
+use dsrd::domain::{Clock as _, SystemClock};
+use dsrd::intake::Desk;
+use dsrd::platform::cloud4wi::{Cloud4Wi, LocalBudget};
+use dsrd::retention::{self, StopReason, SweepState, Sweeper};
+use dsrd_simulator::{ContactSpec, Endpoint, Fault, OrganisationHandle, Poison, Settings, Simulator};
+
+use crate::office::{Office, settings};
+
+/// A simulated platform with `young` people, and the client of one of its organisations.
+struct Platform {
+    simulator: Simulator,
+    organisation: OrganisationHandle,
+    client: Arc<Cloud4Wi>,
+    _secrets: tempfile::TempDir,
+}
+
+fn secret_file(directory: &Path, name: &str, text: &str) -> PathBuf {
+    let path = directory.join(name);
+    let mut file =
+        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    path
+}
+
+impl Platform {
+    async fn start() -> Self {
+        let mut wanted = Settings::with_contacts(0);
+        for organisation in &mut wanted.organisations {
+            organisation.rate_limit = None;
+        }
+        let keys = wanted.organisations[0].clone();
+        let simulator = Simulator::start(wanted).await.unwrap();
+        let secrets = tempfile::tempdir().unwrap();
+        let defaults =
+            config::File::from_str(include_str!("../platform/defaults.toml"), config::FileFormat::Toml);
+        let key = secret_file(secrets.path(), "key", &keys.client_key);
+        let secret = secret_file(secrets.path(), "secret", &keys.client_secret);
+        let sources = config::Config::builder()
+            .add_source(defaults)
+            .set_override("base_url", simulator.base_url())
+            .unwrap()
+            .set_override("organisation_id", keys.organisation_id.as_str())
+            .unwrap()
+            .set_override("client_key_file", key.to_str())
+            .unwrap()
+            .set_override("client_secret_file", secret.to_str())
+            .unwrap();
+        let mut client: dsrd::platform::cloud4wi::Settings =
+            sources.build().unwrap().try_deserialize().unwrap();
+        client.rate.requests_per_second = 1e6;
+        client.rate.burst = 1_000_000;
+        client.rate.retry_pause_secs = 0.001;
+        client.paging.page_size = 20;
+        let budget = Arc::new(LocalBudget::new(&client.rate));
+        let client = Arc::new(Cloud4Wi::new(client, None, budget, Arc::new(SystemClock)).unwrap());
+        let organisation = simulator.organisation("main");
+        Self { simulator, organisation, client, _secrets: secrets }
+    }
+
+    /// Adds people created four years and a year ago.
+    fn people(&self, past: usize, kept: usize) {
+        let now = SystemClock.now();
+        for number in 0..past + kept {
+            let days = if number < past { 4 * 366 } else { 366 };
+            let spec = ContactSpec::new()
+                .email(format!("person-{number}@people.example"))
+                .created(now - TimeDelta::days(days) + TimeDelta::seconds(i64::try_from(number).unwrap()));
+            drop(self.organisation.add_contact(spec));
+        }
+    }
+
+    /// A sweeper by the host's clock, because the simulator's answers carry its date.
+    fn sweeper(&self, office: &Office) -> Sweeper {
+        Sweeper {
+            desk: Desk { clock: Arc::new(SystemClock), ..office.desk.clone() },
+            ..office.sweeper(&self.client, &settings())
+        }
+    }
+
+    /// Whether a contact was created before the cutoff of the tests' rule, by the platform's own truth.
+    fn is_old(&self, contact: &str) -> bool {
+        let limit = SystemClock.now() - TimeDelta::days(3 * 365);
+        self.organisation.truth(contact).is_some_and(|truth| truth.created_ms < limit.timestamp_millis())
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_over_the_wire_submits_those_past_their_time_and_changes_nothing_there() {
+    let office = Office::open().await;
+    let platform = Platform::start().await;
+    platform.people(50, 70);
+    let rule = settings().rule().unwrap();
+    let now = SystemClock.now();
+    let preview =
+        retention::preview(&*platform.client, &office.controller, &rule, now, |_| ()).await.unwrap();
+    assert_eq!((preview.contacts, preview.candidates, preview.stops), (120, 50, None));
+
+    let report = platform.sweeper(&office).sweep("ada").await.unwrap();
+    assert_eq!((report.state, report.contacts, report.submitted), (SweepState::Finished, 120, 50));
+    assert!(office.submitted().await.iter().all(|contact| platform.is_old(contact)));
+    assert!(platform.simulator.journal().effects().is_empty());
+}
+
+#[tokio::test]
+async fn s_7_a_simulated_platform_that_ignores_filters_stops_the_sweep() {
+    let office = Office::open().await;
+    let platform = Platform::start().await;
+    platform.people(10, 30);
+    let fault = platform.simulator.faults().inject(Fault::FilterIgnored);
+    let report = platform.sweeper(&office).sweep("ada").await.unwrap();
+    assert_eq!((report.state, report.reason), (SweepState::Stopped, Some(StopReason::FilterNotHonoured)));
+    assert_eq!(office.count("requests").await, 0);
+    assert!(platform.simulator.faults().hits(fault) > 0);
+    assert!(platform.simulator.journal().effects().is_empty());
+}
+
+#[tokio::test]
+async fn s_7_filters_ignored_only_after_the_probe_still_cost_nobody_young_anything() {
+    let office = Office::open().await;
+    let platform = Platform::start().await;
+    platform.people(10, 30);
+    // The probe asks once for each filter and once more for the clock; the listing comes after.
+    let before = platform.simulator.journal().calls(Endpoint::ListContacts);
+    dsrd::platform::ContactPlatform::probe(&*platform.client).await.unwrap();
+    let probe_calls = platform.simulator.journal().calls(Endpoint::ListContacts) - before;
+    let after = u32::try_from(probe_calls).unwrap();
+    let fault = Fault::FilterIgnored.on(Endpoint::ListContacts).after(after);
+    let fault = platform.simulator.faults().inject(fault);
+    let report = platform.sweeper(&office).sweep("ada").await.unwrap();
+    assert!(platform.simulator.faults().hits(fault) > 0);
+    assert_eq!((report.state, report.submitted), (SweepState::Finished, 10));
+    assert!(office.submitted().await.iter().all(|contact| platform.is_old(contact)));
+}
+
+#[tokio::test]
+async fn f_8_one_hostile_record_in_a_page_is_counted_and_the_others_are_swept() {
+    for poison in [Poison::HugeExponent, Poison::LoneSurrogate, Poison::NotAnObject, Poison::WithoutId] {
+        let office = Office::open().await;
+        let platform = Platform::start().await;
+        platform.people(5, 10);
+        let name = format!("{poison:?}");
+        let fault = Fault::Poison { poison, position: 3 }.on(Endpoint::ListContacts);
+        platform.simulator.faults().inject(fault);
+        let report = platform.sweeper(&office).sweep("ada").await.unwrap();
+        assert_eq!(report.state, SweepState::Finished, "{name}");
+        assert!(report.unreadable <= 1, "{name}: {report:?}");
+        assert!(report.submitted >= 4, "{name}: {report:?}");
+        assert!(office.submitted().await.iter().all(|contact| platform.is_old(contact)), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn f_53_contacts_whose_creation_date_is_unreadable_are_counted_and_kept() {
+    let office = Office::open().await;
+    let platform = Platform::start().await;
+    platform.people(10, 30);
+    let now: chrono::DateTime<Utc> = SystemClock.now();
+    for (number, json) in ["null", "\"yesterday\"", "\"\"", "{}"].into_iter().enumerate() {
+        let spec = ContactSpec::new()
+            .email(format!("undated-{number}@people.example"))
+            .created(now - TimeDelta::days(4 * 366))
+            .created_json(json);
+        drop(platform.organisation.add_contact(spec));
+    }
+    let report = platform.sweeper(&office).sweep("ada").await.unwrap();
+    assert_eq!((report.state, report.contacts), (SweepState::Finished, 44));
+    assert_eq!((report.unreadable, report.candidates, report.submitted), (4, 10, 10));
+}
+
+#[tokio::test]
+async fn f_36_contacts_deleted_and_created_while_the_listing_runs_are_normal() {
+    let office = Office::open().await;
+    let platform = Platform::start().await;
+    platform.people(40, 60);
+    for fault in [Fault::DeleteWhileScrolling(5), Fault::CreateWhileScrolling(5)] {
+        platform.simulator.faults().inject(fault.on(Endpoint::ListContacts).times(2));
+    }
+    let report = platform.sweeper(&office).sweep("ada").await.unwrap();
+    assert_eq!(report.state, SweepState::Finished);
+    assert_eq!(report.submitted, office.submitted().await.len() as u64);
+    assert!(report.submitted >= 30, "{report:?}");
+}
+
+#[tokio::test]
+async fn f_35_a_scroll_that_expires_now_and_then_submits_nobody_twice() {
+    let office = Office::open().await;
+    let platform = Platform::start().await;
+    platform.people(40, 60);
+    platform.simulator.faults().inject(Fault::ScrollExpired.on(Endpoint::ListContacts).after(12).times(1));
+    let report = platform.sweeper(&office).sweep("ada").await.unwrap();
+    assert_eq!((report.state, report.contacts, report.submitted), (SweepState::Finished, 100, 40));
+    assert_eq!(office.count("contacts with a request").await, 40);
+}

@@ -1,0 +1,259 @@
+//! Crashes: the engine dies at every boundary, workers die, several daemons share one database.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use dsrd::domain::IdentifierKind::Email;
+use dsrd::domain::{Outcome, ParkReason, RequestKind, RequestState};
+use dsrd::execution::{Ended, KillSwitch};
+use dsrd_simulator::{ContactSpec, Endpoint};
+
+use crate::support::service::TestService;
+
+fn person(number: usize) -> (String, ContactSpec) {
+    let email = format!("canarino{number}@posta.example");
+    let spec = ContactSpec::new()
+        .email(&email)
+        .policy("mktgCommunications", true)
+        .events(3)
+        .devices(1)
+        .accountings(2);
+    (email, spec)
+}
+
+/// F-1: dies once at each boundary that an undisturbed run passes, and resumes; then twice in a row.
+async fn killed_everywhere_ends_the_same(kind: RequestKind) {
+    let service = TestService::start().await;
+    let passed = Arc::new(Mutex::new(Vec::new()));
+    let recorder = {
+        let passed = Arc::clone(&passed);
+        KillSwitch::new(move |boundary| {
+            passed.lock().unwrap().push(boundary.to_owned());
+            false
+        })
+    };
+    let (email, spec) = person(0);
+    let _contact = service.platform.add_contact(spec);
+    let receipt = service.submit(kind, &[(Email, &email)]).await;
+    service.worker_with(recorder, false).await.work_until_idle().await.unwrap();
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    let boundaries = passed.lock().unwrap().clone();
+    assert!(boundaries.len() >= 8, "{boundaries:?}");
+
+    let mut number = 0;
+    for kills in [1, 2] {
+        for dies_at in 0..boundaries.len() {
+            number += 1;
+            let (email, spec) = person(number);
+            let contact = service.platform.add_contact(spec);
+            let receipt = service.submit(kind, &[(Email, &email)]).await;
+            for _ in 0..kills {
+                let reached = AtomicUsize::new(0);
+                let dying = KillSwitch::new(move |_| reached.fetch_add(1, Ordering::SeqCst) == dies_at);
+                service.worker_with(dying, false).await.work_once().await.unwrap();
+                service.bury_workers().await;
+            }
+            service.work_to_the_end().await;
+            let case = service.case(receipt.request).await;
+            let place = format!("{kind}, killed {kills} times at {}", boundaries[dies_at]);
+            assert_eq!(case.outcome, Some(Outcome::Fulfilled), "{place}: {case:?}");
+            let truth = service.platform.truth(&contact).unwrap();
+            match kind {
+                RequestKind::Erasure => assert!(!truth.exists, "{place}"),
+                RequestKind::OptOut => assert_eq!(truth.policy("mktgCommunications"), Some(false), "{place}"),
+                RequestKind::Access => assert!(truth.exists, "{place}"),
+            }
+        }
+    }
+    // A file whose package was not recorded is swept away at the next start.
+    if kind == RequestKind::Access {
+        let directory = &service.executor.packages.report.directory;
+        dsrd::delivery::remove_leftovers(
+            &service.store,
+            directory,
+            service.desk.clock.now() + chrono::TimeDelta::days(1),
+        )
+        .await
+        .unwrap();
+        let packages: i64 = sqlx::query_scalar("SELECT count(*) FROM dsrd.package")
+            .fetch_one(&mut *service.store.connection().await.unwrap())
+            .await
+            .unwrap();
+        assert_eq!(i64::try_from(std::fs::read_dir(directory).unwrap().count()).unwrap(), packages);
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_1_an_access_request_killed_at_any_boundary_ends_as_if_it_was_not() {
+    killed_everywhere_ends_the_same(RequestKind::Access).await;
+}
+
+#[tokio::test]
+async fn f_1_an_erasure_killed_at_any_boundary_ends_as_if_it_was_not() {
+    killed_everywhere_ends_the_same(RequestKind::Erasure).await;
+}
+
+#[tokio::test]
+async fn f_1_an_opt_out_killed_at_any_boundary_ends_as_if_it_was_not() {
+    killed_everywhere_ends_the_same(RequestKind::OptOut).await;
+}
+
+#[tokio::test]
+async fn f_5_two_daemons_share_the_work_and_finish_each_step_once() {
+    let service = TestService::start().await;
+    let mut receipts = Vec::new();
+    for number in 0..200 {
+        let (email, spec) = person(number);
+        let _contact = service.platform.add_contact(spec);
+        receipts.push(service.submit(RequestKind::OptOut, &[(Email, &email)]).await);
+    }
+    let (one, two) = (service.worker().await, service.worker().await);
+    let (first, second) = tokio::join!(one.work_until_idle(), two.work_until_idle());
+    let (first, second) = (first.unwrap().len(), second.unwrap().len());
+    service.pump().await;
+    service.work_to_the_end().await;
+    assert!(first >= 60 && second >= 60, "{first} and {second}");
+    assert_eq!(service.simulator.journal().calls(Endpoint::UpdatePolicies), 200);
+    for receipt in receipts {
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_7_a_request_that_brings_its_workers_down_is_parked_and_the_others_go_on() {
+    let service = TestService::start().await;
+    let (email, spec) = person(1);
+    let _contact = service.platform.add_contact(spec);
+    let poison = service.submit(RequestKind::Erasure, &[(Email, &email)]).await;
+    let panicking = KillSwitch::new(|boundary| {
+        assert!(boundary != "delete.before", "a planned panic");
+        false
+    });
+    for _ in 0..3 {
+        let worker = service.worker_with(panicking.clone(), false).await;
+        worker.work_once().await.unwrap();
+        service.advance(std::time::Duration::from_secs(600)).await;
+    }
+    let (email, spec) = person(2);
+    let _contact = service.platform.add_contact(spec);
+    let healthy = service.submit(RequestKind::OptOut, &[(Email, &email)]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(poison.request).await.park_reason, Some(ParkReason::Poison));
+    assert_eq!(service.case(healthy.request).await.state, RequestState::Closed);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_7_a_request_whose_workers_die_is_counted_before_the_step_and_parked() {
+    let service = TestService::start().await;
+    let (email, spec) = person(1);
+    let _contact = service.platform.add_contact(spec);
+    let receipt = service.submit(RequestKind::Access, &[(Email, &email)]).await;
+    for _ in 0..3 {
+        let dying = KillSwitch::new(|_| true);
+        let ended = service.worker_with(dying, false).await.work_once().await.unwrap();
+        assert_eq!(ended, [Ended::Killed]);
+        service.bury_workers().await;
+    }
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::Poison));
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_4_a_worker_that_lost_its_lease_writes_nothing_more() {
+    let service = TestService::start().await;
+    let (email, spec) = person(1);
+    let contact = service.platform.add_contact(spec);
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, &email)]).await;
+    // The lease is taken away between the call and its record.
+    let database = service.store.clone();
+    let frozen = KillSwitch::new(move |boundary| {
+        if boundary == "delete.called" {
+            let lost = async {
+                let mut connection = database.connection().await.unwrap();
+                sqlx::query("UPDATE dsrd.instance SET dead_at = now()")
+                    .execute(&mut *connection)
+                    .await
+                    .unwrap();
+                let (lease, wait) = (std::time::Duration::from_secs(20), std::time::Duration::ZERO);
+                dsrd::queue::rescue(&mut connection, lease, wait).await.unwrap();
+            };
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(lost));
+        }
+        false
+    });
+    let worker = service.worker_with(frozen, false).await;
+    assert_eq!(
+        tokio::spawn(async move { worker.work_once().await }).await.unwrap().unwrap(),
+        [Ended::LeaseLost]
+    );
+    let strays =
+        dsrd::execution::count_stray_effects(&mut service.store.connection().await.unwrap()).await.unwrap();
+    assert_eq!(strays, 1);
+    assert_eq!(service.case(receipt.request).await.executed_at, None);
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn f_20_concurrent_appends_leave_no_gap_and_keep_the_order_of_each_case() {
+    use dsrd::audit::{self, Action, Actor, Detail, Event};
+    const WRITERS: u64 = 32;
+    const EACH: u64 = 100;
+    let service = TestService::start().await;
+    let sealing = {
+        let store = service.store.clone();
+        let stop = tokio_util::sync::CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            while !stopped.is_cancelled() {
+                audit::seal(&mut store.connection().await.unwrap(), 50).await.unwrap();
+            }
+        });
+        (stop, task)
+    };
+    let writers = (0..WRITERS).map(|writer| {
+        let (store, desk) = (service.store.clone(), service.desk.clone());
+        let organisation = service.controller.id.clone();
+        tokio::spawn(async move {
+            let case = dsrd::domain::RequestId(uuid::Uuid::now_v7());
+            for number in 0..EACH {
+                let mut tx = store.begin("test").await.unwrap();
+                let event = Event::of(
+                    &organisation,
+                    case,
+                    Action::RequestRead,
+                    Actor::Process("test"),
+                    desk.clock.now(),
+                );
+                audit::append(&mut tx, event.with(Detail::none().count("number", number))).await.unwrap();
+                // A third of all transactions is given up.
+                if (number + writer) % 3 != 0 {
+                    tx.commit().await.unwrap();
+                }
+            }
+        })
+    });
+    futures_util::future::join_all(writers).await.into_iter().for_each(|joined| joined.unwrap());
+    sealing.0.cancel();
+    sealing.1.await.unwrap();
+    let entries = service.audit().await;
+    let unique: BTreeSet<_> = entries.iter().map(|entry| entry.id).collect();
+    assert_eq!(unique.len(), entries.len());
+    let cases: BTreeSet<_> = entries.iter().filter_map(|entry| entry.case).collect();
+    for case in cases {
+        let numbers: Vec<i64> = entries
+            .iter()
+            .filter(|entry| entry.case == Some(case))
+            .map(|entry| entry.detail["number"].as_i64().unwrap())
+            .collect();
+        assert!(numbers.is_sorted(), "{numbers:?}");
+    }
+    service.finish().await;
+}

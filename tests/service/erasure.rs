@@ -1,0 +1,267 @@
+//! Erasures: deleted once, proven absent, told; and the erasures of sweeps.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use dsrd::domain::IdentifierKind::{Email, ExternalId, Phone};
+use dsrd::domain::{Outcome, ParkReason, RequestKind, RequestState};
+use dsrd_simulator::{ContactSpec, Endpoint, Fault};
+
+use crate::support::service::{TestService, start_of_test};
+
+fn ada() -> ContactSpec {
+    ContactSpec::new()
+        .name("Canarino", "Prova")
+        .email("canarino@posta.example")
+        .phone("+39 333 1234567")
+        .ext_id("canarino-7")
+        .created(start_of_test() - TimeDelta::days(400))
+        .events(3)
+        .devices(2)
+        .accountings(4)
+}
+
+async fn erase(service: &TestService) -> dsrd::intake::Receipt {
+    service.submit(RequestKind::Erasure, &[(Email, "canarino@posta.example")]).await
+}
+
+#[tokio::test]
+async fn an_erasure_is_deleted_once_proven_absent_and_told() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    let receipt = erase(&service).await;
+    service.work().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.state, case.outcome), (RequestState::Closed, Some(Outcome::Fulfilled)));
+    assert!(case.executed_at.is_some() && case.verified_at.is_some() && case.informed_at.is_some());
+    assert!(!service.platform.truth(&contact).is_some_and(|truth| truth.exists));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact.clone()]);
+    // Read back by id, by every identifier of the profile, and by all three sources.
+    let journal = service.simulator.journal();
+    let after_deletion = |endpoint| {
+        let entries = journal.entries();
+        let deletion = entries.iter().position(|entry| entry.endpoint == Endpoint::DeleteContact).unwrap();
+        entries[deletion..].iter().filter(|entry| entry.endpoint == endpoint).count()
+    };
+    assert!(after_deletion(Endpoint::Contact) >= 1);
+    assert!(after_deletion(Endpoint::ListContacts) >= 3, "by e-mail, phone and external id");
+    for endpoint in [Endpoint::ContactEvents, Endpoint::Devices, Endpoint::Accountings] {
+        assert!(after_deletion(endpoint) >= 1, "{endpoint:?}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_38_a_deletion_whose_answer_is_lost_is_found_and_not_repeated() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    service.simulator.faults().inject(Fault::LoseAnswer.on(Endpoint::DeleteContact).times(1));
+    let receipt = erase(&service).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 1);
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    assert!(service.story(receipt.request).await.contains(&"deletion.ended=by_former_attempt".to_owned()));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_39_a_deletion_that_takes_effect_late_is_told_only_then() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    service.simulator.faults().inject(Fault::DeleteAfterReads(3).on(Endpoint::DeleteContact).times(1));
+    let receipt = erase(&service).await;
+    service.work().await;
+    assert_eq!(service.case(receipt.request).await.state, RequestState::InProgress);
+    assert_eq!(service.mails.sent().len(), 1, "the acknowledgement only");
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 1);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_39_a_contact_that_is_only_marked_as_deleted_is_pending_and_ends_with_a_person() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    service.simulator.faults().inject(Fault::SoftDelete);
+    let receipt = erase(&service).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::VerificationFailed));
+    assert_eq!(service.mails.sent().len(), 1, "nobody is told that it is done");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_41_records_that_still_answer_make_it_partly_fulfilled() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    service.simulator.faults().inject(Fault::PartialDelete);
+    let receipt = erase(&service).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::PartlyFulfilled));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn nobody_found_is_told_as_such_and_nothing_is_deleted() {
+    let service = TestService::start().await;
+    let receipt = erase(&service).await;
+    service.work().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!(case.outcome, Some(Outcome::FulfilledNoData));
+    assert!(service.simulator.journal().effects().is_empty());
+    assert_eq!(service.mails.sent().len(), 2);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn s_7_a_filter_that_the_server_ignores_touches_no_stranger() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    service.simulator.faults().inject(Fault::FilterIgnored);
+    let receipt = erase(&service).await;
+    let stranger = service.submit(RequestKind::Erasure, &[(Email, "nobody@posta.example")]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.case(stranger.request).await.outcome, Some(Outcome::FulfilledNoData));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_33_answers_that_cannot_be_read_are_never_no_data() {
+    let unreadable = [
+        Fault::HtmlPage,
+        Fault::EmptyBody,
+        Fault::NoContent,
+        Fault::NullBody,
+        Fault::UnrecognisedEnvelope,
+        Fault::StatusKo,
+    ];
+    for fault in unreadable {
+        let service = TestService::builder().most_attempts(2).build().await;
+        let _contact = service.platform.add_contact(ada());
+        service.simulator.faults().inject(fault.clone().on(Endpoint::ListContacts));
+        let receipt = erase(&service).await;
+        service.work_to_the_end().await;
+        let case = service.case(receipt.request).await;
+        let expected = [ParkReason::PlatformUnreadable, ParkReason::PlatformRejected];
+        assert!(case.park_reason.is_some_and(|reason| expected.contains(&reason)), "{fault:?}: {case:?}");
+        assert!(service.simulator.journal().effects().is_empty(), "{fault:?}");
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_any_address_waits_for_a_person_who_tells_by_other_means() {
+    let service = TestService::start().await;
+    let _contact =
+        service.platform.add_contact(ContactSpec::new().phone("+39 333 1234567").ext_id("canarino-7"));
+    let receipt =
+        service.submit(RequestKind::Erasure, &[(Phone, "+39 333 1234567"), (ExternalId, "canarino-7")]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::NoContactPoint));
+    let mut tx = service.store.begin("test").await.unwrap();
+    let actor = dsrd::audit::Actor::Person("dpo".to_owned());
+    dsrd::intake::record_informed(&mut tx, &service.desk, &service.controller.id, receipt.request, actor)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert!(service.mails.sent().is_empty());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_11_an_erasure_waits_for_the_access_request_of_the_same_person() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    let erasure = erase(&service).await;
+    let access = service.submit(RequestKind::Access, &[(Phone, "+39 333 1234567")]).await;
+    let sweep = service.submit_sweep(&contact, start_of_test()).await;
+    // The mail server is away, so that the access request cannot end yet.
+    service.mails.plan(dsrd::delivery::Plan::NoConnection, 40);
+    service.work().await;
+    assert_eq!(service.case(access.request).await.state, RequestState::InProgress);
+    assert!(service.simulator.journal().deleted_contacts().is_empty());
+    service.work_to_the_end().await;
+    for receipt in [&access, &erasure] {
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    }
+    assert_eq!(service.case(sweep.request).await.state, RequestState::Closed);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_sweep_erases_its_candidate_and_tells_nobody() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    let receipt = service.submit_sweep(&contact, start_of_test()).await;
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!(case.outcome, Some(Outcome::Fulfilled));
+    assert!(service.mails.sent().is_empty());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_53_a_sweep_never_deletes_what_is_young_or_of_unknown_age() {
+    let service = TestService::start().await;
+    let young = service.platform.add_contact(ada());
+    let unknown =
+        service.platform.add_contact(ContactSpec::new().email("two@posta.example").created_json("\"soon\""));
+    let mut receipts = Vec::new();
+    for contact in [&young, &unknown] {
+        receipts.push(service.submit_sweep(contact, start_of_test() - TimeDelta::days(800)).await);
+    }
+    service.work_to_the_end().await;
+    for receipt in receipts {
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::OutOfScope));
+    }
+    assert!(service.simulator.journal().effects().is_empty());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_37_a_key_that_lost_its_scope_parks_the_request_with_the_reason() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    service.platform.set_scopes(["organization_read", "customer_read"]);
+    let receipt = erase(&service).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::PlatformForbidden));
+    // The announced deletion certainly did not happen, and the log says so.
+    assert!(service.story(receipt.request).await.contains(&"deletion.ended=failed".to_owned()));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_30_an_outage_costs_waiting_and_nothing_else() {
+    let service = TestService::builder().most_attempts(10).build().await;
+    let _contact = service.platform.add_contact(ada());
+    service.simulator.faults().inject(Fault::Status(503).times(12));
+    let receipt = erase(&service).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_29_a_rate_limit_puts_requests_back_without_costing_attempts() {
+    let service = TestService::builder().most_attempts(2).build().await;
+    let _contact = service.platform.add_contact(ada());
+    let limited = Fault::TooManyRequests(dsrd_simulator::RetryAfter::Seconds(1));
+    let id = service.simulator.faults().inject(limited);
+    let receipt = erase(&service).await;
+    for _ in 0..3 {
+        service.work().await;
+        service.advance(Duration::from_secs(600)).await;
+    }
+    service.simulator.faults().remove(id);
+    assert_eq!(service.case(receipt.request).await.state, RequestState::InProgress);
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    service.finish().await;
+}

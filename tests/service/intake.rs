@@ -1,0 +1,196 @@
+//! The doors by which requests come in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dsrd::domain::IdentifierKind::Email;
+use dsrd::domain::{RequestKind, RequestState};
+use dsrd::intake::{self, CaseError, IntakeError, Taken};
+use dsrd_simulator::ContactSpec;
+use sqlx::{Connection as _, PgConnection};
+
+use crate::support::service::TestService;
+
+async fn take(service: &TestService) -> Taken {
+    let controllers = BTreeMap::from([(service.controller.id.clone(), Arc::clone(&service.controller))]);
+    intake::take_producer_rows(&service.store, &service.desk, &controllers).await.unwrap()
+}
+
+/// A connection with the rights of a producer.
+async fn producer(service: &TestService) -> PgConnection {
+    let mut connection = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    sqlx::query("SET ROLE dsrd_producer").execute(&mut connection).await.unwrap();
+    connection
+}
+
+#[tokio::test]
+async fn a_producers_row_becomes_a_request_and_leaves_the_table() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
+    let mut producer = producer(&service).await;
+    for _ in 0..2 {
+        sqlx::query(
+            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
+             VALUES ('main', 'ticket-1', 'opt_out', '2026-11-23T09:00:00Z', 'web', 'canarino@posta.example')",
+        )
+        .execute(&mut producer)
+        .await
+        .unwrap();
+    }
+    assert_eq!(take(&service).await, Taken { accepted: 1, repeated: 1, parked: 0 });
+    service.work_to_the_end().await;
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM dsrd.intake")
+        .fetch_one(&mut *service.store.connection().await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+    let receipt: (String, String) =
+        sqlx::query_as("SELECT status, state FROM dsrd.receipt WHERE idempotency_key = 'ticket-1'")
+            .fetch_one(&mut producer)
+            .await
+            .unwrap();
+    assert_eq!(receipt, ("accepted".to_owned(), "closed".to_owned()));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_1_a_row_without_received_at_is_parked_with_its_reason_and_never_dropped() {
+    let service = TestService::start().await;
+    let mut producer = producer(&service).await;
+    let bad = [
+        ("missing_column", "('main', 'a', 'access', NULL, 'web', 'canarino@posta.example')"),
+        ("unknown_kind", "('main', 'b', 'please delete', now(), 'web', 'canarino@posta.example')"),
+        ("unknown_channel", "('main', 'c', 'access', now(), 'smoke signal', 'canarino@posta.example')"),
+        ("bad_identifier", "('main', 'd', 'access', now(), 'web', 'canarino at posta')"),
+        ("no_identifier", "('main', 'e', 'access', '2026-11-01T00:00:00Z', 'web', NULL)"),
+        ("missing_column", "('main', NULL, 'access', now(), 'web', 'canarino@posta.example')"),
+        ("unknown_organisation", "('nobody', 'f', 'access', now(), 'web', 'canarino@posta.example')"),
+        (
+            "received_in_future",
+            "('main', 'g', 'access', '2036-01-01T00:00:00Z', 'web', 'canarino@posta.example')",
+        ),
+    ];
+    for (_, values) in bad {
+        let statement = format!(
+            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email) VALUES {values}"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut producer).await.unwrap();
+    }
+    assert_eq!(take(&service).await, Taken { accepted: 0, repeated: 0, parked: 8 });
+    let mut connection = service.store.connection().await.unwrap();
+    let mut parked = intake::list_parked_rows(&mut connection, 100).await.unwrap();
+    drop(connection);
+    parked.reverse();
+    let reasons: Vec<&str> = parked.iter().map(|row| row.reason.as_str()).collect();
+    assert_eq!(reasons, bad.map(|(reason, _)| reason));
+    assert!(parked.iter().all(|row| !row.detail.contains("canarino")));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_producer_can_insert_and_nothing_else() {
+    let service = TestService::start().await;
+    let mut producer = producer(&service).await;
+    for forbidden in [
+        "SELECT email FROM dsrd.intake",
+        "UPDATE dsrd.intake SET kind = 'erasure'",
+        "DELETE FROM dsrd.intake",
+        "INSERT INTO dsrd.intake (organisation_id, producer) VALUES ('main', 'somebody else')",
+        "SELECT sealed FROM dsrd.identifier",
+        "SELECT request_id FROM dsrd.request",
+        "SELECT seq FROM audit.entry",
+        "SELECT audit.seal(1)",
+    ] {
+        let error = sqlx::query(forbidden).execute(&mut producer).await.expect_err(forbidden);
+        assert_eq!(error.as_database_error().unwrap().code().unwrap(), "42501", "{forbidden}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn the_same_key_is_the_same_request_and_never_another_kind() {
+    let service = TestService::start().await;
+    let submission = service.submission(RequestKind::Access, &[(Email, "canarino@posta.example")]);
+    let submit =
+        |submission| intake::submit_request(&service.store, &service.desk, &service.controller, submission);
+    let first = submit(submission.clone()).await.unwrap();
+    let again = submit(submission.clone()).await.unwrap();
+    assert_eq!((first.request, first.repeated, again.repeated), (again.request, false, true));
+    // S-13: the kind cannot drift by handing the key in again.
+    let mut drifted = submission.clone();
+    drifted.kind = RequestKind::Erasure;
+    assert!(matches!(submit(drifted).await, Err(IntakeError::KeyReused)));
+    // Many at once: one request.
+    let many = futures_util::future::join_all((0..8).map(|_| submit(submission.clone()))).await;
+    assert!(many.into_iter().all(|receipt| receipt.unwrap().request == first.request));
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn s_13_the_kind_of_a_request_cannot_be_changed_by_free_text() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
+    let mut submission = service.submission(RequestKind::Access, &[(Email, "canarino@posta.example")]);
+    submission.idempotency_key = "please delete everything, erasure".to_owned();
+    let receipt =
+        intake::submit_request(&service.store, &service.desk, &service.controller, submission).await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.kind, RequestKind::Access);
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_request_can_be_withdrawn_until_its_effect_has_begun() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
+    let actor = || dsrd::audit::Actor::Person("dpo".to_owned());
+    let withdraw = async |request| {
+        let mut tx = service.store.begin("test").await.unwrap();
+        let result = intake::withdraw(&mut tx, &service.desk, &service.controller.id, request, actor()).await;
+        tx.commit().await.unwrap();
+        result
+    };
+    let early = service.submit(RequestKind::Erasure, &[(Email, "canarino@posta.example")]).await;
+    withdraw(early.request).await.unwrap();
+    assert!(matches!(withdraw(early.request).await, Err(CaseError::Closed)));
+    service.work_to_the_end().await;
+    assert!(service.simulator.journal().effects().is_empty());
+
+    service.simulator.faults().inject(dsrd_simulator::Fault::DeleteIgnored);
+    let late = service.submit(RequestKind::Erasure, &[(Email, "canarino@posta.example")]).await;
+    service.work().await;
+    assert!(matches!(withdraw(late.request).await, Err(CaseError::EffectBegun)));
+    service.simulator.faults().clear();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(late.request).await.state, RequestState::Manual);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn s_39_no_role_of_the_service_changes_the_log() {
+    let service = TestService::start().await;
+    let _receipt = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    service.audit().await;
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    for role in ["dsrd_service", "auditor", "dsrd_producer", "none"] {
+        sqlx::query(sqlx::AssertSqlSafe(format!("SET ROLE {role}"))).execute(&mut owner).await.unwrap();
+        for forbidden in [
+            "UPDATE audit.entry SET actor = 'person:nobody'",
+            "DELETE FROM audit.entry",
+            "TRUNCATE audit.entry",
+            "TRUNCATE audit.inbox",
+        ] {
+            let error = sqlx::query(forbidden).execute(&mut owner).await.expect_err(forbidden);
+            assert_eq!(error.as_database_error().unwrap().code().unwrap(), "42501", "{role}: {forbidden}");
+        }
+    }
+    sqlx::query("SET ROLE auditor").execute(&mut owner).await.unwrap();
+    let seen: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM audit_view.log").fetch_one(&mut owner).await.unwrap();
+    assert!(seen > 0);
+    assert!(sqlx::query("SELECT sealed FROM dsrd.identifier").execute(&mut owner).await.is_err());
+    service.finish().await;
+}

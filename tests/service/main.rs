@@ -1,0 +1,11 @@
+//! The service as a whole, in one process: each promise of the catalogues as a test named after its id. Every test
+//! ends with the oracle.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod crash;
+mod erasure;
+mod intake;
+mod opt_out;

@@ -1,0 +1,104 @@
+//! Opt-outs: switched off, read back, told.
+
+use dsrd::domain::IdentifierKind::{Email, Phone};
+use dsrd::domain::{Outcome, ParkReason, RequestKind, RequestState};
+use dsrd_simulator::{ContactSpec, Endpoint, Fault};
+
+use crate::support::service::TestService;
+
+fn ada() -> ContactSpec {
+    ContactSpec::new()
+        .name("Canarino", "Prova")
+        .email("canarino@posta.example")
+        .phone("+39 333 1234567")
+        .policy("mktgCommunications", true)
+}
+
+#[tokio::test]
+async fn an_opt_out_is_switched_off_read_back_and_told() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    let receipt = service.submit(RequestKind::OptOut, &[(Email, "Canarino@posta.example")]).await;
+    service.work().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.state, case.outcome), (RequestState::Closed, Some(Outcome::Fulfilled)));
+    assert_eq!(service.platform.truth(&contact).unwrap().policy("mktgCommunications"), Some(false));
+    let kinds: Vec<String> = service.mails.sent().iter().map(|mail| mail.subject.clone()).collect();
+    assert_eq!(kinds.len(), 2, "acknowledgement and outcome: {kinds:?}");
+    assert_eq!(
+        service.story(receipt.request).await,
+        [
+            "request.received",
+            "notice.enqueued",
+            "contact.located",
+            "policy.began",
+            "policy.ended=done",
+            "policy.verified",
+            "notice.enqueued",
+            "notice.began",
+            "notice.ended=done",
+            "request.closed",
+            "notice.began",
+            "notice.ended=done",
+        ]
+    );
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_40_a_policy_that_is_accepted_but_not_applied_ends_with_a_person() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    service.simulator.faults().inject(Fault::PolicyNotApplied);
+    let receipt = service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!(case.park_reason, Some(ParkReason::VerificationFailed));
+    assert!(service.story(receipt.request).await.contains(&"verification.failed".to_owned()));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_38_a_policy_change_whose_answer_is_lost_is_found_and_not_repeated() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    service.simulator.faults().inject(Fault::LoseAnswer.on(Endpoint::UpdatePolicies).times(1));
+    let receipt = service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().effects().len(), 1);
+    assert!(service.story(receipt.request).await.contains(&"policy.ended=by_former_attempt".to_owned()));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn s_6_two_contacts_with_one_phone_wait_for_a_person() {
+    for kind in RequestKind::ALL {
+        let service = TestService::start().await;
+        let _one = service.platform.add_contact(ada());
+        let _two = service
+            .platform
+            .add_contact(ContactSpec::new().email("other@posta.example").phone("+39 (333) 123-4567"));
+        let receipt = service.submit(*kind, &[(Phone, "333 1234567")]).await;
+        service.work_to_the_end().await;
+        let case = service.case(receipt.request).await;
+        assert_eq!(case.park_reason, Some(ParkReason::AmbiguousMatch), "{kind}");
+        assert!(service.simulator.journal().effects().is_empty());
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn identifiers_of_different_contacts_wait_for_a_person() {
+    let service = TestService::start().await;
+    let _one = service.platform.add_contact(ada());
+    let _two = service
+        .platform
+        .add_contact(ContactSpec::new().email("other@posta.example").phone("+39 333 7654321"));
+    let receipt = service
+        .submit(RequestKind::Erasure, &[(Email, "canarino@posta.example"), (Phone, "333 7654321")])
+        .await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::IdentifiersDisagree));
+    service.finish().await;
+}

@@ -1,0 +1,469 @@
+//! The service in one process: real PostgreSQL, the simulator, mails in memory, a clock that is moved by hand.
+//!
+//! A test builds a [`TestService`], submits requests, lets them be worked on, and ends with [`TestService::finish`],
+//! which asks the [`oracle`](super::oracle) whether every promise was kept.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use dsrd::delivery::{self, MemoryTransport, Transport};
+use dsrd::domain::{
+    Channel, Clock, ContactId, Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Origin,
+    RequestId, RequestKind, SubjectIdentifier,
+};
+use dsrd::execution::{Ended, Executor, KillSwitch, PackageRules, Site, Worker};
+use dsrd::intake::{self, Case, Desk, Receipt, Submission};
+use dsrd::platform::ContactPlatform;
+use dsrd::platform::cloud4wi::{self, Cloud4Wi, LocalBudget};
+use dsrd::store::{self, Store};
+use dsrd::{queue, report};
+use dsrd_simulator::{OrganisationHandle, OrganisationSettings, Simulator, TokenClaims};
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+
+use super::database::TestDatabase;
+use super::oracle;
+
+/// The name of the one organisation that most tests have.
+pub(crate) const ORGANISATION: &str = "main";
+
+/// Builds a [`TestService`].
+pub(crate) struct Builder {
+    contacts: u32,
+    kill: KillSwitch,
+    most_attempts: u32,
+    largest_package_bytes: u64,
+    second_organisation: bool,
+}
+
+/// The service under test, with everything around it.
+pub(crate) struct TestService {
+    pub(crate) database: TestDatabase,
+    pub(crate) simulator: Simulator,
+    pub(crate) platform: OrganisationHandle,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) mails: MemoryTransport,
+    pub(crate) store: Store,
+    pub(crate) desk: Desk,
+    pub(crate) controller: Arc<Controller>,
+    pub(crate) executor: Arc<Executor>,
+    pub(crate) directory: TempDir,
+    settings: queue::Settings,
+}
+
+/// The instant at which the manual clock starts.
+pub(crate) fn start_of_test() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 11, 23, 12, 0, 0).single().expect("a valid instant")
+}
+
+impl Builder {
+    /// So many generated contacts beside those that the test adds.
+    pub(crate) fn contacts(mut self, contacts: u32) -> Self {
+        self.contacts = contacts;
+        self
+    }
+
+    /// The engine dies where the switch says.
+    pub(crate) fn kill(mut self, kill: KillSwitch) -> Self {
+        self.kill = kill;
+        self
+    }
+
+    /// Parks after so many attempts.
+    pub(crate) fn most_attempts(mut self, attempts: u32) -> Self {
+        self.most_attempts = attempts;
+        self
+    }
+
+    /// Refuses larger packages.
+    pub(crate) fn largest_package_bytes(mut self, bytes: u64) -> Self {
+        self.largest_package_bytes = bytes;
+        self
+    }
+
+    /// A second organisation, named `other`, with contacts of its own.
+    pub(crate) fn second_organisation(mut self) -> Self {
+        self.second_organisation = true;
+        self
+    }
+
+    pub(crate) async fn build(self) -> TestService {
+        super::logs::record();
+        let database = TestDatabase::create().await;
+        let directory = tempfile::tempdir().expect("a directory for secrets and packages");
+        let mut simulator_settings = dsrd_simulator::Settings::with_contacts(self.contacts);
+        simulator_settings.token_claims = TokenClaims::WithoutExpiry;
+        if self.second_organisation {
+            simulator_settings =
+                simulator_settings.organisation(OrganisationSettings::new("other", self.contacts));
+        }
+        let simulator = Simulator::start(simulator_settings).await.expect("a simulator");
+        let clock = Arc::new(ManualClock::at(start_of_test()));
+        let keys = Arc::new(MasterKey::generate());
+        let desk = Desk { keys: Arc::clone(&keys), clock: clock.clone() };
+        let store = Store::connect_lazily(database.options(), &database_settings());
+
+        let mut sites = BTreeMap::new();
+        let mut controllers = BTreeMap::new();
+        for organisation in simulator.organisations() {
+            let controller = Arc::new(controller(organisation.name()));
+            register(&store, &controller, &organisation).await;
+            let platform = connect(&organisation, &simulator.base_url(), directory.path(), clock.clone());
+            controllers.insert(controller.id.clone(), Arc::clone(&controller));
+            sites.insert(controller.id.clone(), Site { controller, platform, catalogue: None });
+        }
+        let mails = MemoryTransport::new();
+        let mailer = delivery::Mailer::new(
+            mail_settings(),
+            store.clone(),
+            keys,
+            controllers.clone(),
+            clock.clone(),
+            Transport::Memory(mails.clone()),
+        )
+        .expect("mail settings that pass their check");
+        let settings = queue::Settings {
+            request_workers: 4,
+            sweep_workers: 2,
+            heartbeat_secs: 3,
+            lease_secs: 20,
+            poll_secs: 1,
+            most_attempts: self.most_attempts,
+            most_crashes: 3,
+            retry_base_secs: 1,
+            retry_cap_secs: 60,
+        };
+        let packages = PackageRules {
+            report: report::Settings {
+                directory: directory.path().join("packages"),
+                largest_records_bytes: 1 << 30,
+                largest_package_bytes: self.largest_package_bytes,
+                table_rows: 100,
+                csv_columns: 200,
+            },
+            keep_days: 14,
+        };
+        let executor = Arc::new(Executor {
+            store: store.clone(),
+            desk: desk.clone(),
+            sites,
+            mailer: Arc::new(mailer),
+            settings: settings.clone(),
+            packages,
+            kill: self.kill,
+        });
+        let main: OrganisationId = ORGANISATION.parse().expect("a name");
+        TestService {
+            platform: simulator.organisation(ORGANISATION),
+            controller: Arc::clone(&controllers[&main]),
+            database,
+            simulator,
+            clock,
+            mails,
+            store,
+            desk,
+            executor,
+            directory,
+            settings,
+        }
+    }
+}
+
+fn controller(name: &str) -> Controller {
+    Controller {
+        id: name.parse().expect("simulated organisations have plain names"),
+        name: "Caffè Prova".to_owned(),
+        contact: "dpo@prova.example".to_owned(),
+        time_zone: chrono_tz::Europe::Rome,
+        default_country: Some("IT".to_owned()),
+        language: "en".to_owned(),
+        opt_out_policies: vec!["mktgCommunications".to_owned()],
+    }
+}
+
+fn database_settings() -> store::Settings {
+    store::Settings {
+        url_file: None,
+        url: None,
+        max_connections: 8,
+        statement_timeout_secs: 30,
+        acquire_timeout_secs: 30,
+        migrate_at_start: false,
+        embedded_binaries_dir: None,
+    }
+}
+
+fn mail_settings() -> delivery::Settings {
+    from_toml(
+        r#"
+        transport = "file"
+        from_address = "privacy@prova.example"
+        link_base_url = "https://privacy.prova.example"
+        package_expiry_days = 14
+        download_retry_secs = 900
+        send_timeout_secs = 5
+        retry_first_secs = 1
+        retry_max_secs = 60
+        give_up_after_days = 5
+        smtp = { host = "localhost", port = 25, security = "none", plain_text_allowed = false, max_connections = 2 }
+        file = {}
+        "#,
+    )
+}
+
+/// Reads settings as the daemon does, from TOML.
+pub(crate) fn from_toml<T: DeserializeOwned>(text: &str) -> T {
+    config::Config::builder()
+        .add_source(config::File::from_str(text, config::FileFormat::Toml))
+        .build()
+        .and_then(config::Config::try_deserialize)
+        .expect("settings that can be read")
+}
+
+async fn register(store: &Store, controller: &Controller, organisation: &OrganisationHandle) {
+    let mut connection = store.connection().await.expect("a connection");
+    sqlx::query("INSERT INTO dsrd.organisation VALUES ($1, $2, now())")
+        .bind(controller.id.as_str())
+        .bind(organisation.org_id())
+        .execute(&mut *connection)
+        .await
+        .expect("an organisation");
+}
+
+/// The real client, fast and impatient.
+pub(crate) fn connect(
+    organisation: &OrganisationHandle,
+    base_url: &str,
+    directory: &Path,
+    clock: Arc<dyn Clock>,
+) -> Arc<dyn ContactPlatform> {
+    let settings = platform_settings(organisation, base_url, directory);
+    let budget = Arc::new(LocalBudget::new(&settings.rate));
+    Arc::new(Cloud4Wi::new(settings, Some("IT".to_owned()), budget, clock).expect("a client"))
+}
+
+fn platform_settings(
+    organisation: &OrganisationHandle,
+    base_url: &str,
+    directory: &Path,
+) -> cloud4wi::Settings {
+    let key = secret_file(directory, &format!("{}.key", organisation.name()), organisation.client_key());
+    let secret =
+        secret_file(directory, &format!("{}.secret", organisation.name()), organisation.client_secret());
+    let mut settings: cloud4wi::Settings = from_toml(&format!(
+        r#"
+        base_url = "{base_url}"
+        organisation_id = "{}"
+        client_key_file = "{}"
+        client_secret_file = "{}"
+        {}
+        "#,
+        organisation.org_id(),
+        key.display(),
+        secret.display(),
+        include_str!("../platform/defaults.toml").replace("base_url = \"https://explore.cloud4wi.com\"", ""),
+    ));
+    settings.rate.requests_per_second = 100_000.0;
+    settings.rate.burst = 1000;
+    settings.rate.in_flight = 16;
+    settings.rate.patience_secs = 0;
+    settings.rate.attempts = 2;
+    settings.rate.retry_pause_secs = 0.001;
+    settings.rate.breaker_failures = 1_000_000;
+    settings.limits.idle_timeout_secs = 2.0;
+    settings.limits.total_timeout_secs = 10.0;
+    settings
+}
+
+fn secret_file(directory: &Path, name: &str, content: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = directory.join(name);
+    std::fs::write(&path, content).expect("a secret file");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its rights");
+    path
+}
+
+impl TestService {
+    /// Fifty generated contacts and boring settings.
+    pub(crate) fn builder() -> Builder {
+        Builder {
+            contacts: 50,
+            kill: KillSwitch::default(),
+            most_attempts: 5,
+            largest_package_bytes: 1 << 30,
+            second_organisation: false,
+        }
+    }
+
+    /// A service with boring settings.
+    pub(crate) async fn start() -> Self {
+        Self::builder().build().await
+    }
+
+    /// A submission by a person, received an hour ago.
+    pub(crate) fn submission(&self, kind: RequestKind, identifiers: &[(IdentifierKind, &str)]) -> Submission {
+        Submission {
+            kind,
+            origin: Origin::Subject,
+            channel: Channel::Web,
+            received_at: self.clock.now() - TimeDelta::hours(1),
+            language: None,
+            identifiers: identifiers
+                .iter()
+                .map(|(kind, text)| {
+                    SubjectIdentifier::parse(*kind, text, Some("IT")).expect("a valid identifier")
+                })
+                .collect(),
+            policies: Vec::new(),
+            producer: "tests".to_owned(),
+            idempotency_key: uuid::Uuid::new_v4().to_string(),
+            sweep_target: None,
+        }
+    }
+
+    /// Hands in a request.
+    pub(crate) async fn submit(&self, kind: RequestKind, identifiers: &[(IdentifierKind, &str)]) -> Receipt {
+        let submission = self.submission(kind, identifiers);
+        intake::submit_request(&self.store, &self.desk, &self.controller, submission)
+            .await
+            .expect("a receipt")
+    }
+
+    /// Hands in the erasure of a sweep.
+    pub(crate) async fn submit_sweep(&self, contact: &str, created_before: DateTime<Utc>) -> Receipt {
+        let contact: ContactId = contact.parse().expect("a contact id");
+        let submission = Submission {
+            origin: Origin::Retention,
+            channel: Channel::Retention,
+            producer: "retention".to_owned(),
+            sweep_target: Some((contact, created_before)),
+            ..self.submission(RequestKind::Erasure, &[])
+        };
+        intake::submit_request(&self.store, &self.desk, &self.controller, submission)
+            .await
+            .expect("a receipt")
+    }
+
+    /// A worker process.
+    pub(crate) async fn worker(&self) -> Worker {
+        self.worker_with(KillSwitch::default(), true).await
+    }
+
+    /// A worker process; with a kill switch of its own unless `inherit` says to take the service's.
+    pub(crate) async fn worker_with(&self, kill: KillSwitch, inherit: bool) -> Worker {
+        let executor = if inherit { Arc::clone(&self.executor) } else { Arc::new(self.executor_with(kill)) };
+        Worker::start(executor, self.store.clone()).await.expect("a worker")
+    }
+
+    /// The same executor with another kill switch.
+    pub(crate) fn executor_with(&self, kill: KillSwitch) -> Executor {
+        Executor {
+            store: self.store.clone(),
+            desk: self.desk.clone(),
+            sites: self.executor.sites.clone(),
+            mailer: Arc::clone(&self.executor.mailer),
+            settings: self.settings.clone(),
+            packages: self.executor.packages.clone(),
+            kill,
+        }
+    }
+
+    /// Works until nothing is ready, and sends the notices of the pump.
+    pub(crate) async fn work(&self) -> Vec<Ended> {
+        let worker = self.worker().await;
+        let ended = worker.work_until_idle().await.expect("work");
+        self.pump().await;
+        ended
+    }
+
+    /// Sends what the pump has to send.
+    pub(crate) async fn pump(&self) {
+        while self.executor.mailer.pump_once().await.expect("the pump works") > 0 {}
+    }
+
+    /// Lets time pass for everything that waits in the queue and the outbox (their times are the database's), and for
+    /// the clock.
+    pub(crate) async fn advance(&self, by: Duration) {
+        let delta = TimeDelta::from_std(by).expect("a difference in range");
+        self.clock.advance(delta);
+        let interval = sqlx::postgres::types::PgInterval {
+            months: 0,
+            days: 0,
+            microseconds: delta.num_microseconds().expect("in range"),
+        };
+        let mut connection = self.store.connection().await.expect("a connection");
+        for statement in [
+            "UPDATE dsrd.job SET run_at = run_at - $1",
+            "UPDATE dsrd.notice SET run_at = run_at - $1 WHERE state = 'pending'",
+        ] {
+            sqlx::query(statement).bind(interval).execute(&mut *connection).await.expect("time passes");
+        }
+    }
+
+    /// Works, lets time pass, and works again, until every request is closed or waits for a person.
+    pub(crate) async fn work_to_the_end(&self) {
+        for _ in 0..60 {
+            self.work().await;
+            let mut connection = self.store.connection().await.expect("a connection");
+            let depth = queue::depth(&mut connection).await.expect("a depth");
+            drop(connection);
+            if depth.ready + depth.scheduled + depth.leased == 0 {
+                return;
+            }
+            self.advance(Duration::from_secs(3600)).await;
+        }
+        panic!("the queue does not come to rest: {:?}", self.depth().await);
+    }
+
+    pub(crate) async fn depth(&self) -> queue::Depth {
+        queue::depth(&mut self.store.connection().await.expect("a connection")).await.expect("a depth")
+    }
+
+    /// Declares every worker dead, as their missing heartbeats would, and puts their jobs back.
+    pub(crate) async fn bury_workers(&self) {
+        let mut connection = self.store.connection().await.expect("a connection");
+        sqlx::query("UPDATE dsrd.instance SET dead_at = now() WHERE dead_at IS NULL")
+            .execute(&mut *connection)
+            .await
+            .expect("instances");
+        queue::rescue(&mut connection, Duration::from_secs(20), Duration::ZERO).await.expect("a rescue");
+    }
+
+    /// The case as stored.
+    pub(crate) async fn case(&self, request: RequestId) -> Case {
+        let mut connection = self.store.connection().await.expect("a connection");
+        intake::find_case(&mut connection, &self.controller.id, request)
+            .await
+            .expect("a case")
+            .expect("it exists")
+    }
+
+    /// Numbers the audit entries that are still in the inbox and returns all, oldest first.
+    pub(crate) async fn audit(&self) -> Vec<dsrd::audit::Entry> {
+        let mut connection = self.store.connection().await.expect("a connection");
+        while dsrd::audit::seal(&mut connection, 1000).await.expect("sealing") > 0 {}
+        dsrd::audit::list(&mut connection, &dsrd::audit::Filter::default(), 0, 10_000).await.expect("the log")
+    }
+
+    /// The actions in the log of one request, in their order, with their endings.
+    pub(crate) async fn story(&self, request: RequestId) -> Vec<String> {
+        let entries = self.audit().await;
+        let of_request = entries.iter().filter(|entry| entry.case == Some(request.0));
+        of_request
+            .map(|entry| match &entry.outcome {
+                Some(outcome) => format!("{}={outcome}", entry.action),
+                None => entry.action.clone(),
+            })
+            .collect()
+    }
+
+    /// Ends the test: the oracle checks every promise.
+    pub(crate) async fn finish(self) {
+        oracle::check(&self).await;
+        self.simulator.shutdown().await;
+        self.store.close().await;
+    }
+}
