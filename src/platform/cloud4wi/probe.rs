@@ -97,7 +97,7 @@ impl Cloud4Wi {
             Ok(page) if page.total > 0 => Ok(FilterTrust::Ignored),
             Ok(_) => Ok(FilterTrust::Honoured),
             Err(error @ (PlatformError::Rejected { .. } | PlatformError::Unreadable { .. })) => {
-                tracing::warn!(parameter, %error, "the probe of a filter failed");
+                tracing::warn!(filter = parameter, %error, "the probe of a filter failed");
                 Ok(FilterTrust::Unknown)
             }
             Err(error) => Err(error),

@@ -130,7 +130,7 @@ impl Cloud4Wi {
         if !gathered.strangers.is_empty() {
             tracing::warn!(
                 filter = kind.as_str(),
-                strangers = gathered.strangers.len(),
+                count = gathered.strangers.len(),
                 "the platform returned contacts beside those that match; they were dropped"
             );
         }
@@ -220,7 +220,7 @@ impl Cloud4Wi {
         }
         tracing::info!(
             filter = identifier.kind().as_str(),
-            contacts = others,
+            count = others,
             "all contacts were read and filtered here"
         );
         Ok(SearchAnswer { strangers: others, ..gathered.answer(Coverage::Complete) })
