@@ -64,7 +64,7 @@ impl Executor {
     pub async fn execute(&self, lease: &Lease, heart: &Heart) -> Ended {
         let (mut run, stop) = match Run::load(self, lease, heart).await {
             Ok(mut run) => {
-                let stop = run.to_the_end().await.err();
+                let stop = run.run_to_the_end().await.err();
                 (run, stop)
             }
             Err(Loaded::Gone) => return Ended::LeaseLost,
@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn to_the_end(&mut self) -> Result<(), Stop> {
+    async fn run_to_the_end(&mut self) -> Result<(), Stop> {
         for step in self.procedure.steps {
             if !self.is_finished(*step, "") {
                 self.executor.kill.reached(step.as_str(), "before")?;
@@ -338,7 +338,6 @@ impl<'a> Run<'a> {
         Event::of(&self.lease.organisation, self.lease.request, action, Actor::Process("worker"), now)
     }
 
-    #[expect(clippy::unused_self, reason = "all writing of a run goes through it")]
     pub(super) async fn append(&self, tx: &mut Tx, event: Event) -> Result<(), Stop> {
         audit::append(tx, event).await?;
         Ok(())
@@ -410,7 +409,11 @@ impl<'a> Run<'a> {
             self.executor.mailer.deliver(&self.lease.organisation, self.lease.request, kind).await;
         delivered.map_err(|error| {
             tracing::warn!(request = %self.lease.request, %error, "a notice could not be sent");
-            self.later("notice_failed")
+            if error.is_transient() {
+                self.later("notice_failed")
+            } else {
+                Stop::NeedsPerson(ParkReason::NoticeFailed)
+            }
         })
     }
 }
