@@ -50,7 +50,8 @@ pub(super) async fn run(
     match act {
         Act::Withdraw => {
             // The context knows only organisations that the configuration lists, and each of those has its controller.
-            let controller = foundation.controllers.get(&organisation).context("the organisation is not configured")?;
+            let controller =
+                foundation.controllers.get(&organisation).context("the organisation is not configured")?;
             intake::withdraw(&mut tx, desk, controller, request, actor).await
         }
         Act::Resume => intake::resume(&mut tx, desk, &organisation, request, actor).await,
