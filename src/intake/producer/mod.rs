@@ -1,13 +1,17 @@
 //! Rows that producers inserted into `dsrd.intake`.
 
+mod sql;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::sql::{self, ProducerRow};
+use self::sql::ProducerRow;
 use super::submission::{Desk, IntakeError, Submission, submit};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{Channel, Controller, IdentifierKind, OrganisationId, Origin, SubjectIdentifier};
 use crate::store::{Store, StoreError, Tx};
+
+pub use sql::{ParkedRow, list_parked_rows};
 
 /// What became of the rows taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
