@@ -1,10 +1,11 @@
 //! The databases that tests get are real, migrated, and apart from each other.
 
-mod support;
+#[path = "support/database.rs"]
+mod database;
 
 use sqlx::{Connection as _, PgConnection};
 
-use support::database::TestDatabase;
+use database::TestDatabase;
 
 async fn current_database(database: &TestDatabase) -> String {
     let mut connection = PgConnection::connect_with(&database.options()).await.expect("a connection");

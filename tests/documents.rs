@@ -256,3 +256,11 @@ fn field_name(argument: &str) -> Option<String> {
     // `request.id` as a short form has the name of the last part.
     Some(name.to_owned())
 }
+
+#[test]
+fn the_audit_vocabulary_is_documented_word_for_word() {
+    let document = include_str!("../docs/audit-log.md");
+    for action in dsrd::audit::Action::ALL {
+        assert!(document.contains(&format!("| `{}` |", action.as_str())), "{} is missing", action.as_str());
+    }
+}

@@ -45,14 +45,14 @@ impl Database {
     /// Where it is, for people: never with a password.
     #[must_use]
     pub fn describe(&self) -> String {
-        match &self.cluster {
-            Some(cluster) => format!("private cluster ({})", cluster.url(embedded::DATABASE)),
-            None => format!(
-                "{} at {}:{}",
-                self.options.get_database().unwrap_or("(default)"),
-                self.options.get_host(),
-                self.options.get_port()
-            ),
+        if let Some(cluster) = &self.cluster {
+            return format!("private cluster ({})", cluster.url(embedded::DATABASE));
+        }
+        let name = self.options.get_database().unwrap_or("(default)");
+        let port = self.options.get_port();
+        match self.options.get_socket() {
+            Some(socket) => format!("{name} at {}, port {port}", socket.display()),
+            None => format!("{name} at {}:{port}", self.options.get_host()),
         }
     }
 

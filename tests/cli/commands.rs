@@ -1,0 +1,138 @@
+//! Commands against a real database and a simulated platform.
+
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+
+use crate::database::TestDatabase;
+use crate::program::{Finished, Scene, files, run};
+
+const CANARY: &str = "canary.nobody@people.example";
+
+fn submit(scene: &Scene, body: &serde_json::Value) -> Finished {
+    run(&mut scene.command(&["--json", "request", "submit", "--from", "-"]), &body.to_string())
+}
+
+fn request(key: &str) -> serde_json::Value {
+    serde_json::json!({
+        "kind": "access",
+        "channel": "email",
+        "received_at": "2026-11-20T10:00:00Z",
+        "identifiers": { "email": CANARY },
+        "idempotency_key": key,
+    })
+}
+
+async fn scene() -> (TestDatabase, Scene) {
+    let database = TestDatabase::create().await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
+    (database, scene)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_handed_in_shown_and_withdrawn() {
+    let (_database, scene) = scene().await;
+    let receipt = submit(&scene, &request("one")).expect(0).json();
+    assert_eq!(receipt["due_on"], "2026-12-20");
+    let again = submit(&scene, &request("one")).expect(0).json();
+    assert_eq!((&again["request"], &again["repeated"]), (&receipt["request"], &serde_json::json!(true)));
+    let mut other = request("one");
+    other["kind"] = "erasure".into();
+    submit(&scene, &other).expect(5);
+
+    let reference = receipt["reference"].as_str().unwrap();
+    let listed = scene.run(&["request", "list"]).expect(0);
+    assert!(listed.stdout.contains(reference), "{}", listed.stdout);
+    let shown = scene.run(&["request", "show", reference]).expect(0);
+    let log = scene.run(&["audit", "show", reference]).expect(0);
+    for finished in [&listed, &shown, &log] {
+        assert!(!format!("{finished:?}").contains("canary"), "{finished:?}");
+    }
+    // Tables show the clear value only to those who ask for it, and the log says who did.
+    let revealed = scene.run(&["--json", "request", "show", reference, "--reveal"]).expect(0).json();
+    assert_eq!(revealed["identifiers"][0]["value"], CANARY);
+    let log = scene.run(&["--json", "audit", "list", "--action", "request.read"]).expect(0).json();
+    let read: Vec<_> = log.as_array().unwrap().iter().map(|entry| &entry["detail"]["revealed"]).collect();
+    assert_eq!(read, [false, true]);
+    assert_eq!(log[1]["actor"], "person:operator");
+
+    scene.run(&["request", "resume", reference]).expect(5);
+    scene.run(&["request", "withdraw", reference]).expect(0);
+    scene.run(&["request", "withdraw", reference]).expect(5);
+    scene.run(&["request", "package", reference, "--out", "/nonexistent/x.zip"]).expect(2);
+    let out = scene.path("package.zip");
+    scene.run(&["request", "package", reference, "--out", out.to_str().unwrap()]).expect(3);
+    assert!(!out.exists(), "no empty archive is left");
+    scene.run(&["request", "show", "DSR-AAAA-AAAA"]).expect(3);
+    scene.run(&["request", "list", "--organisation", "unknown"]).expect(3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_41_a_submission_that_is_refused_is_not_repeated() {
+    let (_database, scene) = scene().await;
+    for (change, expected) in [
+        (serde_json::json!({ "identifiers": { "email": "canary" } }), "email is not of the form"),
+        (serde_json::json!({ "identifiers": { "phone": "canary" } }), "phone"),
+        (serde_json::json!({ "identifiers": {} }), "no identifier given"),
+        (serde_json::json!({ "channel": "canary" }), "is not a request: line"),
+        (serde_json::json!({ "canary": "canary" }), "is not a request: line"),
+        (serde_json::json!({ "received_at": null }), "received_at is missing"),
+        (serde_json::json!({ "channel": "retention" }), "reserved"),
+    ] {
+        let mut body = request("bad");
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let finished = submit(&scene, &body).expect(2);
+        assert!(finished.stderr.contains(expected), "{expected}: {}", finished.stderr);
+        assert!(!finished.stderr.contains("canary") && finished.stdout.is_empty(), "{finished:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_needs_the_number_that_the_preview_showed() {
+    let (_database, scene) = scene().await;
+    let preview = scene.run(&["--json", "retention", "run"]).expect(0);
+    let candidates = preview.json()["candidates"].as_u64().unwrap();
+    assert!(candidates > 0, "{}", preview.stdout);
+    assert!(preview.stderr.contains(&format!("--confirm {candidates}")), "{}", preview.stderr);
+    let wrong = (candidates + 1).to_string();
+    scene.run(&["retention", "run", "--confirm", &wrong]).expect(5);
+    assert!(scene.run(&["--json", "retention", "list"]).expect(0).json().as_array().unwrap().is_empty());
+    let report =
+        scene.run(&["--json", "retention", "run", "--confirm", &candidates.to_string()]).expect(0).json();
+    assert_eq!(report["submitted"], candidates);
+    let listed = scene.run(&["--json", "request", "list", "--origin", "retention"]).expect(0).json();
+    assert_eq!(listed.as_array().unwrap().len() as u64, candidates);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_51_check_tells_each_fault_with_its_remedy_and_changes_nothing() {
+    let (database, scene) = scene().await;
+    // Test clusters forget the last commits in a crash: S-51 wants that to be refused.
+    let unsafe_server = scene.run(&["check"]).expect(4);
+    assert!(unsafe_server.stdout.contains("synchronous_commit"), "{}", unsafe_server.stdout);
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    let name = database.options().get_database().unwrap().to_owned();
+    let durable = sqlx::AssertSqlSafe(format!("ALTER DATABASE {name} SET synchronous_commit = on"));
+    sqlx::raw_sql(durable).execute(&mut connection).await.unwrap();
+    let finished = scene.run(&["--json", "check"]).expect(0);
+    let findings = finished.json();
+    let verdict = |findings: &serde_json::Value, check: &str| {
+        let found = findings.as_array().unwrap().iter().find(|each| each["check"] == check).cloned();
+        found.unwrap_or_else(|| panic!("{check} is missing: {findings:#}"))["verdict"].clone()
+    };
+    for check in
+        ["configuration", "database", "schema", "role of the service", "fsync", "venue-group: platform"]
+    {
+        assert_eq!(verdict(&findings, check), "ok", "{check}");
+    }
+    assert!(files(&scene.path("data")).is_empty(), "no key and no directory was made");
+
+    std::fs::set_permissions(scene.path("secret"), std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .unwrap();
+    let finished = scene.run(&["check"]).expect(4);
+    assert!(finished.stdout.contains("chmod 600"), "{}", finished.stdout);
+    let offline = scene.run(&["check", "--offline"]).expect(4);
+    assert!(!offline.stdout.contains("fsync"), "{}", offline.stdout);
+
+    scene.configure(database.options().to_url_lossy().as_ref(), "other");
+    let finished = scene.run(&["--json", "check"]).expect(4);
+    assert_eq!(verdict(&finished.json(), "venue-group: platform"), "fail");
+}

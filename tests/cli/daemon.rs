@@ -1,0 +1,172 @@
+//! Start and end of the daemon.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+
+use crate::database::TestDatabase;
+use crate::program::{Scene, run};
+
+async fn scene() -> (TestDatabase, Scene) {
+    let database = TestDatabase::create().await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
+    (database, scene)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_3_a_request_is_carried_out_and_a_signal_ends_the_daemon_in_order() {
+    let (database, scene) = scene().await;
+    let mut daemon = scene.serve();
+    daemon.wait_for("the worker takes requests");
+    let body = serde_json::json!({
+        "kind": "access", "channel": "web", "received_at": "2026-11-20T10:00:00Z",
+        "identifiers": { "email": "canary.nobody@people.example" },
+    });
+    let submitted =
+        run(&mut scene.command(&["--json", "request", "submit", "--from", "-"]), &body.to_string());
+    let reference = submitted.expect(0).json()["reference"].as_str().unwrap().to_owned();
+    daemon.wait_for("request closed");
+
+    let asked = Instant::now();
+    daemon.signal("-TERM");
+    let (status, log) = daemon.finish();
+    assert!(status.success(), "{log}");
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert!(log.contains("dsrd has stopped") && !log.contains("canary"), "{log}");
+
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    let alive: i64 = sqlx::query_scalar("SELECT count(*) FROM dsrd.instance WHERE dead_at IS NULL")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    let unsealed: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM audit.inbox").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(alive, 0, "the worker signed off");
+    assert_eq!(unsealed, 0, "the log is numbered to its end");
+    let shown = scene.run(&["--json", "request", "show", &reference]).expect(0).json();
+    assert_eq!(shown["outcome"], "fulfilled_no_data");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_3_a_daemon_that_waits_for_its_database_ends_at_a_signal() {
+    let scene = Scene::new("postgres://dsrd@127.0.0.1:1/dsrd").await;
+    let mut daemon = scene.serve();
+    daemon.wait_for("not ready");
+    daemon.signal("-INT");
+    let (status, log) = daemon.finish();
+    assert!(status.success(), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_16_a_daemon_starts_without_its_database_and_goes_on_when_it_comes() {
+    let database = TestDatabase::create().await;
+    let options = database.options();
+    let socket = options.get_socket().unwrap().join(format!(".s.PGSQL.{}", options.get_port()));
+    // Taken and given back, so that nobody answers there.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!(
+        "postgres://{}@{address}/{}?sslmode=disable",
+        options.get_username(),
+        options.get_database().unwrap()
+    );
+    let scene = Scene::new(&url).await;
+    let mut daemon = scene.serve();
+    daemon.wait_for("not ready");
+    let listener = TcpListener::bind(address).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            forward(stream.unwrap(), UnixStream::connect(&socket).unwrap());
+        }
+    });
+    daemon.wait_for("the worker takes requests");
+    daemon.signal("-TERM");
+    let (status, log) = daemon.finish();
+    assert!(status.success(), "{log}");
+    assert_eq!(log.matches("no connection to the database").count(), 1, "one line a minute: {log}");
+}
+
+/// Passes bytes on in both directions until either end closes.
+fn forward(client: TcpStream, server: UnixStream) {
+    fn copy(mut from: impl Read, mut to: impl Write) {
+        // The end of a connection is the end of its copy.
+        std::io::copy(&mut from, &mut to).map(|_| ()).unwrap_or_default();
+    }
+    let (client_reads, server_writes) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    std::thread::spawn(move || {
+        copy(client_reads, &server_writes);
+        server_writes.shutdown(std::net::Shutdown::Both).unwrap_or_default();
+    });
+    std::thread::spawn(move || {
+        copy(server, &client);
+        client.shutdown(std::net::Shutdown::Both).unwrap_or_default();
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_24_a_newer_schema_is_refused_with_the_reason() {
+    let (database, scene) = scene().await;
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (99991231000000, 'of a later release', true, 'x', 0)",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    let (status, log) = scene.serve().finish();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("migrated by a newer dsrd"), "{log}");
+    let checked = scene.run(&["check"]).expect(4);
+    assert!(checked.stdout.contains("made by a newer dsrd"), "{}", checked.stdout);
+    scene.run(&["request", "list"]).expect(1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_14_the_key_of_another_organisation_is_refused() {
+    let database = TestDatabase::create().await;
+    let url = database.options().to_url_lossy().to_string();
+    let scene = Scene::new(&url).await;
+    scene.configure(&url, "other");
+    let (status, log) = scene.serve().finish();
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(log.contains("venue-group belongs to another organisation"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_master_key_is_not_replaced_by_a_new_one() {
+    let (_database, scene) = scene().await;
+    scene.run(&["request", "list"]).expect(0);
+    let key = scene.path("data/keys/master.key");
+    std::fs::remove_file(&key).unwrap();
+    let (status, log) = scene.serve().finish();
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(log.contains("restore the file from its backup") && !key.exists(), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_14_an_organisation_does_not_move_to_other_people() {
+    let (_database, scene) = scene().await;
+    scene.run(&["request", "list"]).expect(0);
+    let organisations = scene.simulator.organisations();
+    let [main, other] = organisations.as_slice() else { panic!("two organisations") };
+    let text = std::fs::read_to_string(scene.path("dsrd.toml")).unwrap();
+    std::fs::write(scene.path("dsrd.toml"), text.replace(main.org_id(), other.org_id())).unwrap();
+    let refused = scene.run(&["request", "list"]).expect(2);
+    assert!(refused.stderr.contains("was registered with another platform.organisation_id"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_42_a_wrong_database_password_is_shown_nowhere() {
+    // Nobody listens there; the point is what the failure says.
+    let scene = Scene::new("postgres://dsrd:c%40n%2Fary%23%25@127.0.0.1:1/dsrd").await;
+    for arguments in [&["request", "list"][..], &["check"], &["migrate"], &["config", "explain"]] {
+        let finished = scene.run(arguments);
+        let shown = format!("{finished:?}");
+        assert!(!shown.contains("ary"), "{arguments:?}: {}", shown.replace("library", ""));
+    }
+    scene.run(&["request", "list"]).expect(6);
+    scene.run(&["migrate"]).expect(6);
+}

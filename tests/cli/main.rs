@@ -1,0 +1,11 @@
+//! The real executable: what it prints, how it ends, and how the daemon starts and stops.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+#[path = "../support/database.rs"]
+mod database;
+
+mod arguments;
+mod commands;
+mod daemon;
+mod program;
