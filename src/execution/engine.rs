@@ -405,6 +405,10 @@ impl<'a> Run<'a> {
     }
 
     pub(super) async fn deliver(&self, kind: delivery::NoticeKind) -> Result<delivery::Delivery, Stop> {
+        if !self.heart.may_act() {
+            // As for an effect: whoever took over may be sending this notice already.
+            return Err(Stop::LeaseLost);
+        }
         let delivered =
             self.executor.mailer.deliver(&self.lease.organisation, self.lease.request, kind).await;
         delivered.map_err(|error| {
