@@ -254,7 +254,10 @@ async fn list_with_curl(
     );
     let (config, page) = (directory.join("curl"), directory.join("page"));
     let header = caller.header()?;
-    std::fs::write(&config, format!("url = \"{url}\"\nheader = \"{header}\"\noutput = \"{}\"\n", page.display()))?;
+    std::fs::write(
+        &config,
+        format!("url = \"{url}\"\nheader = \"{header}\"\noutput = \"{}\"\n", page.display()),
+    )?;
     let (first_secs, _) = piped(&config).await?;
     let text = std::fs::read_to_string(&page)?;
     let sid = text.split_once("\"sid\":\"").and_then(|(_, rest)| rest.split_once('"')).context("no id")?.0;

@@ -75,11 +75,7 @@ async fn analyse(options: &PgConnectOptions) -> Result<()> {
     Ok(())
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a handful of calls or commits"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a handful of calls or commits")]
 fn whole(figure: f64) -> usize {
     figure.round() as usize
 }
@@ -210,8 +206,12 @@ pub(crate) async fn with_latency(plan: Plan, database: &mut Database) -> Result<
             ));
         }
         lines.push(
-            Line::ratio("P-2", format!("drain at 50 ms a call, {workers} workers, to W/(calls × latency)"), ratio)
-                .judged(goal, 0.75),
+            Line::ratio(
+                "P-2",
+                format!("drain at 50 ms a call, {workers} workers, to W/(calls × latency)"),
+                ratio,
+            )
+            .judged(goal, 0.75),
         );
         lines.push(Line::ratio("P-2", format!("naked loop, {workers} workers, to the same"), naked_ratio));
     }

@@ -217,9 +217,11 @@ impl Service {
         let keys = Arc::new(MasterKey::generate());
         let desk = Desk { keys: Arc::clone(&keys), clock: Arc::clone(&clock) };
         let settings: store::Settings = defaults("database", &[])?;
-        let wide = store::Settings { max_connections: settings.max_connections.max(workers), ..settings.clone() };
+        let wide =
+            store::Settings { max_connections: settings.max_connections.max(workers), ..settings.clone() };
         let store = Store::connect_lazily(options.clone(), &wide);
-        let pulse = Store::connect_lazily(options.clone(), &store::Settings { max_connections: 2, ..settings });
+        let pulse =
+            Store::connect_lazily(options.clone(), &store::Settings { max_connections: 2, ..settings });
 
         let mut connection = store.connection().await?;
         sqlx::query("INSERT INTO dsrd.organisation VALUES ($1, $2, now()) ON CONFLICT DO NOTHING")

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use dsrd_simulator::{
-    Endpoint, Fault, JournalKeeping, OrganisationHandle, RecordCounts, ScrollIds, Settings, Simulator, TokenClaims,
+    Endpoint, Fault, JournalKeeping, OrganisationHandle, RecordCounts, ScrollIds, Settings, Simulator,
+    TokenClaims,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -31,11 +31,9 @@ pub(crate) async fn submit_to_closed(plan: Plan, database: &mut Database) -> Res
     let running = service.run().await?;
     let mut lines = Vec::new();
     let mut people = people.into_iter();
-    for (kind, word) in [
-        (RequestKind::OptOut, "opt-out"),
-        (RequestKind::Access, "access"),
-        (RequestKind::Erasure, "erasure"),
-    ] {
+    for (kind, word) in
+        [(RequestKind::OptOut, "opt-out"), (RequestKind::Access, "access"), (RequestKind::Erasure, "erasure")]
+    {
         for person in people.by_ref().take(10) {
             one(&service, kind, &person, Instant::now()).await?;
         }
