@@ -30,7 +30,7 @@ async fn budgets(database: &TestDatabase, number: usize) -> Vec<Arc<SharedBudget
     let mut budgets = Vec::new();
     for _ in 0..number {
         let store = Store::connect_lazily(database.options(), &settings.database);
-        queue::ensure_budget(&mut *store.connection().await.unwrap(), &organisation).await.unwrap();
+        queue::ensure_budget(&mut store.connection().await.unwrap(), &organisation).await.unwrap();
         budgets.push(Arc::new(SharedBudget::new(store, organisation.clone(), &rate)));
     }
     budgets

@@ -140,7 +140,7 @@ async fn s_51_a_plain_http_platform_is_refused_before_anything_waits() {
     // No database answers there: the refusal must not need one.
     let scene = Scene::new("postgres://dsrd@127.0.0.1:1/dsrd").await;
     let text = std::fs::read_to_string(scene.path("dsrd.toml")).unwrap();
-    let plain = text.replace(&scene.simulator.base_url().to_string(), "http://platform.example");
+    let plain = text.replace(scene.simulator.base_url().as_str(), "http://platform.example");
     assert_ne!(plain, text);
     std::fs::write(scene.path("dsrd.toml"), plain).unwrap();
     let (status, log) = scene.serve().finish();
