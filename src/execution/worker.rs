@@ -113,7 +113,12 @@ impl Worker {
                     Ok(leases) => {
                         claimed += leases.len();
                         for lease in leases {
-                            running.spawn(Arc::clone(&self.executor), Arc::clone(&self.heart), lease);
+                            running.spawn(
+                                Arc::clone(&self.executor),
+                                Arc::clone(&self.heart),
+                                lease,
+                                stop.clone(),
+                            );
                         }
                     }
                     Err(error) => {
@@ -199,7 +204,8 @@ impl Worker {
         let mut running = Running::default();
         for (lane, slots) in self.slots() {
             for lease in self.claim(lane, slots).await? {
-                running.spawn(Arc::clone(&self.executor), Arc::clone(&self.heart), lease);
+                let never = CancellationToken::new();
+                running.spawn(Arc::clone(&self.executor), Arc::clone(&self.heart), lease, never);
             }
         }
         let mut ended = Vec::new();
@@ -242,9 +248,15 @@ struct RunEnd {
 }
 
 impl Running {
-    fn spawn(&mut self, executor: Arc<Executor>, heart: Arc<Heart>, lease: Lease) {
+    fn spawn(
+        &mut self,
+        executor: Arc<Executor>,
+        heart: Arc<Heart>,
+        lease: Lease,
+        leaving: CancellationToken,
+    ) {
         let own = lease.clone();
-        let handle = self.tasks.spawn(async move { executor.execute(&own, &heart).await });
+        let handle = self.tasks.spawn(async move { executor.execute(&own, &heart, &leaving).await });
         self.leases.insert(handle.id(), lease);
     }
 
