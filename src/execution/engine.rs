@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::outcome::{self, Located, PackageMade, ReadBackDone};
 use super::procedure::{self, Procedure, Step};
@@ -60,11 +61,12 @@ pub(super) struct Run<'a> {
 }
 
 impl Executor {
-    /// Carries a leased request as far as it goes now.
-    pub async fn execute(&self, lease: &Lease, heart: &Heart) -> Ended {
+    /// Carries a leased request as far as it goes now. Once `leaving` is cancelled, the step in hand is finished and the
+    /// request put back.
+    pub async fn execute(&self, lease: &Lease, heart: &Heart, leaving: &CancellationToken) -> Ended {
         let (mut run, stop) = match Run::load(self, lease, heart).await {
             Ok(mut run) => {
-                let stop = run.run_to_the_end().await.err();
+                let stop = run.run_to_the_end(leaving).await.err();
                 (run, stop)
             }
             Err(Loaded::Gone) => return Ended::LeaseLost,
@@ -130,9 +132,12 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn run_to_the_end(&mut self) -> Result<(), Stop> {
+    async fn run_to_the_end(&mut self, leaving: &CancellationToken) -> Result<(), Stop> {
         for step in self.procedure.steps {
             if !self.is_finished(*step, "") {
+                if leaving.is_cancelled() {
+                    return Err(Stop::wait(Duration::ZERO, "released"));
+                }
                 self.executor.kill.reached(step.as_str(), "before")?;
                 self.take_step(*step).await?;
                 self.executor.kill.reached(step.as_str(), "after")?;
@@ -405,6 +410,10 @@ impl<'a> Run<'a> {
     }
 
     pub(super) async fn deliver(&self, kind: delivery::NoticeKind) -> Result<delivery::Delivery, Stop> {
+        if !self.heart.may_act() {
+            // As for an effect: whoever took over may be sending this notice already.
+            return Err(Stop::LeaseLost);
+        }
         let delivered =
             self.executor.mailer.deliver(&self.lease.organisation, self.lease.request, kind).await;
         delivered.map_err(|error| {

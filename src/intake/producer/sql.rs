@@ -27,13 +27,25 @@ pub(super) struct ProducerRow {
 }
 
 /// Takes the oldest row that no other daemon is taking, and removes it with the caller's transaction.
-pub(super) async fn take_row(connection: &mut PgConnection) -> Result<Option<ProducerRow>, StoreError> {
+pub(super) async fn take_row(
+    connection: &mut PgConnection,
+    organisations: &[String],
+) -> Result<Option<ProducerRow>, StoreError> {
     sqlx::query_as!(
         ProducerRow,
         r#"DELETE FROM dsrd.intake
-           WHERE intake_id = (SELECT intake_id FROM dsrd.intake ORDER BY intake_id LIMIT 1 FOR UPDATE SKIP LOCKED)
+           WHERE intake_id = (
+             SELECT intake_id
+             FROM dsrd.intake
+             WHERE organisation_id = ANY ($1)
+                OR NOT EXISTS (SELECT FROM dsrd.organisation
+                               WHERE dsrd.organisation.organisation_id = dsrd.intake.organisation_id)
+             ORDER BY intake_id
+             LIMIT 1
+             FOR UPDATE OF intake SKIP LOCKED)
            RETURNING intake_id, organisation_id, producer, idempotency_key, kind, received_at, channel, language,
-                     email, phone, username, external_id, external_property_1, external_property_2, policies"#
+                     email, phone, username, external_id, external_property_1, external_property_2, policies"#,
+        organisations,
     )
     .fetch_optional(connection)
     .await
