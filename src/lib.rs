@@ -16,7 +16,6 @@
 //! | [`intake`] | the only way a request comes into being |
 //! | [`execution`] | one leased request carried through its steps |
 //! | [`retention`] | contacts past their time found and submitted for erasure |
-//! | [`upkeep`] | our own copies forgotten in time |
 //! | [`http`] | the hand-over page where a person fetches the package |
 //! | [`config`] | settings of all modules, layered, checked, explained |
 //! | [`daemon`] | composition root: roles, lifecycle, signals |
@@ -37,4 +36,3 @@ pub mod report;
 pub mod retention;
 pub mod store;
 pub mod telemetry;
-pub mod upkeep;

@@ -59,7 +59,11 @@ impl Failure {
             return away.then_some(Self::Unreachable);
         }
         if let Some(error) = cause.downcast_ref::<StartError>() {
-            return error.is_configuration().then_some(Self::Usage);
+            // Transparent errors are not links of the chain of their own.
+            return match error {
+                StartError::Store(store) => store.is_transient().then_some(Self::Unreachable),
+                other => other.is_configuration().then_some(Self::Usage),
+            };
         }
         cause.downcast_ref::<SettingsError>().map(|_| Self::Usage)
     }

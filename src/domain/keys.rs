@@ -101,6 +101,9 @@ const NONCE_BYTES: usize = 24;
 
 impl SealingKey {
     /// Encrypts `clear` for the place `row` (for example a request id): it opens there only.
+    ///
+    /// # Panics
+    /// When the value is larger than the cipher takes, hundreds of gigabytes.
     #[must_use]
     pub fn seal(&self, row: &str, clear: &Personal<Vec<u8>>) -> Vec<u8> {
         let nonce = random::bytes::<NONCE_BYTES>();

@@ -107,6 +107,8 @@ vocabulary! {
         NoContactPoint = "no_contact_point",
         /// The mail server refused the address for good.
         NoticeRefused = "notice_refused",
+        /// The notice could not be made or its address not be read; nothing that waiting would mend.
+        NoticeFailed = "notice_failed",
         /// The effect was accepted by the platform, but reading back did not show it.
         VerificationFailed = "verification_failed",
         /// The platform refused the call for good.

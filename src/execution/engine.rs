@@ -7,18 +7,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::effect::Effect;
-use super::outcome::{self, EffectEnded, Located, PackageMade, ReadBackDone};
+use super::outcome::{self, Located, PackageMade, ReadBackDone};
 use super::procedure::{self, Procedure, Step};
 use super::sql::{self, Checkpoint, Marks};
 use super::stop::{Ended, Stop};
 use super::{Executor, Site, access, erasure, inform, locate, opt_out};
-use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
+use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, NewNotice, NewPackage};
 use crate::domain::{ContactId, IdentifierKind, Origin, Outcome, ParkReason, RequestKind, SubjectIdentifier};
 use crate::intake::{self, Case, Identifier, IdentifierRole};
-use crate::platform::{EffectAnswer, PlatformError, Urgency};
-use crate::queue::{self, Heart, Lease, PutBack};
+use crate::platform::{PlatformError, Urgency};
+use crate::queue::{self, Heart, Lease};
 use crate::store::{StoreError, Tx};
 
 /// What a step without an outside effect leaves, to be written with the next write.
@@ -51,13 +50,13 @@ impl Finished {
 pub(super) struct Run<'a> {
     pub(super) executor: &'a Executor,
     pub(super) site: &'a Site,
-    lease: &'a Lease,
-    heart: &'a Heart,
+    pub(super) lease: &'a Lease,
+    pub(super) heart: &'a Heart,
     pub(super) case: Case,
     pub(super) identifiers: Vec<Identifier>,
-    procedure: &'static Procedure,
-    checkpoints: BTreeMap<(String, String), Checkpoint>,
-    unsaved: Vec<Finished>,
+    pub(super) procedure: &'static Procedure,
+    pub(super) checkpoints: BTreeMap<(String, String), Checkpoint>,
+    pub(super) unsaved: Vec<Finished>,
 }
 
 impl Executor {
@@ -65,7 +64,7 @@ impl Executor {
     pub async fn execute(&self, lease: &Lease, heart: &Heart) -> Ended {
         let (mut run, stop) = match Run::load(self, lease, heart).await {
             Ok(mut run) => {
-                let stop = run.to_the_end().await.err();
+                let stop = run.run_to_the_end().await.err();
                 (run, stop)
             }
             Err(Loaded::Gone) => return Ended::LeaseLost,
@@ -75,25 +74,8 @@ impl Executor {
         run.settle(stop).await
     }
 
-    fn back_off(&self, lease: &Lease) -> Duration {
+    pub(super) fn back_off(&self, lease: &Lease) -> Duration {
         self.settings.back_off(lease.attempt)
-    }
-
-    /// Settles a lease whose case could not even be loaded.
-    async fn settle_unloaded(&self, lease: &Lease, stop: Stop) -> Ended {
-        let reason = match stop {
-            Stop::NeedsPerson(reason) => reason,
-            Stop::Store(error) if !error.is_transient() => {
-                tracing::error!(request = %lease.request, %error, "a case cannot be loaded");
-                ParkReason::CheckpointUnreadable
-            }
-            _ => return Ended::Interrupted,
-        };
-        match park_unloaded(self, lease, reason).await {
-            Ok(()) => Ended::Parked(reason),
-            Err(Stop::LeaseLost) => Ended::LeaseLost,
-            Err(_) => Ended::Interrupted,
-        }
     }
 }
 
@@ -106,36 +88,6 @@ impl From<StoreError> for Loaded {
     fn from(error: StoreError) -> Self {
         Self::Stop(Stop::Store(error))
     }
-}
-
-async fn park_unloaded(executor: &Executor, lease: &Lease, reason: ParkReason) -> Result<(), Stop> {
-    let mut tx = executor.store.begin("execution.park").await?;
-    queue::hold(&mut tx, lease).await??;
-    write_parking(&mut tx, executor, lease, reason, "load").await?;
-    tx.commit().await?;
-    Ok(())
-}
-
-async fn write_parking(
-    tx: &mut Tx,
-    executor: &Executor,
-    lease: &Lease,
-    reason: ParkReason,
-    step: &str,
-) -> Result<(), Stop> {
-    sql::set_parked(tx, lease, reason).await?;
-    queue::park(tx, lease, reason.as_str()).await??;
-    let now = executor.desk.clock.now();
-    let detail = Detail::none()
-        .word("reason", reason.as_str())
-        .word("step", step)
-        .count("attempts", u64::from(lease.attempt))
-        .count("crashes", u64::from(lease.crashes));
-    let event =
-        Event::of(&lease.organisation, lease.request, Action::RequestParked, Actor::Process("worker"), now);
-    audit::append(tx, event.with(detail)).await?;
-    tracing::warn!(request = %lease.request, reason = reason.as_str(), step, "request parked for a person");
-    Ok(())
 }
 
 impl<'a> Run<'a> {
@@ -178,7 +130,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn to_the_end(&mut self) -> Result<(), Stop> {
+    async fn run_to_the_end(&mut self) -> Result<(), Stop> {
         for step in self.procedure.steps {
             if !self.is_finished(*step, "") {
                 self.executor.kill.reached(step.as_str(), "before")?;
@@ -211,7 +163,7 @@ impl<'a> Run<'a> {
 
     // ---- what earlier steps left -------------------------------------------------------------------------------
 
-    fn is_finished(&self, step: Step, item: &str) -> bool {
+    pub(super) fn is_finished(&self, step: Step, item: &str) -> bool {
         self.stored_outcome(step, item).is_some()
     }
 
@@ -282,7 +234,7 @@ impl<'a> Run<'a> {
     }
 
     /// Begins a transaction under the lease, and writes what is kept.
-    async fn open(&mut self, name: &'static str) -> Result<Tx, Stop> {
+    pub(super) async fn open(&mut self, name: &'static str) -> Result<Tx, Stop> {
         let mut tx = self.executor.store.begin(name).await?;
         queue::hold(&mut tx, self.lease).await??;
         self.save(&mut tx).await?;
@@ -369,7 +321,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn remember(&mut self, step: Step, item: &str, outcome: Value) {
+    pub(super) fn remember(&mut self, step: Step, item: &str, outcome: Value) {
         let key = (step.as_str().to_owned(), item.to_owned());
         let checkpoint = Checkpoint {
             step: key.0.clone(),
@@ -381,13 +333,12 @@ impl<'a> Run<'a> {
         self.checkpoints.insert(key, checkpoint);
     }
 
-    fn event(&self, action: Action) -> Event {
+    pub(super) fn event(&self, action: Action) -> Event {
         let now = self.executor.desk.clock.now();
         Event::of(&self.lease.organisation, self.lease.request, action, Actor::Process("worker"), now)
     }
 
-    #[expect(clippy::unused_self, reason = "all writing of a run goes through it")]
-    async fn append(&self, tx: &mut Tx, event: Event) -> Result<(), Stop> {
+    pub(super) async fn append(&self, tx: &mut Tx, event: Event) -> Result<(), Stop> {
         audit::append(tx, event).await?;
         Ok(())
     }
@@ -399,215 +350,6 @@ impl<'a> Run<'a> {
         tx.commit().await?;
         self.executor.kill.reached(step.as_str(), "committed")?;
         Ok(())
-    }
-
-    // ---- effects -------------------------------------------------------------------------------------------------
-
-    /// Carries out one effect, exactly once as far as can be known, and records how it ended.
-    pub(super) async fn carry_out(&mut self, effect: Effect<'_>) -> Result<(), Stop> {
-        let (step, item) = (effect.step(), effect.item());
-        if self.is_finished(step, item) {
-            return Ok(());
-        }
-        let key = (step.as_str().to_owned(), item.to_owned());
-        let former = self.checkpoints.get(&key).and_then(|found| found.intent).map(EntryId);
-        let platform = self.site.platform.as_ref();
-        if let Some(former) = former {
-            // Look before acting: the former attempt may have done it.
-            let in_place =
-                effect.is_in_place(platform).await.map_err(|error| self.platform_failed(&error))?;
-            self.executor.kill.reached(step.as_str(), "looked")?;
-            if in_place {
-                return self.end_effect(&effect, former, Ending::ByFormerAttempt).await;
-            }
-        }
-        let intent = self.begin_effect(&effect, former).await?;
-        self.executor.kill.reached(step.as_str(), "began")?;
-        if !self.heart.may_act() {
-            // Frozen and thawed, or cut off from the database: whoever took over may already be acting.
-            return Err(Stop::LeaseLost);
-        }
-        let answer = effect.call(platform).await;
-        self.executor.kill.reached(step.as_str(), "called")?;
-        match answer {
-            Ok(EffectAnswer::Accepted) => self.end_effect(&effect, intent, Ending::Done).await,
-            // "Absent" is our own doing only if a former attempt began.
-            Ok(EffectAnswer::Absent) if former.is_some() => {
-                self.end_effect(&effect, intent, Ending::ByFormerAttempt).await
-            }
-            Ok(EffectAnswer::Absent) => self.end_effect(&effect, intent, Ending::Absent).await,
-            Err(
-                error @ (PlatformError::AnswerLost { .. }
-                | PlatformError::Unreadable { .. }
-                | PlatformError::TooLarge { .. }),
-            ) => {
-                // It may have happened; the announcement stays open until reading tells.
-                tracing::warn!(request = %self.lease.request, %error, "the answer to an effect was lost");
-                let in_place =
-                    effect.is_in_place(platform).await.map_err(|error| self.platform_failed(&error))?;
-                if in_place {
-                    return self.end_effect(&effect, intent, Ending::ByFormerAttempt).await;
-                }
-                Err(Stop::from_platform(&error, self.executor.back_off(self.lease)))
-            }
-            Err(error) => {
-                self.fail_effect(&effect, intent).await?;
-                Err(self.platform_failed(&error))
-            }
-        }
-    }
-
-    async fn begin_effect(&mut self, effect: &Effect<'_>, former: Option<EntryId>) -> Result<EntryId, Stop> {
-        let (step, item) = (effect.step(), effect.item());
-        let mut tx = self.open("execution.begin_effect").await?;
-        if let Some(former) = former {
-            self.append(&mut tx, self.event(effect.ended()).ending(former, Ending::Unknown)).await?;
-        }
-        let event = self.event(effect.began()).with(effect_detail(effect));
-        let intent = event.id;
-        sql::begin_effect(&mut tx, self.lease, step, item, intent.0, event.at).await?;
-        self.append(&mut tx, event).await?;
-        self.executor.kill.reached(step.as_str(), "announced")?;
-        tx.commit().await?;
-        Ok(intent)
-    }
-
-    async fn end_effect(&mut self, effect: &Effect<'_>, intent: EntryId, ending: Ending) -> Result<(), Stop> {
-        let outcome = outcome::to_json(&EffectEnded { ending: ending.as_str().to_owned() });
-        match self.write_end(effect, intent, ending, &outcome).await {
-            Err(Stop::LeaseLost) => {
-                // The effect happened, so it is recorded, outside of the case that somebody else now writes.
-                let mut connection = self.executor.store.connection().await?;
-                let now = self.executor.desk.clock.now();
-                sql::record_stray(&mut connection, self.lease, effect.step(), effect.item(), &outcome, now)
-                    .await?;
-                Err(Stop::LeaseLost)
-            }
-            other => other,
-        }
-    }
-
-    async fn write_end(
-        &mut self,
-        effect: &Effect<'_>,
-        intent: EntryId,
-        ending: Ending,
-        outcome: &Value,
-    ) -> Result<(), Stop> {
-        let (step, item) = (effect.step(), effect.item());
-        let mut tx = self.open("execution.end_effect").await?;
-        let now = self.executor.desk.clock.now();
-        sql::finish(&mut tx, self.lease, step, item, outcome, now).await?;
-        sql::mark(&mut tx, self.lease, &Marks { executed_at: Some(now), ..Marks::default() }).await?;
-        self.append(&mut tx, self.event(effect.ended()).with(effect_detail(effect)).ending(intent, ending))
-            .await?;
-        self.executor.kill.reached(step.as_str(), "ended")?;
-        tx.commit().await?;
-        self.remember(step, item, outcome.clone());
-        self.executor.kill.reached(step.as_str(), "recorded")?;
-        Ok(())
-    }
-
-    /// Records that an announced effect certainly did not happen.
-    async fn fail_effect(&mut self, effect: &Effect<'_>, intent: EntryId) -> Result<(), Stop> {
-        let mut tx = self.open("execution.fail_effect").await?;
-        sql::clear_intent(&mut tx, self.lease, effect.step(), effect.item()).await?;
-        let event = self.event(effect.ended()).with(effect_detail(effect)).ending(intent, Ending::Failed);
-        self.append(&mut tx, event).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    // ---- ends ----------------------------------------------------------------------------------------------------
-
-    async fn close(&mut self) -> Result<(), Stop> {
-        let outcome = self.conclusion()?;
-        let mut tx = self.open("execution.close").await?;
-        let now = self.executor.desk.clock.now();
-        let informed_at = (self.case.origin == Origin::Subject).then_some(now);
-        sql::set_closed(&mut tx, self.lease, outcome, informed_at, now).await?;
-        queue::done(&mut tx, self.lease).await??;
-        if self.case.kind == RequestKind::Access {
-            queue::wake_waiting(&mut tx, &self.lease.organisation).await?;
-        }
-        let detail = Detail::none()
-            .word("outcome", outcome.as_str())
-            .word("kind", self.case.kind.as_str())
-            .flag("in_time", now < self.site.controller.end_of_day(self.case.due_on));
-        self.append(&mut tx, self.event(Action::RequestClosed).with(detail)).await?;
-        self.executor.kill.reached("close", "written")?;
-        tx.commit().await?;
-        self.executor.kill.reached("close", "committed")?;
-        tracing::info!(request = %self.lease.request, kind = self.case.kind.as_str(), outcome = outcome.as_str(), "request closed");
-        Ok(())
-    }
-
-    /// Turns a stop into the state of the job.
-    async fn settle(&mut self, stop: Stop) -> Ended {
-        let settled = match stop {
-            Stop::LeaseLost => return Ended::LeaseLost,
-            Stop::Killed => return Ended::Killed,
-            Stop::Store(error) if error.is_transient() => {
-                tracing::warn!(request = %self.lease.request, %error, "the database failed; the request goes on later");
-                return Ended::Interrupted;
-            }
-            Stop::Store(error) => {
-                tracing::error!(request = %self.lease.request, %error, "the database refused a step");
-                self.unsaved.clear();
-                self.park(ParkReason::Poison).await
-            }
-            Stop::NeedsPerson(reason) => self.park(reason).await,
-            Stop::Again { counts: Some(reason), .. }
-                if self.lease.attempt >= self.executor.settings.most_attempts =>
-            {
-                self.park(reason).await
-            }
-            Stop::Again { after, code, counts, note_try_of } => {
-                self.put_back(after, code, counts.is_some(), note_try_of).await
-            }
-        };
-        match settled {
-            Ok(ended) => ended,
-            Err(Stop::LeaseLost) => Ended::LeaseLost,
-            Err(Stop::Killed) => Ended::Killed,
-            Err(_) => Ended::Interrupted,
-        }
-    }
-
-    async fn park(&mut self, reason: ParkReason) -> Result<Ended, Stop> {
-        let step = self.current_step();
-        let mut tx = self.open("execution.park").await?;
-        write_parking(&mut tx, self.executor, self.lease, reason, step).await?;
-        self.executor.kill.reached("park", "written")?;
-        tx.commit().await?;
-        self.executor.kill.reached("park", "committed")?;
-        Ok(Ended::Parked(reason))
-    }
-
-    async fn put_back(
-        &mut self,
-        after: Duration,
-        code: &'static str,
-        counts: bool,
-        note_try_of: Option<Step>,
-    ) -> Result<Ended, Stop> {
-        let mut tx = self.open("execution.put_back").await?;
-        if let Some(step) = note_try_of {
-            sql::note_try(&mut tx, self.lease, step, self.executor.desk.clock.now()).await?;
-        }
-        queue::put_back(&mut tx, self.lease, PutBack { after, code, counts, crashed: false }).await??;
-        self.executor.kill.reached("put_back", "written")?;
-        tx.commit().await?;
-        self.executor.kill.reached("put_back", "committed")?;
-        Ok(Ended::PutBack)
-    }
-
-    fn current_step(&self) -> &'static str {
-        self.procedure
-            .steps
-            .iter()
-            .find(|step| !self.is_finished(**step, ""))
-            .map_or("close", |step| step.as_str())
     }
 
     /// Whether an access request of the same person is open, which an erasure lets go first.
@@ -663,18 +405,19 @@ impl<'a> Run<'a> {
     }
 
     pub(super) async fn deliver(&self, kind: delivery::NoticeKind) -> Result<delivery::Delivery, Stop> {
+        if !self.heart.may_act() {
+            // As for an effect: whoever took over may be sending this notice already.
+            return Err(Stop::LeaseLost);
+        }
         let delivered =
             self.executor.mailer.deliver(&self.lease.organisation, self.lease.request, kind).await;
         delivered.map_err(|error| {
             tracing::warn!(request = %self.lease.request, %error, "a notice could not be sent");
-            self.later("notice_failed")
+            if error.is_transient() {
+                self.later("notice_failed")
+            } else {
+                Stop::NeedsPerson(ParkReason::NoticeFailed)
+            }
         })
-    }
-}
-
-fn effect_detail(effect: &Effect<'_>) -> Detail {
-    match effect {
-        Effect::SwitchOff { policy, .. } => Detail::none().word("policy", policy),
-        Effect::Delete { .. } => Detail::none(),
     }
 }

@@ -10,7 +10,10 @@ pub(super) struct Killed;
 /// Decides at each named boundary whether the engine dies there. Inert by default; tests pass a closure (integration
 /// tests do not see `cfg(test)`, so the switch is a value).
 #[derive(Clone, Default)]
-pub struct KillSwitch(Option<Arc<dyn Fn(&str) -> bool + Send + Sync>>);
+pub struct KillSwitch(Option<Decision>);
+
+/// Whether the engine dies at the boundary named.
+type Decision = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 impl KillSwitch {
     /// A switch that asks `dies_at` at each boundary, named `<step>.<point>`.

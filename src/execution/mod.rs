@@ -23,6 +23,7 @@
 //! in the golden test of `procedure`.
 
 mod access;
+mod carry_out;
 mod effect;
 mod engine;
 mod erasure;
@@ -32,6 +33,7 @@ mod locate;
 mod opt_out;
 mod outcome;
 mod procedure;
+mod settle;
 mod sql;
 mod stop;
 mod worker;

@@ -75,6 +75,9 @@ const PROCEDURES: &[Procedure] = &[
 ];
 
 /// The procedure that a new request of this kind follows.
+///
+/// # Panics
+/// Never: every kind has a procedure, which the test below checks.
 #[must_use]
 pub fn describe(kind: RequestKind) -> &'static Procedure {
     PROCEDURES

@@ -101,6 +101,7 @@ impl Worker {
         let poll = Duration::from_secs(self.executor.settings.poll_secs.max(1));
         let mut running = Running::default();
         let mut lost_claim = false;
+        let mut looked_for_orphans = Instant::now();
         while !stop.is_cancelled() && !dead.is_cancelled() {
             let mut claimed = 0;
             for (lane, slots) in self.slots() {
@@ -127,22 +128,22 @@ impl Worker {
                     () = wake.wait(poll.mul_f64(0.9 + crate::domain::random::fraction() / 5.0)) => {}
                     () = stop.cancelled() => {}
                     () = dead.cancelled() => {}
-                    Some(end) = running.next() => {
-                        lost_claim |= end.interrupted;
-                        self.clear_up(end).await;
-                    }
+                    Some(end) = running.next() => lost_claim |= self.clear_up(end).await.is_err(),
                 }
             }
             while let Some(end) = running.try_next() {
-                lost_claim |= end.interrupted;
-                self.clear_up(end).await;
+                lost_claim |= self.clear_up(end).await.is_err();
             }
-            if lost_claim {
+            // Looked for now and then in any case: a hand-out whose answer was lost may be committed only after the look
+            // that followed it.
+            if lost_claim || looked_for_orphans.elapsed() >= lease_time(&self.executor) {
                 lost_claim = self.release_orphans(&running).await.is_err();
+                looked_for_orphans = Instant::now();
             }
         }
         while let Some(end) = running.next().await {
-            self.clear_up(end).await;
+            // What cannot be put back now is released when the worker signs off.
+            drop(self.clear_up(end).await);
         }
     }
 
@@ -160,24 +161,36 @@ impl Worker {
 
     async fn claim(&self, lane: Lane, most: usize) -> Result<Vec<Lease>, StoreError> {
         let mut connection = self.executor.store.connection().await?;
-        queue::claim(&mut connection, self.instance, lane, most).await
+        let organisations: Vec<String> = self.executor.sites.keys().map(ToString::to_string).collect();
+        queue::claim(&mut connection, self.instance, &organisations, lane, most).await
     }
 
-    /// A run that broke down is put back and counted; its panic was logged by the panic hook.
-    async fn clear_up(&self, end: RunEnd) {
-        if !end.panicked {
-            return;
+    /// Puts back the job of a run that could not do so itself; an error leaves it in this instance's name.
+    ///
+    /// A run that broke down is counted; its panic was logged by the panic hook. One that the database failed, or that
+    /// doubted its lease, is not: it waits a little, so that a fault that stays does not send it round and round. When
+    /// the lease is truly lost, or the end was recorded and only its answer lost, the fence lets nothing be put back.
+    async fn clear_up(&self, end: RunEnd) -> Result<(), StoreError> {
+        let code = match (end.panicked, end.ended) {
+            (true, _) => "worker_broke_down",
+            (false, Ended::Interrupted) => "database_failed",
+            (false, Ended::LeaseLost) => "lease_doubted",
+            _ => return Ok(()),
+        };
+        if end.panicked {
+            tracing::error!(request = %end.lease.request, "a run broke down");
         }
-        tracing::error!(request = %end.lease.request, "a run broke down");
         let after = self.executor.settings.back_off(end.lease.attempt);
-        let how = PutBack { after, code: "worker_broke_down", counts: true, crashed: true };
+        let how = PutBack { after, code, counts: end.panicked, crashed: end.panicked };
         let put_back = async {
             let mut connection = self.executor.store.connection().await?;
             queue::put_back(&mut connection, &end.lease, how).await
         };
-        if let Err(error) = put_back.await {
-            tracing::warn!(%error, "a broken run could not be put back; its lease runs out instead");
+        let put_back = put_back.await;
+        if let Err(error) = &put_back {
+            tracing::warn!(%error, code, "a run could not be put back; its job is released later");
         }
+        put_back.map(|_| ())
     }
 
     /// Claims what is ready, up to the slots of both lanes, runs it, and returns how each ended. For tests and tools
@@ -192,7 +205,7 @@ impl Worker {
         let mut ended = Vec::new();
         while let Some(end) = running.next().await {
             ended.push(end.ended);
-            self.clear_up(end).await;
+            drop(self.clear_up(end).await);
         }
         self.heart.beaten(Instant::now());
         Ok(ended)
@@ -226,7 +239,6 @@ struct RunEnd {
     lease: Lease,
     ended: Ended,
     panicked: bool,
-    interrupted: bool,
 }
 
 impl Running {
@@ -260,6 +272,6 @@ impl Running {
             Err(error) => (error.id(), Ended::Interrupted, error.is_panic()),
         };
         let lease = self.leases.remove(&id)?;
-        Some(RunEnd { lease, ended, panicked, interrupted: ended == Ended::Interrupted && !panicked })
+        Some(RunEnd { lease, ended, panicked })
     }
 }

@@ -1,9 +1,13 @@
 //! What people do to a case: withdraw it, send it on its way again, record that the person was told.
 
-use super::sql;
+use chrono::{DateTime, Utc};
+
+use super::identifier::{IdentifierRole, identifiers};
+use super::sql::{self, find_case};
 use super::submission::Desk;
 use crate::audit::{self, Action, Actor, Event};
-use crate::domain::{OrganisationId, RequestId, RequestState};
+use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
+use crate::domain::{Controller, IdentifierKind, OrganisationId, RequestId, RequestState};
 use crate::queue;
 use crate::store::{StoreError, Tx};
 
@@ -45,10 +49,11 @@ async fn lock_open(
 pub async fn withdraw(
     tx: &mut Tx,
     desk: &Desk,
-    organisation: &OrganisationId,
+    controller: &Controller,
     request: RequestId,
     actor: Actor,
 ) -> Result<(), CaseError> {
+    let organisation = &controller.id;
     let case = lock_open(tx, organisation, request).await?;
     if case.effect_begun {
         return Err(CaseError::EffectBegun);
@@ -58,6 +63,38 @@ pub async fn withdraw(
     sql::set_withdrawn(tx, organisation, request, now).await?;
     queue::wake_waiting(tx, organisation).await?;
     audit::append(tx, Event::of(organisation, request, Action::RequestWithdrawn, actor, now)).await?;
+    confirm_withdrawal(tx, desk, controller, request).await
+}
+
+/// Tells the person that the withdrawal was recorded (N-16), where an address is known.
+async fn confirm_withdrawal(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    request: RequestId,
+) -> Result<(), CaseError> {
+    let now = desk.clock.now();
+    let known = identifiers(tx, &desk.keys, &controller.id, request).await?;
+    let given = known
+        .iter()
+        .find(|each| each.role == IdentifierRole::Given && each.identifier.kind() == IdentifierKind::Email);
+    let (Some(recipient), Some(case)) = (given, find_case(tx, &controller.id, request).await?) else {
+        return Ok(());
+    };
+    let local = |instant: DateTime<Utc>| instant.with_timezone(&controller.time_zone).date_naive();
+    let mut facts = Facts::of(case.kind, local(case.received_at), case.due_on);
+    facts.done_on = Some(local(now));
+    let notice = NewNotice {
+        organisation: controller.id.clone(),
+        request,
+        kind: NoticeKind::Withdrawn,
+        sender: Sender::Pump,
+        recipient_no: recipient.number,
+        language: case.language,
+        facts,
+        link_token: None,
+    };
+    delivery::enqueue(tx, &desk.keys, notice, now).await?;
     Ok(())
 }
 

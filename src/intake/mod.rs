@@ -17,14 +17,13 @@
 //! same table under the same rules.
 
 mod case;
+mod identifier;
 mod producer;
 mod sql;
 mod submission;
 
 pub use case::{CaseError, record_informed, resume, withdraw};
-pub use producer::{Taken, take_producer_rows};
-pub use sql::{
-    Case, Identifier, IdentifierRole, ParkedRow, add_identifier, find_by_reference, find_case, identifiers,
-    list_cases, list_parked_rows,
-};
+pub use identifier::{Identifier, IdentifierRole, add_identifier, identifiers};
+pub use producer::{ParkedRow, Taken, list_parked_rows, take_producer_rows};
+pub use sql::{Case, find_by_reference, find_case, list_cases};
 pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_request};

@@ -1,4 +1,4 @@
-//! Tables `dsrd.request` (cases), `dsrd.identifier`, `dsrd.intake` and `dsrd.intake_parked`.
+//! Table `dsrd.request`: the cases.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
@@ -7,8 +7,7 @@ use uuid::Uuid;
 
 use super::submission::{Receipt, Submission};
 use crate::domain::{
-    ContactId, IdentifierKind, KeyError, MasterKey, OrganisationId, Origin, Outcome, ParkReason, Personal,
-    Reference, RequestId, RequestKind, RequestState, SubjectIdentifier,
+    ContactId, OrganisationId, Origin, Outcome, ParkReason, Reference, RequestId, RequestKind, RequestState,
 };
 use crate::store::StoreError;
 
@@ -92,117 +91,6 @@ pub(super) async fn find_by_key(
         })
     })
     .transpose()
-}
-
-/// Why an identifier of a request is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IdentifierRole {
-    /// It stands in the request.
-    Given,
-    /// It stands in the contact's profile.
-    Found,
-    /// Answers go there: the e-mail address in the contact's profile.
-    ContactPoint,
-}
-
-impl IdentifierRole {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Given => "given",
-            Self::Found => "found",
-            Self::ContactPoint => "contact_point",
-        }
-    }
-}
-
-/// An identifier of a request, decrypted.
-#[derive(Clone, Debug)]
-pub struct Identifier {
-    /// Its number within the request; notices name their recipient by it.
-    pub number: i16,
-    /// Why it is known.
-    pub role: IdentifierRole,
-    /// The identifier.
-    pub identifier: SubjectIdentifier,
-}
-
-/// Adds an identifier to a request, encrypted for its row, and returns its number.
-pub async fn add_identifier(
-    connection: &mut PgConnection,
-    keys: &MasterKey,
-    organisation: &OrganisationId,
-    request: RequestId,
-    role: IdentifierRole,
-    identifier: &SubjectIdentifier,
-) -> Result<i16, StoreError> {
-    let number = sqlx::query_scalar!(
-        r#"SELECT coalesce(max(identifier_no) + 1, 0)::smallint AS "number!"
-           FROM dsrd.identifier
-           WHERE organisation_id = $1 AND request_id = $2"#,
-        organisation.as_str(),
-        request.0,
-    )
-    .fetch_one(&mut *connection)
-    .await
-    .map_err(StoreError::during("intake.add_identifier"))?;
-    let reference = identifier.reference(keys, organisation);
-    sqlx::query!(
-        r#"INSERT INTO dsrd.identifier (organisation_id, request_id, identifier_no, role, kind, sealed, subject_ref)
-           VALUES ($1, $2, $3, $4, $5, $6, $7)"#,
-        organisation.as_str(),
-        request.0,
-        number,
-        role.as_str(),
-        identifier.kind().as_str(),
-        identifier.seal(keys, organisation, request, number),
-        reference.as_bytes().as_slice(),
-    )
-    .execute(connection)
-    .await
-    .map_err(StoreError::during("intake.add_identifier"))?;
-    Ok(number)
-}
-
-/// The identifiers of a request, decrypted.
-pub async fn identifiers(
-    connection: &mut PgConnection,
-    keys: &MasterKey,
-    organisation: &OrganisationId,
-    request: RequestId,
-) -> Result<Vec<Identifier>, StoreError> {
-    let unreadable = || StoreError::unreadable("intake.identifiers", "identifier");
-    let rows = sqlx::query!(
-        r#"SELECT identifier_no, role, kind, sealed
-           FROM dsrd.identifier
-           WHERE organisation_id = $1 AND request_id = $2
-           ORDER BY identifier_no"#,
-        organisation.as_str(),
-        request.0,
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(StoreError::during("intake.identifiers"))?;
-    rows.into_iter()
-        .map(|row| {
-            let kind: IdentifierKind = row.kind.parse().map_err(|_| unreadable())?;
-            let identifier =
-                SubjectIdentifier::open(keys, (organisation, request, row.identifier_no), kind, &row.sealed)
-                    .map_err(|_: KeyError| {
-                        StoreError::unreadable(
-                            "intake.identifiers",
-                            "identifier.sealed (another master key?)",
-                        )
-                    })?;
-            let role = match row.role.as_str() {
-                "given" => IdentifierRole::Given,
-                "found" => IdentifierRole::Found,
-                "contact_point" => IdentifierRole::ContactPoint,
-                _ => return Err(unreadable()),
-            };
-            Ok(Identifier { number: row.identifier_no, role, identifier })
-        })
-        .collect()
 }
 
 /// A request as stored: the case, without identifiers.
@@ -384,43 +272,6 @@ pub async fn list_cases(
     .collect()
 }
 
-/// A producer's row that could not become a request.
-#[derive(Clone, Debug, Serialize)]
-pub struct ParkedRow {
-    /// Number of the row in `dsrd.intake`.
-    pub intake: i64,
-    /// The organisation it named.
-    pub organisation: String,
-    /// The database role that inserted it.
-    pub producer: String,
-    /// The producer's own id.
-    pub idempotency_key: Option<String>,
-    /// Why, as a code.
-    pub reason: String,
-    /// Why, as a sentence.
-    pub detail: String,
-    /// When it was parked.
-    pub parked_at: DateTime<Utc>,
-}
-
-/// Lists parked producer rows, newest first.
-pub async fn list_parked_rows(
-    connection: &mut PgConnection,
-    most: i64,
-) -> Result<Vec<ParkedRow>, StoreError> {
-    sqlx::query_as!(
-        ParkedRow,
-        r#"SELECT intake_id AS intake, organisation_id AS organisation, producer, idempotency_key, reason, detail, parked_at
-           FROM dsrd.intake_parked
-           ORDER BY intake_id DESC
-           LIMIT $1"#,
-        most.clamp(1, 10_000),
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(StoreError::during("intake.list_parked_rows"))
-}
-
 /// What a decision about a case needs to know, with the case's row locked.
 pub(super) struct LockedCase {
     pub(super) state: RequestState,
@@ -507,73 +358,5 @@ pub(super) async fn set_resumed(
     .execute(connection)
     .await
     .map_err(StoreError::during("intake.set_resumed"))?;
-    Ok(())
-}
-
-/// A producer's row as inserted; every field is still to be checked.
-pub(super) struct ProducerRow {
-    pub(super) intake_id: i64,
-    pub(super) organisation_id: String,
-    pub(super) producer: String,
-    pub(super) idempotency_key: Option<String>,
-    pub(super) kind: Option<String>,
-    pub(super) received_at: Option<DateTime<Utc>>,
-    pub(super) channel: Option<String>,
-    pub(super) language: Option<String>,
-    pub(super) email: Option<String>,
-    pub(super) phone: Option<String>,
-    pub(super) username: Option<String>,
-    pub(super) external_id: Option<String>,
-    pub(super) external_property_1: Option<String>,
-    pub(super) external_property_2: Option<String>,
-    pub(super) policies: Option<Vec<String>>,
-}
-
-/// Takes the oldest row that no other daemon is taking, and removes it with the caller's transaction.
-pub(super) async fn take_row(connection: &mut PgConnection) -> Result<Option<ProducerRow>, StoreError> {
-    sqlx::query_as!(
-        ProducerRow,
-        r#"DELETE FROM dsrd.intake
-           WHERE intake_id = (SELECT intake_id FROM dsrd.intake ORDER BY intake_id LIMIT 1 FOR UPDATE SKIP LOCKED)
-           RETURNING intake_id, organisation_id, producer, idempotency_key, kind, received_at, channel, language,
-                     email, phone, username, external_id, external_property_1, external_property_2, policies"#
-    )
-    .fetch_optional(connection)
-    .await
-    .map_err(StoreError::during("intake.take_row"))
-}
-
-pub(super) async fn park_row(
-    connection: &mut PgConnection,
-    keys: &MasterKey,
-    row: &ProducerRow,
-    reason: &str,
-    detail: &str,
-    at: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let clear = serde_json::json!({
-        "kind": row.kind, "received_at": row.received_at, "channel": row.channel, "language": row.language,
-        "email": row.email, "phone": row.phone, "username": row.username, "external_id": row.external_id,
-        "external_property_1": row.external_property_1, "external_property_2": row.external_property_2,
-        "policies": row.policies,
-    });
-    let sealed = keys
-        .sealing("intake_parked")
-        .seal(&row.intake_id.to_string(), &Personal::new(clear.to_string().into_bytes()));
-    sqlx::query!(
-        r#"INSERT INTO dsrd.intake_parked (intake_id, organisation_id, producer, idempotency_key, reason, detail, sealed, parked_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#,
-        row.intake_id,
-        row.organisation_id,
-        row.producer,
-        row.idempotency_key,
-        reason,
-        detail,
-        sealed,
-        at,
-    )
-    .execute(connection)
-    .await
-    .map_err(StoreError::during("intake.park_row"))?;
     Ok(())
 }

@@ -6,7 +6,8 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::sql::{self, IdentifierRole};
+use super::identifier::{IdentifierRole, add_identifier};
+use super::sql;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
 use crate::domain::{
@@ -150,8 +151,7 @@ pub async fn submit(
     .await?;
 
     for identifier in &submission.identifiers {
-        sql::add_identifier(tx, &desk.keys, &controller.id, request, IdentifierRole::Given, identifier)
-            .await?;
+        add_identifier(tx, &desk.keys, &controller.id, request, IdentifierRole::Given, identifier).await?;
     }
     let lane = match submission.origin {
         Origin::Subject => Lane::Request,

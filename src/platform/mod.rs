@@ -209,11 +209,12 @@ pub enum EffectAnswer {
 /// What a start-up probe found out about one filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FilterTrust {
-    /// An impossible value found nobody.
+    /// An impossible value found nobody, and a value that a contact shows, where there is one, found that contact.
     Honoured,
     /// An impossible value found somebody: the platform ignores this filter.
     Ignored,
-    /// The probe failed; why is in the log.
+    /// The probe failed, or the filter does not find what the platform itself shows; why is in the log. Absence needs a
+    /// full read.
     Unknown,
 }
 

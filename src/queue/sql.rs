@@ -47,11 +47,12 @@ async fn announce(connection: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Hands out up to `most` jobs of a lane to an instance, earliest due date first. An instance that was declared dead
-/// gets nothing.
+/// Hands out up to `most` jobs of a lane to an instance, earliest due date first: those of the organisations named,
+/// because daemons of different organisations may share a database. An instance that was declared dead gets nothing.
 pub async fn claim(
     connection: &mut PgConnection,
     instance: Instance,
+    organisations: &[String],
     lane: Lane,
     most: usize,
 ) -> Result<Vec<Lease>, StoreError> {
@@ -61,6 +62,7 @@ pub async fn claim(
              FROM dsrd.job
              WHERE state = 'ready'
                AND lane = $1
+               AND organisation_id = ANY ($4)
                AND run_at <= now()
                AND EXISTS (SELECT FROM dsrd.instance WHERE instance_id = $2 AND dead_at IS NULL)
              ORDER BY due_at, job_id
@@ -75,6 +77,7 @@ pub async fn claim(
         lane.as_str(),
         instance.0,
         i64::try_from(most).unwrap_or(i64::MAX),
+        organisations,
     )
     .fetch_all(connection)
     .await

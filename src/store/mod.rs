@@ -18,6 +18,7 @@
 pub mod embedded;
 mod error;
 mod schema;
+mod sql;
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -74,8 +75,7 @@ impl Store {
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     // A host that lost its role of primary would accept no write: let the pool look elsewhere.
-                    sqlx::query!("SET ROLE dsrd_service").execute(&mut *connection).await?;
-                    Ok(())
+                    sql::act_as_service(connection).await
                 })
             })
             .connect_lazy_with(options);

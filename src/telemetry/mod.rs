@@ -16,6 +16,7 @@
 //! To log something new: use a name of [`fields`], or add one there and say what it holds.
 
 pub mod fields;
+mod json;
 mod line;
 mod outage;
 mod panic;
@@ -92,7 +93,7 @@ pub fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let json = match settings.format {
+    let is_json = match settings.format {
         Format::Auto => !terminal,
         Format::Human => false,
         Format::Json => true,
@@ -100,18 +101,15 @@ where
     // A closed standard error must not end the daemon, hence no reports about failed writing.
     let lines =
         tracing_subscriber::fmt::layer().log_internal_errors(false).with_ansi(false).with_writer(writer);
-    let lines = if json {
-        let format = tracing_subscriber::fmt::format().json().flatten_event(true).with_span_list(false);
+    let lines = if is_json {
         lines
             .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
-            .event_format(line::OneLine::json(format))
+            .event_format(line::OneLine::json(json::Json))
             .boxed()
     } else {
         lines.event_format(line::OneLine::human(tracing_subscriber::fmt::format(), terminal)).boxed()
     };
-    Ok(Registry::default().with(
-        lines.with_filter(filter(settings)?.and(filter_fn(may_speak)).and(outage::OncePerOutage::default())),
-    ))
+    Ok(Registry::default().with(lines.with_filter(filter(settings)?.and(filter_fn(may_speak)))))
 }
 
 fn filter(settings: &Settings) -> Result<EnvFilter, TelemetryError> {

@@ -27,7 +27,7 @@ fn every_help_text_is_as_documented() {
     for command in commands {
         let arguments: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
         let finished = run(&mut dsrd(&arguments), "").expect(0);
-        text.push_str(&format!("$ dsrd {}\n{}\n", arguments.join(" "), finished.stdout));
+        text.extend(["$ dsrd ", &arguments.join(" "), "\n", &finished.stdout, "\n"]);
         assert!(finished.stderr.is_empty(), "{}", finished.stderr);
     }
     insta::assert_snapshot!(text);

@@ -1,5 +1,7 @@
 //! Commands against a real database and a simulated platform.
 
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+
 use crate::database::TestDatabase;
 use crate::program::{Finished, Scene, files, run};
 
@@ -21,7 +23,7 @@ fn request(key: &str) -> serde_json::Value {
 
 async fn scene() -> (TestDatabase, Scene) {
     let database = TestDatabase::create().await;
-    let scene = Scene::new(&database.options().to_url_lossy().to_string()).await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
     (database, scene)
 }
 
@@ -51,6 +53,14 @@ async fn a_request_is_handed_in_shown_and_withdrawn() {
     let read: Vec<_> = log.as_array().unwrap().iter().map(|entry| &entry["detail"]["revealed"]).collect();
     assert_eq!(read, [false, true]);
     assert_eq!(log[1]["actor"], "person:operator");
+
+    let first = scene.run(&["--json", "audit", "show", "1"]).expect(0).json();
+    assert_eq!((&first[0]["seq"], &first[0]["action"]), (&1.into(), &"request.received".into()));
+    scene.run(&["audit", "show", "999999"]).expect(3);
+    let since = scene.run(&["--json", "audit", "list", "--since", "2999-01-01"]).expect(0).json();
+    assert!(since.as_array().unwrap().is_empty());
+    let parked = scene.run(&["--json", "request", "list", "--parked-rows"]).expect(0).json();
+    assert!(parked.as_array().unwrap().is_empty());
 
     scene.run(&["request", "resume", reference]).expect(5);
     scene.run(&["request", "withdraw", reference]).expect(0);
@@ -101,8 +111,15 @@ async fn a_sweep_needs_the_number_that_the_preview_showed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_tells_each_fault_with_its_remedy_and_changes_nothing() {
+async fn s_51_check_tells_each_fault_with_its_remedy_and_changes_nothing() {
     let (database, scene) = scene().await;
+    // Test clusters forget the last commits in a crash: S-51 wants that to be refused.
+    let unsafe_server = scene.run(&["check"]).expect(4);
+    assert!(unsafe_server.stdout.contains("synchronous_commit"), "{}", unsafe_server.stdout);
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    let name = database.options().get_database().unwrap().to_owned();
+    let durable = sqlx::AssertSqlSafe(format!("ALTER DATABASE {name} SET synchronous_commit = on"));
+    sqlx::raw_sql(durable).execute(&mut connection).await.unwrap();
     let finished = scene.run(&["--json", "check"]).expect(0);
     let findings = finished.json();
     let verdict = |findings: &serde_json::Value, check: &str| {
@@ -123,7 +140,7 @@ async fn check_tells_each_fault_with_its_remedy_and_changes_nothing() {
     let offline = scene.run(&["check", "--offline"]).expect(4);
     assert!(!offline.stdout.contains("fsync"), "{}", offline.stdout);
 
-    scene.configure(&database.options().to_url_lossy().to_string(), "other");
+    scene.configure(database.options().to_url_lossy().as_ref(), "other");
     let finished = scene.run(&["--json", "check"]).expect(4);
     assert_eq!(verdict(&finished.json(), "venue-group: platform"), "fail");
 }

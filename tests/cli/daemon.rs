@@ -5,14 +5,14 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
 use crate::database::TestDatabase;
 use crate::program::{Scene, run};
 
 async fn scene() -> (TestDatabase, Scene) {
     let database = TestDatabase::create().await;
-    let scene = Scene::new(&database.options().to_url_lossy().to_string()).await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
     (database, scene)
 }
 
@@ -37,8 +37,6 @@ async fn f_3_a_request_is_carried_out_and_a_signal_ends_the_daemon_in_order() {
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
     assert!(log.contains("dsrd has stopped") && !log.contains("canary"), "{log}");
 
-    let shown = scene.run(&["--json", "request", "show", &reference]).expect(0).json();
-    assert_eq!(shown["outcome"], "fulfilled_no_data");
     let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
     let alive: i64 = sqlx::query_scalar("SELECT count(*) FROM dsrd.instance WHERE dead_at IS NULL")
         .fetch_one(&mut connection)
@@ -48,6 +46,8 @@ async fn f_3_a_request_is_carried_out_and_a_signal_ends_the_daemon_in_order() {
         sqlx::query_scalar("SELECT count(*) FROM audit.inbox").fetch_one(&mut connection).await.unwrap();
     assert_eq!(alive, 0, "the worker signed off");
     assert_eq!(unsealed, 0, "the log is numbered to its end");
+    let shown = scene.run(&["--json", "request", "show", &reference]).expect(0).json();
+    assert_eq!(shown["outcome"], "fulfilled_no_data");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,6 +133,34 @@ async fn s_14_the_key_of_another_organisation_is_refused() {
     let (status, log) = scene.serve().finish();
     assert_eq!(status.code(), Some(2), "{log}");
     assert!(log.contains("venue-group belongs to another organisation"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_51_a_plain_http_platform_is_refused_before_anything_waits() {
+    // No database answers there: the refusal must not need one.
+    let scene = Scene::new("postgres://dsrd@127.0.0.1:1/dsrd").await;
+    let text = std::fs::read_to_string(scene.path("dsrd.toml")).unwrap();
+    let plain = text.replace(scene.simulator.base_url().as_str(), "http://platform.example");
+    assert_ne!(plain, text);
+    std::fs::write(scene.path("dsrd.toml"), plain).unwrap();
+    let (status, log) = scene.serve().finish();
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(log.contains("plain http is for loopback only"), "{log}");
+    let checked = scene.run(&["check", "--offline"]).expect(4);
+    assert!(checked.stdout.contains("plain http is for loopback only"), "{}", checked.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_3_a_second_signal_ends_at_once() {
+    let (_database, scene) = scene().await;
+    let mut daemon = scene.serve();
+    daemon.wait_for("the worker takes requests");
+    daemon.signal("-TERM");
+    daemon.wait_for("stopping");
+    daemon.signal("-TERM");
+    let (status, log) = daemon.finish();
+    assert!(status.success(), "{log}");
+    assert!(log.contains("ended at once") || log.contains("dsrd has stopped"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

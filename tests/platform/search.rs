@@ -175,3 +175,36 @@ async fn the_probe_tells_policies_and_the_difference_of_the_clocks() {
     assert!(report.searches.values().all(|trust| *trust == FilterTrust::Honoured));
     assert_eq!(report.searches.len(), IdentifierKind::ALL.len());
 }
+
+#[tokio::test]
+async fn s_7_a_filter_that_finds_nobody_ever_is_noticed_by_a_value_that_the_platform_shows() {
+    let server = platform().await;
+    answer(&server, "GET", LIST, |request: &Request| {
+        // E-mail has another name here, and unknown names match nobody.
+        let people: Vec<Value> = (0..5).map(contact).collect();
+        if query(request, "email").is_some() { page(&[], None) } else { page(&people, None) }
+    })
+    .await;
+    let client = client(&server.uri());
+    let report = client.probe().await.unwrap();
+    assert_eq!(report.searches[&IdentifierKind::Email], FilterTrust::Unknown);
+    let found = client.search(&email("person3@people.example")).await.unwrap();
+    assert_eq!((found.contacts.len(), found.coverage), (1, Coverage::Complete));
+    let strict = client_with(&server.uri(), |settings| settings.full_scan = false);
+    strict.probe().await.unwrap();
+    let unknown = strict.search(&email("person3@people.example")).await.unwrap();
+    assert_eq!((unknown.contacts.len(), unknown.coverage), (0, Coverage::FilterNotHonoured));
+}
+
+#[tokio::test]
+async fn a_phone_number_is_also_searched_as_it_is_dialled_in_the_organisations_country() {
+    let server = platform().await;
+    let people = vec![
+        json!({"cid": "national", "phone": "0612345678"}),
+        json!({"cid": "other", "phone": "061234567"}),
+    ];
+    list_honouring(&server, people, &[("phoneNumber", "/phone")]).await;
+    let phone = SubjectIdentifier::parse(IdentifierKind::Phone, "+39 06 1234 5678", None).unwrap();
+    let found = client(&server.uri()).search(&phone).await.unwrap();
+    assert_eq!(found.contacts.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["national"]);
+}

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails while a test is set up fails the test")]
 
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../support/database.rs"]
+mod database;
 
 mod due;
 mod office;

@@ -11,7 +11,7 @@ use dsrd::retention::{self, Halt, Settings, SweepRow, Sweeper, never_halt};
 use dsrd::store::Store;
 use sqlx::Connection as _;
 
-use crate::support::database::TestDatabase;
+use crate::database::TestDatabase;
 
 pub(crate) const NOON: &str = "2026-11-23T12:00:00Z";
 

@@ -148,7 +148,7 @@ async fn a_request_can_be_withdrawn_until_its_effect_has_begun() {
     let actor = || dsrd::audit::Actor::Person("dpo".to_owned());
     let withdraw = async |request| {
         let mut tx = service.store.begin("test").await.unwrap();
-        let result = intake::withdraw(&mut tx, &service.desk, &service.controller.id, request, actor()).await;
+        let result = intake::withdraw(&mut tx, &service.desk, &service.controller, request, actor()).await;
         tx.commit().await.unwrap();
         result
     };

@@ -20,7 +20,7 @@ use dsrd::platform::ContactPlatform;
 use dsrd::platform::cloud4wi::{self, Cloud4Wi, LocalBudget};
 use dsrd::store::{self, Store};
 use dsrd::{queue, report};
-use dsrd_simulator::{OrganisationHandle, OrganisationSettings, Simulator, TokenClaims};
+use dsrd_simulator::{OrganisationHandle, Simulator, TokenClaims};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
@@ -32,11 +32,8 @@ pub(crate) const ORGANISATION: &str = "main";
 
 /// Builds a [`TestService`].
 pub(crate) struct Builder {
-    contacts: u32,
-    kill: KillSwitch,
     most_attempts: u32,
     largest_package_bytes: u64,
-    second_organisation: bool,
 }
 
 /// The service under test, with everything around it.
@@ -60,18 +57,6 @@ pub(crate) fn start_of_test() -> DateTime<Utc> {
 }
 
 impl Builder {
-    /// So many generated contacts beside those that the test adds.
-    pub(crate) fn contacts(mut self, contacts: u32) -> Self {
-        self.contacts = contacts;
-        self
-    }
-
-    /// The engine dies where the switch says.
-    pub(crate) fn kill(mut self, kill: KillSwitch) -> Self {
-        self.kill = kill;
-        self
-    }
-
     /// Parks after so many attempts.
     pub(crate) fn most_attempts(mut self, attempts: u32) -> Self {
         self.most_attempts = attempts;
@@ -84,22 +69,12 @@ impl Builder {
         self
     }
 
-    /// A second organisation, named `other`, with contacts of its own.
-    pub(crate) fn second_organisation(mut self) -> Self {
-        self.second_organisation = true;
-        self
-    }
-
     pub(crate) async fn build(self) -> TestService {
         super::logs::record();
         let database = TestDatabase::create().await;
         let directory = tempfile::tempdir().expect("a directory for secrets and packages");
-        let mut simulator_settings = dsrd_simulator::Settings::with_contacts(self.contacts);
+        let mut simulator_settings = dsrd_simulator::Settings::with_contacts(50);
         simulator_settings.token_claims = TokenClaims::WithoutExpiry;
-        if self.second_organisation {
-            simulator_settings =
-                simulator_settings.organisation(OrganisationSettings::new("other", self.contacts));
-        }
         let simulator = Simulator::start(simulator_settings).await.expect("a simulator");
         let clock = Arc::new(ManualClock::at(start_of_test()));
         let keys = Arc::new(MasterKey::generate());
@@ -153,7 +128,7 @@ impl Builder {
             mailer: Arc::new(mailer),
             settings: settings.clone(),
             packages,
-            kill: self.kill,
+            kill: KillSwitch::default(),
         });
         let main: OrganisationId = ORGANISATION.parse().expect("a name");
         TestService {
@@ -289,13 +264,7 @@ fn secret_file(directory: &Path, name: &str, content: &str) -> PathBuf {
 impl TestService {
     /// Fifty generated contacts and boring settings.
     pub(crate) fn builder() -> Builder {
-        Builder {
-            contacts: 50,
-            kill: KillSwitch::default(),
-            most_attempts: 5,
-            largest_package_bytes: 1 << 30,
-            second_organisation: false,
-        }
+        Builder { most_attempts: 5, largest_package_bytes: 1 << 30 }
     }
 
     /// A service with boring settings.
@@ -413,7 +382,7 @@ impl TestService {
             if depth.ready + depth.scheduled + depth.leased == 0 {
                 return;
             }
-            self.advance(Duration::from_secs(3600)).await;
+            self.advance(Duration::from_hours(1)).await;
         }
         panic!("the queue does not come to rest: {:?}", self.depth().await);
     }

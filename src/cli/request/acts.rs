@@ -1,5 +1,6 @@
 //! `dsrd request withdraw`, `resume` and `informed`: what people decide about a case.
 
+use anyhow::Context as _;
 use serde::Serialize;
 
 use super::Case;
@@ -47,7 +48,12 @@ pub(super) async fn run(
     let mut tx = foundation.store.begin("cli.act").await?;
     let (desk, actor) = (&foundation.desk, context.person());
     match act {
-        Act::Withdraw => intake::withdraw(&mut tx, desk, &organisation, request, actor).await,
+        Act::Withdraw => {
+            // The context knows only organisations that the configuration lists, and each of those has its controller.
+            let controller =
+                foundation.controllers.get(&organisation).context("the organisation is not configured")?;
+            intake::withdraw(&mut tx, desk, controller, request, actor).await
+        }
         Act::Resume => intake::resume(&mut tx, desk, &organisation, request, actor).await,
         Act::Informed => intake::record_informed(&mut tx, desk, &organisation, request, actor).await,
     }

@@ -49,7 +49,7 @@ pub(super) async fn collect(run: &mut Run<'_>) -> Result<(), Stop> {
     let package = match (fetched, written) {
         (_, Err(error)) => return Err(report_failed(run, &error)),
         (Err(Some(stop)), _) => return Err(stop),
-        (Err(None), Ok(None)) | (Ok(()), Ok(None)) => return Err(Stop::NeedsPerson(ParkReason::Poison)),
+        (Err(None) | Ok(()), Ok(None)) => return Err(Stop::NeedsPerson(ParkReason::Poison)),
         (Err(None) | Ok(()), Ok(Some(package))) => package,
     };
     run.executor.kill.reached(Step::Collect.as_str(), "file_written")?;

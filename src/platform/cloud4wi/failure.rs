@@ -143,7 +143,7 @@ impl<'a> Patience<'a> {
         let wait = asked.unwrap_or_else(|| jittered(Duration::from_secs(1), self.throttled)).min(cap);
         tracing::warn!(
             operation = self.operation,
-            pause_secs = wait.as_secs(),
+            wait_secs = wait.as_secs(),
             "the platform limits the rate; all calls of this key pause"
         );
         self.transport.budget.pause(wait).await;

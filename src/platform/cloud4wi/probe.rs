@@ -1,7 +1,10 @@
 //! Finding out at start what the platform really does: which filters it honours, and whose organisation the key is for.
 //!
 //! Each filter is asked for a value that nobody can have. When anybody comes back, the platform ignores the filter,
-//! and a search by it would return the whole organisation.
+//! and a search by it would return the whole organisation. And where a contact shows a value, a search for that value has
+//! to find it: otherwise the filter has another name or form here, and would find nobody, whoever asks.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -16,6 +19,9 @@ use crate::platform::{FilterTrust, OrganisationMatch, PlatformError, ProbeReport
 
 const PROBE: &str = "probe filters";
 
+/// How many contacts are looked at for values to search for.
+const SAMPLE: u32 = 20;
+
 /// A date of creation that no contact has.
 const NEVER: &str = "2999-01-01T00:00:00Z";
 
@@ -23,17 +29,39 @@ impl Cloud4Wi {
     /// The body of [`crate::platform::ContactPlatform::probe`].
     pub(super) async fn probe_all(&self) -> Result<ProbeReport, PlatformError> {
         // Without this call, a wrong key or base URL would look like filters of unknown trust.
-        let first = self.first_page(PROBE, Vec::new(), Urgency::Sweep, |_| Some(())).await?;
+        let first = self.first_page(PROBE, Vec::new(), SAMPLE, Urgency::Sweep, held).await?;
         let clock_difference_secs =
             first.date.map(|theirs: DateTime<Utc>| (theirs - self.api.transport.clock.now()).num_seconds());
-        let mut searches = std::collections::BTreeMap::new();
+        let samples: BTreeMap<IdentifierKind, String> = first.items.into_iter().flatten().collect();
+        let mut searches = BTreeMap::new();
         for kind in IdentifierKind::ALL {
-            searches.insert(kind, self.probe_search(kind, Urgency::Sweep).await?);
+            let mut trust = self.probe_search(kind, Urgency::Sweep).await?;
+            if let (FilterTrust::Honoured, Some(sample)) = (trust, samples.get(&kind))
+                && !self.finds(kind, sample).await?
+            {
+                tracing::warn!(
+                    filter = kind.as_str(),
+                    "the platform does not find a contact by a value that it shows itself; check the dialect"
+                );
+                trust = FilterTrust::Unknown;
+                self.trust.set(kind, trust);
+            }
+            searches.insert(kind, trust);
         }
         let created_from = self.api.transport.settings.dialect.created_from.clone();
         let created = self.probe_filter(created_from, NEVER.to_owned(), Urgency::Sweep).await?;
         let policies = self.policy_names().await;
         Ok(ProbeReport { searches, created, policies, clock_difference_secs })
+    }
+
+    /// Whether a search finds a value that some contact holds.
+    async fn finds(&self, kind: IdentifierKind, value: &str) -> Result<bool, PlatformError> {
+        let filters = vec![(self.search_parameter(kind).to_owned(), value.to_owned())];
+        match self.first_page(PROBE, filters, SAMPLE, Urgency::Sweep, held).await {
+            Ok(page) => Ok(page.items.iter().flatten().any(|(found, held)| *found == kind && held == value)),
+            Err(PlatformError::Rejected { .. } | PlatformError::Unreadable { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Probes the search by one kind of identifier and remembers the outcome.
@@ -58,7 +86,8 @@ impl Cloud4Wi {
         value: String,
         urgency: Urgency,
     ) -> Result<FilterTrust, PlatformError> {
-        let ask = || self.first_page(PROBE, vec![(parameter.clone(), value.clone())], urgency, |_| Some(()));
+        let ask =
+            || self.first_page(PROBE, vec![(parameter.clone(), value.clone())], 1, urgency, |_| Some(()));
         let mut answer = ask().await;
         if answer.as_ref().is_ok_and(|page| page.total == 0 && !page.framed) {
             // Nobody, in an answer that may have been cut: a second one has to say the same.
@@ -68,7 +97,7 @@ impl Cloud4Wi {
             Ok(page) if page.total > 0 => Ok(FilterTrust::Ignored),
             Ok(_) => Ok(FilterTrust::Honoured),
             Err(error @ (PlatformError::Rejected { .. } | PlatformError::Unreadable { .. })) => {
-                tracing::warn!(parameter, %error, "the probe of a filter failed");
+                tracing::warn!(filter = parameter, %error, "the probe of a filter failed");
                 Ok(FilterTrust::Unknown)
             }
             Err(error) => Err(error),
@@ -79,6 +108,7 @@ impl Cloud4Wi {
         &self,
         operation: &'static str,
         filters: Vec<(String, String)>,
+        size: u32,
         urgency: Urgency,
         decode: impl Fn(&[u8]) -> Option<T> + Send + Sync,
     ) -> Result<Page<T>, PlatformError> {
@@ -86,7 +116,7 @@ impl Cloud4Wi {
         let path = vec!["v2", "customers", "organizations", settings.organisation_id.as_str()];
         let mut spec = Spec::get(operation, path, urgency, settings);
         spec.query = filters;
-        spec.query.push((settings.dialect.size.clone(), "1".to_owned()));
+        spec.query.push((settings.dialect.size.clone(), size.to_string()));
         Ok(self.api.read_page(&spec, wire::CONTACT_LISTS, &decode).await?)
     }
 
@@ -138,7 +168,7 @@ impl Cloud4Wi {
             }
         }
         let page = self
-            .first_page(OPERATION, Vec::new(), Urgency::Request, |record| {
+            .first_page(OPERATION, Vec::new(), 1, Urgency::Request, |record| {
                 let record = std::str::from_utf8(record).ok()?;
                 Some(ContactWire::read(record)?.organisation().map(str::to_owned))
             })
@@ -184,6 +214,11 @@ impl Cloud4Wi {
             .await?;
         Ok(organisations)
     }
+}
+
+/// The identifiers that a record shows.
+fn held(record: &[u8]) -> Option<Vec<(IdentifierKind, String)>> {
+    Some(ContactWire::read(std::str::from_utf8(record).ok()?)?.held())
 }
 
 /// The token is not verified, so what it names must not climb out of the path.

@@ -167,7 +167,11 @@ impl Progress<'_> {
         }
         let missing = end.announced.unwrap_or(0).saturating_sub(self.received);
         if missing > 0 {
-            tracing::warn!(source = self.source.as_str(), missing, "the platform announced more records");
+            tracing::warn!(
+                source = self.source.as_str(),
+                count = missing,
+                "the platform announced more records"
+            );
         }
         Ok(missing)
     }

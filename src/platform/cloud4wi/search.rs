@@ -117,7 +117,7 @@ impl Cloud4Wi {
             return self.without_filter(identifier, Gathered::default()).await;
         }
         let mut gathered = Gathered::default();
-        for spelling in spellings(identifier) {
+        for spelling in spellings(identifier, self.default_country.as_deref()) {
             if !self.filtered(identifier, spelling, &mut gathered).await? {
                 self.trust.set(kind, FilterTrust::Ignored);
                 tracing::warn!(
@@ -130,7 +130,7 @@ impl Cloud4Wi {
         if !gathered.strangers.is_empty() {
             tracing::warn!(
                 filter = kind.as_str(),
-                strangers = gathered.strangers.len(),
+                count = gathered.strangers.len(),
                 "the platform returned contacts beside those that match; they were dropped"
             );
         }
@@ -220,7 +220,7 @@ impl Cloud4Wi {
         }
         tracing::info!(
             filter = identifier.kind().as_str(),
-            contacts = others,
+            count = others,
             "all contacts were read and filtered here"
         );
         Ok(SearchAnswer { strangers: others, ..gathered.answer(Coverage::Complete) })
@@ -275,7 +275,7 @@ impl Cloud4Wi {
 }
 
 /// The spellings under which the platform may hold an identifier, without repetition.
-fn spellings(identifier: &SubjectIdentifier) -> Vec<String> {
+fn spellings(identifier: &SubjectIdentifier, default_country: Option<&str>) -> Vec<String> {
     let given = identifier.given().expose();
     let normalised = identifier.normalised().expose();
     let mut spellings = vec![given.clone()];
@@ -283,6 +283,7 @@ fn spellings(identifier: &SubjectIdentifier) -> Vec<String> {
         IdentifierKind::Email => spellings.extend([given.to_lowercase(), normalised.clone()]),
         IdentifierKind::Phone => {
             spellings.extend([normalised.clone(), normalised.trim_start_matches('+').to_owned()]);
+            spellings.extend(national_spelling(normalised, default_country));
         }
         _ => spellings.push(normalised.clone()),
     }
@@ -295,13 +296,25 @@ fn spellings(identifier: &SubjectIdentifier) -> Vec<String> {
     unique
 }
 
+/// The digits of a number of the organisation's own country as they are dialled there: people sign up with that.
+fn national_spelling(normalised: &str, default_country: Option<&str>) -> Option<String> {
+    let number = phonenumber::parse(None, normalised).ok()?;
+    // By code rather than by country, because some countries share a code and cannot be told apart by number.
+    let country = phonenumber::metadata::DATABASE.by_id(default_country?)?;
+    if number.code().value() != country.country_code() {
+        return None;
+    }
+    let text = number.format().mode(phonenumber::Mode::National).to_string();
+    Some(text.chars().filter(char::is_ascii_digit).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_identifier_is_searched_as_given_and_in_its_normal_forms_once_each() {
-        let all = |kind, text| spellings(&SubjectIdentifier::parse(kind, text, None).unwrap());
+        let all = |kind, text| spellings(&SubjectIdentifier::parse(kind, text, None).unwrap(), Some("IT"));
         assert_eq!(
             all(IdentifierKind::Email, "Ada@People.Example"),
             ["Ada@People.Example", "ada@people.example"]
@@ -309,8 +322,9 @@ mod tests {
         assert_eq!(all(IdentifierKind::Email, "ada@people.example"), ["ada@people.example"]);
         assert_eq!(
             all(IdentifierKind::Phone, "+39 06 1234 5678"),
-            ["+39 06 1234 5678", "+390612345678", "390612345678"]
+            ["+39 06 1234 5678", "+390612345678", "390612345678", "0612345678"]
         );
+        assert_eq!(all(IdentifierKind::Phone, "+493012345678"), ["+493012345678", "493012345678"]);
         assert_eq!(all(IdentifierKind::Username, "Ada"), ["Ada"]);
     }
 }

@@ -249,19 +249,24 @@ struct GuardedResolver {
     allow_private: bool,
 }
 
+/// Why a name leads nowhere (F-45).
 #[derive(Debug, thiserror::Error)]
-#[error("the name resolves to private addresses only; set allow_private_address if that is meant")]
-struct PrivateAddress;
+enum NameError {
+    #[error("the host name of base_url cannot be resolved")]
+    Unresolved(#[source] std::io::Error),
+    #[error("the host name resolves to private addresses only; set allow_private_address if that is meant")]
+    Private,
+}
 
 impl reqwest::dns::Resolve for GuardedResolver {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         let allow_private = self.allow_private;
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(NameError::Unresolved)?;
             let allowed: Vec<SocketAddr> =
                 found.filter(|address| is_allowed(name.as_str(), address.ip(), allow_private)).collect();
             if allowed.is_empty() {
-                return Err(PrivateAddress.into());
+                return Err(NameError::Private.into());
             }
             Ok(Box::new(allowed.into_iter()) as reqwest::dns::Addrs)
         })
@@ -278,8 +283,8 @@ fn is_allowed(name: &str, address: IpAddr, allow_private: bool) -> bool {
 pub(super) fn describe(error: &reqwest::Error) -> String {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = source {
-        if let Some(private) = current.downcast_ref::<PrivateAddress>() {
-            return private.to_string();
+        if let Some(name) = current.downcast_ref::<NameError>() {
+            return name.to_string();
         }
         if let Some(tls) = current.downcast_ref::<rustls::Error>() {
             return format!("TLS: {tls}");

@@ -1,5 +1,7 @@
 //! A running worker process, and its pulse.
 
+mod sql;
+
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -14,38 +16,17 @@ pub struct Instance(pub i64);
 impl Instance {
     /// Registers this process.
     pub async fn register(connection: &mut PgConnection) -> Result<Self, StoreError> {
-        sqlx::query_scalar!(
-            "INSERT INTO dsrd.instance (version) VALUES ($1) RETURNING instance_id",
-            env!("CARGO_PKG_VERSION")
-        )
-        .fetch_one(connection)
-        .await
-        .map(Self)
-        .map_err(StoreError::during("queue.register"))
+        sql::register(connection).await
     }
 
     /// Shows that the process lives; false when others have declared it dead.
     pub async fn beat(self, connection: &mut PgConnection) -> Result<bool, StoreError> {
-        let seen = sqlx::query!(
-            "UPDATE dsrd.instance SET last_seen_at = now() WHERE instance_id = $1 AND dead_at IS NULL",
-            self.0
-        )
-        .execute(connection)
-        .await
-        .map_err(StoreError::during("queue.beat"))?;
-        Ok(seen.rows_affected() == 1)
+        sql::beat(connection, self).await
     }
 
     /// Declares the process dead: by itself at its end, so that nobody waits for the lease, or by a test.
     pub async fn retire(self, connection: &mut PgConnection) -> Result<(), StoreError> {
-        sqlx::query!(
-            "UPDATE dsrd.instance SET dead_at = now() WHERE instance_id = $1 AND dead_at IS NULL",
-            self.0
-        )
-        .execute(connection)
-        .await
-        .map_err(StoreError::during("queue.retire"))?;
-        Ok(())
+        sql::retire(connection, self).await
     }
 }
 

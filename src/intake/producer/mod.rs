@@ -1,13 +1,17 @@
 //! Rows that producers inserted into `dsrd.intake`.
 
+mod sql;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::sql::{self, ProducerRow};
+use self::sql::ProducerRow;
 use super::submission::{Desk, IntakeError, Submission, submit};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{Channel, Controller, IdentifierKind, OrganisationId, Origin, SubjectIdentifier};
 use crate::store::{Store, StoreError, Tx};
+
+pub use sql::{ParkedRow, list_parked_rows};
 
 /// What became of the rows taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,17 +36,19 @@ impl Fault {
     }
 }
 
-/// Takes every row that is there, one transaction each, so that a bad one harms no other. The transaction that
-/// removes the row creates what becomes of it.
+/// Takes every row that is there, one transaction each, so that a bad one harms no other. The transaction that removes
+/// the row creates what becomes of it. Rows of an organisation that another daemon on this database has registered are
+/// left to it; rows of one that nobody knows are parked.
 pub async fn take_producer_rows(
     store: &Store,
     desk: &Desk,
     controllers: &BTreeMap<OrganisationId, Arc<Controller>>,
 ) -> Result<Taken, StoreError> {
     let mut taken = Taken::default();
+    let organisations: Vec<String> = controllers.keys().map(ToString::to_string).collect();
     loop {
         let mut tx = store.begin("intake.take").await?;
-        let Some(row) = sql::take_row(&mut tx).await? else { return Ok(taken) };
+        let Some(row) = sql::take_row(&mut tx, &organisations).await? else { return Ok(taken) };
         let result = match read(&row, controllers) {
             Ok((controller, submission)) => match submit(&mut tx, desk, controller, submission).await {
                 Ok(receipt) => Ok(receipt.repeated),

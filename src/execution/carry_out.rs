@@ -1,0 +1,135 @@
+//! One outside effect: announced, called, recorded; looked for before it is repeated.
+
+use serde_json::Value;
+
+use super::effect::Effect;
+use super::engine::Run;
+use super::outcome::{self, EffectEnded};
+use super::sql::{self, Marks};
+use super::stop::Stop;
+use crate::audit::{Detail, Ending, EntryId};
+use crate::platform::{EffectAnswer, PlatformError};
+
+impl Run<'_> {
+    /// Carries out one effect, exactly once as far as can be known, and records how it ended.
+    pub(super) async fn carry_out(&mut self, effect: Effect<'_>) -> Result<(), Stop> {
+        let (step, item) = (effect.step(), effect.item());
+        if self.is_finished(step, item) {
+            return Ok(());
+        }
+        let key = (step.as_str().to_owned(), item.to_owned());
+        let former = self.checkpoints.get(&key).and_then(|found| found.intent).map(EntryId);
+        let platform = self.site.platform.as_ref();
+        if let Some(former) = former {
+            // Look before acting: the former attempt may have done it.
+            let in_place =
+                effect.is_in_place(platform).await.map_err(|error| self.platform_failed(&error))?;
+            self.executor.kill.reached(step.as_str(), "looked")?;
+            if in_place {
+                return self.end_effect(&effect, former, Ending::ByFormerAttempt).await;
+            }
+        }
+        let intent = self.begin_effect(&effect, former).await?;
+        self.executor.kill.reached(step.as_str(), "began")?;
+        if !self.heart.may_act() {
+            // Frozen and thawed, or cut off from the database: whoever took over may already be acting.
+            return Err(Stop::LeaseLost);
+        }
+        let answer = effect.call(platform).await;
+        self.executor.kill.reached(step.as_str(), "called")?;
+        match answer {
+            Ok(EffectAnswer::Accepted) => self.end_effect(&effect, intent, Ending::Done).await,
+            // "Absent" is our own doing only if a former attempt began.
+            Ok(EffectAnswer::Absent) if former.is_some() => {
+                self.end_effect(&effect, intent, Ending::ByFormerAttempt).await
+            }
+            Ok(EffectAnswer::Absent) => self.end_effect(&effect, intent, Ending::Absent).await,
+            Err(
+                error @ (PlatformError::AnswerLost { .. }
+                | PlatformError::Unreadable { .. }
+                | PlatformError::TooLarge { .. }),
+            ) => {
+                // It may have happened; the announcement stays open until reading tells.
+                tracing::warn!(request = %self.lease.request, %error, "the answer to an effect was lost");
+                let in_place =
+                    effect.is_in_place(platform).await.map_err(|error| self.platform_failed(&error))?;
+                if in_place {
+                    return self.end_effect(&effect, intent, Ending::ByFormerAttempt).await;
+                }
+                Err(Stop::from_platform(&error, self.executor.back_off(self.lease)))
+            }
+            Err(error) => {
+                self.fail_effect(&effect, intent).await?;
+                Err(self.platform_failed(&error))
+            }
+        }
+    }
+
+    async fn begin_effect(&mut self, effect: &Effect<'_>, former: Option<EntryId>) -> Result<EntryId, Stop> {
+        let (step, item) = (effect.step(), effect.item());
+        let mut tx = self.open("execution.begin_effect").await?;
+        if let Some(former) = former {
+            self.append(&mut tx, self.event(effect.ended()).ending(former, Ending::Unknown)).await?;
+        }
+        let event = self.event(effect.began()).with(effect_detail(effect));
+        let intent = event.id;
+        sql::begin_effect(&mut tx, self.lease, step, item, intent.0, event.at).await?;
+        self.append(&mut tx, event).await?;
+        self.executor.kill.reached(step.as_str(), "announced")?;
+        tx.commit().await?;
+        Ok(intent)
+    }
+
+    async fn end_effect(&mut self, effect: &Effect<'_>, intent: EntryId, ending: Ending) -> Result<(), Stop> {
+        let outcome = outcome::to_json(&EffectEnded { ending: ending.as_str().to_owned() });
+        match self.write_end(effect, intent, ending, &outcome).await {
+            Err(Stop::LeaseLost) => {
+                // The effect happened, so it is recorded, outside of the case that somebody else now writes.
+                let mut connection = self.executor.store.connection().await?;
+                let now = self.executor.desk.clock.now();
+                sql::record_stray(&mut connection, self.lease, effect.step(), effect.item(), &outcome, now)
+                    .await?;
+                Err(Stop::LeaseLost)
+            }
+            other => other,
+        }
+    }
+
+    async fn write_end(
+        &mut self,
+        effect: &Effect<'_>,
+        intent: EntryId,
+        ending: Ending,
+        outcome: &Value,
+    ) -> Result<(), Stop> {
+        let (step, item) = (effect.step(), effect.item());
+        let mut tx = self.open("execution.end_effect").await?;
+        let now = self.executor.desk.clock.now();
+        sql::finish(&mut tx, self.lease, step, item, outcome, now).await?;
+        sql::mark(&mut tx, self.lease, &Marks { executed_at: Some(now), ..Marks::default() }).await?;
+        self.append(&mut tx, self.event(effect.ended()).with(effect_detail(effect)).ending(intent, ending))
+            .await?;
+        self.executor.kill.reached(step.as_str(), "ended")?;
+        tx.commit().await?;
+        self.remember(step, item, outcome.clone());
+        self.executor.kill.reached(step.as_str(), "recorded")?;
+        Ok(())
+    }
+
+    /// Records that an announced effect certainly did not happen.
+    async fn fail_effect(&mut self, effect: &Effect<'_>, intent: EntryId) -> Result<(), Stop> {
+        let mut tx = self.open("execution.fail_effect").await?;
+        sql::clear_intent(&mut tx, self.lease, effect.step(), effect.item()).await?;
+        let event = self.event(effect.ended()).with(effect_detail(effect)).ending(intent, Ending::Failed);
+        self.append(&mut tx, event).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+fn effect_detail(effect: &Effect<'_>) -> Detail {
+    match effect {
+        Effect::SwitchOff { policy, .. } => Detail::none().word("policy", policy),
+        Effect::Delete { .. } => Detail::none(),
+    }
+}

@@ -1,0 +1,154 @@
+//! How a run ends: closed, put back, parked, or interrupted.
+
+use std::time::Duration;
+
+use super::Executor;
+use super::engine::Run;
+use super::procedure::Step;
+use super::sql;
+use super::stop::{Ended, Stop};
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::domain::{Origin, ParkReason, RequestKind};
+use crate::queue::{self, Lease, PutBack};
+use crate::store::Tx;
+
+async fn park_unloaded(executor: &Executor, lease: &Lease, reason: ParkReason) -> Result<(), Stop> {
+    let mut tx = executor.store.begin("execution.park").await?;
+    queue::hold(&mut tx, lease).await??;
+    write_parking(&mut tx, executor, lease, reason, "load").await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn write_parking(
+    tx: &mut Tx,
+    executor: &Executor,
+    lease: &Lease,
+    reason: ParkReason,
+    step: &str,
+) -> Result<(), Stop> {
+    sql::set_parked(tx, lease, reason).await?;
+    queue::park(tx, lease, reason.as_str()).await??;
+    let now = executor.desk.clock.now();
+    let detail = Detail::none()
+        .word("reason", reason.as_str())
+        .word("step", step)
+        .count("attempts", u64::from(lease.attempt))
+        .count("crashes", u64::from(lease.crashes));
+    let event =
+        Event::of(&lease.organisation, lease.request, Action::RequestParked, Actor::Process("worker"), now);
+    audit::append(tx, event.with(detail)).await?;
+    tracing::warn!(request = %lease.request, reason = reason.as_str(), step, "request parked for a person");
+    Ok(())
+}
+
+impl Executor {
+    /// Settles a lease whose case could not even be loaded.
+    pub(super) async fn settle_unloaded(&self, lease: &Lease, stop: Stop) -> Ended {
+        let reason = match stop {
+            Stop::NeedsPerson(reason) => reason,
+            Stop::Store(error) if !error.is_transient() => {
+                tracing::error!(request = %lease.request, %error, "a case cannot be loaded");
+                ParkReason::CheckpointUnreadable
+            }
+            _ => return Ended::Interrupted,
+        };
+        match park_unloaded(self, lease, reason).await {
+            Ok(()) => Ended::Parked(reason),
+            Err(Stop::LeaseLost) => Ended::LeaseLost,
+            Err(_) => Ended::Interrupted,
+        }
+    }
+}
+
+impl Run<'_> {
+    pub(super) async fn close(&mut self) -> Result<(), Stop> {
+        let outcome = self.conclusion()?;
+        let mut tx = self.open("execution.close").await?;
+        let now = self.executor.desk.clock.now();
+        let informed_at = (self.case.origin == Origin::Subject).then_some(now);
+        sql::set_closed(&mut tx, self.lease, outcome, informed_at, now).await?;
+        queue::done(&mut tx, self.lease).await??;
+        if self.case.kind == RequestKind::Access {
+            queue::wake_waiting(&mut tx, &self.lease.organisation).await?;
+        }
+        let detail = Detail::none()
+            .word("outcome", outcome.as_str())
+            .word("kind", self.case.kind.as_str())
+            .flag("in_time", now < self.site.controller.end_of_day(self.case.due_on));
+        self.append(&mut tx, self.event(Action::RequestClosed).with(detail)).await?;
+        self.executor.kill.reached("close", "written")?;
+        tx.commit().await?;
+        self.executor.kill.reached("close", "committed")?;
+        tracing::info!(request = %self.lease.request, kind = self.case.kind.as_str(), outcome = outcome.as_str(), "request closed");
+        Ok(())
+    }
+
+    /// Turns a stop into the state of the job.
+    pub(super) async fn settle(&mut self, stop: Stop) -> Ended {
+        let settled = match stop {
+            Stop::LeaseLost => return Ended::LeaseLost,
+            Stop::Killed => return Ended::Killed,
+            Stop::Store(error) if error.is_transient() => {
+                tracing::warn!(request = %self.lease.request, %error, "the database failed; the request goes on later");
+                return Ended::Interrupted;
+            }
+            Stop::Store(error) => {
+                tracing::error!(request = %self.lease.request, %error, "the database refused a step");
+                self.unsaved.clear();
+                self.park(ParkReason::Poison).await
+            }
+            Stop::NeedsPerson(reason) => self.park(reason).await,
+            Stop::Again { counts: Some(reason), .. }
+                if self.lease.attempt >= self.executor.settings.most_attempts =>
+            {
+                self.park(reason).await
+            }
+            Stop::Again { after, code, counts, note_try_of } => {
+                self.put_back(after, code, counts.is_some(), note_try_of).await
+            }
+        };
+        match settled {
+            Ok(ended) => ended,
+            Err(Stop::LeaseLost) => Ended::LeaseLost,
+            Err(Stop::Killed) => Ended::Killed,
+            Err(_) => Ended::Interrupted,
+        }
+    }
+
+    async fn park(&mut self, reason: ParkReason) -> Result<Ended, Stop> {
+        let step = self.current_step();
+        let mut tx = self.open("execution.park").await?;
+        write_parking(&mut tx, self.executor, self.lease, reason, step).await?;
+        self.executor.kill.reached("park", "written")?;
+        tx.commit().await?;
+        self.executor.kill.reached("park", "committed")?;
+        Ok(Ended::Parked(reason))
+    }
+
+    async fn put_back(
+        &mut self,
+        after: Duration,
+        code: &'static str,
+        counts: bool,
+        note_try_of: Option<Step>,
+    ) -> Result<Ended, Stop> {
+        let mut tx = self.open("execution.put_back").await?;
+        if let Some(step) = note_try_of {
+            sql::note_try(&mut tx, self.lease, step, self.executor.desk.clock.now()).await?;
+        }
+        queue::put_back(&mut tx, self.lease, PutBack { after, code, counts, crashed: false }).await??;
+        self.executor.kill.reached("put_back", "written")?;
+        tx.commit().await?;
+        self.executor.kill.reached("put_back", "committed")?;
+        Ok(Ended::PutBack)
+    }
+
+    fn current_step(&self) -> &'static str {
+        self.procedure
+            .steps
+            .iter()
+            .find(|step| !self.is_finished(**step, ""))
+            .map_or("close", |step| step.as_str())
+    }
+}

@@ -1,0 +1,267 @@
+//! The dependency rule, read off the source: which module may use which, and which crate belongs where.
+//!
+//! A module may use only modules to its left in the order of `src/lib.rs`, and only those listed here. A new line in the
+//! table is a decision: say in the module's documentation why it is needed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each module may use.
+const RULE: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("store", &["domain"]),
+    ("telemetry", &["domain"]),
+    ("audit", &["domain", "store"]),
+    ("platform", &["domain"]),
+    ("report", &["domain"]),
+    ("queue", &["domain", "store", "audit"]),
+    // The hand-over decrypts packages.
+    ("delivery", &["domain", "store", "audit", "report"]),
+    // The acknowledgement is written in the transaction that accepts the request.
+    ("intake", &["domain", "store", "audit", "queue", "delivery"]),
+    ("execution", &["domain", "store", "audit", "queue", "platform", "report", "delivery", "intake"]),
+    ("retention", &["domain", "store", "audit", "platform", "intake"]),
+    ("http", &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "retention"]),
+    // The settings types of the others, which it only gathers.
+    (
+        "config",
+        &["domain", "store", "telemetry", "platform", "report", "queue", "delivery", "retention", "http"],
+    ),
+    (
+        "daemon",
+        &[
+            "domain",
+            "store",
+            "telemetry",
+            "audit",
+            "platform",
+            "report",
+            "queue",
+            "delivery",
+            "intake",
+            "execution",
+            "retention",
+            "http",
+            "config",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "domain",
+            "store",
+            "telemetry",
+            "audit",
+            "platform",
+            "report",
+            "queue",
+            "delivery",
+            "intake",
+            "execution",
+            "retention",
+            "http",
+            "config",
+            "daemon",
+        ],
+    ),
+];
+
+/// Where a crate or function may appear: path prefixes below `src`.
+const BELONGS: &[(&str, &[&str])] = &[
+    ("reqwest::", &["platform/cloud4wi"]),
+    ("lettre::", &["delivery"]),
+    ("axum::", &["http"]),
+    ("cron::", &["retention"]),
+    ("Utc::now", &["domain/clock.rs"]),
+    ("anyhow::", &["main.rs", "cli", "daemon"]),
+    ("dsrd_simulator::", &["cli/demo"]),
+    ("age::", &["report"]),
+    // The wheel with server programs is a zip archive.
+    ("zip::", &["report", "store/embedded/install"]),
+];
+
+/// Source files below a folder, without the lines that are comments.
+fn sources(folder: &Path) -> Vec<(PathBuf, Vec<(usize, String)>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("the source folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("a source file");
+            let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.to_owned()));
+            let code = lines.filter(|(_, line)| !line.trim_start().starts_with("//")).collect();
+            found.push((path, code));
+        }
+    }
+    found
+}
+
+/// A file as one text: a `use` or a statement may span lines.
+fn whole(lines: &[(usize, String)]) -> String {
+    lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+fn source_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn below_source(path: &Path) -> String {
+    path.strip_prefix(source_folder()).expect("below src").display().to_string()
+}
+
+/// The modules named after each `crate::` of a line: `crate::a`, or `crate::{a, b::c}`.
+fn modules_used(text: &str) -> BTreeSet<String> {
+    let word = |text: &str| -> String {
+        text.trim_start().chars().take_while(|each| each.is_ascii_alphanumeric() || *each == '_').collect()
+    };
+    let mut used = BTreeSet::new();
+    for rest in text.split("crate::").skip(1) {
+        if let Some(group) = rest.strip_prefix('{') {
+            let mut depth = 0_usize;
+            let mut start = 0;
+            for (index, character) in group.char_indices() {
+                match character {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => {
+                        used.insert(word(&group[start..index]));
+                        break;
+                    }
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => {
+                        used.insert(word(&group[start..index]));
+                        start = index + 1;
+                    }
+                    _ => {}
+                }
+            }
+        } else {
+            used.insert(word(rest));
+        }
+    }
+    used.remove("");
+    used
+}
+
+#[test]
+fn modules_use_only_what_the_rule_lists() {
+    let rule: BTreeMap<&str, &[&str]> = RULE.iter().copied().collect();
+    let mut broken = Vec::new();
+    for (path, lines) in sources(&source_folder()) {
+        let place = below_source(&path);
+        let module = place.split('/').next().unwrap_or_default().trim_end_matches(".rs").to_owned();
+        let Some(allowed) = rule.get(module.as_str()) else {
+            if !matches!(module.as_str(), "lib" | "main") {
+                broken.push(format!("{place}: the module {module} is not in the rule"));
+            }
+            continue;
+        };
+        let text = whole(&lines);
+        for used in modules_used(&text) {
+            if rule.contains_key(used.as_str()) && used != module && !allowed.contains(&used.as_str()) {
+                let line = lines
+                    .iter()
+                    .find(|(_, line)| {
+                        line.contains(&format!("crate::{used}")) || line.contains(&format!("{used}::"))
+                    })
+                    .map_or(0, |(number, _)| *number);
+                broken.push(format!("{place}:{line}: {module} may not use {used}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "the dependency rule is broken:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn the_rule_has_no_ring() {
+    let order: Vec<&str> = RULE.iter().map(|(module, _)| *module).collect();
+    for (index, (module, allowed)) in RULE.iter().enumerate() {
+        for used in *allowed {
+            assert!(order[..index].contains(used), "{module} uses {used}, which does not stand to its left");
+        }
+    }
+}
+
+#[test]
+fn crates_stay_where_they_belong() {
+    let mut broken = Vec::new();
+    for (path, lines) in sources(&source_folder()) {
+        let place = below_source(&path);
+        for (number, line) in &lines {
+            for (name, homes) in BELONGS {
+                let names_it = line.match_indices(name).any(|(at, _)| {
+                    at == 0 || !line[..at].ends_with(|each: char| each.is_ascii_alphanumeric() || each == '_')
+                });
+                if names_it && !homes.iter().any(|home| place.starts_with(home)) {
+                    broken.push(format!("{place}:{number}: {name} belongs to {}", homes.join(" or ")));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn s_26_sql_stands_in_sql_files_as_checked_literals() {
+    // The private cluster speaks to databases that do not exist when the program is compiled.
+    const UNCHECKED: &[&str] = &["store/embedded/"];
+    let mut broken = Vec::new();
+    for (path, lines) in sources(&source_folder()) {
+        let place = below_source(&path);
+        let text = whole(&lines);
+        let sql_file = place.ends_with("sql.rs") || place.contains("/sql/");
+        if text.contains("sqlx::query") && !sql_file {
+            broken.push(format!("{place}: SQL outside of sql.rs"));
+        }
+        if UNCHECKED.iter().any(|prefix| place.starts_with(prefix)) {
+            continue;
+        }
+        for unchecked in [
+            "sqlx::query(",
+            "sqlx::query_as(",
+            "sqlx::query_scalar(",
+            "raw_sql",
+            "AssertSqlSafe",
+            "QueryBuilder",
+        ] {
+            if text.contains(unchecked) {
+                broken.push(format!("{place}: {unchecked} is not checked when compiled"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_table_is_asked_with_its_organisation() {
+    // S-14: a statement on a table of cases names the organisation, or a row by its own id. Files and figures are the
+    // whole daemon's.
+    const OF_ALL: &[&str] = &["SELECT file_name FROM dsrd.package", "count(*) FILTER", "_as!("];
+    const TABLES: &[&str] =
+        &["dsrd.request", "dsrd.identifier", "dsrd.checkpoint", "dsrd.notice", "dsrd.package", "dsrd.sweep"];
+    let mut broken = Vec::new();
+    for (path, lines) in sources(&source_folder()) {
+        let place = below_source(&path);
+        if !place.ends_with("sql.rs") {
+            continue;
+        }
+        let text = whole(&lines);
+        for statement in text.split("sqlx::query").skip(1) {
+            let statement = statement.split(".await").next().unwrap_or_default();
+            if OF_ALL.iter().any(|allowed| statement.contains(allowed)) {
+                continue;
+            }
+            let cases = TABLES.iter().any(|table| statement.contains(table));
+            if cases
+                && !statement.contains("organisation_id")
+                && !statement.contains("_id =")
+                && !statement.contains("token_sha256")
+            {
+                let excerpt: String = statement.chars().take(120).collect();
+                broken.push(format!("{place}: a statement without its organisation: {excerpt}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
