@@ -201,6 +201,7 @@ async fn provide_database_programs(context: &Context, stage: &Stage) -> anyhow::
         embedded::install(&settings, &|line| talk.tell("", line))
     })
     .await??;
-    stage.tell("PostgreSQL", &format!("{}, {}", binaries.version, binaries.directory.display()));
+    let version = binaries.version.trim_start_matches("postgres (PostgreSQL) ");
+    stage.tell("PostgreSQL", &format!("{version}, {}", binaries.directory.display()));
     Ok(())
 }

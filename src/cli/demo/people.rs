@@ -14,8 +14,6 @@ const MOST_LOOKED_AT: usize = 400;
 /// An invented person at the platform.
 #[derive(Clone, Debug)]
 pub(super) struct Person {
-    /// The platform's id.
-    pub(super) contact: String,
     pub(super) email: String,
     pub(super) phone: String,
 }
@@ -43,8 +41,8 @@ impl Cast {
                 if taken.contains(&contact) || !fits(&truth) {
                     return None;
                 }
-                taken.push(contact.clone());
-                Some(Person { contact, email: truth.identifiers.email, phone: truth.identifiers.phone })
+                taken.push(contact);
+                Some(Person { email: truth.identifiers.email, phone: truth.identifiers.phone })
             })
         };
         // A telephone number that the person writes differently from what the platform stores.

@@ -109,7 +109,7 @@ impl Play<'_> {
             requests.set(people as u64);
             let all_settled = people == asked.len();
             if all_settled {
-                requests.finish(&format!("{people} came to an end"));
+                requests.finish("each has ended or waits for a person");
             }
             let mut all_erased = false;
             if let (Some(erasures), Some((_, sweep))) = (&mut erasures, &swept) {
@@ -117,7 +117,7 @@ impl Play<'_> {
                 erasures.set(ended);
                 all_erased = ended >= sweep.submitted;
                 if all_erased {
-                    erasures.finish(&format!("{} came to an end", grouped(ended)));
+                    erasures.finish(&format!("{} ended", grouped(ended)));
                 }
             }
             let (written, sent) = ledger.notices();

@@ -9,9 +9,6 @@ use uuid::Uuid;
 use crate::domain::{OrganisationId, Personal};
 use crate::store::StoreError;
 
-/// The login role of the invented web form.
-pub(super) const PRODUCER: &str = "web_form";
-
 /// A row as a producer writes it; `kind` is whatever it takes for one.
 #[derive(Debug)]
 pub(super) struct ProducerRow<'a> {
@@ -31,7 +28,7 @@ pub(super) struct ReceiptRow {
     pub(super) detail: Option<String>,
 }
 
-/// A connection that has no more rights than any producer.
+/// The login of an invented web form: it has no more rights than any producer.
 #[derive(Debug)]
 pub(super) struct Producer(PgConnection);
 

@@ -63,10 +63,6 @@ impl Running {
         self.bar.set_position(done);
     }
 
-    pub(super) fn set_length(&self, number: u64) {
-        self.bar.set_length(number);
-    }
-
     pub(super) fn bar(&self) -> ProgressBar {
         self.bar.clone()
     }
