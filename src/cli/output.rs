@@ -28,6 +28,12 @@ impl Output {
         Self { format }
     }
 
+    /// Whether a program reads the results.
+    #[cfg(feature = "demo")]
+    pub(super) fn is_for_programs(&self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Writes a value for programs, or what `human` makes of it for people.
     pub(super) fn show<T: Serialize>(
         &self,
@@ -103,7 +109,7 @@ pub(super) fn pairs(rows: impl IntoIterator<Item = (&'static str, String)>) -> S
 }
 
 /// A terminal obeys control characters, and values come from people: show them as escapes.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars()
         .flat_map(|each| {
             let harmless = !each.is_control() && !matches!(each, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');

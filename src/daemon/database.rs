@@ -62,6 +62,12 @@ impl Database {
         }
     }
 
+    /// How people connect to the private cluster with `psql`, if that is what runs.
+    #[must_use]
+    pub fn connection_string(&self) -> Option<String> {
+        self.cluster.as_ref().map(|cluster| cluster.url(embedded::DATABASE))
+    }
+
     /// Stops the private cluster, if this process runs it. Close all pools before.
     pub async fn close(&self) {
         if let Some(cluster) = &self.cluster

@@ -270,7 +270,9 @@ impl<'a> Run<'a> {
             if let Some(package) = finished.package {
                 delivery::record_package(tx, &self.executor.desk.keys, package).await?;
             }
-            if let Some(prepared) = finished.notice
+            // Nobody is told of a sweep: a notice that no step sends would wait in the outbox for ever.
+            if self.case.origin == Origin::Subject
+                && let Some(prepared) = finished.notice
                 && let Some(recipient_no) = self.recipient()
             {
                 let notice = NewNotice {
