@@ -101,16 +101,20 @@ impl Worker {
         let poll = Duration::from_secs(self.executor.settings.poll_secs.max(1));
         let mut running = Running::default();
         let mut lost_claim = false;
+        // When a lane was last seen to have no more than was asked for: it is not looked at again before a wake-up or
+        // the poll, so that every end of a request costs one claim and not one for each lane.
+        let mut emptied: [Option<Instant>; 2] = [None; 2];
         while !stop.is_cancelled() && !dead.is_cancelled() {
             let mut claimed = 0;
-            for (lane, slots) in self.slots() {
+            for ((lane, slots), emptied) in self.slots().into_iter().zip(&mut emptied) {
                 let free = slots.saturating_sub(running.in_lane(lane));
-                if free == 0 {
+                if free == 0 || emptied.is_some_and(|since| since.elapsed() < poll) {
                     continue;
                 }
                 match self.claim(lane, free).await {
                     Ok(leases) => {
                         claimed += leases.len();
+                        *emptied = (leases.len() < free).then(Instant::now);
                         for lease in leases {
                             running.spawn(Arc::clone(&self.executor), Arc::clone(&self.heart), lease);
                         }
@@ -124,7 +128,9 @@ impl Worker {
             }
             if claimed == 0 {
                 tokio::select! {
-                    () = wake.wait(poll.mul_f64(0.9 + crate::domain::random::fraction() / 5.0)) => {}
+                    () = wake.wait(poll.mul_f64(0.9 + crate::domain::random::fraction() / 5.0)) => {
+                        emptied = [None; 2];
+                    }
                     () = stop.cancelled() => {}
                     () = dead.cancelled() => {}
                     Some(end) = running.next() => {
@@ -139,6 +145,7 @@ impl Worker {
             }
             if lost_claim {
                 lost_claim = self.release_orphans(&running).await.is_err();
+                emptied = [None; 2];
             }
         }
         while let Some(end) = running.next().await {

@@ -24,7 +24,7 @@ mod submission;
 pub use case::{CaseError, record_informed, resume, withdraw};
 pub use producer::{Taken, take_producer_rows};
 pub use sql::{
-    Case, Identifier, IdentifierRole, ParkedRow, add_identifier, find_by_reference, find_case, identifiers,
+    Case, Identifier, IdentifierRole, ParkedRow, add_identifier, add_identifiers, find_by_reference, find_case, identifiers,
     list_cases, list_parked_rows,
 };
 pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_request};

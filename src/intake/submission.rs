@@ -149,10 +149,8 @@ pub async fn submit(
     )
     .await?;
 
-    for identifier in &submission.identifiers {
-        sql::add_identifier(tx, &desk.keys, &controller.id, request, IdentifierRole::Given, identifier)
-            .await?;
-    }
+    let given = submission.identifiers.iter().map(|each| (IdentifierRole::Given, each.clone())).collect();
+    sql::add_identifiers(tx, &desk.keys, &controller.id, request, given).await?;
     let lane = match submission.origin {
         Origin::Subject => Lane::Request,
         Origin::Retention => Lane::Sweep,
