@@ -109,7 +109,12 @@ impl<'a> Run<'a> {
         let identifiers =
             intake::identifiers(&mut connection, &executor.desk.keys, &lease.organisation, lease.request)
                 .await?;
-        let checkpoints = sql::load_checkpoints(&mut connection, &lease.organisation, lease.request).await?;
+        // The first write of a procedure sets its version: without one there is no checkpoint to read.
+        let checkpoints = if case.procedure_version.is_some() {
+            sql::load_checkpoints(&mut connection, &lease.organisation, lease.request).await?
+        } else {
+            Vec::new()
+        };
         let procedure = match case.procedure_version {
             None => procedure::describe(case.kind),
             // A newer program began it: left to that program or to a person.
@@ -264,9 +269,7 @@ impl<'a> Run<'a> {
             if let Some((action, detail)) = finished.event {
                 self.append(tx, self.event(action).with(detail)).await?;
             }
-            for (role, identifier) in finished.identifiers {
-                self.save_identifier(tx, role, identifier).await?;
-            }
+            self.save_identifiers(tx, finished.identifiers).await?;
             if let Some(package) = finished.package {
                 delivery::record_package(tx, &self.executor.desk.keys, package).await?;
             }
@@ -293,21 +296,22 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn save_identifier(
+    async fn save_identifiers(
         &mut self,
         tx: &mut Tx,
-        role: IdentifierRole,
-        identifier: SubjectIdentifier,
+        identifiers: Vec<(IdentifierRole, SubjectIdentifier)>,
     ) -> Result<(), Stop> {
-        let known = self.identifiers.iter().any(|each| each.role == role && each.identifier == identifier);
-        if known {
-            return Ok(());
+        let mut new: Vec<(IdentifierRole, SubjectIdentifier)> = Vec::new();
+        for (role, identifier) in identifiers {
+            let stored = self.identifiers.iter().any(|each| each.role == role && each.identifier == identifier);
+            if !stored && !new.iter().any(|each| each.0 == role && each.1 == identifier) {
+                new.push((role, identifier));
+            }
         }
         let keys = &self.executor.desk.keys;
-        let number =
-            intake::add_identifier(tx, keys, &self.lease.organisation, self.lease.request, role, &identifier)
-                .await?;
-        self.identifiers.push(Identifier { number, role, identifier });
+        let added =
+            intake::add_identifiers(tx, keys, &self.lease.organisation, self.lease.request, new).await?;
+        self.identifiers.extend(added);
         Ok(())
     }
 

@@ -93,6 +93,154 @@ pub(super) async fn find_by_key(
     .transpose()
 }
 
+<<<<<<< HEAD
+=======
+/// Why an identifier of a request is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentifierRole {
+    /// It stands in the request.
+    Given,
+    /// It stands in the contact's profile.
+    Found,
+    /// Answers go there: the e-mail address in the contact's profile.
+    ContactPoint,
+}
+
+impl IdentifierRole {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Found => "found",
+            Self::ContactPoint => "contact_point",
+        }
+    }
+}
+
+/// An identifier of a request, decrypted.
+#[derive(Clone, Debug)]
+pub struct Identifier {
+    /// Its number within the request; notices name their recipient by it.
+    pub number: i16,
+    /// Why it is known.
+    pub role: IdentifierRole,
+    /// The identifier.
+    pub identifier: SubjectIdentifier,
+}
+
+/// Adds an identifier to a request, encrypted for its row, and returns its number.
+pub async fn add_identifier(
+    connection: &mut PgConnection,
+    keys: &MasterKey,
+    organisation: &OrganisationId,
+    request: RequestId,
+    role: IdentifierRole,
+    identifier: &SubjectIdentifier,
+) -> Result<i16, StoreError> {
+    let added =
+        add_identifiers(connection, keys, organisation, request, vec![(role, identifier.clone())]).await?;
+    let [added] = added.as_slice() else {
+        return Err(StoreError::unreadable("intake.add_identifier", "identifier.identifier_no"));
+    };
+    Ok(added.number)
+}
+
+/// Adds identifiers to a request in their order, each encrypted for its row. Two statements, however many they are:
+/// the number comes first because it takes part in the encryption.
+pub async fn add_identifiers(
+    connection: &mut PgConnection,
+    keys: &MasterKey,
+    organisation: &OrganisationId,
+    request: RequestId,
+    identifiers: Vec<(IdentifierRole, SubjectIdentifier)>,
+) -> Result<Vec<Identifier>, StoreError> {
+    if identifiers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let next = sqlx::query_scalar!(
+        r#"SELECT coalesce(max(identifier_no) + 1, 0)::smallint AS "number!"
+           FROM dsrd.identifier
+           WHERE organisation_id = $1 AND request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(StoreError::during("intake.add_identifiers"))?;
+    let added: Vec<Identifier> = (next..)
+        .zip(identifiers)
+        .map(|(number, (role, identifier))| Identifier { number, role, identifier })
+        .collect();
+    let numbers: Vec<i16> = added.iter().map(|each| each.number).collect();
+    let roles: Vec<String> = added.iter().map(|each| each.role.as_str().to_owned()).collect();
+    let kinds: Vec<String> = added.iter().map(|each| each.identifier.kind().as_str().to_owned()).collect();
+    let sealed: Vec<Vec<u8>> = added
+        .iter()
+        .map(|each| each.identifier.seal(keys, organisation, request, each.number))
+        .collect();
+    let references: Vec<Vec<u8>> =
+        added.iter().map(|each| each.identifier.reference(keys, organisation).as_bytes().to_vec()).collect();
+    let inserted = sqlx::query!(
+        r#"INSERT INTO dsrd.identifier (organisation_id, request_id, identifier_no, role, kind, sealed, subject_ref)
+           SELECT $1, $2, added.*
+           FROM unnest($3::smallint[], $4::text[], $5::text[], $6::bytea[], $7::bytea[]) AS added"#,
+        organisation.as_str(),
+        request.0,
+        &numbers,
+        &roles,
+        &kinds,
+        &sealed,
+        &references,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.add_identifiers"))?;
+    StoreError::expect_rows("intake.add_identifiers", added.len() as u64, inserted.rows_affected())?;
+    Ok(added)
+}
+
+/// The identifiers of a request, decrypted.
+pub async fn identifiers(
+    connection: &mut PgConnection,
+    keys: &MasterKey,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<Identifier>, StoreError> {
+    let unreadable = || StoreError::unreadable("intake.identifiers", "identifier");
+    let rows = sqlx::query!(
+        r#"SELECT identifier_no, role, kind, sealed
+           FROM dsrd.identifier
+           WHERE organisation_id = $1 AND request_id = $2
+           ORDER BY identifier_no"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("intake.identifiers"))?;
+    rows.into_iter()
+        .map(|row| {
+            let kind: IdentifierKind = row.kind.parse().map_err(|_| unreadable())?;
+            let identifier =
+                SubjectIdentifier::open(keys, (organisation, request, row.identifier_no), kind, &row.sealed)
+                    .map_err(|_: KeyError| {
+                        StoreError::unreadable(
+                            "intake.identifiers",
+                            "identifier.sealed (another master key?)",
+                        )
+                    })?;
+            let role = match row.role.as_str() {
+                "given" => IdentifierRole::Given,
+                "found" => IdentifierRole::Found,
+                "contact_point" => IdentifierRole::ContactPoint,
+                _ => return Err(unreadable()),
+            };
+            Ok(Identifier { number: row.identifier_no, role, identifier })
+        })
+        .collect()
+}
+
+>>>>>>> bench
 /// A request as stored: the case, without identifiers.
 #[derive(Clone, Debug, Serialize)]
 pub struct Case {

@@ -150,9 +150,14 @@ pub async fn submit(
     )
     .await?;
 
+<<<<<<< HEAD
     for identifier in &submission.identifiers {
         add_identifier(tx, &desk.keys, &controller.id, request, IdentifierRole::Given, identifier).await?;
     }
+=======
+    let given = submission.identifiers.iter().map(|each| (IdentifierRole::Given, each.clone())).collect();
+    sql::add_identifiers(tx, &desk.keys, &controller.id, request, given).await?;
+>>>>>>> bench
     let lane = match submission.origin {
         Origin::Subject => Lane::Request,
         Origin::Retention => Lane::Sweep,
