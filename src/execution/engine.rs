@@ -303,7 +303,8 @@ impl<'a> Run<'a> {
     ) -> Result<(), Stop> {
         let mut new: Vec<(IdentifierRole, SubjectIdentifier)> = Vec::new();
         for (role, identifier) in identifiers {
-            let stored = self.identifiers.iter().any(|each| each.role == role && each.identifier == identifier);
+            let stored =
+                self.identifiers.iter().any(|each| each.role == role && each.identifier == identifier);
             if !stored && !new.iter().any(|each| each.0 == role && each.1 == identifier) {
                 new.push((role, identifier));
             }

@@ -101,13 +101,10 @@ impl Worker {
         let poll = Duration::from_secs(self.executor.settings.poll_secs.max(1));
         let mut running = Running::default();
         let mut lost_claim = false;
-<<<<<<< HEAD
         let mut looked_for_orphans = Instant::now();
-=======
         // When a lane was last seen to have no more than was asked for: it is not looked at again before a wake-up or
         // the poll, so that every end of a request costs one claim and not one for each lane.
         let mut emptied: [Option<Instant>; 2] = [None; 2];
->>>>>>> bench
         while !stop.is_cancelled() && !dead.is_cancelled() {
             let mut claimed = 0;
             for ((lane, slots), emptied) in self.slots().into_iter().zip(&mut emptied) {
@@ -152,11 +149,8 @@ impl Worker {
             // that followed it.
             if lost_claim || looked_for_orphans.elapsed() >= lease_time(&self.executor) {
                 lost_claim = self.release_orphans(&running).await.is_err();
-<<<<<<< HEAD
                 looked_for_orphans = Instant::now();
-=======
                 emptied = [None; 2];
->>>>>>> bench
             }
         }
         while let Some(end) = running.next().await {

@@ -23,15 +23,7 @@ mod sql;
 mod submission;
 
 pub use case::{CaseError, record_informed, resume, withdraw};
-<<<<<<< HEAD
-pub use identifier::{Identifier, IdentifierRole, add_identifier, identifiers};
+pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers};
 pub use producer::{ParkedRow, Taken, list_parked_rows, take_producer_rows};
 pub use sql::{Case, find_by_reference, find_case, list_cases};
-=======
-pub use producer::{Taken, take_producer_rows};
-pub use sql::{
-    Case, Identifier, IdentifierRole, ParkedRow, add_identifier, add_identifiers, find_by_reference, find_case, identifiers,
-    list_cases, list_parked_rows,
-};
->>>>>>> bench
 pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_request};
