@@ -130,7 +130,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
             output.raw(&script)
         }
         #[cfg(feature = "demo")]
-        Command::Demo(args) => demo::run(args, &files, output).await,
+        Command::Demo(args) => Box::pin(demo::run(args, &files, output)).await,
         Command::Config(command) => config::run(command, &files, output),
         Command::Setup => setup::run(Context::load(&files)?, output).await,
         Command::Migrate(args) => migrate::run(args, Context::load(&files)?, output).await,

@@ -26,6 +26,7 @@ pub(super) struct Closing<'a> {
     pub(super) play: &'a Play<'a>,
     pub(super) place: &'a Place,
     pub(super) simulator: &'a Simulator,
+    pub(super) keeps_running: bool,
 }
 
 impl Closing<'_> {
@@ -77,6 +78,7 @@ impl Closing<'_> {
             },
             audit: view_of_audit(&played),
             platform: self.view_of_platform(&evidence),
+            keeps_running: self.keeps_running,
             commands: self.commands(answered),
         })
     }
@@ -168,7 +170,7 @@ fn view_of_package(
         page: shown(&unpacked.page),
         records: Section::ALL.iter().filter_map(|section| counts.get(section.as_str())).sum(),
         link: mail.map(|mail| mail.link.clone()),
-        link_works,
+        link_opened: link_works,
     }
 }
 

@@ -62,7 +62,7 @@ impl Ledger {
     /// Effects outside of the database: how many were announced, and how many of those ended.
     pub(super) fn effects(&self) -> (u64, u64) {
         let ended: BTreeSet<Uuid> = self.entries.iter().filter_map(|entry| entry.intent).collect();
-        let began = || self.entries.iter().filter(|entry| entry.action.ends_with(".began"));
+        let began = || self.entries.iter().filter(|entry| entry.action.rsplit('.').next() == Some("began"));
         (began().count() as u64, began().filter(|entry| ended.contains(&entry.id)).count() as u64)
     }
 

@@ -115,8 +115,10 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
             stage: &stage,
         };
         let played = play.run(&service).await?;
-        let summary =
-            Closing { play: &play, place: &place, simulator: &simulator }.summarise(played, begun).await?;
+        let closing =
+            Closing { play: &play, place: &place, simulator: &simulator, keeps_running: args.keep_running };
+        let summary = closing.summarise(played, begun).await?;
+        stage.end();
         stage.say("");
         output.show(&summary, Summary::human)?;
         if args.keep_running {

@@ -52,7 +52,7 @@ impl Cast {
         };
         let has_everything = |truth: &Truth| {
             let records = truth.records;
-            records.events >= 6 && records.devices >= 2 && records.accountings >= 4
+            records.events >= 9 && records.devices >= 2 && records.accountings >= 6
         };
         Some(Self {
             access: next(Wanted::UniqueIdentifiers, &has_everything)?,

@@ -27,7 +27,7 @@ use crate::retention::{self, Preview, Rule, SweepReport, Sweeper};
 const EVERY: Duration = Duration::from_millis(100);
 
 /// How long everything may take, apart from the erasures of the sweep.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long one erasure of the sweep may take on the slowest host.
 const PATIENCE_PER_ERASURE: Duration = Duration::from_millis(500);
@@ -158,10 +158,12 @@ impl Play<'_> {
             desk: foundation.desk.clone(),
             controller: controller.clone(),
             rule,
-            // Asked between steps; never says stop, and lets the bar go on after each page.
+            // Asked between steps: never says stop, and lets the bar go on.
             halt: Arc::new(move |stage| {
-                if stage == retention::Stage::Listed {
-                    bar.set_position(passed.fetch_add(1, Ordering::Relaxed) + 1);
+                match stage {
+                    retention::Stage::Listed => bar.set_position(passed.fetch_add(1, Ordering::Relaxed) + 1),
+                    retention::Stage::Decided => bar.set_message("submitting their erasures"),
+                    _ => {}
                 }
                 false
             }),

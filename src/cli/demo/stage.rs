@@ -1,6 +1,8 @@
 //! What is shown while it runs: bars on a terminal, plain lines elsewhere, nothing beside `--json`.
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -13,6 +15,8 @@ pub(super) struct Stage {
     output: Output,
     bars: MultiProgress,
     terminal: bool,
+    /// Whether there are bars, which lines must not be written into.
+    busy: Arc<AtomicBool>,
 }
 
 /// Something that is under way. Its end is told once.
@@ -28,14 +32,30 @@ impl Stage {
     pub(super) fn new(output: &Output) -> Self {
         let terminal = io::stderr().is_terminal() && !output.is_for_programs();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { output: output.clone(), bars: MultiProgress::with_draw_target(target), terminal }
+        Self {
+            output: output.clone(),
+            bars: MultiProgress::with_draw_target(target),
+            terminal,
+            busy: Arc::default(),
+        }
     }
 
     /// A line for people.
     pub(super) fn say(&self, line: &str) {
-        if !self.output.is_for_programs() {
-            self.bars.suspend(|| self.output.say(line));
+        if self.output.is_for_programs() {
+            return;
         }
+        if self.busy.load(Ordering::Relaxed) {
+            self.bars.suspend(|| self.output.say(line));
+        } else {
+            self.output.say(line);
+        }
+    }
+
+    /// Leaves the bars as they stand: whatever is written from now on comes below them.
+    pub(super) fn end(&self) {
+        self.busy.store(false, Ordering::Relaxed);
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
     }
 
     /// A line with a label in a column of its own.
@@ -59,10 +79,12 @@ impl Stage {
 }
 
 impl Running {
+    /// So many parts are done.
     pub(super) fn set(&self, done: u64) {
         self.bar.set_position(done);
     }
 
+    /// For callbacks that know more of it than we do.
     pub(super) fn bar(&self) -> ProgressBar {
         self.bar.clone()
     }

@@ -23,6 +23,8 @@ pub(super) struct Summary {
     pub(super) mails: MailsView,
     pub(super) audit: AuditView,
     pub(super) platform: PlatformView,
+    /// Whether everything was left up.
+    pub(super) keeps_running: bool,
     /// Commands to go on with.
     pub(super) commands: Vec<String>,
 }
@@ -62,7 +64,7 @@ pub(super) struct PackageView {
     pub(super) records: u64,
     pub(super) link: Option<String>,
     /// Whether the hand-over page opened.
-    pub(super) link_works: bool,
+    pub(super) link_opened: bool,
 }
 
 /// The mails.
@@ -107,22 +109,15 @@ impl Summary {
                 asked.in_plain_words.clone(),
             ]
         });
-        let mut text = boxed(&["asked", "by", "came by", "reference", "what happened"], rows);
-        for (title, facts) in self.sections() {
-            text.push_str(&format!("\n\n{title}\n{}", indented(&facts)));
-        }
-        if !self.commands.is_empty() {
-            text.push_str("\n\nGo on\n  ");
-            text.push_str(&self.commands.join("\n  "));
-        }
-        text.push_str("\n\n");
-        if self.as_expected {
-            text.push_str(&format!("Everything came out as it should, in {:.1} seconds.", self.seconds));
+        let mut parts = vec![boxed(&["asked", "by", "came by", "reference", "what happened"], rows)];
+        parts.extend(self.sections().iter().map(|(title, facts)| format!("{title}\n{}", indented(facts))));
+        parts.push(format!("Go on\n  {}", self.commands.join("\n  ")));
+        parts.push(if self.as_expected {
+            format!("Everything came out as it should, in {:.1} seconds.", self.seconds)
         } else {
-            text.push_str("NOT AS IT SHOULD BE\n  ");
-            text.push_str(&self.unexpected.join("\n  "));
-        }
-        text
+            format!("NOT AS IT SHOULD BE\n  {}", self.unexpected.join("\n  "))
+        });
+        parts.join("\n\n")
     }
 
     fn sections(&self) -> Vec<(&'static str, Vec<(&'static str, String)>)> {
@@ -135,8 +130,12 @@ impl Summary {
                 ("as kept, encrypted", package.encrypted.clone()),
             ]);
             if let Some(link) = &package.link {
-                let opens = if package.link_works { "opens" } else { "DOES NOT OPEN" };
-                files.push(("hand-over link", format!("{link} ({opens})")));
+                let opened = match (package.link_opened, self.keeps_running) {
+                    (false, _) => "DID NOT OPEN",
+                    (true, true) => "open it in a browser",
+                    (true, false) => "opened; up with --keep-running only",
+                };
+                files.extend([("hand-over link", link.clone()), ("", format!("({opened})"))]);
             }
         }
         files.push(("mails", format!("{} in {}", self.mails.written, self.mails.directory)));
