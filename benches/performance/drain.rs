@@ -10,7 +10,7 @@ use crate::Plan;
 use crate::measure::{Figures, Stopwatch};
 use crate::naked::{self, Caller, SECTION_2, Shape};
 use crate::outcome::Line;
-use crate::rig::{Database, Service, Work, work_done};
+use crate::rig::{Database, Service, Work, statements_by_time, watch_statements, work_done};
 use crate::simulated::{Person, Simulated};
 use crate::{say, watch};
 
@@ -31,6 +31,7 @@ async fn drain(
     people: &[Person],
     workers: u32,
     count: bool,
+    statements: bool,
 ) -> Result<Drained> {
     let options = database.create().await?;
     let service = Service::build(&options, &simulated.access, workers).await?;
@@ -44,12 +45,20 @@ async fn drain(
     let mails = service.mails();
     let calls = simulated.calls().await?;
     let work = if count { Some(work_done(&options).await?) } else { None };
+    if statements {
+        watch_statements(&options).await?;
+    }
     watch::count_statements(count);
     let watch = Stopwatch::start()?;
     let running = service.run().await?;
     service.wait_closed(before, people.len()).await?;
     let (wall, cpu) = watch.stop()?;
     watch::count_statements(false);
+    if statements {
+        for line in statements_by_time(&options, number).await? {
+            say(&line);
+        }
+    }
     running.stop().await?;
     let statements = count.then(|| precise(watch::statements()) / number);
     let work = match work {
@@ -89,7 +98,8 @@ pub(crate) async fn at_full_speed(plan: Plan, database: &mut Database) -> Result
     let caller = Caller::log_in(&simulated.access).await?;
     let scratch = database.create().await?;
 
-    let counted = drain(database, &mut simulated, &people[..number / 5], workers, true).await?;
+    let counted =
+        drain(database, &mut simulated, &people[..number / 5], workers, true, plan.statements).await?;
     let work = counted.work.unwrap_or_default();
     let shape = Shape { calls: whole(counted.calls).clamp(3, 4), commits: whole(work.writes) };
     say(&format!(
@@ -114,7 +124,7 @@ pub(crate) async fn at_full_speed(plan: Plan, database: &mut Database) -> Result
                     analyse(&scratch).await?;
                     naked_times.push(naked::drain(&scratch, &caller, &people, workers, shape, number).await?);
                 }
-                _ => drained = Some(drain(database, &mut simulated, &people, workers, false).await?),
+                _ => drained = Some(drain(database, &mut simulated, &people, workers, false, false).await?),
             }
         }
         let (Some(drained), [naked, like]) = (drained, naked_times.as_slice()) else {

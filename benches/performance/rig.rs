@@ -41,12 +41,17 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) async fn start() -> Result<Self> {
+    /// `statements` loads the extension that counts statements.
+    pub(crate) async fn start(statements: bool) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("dsrd-bench-").tempdir()?;
         // A server that steps down from root must be able to pass through.
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o711))?;
-        let cluster =
-            Cluster::start(embedded::Settings::new(directory.path(), std::env::var_os("PATH"))).await?;
+        let mut settings = embedded::Settings::new(directory.path(), std::env::var_os("PATH"));
+        if statements {
+            let library = ("shared_preload_libraries".to_owned(), "pg_stat_statements".to_owned());
+            settings.server_settings.push(library);
+        }
+        let cluster = Cluster::start(settings).await?;
         Ok(Self { cluster, directory, number: 0 })
     }
 
@@ -121,6 +126,35 @@ pub(crate) async fn work_done(options: &PgConnectOptions) -> Result<Work> {
     .await?;
     connection.close().await?;
     Ok(Work { writes, commits, flushes })
+}
+
+/// Begins to count statements in the server, by their text.
+pub(crate) async fn watch_statements(options: &PgConnectOptions) -> Result<()> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    sqlx::raw_sql("CREATE EXTENSION pg_stat_statements; SELECT pg_stat_statements_reset()")
+        .execute(&mut connection)
+        .await?;
+    connection.close().await?;
+    Ok(())
+}
+
+/// The statements that took the server longest: times executed for each unit, microseconds each, text.
+pub(crate) async fn statements_by_time(options: &PgConnectOptions, units: f64) -> Result<Vec<String>> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    let rows: Vec<(i64, f64, String)> = sqlx::query_as(
+        "SELECT calls, mean_exec_time * 1000, left(regexp_replace(query, '\\s+', ' ', 'g'), 90)
+         FROM pg_stat_statements JOIN pg_database ON dbid = pg_database.oid
+         WHERE datname = current_database()
+         ORDER BY total_exec_time DESC LIMIT 30",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    connection.close().await?;
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    let line = |(calls, micros, text): (i64, f64, String)| {
+        format!("{:6.2} × {micros:7.1} µs  {text}", calls as f64 / units)
+    };
+    Ok(rows.into_iter().map(line).collect())
 }
 
 /// A part of the daemon's default configuration, with some keys set.

@@ -10,7 +10,7 @@
 //! - Clear identifiers are shown only with `--reveal`, and reading them stands in the audit log. They can be handed in
 //!   by file or standard input, because the arguments of a process can be read by every user of a host.
 //!
-//! To add a command: a file with an `Args` structure and a `run` function, and a line in [`Command`].
+//! To add a command: a file with an `Args` structure and a `run` function, and a line in `Command`.
 
 mod audit;
 mod check;

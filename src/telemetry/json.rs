@@ -31,10 +31,14 @@ where
         let mut members = Members::default();
         event.record(&mut members);
         let metadata = event.metadata();
-        // Written last, so that no field of an event can pretend to be one of these.
-        members.0.insert("timestamp".to_owned(), json!(timestamp));
-        members.0.insert("level".to_owned(), json!(metadata.level().as_str()));
-        members.0.insert("target".to_owned(), json!(metadata.target()));
+        let mut line = Map::new();
+        line.insert("timestamp".to_owned(), json!(timestamp));
+        line.insert("level".to_owned(), json!(metadata.level().as_str()));
+        line.insert("target".to_owned(), json!(metadata.target()));
+        for (name, value) in members.0 {
+            // No field of an event can pretend to be one of these.
+            line.entry(name).or_insert(value);
+        }
         let spans: Vec<Value> = context
             .event_scope()
             .into_iter()
@@ -48,9 +52,9 @@ where
             })
             .collect();
         if !spans.is_empty() {
-            members.0.insert("spans".to_owned(), Value::Array(spans));
+            line.insert("spans".to_owned(), Value::Array(spans));
         }
-        let text = serde_json::to_string(&members.0).map_err(|_| fmt::Error)?;
+        let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
         writeln!(writer, "{text}")
     }
 }

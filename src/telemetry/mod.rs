@@ -121,6 +121,10 @@ fn filter(settings: &Settings) -> Result<EnvFilter, TelemetryError> {
 
 fn may_speak(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
+    // After an outage each waiting task would tell how long it waited for its connection.
+    if target.starts_with("sqlx::pool") {
+        return *metadata.level() == tracing::Level::ERROR;
+    }
     target == "dsrd" || target.starts_with("dsrd::") || *metadata.level() <= tracing::Level::WARN
 }
 

@@ -113,6 +113,7 @@ fn s_41_libraries_never_speak_below_warn() {
             tracing::debug!(target: "hyper::proto", "GET /contacts?email=canary@people.example");
             tracing::trace!(target: "dsrdx", "canary");
             tracing::warn!(target: "hyper::proto", "connection lost");
+            tracing::warn!(target: "sqlx::pool::acquire", "canary: acquired slowly");
             tracing::trace!(target: "dsrd::execution", "a step begins");
         });
         assert!(!text.contains("canary"), "{filter}: {text}");

@@ -20,7 +20,7 @@ use dsrd::platform::ContactPlatform;
 use dsrd::platform::cloud4wi::{self, Cloud4Wi, LocalBudget};
 use dsrd::store::{self, Store};
 use dsrd::{queue, report};
-use dsrd_simulator::{OrganisationHandle, Simulator, TokenClaims};
+use dsrd_simulator::{OrganisationHandle, OrganisationSettings, Simulator, TokenClaims};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
@@ -34,6 +34,7 @@ pub(crate) const ORGANISATION: &str = "main";
 pub(crate) struct Builder {
     most_attempts: u32,
     largest_package_bytes: u64,
+    second_organisation: bool,
 }
 
 /// The service under test, with everything around it.
@@ -69,12 +70,21 @@ impl Builder {
         self
     }
 
+    /// A second organisation, named `other`, with contacts of its own.
+    pub(crate) fn second_organisation(mut self) -> Self {
+        self.second_organisation = true;
+        self
+    }
+
     pub(crate) async fn build(self) -> TestService {
         super::logs::record();
         let database = TestDatabase::create().await;
         let directory = tempfile::tempdir().expect("a directory for secrets and packages");
         let mut simulator_settings = dsrd_simulator::Settings::with_contacts(50);
         simulator_settings.token_claims = TokenClaims::WithoutExpiry;
+        if self.second_organisation {
+            simulator_settings = simulator_settings.organisation(OrganisationSettings::new("other", 50));
+        }
         let simulator = Simulator::start(simulator_settings).await.expect("a simulator");
         let clock = Arc::new(ManualClock::at(start_of_test()));
         let keys = Arc::new(MasterKey::generate());
@@ -264,7 +274,7 @@ fn secret_file(directory: &Path, name: &str, content: &str) -> PathBuf {
 impl TestService {
     /// Fifty generated contacts and boring settings.
     pub(crate) fn builder() -> Builder {
-        Builder { most_attempts: 5, largest_package_bytes: 1 << 30 }
+        Builder { most_attempts: 5, largest_package_bytes: 1 << 30, second_organisation: false }
     }
 
     /// A service with boring settings.
