@@ -193,7 +193,8 @@ fn shown(path: &Path) -> String {
 fn program() -> String {
     let Ok(program) = std::env::current_exe() else { return "dsrd".to_owned() };
     let here = std::env::current_dir().ok();
-    let relative = here.and_then(|here| program.strip_prefix(here).ok().map(Path::to_owned));
+    let relative =
+        here.and_then(|here| program.strip_prefix(here).ok().map(|rest| Path::new(".").join(rest)));
     word(&shown(&relative.unwrap_or(program)))
 }
 

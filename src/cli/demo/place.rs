@@ -35,11 +35,13 @@ impl Place {
                 directory.display()
             ))
         };
-        let made = make(&directory).map_err(|error| refused(&error))?;
-        if made.to_str().is_none() {
+        let place = Self { directory: make(&directory).map_err(|error| refused(&error))? };
+        if place.directory.to_str().is_none() {
             return Err(refused(&io::Error::other("its name is no text")));
         }
-        Ok(Self { directory: made })
+        // Made at once, because an empty directory says nothing about whether files can be made in it.
+        DirBuilder::new().mode(0o700).create(place.secrets()).map_err(|error| refused(&error))?;
+        Ok(place)
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -62,6 +64,10 @@ impl Place {
         self.directory.join("mails")
     }
 
+    fn secrets(&self) -> PathBuf {
+        self.directory.join("secrets")
+    }
+
     pub(super) fn unpacked(&self) -> PathBuf {
         self.directory.join("what-the-person-receives")
     }
@@ -80,9 +86,7 @@ impl Place {
         page: SocketAddr,
         keep_months: u32,
     ) -> anyhow::Result<()> {
-        let secrets = self.directory.join("secrets");
-        DirBuilder::new().mode(0o700).create(&secrets).map_err(|error| cannot_write(&secrets, &error))?;
-        let (key, secret) = (secrets.join("cloud4wi.key"), secrets.join("cloud4wi.secret"));
+        let (key, secret) = (self.secrets().join("cloud4wi.key"), self.secrets().join("cloud4wi.secret"));
         write_private(&key, platform.client_key())?;
         write_private(&secret, platform.client_secret())?;
         let text = include_str!("dsrd.toml")
@@ -147,7 +151,6 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let sources = Sources::default();
         assert!(Place::create(Some(directory.path()), &sources).is_ok(), "an empty one is taken");
-        fs::write(directory.path().join("precious"), "").unwrap();
         let error = Place::create(Some(directory.path()), &sources).unwrap_err().to_string();
         assert!(error.contains("not empty") && error.contains("--directory"), "{error}");
     }
