@@ -26,7 +26,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
@@ -109,9 +109,11 @@ where
     } else {
         lines.event_format(line::OneLine::human(tracing_subscriber::fmt::format(), terminal)).boxed()
     };
-    Ok(Registry::default().with(
-        lines.with_filter(filter(settings)?.and(filter_fn(may_speak)).and(outage::OncePerOutage::default())),
-    ))
+    Ok(Registry::default()
+        .with(lines)
+        .with(filter(settings)?)
+        .with(filter_fn(may_speak))
+        .with(outage::OncePerOutage::default()))
 }
 
 fn filter(settings: &Settings) -> Result<EnvFilter, TelemetryError> {

@@ -9,9 +9,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tracing::field::{Field, Visit};
-use tracing::subscriber::Interest;
-use tracing::{Event, Level, Metadata};
-use tracing_subscriber::layer::{Context, Filter};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
 
 /// How every error about an unreachable database says so (`store::StoreError::Unreachable`).
 const MARK: &str = "no connection to the database";
@@ -19,21 +19,17 @@ const MARK: &str = "no connection to the database";
 const EVERY: Duration = Duration::from_mins(1);
 
 /// Lets the first event about an unreachable database through, and one a minute after it.
+///
+/// A layer for the whole log, not a filter of one layer: after such a filter refuses an event, the registry
+/// (tracing-subscriber 0.3.23) takes every further event of the thread for refused, and asserts against it in debug
+/// builds.
 #[derive(Debug, Default)]
 pub(super) struct OncePerOutage {
     told_at: Mutex<Option<Instant>>,
 }
 
-impl<S> Filter<S> for OncePerOutage {
-    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        true
-    }
-
-    fn callsite_enabled(&self, _: &'static Metadata<'static>) -> Interest {
-        Interest::always()
-    }
-
-    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
+impl<S: Subscriber> Layer<S> for OncePerOutage {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         if *event.metadata().level() > Level::WARN {
             return true;
         }

@@ -21,7 +21,11 @@ async fn s_51_a_configuration_that_cannot_be_used_is_refused_with_the_key_and_th
         // A typing error must not leave a default in force.
         ("lease_secs", "leese_secs", vec!["queue.leese_secs", file.as_str()]),
         ("in_flight = 16", "in_fligth = 16", vec!["platform.rate.in_fligth", file.as_str()]),
-        ("request_workers = 8", "request_workers = \"canarino\"", vec!["queue.request_workers", file.as_str()]),
+        (
+            "request_workers = 8",
+            "request_workers = \"canarino\"",
+            vec!["queue.request_workers", file.as_str()],
+        ),
         ("lease_secs = 3", "lease_secs = 2", vec!["queue.lease_secs"]),
         ("http://127.0.0.1", "http://api.example", vec!["base_url", "plain http is for loopback only"]),
         ("transport = \"file\"", "transport = \"smtp\"", vec!["delivery"]),

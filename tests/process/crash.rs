@@ -35,9 +35,7 @@ async fn f_2_a_daemon_that_is_killed_again_and_again_finishes_everything_once() 
     let mut handed_in = Vec::new();
     for cycle in 0..CYCLES {
         let daemon = service.serve().await;
-        handed_in.extend(
-            hand_in(&service, &mut producer, cycle * REQUESTS..(cycle + 1) * REQUESTS).await,
-        );
+        handed_in.extend(hand_in(&service, &mut producer, cycle * REQUESTS..(cycle + 1) * REQUESTS).await);
         tokio::time::sleep(moments.next(5, 800)).await;
         daemon.kill().await;
     }
@@ -64,7 +62,10 @@ async fn f_2_a_daemon_that_is_killed_again_and_again_finishes_everything_once() 
     assert_done(&service, &handed_in);
     let requests = i64::try_from(handed_in.len()).unwrap();
     assert_eq!(service.count("SELECT count(*) FROM dsrd.request").await, requests);
-    assert_eq!(service.count("SELECT count(*) FROM dsrd.request WHERE outcome = 'fulfilled'").await, requests);
+    assert_eq!(
+        service.count("SELECT count(*) FROM dsrd.request WHERE outcome = 'fulfilled'").await,
+        requests
+    );
     // What a death left half-written is found and removed, and nothing else.
     service.remove_leftovers().await;
     let files = std::fs::read_dir(service.home.join("packages")).unwrap().count();
@@ -82,17 +83,17 @@ async fn f_4_a_process_frozen_past_its_lease_finds_its_work_done_and_does_nothin
     let mut producer = service.producer().await;
     let mut frozen = service.serve().await;
     // The deletion happens at once, and its answer is under way while the process is frozen.
-    service.world.simulator.faults().inject(
-        Fault::Latency(Duration::from_secs(2)).on(Endpoint::DeleteContact).times(1),
-    );
+    service
+        .world
+        .simulator
+        .faults()
+        .inject(Fault::Latency(Duration::from_secs(2)).on(Endpoint::DeleteContact).times(1));
     let (email, spec) = person(0);
     let contact = service.world.platform.add_contact(spec);
     insert(&mut producer, RequestKind::Erasure, "ticket-0", &email).await;
     let journal = service.world.simulator.journal();
-    eventually("the deletion", Duration::from_secs(20), || async {
-        !journal.deleted_contacts().is_empty()
-    })
-    .await;
+    eventually("the deletion", Duration::from_secs(20), || async { !journal.deleted_contacts().is_empty() })
+        .await;
     frozen.signal(Signal::STOP);
     let other = service.serve().await;
     // Three leases and more: the other one waits for the first, then does the work.

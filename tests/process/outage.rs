@@ -27,7 +27,8 @@ async fn f_16_a_daemon_waits_for_its_database_at_start_and_whenever_it_goes_away
     .await;
     let before = proxy.connections();
     proxy.refuse(true);
-    eventually("it tries again", Duration::from_secs(20), || async { proxy.connections() >= before + 5 }).await;
+    eventually("it tries again", Duration::from_secs(20), || async { proxy.connections() >= before + 5 })
+        .await;
     proxy.refuse(false);
     handed_in.extend(hand_in(&service, &mut producer, 12..18).await);
     service.rest(Duration::from_secs(60)).await;
@@ -36,10 +37,12 @@ async fn f_16_a_daemon_waits_for_its_database_at_start_and_whenever_it_goes_away
 
     // Half a minute at most went by: one line, or two where a minute ended.
     let said = service.said();
-    let lines: Vec<&str> = said.lines().filter(|line| line.contains("no connection to the database")).collect();
+    let lines: Vec<&str> =
+        said.lines().filter(|line| line.contains("no connection to the database")).collect();
     assert!((1..=2).contains(&lines.len()), "{lines:#?}");
     // What else was told of an outage is told of requests and tasks, once each, not in a loop.
-    let warnings = said.lines().filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\"")).count();
+    let warnings =
+        said.lines().filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\"")).count();
     assert!(warnings < 60, "{warnings} warnings: {said}");
     service.finish().await;
 }

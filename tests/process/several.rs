@@ -17,7 +17,7 @@ async fn f_5_two_daemons_of_eight_workers_share_the_work_and_finish_each_step_on
     let service = ProcessService::start().await;
     let (one, two) = tokio::join!(service.serve(), service.serve());
     for number in 0..REQUESTS {
-        service.world.platform.add_contact(person(number).1);
+        let _contact = service.world.platform.add_contact(person(number).1);
     }
     let mut producer = service.producer().await;
     sqlx::query("BEGIN").execute(&mut producer).await.unwrap();
@@ -35,7 +35,8 @@ async fn f_5_two_daemons_of_eight_workers_share_the_work_and_finish_each_step_on
     let journal = service.world.simulator.journal();
     assert_eq!(journal.calls(Endpoint::UpdatePolicies), REQUESTS as u64);
     let entries = service.world.audit().await;
-    for action in ["request.received", "contact.located", "policy.ended", "policy.verified", "request.closed"] {
+    for action in ["request.received", "contact.located", "policy.ended", "policy.verified", "request.closed"]
+    {
         let count = entries.iter().filter(|entry| entry.action == action).count();
         assert_eq!(count, REQUESTS, "{action}");
     }
@@ -76,7 +77,9 @@ async fn s_14_daemons_of_two_organisations_share_a_database_and_leave_each_other
     .await
     .unwrap();
     eventually("the other one's request is closed", Duration::from_secs(30), || async {
-        service.count("SELECT count(*) FROM dsrd.request WHERE organisation_id = 'other' AND state = 'closed'").await
+        service
+            .count("SELECT count(*) FROM dsrd.request WHERE organisation_id = 'other' AND state = 'closed'")
+            .await
             == 1
     })
     .await;

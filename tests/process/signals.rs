@@ -68,7 +68,8 @@ async fn f_3_a_step_that_does_not_end_is_broken_off_and_its_lease_released() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f_3_a_second_signal_ends_the_process_at_once() {
     let service = ProcessService::start().await;
-    let hanging = service.world.simulator.faults().inject(Fault::HangAfterEffect.on(Endpoint::UpdatePolicies));
+    let hanging =
+        service.world.simulator.faults().inject(Fault::HangAfterEffect.on(Endpoint::UpdatePolicies));
     let mut producer = service.producer().await;
     let mut daemon = service.serve().await;
     let handed_in = hand_in(&service, &mut producer, 0..6).await;

@@ -1,11 +1,20 @@
 //! The service as a whole, in one process: each promise of the catalogues as a test named after its id. Every test
 //! ends with the oracle.
 
+#[path = "../support/proxy.rs"]
+mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod access;
+mod conflicts;
 mod crash;
 mod erasure;
 mod intake;
+mod lanes;
+mod leaks;
 mod opt_out;
+mod organisations;
+mod rig;
+mod unknown_commit;
+mod wire;

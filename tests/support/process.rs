@@ -160,7 +160,8 @@ impl ProcessService {
     /// Ends the test: no canary was said (S-41), and the oracle checks every promise. All daemons must have ended.
     pub(crate) async fn finish(self) {
         let said = self.said().to_lowercase();
-        for canary in [oracle::CANARY, self.world.platform.client_secret(), self.world.platform.client_key()] {
+        for canary in [oracle::CANARY, self.world.platform.client_secret(), self.world.platform.client_key()]
+        {
             assert!(!said.contains(&canary.to_lowercase()), "S-41: a canary was logged");
         }
         assert!(!said.contains(&self.world.desk.keys.to_hex().as_str().to_lowercase()), "S-41: the key");
@@ -305,4 +306,3 @@ impl Daemon {
         assert!(status.success(), "{log}");
     }
 }
-
