@@ -154,6 +154,32 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 #[test]
+fn the_runbook_explains_every_reason_to_wait_for_a_person() {
+    let runbook = std::fs::read_to_string(project("docs/operator-runbook.md")).unwrap();
+    for reason in dsrd::domain::ParkReason::ALL {
+        let row = format!("| `{reason}` |");
+        assert!(runbook.contains(&row), "docs/operator-runbook.md has no row for {reason}");
+    }
+}
+
+#[test]
+fn commands_in_documents_exist() {
+    for file in ["docs/operator-runbook.md", "docs/configuration.md", "CONTRIBUTING.md"] {
+        let text = std::fs::read_to_string(project(file)).unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("$ dsrd "));
+        for line in lines {
+            let words: Vec<&str> = line
+                .split_whitespace()
+                .take_while(|word| word.starts_with(|first: char| first.is_ascii_lowercase()))
+                .collect();
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dsrd"));
+            let output = command.env_clear().args(&words).arg("--help").output().unwrap();
+            assert!(output.status.success(), "{file} names `dsrd {line}`, which does not exist");
+        }
+    }
+}
+
+#[test]
 fn log_fields_have_the_names_that_are_listed() {
     let known: Vec<&str> = dsrd::telemetry::fields::ALL.iter().map(|(name, _)| *name).collect();
     let mut unknown = Vec::new();

@@ -1,8 +1,11 @@
 //! `dsrd audit`: the log, read. Each reading stands in the log itself.
 
-use chrono::{DateTime, Utc};
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::Subcommand;
 
+use super::Failure;
 use super::context::Context;
 use super::output::{Output, or_dash, table};
 use super::request::Case;
@@ -21,11 +24,11 @@ pub(super) enum Command {
         /// Only this action, for example deletion.ended.
         #[arg(long)]
         action: Option<String>,
-        /// Not before this instant (RFC 3339).
-        #[arg(long)]
+        /// Not before this day (UTC) or instant (RFC 3339).
+        #[arg(long, value_parser = day_or_instant)]
         since: Option<DateTime<Utc>>,
-        /// Before this instant (RFC 3339).
-        #[arg(long)]
+        /// Before this day (UTC) or instant (RFC 3339).
+        #[arg(long, value_parser = day_or_instant)]
         until: Option<DateTime<Utc>>,
         /// Start after the entry of this number.
         #[arg(long, default_value_t = 0)]
@@ -34,14 +37,45 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         limit: i64,
     },
-    /// Show all entries of one request.
+    /// Show one entry by its number, or all entries of one request.
     Show {
-        /// Id or reference of the request.
-        request: Case,
+        /// Number of an entry, or id or reference of a request.
+        subject: Subject,
         /// Short name of the organisation; the only one when left out.
         #[arg(long)]
         organisation: Option<OrganisationId>,
     },
+}
+
+/// What `dsrd audit show` shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    Entry(i64),
+    Case(Case),
+}
+
+impl FromStr for Subject {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse::<i64>() {
+            Ok(number) if number > 0 => Ok(Self::Entry(number)),
+            _ => text
+                .parse()
+                .map(Self::Case)
+                .map_err(|problem: String| format!("write the number of an entry, or {problem}")),
+        }
+    }
+}
+
+fn day_or_instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    if let Ok(instant) = text.parse::<DateTime<Utc>>() {
+        return Ok(instant);
+    }
+    let day = text
+        .parse::<NaiveDate>()
+        .map_err(|_| "write a day (2026-11-23) or an instant (2026-11-23T10:00:00Z)")?;
+    Ok(day.and_time(NaiveTime::MIN).and_utc())
 }
 
 pub(super) async fn run(command: Command, context: Context, output: &Output) -> anyhow::Result<()> {
@@ -57,18 +91,33 @@ async fn read(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
+    let only = match &command {
+        Command::Show { subject: Subject::Entry(number), .. } => Some(*number),
+        _ => None,
+    };
     let (filter, after, limit) = match command {
         Command::List { organisation, action, since, until, after, limit } => {
             let organisation = Some(context.organisation(organisation.as_ref())?);
             (Filter { organisation, action, since, until, case: None }, after, limit)
         }
-        Command::Show { request, organisation } => {
+        Command::Show { subject: Subject::Entry(number), organisation } => {
+            let organisation = Some(context.organisation(organisation.as_ref())?);
+            (Filter { organisation, ..Filter::default() }, number.saturating_sub(1), 1)
+        }
+        Command::Show { subject: Subject::Case(case), organisation } => {
             let organisation = context.organisation(organisation.as_ref())?;
-            let case = request.find(foundation, &organisation).await?;
+            let case = case.find(foundation, &organisation).await?;
             (Filter { organisation: Some(organisation), case: Some(case), ..Filter::default() }, 0, 10_000)
         }
     };
-    let entries = list(context, foundation, &filter, after, limit).await?;
+    let mut entries = list(context, foundation, &filter, after, limit).await?;
+    if let Some(number) = only {
+        // The next entry of this organisation came back where that one is another's, or not there yet.
+        entries.retain(|entry| entry.seq == number);
+        if entries.is_empty() {
+            return Err(Failure::NotFound.because(format!("there is no entry {number} of this organisation")));
+        }
+    }
     output.show(&entries, |entries| shown(entries))
 }
 

@@ -10,12 +10,14 @@
 //! - Clear identifiers are shown only with `--reveal`, and reading them stands in the audit log. They can be handed in
 //!   by file or standard input, because the arguments of a process can be read by every user of a host.
 //!
-//! To add a command: a file with an `Args` structure and a `run` function, and a line in [`Command`].
+//! To add a command: a file with an `Args` structure and a `run` function, and a line in `Command`.
 
 mod audit;
 mod check;
 mod config;
 mod context;
+#[cfg(feature = "demo")]
+mod demo;
 mod exit;
 mod migrate;
 mod output;
@@ -87,6 +89,9 @@ enum Command {
     /// Explain the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// See it all at work on this host: invented people, a simulated platform, the real daemon.
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -124,6 +129,8 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
             clap_complete::generate(shell, &mut Cli::command(), "dsrd", &mut script);
             output.raw(&script)
         }
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => Box::pin(demo::run(args, &files, output)).await,
         Command::Config(command) => config::run(command, &files, output),
         Command::Setup => setup::run(Context::load(&files)?, output).await,
         Command::Migrate(args) => migrate::run(args, Context::load(&files)?, output).await,

@@ -28,6 +28,12 @@ impl Output {
         Self { format }
     }
 
+    /// Whether a program reads the results.
+    #[cfg(feature = "demo")]
+    pub(super) fn is_for_programs(&self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Writes a value for programs, or what `human` makes of it for people.
     pub(super) fn show<T: Serialize>(
         &self,
@@ -89,7 +95,7 @@ pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
         table.add_row(row.iter().map(|cell| one_line(cell)));
     }
     let text = table.to_string();
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect::<Vec<_>>().join("\n")
 }
 
 /// Pairs of a label and a value, one a line.
@@ -103,7 +109,7 @@ pub(super) fn pairs(rows: impl IntoIterator<Item = (&'static str, String)>) -> S
 }
 
 /// A terminal obeys control characters, and values come from people: show them as escapes.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars()
         .flat_map(|each| {
             let harmless = !each.is_control() && !matches!(each, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');

@@ -10,10 +10,16 @@ use crate::config::{self, Settings, Sources};
 use crate::store::embedded::{self, Cluster};
 
 /// How to connect, and the private cluster if that is what runs.
-#[derive(Debug)]
 pub struct Database {
     options: PgConnectOptions,
     cluster: Option<Cluster>,
+}
+
+impl std::fmt::Debug for Database {
+    /// The driver's own options show the password.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Database({})", self.describe())
+    }
 }
 
 impl Database {
@@ -56,6 +62,12 @@ impl Database {
         }
     }
 
+    /// How people connect to the private cluster with `psql`, if that is what runs.
+    #[must_use]
+    pub fn connection_string(&self) -> Option<String> {
+        self.cluster.as_ref().map(|cluster| cluster.url(embedded::DATABASE))
+    }
+
     /// Stops the private cluster, if this process runs it. Close all pools before.
     pub async fn close(&self) {
         if let Some(cluster) = &self.cluster
@@ -78,12 +90,20 @@ fn configured(settings: &Settings) -> Result<Option<PgConnectOptions>, StartErro
         (None, Some(url)) => ("database.url", url.clone().into()),
         (None, None) => return Ok(None),
     };
-    let well_formed = url.starts_with("postgres://") || url.starts_with("postgresql://");
     match PgConnectOptions::from_str(&url) {
-        Ok(options) if well_formed => Ok(Some(options)),
+        Ok(options) if is_well_formed(&url) => Ok(Some(options)),
         // The driver's error is dropped, because it may quote the URL.
         _ => Err(StartError::DatabaseUrl { key }),
     }
+}
+
+/// Whether a URL means what its writer meant. A password with a raw `@`, `/`, `?` or `#` gives a URL that can be read,
+/// but whose host is a piece of the password: it would be looked up and shown.
+fn is_well_formed(url: &str) -> bool {
+    let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
+    let Some(rest) = rest else { return false };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    authority.matches('@').count() <= 1 && !path.contains(['@', '#']) && !rest.contains(char::is_whitespace)
 }
 
 #[cfg(test)]
@@ -96,8 +116,8 @@ mod tests {
     fn s_42_a_wrong_url_with_special_characters_is_not_repeated() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("database.url");
-        for password in ["can@ary/#", "can:ary@[x", "canary%zz", "canary ?x=/"] {
-            std::fs::write(&path, format!("postgres://dsrd:{password}@db.internal:x/dsrd\n")).unwrap();
+        for password in ["can@ary/#", "can:ary@[x", "can@ary", "can/ary", "can?ary", "can#ary", "can ary"] {
+            std::fs::write(&path, format!("postgres://dsrd:{password}@db.internal/dsrd\n")).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
             let sources = Sources {
                 environment: [
@@ -108,10 +128,19 @@ mod tests {
                 ..Sources::default()
             };
             let settings = config::load(&sources).unwrap().settings;
-            let error = configured(&settings).unwrap_err();
+            let error = configured(&settings).map(|_| ()).unwrap_err();
             let shown = format!("{error} {error:?}");
             assert!(shown.contains("database.url_file") && shown.contains("percent-encoded"), "{shown}");
             assert!(!shown.contains("ary"), "{shown}");
         }
+    }
+
+    #[test]
+    fn s_42_an_open_database_does_not_show_its_password() {
+        let url = "postgres://dsrd:can%40ary%2F@db.internal:6432/dsrd?sslmode=require";
+        assert!(is_well_formed(url) && is_well_formed("postgres:///dsrd?host=/run/postgresql"));
+        let options = PgConnectOptions::from_str(url).unwrap();
+        let database = Database { options, cluster: None };
+        assert_eq!(format!("{database:?}"), "Database(dsrd at db.internal:6432)");
     }
 }

@@ -34,7 +34,7 @@ pub use database::Database;
 pub use error::StartError;
 pub use foundation::Foundation;
 pub use master_key::load_or_create_master_key;
-pub use platforms::{build_platform, ignored_filters, sites};
+pub use platforms::{build_platform, check_platform_settings, ignored_filters, sites};
 pub use service::{Part, Service};
 pub use signals::Stop;
 pub use sql::{RoleRights, find_fingerprint, role_rights, server_settings};

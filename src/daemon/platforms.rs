@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::{SharedBudget, StartError};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::config::Organisation;
-use crate::domain::{Controller, OrganisationId};
+use crate::domain::{Clock, Controller, OrganisationId, SystemClock};
 use crate::execution::Site;
 use crate::intake::Desk;
-use crate::platform::cloud4wi::Cloud4Wi;
+use crate::platform::cloud4wi::{Cloud4Wi, LocalBudget};
 use crate::platform::{CallBudget, ContactPlatform, FilterTrust, OrganisationMatch, ProbeReport};
 use crate::store::{Store, StoreError};
 
@@ -17,13 +17,23 @@ use crate::store::{Store, StoreError};
 pub fn build_platform(
     organisation: &Organisation,
     budget: Arc<dyn CallBudget>,
-    desk: &Desk,
+    clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn ContactPlatform>, StartError> {
     let settings = organisation.platform.clone();
     let country = organisation.default_country.clone();
-    Cloud4Wi::new(settings, country, budget, Arc::clone(&desk.clock))
+    Cloud4Wi::new(settings, country, budget, clock)
         .map(|client| Arc::new(client) as Arc<dyn ContactPlatform>)
         .map_err(|source| StartError::Platform { organisation: organisation.id.clone(), source })
+}
+
+/// Builds every client once and throws it away: what is wrong with a platform's settings or secrets is told before
+/// anything waits for a database.
+pub fn check_platform_settings(organisations: &[Organisation]) -> Result<(), StartError> {
+    for organisation in organisations {
+        let budget = Arc::new(LocalBudget::new(&organisation.platform.rate));
+        build_platform(organisation, budget, Arc::new(SystemClock))?;
+    }
+    Ok(())
 }
 
 /// Builds all sites.
@@ -38,7 +48,7 @@ pub fn sites(
         let Some(controller) = controllers.get(&organisation.id) else { continue };
         let rate = &organisation.platform.rate;
         let budget = Arc::new(SharedBudget::new(store.clone(), organisation.id.clone(), rate));
-        let platform = build_platform(organisation, budget, desk)?;
+        let platform = build_platform(organisation, budget, Arc::clone(&desk.clock))?;
         let site =
             Site { controller: Arc::clone(controller), platform, catalogue: organisation.catalogue.clone() };
         sites.insert(organisation.id.clone(), site);

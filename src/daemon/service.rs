@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::foundation::Prepared;
 use super::parts::Parts;
-use super::{Database, Foundation, StartError, Stop, notify, sites, tasks};
+use super::{Database, Foundation, StartError, Stop, check_platform_settings, notify, sites, tasks};
 use crate::config::{Loaded, Settings, Sources};
+use crate::delivery::Transport;
 use crate::domain::SystemClock;
 
 /// One part of the daemon.
@@ -62,6 +63,8 @@ impl Service {
     pub async fn run(&self, stop: Stop) -> Result<(), StartError> {
         let role = self.only.map_or("all", Part::as_str);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), role, "dsrd starts");
+        check_platform_settings(&self.settings.organisations)?;
+        Transport::open(&self.settings.delivery, &self.settings.data_dir).await?;
         let database = tokio::select! {
             opened = Database::open(&self.settings, &self.sources) => opened?,
             () = stop.soft.cancelled() => return Ok(()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::outcome::{self, Located, PackageMade, ReadBackDone};
 use super::procedure::{self, Procedure, Step};
@@ -60,11 +61,12 @@ pub(super) struct Run<'a> {
 }
 
 impl Executor {
-    /// Carries a leased request as far as it goes now.
-    pub async fn execute(&self, lease: &Lease, heart: &Heart) -> Ended {
+    /// Carries a leased request as far as it goes now. Once `leaving` is cancelled, the step in hand is finished and the
+    /// request put back.
+    pub async fn execute(&self, lease: &Lease, heart: &Heart, leaving: &CancellationToken) -> Ended {
         let (mut run, stop) = match Run::load(self, lease, heart).await {
             Ok(mut run) => {
-                let stop = run.run_to_the_end().await.err();
+                let stop = run.run_to_the_end(leaving).await.err();
                 (run, stop)
             }
             Err(Loaded::Gone) => return Ended::LeaseLost,
@@ -107,7 +109,12 @@ impl<'a> Run<'a> {
         let identifiers =
             intake::identifiers(&mut connection, &executor.desk.keys, &lease.organisation, lease.request)
                 .await?;
-        let checkpoints = sql::load_checkpoints(&mut connection, &lease.organisation, lease.request).await?;
+        // The first write of a procedure sets its version: without one there is no checkpoint to read.
+        let checkpoints = if case.procedure_version.is_some() {
+            sql::load_checkpoints(&mut connection, &lease.organisation, lease.request).await?
+        } else {
+            Vec::new()
+        };
         let procedure = match case.procedure_version {
             None => procedure::describe(case.kind),
             // A newer program began it: left to that program or to a person.
@@ -130,9 +137,12 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn run_to_the_end(&mut self) -> Result<(), Stop> {
+    async fn run_to_the_end(&mut self, leaving: &CancellationToken) -> Result<(), Stop> {
         for step in self.procedure.steps {
             if !self.is_finished(*step, "") {
+                if leaving.is_cancelled() {
+                    return Err(Stop::wait(Duration::ZERO, "released"));
+                }
                 self.executor.kill.reached(step.as_str(), "before")?;
                 self.take_step(*step).await?;
                 self.executor.kill.reached(step.as_str(), "after")?;
@@ -259,13 +269,13 @@ impl<'a> Run<'a> {
             if let Some((action, detail)) = finished.event {
                 self.append(tx, self.event(action).with(detail)).await?;
             }
-            for (role, identifier) in finished.identifiers {
-                self.save_identifier(tx, role, identifier).await?;
-            }
+            self.save_identifiers(tx, finished.identifiers).await?;
             if let Some(package) = finished.package {
                 delivery::record_package(tx, &self.executor.desk.keys, package).await?;
             }
-            if let Some(prepared) = finished.notice
+            // Nobody is told of a sweep: a notice that no step sends would wait in the outbox for ever.
+            if self.case.origin == Origin::Subject
+                && let Some(prepared) = finished.notice
                 && let Some(recipient_no) = self.recipient()
             {
                 let notice = NewNotice {
@@ -286,21 +296,23 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn save_identifier(
+    async fn save_identifiers(
         &mut self,
         tx: &mut Tx,
-        role: IdentifierRole,
-        identifier: SubjectIdentifier,
+        identifiers: Vec<(IdentifierRole, SubjectIdentifier)>,
     ) -> Result<(), Stop> {
-        let known = self.identifiers.iter().any(|each| each.role == role && each.identifier == identifier);
-        if known {
-            return Ok(());
+        let mut new: Vec<(IdentifierRole, SubjectIdentifier)> = Vec::new();
+        for (role, identifier) in identifiers {
+            let stored =
+                self.identifiers.iter().any(|each| each.role == role && each.identifier == identifier);
+            if !stored && !new.iter().any(|each| each.0 == role && each.1 == identifier) {
+                new.push((role, identifier));
+            }
         }
         let keys = &self.executor.desk.keys;
-        let number =
-            intake::add_identifier(tx, keys, &self.lease.organisation, self.lease.request, role, &identifier)
-                .await?;
-        self.identifiers.push(Identifier { number, role, identifier });
+        let added =
+            intake::add_identifiers(tx, keys, &self.lease.organisation, self.lease.request, new).await?;
+        self.identifiers.extend(added);
         Ok(())
     }
 

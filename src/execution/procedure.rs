@@ -20,6 +20,10 @@ pub enum Step {
 }
 
 impl Step {
+    /// Every step, in an order that every procedure follows.
+    pub const ALL: [Self; 6] =
+        [Self::Locate, Self::Collect, Self::SwitchOff, Self::Delete, Self::ReadBack, Self::Inform];
+
     /// The name in checkpoints and documents.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

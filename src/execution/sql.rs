@@ -53,24 +53,26 @@ pub struct CheckpointView {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// The checkpoints of a request in the order in which they were begun.
+/// The checkpoints of a request in the order in which they were begun; those written together in the order of steps.
 pub async fn checkpoints_of(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     request: RequestId,
 ) -> Result<Vec<CheckpointView>, StoreError> {
-    sqlx::query_as!(
+    let mut checkpoints = sqlx::query_as!(
         CheckpointView,
         r#"SELECT step, item, attempts, began_at, finished_at
            FROM dsrd.checkpoint
-           WHERE organisation_id = $1 AND request_id = $2
-           ORDER BY began_at, finished_at, item"#,
+           WHERE organisation_id = $1 AND request_id = $2"#,
         organisation.as_str(),
         request.0,
     )
     .fetch_all(connection)
     .await
-    .map_err(StoreError::during("execution.checkpoints_of"))
+    .map_err(StoreError::during("execution.checkpoints_of"))?;
+    let place = |name: &str| Step::ALL.iter().position(|step| step.as_str() == name);
+    checkpoints.sort_by_key(|each| (each.began_at, place(&each.step), each.item.clone()));
+    Ok(checkpoints)
 }
 
 /// Announces an effect: a new checkpoint, or the next attempt of an unfinished one.

@@ -102,18 +102,27 @@ impl Worker {
         let mut running = Running::default();
         let mut lost_claim = false;
         let mut looked_for_orphans = Instant::now();
+        // When a lane was last seen to have no more than was asked for: it is not looked at again before a wake-up or
+        // the poll, so that every end of a request costs one claim and not one for each lane.
+        let mut emptied: [Option<Instant>; 2] = [None; 2];
         while !stop.is_cancelled() && !dead.is_cancelled() {
             let mut claimed = 0;
-            for (lane, slots) in self.slots() {
+            for ((lane, slots), emptied) in self.slots().into_iter().zip(&mut emptied) {
                 let free = slots.saturating_sub(running.in_lane(lane));
-                if free == 0 {
+                if free == 0 || emptied.is_some_and(|since| since.elapsed() < poll) {
                     continue;
                 }
                 match self.claim(lane, free).await {
                     Ok(leases) => {
                         claimed += leases.len();
+                        *emptied = (leases.len() < free).then(Instant::now);
                         for lease in leases {
-                            running.spawn(Arc::clone(&self.executor), Arc::clone(&self.heart), lease);
+                            running.spawn(
+                                Arc::clone(&self.executor),
+                                Arc::clone(&self.heart),
+                                lease,
+                                stop.clone(),
+                            );
                         }
                     }
                     Err(error) => {
@@ -125,7 +134,9 @@ impl Worker {
             }
             if claimed == 0 {
                 tokio::select! {
-                    () = wake.wait(poll.mul_f64(0.9 + crate::domain::random::fraction() / 5.0)) => {}
+                    () = wake.wait(poll.mul_f64(0.9 + crate::domain::random::fraction() / 5.0)) => {
+                        emptied = [None; 2];
+                    }
                     () = stop.cancelled() => {}
                     () = dead.cancelled() => {}
                     Some(end) = running.next() => lost_claim |= self.clear_up(end).await.is_err(),
@@ -139,6 +150,7 @@ impl Worker {
             if lost_claim || looked_for_orphans.elapsed() >= lease_time(&self.executor) {
                 lost_claim = self.release_orphans(&running).await.is_err();
                 looked_for_orphans = Instant::now();
+                emptied = [None; 2];
             }
         }
         while let Some(end) = running.next().await {
@@ -199,7 +211,8 @@ impl Worker {
         let mut running = Running::default();
         for (lane, slots) in self.slots() {
             for lease in self.claim(lane, slots).await? {
-                running.spawn(Arc::clone(&self.executor), Arc::clone(&self.heart), lease);
+                let never = CancellationToken::new();
+                running.spawn(Arc::clone(&self.executor), Arc::clone(&self.heart), lease, never);
             }
         }
         let mut ended = Vec::new();
@@ -242,9 +255,15 @@ struct RunEnd {
 }
 
 impl Running {
-    fn spawn(&mut self, executor: Arc<Executor>, heart: Arc<Heart>, lease: Lease) {
+    fn spawn(
+        &mut self,
+        executor: Arc<Executor>,
+        heart: Arc<Heart>,
+        lease: Lease,
+        leaving: CancellationToken,
+    ) {
         let own = lease.clone();
-        let handle = self.tasks.spawn(async move { executor.execute(&own, &heart).await });
+        let handle = self.tasks.spawn(async move { executor.execute(&own, &heart, &leaving).await });
         self.leases.insert(handle.id(), lease);
     }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::identifier::{IdentifierRole, add_identifier};
+use super::identifier::{IdentifierRole, add_identifiers};
 use super::sql;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
@@ -150,9 +150,8 @@ pub async fn submit(
     )
     .await?;
 
-    for identifier in &submission.identifiers {
-        add_identifier(tx, &desk.keys, &controller.id, request, IdentifierRole::Given, identifier).await?;
-    }
+    let given = submission.identifiers.iter().map(|each| (IdentifierRole::Given, each.clone())).collect();
+    add_identifiers(tx, &desk.keys, &controller.id, request, given).await?;
     let lane = match submission.origin {
         Origin::Subject => Lane::Request,
         Origin::Retention => Lane::Sweep,

@@ -27,7 +27,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 
 pub use error::StoreError;
 pub use schema::{MIGRATOR, SchemaState, migrate, schema_state};
@@ -53,6 +53,9 @@ pub struct Settings {
     pub embedded_binaries_dir: Option<std::path::PathBuf>,
 }
 
+/// A connection that rested so long is tested before it is used: its server may have gone meanwhile.
+const TESTED_AFTER_REST: Duration = Duration::from_secs(1);
+
 /// The pool of service connections.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -72,6 +75,16 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(Duration::from_secs(settings.acquire_timeout_secs))
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    // One that has just answered needs no test: a round trip for each transaction would be the price.
+                    if meta.idle_for >= TESTED_AFTER_REST {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     // A host that lost its role of primary would accept no write: let the pool look elsewhere.

@@ -7,23 +7,26 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::outage::OncePerOutage;
+
 /// Lets another format write into memory and passes on a single line without control characters. Escaping the
 /// finished line, not each value, also covers what formats and libraries add by themselves.
 pub(super) struct OneLine<F> {
     inner: F,
     escape: fn(&mut String, char),
     colour: bool,
+    outage: OncePerOutage,
 }
 
 impl<F> OneLine<F> {
     /// For a format whose text is JSON: all such characters stand inside of strings there.
     pub(super) fn json(inner: F) -> Self {
-        Self { inner, escape: escape_json, colour: false }
+        Self { inner, escape: escape_json, colour: false, outage: OncePerOutage::default() }
     }
 
     /// For text. With `colour`, the whole line has the colour of its level.
     pub(super) fn human(inner: F, colour: bool) -> Self {
-        Self { inner, escape: escape_human, colour }
+        Self { inner, escape: escape_human, colour, outage: OncePerOutage::default() }
     }
 }
 
@@ -41,6 +44,9 @@ where
     ) -> fmt::Result {
         let mut text = String::with_capacity(256);
         self.inner.format_event(context, Writer::new(&mut text), event)?;
+        if !self.outage.allows(*event.metadata().level(), &text) {
+            return Ok(());
+        }
         let mut line = String::with_capacity(text.len());
         for character in text.trim_end_matches(['\n', '\r']).chars() {
             if breaks_a_line_or_hides(character) {

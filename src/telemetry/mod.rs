@@ -16,6 +16,7 @@
 //! To log something new: use a name of [`fields`], or add one there and say what it holds.
 
 pub mod fields;
+mod json;
 mod line;
 mod outage;
 mod panic;
@@ -26,7 +27,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
@@ -92,7 +93,7 @@ pub fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let json = match settings.format {
+    let is_json = match settings.format {
         Format::Auto => !terminal,
         Format::Human => false,
         Format::Json => true,
@@ -100,20 +101,15 @@ where
     // A closed standard error must not end the daemon, hence no reports about failed writing.
     let lines =
         tracing_subscriber::fmt::layer().log_internal_errors(false).with_ansi(false).with_writer(writer);
-    let lines = if json {
-        let format = tracing_subscriber::fmt::format().json().flatten_event(true).with_span_list(false);
+    let lines = if is_json {
         lines
             .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
-            .event_format(line::OneLine::json(format))
+            .event_format(line::OneLine::json(json::Json))
             .boxed()
     } else {
         lines.event_format(line::OneLine::human(tracing_subscriber::fmt::format(), terminal)).boxed()
     };
-    Ok(Registry::default()
-        .with(lines)
-        .with(filter(settings)?)
-        .with(filter_fn(may_speak))
-        .with(outage::OncePerOutage::default()))
+    Ok(Registry::default().with(lines.with_filter(filter(settings)?.and(filter_fn(may_speak)))))
 }
 
 fn filter(settings: &Settings) -> Result<EnvFilter, TelemetryError> {
@@ -125,6 +121,10 @@ fn filter(settings: &Settings) -> Result<EnvFilter, TelemetryError> {
 
 fn may_speak(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
+    // After an outage each waiting task would tell how long it waited for its connection.
+    if target.starts_with("sqlx::pool") {
+        return *metadata.level() == tracing::Level::ERROR;
+    }
     target == "dsrd" || target.starts_with("dsrd::") || *metadata.level() <= tracing::Level::WARN
 }
 

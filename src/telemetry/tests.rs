@@ -79,6 +79,28 @@ fn s_25_colours_frame_the_line_and_values_cannot_add_any() {
 }
 
 #[test]
+fn an_error_is_logged_with_its_causes() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the private database cannot be started")]
+    struct Outer(#[source] Inner);
+    #[derive(Debug, thiserror::Error)]
+    #[error("found no server programs")]
+    struct Inner;
+
+    for format in [Format::Human, Format::Json] {
+        let text = log(format, "info", false, || {
+            tracing::error!(
+                error = &Outer(Inner) as &dyn std::error::Error,
+                level = "forged",
+                "dsrd cannot run"
+            );
+        });
+        assert!(text.contains("the private database") && text.contains("found no server programs"), "{text}");
+        assert!(format == Format::Human || text.contains(r#""level":"ERROR""#), "{text}");
+    }
+}
+
+#[test]
 fn auto_means_human_on_a_terminal_and_json_elsewhere() {
     assert!(log(Format::Auto, "info", false, || tracing::info!("started")).starts_with('{'));
     assert!(!log(Format::Auto, "info", true, || tracing::info!("started")).starts_with('{'));
@@ -91,6 +113,7 @@ fn s_41_libraries_never_speak_below_warn() {
             tracing::debug!(target: "hyper::proto", "GET /contacts?email=canary@people.example");
             tracing::trace!(target: "dsrdx", "canary");
             tracing::warn!(target: "hyper::proto", "connection lost");
+            tracing::warn!(target: "sqlx::pool::acquire", "canary: acquired slowly");
             tracing::trace!(target: "dsrd::execution", "a step begins");
         });
         assert!(!text.contains("canary"), "{filter}: {text}");
@@ -138,5 +161,6 @@ fn f_16_an_outage_of_the_database_is_told_once_a_minute() {
         }
     });
     assert_eq!(text.matches("no connection to the database").count(), 1, "{text}");
+    assert_eq!(text.lines().count(), 51, "{text}");
     assert_eq!(text.matches("something else").count(), 50);
 }

@@ -54,6 +54,14 @@ async fn a_request_is_handed_in_shown_and_withdrawn() {
     assert_eq!(read, [false, true]);
     assert_eq!(log[1]["actor"], "person:operator");
 
+    let first = scene.run(&["--json", "audit", "show", "1"]).expect(0).json();
+    assert_eq!((&first[0]["seq"], &first[0]["action"]), (&1.into(), &"request.received".into()));
+    scene.run(&["audit", "show", "999999"]).expect(3);
+    let since = scene.run(&["--json", "audit", "list", "--since", "2999-01-01"]).expect(0).json();
+    assert!(since.as_array().unwrap().is_empty());
+    let parked = scene.run(&["--json", "request", "list", "--parked-rows"]).expect(0).json();
+    assert!(parked.as_array().unwrap().is_empty());
+
     scene.run(&["request", "resume", reference]).expect(5);
     scene.run(&["request", "withdraw", reference]).expect(0);
     scene.run(&["request", "withdraw", reference]).expect(5);

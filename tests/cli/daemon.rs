@@ -136,6 +136,34 @@ async fn s_14_the_key_of_another_organisation_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn s_51_a_plain_http_platform_is_refused_before_anything_waits() {
+    // No database answers there: the refusal must not need one.
+    let scene = Scene::new("postgres://dsrd@127.0.0.1:1/dsrd").await;
+    let text = std::fs::read_to_string(scene.path("dsrd.toml")).unwrap();
+    let plain = text.replace(scene.simulator.base_url().as_str(), "http://platform.example");
+    assert_ne!(plain, text);
+    std::fs::write(scene.path("dsrd.toml"), plain).unwrap();
+    let (status, log) = scene.serve().finish();
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(log.contains("plain http is for loopback only"), "{log}");
+    let checked = scene.run(&["check", "--offline"]).expect(4);
+    assert!(checked.stdout.contains("plain http is for loopback only"), "{}", checked.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_3_a_second_signal_ends_at_once() {
+    let (_database, scene) = scene().await;
+    let mut daemon = scene.serve();
+    daemon.wait_for("the worker takes requests");
+    daemon.signal("-TERM");
+    daemon.wait_for("stopping");
+    daemon.signal("-TERM");
+    let (status, log) = daemon.finish();
+    assert!(status.success(), "{log}");
+    assert!(log.contains("ended at once") || log.contains("dsrd has stopped"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_master_key_is_not_replaced_by_a_new_one() {
     let (_database, scene) = scene().await;
     scene.run(&["request", "list"]).expect(0);

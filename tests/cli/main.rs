@@ -6,6 +6,7 @@
 mod database;
 
 mod arguments;
+mod budget;
 mod commands;
 mod daemon;
 mod program;

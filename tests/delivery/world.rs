@@ -13,7 +13,7 @@ use dsrd::domain::{
     Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Personal, Reference, RequestId,
     RequestKind, SubjectIdentifier, random,
 };
-use dsrd::intake::{IdentifierRole, add_identifier};
+use dsrd::intake::{IdentifierRole, add_identifiers};
 use dsrd::store::Store;
 use uuid::Uuid;
 
@@ -144,16 +144,16 @@ impl World {
         .unwrap();
         let identifier = SubjectIdentifier::parse(kind, text, Some("IT")).unwrap();
         let organisation = self.organisation();
-        let number = add_identifier(
+        let added = add_identifiers(
             &mut tx,
             &self.keys,
             organisation,
             request,
-            IdentifierRole::ContactPoint,
-            &identifier,
+            vec![(IdentifierRole::ContactPoint, identifier)],
         )
         .await
         .unwrap();
+        let number = added[0].number;
         assert_eq!(number, 0);
         tx.commit().await.unwrap();
         request

@@ -43,7 +43,7 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
 
     let mut number = 0;
     for kills in [1, 2] {
-        for dies_at in 0..boundaries.len() {
+        for (dies_at, boundary) in boundaries.iter().enumerate() {
             number += 1;
             let (email, spec) = person(number);
             let contact = service.platform.add_contact(spec);
@@ -56,7 +56,7 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
             }
             service.work_to_the_end().await;
             let case = service.case(receipt.request).await;
-            let place = format!("{kind}, killed {kills} times at {}", boundaries[dies_at]);
+            let place = format!("{kind}, killed {kills} times at {boundary}");
             assert_eq!(case.outcome, Some(Outcome::Fulfilled), "{place}: {case:?}");
             let truth = service.platform.truth(&contact).unwrap();
             match kind {
@@ -135,7 +135,7 @@ async fn f_7_a_request_that_brings_its_workers_down_is_parked_and_the_others_go_
     for _ in 0..3 {
         let worker = service.worker_with(panicking.clone(), false).await;
         worker.work_once().await.unwrap();
-        service.advance(std::time::Duration::from_secs(600)).await;
+        service.advance(std::time::Duration::from_mins(10)).await;
     }
     let (email, spec) = person(2);
     let _contact = service.platform.add_contact(spec);

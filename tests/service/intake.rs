@@ -169,6 +169,22 @@ async fn a_request_can_be_withdrawn_until_its_effect_has_begun() {
 }
 
 #[tokio::test]
+async fn s_14_a_request_of_one_organisation_does_not_exist_for_another() {
+    let service = TestService::builder().second_organisation().build().await;
+    let receipt = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;
+    let other: dsrd::domain::OrganisationId = "other".parse().unwrap();
+    let mut tx = service.store.begin("test").await.unwrap();
+    assert!(intake::find_case(&mut tx, &other, receipt.request).await.unwrap().is_none());
+    let stranger = &service.executor.sites[&other].controller;
+    let actor = dsrd::audit::Actor::Person("dpo".to_owned());
+    let withdrawn = intake::withdraw(&mut tx, &service.desk, stranger, receipt.request, actor).await;
+    assert!(matches!(withdrawn, Err(CaseError::NotFound)));
+    drop(tx);
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn s_39_no_role_of_the_service_changes_the_log() {
     let service = TestService::start().await;
     let _receipt = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;

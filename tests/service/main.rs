@@ -1,6 +1,8 @@
 //! The service as a whole, in one process: each promise of the catalogues as a test named after its id. Every test
 //! ends with the oracle.
 
+#![expect(clippy::unwrap_used, reason = "what fails while a test is set up fails the test")]
+
 #[path = "../support/proxy.rs"]
 mod proxy;
 #[path = "../support/mod.rs"]

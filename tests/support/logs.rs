@@ -31,10 +31,10 @@ pub(crate) fn contain(text: &str) -> bool {
 struct Recorder;
 
 impl Write for Recorder {
+    #[expect(clippy::print_stdout, reason = "printed, so that the test harness keeps it for failures")]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
         if text.contains(" WARN ") || text.contains(" ERROR ") {
-            // Printed, not written to the real standard output, so that the test harness keeps it for failures.
             print!("{text}");
         }
         LOGGED.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);

@@ -84,7 +84,7 @@ async fn only_approved_contacts_were_touched(service: &TestService) -> Vec<Strin
 fn every_effect_is_bracketed(service: &TestService, entries: &[dsrd::audit::Entry]) -> Vec<String> {
     let mut faults = Vec::new();
     let ended: BTreeSet<_> = entries.iter().filter_map(|entry| entry.intent).collect();
-    for began in entries.iter().filter(|entry| entry.action.ends_with(".began")) {
+    for began in entries.iter().filter(|entry| entry.action.rsplit('.').next() == Some("began")) {
         if !ended.contains(&began.id) {
             faults.push(format!("I-3: entry {} ({}) has no end", began.seq, began.action));
         }

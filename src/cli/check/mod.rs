@@ -90,7 +90,9 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
                 Err(error) => findings.fail_with("configuration", &error),
             }
             files::check(&context, &mut findings);
-            if !args.offline {
+            if args.offline {
+                platform::check_settings(&context, &mut findings);
+            } else {
                 let store = database::check(&context, &mut findings).await;
                 platform::check(&context, store.as_ref(), &mut findings).await;
                 mail::check(&context, &mut findings).await;

@@ -7,13 +7,23 @@ use super::database::Opened;
 use crate::cli::context::Context;
 use crate::config::Organisation;
 use crate::daemon::{self, SharedBudget};
-use crate::domain::{MasterKey, SystemClock};
-use crate::intake::Desk;
+use crate::domain::SystemClock;
 use crate::platform::cloud4wi::LocalBudget;
 use crate::platform::{CallBudget, FilterTrust, OrganisationMatch, ProbeReport};
 
 /// Retention refuses to sweep beyond this difference.
 const MOST_CLOCK_DIFFERENCE_SECS: u64 = 300;
+
+/// What can be known without a call.
+pub(super) fn check_settings(context: &Context, findings: &mut Findings) {
+    for organisation in &context.settings().organisations {
+        let check = format!("{}: platform settings", organisation.id);
+        match daemon::check_platform_settings(std::slice::from_ref(organisation)) {
+            Ok(()) => findings.ok(check, &organisation.platform.base_url),
+            Err(error) => findings.fail_with(check, &error),
+        }
+    }
+}
 
 pub(super) async fn check(context: &Context, opened: Option<&Opened>, findings: &mut Findings) {
     for organisation in &context.settings().organisations {
@@ -29,9 +39,7 @@ async fn one(organisation: &Organisation, opened: Option<&Opened>, findings: &mu
         Some(opened) => Arc::new(SharedBudget::new(opened.store().clone(), organisation.id.clone(), rate)),
         None => Arc::new(LocalBudget::new(rate)),
     };
-    // The client needs a clock and no key; nothing is sealed here.
-    let desk = Desk { keys: Arc::new(MasterKey::generate()), clock: Arc::new(SystemClock) };
-    let platform = match daemon::build_platform(organisation, budget, &desk) {
+    let platform = match daemon::build_platform(organisation, budget, Arc::new(SystemClock)) {
         Ok(platform) => platform,
         Err(error) => {
             findings.fail_with(name("platform"), &error);

@@ -25,8 +25,6 @@ pub(super) enum Command {
     Show(show::ShowArgs),
     /// List requests, those due first at the top.
     List(show::ListArgs),
-    /// List rows of producers that could not become a request.
-    Rejected(show::RejectedArgs),
     /// End a request at the person's wish, as long as nothing was begun that cannot be taken back.
     Withdraw(acts::Args),
     /// Send a request that waits for a person on its way again.
@@ -43,7 +41,6 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Submit(args) => submit::run(*args, &context, &foundation, output).await,
         Command::Show(args) => show::show(args, &context, &foundation, output).await,
         Command::List(args) => show::list(args, &context, &foundation, output).await,
-        Command::Rejected(args) => show::rejected(args, &foundation, output).await,
         Command::Withdraw(args) => acts::run(acts::Act::Withdraw, args, &context, &foundation, output).await,
         Command::Resume(args) => acts::run(acts::Act::Resume, args, &context, &foundation, output).await,
         Command::Informed(args) => acts::run(acts::Act::Informed, args, &context, &foundation, output).await,

@@ -1,4 +1,4 @@
-//! `dsrd request show`, `list` and `rejected`.
+//! `dsrd request show` and `list`.
 
 use serde::Serialize;
 
@@ -140,6 +140,9 @@ pub(in crate::cli) struct ListArgs {
     /// At most this many.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
+    /// List rows of producers that could not become a request instead, newest first, of all organisations.
+    #[arg(long, conflicts_with_all = ["organisation", "state", "origin"])]
+    parked_rows: bool,
 }
 
 pub(super) async fn list(
@@ -148,6 +151,9 @@ pub(super) async fn list(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
+    if args.parked_rows {
+        return list_parked_rows(args.limit, foundation, output).await;
+    }
     let organisation = context.organisation(args.organisation.as_ref())?;
     let mut connection = foundation.store.connection().await?;
     let cases =
@@ -172,21 +178,9 @@ pub(super) async fn list(
     })
 }
 
-/// Options of `dsrd request rejected`.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct RejectedArgs {
-    /// At most this many, newest first.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
-    limit: i64,
-}
-
-pub(super) async fn rejected(
-    args: RejectedArgs,
-    foundation: &Foundation,
-    output: &Output,
-) -> anyhow::Result<()> {
+async fn list_parked_rows(limit: i64, foundation: &Foundation, output: &Output) -> anyhow::Result<()> {
     let mut connection = foundation.store.connection().await?;
-    let rows = intake::list_parked_rows(&mut connection, args.limit).await?;
+    let rows = intake::list_parked_rows(&mut connection, limit).await?;
     output.show(&rows, |rows: &Vec<ParkedRow>| {
         let cells = rows.iter().map(|row| {
             vec![

@@ -4,7 +4,7 @@ mod sql;
 
 use serde::Serialize;
 
-pub use sql::{add_identifier, identifiers};
+pub use sql::{add_identifiers, identifiers};
 
 use crate::domain::SubjectIdentifier;
 

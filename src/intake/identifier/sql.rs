@@ -6,16 +6,19 @@ use super::{Identifier, IdentifierRole};
 use crate::domain::{IdentifierKind, KeyError, MasterKey, OrganisationId, RequestId, SubjectIdentifier};
 use crate::store::StoreError;
 
-/// Adds an identifier to a request, encrypted for its row, and returns its number.
-pub async fn add_identifier(
+/// Adds identifiers to a request in their order, each encrypted for its row. Two statements, however many they are:
+/// the number comes first because it takes part in the encryption.
+pub async fn add_identifiers(
     connection: &mut PgConnection,
     keys: &MasterKey,
     organisation: &OrganisationId,
     request: RequestId,
-    role: IdentifierRole,
-    identifier: &SubjectIdentifier,
-) -> Result<i16, StoreError> {
-    let number = sqlx::query_scalar!(
+    identifiers: Vec<(IdentifierRole, SubjectIdentifier)>,
+) -> Result<Vec<Identifier>, StoreError> {
+    if identifiers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let next = sqlx::query_scalar!(
         r#"SELECT coalesce(max(identifier_no) + 1, 0)::smallint AS "number!"
            FROM dsrd.identifier
            WHERE organisation_id = $1 AND request_id = $2"#,
@@ -24,23 +27,35 @@ pub async fn add_identifier(
     )
     .fetch_one(&mut *connection)
     .await
-    .map_err(StoreError::during("intake.add_identifier"))?;
-    let reference = identifier.reference(keys, organisation);
-    sqlx::query!(
+    .map_err(StoreError::during("intake.add_identifiers"))?;
+    let added: Vec<Identifier> = (next..)
+        .zip(identifiers)
+        .map(|(number, (role, identifier))| Identifier { number, role, identifier })
+        .collect();
+    let numbers: Vec<i16> = added.iter().map(|each| each.number).collect();
+    let roles: Vec<String> = added.iter().map(|each| each.role.as_str().to_owned()).collect();
+    let kinds: Vec<String> = added.iter().map(|each| each.identifier.kind().as_str().to_owned()).collect();
+    let sealed: Vec<Vec<u8>> =
+        added.iter().map(|each| each.identifier.seal(keys, organisation, request, each.number)).collect();
+    let references: Vec<Vec<u8>> =
+        added.iter().map(|each| each.identifier.reference(keys, organisation).as_bytes().to_vec()).collect();
+    let inserted = sqlx::query!(
         r#"INSERT INTO dsrd.identifier (organisation_id, request_id, identifier_no, role, kind, sealed, subject_ref)
-           VALUES ($1, $2, $3, $4, $5, $6, $7)"#,
+           SELECT $1, $2, added.*
+           FROM unnest($3::smallint[], $4::text[], $5::text[], $6::bytea[], $7::bytea[]) AS added"#,
         organisation.as_str(),
         request.0,
-        number,
-        role.as_str(),
-        identifier.kind().as_str(),
-        identifier.seal(keys, organisation, request, number),
-        reference.as_bytes().as_slice(),
+        &numbers,
+        &roles,
+        &kinds,
+        &sealed,
+        &references,
     )
     .execute(connection)
     .await
-    .map_err(StoreError::during("intake.add_identifier"))?;
-    Ok(number)
+    .map_err(StoreError::during("intake.add_identifiers"))?;
+    StoreError::expect_rows("intake.add_identifiers", added.len() as u64, inserted.rows_affected())?;
+    Ok(added)
 }
 
 /// The identifiers of a request, decrypted.

@@ -1,0 +1,102 @@
+//! What happens, followed in the audit log: the demonstration knows nothing else of the daemon's work.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::audit::{self, Action, Entry, Filter};
+use crate::store::{Store, StoreError};
+
+/// The entries so far.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    entries: Vec<Entry>,
+}
+
+impl Ledger {
+    /// Reads the entries that were numbered since the last time.
+    pub(super) async fn catch_up(&mut self, store: &Store) -> Result<(), StoreError> {
+        const PAGE: i64 = 10_000;
+        let mut connection = store.connection().await?;
+        loop {
+            let after = self.entries.last().map_or(0, |entry| entry.seq);
+            let page = audit::list(&mut connection, &Filter::default(), after, PAGE).await?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            self.entries.extend(page);
+        }
+    }
+
+    /// The same after numbering what the sealer has not come to yet.
+    pub(super) async fn catch_up_with_all(&mut self, store: &Store) -> Result<(), StoreError> {
+        let mut tx = store.begin("demo.seal").await?;
+        audit::seal(&mut tx, 100_000).await?;
+        tx.commit().await?;
+        self.catch_up(store).await
+    }
+
+    fn of(&self, action: Action) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.action == action.as_str())
+    }
+
+    fn cases(&self, action: Action) -> BTreeSet<Uuid> {
+        self.of(action).filter_map(|entry| entry.case).collect()
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    pub(super) fn count(&self, action: Action) -> u64 {
+        self.of(action).count() as u64
+    }
+
+    /// The numbers that are missing between 1 and the last one.
+    pub(super) fn gaps(&self) -> u64 {
+        let expected = 1..;
+        expected.zip(&self.entries).filter(|(number, entry)| entry.seq != *number).count() as u64
+    }
+
+    /// Effects outside of the database: how many were announced, and how many of those ended.
+    pub(super) fn effects(&self) -> (u64, u64) {
+        let ended: BTreeSet<Uuid> = self.entries.iter().filter_map(|entry| entry.intent).collect();
+        let began = || self.entries.iter().filter(|entry| entry.action.rsplit('.').next() == Some("began"));
+        (began().count() as u64, began().filter(|entry| ended.contains(&entry.id)).count() as u64)
+    }
+
+    /// Cases that ended or wait for a person.
+    pub(super) fn settled(&self) -> BTreeSet<Uuid> {
+        let mut settled = self.cases(Action::RequestClosed);
+        settled.extend(self.cases(Action::RequestParked));
+        settled
+    }
+
+    /// Cases that a sweep handed in.
+    pub(super) fn of_sweeps(&self) -> BTreeSet<Uuid> {
+        let by_sweep = |entry: &&Entry| entry.actor.starts_with("schedule:");
+        self.of(Action::RequestReceived).filter(by_sweep).filter_map(|entry| entry.case).collect()
+    }
+
+    /// Cases of which an effect was proved by reading back.
+    pub(super) fn read_back(&self) -> BTreeSet<Uuid> {
+        let mut proved = self.cases(Action::DeletionVerified);
+        proved.extend(self.cases(Action::PolicyVerified));
+        proved
+    }
+
+    /// Notices written, and notices that the mail transport took.
+    pub(super) fn notices(&self) -> (u64, u64) {
+        let sent = self.of(Action::NoticeEnded).filter(|entry| entry.outcome.as_deref() == Some("done"));
+        (self.count(Action::NoticeEnqueued), sent.count() as u64)
+    }
+
+    /// The numbers that stand beside the making of a package.
+    pub(super) fn package_counts(&self, case: Uuid) -> BTreeMap<String, u64> {
+        let built = self.of(Action::PackageBuilt).find(|entry| entry.case == Some(case));
+        let detail = built.and_then(|entry| entry.detail.as_object());
+        let count = |(key, value): (&String, &Value)| Some((key.clone(), value.as_u64()?));
+        detail.into_iter().flatten().filter_map(count).collect()
+    }
+}
