@@ -27,6 +27,11 @@ use tempfile::TempDir;
 use super::database::TestDatabase;
 use super::oracle;
 
+/// How fast the client may call the simulator: fast enough not to be felt, and still a limit that the oracle checks.
+pub(crate) const CALLS_PER_SECOND: u32 = 5_000;
+/// How many calls may be made at once after a rest.
+pub(crate) const BURST: u32 = 1_000;
+
 /// The name of the one organisation that most tests have.
 pub(crate) const ORGANISATION: &str = "main";
 
@@ -259,8 +264,8 @@ fn platform_settings(
         secret.display(),
         include_str!("../platform/defaults.toml").replace("base_url = \"https://explore.cloud4wi.com\"", ""),
     ));
-    settings.rate.requests_per_second = 100_000.0;
-    settings.rate.burst = 1000;
+    settings.rate.requests_per_second = f64::from(CALLS_PER_SECOND);
+    settings.rate.burst = BURST;
     settings.rate.in_flight = 16;
     settings.rate.patience_secs = 0;
     settings.rate.attempts = 2;
