@@ -49,7 +49,7 @@ fn stalling() -> Vec<Fault> {
 }
 
 async fn a_fault_that_passes_changes_nothing(kind: RequestKind, fault: Fault, endpoint: Endpoint) {
-    let service = TestService::builder().contacts(5).most_attempts(10).build().await;
+    let service = TestService::builder().most_attempts(10).build().await;
     let contact = service.platform.add_contact(ada());
     // More often than the client itself tries, so that the request is put back at least once.
     service.simulator.faults().inject(fault.clone().on(endpoint).times(3));
@@ -84,7 +84,7 @@ async fn f_31_answers_that_break_off_or_never_end_are_asked_for_again() {
 }
 
 async fn a_fault_that_stays_waits_for_a_person(kind: RequestKind, fault: Fault, endpoint: Endpoint) {
-    let service = TestService::builder().contacts(5).most_attempts(2).build().await;
+    let service = TestService::builder().most_attempts(2).build().await;
     let contact = service.platform.add_contact(ada());
     service.simulator.faults().inject(fault.clone().on(endpoint));
     let receipt = service.submit(kind, &[(Email, "canarino@posta.example")]).await;
@@ -129,7 +129,7 @@ async fn f_31_answers_that_always_break_off_or_never_end_wait_for_a_person() {
 async fn f_32_a_body_cut_at_valid_json_never_becomes_no_data() {
     for kind in [RequestKind::Erasure, RequestKind::Access] {
         for endpoint in READ {
-            let service = TestService::builder().contacts(5).most_attempts(10).build().await;
+            let service = TestService::builder().most_attempts(10).build().await;
             let contact = service.platform.add_contact(ada());
             let fault = service.simulator.faults().inject(Fault::CutAtValidJson.on(endpoint).times(1));
             let receipt = service.submit(kind, &[(Email, "canarino@posta.example")]).await;
