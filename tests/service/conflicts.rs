@@ -48,47 +48,49 @@ async fn writes(service: &TestService) -> i64 {
     sqlx::query_scalar("SELECT last_value FROM public.writes").fetch_one(&mut owner).await.unwrap()
 }
 
+async fn conflicts_cost_a_repetition(code: &str) {
+    let service = TestService::start().await;
+    plan_conflicts(&service, &TABLES, code, 7, 210).await;
+    let store = rig::store(service.database.options(), 8);
+    let executor = rig::executor(&service, &store, KillSwitch::default(), |_| ());
+    let tasks = Tasks::start(&service, &executor, &store);
+    for number in 0..9 {
+        let email = format!("canarino{number}@posta.example");
+        let spec = ContactSpec::new().email(&email).policy("mktgCommunications", true).events(2);
+        let _contact = service.platform.add_contact(spec);
+        let submission = service.submission(RequestKind::ALL[number % 3], &[(Email, &email)]);
+        // A submission is the caller's to repeat, under the same key.
+        let submit =
+            || intake::submit_request(&store, &service.desk, &service.controller, submission.clone());
+        while let Err(error) = submit().await {
+            let IntakeError::Store(error) = error else { panic!("{error}") };
+            assert!(error.is_transient(), "{error}");
+        }
+    }
+    tasks.rest(&service, Duration::from_secs(60)).await;
+    tasks.stop().await;
+    assert!(writes(&service).await > 210, "{code}: all planned conflicts were met");
+    let fulfilled = count(&service, "SELECT count(*) FROM dsrd.request WHERE outcome = 'fulfilled'").await;
+    assert_eq!(fulfilled, 9, "{code}");
+    let journal = service.simulator.journal();
+    assert_eq!(journal.calls(Endpoint::DeleteContact), 3, "{code}");
+    assert_eq!(journal.calls(Endpoint::UpdatePolicies), 3, "{code}");
+    dsrd::delivery::remove_leftovers(
+        &service.store,
+        &service.executor.packages.report.directory,
+        chrono::DateTime::<chrono::Utc>::MAX_UTC,
+    )
+    .await
+    .unwrap();
+    store.close().await;
+    service.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f_14_conflicts_at_any_write_cost_a_repetition_and_nothing_else() {
     // Serialisation failure, deadlock, lock and statement time-out.
-    for code in ["40001", "40P01", "55P03", "57014"] {
-        let service = TestService::start().await;
-        plan_conflicts(&service, &TABLES, code, 7, 210).await;
-        let store = rig::store(service.database.options(), 8);
-        let executor = rig::executor(&service, &store, KillSwitch::default(), |_| ());
-        let tasks = Tasks::start(&service, &executor, &store);
-        for number in 0..9 {
-            let email = format!("canarino{number}@posta.example");
-            let spec = ContactSpec::new().email(&email).policy("mktgCommunications", true).events(2);
-            let _contact = service.platform.add_contact(spec);
-            let submission = service.submission(RequestKind::ALL[number % 3], &[(Email, &email)]);
-            // A submission is the caller's to repeat, under the same key.
-            let submit =
-                || intake::submit_request(&store, &service.desk, &service.controller, submission.clone());
-            while let Err(error) = submit().await {
-                let IntakeError::Store(error) = error else { panic!("{error}") };
-                assert!(error.is_transient(), "{error}");
-            }
-        }
-        tasks.rest(&service, Duration::from_secs(60)).await;
-        tasks.stop().await;
-        assert!(writes(&service).await > 210, "{code}: all planned conflicts were met");
-        let fulfilled =
-            count(&service, "SELECT count(*) FROM dsrd.request WHERE outcome = 'fulfilled'").await;
-        assert_eq!(fulfilled, 9, "{code}");
-        let journal = service.simulator.journal();
-        assert_eq!(journal.calls(Endpoint::DeleteContact), 3, "{code}");
-        assert_eq!(journal.calls(Endpoint::UpdatePolicies), 3, "{code}");
-        dsrd::delivery::remove_leftovers(
-            &service.store,
-            &service.executor.packages.report.directory,
-            chrono::DateTime::<chrono::Utc>::MAX_UTC,
-        )
-        .await
-        .unwrap();
-        store.close().await;
-        service.finish().await;
-    }
+    futures_util::future::join_all(["40001", "40P01", "55P03", "57014"].map(conflicts_cost_a_repetition))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
