@@ -69,7 +69,7 @@ impl Stage {
     /// Begins to show something that has `number` parts.
     pub(super) fn begin(&self, what: &'static str, number: u64) -> Running {
         let style =
-            ProgressStyle::with_template("  {prefix:<22}{bar:32.cyan/dim} {human_pos}/{human_len} {msg}");
+            ProgressStyle::with_template("  {prefix:<22}{bar:18.cyan/dim} {human_pos}/{human_len} {msg}");
         let bar = self.bars.add(ProgressBar::new(number).with_prefix(what));
         self.begun().push(bar.clone());
         if let Ok(style) = style {
