@@ -132,6 +132,7 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
         played
     };
     let (served, played) = tokio::join!(service.serve(&context), ending);
+    stage.end();
     foundation.close().await;
     simulator.shutdown().await;
     // Why the daemon ended says more than that it did.

@@ -109,7 +109,7 @@ impl Play<'_> {
             requests.set(people as u64);
             let all_settled = people == asked.len();
             if all_settled {
-                requests.finish("each has ended or waits for a person");
+                requests.finish("settled");
             }
             let mut all_erased = false;
             if let (Some(erasures), Some((_, sweep))) = (&mut erasures, &swept) {

@@ -1,8 +1,7 @@
 //! What is shown while it runs: bars on a terminal, plain lines elsewhere, nothing beside `--json`.
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,8 +14,8 @@ pub(super) struct Stage {
     output: Output,
     bars: MultiProgress,
     terminal: bool,
-    /// Whether there are bars, which lines must not be written into.
-    busy: Arc<AtomicBool>,
+    /// Every bar, until the end: one that is let go earlier leaves its line behind twice.
+    begun: Arc<Mutex<Vec<ProgressBar>>>,
 }
 
 /// Something that is under way. Its end is told once.
@@ -36,7 +35,7 @@ impl Stage {
             output: output.clone(),
             bars: MultiProgress::with_draw_target(target),
             terminal,
-            busy: Arc::default(),
+            begun: Arc::default(),
         }
     }
 
@@ -45,17 +44,21 @@ impl Stage {
         if self.output.is_for_programs() {
             return;
         }
-        if self.busy.load(Ordering::Relaxed) {
-            self.bars.suspend(|| self.output.say(line));
-        } else {
+        if self.begun().is_empty() {
             self.output.say(line);
+        } else {
+            self.bars.suspend(|| self.output.say(line));
         }
     }
 
     /// Leaves the bars as they stand: whatever is written from now on comes below them.
     pub(super) fn end(&self) {
-        self.busy.store(false, Ordering::Relaxed);
         self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        self.begun().clear();
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Vec<ProgressBar>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A line with a label in a column of its own.
@@ -66,8 +69,9 @@ impl Stage {
     /// Begins to show something that has `number` parts.
     pub(super) fn begin(&self, what: &'static str, number: u64) -> Running {
         let style =
-            ProgressStyle::with_template("  {prefix:<22}{bar:32.cyan/dim} {human_pos}/{human_len} {msg}");
+            ProgressStyle::with_template("  {prefix:<22}{bar:18.cyan/dim} {human_pos}/{human_len} {msg}");
         let bar = self.bars.add(ProgressBar::new(number).with_prefix(what));
+        self.begun().push(bar.clone());
         if let Ok(style) = style {
             bar.set_style(style.progress_chars("━╸─"));
         }
