@@ -10,7 +10,7 @@ use crate::Plan;
 use crate::measure::{Figures, Stopwatch};
 use crate::naked::{self, Caller, SECTION_2, Shape};
 use crate::outcome::Line;
-use crate::rig::{Database, Service, Work, statements_by_time, watch_statements, work_done};
+use crate::rig::{Database, REPORTED, Service, Work, statements_by_time, watch_statements, work_done};
 use crate::simulated::{Person, Simulated};
 use crate::{say, watch};
 
@@ -35,16 +35,14 @@ async fn drain(
 ) -> Result<Drained> {
     let options = database.create().await?;
     let service = Service::build(&options, &simulated.access, workers).await?;
-    for person in people {
-        service.submit(RequestKind::OptOut, person).await?;
-    }
+    service.submit_all(RequestKind::OptOut, people).await?;
     analyse(&options).await?;
     #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
     let number = people.len() as f64;
     let before = watch::closed();
     let mails = service.mails();
     let calls = simulated.calls().await?;
-    let work = if count { Some(work_done(&options).await?) } else { None };
+    let work = if count { Some(work_done(&options, REPORTED).await?) } else { None };
     if statements {
         watch_statements(&options).await?;
     }
@@ -62,7 +60,7 @@ async fn drain(
     running.stop().await?;
     let statements = count.then(|| precise(watch::statements()) / number);
     let work = match work {
-        Some(before) => Some(work_done(&options).await?.since(before).per(number)),
+        Some(before) => Some(work_done(&options, REPORTED).await?.since(before).per(number)),
         None => None,
     };
     let calls = precise(simulated.calls().await? - calls) / number;
@@ -237,9 +235,7 @@ async fn drain_slowly(
 ) -> Result<Drained> {
     let options = database.create().await?;
     let service = Service::build(&options, &simulated.access, workers).await?;
-    for person in people {
-        service.submit(RequestKind::OptOut, person).await?;
-    }
+    service.submit_all(RequestKind::OptOut, people).await?;
     analyse(&options).await?;
     simulated.set_latency(50).await?;
     let before = watch::closed();

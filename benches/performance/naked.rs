@@ -163,12 +163,12 @@ async fn work(
         .await?;
         let Some((job, person)) = claimed else { break };
         let person = &people[usize::try_from(person)? % people.len()];
-        let mut called = 0;
+        let mut made = 0;
         for number in 0..inner {
             write(&mut connection, job, number).await?;
-            while called < shape.calls && called * inner <= number * shape.calls {
-                caller.call(called, shape.calls, person).await?;
-                called += 1;
+            while made < shape.calls && made * inner <= number * shape.calls {
+                caller.call(made, shape.calls, person).await?;
+                made += 1;
             }
         }
         sqlx::query("UPDATE naked_job SET state = 'done' WHERE job_id = $1")

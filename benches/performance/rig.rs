@@ -21,6 +21,7 @@ use dsrd::queue::{self, Wake, WakeSource};
 use dsrd::report;
 use dsrd::store::embedded::{self, Cluster};
 use dsrd::store::{self, Store};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::de::DeserializeOwned;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
@@ -113,9 +114,13 @@ impl Work {
     }
 }
 
-/// Reads the counters. Backends report theirs with a delay of up to a second when they go idle, hence the pause.
-pub(crate) async fn work_done(options: &PgConnectOptions) -> Result<Work> {
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+/// After so long an idle backend has reported what it did (its own interval is ten seconds). Transaction ids are
+/// exact at once.
+pub(crate) const REPORTED: Duration = Duration::from_secs(11);
+
+/// Reads the counters after a pause: [`REPORTED`] where more than `writes` is asked for.
+pub(crate) async fn work_done(options: &PgConnectOptions, pause: Duration) -> Result<Work> {
+    tokio::time::sleep(pause).await;
     let mut connection = PgConnection::connect_with(options).await?;
     let (writes, commits, flushes): (f64, f64, f64) = sqlx::query_as(
         "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::float8, xact_commit::float8,
@@ -243,7 +248,8 @@ impl Running {
 }
 
 impl Service {
-    /// So many workers for people's requests, and as many connections where the default does not suffice.
+    /// So many workers for people's requests, and a quarter as many connections where the default is less: a worker
+    /// waits for the platform most of the time, and every connection has to learn every statement.
     pub(crate) async fn build(options: &PgConnectOptions, access: &Access, workers: u32) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("dsrd-bench-service-").tempdir()?;
         let controller = Arc::new(controller()?);
@@ -251,8 +257,10 @@ impl Service {
         let keys = Arc::new(MasterKey::generate());
         let desk = Desk { keys: Arc::clone(&keys), clock: Arc::clone(&clock) };
         let settings: store::Settings = defaults("database", &[])?;
-        let wide =
-            store::Settings { max_connections: settings.max_connections.max(workers), ..settings.clone() };
+        let wide = store::Settings {
+            max_connections: settings.max_connections.max(workers / 4),
+            ..settings.clone()
+        };
         let store = Store::connect_lazily(options.clone(), &wide);
         let pulse =
             Store::connect_lazily(options.clone(), &store::Settings { max_connections: 2, ..settings });
@@ -319,6 +327,15 @@ impl Service {
         };
         let receipt = intake::submit_request(&self.store, &self.desk, &self.controller, submission).await?;
         Ok(receipt.request)
+    }
+
+    /// Hands in one request for each person, several at a time.
+    pub(crate) async fn submit_all(&self, kind: RequestKind, people: &[Person]) -> Result<()> {
+        stream::iter(people)
+            .map(|person| self.submit(kind, person))
+            .buffer_unordered(8)
+            .try_for_each(|_| async { Ok(()) })
+            .await
     }
 
     /// Starts a worker, woken by LISTEN/NOTIFY, as the daemon does.

@@ -38,7 +38,7 @@ pub(crate) async fn submit_to_closed(plan: Plan, database: &mut Database) -> Res
             one(&service, kind, &person, Instant::now()).await?;
         }
         // Counted apart from the measured ones, because counting costs.
-        let work = work_done(&options).await?;
+        let work = work_done(&options, Duration::ZERO).await?;
         let calls = simulated.calls().await?;
         watch::count_statements(true);
         for person in people.by_ref().take(10) {
@@ -47,7 +47,7 @@ pub(crate) async fn submit_to_closed(plan: Plan, database: &mut Database) -> Res
         watch::count_statements(false);
         let statements = figure(watch::statements()) / 10.0;
         let calls = figure(simulated.calls().await? - calls) / 10.0;
-        let work = work_done(&options).await?.since(work).per(10.0);
+        let work = work_done(&options, Duration::ZERO).await?.since(work).per(10.0);
 
         let costs = costs(&options, &caller, &people.as_slice()[0]).await?;
         let sum = statements * costs.statement + work.writes * costs.flush + calls * costs.call;

@@ -50,10 +50,10 @@ impl<S: Subscriber> Layer<S> for Watcher {
             *CLOSED_LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             CLOSED.fetch_add(1, Ordering::Release);
             CHANGED.notify_waiters();
-        } else if *event.metadata().level() <= tracing::Level::WARN {
-            if WARNINGS.fetch_add(1, Ordering::Relaxed) < 5 {
-                crate::say(&format!("the service warns: {}", message.0));
-            }
+        } else if *event.metadata().level() <= tracing::Level::WARN
+            && WARNINGS.fetch_add(1, Ordering::Relaxed) < 5
+        {
+            crate::say(&format!("the service warns: {}", message.0));
         }
     }
 }
