@@ -7,7 +7,7 @@ use super::engine::Run;
 use super::procedure::Step;
 use super::sql;
 use super::stop::{Ended, Stop};
-use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
 use crate::domain::{Origin, ParkReason, RequestKind};
 use crate::queue::{self, Lease, PutBack};
 use crate::store::Tx;
@@ -30,6 +30,13 @@ async fn write_parking(
     sql::set_parked(tx, lease, reason).await?;
     queue::park(tx, lease, reason.as_str()).await??;
     let now = executor.desk.clock.now();
+    // Nobody may look again for a long time: what was announced and is not accounted for is said to be unknown. The
+    // announcement stays with its checkpoint, so that a resumed request still looks before it acts.
+    for open in sql::open_effects(tx, lease).await? {
+        let Some(action) = ending_of(&open.step) else { continue };
+        let event = Event::of(&lease.organisation, lease.request, action, Actor::Process("worker"), now);
+        audit::append(tx, event.ending(EntryId(open.intent), Ending::Unknown)).await?;
+    }
     let detail = Detail::none()
         .word("reason", reason.as_str())
         .word("step", step)
@@ -40,6 +47,15 @@ async fn write_parking(
     audit::append(tx, event.with(detail)).await?;
     tracing::warn!(request = %lease.request, reason = reason.as_str(), step, "request parked for a person");
     Ok(())
+}
+
+/// The action that ends the effect of a step.
+fn ending_of(step: &str) -> Option<Action> {
+    match Step::ALL.into_iter().find(|known| known.as_str() == step)? {
+        Step::SwitchOff => Some(Action::PolicyEnded),
+        Step::Delete => Some(Action::DeletionEnded),
+        Step::Locate | Step::Collect | Step::ReadBack | Step::Inform => None,
+    }
 }
 
 impl Executor {

@@ -102,6 +102,29 @@ pub(super) async fn begin_effect(
     StoreError::expect_rows("execution.begin_effect", 1, begun.rows_affected())
 }
 
+/// An effect that was announced and whose end is not recorded.
+pub(super) struct OpenEffect {
+    pub(super) step: String,
+    pub(super) intent: Uuid,
+}
+
+pub(super) async fn open_effects(
+    connection: &mut PgConnection,
+    lease: &Lease,
+) -> Result<Vec<OpenEffect>, StoreError> {
+    sqlx::query_as!(
+        OpenEffect,
+        r#"SELECT step, intent AS "intent!"
+           FROM dsrd.checkpoint
+           WHERE organisation_id = $1 AND request_id = $2 AND finished_at IS NULL AND intent IS NOT NULL"#,
+        lease.organisation.as_str(),
+        lease.request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("execution.open_effects"))
+}
+
 /// Forgets the announcement of an effect that certainly did not happen.
 pub(super) async fn clear_intent(
     connection: &mut PgConnection,

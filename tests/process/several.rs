@@ -17,7 +17,7 @@ async fn f_5_two_daemons_of_eight_workers_share_the_work_and_finish_each_step_on
     let service = ProcessService::start().await;
     let (one, two) = tokio::join!(service.serve(), service.serve());
     for number in 0..REQUESTS {
-        service.world.platform.add_contact(person(number).1);
+        let _contact = service.world.platform.add_contact(person(number).1);
     }
     let mut producer = service.producer().await;
     sqlx::query("BEGIN").execute(&mut producer).await.unwrap();

@@ -147,6 +147,33 @@ async fn f_7_a_request_that_brings_its_workers_down_is_parked_and_the_others_go_
 }
 
 #[tokio::test]
+async fn f_7_an_effect_announced_before_the_poison_is_accounted_for_and_looked_for_when_resumed() {
+    let service = TestService::start().await;
+    let (email, spec) = person(1);
+    let contact = service.platform.add_contact(spec);
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, &email)]).await;
+    for _ in 0..3 {
+        let dying = KillSwitch::new(|boundary| boundary == "delete.called" || boundary == "delete.looked");
+        service.worker_with(dying, false).await.work_once().await.unwrap();
+        service.bury_workers().await;
+    }
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::Poison));
+    assert!(service.story(receipt.request).await.contains(&"deletion.ended=outcome_unknown".to_owned()));
+    let mut tx = service.store.begin("test").await.unwrap();
+    let actor = dsrd::audit::Actor::Person("operator".to_owned());
+    dsrd::intake::resume(&mut tx, &service.desk, &service.controller.id, receipt.request, actor)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 1);
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn f_7_a_request_whose_workers_die_is_counted_before_the_step_and_parked() {
     let service = TestService::start().await;
     let (email, spec) = person(1);

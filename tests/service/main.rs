@@ -3,11 +3,20 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails while a test is set up fails the test")]
 
+#[path = "../support/proxy.rs"]
+mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod access;
+mod conflicts;
 mod crash;
 mod erasure;
 mod intake;
+mod lanes;
+mod leaks;
 mod opt_out;
+mod organisations;
+mod rig;
+mod unknown_commit;
+mod wire;

@@ -2,12 +2,14 @@
 //! simulator's journal, the mails that went out, and the database.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use dsrd_simulator::Effect;
 use sqlx::Row as _;
 
 use super::logs;
 use super::service::TestService;
+use super::service::{BURST, CALLS_PER_SECOND};
 
 /// Fails with everything that is not as promised.
 pub(crate) async fn check(service: &TestService) {
@@ -28,6 +30,7 @@ pub(crate) async fn check_with(service: &TestService, sent: Vec<String>) {
     faults.extend(notices_are_sent_once(service, sent).await);
     faults.extend(canaries_stay_in_their_cage(service).await);
     faults.extend(nothing_is_left_running(service).await);
+    faults.extend(the_rate_limit_was_kept(service));
     assert!(faults.is_empty(), "the oracle found:\n- {}", faults.join("\n- "));
 }
 
@@ -287,4 +290,15 @@ async fn nothing_is_left_running(service: &TestService) -> Vec<String> {
             .map(|path| format!("I-9: a half-written file {}", path.display())),
     );
     faults
+}
+
+/// I-10: no second saw more calls of one key than its limit and its burst allow.
+fn the_rate_limit_was_kept(service: &TestService) -> Vec<String> {
+    let allowed = (CALLS_PER_SECOND + BURST) as usize;
+    let seen = service.platform.journal().max_calls_in_window(Duration::from_secs(1));
+    if seen > allowed {
+        vec![format!("I-10: {seen} calls in one second, {allowed} allowed")]
+    } else {
+        Vec::new()
+    }
 }

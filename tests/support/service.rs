@@ -27,11 +27,17 @@ use tempfile::TempDir;
 use super::database::TestDatabase;
 use super::oracle;
 
+/// How fast the client may call the simulator: fast enough not to be felt, and still a limit that the oracle checks.
+pub(crate) const CALLS_PER_SECOND: u32 = 5_000;
+/// How many calls may be made at once after a rest.
+pub(crate) const BURST: u32 = 1_000;
+
 /// The name of the one organisation that most tests have.
 pub(crate) const ORGANISATION: &str = "main";
 
 /// Builds a [`TestService`].
 pub(crate) struct Builder {
+    contacts: u32,
     most_attempts: u32,
     largest_package_bytes: u64,
     second_organisation: bool,
@@ -58,6 +64,12 @@ pub(crate) fn start_of_test() -> DateTime<Utc> {
 }
 
 impl Builder {
+    /// So many generated contacts beside those that the test adds.
+    pub(crate) fn contacts(mut self, contacts: u32) -> Self {
+        self.contacts = contacts;
+        self
+    }
+
     /// Parks after so many attempts.
     pub(crate) fn most_attempts(mut self, attempts: u32) -> Self {
         self.most_attempts = attempts;
@@ -80,10 +92,11 @@ impl Builder {
         super::logs::record();
         let database = TestDatabase::create().await;
         let directory = tempfile::tempdir().expect("a directory for secrets and packages");
-        let mut simulator_settings = dsrd_simulator::Settings::with_contacts(50);
+        let mut simulator_settings = dsrd_simulator::Settings::with_contacts(self.contacts);
         simulator_settings.token_claims = TokenClaims::WithoutExpiry;
         if self.second_organisation {
-            simulator_settings = simulator_settings.organisation(OrganisationSettings::new("other", 50));
+            simulator_settings =
+                simulator_settings.organisation(OrganisationSettings::new("other", self.contacts));
         }
         let simulator = Simulator::start(simulator_settings).await.expect("a simulator");
         let clock = Arc::new(ManualClock::at(start_of_test()));
@@ -251,8 +264,8 @@ fn platform_settings(
         secret.display(),
         include_str!("../platform/defaults.toml").replace("base_url = \"https://explore.cloud4wi.com\"", ""),
     ));
-    settings.rate.requests_per_second = 100_000.0;
-    settings.rate.burst = 1000;
+    settings.rate.requests_per_second = f64::from(CALLS_PER_SECOND);
+    settings.rate.burst = BURST;
     settings.rate.in_flight = 16;
     settings.rate.patience_secs = 0;
     settings.rate.attempts = 2;
@@ -274,7 +287,7 @@ fn secret_file(directory: &Path, name: &str, content: &str) -> PathBuf {
 impl TestService {
     /// Fifty generated contacts and boring settings.
     pub(crate) fn builder() -> Builder {
-        Builder { most_attempts: 5, largest_package_bytes: 1 << 30, second_organisation: false }
+        Builder { contacts: 50, most_attempts: 5, largest_package_bytes: 1 << 30, second_organisation: false }
     }
 
     /// A service with boring settings.

@@ -1,0 +1,95 @@
+//! Lanes, leases and doubts about them.
+
+use std::time::{Duration, Instant};
+
+use dsrd::domain::IdentifierKind::Email;
+use dsrd::domain::{Outcome, RequestKind};
+use dsrd::execution::{Ended, KillSwitch, Worker};
+use dsrd_simulator::{ContactSpec, Endpoint};
+
+use crate::rig::{self, Tasks, count};
+use crate::support::service::{TestService, start_of_test};
+
+#[tokio::test]
+async fn requests_and_sweeps_progress_side_by_side_and_neither_starves() {
+    const EACH: usize = 12;
+    let service = TestService::start().await;
+    let mut sweeps = Vec::new();
+    for number in 0..EACH {
+        let old = ContactSpec::new()
+            .email(format!("canarino.old{number}@posta.example"))
+            .created(start_of_test() - chrono::TimeDelta::days(900));
+        let contact = service.platform.add_contact(old);
+        sweeps.push(service.submit_sweep(&contact, start_of_test()).await.request);
+    }
+    let mut requests = Vec::new();
+    for number in 0..EACH {
+        let email = format!("canarino{number}@posta.example");
+        let _contact = service.platform.add_contact(ContactSpec::new().email(&email));
+        requests.push(service.submit(RequestKind::Erasure, &[(Email, &email)]).await.request);
+    }
+    let executor = rig::executor(&service, &service.store, KillSwitch::default(), |settings| {
+        (settings.request_workers, settings.sweep_workers) = (1, 1);
+    });
+    let worker = Worker::start(executor, service.store.clone()).await.unwrap();
+    for round in 1..=EACH {
+        // One of each lane, although the sweeps came first.
+        assert_eq!(worker.work_once().await.unwrap(), [Ended::Closed; 2]);
+        for lane in ["request", "sweep"] {
+            let done: i64 = sqlx::query_scalar("SELECT count(*) FROM dsrd.job_done WHERE lane = $1")
+                .bind(lane)
+                .fetch_one(&mut *service.store.connection().await.unwrap())
+                .await
+                .unwrap();
+            assert_eq!(done, i64::try_from(round).unwrap(), "lane {lane} in round {round}");
+        }
+    }
+    service.pump().await;
+    for request in sweeps.into_iter().chain(requests) {
+        assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_4_a_worker_that_doubts_its_lease_calls_nobody_and_gives_the_request_back() {
+    for boundary in ["delete.began", "inform.committed"] {
+        let service = TestService::start().await;
+        let contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
+        let receipt = service.submit(RequestKind::Erasure, &[(Email, "canarino@posta.example")]).await;
+        // Long enough to doubt, too short for anybody to declare it dead.
+        const LEASE: Duration = Duration::from_secs(4);
+        let doubted = std::sync::atomic::AtomicBool::new(false);
+        let slow = KillSwitch::new(move |reached| {
+            if reached == boundary && !doubted.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                let until = Instant::now() + LEASE.mul_f64(0.6);
+                tokio::task::block_in_place(|| std::thread::sleep(until - Instant::now()));
+            }
+            false
+        });
+        let executor = rig::executor(&service, &service.store, slow, |settings| {
+            (settings.heartbeat_secs, settings.lease_secs) = (3, LEASE.as_secs());
+        });
+        let tasks = Tasks::start(&service, &executor, &service.store);
+        rig::eventually("the request is given back", Duration::from_secs(20), || async {
+            count(
+                &service,
+                "SELECT count(*) FROM dsrd.job WHERE state = 'ready' AND last_code = 'lease_doubted'",
+            )
+            .await
+                == 1
+        })
+        .await;
+        let sent = service.mails.sent().iter().filter(|mail| mail.subject.contains("eras")).count();
+        assert_eq!(sent, 0, "{boundary}");
+        if boundary == "delete.began" {
+            assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0);
+        }
+        tasks.rest(&service, Duration::from_secs(30)).await;
+        tasks.stop().await;
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled), "{boundary}");
+        assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+        assert_eq!(count(&service, "SELECT sum(crash_count)::bigint FROM dsrd.job_done").await, 0);
+        service.finish().await;
+    }
+}

@@ -1,0 +1,210 @@
+//! F-12: the connection to the database breaks while a COMMIT is under way.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dsrd::domain::IdentifierKind::{Email, Phone};
+use dsrd::domain::{Outcome, ParkReason, RequestKind, RequestState};
+use dsrd::execution::KillSwitch;
+use dsrd::intake;
+use dsrd_simulator::{ContactSpec, Endpoint, Fault};
+use sqlx::{Connection as _, PgConnection};
+
+use crate::proxy::{Cut, PgProxy, kind_of};
+use crate::rig::{self, Tasks, count};
+use crate::support::service::TestService;
+
+/// People of each kind of request.
+const EACH: usize = 15;
+
+fn mixed(seed: u64, number: u64) -> u64 {
+    // The finaliser of splitmix64.
+    let mut mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(number);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
+fn person(number: usize) -> (String, ContactSpec) {
+    let email = format!("canarino{number}@posta.example");
+    let spec = ContactSpec::new().email(&email).policy("mktgCommunications", true).events(2).devices(1);
+    (email, spec)
+}
+
+/// One commit in five is cut, in one of three ways; returns how often each kind of transaction was.
+async fn commits_are_cut(seed: u64) -> BTreeMap<&'static str, u64> {
+    let service = TestService::start().await;
+    let proxy = PgProxy::start(service.database.options()).await;
+    let (store, pulse) = (rig::store(proxy.options(), 8), rig::store(proxy.options(), 2));
+    let executor = rig::executor(&service, &store, KillSwitch::default(), |settings| {
+        // A hand-out that is committed after its connection is gone is found after a lease.
+        (settings.heartbeat_secs, settings.lease_secs) = (1, 4);
+        settings.most_attempts = 1000;
+    });
+    // So that jobs are put back too.
+    service.simulator.faults().inject(Fault::Status(503).on(Endpoint::ListContacts).times(8));
+    let tasks = Tasks::start(&service, &executor, &pulse);
+    let passed = AtomicU64::new(0);
+    proxy.cut_commits(move |sent| {
+        if matches!(kind_of(sent), "session" | "other") {
+            return None;
+        }
+        let mixed = mixed(seed, passed.fetch_add(1, Ordering::SeqCst));
+        [Cut::Before, Cut::During, Cut::After].get(usize::try_from(mixed % 15).unwrap()).copied()
+    });
+
+    let mut producer = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    sqlx::query("SET ROLE dsrd_producer").execute(&mut producer).await.unwrap();
+    let mut receipts = Vec::new();
+    for number in 0..EACH * 3 {
+        let kind = RequestKind::ALL[number % 3];
+        let (email, spec) = person(number);
+        let _contact = service.platform.add_contact(spec);
+        if number % 2 == 0 {
+            sqlx::query(
+                "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
+                 VALUES ('main', $1, $2, '2026-11-23T09:00:00Z', 'web', $3)",
+            )
+            .bind(number.to_string())
+            .bind(kind.as_str())
+            .bind(&email)
+            .execute(&mut producer)
+            .await
+            .unwrap();
+        } else {
+            let submission = service.submission(kind, &[(Email, &email)]);
+            // The library call reads back by its key; whoever calls it again gets the same receipt.
+            let receipt = loop {
+                let again = submission.clone();
+                match intake::submit_request(&store, &service.desk, &service.controller, again).await {
+                    Ok(receipt) => break receipt,
+                    Err(intake::IntakeError::Store(error)) => assert!(error.is_transient(), "{error}"),
+                    Err(error) => panic!("{error}"),
+                }
+            };
+            receipts.push(receipt.request);
+        }
+    }
+    // Two who share a telephone: parked.
+    for email in ["canarina@posta.example", "canarone@posta.example"] {
+        let _contact = service.platform.add_contact(ContactSpec::new().email(email).phone("+39 333 1234567"));
+    }
+    let mut parked = Vec::new();
+    for _ in 0..6 {
+        parked.push(service.submit(RequestKind::Erasure, &[(Phone, "333 1234567")]).await.request);
+    }
+    tasks.rest(&service, Duration::from_secs(90)).await;
+    proxy.spare_commits();
+    tasks.stop().await;
+    let cuts = proxy.cuts();
+    println!("seed {seed}: {cuts:?}");
+
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.request").await, 3 * EACH as i64 + 6);
+    let fulfilled = "SELECT count(*) FROM dsrd.request WHERE outcome = 'fulfilled' AND state = 'closed'";
+    assert_eq!(count(&service, fulfilled).await, 3 * EACH as i64);
+    for request in receipts {
+        assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
+    }
+    for request in parked {
+        let case = service.case(request).await;
+        assert_eq!((case.state, case.park_reason), (RequestState::Manual, Some(ParkReason::AmbiguousMatch)));
+    }
+    // No double step …
+    let journal = service.simulator.journal();
+    assert_eq!(journal.calls(Endpoint::DeleteContact), EACH as u64);
+    assert_eq!(journal.calls(Endpoint::UpdatePolicies), EACH as u64);
+    // … and no double event.
+    let entries = service.audit().await;
+    let mut told: BTreeMap<(uuid::Uuid, &str), u64> = BTreeMap::new();
+    for entry in &entries {
+        if let Some(case) = entry.case {
+            *told.entry((case, entry.action.as_str())).or_default() += 1;
+        }
+    }
+    for ((case, action), times) in told {
+        let once = [
+            "request.received",
+            "contact.located",
+            "policy.verified",
+            "deletion.verified",
+            "package.built",
+            "request.parked",
+            "request.closed",
+        ];
+        assert!(times == 1 || !once.contains(&action), "{action} of {case} stands there {times} times");
+    }
+    let effective = |action| {
+        let settled = |entry: &&dsrd::audit::Entry| {
+            entry.action == action
+                && entry.outcome.as_deref().is_some_and(|outcome| outcome != "outcome_unknown")
+        };
+        entries.iter().filter(settled).count()
+    };
+    assert_eq!((effective("deletion.ended"), effective("policy.ended")), (EACH, EACH));
+    dsrd::delivery::remove_leftovers(
+        &service.store,
+        &service.executor.packages.report.directory,
+        chrono::DateTime::<chrono::Utc>::MAX_UTC,
+    )
+    .await
+    .unwrap();
+    store.close().await;
+    pulse.close().await;
+    service.finish().await;
+    cuts
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_12_a_commit_whose_answer_is_lost_doubles_nothing_and_loses_nothing() {
+    let mut all: BTreeMap<&str, u64> = BTreeMap::new();
+    for cuts in futures_util::future::join_all((1..=3).map(commits_are_cut)).await {
+        for (kind, times) in cuts {
+            *all.entry(kind).or_default() += times;
+        }
+    }
+    println!("{all:?}");
+    for kind in [
+        "submit",
+        "take",
+        "claim",
+        "write",
+        "begin_effect",
+        "end_effect",
+        "put_back",
+        "park",
+        "close",
+        "notice_claim",
+        "notice_begin",
+        "notice_end",
+        "beat",
+    ] {
+        assert!(all.contains_key(kind), "no {kind} was cut: {all:?}");
+    }
+    assert!(all.values().sum::<u64>() >= 200, "{all:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_12_a_submission_whose_commit_is_not_answered_gives_one_request() {
+    for cut in [Cut::Before, Cut::During, Cut::After] {
+        let service = TestService::start().await;
+        let proxy = PgProxy::start(service.database.options()).await;
+        let store = rig::store(proxy.options(), 4);
+        let passed = AtomicU64::new(0);
+        proxy.cut_commits(move |sent| {
+            (kind_of(sent) == "submit" && passed.fetch_add(1, Ordering::SeqCst) == 0).then_some(cut)
+        });
+        let submission = service.submission(RequestKind::Access, &[(Email, "canarino@posta.example")]);
+        let receipt =
+            intake::submit_request(&store, &service.desk, &service.controller, submission).await.unwrap();
+        assert_eq!(proxy.cuts().get("submit"), Some(&1), "{cut:?}");
+        if cut == Cut::After {
+            assert!(receipt.repeated, "what was committed is found by its key");
+        }
+        service.work_to_the_end().await;
+        assert_eq!(count(&service, "SELECT count(*) FROM dsrd.request").await, 1, "{cut:?}");
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::FulfilledNoData));
+        store.close().await;
+        service.finish().await;
+    }
+}
