@@ -200,13 +200,16 @@ pub async fn submit_request(
     controller: &Controller,
     submission: Submission,
 ) -> Result<Receipt, IntakeError> {
-    match submit_once(store, desk, controller, submission.clone()).await {
-        // Nobody knows whether it was committed, or somebody else's was: reading by the key tells.
-        Err(IntakeError::Store(error)) if error.is_ambiguous() || error.constraint().is_some() => {
-            submit_once(store, desk, controller, submission).await
+    // Nobody knows whether it was committed, or somebody else's was: reading by the key tells. A COMMIT whose connection
+    // is gone may still be under way during that read; the violated key then says so, and one more read finds it.
+    const MOST: u32 = 3;
+    for _ in 1..MOST {
+        match submit_once(store, desk, controller, submission.clone()).await {
+            Err(IntakeError::Store(error)) if error.is_ambiguous() || error.constraint().is_some() => {}
+            other => return other,
         }
-        other => other,
     }
+    submit_once(store, desk, controller, submission).await
 }
 
 async fn submit_once(

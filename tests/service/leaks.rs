@@ -150,14 +150,14 @@ async fn s_41_mail_errors_time_outs_and_panics_are_logged_without_the_person() {
     service.mails.plan(Plan::Reply(450), 2);
     service.mails.plan(Plan::AnswerLost, 1);
     service.mails.plan(Plan::Reply(550), 1);
-    service.simulator.faults().inject(Fault::NeverAnswer.on(Endpoint::ContactEvents).times(1));
-    service.simulator.faults().inject(Fault::Status(500).on(Endpoint::ListContacts).times(2));
     let receipt = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;
     let panicking = KillSwitch::new(|reached| {
         assert!(reached != "collect.before", "a planned panic");
         false
     });
     service.worker_with(panicking, false).await.work_once().await.unwrap();
+    service.simulator.faults().inject(Fault::NeverAnswer.on(Endpoint::ContactEvents).times(1));
+    service.simulator.faults().inject(Fault::Status(500).on(Endpoint::Contact).times(2));
     service.advance(std::time::Duration::from_secs(600)).await;
     service.work_to_the_end().await;
     // However it ended: what was logged on the way is searched by the oracle.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails while a test is set up fails the test")]
 
 #[path = "../support/proxy.rs"]
+#[expect(dead_code, reason = "these tests need some of its faults only")]
 mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
