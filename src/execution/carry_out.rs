@@ -105,8 +105,8 @@ impl Run<'_> {
         let (step, item) = (effect.step(), effect.item());
         let mut tx = self.open("execution.end_effect").await?;
         let now = self.executor.desk.clock.now();
-        sql::finish(&mut tx, self.lease, step, item, outcome, now).await?;
-        sql::mark(&mut tx, self.lease, &Marks { executed_at: Some(now), ..Marks::default() }).await?;
+        let marks = Marks { executed_at: Some(now), ..Marks::default() };
+        sql::finish_and_mark(&mut tx, self.lease, (step, item), outcome, &marks, now).await?;
         self.append(&mut tx, self.event(effect.ended()).with(effect_detail(effect)).ending(intent, ending))
             .await?;
         self.executor.kill.reached(step.as_str(), "ended")?;

@@ -260,12 +260,22 @@ impl<'a> Run<'a> {
         let now = self.executor.desk.clock.now();
         let mut marks =
             Marks { procedure_version: first.then_some(self.procedure.version), ..Marks::default() };
-        for finished in unsaved {
-            sql::finish(tx, self.lease, finished.step, "", &finished.outcome, now).await?;
-            self.remember(finished.step, "", finished.outcome);
-            marks.contact = finished.marks.contact.or(marks.contact);
+        for finished in &unsaved {
+            marks.contact = finished.marks.contact.clone().or(marks.contact);
             marks.executed_at = finished.marks.executed_at.or(marks.executed_at);
             marks.verified_at = finished.marks.verified_at.or(marks.verified_at);
+        }
+        if unsaved.is_empty() {
+            sql::mark(tx, self.lease, &marks).await?;
+        }
+        for (number, finished) in unsaved.into_iter().enumerate() {
+            let (step, outcome) = (finished.step, finished.outcome);
+            if number == 0 {
+                sql::finish_and_mark(tx, self.lease, (step, ""), &outcome, &marks, now).await?;
+            } else {
+                sql::finish(tx, self.lease, step, "", &outcome, now).await?;
+            }
+            self.remember(step, "", outcome);
             if let Some((action, detail)) = finished.event {
                 self.append(tx, self.event(action).with(detail)).await?;
             }
@@ -291,7 +301,6 @@ impl<'a> Run<'a> {
                 delivery::enqueue(tx, &self.executor.desk.keys, notice, now).await?;
             }
         }
-        sql::mark(tx, self.lease, &marks).await?;
         self.case.procedure_version = Some(self.procedure.version);
         Ok(())
     }

@@ -266,6 +266,49 @@ pub(super) async fn mark(
     StoreError::expect_rows("execution.mark", 1, marked.rows_affected())
 }
 
+/// Finishes a checkpoint and marks the case in one statement, because nearly every write does both and each statement
+/// is a round trip.
+pub(super) async fn finish_and_mark(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    (step, item): (Step, &str),
+    outcome: &Value,
+    marks: &Marks,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let marked = sqlx::query!(
+        r#"WITH finished AS (
+             INSERT INTO dsrd.checkpoint (organisation_id, request_id, step, item, began_at, finished_at, outcome)
+             VALUES ($1, $2, $3, $4, $5, $5, $6)
+             ON CONFLICT (organisation_id, request_id, step, item) DO UPDATE
+             SET finished_at = excluded.finished_at, outcome = excluded.outcome, intent = NULL
+             RETURNING step
+           )
+           UPDATE dsrd.request
+           SET state = 'in_progress',
+               procedure_version = coalesce(procedure_version, $7),
+               contact_id = coalesce($8, contact_id),
+               executed_at = coalesce($9, executed_at),
+               verified_at = coalesce($10, verified_at)
+           WHERE organisation_id = $1 AND request_id = $2 AND state IN ('received', 'in_progress')
+             AND EXISTS (SELECT FROM finished)"#,
+        lease.organisation.as_str(),
+        lease.request.0,
+        step.as_str(),
+        item,
+        at,
+        outcome,
+        marks.procedure_version,
+        marks.contact.as_ref().map(ContactId::as_str),
+        marks.executed_at,
+        marks.verified_at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("execution.finish_and_mark"))?;
+    StoreError::expect_rows("execution.finish_and_mark", 1, marked.rows_affected())
+}
+
 pub(super) async fn set_parked(
     connection: &mut PgConnection,
     lease: &Lease,
