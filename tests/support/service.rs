@@ -37,7 +37,6 @@ pub(crate) const ORGANISATION: &str = "main";
 
 /// Builds a [`TestService`].
 pub(crate) struct Builder {
-    contacts: u32,
     most_attempts: u32,
     largest_package_bytes: u64,
     second_organisation: bool,
@@ -64,12 +63,6 @@ pub(crate) fn start_of_test() -> DateTime<Utc> {
 }
 
 impl Builder {
-    /// So many generated contacts beside those that the test adds.
-    pub(crate) fn contacts(mut self, contacts: u32) -> Self {
-        self.contacts = contacts;
-        self
-    }
-
     /// Parks after so many attempts.
     pub(crate) fn most_attempts(mut self, attempts: u32) -> Self {
         self.most_attempts = attempts;
@@ -92,11 +85,10 @@ impl Builder {
         super::logs::record();
         let database = TestDatabase::create().await;
         let directory = tempfile::tempdir().expect("a directory for secrets and packages");
-        let mut simulator_settings = dsrd_simulator::Settings::with_contacts(self.contacts);
+        let mut simulator_settings = dsrd_simulator::Settings::with_contacts(50);
         simulator_settings.token_claims = TokenClaims::WithoutExpiry;
         if self.second_organisation {
-            simulator_settings =
-                simulator_settings.organisation(OrganisationSettings::new("other", self.contacts));
+            simulator_settings = simulator_settings.organisation(OrganisationSettings::new("other", 50));
         }
         let simulator = Simulator::start(simulator_settings).await.expect("a simulator");
         let clock = Arc::new(ManualClock::at(start_of_test()));
@@ -287,7 +279,7 @@ fn secret_file(directory: &Path, name: &str, content: &str) -> PathBuf {
 impl TestService {
     /// Fifty generated contacts and boring settings.
     pub(crate) fn builder() -> Builder {
-        Builder { contacts: 50, most_attempts: 5, largest_package_bytes: 1 << 30, second_organisation: false }
+        Builder { most_attempts: 5, largest_package_bytes: 1 << 30, second_organisation: false }
     }
 
     /// A service with boring settings.
