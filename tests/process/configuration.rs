@@ -1,5 +1,6 @@
 //! Configurations that cannot be used.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use crate::process::{Daemon, ProcessService, write_private};
@@ -45,7 +46,6 @@ async fn s_51_a_configuration_that_cannot_be_used_is_refused_with_the_key_and_th
     std::fs::write(service.config(), &good).unwrap();
 
     // S-42: a secret that others may read.
-    use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let (code, log) = refused(&service).await;
     assert_eq!(code, Some(2), "{log}");

@@ -63,7 +63,7 @@ async fn f_2_a_daemon_that_is_killed_again_and_again_finishes_everything_once() 
         .await
         .unwrap();
     drop(connection);
-    service.rest(Duration::from_secs(60)).await;
+    service.rest(Duration::from_mins(1)).await;
     daemon.stop().await;
 
     assert_done(&service, &handed_in);

@@ -31,7 +31,7 @@ async fn f_16_a_daemon_waits_for_its_database_at_start_and_whenever_it_goes_away
         .await;
     proxy.refuse(false);
     handed_in.extend(hand_in(&service, &mut producer, 12..18).await);
-    service.rest(Duration::from_secs(60)).await;
+    service.rest(Duration::from_mins(1)).await;
     daemon.stop().await;
     assert_done(&service, &handed_in);
 

@@ -25,7 +25,7 @@ async fn f_5_two_daemons_of_eight_workers_share_the_work_and_finish_each_step_on
         insert(&mut producer, RequestKind::OptOut, &format!("ticket-{number}"), &person(number).0).await;
     }
     sqlx::query("COMMIT").execute(&mut producer).await.unwrap();
-    service.rest(Duration::from_secs(120)).await;
+    service.rest(Duration::from_mins(2)).await;
     let shares = [one.log(), two.log()].map(|log| log.matches("\"request closed\"").count());
     one.stop().await;
     two.stop().await;

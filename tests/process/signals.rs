@@ -32,7 +32,7 @@ async fn f_3_a_first_signal_lets_the_steps_in_hand_finish_and_gives_the_rest_bac
 
     service.world.simulator.faults().remove(slow);
     let daemon = service.serve().await;
-    service.rest(Duration::from_secs(60)).await;
+    service.rest(Duration::from_mins(1)).await;
     daemon.stop().await;
     assert_done(&service, &handed_in);
     service.finish().await;
@@ -58,7 +58,7 @@ async fn f_3_a_step_that_does_not_end_is_broken_off_and_its_lease_released() {
 
     service.world.simulator.faults().remove(hanging);
     let daemon = service.serve().await;
-    service.rest(Duration::from_secs(60)).await;
+    service.rest(Duration::from_mins(1)).await;
     daemon.stop().await;
     assert_done(&service, &handed_in);
     assert_eq!(journal.calls(Endpoint::DeleteContact), 2, "what had happened was found, not repeated");
@@ -86,7 +86,7 @@ async fn f_3_a_second_signal_ends_the_process_at_once() {
 
     service.world.simulator.faults().remove(hanging);
     let daemon = service.serve().await;
-    service.rest(Duration::from_secs(60)).await;
+    service.rest(Duration::from_mins(1)).await;
     daemon.stop().await;
     assert_done(&service, &handed_in);
     assert_eq!(journal.calls(Endpoint::UpdatePolicies), 2, "what had happened was found, not repeated");

@@ -67,7 +67,7 @@ async fn conflicts_cost_a_repetition(code: &str) {
             assert!(error.is_transient(), "{error}");
         }
     }
-    tasks.rest(&service, Duration::from_secs(60)).await;
+    tasks.rest(&service, Duration::from_mins(1)).await;
     tasks.stop().await;
     assert!(writes(&service).await > 210, "{code}: all planned conflicts were met");
     let fulfilled = count(&service, "SELECT count(*) FROM dsrd.request WHERE outcome = 'fulfilled'").await;
@@ -100,7 +100,7 @@ async fn f_14_a_write_that_fails_again_and_again_is_not_tried_round_and_round() 
     let _contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
     let receipt = service.submit(RequestKind::Erasure, &[(Email, "canarino@posta.example")]).await;
     let executor = rig::executor(&service, &service.store, KillSwitch::default(), |settings| {
-        settings.retry_base_secs = 30
+        settings.retry_base_secs = 30;
     });
     let tasks = Tasks::start(&service, &executor, &service.store);
     eventually("the job waits", Duration::from_secs(20), || async {
@@ -139,7 +139,7 @@ async fn f_15_a_slow_database_and_a_pool_of_two_starve_neither_work_nor_heartbea
     }
     proxy.delay(Duration::from_millis(8));
     let tasks = Tasks::start(&service, &executor, &pulse);
-    tasks.rest(&service, Duration::from_secs(60)).await;
+    tasks.rest(&service, Duration::from_mins(1)).await;
     assert_eq!(count(&service, "SELECT count(*) FROM dsrd.instance").await, 1, "one life");
     assert_eq!(count(&service, "SELECT count(*) FROM dsrd.instance WHERE dead_at IS NOT NULL").await, 0);
     assert_eq!(count(&service, "SELECT sum(crash_count)::bigint FROM dsrd.job_done").await, 0);
@@ -167,7 +167,7 @@ async fn f_15_answers_that_break_off_and_connections_that_are_reset_end_right() 
         service.submit(RequestKind::ALL[number % 3], &[(Email, &email)]).await;
         proxy.cut_all();
     }
-    tasks.rest(&service, Duration::from_secs(60)).await;
+    tasks.rest(&service, Duration::from_mins(1)).await;
     assert!(proxy.connections() > 12, "{} connections", proxy.connections());
     proxy.limit_answers(0);
     tasks.stop().await;

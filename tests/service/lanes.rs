@@ -53,12 +53,12 @@ async fn requests_and_sweeps_progress_side_by_side_and_neither_starves() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f_4_a_worker_that_doubts_its_lease_calls_nobody_and_gives_the_request_back() {
+    // Of which more than half passes: long enough to doubt, too short for anybody to declare it dead.
+    const LEASE: Duration = Duration::from_secs(4);
     for boundary in ["delete.began", "inform.committed"] {
         let service = TestService::start().await;
         let contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
         let receipt = service.submit(RequestKind::Erasure, &[(Email, "canarino@posta.example")]).await;
-        // Long enough to doubt, too short for anybody to declare it dead.
-        const LEASE: Duration = Duration::from_secs(4);
         let doubted = std::sync::atomic::AtomicBool::new(false);
         let slow = KillSwitch::new(move |reached| {
             if reached == boundary && !doubted.swap(true, std::sync::atomic::Ordering::SeqCst) {

@@ -158,7 +158,7 @@ async fn s_41_mail_errors_time_outs_and_panics_are_logged_without_the_person() {
     service.worker_with(panicking, false).await.work_once().await.unwrap();
     service.simulator.faults().inject(Fault::NeverAnswer.on(Endpoint::ContactEvents).times(1));
     service.simulator.faults().inject(Fault::Status(500).on(Endpoint::Contact).times(2));
-    service.advance(std::time::Duration::from_secs(600)).await;
+    service.advance(std::time::Duration::from_mins(10)).await;
     service.work_to_the_end().await;
     // However it ended: what was logged on the way is searched by the oracle.
     let entries = service.story(receipt.request).await;

@@ -16,7 +16,7 @@ use crate::rig::{self, Tasks, count};
 use crate::support::service::TestService;
 
 /// People of each kind of request.
-const EACH: usize = 15;
+const EACH: u32 = 15;
 
 fn mixed(seed: u64, number: u64) -> u64 {
     // The finaliser of splitmix64.
@@ -26,10 +26,44 @@ fn mixed(seed: u64, number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-fn person(number: usize) -> (String, ContactSpec) {
+fn person(number: u32) -> (String, ContactSpec) {
     let email = format!("canarino{number}@posta.example");
     let spec = ContactSpec::new().email(&email).policy("mktgCommunications", true).events(2).devices(1);
     (email, spec)
+}
+
+/// No step was done twice, and no event stands in the log twice.
+async fn nothing_was_doubled(service: &TestService) {
+    let journal = service.simulator.journal();
+    assert_eq!(journal.calls(Endpoint::DeleteContact), u64::from(EACH));
+    assert_eq!(journal.calls(Endpoint::UpdatePolicies), u64::from(EACH));
+    let entries = service.audit().await;
+    let mut told: BTreeMap<(uuid::Uuid, &str), u64> = BTreeMap::new();
+    for entry in &entries {
+        if let Some(case) = entry.case {
+            *told.entry((case, entry.action.as_str())).or_default() += 1;
+        }
+    }
+    for ((case, action), times) in told {
+        let once = [
+            "request.received",
+            "contact.located",
+            "policy.verified",
+            "deletion.verified",
+            "package.built",
+            "request.parked",
+            "request.closed",
+        ];
+        assert!(times == 1 || !once.contains(&action), "{action} of {case} stands there {times} times");
+    }
+    let effective = |action| {
+        let settled = |entry: &&dsrd::audit::Entry| {
+            entry.action == action
+                && entry.outcome.as_deref().is_some_and(|outcome| outcome != "outcome_unknown")
+        };
+        entries.iter().filter(settled).count()
+    };
+    assert_eq!((effective("deletion.ended"), effective("policy.ended")), (EACH as usize, EACH as usize));
 }
 
 /// One commit in five is cut, in one of three ways; returns how often each kind of transaction was.
@@ -58,7 +92,7 @@ async fn commits_are_cut(seed: u64) -> BTreeMap<&'static str, u64> {
     sqlx::query("SET ROLE dsrd_producer").execute(&mut producer).await.unwrap();
     let mut receipts = Vec::new();
     for number in 0..EACH * 3 {
-        let kind = RequestKind::ALL[number % 3];
+        let kind = RequestKind::ALL[number as usize % 3];
         let (email, spec) = person(number);
         let _contact = service.platform.add_contact(spec);
         if number % 2 == 0 {
@@ -98,11 +132,10 @@ async fn commits_are_cut(seed: u64) -> BTreeMap<&'static str, u64> {
     proxy.spare_commits();
     tasks.stop().await;
     let cuts = proxy.cuts();
-    println!("seed {seed}: {cuts:?}");
 
-    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.request").await, 3 * EACH as i64 + 6);
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.request").await, i64::from(3 * EACH + 6));
     let fulfilled = "SELECT count(*) FROM dsrd.request WHERE outcome = 'fulfilled' AND state = 'closed'";
-    assert_eq!(count(&service, fulfilled).await, 3 * EACH as i64);
+    assert_eq!(count(&service, fulfilled).await, i64::from(3 * EACH));
     for request in receipts {
         assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
     }
@@ -110,38 +143,7 @@ async fn commits_are_cut(seed: u64) -> BTreeMap<&'static str, u64> {
         let case = service.case(request).await;
         assert_eq!((case.state, case.park_reason), (RequestState::Manual, Some(ParkReason::AmbiguousMatch)));
     }
-    // No double step …
-    let journal = service.simulator.journal();
-    assert_eq!(journal.calls(Endpoint::DeleteContact), EACH as u64);
-    assert_eq!(journal.calls(Endpoint::UpdatePolicies), EACH as u64);
-    // … and no double event.
-    let entries = service.audit().await;
-    let mut told: BTreeMap<(uuid::Uuid, &str), u64> = BTreeMap::new();
-    for entry in &entries {
-        if let Some(case) = entry.case {
-            *told.entry((case, entry.action.as_str())).or_default() += 1;
-        }
-    }
-    for ((case, action), times) in told {
-        let once = [
-            "request.received",
-            "contact.located",
-            "policy.verified",
-            "deletion.verified",
-            "package.built",
-            "request.parked",
-            "request.closed",
-        ];
-        assert!(times == 1 || !once.contains(&action), "{action} of {case} stands there {times} times");
-    }
-    let effective = |action| {
-        let settled = |entry: &&dsrd::audit::Entry| {
-            entry.action == action
-                && entry.outcome.as_deref().is_some_and(|outcome| outcome != "outcome_unknown")
-        };
-        entries.iter().filter(settled).count()
-    };
-    assert_eq!((effective("deletion.ended"), effective("policy.ended")), (EACH, EACH));
+    nothing_was_doubled(&service).await;
     dsrd::delivery::remove_leftovers(
         &service.store,
         &service.executor.packages.report.directory,
@@ -163,7 +165,6 @@ async fn f_12_a_commit_whose_answer_is_lost_doubles_nothing_and_loses_nothing() 
             *all.entry(kind).or_default() += times;
         }
     }
-    println!("{all:?}");
     for kind in [
         "submit",
         "take",

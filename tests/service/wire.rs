@@ -271,7 +271,7 @@ async fn f_38_a_deletion_that_is_lost_without_effect_is_done_by_the_next_attempt
     service.simulator.faults().inject(Fault::FailWithoutEffect.on(Endpoint::DeleteContact).times(1));
     let receipt = service.submit(RequestKind::Erasure, &[(Email, "canarino@posta.example")]).await;
     service.work().await;
-    service.advance(Duration::from_secs(600)).await;
+    service.advance(Duration::from_mins(10)).await;
     service.work_to_the_end().await;
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
     assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
