@@ -20,9 +20,13 @@ BEGIN
         NULL;
       END;
     END IF;
-    IF NOT pg_has_role(current_user, name, 'MEMBER') THEN
+    -- Needed to hand objects over to the role. From PostgreSQL 16 on, having made a role is not enough for that.
+    BEGIN
       EXECUTE format('GRANT %I TO %I', name, current_user);
-    END IF;
+    EXCEPTION WHEN insufficient_privilege THEN
+      -- Somebody else made the role; they must have granted it already.
+      NULL;
+    END;
   END LOOP;
 END
 $$;
@@ -35,6 +39,7 @@ GRANT USAGE ON SCHEMA dsrd TO dsrd_service, dsrd_producer;
 GRANT USAGE ON SCHEMA audit TO dsrd_service;
 GRANT USAGE ON SCHEMA audit_view TO auditor, dsrd_service;
 GRANT USAGE, CREATE ON SCHEMA audit TO dsrd_audit;
+GRANT USAGE, CREATE ON SCHEMA audit_view TO dsrd_audit;
 
 COMMENT ON SCHEMA dsrd IS 'Requests and the work on them. Clear identifiers stand encrypted in dsrd.identifier only.';
 COMMENT ON SCHEMA audit IS 'The audit log: append-only, numbered 1..n by the sealer, without identifiers.';

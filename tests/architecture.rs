@@ -232,36 +232,3 @@ fn s_26_sql_stands_in_sql_files_as_checked_literals() {
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
-
-#[test]
-fn every_table_is_asked_with_its_organisation() {
-    // S-14: a statement on a table of cases names the organisation, or a row by its own id. Files and figures are the
-    // whole daemon's.
-    const OF_ALL: &[&str] = &["SELECT file_name FROM dsrd.package", "count(*) FILTER", "_as!("];
-    const TABLES: &[&str] =
-        &["dsrd.request", "dsrd.identifier", "dsrd.checkpoint", "dsrd.notice", "dsrd.package", "dsrd.sweep"];
-    let mut broken = Vec::new();
-    for (path, lines) in sources(&source_folder()) {
-        let place = below_source(&path);
-        if !place.ends_with("sql.rs") {
-            continue;
-        }
-        let text = whole(&lines);
-        for statement in text.split("sqlx::query").skip(1) {
-            let statement = statement.split(".await").next().unwrap_or_default();
-            if OF_ALL.iter().any(|allowed| statement.contains(allowed)) {
-                continue;
-            }
-            let cases = TABLES.iter().any(|table| statement.contains(table));
-            if cases
-                && !statement.contains("organisation_id")
-                && !statement.contains("_id =")
-                && !statement.contains("token_sha256")
-            {
-                let excerpt: String = statement.chars().take(120).collect();
-                broken.push(format!("{place}: a statement without its organisation: {excerpt}"));
-            }
-        }
-    }
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
-}

@@ -53,6 +53,35 @@ fn databases_of_many_threads_outlive_the_runtime_that_started_the_server() {
 }
 
 #[tokio::test]
+async fn an_ordinary_owner_of_a_database_can_migrate_it_and_looking_changes_nothing() {
+    let witness = TestDatabase::create().await;
+    let mut owner = PgConnection::connect_with(&witness.options()).await.unwrap();
+    // As the runbook says: may make roles, owns its database, and is no superuser. The cluster's four group roles exist
+    // already, so it is given them, as an administrator would.
+    for statement in [
+        "CREATE ROLE ordinary LOGIN CREATEROLE",
+        "GRANT dsrd_service, dsrd_producer, auditor, dsrd_audit TO ordinary",
+        "CREATE DATABASE ordinary OWNER ordinary",
+    ] {
+        sqlx::query(statement).execute(&mut owner).await.unwrap();
+    }
+    // The private cluster knows its own role by the socket's peer; the other one is taken on after connecting.
+    let options = witness.options().database("ordinary").options([("role", "ordinary")]);
+    assert!(matches!(
+        dsrd::store::schema_state(&options).await.unwrap(),
+        dsrd::store::SchemaState::Behind(_)
+    ));
+    let mut inside = PgConnection::connect_with(&options).await.unwrap();
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+        .fetch_one(&mut inside)
+        .await
+        .unwrap();
+    assert_eq!(tables, 0, "looking changes nothing");
+    dsrd::store::migrate(&options).await.unwrap();
+    assert_eq!(dsrd::store::schema_state(&options).await.unwrap(), dsrd::store::SchemaState::Current);
+}
+
+#[tokio::test]
 async fn a_dropped_test_database_is_gone_even_with_connections_left() {
     let witness = TestDatabase::create().await;
     let database = TestDatabase::create().await;

@@ -323,6 +323,7 @@ impl Service {
             policies: Vec::new(),
             producer: "bench".to_owned(),
             idempotency_key: uuid::Uuid::new_v4().to_string(),
+            handed_in_by: None,
             sweep_target: None,
         };
         let receipt = intake::submit_request(&self.store, &self.desk, &self.controller, submission).await?;

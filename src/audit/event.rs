@@ -132,6 +132,8 @@ actions! {
     NoticeBegan = "notice.began",
     /// The mail server took it, or did not.
     NoticeEnded = "notice.ended",
+    /// An acknowledgement that had not been sent was dropped: the answer was there first.
+    NoticeSuperseded = "notice.superseded",
     /// A request ended.
     RequestClosed = "request.closed",
     /// A retention sweep began to list.

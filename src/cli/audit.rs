@@ -118,7 +118,12 @@ async fn read(
             return Err(Failure::NotFound.because(format!("there is no entry {number} of this organisation")));
         }
     }
-    output.show(&entries, |entries| shown(entries))
+    let cut = entries.len() as i64 == limit;
+    output.show(&entries, |entries| shown(entries))?;
+    if let (true, Some(last)) = (cut, entries.last()) {
+        output.say(&format!("there may be more: go on with --after {}", last.seq));
+    }
+    Ok(())
 }
 
 /// Reads the log and records that it was read, in one transaction.

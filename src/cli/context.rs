@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::audit::Actor;
 use crate::config::{self, Loaded, Settings, Sources};
 use crate::domain::OrganisationId;
+use crate::store::embedded;
 use crate::telemetry;
 
 use super::Failure;
@@ -50,15 +51,21 @@ impl Context {
         &self.loaded.settings
     }
 
-    /// The person at the keyboard, by login name: whoever became root with sudo is named as themselves.
+    /// The person at the keyboard, by the account under which the process runs.
     pub(super) fn person(&self) -> Actor {
         Actor::Person(self.login_name())
     }
 
-    /// That person's login name.
+    /// That account's name, from the system and not from the environment, which anybody can set. Only of root's own
+    /// environment the name is taken that `sudo` put there.
     pub(super) fn login_name(&self) -> String {
-        let name = ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(|name| self.sources.variable(name));
-        name.unwrap_or("unknown").to_owned()
+        let user = rustix::process::getuid();
+        let account =
+            embedded::account_name(user.as_raw()).unwrap_or_else(|| format!("uid-{}", user.as_raw()));
+        match self.sources.variable("SUDO_USER") {
+            Some(person) if user.is_root() => format!("{person}.as.{account}"),
+            _ => account,
+        }
     }
 
     /// The organisation named, or the only one that is configured.

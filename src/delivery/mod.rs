@@ -39,7 +39,9 @@ pub use error::DeliveryError;
 pub use handover::{Download, Handover, Landing};
 pub use mailer::{Delivery, Mailer};
 pub use message::Outgoing;
-pub use notice::{EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Sender, enqueue};
+pub use notice::{
+    EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Sender, enqueue, supersede_acknowledgement,
+};
 pub use package::{
     NewPackage, OpenedPackage, PackageId, destroy_expired, open_for_staff, record_package, remove_leftovers,
 };

@@ -252,5 +252,20 @@ pub async fn enqueue(
     Ok(Some(EnqueuedNotice { id, message_id }))
 }
 
+/// Drops the acknowledgement of a request if no sending of it has begun, inside the transaction that writes the answer:
+/// "we are working on it" must not arrive after "it is done".
+pub async fn supersede_acknowledgement(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if sql::supersede_acknowledgement(connection, organisation, request).await? {
+        let event = Event::of(organisation, request, Action::NoticeSuperseded, Actor::Process("worker"), at);
+        audit::append(connection, event).await?;
+    }
+    Ok(())
+}
+
 /// The purpose under which the secret of a link is sealed.
 pub(super) const LINK: &str = "notice_link";

@@ -48,6 +48,26 @@ pub(super) async fn insert_notice(
     Ok(done.rows_affected() == 1)
 }
 
+/// Drops an acknowledgement of which no sending has begun; false when there is none.
+pub(super) async fn supersede_acknowledgement(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<bool, StoreError> {
+    let dropped = sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET state = 'refused', last_code = 'superseded'
+           WHERE organisation_id = $1 AND request_id = $2 AND kind = 'acknowledgement'
+             AND state = 'pending' AND attempts = 0 AND intent IS NULL"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.supersede_acknowledgement"))?;
+    Ok(dropped.rows_affected() == 1)
+}
+
 /// A notice with what its sending needs.
 pub(super) struct NoticeRow {
     pub(super) notice_id: Uuid,

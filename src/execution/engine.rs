@@ -299,6 +299,8 @@ impl<'a> Run<'a> {
                     link_token: prepared.link_token,
                 };
                 delivery::enqueue(tx, &self.executor.desk.keys, notice, now).await?;
+                delivery::supersede_acknowledgement(tx, &self.lease.organisation, self.lease.request, now)
+                    .await?;
             }
         }
         self.case.procedure_version = Some(self.procedure.version);

@@ -45,6 +45,8 @@ pub struct Submission {
     pub policies: Vec<String>,
     /// Who hands it in: a database role, `cli`, or `retention`.
     pub producer: String,
+    /// The person at the keyboard, where one hands it in; the log names them instead of the producer.
+    pub handed_in_by: Option<Actor>,
     /// The producer's own id of it, without personal data.
     pub idempotency_key: String,
     /// For a sweep: the contact, and the instant before which it must have been created.
@@ -160,7 +162,9 @@ pub async fn submit(
 
     let actor = match submission.origin {
         Origin::Retention => Actor::Schedule("retention"),
-        Origin::Subject => Actor::Producer(submission.producer.clone()),
+        Origin::Subject => {
+            submission.handed_in_by.clone().unwrap_or_else(|| Actor::Producer(submission.producer.clone()))
+        }
     };
     let detail = Detail::none()
         .word("kind", submission.kind.as_str())

@@ -515,6 +515,7 @@ fn erasure_of(contact: ContactId, begun: &Begun, key: &SubjectKey) -> Submission
         policies: Vec::new(),
         producer: "retention".to_owned(),
         idempotency_key: format!("{}:{pseudonym}", begun.sweep_id),
+        handed_in_by: None,
         sweep_target: Some((contact, begun.created_before)),
     }
 }

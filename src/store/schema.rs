@@ -4,7 +4,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
 
-use super::StoreError;
+use super::{StoreError, sql};
 
 /// All migrations, compiled in.
 pub static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
@@ -65,7 +65,10 @@ async fn state(connection: &mut PgConnection) -> Result<SchemaState, StoreError>
         other => StoreError::Schema(format!("the list of migrations cannot be read: {other}")),
     };
     let table = MIGRATOR.table_name.as_ref();
-    connection.ensure_migrations_table(table).await.map_err(failed)?;
+    // Looking must not change anything: a database without the table has no migration yet.
+    if !sql::migrations_are_listed(connection).await.map_err(StoreError::during("store.schema_state"))? {
+        return Ok(SchemaState::Behind(MIGRATOR.iter().count()));
+    }
     let applied = connection.list_applied_migrations(table).await.map_err(failed)?;
     for each in &applied {
         match MIGRATOR.iter().find(|known| known.version == each.version) {

@@ -1,4 +1,4 @@
-//! What every connection of the pool begins with.
+//! What every connection of the pool begins with, and what a database says of its schema.
 
 use sqlx::PgConnection;
 
@@ -6,4 +6,11 @@ use sqlx::PgConnection;
 pub(super) async fn act_as_service(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query!("SET ROLE dsrd_service").execute(connection).await?;
     Ok(())
+}
+
+/// Whether the database has the list of applied migrations.
+pub(super) async fn migrations_are_listed(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT to_regclass('public._sqlx_migrations') IS NOT NULL AS "listed!""#)
+        .fetch_one(connection)
+        .await
 }

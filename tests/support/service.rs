@@ -304,6 +304,7 @@ impl TestService {
             policies: Vec::new(),
             producer: "tests".to_owned(),
             idempotency_key: uuid::Uuid::new_v4().to_string(),
+            handed_in_by: None,
             sweep_target: None,
         }
     }
@@ -323,6 +324,7 @@ impl TestService {
             origin: Origin::Retention,
             channel: Channel::Retention,
             producer: "retention".to_owned(),
+            handed_in_by: None,
             sweep_target: Some((contact, created_before)),
             ..self.submission(RequestKind::Erasure, &[])
         };
@@ -357,10 +359,9 @@ impl TestService {
 
     /// Works until nothing is ready, and sends the notices of the pump.
     pub(crate) async fn work(&self) -> Vec<Ended> {
-        let worker = self.worker().await;
-        let ended = worker.work_until_idle().await.expect("work");
         self.pump().await;
-        ended
+        let worker = self.worker().await;
+        worker.work_until_idle().await.expect("work")
     }
 
     /// Sends what the pump has to send.

@@ -67,11 +67,14 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Option<
             findings.fail(check, "a migration differs from this program's", "install an unmodified release");
         }
     }
+    if state != SchemaState::Current {
+        // The role and the tables that the other checks would use are not there yet.
+        database.close().await;
+        return None;
+    }
     let store = Store::connect_lazily(database.options().clone(), &settings.database);
     let opened = Opened { database, store };
-    if state == SchemaState::Current
-        && let Err(error) = look_inside(context, opened.store(), findings).await
-    {
+    if let Err(error) = look_inside(context, opened.store(), findings).await {
         findings.fail("role of the service", error.to_string(), "GRANT dsrd_service to the login role");
     }
     Some(opened)

@@ -143,6 +143,7 @@ pub(super) async fn hand_in(
                 policies: Vec::new(),
                 producer: "cli".to_owned(),
                 idempotency_key: asked.key.clone(),
+                handed_in_by: None,
                 sweep_target: None,
             };
             let receipt =

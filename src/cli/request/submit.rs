@@ -119,7 +119,8 @@ pub(super) async fn run(
     let Some(controller) = foundation.controllers.get(&organisation) else {
         return Err(Failure::NotFound.because(format!("organisation {organisation} is not registered")));
     };
-    let submission = submission(args, wire, controller)?;
+    let submission =
+        Submission { handed_in_by: Some(context.person()), ..submission(args, wire, controller)? };
     let receipt = intake::submit_request(&foundation.store, &foundation.desk, controller, submission)
         .await
         .map_err(classed)?;
@@ -220,6 +221,7 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
             .idempotency_key
             .or(wire.idempotency_key)
             .unwrap_or_else(|| Uuid::now_v7().to_string()),
+        handed_in_by: None,
         sweep_target: None,
     })
 }

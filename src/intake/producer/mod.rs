@@ -121,6 +121,7 @@ fn read<'a>(
         policies: row.policies.clone().unwrap_or_default(),
         producer: row.producer.clone(),
         idempotency_key: row.idempotency_key.clone().ok_or_else(|| missing("idempotency_key"))?,
+        handed_in_by: None,
         sweep_target: None,
     };
     Ok((controller, submission))

@@ -113,6 +113,12 @@ pub(super) fn name_of(uid: u32) -> Result<String, EmbeddedError> {
     ask_id(&["-un", &uid.to_string()]).ok_or(EmbeddedError::NamelessUser { uid })
 }
 
+/// The name of an account of this system; none when it has no name.
+#[must_use]
+pub fn account_name(uid: u32) -> Option<String> {
+    name_of(uid).ok()
+}
+
 fn ask_id(arguments: &[&str]) -> Option<String> {
     let output =
         Command::new("id").args(arguments).env("PATH", SYSTEM_PATH).stdin(Stdio::null()).output().ok()?;

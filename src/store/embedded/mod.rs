@@ -41,6 +41,7 @@ mod pidfile;
 mod settings;
 mod sql;
 
+pub use account::account_name;
 pub use binaries::{Binaries, OLDEST_MAJOR, discover};
 pub use cluster::{Cluster, DATABASE};
 pub use control::Part;
