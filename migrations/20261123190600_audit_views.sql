@@ -33,3 +33,12 @@ COMMENT ON VIEW audit_view.notice IS 'Every notice to a person, with the proof o
 GRANT SELECT ON ALL TABLES IN SCHEMA audit_view TO auditor, dsrd_service;
 ALTER VIEW audit_view.log OWNER TO dsrd_audit;
 ALTER VIEW audit_view.open_intent OWNER TO dsrd_audit;
+
+-- Whoever migrates handed the log over and needs its owner's rights no more: the daemon may be the same login.
+DO $$
+BEGIN
+  EXECUTE format('REVOKE dsrd_audit FROM %I', current_user);
+EXCEPTION WHEN insufficient_privilege THEN
+  NULL;
+END
+$$;

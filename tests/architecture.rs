@@ -69,7 +69,8 @@ const RULE: &[(&str, &[&str])] = &[
 
 /// Where a crate or function may appear: path prefixes below `src`.
 const BELONGS: &[(&str, &[&str])] = &[
-    ("reqwest::", &["platform/cloud4wi"]),
+    // The demonstration opens its own hand-over page.
+    ("reqwest::", &["platform/cloud4wi", "cli/demo"]),
     ("lettre::", &["delivery"]),
     ("axum::", &["http"]),
     ("cron::", &["retention"]),
@@ -78,7 +79,7 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("dsrd_simulator::", &["cli/demo"]),
     ("age::", &["report"]),
     // The wheel with server programs is a zip archive.
-    ("zip::", &["report", "store/embedded/install"]),
+    ("zip::", &["report", "store/embedded/install", "cli/demo"]),
 ];
 
 /// Source files below a folder, without the lines that are comments.

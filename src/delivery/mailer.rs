@@ -172,6 +172,12 @@ impl Mailer {
             }
             _ => {}
         }
+        if row.withdrawn && kind != NoticeKind::Withdrawn {
+            // The person took the request back: its answer must not follow.
+            sql::give_up(&mut tx, organisation, row.notice_id, "withdrawn").await?;
+            tx.commit().await?;
+            return Ok(Begun::Settled(Delivery::Refused("withdrawn".to_owned())));
+        }
         if let Some(former) = row.intent {
             let event = Event::of(organisation, request, Action::NoticeEnded, sender.actor(), at)
                 .ending(EntryId(former), Ending::Unknown)

@@ -85,6 +85,7 @@ pub(super) struct NoticeRow {
     pub(super) identifier_kind: String,
     pub(super) sealed_identifier: Vec<u8>,
     pub(super) reference: String,
+    pub(super) withdrawn: bool,
 }
 
 /// Reads and locks the notice of a request.
@@ -99,7 +100,7 @@ pub(super) async fn lock_notice(
         r#"SELECT notice.notice_id, notice.sender, notice.identifier_no, notice.message_id, notice.language,
                   notice.facts, notice.sealed_link, notice.state, notice.attempts, notice.last_code, notice.intent,
                   notice.enqueued_at, identifier.kind AS identifier_kind, identifier.sealed AS sealed_identifier,
-                  request.reference
+                  request.reference, coalesce(request.outcome = 'withdrawn', false) AS "withdrawn!"
            FROM dsrd.notice
            JOIN dsrd.identifier USING (organisation_id, request_id, identifier_no)
            JOIN dsrd.request USING (organisation_id, request_id)
@@ -112,6 +113,48 @@ pub(super) async fn lock_notice(
     .fetch_optional(connection)
     .await
     .map_err(StoreError::during("delivery.lock_notice"))
+}
+
+/// Gives up a notice that was not sent.
+pub(super) async fn give_up(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    notice: Uuid,
+    code: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET state = 'refused', last_code = $3
+           WHERE organisation_id = $1 AND notice_id = $2 AND state = 'pending'"#,
+        organisation.as_str(),
+        notice,
+        code,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.give_up"))?;
+    Ok(())
+}
+
+/// Lets the refused notices of a request be tried again, from the beginning, under the same Message-ID.
+pub async fn reopen_refused(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET state = 'pending', run_at = now(), enqueued_at = $3
+           WHERE organisation_id = $1 AND request_id = $2 AND state = 'refused' AND sender = 'procedure'"#,
+        organisation.as_str(),
+        request.0,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.reopen_refused"))?;
+    Ok(())
 }
 
 /// Notes that an attempt begins.
@@ -397,10 +440,12 @@ pub(super) async fn destroy_keys(
            WHERE package_id IN (
              SELECT package_id
              FROM dsrd.package
-             WHERE destroyed_at IS NULL AND expires_at <= $1
+             JOIN dsrd.request USING (organisation_id, request_id)
+             WHERE destroyed_at IS NULL
+               AND (outcome = 'withdrawn' OR (expires_at <= $1 AND state <> 'manual'))
              ORDER BY expires_at
              LIMIT $2
-             FOR UPDATE SKIP LOCKED)
+             FOR UPDATE OF package SKIP LOCKED)
            RETURNING organisation_id, package_id, request_id, file_name, fetched_at IS NOT NULL AS "fetched!""#,
         at,
         most,

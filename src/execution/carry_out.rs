@@ -59,7 +59,7 @@ impl Run<'_> {
                 Err(Stop::from_platform(&error, self.executor.back_off(self.lease)))
             }
             Err(error) => {
-                self.fail_effect(&effect, intent).await?;
+                self.fail_effect(&effect, intent, former).await?;
                 Err(self.platform_failed(&error))
             }
         }
@@ -117,9 +117,16 @@ impl Run<'_> {
     }
 
     /// Records that an announced effect certainly did not happen.
-    async fn fail_effect(&mut self, effect: &Effect<'_>, intent: EntryId) -> Result<(), Stop> {
+    async fn fail_effect(
+        &mut self,
+        effect: &Effect<'_>,
+        intent: EntryId,
+        former: Option<EntryId>,
+    ) -> Result<(), Stop> {
         let mut tx = self.open("execution.fail_effect").await?;
-        sql::clear_intent(&mut tx, self.lease, effect.step(), effect.item()).await?;
+        // An attempt before this one may still have done it: it stays to be looked for.
+        let former = former.map(|former| former.0);
+        sql::set_intent(&mut tx, self.lease, effect.step(), effect.item(), former).await?;
         let event = self.event(effect.ended()).with(effect_detail(effect)).ending(intent, Ending::Failed);
         self.append(&mut tx, event).await?;
         tx.commit().await?;

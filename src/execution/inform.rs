@@ -82,8 +82,7 @@ pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {
     if partly {
         facts.kept.push(Kept {
             what: "Some connection records".to_owned(),
-            why: "the platform still answered with them after your contact was deleted; we are following this up"
-                .to_owned(),
+            why: "the platform still answered with them after your contact was deleted".to_owned(),
             until: None,
         });
         return PreparedNotice { kind: NoticeKind::ErasurePartlyDone, facts, link_token: None };

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use super::Step;
 use super::effect::bare;
 use super::engine::{Finished, Run};
@@ -17,7 +19,12 @@ use crate::platform::{Contact, Coverage, Created, Urgency};
 
 /// How long an erasure waits before it looks again whether the access request of the same person has ended. The end
 /// of one wakes it earlier.
-const WAIT_FOR_ACCESS: Duration = Duration::from_mins(1);
+pub(super) const WAIT_FOR_ACCESS: Duration = Duration::from_mins(1);
+/// The code of such a wait; the queue wakes jobs by it.
+pub(super) const WAITS_FOR_ACCESS: &str = "waits_for_access";
+
+/// By how much a local time without its zone can be off.
+const ZONE_UNCERTAINTY: TimeDelta = TimeDelta::hours(14);
 
 /// Finds the contact and keeps what was found. More than one match, or a search that proves nothing, stops here.
 pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
@@ -29,7 +36,7 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
         && let Some(contact) = &contact
         && run.open_access_exists(&contact.id, &contact.identifiers).await?
     {
-        return Err(Stop::wait(WAIT_FOR_ACCESS, "waits_for_access"));
+        return Err(Stop::wait(WAIT_FOR_ACCESS, WAITS_FOR_ACCESS));
     }
     let now = run.executor.desk.clock.now();
     let mut finished = Finished::new(Step::Locate, &located);
@@ -73,7 +80,8 @@ async fn recheck(run: &Run<'_>, id: ContactId) -> Result<(Located, Option<Contac
     let Some(contact) = found else { return Ok((located, None)) };
     let in_scope = match (run.case.created_before, contact.created) {
         (None, _) => true,
-        (Some(before), Created::At(created) | Created::About(created)) => created < before,
+        (Some(before), Created::At(created)) => created < before,
+        (Some(before), Created::About(created)) => created + ZONE_UNCERTAINTY < before,
         // An unreadable creation date is never grounds for a deletion.
         (Some(_), Created::Unknown) => false,
     };
@@ -116,6 +124,16 @@ async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
             .find_contact(&found.id, Urgency::Request)
             .await
             .map_err(|error| run.platform_failed(&error))?;
+        // Found by the search and gone by its id: only another search may say that nobody is there.
+        if contact.is_none() {
+            return Err(run.later("search_disagrees"));
+        }
+    }
+    if run.case.kind == RequestKind::Erasure
+        && let Some(contact) = &contact
+        && given.iter().any(|each| contradicts(&each.identifier, contact))
+    {
+        return Err(Stop::NeedsPerson(ParkReason::IdentifiersDisagree));
     }
     let policies_before = contact
         .iter()
@@ -128,6 +146,12 @@ async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
         .collect();
     let id = contact.as_ref().map(|contact| contact.id.clone());
     Ok((Located { contact: id, out_of_scope: false, hits, strangers, policies_before }, contact))
+}
+
+/// Whether the profile holds identifiers of this kind, and this is none of them.
+fn contradicts(given: &SubjectIdentifier, contact: &Contact) -> bool {
+    let mut of_kind = contact.identifiers.iter().filter(|held| held.kind() == given.kind()).peekable();
+    of_kind.peek().is_some() && of_kind.all(|held| held.normalised() != given.normalised())
 }
 
 /// The contact point first, then every other identifier of the profile: the read-back searches by each.

@@ -125,25 +125,28 @@ pub(super) async fn open_effects(
     .map_err(StoreError::during("execution.open_effects"))
 }
 
-/// Forgets the announcement of an effect that certainly did not happen.
-pub(super) async fn clear_intent(
+/// Takes back the announcement of an effect that certainly did not happen; what remains is that of an attempt before it,
+/// if its end is not known.
+pub(super) async fn set_intent(
     connection: &mut PgConnection,
     lease: &Lease,
     step: Step,
     item: &str,
+    intent: Option<Uuid>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.checkpoint
-           SET intent = NULL
+           SET intent = $5
            WHERE organisation_id = $1 AND request_id = $2 AND step = $3 AND item = $4"#,
         lease.organisation.as_str(),
         lease.request.0,
         step.as_str(),
         item,
+        intent,
     )
     .execute(connection)
     .await
-    .map_err(StoreError::during("execution.clear_intent"))?;
+    .map_err(StoreError::during("execution.set_intent"))?;
     Ok(())
 }
 

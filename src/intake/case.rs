@@ -142,6 +142,9 @@ async fn continue_case(
     let now = desk.clock.now();
     sql::set_resumed(tx, organisation, request, informed.then_some(now)).await?;
     queue::resume(tx, organisation, request).await?;
+    if !informed {
+        delivery::reopen_refused(tx, organisation, request, now).await?;
+    }
     let detail = audit::Detail::none().flag("informed_by_other_means", informed);
     audit::append(tx, Event::of(organisation, request, Action::RequestResumed, actor, now).with(detail))
         .await?;

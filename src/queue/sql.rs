@@ -243,7 +243,9 @@ pub async fn wake_waiting(
 
 /// Declares instances without a heartbeat dead and puts their jobs back, counting a crash for each. Looks at the
 /// jobs of *all* dead instances each time, because a hand-out may commit after its instance was declared dead.
-/// Returns how many jobs were rescued.
+/// Those that
+/// saw a worker die before come back at different times, so that one that kills its worker does not take the same
+/// neighbours with it again. Returns how many jobs were rescued.
 pub async fn rescue(
     connection: &mut PgConnection,
     lease: Duration,
@@ -258,7 +260,8 @@ pub async fn rescue(
     .map_err(StoreError::during("queue.rescue"))?;
     let rescued = sqlx::query!(
         r#"UPDATE dsrd.job
-           SET state = 'ready', owner = NULL, crash_count = crash_count + 1, run_at = now() + $1, last_code = 'worker_died'
+           SET state = 'ready', owner = NULL, crash_count = crash_count + 1, last_code = 'worker_died',
+               run_at = now() + $1::interval * (1 + random() * 12 * crash_count)
            WHERE state = 'leased'
              AND owner IN (SELECT instance_id FROM dsrd.instance WHERE dead_at IS NOT NULL)"#,
         interval(wait),

@@ -160,7 +160,9 @@ impl Survey {
             self.unreadable += 1;
             return None;
         }
-        if created_at >= self.created_before {
+        let latest =
+            if matches!(created, Created::About(_)) { created_at + TimeDelta::hours(14) } else { created_at };
+        if latest >= self.created_before {
             return None;
         }
         self.candidates += 1;

@@ -88,6 +88,30 @@ async fn r_1_a_row_without_received_at_is_parked_with_its_reason_and_never_dropp
 }
 
 #[tokio::test]
+async fn f_7_a_row_of_an_odd_shape_stops_no_row_behind_it() {
+    let service = TestService::start().await;
+    let mut producer = producer(&service).await;
+    for (key, received_at, policies) in [
+        ("a", "'infinity'", "NULL"),
+        ("b", "'-infinity'", "NULL"),
+        ("c", "'290000-01-01'", "NULL"),
+        ("d", "'2026-11-01'", "ARRAY[NULL]::text[]"),
+        ("e", "'2026-11-01'", "ARRAY[ARRAY['x', NULL], ARRAY['y', 'z']]"),
+        ("f", "'2026-11-01'", "'[5:5]={mktgCommunications}'::text[]"),
+        ("g", "'2026-11-01'", "NULL"),
+    ] {
+        let statement = format!(
+            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email, policies)
+             VALUES ('main', '{key}', 'opt_out', {received_at}, 'web', 'canarino@posta.example', {policies})"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut producer).await.unwrap();
+    }
+    assert_eq!(take(&service).await, Taken { accepted: 2, repeated: 0, parked: 5 });
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn a_producer_can_insert_and_nothing_else() {
     let service = TestService::start().await;
     let mut producer = producer(&service).await;

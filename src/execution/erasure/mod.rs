@@ -10,6 +10,7 @@ use super::Step;
 use super::effect::Effect;
 use super::engine::{Finished, Run};
 use super::inform;
+use super::locate::{WAIT_FOR_ACCESS, WAITS_FOR_ACCESS};
 use super::outcome::ReadBackDone;
 use super::sql::Marks;
 use super::stop::Stop;
@@ -31,6 +32,10 @@ const READ_AGAIN_AFTER: [Duration; 6] = [
 pub(super) async fn delete(run: &mut Run<'_>) -> Result<(), Stop> {
     let contact = run.contact()?;
     let urgency = run.urgency();
+    // Asked again: between finding the contact and deleting it, weeks may lie.
+    if run.open_access_exists(&contact, &[]).await? {
+        return Err(Stop::wait(WAIT_FOR_ACCESS, WAITS_FOR_ACCESS));
+    }
     run.carry_out(Effect::Delete { contact: &contact, urgency }).await
 }
 
@@ -98,6 +103,10 @@ async fn search_again(run: &Run<'_>, contact: &ContactId) -> Result<Searched, St
     for identifier in distinct {
         let answer =
             run.site.platform.search(identifier).await.map_err(|error| run.platform_failed(&error))?;
+        if answer.unreadable > 0 {
+            // The contact may be among what could not be read.
+            return Ok((clear, not_honoured, true));
+        }
         if answer.coverage == Coverage::FilterNotHonoured {
             not_honoured += 1;
         } else if answer.contacts.iter().any(|found| &found.id == contact) {

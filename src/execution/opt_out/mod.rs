@@ -35,7 +35,6 @@ pub(super) async fn switch_off(run: &mut Run<'_>) -> Result<(), Stop> {
 
 pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
     let contact = run.contact()?;
-    let before = run.located()?.policies_before;
     let urgency = run.urgency();
     let found = run
         .site
@@ -52,8 +51,8 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
                     after.insert(policy.clone(), *accepted);
                     still_on += u64::from(*accepted);
                 }
-                // A policy that the profile does not name counts as off only if it was not named before either.
-                None => still_on += u64::from(before.get(policy) == Some(&true)),
+                // A policy that the profile does not name was not seen to be off: no proof.
+                None => still_on += 1,
             }
         }
     }

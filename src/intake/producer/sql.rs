@@ -26,6 +26,9 @@ pub(super) struct ProducerRow {
     pub(super) policies: Option<Vec<String>>,
 }
 
+/// Takes a row so that nothing in it can fail to be read: an instant that no calendar has counts as missing, and the
+/// policies are a plain list whatever shape the array has. Otherwise one row would stop all behind it.
+///
 /// Takes the oldest row that no other daemon is taking, and removes it with the caller's transaction.
 pub(super) async fn take_row(
     connection: &mut PgConnection,
@@ -43,8 +46,10 @@ pub(super) async fn take_row(
              ORDER BY intake_id
              LIMIT 1
              FOR UPDATE OF intake SKIP LOCKED)
-           RETURNING intake_id, organisation_id, producer, idempotency_key, kind, received_at, channel, language,
-                     email, phone, username, external_id, external_property_1, external_property_2, policies"#,
+           RETURNING intake_id, organisation_id, producer, idempotency_key, kind,
+                     CASE WHEN received_at BETWEEN '1970-01-01' AND '9999-12-31' THEN received_at END AS received_at,
+                     channel, language, email, phone, username, external_id, external_property_1, external_property_2,
+                     ARRAY(SELECT coalesce(each, '') FROM unnest(policies) AS each) AS policies"#,
         organisations,
     )
     .fetch_optional(connection)

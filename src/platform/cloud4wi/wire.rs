@@ -230,11 +230,12 @@ impl<'a> ContactWire<'a> {
                 let name = policy.name.text().or_else(|| policy.policy_key.text())?;
                 // Without a readable answer nothing was accepted, as with null in every other place.
                 let accepted = if policy.accepted.0.is_some() { policy.accepted.flag()? } else { false };
-                policies.insert(policy_name(name), accepted);
+                note_policy(&mut policies, name, accepted);
             }
         } else {
             for (name, accepted) in serde_json::from_str::<BTreeMap<String, Scalar<'_>>>(raw.get()).ok()? {
-                policies.insert(policy_name(&name), accepted.flag().unwrap_or(false));
+                let accepted = if accepted.0.is_some() { accepted.flag()? } else { false };
+                note_policy(&mut policies, &name, accepted);
             }
         }
         Some(policies)
@@ -267,6 +268,12 @@ impl<'a> ContactWire<'a> {
             raw: RawRecord::new(raw),
         })
     }
+}
+
+/// Two policies whose names differ in their prefix only cannot be told apart afterwards: accepted counts, so that an
+/// opt-out of one is never proven by the other.
+fn note_policy(policies: &mut BTreeMap<String, bool>, name: &str, accepted: bool) {
+    *policies.entry(policy_name(name)).or_default() |= accepted;
 }
 
 /// A policy's name without the prefix, which differs from place to place, and without characters that a database
