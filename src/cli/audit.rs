@@ -118,7 +118,7 @@ async fn read(
             return Err(Failure::NotFound.because(format!("there is no entry {number} of this organisation")));
         }
     }
-    let cut = entries.len() as i64 == limit;
+    let cut = i64::try_from(entries.len()) == Ok(limit);
     output.show(&entries, |entries| shown(entries))?;
     if let (true, Some(last)) = (cut, entries.last()) {
         output.say(&format!("there may be more: go on with --after {}", last.seq));

@@ -113,11 +113,13 @@ async fn f_53_contacts_of_unknown_or_future_creation_are_counted_and_never_submi
     all.push(listed("unknown", Created::Unknown));
     all.push(listed("future", Created::At(at("2031-01-01T00:00:00Z"))));
     all.push(listed("far-future", Created::About(at("9999-12-31T00:00:00Z"))));
-    all.push(listed("local-time", Created::About(at("2023-11-21T22:59:59Z"))));
+    // A local time without its zone is past its time only when it is so in every zone: 14 hours earlier.
+    all.push(listed("local-time", Created::About(at("2023-11-21T08:59:59Z"))));
+    all.push(listed("local-time-too-close", Created::About(at("2023-11-21T09:00:00Z"))));
     all.push(listed("at-the-cutoff", Created::At(at("2023-11-21T23:00:00Z"))));
     let platform = Arc::new(Pages::of(all));
     let report = office.sweeper(&platform, &settings()).sweep("ada").await.unwrap();
-    assert_eq!((report.state, report.contacts, report.unreadable), (SweepState::Finished, 18, 3));
+    assert_eq!((report.state, report.contacts, report.unreadable), (SweepState::Finished, 19, 3));
     assert_eq!(office.submitted().await, ["local-time", "old-0000", "old-0001", "old-0002"]);
     assert_eq!(office.sweeps().await[0].unreadable, 3);
 }

@@ -30,6 +30,8 @@ async fn an_opt_out_is_switched_off_read_back_and_told() {
         [
             "request.received",
             "notice.enqueued",
+            "notice.began",
+            "notice.ended=done",
             "contact.located",
             "policy.began",
             "policy.ended=done",
@@ -38,8 +40,6 @@ async fn an_opt_out_is_switched_off_read_back_and_told() {
             "notice.began",
             "notice.ended=done",
             "request.closed",
-            "notice.began",
-            "notice.ended=done",
         ]
     );
     service.finish().await;
@@ -100,5 +100,29 @@ async fn identifiers_of_different_contacts_wait_for_a_person() {
         .await;
     service.work_to_the_end().await;
     assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::IdentifiersDisagree));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn an_acknowledgement_that_is_late_is_dropped_for_the_answer() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    let receipt = service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+    // The worker is faster than the pump.
+    service.worker().await.work_until_idle().await.unwrap();
+    service.pump().await;
+    assert_eq!(service.mails.sent().len(), 1, "the answer only");
+    assert!(service.story(receipt.request).await.contains(&"notice.superseded".to_owned()));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_40_a_policy_that_the_profile_never_shows_is_no_proof() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada().without_policy("mktgCommunications"));
+    service.simulator.faults().inject(Fault::PolicyNotApplied);
+    let receipt = service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::VerificationFailed));
     service.finish().await;
 }
