@@ -197,7 +197,8 @@ mod tests {
         let batch = ListingBatch {
             contacts: vec![
                 listed("old", Created::At(at("2020-01-01T00:00:00Z"))),
-                listed("old-local", Created::About(at("2023-11-21T23:59:59Z"))),
+                listed("old-local", Created::About(at("2023-11-21T09:59:59Z"))),
+                listed("old-in-some-zones", Created::About(at("2023-11-21T10:00:00Z"))),
                 listed("just-kept", Created::At(at("2023-11-22T00:00:00Z"))),
                 listed("future", Created::At(at("2030-01-01T00:00:00Z"))),
                 listed("unknown", Created::Unknown),
@@ -210,9 +211,9 @@ mod tests {
         let candidates: Vec<String> =
             kept.take(batch.clone()).iter().map(|candidate| candidate.contact.to_string()).collect();
         assert_eq!(candidates, ["old", "old-local"]);
-        assert_eq!((kept.contacts, kept.candidates, kept.unreadable), (11, 2, 8));
+        assert_eq!((kept.contacts, kept.candidates, kept.unreadable), (12, 2, 8));
         assert_eq!(kept.oldest, Some(at("2020-01-01T00:00:00Z")));
-        assert_eq!(kept.newest, Some(at("2023-11-21T23:59:59Z")));
+        assert_eq!(kept.newest, Some(at("2023-11-21T09:59:59Z")));
 
         let mut only_counted = survey();
         only_counted.count(&batch);
