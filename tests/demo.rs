@@ -107,7 +107,9 @@ fn the_demonstration_comes_out_as_it_should_and_leaves_its_files() {
     assert!(unpacked.ends_with("what-the-person-receives") && unpacked.join("report.json").exists());
     assert!(fs::read(path(&summary["package"]["encrypted"])).unwrap().starts_with(b"age-encryption.org/v1"));
     let mails = fs::read_dir(path(&summary["mails"]["directory"])).unwrap().count() as u64;
-    assert_eq!((mails, mails), (number("mails", "written"), 9), "four acknowledgements, five answers");
+    assert_eq!(mails, number("mails", "written"));
+    let overtaken = number("mails", "acknowledgements_overtaken");
+    assert!(overtaken <= 4 && mails + overtaken == 9, "four acknowledgements, five answers: {mails}, {overtaken}");
     assert!(path(&summary["configuration"]).starts_with(fs::canonicalize(&place).unwrap()));
     assert!(fs::read_to_string(path(&summary["log"])).unwrap().contains("dsrd has stopped"));
 

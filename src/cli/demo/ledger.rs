@@ -86,10 +86,16 @@ impl Ledger {
         proved
     }
 
-    /// Notices written, and notices that the mail transport took.
+    /// Notices that are owed to people, and notices that the mail transport took. An acknowledgement that the answer
+    /// overtook is not owed any more.
     pub(super) fn notices(&self) -> (u64, u64) {
         let sent = self.of(Action::NoticeEnded).filter(|entry| entry.outcome.as_deref() == Some("done"));
-        (self.count(Action::NoticeEnqueued), sent.count() as u64)
+        (self.count(Action::NoticeEnqueued) - self.superseded(), sent.count() as u64)
+    }
+
+    /// Acknowledgements that were dropped because the answer was ready first, as happens on a busy machine.
+    pub(super) fn superseded(&self) -> u64 {
+        self.count(Action::NoticeSuperseded)
     }
 
     /// The numbers that stand beside the making of a package.

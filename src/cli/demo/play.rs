@@ -120,8 +120,8 @@ impl Play<'_> {
                     erasures.finish(&format!("{} ended", grouped(ended)));
                 }
             }
-            let (written, sent) = ledger.notices();
-            let quiet = all_settled && all_erased && written == sent;
+            let (owed, sent) = ledger.notices();
+            let quiet = all_settled && all_erased && owed == sent;
             let late = Instant::now() >= deadline;
             if (quiet || late)
                 && let Some(swept) = swept

@@ -78,10 +78,10 @@ impl Evidence<'_> {
         self.check_sweep(&mut found);
         self.check_log(&mut found);
         self.check_platform(&mut found);
-        let (written, sent) = self.played.ledger.notices();
-        if written != sent || sent != self.mails {
+        let (owed, sent) = self.played.ledger.notices();
+        if owed != sent || sent != self.mails {
             found.push(format!(
-                "{written} notices were written, {sent} sent, and {} mails lie there.",
+                "{owed} notices were owed, {sent} sent, and {} mails lie there.",
                 self.mails
             ));
         }
