@@ -74,6 +74,7 @@ impl Closing<'_> {
             mails: MailsView {
                 directory: shown(&self.place.mails()),
                 written: mails.len() as u64,
+                acknowledgements_overtaken: played.ledger.superseded(),
                 with_link: mail.map(|mail| shown(&mail.file)),
             },
             audit: view_of_audit(&played),

@@ -72,6 +72,8 @@ pub(super) struct PackageView {
 pub(super) struct MailsView {
     pub(super) directory: String,
     pub(super) written: u64,
+    /// Acknowledgements that were not sent because the answer was ready first.
+    pub(super) acknowledgements_overtaken: u64,
     pub(super) with_link: Option<String>,
 }
 
