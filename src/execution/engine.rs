@@ -321,8 +321,11 @@ impl<'a> Run<'a> {
             }
         }
         let keys = &self.executor.desk.keys;
+        // Only the holder of the lease adds identifiers, so that these are all.
+        let first = self.identifiers.iter().map(|each| each.number + 1).max().unwrap_or_default();
         let added =
-            intake::add_identifiers(tx, keys, &self.lease.organisation, self.lease.request, new).await?;
+            intake::add_identifiers(tx, keys, &self.lease.organisation, self.lease.request, first, new)
+                .await?;
         self.identifiers.extend(added);
         Ok(())
     }

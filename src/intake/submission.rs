@@ -153,7 +153,7 @@ pub async fn submit(
     .await?;
 
     let given = submission.identifiers.iter().map(|each| (IdentifierRole::Given, each.clone())).collect();
-    add_identifiers(tx, &desk.keys, &controller.id, request, given).await?;
+    add_identifiers(tx, &desk.keys, &controller.id, request, 0, given).await?;
     let lane = match submission.origin {
         Origin::Subject => Lane::Request,
         Origin::Retention => Lane::Sweep,

@@ -145,7 +145,7 @@ async fn s_1_an_answer_goes_to_the_named_address_alone() {
     let identifier = SubjectIdentifier::parse(IdentifierKind::Email, other, None).unwrap();
     let mut tx = world.store.begin("test").await.unwrap();
     let (organisation, role) = (world.organisation(), IdentifierRole::Given);
-    add_identifiers(&mut tx, &world.keys, organisation, request, vec![(role, identifier)]).await.unwrap();
+    add_identifiers(&mut tx, &world.keys, organisation, request, 1, vec![(role, identifier)]).await.unwrap();
     tx.commit().await.unwrap();
     let (mailer, memory) = world.memory_mailer();
     assert_eq!(world.deliver(&mailer, request).await, Delivery::Sent);

@@ -149,6 +149,7 @@ impl World {
             &self.keys,
             organisation,
             request,
+            0,
             vec![(IdentifierRole::ContactPoint, identifier)],
         )
         .await
