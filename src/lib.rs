@@ -16,6 +16,7 @@
 //! | [`intake`] | the only way a request comes into being |
 //! | [`execution`] | one leased request carried through its steps |
 //! | [`retention`] | contacts past their time found and submitted for erasure |
+//! | [`upkeep`] | the service's own copies forgotten in time |
 //! | [`http`] | the hand-over page where a person fetches the package |
 //! | [`config`] | settings of all modules, layered, checked, explained |
 //! | [`daemon`] | composition root: roles, lifecycle, signals |
@@ -36,3 +37,4 @@ pub mod report;
 pub mod retention;
 pub mod store;
 pub mod telemetry;
+pub mod upkeep;

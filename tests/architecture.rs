@@ -22,11 +22,24 @@ const RULE: &[(&str, &[&str])] = &[
     ("intake", &["domain", "store", "audit", "queue", "delivery"]),
     ("execution", &["domain", "store", "audit", "queue", "platform", "report", "delivery", "intake"]),
     ("retention", &["domain", "store", "audit", "platform", "intake"]),
+    // The purge functions of the owners of the tables.
+    ("upkeep", &["domain", "store", "audit", "queue", "delivery", "intake", "execution", "retention"]),
     ("http", &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "retention"]),
     // The settings types of the others, which it only gathers.
     (
         "config",
-        &["domain", "store", "telemetry", "platform", "report", "queue", "delivery", "retention", "http"],
+        &[
+            "domain",
+            "store",
+            "telemetry",
+            "platform",
+            "report",
+            "queue",
+            "delivery",
+            "retention",
+            "upkeep",
+            "http",
+        ],
     ),
     (
         "daemon",
@@ -42,6 +55,7 @@ const RULE: &[(&str, &[&str])] = &[
             "intake",
             "execution",
             "retention",
+            "upkeep",
             "http",
             "config",
         ],
@@ -60,6 +74,7 @@ const RULE: &[(&str, &[&str])] = &[
             "intake",
             "execution",
             "retention",
+            "upkeep",
             "http",
             "config",
             "daemon",

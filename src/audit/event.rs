@@ -142,6 +142,8 @@ actions! {
     SweepStopped = "sweep.stopped",
     /// A retention sweep has submitted its erasures.
     SweepFinished = "sweep.finished",
+    /// The service forgot copies of its own that were past their term; counts are in the detail.
+    UpkeepForgot = "upkeep.forgot",
     /// The start-up probe found that the platform does not honour a filter.
     FilterIgnored = "platform.filter_ignored",
     /// Somebody read the log through the command line.

@@ -25,6 +25,7 @@ mod request;
 mod retention;
 mod serve;
 mod setup;
+mod upkeep;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -83,6 +84,9 @@ enum Command {
     /// Preview or run the retention rule.
     #[command(subcommand)]
     Retention(retention::Command),
+    /// Forget the service's own copies that are past their term, as the daemon does every hour.
+    #[command(subcommand)]
+    Upkeep(upkeep::Command),
     /// Read the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -139,6 +143,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Worker => serve::run(Some(serve::Part::Worker), Context::load_service(&files)?).await,
         Command::Request(command) => request::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
+        Command::Upkeep(command) => upkeep::run(command, Context::load_checked(&files)?, output).await,
         Command::Audit(command) => audit::run(command, Context::load_checked(&files)?, output).await,
     }
 }

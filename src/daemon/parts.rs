@@ -19,6 +19,7 @@ use crate::http::{self, AppState};
 use crate::queue::{Wake, WakeSource};
 use crate::retention::Sweeper;
 use crate::store::Store;
+use crate::upkeep::Upkeep;
 use crate::{report, store};
 
 /// How long the step in hand may take after the first signal.
@@ -230,6 +231,10 @@ impl Parts {
             let (store, desk) = (expiring.clone(), clock.clone());
             Box::pin(tasks::expire_packages(store, desk, directory.clone(), stop.clone()))
         });
+        let upkeep =
+            Upkeep { store: store.clone(), desk: desk.clone(), settings: self.settings.upkeep.clone() };
+        let stop = self.ending.clone();
+        self.tasks.start("upkeep", move || Box::pin(tasks::forget(upkeep.clone(), stop.clone())));
         for organisation in &self.settings.organisations {
             // `config::check` has refused rules that are switched on and cannot be read.
             let (Some(site), Ok(rule)) = (self.sites.get(&organisation.id), organisation.retention.rule())

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::platforms::{FirstLook, first_look};
 use super::{StartError, notify};
-use crate::audit;
+use crate::audit::{self, Actor};
 use crate::delivery::{self, Mailer};
 use crate::domain::{Controller, OrganisationId, random};
 use crate::execution::{Executor, Site, Worker};
@@ -23,6 +23,7 @@ use crate::intake::{self, Desk};
 use crate::queue::{self, Instance, Wake, WakeSource};
 use crate::retention::{SweepReport, Sweeper};
 use crate::store::{Store, StoreError};
+use crate::upkeep::Upkeep;
 
 /// How long a task that failed waits before it tries again.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -248,6 +249,25 @@ pub(super) async fn expire_packages(store: Store, desk: Desk, directory: PathBuf
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "expired packages could not be destroyed in full; tried again"
+                );
+            }
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+/// Forgets the service's own copies that are past their term.
+pub(super) async fn forget(upkeep: Upkeep, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_hours(1);
+    while !stop.is_cancelled() {
+        match upkeep.run(&Actor::Process("upkeep")).await {
+            Ok(forgotten) if forgotten.is_nothing() => {}
+            // The audit log has the numbers.
+            Ok(_) => tracing::info!("copies past their term were forgotten"),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "copies past their term could not be forgotten in full; tried again"
                 );
             }
         }

@@ -46,7 +46,7 @@ pub use package::{
     NewPackage, OpenedPackage, PackageId, destroy_expired, open_for_staff, record_package, remove_leftovers,
 };
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
-pub use sql::reopen_refused;
+pub use sql::{forget_links, purge, reopen_refused};
 pub use text::{TextError, check_template, check_texts};
 pub use transport::{
     Effect, Failure, FileTransport, MemoryTransport, Plan, SentMail, SmtpTransport, Transport,

@@ -99,7 +99,7 @@ pub(super) async fn lock_notice(
         NoticeRow,
         r#"SELECT notice.notice_id, notice.sender, notice.identifier_no, notice.message_id, notice.language,
                   notice.facts, notice.sealed_link, notice.state, notice.attempts, notice.last_code, notice.intent,
-                  notice.enqueued_at, identifier.kind AS identifier_kind, identifier.sealed AS sealed_identifier,
+                  notice.enqueued_at, identifier.kind AS identifier_kind, identifier.sealed AS "sealed_identifier!",
                   request.reference, coalesce(request.outcome = 'withdrawn', false) AS "withdrawn!"
            FROM dsrd.notice
            JOIN dsrd.identifier USING (organisation_id, request_id, identifier_no)
@@ -461,4 +461,51 @@ pub(super) async fn living_files(connection: &mut PgConnection) -> Result<Vec<St
         .fetch_all(connection)
         .await
         .map_err(StoreError::during("delivery.living_files"))
+}
+
+/// Empties the secrets of links that never went out, of requests that are forgotten.
+pub async fn forget_links(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    requests: &[RequestId],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
+    sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET sealed_link = NULL
+           WHERE organisation_id = $1 AND request_id = ANY ($2) AND sealed_link IS NOT NULL"#,
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.forget_links"))?;
+    Ok(())
+}
+
+/// Deletes the notices and destroyed packages of requests past their evidence. A package that still has its key makes
+/// the whole transaction fail: its file would be left without anybody who knows of it.
+pub async fn purge(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    requests: &[RequestId],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
+    sqlx::query!(
+        "DELETE FROM dsrd.notice WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(StoreError::during("delivery.purge"))?;
+    sqlx::query!(
+        "DELETE FROM dsrd.package WHERE organisation_id = $1 AND request_id = ANY ($2) AND destroyed_at IS NOT NULL",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.purge"))?;
+    Ok(())
 }

@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 pub use kill::KillSwitch;
 pub use procedure::{Procedure, Step, describe};
-pub use sql::{CheckpointView, checkpoints_of, count_stray_effects};
+pub use sql::{CheckpointView, checkpoints_of, count_stray_effects, purge};
 pub use stop::Ended;
 pub use worker::Worker;
 

@@ -382,3 +382,29 @@ pub(super) async fn open_access_exists(
     .await
     .map_err(StoreError::during("execution.open_access_exists"))
 }
+
+/// Deletes the checkpoints and late answers of closed requests: both may name the contact.
+pub async fn purge(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    requests: &[RequestId],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
+    sqlx::query!(
+        "DELETE FROM dsrd.checkpoint WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(StoreError::during("execution.purge"))?;
+    sqlx::query!(
+        "DELETE FROM dsrd.stray_effect WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("execution.purge"))?;
+    Ok(())
+}

@@ -25,5 +25,8 @@ mod submission;
 pub use case::{CaseError, record_informed, resume, withdraw};
 pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers};
 pub use producer::{ParkedRow, Taken, list_parked_rows, take_producer_rows};
-pub use sql::{Case, find_by_reference, find_case, list_cases};
+pub use sql::{
+    Case, find_by_reference, find_case, forget_contacts, forget_identifiers, list_cases, past_evidence,
+    purge, registered_organisations,
+};
 pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_request};

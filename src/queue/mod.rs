@@ -30,8 +30,8 @@ use serde::{Deserialize, Serialize};
 pub use budget::{Limit, Reserved, block_calls, ensure_budget, reserve_calls};
 pub use instance::{Heart, Instance};
 pub use sql::{
-    Depth, claim, depth, done, enqueue, hold, park, put_back, release_all, rescue, resume, wake_waiting,
-    withdraw,
+    Depth, claim, depth, done, enqueue, hold, park, purge, purge_instances, put_back, release_all, rescue,
+    resume, wake_waiting, withdraw,
 };
 pub use wake::{Wake, WakeSource};
 

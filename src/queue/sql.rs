@@ -319,3 +319,35 @@ pub async fn depth(connection: &mut PgConnection) -> Result<Depth, StoreError> {
     .await
     .map_err(StoreError::during("queue.depth"))
 }
+
+/// Deletes the history of the jobs of requests past their evidence.
+pub async fn purge(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    requests: &[RequestId],
+) -> Result<(), StoreError> {
+    let ids: Vec<uuid::Uuid> = requests.iter().map(|request| request.0).collect();
+    sqlx::query!(
+        "DELETE FROM dsrd.job_done WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.purge"))?;
+    Ok(())
+}
+
+/// Deletes the rows of processes that ended so many days ago and hold nothing; returns how many.
+pub async fn purge_instances(connection: &mut PgConnection, days: u32) -> Result<u64, StoreError> {
+    let deleted = sqlx::query!(
+        r#"DELETE FROM dsrd.instance
+           WHERE dead_at < now() - make_interval(days => $1)
+             AND NOT EXISTS (SELECT FROM dsrd.job WHERE job.owner = instance.instance_id)"#,
+        i32::try_from(days).unwrap_or(i32::MAX),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.purge_instances"))?;
+    Ok(deleted.rows_affected())
+}

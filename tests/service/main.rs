@@ -20,4 +20,5 @@ mod opt_out;
 mod organisations;
 mod rig;
 mod unknown_commit;
+mod upkeep;
 mod wire;

@@ -50,7 +50,7 @@ pub async fn add_identifiers(
     Ok(added)
 }
 
-/// The identifiers of a request, decrypted.
+/// The identifiers of a request, decrypted; none once the service has forgotten them.
 pub async fn identifiers(
     connection: &mut PgConnection,
     keys: &MasterKey,
@@ -59,9 +59,9 @@ pub async fn identifiers(
 ) -> Result<Vec<Identifier>, StoreError> {
     let unreadable = || StoreError::unreadable("intake.identifiers", "identifier");
     let rows = sqlx::query!(
-        r#"SELECT identifier_no, role, kind, sealed
+        r#"SELECT identifier_no, role, kind, sealed AS "sealed!"
            FROM dsrd.identifier
-           WHERE organisation_id = $1 AND request_id = $2
+           WHERE organisation_id = $1 AND request_id = $2 AND sealed IS NOT NULL
            ORDER BY identifier_no"#,
         organisation.as_str(),
         request.0,
