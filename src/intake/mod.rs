@@ -25,5 +25,5 @@ mod submission;
 pub use case::{CaseError, record_informed, resume, withdraw};
 pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers};
 pub use producer::{ParkedRow, Taken, list_parked_rows, take_producer_rows};
-pub use sql::{Case, find_by_reference, find_case, list_cases};
+pub use sql::{Case, count_cases, find_by_reference, find_case, list_cases};
 pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_request};

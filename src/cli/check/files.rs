@@ -24,7 +24,7 @@ pub(super) fn check(context: &Context, findings: &mut Findings) {
             Ok(()) => {
                 findings.ok(&secret.key, format!("{} is readable by its owner only", secret.path.display()));
             }
-            Err(error) => findings.fail_with(&secret.key, &error),
+            Err(error) => findings.refuse(&secret.key, &error),
         }
     }
     data_directory(&context.settings().data_dir, findings);

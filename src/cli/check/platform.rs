@@ -10,6 +10,7 @@ use crate::daemon::{self, SharedBudget};
 use crate::domain::SystemClock;
 use crate::platform::cloud4wi::LocalBudget;
 use crate::platform::{CallBudget, FilterTrust, OrganisationMatch, ProbeReport};
+use crate::queue;
 
 /// Retention refuses to sweep beyond this difference.
 const MOST_CLOCK_DIFFERENCE_SECS: u64 = 300;
@@ -35,9 +36,12 @@ async fn one(organisation: &Organisation, opened: Option<&Opened>, findings: &mu
     let name = |what: &str| format!("{}: {what}", organisation.id);
     let rate = &organisation.platform.rate;
     // A running daemon has the same budget: its requests must not be pushed beyond the platform's limit by a check.
+    // Before the first start there is no such budget, and no daemon that could draw from it.
     let budget: Arc<dyn CallBudget> = match opened {
-        Some(opened) => Arc::new(SharedBudget::new(opened.store().clone(), organisation.id.clone(), rate)),
-        None => Arc::new(LocalBudget::new(rate)),
+        Some(opened) if has_shared_budget(opened, organisation).await => {
+            Arc::new(SharedBudget::new(opened.store().clone(), organisation.id.clone(), rate))
+        }
+        _ => Arc::new(LocalBudget::new(rate)),
     };
     let platform = match daemon::build_platform(organisation, budget, Arc::new(SystemClock)) {
         Ok(platform) => platform,
@@ -69,6 +73,16 @@ async fn one(organisation: &Organisation, opened: Option<&Opened>, findings: &mu
     }
     // A session that stays open ends by itself.
     drop(platform.log_out().await);
+}
+
+/// Whether the organisation is registered, so that daemons share a budget of its key. An error says no: the check of
+/// the database tells it.
+async fn has_shared_budget(opened: &Opened, organisation: &Organisation) -> bool {
+    let asked = async {
+        let mut connection = opened.store().connection().await?;
+        queue::has_budget(&mut connection, &organisation.id).await
+    };
+    asked.await.unwrap_or(false)
 }
 
 fn probed(report: &ProbeReport, organisation: &Organisation, findings: &mut Findings) {
