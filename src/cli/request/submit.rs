@@ -110,14 +110,14 @@ impl Args {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SubmissionWire {
-    organisation: Option<OrganisationId>,
+    pub(super) organisation: Option<OrganisationId>,
     pub(super) kind: Option<RequestKind>,
     pub(super) channel: Option<Channel>,
     /// As written, so that a date that cannot be read is told in a sentence.
     pub(super) received_at: Option<String>,
-    language: Option<String>,
-    policies: Vec<String>,
-    idempotency_key: Option<String>,
+    pub(super) language: Option<String>,
+    pub(super) policies: Vec<String>,
+    pub(super) idempotency_key: Option<String>,
     pub(super) identifiers: IdentifiersWire,
 }
 
@@ -128,8 +128,8 @@ pub(super) struct IdentifiersWire {
     pub(super) phone: Option<Personal<String>>,
     pub(super) username: Option<Personal<String>>,
     pub(super) external_id: Option<Personal<String>>,
-    external_property_1: Option<Personal<String>>,
-    external_property_2: Option<Personal<String>>,
+    pub(super) external_property_1: Option<Personal<String>>,
+    pub(super) external_property_2: Option<Personal<String>>,
 }
 
 pub(super) async fn run(
