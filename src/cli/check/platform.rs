@@ -9,7 +9,7 @@ use crate::config::Organisation;
 use crate::daemon::{self, SharedBudget};
 use crate::domain::SystemClock;
 use crate::platform::cloud4wi::LocalBudget;
-use crate::platform::{CallBudget, FilterTrust, OrganisationMatch, ProbeReport};
+use crate::platform::{CallBudget, FilterTrust, OrganisationMatch, PlatformError, ProbeReport};
 use crate::queue;
 
 /// Retention refuses to sweep beyond this difference.
@@ -62,6 +62,14 @@ async fn one(organisation: &Organisation, opened: Option<&Opened>, findings: &mu
             "the key belongs to another organisation",
             "check client_key_file, client_secret_file and organisation_id",
         ),
+        Err(error @ PlatformError::Unavailable { .. }) => {
+            findings.fail(
+                name("platform"),
+                error.to_string(),
+                "check platform.base_url, the network between and the platform's own state, then check again",
+            );
+            return;
+        }
         Err(error) => {
             findings.fail_with(name("platform"), &error);
             return;
@@ -102,7 +110,11 @@ fn probed(report: &ProbeReport, organisation: &Organisation, findings: &mut Find
                 "check its name in platform.dialect, or set platform.full_scan",
             ),
             FilterTrust::Unknown => {
-                findings.warn(check, "could not be probed", "look into the log, then check again");
+                findings.warn(
+                    check,
+                    "the platform gave no answer that tells whether it is honoured",
+                    "check again later; until then each hit is compared here all the same",
+                );
             }
         }
     }
