@@ -108,6 +108,8 @@ actions! {
     PackageBuilt = "package.built",
     /// A person fetched the package through the hand-over link.
     PackageFetched = "package.fetched",
+    /// A wrong answer was given on the hand-over page; with the last one the link was locked.
+    PackageRefused = "package.refused",
     /// A member of staff opened a package.
     PackageOpened = "package.opened",
     /// A package reached its expiry and was destroyed.

@@ -7,8 +7,9 @@
 //! Invariants:
 //! - Exit codes are an interface ([`Failure`]); `dsrd --help` lists them.
 //! - Destructive commands show what they would do; doing it needs an explicit confirmation with the number shown.
-//! - Clear identifiers are shown only with `--reveal`, and reading them stands in the audit log. They can be handed in
-//!   by file or standard input, because the arguments of a process can be read by every user of a host.
+//! - Clear identifiers are shown only with `--reveal`, and reading them stands in the audit log. They are handed in by
+//!   file, standard input or at a terminal and refused as arguments, because the arguments of a process can be read by
+//!   every user of a host (I-8).
 //!
 //! To add a command: a file with an `Args` structure and a `run` function, and a line in `Command`.
 
@@ -43,10 +44,11 @@ const EXIT_CODES: &str = "Exit codes:
   0  done
   1  failed; the message says why
   2  wrong usage or configuration
-  3  no such request, organisation or package
-  4  a check failed
-  5  refused in the present state (for example: closed already, or another number than the preview's)
-  6  the database or the platform cannot be reached";
+  3  no such request, organisation, package or configuration key
+  4  a check failed (of `dsrd check`, other than the configuration itself)
+  5  refused in the present state, for example because the request is closed or the file exists
+  6  the database or the platform cannot be reached
+  7  the database is not migrated, is of another version, or a right is missing";
 
 /// Data-subject request daemon: answers access, erasure and opt-out requests against a contact platform, verifiably.
 #[derive(Debug, Parser)]
@@ -141,7 +143,10 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Check(args) => check::run(args, &files, output).await,
         Command::Serve(args) => serve::run(args.only, Context::load_service(&files)?).await,
         Command::Worker => serve::run(Some(serve::Part::Worker), Context::load_service(&files)?).await,
-        Command::Request(command) => request::run(command, Context::load_checked(&files)?, output).await,
+        Command::Request(command) => {
+            command.refuse_identifiers()?;
+            request::run(command, Context::load_checked(&files)?, output).await
+        }
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
         Command::Upkeep(command) => upkeep::run(command, Context::load_checked(&files)?, output).await,
         Command::Audit(command) => audit::run(command, Context::load_checked(&files)?, output).await,

@@ -36,7 +36,7 @@ mod text;
 mod transport;
 
 pub use error::DeliveryError;
-pub use handover::{Download, Handover, Landing};
+pub use handover::{Download, Handover, Landing, Redemption};
 pub use mailer::{Delivery, Mailer};
 pub use message::Outgoing;
 pub use notice::{
@@ -46,7 +46,7 @@ pub use package::{
     NewPackage, OpenedPackage, PackageId, destroy_expired, open_for_staff, record_package, remove_leftovers,
 };
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
-pub use sql::{forget_links, purge, reopen_refused};
+pub use sql::{forget_links, purge, reopen_refused, told_at};
 pub use text::{TextError, check_template, check_texts};
 pub use transport::{
     Effect, Failure, FileTransport, MemoryTransport, Plan, SentMail, SmtpTransport, Transport,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::sql;
+use super::{sql, text};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{IdentifierKind, MasterKey, OrganisationId, Personal, RequestId, RequestKind};
 use crate::store::StoreError;
@@ -236,6 +236,8 @@ pub async fn enqueue(
     at: DateTime<Utc>,
 ) -> Result<Option<EnqueuedNotice>, StoreError> {
     let id = NoticeId(Uuid::now_v7());
+    // What is recorded is the language in which the person is written to, not the one that was wished for.
+    let notice = NewNotice { language: text::language_of(notice.kind, &notice.language), ..notice };
     // The right side needs no name of ours: the id alone is unique, and a name from the configuration could change
     // between two attempts. RFC 2606 keeps `invalid` from ever being somebody's domain.
     let message_id = format!("<{id}@{}.dsrd.invalid>", notice.organisation);

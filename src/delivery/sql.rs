@@ -157,6 +157,24 @@ pub async fn reopen_refused(
     Ok(())
 }
 
+/// When the mail server took the notice of a request's outcome; `None` when there is none, or it was not sent.
+pub async fn told_at(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT max(sent_at) AS "told_at"
+           FROM dsrd.notice
+           WHERE organisation_id = $1 AND request_id = $2 AND sender = 'procedure' AND state = 'sent'"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("delivery.told_at"))
+}
+
 /// Notes that an attempt begins.
 pub(super) async fn begin_attempt(
     connection: &mut PgConnection,
@@ -343,11 +361,12 @@ pub(super) struct PackageRow {
     pub(super) fetched_at: Option<DateTime<Utc>>,
 }
 
-/// Finds the package whose link is usable at `at`. One that was begun to be fetched is found as well: whether it may be
+/// Finds the package whose link is usable at `at`: neither expired nor locked. One that was begun to be fetched is found as well: whether it may be
 /// begun again is for the caller to say.
 pub(super) async fn find_by_token(
     connection: &mut PgConnection,
     token_sha256: &[u8],
+    most_wrong_answers: i16,
     at: DateTime<Utc>,
 ) -> Result<Option<PackageRow>, StoreError> {
     sqlx::query_as!(
@@ -356,13 +375,62 @@ pub(super) async fn find_by_token(
                   package.file_name, package.sealed_identity, package.sha256, package.expires_at, package.fetched_at
            FROM dsrd.package
            JOIN dsrd.request USING (organisation_id, request_id)
-           WHERE package.token_sha256 = $1 AND package.destroyed_at IS NULL AND package.expires_at > $2"#,
+           WHERE package.token_sha256 = $1 AND package.destroyed_at IS NULL AND package.expires_at > $2
+             AND package.wrong_answers < $3"#,
         token_sha256,
         at,
+        most_wrong_answers,
     )
     .fetch_optional(connection)
     .await
     .map_err(StoreError::during("delivery.find_by_token"))
+}
+
+/// Locks a package against other answers of the hand-over page and says how many were wrong so far.
+pub(super) async fn lock_answers(
+    connection: &mut PgConnection,
+    package: PackageId,
+) -> Result<Option<i16>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT wrong_answers FROM dsrd.package WHERE package_id = $1 FOR UPDATE"#,
+        package.0
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("delivery.lock_answers"))
+}
+
+/// Counts a wrong answer.
+pub(super) async fn count_wrong_answer(
+    connection: &mut PgConnection,
+    package: PackageId,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        r#"UPDATE dsrd.package SET wrong_answers = wrong_answers + 1 WHERE package_id = $1"#,
+        package.0
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.count_wrong_answer"))?;
+    StoreError::expect_rows("delivery.count_wrong_answer", 1, done.rows_affected())
+}
+
+/// The pseudonyms of what a request was made with, and of the address to which its answer goes.
+pub(super) async fn list_proofs(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT subject_ref
+           FROM dsrd.identifier
+           WHERE organisation_id = $1 AND request_id = $2 AND role IN ('given', 'contact_point')"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("delivery.list_proofs"))
 }
 
 /// Marks a package as fetched. Of several that do so at once exactly one gets true. `again` lets a download that broke

@@ -23,7 +23,7 @@ pub mod random;
 mod request;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use controller::Controller;
+pub use controller::{Controller, local_time};
 pub use identifier::{IdentifierError, IdentifierKind, SubjectIdentifier};
 pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};
 pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef};

@@ -8,6 +8,7 @@ use super::procedure::Step;
 use super::sql;
 use super::stop::{Ended, Stop};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
+use crate::delivery;
 use crate::domain::{Origin, ParkReason, RequestKind};
 use crate::queue::{self, Lease, PutBack};
 use crate::store::Tx;
@@ -82,7 +83,15 @@ impl Run<'_> {
         let outcome = self.conclusion()?;
         let mut tx = self.open("execution.close").await?;
         let now = self.executor.desk.clock.now();
-        let informed_at = (self.case.origin == Origin::Subject).then_some(now);
+        // Told is who was told when the mail server took the notice, not when the case is put away.
+        let informed_at = match self.case.origin {
+            Origin::Subject => {
+                let told_at =
+                    delivery::told_at(&mut tx, &self.lease.organisation, self.lease.request).await?;
+                Some(told_at.unwrap_or(now))
+            }
+            Origin::Retention => None,
+        };
         sql::set_closed(&mut tx, self.lease, outcome, informed_at, now).await?;
         queue::done(&mut tx, self.lease).await??;
         if self.case.kind == RequestKind::Access {

@@ -26,7 +26,7 @@ pub use case::{CaseError, record_informed, resume, withdraw};
 pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers};
 pub use producer::{ParkedRow, Taken, list_parked_rows, take_producer_rows};
 pub use sql::{
-    Case, find_by_reference, find_case, forget_contacts, forget_identifiers, list_cases, past_evidence,
-    purge, registered_organisations,
+    Case, count_cases, find_by_reference, find_case, forget_contacts, forget_identifiers, list_cases,
+    past_evidence, purge, registered_organisations,
 };
 pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_request};

@@ -238,7 +238,7 @@ pub async fn find_by_reference(
     Ok(found.map(RequestId))
 }
 
-/// Lists requests of an organisation by due date, those due first at the top; only those of a state when one is given,
+/// Lists requests of an organisation, open ones before closed ones, and those due first at the top; only those of a state when one is given,
 /// and only those of people or of sweeps when an origin is given.
 pub async fn list_cases(
     connection: &mut PgConnection,
@@ -257,7 +257,7 @@ pub async fn list_cases(
            WHERE request.organisation_id = $1
              AND ($2::text IS NULL OR request.state = $2)
              AND ($3::text IS NULL OR origin = $3)
-           ORDER BY due_on, request.request_id
+           ORDER BY (request.state = 'closed'), due_on, request.request_id
            LIMIT $4"#,
         organisation.as_str(),
         state.map(RequestState::as_str),
@@ -270,6 +270,29 @@ pub async fn list_cases(
     .into_iter()
     .map(Case::try_from)
     .collect()
+}
+
+/// Counts the requests that [`list_cases`] would list without a limit.
+pub async fn count_cases(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    state: Option<RequestState>,
+    origin: Option<Origin>,
+) -> Result<u64, StoreError> {
+    let number = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "number!"
+           FROM dsrd.request
+           WHERE organisation_id = $1
+             AND ($2::text IS NULL OR state = $2)
+             AND ($3::text IS NULL OR origin = $3)"#,
+        organisation.as_str(),
+        state.map(RequestState::as_str),
+        origin.map(Origin::as_str),
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("intake.count_cases"))?;
+    Ok(u64::try_from(number).unwrap_or_default())
 }
 
 /// What a decision about a case needs to know, with the case's row locked.

@@ -27,7 +27,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use budget::{Limit, Reserved, block_calls, ensure_budget, reserve_calls};
+pub use budget::{Limit, Reserved, block_calls, ensure_budget, has_budget, reserve_calls};
 pub use instance::{Heart, Instance};
 pub use sql::{
     Depth, claim, depth, done, enqueue, hold, park, purge, purge_instances, put_back, release_all, rescue,

@@ -117,11 +117,11 @@ async fn f_24_a_newer_schema_is_refused_with_the_reason() {
     .await
     .unwrap();
     let (status, log) = scene.serve().finish();
-    assert_eq!(status.code(), Some(1), "{log}");
+    assert_eq!(status.code(), Some(7), "{log}");
     assert!(log.contains("migrated by a newer dsrd"), "{log}");
     let checked = scene.run(&["check"]).expect(4);
     assert!(checked.stdout.contains("made by a newer dsrd"), "{}", checked.stdout);
-    scene.run(&["request", "list"]).expect(1);
+    scene.run(&["request", "list"]).expect(7);
 }
 
 #[tokio::test(flavor = "multi_thread")]

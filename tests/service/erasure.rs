@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use dsrd::domain::IdentifierKind::{Email, ExternalId, Phone};
 use dsrd::domain::{Outcome, ParkReason, RequestKind, RequestState};
+use dsrd::execution::KillSwitch;
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
 use crate::support::service::{TestService, start_of_test};
@@ -23,6 +24,23 @@ fn ada() -> ContactSpec {
 
 async fn erase(service: &TestService) -> dsrd::intake::Receipt {
     service.submit(RequestKind::Erasure, &[(Email, "canarino@posta.example")]).await
+}
+
+#[tokio::test]
+async fn told_is_when_the_mail_server_took_the_notice_and_not_when_the_case_was_closed() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    let receipt = erase(&service).await;
+    let dying = KillSwitch::new(|boundary| boundary.starts_with("close"));
+    service.worker_with(dying, false).await.work_until_idle().await.unwrap();
+    let sent_at = service.desk.clock.now();
+    service.bury_workers().await;
+    service.advance(std::time::Duration::from_hours(5)).await;
+    service.work().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!(case.informed_at, Some(sent_at));
+    assert_eq!(case.closed_at, Some(sent_at + chrono::TimeDelta::hours(5)));
+    service.finish().await;
 }
 
 #[tokio::test]

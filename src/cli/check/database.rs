@@ -128,6 +128,11 @@ async fn look_inside(
                 "off: a crash can forget what the audit log has acknowledged",
                 "set it to on for the login role of the service",
             ),
+            ("fsync", _) => findings.ok(&name, "on: what is committed reaches the disk"),
+            ("full_page_writes", _) => findings.ok(&name, "on: a page half written at a crash is mended"),
+            ("synchronous_commit", other) => {
+                findings.ok(&name, format!("{other}: what the audit log has acknowledged is stored"));
+            }
             (_, other) => findings.ok(&name, other),
         }
     }

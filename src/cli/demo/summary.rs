@@ -49,6 +49,9 @@ pub(super) struct AskedView {
 pub(super) struct SweepView {
     pub(super) keep_months: u32,
     pub(super) created_before: String,
+    /// The same in the controller's time zone.
+    #[serde(skip)]
+    pub(super) created_before_for_people: String,
     pub(super) contacts: u64,
     pub(super) past_their_time: u64,
     pub(super) submitted: u64,
@@ -65,6 +68,9 @@ pub(super) struct PackageView {
     pub(super) link: Option<String>,
     /// Whether the hand-over page opened.
     pub(super) link_opened: bool,
+    /// What the page asks for as a second proof; only where the page stays up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) link_asks_for: Option<String>,
 }
 
 /// The mails.
@@ -132,10 +138,13 @@ impl Summary {
                 ("as kept, encrypted", package.encrypted.clone()),
             ]);
             if let Some(link) = &package.link {
-                let opened = match (package.link_opened, self.keeps_running) {
-                    (false, _) => "DID NOT OPEN",
-                    (true, true) => "open it in a browser",
-                    (true, false) => "opened; up with --keep-running only",
+                let opened = match (package.link_opened, &package.link_asks_for) {
+                    (false, _) => "THE PAGE DID NOT OPEN".to_owned(),
+                    (true, Some(asks_for)) => format!("open it in a browser; it asks for {asks_for}"),
+                    (true, None) => {
+                        "the page worked a moment ago and is gone now; start with --keep-running to try it"
+                            .to_owned()
+                    }
                 };
                 files.extend([("hand-over link", link.clone()), ("", format!("({opened})"))]);
             }
@@ -153,15 +162,26 @@ impl Summary {
                     (
                         "past their time",
                         format!(
-                            "{} of {}, created before {}",
+                            "{} of the {} contacts that the sweep found: created before {}",
                             grouped(sweep.past_their_time),
                             grouped(sweep.contacts),
-                            sweep.created_before
+                            sweep.created_before_for_people
                         ),
                     ),
                     (
                         "erased",
-                        format!("{} of {} submitted", grouped(sweep.erased), grouped(sweep.submitted)),
+                        format!(
+                            "{} of them, each by an erasure request of its own ({} submitted)",
+                            grouped(sweep.erased),
+                            grouped(sweep.submitted)
+                        ),
+                    ),
+                    (
+                        "not counted",
+                        format!(
+                            "{}, who were erased at their own wish before the sweep looked",
+                            grouped(platform.contacts_before.saturating_sub(sweep.contacts))
+                        ),
                     ),
                 ],
             ),
@@ -182,22 +202,28 @@ impl Summary {
                     (
                         "effects",
                         format!(
-                            "{} announced before they began, {} of them ended",
+                            "{} (deletions, opt-outs, mails), each announced before it began; the end of {} recorded",
                             grouped(audit.effects_announced),
                             grouped(audit.effects_ended)
                         ),
                     ),
-                    ("proofs", format!("{} by reading back", grouped(audit.effects_proved_by_reading_back))),
+                    (
+                        "proofs",
+                        format!(
+                            "{} deletions and opt-outs proved by reading the platform again",
+                            grouped(audit.effects_proved_by_reading_back)
+                        ),
+                    ),
                 ],
             ),
             (
                 "The platform's own journal says",
                 vec![
-                    ("calls", grouped(platform.calls)),
+                    ("calls", format!("{} received", grouped(platform.calls))),
                     (
                         "deletions",
                         format!(
-                            "{}; approved requests: {}",
+                            "{}, for {} requests that asked for one",
                             grouped(platform.deletions),
                             grouped(platform.deletions_approved)
                         ),

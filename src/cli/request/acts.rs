@@ -8,7 +8,7 @@ use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::Output;
 use crate::daemon::Foundation;
-use crate::domain::{OrganisationId, RequestId};
+use crate::domain::{OrganisationId, Reference, RequestId};
 use crate::intake::{self, CaseError};
 
 /// Options of the three commands.
@@ -33,6 +33,7 @@ pub(super) enum Act {
 #[derive(Serialize)]
 struct Report {
     act: Act,
+    reference: Reference,
     request: RequestId,
 }
 
@@ -59,13 +60,13 @@ pub(super) async fn run(
     }
     .map_err(classed)?;
     tx.commit().await?;
-    output.show(&Report { act, request }, |report| {
+    output.show(&Report { act, reference: Reference::of(request), request }, |report| {
         let done = match report.act {
             Act::Withdraw => "withdrawn",
             Act::Resume => "on its way again",
             Act::Informed => "recorded: the person was told; the request ends",
         };
-        format!("{}: {done}", report.request)
+        format!("{}: {done}", report.reference)
     })
 }
 

@@ -1,6 +1,7 @@
 //! `dsrd request`: data-subject requests.
 
 mod acts;
+mod ask;
 mod package;
 mod show;
 mod submit;
@@ -19,11 +20,15 @@ use crate::intake;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Hand in a request.
+    /// Hand in a request: from a file, from standard input, or by answering questions.
+    ///
+    /// Who the person is stands in the file or on standard input, never in an argument, because every user of a host can
+    /// read the arguments of a process and shells keep them. At a terminal and without --from you are asked for what is
+    /// missing.
     Submit(Box<submit::Args>),
     /// Show one request with its steps. Identifiers are shown with --reveal only.
     Show(show::ShowArgs),
-    /// List requests, those due first at the top.
+    /// List requests of people: open ones first, by due date. Erasures of retention sweeps with --origin retention.
     List(show::ListArgs),
     /// End a request at the person's wish, as long as nothing was begun that cannot be taken back.
     Withdraw(acts::Args),
@@ -33,6 +38,16 @@ pub(super) enum Command {
     Informed(acts::Args),
     /// Decrypt the access package of a request for a person who cannot use the link.
     Package(package::Args),
+}
+
+impl Command {
+    /// What can be refused before anything is opened.
+    pub(super) fn refuse_identifiers(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Submit(args) => args.refuse_identifiers(),
+            _ => Ok(()),
+        }
+    }
 }
 
 pub(super) async fn run(command: Command, context: Context, output: &Output) -> anyhow::Result<()> {

@@ -131,8 +131,7 @@ pub(in crate::delivery) fn values(occasion: &Occasion<'_>) -> Values {
         values.set("done_on", &day(done_on));
     }
     if let Some(expires_at) = facts.expires_at {
-        let local = expires_at.with_timezone(&controller.time_zone);
-        values.set("expires_at", &local.format("%-d %B %Y, %H:%M %Z").to_string());
+        values.set("expires_at", &controller.local_time_in_words(expires_at));
     }
     if let Some(link) = link {
         values.set("link", link);

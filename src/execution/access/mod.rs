@@ -132,6 +132,7 @@ fn header(run: &Run<'_>) -> ReportHeader {
         controller_contact: controller.contact.clone(),
         received_at: run.case.received_at,
         generated_at: run.executor.desk.clock.now(),
+        time_zone: controller.time_zone,
         identifiers: run
             .identifiers
             .iter()
