@@ -1,7 +1,9 @@
 //! `dsrd request`: data-subject requests.
 
 mod acts;
+mod next;
 mod package;
+mod parked;
 mod show;
 mod submit;
 
@@ -33,7 +35,12 @@ pub(super) enum Command {
     Informed(acts::Args),
     /// Decrypt the access package of a request for a person who cannot use the link.
     Package(package::Args),
+    /// Rows of producers that could not become a request: look at them, correct and hand them in, or remove them.
+    #[command(subcommand)]
+    Parked(parked::Command),
 }
+
+pub(super) use acts::classed;
 
 pub(super) async fn run(command: Command, context: Context, output: &Output) -> anyhow::Result<()> {
     let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
@@ -44,6 +51,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Withdraw(args) => acts::run(acts::Act::Withdraw, args, &context, &foundation, output).await,
         Command::Resume(args) => acts::run(acts::Act::Resume, args, &context, &foundation, output).await,
         Command::Informed(args) => acts::run(acts::Act::Informed, args, &context, &foundation, output).await,
+        Command::Parked(command) => parked::run(command, &context, &foundation, output).await,
         Command::Package(args) => package::run(args, &context, &foundation, output).await,
     };
     foundation.close().await;

@@ -9,7 +9,7 @@ use crate::cli::output::{Output, or_dash, pairs, table};
 use crate::daemon::Foundation;
 use crate::domain::{OrganisationId, Origin, RequestState};
 use crate::execution::{self, CheckpointView};
-use crate::intake::{self, ParkedRow};
+use crate::intake;
 
 /// Options of `dsrd request show`.
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,8 @@ struct Shown {
     case: intake::Case,
     identifiers: Vec<ShownIdentifier>,
     steps: Vec<CheckpointView>,
+    /// For a request that waits for a person: what can be done, with the exact commands.
+    what_you_can_do: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -71,10 +73,11 @@ pub(super) async fn show(
         Event::of(&organisation, request, Action::RequestRead, context.person(), foundation.desk.clock.now());
     audit::append(&mut tx, event.with(detail)).await?;
     tx.commit().await?;
-    output.show(&Shown { case, identifiers, steps }, human)
+    let what_you_can_do = super::next::what_you_can_do(&case);
+    output.show(&Shown { case, identifiers, steps, what_you_can_do }, human)
 }
 
-fn instant(at: Option<&chrono::DateTime<chrono::Utc>>) -> String {
+pub(super) fn instant(at: Option<&chrono::DateTime<chrono::Utc>>) -> String {
     at.map_or_else(|| "-".to_owned(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
 }
 
@@ -88,6 +91,7 @@ fn human(shown: &Shown) -> String {
         ("origin", case.origin.to_string()),
         ("state", case.state.to_string()),
         ("waits because", or_dash(case.park_reason.as_ref())),
+        ("refused on", or_dash(case.refusal.as_ref())),
         ("outcome", or_dash(case.outcome.as_ref())),
         ("last code", or_dash(case.last_code.as_ref())),
         ("received at", instant(Some(&case.received_at))),
@@ -121,7 +125,13 @@ fn human(shown: &Shown) -> String {
             ]
         }),
     );
-    format!("{head}\n\n{identifiers}\n\n{steps}")
+    let acts: String = shown
+        .what_you_can_do
+        .iter()
+        .map(|act| format!("\n- {}", crate::cli::output::one_line(act)))
+        .collect();
+    let acts = if acts.is_empty() { acts } else { format!("\n\nwhat you can do:{acts}") };
+    format!("{head}\n\n{identifiers}\n\n{steps}{acts}")
 }
 
 /// Options of `dsrd request list`.
@@ -140,7 +150,7 @@ pub(in crate::cli) struct ListArgs {
     /// At most this many.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
-    /// List rows of producers that could not become a request instead, newest first, of all organisations.
+    /// The same as `dsrd request parked list`: rows of producers that could not become a request, instead.
     #[arg(long, conflicts_with_all = ["organisation", "state", "origin"])]
     parked_rows: bool,
 }
@@ -152,7 +162,7 @@ pub(super) async fn list(
     output: &Output,
 ) -> anyhow::Result<()> {
     if args.parked_rows {
-        return list_parked_rows(args.limit, foundation, output).await;
+        return super::parked::list(args.limit, foundation, output).await;
     }
     let organisation = context.organisation(args.organisation.as_ref())?;
     let mut connection = foundation.store.connection().await?;
@@ -175,24 +185,5 @@ pub(super) async fn list(
             ]
         });
         table(&["reference", "kind", "state", "why", "due on", "received at", "request"], rows)
-    })
-}
-
-async fn list_parked_rows(limit: i64, foundation: &Foundation, output: &Output) -> anyhow::Result<()> {
-    let mut connection = foundation.store.connection().await?;
-    let rows = intake::list_parked_rows(&mut connection, limit).await?;
-    output.show(&rows, |rows: &Vec<ParkedRow>| {
-        let cells = rows.iter().map(|row| {
-            vec![
-                row.intake.to_string(),
-                row.organisation.clone(),
-                row.producer.clone(),
-                or_dash(row.idempotency_key.as_ref()),
-                row.reason.clone(),
-                row.detail.clone(),
-                instant(Some(&row.parked_at)),
-            ]
-        });
-        table(&["row", "organisation", "producer", "key", "reason", "detail", "parked at"], cells)
     })
 }
