@@ -20,7 +20,13 @@ const RULE: &[(&str, &[&str])] = &[
     ("delivery", &["domain", "store", "audit", "report"]),
     // The acknowledgement is written in the transaction that accepts the request.
     ("intake", &["domain", "store", "audit", "queue", "delivery"]),
-    ("execution", &["domain", "store", "audit", "queue", "platform", "report", "delivery", "intake"]),
+    // A decision continues the case, which is intake's; a choice looks at the platform and shows masked identifiers.
+    ("triage", &["domain", "store", "audit", "platform", "report", "delivery", "intake"]),
+    // It carries out what persons decided, and matches contacts as they saw them.
+    (
+        "execution",
+        &["domain", "store", "audit", "queue", "platform", "report", "delivery", "intake", "triage"],
+    ),
     ("retention", &["domain", "store", "audit", "platform", "intake"]),
     // The purge functions of the owners of the tables.
     ("upkeep", &["domain", "store", "audit", "queue", "delivery", "intake", "execution", "retention"]),
@@ -72,6 +78,7 @@ const RULE: &[(&str, &[&str])] = &[
             "queue",
             "delivery",
             "intake",
+            "triage",
             "execution",
             "retention",
             "upkeep",

@@ -17,6 +17,7 @@ mod audit;
 mod check;
 mod config;
 mod context;
+mod decide;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
@@ -83,6 +84,9 @@ enum Command {
     /// Hand in, look at, withdraw or resume data-subject requests.
     #[command(subcommand)]
     Request(request::Command),
+    /// Decide about a request that waits for a person: choose its contact, or refuse it.
+    #[command(subcommand)]
+    Decide(decide::Command),
     /// Preview or run the retention rule.
     #[command(subcommand)]
     Retention(retention::Command),
@@ -147,6 +151,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
             command.refuse_identifiers()?;
             request::run(command, Context::load_checked(&files)?, output).await
         }
+        Command::Decide(command) => decide::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
         Command::Upkeep(command) => upkeep::run(command, Context::load_checked(&files)?, output).await,
         Command::Audit(command) => audit::run(command, Context::load_checked(&files)?, output).await,

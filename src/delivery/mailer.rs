@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::message::{Outgoing, Parcel, address_of};
-use super::notice::{Facts, LINK, NoticeKind, Sender};
+use super::notice::{Facts, LINK, NoticeKind, Sender, WORDS};
 use super::sql::{self, NoticeRow};
 use super::text::{self, Occasion};
 use super::transport::{Effect, Failure, Transport};
@@ -243,10 +243,28 @@ impl Mailer {
             }
             None => None,
         };
+        let own_words = match &row.sealed_words {
+            Some(bytes) => {
+                let clear = self
+                    .keys
+                    .sealing(WORDS)
+                    .open(&row.notice_id.to_string(), bytes)
+                    .map_err(sealed("dsrd.notice.sealed_words"))?;
+                let text = String::from_utf8(clear.into_exposed())
+                    .map_err(|_| unreadable("dsrd.notice.sealed_words"))?;
+                Some(Personal::new(text))
+            }
+            None => None,
+        };
         let words = |secret: Option<&str>| {
             let link = secret.map(|secret| self.settings.link(secret));
-            let occasion =
-                Occasion { controller, reference: &row.reference, facts: &facts, link: link.as_deref() };
+            let occasion = Occasion {
+                controller,
+                reference: &row.reference,
+                facts: &facts,
+                words: own_words.as_ref().map(|words| words.expose().as_str()),
+                link: link.as_deref(),
+            };
             text::text_of(kind, &row.language)
                 .and_then(|text| text::render(text, &text::values(&occasion)))
                 .map_err(|source| DeliveryError::Text { kind, source })

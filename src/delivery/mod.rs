@@ -40,13 +40,14 @@ pub use handover::{Download, Handover, Landing, Redemption};
 pub use mailer::{Delivery, Mailer};
 pub use message::Outgoing;
 pub use notice::{
-    EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Sender, enqueue, supersede_acknowledgement,
+    EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Refusal, Sender, enqueue,
+    supersede_acknowledgement,
 };
 pub use package::{
     NewPackage, OpenedPackage, PackageId, destroy_expired, open_for_staff, record_package, remove_leftovers,
 };
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
-pub use sql::{forget_links, purge, reopen_refused, told_at};
+pub use sql::{answer_may_be_out, drop_unsent_answers, forget_links, purge, reopen_refused, told_at};
 pub use text::{TextError, check_template, check_texts};
 pub use transport::{
     Effect, Failure, FileTransport, MemoryTransport, Plan, SentMail, SmtpTransport, Transport,

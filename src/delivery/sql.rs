@@ -20,15 +20,15 @@ pub(super) async fn insert_notice(
     id: NoticeId,
     message_id: &str,
     notice: &NewNotice,
-    sealed_link: Option<Vec<u8>>,
+    (sealed_link, sealed_words): (Option<Vec<u8>>, Option<Vec<u8>>),
     at: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let facts = serde_json::to_value(&notice.facts)
         .map_err(|_| StoreError::unreadable("delivery.enqueue", "dsrd.notice.facts"))?;
     let done = sqlx::query!(
         r#"INSERT INTO dsrd.notice (organisation_id, notice_id, request_id, kind, sender, identifier_no, message_id,
-                                    language, facts, sealed_link, enqueued_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                                    language, facts, sealed_link, sealed_words, enqueued_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
            ON CONFLICT (organisation_id, request_id, kind) DO NOTHING"#,
         notice.organisation.as_str(),
         id.0,
@@ -40,6 +40,7 @@ pub(super) async fn insert_notice(
         notice.language,
         facts,
         sealed_link,
+        sealed_words,
         at,
     )
     .execute(connection)
@@ -77,6 +78,7 @@ pub(super) struct NoticeRow {
     pub(super) language: String,
     pub(super) facts: Value,
     pub(super) sealed_link: Option<Vec<u8>>,
+    pub(super) sealed_words: Option<Vec<u8>>,
     pub(super) state: String,
     pub(super) attempts: i32,
     pub(super) last_code: Option<String>,
@@ -98,8 +100,9 @@ pub(super) async fn lock_notice(
     sqlx::query_as!(
         NoticeRow,
         r#"SELECT notice.notice_id, notice.sender, notice.identifier_no, notice.message_id, notice.language,
-                  notice.facts, notice.sealed_link, notice.state, notice.attempts, notice.last_code, notice.intent,
-                  notice.enqueued_at, identifier.kind AS identifier_kind, identifier.sealed AS "sealed_identifier!",
+                  notice.facts, notice.sealed_link, notice.sealed_words, notice.state, notice.attempts,
+                  notice.last_code, notice.intent, notice.enqueued_at, identifier.kind AS identifier_kind,
+                  identifier.sealed AS "sealed_identifier!",
                   request.reference, coalesce(request.outcome = 'withdrawn', false) AS "withdrawn!"
            FROM dsrd.notice
            JOIN dsrd.identifier USING (organisation_id, request_id, identifier_no)
@@ -146,7 +149,8 @@ pub async fn reopen_refused(
     sqlx::query!(
         r#"UPDATE dsrd.notice
            SET state = 'pending', run_at = now(), enqueued_at = $3
-           WHERE organisation_id = $1 AND request_id = $2 AND state = 'refused' AND sender = 'procedure'"#,
+           WHERE organisation_id = $1 AND request_id = $2 AND state = 'refused' AND sender = 'procedure'
+             AND last_code IS DISTINCT FROM 'superseded'"#,
         organisation.as_str(),
         request.0,
         at,
@@ -173,6 +177,44 @@ pub async fn told_at(
     .fetch_one(connection)
     .await
     .map_err(StoreError::during("delivery.told_at"))
+}
+
+/// Whether an answer to a request was sent, or a sending began whose end is not known.
+pub async fn answer_may_be_out(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM dsrd.notice
+                          WHERE organisation_id = $1 AND request_id = $2 AND sender = 'procedure'
+                            AND (state = 'sent' OR intent IS NOT NULL)) AS "out!""#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("delivery.answer_may_be_out"))
+}
+
+/// Gives up the answers to a request that were not sent, because a person decided otherwise; they are not opened again.
+pub async fn drop_unsent_answers(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET state = 'refused', last_code = 'superseded', sealed_link = NULL
+           WHERE organisation_id = $1 AND request_id = $2 AND sender = 'procedure' AND state <> 'sent'
+             AND intent IS NULL"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.drop_unsent_answers"))?;
+    Ok(())
 }
 
 /// Notes that an attempt begins.
@@ -510,7 +552,7 @@ pub(super) async fn destroy_keys(
              FROM dsrd.package
              JOIN dsrd.request USING (organisation_id, request_id)
              WHERE destroyed_at IS NULL
-               AND (outcome = 'withdrawn' OR (expires_at <= $1 AND state <> 'manual'))
+               AND (outcome IN ('refused', 'withdrawn') OR (expires_at <= $1 AND state <> 'manual'))
              ORDER BY expires_at
              LIMIT $2
              FOR UPDATE OF package SKIP LOCKED)

@@ -15,6 +15,7 @@
 pub mod clock;
 mod controller;
 pub mod deadline;
+mod decision;
 mod identifier;
 mod ids;
 mod keys;
@@ -24,6 +25,7 @@ mod request;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use controller::{Controller, local_time};
+pub use decision::{ChoiceReason, DiscardReason, RefusalGround};
 pub use identifier::{IdentifierError, IdentifierKind, SubjectIdentifier};
 pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};
 pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef};

@@ -80,7 +80,12 @@ impl Run<'_> {
         Ok(intent)
     }
 
-    async fn end_effect(&mut self, effect: &Effect<'_>, intent: EntryId, ending: Ending) -> Result<(), Stop> {
+    pub(super) async fn end_effect(
+        &mut self,
+        effect: &Effect<'_>,
+        intent: EntryId,
+        ending: Ending,
+    ) -> Result<(), Stop> {
         let outcome = outcome::to_json(&EffectEnded { ending: ending.as_str().to_owned() });
         match self.write_end(effect, intent, ending, &outcome).await {
             Err(Stop::LeaseLost) => {

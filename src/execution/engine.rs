@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::outcome::{self, Located, PackageMade, ReadBackDone};
 use super::procedure::{self, Procedure, Step};
+use super::refuse::{self, Refusal};
 use super::sql::{self, Checkpoint, Marks};
 use super::stop::{Ended, Stop};
 use super::{Executor, Site, access, erasure, inform, locate, opt_out};
@@ -138,8 +139,9 @@ impl<'a> Run<'a> {
     }
 
     async fn run_to_the_end(&mut self, leaving: &CancellationToken) -> Result<(), Stop> {
+        let refusal = self.settle_refusal(leaving).await?;
         for step in self.procedure.steps {
-            if !self.is_finished(*step, "") {
+            if !refusal.skips(*step) && !self.is_finished(*step, "") {
                 if leaving.is_cancelled() {
                     return Err(Stop::wait(Duration::ZERO, "released"));
                 }
@@ -151,16 +153,36 @@ impl<'a> Run<'a> {
         self.close().await
     }
 
+    /// What a person's refusal means for the steps. Once everything was read back there is nothing left to refuse.
+    async fn settle_refusal(&mut self, leaving: &CancellationToken) -> Result<Refusal, Stop> {
+        let Some(ground) = self.case.refusal else { return Ok(Refusal::None) };
+        if self.is_finished(Step::Refuse, "") {
+            return Ok(Refusal::Stands);
+        }
+        if self.is_finished(Step::ReadBack, "") {
+            return Ok(Refusal::Overtaken);
+        }
+        if leaving.is_cancelled() {
+            return Err(Stop::wait(Duration::ZERO, "released"));
+        }
+        self.executor.kill.reached(Step::Refuse.as_str(), "before")?;
+        let refusal = refuse::refuse(self, ground).await?;
+        self.executor.kill.reached(Step::Refuse.as_str(), "after")?;
+        Ok(refusal)
+    }
+
     async fn take_step(&mut self, step: Step) -> Result<(), Stop> {
-        if step == Step::Locate {
-            return locate::locate(self).await;
+        match step {
+            Step::Locate => return locate::locate(self).await,
+            // A refusal is told although nobody may have been located.
+            Step::Inform => return inform::inform(self).await,
+            _ => {}
         }
         // Nobody was found: nothing to collect, change or read back; the person is told so.
         let nobody = self.located()?.contact.is_none();
         match step {
-            Step::Inform => inform::inform(self).await,
             _ if nobody => Ok(()),
-            Step::Locate => Ok(()),
+            Step::Locate | Step::Refuse | Step::Inform => Ok(()),
             Step::Collect => access::collect(self).await,
             Step::SwitchOff => opt_out::switch_off(self).await,
             Step::Delete => erasure::delete(self).await,
@@ -222,6 +244,9 @@ impl<'a> Run<'a> {
 
     /// How the request ended, from what its steps left.
     pub(super) fn conclusion(&self) -> Result<Outcome, Stop> {
+        if self.is_finished(Step::Refuse, "") {
+            return Ok(Outcome::Refused);
+        }
         let located = self.located()?;
         if located.out_of_scope {
             return Ok(Outcome::OutOfScope);
@@ -296,6 +321,7 @@ impl<'a> Run<'a> {
                     recipient_no,
                     language: self.case.language.clone(),
                     facts: prepared.facts,
+                    words: prepared.words,
                     link_token: prepared.link_token,
                 };
                 delivery::enqueue(tx, &self.executor.desk.keys, notice, now).await?;
@@ -341,8 +367,9 @@ impl<'a> Run<'a> {
         };
         let found = of_role(IdentifierRole::ContactPoint);
         let has_contact = self.located().is_ok_and(|located| located.contact.is_some());
+        let refused = self.is_finished(Step::Refuse, "");
         match self.case.kind {
-            RequestKind::Access if has_contact => found,
+            RequestKind::Access if has_contact && !refused => found,
             _ => found.or_else(|| of_role(IdentifierRole::Given)),
         }
     }

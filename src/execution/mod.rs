@@ -14,6 +14,9 @@
 //! - Every write first locks the job's row under the lease's fence. A worker that lost its lease writes nothing but
 //!   a stray effect, and calls nobody.
 //! - `fulfilled` needs a read-back after the effect; only then is the person told (Art. 12(3), R-37).
+//! - A refusal ([`crate::triage`]) takes the place of every step but `inform`; an effect that was begun before is read
+//!   back first, because what was done after all cannot be refused.
+//! - A contact that a person chose is the only one that is read.
 //! - Steps get ports, keys and earlier outcomes, no database: they cannot write beside the engine.
 //!
 //! Why an enum of steps and no workflow library: the procedures are short lines, the list is data that auditors and
@@ -33,6 +36,7 @@ mod locate;
 mod opt_out;
 mod outcome;
 mod procedure;
+mod refuse;
 mod settle;
 mod sql;
 mod stop;

@@ -55,7 +55,7 @@ fn ending_of(step: &str) -> Option<Action> {
     match Step::ALL.into_iter().find(|known| known.as_str() == step)? {
         Step::SwitchOff => Some(Action::PolicyEnded),
         Step::Delete => Some(Action::DeletionEnded),
-        Step::Locate | Step::Collect | Step::ReadBack | Step::Inform => None,
+        Step::Locate | Step::Collect | Step::ReadBack | Step::Refuse | Step::Inform => None,
     }
 }
 
@@ -170,6 +170,10 @@ impl Run<'_> {
     }
 
     fn current_step(&self) -> &'static str {
+        if self.case.refusal.is_some() {
+            let step = if self.is_finished(Step::Refuse, "") { Step::Inform } else { Step::Refuse };
+            return step.as_str();
+        }
         self.procedure
             .steps
             .iter()

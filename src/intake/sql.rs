@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::submission::{Receipt, Submission};
 use crate::domain::{
-    ContactId, OrganisationId, Origin, Outcome, ParkReason, Reference, RequestId, RequestKind, RequestState,
+    ContactId, OrganisationId, Origin, Outcome, ParkReason, Reference, RefusalGround, RequestId, RequestKind,
+    RequestState,
 };
 use crate::store::StoreError;
 
@@ -118,6 +119,8 @@ pub struct Case {
     pub state: RequestState,
     /// Why it waits for a person.
     pub park_reason: Option<ParkReason>,
+    /// The ground on which a person refused it; its outcome follows when the person was told.
+    pub refusal: Option<RefusalGround>,
     /// How it ended.
     pub outcome: Option<Outcome>,
     /// Which version of the procedure it follows, once begun.
@@ -150,6 +153,7 @@ struct CaseRow {
     due_on: NaiveDate,
     state: String,
     park_reason: Option<String>,
+    refusal: Option<String>,
     outcome: Option<String>,
     procedure_version: Option<i16>,
     contact_id: Option<String>,
@@ -184,6 +188,7 @@ impl TryFrom<CaseRow> for Case {
                 .map(|word| word.parse())
                 .transpose()
                 .map_err(|_| unreadable("park_reason"))?,
+            refusal: row.refusal.map(|word| word.parse()).transpose().map_err(|_| unreadable("refusal"))?,
             outcome: row.outcome.map(|word| word.parse()).transpose().map_err(|_| unreadable("outcome"))?,
             procedure_version: row.procedure_version,
             contact: row.contact_id.map(|id| id.parse()).transpose().map_err(|_| unreadable("contact_id"))?,
@@ -205,11 +210,15 @@ pub async fn find_case(
 ) -> Result<Option<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, kind, origin, language, policies, received_at, due_on,
-                  request.state, park_reason, outcome, procedure_version, contact_id, created_before, executed_at,
-                  verified_at, informed_at, closed_at, job.last_code AS "last_code?"
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at, due_on,
+                  request.state, park_reason, refusal.reason AS "refusal?", outcome, procedure_version,
+                  request.contact_id, created_before, executed_at, verified_at, informed_at, closed_at,
+                  job.last_code AS "last_code?"
            FROM dsrd.request AS request
            LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
+           LEFT JOIN dsrd.decision AS refusal
+             ON refusal.organisation_id = request.organisation_id AND refusal.request_id = request.request_id
+                AND refusal.kind = 'refusal'
            WHERE request.organisation_id = $1 AND request.request_id = $2"#,
         organisation.as_str(),
         request.0,
@@ -249,11 +258,15 @@ pub async fn list_cases(
 ) -> Result<Vec<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, kind, origin, language, policies, received_at, due_on,
-                  request.state, park_reason, outcome, procedure_version, contact_id, created_before, executed_at,
-                  verified_at, informed_at, closed_at, job.last_code AS "last_code?"
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at, due_on,
+                  request.state, park_reason, refusal.reason AS "refusal?", outcome, procedure_version,
+                  request.contact_id, created_before, executed_at, verified_at, informed_at, closed_at,
+                  job.last_code AS "last_code?"
            FROM dsrd.request AS request
            LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
+           LEFT JOIN dsrd.decision AS refusal
+             ON refusal.organisation_id = request.organisation_id AND refusal.request_id = request.request_id
+                AND refusal.kind = 'refusal'
            WHERE request.organisation_id = $1
              AND ($2::text IS NULL OR request.state = $2)
              AND ($3::text IS NULL OR origin = $3)
@@ -297,7 +310,11 @@ pub async fn count_cases(
 
 /// What a decision about a case needs to know, with the case's row locked.
 pub(super) struct LockedCase {
+    pub(super) kind: RequestKind,
     pub(super) state: RequestState,
+    pub(super) park_reason: Option<ParkReason>,
+    pub(super) contact: Option<ContactId>,
+    pub(super) refusal: Option<RefusalGround>,
     pub(super) verified: bool,
     pub(super) effect_begun: bool,
 }
@@ -317,7 +334,11 @@ pub(super) async fn lock_case(
     .await
     .map_err(StoreError::during("intake.lock_case"))?;
     let row = sqlx::query!(
-        r#"SELECT state, verified_at IS NOT NULL AS "verified!",
+        r#"SELECT kind, state, park_reason, contact_id, verified_at IS NOT NULL AS "verified!",
+                  (SELECT decision.reason FROM dsrd.decision
+                   WHERE decision.organisation_id = request.organisation_id
+                     AND decision.request_id = request.request_id
+                     AND decision.kind = 'refusal') AS refusal,
                   EXISTS (SELECT FROM dsrd.checkpoint AS step
                           WHERE step.organisation_id = request.organisation_id
                             AND step.request_id = request.request_id
@@ -331,12 +352,19 @@ pub(super) async fn lock_case(
     .fetch_optional(connection)
     .await
     .map_err(StoreError::during("intake.lock_case"))?;
+    let unreadable =
+        |column: &'static str| StoreError::unreadable("intake.lock_case", format!("request.{column}"));
     row.map(|row| {
         Ok(LockedCase {
-            state: row
-                .state
-                .parse()
-                .map_err(|_| StoreError::unreadable("intake.lock_case", "request.state"))?,
+            kind: row.kind.parse().map_err(|_| unreadable("kind"))?,
+            state: row.state.parse().map_err(|_| unreadable("state"))?,
+            park_reason: row
+                .park_reason
+                .map(|word| word.parse())
+                .transpose()
+                .map_err(|_| unreadable("park_reason"))?,
+            contact: row.contact_id.map(|id| id.parse()).transpose().map_err(|_| unreadable("contact_id"))?,
+            refusal: row.refusal.map(|word| word.parse()).transpose().map_err(|_| unreadable("refusal"))?,
             verified: row.verified,
             effect_begun: row.effect_begun,
         })
@@ -369,14 +397,17 @@ pub(super) async fn set_resumed(
     organisation: &OrganisationId,
     request: RequestId,
     informed_at: Option<DateTime<Utc>>,
+    contact: Option<&ContactId>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.request
-           SET state = 'in_progress', park_reason = NULL, informed_at = coalesce($3, informed_at)
+           SET state = 'in_progress', park_reason = NULL, informed_at = coalesce($3, informed_at),
+               contact_id = coalesce($4, contact_id)
            WHERE organisation_id = $1 AND request_id = $2"#,
         organisation.as_str(),
         request.0,
         informed_at,
+        contact.map(ContactId::as_str),
     )
     .execute(connection)
     .await

@@ -189,6 +189,7 @@ pub async fn submit(
                 submission.received_at.with_timezone(&controller.time_zone).date_naive(),
                 due_on,
             ),
+            words: None,
             link_token: None,
         };
         delivery::enqueue(tx, &desk.keys, notice, now).await?;

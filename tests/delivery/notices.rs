@@ -55,6 +55,7 @@ async fn a_notice_of_a_rolled_back_decision_does_not_exist() {
         recipient_no: 0,
         language: "en".to_owned(),
         facts: facts(),
+        words: None,
         link_token: None,
     };
     let at = "2026-11-23T09:00:00Z".parse().unwrap();

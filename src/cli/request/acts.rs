@@ -70,7 +70,7 @@ pub(super) async fn run(
     })
 }
 
-fn classed(error: CaseError) -> anyhow::Error {
+pub(in crate::cli) fn classed(error: CaseError) -> anyhow::Error {
     match error {
         CaseError::Store(error) => error.into(),
         CaseError::NotFound => Failure::NotFound.because(error.to_string()),

@@ -2,7 +2,9 @@
 
 mod acts;
 mod ask;
+mod next;
 mod package;
+mod parked;
 mod show;
 mod submit;
 
@@ -38,7 +40,12 @@ pub(super) enum Command {
     Informed(acts::Args),
     /// Decrypt the access package of a request for a person who cannot use the link.
     Package(package::Args),
+    /// Rows of producers that could not become a request: look at them, correct and hand them in, or remove them.
+    #[command(subcommand)]
+    Parked(parked::Command),
 }
+
+pub(super) use acts::classed;
 
 impl Command {
     /// What can be refused before anything is opened.
@@ -59,6 +66,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Withdraw(args) => acts::run(acts::Act::Withdraw, args, &context, &foundation, output).await,
         Command::Resume(args) => acts::run(acts::Act::Resume, args, &context, &foundation, output).await,
         Command::Informed(args) => acts::run(acts::Act::Informed, args, &context, &foundation, output).await,
+        Command::Parked(command) => parked::run(command, &context, &foundation, output).await,
         Command::Package(args) => package::run(args, &context, &foundation, output).await,
     };
     foundation.close().await;

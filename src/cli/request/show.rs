@@ -11,7 +11,7 @@ use crate::cli::output::{Output, or_dash, pairs, table};
 use crate::daemon::Foundation;
 use crate::domain::{OrganisationId, Origin, RequestState, local_time};
 use crate::execution::{self, CheckpointView};
-use crate::intake::{self, ParkedRow};
+use crate::intake;
 
 /// Options of `dsrd request show`.
 #[derive(Debug, clap::Args)]
@@ -32,6 +32,8 @@ struct Shown {
     case: intake::Case,
     identifiers: Vec<ShownIdentifier>,
     steps: Vec<CheckpointView>,
+    /// For a request that waits for a person: what can be done, with the exact commands.
+    what_you_can_do: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -73,13 +75,19 @@ pub(super) async fn show(
         Event::of(&organisation, request, Action::RequestRead, context.person(), foundation.desk.clock.now());
     audit::append(&mut tx, event.with(detail)).await?;
     tx.commit().await?;
+    let what_you_can_do = super::next::what_you_can_do(&case);
     let zone = context.zone(&organisation);
-    output.show(&Shown { case, identifiers, steps }, |shown| human(shown, zone))
+    output.show(&Shown { case, identifiers, steps, what_you_can_do }, |shown| human(shown, zone))
+}
+
+/// An instant in a zone, or a dash.
+pub(super) fn instant(at: Option<&DateTime<Utc>>, zone: Tz) -> String {
+    at.map_or_else(|| "-".to_owned(), |at| local_time(*at, zone))
 }
 
 fn human(shown: &Shown, zone: Tz) -> String {
     let case = &shown.case;
-    let instant = |at: Option<&DateTime<Utc>>| at.map_or_else(|| "-".to_owned(), |at| local_time(*at, zone));
+    let instant = |at: Option<&DateTime<Utc>>| instant(at, zone);
     let head = pairs([
         ("reference", case.reference.to_string()),
         ("request", case.request.to_string()),
@@ -88,6 +96,7 @@ fn human(shown: &Shown, zone: Tz) -> String {
         ("origin", case.origin.to_string()),
         ("state", case.state.to_string()),
         ("waits because", or_dash(case.park_reason.as_ref())),
+        ("refused on", or_dash(case.refusal.as_ref())),
         ("outcome", or_dash(case.outcome.as_ref())),
         ("last code", or_dash(case.last_code.as_ref())),
         ("received at", instant(Some(&case.received_at))),
@@ -121,7 +130,13 @@ fn human(shown: &Shown, zone: Tz) -> String {
             ]
         }),
     );
-    format!("{head}\n\n{identifiers}\n\n{steps}")
+    let acts: String = shown
+        .what_you_can_do
+        .iter()
+        .map(|act| format!("\n- {}", crate::cli::output::one_line(act)))
+        .collect();
+    let acts = if acts.is_empty() { acts } else { format!("\n\nwhat you can do:{acts}") };
+    format!("{head}\n\n{identifiers}\n\n{steps}{acts}")
 }
 
 /// Options of `dsrd request list`.
@@ -140,8 +155,8 @@ pub(in crate::cli) struct ListArgs {
     /// At most this many.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
-    /// List rows of producers that could not become a request instead, newest first, of all organisations.
-    #[arg(long, conflicts_with_all = ["organisation", "state"])]
+    /// The same as `dsrd request parked list`: rows of producers that could not become a request, instead.
+    #[arg(long, conflicts_with_all = ["organisation", "state", "origin"])]
     parked_rows: bool,
 }
 
@@ -170,7 +185,7 @@ pub(super) async fn list(
     output: &Output,
 ) -> anyhow::Result<()> {
     if args.parked_rows {
-        return list_parked_rows(args.limit, context, foundation, output).await;
+        return super::parked::list(args.limit, context, foundation, output).await;
     }
     let organisation = context.organisation(args.organisation.as_ref())?;
     let mut connection = foundation.store.connection().await?;
@@ -214,34 +229,4 @@ pub(super) async fn list(
             .say(&format!("beside these {of_sweeps} of retention sweeps; see them with --origin retention"));
     }
     Ok(())
-}
-
-async fn list_parked_rows(
-    limit: i64,
-    context: &Context,
-    foundation: &Foundation,
-    output: &Output,
-) -> anyhow::Result<()> {
-    let mut connection = foundation.store.connection().await?;
-    let rows = intake::list_parked_rows(&mut connection, limit).await?;
-    output.show(&rows, |rows: &Vec<ParkedRow>| {
-        let cells = rows.iter().map(|row| {
-            vec![
-                row.intake.to_string(),
-                row.organisation.clone(),
-                row.producer.clone(),
-                or_dash(row.idempotency_key.as_ref()),
-                row.reason.clone(),
-                row.detail.clone(),
-                parked_at(context, row),
-            ]
-        });
-        table(&["row", "organisation", "producer", "key", "reason", "detail", "parked at"], cells)
-    })
-}
-
-/// In the zone of the organisation that the row names, where there is such an organisation.
-fn parked_at(context: &Context, row: &ParkedRow) -> String {
-    let zone = row.organisation.parse().map_or(Tz::UTC, |organisation| context.zone(&organisation));
-    local_time(row.parked_at, zone)
 }

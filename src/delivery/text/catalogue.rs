@@ -57,6 +57,7 @@ const SOURCES: &[Source] = &[
     english!(ErasureDone, 1, "erasure_done.txt"),
     english!(ErasurePartlyDone, 1, "erasure_partly_done.txt"),
     english!(OptOutDone, 1, "opt_out_done.txt"),
+    english!(Refused, 1, "refused.txt"),
     english!(Withdrawn, 1, "withdrawn.txt"),
 ];
 
@@ -74,6 +75,7 @@ const fn particular(kind: NoticeKind) -> &'static [&'static str] {
         NoticeKind::ErasureDone | NoticeKind::Withdrawn => &["done_on", "evidence"],
         NoticeKind::ErasurePartlyDone => &["done_on", "kept", "evidence"],
         NoticeKind::OptOutDone => &["done_on", "policies", "evidence"],
+        NoticeKind::Refused => &["done_on", "concerned", "reasons", "authority", "evidence"],
     }
 }
 
