@@ -16,8 +16,9 @@ const RULE: &[(&str, &[&str])] = &[
     ("platform", &["domain"]),
     ("report", &["domain"]),
     ("queue", &["domain", "store", "audit"]),
-    // The hand-over decrypts packages.
-    ("delivery", &["domain", "store", "audit", "report"]),
+    // The hand-over decrypts packages. A claim names the instance that holds it, and a package's file the lease under
+    // which it is written.
+    ("delivery", &["domain", "store", "audit", "report", "queue"]),
     // The acknowledgement is written in the transaction that accepts the request.
     ("intake", &["domain", "store", "audit", "queue", "delivery"]),
     ("execution", &["domain", "store", "audit", "queue", "platform", "report", "delivery", "intake"]),

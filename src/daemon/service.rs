@@ -61,10 +61,10 @@ impl Service {
     /// # Errors
     /// A fault that a person must mend; faults of database and platform that may pass are waited out.
     pub async fn run(&self, stop: Stop) -> Result<(), StartError> {
-        let role = self.only.map_or("all", Part::as_str);
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), role, "dsrd starts");
         check_platform_settings(&self.settings.organisations)?;
         Transport::open(&self.settings.delivery, &self.settings.data_dir).await?;
+        let role = self.only.map_or("all", Part::as_str);
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), role, "dsrd starts");
         let database = tokio::select! {
             opened = Database::open(&self.settings, &self.sources) => opened?,
             () = stop.soft.cancelled() => return Ok(()),

@@ -354,6 +354,7 @@ impl<'a> Run<'a> {
             item: key.1.clone(),
             attempts: 1,
             intent: None,
+            ended_intent: None,
             outcome: Some(outcome),
         };
         self.checkpoints.insert(key, checkpoint);
@@ -438,6 +439,9 @@ impl<'a> Run<'a> {
         let delivered =
             self.executor.mailer.deliver(&self.lease.organisation, self.lease.request, kind).await;
         delivered.map_err(|error| {
+            if matches!(error, delivery::DeliveryError::Killed) {
+                return Stop::Killed;
+            }
             tracing::warn!(request = %self.lease.request, %error, "a notice could not be sent");
             if error.is_transient() {
                 self.later("notice_failed")

@@ -8,6 +8,7 @@ use super::procedure::Step;
 use super::sql;
 use super::stop::{Ended, Stop};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
+use crate::delivery;
 use crate::domain::{Origin, ParkReason, RequestKind};
 use crate::queue::{self, Lease, PutBack};
 use crate::store::Tx;
@@ -32,11 +33,12 @@ async fn write_parking(
     let now = executor.desk.clock.now();
     // Nobody may look again for a long time: what was announced and is not accounted for is said to be unknown. The
     // announcement stays with its checkpoint, so that a resumed request still looks before it acts.
-    for open in sql::open_effects(tx, lease).await? {
+    for open in sql::end_open_effects(tx, lease).await? {
         let Some(action) = ending_of(&open.step) else { continue };
         let event = Event::of(&lease.organisation, lease.request, action, Actor::Process("worker"), now);
         audit::append(tx, event.ending(EntryId(open.intent), Ending::Unknown)).await?;
     }
+    delivery::end_open_attempts(tx, &lease.organisation, lease.request, now).await?;
     let detail = Detail::none()
         .word("reason", reason.as_str())
         .word("step", step)

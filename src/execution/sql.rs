@@ -19,6 +19,8 @@ pub(super) struct Checkpoint {
     pub(super) attempts: i32,
     /// The announcement of an effect whose end is not recorded.
     pub(super) intent: Option<Uuid>,
+    /// The announcement whose end is recorded as unknown: it is still looked for, and gets no second end.
+    pub(super) ended_intent: Option<Uuid>,
     pub(super) outcome: Option<Value>,
 }
 
@@ -29,7 +31,7 @@ pub(super) async fn load_checkpoints(
 ) -> Result<Vec<Checkpoint>, StoreError> {
     sqlx::query_as!(
         Checkpoint,
-        "SELECT step, item, attempts, intent, outcome FROM dsrd.checkpoint WHERE organisation_id = $1 AND request_id = $2",
+        "SELECT step, item, attempts, intent, ended_intent, outcome FROM dsrd.checkpoint WHERE organisation_id = $1 AND request_id = $2",
         organisation.as_str(),
         request.0,
     )
@@ -102,31 +104,34 @@ pub(super) async fn begin_effect(
     StoreError::expect_rows("execution.begin_effect", 1, begun.rows_affected())
 }
 
-/// An effect that was announced and whose end is not recorded.
+/// An effect that was announced and whose end was not recorded.
 pub(super) struct OpenEffect {
     pub(super) step: String,
     pub(super) intent: Uuid,
 }
 
-pub(super) async fn open_effects(
+/// Notes that the ends of a request's announced effects stand in the log, and returns those of which none did yet.
+pub(super) async fn end_open_effects(
     connection: &mut PgConnection,
     lease: &Lease,
 ) -> Result<Vec<OpenEffect>, StoreError> {
     sqlx::query_as!(
         OpenEffect,
-        r#"SELECT step, intent AS "intent!"
-           FROM dsrd.checkpoint
-           WHERE organisation_id = $1 AND request_id = $2 AND finished_at IS NULL AND intent IS NOT NULL"#,
+        r#"UPDATE dsrd.checkpoint
+           SET ended_intent = intent
+           WHERE organisation_id = $1 AND request_id = $2 AND finished_at IS NULL AND intent IS NOT NULL
+             AND intent IS DISTINCT FROM ended_intent
+           RETURNING step, intent AS "intent!""#,
         lease.organisation.as_str(),
         lease.request.0,
     )
     .fetch_all(connection)
     .await
-    .map_err(StoreError::during("execution.open_effects"))
+    .map_err(StoreError::during("execution.end_open_effects"))
 }
 
 /// Takes back the announcement of an effect that certainly did not happen; what remains is that of an attempt before it,
-/// if its end is not known.
+/// whose end was recorded as unknown when this one began.
 pub(super) async fn set_intent(
     connection: &mut PgConnection,
     lease: &Lease,
@@ -136,7 +141,7 @@ pub(super) async fn set_intent(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.checkpoint
-           SET intent = $5
+           SET intent = $5, ended_intent = $5
            WHERE organisation_id = $1 AND request_id = $2 AND step = $3 AND item = $4"#,
         lease.organisation.as_str(),
         lease.request.0,

@@ -62,6 +62,8 @@ pub async fn withdraw(
     queue::withdraw(tx, organisation, request).await?;
     sql::set_withdrawn(tx, organisation, request, now).await?;
     queue::wake_waiting(tx, organisation).await?;
+    // The holder of the lease, if there is one, finds it lost and writes no end of what it is sending.
+    delivery::end_open_attempts(tx, organisation, request, now).await?;
     audit::append(tx, Event::of(organisation, request, Action::RequestWithdrawn, actor, now)).await?;
     confirm_withdrawal(tx, desk, controller, request).await
 }
