@@ -38,4 +38,4 @@ pub use master_key::load_or_create_master_key;
 pub use platforms::{build_platform, check_organisation, check_platform_settings, ignored_filters, sites};
 pub use service::{Part, Service};
 pub use signals::Stop;
-pub use sql::{RoleRights, find_fingerprint, role_rights, server_settings};
+pub use sql::{RoleRights, Stranded, find_fingerprint, find_stranded, role_rights, server_settings};

@@ -277,8 +277,12 @@ fn tell(organisation: &OrganisationId, report: &SweepReport) {
 
 /// Destroys packages at their expiry and deletes what no package names.
 pub(super) async fn expire_packages(store: Store, desk: Desk, directory: PathBuf, stop: CancellationToken) {
-    const EVERY: Duration = Duration::from_mins(10);
+    // What a killed daemon left is found at once, or as soon as its lease has run out.
+    const FIRST_WAIT: Duration = Duration::from_mins(1);
+    const LONGEST_WAIT: Duration = Duration::from_mins(10);
+    // For files whose name does not tell who is writing them.
     const LEFTOVER_AFTER: TimeDelta = TimeDelta::hours(6);
+    let mut wait = FIRST_WAIT;
     while !stop.is_cancelled() {
         let now = desk.clock.now();
         let expired = async {
@@ -301,7 +305,8 @@ pub(super) async fn expire_packages(store: Store, desk: Desk, directory: PathBuf
                 );
             }
         }
-        pause(&stop, EVERY).await;
+        pause(&stop, wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 

@@ -72,7 +72,7 @@ impl Run<'_> {
                 if in_place {
                     return self.end_effect(&effect, intent, Ending::ByFormerAttempt).await;
                 }
-                Err(Stop::from_platform(&error, self.executor.back_off(self.lease)))
+                Err(Stop::from_platform(&error, self.back_off()))
             }
             Err(error) => {
                 self.fail_effect(&effect, intent, former).await?;
@@ -132,6 +132,7 @@ impl Run<'_> {
         let now = self.executor.desk.clock.now();
         let marks = Marks { executed_at: Some(now), ..Marks::default() };
         sql::finish_and_mark(&mut tx, self.lease, (step, item), outcome, &marks, now).await?;
+        self.note_progress(&mut tx).await?;
         if let Some(began) = began {
             self.append(&mut tx, began).await?;
         }

@@ -321,14 +321,16 @@ pub(super) async fn set_parked(
     connection: &mut PgConnection,
     lease: &Lease,
     reason: ParkReason,
+    waits_for: Option<&str>,
 ) -> Result<(), StoreError> {
     let parked = sqlx::query!(
         r#"UPDATE dsrd.request
-           SET state = 'manual', park_reason = $3
+           SET state = 'manual', park_reason = $3, waits_for = $4
            WHERE organisation_id = $1 AND request_id = $2 AND state <> 'closed'"#,
         lease.organisation.as_str(),
         lease.request.0,
         reason.as_str(),
+        waits_for,
     )
     .execute(connection)
     .await
@@ -359,31 +361,41 @@ pub(super) async fn set_closed(
     StoreError::expect_rows("execution.set_closed", 1, closed.rows_affected())
 }
 
-/// Whether an access request of the same person is open: by the contact located, or by any identifier in common.
-pub(super) async fn open_access_exists(
+/// An open access request of the same person.
+pub(super) struct OpenAccess {
+    pub(super) reference: String,
+    /// It waits for a person.
+    pub(super) parked: bool,
+}
+
+/// An open access request of the same person, by the contact located or by any identifier in common: one that waits for a
+/// person before the others.
+pub(super) async fn find_open_access(
     connection: &mut PgConnection,
     lease: &Lease,
     contact: &ContactId,
     references: &[SubjectRef],
-) -> Result<bool, StoreError> {
+) -> Result<Option<OpenAccess>, StoreError> {
     let references: Vec<Vec<u8>> = references.iter().map(|each| each.as_bytes().to_vec()).collect();
-    sqlx::query_scalar!(
-        r#"SELECT EXISTS (
-             SELECT FROM dsrd.request AS access
-             WHERE access.organisation_id = $1
-               AND access.kind = 'access'
-               AND access.state <> 'closed'
-               AND (access.contact_id = $2
-                    OR EXISTS (SELECT FROM dsrd.identifier AS identifier
-                               WHERE identifier.organisation_id = access.organisation_id
-                                 AND identifier.request_id = access.request_id
-                                 AND identifier.subject_ref = ANY ($3)))
-           ) AS "open!""#,
+    sqlx::query_as!(
+        OpenAccess,
+        r#"SELECT access.reference, access.state = 'manual' AS "parked!"
+           FROM dsrd.request AS access
+           WHERE access.organisation_id = $1
+             AND access.kind = 'access'
+             AND access.state <> 'closed'
+             AND (access.contact_id = $2
+                  OR EXISTS (SELECT FROM dsrd.identifier AS identifier
+                             WHERE identifier.organisation_id = access.organisation_id
+                               AND identifier.request_id = access.request_id
+                               AND identifier.subject_ref = ANY ($3)))
+           ORDER BY access.state = 'manual' DESC, access.received_at
+           LIMIT 1"#,
         lease.organisation.as_str(),
         contact.as_str(),
         &references,
     )
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await
-    .map_err(StoreError::during("execution.open_access_exists"))
+    .map_err(StoreError::during("execution.find_open_access"))
 }

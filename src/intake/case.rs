@@ -26,6 +26,11 @@ pub enum CaseError {
     /// It does not wait for a person.
     #[error("the request does not wait for a person; nothing to resume")]
     NotParked,
+    /// It does not wait for a person because of an access request.
+    #[error(
+        "the request does not wait for an access request of the same person; resume it without --despite-access"
+    )]
+    NotWaitingForAccess,
     /// The effect was not read back yet.
     #[error(
         "the request was not carried out and read back yet; the person cannot have been told its outcome"
@@ -112,7 +117,23 @@ pub async fn resume(
     if case.state != RequestState::Manual {
         return Err(CaseError::NotParked);
     }
-    continue_case(tx, desk, organisation, request, actor, false).await
+    continue_case(tx, desk, organisation, request, actor, How::Resumed).await
+}
+
+/// Sends an erasure on its way again that waits for a person because of an access request of the same person, and lets it
+/// go on although that is still open.
+pub async fn resume_despite_access(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+    actor: Actor,
+) -> Result<(), CaseError> {
+    let case = lock_open(tx, organisation, request).await?;
+    if !case.waits_for_access {
+        return Err(CaseError::NotWaitingForAccess);
+    }
+    continue_case(tx, desk, organisation, request, actor, How::DespiteAccess).await
 }
 
 /// Records that the person was told the outcome by other means (a letter, a call), and lets the request end.
@@ -130,7 +151,15 @@ pub async fn record_informed(
     if !case.verified {
         return Err(CaseError::NotVerified);
     }
-    continue_case(tx, desk, organisation, request, actor, true).await
+    continue_case(tx, desk, organisation, request, actor, How::Informed).await
+}
+
+/// With which decision a parked request goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Resumed,
+    DespiteAccess,
+    Informed,
 }
 
 async fn continue_case(
@@ -139,15 +168,19 @@ async fn continue_case(
     organisation: &OrganisationId,
     request: RequestId,
     actor: Actor,
-    informed: bool,
+    how: How,
 ) -> Result<(), CaseError> {
     let now = desk.clock.now();
-    sql::set_resumed(tx, organisation, request, informed.then_some(now)).await?;
+    let (informed, despite_access) = (how == How::Informed, how == How::DespiteAccess);
+    sql::set_resumed(tx, organisation, request, informed.then_some(now), despite_access).await?;
     queue::resume(tx, organisation, request).await?;
     if !informed {
         delivery::reopen_refused(tx, organisation, request, now).await?;
     }
-    let detail = audit::Detail::none().flag("informed_by_other_means", informed);
+    let mut detail = audit::Detail::none().flag("informed_by_other_means", informed);
+    if despite_access {
+        detail = detail.flag("despite_access", true);
+    }
     audit::append(tx, Event::of(organisation, request, Action::RequestResumed, actor, now).with(detail))
         .await?;
     Ok(())

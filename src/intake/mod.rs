@@ -22,7 +22,7 @@ mod producer;
 mod sql;
 mod submission;
 
-pub use case::{CaseError, record_informed, resume, withdraw};
+pub use case::{CaseError, record_informed, resume, resume_despite_access, withdraw};
 pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers};
 pub use producer::{ParkedRow, Taken, list_parked_rows, take_producer_rows};
 pub use sql::{Case, find_by_reference, find_case, list_cases};

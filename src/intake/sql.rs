@@ -118,6 +118,10 @@ pub struct Case {
     pub state: RequestState,
     /// Why it waits for a person.
     pub park_reason: Option<ParkReason>,
+    /// For an erasure that waits for a person because of it: the reference of the access request.
+    pub waits_for: Option<String>,
+    /// Whether a person decided that this erasure goes on although an access request of the same person is open.
+    pub despite_access: bool,
     /// How it ended.
     pub outcome: Option<Outcome>,
     /// Which version of the procedure it follows, once begun.
@@ -150,6 +154,8 @@ struct CaseRow {
     due_on: NaiveDate,
     state: String,
     park_reason: Option<String>,
+    waits_for: Option<String>,
+    despite_access: bool,
     outcome: Option<String>,
     procedure_version: Option<i16>,
     contact_id: Option<String>,
@@ -184,6 +190,8 @@ impl TryFrom<CaseRow> for Case {
                 .map(|word| word.parse())
                 .transpose()
                 .map_err(|_| unreadable("park_reason"))?,
+            waits_for: row.waits_for,
+            despite_access: row.despite_access,
             outcome: row.outcome.map(|word| word.parse()).transpose().map_err(|_| unreadable("outcome"))?,
             procedure_version: row.procedure_version,
             contact: row.contact_id.map(|id| id.parse()).transpose().map_err(|_| unreadable("contact_id"))?,
@@ -206,8 +214,8 @@ pub async fn find_case(
     sqlx::query_as!(
         CaseRow,
         r#"SELECT request.organisation_id, request.request_id, kind, origin, language, policies, received_at, due_on,
-                  request.state, park_reason, outcome, procedure_version, contact_id, created_before, executed_at,
-                  verified_at, informed_at, closed_at, job.last_code AS "last_code?"
+                  request.state, park_reason, waits_for, despite_access, outcome, procedure_version, contact_id,
+                  created_before, executed_at, verified_at, informed_at, closed_at, job.last_code AS "last_code?"
            FROM dsrd.request AS request
            LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
            WHERE request.organisation_id = $1 AND request.request_id = $2"#,
@@ -250,8 +258,8 @@ pub async fn list_cases(
     sqlx::query_as!(
         CaseRow,
         r#"SELECT request.organisation_id, request.request_id, kind, origin, language, policies, received_at, due_on,
-                  request.state, park_reason, outcome, procedure_version, contact_id, created_before, executed_at,
-                  verified_at, informed_at, closed_at, job.last_code AS "last_code?"
+                  request.state, park_reason, waits_for, despite_access, outcome, procedure_version, contact_id,
+                  created_before, executed_at, verified_at, informed_at, closed_at, job.last_code AS "last_code?"
            FROM dsrd.request AS request
            LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
            WHERE request.organisation_id = $1
@@ -275,6 +283,7 @@ pub async fn list_cases(
 /// What a decision about a case needs to know, with the case's row locked.
 pub(super) struct LockedCase {
     pub(super) state: RequestState,
+    pub(super) waits_for_access: bool,
     pub(super) verified: bool,
     pub(super) effect_begun: bool,
 }
@@ -294,7 +303,8 @@ pub(super) async fn lock_case(
     .await
     .map_err(StoreError::during("intake.lock_case"))?;
     let row = sqlx::query!(
-        r#"SELECT state, verified_at IS NOT NULL AS "verified!",
+        r#"SELECT state, coalesce(park_reason = 'waits_for_access', false) AS "waits_for_access!",
+                  verified_at IS NOT NULL AS "verified!",
                   EXISTS (SELECT FROM dsrd.checkpoint AS step
                           WHERE step.organisation_id = request.organisation_id
                             AND step.request_id = request.request_id
@@ -314,6 +324,7 @@ pub(super) async fn lock_case(
                 .state
                 .parse()
                 .map_err(|_| StoreError::unreadable("intake.lock_case", "request.state"))?,
+            waits_for_access: row.waits_for_access,
             verified: row.verified,
             effect_begun: row.effect_begun,
         })
@@ -329,7 +340,7 @@ pub(super) async fn set_withdrawn(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.request
-           SET state = 'closed', park_reason = NULL, outcome = 'withdrawn', closed_at = $3
+           SET state = 'closed', park_reason = NULL, waits_for = NULL, outcome = 'withdrawn', closed_at = $3
            WHERE organisation_id = $1 AND request_id = $2"#,
         organisation.as_str(),
         request.0,
@@ -346,14 +357,17 @@ pub(super) async fn set_resumed(
     organisation: &OrganisationId,
     request: RequestId,
     informed_at: Option<DateTime<Utc>>,
+    despite_access: bool,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.request
-           SET state = 'in_progress', park_reason = NULL, informed_at = coalesce($3, informed_at)
+           SET state = 'in_progress', park_reason = NULL, waits_for = NULL, informed_at = coalesce($3, informed_at),
+               despite_access = despite_access OR $4
            WHERE organisation_id = $1 AND request_id = $2"#,
         organisation.as_str(),
         request.0,
         informed_at,
+        despite_access,
     )
     .execute(connection)
     .await

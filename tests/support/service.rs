@@ -128,6 +128,7 @@ impl Builder {
             most_crashes: 3,
             retry_base_secs: 1,
             retry_cap_secs: 60,
+            access_goes_first_until_days: 5,
         };
         let packages = PackageRules {
             report: report::Settings {
@@ -353,7 +354,7 @@ impl TestService {
             store: self.store.clone(),
             desk: self.desk.clone(),
             sites: self.executor.sites.clone(),
-            mailer: Arc::clone(&self.executor.mailer),
+            mailer: Arc::new(self.executor.mailer.with_kill(kill.clone())),
             settings: self.settings.clone(),
             packages: self.executor.packages.clone(),
             kill,
