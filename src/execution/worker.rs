@@ -97,7 +97,10 @@ impl Worker {
         }
         let taken_back = delivery::take_back_claims(&mut connection).await?;
         if taken_back > 0 {
-            tracing::warn!(taken_back, "notices that a dead process was about to send were taken back");
+            tracing::warn!(
+                count = taken_back,
+                "notices that a dead process was about to send were taken back"
+            );
         }
         Ok(alive)
     }

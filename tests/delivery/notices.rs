@@ -1,6 +1,6 @@
 //! The outbox and the sending, without a network.
 
-use dsrd::delivery::{Delivery, DeliveryError, NoticeKind, Plan, Sender, Transport};
+use dsrd::delivery::{Delivery, DeliveryError, Mailer, NoticeKind, Plan, Sender, Transport};
 use dsrd::domain::{IdentifierKind, KillSwitch, SubjectIdentifier};
 use dsrd::intake::{IdentifierRole, add_identifiers};
 

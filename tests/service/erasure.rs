@@ -201,12 +201,13 @@ async fn r_11_an_erasure_waits_for_the_access_request_of_the_same_person() {
 
 #[tokio::test]
 async fn r_11_an_erasure_waits_for_a_person_when_the_access_request_does() {
-    let service = TestService::builder().largest_package_bytes(1).build().await;
+    let service = TestService::start().await;
     let contact = service.platform.add_contact(ada());
     let access = service.submit(RequestKind::Access, &[(Phone, "+39 333 1234567")]).await;
+    service.mails.plan(dsrd::delivery::Plan::Reply(550), 1);
     service.work_to_the_end().await;
     let parked = service.case(access.request).await;
-    assert_eq!(parked.park_reason, Some(ParkReason::PackageTooLarge));
+    assert_eq!(parked.park_reason, Some(ParkReason::NoticeRefused));
     let erasure = erase(&service).await;
     service.work_to_the_end().await;
     let case = service.case(erasure.request).await;
