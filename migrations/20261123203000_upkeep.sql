@@ -29,3 +29,32 @@ END
 $$;
 CREATE TRIGGER request_open_stays BEFORE DELETE ON dsrd.request
   FOR EACH ROW WHEN (OLD.state <> 'closed') EXECUTE FUNCTION dsrd.keep_open_request();
+
+-- A decision stays as it was made, as long as the case does. What would lead back to the person goes with the rest.
+CREATE OR REPLACE FUNCTION dsrd.keep_decision() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  forgotten boolean;
+BEGIN
+  IF TG_LEVEL = 'ROW' THEN
+    SELECT contact_forgotten_at IS NOT NULL INTO forgotten
+    FROM dsrd.request
+    WHERE organisation_id = OLD.organisation_id AND request_id = OLD.request_id;
+    IF forgotten AND TG_OP = 'DELETE' THEN
+      RETURN OLD;
+    END IF;
+    IF forgotten AND TG_OP = 'UPDATE' AND NEW.contact_id IS NULL AND NEW.sealed_facts IS NULL
+       AND (NEW.organisation_id, NEW.decision_id, NEW.request_id, NEW.kind, NEW.reason, NEW.decided_by, NEW.decided_at)
+         = (OLD.organisation_id, OLD.decision_id, OLD.request_id, OLD.kind, OLD.reason, OLD.decided_by, OLD.decided_at)
+    THEN
+      RETURN NEW;
+    END IF;
+  END IF;
+  RAISE EXCEPTION 'a decision is never changed: % refused', TG_OP USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+ALTER TABLE dsrd.decision
+  DROP CONSTRAINT choice_names_its_contact,
+  ADD CONSTRAINT only_choices_name_a_contact CHECK (kind = 'choice' OR contact_id IS NULL);
+COMMENT ON TABLE dsrd.decision IS 'What persons decided about requests; one row an act, never changed. It goes with its case.';
+COMMENT ON COLUMN dsrd.decision.contact_id IS 'The platform''s id of the contact chosen; emptied with that of the case.';
+GRANT UPDATE (contact_id, sealed_facts), DELETE ON dsrd.decision TO dsrd_service;

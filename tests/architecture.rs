@@ -16,8 +16,9 @@ const RULE: &[(&str, &[&str])] = &[
     ("platform", &["domain"]),
     ("report", &["domain"]),
     ("queue", &["domain", "store", "audit"]),
-    // The hand-over decrypts packages.
-    ("delivery", &["domain", "store", "audit", "report"]),
+    // The hand-over decrypts packages. A claim names the instance that holds it, and a package's file the lease under
+    // which it is written.
+    ("delivery", &["domain", "store", "audit", "report", "queue"]),
     // The acknowledgement is written in the transaction that accepts the request.
     ("intake", &["domain", "store", "audit", "queue", "delivery"]),
     // A decision continues the case, which is intake's; a choice looks at the platform and shows masked identifiers.
@@ -29,7 +30,10 @@ const RULE: &[(&str, &[&str])] = &[
     ),
     ("retention", &["domain", "store", "audit", "platform", "intake"]),
     // The purge functions of the owners of the tables.
-    ("upkeep", &["domain", "store", "audit", "queue", "delivery", "intake", "execution", "retention"]),
+    (
+        "upkeep",
+        &["domain", "store", "audit", "queue", "delivery", "triage", "intake", "execution", "retention"],
+    ),
     ("http", &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "retention"]),
     // The settings types of the others, which it only gathers.
     (

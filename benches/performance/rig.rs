@@ -13,7 +13,7 @@ use dsrd::domain::{
     Channel, Clock, Controller, IdentifierKind, MasterKey, Origin, RequestId, RequestKind, SubjectIdentifier,
     SystemClock,
 };
-use dsrd::execution::{Executor, KillSwitch, PackageRules, Site, Worker};
+use dsrd::execution::{Executor, Gate, KillSwitch, PackageRules, Site, Worker};
 use dsrd::intake::{self, Desk, Submission};
 use dsrd::platform::ContactPlatform;
 use dsrd::platform::cloud4wi::{self, Cloud4Wi, LocalBudget};
@@ -296,7 +296,8 @@ impl Service {
         let packages = directory.path().join("packages");
         report::prepare_directory(&packages)?;
         let report = defaults("report", &[("directory", packages.display().to_string().into())])?;
-        let site = Site { controller: Arc::clone(&controller), platform, catalogue: None };
+        let site =
+            Site { controller: Arc::clone(&controller), platform, catalogue: None, gate: Gate::opened() };
         let executor = Arc::new(Executor {
             store: store.clone(),
             desk: desk.clone(),

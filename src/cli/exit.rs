@@ -90,6 +90,11 @@ impl Failure {
     }
 }
 
+/// Marks an error that stands in the log already.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("dsrd cannot run")]
+pub(super) struct Told;
+
 /// A message with a class.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]

@@ -125,7 +125,9 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let failure = Failure::of(&error);
-            output.say_error(&error);
+            if !error.is::<exit::Told>() {
+                output.say_error(&error);
+            }
             ExitCode::from(failure.code())
         }
     }

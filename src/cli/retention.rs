@@ -139,6 +139,8 @@ async fn preview_or_sweep(
     let Some(site) = sites.get(&id) else {
         return Err(Failure::NotFound.because(format!("organisation {id} is not registered")));
     };
+    // A key of another organisation would list, and erase, the wrong people (S-14).
+    daemon::check_organisation(site).await?;
     let found = preview(organisation, site.platform.as_ref(), &rule, foundation, output).await?;
     let Some(confirmed) = confirm else {
         let view = PreviewView::new(&id, &found);

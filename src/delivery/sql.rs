@@ -12,6 +12,7 @@ use super::notice::{NewNotice, NoticeId, NoticeKind};
 use super::package::{NewPackage, PackageId};
 use crate::audit::EntryId;
 use crate::domain::{OrganisationId, RequestId};
+use crate::queue::Instance;
 use crate::store::StoreError;
 
 /// Writes a pending notice; false when the request has one of that kind already.
@@ -127,7 +128,7 @@ pub(super) async fn give_up(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.notice
-           SET state = 'refused', last_code = $3
+           SET state = 'refused', last_code = $3, claimed_by = NULL
            WHERE organisation_id = $1 AND notice_id = $2 AND state = 'pending'"#,
         organisation.as_str(),
         notice,
@@ -255,7 +256,7 @@ pub(super) async fn end_sent(
     let done = sqlx::query!(
         r#"UPDATE dsrd.notice
            SET state = 'sent', sent_at = $4, template = $5, text_sha256 = $6, last_code = $7, intent = NULL,
-               sealed_link = NULL
+               sealed_link = NULL, claimed_by = NULL
            WHERE organisation_id = $1 AND notice_id = $2 AND intent = $3 AND state = 'pending'"#,
         organisation.as_str(),
         notice,
@@ -285,7 +286,7 @@ pub(super) async fn end_unsent(
     let done = sqlx::query!(
         r#"UPDATE dsrd.notice
            SET state = CASE WHEN $5 THEN 'refused' ELSE 'pending' END, last_code = $4, intent = NULL,
-               run_at = now() + make_interval(secs => $6)
+               claimed_by = NULL, run_at = now() + make_interval(secs => $6)
            WHERE organisation_id = $1 AND notice_id = $2 AND intent = $3 AND state = 'pending'"#,
         organisation.as_str(),
         notice,
@@ -310,7 +311,7 @@ pub(super) async fn put_off(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.notice
-           SET last_code = $3, run_at = now() + make_interval(secs => $4)
+           SET last_code = $3, claimed_by = NULL, run_at = now() + make_interval(secs => $4)
            WHERE organisation_id = $1 AND notice_id = $2 AND state = 'pending'"#,
         organisation,
         notice,
@@ -331,9 +332,11 @@ pub(super) struct ClaimRow {
     pub(super) kind: String,
 }
 
-/// Takes up to `most` due notices of the pump for the time `claim`, after which another daemon may take them.
+/// Takes up to `most` due notices of the pump for the time `claim`, after which another daemon may take them; earlier if
+/// the instance is declared dead.
 pub(super) async fn claim_due(
     connection: &mut PgConnection,
+    instance: Option<Instance>,
     organisations: &[String],
     most: i64,
     claim: Duration,
@@ -341,11 +344,13 @@ pub(super) async fn claim_due(
     sqlx::query_as!(
         ClaimRow,
         r#"UPDATE dsrd.notice
-           SET run_at = now() + make_interval(secs => $3)
+           SET run_at = now() + make_interval(secs => $3), claimed_by = $4
            WHERE (organisation_id, notice_id) IN (
              SELECT organisation_id, notice_id
              FROM dsrd.notice
              WHERE state = 'pending' AND sender = 'pump' AND run_at <= now() AND organisation_id = ANY ($1)
+               AND ($4::bigint IS NULL
+                    OR EXISTS (SELECT FROM dsrd.instance WHERE instance_id = $4 AND dead_at IS NULL))
              ORDER BY run_at
              LIMIT $2
              FOR UPDATE SKIP LOCKED)
@@ -353,10 +358,81 @@ pub(super) async fn claim_due(
         organisations,
         most,
         claim.as_secs_f64(),
+        instance.map(|instance| instance.0),
     )
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("delivery.claim_due"))
+}
+
+/// Makes the notices that dead instances had claimed due at once, and returns how many: what they were about to send is
+/// sent by another daemon, under the same Message-ID.
+pub async fn take_back_claims(connection: &mut PgConnection) -> Result<u64, StoreError> {
+    let taken_back = sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET claimed_by = NULL, run_at = now()
+           WHERE state = 'pending'
+             AND claimed_by IN (SELECT instance_id FROM dsrd.instance WHERE dead_at IS NOT NULL)"#,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.take_back_claims"))?;
+    Ok(taken_back.rows_affected())
+}
+
+/// Notes that the end of an attempt stands in the log although nobody saw it.
+pub(super) async fn forget_intent(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    notice: Uuid,
+    intent: Uuid,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET intent = NULL
+           WHERE organisation_id = $1 AND notice_id = $2 AND intent = $3"#,
+        organisation.as_str(),
+        notice,
+        intent,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.forget_intent"))?;
+    StoreError::expect_rows("delivery.forget_intent", 1, done.rows_affected())
+}
+
+/// An attempt that was announced and whose end is not recorded.
+pub(super) struct OpenAttempt {
+    pub(super) notice_id: Uuid,
+    pub(super) kind: String,
+    pub(super) intent: Uuid,
+}
+
+/// The same for all attempts of a request's procedure, which it returns.
+pub(super) async fn forget_open_attempts(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<OpenAttempt>, StoreError> {
+    sqlx::query_as!(
+        OpenAttempt,
+        r#"WITH open AS (
+             SELECT notice_id, kind, intent
+             FROM dsrd.notice
+             WHERE organisation_id = $1 AND request_id = $2 AND sender = 'procedure' AND intent IS NOT NULL
+             FOR UPDATE
+           )
+           UPDATE dsrd.notice
+           SET intent = NULL
+           FROM open
+           WHERE notice.organisation_id = $1 AND notice.notice_id = open.notice_id
+           RETURNING open.notice_id, open.kind, open.intent AS "intent!""#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("delivery.forget_open_attempts"))
 }
 
 /// Writes the row of a package.
@@ -573,8 +649,8 @@ pub(super) async fn living_files(connection: &mut PgConnection) -> Result<Vec<St
         .map_err(StoreError::during("delivery.living_files"))
 }
 
-/// Empties the secrets of links that never went out, of requests that are forgotten.
-pub async fn forget_links(
+/// Empties the secrets of links that never went out, and the words of refusals, of requests that are forgotten.
+pub async fn forget_secrets(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     requests: &[RequestId],
@@ -582,14 +658,15 @@ pub async fn forget_links(
     let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
     sqlx::query!(
         r#"UPDATE dsrd.notice
-           SET sealed_link = NULL
-           WHERE organisation_id = $1 AND request_id = ANY ($2) AND sealed_link IS NOT NULL"#,
+           SET sealed_link = NULL, sealed_words = NULL
+           WHERE organisation_id = $1 AND request_id = ANY ($2)
+             AND (sealed_link IS NOT NULL OR sealed_words IS NOT NULL)"#,
         organisation.as_str(),
         &ids,
     )
     .execute(connection)
     .await
-    .map_err(StoreError::during("delivery.forget_links"))?;
+    .map_err(StoreError::during("delivery.forget_secrets"))?;
     Ok(())
 }
 

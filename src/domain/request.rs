@@ -138,6 +138,8 @@ vocabulary! {
         Poison = "poison",
         /// A stored intermediate result is of a form that this version cannot read.
         CheckpointUnreadable = "checkpoint_unreadable",
+        /// An access request of the same person, which goes first, waits for a person itself or does not end in time.
+        WaitsForAccess = "waits_for_access",
         /// No policy to opt out of is configured or named.
         NothingToOptOutOf = "nothing_to_opt_out_of",
     }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::outcome::{self, Located, PackageMade, ReadBackDone};
 use super::procedure::{self, Procedure, Step};
 use super::refuse::{self, Refusal};
-use super::sql::{self, Checkpoint, Marks};
+use super::sql::{self, Checkpoint, Marks, OpenAccess};
 use super::stop::{Ended, Stop};
 use super::{Executor, Site, access, erasure, inform, locate, opt_out};
 use crate::audit::{self, Action, Actor, Detail, Event};
@@ -21,6 +21,9 @@ use crate::intake::{self, Case, Identifier, IdentifierRole};
 use crate::platform::{PlatformError, Urgency};
 use crate::queue::{self, Heart, Lease};
 use crate::store::{StoreError, Tx};
+
+/// How long a request that a newer program began is left to that program before it is looked at again.
+const LEAVE_TO_NEWER: Duration = Duration::from_mins(1);
 
 /// What a step without an outside effect leaves, to be written with the next write.
 pub(super) struct Finished {
@@ -54,6 +57,11 @@ pub(super) struct Run<'a> {
     pub(super) site: &'a Site,
     pub(super) lease: &'a Lease,
     pub(super) heart: &'a Heart,
+    /// Attempts since the last finished step, with this one, and workers that died since.
+    attempt: u32,
+    crashes: u32,
+    /// The access request for whose end a person has to decide.
+    pub(super) waits_for: Option<String>,
     pub(super) case: Case,
     pub(super) identifiers: Vec<Identifier>,
     pub(super) procedure: &'static Procedure,
@@ -75,10 +83,6 @@ impl Executor {
         };
         let Some(stop) = stop else { return Ended::Closed };
         run.settle(stop).await
-    }
-
-    pub(super) fn back_off(&self, lease: &Lease) -> Duration {
-        self.settings.back_off(lease.attempt)
     }
 }
 
@@ -118,15 +122,23 @@ impl<'a> Run<'a> {
         };
         let procedure = match case.procedure_version {
             None => procedure::describe(case.kind),
-            // A newer program began it: left to that program or to a person.
-            Some(version) => procedure::find(case.kind, version)
-                .ok_or_else(|| needs_person(ParkReason::CheckpointUnreadable))?,
+            Some(version) => match procedure::find(case.kind, version) {
+                Some(procedure) => procedure,
+                // A newer program began it and runs beside this one, or will again: left to that program.
+                None if version > procedure::describe(case.kind).version => {
+                    return Err(Loaded::Stop(Stop::wait(LEAVE_TO_NEWER, "newer_program")));
+                }
+                None => return Err(needs_person(ParkReason::CheckpointUnreadable)),
+            },
         };
         Ok(Self {
             executor,
             site,
             lease,
             heart,
+            attempt: lease.attempt,
+            crashes: lease.crashes,
+            waits_for: None,
             case,
             identifiers,
             procedure,
@@ -239,7 +251,25 @@ impl<'a> Run<'a> {
     pub(super) fn platform_failed(&self, error: &PlatformError) -> Stop {
         // What a throttled or unreachable platform says is the operator's business; it names no person.
         tracing::warn!(request = %self.lease.request, %error, "a call to the platform failed");
-        Stop::from_platform(error, self.executor.back_off(self.lease))
+        Stop::from_platform(error, self.back_off())
+    }
+
+    /// The how-manieth attempt this is since the last finished step; one that is still to be written counts as finished.
+    pub(super) fn attempt(&self) -> u32 {
+        if self.unsaved.is_empty() { self.attempt } else { 1 }
+    }
+
+    pub(super) fn back_off(&self) -> Duration {
+        self.executor.settings.back_off(self.attempt())
+    }
+
+    /// A step or an effect is finished: attempts and crashes count from here.
+    pub(super) async fn note_progress(&mut self, tx: &mut Tx) -> Result<(), Stop> {
+        if self.attempt > 1 || self.crashes > 0 {
+            queue::note_progress(tx, self.lease).await?;
+            (self.attempt, self.crashes) = (1, 0);
+        }
+        Ok(())
     }
 
     /// How the request ended, from what its steps left.
@@ -292,6 +322,8 @@ impl<'a> Run<'a> {
         }
         if unsaved.is_empty() {
             sql::mark(tx, self.lease, &marks).await?;
+        } else {
+            self.note_progress(tx).await?;
         }
         for (number, finished) in unsaved.into_iter().enumerate() {
             let (step, outcome) = (finished.step, finished.outcome);
@@ -381,6 +413,7 @@ impl<'a> Run<'a> {
             item: key.1.clone(),
             attempts: 1,
             intent: None,
+            ended_intent: None,
             outcome: Some(outcome),
         };
         self.checkpoints.insert(key, checkpoint);
@@ -405,12 +438,12 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Whether an access request of the same person is open, which an erasure lets go first.
-    pub(super) async fn open_access_exists(
+    /// An open access request of the same person, which an erasure lets go first.
+    pub(super) async fn find_open_access(
         &self,
         contact: &ContactId,
         identifiers: &[SubjectIdentifier],
-    ) -> Result<bool, Stop> {
+    ) -> Result<Option<OpenAccess>, Stop> {
         let keys = &self.executor.desk.keys;
         let references: Vec<_> = self
             .identifiers
@@ -420,13 +453,13 @@ impl<'a> Run<'a> {
             .map(|identifier| identifier.reference(keys, &self.lease.organisation))
             .collect();
         let mut connection = self.executor.store.connection().await?;
-        Ok(sql::open_access_exists(&mut connection, self.lease, contact, &references).await?)
+        Ok(sql::find_open_access(&mut connection, self.lease, contact, &references).await?)
     }
 
     /// Going on after a wait that counts as an attempt.
     pub(super) fn later(&self, code: &'static str) -> Stop {
         Stop::Again {
-            after: self.executor.back_off(self.lease),
+            after: self.back_off(),
             code,
             counts: Some(ParkReason::AttemptsExhausted),
             note_try_of: None,
@@ -465,6 +498,9 @@ impl<'a> Run<'a> {
         let delivered =
             self.executor.mailer.deliver(&self.lease.organisation, self.lease.request, kind).await;
         delivered.map_err(|error| {
+            if matches!(error, delivery::DeliveryError::Killed) {
+                return Stop::Killed;
+            }
             tracing::warn!(request = %self.lease.request, %error, "a notice could not be sent");
             if error.is_transient() {
                 self.later("notice_failed")

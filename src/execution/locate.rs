@@ -20,9 +20,9 @@ use crate::triage::{self, MatchError, Matches};
 
 /// How long an erasure waits before it looks again whether the access request of the same person has ended. The end
 /// of one wakes it earlier.
-pub(super) const WAIT_FOR_ACCESS: Duration = Duration::from_mins(1);
+const WAIT_FOR_ACCESS: Duration = Duration::from_mins(1);
 /// The code of such a wait; the queue wakes jobs by it.
-pub(super) const WAITS_FOR_ACCESS: &str = "waits_for_access";
+const WAITS_FOR_ACCESS: &str = "waits_for_access";
 
 /// By how much a local time without its zone can be off.
 const ZONE_UNCERTAINTY: TimeDelta = TimeDelta::hours(14);
@@ -37,9 +37,8 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
     };
     if run.case.kind == RequestKind::Erasure
         && let Some(contact) = &contact
-        && run.open_access_exists(&contact.id, &contact.identifiers).await?
     {
-        return Err(Stop::wait(WAIT_FOR_ACCESS, WAITS_FOR_ACCESS));
+        let_access_go_first(run, &contact.id, &contact.identifiers).await?;
     }
     let now = run.executor.desk.clock.now();
     let mut finished = Finished::new(Step::Locate, &located);
@@ -67,6 +66,27 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
     }
     run.keep(finished);
     Ok(())
+}
+
+/// An erasure lets an open access request of the same person go first while that will end by itself, and in time. Neither
+/// an access request that waits for a person, nor a wait that lasts, may use up the month that the erasure has of its own:
+/// then a person decides, and may have decided already that it goes on.
+pub(super) async fn let_access_go_first(
+    run: &mut Run<'_>,
+    contact: &ContactId,
+    identifiers: &[SubjectIdentifier],
+) -> Result<(), Stop> {
+    if run.case.despite_access {
+        return Ok(());
+    }
+    let Some(access) = run.find_open_access(contact, identifiers).await? else { return Ok(()) };
+    let today = run.executor.desk.clock.now().with_timezone(&run.site.controller.time_zone).date_naive();
+    let last_days = TimeDelta::days(run.executor.settings.access_goes_first_until_days.into());
+    if access.parked || run.case.due_on - today <= last_days {
+        run.waits_for = Some(access.reference);
+        return Err(Stop::NeedsPerson(ParkReason::WaitsForAccess));
+    }
+    Err(Stop::wait(WAIT_FOR_ACCESS, WAITS_FOR_ACCESS))
 }
 
 /// A sweep names its contact: it is read again, and must still fall under the rule.

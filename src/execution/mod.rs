@@ -11,6 +11,7 @@
 //!   attempt was announced and its end is not recorded, the platform is *read* before anything is called again: an
 //!   effect found in place was "by a former attempt".
 //! - What was only read is written together with the next write; a crash in between costs a repeated read.
+//! - Nothing of an organisation is handed out before its platform's key was found to be its own ([`Gate`]).
 //! - Every write first locks the job's row under the lease's fence. A worker that lost its lease writes nothing but
 //!   a stray effect, and calls nobody.
 //! - `fulfilled` needs a read-back after the effect; only then is the person told (Art. 12(3), R-37).
@@ -30,8 +31,8 @@ mod carry_out;
 mod effect;
 mod engine;
 mod erasure;
+mod gate;
 mod inform;
-mod kill;
 mod locate;
 mod opt_out;
 mod outcome;
@@ -45,13 +46,14 @@ mod worker;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use kill::KillSwitch;
+pub use gate::Gate;
 pub use procedure::{Procedure, Step, describe};
 pub use sql::{CheckpointView, checkpoints_of, count_stray_effects, purge};
 pub use stop::Ended;
 pub use worker::Worker;
 
 use crate::delivery::Mailer;
+pub use crate::domain::KillSwitch;
 use crate::domain::{Controller, OrganisationId};
 use crate::intake::Desk;
 use crate::platform::ContactPlatform;
@@ -67,6 +69,8 @@ pub struct Site {
     pub platform: Arc<dyn ContactPlatform>,
     /// What the controller owes beside the data in an access report (Art. 15(1)(a) to (h)).
     pub catalogue: Option<report::Catalogue>,
+    /// Opened once the platform's key was found to be that of the organisation; no job is claimed before.
+    pub gate: Gate,
 }
 
 /// How access packages are made and how long they can be fetched.

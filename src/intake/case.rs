@@ -29,6 +29,11 @@ pub enum CaseError {
     /// It does not wait for a person.
     #[error("the request does not wait for a person; nothing to resume or to decide")]
     NotParked,
+    /// It does not wait for a person because of an access request.
+    #[error(
+        "the request does not wait for an access request of the same person; resume it without --despite-access"
+    )]
+    NotWaitingForAccess,
     /// The effect was not read back yet.
     #[error(
         "the request was not carried out and read back yet; the person cannot have been told its outcome"
@@ -65,6 +70,8 @@ pub async fn withdraw(
     queue::withdraw(tx, organisation, request).await?;
     sql::set_withdrawn(tx, organisation, request, now).await?;
     queue::wake_waiting(tx, organisation).await?;
+    // The holder of the lease, if there is one, finds it lost and writes no end of what it is sending.
+    delivery::end_open_attempts(tx, organisation, request, now).await?;
     audit::append(tx, Event::of(organisation, request, Action::RequestWithdrawn, actor, now)).await?;
     confirm_withdrawal(tx, desk, controller, request).await
 }
@@ -115,6 +122,22 @@ pub async fn resume(
         return Err(CaseError::NotParked);
     }
     continue_case(tx, desk, organisation, request, actor, Continued::Resumed).await
+}
+
+/// Sends an erasure on its way again that waits for a person because of an access request of the same person, and lets it
+/// go on although that is still open.
+pub async fn resume_despite_access(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+    actor: Actor,
+) -> Result<(), CaseError> {
+    let case = lock_open(tx, organisation, request).await?;
+    if case.park_reason != Some(ParkReason::WaitsForAccess) {
+        return Err(CaseError::NotWaitingForAccess);
+    }
+    continue_case(tx, desk, organisation, request, actor, Continued::DespiteAccess).await
 }
 
 /// What a decision needs to know of a parked case, which stays locked until the end of the transaction.
@@ -191,6 +214,8 @@ pub async fn record_informed(
 enum Continued<'a> {
     /// As it stands.
     Resumed,
+    /// Although an access request of the same person is open.
+    DespiteAccess,
     /// The person was told by other means.
     Informed,
     /// A decision, perhaps with the contact that is meant.
@@ -208,12 +233,17 @@ async fn continue_case(
     let now = desk.clock.now();
     let informed = matches!(how, Continued::Informed);
     let contact = if let Continued::Decided(contact) = how { contact } else { None };
-    sql::set_resumed(tx, organisation, request, informed.then_some(now), contact).await?;
+    let despite_access = matches!(how, Continued::DespiteAccess);
+    let told_at = informed.then_some(now);
+    sql::set_resumed(tx, organisation, request, told_at, contact, despite_access).await?;
     queue::resume(tx, organisation, request).await?;
     if matches!(how, Continued::Resumed) {
         delivery::reopen_refused(tx, organisation, request, now).await?;
     }
-    let detail = audit::Detail::none().flag("informed_by_other_means", informed);
+    let mut detail = audit::Detail::none().flag("informed_by_other_means", informed);
+    if despite_access {
+        detail = detail.flag("despite_access", true);
+    }
     audit::append(tx, Event::of(organisation, request, Action::RequestResumed, actor, now).with(detail))
         .await?;
     Ok(())

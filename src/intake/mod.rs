@@ -24,7 +24,10 @@ mod producer;
 mod sql;
 mod submission;
 
-pub use case::{CaseError, ParkedCase, continue_with, lock_parked, record_informed, resume, withdraw};
+pub use case::{
+    CaseError, ParkedCase, continue_with, lock_parked, record_informed, resume, resume_despite_access,
+    withdraw,
+};
 pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers};
 pub use producer::{
     Corrections, OpenedRow, ParkedColumn, ParkedRow, ParkedRowError, Taken, discard_parked_row,

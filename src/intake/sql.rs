@@ -121,6 +121,10 @@ pub struct Case {
     pub park_reason: Option<ParkReason>,
     /// The ground on which a person refused it; its outcome follows when the person was told.
     pub refusal: Option<RefusalGround>,
+    /// For an erasure that waits for a person because of it: the reference of the access request.
+    pub waits_for: Option<String>,
+    /// Whether a person decided that this erasure goes on although an access request of the same person is open.
+    pub despite_access: bool,
     /// How it ended.
     pub outcome: Option<Outcome>,
     /// Which version of the procedure it follows, once begun.
@@ -154,6 +158,8 @@ struct CaseRow {
     state: String,
     park_reason: Option<String>,
     refusal: Option<String>,
+    waits_for: Option<String>,
+    despite_access: bool,
     outcome: Option<String>,
     procedure_version: Option<i16>,
     contact_id: Option<String>,
@@ -189,6 +195,8 @@ impl TryFrom<CaseRow> for Case {
                 .transpose()
                 .map_err(|_| unreadable("park_reason"))?,
             refusal: row.refusal.map(|word| word.parse()).transpose().map_err(|_| unreadable("refusal"))?,
+            waits_for: row.waits_for,
+            despite_access: row.despite_access,
             outcome: row.outcome.map(|word| word.parse()).transpose().map_err(|_| unreadable("outcome"))?,
             procedure_version: row.procedure_version,
             contact: row.contact_id.map(|id| id.parse()).transpose().map_err(|_| unreadable("contact_id"))?,
@@ -211,9 +219,9 @@ pub async fn find_case(
     sqlx::query_as!(
         CaseRow,
         r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at, due_on,
-                  request.state, park_reason, refusal.reason AS "refusal?", outcome, procedure_version,
-                  request.contact_id, created_before, executed_at, verified_at, informed_at, closed_at,
-                  job.last_code AS "last_code?"
+                  request.state, park_reason, refusal.reason AS "refusal?", waits_for, despite_access, outcome,
+                  procedure_version, request.contact_id, created_before, executed_at, verified_at, informed_at,
+                  closed_at, job.last_code AS "last_code?"
            FROM dsrd.request AS request
            LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
            LEFT JOIN dsrd.decision AS refusal
@@ -259,9 +267,9 @@ pub async fn list_cases(
     sqlx::query_as!(
         CaseRow,
         r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at, due_on,
-                  request.state, park_reason, refusal.reason AS "refusal?", outcome, procedure_version,
-                  request.contact_id, created_before, executed_at, verified_at, informed_at, closed_at,
-                  job.last_code AS "last_code?"
+                  request.state, park_reason, refusal.reason AS "refusal?", waits_for, despite_access, outcome,
+                  procedure_version, request.contact_id, created_before, executed_at, verified_at, informed_at,
+                  closed_at, job.last_code AS "last_code?"
            FROM dsrd.request AS request
            LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
            LEFT JOIN dsrd.decision AS refusal
@@ -380,7 +388,7 @@ pub(super) async fn set_withdrawn(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.request
-           SET state = 'closed', park_reason = NULL, outcome = 'withdrawn', closed_at = $3
+           SET state = 'closed', park_reason = NULL, waits_for = NULL, outcome = 'withdrawn', closed_at = $3
            WHERE organisation_id = $1 AND request_id = $2"#,
         organisation.as_str(),
         request.0,
@@ -398,16 +406,18 @@ pub(super) async fn set_resumed(
     request: RequestId,
     informed_at: Option<DateTime<Utc>>,
     contact: Option<&ContactId>,
+    despite_access: bool,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.request
-           SET state = 'in_progress', park_reason = NULL, informed_at = coalesce($3, informed_at),
-               contact_id = coalesce($4, contact_id)
+           SET state = 'in_progress', park_reason = NULL, waits_for = NULL, informed_at = coalesce($3, informed_at),
+               contact_id = coalesce($4, contact_id), despite_access = despite_access OR $5
            WHERE organisation_id = $1 AND request_id = $2"#,
         organisation.as_str(),
         request.0,
         informed_at,
         contact.map(ContactId::as_str),
+        despite_access,
     )
     .execute(connection)
     .await

@@ -32,3 +32,4 @@ pub use choice::{Candidate, Matched, Site, candidates, choose};
 pub use error::TriageError;
 pub use matching::{Match, MatchError, Matches, carried, contradicts, find_matches};
 pub use refusal::{Facts, refusal_facts, refuse};
+pub use sql::{forget, purge};

@@ -80,3 +80,42 @@ pub(super) async fn sealed_facts(
     .map_err(StoreError::during("triage.sealed_facts"))?;
     Ok(row.map(|row| (row.decision_id, row.sealed_facts)))
 }
+
+/// Empties what decisions about forgotten requests say of the person: the contact chosen, the facts told.
+pub async fn forget(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    requests: &[RequestId],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
+    sqlx::query!(
+        r#"UPDATE dsrd.decision
+           SET contact_id = NULL, sealed_facts = NULL
+           WHERE organisation_id = $1 AND request_id = ANY ($2)
+             AND (contact_id IS NOT NULL OR sealed_facts IS NOT NULL)"#,
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("triage.forget"))?;
+    Ok(())
+}
+
+/// Deletes the decisions about requests past their evidence.
+pub async fn purge(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    requests: &[RequestId],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
+    sqlx::query!(
+        "DELETE FROM dsrd.decision WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("triage.purge"))?;
+    Ok(())
+}

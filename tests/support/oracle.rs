@@ -83,13 +83,17 @@ async fn only_approved_contacts_were_touched(service: &TestService) -> Vec<Strin
         .collect()
 }
 
-/// I-3: each effect was announced in the log, and each announcement has an end.
+/// I-3: each effect was announced in the log, and each announcement has exactly one end.
 fn every_effect_is_bracketed(service: &TestService, entries: &[dsrd::audit::Entry]) -> Vec<String> {
     let mut faults = Vec::new();
-    let ended: BTreeSet<_> = entries.iter().filter_map(|entry| entry.intent).collect();
+    let mut ends: BTreeMap<_, usize> = BTreeMap::new();
+    for intent in entries.iter().filter_map(|entry| entry.intent) {
+        *ends.entry(intent).or_default() += 1;
+    }
     for began in entries.iter().filter(|entry| entry.action.rsplit('.').next() == Some("began")) {
-        if !ended.contains(&began.id) {
-            faults.push(format!("I-3: entry {} ({}) has no end", began.seq, began.action));
+        let number = ends.get(&began.id).copied().unwrap_or_default();
+        if number != 1 {
+            faults.push(format!("I-3: entry {} ({}) has {number} ends", began.seq, began.action));
         }
     }
     let count = |action: &str| entries.iter().filter(|entry| entry.action == action).count();

@@ -21,12 +21,33 @@ pub(in crate::cli) struct Args {
     organisation: Option<OrganisationId>,
 }
 
+/// Options of `dsrd request resume`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ResumeArgs {
+    #[command(flatten)]
+    args: Args,
+    /// Erase although an access request of the same person is still open: it may then find nothing to answer with.
+    #[arg(long)]
+    despite_access: bool,
+}
+
+pub(super) async fn resume(
+    args: ResumeArgs,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let act = if args.despite_access { Act::ResumeDespiteAccess } else { Act::Resume };
+    run(act, args.args, context, foundation, output).await
+}
+
 /// What is decided.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Act {
     Withdraw,
     Resume,
+    ResumeDespiteAccess,
     Informed,
 }
 
@@ -56,6 +77,9 @@ pub(super) async fn run(
             intake::withdraw(&mut tx, desk, controller, request, actor).await
         }
         Act::Resume => intake::resume(&mut tx, desk, &organisation, request, actor).await,
+        Act::ResumeDespiteAccess => {
+            intake::resume_despite_access(&mut tx, desk, &organisation, request, actor).await
+        }
         Act::Informed => intake::record_informed(&mut tx, desk, &organisation, request, actor).await,
     }
     .map_err(classed)?;
@@ -64,6 +88,7 @@ pub(super) async fn run(
         let done = match report.act {
             Act::Withdraw => "withdrawn",
             Act::Resume => "on its way again",
+            Act::ResumeDespiteAccess => "on its way again, although an access request of the person is open",
             Act::Informed => "recorded: the person was told; the request ends",
         };
         format!("{}: {done}", report.reference)

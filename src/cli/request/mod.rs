@@ -35,7 +35,7 @@ pub(super) enum Command {
     /// End a request at the person's wish, as long as nothing was begun that cannot be taken back.
     Withdraw(acts::Args),
     /// Send a request that waits for a person on its way again.
-    Resume(acts::Args),
+    Resume(acts::ResumeArgs),
     /// Record that the person was told the outcome by other means, and let the request end.
     Informed(acts::Args),
     /// Decrypt the access package of a request for a person who cannot use the link.
@@ -64,7 +64,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Show(args) => show::show(args, &context, &foundation, output).await,
         Command::List(args) => show::list(args, &context, &foundation, output).await,
         Command::Withdraw(args) => acts::run(acts::Act::Withdraw, args, &context, &foundation, output).await,
-        Command::Resume(args) => acts::run(acts::Act::Resume, args, &context, &foundation, output).await,
+        Command::Resume(args) => acts::resume(args, &context, &foundation, output).await,
         Command::Informed(args) => acts::run(acts::Act::Informed, args, &context, &foundation, output).await,
         Command::Parked(command) => parked::run(command, &context, &foundation, output).await,
         Command::Package(args) => package::run(args, &context, &foundation, output).await,

@@ -34,6 +34,13 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
             acts.push(resume("or when nobody is left to choose"));
             acts
         }
+        ParkReason::WaitsForAccess => vec![
+            format!(
+                "end the access request {} first, then: dsrd request resume {reference}",
+                case.waits_for.as_deref().unwrap_or("of the same person")
+            ),
+            format!("or delete although it is open: dsrd request resume {reference} --despite-access"),
+        ],
         ParkReason::NoContactPoint => vec![tell(&package)],
         ParkReason::NoticeRefused => vec![resume("mend the mail server, if it was at fault"), tell(&package)],
         ParkReason::NoticeFailed => {

@@ -97,6 +97,7 @@ fn human(shown: &Shown, zone: Tz) -> String {
         ("state", case.state.to_string()),
         ("waits because", or_dash(case.park_reason.as_ref())),
         ("refused on", or_dash(case.refusal.as_ref())),
+        ("waits for", or_dash(case.waits_for.as_ref())),
         ("outcome", or_dash(case.outcome.as_ref())),
         ("last code", or_dash(case.last_code.as_ref())),
         ("received at", instant(Some(&case.received_at))),

@@ -10,7 +10,7 @@ use super::Step;
 use super::effect::Effect;
 use super::engine::{Finished, Run};
 use super::inform;
-use super::locate::{WAIT_FOR_ACCESS, WAITS_FOR_ACCESS};
+use super::locate::let_access_go_first;
 use super::outcome::ReadBackDone;
 use super::sql::Marks;
 use super::stop::Stop;
@@ -33,9 +33,7 @@ pub(super) async fn delete(run: &mut Run<'_>) -> Result<(), Stop> {
     let contact = run.contact()?;
     let urgency = run.urgency();
     // Asked again: between finding the contact and deleting it, weeks may lie.
-    if run.open_access_exists(&contact, &[]).await? {
-        return Err(Stop::wait(WAIT_FOR_ACCESS, WAITS_FOR_ACCESS));
-    }
+    let_access_go_first(run, &contact, &[]).await?;
     run.carry_out(Effect::Delete { contact: &contact, urgency }).await
 }
 
