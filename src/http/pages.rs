@@ -23,7 +23,7 @@ use crate::store::Store;
 const MOST_BODY_BYTES: usize = 4 * 1024;
 
 /// How long a request may take until its answer begins.
-const LONGEST_ANSWER: Duration = Duration::from_secs(60);
+const LONGEST_ANSWER: Duration = Duration::from_mins(1);
 
 /// What the pages need.
 #[derive(Clone, Debug)]

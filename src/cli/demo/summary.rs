@@ -128,8 +128,98 @@ impl Summary {
         parts.join("\n\n")
     }
 
-    fn sections(&self) -> Vec<(&'static str, Vec<(&'static str, String)>)> {
-        let (sweep, audit, platform) = (&self.sweep, &self.audit, &self.platform);
+    fn sections(&self) -> [(&'static str, Vec<Fact>); 4] {
+        [
+            ("Retention", self.retention()),
+            ("The audit log says", self.log_says()),
+            ("The platform's own journal says", self.platform_says()),
+            ("What lies where", self.files()),
+        ]
+    }
+
+    fn retention(&self) -> Vec<Fact> {
+        let sweep = &self.sweep;
+        let erased_before = self.platform.contacts_before.saturating_sub(sweep.contacts);
+        vec![
+            ("rule", format!("contacts are kept for {} months", sweep.keep_months)),
+            (
+                "past their time",
+                format!(
+                    "{} of the {} contacts that the sweep found: created before {}",
+                    grouped(sweep.past_their_time),
+                    grouped(sweep.contacts),
+                    sweep.created_before_for_people
+                ),
+            ),
+            (
+                "erased",
+                format!(
+                    "{} of them, each by an erasure request of its own ({} submitted)",
+                    grouped(sweep.erased),
+                    grouped(sweep.submitted)
+                ),
+            ),
+            (
+                "not counted",
+                format!(
+                    "{}, who were erased at their own wish before the sweep looked",
+                    grouped(erased_before)
+                ),
+            ),
+        ]
+    }
+
+    fn log_says(&self) -> Vec<Fact> {
+        let audit = &self.audit;
+        let gaps = match audit.gaps {
+            0 => "without a gap".to_owned(),
+            gaps => format!("WITH {gaps} GAP(S)"),
+        };
+        vec![
+            ("entries", format!("{}, numbered {gaps}", grouped(audit.entries))),
+            (
+                "effects",
+                format!(
+                    "{} (deletions, opt-outs, mails), each announced before it began; the end of {} recorded",
+                    grouped(audit.effects_announced),
+                    grouped(audit.effects_ended)
+                ),
+            ),
+            (
+                "proofs",
+                format!(
+                    "{} deletions and opt-outs proved by reading the platform again",
+                    grouped(audit.effects_proved_by_reading_back)
+                ),
+            ),
+        ]
+    }
+
+    fn platform_says(&self) -> Vec<Fact> {
+        let platform = &self.platform;
+        vec![
+            ("calls", format!("{} received", grouped(platform.calls))),
+            (
+                "deletions",
+                format!(
+                    "{}, for {} requests that asked for one",
+                    grouped(platform.deletions),
+                    grouped(platform.deletions_approved)
+                ),
+            ),
+            ("opt-outs", grouped(platform.policy_changes)),
+            (
+                "contacts",
+                format!(
+                    "{} before, {} after",
+                    grouped(platform.contacts_before),
+                    grouped(platform.contacts_after)
+                ),
+            ),
+        ]
+    }
+
+    fn files(&self) -> Vec<Fact> {
         let mut files = Vec::new();
         if let Some(package) = &self.package {
             files.extend([
@@ -154,95 +244,12 @@ impl Summary {
             files.push(("mail with the link", mail.clone()));
         }
         files.extend([("configuration", self.configuration.clone()), ("log", self.log.clone())]);
-        vec![
-            (
-                "Retention",
-                vec![
-                    ("rule", format!("contacts are kept for {} months", sweep.keep_months)),
-                    (
-                        "past their time",
-                        format!(
-                            "{} of the {} contacts that the sweep found: created before {}",
-                            grouped(sweep.past_their_time),
-                            grouped(sweep.contacts),
-                            sweep.created_before_for_people
-                        ),
-                    ),
-                    (
-                        "erased",
-                        format!(
-                            "{} of them, each by an erasure request of its own ({} submitted)",
-                            grouped(sweep.erased),
-                            grouped(sweep.submitted)
-                        ),
-                    ),
-                    (
-                        "not counted",
-                        format!(
-                            "{}, who were erased at their own wish before the sweep looked",
-                            grouped(platform.contacts_before.saturating_sub(sweep.contacts))
-                        ),
-                    ),
-                ],
-            ),
-            (
-                "The audit log says",
-                vec![
-                    (
-                        "entries",
-                        format!(
-                            "{}, numbered {}",
-                            grouped(audit.entries),
-                            match audit.gaps {
-                                0 => "without a gap".to_owned(),
-                                gaps => format!("WITH {gaps} GAP(S)"),
-                            }
-                        ),
-                    ),
-                    (
-                        "effects",
-                        format!(
-                            "{} (deletions, opt-outs, mails), each announced before it began; the end of {} recorded",
-                            grouped(audit.effects_announced),
-                            grouped(audit.effects_ended)
-                        ),
-                    ),
-                    (
-                        "proofs",
-                        format!(
-                            "{} deletions and opt-outs proved by reading the platform again",
-                            grouped(audit.effects_proved_by_reading_back)
-                        ),
-                    ),
-                ],
-            ),
-            (
-                "The platform's own journal says",
-                vec![
-                    ("calls", format!("{} received", grouped(platform.calls))),
-                    (
-                        "deletions",
-                        format!(
-                            "{}, for {} requests that asked for one",
-                            grouped(platform.deletions),
-                            grouped(platform.deletions_approved)
-                        ),
-                    ),
-                    ("opt-outs", grouped(platform.policy_changes)),
-                    (
-                        "contacts",
-                        format!(
-                            "{} before, {} after",
-                            grouped(platform.contacts_before),
-                            grouped(platform.contacts_after)
-                        ),
-                    ),
-                ],
-            ),
-            ("What lies where", files),
-        ]
+        files
     }
 }
+
+/// A label and what stands beside it.
+type Fact = (&'static str, String);
 
 /// A number in groups of three digits.
 pub(super) fn grouped(number: u64) -> String {
@@ -257,9 +264,9 @@ pub(super) fn grouped(number: u64) -> String {
     grouped
 }
 
-fn indented(facts: &[(&str, String)]) -> String {
+fn indented(facts: &[Fact]) -> String {
     let width = facts.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
-    let line = |(label, text): &(&str, String)| format!("  {label:width$}  {}", one_line(text));
+    let line = |(label, text): &Fact| format!("  {label:width$}  {}", one_line(text));
     facts.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
