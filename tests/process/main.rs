@@ -12,7 +12,9 @@ mod support;
 
 mod configuration;
 mod crash;
+mod memory;
 mod outage;
+mod poison;
 mod several;
 mod signals;
 

@@ -10,6 +10,7 @@ mod proxy;
 mod support;
 
 mod access;
+mod append;
 mod conflicts;
 mod crash;
 mod erasure;
@@ -17,6 +18,7 @@ mod intake;
 mod lanes;
 mod leaks;
 mod opt_out;
+mod oracle;
 mod organisations;
 mod rig;
 mod unknown_commit;
