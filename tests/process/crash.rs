@@ -10,7 +10,7 @@ use crate::process::{LEASE_SECS, ProcessService, eventually, insert};
 use crate::{assert_done, hand_in, person};
 
 /// How often the daemon is killed. The nightly run takes hundreds.
-const CYCLES: usize = 8;
+const CYCLES: usize = 20;
 
 /// How many requests come in during each of its lives.
 const REQUESTS: usize = 6;

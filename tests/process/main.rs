@@ -13,7 +13,9 @@ mod support;
 mod configuration;
 mod crash;
 mod gate;
+mod memory;
 mod outage;
+mod poison;
 mod several;
 mod signals;
 

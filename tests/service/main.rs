@@ -10,6 +10,7 @@ mod proxy;
 mod support;
 
 mod access;
+mod append;
 mod conflicts;
 mod crash;
 mod decide;
@@ -20,6 +21,7 @@ mod lanes;
 mod leaks;
 mod mail_crash;
 mod opt_out;
+mod oracle;
 mod organisations;
 mod parked;
 mod progress;

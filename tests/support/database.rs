@@ -81,6 +81,8 @@ async fn start_cluster() -> Cluster {
             // Many tests, each with its commits, and nobody to mourn the data: do not wait for the disk.
             ("fsync".to_owned(), "off".to_owned()),
             ("synchronous_commit".to_owned(), "off".to_owned()),
+            // For the oracle's witness.
+            ("track_commit_timestamp".to_owned(), "on".to_owned()),
         ],
         ..Settings::new(directory, std::env::var_os("PATH"))
     };

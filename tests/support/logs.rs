@@ -27,6 +27,16 @@ pub(crate) fn contain(text: &str) -> bool {
     logged.to_ascii_lowercase().windows(text.len()).any(|window| window == text.as_bytes())
 }
 
+/// How many bytes were logged so far.
+pub(crate) fn length() -> usize {
+    LOGGED.lock().unwrap_or_else(PoisonError::into_inner).len()
+}
+
+/// What was logged since then.
+pub(crate) fn since(length: usize) -> Vec<u8> {
+    LOGGED.lock().unwrap_or_else(PoisonError::into_inner)[length..].to_vec()
+}
+
 #[derive(Clone, Copy)]
 struct Recorder;
 

@@ -4,3 +4,4 @@ pub(crate) mod database;
 pub(crate) mod logs;
 pub(crate) mod oracle;
 pub(crate) mod service;
+pub(crate) mod witness;

@@ -54,6 +54,8 @@ pub(crate) struct TestService {
     pub(crate) controller: Arc<Controller>,
     pub(crate) executor: Arc<Executor>,
     pub(crate) directory: TempDir,
+    /// How much had been logged when it was built.
+    pub(crate) logged_before: usize,
     settings: queue::Settings,
 }
 
@@ -83,7 +85,9 @@ impl Builder {
 
     pub(crate) async fn build(self) -> TestService {
         super::logs::record();
+        let logged_before = super::logs::length();
         let database = TestDatabase::create().await;
+        super::witness::install(&database.options()).await;
         let directory = tempfile::tempdir().expect("a directory for secrets and packages");
         let mut simulator_settings = dsrd_simulator::Settings::with_contacts(50);
         simulator_settings.token_claims = TokenClaims::WithoutExpiry;
@@ -161,6 +165,7 @@ impl Builder {
             desk,
             executor,
             directory,
+            logged_before,
             settings,
         }
     }
@@ -434,7 +439,16 @@ impl TestService {
     pub(crate) async fn audit(&self) -> Vec<dsrd::audit::Entry> {
         let mut connection = self.store.connection().await.expect("a connection");
         while dsrd::audit::seal(&mut connection, 1000).await.expect("sealing") > 0 {}
-        dsrd::audit::list(&mut connection, &dsrd::audit::Filter::default(), 0, 10_000).await.expect("the log")
+        let mut entries: Vec<dsrd::audit::Entry> = Vec::new();
+        loop {
+            let after = entries.last().map_or(0, |last| last.seq);
+            let filter = dsrd::audit::Filter::default();
+            let page = dsrd::audit::list(&mut connection, &filter, after, 10_000).await.expect("the log");
+            if page.is_empty() {
+                return entries;
+            }
+            entries.extend(page);
+        }
     }
 
     /// The actions in the log of one request, in their order, with their endings.

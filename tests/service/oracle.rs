@@ -1,0 +1,156 @@
+//! The oracle itself: what it must not let pass, one breach a test. Each begins with a run that is in order.
+
+use dsrd::audit::{self, Action, Actor, Event};
+use dsrd::domain::IdentifierKind::Email;
+use dsrd::domain::{ContactId, RequestKind};
+use dsrd::intake::Receipt;
+use dsrd::platform::ContactPlatform;
+use dsrd_simulator::{ContactSpec, RecordCounts};
+
+use crate::support::oracle::{self, Posted};
+use crate::support::service::TestService;
+
+/// A service that has fulfilled one request, the contact and the receipt.
+async fn fulfilled(kind: RequestKind) -> (TestService, String, Receipt) {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(
+        ContactSpec::new()
+            .email("canarino@posta.example")
+            .phone("+39 333 1234567")
+            .policy("mktgCommunications", true)
+            .events(3)
+            .devices(1),
+    );
+    let receipt = service.submit(kind, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    oracle::check(&service).await;
+    (service, contact, receipt)
+}
+
+fn platform(service: &TestService) -> &dyn ContactPlatform {
+    service.executor.sites.values().next().unwrap().platform.as_ref()
+}
+
+fn mails(service: &TestService) -> Vec<Posted> {
+    service.mails.sent().into_iter().map(Posted::from).collect()
+}
+
+#[tokio::test]
+#[should_panic(expected = "I-2: effect")]
+async fn i_2_a_policy_that_nobody_asked_for() {
+    let (service, contact, _) = fulfilled(RequestKind::OptOut).await;
+    let contact: ContactId = contact.parse().unwrap();
+    platform(&service).set_policy(&contact, "privacy", false).await.unwrap();
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "lies within no announcement and end of its own")]
+async fn i_3_an_effect_that_was_not_announced() {
+    let (service, contact, _) = fulfilled(RequestKind::Erasure).await;
+    service.platform.restore_contact(&contact);
+    platform(&service).delete_contact(&contact.parse().unwrap()).await.unwrap();
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "(deletion.began) has no end")]
+async fn i_3_an_announcement_without_an_end() {
+    let (service, _, receipt) = fulfilled(RequestKind::Erasure).await;
+    let mut connection = service.store.connection().await.unwrap();
+    let (organisation, now) = (&service.controller.id, service.desk.clock.now());
+    let event = Event::of(organisation, receipt.request, Action::DeletionBegan, Actor::Process("test"), now);
+    audit::append(&mut connection, event).await.unwrap();
+    drop(connection);
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "says fulfilled and mktgCommunications is Some(true)")]
+async fn i_5_a_policy_that_is_on_after_all() {
+    let (service, contact, _) = fulfilled(RequestKind::OptOut).await;
+    service.platform.set_policy(&contact, "mktgCommunications", true);
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "nobody read that the contact is gone")]
+async fn i_5_a_proof_that_nobody_read() {
+    let (service, _, _) = fulfilled(RequestKind::Erasure).await;
+    // The other witness forgets what it saw.
+    service.simulator.journal().clear();
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "has 3 of 4 records")]
+async fn i_6_a_package_that_holds_too_little() {
+    let (service, contact, _) = fulfilled(RequestKind::Access).await;
+    let counts = RecordCounts { events: 4, devices: 1, ..RecordCounts::default() };
+    service.platform.set_record_counts(&contact, counts);
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "went to an address that its contact does not have")]
+async fn i_6_a_link_for_somebody_else() {
+    let (service, _, _) = fulfilled(RequestKind::Access).await;
+    let mut mails = mails(&service);
+    for mail in &mut mails {
+        "somebody-else@posta.example".clone_into(&mut mail.to);
+    }
+    oracle::check_with(&service, mails, Vec::new()).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "went out 2 times; the log says taken 1, unknown 0")]
+async fn i_7_a_mail_that_went_out_twice() {
+    let (service, _, _) = fulfilled(RequestKind::OptOut).await;
+    let twice = mails(&service).into_iter().chain(mails(&service)).collect();
+    oracle::check_with(&service, twice, Vec::new()).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "I-8: a mail beyond its recipient holds the canary")]
+async fn i_8_a_header_that_names_the_person() {
+    let (service, _, _) = fulfilled(RequestKind::OptOut).await;
+    let mut mails = mails(&service);
+    mails[0].raw = [b"Reply-To: canarino@posta.example\r\n".as_slice(), &mails[0].raw].concat();
+    oracle::check_with(&service, mails, Vec::new()).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "I-8: an argument of a process holds a phone")]
+async fn i_8_a_number_in_another_spelling() {
+    let (service, _, _) = fulfilled(RequestKind::OptOut).await;
+    let said = vec![("an argument of a process", "dsrd --phone=%2B393331234567".to_owned())];
+    oracle::check_with(&service, mails(&service), said).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "holds a hardware address")]
+async fn i_8_a_file_that_was_left() {
+    let (service, contact, _) = fulfilled(RequestKind::Access).await;
+    // As the platform shows it, without what separates the digits.
+    let contact: ContactId = contact.parse().unwrap();
+    let devices = platform(&service).records(&contact, dsrd::platform::Source::Devices);
+    let mut devices = devices.await.unwrap().unwrap();
+    let batch = futures_util::TryStreamExt::try_next(&mut devices).await.unwrap().unwrap();
+    let device: serde_json::Value = serde_json::from_str(batch.records[0].expose()).unwrap();
+    let address = device["macAddress"].as_str().unwrap().replace(':', "").to_lowercase();
+    std::fs::write(service.directory.path().join("left"), format!("station={address}")).unwrap();
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "holds the secret of a link")]
+async fn i_8_the_secret_of_a_link_in_a_table() {
+    let (service, _, _) = fulfilled(RequestKind::Access).await;
+    let link = service.mails.sent().into_iter().find_map(|mail| mail.link).expect("a link");
+    sqlx::query("UPDATE dsrd.notice SET template = $1")
+        .bind(link.expose())
+        .execute(&mut *service.store.connection().await.unwrap())
+        .await
+        .unwrap();
+    oracle::check(&service).await;
+}

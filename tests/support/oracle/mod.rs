@@ -1,0 +1,225 @@
+//! The oracle: invariants I-1 to I-10, checked after every service test from independent witnesses: the simulator's
+//! journal, the mails that went out, the database, and the times of its commits.
+//!
+//! One file for each group of promises: what was done to contacts ([`effects`]), what people received ([`answers`]),
+//! where personal data and secrets may not be ([`canaries`]). Each check returns the faults that it found; a test fails
+//! with all of them at once.
+
+mod answers;
+mod canaries;
+mod effects;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use dsrd::audit::Entry;
+use dsrd::delivery::SentMail;
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use super::service::TestService;
+use super::service::{BURST, CALLS_PER_SECOND};
+use super::witness;
+
+/// A piece of every value that tests give to their canary person.
+pub(crate) const CANARY: &str = "canarino";
+
+/// A mail that went out.
+pub(crate) struct Posted {
+    /// With angle brackets.
+    pub(crate) message_id: String,
+    /// The envelope's recipient, or the only one in the header.
+    pub(crate) to: String,
+    /// As it crossed the network.
+    pub(crate) raw: Vec<u8>,
+}
+
+impl Posted {
+    /// The secret of its hand-over link, if the text holds one, as the person would copy it.
+    fn link(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.raw).replace("=\r\n", "").replace("=3D", "=");
+        let (_, rest) = text.split_once("https://privacy.prova.example/handover/")?;
+        let secret = rest.split(|each: char| !(each.is_ascii_alphanumeric() || "_-".contains(each))).next();
+        secret.map(str::to_owned)
+    }
+}
+
+impl From<SentMail> for Posted {
+    fn from(mail: SentMail) -> Self {
+        Self { message_id: mail.message_id, to: mail.to.expose().clone(), raw: mail.raw.expose().clone() }
+    }
+}
+
+/// A request as stored.
+struct Stored {
+    kind: String,
+    contact: Option<String>,
+    policies: Vec<String>,
+    outcome: Option<String>,
+}
+
+/// What the witnesses say.
+struct Evidence<'a> {
+    service: &'a TestService,
+    /// The whole log, in its order.
+    log: Vec<Entry>,
+    /// When each entry of the log was committed.
+    commits: BTreeMap<Uuid, i64>,
+    /// The simulator's journal, in its order.
+    journal: Vec<dsrd_simulator::Entry>,
+    requests: BTreeMap<Uuid, Stored>,
+    mails: Vec<Posted>,
+    /// What else may hold no canary: outputs and arguments of processes, each with its name.
+    said: Vec<(&'static str, String)>,
+}
+
+impl Evidence<'_> {
+    /// The entries of a request with one of these actions.
+    fn of<'a>(&'a self, request: Uuid, actions: &'a [&'a str]) -> impl Iterator<Item = &'a Entry> {
+        self.log
+            .iter()
+            .filter(move |entry| entry.case == Some(request) && actions.contains(&entry.action.as_str()))
+    }
+
+    /// When an entry was committed.
+    fn committed(&self, entry: &Entry) -> i64 {
+        *self.commits.get(&entry.id).expect("the witness saw every entry of the log")
+    }
+}
+
+/// Fails with everything that is not as promised.
+pub(crate) async fn check(service: &TestService) {
+    let mails = service.mails.sent().into_iter().map(Posted::from).collect();
+    check_with(service, mails, Vec::new()).await;
+}
+
+/// The same for a service whose mails went another way, and with what its processes said.
+pub(crate) async fn check_with(service: &TestService, mails: Vec<Posted>, said: Vec<(&'static str, String)>) {
+    let log = service.audit().await;
+    let commits = witness::commits(&service.database.options()).await;
+    let requests = requests(service).await;
+    let journal = service.simulator.journal().entries();
+    let evidence = Evidence { service, log, commits, journal, requests, mails, said };
+    let mut faults = Vec::new();
+    faults.extend(every_request_is_somewhere(service).await);
+    faults.extend(effects::only_approved_contacts_were_touched(&evidence));
+    faults.extend(effects::every_effect_is_bracketed(&evidence));
+    faults.extend(the_log_has_no_gap(&evidence));
+    faults.extend(effects::success_follows_a_read_back(&evidence));
+    let (wrong, contents) = answers::packages_hold_what_is_true(&evidence).await;
+    faults.extend(wrong);
+    faults.extend(answers::links_go_to_their_contact_only(&evidence).await);
+    faults.extend(answers::notices_are_sent_once(&evidence).await);
+    faults.extend(canaries::stay_in_their_cage(&evidence, &contents).await);
+    faults.extend(nothing_is_left_running(service).await);
+    faults.extend(the_rate_limit_was_kept(service));
+    assert!(faults.is_empty(), "the oracle found:\n- {}", faults.join("\n- "));
+}
+
+async fn rows(service: &TestService, statement: &'static str) -> Vec<sqlx::postgres::PgRow> {
+    let mut connection = service.store.connection().await.expect("a connection");
+    sqlx::query(statement).fetch_all(&mut *connection).await.expect("rows")
+}
+
+async fn requests(service: &TestService) -> BTreeMap<Uuid, Stored> {
+    rows(service, "SELECT request_id, kind, contact_id, policies, outcome FROM dsrd.request")
+        .await
+        .iter()
+        .map(|row| {
+            let stored = Stored {
+                kind: row.get("kind"),
+                contact: row.get("contact_id"),
+                policies: row.get("policies"),
+                outcome: row.get("outcome"),
+            };
+            (row.get("request_id"), stored)
+        })
+        .collect()
+}
+
+/// I-1: every request is closed, scheduled, or parked with a reason, and its job agrees.
+async fn every_request_is_somewhere(service: &TestService) -> Vec<String> {
+    let lost = rows(
+        service,
+        "SELECT reference, request.state, job.state AS job_state
+         FROM dsrd.request LEFT JOIN dsrd.job USING (organisation_id, request_id)
+         WHERE (request.state = 'closed') <> (job.job_id IS NULL)
+            OR (request.state = 'manual') <> (coalesce(job.state, '') = 'parked')",
+    )
+    .await;
+    lost.iter()
+        .map(|row| {
+            let job: Option<String> = row.get("job_state");
+            format!(
+                "I-1: request {} is {} and its job {job:?}",
+                row.get::<String, _>(0),
+                row.get::<String, _>(1)
+            )
+        })
+        .collect()
+}
+
+/// I-4: the numbers of the log are 1..n, and no entry stands there twice or was lost on the way.
+fn the_log_has_no_gap(evidence: &Evidence<'_>) -> Vec<String> {
+    let log = &evidence.log;
+    let mut faults = Vec::new();
+    if let Some((entry, expected)) = log.iter().zip(1..).find(|(entry, expected)| entry.seq != *expected) {
+        faults.push(format!("I-4: the log has number {} in place {expected}", entry.seq));
+    }
+    let ids: BTreeSet<Uuid> = log.iter().map(|entry| entry.id).collect();
+    if ids.len() != log.len() {
+        faults.push(format!("I-4: {} of {} entries have ids of their own", ids.len(), log.len()));
+    }
+    let lost = evidence.commits.keys().filter(|id| !ids.contains(id)).count();
+    if lost > 0 {
+        faults.push(format!("I-4: {lost} entries were committed and are not in the log"));
+    }
+    faults
+}
+
+fn files_below(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    let Ok(entries) = std::fs::read_dir(directory) else { return files };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+    }
+    files
+}
+
+/// I-9: no lease, no open transaction, no half-written file.
+async fn nothing_is_left_running(service: &TestService) -> Vec<String> {
+    let mut faults = Vec::new();
+    let leased = service.depth().await.leased;
+    if leased > 0 {
+        faults.push(format!("I-9: {leased} jobs are still leased"));
+    }
+    let open = rows(
+        service,
+        "SELECT query FROM pg_stat_activity
+         WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()",
+    )
+    .await;
+    faults.extend(
+        open.iter().map(|row| format!("I-9: an open transaction after: {}", row.get::<String, _>("query"))),
+    );
+    let partial = files_below(service.directory.path());
+    faults.extend(
+        partial
+            .iter()
+            .filter(|path| path.extension().is_some_and(|extension| extension == "partial"))
+            .map(|path| format!("I-9: a half-written file {}", path.display())),
+    );
+    faults
+}
+
+/// I-10: no second saw more calls of one key than its limit and its burst allow.
+fn the_rate_limit_was_kept(service: &TestService) -> Vec<String> {
+    let allowed = (CALLS_PER_SECOND + BURST) as usize;
+    let seen = service.platform.journal().max_calls_in_window(Duration::from_secs(1));
+    if seen > allowed {
+        vec![format!("I-10: {seen} calls in one second, {allowed} allowed")]
+    } else {
+        Vec::new()
+    }
+}

@@ -1,0 +1,50 @@
+//! When a line of the audit log was committed, by a witness that the service does not know of.
+//!
+//! The log's own times are the writer's clock, which tests move by hand. A trigger notes each entry in a table of its
+//! own, and PostgreSQL keeps the time of that row's commit (`track_commit_timestamp`). The journal of the simulator
+//! uses the same clock of the same machine, so "announced before, recorded after" can be checked to the microsecond.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
+
+/// Starts to note commits in a database.
+pub(crate) async fn install(owner: &PgConnectOptions) {
+    let mut owner = PgConnection::connect_with(owner).await.expect("a connection of the owner");
+    sqlx::raw_sql(
+        "CREATE SCHEMA witness;
+         CREATE TABLE witness.appended (uid uuid NOT NULL);
+         CREATE FUNCTION witness.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+         BEGIN
+           INSERT INTO witness.appended (uid) VALUES (NEW.uid);
+           RETURN NULL;
+         END $$;
+         CREATE TRIGGER witnessed AFTER INSERT ON audit.inbox FOR EACH ROW EXECUTE FUNCTION witness.note();",
+    )
+    .execute(&mut owner)
+    .await
+    .expect("the witness");
+    owner.close().await.expect("a closed connection");
+}
+
+/// When each entry of the log was committed, in microseconds since 1970.
+pub(crate) async fn commits(owner: &PgConnectOptions) -> BTreeMap<Uuid, i64> {
+    let mut owner = PgConnection::connect_with(owner).await.expect("a connection of the owner");
+    let rows: Vec<(Uuid, DateTime<Utc>)> =
+        sqlx::query_as("SELECT uid, pg_xact_commit_timestamp(xmin) FROM witness.appended")
+            .fetch_all(&mut owner)
+            .await
+            .expect("the witness's table; the server tracks commits");
+    owner.close().await.expect("a closed connection");
+    rows.into_iter().map(|(uid, at)| (uid, at.timestamp_micros())).collect()
+}
+
+/// An instant of the journal, so much later, in the same measure.
+pub(crate) fn micros(wall: SystemTime, later: Duration) -> i64 {
+    let since = wall.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970") + later;
+    i64::try_from(since.as_micros()).expect("in range")
+}
