@@ -15,7 +15,7 @@ async fn parked() -> (TestDatabase, Scene, Vec<String>) {
     let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
     let organisation = scene.simulator.organisation("main");
     for email in ["canarino@posta.example", "canarino@altra.example"] {
-        organisation.add_contact(ContactSpec::new().email(email).phone(PHONE));
+        let _contact = organisation.add_contact(ContactSpec::new().email(email).phone(PHONE));
     }
     let references = ["erasure", "access", "opt_out"].map(|kind| {
         let request = serde_json::json!({
