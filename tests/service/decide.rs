@@ -1,11 +1,14 @@
 //! What persons decide: which contact is meant, and that a request is refused.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dsrd::audit::Actor;
 use dsrd::delivery::Plan;
 use dsrd::domain::IdentifierKind::{self, Email, Phone};
 use dsrd::domain::{ChoiceReason, Outcome, ParkReason, RefusalGround, RequestId, RequestKind, RequestState};
+use dsrd::execution::KillSwitch;
 use dsrd::intake::{self, CaseError};
 use dsrd::triage::{self, Candidate, Facts, Site, TriageError};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
@@ -473,5 +476,46 @@ async fn a_refusal_whose_notice_the_mail_server_refuses_waits_and_goes_on() {
     service.advance(Duration::from_mins(1)).await;
     service.work_to_the_end().await;
     assert_eq!(service.case(request).await.outcome, Some(Outcome::Refused));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_1_a_refusal_killed_at_any_boundary_ends_the_same_and_calls_nothing() {
+    let service = TestService::start().await;
+    service.simulator.faults().inject(Fault::Status(409).on(Endpoint::DeleteContact));
+    let passed = Arc::new(Mutex::new(Vec::new()));
+    let mut number = 0;
+    // The first run is undisturbed and records the boundaries.
+    while number <= passed.lock().unwrap().len() {
+        let email = format!("canarino{number}@posta.example");
+        let contact =
+            service.platform.add_contact(meant().email(&email).phone(format!("+39 333 12345{number:02}")));
+        let receipt = service.submit(RequestKind::Erasure, &[(Email, &email)]).await;
+        service.work_to_the_end().await;
+        let calls = service.simulator.journal().calls(Endpoint::DeleteContact);
+        refuse(&service, receipt.request, RefusalGround::LegalClaims, Some("Claim 12/2026.")).await.unwrap();
+        let switch = if number == 0 {
+            let passed = Arc::clone(&passed);
+            KillSwitch::new(move |boundary| {
+                passed.lock().unwrap().push(boundary.to_owned());
+                false
+            })
+        } else {
+            let reached = AtomicUsize::new(1);
+            KillSwitch::new(move |_| reached.fetch_add(1, Ordering::SeqCst) == number)
+        };
+        service.worker_with(switch, false).await.work_once().await.unwrap();
+        service.bury_workers().await;
+        service.work_to_the_end().await;
+        let place = format!("killed at {:?}", passed.lock().unwrap().get(number.wrapping_sub(1)));
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Refused), "{place}");
+        assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), calls, "{place}");
+        assert!(service.platform.truth(&contact).unwrap().exists, "{place}");
+        let sent = service.mails.sent_to(&email);
+        assert!(sent.iter().any(|mail| mail.subject.contains("we do not follow it")), "{place}");
+        number += 1;
+    }
+    let passed = passed.lock().unwrap().clone();
+    assert!(passed.len() >= 6 && passed.iter().any(|each| each.starts_with("refuse")), "{passed:?}");
     service.finish().await;
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Case;
 use crate::audit::{self, Action, Detail, Event};
 use crate::cli::context::Context;
-use crate::cli::output::{Output, or_dash, pairs, table};
+use crate::cli::output::{Output, one_line, or_dash, pairs, table};
 use crate::daemon::Foundation;
 use crate::domain::{OrganisationId, Origin, RequestState, local_time};
 use crate::execution::{self, CheckpointView};
@@ -96,7 +96,7 @@ fn human(shown: &Shown, zone: Tz) -> String {
         ("origin", case.origin.to_string()),
         ("state", case.state.to_string()),
         ("waits because", or_dash(case.park_reason.as_ref())),
-        ("refused on", or_dash(case.refusal.as_ref())),
+        ("refused for", or_dash(case.refusal.as_ref())),
         ("waits for", or_dash(case.waits_for.as_ref())),
         ("outcome", or_dash(case.outcome.as_ref())),
         ("last code", or_dash(case.last_code.as_ref())),
@@ -131,12 +131,12 @@ fn human(shown: &Shown, zone: Tz) -> String {
             ]
         }),
     );
-    let acts: String = shown
-        .what_you_can_do
-        .iter()
-        .map(|act| format!("\n- {}", crate::cli::output::one_line(act)))
-        .collect();
-    let acts = if acts.is_empty() { acts } else { format!("\n\nwhat you can do:{acts}") };
+    let acts = if shown.what_you_can_do.is_empty() {
+        String::new()
+    } else {
+        let acts: Vec<String> = shown.what_you_can_do.iter().map(|act| one_line(act)).collect();
+        format!("\n\nwhat you can do:\n- {}", acts.join("\n- "))
+    };
     format!("{head}\n\n{identifiers}\n\n{steps}{acts}")
 }
 

@@ -1,0 +1,166 @@
+//! Decisions and producers' parked rows at the command line.
+
+use dsrd_simulator::ContactSpec;
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+
+use crate::database::TestDatabase;
+use crate::program::{Scene, run};
+
+const PHONE: &str = "+39 333 1234567";
+
+/// Three requests by a phone that two contacts share and two rows that are no requests, all parked by the daemon.
+/// Returns the references of an erasure, an access and an opt-out.
+async fn parked() -> (TestDatabase, Scene, Vec<String>) {
+    let database = TestDatabase::create().await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
+    let organisation = scene.simulator.organisation("main");
+    for email in ["canarino@posta.example", "canarino@altra.example"] {
+        let _contact = organisation.add_contact(ContactSpec::new().email(email).phone(PHONE));
+    }
+    let references = ["erasure", "access", "opt_out"].map(|kind| {
+        let request = serde_json::json!({
+            "kind": kind, "channel": "letter", "received_at": "2026-11-20T10:00:00Z",
+            "identifiers": { "phone": PHONE }, "idempotency_key": kind,
+        });
+        let submit = &["--json", "request", "submit", "--from", "-"];
+        let receipt = run(&mut scene.command(submit), &request.to_string()).expect(0).json();
+        receipt["reference"].as_str().unwrap().to_owned()
+    });
+    let mut producer = PgConnection::connect_with(&database.options()).await.unwrap();
+    sqlx::raw_sql(
+        "SET ROLE dsrd_producer;
+         INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email) VALUES
+           ('venue-group', 'ticket-1', 'erase', '2026-09-01T10:00:00Z', 'web', 'canarino@posta.example'),
+           ('venue-group', 'ticket-2', 'access', '2026-11-20T10:00:00Z', 'web', 'canarino at posta')",
+    )
+    .execute(&mut producer)
+    .await
+    .unwrap();
+    producer.close().await.unwrap();
+    let mut daemon = scene.serve();
+    for _ in 0..5 {
+        daemon.wait_for("parked");
+    }
+    daemon.signal("-TERM");
+    let (status, log) = daemon.finish();
+    assert!(status.success(), "{log}");
+    (database, scene, references.to_vec())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_6_a_person_chooses_between_masked_contacts() {
+    let (_database, scene, references) = parked().await;
+    let [erasure, access, opt_out] = references.as_slice() else { panic!("{references:?}") };
+    let shown = scene.run(&["request", "show", erasure]).expect(0);
+    let next = format!("dsrd decide candidates {erasure}");
+    assert!(shown.stdout.contains("what you can do:") && shown.stdout.contains(&next), "{}", shown.stdout);
+    assert!(shown.stdout.contains(&format!("dsrd decide refuse {erasure} --ground RF-NN")));
+    let shown = scene.run(&["request", "show", opt_out]).expect(0);
+    assert!(!shown.stdout.contains("decide refuse"), "{}", shown.stdout);
+
+    let table = scene.run(&["decide", "candidates", erasure]).expect(0);
+    assert!(table.stdout.starts_with("CODE"), "{}", table.stdout);
+    assert!(table.stdout.contains("email c•••@posta.example, phone +•••67"), "{}", table.stdout);
+    let listed = scene.run(&["--json", "decide", "candidates", erasure]).expect(0);
+    for finished in [&table, &listed] {
+        assert!(!format!("{finished:?}").contains("canarino"), "{finished:?}");
+    }
+    let listed = listed.json();
+    let candidates = listed["candidates"].as_array().unwrap();
+    assert_eq!(candidates.len(), 2);
+    let code = candidates[0]["code"].as_str().unwrap();
+    let of_other = scene.run(&["--json", "decide", "candidates", access]).expect(0).json();
+    assert!(of_other["candidates"].as_array().unwrap().iter().all(|other| other["code"] != code));
+
+    let choose = |code: &str, reason: &str| {
+        scene.run(&["decide", "choose", erasure, "--contact", code, "--reason", reason])
+    };
+    choose(code, "because").expect(2);
+    let unknown = choose("00000000", "details_match").expect(3);
+    assert!(unknown.stderr.contains("dsrd decide candidates"), "{}", unknown.stderr);
+    let done = choose(code, "details_match").expect(0);
+    assert!(done.stdout.contains("no other is touched"), "{}", done.stdout);
+    choose(code, "details_match").expect(5);
+    let log = scene.run(&["--json", "audit", "list", "--action", "decision.contact_chosen"]).expect(0).json();
+    assert_eq!(log[0]["detail"]["reason"], "details_match");
+    assert!(log[0]["actor"].as_str().unwrap().starts_with("person:"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_12_4_a_refusal_needs_a_ground_of_the_kind_and_its_facts() {
+    let (_database, scene, references) = parked().await;
+    let [erasure, access, opt_out] = references.as_slice() else { panic!("{references:?}") };
+    let refuse = |reference: &str, ground: &str, facts: Option<&str>| {
+        let mut arguments = vec!["decide", "refuse", reference, "--ground", ground];
+        arguments.extend(facts.map(|_| ["--facts-file", "-"]).into_iter().flatten());
+        run(&mut scene.command(&arguments), facts.unwrap_or_default())
+    };
+    let never = refuse(opt_out, "RF-02", Some("Ten requests a week.")).expect(5);
+    assert!(never.stderr.contains("never refused"), "{}", never.stderr);
+    let wrong = refuse(access, "RF-08", Some("A statute.")).expect(2);
+    assert!(wrong.stderr.contains("RF-01, RF-02, RF-03, RF-04, RF-06, RF-16, RF-17"), "{}", wrong.stderr);
+    let silent = refuse(erasure, "RF-08", None).expect(2);
+    assert!(silent.stderr.contains("--facts-file: which statute"), "{}", silent.stderr);
+    refuse(erasure, "RF-99", None).expect(2);
+    refuse(erasure, "RF-08", Some(&"x".repeat(401))).expect(2);
+    let done = refuse(erasure, "RF-08", Some("Section 147 of the tax code; invoices; until 2036.")).expect(0);
+    assert!(done.stdout.contains("when the mail server has taken the notice"), "{}", done.stdout);
+    refuse(erasure, "RF-08", Some("Again.")).expect(5);
+    let shown = scene.run(&["request", "show", erasure]).expect(0);
+    assert!(shown.stdout.contains("RF-08"), "{}", shown.stdout);
+    refuse("DSR-AAAA-AAAA", "RF-17", Some("A complaint about the coffee.")).expect(3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parked_rows_are_listed_with_their_due_dates_shown_masked_and_handed_in_corrected() {
+    let (_database, scene, _) = parked().await;
+    let table = scene.run(&["request", "parked", "list"]).expect(0);
+    assert!(table.stdout.contains("2026-10-01 OVERDUE"), "{}", table.stdout);
+    let rows = scene.run(&["--json", "request", "parked", "list"]).expect(0).json();
+    let same = scene.run(&["--json", "request", "list", "--parked-rows"]).expect(0).json();
+    assert_eq!(rows, same);
+    let number = |key: &str| {
+        let row = rows.as_array().unwrap().iter().find(|row| row["idempotency_key"] == key).unwrap();
+        row["intake"].to_string()
+    };
+    let (first, second) = (number("ticket-1"), number("ticket-2"));
+    let shown = scene.run(&["request", "parked", "show", &first]).expect(0);
+    assert!(shown.stdout.contains("c•••@posta.example"), "{}", shown.stdout);
+    assert!(shown.stdout.contains(&format!("dsrd request parked release {first}")), "{}", shown.stdout);
+    assert!(!format!("{table:?}{shown:?}").contains("canarino"));
+    let revealed = scene.run(&["--json", "request", "parked", "show", &first, "--reveal"]).expect(0).json();
+    assert_eq!(revealed["columns"]["email"], "canarino@posta.example");
+    let log = scene.run(&["--json", "audit", "list", "--action", "intake.read"]).expect(0).json();
+    let read: Vec<_> = log.as_array().unwrap().iter().map(|entry| &entry["detail"]["revealed"]).collect();
+    assert_eq!(read, [false, true]);
+
+    scene.run(&["request", "parked", "release", &first]).expect(2);
+    let late = [
+        "request",
+        "parked",
+        "release",
+        &first,
+        "--kind",
+        "erasure",
+        "--received-at",
+        "2026-11-20T10:00:00Z",
+    ];
+    let stands = scene.run(&late).expect(5);
+    assert!(stands.stderr.contains("received_at"), "{}", stands.stderr);
+    let receipt =
+        scene.run(&["--json", "request", "parked", "release", &first, "--kind", "erasure"]).expect(0).json();
+    assert_eq!(receipt["due_on"], "2026-10-01", "the clock never restarts");
+    let reference = receipt["reference"].as_str().unwrap();
+    scene.run(&["request", "show", reference]).expect(0);
+
+    let release = ["--json", "request", "parked", "release", &second, "--identifiers-from", "-"];
+    let bad = run(&mut scene.command(&release), r#"{"mail": "canarino@posta.example"}"#).expect(2);
+    assert!(bad.stderr.contains("known keys") && !bad.stderr.contains("canarino"), "{}", bad.stderr);
+    run(&mut scene.command(&release), r#"{"email": "canarino@posta.example"}"#).expect(0);
+    scene.run(&["request", "parked", "show", &second]).expect(3);
+    scene.run(&["request", "parked", "discard", &second, "--reason", "test"]).expect(3);
+    scene.run(&["request", "parked", "discard", &second, "--reason", "boring"]).expect(2);
+    assert!(
+        scene.run(&["--json", "request", "parked", "list"]).expect(0).json().as_array().unwrap().is_empty()
+    );
+}
