@@ -90,12 +90,9 @@ pub struct TileMap(BTreeMap<(u8, u64), Vec<Hash>>);
 impl TileMap {
     /// Keeps a tile; of two forms of one tile the wider one stays.
     pub fn insert(&mut self, tile: TileHashes) {
-        match self.0.entry((tile.level, tile.index)) {
-            Entry::Vacant(free) => drop(free.insert(tile.hashes)),
-            Entry::Occupied(mut held) if held.get().len() < tile.hashes.len() => {
-                drop(held.insert(tile.hashes))
-            }
-            Entry::Occupied(_) => {}
+        let held = self.0.entry((tile.level, tile.index)).or_default();
+        if held.len() < tile.hashes.len() {
+            *held = tile.hashes;
         }
     }
 }
