@@ -1,5 +1,7 @@
 //! The transparency log's core against published vectors, an independent Merkle tree, and any bytes at all.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
+
 mod formats;
 mod proofs;
 mod tree;

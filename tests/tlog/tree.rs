@@ -14,13 +14,11 @@ use crate::{entry, grown};
 
 /// The definition of RFC 6962, section 2.1, word for word.
 fn defined_root(leaves: &[Hash]) -> Hash {
-    match leaves {
-        [only] => *only,
-        _ => {
-            let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
-            node_hash(&defined_root(left), &defined_root(right))
-        }
+    if let [only] = leaves {
+        return *only;
     }
+    let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+    node_hash(&defined_root(left), &defined_root(right))
 }
 
 #[test]
