@@ -111,6 +111,11 @@ fn known_keys_must_verify_and_unknown_ones_are_ignored() {
     let text = foreign_log.to_string();
     let borrowed = SignedNote::new(text.clone(), vec![old.sign(&text)]).unwrap();
     assert!(matches!(Checkpoint::open(&borrowed, [old.verifier()]), Err(CheckpointError::NotByLog(_))));
+    // A witness that calls itself like the log is still only a witness.
+    let namesake = witness_key("log.example/audit", 5);
+    let line = namesake.sign(&checkpoint, 1_700_000_000).unwrap();
+    let cosigned = SignedNote::new(checkpoint.to_string(), vec![line]).unwrap();
+    assert!(matches!(Checkpoint::open(&cosigned, [namesake.verifier()]), Err(CheckpointError::NotByLog(_))));
 }
 
 #[test]
