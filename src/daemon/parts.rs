@@ -136,7 +136,6 @@ impl Parts {
 
     /// Looks at all platforms before any work begins, and goes on looking at those that did not answer.
     async fn look_at_platforms(&mut self) -> Result<(), StartError> {
-        // Each look owns what it needs, so that the daemon can be spawned as a task.
         let looks = self.sites.values().cloned().map(|site| {
             let Prepared { store, desk, .. } = self.prepared.clone();
             let stop = self.ending.clone();

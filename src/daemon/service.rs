@@ -169,18 +169,3 @@ impl Service {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn needs_a_task<T: Future<Output = ()> + Send + 'static>(_run: impl FnOnce(Service, Stop) -> T) {}
-
-    #[test]
-    fn the_daemon_can_be_spawned_as_a_task() {
-        // That this compiles is the test.
-        needs_a_task(|service, stop| async move {
-            drop(service.run(stop).await);
-        });
-    }
-}

@@ -22,11 +22,11 @@ fn dying_at(dies_at: &'static str) -> KillSwitch {
 }
 
 async fn instance(service: &TestService) -> Instance {
-    Instance::register(&mut *service.store.connection().await.unwrap()).await.unwrap()
+    Instance::register(&mut service.store.connection().await.unwrap()).await.unwrap()
 }
 
 async fn take_back(service: &TestService) -> u64 {
-    delivery::take_back_claims(&mut *service.store.connection().await.unwrap()).await.unwrap()
+    delivery::take_back_claims(&mut service.store.connection().await.unwrap()).await.unwrap()
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn f_1_a_pump_that_dies_at_any_boundary_leaves_its_notices_to_another_at_o
         assert_eq!(take_back(&service).await, 0, "{dies_at}");
         assert_eq!(mailer.pump_as(heir).await.unwrap(), 0, "{dies_at}");
 
-        dead.retire(&mut *service.store.connection().await.unwrap()).await.unwrap();
+        dead.retire(&mut service.store.connection().await.unwrap()).await.unwrap();
         assert_eq!(mailer.pump_as(dead).await.unwrap(), 0, "{dies_at}: the dead claim nothing");
         assert_eq!(take_back(&service).await, taken_back, "{dies_at}");
         assert_eq!(mailer.pump_as(heir).await.unwrap() as u64, taken_back, "{dies_at}");
