@@ -16,6 +16,7 @@ mod audit;
 mod check;
 mod config;
 mod context;
+mod deadline;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
@@ -90,6 +91,8 @@ enum Command {
     /// Read the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Tell until when an answer is due under a law and a calendar of public holidays, and why.
+    Deadline(Box<deadline::Args>),
     /// Explain the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -135,6 +138,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         }
         #[cfg(feature = "demo")]
         Command::Demo(args) => Box::pin(demo::run(args, &files, output)).await,
+        Command::Deadline(args) => deadline::run(&args, &files, output),
         Command::Config(command) => config::run(command, &files, output),
         Command::Setup => setup::run(Context::load(&files)?, output).await,
         Command::Migrate(args) => migrate::run(args, Context::load(&files)?, output).await,

@@ -4,7 +4,7 @@ use crate::program::{dsrd, run};
 
 #[test]
 fn every_help_text_is_as_documented() {
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 18] = [
         &[],
         &["serve"],
         &["migrate"],
@@ -21,6 +21,7 @@ fn every_help_text_is_as_documented() {
         &["retention", "run"],
         &["audit"],
         &["audit", "list"],
+        &["deadline"],
         &["config"],
     ];
     let mut text = String::new();

@@ -51,11 +51,17 @@ struct CalendarWire {
 #[serde(deny_unknown_fields)]
 struct HolidayWire {
     name: String,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the rule explains the dates to readers and to the test"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the rule explains the dates to readers and to the test")
+    )]
     rule: String,
     #[serde(default)]
     regions: Vec<String>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the first year explains the dates to readers and to the test"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the first year explains the dates to readers and to the test")
+    )]
     since: Option<i32>,
     #[cfg_attr(not(test), expect(dead_code, reason = "the source is for readers and the test"))]
     source: Option<String>,
@@ -141,7 +147,13 @@ impl CalendarCode {
         let calendar = self.calendar();
         let (first, last) = calendar.years;
         if !(first..=last).contains(&day.year()) || day < calendar.valid_from {
-            return Err(DeadlineError::YearUnknown { code: self.0, year: day.year(), first, last, conservative_due });
+            return Err(DeadlineError::YearUnknown {
+                code: self.0,
+                year: day.year(),
+                first,
+                last,
+                conservative_due,
+            });
         }
         let holiday = calendar.holidays.get(&day).map(String::as_str);
         Ok(holiday.or_else(|| weekend(day)))
@@ -239,7 +251,8 @@ mod tests {
             let wire: CalendarWire = toml::from_str(text).unwrap_or_else(|error| panic!("{code}: {error}"));
             assert!(wire.first_year <= 2023 && wire.last_year >= 2030, "{code} covers 2023 to 2030");
             for day in &wire.days {
-                let rule: HolidayRule = day.rule.parse().unwrap_or_else(|error| panic!("{code} {}: {error}", day.name));
+                let rule: HolidayRule =
+                    day.rule.parse().unwrap_or_else(|error| panic!("{code} {}: {error}", day.name));
                 let mut expected: Vec<NaiveDate> = (wire.first_year.max(day.since.unwrap_or(i32::MIN))
                     ..=wire.last_year + 1)
                     .filter_map(|year| rule.day(year))
@@ -280,7 +293,11 @@ mod tests {
             .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
             .collect();
         on_disk.sort_unstable();
-        assert_eq!(on_disk, FILES.iter().map(|(code, _)| *code).collect::<Vec<_>>(), "every file is compiled in");
+        assert_eq!(
+            on_disk,
+            FILES.iter().map(|(code, _)| *code).collect::<Vec<_>>(),
+            "every file is compiled in"
+        );
     }
 
     #[test]

@@ -25,7 +25,9 @@ pub enum DeadlineError {
         known: String,
     },
     /// The regime has no version for that day.
-    #[error("regime {code} begins on {valid_from}, after {day}: name the regime that was in force on that day")]
+    #[error(
+        "regime {code} begins on {valid_from}, after {day}: name the regime that was in force on that day"
+    )]
     NotYetInForce {
         /// The regime.
         code: &'static str,

@@ -232,15 +232,27 @@ mod tests {
         let wire: RegimesWire = toml::from_str(FILE).unwrap_or_else(|error| panic!("{error}"));
         let mut seen = std::collections::BTreeSet::new();
         for each in &wire.regimes {
-            assert!(seen.insert((each.code.clone(), each.version)), "{} version {} twice", each.code, each.version);
+            assert!(
+                seen.insert((each.code.clone(), each.version)),
+                "{} version {} twice",
+                each.code,
+                each.version
+            );
             assert!(!each.name.is_empty() && !each.source.is_empty(), "{}", each.code);
             if let Some(extension) = each.extension {
-                assert!(each.limit.joined(extension).is_some(), "{}: limit and extension in one unit", each.code);
+                assert!(
+                    each.limit.joined(extension).is_some(),
+                    "{}: limit and extension in one unit",
+                    each.code
+                );
             }
         }
         for code in RegimeCode::all() {
             let numbers: Vec<u32> = code.versions().iter().map(|each| each.version).collect();
-            assert!(numbers.is_sorted() && code.versions().is_sorted_by_key(|each| each.valid_from), "{code}");
+            assert!(
+                numbers.is_sorted() && code.versions().is_sorted_by_key(|each| each.valid_from),
+                "{code}"
+            );
         }
         assert_eq!("EU".parse(), Ok(RegimeCode::EU));
     }

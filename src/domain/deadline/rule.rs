@@ -47,10 +47,8 @@ impl HolidayRule {
             Self::Weekday { number, weekday, month, plus } => {
                 let date = match number {
                     Some(number) => NaiveDate::from_weekday_of_month_opt(year, *month, *weekday, *number)?,
-                    None => {
-                        NaiveDate::from_weekday_of_month_opt(year, *month, *weekday, 5)
-                            .or_else(|| NaiveDate::from_weekday_of_month_opt(year, *month, *weekday, 4))?
-                    }
+                    None => NaiveDate::from_weekday_of_month_opt(year, *month, *weekday, 5)
+                        .or_else(|| NaiveDate::from_weekday_of_month_opt(year, *month, *weekday, 4))?,
                 };
                 date.checked_add_signed(TimeDelta::days(*plus))
             }
@@ -116,7 +114,8 @@ pub fn easter(year: i32) -> Option<NaiveDate> {
     let moon = moon - (moon / 28) * (1 - (moon / 28) * (29 / (moon + 1)) * ((21 - golden) / 11));
     let weekday = (year + year / 4 + moon + 2 - century + century / 4) % 7;
     let days_from_march = 28 + moon - weekday;
-    let before_march = NaiveDate::from_ymd_opt(year, 2, 1)?.checked_add_months(chrono::Months::new(1))?.pred_opt()?;
+    let before_march =
+        NaiveDate::from_ymd_opt(year, 2, 1)?.checked_add_months(chrono::Months::new(1))?.pred_opt()?;
     before_march.checked_add_days(Days::new(u64::try_from(days_from_march).ok()?))
 }
 
@@ -163,7 +162,17 @@ mod tests {
             let day = rule.parse::<HolidayRule>().unwrap().day(year).map(|day| day.to_string());
             assert_eq!(day.as_deref(), expected, "{rule}");
         }
-        for rule in ["", "easter2", "monday", "x monday 05", "13", "05-01 sat", "05-01 xyz+1", "once soon", "05-01 éé+1"] {
+        for rule in [
+            "",
+            "easter2",
+            "monday",
+            "x monday 05",
+            "13",
+            "05-01 sat",
+            "05-01 xyz+1",
+            "once soon",
+            "05-01 éé+1",
+        ] {
             assert!(rule.parse::<HolidayRule>().is_err(), "{rule}");
         }
     }

@@ -216,7 +216,11 @@ impl Term<'_> {
     }
 
     /// A term in months or days, with extension and pauses.
-    fn calendar_term(&self, received: NaiveDate, regime: &Regime) -> Result<(Count, NaiveDate), DeadlineError> {
+    fn calendar_term(
+        &self,
+        received: NaiveDate,
+        regime: &Regime,
+    ) -> Result<(Count, NaiveDate), DeadlineError> {
         let base = count(received, regime, regime.limit, "", self.pauses)?;
         if self.extension == Extension::None {
             return self.rolled(base, regime);
@@ -258,13 +262,10 @@ impl Term<'_> {
             return Ok((Count { ..count }, count.unrolled));
         }
         let unrolled = count.unrolled;
-        let (due, code, skipped) = self.earliest(unrolled, &mut count.steps, |code| code.roll_forward(unrolled))?;
+        let (due, code, skipped) =
+            self.earliest(unrolled, &mut count.steps, |code| code.roll_forward(unrolled))?;
         if !skipped.is_empty() {
-            let text = format!(
-                "moved to the next working day of {code}, {}: {}",
-                day(due),
-                listed(&skipped)
-            );
+            let text = format!("moved to the next working day of {code}, {}: {}", day(due), listed(&skipped));
             count.steps.push(step(StepRule::WorkingDay, due, text));
         }
         Ok((count, due))
@@ -346,12 +347,18 @@ impl Term<'_> {
         let mut goals = Vec::new();
         if regime.margin_days > 0 {
             let date = unrolled - Days::new(u64::from(regime.margin_days));
-            goals.push((date, format!("{} before the end, because the law is unclear", Period::Days(regime.margin_days))));
+            goals.push((
+                date,
+                format!("{} before the end, because the law is unclear", Period::Days(regime.margin_days)),
+            ));
         }
         match (self.extension, regime.extension, self.kind) {
             (Extension::None, _, Some(kind)) => {
                 let period = Period::Days(regime.target_days(kind));
-                goals.push((period.end(start)?, format!("{period} from the start for {kind}, without undue delay")));
+                goals.push((
+                    period.end(start)?,
+                    format!("{period} from the start for {kind}, without undue delay"),
+                ));
             }
             (Extension::None, _, None) | (_, None, _) => {}
             (_, Some(extension), _) => {

@@ -154,7 +154,11 @@ fn e_30_an_extension_is_counted_from_the_receipt_and_the_other_reading_is_the_in
 
 #[test]
 fn e_32_an_extension_is_rolled_once() {
-    Asked::new("EU", "DE", "2025-11-30").extended(Extension::Granted).gives("E-32", "2026-02-28", "2026-03-02");
+    Asked::new("EU", "DE", "2025-11-30").extended(Extension::Granted).gives(
+        "E-32",
+        "2026-02-28",
+        "2026-03-02",
+    );
     Asked::new("EU", "DE", "2025-11-30").gives("E-32 base", "2025-12-30", "2025-12-30");
 }
 
@@ -194,7 +198,10 @@ fn e_42_california_counts_days_and_business_days() {
     // The federal calendar has no day off after Thanksgiving.
     asked.calendars = vec![calendar("US")];
     let deadline = asked.answer().unwrap();
-    assert_eq!((deadline.acknowledge_by, deadline.statutory_due), (Some(day("2026-12-07")), day("2026-12-14")));
+    assert_eq!(
+        (deadline.acknowledge_by, deadline.statutory_due),
+        (Some(day("2026-12-07")), day("2026-12-14"))
+    );
 }
 
 #[test]
@@ -290,7 +297,8 @@ fn what_makes_no_sense_is_refused() {
 
 #[test]
 fn a_pause_after_the_end_of_the_term_brings_nothing_back() {
-    let asked = Asked::new("EU-suspend", "DE", "2026-03-02").pause(PauseCause::Identity, "2026-04-03", "2026-04-20");
+    let asked =
+        Asked::new("EU-suspend", "DE", "2026-03-02").pause(PauseCause::Identity, "2026-04-03", "2026-04-20");
     asked.gives("late pause", "2026-04-02", "2026-04-02");
 }
 
