@@ -219,6 +219,7 @@ fn seconds(instant: DateTime<Utc>) -> String {
 }
 
 /// Wrong codes and periods are wrong usage; what the law or the data do not allow is refused.
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 fn refused(error: DeadlineError) -> anyhow::Error {
     use DeadlineError::{ExtensionTooLate, NoExtension, NoIncidentTimer, NotYetInForce, YearUnknown};
     let failure = match error {

@@ -29,6 +29,9 @@ const FILES: &[(&str, &str)] = &[
     ("US-CA", include_str!("../../../config/calendars/US-CA.toml")),
 ];
 
+/// Days that are no working days, each with its reason.
+pub(super) type DaysOff = Vec<(NaiveDate, &'static str)>;
+
 /// A file as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,6 +135,9 @@ impl CalendarCode {
     }
 
     /// The calendar itself.
+    ///
+    /// # Panics
+    /// Never: a code is made only of a calendar that exists, and a test reads every file.
     #[must_use]
     pub fn calendar(self) -> &'static Calendar {
         CALENDARS.get(self.0).expect("a code is made only of a calendar that exists")
@@ -160,10 +166,7 @@ impl CalendarCode {
     }
 
     /// The first working day from `day` on, and the days off that lay before it, each with its reason.
-    pub(super) fn roll_forward(
-        self,
-        day: NaiveDate,
-    ) -> Result<(NaiveDate, Vec<(NaiveDate, &'static str)>), DeadlineError> {
+    pub(super) fn roll_forward(self, day: NaiveDate) -> Result<(NaiveDate, DaysOff), DeadlineError> {
         let mut working = day;
         let mut skipped = Vec::new();
         while let Some(reason) = self.day_off(working, day)? {
@@ -178,7 +181,7 @@ impl CalendarCode {
         self,
         start: NaiveDate,
         number: u32,
-    ) -> Result<(NaiveDate, Vec<(NaiveDate, &'static str)>), DeadlineError> {
+    ) -> Result<(NaiveDate, DaysOff), DeadlineError> {
         let conservative_due = after_weekdays(start, number)?;
         let mut day = start;
         let mut left = number;

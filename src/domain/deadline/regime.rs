@@ -179,6 +179,9 @@ impl RegimeCode {
     }
 
     /// Every version, the oldest first; never empty.
+    ///
+    /// # Panics
+    /// Never: a code is made only of a regime that exists, and a test reads the file.
     #[must_use]
     pub fn versions(self) -> &'static [Regime] {
         REGIMES.get(self.0).expect("a code is made only of a regime that exists")

@@ -7,7 +7,7 @@ use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::calendar::after_weekdays;
+use super::calendar::{DaysOff, after_weekdays};
 use super::{CalendarCode, DeadlineError, PauseEffect, Period, Regime, RegimeCode, end_of_day};
 use crate::domain::RequestKind;
 
@@ -311,14 +311,13 @@ impl Term<'_> {
     }
 
     /// The result of the calendar that gives the earliest date.
-    #[expect(clippy::type_complexity, reason = "a date, its calendar and its reasons, used by two callers")]
     fn earliest(
         &self,
         from: NaiveDate,
         steps: &mut Vec<Step>,
-        by: impl Fn(CalendarCode) -> Result<(NaiveDate, Vec<(NaiveDate, &'static str)>), DeadlineError>,
-    ) -> Result<(NaiveDate, CalendarCode, Vec<(NaiveDate, &'static str)>), DeadlineError> {
-        let mut found: Option<(NaiveDate, CalendarCode, Vec<(NaiveDate, &'static str)>)> = None;
+        by: impl Fn(CalendarCode) -> Result<(NaiveDate, DaysOff), DeadlineError>,
+    ) -> Result<(NaiveDate, CalendarCode, DaysOff), DeadlineError> {
+        let mut found: Option<(NaiveDate, CalendarCode, DaysOff)> = None;
         let mut differ = false;
         for code in self.calendars {
             let (date, skipped) = by(*code)?;
