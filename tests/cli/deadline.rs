@@ -22,7 +22,7 @@ fn e_26_bavaria_keeps_epiphany() {
         assert_eq!(told[key], expected, "{key}: {told:#}");
     }
     let told = ask(asked).expect(0).stdout;
-    assert!(told.contains("statutory       2027-01-07 Thursday"), "{told}");
+    assert!(told.contains("statutory     2027-01-07 Thursday"), "{told}");
     assert!(
         told.contains("- moved to the next working day of DE-BY, Thu 2027-01-07: Wed 2027-01-06 is Epiphany"),
         "{told}"
