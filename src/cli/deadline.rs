@@ -44,7 +44,7 @@ pub(super) struct Args {
     /// IANA time zone in which days begin and end; that of the first calendar when left out.
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<Tz>,
-    /// What is asked for: access, erasure or opt_out. Sets the internal date, and the term where the law has one of its
+    /// What is asked for: access, erasure or `opt_out`. Sets the internal date, and the term where the law has one of its
     /// own.
     #[arg(long)]
     kind: Option<RequestKind>,
