@@ -179,6 +179,8 @@ pub(crate) fn controller() -> Result<Controller> {
         name: "Caffè Prova".to_owned(),
         contact: "dpo@prova.example".to_owned(),
         time_zone: chrono_tz::Europe::Rome,
+        regime: dsrd::domain::deadline::RegimeCode::EU,
+        calendar: None,
         default_country: Some("IT".to_owned()),
         language: "en".to_owned(),
         opt_out_policies: vec!["mktgCommunications".to_owned()],

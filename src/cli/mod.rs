@@ -17,6 +17,7 @@ mod audit;
 mod check;
 mod config;
 mod context;
+mod deadline;
 mod decide;
 #[cfg(feature = "demo")]
 mod demo;
@@ -96,6 +97,8 @@ enum Command {
     /// Read the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Tell until when an answer is due under a law and a calendar of public holidays, and why.
+    Deadline(Box<deadline::Args>),
     /// Explain the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -143,6 +146,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         }
         #[cfg(feature = "demo")]
         Command::Demo(args) => Box::pin(demo::run(args, &files, output)).await,
+        Command::Deadline(args) => deadline::run(&args, &files, output),
         Command::Config(command) => config::run(command, &files, output),
         Command::Setup => setup::run(Context::load(&files)?, output).await,
         Command::Migrate(args) => migrate::run(args, Context::load(&files)?, output).await,

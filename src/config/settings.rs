@@ -6,6 +6,7 @@ use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::deadline::{CalendarCode, RegimeCode};
 use crate::domain::{Controller, OrganisationId};
 use crate::platform::cloud4wi;
 use crate::{delivery, http, queue, report, retention, store, telemetry, upkeep};
@@ -63,6 +64,14 @@ pub struct Organisation {
     /// IANA time zone of its establishment, in which days begin and end (`Europe/Rome`).
     #[schemars(with = "String")]
     pub time_zone: Tz,
+    /// The law whose terms hold for its answers: `EU`, `EU-suspend`, `UK`, `US-CA`, `US-CO`, `BR` or `CH`. What each says
+    /// stands in docs/deadlines.md.
+    #[schemars(with = "String")]
+    pub regime: RegimeCode,
+    /// The public holidays of its establishment, for example `IT` or `DE-BY`; `dsrd deadline --organisation` uses it for
+    /// the last lawful day. The due dates of requests do not depend on it. No default.
+    #[schemars(with = "Option<String>")]
+    pub calendar: Option<CalendarCode>,
     /// ISO 3166 code (`IT`) with which telephone numbers without a country code are read. Without it such numbers are
     /// refused.
     pub default_country: Option<String>,
@@ -88,6 +97,8 @@ impl Organisation {
             name: self.name.clone(),
             contact: self.contact.clone(),
             time_zone: self.time_zone,
+            regime: self.regime,
+            calendar: self.calendar,
             default_country: self.default_country.clone(),
             language: self.language.clone(),
             opt_out_policies: self.opt_out_policies.clone(),

@@ -3,7 +3,8 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 
-use super::{OrganisationId, deadline};
+use super::deadline::{self, CalendarCode, RegimeCode};
+use super::{OrganisationId, RequestKind};
 
 /// What every part of the service needs to know about one controller (Art. 4(7) GDPR).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,10 @@ pub struct Controller {
     pub contact: String,
     /// Where it is established: days begin and end there.
     pub time_zone: Tz,
+    /// The law under which it answers.
+    pub regime: RegimeCode,
+    /// The public holidays of its establishment. The conservative date needs none.
+    pub calendar: Option<CalendarCode>,
     /// ISO 3166 code with which national telephone numbers are read.
     pub default_country: Option<String>,
     /// Language of answers where the request names none, for example `en`.
@@ -27,8 +32,8 @@ pub struct Controller {
 impl Controller {
     /// The conservative due date of a request.
     #[must_use]
-    pub fn due_on(&self, received_at: DateTime<Utc>) -> NaiveDate {
-        deadline::conservative_due(received_at, self.time_zone)
+    pub fn due_on(&self, kind: RequestKind, received_at: DateTime<Utc>) -> NaiveDate {
+        deadline::conservative_due(self.regime, kind, received_at, self.time_zone)
     }
 
     /// The last instant of a due day.

@@ -135,7 +135,7 @@ pub async fn submit(
 
     let request = RequestId(Uuid::now_v7());
     let reference = Reference::of(request);
-    let due_on = controller.due_on(submission.received_at);
+    let due_on = controller.due_on(submission.kind, submission.received_at);
     let policies = policies_of(&submission, controller);
     sql::insert_request(
         tx,

@@ -22,6 +22,7 @@ fn every_help_text_is_as_documented() {
         &["retention", "run"],
         &["audit"],
         &["audit", "list"],
+        &["deadline"],
         &["config"],
     ];
     let mut text = String::new();

@@ -9,5 +9,6 @@ mod arguments;
 mod budget;
 mod commands;
 mod daemon;
+mod deadline;
 mod decide;
 mod program;

@@ -83,6 +83,8 @@ impl World {
             name: "Harbour Café Group".to_owned(),
             contact: "dpo@venue.example".to_owned(),
             time_zone: chrono_tz::Europe::Rome,
+            regime: dsrd::domain::deadline::RegimeCode::EU,
+            calendar: None,
             default_country: Some("IT".to_owned()),
             language: "en".to_owned(),
             opt_out_policies: vec!["mktgCommunications".to_owned()],

@@ -69,6 +69,8 @@ impl Office {
             name: "Venues Ltd".to_owned(),
             contact: "privacy@venues.example".to_owned(),
             time_zone: chrono_tz::Europe::Rome,
+            regime: dsrd::domain::deadline::RegimeCode::EU,
+            calendar: None,
             default_country: None,
             language: "en".to_owned(),
             opt_out_policies: Vec::new(),
