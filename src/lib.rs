@@ -14,8 +14,10 @@
 //! | [`queue`] | fair, leased, at-least-once hand-out of requests |
 //! | [`delivery`] | mails and packages brought to their recipient, with proof |
 //! | [`intake`] | the only way a request comes into being |
+//! | [`triage`] | what persons decide about parked requests |
 //! | [`execution`] | one leased request carried through its steps |
 //! | [`retention`] | contacts past their time found and submitted for erasure |
+//! | [`upkeep`] | the service's own copies forgotten in time |
 //! | [`http`] | the hand-over page where a person fetches the package |
 //! | [`config`] | settings of all modules, layered, checked, explained |
 //! | [`daemon`] | composition root: roles, lifecycle, signals |
@@ -36,3 +38,5 @@ pub mod report;
 pub mod retention;
 pub mod store;
 pub mod telemetry;
+pub mod triage;
+pub mod upkeep;

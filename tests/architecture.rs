@@ -16,17 +16,40 @@ const RULE: &[(&str, &[&str])] = &[
     ("platform", &["domain"]),
     ("report", &["domain"]),
     ("queue", &["domain", "store", "audit"]),
-    // The hand-over decrypts packages.
-    ("delivery", &["domain", "store", "audit", "report"]),
+    // The hand-over decrypts packages. A claim names the instance that holds it, and a package's file the lease under
+    // which it is written.
+    ("delivery", &["domain", "store", "audit", "report", "queue"]),
     // The acknowledgement is written in the transaction that accepts the request.
     ("intake", &["domain", "store", "audit", "queue", "delivery"]),
-    ("execution", &["domain", "store", "audit", "queue", "platform", "report", "delivery", "intake"]),
+    // A decision continues the case, which is intake's; a choice looks at the platform and shows masked identifiers.
+    ("triage", &["domain", "store", "audit", "platform", "report", "delivery", "intake"]),
+    // It carries out what persons decided, and matches contacts as they saw them.
+    (
+        "execution",
+        &["domain", "store", "audit", "queue", "platform", "report", "delivery", "intake", "triage"],
+    ),
     ("retention", &["domain", "store", "audit", "platform", "intake"]),
+    // The purge functions of the owners of the tables.
+    (
+        "upkeep",
+        &["domain", "store", "audit", "queue", "delivery", "triage", "intake", "execution", "retention"],
+    ),
     ("http", &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "retention"]),
     // The settings types of the others, which it only gathers.
     (
         "config",
-        &["domain", "store", "telemetry", "platform", "report", "queue", "delivery", "retention", "http"],
+        &[
+            "domain",
+            "store",
+            "telemetry",
+            "platform",
+            "report",
+            "queue",
+            "delivery",
+            "retention",
+            "upkeep",
+            "http",
+        ],
     ),
     (
         "daemon",
@@ -42,6 +65,7 @@ const RULE: &[(&str, &[&str])] = &[
             "intake",
             "execution",
             "retention",
+            "upkeep",
             "http",
             "config",
         ],
@@ -58,8 +82,10 @@ const RULE: &[(&str, &[&str])] = &[
             "queue",
             "delivery",
             "intake",
+            "triage",
             "execution",
             "retention",
+            "upkeep",
             "http",
             "config",
             "daemon",

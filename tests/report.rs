@@ -38,6 +38,7 @@ fn header() -> ReportHeader {
         controller_contact: "Harbour Cafés Ltd, Data Protection\nprivacy@harbour.example".to_owned(),
         received_at,
         generated_at: received_at + TimeDelta::hours(30),
+        time_zone: chrono_tz::Europe::Rome,
         identifiers: vec![MaskedIdentifier::of(&email)],
         language: Language::English,
         catalogue: None,
@@ -201,6 +202,9 @@ fn the_readable_report_says_what_is_held_and_what_is_left_out() {
     let page = Html::parse_document(text(&entries, "report.html"));
     let words = page.root_element().text().collect::<Vec<_>>().join(" ");
     for expected in [
+        // Instants stand in the controller's time zone, which is named: the request came at 08:15 UTC.
+        "3 November 2026, 09:15 CET",
+        "4 November 2026, 15:15 CET",
         "The first 50 of 75 entries are shown here. The complete list is in events.csv",
         "By kind: login (75).",
         "79 records in 3 categories",

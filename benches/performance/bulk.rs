@@ -197,6 +197,7 @@ fn header() -> Result<ReportHeader> {
         controller_contact: controller.contact,
         received_at: now,
         generated_at: now,
+        time_zone: chrono_tz::UTC,
         identifiers: Vec::new(),
         language: Language::English,
         catalogue: None,

@@ -36,6 +36,7 @@ async fn drain(
     let options = database.create().await?;
     let service = Service::build(&options, &simulated.access, workers).await?;
     service.submit_all(RequestKind::OptOut, people).await?;
+    service.acknowledge_all().await?;
     analyse(&options).await?;
     #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
     let number = people.len() as f64;
@@ -236,6 +237,7 @@ async fn drain_slowly(
     let options = database.create().await?;
     let service = Service::build(&options, &simulated.access, workers).await?;
     service.submit_all(RequestKind::OptOut, people).await?;
+    service.acknowledge_all().await?;
     analyse(&options).await?;
     simulated.set_latency(50).await?;
     let before = watch::closed();

@@ -13,7 +13,7 @@ use dsrd::domain::{
     Channel, Clock, Controller, IdentifierKind, MasterKey, Origin, RequestId, RequestKind, SubjectIdentifier,
     SystemClock,
 };
-use dsrd::execution::{Executor, KillSwitch, PackageRules, Site, Worker};
+use dsrd::execution::{Executor, Gate, KillSwitch, PackageRules, Site, Worker};
 use dsrd::intake::{self, Desk, Submission};
 use dsrd::platform::ContactPlatform;
 use dsrd::platform::cloud4wi::{self, Cloud4Wi, LocalBudget};
@@ -296,7 +296,8 @@ impl Service {
         let packages = directory.path().join("packages");
         report::prepare_directory(&packages)?;
         let report = defaults("report", &[("directory", packages.display().to_string().into())])?;
-        let site = Site { controller: Arc::clone(&controller), platform, catalogue: None };
+        let site =
+            Site { controller: Arc::clone(&controller), platform, catalogue: None, gate: Gate::opened() };
         let executor = Arc::new(Executor {
             store: store.clone(),
             desk: desk.clone(),
@@ -337,6 +338,13 @@ impl Service {
             .buffer_unordered(8)
             .try_for_each(|_| async { Ok(()) })
             .await
+    }
+
+    /// Sends the acknowledgements, as the daemon does within moments of a submission: an answer that has to drop one does
+    /// work that hardly ever arises.
+    pub(crate) async fn acknowledge_all(&self) -> Result<()> {
+        while self.executor.mailer.pump_once().await? > 0 {}
+        Ok(())
     }
 
     /// Starts a worker, woken by LISTEN/NOTIFY, as the daemon does.

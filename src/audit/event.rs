@@ -96,18 +96,34 @@ actions! {
     RequestReceived = "request.received",
     /// A producer's row could not become a request.
     IntakeParked = "intake.parked",
+    /// A person opened a producer's parked row.
+    IntakeRead = "intake.read",
+    /// A person handed in a producer's parked row; the fields corrected are in the detail.
+    IntakeReleased = "intake.released",
+    /// A person removed a producer's parked row; the reason is in the detail.
+    IntakeDiscarded = "intake.discarded",
     /// A request was withdrawn by the person.
     RequestWithdrawn = "request.withdrawn",
     /// A request waits for a person; the reason is in the detail.
     RequestParked = "request.parked",
     /// A person sent a parked request on its way again.
     RequestResumed = "request.resumed",
+    /// A person was shown the contacts among which to choose, masked; their number is in the detail.
+    CandidatesShown = "decision.candidates_shown",
+    /// A person decided which contact a request means; the reason is in the detail.
+    ContactChosen = "decision.contact_chosen",
+    /// A person refused a request; the ground is in the detail.
+    RequestRefused = "decision.refused",
+    /// Before a refusal was told, reading showed that an effect begun earlier is not in place.
+    RefusalChecked = "refusal.checked",
     /// The contact was looked up; counts are in the detail.
     ContactLocated = "contact.located",
     /// The package was built; counts per source are in the detail.
     PackageBuilt = "package.built",
     /// A person fetched the package through the hand-over link.
     PackageFetched = "package.fetched",
+    /// A wrong answer was given on the hand-over page; with the last one the link was locked.
+    PackageRefused = "package.refused",
     /// A member of staff opened a package.
     PackageOpened = "package.opened",
     /// A package reached its expiry and was destroyed.
@@ -142,6 +158,8 @@ actions! {
     SweepStopped = "sweep.stopped",
     /// A retention sweep has submitted its erasures.
     SweepFinished = "sweep.finished",
+    /// The service forgot copies of its own that were past their term; counts are in the detail.
+    UpkeepForgot = "upkeep.forgot",
     /// The start-up probe found that the platform does not honour a filter.
     FilterIgnored = "platform.filter_ignored",
     /// Somebody read the log through the command line.

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono_tz::Tz;
 use clap::Subcommand;
 
 use super::Failure;
@@ -11,7 +12,7 @@ use super::output::{Output, or_dash, table};
 use super::request::Case;
 use crate::audit::{self, Action, Detail, Entry, Event, Filter};
 use crate::daemon::Foundation;
-use crate::domain::OrganisationId;
+use crate::domain::{OrganisationId, local_time};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -119,7 +120,8 @@ async fn read(
         }
     }
     let cut = i64::try_from(entries.len()) == Ok(limit);
-    output.show(&entries, |entries| shown(entries))?;
+    let zone = filter.organisation.as_ref().map_or(Tz::UTC, |organisation| context.zone(organisation));
+    output.show(&entries, |entries| shown(entries, zone))?;
     if let (true, Some(last)) = (cut, entries.last()) {
         output.say(&format!("there may be more: go on with --after {}", last.seq));
     }
@@ -148,11 +150,11 @@ async fn list(
     Ok(entries)
 }
 
-fn shown(entries: &[Entry]) -> String {
+fn shown(entries: &[Entry], zone: Tz) -> String {
     let rows = entries.iter().map(|entry| {
         vec![
             entry.seq.to_string(),
-            entry.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+            local_time(entry.at, zone),
             or_dash(entry.case.as_ref()),
             entry.action.clone(),
             or_dash(entry.outcome.as_ref()),

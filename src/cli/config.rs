@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::Failure;
 use super::output::{Output, table};
 use crate::config::{self, Explained, Sources};
 
@@ -29,7 +30,16 @@ pub(super) fn run(command: Command, files: &[PathBuf], output: &Output) -> anyho
             let loaded = config::load(&Sources::of_process(files)?)?;
             let mut rows = config::explain(&loaded);
             if let Some(part) = key {
+                let near = config::near_keys(&rows, &part);
                 rows.retain(|row| row.key.contains(&part));
+                if rows.is_empty() {
+                    let hint = if near.is_empty() {
+                        "`dsrd config explain` shows all".to_owned()
+                    } else {
+                        format!("did you mean {}?", near.join(", "))
+                    };
+                    return Err(Failure::NotFound.because(format!("no key contains {part:?}; {hint}")));
+                }
             }
             output.show(&rows, |rows| explained(rows))
         }

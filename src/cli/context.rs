@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use chrono_tz::Tz;
+
 use crate::audit::Actor;
 use crate::config::{self, Loaded, Settings, Sources};
 use crate::domain::OrganisationId;
@@ -66,6 +68,11 @@ impl Context {
             Some(person) if user.is_root() => format!("{person}.as.{account}"),
             _ => account,
         }
+    }
+
+    /// The time zone in which an organisation's instants are shown to people. JSON keeps RFC 3339.
+    pub(super) fn zone(&self, organisation: &OrganisationId) -> Tz {
+        self.settings().find_organisation(organisation).map_or(Tz::UTC, |each| each.time_zone)
     }
 
     /// The organisation named, or the only one that is configured.

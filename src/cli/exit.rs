@@ -20,6 +20,8 @@ pub enum Failure {
     Refused,
     /// The database or the platform cannot be reached.
     Unreachable,
+    /// The database is not migrated, of another version, or a right is missing.
+    DatabaseNotReady,
 }
 
 impl Failure {
@@ -33,6 +35,7 @@ impl Failure {
             Self::CheckFailed => 4,
             Self::Refused => 5,
             Self::Unreachable => 6,
+            Self::DatabaseNotReady => 7,
         }
     }
 
@@ -52,7 +55,7 @@ impl Failure {
             return Some(classed.failure);
         }
         if let Some(error) = cause.downcast_ref::<StoreError>() {
-            return error.is_transient().then_some(Self::Unreachable);
+            return Self::of_store(error);
         }
         if let Some(error) = cause.downcast_ref::<PlatformError>() {
             let away = matches!(error, PlatformError::Unavailable { .. } | PlatformError::Throttled { .. });
@@ -61,13 +64,36 @@ impl Failure {
         if let Some(error) = cause.downcast_ref::<StartError>() {
             // Transparent errors are not links of the chain of their own.
             return match error {
-                StartError::Store(store) => store.is_transient().then_some(Self::Unreachable),
+                StartError::Store(store) => Self::of_store(store),
+                StartError::SchemaBehind { .. } | StartError::SchemaNewer | StartError::SchemaAltered => {
+                    Some(Self::DatabaseNotReady)
+                }
                 other => other.is_configuration().then_some(Self::Usage),
             };
         }
         cause.downcast_ref::<SettingsError>().map(|_| Self::Usage)
     }
+
+    fn of_store(error: &StoreError) -> Option<Self> {
+        match error {
+            _ if error.is_transient() => Some(Self::Unreachable),
+            StoreError::Schema(_) => Some(Self::DatabaseNotReady),
+            StoreError::Refused { code, .. } => match code.as_str() {
+                // A missing right, schema, table or column: migrated by nobody, or by another version.
+                "42501" | "3F000" | "42P01" | "42703" => Some(Self::DatabaseNotReady),
+                // A wrong login or database name stands in the connection URL.
+                "28000" | "28P01" | "3D000" => Some(Self::Usage),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
+
+/// Marks an error that stands in the log already.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("dsrd cannot run")]
+pub(super) struct Told;
 
 /// A message with a class.
 #[derive(Debug, thiserror::Error)]
@@ -75,4 +101,31 @@ impl Failure {
 struct Classed {
     failure: Failure,
     message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(error: impl Into<anyhow::Error>) -> Failure {
+        Failure::of(&error.into())
+    }
+
+    #[test]
+    fn each_state_of_the_database_has_one_code_whichever_command_meets_it() {
+        let refused =
+            |code: &str| StoreError::Refused { operation: "test", code: code.to_owned(), constraint: None };
+        for code in ["42501", "42P01", "3F000"] {
+            assert_eq!(class(refused(code)), Failure::DatabaseNotReady, "{code}");
+            assert_eq!(class(StartError::Store(refused(code))), Failure::DatabaseNotReady, "{code}");
+        }
+        for error in
+            [StartError::SchemaBehind { missing: 2 }, StartError::SchemaNewer, StartError::SchemaAltered]
+        {
+            assert_eq!(class(error), Failure::DatabaseNotReady);
+        }
+        assert_eq!(class(refused("28P01")), Failure::Usage, "a wrong password is a wrong setting");
+        assert_eq!(class(refused("53300")), Failure::Unreachable);
+        assert_eq!(class(refused("23505")), Failure::Failed);
+    }
 }

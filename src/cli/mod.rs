@@ -7,8 +7,9 @@
 //! Invariants:
 //! - Exit codes are an interface ([`Failure`]); `dsrd --help` lists them.
 //! - Destructive commands show what they would do; doing it needs an explicit confirmation with the number shown.
-//! - Clear identifiers are shown only with `--reveal`, and reading them stands in the audit log. They can be handed in
-//!   by file or standard input, because the arguments of a process can be read by every user of a host.
+//! - Clear identifiers are shown only with `--reveal`, and reading them stands in the audit log. They are handed in by
+//!   file, standard input or at a terminal and refused as arguments, because the arguments of a process can be read by
+//!   every user of a host (I-8).
 //!
 //! To add a command: a file with an `Args` structure and a `run` function, and a line in `Command`.
 
@@ -16,6 +17,7 @@ mod audit;
 mod check;
 mod config;
 mod context;
+mod decide;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
@@ -25,6 +27,7 @@ mod request;
 mod retention;
 mod serve;
 mod setup;
+mod upkeep;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -42,10 +45,11 @@ const EXIT_CODES: &str = "Exit codes:
   0  done
   1  failed; the message says why
   2  wrong usage or configuration
-  3  no such request, organisation or package
-  4  a check failed
-  5  refused in the present state (for example: closed already, or another number than the preview's)
-  6  the database or the platform cannot be reached";
+  3  no such request, organisation, package or configuration key
+  4  a check failed (of `dsrd check`, other than the configuration itself)
+  5  refused in the present state, for example because the request is closed or the file exists
+  6  the database or the platform cannot be reached
+  7  the database is not migrated, is of another version, or a right is missing";
 
 /// Data-subject request daemon: answers access, erasure and opt-out requests against a contact platform, verifiably.
 #[derive(Debug, Parser)]
@@ -80,9 +84,15 @@ enum Command {
     /// Hand in, look at, withdraw or resume data-subject requests.
     #[command(subcommand)]
     Request(request::Command),
+    /// Decide about a request that waits for a person: choose its contact, or refuse it.
+    #[command(subcommand)]
+    Decide(decide::Command),
     /// Preview or run the retention rule.
     #[command(subcommand)]
     Retention(retention::Command),
+    /// Forget the service's own copies that are past their term, as the daemon does every hour.
+    #[command(subcommand)]
+    Upkeep(upkeep::Command),
     /// Read the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -115,7 +125,9 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let failure = Failure::of(&error);
-            output.say_error(&error);
+            if !error.is::<exit::Told>() {
+                output.say_error(&error);
+            }
             ExitCode::from(failure.code())
         }
     }
@@ -137,8 +149,13 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Check(args) => check::run(args, &files, output).await,
         Command::Serve(args) => serve::run(args.only, Context::load_service(&files)?).await,
         Command::Worker => serve::run(Some(serve::Part::Worker), Context::load_service(&files)?).await,
-        Command::Request(command) => request::run(command, Context::load_checked(&files)?, output).await,
+        Command::Request(command) => {
+            command.refuse_identifiers()?;
+            request::run(command, Context::load_checked(&files)?, output).await
+        }
+        Command::Decide(command) => decide::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
+        Command::Upkeep(command) => upkeep::run(command, Context::load_checked(&files)?, output).await,
         Command::Audit(command) => audit::run(command, Context::load_checked(&files)?, output).await,
     }
 }

@@ -1,11 +1,14 @@
 //! Standard output is data, standard error is talk.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+
+use super::Failure;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -117,6 +120,27 @@ pub(super) fn one_line(text: &str) -> String {
             plain.into_iter().chain(escaped.into_iter().flatten())
         })
         .collect()
+}
+
+/// The most that is read of a file with words of a person: a request has a few hundred bytes.
+const MOST_BYTES: u64 = 64 * 1024;
+
+/// Reads a small text file, or standard input when it is named `-`; with the name under which it is spoken of.
+pub(super) fn read_small_text(path: &Path) -> anyhow::Result<(String, String)> {
+    let is_stdin = path == Path::new("-");
+    let shown = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
+    let unreadable = |error: io::Error| Failure::Usage.because(format!("{shown} cannot be read: {error}"));
+    let mut text = String::new();
+    if is_stdin {
+        io::stdin().take(MOST_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    }
+    if text.len() as u64 > MOST_BYTES {
+        return Err(Failure::Usage.because(format!("{shown} is longer than {MOST_BYTES} bytes")));
+    }
+    Ok((shown, text))
 }
 
 /// A value that may be missing.

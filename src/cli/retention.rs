@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -10,9 +12,9 @@ use super::context::Context;
 use super::output::{Output, or_dash, pairs, table};
 use crate::config::Organisation;
 use crate::daemon::{self, Foundation};
-use crate::domain::OrganisationId;
+use crate::domain::{OrganisationId, local_time};
 use crate::platform::ContactPlatform;
-use crate::retention::{self, Preview, Rule, Sweeper, never_halt};
+use crate::retention::{self, Preview, Rule, StopReason, Sweeper, never_halt};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -76,8 +78,7 @@ struct PreviewView {
 
 impl PreviewView {
     fn new(organisation: &OrganisationId, preview: &Preview) -> Self {
-        let instant =
-            |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let share = preview.share_basis_points;
         Self {
             organisation: organisation.to_string(),
@@ -92,15 +93,16 @@ impl PreviewView {
         }
     }
 
-    fn human(&self) -> String {
+    fn human(&self, preview: &Preview, zone: Tz) -> String {
+        let instant = |at: DateTime<Utc>| local_time(at, zone);
         pairs([
             ("organisation", self.organisation.clone()),
-            ("created before", self.created_before.clone()),
+            ("created before", instant(preview.created_before)),
             ("contacts", self.contacts.to_string()),
             ("past their time", format!("{} ({} %)", self.candidates, self.share_percent)),
             ("unreadable date", format!("{} (never erased by a sweep)", self.unreadable)),
-            ("oldest", or_dash(self.oldest.as_ref())),
-            ("newest", or_dash(self.newest.as_ref())),
+            ("oldest", or_dash(preview.oldest.map(instant).as_ref())),
+            ("newest", or_dash(preview.newest.map(instant).as_ref())),
             (
                 "a sweep would",
                 self.stops.as_ref().map_or_else(
@@ -137,14 +139,14 @@ async fn preview_or_sweep(
     let Some(site) = sites.get(&id) else {
         return Err(Failure::NotFound.because(format!("organisation {id} is not registered")));
     };
+    // A key of another organisation would list, and erase, the wrong people (S-14).
+    daemon::check_organisation(site).await?;
     let found = preview(organisation, site.platform.as_ref(), &rule, foundation, output).await?;
     let Some(confirmed) = confirm else {
         let view = PreviewView::new(&id, &found);
-        output.show(&view, PreviewView::human)?;
-        output.say(&format!(
-            "nothing was done; to submit the erasures: dsrd retention run --organisation {id} --confirm {}",
-            found.candidates
-        ));
+        let zone = context.zone(&id);
+        output.show(&view, |view| view.human(&found, zone))?;
+        output.say(&format!("nothing was done; {}", next_step(&id, &found, &organisation.retention)));
         return Ok(());
     };
     if confirmed != found.candidates {
@@ -178,6 +180,33 @@ async fn preview_or_sweep(
     }
 }
 
+/// What a person can do after a preview. A sweep that its own safeguards would stop is not recommended.
+fn next_step(id: &OrganisationId, found: &Preview, settings: &retention::Settings) -> String {
+    let candidates = found.candidates;
+    match found.stops {
+        Some(StopReason::OverMostContacts) => format!(
+            "a sweep would stop, because {candidates} contact(s) are more than retention.most_contacts = {} allows; \
+             find out why there are so many, and raise it only when the number is right",
+            or_dash(settings.most_contacts.as_ref())
+        ),
+        Some(StopReason::OverMostPercent) => format!(
+            "a sweep would stop, because {candidates} of {} contact(s) are a greater share than \
+             retention.most_percent = {} allows; find out why there are so many, and raise it only when the number is right",
+            found.contacts,
+            or_dash(settings.most_percent.as_ref())
+        ),
+        Some(reason) => format!("a sweep would stop ({reason}): {}", reason.remedy()),
+        None if candidates == 0 => "no contact is past its time".to_owned(),
+        None if !settings.enabled => format!(
+            "the rule is off; set retention.enabled, then submit the erasures with: \
+             dsrd retention run --organisation {id} --confirm {candidates}"
+        ),
+        None => {
+            format!("to submit the erasures: dsrd retention run --organisation {id} --confirm {candidates}")
+        }
+    }
+}
+
 /// Counts the contacts past their time; the platform is only listed.
 async fn preview(
     organisation: &Organisation,
@@ -205,10 +234,11 @@ async fn list(
     let organisation = context.organisation(named)?;
     let mut connection = foundation.store.connection().await?;
     let sweeps = retention::list_sweeps(&mut connection, &organisation, limit).await?;
+    let zone = context.zone(&organisation);
     output.show(&sweeps, |sweeps| {
         let rows = sweeps.iter().map(|sweep| {
             vec![
-                sweep.started_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+                local_time(sweep.started_at, zone),
                 if sweep.scheduled_for.is_some() { "schedule" } else { "person" }.to_owned(),
                 sweep.state.clone(),
                 or_dash(sweep.reason.as_ref()),

@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 
 use super::context::Context;
+use super::exit::Told;
 use crate::daemon::{self, Service, Stop};
 
 /// Options of `dsrd serve`.
@@ -37,10 +38,12 @@ impl From<Part> for daemon::Part {
 pub(super) async fn run(only: Option<Part>, context: Context) -> anyhow::Result<()> {
     let stop = Stop::at_signals()?;
     let service = Service::new(&context.loaded, context.sources, only.map(Into::into));
-    let ended = service.run(stop).await;
-    if let Err(error) = &ended {
-        // The log is what a service manager keeps.
-        tracing::error!(error = error as &dyn std::error::Error, "dsrd cannot run");
-    }
-    Ok(ended?)
+    service.run(stop).await.map_err(|error| {
+        if !tracing::enabled!(tracing::Level::ERROR) {
+            return error.into();
+        }
+        // The log is what a service manager keeps; said once more, it would only look like a second fault.
+        tracing::error!(error = &error as &dyn std::error::Error, "dsrd cannot run");
+        anyhow::Error::new(error).context(Told)
+    })
 }

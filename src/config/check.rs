@@ -47,6 +47,9 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
             refused.push(format!("{key} must be at least 1"));
         }
     }
+    if let Some(reason) = settings.upkeep.refused() {
+        refused.push(reason.to_owned());
+    }
     let queue = &settings.queue;
     if queue.request_workers == 0 {
         refused

@@ -37,6 +37,33 @@ pub fn explain(loaded: &Loaded) -> Vec<Explained> {
     rows
 }
 
+/// The keys whose names are nearest to a text that none contains: at most three, without repetitions.
+#[must_use]
+pub fn near_keys(rows: &[Explained], text: &str) -> Vec<String> {
+    let mut near: Vec<(usize, &str)> = rows
+        .iter()
+        .filter_map(|row| {
+            parts_of(&row.key)
+                .map(|part| (schema::distance(text, part), part.len()))
+                .min()
+                .filter(|(edits, length)| edits * 3 <= (*length).max(text.len()))
+                .map(|(edits, _)| (edits, row.key.as_str()))
+        })
+        .collect();
+    near.sort_unstable();
+    near.into_iter().map(|(_, key)| key.to_owned()).take(3).collect()
+}
+
+/// Every run of whole segments of a key, because people remember some of its words: `a.b.c`, `a.b`, `b.c`, `a`, `b`, `c`.
+fn parts_of(key: &str) -> impl Iterator<Item = &str> {
+    let starts = std::iter::once(0).chain(key.match_indices('.').map(|(at, _)| at + 1));
+    starts.flat_map(move |start| {
+        let rest = &key[start..];
+        let ends = rest.match_indices('.').map(|(at, _)| at).chain([rest.len()]);
+        ends.map(move |end| &rest[..end])
+    })
+}
+
 fn explain_in(node: Node<'_>, name: &str, key: &str, value: Option<&Value>, rows: &mut Vec<Explained>) {
     let members = node.members();
     if !members.is_empty() {

@@ -32,7 +32,7 @@ mod values;
 
 pub use check::check;
 pub use error::SettingsError;
-pub use explain::{Explained, explain, reference};
+pub use explain::{Explained, explain, near_keys, reference};
 pub use schema::schema;
 pub use secrets::{Secret, SecretFileError, check_secret_file, read_secret, secret_files};
 pub use settings::{Keys, Organisation, Settings};

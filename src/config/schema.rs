@@ -190,7 +190,7 @@ fn describe_unknown(key: &str, name: &str, found: &Tree, members: &[(&str, Node<
 }
 
 /// Edits that turn one word into the other (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
+pub(super) fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, from) in one.chars().enumerate() {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Controller, OrganisationId};
 use crate::platform::cloud4wi;
-use crate::{delivery, http, queue, report, retention, store, telemetry};
+use crate::{delivery, http, queue, report, retention, store, telemetry, upkeep};
 
 /// Everything that an operator can set.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -30,6 +30,8 @@ pub struct Settings {
     pub report: report::Settings,
     /// Mails, hand-over links and the life of packages.
     pub delivery: delivery::Settings,
+    /// When the service forgets its own copies.
+    pub upkeep: upkeep::Settings,
     /// The hand-over page where people fetch their package, and the health answers.
     pub http: http::Settings,
     /// The organisations (controllers) served.

@@ -116,6 +116,9 @@ fn without_values(tree: &Value, key: &str, message: &str) -> String {
     {
         return format!("must be {expected}");
     }
+    if key.ends_with("time_zone") {
+        return "must be the name of a time zone in the IANA database, for example Europe/Rome".to_owned();
+    }
     let mut text = message.to_owned();
     for leaf in find(tree, key).map(leaves).unwrap_or_default() {
         for shown in [leaf.escape_debug().to_string(), leaf] {

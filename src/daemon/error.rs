@@ -6,6 +6,7 @@ use crate::config::{SecretFileError, SettingsError};
 use crate::delivery::DeliveryError;
 use crate::domain::{KeyError, OrganisationId};
 use crate::http::HttpError;
+use crate::platform::PlatformError;
 use crate::platform::cloud4wi::SetupError;
 use crate::report::ReportError;
 use crate::store::StoreError;
@@ -108,6 +109,18 @@ pub enum StartError {
         /// The organisation.
         organisation: OrganisationId,
     },
+    /// The platform did not answer when it was asked to which organisation the key belongs.
+    #[error(
+        "the platform could not be asked whether the key belongs to organisation {organisation}; nothing else was \
+         called, try again when it answers"
+    )]
+    OrganisationUnchecked {
+        /// The organisation.
+        organisation: OrganisationId,
+        /// Why not.
+        #[source]
+        source: PlatformError,
+    },
     /// A platform client cannot be built.
     #[error("organisation {organisation}")]
     Platform {
@@ -151,6 +164,7 @@ impl StartError {
                 | Self::SchemaNewer
                 | Self::SchemaAltered
                 | Self::MasterKeyWrite { .. }
+                | Self::OrganisationUnchecked { .. }
                 | Self::Packages(_)
                 | Self::Http(_)
         )

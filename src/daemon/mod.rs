@@ -8,6 +8,7 @@
 //! - A daemon starts while its database or its platform is away, says so at most once a minute, and goes on by itself
 //!   when they come back. It ends only for faults that a person must mend ([`StartError`]): they would make a service
 //!   manager start it again and again, so each names its remedy.
+//! - A platform that was away at start gets no work, no sweep and no other call before its key was checked.
 //! - It never works with a schema of another version, with another master key than the one that sealed the stored
 //!   identifiers, or with a platform key of another organisation.
 //! - First signal: nothing new is begun, the step in hand is finished, leases are released, within ten seconds. Second
@@ -34,7 +35,7 @@ pub use database::Database;
 pub use error::StartError;
 pub use foundation::Foundation;
 pub use master_key::load_or_create_master_key;
-pub use platforms::{build_platform, check_platform_settings, ignored_filters, sites};
+pub use platforms::{build_platform, check_organisation, check_platform_settings, ignored_filters, sites};
 pub use service::{Part, Service};
 pub use signals::Stop;
-pub use sql::{RoleRights, find_fingerprint, role_rights, server_settings};
+pub use sql::{RoleRights, Stranded, find_fingerprint, find_stranded, role_rights, server_settings};

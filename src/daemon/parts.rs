@@ -19,6 +19,7 @@ use crate::http::{self, AppState};
 use crate::queue::{Wake, WakeSource};
 use crate::retention::Sweeper;
 use crate::store::Store;
+use crate::upkeep::Upkeep;
 use crate::{report, store};
 
 /// How long the step in hand may take after the first signal.
@@ -28,7 +29,7 @@ const TO_FINISH: Duration = Duration::from_secs(7);
 const TO_SEAL: Duration = Duration::from_secs(1);
 
 /// Connections beside the pool: heartbeats, and two listeners.
-const PULSE_CONNECTIONS: u32 = 3;
+const PULSE_CONNECTIONS: u32 = 4;
 
 /// A platform that is slow must not keep the other organisations' requests waiting.
 const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(30);
@@ -135,25 +136,27 @@ impl Parts {
 
     /// Looks at all platforms before any work begins, and goes on looking at those that did not answer.
     async fn look_at_platforms(&mut self) -> Result<(), StartError> {
-        let looks = self.sites.values().map(|site| {
-            let look = first_look(site, &self.prepared.store, &self.prepared.desk);
+        // Each look owns what it needs, so that the daemon can be spawned as a task.
+        let looks = self.sites.values().cloned().map(|site| {
+            let Prepared { store, desk, .. } = self.prepared.clone();
             let stop = self.ending.clone();
             async move {
                 let look = tokio::select! {
-                    looked = tokio::time::timeout(FIRST_LOOK_PATIENCE, look) => looked.unwrap_or(FirstLook::Later),
+                    looked = tokio::time::timeout(FIRST_LOOK_PATIENCE, first_look(&site, &store, &desk)) => {
+                        looked.unwrap_or(FirstLook::Later)
+                    }
                     () = stop.cancelled() => FirstLook::Later,
                 };
                 (site, look)
             }
         });
+        let looks: Vec<_> = looks.collect();
         let mut waiting = Vec::new();
         for (site, look) in futures_util::future::join_all(looks).await {
             match look {
                 FirstLook::Done => {}
-                FirstLook::Later => waiting.push(site.clone()),
-                FirstLook::Other => {
-                    return Err(StartError::OrganisationOther { organisation: site.controller.id.clone() });
-                }
+                FirstLook::Later => waiting.push(site),
+                FirstLook::Other(error) => return Err(error),
             }
         }
         if waiting.is_empty() {
@@ -174,8 +177,11 @@ impl Parts {
         self.last_tasks.start("sealer", move || Box::pin(tasks::seal(sealed.clone(), stop.clone())));
 
         let mailer = self.mailer().await?;
-        let (pumped, stop) = (Arc::clone(&mailer), self.ending.clone());
-        self.tasks.start("notices", move || Box::pin(tasks::pump(Arc::clone(&pumped), stop.clone())));
+        let (pumped, pulse, stop) = (Arc::clone(&mailer), self.pulse.clone(), self.ending.clone());
+        let beat_every = Duration::from_secs(self.settings.queue.heartbeat_secs.max(1));
+        self.tasks.start("notices", move || {
+            Box::pin(tasks::pump(Arc::clone(&pumped), pulse.clone(), beat_every, stop.clone()))
+        });
 
         let rows = self.listen("intake wake-ups", WakeSource::Intake);
         let poll = Duration::from_secs(self.settings.queue.poll_secs);
@@ -230,6 +236,10 @@ impl Parts {
             let (store, desk) = (expiring.clone(), clock.clone());
             Box::pin(tasks::expire_packages(store, desk, directory.clone(), stop.clone()))
         });
+        let upkeep =
+            Upkeep { store: store.clone(), desk: desk.clone(), settings: self.settings.upkeep.clone() };
+        let stop = self.ending.clone();
+        self.tasks.start("upkeep", move || Box::pin(tasks::forget(upkeep.clone(), stop.clone())));
         for organisation in &self.settings.organisations {
             // `config::check` has refused rules that are switched on and cannot be read.
             let (Some(site), Ok(rule)) = (self.sites.get(&organisation.id), organisation.retention.rule())
@@ -250,9 +260,10 @@ impl Parts {
                 rule,
                 halt: Arc::new(move |_| halted.is_cancelled()),
             };
-            let stop = self.ending.clone();
-            self.tasks
-                .start("retention", move || Box::pin(tasks::sweep_when_due(sweeper.clone(), stop.clone())));
+            let (gate, stop) = (site.gate.clone(), self.ending.clone());
+            self.tasks.start("retention", move || {
+                Box::pin(tasks::sweep_when_due(sweeper.clone(), gate.clone(), stop.clone()))
+            });
         }
     }
 

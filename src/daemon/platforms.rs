@@ -7,7 +7,7 @@ use super::{SharedBudget, StartError};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::config::Organisation;
 use crate::domain::{Clock, Controller, OrganisationId, SystemClock};
-use crate::execution::Site;
+use crate::execution::{Gate, Site};
 use crate::intake::Desk;
 use crate::platform::cloud4wi::{Cloud4Wi, LocalBudget};
 use crate::platform::{CallBudget, ContactPlatform, FilterTrust, OrganisationMatch, ProbeReport};
@@ -36,7 +36,7 @@ pub fn check_platform_settings(organisations: &[Organisation]) -> Result<(), Sta
     Ok(())
 }
 
-/// Builds all sites.
+/// Builds all sites. Their gates are closed: see [`check_organisation`].
 pub fn sites(
     organisations: &[Organisation],
     controllers: &BTreeMap<OrganisationId, Arc<Controller>>,
@@ -49,11 +49,39 @@ pub fn sites(
         let rate = &organisation.platform.rate;
         let budget = Arc::new(SharedBudget::new(store.clone(), organisation.id.clone(), rate));
         let platform = build_platform(organisation, budget, Arc::clone(&desk.clock))?;
-        let site =
-            Site { controller: Arc::clone(controller), platform, catalogue: organisation.catalogue.clone() };
+        let site = Site {
+            controller: Arc::clone(controller),
+            platform,
+            catalogue: organisation.catalogue.clone(),
+            gate: Gate::default(),
+        };
         sites.insert(organisation.id.clone(), site);
     }
     Ok(sites)
+}
+
+/// Makes sure that the platform's key is that of the organisation (S-14), and opens the site's gate. For commands that
+/// call the platform without a daemon.
+///
+/// # Errors
+/// [`StartError::OrganisationOther`] for a key of another organisation; [`StartError::OrganisationUnchecked`] when the
+/// platform does not answer. The gate stays closed.
+pub async fn check_organisation(site: &Site) -> Result<(), StartError> {
+    let organisation = &site.controller.id;
+    match site.platform.check_organisation().await {
+        Ok(OrganisationMatch::Same) => {}
+        Ok(OrganisationMatch::Unknown) => {
+            tracing::warn!(%organisation, "the platform does not tell which organisation the key belongs to; check it by hand");
+        }
+        Ok(OrganisationMatch::Other) => {
+            return Err(StartError::OrganisationOther { organisation: organisation.clone() });
+        }
+        Err(source) => {
+            return Err(StartError::OrganisationUnchecked { organisation: organisation.clone(), source });
+        }
+    }
+    site.gate.open();
+    Ok(())
 }
 
 /// What a first look at a platform led to.
@@ -63,23 +91,20 @@ pub(super) enum FirstLook {
     /// The platform did not answer; look again later.
     Later,
     /// The key belongs to another organisation.
-    Other,
+    Other(StartError),
 }
 
 /// Checks that the key belongs to the organisation (S-14) and which filters the platform honours. An ignored filter
 /// stands in the audit log, because it decides how people are looked for.
 pub(super) async fn first_look(site: &Site, store: &Store, desk: &Desk) -> FirstLook {
     let organisation = &site.controller.id;
-    match site.platform.check_organisation().await {
-        Ok(OrganisationMatch::Same) => {}
-        Ok(OrganisationMatch::Unknown) => {
-            tracing::warn!(%organisation, "the platform does not tell which organisation the key belongs to; check it by hand");
-        }
-        Ok(OrganisationMatch::Other) => return FirstLook::Other,
-        Err(error) => {
-            tracing::warn!(%organisation, %error, "the platform could not be asked which organisation the key belongs to; asked again later");
+    match check_organisation(site).await {
+        Ok(()) => {}
+        Err(StartError::OrganisationUnchecked { source, .. }) => {
+            tracing::warn!(%organisation, error = %source, "the platform could not be asked which organisation the key belongs to; nothing of this organisation is begun, and it is asked again later");
             return FirstLook::Later;
         }
+        Err(error) => return FirstLook::Other(error),
     }
     let report = match site.platform.probe().await {
         Ok(report) => report,

@@ -8,10 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::foundation::Prepared;
 use super::parts::Parts;
-use super::{Database, Foundation, StartError, Stop, check_platform_settings, notify, sites, tasks};
+use super::{
+    Database, Foundation, StartError, Stop, check_platform_settings, find_stranded, notify, sites, tasks,
+};
 use crate::config::{Loaded, Settings, Sources};
 use crate::delivery::Transport;
 use crate::domain::SystemClock;
+use crate::store::Store;
 
 /// One part of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +64,10 @@ impl Service {
     /// # Errors
     /// A fault that a person must mend; faults of database and platform that may pass are waited out.
     pub async fn run(&self, stop: Stop) -> Result<(), StartError> {
-        let role = self.only.map_or("all", Part::as_str);
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), role, "dsrd starts");
         check_platform_settings(&self.settings.organisations)?;
         Transport::open(&self.settings.delivery, &self.settings.data_dir).await?;
+        let role = self.only.map_or("all", Part::as_str);
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), role, "dsrd starts");
         let database = tokio::select! {
             opened = Database::open(&self.settings, &self.sources) => opened?,
             () = stop.soft.cancelled() => return Ok(()),
@@ -89,6 +92,9 @@ impl Service {
         notify::tell(&NotifyState::Status("waits for the database"));
         let Some(prepared) = self.prepare(database, stop).await? else { return Ok(()) };
         let store = prepared.store.clone();
+        if self.has(Part::Worker) {
+            self.tell_stranded(&store).await;
+        }
         let organisations = &self.settings.organisations;
         let sites = sites(organisations, &prepared.controllers, &store, &prepared.desk)?;
         let parts = Parts::new(Arc::clone(&self.settings), database, prepared, sites.clone(), stop);
@@ -102,6 +108,31 @@ impl Service {
             tracing::debug!("a connection to the database was still busy");
         }
         ended
+    }
+
+    /// Says what waits for organisations that are not configured: nothing here will ever take it up.
+    async fn tell_stranded(&self, store: &Store) {
+        let configured: Vec<String> =
+            self.settings.organisations.iter().map(|each| each.id.to_string()).collect();
+        let found = async { find_stranded(&mut *store.connection().await?, &configured).await };
+        match found.await {
+            Ok(found) => {
+                for each in found {
+                    let organisation =
+                        each.organisation.map_or_else(|| "(not a name)".to_owned(), |id| id.to_string());
+                    let (open_requests, intake_rows) = (each.open_requests, each.intake_rows);
+                    tracing::warn!(
+                        organisation,
+                        open_requests,
+                        intake_rows,
+                        "requests wait for an organisation that is not configured here; configure it, or run the daemon that has it"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "it could not be counted what waits for organisations that are not configured");
+            }
+        }
     }
 
     /// Waits until the database is there and fit for work; `None` when told to stop before.
@@ -136,5 +167,20 @@ impl Service {
             }
             wait = (wait * 2).min(LONGEST_WAIT);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needs_a_task<T: Future<Output = ()> + Send + 'static>(_run: impl FnOnce(Service, Stop) -> T) {}
+
+    #[test]
+    fn the_daemon_can_be_spawned_as_a_task() {
+        // That this compiles is the test.
+        needs_a_task(|service, stop| async move {
+            drop(service.run(stop).await);
+        });
     }
 }

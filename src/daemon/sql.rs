@@ -55,6 +55,61 @@ pub(super) async fn register_organisation(
     Ok(stands.as_deref() == Some(platform_organisation_id))
 }
 
+/// What is stored for an organisation that the configuration does not name, and so waits for another daemon or for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stranded {
+    /// Its short name; none when a producer wrote something that cannot be one, which is not repeated.
+    pub organisation: Option<OrganisationId>,
+    /// Requests that are not closed.
+    pub open_requests: i64,
+    /// Rows of producers that are not taken.
+    pub intake_rows: i64,
+}
+
+/// Counts what is stored for organisations other than `configured`.
+pub async fn find_stranded(
+    connection: &mut PgConnection,
+    configured: &[String],
+) -> Result<Vec<Stranded>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT organisation_id AS "organisation_id!", sum(requests)::bigint AS "open_requests!",
+                  sum(rows)::bigint AS "intake_rows!"
+           FROM (
+             SELECT organisation_id, count(*) AS requests, 0 AS rows
+             FROM dsrd.request
+             WHERE state <> 'closed' AND organisation_id <> ALL ($1)
+             GROUP BY organisation_id
+             UNION ALL
+             SELECT organisation_id, 0, count(*)
+             FROM dsrd.intake
+             WHERE organisation_id <> ALL ($1)
+             GROUP BY organisation_id
+           ) AS stored
+           GROUP BY organisation_id
+           ORDER BY organisation_id"#,
+        configured,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("daemon.find_stranded"))?;
+    let mut found: Vec<Stranded> = Vec::new();
+    for row in rows {
+        let organisation = row.organisation_id.parse().ok();
+        match found.iter_mut().find(|each| each.organisation == organisation) {
+            Some(known) => {
+                known.open_requests += row.open_requests;
+                known.intake_rows += row.intake_rows;
+            }
+            None => found.push(Stranded {
+                organisation,
+                open_requests: row.open_requests,
+                intake_rows: row.intake_rows,
+            }),
+        }
+    }
+    Ok(found)
+}
+
 /// What the role of the service may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoleRights {

@@ -15,14 +15,15 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::platforms::{FirstLook, first_look};
 use super::{StartError, notify};
-use crate::audit;
+use crate::audit::{self, Actor};
 use crate::delivery::{self, Mailer};
 use crate::domain::{Controller, OrganisationId, random};
-use crate::execution::{Executor, Site, Worker};
+use crate::execution::{Executor, Gate, Site, Worker};
 use crate::intake::{self, Desk};
 use crate::queue::{self, Instance, Wake, WakeSource};
 use crate::retention::{SweepReport, Sweeper};
 use crate::store::{Store, StoreError};
+use crate::upkeep::Upkeep;
 
 /// How long a task that failed waits before it tries again.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -178,28 +179,78 @@ pub(super) async fn seal_once(store: &Store, most: i32) -> Result<u64, StoreErro
     Ok(sealed)
 }
 
-/// Sends the notices that no procedure waits for.
-pub(super) async fn pump(mailer: Arc<Mailer>, stop: CancellationToken) {
+/// Sends the notices that no procedure waits for, as an instance of its own: the worker may sign off while a mail is
+/// still under way. A pump that others declared dead begins again as a new instance.
+pub(super) async fn pump(mailer: Arc<Mailer>, pulse: Store, beat_every: Duration, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let instance = match register(&pulse).await {
+            Ok(instance) => instance,
+            Err(error) => {
+                tracing::warn!(%error, "the sending of notices could not be registered; tried again");
+                pause(&stop, AFTER_FAILURE).await;
+                continue;
+            }
+        };
+        let ending = stop.child_token();
+        let pumping = pump_as(&mailer, instance, &ending);
+        tokio::pin!(pumping);
+        tokio::select! {
+            () = &mut pumping => {}
+            () = beat(&pulse, instance, beat_every) => {
+                tracing::warn!("the sending of notices was declared dead by another process; it starts anew");
+                ending.cancel();
+                pumping.await;
+            }
+        }
+        let retired = async { instance.retire(&mut *pulse.connection().await?).await };
+        if let Err(error) = retired.await {
+            tracing::debug!(%error, "the sending of notices could not sign off");
+        }
+    }
+}
+
+async fn register(pulse: &Store) -> Result<Instance, StoreError> {
+    Instance::register(&mut *pulse.connection().await?).await
+}
+
+/// Shows that an instance lives, until it is declared dead.
+async fn beat(pulse: &Store, instance: Instance, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let alive = async { instance.beat(&mut *pulse.connection().await?).await };
+        match alive.await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => tracing::warn!(%error, "a heartbeat failed"),
+        }
+    }
+}
+
+async fn pump_as(mailer: &Mailer, instance: Instance, stop: &CancellationToken) {
     const EVERY: Duration = Duration::from_secs(2);
     while !stop.is_cancelled() {
-        match mailer.pump_once().await {
-            Ok(0) => pause(&stop, EVERY).await,
+        match mailer.pump_as(instance).await {
+            Ok(0) => pause(stop, EVERY).await,
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "notices could not be sent; tried again"
                 );
-                pause(&stop, AFTER_FAILURE).await;
+                pause(stop, AFTER_FAILURE).await;
             }
         }
     }
 }
 
-/// Runs the retention sweeps of one organisation when they are due.
-pub(super) async fn sweep_when_due(sweeper: Sweeper, stop: CancellationToken) {
+/// Runs the retention sweeps of one organisation when they are due, once its platform was checked.
+pub(super) async fn sweep_when_due(sweeper: Sweeper, gate: Gate, stop: CancellationToken) {
     const EVERY: Duration = Duration::from_mins(1);
     while !stop.is_cancelled() {
+        if !gate.is_open() {
+            pause(&stop, EVERY).await;
+            continue;
+        }
         let organisation = &sweeper.controller.id;
         match sweeper.run_due().await {
             Ok(turn) => {
@@ -227,8 +278,12 @@ fn tell(organisation: &OrganisationId, report: &SweepReport) {
 
 /// Destroys packages at their expiry and deletes what no package names.
 pub(super) async fn expire_packages(store: Store, desk: Desk, directory: PathBuf, stop: CancellationToken) {
-    const EVERY: Duration = Duration::from_mins(10);
+    // What a killed daemon left is found at once, or as soon as its lease has run out.
+    const FIRST_WAIT: Duration = Duration::from_mins(1);
+    const LONGEST_WAIT: Duration = Duration::from_mins(10);
+    // For files whose name does not tell who is writing them.
     const LEFTOVER_AFTER: TimeDelta = TimeDelta::hours(6);
+    let mut wait = FIRST_WAIT;
     while !stop.is_cancelled() {
         let now = desk.clock.now();
         let expired = async {
@@ -251,6 +306,26 @@ pub(super) async fn expire_packages(store: Store, desk: Desk, directory: PathBuf
                 );
             }
         }
+        pause(&stop, wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Forgets the service's own copies that are past their term.
+pub(super) async fn forget(upkeep: Upkeep, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_hours(1);
+    while !stop.is_cancelled() {
+        match upkeep.run(&Actor::Process("upkeep")).await {
+            Ok(forgotten) if forgotten.is_nothing() => {}
+            // The audit log has the numbers.
+            Ok(_) => tracing::info!("copies past their term were forgotten"),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "copies past their term could not be forgotten in full; tried again"
+                );
+            }
+        }
         pause(&stop, EVERY).await;
     }
 }
@@ -263,10 +338,17 @@ pub(super) async fn look_again(
     refused: Arc<Mutex<Option<StartError>>>,
     stop: CancellationToken,
 ) {
-    const EVERY: Duration = Duration::from_mins(1);
+    // Its organisations stand still until then, so that the first looks follow each other soon.
+    const FIRST_WAIT: Duration = Duration::from_secs(2);
+    const LONGEST_WAIT: Duration = Duration::from_mins(1);
+    let mut wait = FIRST_WAIT;
     let mut waiting = waiting;
-    while !waiting.is_empty() && !stop.is_cancelled() {
-        pause(&stop, EVERY).await;
+    while !waiting.is_empty() {
+        pause(&stop, wait).await;
+        if stop.is_cancelled() {
+            return;
+        }
+        wait = (wait * 2).min(LONGEST_WAIT);
         let mut still = Vec::new();
         for site in waiting {
             match first_look(&site, &store, &desk).await {
@@ -274,10 +356,8 @@ pub(super) async fn look_again(
                     tracing::info!(organisation = %site.controller.id, "the platform answers and was checked");
                 }
                 FirstLook::Later => still.push(site),
-                FirstLook::Other => {
-                    let organisation = site.controller.id.clone();
-                    *refused.lock().unwrap_or_else(PoisonError::into_inner) =
-                        Some(StartError::OrganisationOther { organisation });
+                FirstLook::Other(error) => {
+                    *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                     stop.cancel();
                     return;
                 }

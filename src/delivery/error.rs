@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::NoticeKind;
 use super::text::TextError;
-use crate::domain::KeyError;
+use crate::domain::{KeyError, Killed};
 use crate::report::ReportError;
 use crate::store::StoreError;
 
@@ -71,6 +71,9 @@ pub enum DeliveryError {
     /// The part of the program that reads a package broke down.
     #[error("the reading of a package broke down")]
     ReaderLost,
+    /// The kill switch of a test fired.
+    #[error("the sending was stopped by its kill switch")]
+    Killed,
     /// A directory or file of packages failed.
     #[error("{operation} failed at {path}")]
     Files {
@@ -82,6 +85,12 @@ pub enum DeliveryError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl From<Killed> for DeliveryError {
+    fn from(_: Killed) -> Self {
+        Self::Killed
+    }
 }
 
 impl DeliveryError {

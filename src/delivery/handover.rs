@@ -1,6 +1,12 @@
 //! The link by which a person fetches the package, once.
 //!
-//! Looking at a link changes nothing. Redeeming it marks the package as fetched before the first byte leaves; of two
+//! Looking at a link changes nothing. Redeeming it needs a second proof (S-11): one of the identifiers with which the
+//! request was made, or the address to which the mail went, compared by its keyed pseudonym. So a link alone, as it
+//! stands in a history, a log or a forwarded line, opens nothing, and neither does a scanner that presses buttons. It is
+//! no proof of identity by itself: that is the mailbox to which the link was sent. Wrong answers are counted in
+//! the database, and with the fifth the link is locked for good.
+//!
+//! Redeeming marks the package as fetched before the first byte leaves; of two
 //! that redeem at once one wins. When everything was taken by the network, the link's digest is emptied. When the
 //! download broke off, the link works again until `download_retry_secs` after its first beginning, on the daemon that
 //! served it; after a restart, or when that time is over, the person asks again or a member of staff hands the package
@@ -21,7 +27,10 @@ use super::package::{PackageId, digest, open_identity};
 use super::sql::{self, PackageRow};
 use super::{DeliveryError, Settings};
 use crate::audit::{self, Action, Actor, Detail, Event};
-use crate::domain::{Clock, Controller, MasterKey, OrganisationId, Personal, RequestId};
+use crate::domain::{
+    Clock, Controller, IdentifierKind, MasterKey, OrganisationId, Personal, RequestId, SubjectIdentifier,
+    SubjectRef,
+};
 use crate::report::{PackageKey, PackageReader, read_package};
 use crate::store::{Store, StoreError};
 
@@ -54,6 +63,24 @@ pub struct Landing {
     pub contact: String,
     /// Until when the link works, in the controller's time zone, for people.
     pub expires: String,
+}
+
+/// What became of an answer given on the landing page.
+#[derive(Debug)]
+pub enum Redemption {
+    /// The link does not work; alike for every reason, as in [`Handover::look`].
+    NoSuchLink,
+    /// The answer is not what the request was made with.
+    Unproven {
+        /// What the landing page says.
+        landing: Landing,
+        /// How many answers are left; `None` when nothing was answered, which counts as no try.
+        tries_left: Option<u16>,
+    },
+    /// The answer was wrong, and the last one: the link is locked.
+    Locked,
+    /// The answer was right, and the package comes.
+    Download(Download),
 }
 
 /// A package on its way out.
@@ -90,6 +117,9 @@ impl Valid {
     }
 }
 
+/// So many wrong answers lock a link. Mirrored by a CHECK of `dsrd.package`.
+const MOST_WRONG_ANSWERS: i16 = 5;
+
 /// So long may a person's network take for one piece before the download counts as broken off.
 const STALL: Duration = Duration::from_mins(1);
 const PIECE_BYTES: usize = 64 * 1024;
@@ -114,21 +144,29 @@ impl Handover {
     /// What a link leads to; `None` alike when it is malformed, unknown, expired or used.
     pub async fn look(&self, token: &str) -> Result<Option<Landing>, DeliveryError> {
         let Some(valid) = self.inner.find(token).await? else { return Ok(None) };
-        let Some(controller) = self.inner.controllers.get(&valid.organisation) else { return Ok(None) };
-        let local = valid.row.expires_at.with_timezone(&controller.time_zone);
-        Ok(Some(Landing {
-            reference: valid.row.reference.clone(),
-            organisation: controller.name.clone(),
-            contact: controller.contact.clone(),
-            expires: local.format("%-d %B %Y, %H:%M %Z").to_string(),
-        }))
+        Ok(self.inner.landing(&valid))
     }
 
-    /// Uses a link up and begins the download. `None` as in [`Handover::look`]; of several at once one gets it. The file
-    /// is opened before the link is used up, so that a file that cannot be read costs the person nothing.
-    pub async fn redeem(&self, token: &str) -> Result<Option<Download>, DeliveryError> {
+    /// Uses a link up and begins the download, when `answer` is what the request was made with. Of several at once one
+    /// gets it. The file is opened before the link is used up, so that a file that cannot be read costs the person
+    /// nothing.
+    pub async fn redeem(&self, token: &str, answer: &Personal<String>) -> Result<Redemption, DeliveryError> {
+        let Some(valid) = self.inner.find(token).await? else { return Ok(Redemption::NoSuchLink) };
+        let Some(landing) = self.inner.landing(&valid) else { return Ok(Redemption::NoSuchLink) };
+        if answer.expose().trim().is_empty() {
+            return Ok(Redemption::Unproven { landing, tries_left: None });
+        }
+        match self.inner.judge(&valid, answer).await? {
+            Judgement::Right => {}
+            Judgement::Wrong(0) => return Ok(Redemption::Locked),
+            Judgement::Wrong(left) => return Ok(Redemption::Unproven { landing, tries_left: Some(left) }),
+            Judgement::TooLate => return Ok(Redemption::NoSuchLink),
+        }
+        Ok(self.begin(valid).await?.map_or(Redemption::NoSuchLink, Redemption::Download))
+    }
+
+    async fn begin(&self, valid: Valid) -> Result<Option<Download>, DeliveryError> {
         let inner = &self.inner;
-        let Some(valid) = inner.find(token).await? else { return Ok(None) };
         let identity = open_identity(&inner.keys, &valid.row)?;
         let path = inner.package_dir.join(&valid.row.file_name);
         let reader = tokio::task::spawn_blocking(move || {
@@ -163,7 +201,68 @@ impl Handover {
     }
 }
 
+/// How an answer compares.
+enum Judgement {
+    Right,
+    /// Wrong; so many tries are left.
+    Wrong(u16),
+    /// Other answers have locked the link meanwhile.
+    TooLate,
+}
+
 impl Inner {
+    fn landing(&self, valid: &Valid) -> Option<Landing> {
+        let controller = self.controllers.get(&valid.organisation)?;
+        Some(Landing {
+            reference: valid.row.reference.clone(),
+            organisation: controller.name.clone(),
+            contact: controller.contact.clone(),
+            expires: controller.local_time_in_words(valid.row.expires_at),
+        })
+    }
+
+    /// Compares an answer, one at a time for a package, and counts it when it is wrong.
+    async fn judge(&self, valid: &Valid, answer: &Personal<String>) -> Result<Judgement, StoreError> {
+        let mut tx = self.store.begin("delivery.judge").await?;
+        let wrong = sql::lock_answers(&mut tx, valid.package()).await?.unwrap_or(MOST_WRONG_ANSWERS);
+        if wrong >= MOST_WRONG_ANSWERS {
+            return Ok(Judgement::TooLate);
+        }
+        let request = RequestId(valid.row.request_id);
+        let known = sql::list_proofs(&mut tx, &valid.organisation, request).await?;
+        if self
+            .references(&valid.organisation, answer)
+            .any(|one| known.iter().any(|each| each == one.as_bytes()))
+        {
+            return Ok(Judgement::Right);
+        }
+        sql::count_wrong_answer(&mut tx, valid.package()).await?;
+        let left = u16::try_from(MOST_WRONG_ANSWERS - wrong - 1).unwrap_or_default();
+        let at = self.clock.now();
+        let detail = Detail::none()
+            .word("package", &valid.package().to_string())
+            .count("tries_left", u64::from(left))
+            .flag("locked", left == 0);
+        let event =
+            Event::of(&valid.organisation, request, Action::PackageRefused, Actor::Process("handover"), at);
+        audit::append(&mut tx, event.with(detail)).await?;
+        tx.commit().await?;
+        Ok(Judgement::Wrong(left))
+    }
+
+    /// The pseudonyms of an answer, read as each kind of identifier that it can be.
+    fn references<'a>(
+        &'a self,
+        organisation: &'a OrganisationId,
+        answer: &'a Personal<String>,
+    ) -> impl Iterator<Item = SubjectRef> + 'a {
+        let country = self.controllers.get(organisation).and_then(|each| each.default_country.as_deref());
+        IdentifierKind::ALL
+            .into_iter()
+            .filter_map(move |kind| SubjectIdentifier::parse(kind, answer.expose(), country).ok())
+            .map(move |identifier| identifier.reference(&self.keys, organisation))
+    }
+
     async fn find(&self, token: &str) -> Result<Option<Valid>, DeliveryError> {
         let well_formed = token.len() == 64
             && token.bytes().all(|each| each.is_ascii_digit() || (b'a'..=b'f').contains(&each));
@@ -173,7 +272,8 @@ impl Inner {
         let at = self.clock.now();
         let token_sha256 = digest(&Personal::new(token.to_owned()));
         let mut connection = self.store.connection().await?;
-        let Some(row) = sql::find_by_token(&mut connection, &token_sha256, at).await? else {
+        let Some(row) = sql::find_by_token(&mut connection, &token_sha256, MOST_WRONG_ANSWERS, at).await?
+        else {
             return Ok(None);
         };
         if row.fetched_at.is_some() && !self.may_retry(PackageId(row.package_id), at) {

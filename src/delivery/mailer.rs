@@ -13,16 +13,17 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::message::{Outgoing, Parcel, address_of};
-use super::notice::{Facts, LINK, NoticeKind, Sender};
+use super::notice::{Facts, LINK, NoticeKind, Sender, WORDS};
 use super::sql::{self, NoticeRow};
 use super::text::{self, Occasion};
 use super::transport::{Effect, Failure, Transport};
 use super::{DeliveryError, Settings};
 use crate::audit::{self, Action, Detail, Ending, EntryId, Event};
 use crate::domain::{
-    Clock, Controller, MasterKey, OrganisationId, Personal, RequestId, SubjectIdentifier, random,
+    Clock, Controller, KillSwitch, MasterKey, OrganisationId, Personal, RequestId, SubjectIdentifier, random,
 };
-use crate::store::{Store, StoreError};
+use crate::queue::Instance;
+use crate::store::{Store, StoreError, Tx};
 
 /// How a delivery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,16 +39,17 @@ pub enum Delivery {
 }
 
 /// Sends notices.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Mailer {
     settings: Settings,
     store: Store,
     keys: Arc<MasterKey>,
     controllers: BTreeMap<OrganisationId, Arc<Controller>>,
     clock: Arc<dyn Clock>,
-    transport: Transport,
+    transport: Arc<Transport>,
     from: Address,
     reply_to: Option<Mailbox>,
+    kill: KillSwitch,
 }
 
 /// An attempt that stands in the log and may now happen.
@@ -85,7 +87,16 @@ impl Mailer {
             Some(address) => Some(Mailbox::new(None, address.parse().map_err(|_| DeliveryError::Message)?)),
             None => None,
         };
-        Ok(Self { settings, store, keys, controllers, clock, transport, from, reply_to })
+        let transport = Arc::new(transport);
+        let kill = KillSwitch::default();
+        Ok(Self { settings, store, keys, controllers, clock, transport, from, reply_to, kill })
+    }
+
+    /// The same mailer, dying where `kill` says: at `notice.begun`, `notice.sent` and `notice.ended`. For tests of
+    /// crashes.
+    #[must_use]
+    pub fn with_kill(&self, kill: KillSwitch) -> Self {
+        Self { kill, ..self.clone() }
     }
 
     /// Sends the notice of a request now and waits for the mail server's answer. Whoever calls it must make sure that
@@ -104,24 +115,47 @@ impl Mailer {
             Begun::Settled(delivery) => return Ok(delivery),
             Begun::Attempt(attempt) => attempt,
         };
+        self.reached("begun")?;
         let answer = self.transport.send(&attempt.mail).await;
-        self.end(organisation, request, kind, &attempt, answer).await
+        self.reached("sent")?;
+        let delivery = self.end(organisation, request, kind, &attempt, answer).await?;
+        self.reached("ended")?;
+        Ok(delivery)
+    }
+
+    fn reached(&self, point: &str) -> Result<(), DeliveryError> {
+        Ok(self.kill.reached("notice", point)?)
     }
 
     /// Sends the due notices that nobody waits for, one round of as many as may be under way at once, and returns how
     /// many it took up: call it again at once while that is not 0. A notice that cannot be made into a mail is put off
     /// for the longest wait and told in the log; it does not keep the others.
+    ///
+    /// Without an instance a claim ends by its time only: for tests and tools that end with their process. A daemon pumps
+    /// with [`Mailer::pump_as`].
     pub async fn pump_once(&self) -> Result<usize, DeliveryError> {
+        self.pump(None).await
+    }
+
+    /// The same in the name of an instance: as soon as that is declared dead, [`super::take_back_claims`] gives what it
+    /// was about to send to others. An instance that was declared dead gets nothing.
+    pub async fn pump_as(&self, instance: Instance) -> Result<usize, DeliveryError> {
+        self.pump(Some(instance)).await
+    }
+
+    async fn pump(&self, instance: Option<Instance>) -> Result<usize, DeliveryError> {
         let organisations: Vec<String> = self.controllers.keys().map(ToString::to_string).collect();
         let most = i64::from(self.settings.smtp.max_connections.max(1));
         // Waiting for a place and sending may each last this long, the transactions a little.
         let claim = Duration::from_secs(2 * u64::from(self.settings.send_timeout_secs) + 60);
         let claimed =
-            sql::claim_due(&mut *self.store.connection().await?, &organisations, most, claim).await?;
+            sql::claim_due(&mut *self.store.connection().await?, instance, &organisations, most, claim)
+                .await?;
         let sendings = claimed.iter().map(|row| async move {
             let result = self.pump_one(row).await;
             if let Err(error) = &result
                 && !error.is_transient()
+                && !matches!(error, DeliveryError::Killed)
             {
                 let wait = Duration::from_secs(self.settings.retry_max_secs.into());
                 let mut connection = self.store.connection().await?;
@@ -133,6 +167,9 @@ impl Mailer {
         let mut failed = None;
         for result in join_all(sendings).await {
             if let Err(error) = result {
+                if matches!(error, DeliveryError::Killed) {
+                    return Err(error);
+                }
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "a notice could not be sent and waits; see dsrd.notice"
@@ -159,12 +196,23 @@ impl Mailer {
         kind: NoticeKind,
     ) -> Result<Begun, DeliveryError> {
         let controller = self.controllers.get(organisation).ok_or(DeliveryError::UnknownOrganisation)?;
-        let mut tx = self.store.begin("delivery.begin").await?;
-        let row = sql::lock_notice(&mut tx, organisation, request, kind)
-            .await?
-            .ok_or(DeliveryError::NoSuchNotice(kind))?;
-        let sender: Sender = row.sender.parse()?;
         let at = self.clock.now();
+        let (mut tx, mut row) = self.lock(organisation, request, kind).await?;
+        let sender: Sender = row.sender.parse()?;
+        if let Some(former) = row.intent {
+            // Nobody saw how it ended. Its end is committed by itself, so that it stands whatever becomes of this attempt.
+            sql::forget_intent(&mut tx, organisation, row.notice_id, former).await?;
+            audit::append(
+                &mut tx,
+                former_ended(organisation, request, sender, kind, row.notice_id, former, at),
+            )
+            .await?;
+            tx.commit().await?;
+            (tx, row) = self.lock(organisation, request, kind).await?;
+            if row.intent.is_some() {
+                return Err(DeliveryError::Superseded);
+            }
+        }
         match row.state.as_str() {
             "sent" => return Ok(Begun::Settled(Delivery::AlreadySent)),
             "refused" => {
@@ -177,12 +225,6 @@ impl Mailer {
             sql::give_up(&mut tx, organisation, row.notice_id, "withdrawn").await?;
             tx.commit().await?;
             return Ok(Begun::Settled(Delivery::Refused("withdrawn".to_owned())));
-        }
-        if let Some(former) = row.intent {
-            let event = Event::of(organisation, request, Action::NoticeEnded, sender.actor(), at)
-                .ending(EntryId(former), Ending::Unknown)
-                .with(detail_of(kind, row.notice_id));
-            audit::append(&mut tx, event).await?;
         }
         let attempt = self.prepare(controller, request, kind, &row, at)?;
         let Some((template, text_sha256, mail)) = attempt else {
@@ -207,6 +249,17 @@ impl Mailer {
             text_sha256,
             mail,
         })))
+    }
+
+    async fn lock(
+        &self,
+        organisation: &OrganisationId,
+        request: RequestId,
+        kind: NoticeKind,
+    ) -> Result<(Tx, NoticeRow), DeliveryError> {
+        let mut tx = self.store.begin("delivery.begin").await?;
+        let row = sql::lock_notice(&mut tx, organisation, request, kind).await?;
+        Ok((tx, row.ok_or(DeliveryError::NoSuchNotice(kind))?))
     }
 
     /// The message of a notice; `None` when its recipient is no mail address.
@@ -243,10 +296,28 @@ impl Mailer {
             }
             None => None,
         };
+        let own_words = match &row.sealed_words {
+            Some(bytes) => {
+                let clear = self
+                    .keys
+                    .sealing(WORDS)
+                    .open(&row.notice_id.to_string(), bytes)
+                    .map_err(sealed("dsrd.notice.sealed_words"))?;
+                let text = String::from_utf8(clear.into_exposed())
+                    .map_err(|_| unreadable("dsrd.notice.sealed_words"))?;
+                Some(Personal::new(text))
+            }
+            None => None,
+        };
         let words = |secret: Option<&str>| {
             let link = secret.map(|secret| self.settings.link(secret));
-            let occasion =
-                Occasion { controller, reference: &row.reference, facts: &facts, link: link.as_deref() };
+            let occasion = Occasion {
+                controller,
+                reference: &row.reference,
+                facts: &facts,
+                words: own_words.as_ref().map(|words| words.expose().as_str()),
+                link: link.as_deref(),
+            };
             text::text_of(kind, &row.language)
                 .and_then(|text| text::render(text, &text::values(&occasion)))
                 .map_err(|source| DeliveryError::Text { kind, source })
@@ -365,6 +436,38 @@ impl Mailer {
         // Up to a tenth less, so that notices that failed together do not come back together.
         Duration::from_secs_f64(doubled.min(longest) * (1.0 - random::fraction() / 10.0))
     }
+}
+
+/// Ends the attempts of a request's procedure whose end nobody will see any more, as unknown, inside the transaction that
+/// parks or withdraws the request: each announcement has one end, and has it in time.
+pub async fn end_open_attempts(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    for open in sql::forget_open_attempts(connection, organisation, request).await? {
+        let (notice, intent) = (open.notice_id, open.intent);
+        let event =
+            former_ended(organisation, request, Sender::Procedure, open.kind.parse()?, notice, intent, at);
+        audit::append(connection, event).await?;
+    }
+    Ok(())
+}
+
+/// The end of an attempt that nobody saw.
+fn former_ended(
+    organisation: &OrganisationId,
+    request: RequestId,
+    sender: Sender,
+    kind: NoticeKind,
+    notice: Uuid,
+    intent: Uuid,
+    at: DateTime<Utc>,
+) -> Event {
+    Event::of(organisation, request, Action::NoticeEnded, sender.actor(), at)
+        .ending(EntryId(intent), Ending::Unknown)
+        .with(detail_of(kind, notice))
 }
 
 fn detail_of(kind: NoticeKind, notice: Uuid) -> Detail {

@@ -9,8 +9,10 @@
 //! Invariants:
 //! - A notice exists once per request and kind; its Message-ID is fixed when it is written, so that a repetition after
 //!   a crash is recognised as one (at least once, at most one extra per crash).
-//! - Every attempt stands in the audit log before it happens and after it ended; an attempt whose end nobody saw is
-//!   ended as `outcome_unknown` before it is repeated.
+//! - Every attempt stands in the audit log before it happens, and has exactly one end there: whoever empties
+//!   `dsrd.notice.intent` writes it, in the same transaction. An attempt whose end nobody saw is ended as
+//!   `outcome_unknown` before it is repeated, and when its request is parked or withdrawn.
+//! - What a pump has claimed goes to another one as soon as its instance is declared dead ([`take_back_claims`]).
 //! - Text is made from a template and facts at the moment of sending, in one pass, and never holds personal data beyond
 //!   the reference. The stored digest is that of the text without the secret of the link.
 //! - Only the sealed row knows the address; it appears in the envelope, the `To` header and nowhere else.
@@ -36,17 +38,20 @@ mod text;
 mod transport;
 
 pub use error::DeliveryError;
-pub use handover::{Download, Handover, Landing};
-pub use mailer::{Delivery, Mailer};
+pub use handover::{Download, Handover, Landing, Redemption};
+pub use mailer::{Delivery, Mailer, end_open_attempts};
 pub use message::Outgoing;
 pub use notice::{
-    EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Sender, enqueue, supersede_acknowledgement,
+    EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Refusal, Sender, enqueue,
+    supersede_acknowledgement,
 };
 pub use package::{
     NewPackage, OpenedPackage, PackageId, destroy_expired, open_for_staff, record_package, remove_leftovers,
 };
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
-pub use sql::reopen_refused;
+pub use sql::{
+    answer_may_be_out, drop_unsent_answers, forget_secrets, purge, reopen_refused, take_back_claims, told_at,
+};
 pub use text::{TextError, check_template, check_texts};
 pub use transport::{
     Effect, Failure, FileTransport, MemoryTransport, Plan, SentMail, SmtpTransport, Transport,

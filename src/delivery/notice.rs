@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::sql;
+use super::{sql, text};
 use crate::audit::{self, Action, Actor, Detail, Event};
-use crate::domain::{IdentifierKind, MasterKey, OrganisationId, Personal, RequestId, RequestKind};
+use crate::domain::{
+    IdentifierKind, MasterKey, OrganisationId, Personal, RefusalGround, RequestId, RequestKind,
+};
 use crate::store::StoreError;
 
 /// Id of one notice: a version 7 UUID.
@@ -39,19 +41,22 @@ pub enum NoticeKind {
     ErasurePartlyDone,
     /// The policies are switched off.
     OptOutDone,
+    /// A person refused the request; the ground, and what can be done about it.
+    Refused,
     /// The withdrawal was recorded.
     Withdrawn,
 }
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Acknowledgement,
         Self::AccessReady,
         Self::NoData,
         Self::ErasureDone,
         Self::ErasurePartlyDone,
         Self::OptOutDone,
+        Self::Refused,
         Self::Withdrawn,
     ];
 
@@ -65,6 +70,7 @@ impl NoticeKind {
             Self::ErasureDone => "erasure_done",
             Self::ErasurePartlyDone => "erasure_partly_done",
             Self::OptOutDone => "opt_out_done",
+            Self::Refused => "refused",
             Self::Withdrawn => "withdrawn",
         }
     }
@@ -147,6 +153,18 @@ pub struct Kept {
     pub until: Option<NaiveDate>,
 }
 
+/// Why and how a request is refused. What the controller says in support of it travels sealed ([`NewNotice::words`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refusal {
+    /// The ground.
+    pub ground: RefusalGround,
+    /// Name and address of the authority to which a complaint can be made, where the controller names one.
+    pub authority: Option<String>,
+    /// Whether a deletion was begun at the platform and did not take effect.
+    pub deletion_failed: bool,
+}
+
 /// The plain facts that a notice's text is made from. Stored in clear: no personal data, and no counts of a person's
 /// records either, because a mail must not hold data of the report (R-35).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,6 +191,9 @@ pub struct Facts {
     /// What was not erased: needed by `erasure_partly_done`.
     #[serde(default)]
     pub kept: Vec<Kept>,
+    /// Why it is refused: needed by `refused`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
     /// When the record of the request itself is forgotten; without it the text says "only as long as the law asks
     /// us to".
     #[serde(default)]
@@ -192,6 +213,7 @@ impl Facts {
             policies: Vec::new(),
             searched_by: Vec::new(),
             kept: Vec::new(),
+            refusal: None,
             evidence_until: None,
         }
     }
@@ -214,6 +236,8 @@ pub struct NewNotice {
     pub language: String,
     /// What its text is made from.
     pub facts: Facts,
+    /// For `refused`: what the controller says in support of the ground, a few lines. Stored sealed.
+    pub words: Option<Personal<String>>,
     /// The secret of the hand-over link ([`crate::domain::random::token`]), for `access_ready` only.
     pub link_token: Option<Personal<String>>,
 }
@@ -236,13 +260,18 @@ pub async fn enqueue(
     at: DateTime<Utc>,
 ) -> Result<Option<EnqueuedNotice>, StoreError> {
     let id = NoticeId(Uuid::now_v7());
+    // What is recorded is the language in which the person is written to, not the one that was wished for.
+    let notice = NewNotice { language: text::language_of(notice.kind, &notice.language), ..notice };
     // The right side needs no name of ours: the id alone is unique, and a name from the configuration could change
     // between two attempts. RFC 2606 keeps `invalid` from ever being somebody's domain.
     let message_id = format!("<{id}@{}.dsrd.invalid>", notice.organisation);
     let sealed_link = notice.link_token.as_ref().map(|token| {
         keys.sealing(LINK).seal(&id.to_string(), &Personal::new(token.expose().clone().into_bytes()))
     });
-    if !sql::insert_notice(connection, id, &message_id, &notice, sealed_link, at).await? {
+    let sealed_words = notice.words.as_ref().map(|words| {
+        keys.sealing(WORDS).seal(&id.to_string(), &Personal::new(words.expose().clone().into_bytes()))
+    });
+    if !sql::insert_notice(connection, id, &message_id, &notice, (sealed_link, sealed_words), at).await? {
         return Ok(None);
     }
     let event =
@@ -269,3 +298,5 @@ pub async fn supersede_acknowledgement(
 
 /// The purpose under which the secret of a link is sealed.
 pub(super) const LINK: &str = "notice_link";
+/// The purpose under which a controller's own words are sealed.
+pub(super) const WORDS: &str = "notice_words";

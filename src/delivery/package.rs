@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{DeliveryError, sql};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{MasterKey, OrganisationId, Personal, RequestId};
+use crate::queue::{self, Lease};
 use crate::store::{Store, StoreError};
 
 /// Id of one package.
@@ -171,9 +172,10 @@ pub async fn destroy_expired(
     failed.map_or(Ok(count), Err)
 }
 
-/// Deletes files that no living package names and that were last changed before `before`: halves of a building that
-/// broke off, and files of destroyed packages. `before` should lie a few hours back, so that a file that another
-/// daemon has just finished, and is about to record, stays. Returns how many were deleted.
+/// Deletes files that no living package names: halves of a building that broke off, packages that were never recorded, and
+/// files of destroyed packages. A file whose name tells the lease under which it was written is deleted as soon as that
+/// lease is not held any more; another one when it was last changed before `before`, which should lie a few hours back, so
+/// that a file that somebody has just finished, and is about to record, stays. Returns how many were deleted.
 pub async fn remove_leftovers(
     store: &Store,
     package_dir: &Path,
@@ -193,15 +195,23 @@ pub async fn remove_leftovers(
         let path = entry.path();
         let metadata = entry.metadata().await.map_err(failed("looking at a package", &path))?;
         let changed_at = metadata.modified().map_err(failed("looking at a package", &path))?;
-        if metadata.is_file() && DateTime::<Utc>::from(changed_at) < before {
-            candidates.push((entry.file_name().to_string_lossy().into_owned(), path));
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let lease = Lease::of_file(&name);
+        if metadata.is_file() && (lease.is_some() || DateTime::<Utc>::from(changed_at) < before) {
+            candidates.push((name, lease, path));
         }
     }
+    if candidates.is_empty() {
+        return Ok(0);
+    }
+    // The leases before the rows: who is not writing a file any more has recorded it by then, or never will.
+    let running = queue::running(&mut *store.connection().await?).await?;
     let living: HashSet<String> =
         sql::living_files(&mut *store.connection().await?).await?.into_iter().collect();
     let mut count = 0;
-    for (name, path) in candidates {
-        if !living.contains(&name) {
+    for (name, lease, path) in candidates {
+        let is_written = lease.is_some_and(|lease| running.contains(&lease));
+        if !is_written && !living.contains(&name) {
             remove(&path).await?;
             count += 1;
         }

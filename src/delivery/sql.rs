@@ -12,6 +12,7 @@ use super::notice::{NewNotice, NoticeId, NoticeKind};
 use super::package::{NewPackage, PackageId};
 use crate::audit::EntryId;
 use crate::domain::{OrganisationId, RequestId};
+use crate::queue::Instance;
 use crate::store::StoreError;
 
 /// Writes a pending notice; false when the request has one of that kind already.
@@ -20,15 +21,15 @@ pub(super) async fn insert_notice(
     id: NoticeId,
     message_id: &str,
     notice: &NewNotice,
-    sealed_link: Option<Vec<u8>>,
+    (sealed_link, sealed_words): (Option<Vec<u8>>, Option<Vec<u8>>),
     at: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let facts = serde_json::to_value(&notice.facts)
         .map_err(|_| StoreError::unreadable("delivery.enqueue", "dsrd.notice.facts"))?;
     let done = sqlx::query!(
         r#"INSERT INTO dsrd.notice (organisation_id, notice_id, request_id, kind, sender, identifier_no, message_id,
-                                    language, facts, sealed_link, enqueued_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                                    language, facts, sealed_link, sealed_words, enqueued_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
            ON CONFLICT (organisation_id, request_id, kind) DO NOTHING"#,
         notice.organisation.as_str(),
         id.0,
@@ -40,6 +41,7 @@ pub(super) async fn insert_notice(
         notice.language,
         facts,
         sealed_link,
+        sealed_words,
         at,
     )
     .execute(connection)
@@ -77,6 +79,7 @@ pub(super) struct NoticeRow {
     pub(super) language: String,
     pub(super) facts: Value,
     pub(super) sealed_link: Option<Vec<u8>>,
+    pub(super) sealed_words: Option<Vec<u8>>,
     pub(super) state: String,
     pub(super) attempts: i32,
     pub(super) last_code: Option<String>,
@@ -98,8 +101,9 @@ pub(super) async fn lock_notice(
     sqlx::query_as!(
         NoticeRow,
         r#"SELECT notice.notice_id, notice.sender, notice.identifier_no, notice.message_id, notice.language,
-                  notice.facts, notice.sealed_link, notice.state, notice.attempts, notice.last_code, notice.intent,
-                  notice.enqueued_at, identifier.kind AS identifier_kind, identifier.sealed AS sealed_identifier,
+                  notice.facts, notice.sealed_link, notice.sealed_words, notice.state, notice.attempts,
+                  notice.last_code, notice.intent, notice.enqueued_at, identifier.kind AS identifier_kind,
+                  identifier.sealed AS "sealed_identifier!",
                   request.reference, coalesce(request.outcome = 'withdrawn', false) AS "withdrawn!"
            FROM dsrd.notice
            JOIN dsrd.identifier USING (organisation_id, request_id, identifier_no)
@@ -124,7 +128,7 @@ pub(super) async fn give_up(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.notice
-           SET state = 'refused', last_code = $3
+           SET state = 'refused', last_code = $3, claimed_by = NULL
            WHERE organisation_id = $1 AND notice_id = $2 AND state = 'pending'"#,
         organisation.as_str(),
         notice,
@@ -146,7 +150,8 @@ pub async fn reopen_refused(
     sqlx::query!(
         r#"UPDATE dsrd.notice
            SET state = 'pending', run_at = now(), enqueued_at = $3
-           WHERE organisation_id = $1 AND request_id = $2 AND state = 'refused' AND sender = 'procedure'"#,
+           WHERE organisation_id = $1 AND request_id = $2 AND state = 'refused' AND sender = 'procedure'
+             AND last_code IS DISTINCT FROM 'superseded'"#,
         organisation.as_str(),
         request.0,
         at,
@@ -154,6 +159,62 @@ pub async fn reopen_refused(
     .execute(connection)
     .await
     .map_err(StoreError::during("delivery.reopen_refused"))?;
+    Ok(())
+}
+
+/// When the mail server took the notice of a request's outcome; `None` when there is none, or it was not sent.
+pub async fn told_at(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT max(sent_at) AS "told_at"
+           FROM dsrd.notice
+           WHERE organisation_id = $1 AND request_id = $2 AND sender = 'procedure' AND state = 'sent'"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("delivery.told_at"))
+}
+
+/// Whether an answer to a request was sent, or a sending began whose end is not known.
+pub async fn answer_may_be_out(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM dsrd.notice
+                          WHERE organisation_id = $1 AND request_id = $2 AND sender = 'procedure'
+                            AND (state = 'sent' OR intent IS NOT NULL)) AS "out!""#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("delivery.answer_may_be_out"))
+}
+
+/// Gives up the answers to a request that were not sent, because a person decided otherwise; they are not opened again.
+pub async fn drop_unsent_answers(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET state = 'refused', last_code = 'superseded', sealed_link = NULL
+           WHERE organisation_id = $1 AND request_id = $2 AND sender = 'procedure' AND state <> 'sent'
+             AND intent IS NULL"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.drop_unsent_answers"))?;
     Ok(())
 }
 
@@ -195,7 +256,7 @@ pub(super) async fn end_sent(
     let done = sqlx::query!(
         r#"UPDATE dsrd.notice
            SET state = 'sent', sent_at = $4, template = $5, text_sha256 = $6, last_code = $7, intent = NULL,
-               sealed_link = NULL
+               sealed_link = NULL, claimed_by = NULL
            WHERE organisation_id = $1 AND notice_id = $2 AND intent = $3 AND state = 'pending'"#,
         organisation.as_str(),
         notice,
@@ -225,7 +286,7 @@ pub(super) async fn end_unsent(
     let done = sqlx::query!(
         r#"UPDATE dsrd.notice
            SET state = CASE WHEN $5 THEN 'refused' ELSE 'pending' END, last_code = $4, intent = NULL,
-               run_at = now() + make_interval(secs => $6)
+               claimed_by = NULL, run_at = now() + make_interval(secs => $6)
            WHERE organisation_id = $1 AND notice_id = $2 AND intent = $3 AND state = 'pending'"#,
         organisation.as_str(),
         notice,
@@ -250,7 +311,7 @@ pub(super) async fn put_off(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.notice
-           SET last_code = $3, run_at = now() + make_interval(secs => $4)
+           SET last_code = $3, claimed_by = NULL, run_at = now() + make_interval(secs => $4)
            WHERE organisation_id = $1 AND notice_id = $2 AND state = 'pending'"#,
         organisation,
         notice,
@@ -271,9 +332,11 @@ pub(super) struct ClaimRow {
     pub(super) kind: String,
 }
 
-/// Takes up to `most` due notices of the pump for the time `claim`, after which another daemon may take them.
+/// Takes up to `most` due notices of the pump for the time `claim`, after which another daemon may take them; earlier if
+/// the instance is declared dead.
 pub(super) async fn claim_due(
     connection: &mut PgConnection,
+    instance: Option<Instance>,
     organisations: &[String],
     most: i64,
     claim: Duration,
@@ -281,11 +344,13 @@ pub(super) async fn claim_due(
     sqlx::query_as!(
         ClaimRow,
         r#"UPDATE dsrd.notice
-           SET run_at = now() + make_interval(secs => $3)
+           SET run_at = now() + make_interval(secs => $3), claimed_by = $4
            WHERE (organisation_id, notice_id) IN (
              SELECT organisation_id, notice_id
              FROM dsrd.notice
              WHERE state = 'pending' AND sender = 'pump' AND run_at <= now() AND organisation_id = ANY ($1)
+               AND ($4::bigint IS NULL
+                    OR EXISTS (SELECT FROM dsrd.instance WHERE instance_id = $4 AND dead_at IS NULL))
              ORDER BY run_at
              LIMIT $2
              FOR UPDATE SKIP LOCKED)
@@ -293,10 +358,81 @@ pub(super) async fn claim_due(
         organisations,
         most,
         claim.as_secs_f64(),
+        instance.map(|instance| instance.0),
     )
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("delivery.claim_due"))
+}
+
+/// Makes the notices that dead instances had claimed due at once, and returns how many: what they were about to send is
+/// sent by another daemon, under the same Message-ID.
+pub async fn take_back_claims(connection: &mut PgConnection) -> Result<u64, StoreError> {
+    let taken_back = sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET claimed_by = NULL, run_at = now()
+           WHERE state = 'pending'
+             AND claimed_by IN (SELECT instance_id FROM dsrd.instance WHERE dead_at IS NOT NULL)"#,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.take_back_claims"))?;
+    Ok(taken_back.rows_affected())
+}
+
+/// Notes that the end of an attempt stands in the log although nobody saw it.
+pub(super) async fn forget_intent(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    notice: Uuid,
+    intent: Uuid,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET intent = NULL
+           WHERE organisation_id = $1 AND notice_id = $2 AND intent = $3"#,
+        organisation.as_str(),
+        notice,
+        intent,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.forget_intent"))?;
+    StoreError::expect_rows("delivery.forget_intent", 1, done.rows_affected())
+}
+
+/// An attempt that was announced and whose end is not recorded.
+pub(super) struct OpenAttempt {
+    pub(super) notice_id: Uuid,
+    pub(super) kind: String,
+    pub(super) intent: Uuid,
+}
+
+/// The same for all attempts of a request's procedure, which it returns.
+pub(super) async fn forget_open_attempts(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<OpenAttempt>, StoreError> {
+    sqlx::query_as!(
+        OpenAttempt,
+        r#"WITH open AS (
+             SELECT notice_id, kind, intent
+             FROM dsrd.notice
+             WHERE organisation_id = $1 AND request_id = $2 AND sender = 'procedure' AND intent IS NOT NULL
+             FOR UPDATE
+           )
+           UPDATE dsrd.notice
+           SET intent = NULL
+           FROM open
+           WHERE notice.organisation_id = $1 AND notice.notice_id = open.notice_id
+           RETURNING open.notice_id, open.kind, open.intent AS "intent!""#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("delivery.forget_open_attempts"))
 }
 
 /// Writes the row of a package.
@@ -343,11 +479,12 @@ pub(super) struct PackageRow {
     pub(super) fetched_at: Option<DateTime<Utc>>,
 }
 
-/// Finds the package whose link is usable at `at`. One that was begun to be fetched is found as well: whether it may be
+/// Finds the package whose link is usable at `at`: neither expired nor locked. One that was begun to be fetched is found as well: whether it may be
 /// begun again is for the caller to say.
 pub(super) async fn find_by_token(
     connection: &mut PgConnection,
     token_sha256: &[u8],
+    most_wrong_answers: i16,
     at: DateTime<Utc>,
 ) -> Result<Option<PackageRow>, StoreError> {
     sqlx::query_as!(
@@ -356,13 +493,62 @@ pub(super) async fn find_by_token(
                   package.file_name, package.sealed_identity, package.sha256, package.expires_at, package.fetched_at
            FROM dsrd.package
            JOIN dsrd.request USING (organisation_id, request_id)
-           WHERE package.token_sha256 = $1 AND package.destroyed_at IS NULL AND package.expires_at > $2"#,
+           WHERE package.token_sha256 = $1 AND package.destroyed_at IS NULL AND package.expires_at > $2
+             AND package.wrong_answers < $3"#,
         token_sha256,
         at,
+        most_wrong_answers,
     )
     .fetch_optional(connection)
     .await
     .map_err(StoreError::during("delivery.find_by_token"))
+}
+
+/// Locks a package against other answers of the hand-over page and says how many were wrong so far.
+pub(super) async fn lock_answers(
+    connection: &mut PgConnection,
+    package: PackageId,
+) -> Result<Option<i16>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT wrong_answers FROM dsrd.package WHERE package_id = $1 FOR UPDATE"#,
+        package.0
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("delivery.lock_answers"))
+}
+
+/// Counts a wrong answer.
+pub(super) async fn count_wrong_answer(
+    connection: &mut PgConnection,
+    package: PackageId,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        r#"UPDATE dsrd.package SET wrong_answers = wrong_answers + 1 WHERE package_id = $1"#,
+        package.0
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.count_wrong_answer"))?;
+    StoreError::expect_rows("delivery.count_wrong_answer", 1, done.rows_affected())
+}
+
+/// The pseudonyms of what a request was made with, and of the address to which its answer goes.
+pub(super) async fn list_proofs(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT subject_ref
+           FROM dsrd.identifier
+           WHERE organisation_id = $1 AND request_id = $2 AND role IN ('given', 'contact_point')"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("delivery.list_proofs"))
 }
 
 /// Marks a package as fetched. Of several that do so at once exactly one gets true. `again` lets a download that broke
@@ -442,7 +628,7 @@ pub(super) async fn destroy_keys(
              FROM dsrd.package
              JOIN dsrd.request USING (organisation_id, request_id)
              WHERE destroyed_at IS NULL
-               AND (outcome = 'withdrawn' OR (expires_at <= $1 AND state <> 'manual'))
+               AND (outcome IN ('refused', 'withdrawn') OR (expires_at <= $1 AND state <> 'manual'))
              ORDER BY expires_at
              LIMIT $2
              FOR UPDATE OF package SKIP LOCKED)
@@ -461,4 +647,52 @@ pub(super) async fn living_files(connection: &mut PgConnection) -> Result<Vec<St
         .fetch_all(connection)
         .await
         .map_err(StoreError::during("delivery.living_files"))
+}
+
+/// Empties the secrets of links that never went out, and the words of refusals, of requests that are forgotten.
+pub async fn forget_secrets(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    requests: &[RequestId],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
+    sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET sealed_link = NULL, sealed_words = NULL
+           WHERE organisation_id = $1 AND request_id = ANY ($2)
+             AND (sealed_link IS NOT NULL OR sealed_words IS NOT NULL)"#,
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.forget_secrets"))?;
+    Ok(())
+}
+
+/// Deletes the notices and destroyed packages of requests past their evidence. A package that still has its key makes
+/// the whole transaction fail: its file would be left without anybody who knows of it.
+pub async fn purge(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    requests: &[RequestId],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
+    sqlx::query!(
+        "DELETE FROM dsrd.notice WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(StoreError::during("delivery.purge"))?;
+    sqlx::query!(
+        "DELETE FROM dsrd.package WHERE organisation_id = $1 AND request_id = ANY ($2) AND destroyed_at IS NOT NULL",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.purge"))?;
+    Ok(())
 }

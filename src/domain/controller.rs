@@ -36,4 +36,34 @@ impl Controller {
     pub fn end_of_day(&self, due_on: NaiveDate) -> DateTime<Utc> {
         deadline::end_of_day(due_on, self.time_zone)
     }
+
+    /// An instant as people read it in tables: this controller's time zone, with its name, to the second.
+    #[must_use]
+    pub fn local_time(&self, at: DateTime<Utc>) -> String {
+        local_time(at, self.time_zone)
+    }
+
+    /// An instant as people read it in sentences: this controller's time zone, with its name, to the minute.
+    #[must_use]
+    pub fn local_time_in_words(&self, at: DateTime<Utc>) -> String {
+        at.with_timezone(&self.time_zone).format("%-d %B %Y, %H:%M %Z").to_string()
+    }
+}
+
+/// An instant as people read it in tables, in a time zone, with the zone's name.
+#[must_use]
+pub fn local_time(at: DateTime<Utc>, zone: Tz) -> String {
+    at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_shown_in_a_zone_that_is_named() {
+        let shown = |at: &str| local_time(at.parse().unwrap(), chrono_tz::Europe::Rome);
+        assert_eq!(shown("2026-11-23T10:00:00Z"), "2026-11-23 11:00:00 CET");
+        assert_eq!(shown("2026-07-01T22:30:00Z"), "2026-07-02 00:30:00 CEST");
+    }
 }

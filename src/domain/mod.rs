@@ -15,17 +15,21 @@
 pub mod clock;
 mod controller;
 pub mod deadline;
+mod decision;
 mod identifier;
 mod ids;
 mod keys;
+mod kill;
 mod personal;
 pub mod random;
 mod request;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use controller::Controller;
+pub use controller::{Controller, local_time};
+pub use decision::{ChoiceReason, DiscardReason, RefusalGround};
 pub use identifier::{IdentifierError, IdentifierKind, SubjectIdentifier};
 pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};
 pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef};
+pub use kill::{KillSwitch, Killed};
 pub use personal::Personal;
 pub use request::{Channel, Origin, Outcome, ParkReason, RequestKind, RequestState, UnknownWord};

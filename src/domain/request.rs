@@ -39,10 +39,14 @@ macro_rules! vocabulary {
         }
 
         impl FromStr for $name {
-            type Err = UnknownWord;
+            type Err = $crate::domain::UnknownWord;
 
-            fn from_str(text: &str) -> Result<Self, UnknownWord> {
-                Self::ALL.iter().copied().find(|each| each.as_str() == text).ok_or_else(|| UnknownWord::new($what, &[$($word,)+]))
+            fn from_str(text: &str) -> Result<Self, $crate::domain::UnknownWord> {
+                Self::ALL
+                    .iter()
+                    .copied()
+                    .find(|each| each.as_str() == text)
+                    .ok_or_else(|| $crate::domain::UnknownWord::new($what, &[$($word,)+]))
             }
         }
 
@@ -53,6 +57,7 @@ macro_rules! vocabulary {
         }
     };
 }
+pub(super) use vocabulary;
 
 vocabulary! {
     /// What a data subject asks. Immutable after receipt (S-13).
@@ -89,6 +94,8 @@ vocabulary! {
         FulfilledNoData = "fulfilled_no_data",
         /// Done in part; what is missing is recorded and told.
         PartlyFulfilled = "partly_fulfilled",
+        /// Refused by a person, on a ground of the law; the data subject was told which.
+        Refused = "refused",
         /// Withdrawn by the person.
         Withdrawn = "withdrawn",
         /// A sweep's candidate that does not fall under the rule when looked at again; nothing was done.
@@ -103,6 +110,8 @@ vocabulary! {
         AmbiguousMatch = "ambiguous_match",
         /// The identifiers given point to different contacts.
         IdentifiersDisagree = "identifiers_disagree",
+        /// The contact that a person chose is gone, or carries no identifier of the request any more.
+        ChosenContactChanged = "chosen_contact_changed",
         /// There is no address to which the answer may be sent.
         NoContactPoint = "no_contact_point",
         /// The mail server refused the address for good.
@@ -129,6 +138,8 @@ vocabulary! {
         Poison = "poison",
         /// A stored intermediate result is of a form that this version cannot read.
         CheckpointUnreadable = "checkpoint_unreadable",
+        /// An access request of the same person, which goes first, waits for a person itself or does not end in time.
+        WaitsForAccess = "waits_for_access",
         /// No policy to opt out of is configured or named.
         NothingToOptOutOf = "nothing_to_opt_out_of",
     }

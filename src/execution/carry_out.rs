@@ -7,8 +7,16 @@ use super::engine::Run;
 use super::outcome::{self, EffectEnded};
 use super::sql::{self, Marks};
 use super::stop::Stop;
-use crate::audit::{Detail, Ending, EntryId};
+use crate::audit::{Detail, Ending, EntryId, Event};
 use crate::platform::{EffectAnswer, PlatformError};
+
+/// A former attempt that was announced, and may have happened.
+#[derive(Clone, Copy)]
+struct Former {
+    intent: EntryId,
+    /// Whether its end stands in the log, as unknown.
+    ended: bool,
+}
 
 impl Run<'_> {
     /// Carries out one effect, exactly once as far as can be known, and records how it ended.
@@ -18,7 +26,10 @@ impl Run<'_> {
             return Ok(());
         }
         let key = (step.as_str().to_owned(), item.to_owned());
-        let former = self.checkpoints.get(&key).and_then(|found| found.intent).map(EntryId);
+        let former = self.checkpoints.get(&key).and_then(|found| {
+            let intent = found.intent?;
+            Some(Former { intent: EntryId(intent), ended: found.ended_intent == Some(intent) })
+        });
         let platform = self.site.platform.as_ref();
         if let Some(former) = former {
             // Look before acting: the former attempt may have done it.
@@ -26,7 +37,12 @@ impl Run<'_> {
                 effect.is_in_place(platform).await.map_err(|error| self.platform_failed(&error))?;
             self.executor.kill.reached(step.as_str(), "looked")?;
             if in_place {
-                return self.end_effect(&effect, former, Ending::ByFormerAttempt).await;
+                if !former.ended {
+                    return self.end_effect(&effect, former.intent, Ending::ByFormerAttempt).await;
+                }
+                // The former attempt has its end already: what was found is bracketed by itself.
+                let found = self.event(effect.began()).with(effect_detail(&effect));
+                return self.end_found(&effect, found).await;
             }
         }
         let intent = self.begin_effect(&effect, former).await?;
@@ -56,7 +72,7 @@ impl Run<'_> {
                 if in_place {
                     return self.end_effect(&effect, intent, Ending::ByFormerAttempt).await;
                 }
-                Err(Stop::from_platform(&error, self.executor.back_off(self.lease)))
+                Err(Stop::from_platform(&error, self.back_off()))
             }
             Err(error) => {
                 self.fail_effect(&effect, intent, former).await?;
@@ -65,11 +81,11 @@ impl Run<'_> {
         }
     }
 
-    async fn begin_effect(&mut self, effect: &Effect<'_>, former: Option<EntryId>) -> Result<EntryId, Stop> {
+    async fn begin_effect(&mut self, effect: &Effect<'_>, former: Option<Former>) -> Result<EntryId, Stop> {
         let (step, item) = (effect.step(), effect.item());
         let mut tx = self.open("execution.begin_effect").await?;
-        if let Some(former) = former {
-            self.append(&mut tx, self.event(effect.ended()).ending(former, Ending::Unknown)).await?;
+        if let Some(former) = former.filter(|former| !former.ended) {
+            self.append(&mut tx, self.event(effect.ended()).ending(former.intent, Ending::Unknown)).await?;
         }
         let event = self.event(effect.began()).with(effect_detail(effect));
         let intent = event.id;
@@ -80,9 +96,14 @@ impl Run<'_> {
         Ok(intent)
     }
 
-    async fn end_effect(&mut self, effect: &Effect<'_>, intent: EntryId, ending: Ending) -> Result<(), Stop> {
+    pub(super) async fn end_effect(
+        &mut self,
+        effect: &Effect<'_>,
+        intent: EntryId,
+        ending: Ending,
+    ) -> Result<(), Stop> {
         let outcome = outcome::to_json(&EffectEnded { ending: ending.as_str().to_owned() });
-        match self.write_end(effect, intent, ending, &outcome).await {
+        match self.write_end(effect, None, intent, ending, &outcome).await {
             Err(Stop::LeaseLost) => {
                 // The effect happened, so it is recorded, outside of the case that somebody else now writes.
                 let mut connection = self.executor.store.connection().await?;
@@ -95,9 +116,18 @@ impl Run<'_> {
         }
     }
 
+    /// Records an effect that was found in place after its announcement had been ended as unknown.
+    async fn end_found(&mut self, effect: &Effect<'_>, found: Event) -> Result<(), Stop> {
+        let ending = Ending::ByFormerAttempt;
+        let outcome = outcome::to_json(&EffectEnded { ending: ending.as_str().to_owned() });
+        let intent = found.id;
+        self.write_end(effect, Some(found), intent, ending, &outcome).await
+    }
+
     async fn write_end(
         &mut self,
         effect: &Effect<'_>,
+        began: Option<Event>,
         intent: EntryId,
         ending: Ending,
         outcome: &Value,
@@ -107,6 +137,10 @@ impl Run<'_> {
         let now = self.executor.desk.clock.now();
         let marks = Marks { executed_at: Some(now), ..Marks::default() };
         sql::finish_and_mark(&mut tx, self.lease, (step, item), outcome, &marks, now).await?;
+        self.note_progress(&mut tx).await?;
+        if let Some(began) = began {
+            self.append(&mut tx, began).await?;
+        }
         self.append(&mut tx, self.event(effect.ended()).with(effect_detail(effect)).ending(intent, ending))
             .await?;
         self.executor.kill.reached(step.as_str(), "ended")?;
@@ -121,11 +155,11 @@ impl Run<'_> {
         &mut self,
         effect: &Effect<'_>,
         intent: EntryId,
-        former: Option<EntryId>,
+        former: Option<Former>,
     ) -> Result<(), Stop> {
         let mut tx = self.open("execution.fail_effect").await?;
         // An attempt before this one may still have done it: it stays to be looked for.
-        let former = former.map(|former| former.0);
+        let former = former.map(|former| former.intent.0);
         sql::set_intent(&mut tx, self.lease, effect.step(), effect.item(), former).await?;
         let event = self.event(effect.ended()).with(effect_detail(effect)).ending(intent, Ending::Failed);
         self.append(&mut tx, event).await?;

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::outcome::{self, Located, PackageMade, ReadBackDone};
 use super::procedure::{self, Procedure, Step};
-use super::sql::{self, Checkpoint, Marks};
+use super::refuse::{self, Refusal};
+use super::sql::{self, Checkpoint, Marks, OpenAccess};
 use super::stop::{Ended, Stop};
 use super::{Executor, Site, access, erasure, inform, locate, opt_out};
 use crate::audit::{self, Action, Actor, Detail, Event};
@@ -20,6 +21,9 @@ use crate::intake::{self, Case, Identifier, IdentifierRole};
 use crate::platform::{PlatformError, Urgency};
 use crate::queue::{self, Heart, Lease};
 use crate::store::{StoreError, Tx};
+
+/// How long a request that a newer program began is left to that program before it is looked at again.
+const LEAVE_TO_NEWER: Duration = Duration::from_mins(1);
 
 /// What a step without an outside effect leaves, to be written with the next write.
 pub(super) struct Finished {
@@ -53,6 +57,11 @@ pub(super) struct Run<'a> {
     pub(super) site: &'a Site,
     pub(super) lease: &'a Lease,
     pub(super) heart: &'a Heart,
+    /// Attempts since the last finished step, with this one, and workers that died since.
+    attempt: u32,
+    crashes: u32,
+    /// The access request for whose end a person has to decide.
+    pub(super) waits_for: Option<String>,
     pub(super) case: Case,
     pub(super) identifiers: Vec<Identifier>,
     pub(super) procedure: &'static Procedure,
@@ -74,10 +83,6 @@ impl Executor {
         };
         let Some(stop) = stop else { return Ended::Closed };
         run.settle(stop).await
-    }
-
-    pub(super) fn back_off(&self, lease: &Lease) -> Duration {
-        self.settings.back_off(lease.attempt)
     }
 }
 
@@ -117,15 +122,23 @@ impl<'a> Run<'a> {
         };
         let procedure = match case.procedure_version {
             None => procedure::describe(case.kind),
-            // A newer program began it: left to that program or to a person.
-            Some(version) => procedure::find(case.kind, version)
-                .ok_or_else(|| needs_person(ParkReason::CheckpointUnreadable))?,
+            Some(version) => match procedure::find(case.kind, version) {
+                Some(procedure) => procedure,
+                // A newer program began it and runs beside this one, or will again: left to that program.
+                None if version > procedure::describe(case.kind).version => {
+                    return Err(Loaded::Stop(Stop::wait(LEAVE_TO_NEWER, "newer_program")));
+                }
+                None => return Err(needs_person(ParkReason::CheckpointUnreadable)),
+            },
         };
         Ok(Self {
             executor,
             site,
             lease,
             heart,
+            attempt: lease.attempt,
+            crashes: lease.crashes,
+            waits_for: None,
             case,
             identifiers,
             procedure,
@@ -138,8 +151,9 @@ impl<'a> Run<'a> {
     }
 
     async fn run_to_the_end(&mut self, leaving: &CancellationToken) -> Result<(), Stop> {
+        let refusal = self.settle_refusal(leaving).await?;
         for step in self.procedure.steps {
-            if !self.is_finished(*step, "") {
+            if !refusal.skips(*step) && !self.is_finished(*step, "") {
                 if leaving.is_cancelled() {
                     return Err(Stop::wait(Duration::ZERO, "released"));
                 }
@@ -151,16 +165,36 @@ impl<'a> Run<'a> {
         self.close().await
     }
 
+    /// What a person's refusal means for the steps. Once everything was read back there is nothing left to refuse.
+    async fn settle_refusal(&mut self, leaving: &CancellationToken) -> Result<Refusal, Stop> {
+        let Some(ground) = self.case.refusal else { return Ok(Refusal::None) };
+        if self.is_finished(Step::Refuse, "") {
+            return Ok(Refusal::Stands);
+        }
+        if self.is_finished(Step::ReadBack, "") {
+            return Ok(Refusal::Overtaken);
+        }
+        if leaving.is_cancelled() {
+            return Err(Stop::wait(Duration::ZERO, "released"));
+        }
+        self.executor.kill.reached(Step::Refuse.as_str(), "before")?;
+        let refusal = refuse::refuse(self, ground).await?;
+        self.executor.kill.reached(Step::Refuse.as_str(), "after")?;
+        Ok(refusal)
+    }
+
     async fn take_step(&mut self, step: Step) -> Result<(), Stop> {
-        if step == Step::Locate {
-            return locate::locate(self).await;
+        match step {
+            Step::Locate => return locate::locate(self).await,
+            // A refusal is told although nobody may have been located.
+            Step::Inform => return inform::inform(self).await,
+            _ => {}
         }
         // Nobody was found: nothing to collect, change or read back; the person is told so.
         let nobody = self.located()?.contact.is_none();
         match step {
-            Step::Inform => inform::inform(self).await,
             _ if nobody => Ok(()),
-            Step::Locate => Ok(()),
+            Step::Locate | Step::Refuse | Step::Inform => Ok(()),
             Step::Collect => access::collect(self).await,
             Step::SwitchOff => opt_out::switch_off(self).await,
             Step::Delete => erasure::delete(self).await,
@@ -217,11 +251,32 @@ impl<'a> Run<'a> {
     pub(super) fn platform_failed(&self, error: &PlatformError) -> Stop {
         // What a throttled or unreachable platform says is the operator's business; it names no person.
         tracing::warn!(request = %self.lease.request, %error, "a call to the platform failed");
-        Stop::from_platform(error, self.executor.back_off(self.lease))
+        Stop::from_platform(error, self.back_off())
+    }
+
+    /// The how-manieth attempt this is since the last finished step; one that is still to be written counts as finished.
+    pub(super) fn attempt(&self) -> u32 {
+        if self.unsaved.is_empty() { self.attempt } else { 1 }
+    }
+
+    pub(super) fn back_off(&self) -> Duration {
+        self.executor.settings.back_off(self.attempt())
+    }
+
+    /// A step or an effect is finished: attempts and crashes count from here.
+    pub(super) async fn note_progress(&mut self, tx: &mut Tx) -> Result<(), Stop> {
+        if self.attempt > 1 || self.crashes > 0 {
+            queue::note_progress(tx, self.lease).await?;
+            (self.attempt, self.crashes) = (1, 0);
+        }
+        Ok(())
     }
 
     /// How the request ended, from what its steps left.
     pub(super) fn conclusion(&self) -> Result<Outcome, Stop> {
+        if self.is_finished(Step::Refuse, "") {
+            return Ok(Outcome::Refused);
+        }
         let located = self.located()?;
         if located.out_of_scope {
             return Ok(Outcome::OutOfScope);
@@ -267,6 +322,8 @@ impl<'a> Run<'a> {
         }
         if unsaved.is_empty() {
             sql::mark(tx, self.lease, &marks).await?;
+        } else {
+            self.note_progress(tx).await?;
         }
         for (number, finished) in unsaved.into_iter().enumerate() {
             let (step, outcome) = (finished.step, finished.outcome);
@@ -296,6 +353,7 @@ impl<'a> Run<'a> {
                     recipient_no,
                     language: self.case.language.clone(),
                     facts: prepared.facts,
+                    words: prepared.words,
                     link_token: prepared.link_token,
                 };
                 delivery::enqueue(tx, &self.executor.desk.keys, notice, now).await?;
@@ -321,8 +379,11 @@ impl<'a> Run<'a> {
             }
         }
         let keys = &self.executor.desk.keys;
+        // Only the holder of the lease adds identifiers, so that these are all.
+        let first = self.identifiers.iter().map(|each| each.number + 1).max().unwrap_or_default();
         let added =
-            intake::add_identifiers(tx, keys, &self.lease.organisation, self.lease.request, new).await?;
+            intake::add_identifiers(tx, keys, &self.lease.organisation, self.lease.request, first, new)
+                .await?;
         self.identifiers.extend(added);
         Ok(())
     }
@@ -338,8 +399,9 @@ impl<'a> Run<'a> {
         };
         let found = of_role(IdentifierRole::ContactPoint);
         let has_contact = self.located().is_ok_and(|located| located.contact.is_some());
+        let refused = self.is_finished(Step::Refuse, "");
         match self.case.kind {
-            RequestKind::Access if has_contact => found,
+            RequestKind::Access if has_contact && !refused => found,
             _ => found.or_else(|| of_role(IdentifierRole::Given)),
         }
     }
@@ -351,6 +413,7 @@ impl<'a> Run<'a> {
             item: key.1.clone(),
             attempts: 1,
             intent: None,
+            ended_intent: None,
             outcome: Some(outcome),
         };
         self.checkpoints.insert(key, checkpoint);
@@ -375,12 +438,12 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Whether an access request of the same person is open, which an erasure lets go first.
-    pub(super) async fn open_access_exists(
+    /// An open access request of the same person, which an erasure lets go first.
+    pub(super) async fn find_open_access(
         &self,
         contact: &ContactId,
         identifiers: &[SubjectIdentifier],
-    ) -> Result<bool, Stop> {
+    ) -> Result<Option<OpenAccess>, Stop> {
         let keys = &self.executor.desk.keys;
         let references: Vec<_> = self
             .identifiers
@@ -390,13 +453,13 @@ impl<'a> Run<'a> {
             .map(|identifier| identifier.reference(keys, &self.lease.organisation))
             .collect();
         let mut connection = self.executor.store.connection().await?;
-        Ok(sql::open_access_exists(&mut connection, self.lease, contact, &references).await?)
+        Ok(sql::find_open_access(&mut connection, self.lease, contact, &references).await?)
     }
 
     /// Going on after a wait that counts as an attempt.
     pub(super) fn later(&self, code: &'static str) -> Stop {
         Stop::Again {
-            after: self.executor.back_off(self.lease),
+            after: self.back_off(),
             code,
             counts: Some(ParkReason::AttemptsExhausted),
             note_try_of: None,
@@ -435,6 +498,9 @@ impl<'a> Run<'a> {
         let delivered =
             self.executor.mailer.deliver(&self.lease.organisation, self.lease.request, kind).await;
         delivered.map_err(|error| {
+            if matches!(error, delivery::DeliveryError::Killed) {
+                return Stop::Killed;
+            }
             tracing::warn!(request = %self.lease.request, %error, "a notice could not be sent");
             if error.is_transient() {
                 self.later("notice_failed")

@@ -8,15 +8,17 @@ use chrono::{DateTime, Utc};
 
 use super::Step;
 use super::engine::Run;
-use super::outcome::Located;
+use super::outcome::{Located, Refused};
 use super::stop::Stop;
-use crate::delivery::{Delivery, Facts, Kept, NoticeKind};
+use crate::delivery::{Delivery, Facts, Kept, NoticeKind, Refusal};
 use crate::domain::{Origin, Outcome, ParkReason, Personal, RequestKind};
 
 /// A notice whose recipient is found when it is written.
 pub(super) struct PreparedNotice {
     pub(super) kind: NoticeKind,
     pub(super) facts: Facts,
+    /// What the controller says in support of a refusal.
+    pub(super) words: Option<Personal<String>>,
     pub(super) link_token: Option<Personal<String>>,
 }
 
@@ -24,7 +26,10 @@ pub(super) async fn inform(run: &mut Run<'_>) -> Result<(), Stop> {
     if run.case.origin == Origin::Retention || run.case.informed_at.is_some() {
         return Ok(());
     }
-    let kind = notice_kind(run.case.kind, run.conclusion()?, run.located()?.contact.is_some());
+    let kind = match run.conclusion()? {
+        Outcome::Refused => NoticeKind::Refused,
+        outcome => notice_kind(run.case.kind, outcome, run.located()?.contact.is_some()),
+    };
     // The recipient is known only once the contact point is stored.
     run.write_now(Step::Inform).await?;
     if run.recipient().is_none() {
@@ -58,7 +63,7 @@ fn facts(run: &Run<'_>) -> Facts {
 pub(super) fn nothing_held(run: &Run<'_>, located: &Located) -> PreparedNotice {
     let mut facts = facts(run);
     facts.searched_by = located.hits.keys().copied().collect();
-    PreparedNotice { kind: NoticeKind::NoData, facts, link_token: None }
+    PreparedNotice { kind: NoticeKind::NoData, facts, words: None, link_token: None }
 }
 
 pub(super) fn package_ready(
@@ -68,13 +73,26 @@ pub(super) fn package_ready(
 ) -> PreparedNotice {
     let mut facts = facts(run);
     facts.expires_at = Some(expires_at);
-    PreparedNotice { kind: NoticeKind::AccessReady, facts, link_token: Some(token) }
+    PreparedNotice { kind: NoticeKind::AccessReady, facts, words: None, link_token: Some(token) }
 }
 
 pub(super) fn opted_out(run: &Run<'_>) -> PreparedNotice {
     let mut facts = facts(run);
     facts.policies.clone_from(&run.case.policies);
-    PreparedNotice { kind: NoticeKind::OptOutDone, facts, link_token: None }
+    PreparedNotice { kind: NoticeKind::OptOutDone, facts, words: None, link_token: None }
+}
+
+pub(super) fn refused(run: &Run<'_>, refused: &Refused, words: Option<Personal<String>>) -> PreparedNotice {
+    let mut facts = facts(run);
+    let catalogue = run.site.catalogue.as_ref();
+    facts.refusal = Some(Refusal {
+        ground: refused.ground,
+        authority: catalogue
+            .map(|catalogue| catalogue.complaint_authority.clone())
+            .filter(|authority| !authority.trim().is_empty()),
+        deletion_failed: refused.deletion_failed,
+    });
+    PreparedNotice { kind: NoticeKind::Refused, facts, words, link_token: None }
 }
 
 pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {
@@ -85,7 +103,7 @@ pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {
             why: "the platform still answered with them after your contact was deleted".to_owned(),
             until: None,
         });
-        return PreparedNotice { kind: NoticeKind::ErasurePartlyDone, facts, link_token: None };
+        return PreparedNotice { kind: NoticeKind::ErasurePartlyDone, facts, words: None, link_token: None };
     }
-    PreparedNotice { kind: NoticeKind::ErasureDone, facts, link_token: None }
+    PreparedNotice { kind: NoticeKind::ErasureDone, facts, words: None, link_token: None }
 }

@@ -13,37 +13,40 @@ use super::outcome::Located;
 use super::sql::Marks;
 use super::stop::Stop;
 use crate::audit::{Action, Detail};
-use crate::domain::{ContactId, IdentifierKind, ParkReason, RequestKind, SubjectIdentifier};
+use crate::domain::{ContactId, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier};
 use crate::intake::IdentifierRole;
-use crate::platform::{Contact, Coverage, Created, Urgency};
+use crate::platform::{Contact, Created, Urgency};
+use crate::triage::{self, MatchError, Matches};
 
 /// How long an erasure waits before it looks again whether the access request of the same person has ended. The end
 /// of one wakes it earlier.
-pub(super) const WAIT_FOR_ACCESS: Duration = Duration::from_mins(1);
+const WAIT_FOR_ACCESS: Duration = Duration::from_mins(1);
 /// The code of such a wait; the queue wakes jobs by it.
-pub(super) const WAITS_FOR_ACCESS: &str = "waits_for_access";
+const WAITS_FOR_ACCESS: &str = "waits_for_access";
 
 /// By how much a local time without its zone can be off.
 const ZONE_UNCERTAINTY: TimeDelta = TimeDelta::hours(14);
 
 /// Finds the contact and keeps what was found. More than one match, or a search that proves nothing, stops here.
 pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
-    let (located, contact) = match run.case.contact.clone() {
-        Some(id) => recheck(run, id).await?,
-        None => search(run).await?,
+    let (located, contact) = match (run.case.origin, run.case.contact.clone()) {
+        (Origin::Retention, Some(id)) => recheck(run, id).await?,
+        // A request of a person knows its contact before it was looked for only when a person chose it.
+        (Origin::Subject, Some(id)) => chosen(run, &id).await?,
+        (_, None) => search(run).await?,
     };
     if run.case.kind == RequestKind::Erasure
         && let Some(contact) = &contact
-        && run.open_access_exists(&contact.id, &contact.identifiers).await?
     {
-        return Err(Stop::wait(WAIT_FOR_ACCESS, WAITS_FOR_ACCESS));
+        let_access_go_first(run, &contact.id, &contact.identifiers).await?;
     }
     let now = run.executor.desk.clock.now();
     let mut finished = Finished::new(Step::Locate, &located);
     let mut detail = Detail::none()
         .count("contacts", u64::from(contact.is_some()))
         .count("strangers", located.strangers)
-        .flag("out_of_scope", located.out_of_scope);
+        .flag("out_of_scope", located.out_of_scope)
+        .flag("chosen", located.chosen);
     for (kind, hits) in &located.hits {
         detail = detail.count(hits_of(*kind), *hits);
     }
@@ -65,6 +68,27 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
+/// An erasure lets an open access request of the same person go first while that will end by itself, and in time. Neither
+/// an access request that waits for a person, nor a wait that lasts, may use up the month that the erasure has of its own:
+/// then a person decides, and may have decided already that it goes on.
+pub(super) async fn let_access_go_first(
+    run: &mut Run<'_>,
+    contact: &ContactId,
+    identifiers: &[SubjectIdentifier],
+) -> Result<(), Stop> {
+    if run.case.despite_access {
+        return Ok(());
+    }
+    let Some(access) = run.find_open_access(contact, identifiers).await? else { return Ok(()) };
+    let today = run.executor.desk.clock.now().with_timezone(&run.site.controller.time_zone).date_naive();
+    let last_days = TimeDelta::days(run.executor.settings.access_goes_first_until_days.into());
+    if access.parked || run.case.due_on - today <= last_days {
+        run.waits_for = Some(access.reference);
+        return Err(Stop::NeedsPerson(ParkReason::WaitsForAccess));
+    }
+    Err(Stop::wait(WAIT_FOR_ACCESS, WAITS_FOR_ACCESS))
+}
+
 /// A sweep names its contact: it is read again, and must still fall under the rule.
 async fn recheck(run: &Run<'_>, id: ContactId) -> Result<(Located, Option<Contact>), Stop> {
     let urgency = run.urgency();
@@ -76,6 +100,7 @@ async fn recheck(run: &Run<'_>, id: ContactId) -> Result<(Located, Option<Contac
         hits: BTreeMap::new(),
         strangers: 0,
         policies_before: BTreeMap::new(),
+        chosen: false,
     };
     let Some(contact) = found else { return Ok((located, None)) };
     let in_scope = match (run.case.created_before, contact.created) {
@@ -90,38 +115,72 @@ async fn recheck(run: &Run<'_>, id: ContactId) -> Result<(Located, Option<Contac
     Ok((located, in_scope.then_some(contact)))
 }
 
-async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
-    let given: Vec<_> = run.identifiers.iter().filter(|each| each.role == IdentifierRole::Given).collect();
-    let mut contacts: BTreeMap<ContactId, Contact> = BTreeMap::new();
-    let mut hits = BTreeMap::new();
-    let mut most_by_one = 0;
-    let mut strangers = 0;
-    for identifier in given.iter().map(|each| &each.identifier) {
-        let answer =
-            run.site.platform.search(identifier).await.map_err(|error| run.platform_failed(&error))?;
-        if answer.coverage == Coverage::FilterNotHonoured {
-            return Err(Stop::NeedsPerson(ParkReason::SearchNotHonoured));
-        }
-        if answer.unreadable > 0 {
-            return Err(Stop::NeedsPerson(ParkReason::RecordUnreadable));
-        }
-        strangers += answer.strangers;
-        most_by_one = most_by_one.max(answer.contacts.len());
-        *hits.entry(identifier.kind()).or_default() += answer.contacts.len() as u64;
-        contacts.extend(answer.contacts.into_iter().map(|contact| (contact.id.clone(), contact)));
+/// A person chose the contact: it alone is read, and must still carry an identifier of the request. Nobody else is
+/// looked at (S-6).
+async fn chosen(run: &Run<'_>, id: &ContactId) -> Result<(Located, Option<Contact>), Stop> {
+    let urgency = run.urgency();
+    let found =
+        run.site.platform.find_contact(id, urgency).await.map_err(|error| run.platform_failed(&error))?;
+    let country = run.site.controller.default_country.as_deref();
+    let read = found.map(|contact| (triage::carried(&contact, &given(run), country), contact));
+    let Some((hits, contact)) = read.filter(|(hits, _)| !hits.is_empty()) else {
+        return nobody_instead(run).await;
+    };
+    let located = Located {
+        contact: Some(id.clone()),
+        out_of_scope: false,
+        hits,
+        strangers: 0,
+        policies_before: policies_before(run, &contact),
+        chosen: true,
+    };
+    Ok((located, Some(contact)))
+}
+
+/// The contact chosen is gone or another's now. Only a search that finds nobody at all may end it without a person: the
+/// one contact that is left is not the one that was meant.
+async fn nobody_instead(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
+    let matches = find_all(run).await?;
+    if !matches.contacts.is_empty() {
+        return Err(Stop::NeedsPerson(ParkReason::ChosenContactChanged));
     }
-    if contacts.len() > 1 {
-        let reason =
-            if most_by_one > 1 { ParkReason::AmbiguousMatch } else { ParkReason::IdentifiersDisagree };
+    let located = Located {
+        contact: None,
+        out_of_scope: false,
+        hits: matches.hits,
+        strangers: matches.strangers,
+        policies_before: BTreeMap::new(),
+        chosen: true,
+    };
+    Ok((located, None))
+}
+
+async fn find_all(run: &Run<'_>) -> Result<Matches, Stop> {
+    let found = triage::find_matches(run.site.platform.as_ref(), &given(run)).await;
+    found.map_err(|error| match error {
+        MatchError::Platform(error) => run.platform_failed(&error),
+        MatchError::NotHonoured => Stop::NeedsPerson(ParkReason::SearchNotHonoured),
+        MatchError::Unreadable => Stop::NeedsPerson(ParkReason::RecordUnreadable),
+    })
+}
+
+async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
+    let matches = find_all(run).await?;
+    if matches.contacts.len() > 1 {
+        let reason = if matches.most_by_one > 1 {
+            ParkReason::AmbiguousMatch
+        } else {
+            ParkReason::IdentifiersDisagree
+        };
         return Err(Stop::NeedsPerson(reason));
     }
-    let mut contact = contacts.into_values().next();
-    if let Some(found) = &contact {
+    let mut contact = None;
+    if let Some(found) = matches.contacts.keys().next() {
         // A listing may show less than the contact itself: what is acted upon is read by its id.
         contact = run
             .site
             .platform
-            .find_contact(&found.id, Urgency::Request)
+            .find_contact(found, Urgency::Request)
             .await
             .map_err(|error| run.platform_failed(&error))?;
         // Found by the search and gone by its id: only another search may say that nobody is there.
@@ -131,27 +190,30 @@ async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
     }
     if run.case.kind == RequestKind::Erasure
         && let Some(contact) = &contact
-        && given.iter().any(|each| contradicts(&each.identifier, contact))
+        && given(run).iter().any(|each| triage::contradicts(each, contact))
     {
         return Err(Stop::NeedsPerson(ParkReason::IdentifiersDisagree));
     }
-    let policies_before = contact
-        .iter()
-        .flat_map(|contact| {
-            run.case
-                .policies
-                .iter()
-                .filter_map(|name| Some((name.clone(), *contact.policies.get(bare(name))?)))
-        })
-        .collect();
-    let id = contact.as_ref().map(|contact| contact.id.clone());
-    Ok((Located { contact: id, out_of_scope: false, hits, strangers, policies_before }, contact))
+    let located = Located {
+        contact: contact.as_ref().map(|contact| contact.id.clone()),
+        out_of_scope: false,
+        hits: matches.hits,
+        strangers: matches.strangers,
+        policies_before: contact.as_ref().map(|contact| policies_before(run, contact)).unwrap_or_default(),
+        chosen: false,
+    };
+    Ok((located, contact))
 }
 
-/// Whether the profile holds identifiers of this kind, and this is none of them.
-fn contradicts(given: &SubjectIdentifier, contact: &Contact) -> bool {
-    let mut of_kind = contact.identifiers.iter().filter(|held| held.kind() == given.kind()).peekable();
-    of_kind.peek().is_some() && of_kind.all(|held| held.normalised() != given.normalised())
+fn given<'a>(run: &'a Run<'_>) -> Vec<&'a SubjectIdentifier> {
+    let given = run.identifiers.iter().filter(|each| each.role == IdentifierRole::Given);
+    given.map(|each| &each.identifier).collect()
+}
+
+/// For an opt-out: each policy as the profile shows it.
+fn policies_before(run: &Run<'_>, contact: &Contact) -> BTreeMap<String, bool> {
+    let shown = |name: &String| Some((name.clone(), *contact.policies.get(bare(name))?));
+    run.case.policies.iter().filter_map(shown).collect()
 }
 
 /// The contact point first, then every other identifier of the profile: the read-back searches by each.

@@ -11,9 +11,13 @@
 //!   attempt was announced and its end is not recorded, the platform is *read* before anything is called again: an
 //!   effect found in place was "by a former attempt".
 //! - What was only read is written together with the next write; a crash in between costs a repeated read.
+//! - Nothing of an organisation is handed out before its platform's key was found to be its own ([`Gate`]).
 //! - Every write first locks the job's row under the lease's fence. A worker that lost its lease writes nothing but
 //!   a stray effect, and calls nobody.
 //! - `fulfilled` needs a read-back after the effect; only then is the person told (Art. 12(3), R-37).
+//! - A refusal ([`crate::triage`]) takes the place of every step but `inform`; an effect that was begun before is read
+//!   back first, because what was done after all cannot be refused.
+//! - A contact that a person chose is the only one that is read.
 //! - Steps get ports, keys and earlier outcomes, no database: they cannot write beside the engine.
 //!
 //! Why an enum of steps and no workflow library: the procedures are short lines, the list is data that auditors and
@@ -27,12 +31,13 @@ mod carry_out;
 mod effect;
 mod engine;
 mod erasure;
+mod gate;
 mod inform;
-mod kill;
 mod locate;
 mod opt_out;
 mod outcome;
 mod procedure;
+mod refuse;
 mod settle;
 mod sql;
 mod stop;
@@ -41,13 +46,14 @@ mod worker;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use kill::KillSwitch;
+pub use gate::Gate;
 pub use procedure::{Procedure, Step, describe};
-pub use sql::{CheckpointView, checkpoints_of, count_stray_effects};
+pub use sql::{CheckpointView, checkpoints_of, count_stray_effects, purge};
 pub use stop::Ended;
 pub use worker::Worker;
 
 use crate::delivery::Mailer;
+pub use crate::domain::KillSwitch;
 use crate::domain::{Controller, OrganisationId};
 use crate::intake::Desk;
 use crate::platform::ContactPlatform;
@@ -63,6 +69,8 @@ pub struct Site {
     pub platform: Arc<dyn ContactPlatform>,
     /// What the controller owes beside the data in an access report (Art. 15(1)(a) to (h)).
     pub catalogue: Option<report::Catalogue>,
+    /// Opened once the platform's key was found to be that of the organisation; no job is claimed before.
+    pub gate: Gate,
 }
 
 /// How access packages are made and how long they can be fetched.

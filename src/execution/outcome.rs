@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{ContactId, IdentifierKind};
+use crate::domain::{ContactId, IdentifierKind, RefusalGround};
 use crate::report;
 
 /// The version of all forms below.
@@ -36,6 +36,18 @@ pub(super) struct Located {
     pub(super) strangers: u64,
     /// For an opt-out: each policy as it was before.
     pub(super) policies_before: BTreeMap<String, bool>,
+    /// Whether a person chose the contact, so that nobody else was looked for.
+    #[serde(default)]
+    pub(super) chosen: bool,
+}
+
+/// What `refuse` prepared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refused {
+    /// The ground.
+    pub(super) ground: RefusalGround,
+    /// Whether a deletion was begun before, and reading showed that it is not in place.
+    pub(super) deletion_failed: bool,
 }
 
 /// What `collect` built.
@@ -65,6 +77,9 @@ pub(super) struct ReadBackDone {
     pub(super) searches_clear: BTreeMap<IdentifierKind, u64>,
     /// Searches that the platform does not honour, so that they prove nothing.
     pub(super) searches_not_honoured: u64,
+    /// Other contacts that carry one of the identifiers searched by: nobody asked for theirs, and they were not touched.
+    #[serde(default)]
+    pub(super) other_contacts: u64,
     /// Records that still answer, by source (`events`, `devices`, `accountings`).
     pub(super) remaining: BTreeMap<String, u64>,
     /// For an opt-out: each policy as read back.

@@ -15,14 +15,24 @@ pub enum Step {
     Delete,
     /// Reads back that the effect is in place.
     ReadBack,
+    /// Prepares the notice of a refusal, in place of every step before `inform`. A part of no procedure: a person's
+    /// decision puts it there.
+    Refuse,
     /// Tells the person.
     Inform,
 }
 
 impl Step {
     /// Every step, in an order that every procedure follows.
-    pub const ALL: [Self; 6] =
-        [Self::Locate, Self::Collect, Self::SwitchOff, Self::Delete, Self::ReadBack, Self::Inform];
+    pub const ALL: [Self; 7] = [
+        Self::Locate,
+        Self::Collect,
+        Self::SwitchOff,
+        Self::Delete,
+        Self::ReadBack,
+        Self::Refuse,
+        Self::Inform,
+    ];
 
     /// The name in checkpoints and documents.
     #[must_use]
@@ -33,6 +43,7 @@ impl Step {
             Self::SwitchOff => "apply",
             Self::Delete => "delete",
             Self::ReadBack => "verify",
+            Self::Refuse => "refuse",
             Self::Inform => "inform",
         }
     }
@@ -48,6 +59,7 @@ impl Step {
             Self::SwitchOff => "switch each policy off, one call each",
             Self::Delete => "delete the contact",
             Self::ReadBack => "read back that it is so",
+            Self::Refuse => "a person refused: read back what was begun, and write why",
             Self::Inform => "tell the person",
         }
     }

@@ -8,6 +8,7 @@ use super::procedure::Step;
 use super::sql;
 use super::stop::{Ended, Stop};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
+use crate::delivery;
 use crate::domain::{Origin, ParkReason, RequestKind};
 use crate::queue::{self, Lease, PutBack};
 use crate::store::Tx;
@@ -15,8 +16,19 @@ use crate::store::Tx;
 async fn park_unloaded(executor: &Executor, lease: &Lease, reason: ParkReason) -> Result<(), Stop> {
     let mut tx = executor.store.begin("execution.park").await?;
     queue::hold(&mut tx, lease).await??;
-    write_parking(&mut tx, executor, lease, reason, "load").await?;
+    write_parking(&mut tx, executor, lease, reason, ("load", None)).await?;
     tx.commit().await?;
+    Ok(())
+}
+
+async fn put_back_unloaded(
+    executor: &Executor,
+    lease: &Lease,
+    after: Duration,
+    code: &'static str,
+) -> Result<(), Stop> {
+    let mut connection = executor.store.connection().await?;
+    queue::put_back(&mut connection, lease, PutBack { after, code, counts: false, crashed: false }).await??;
     Ok(())
 }
 
@@ -25,27 +37,31 @@ async fn write_parking(
     executor: &Executor,
     lease: &Lease,
     reason: ParkReason,
-    step: &str,
+    (step, waits_for): (&str, Option<&str>),
 ) -> Result<(), Stop> {
-    sql::set_parked(tx, lease, reason).await?;
+    sql::set_parked(tx, lease, reason, waits_for).await?;
     queue::park(tx, lease, reason.as_str()).await??;
     let now = executor.desk.clock.now();
     // Nobody may look again for a long time: what was announced and is not accounted for is said to be unknown. The
     // announcement stays with its checkpoint, so that a resumed request still looks before it acts.
-    for open in sql::open_effects(tx, lease).await? {
+    for open in sql::end_open_effects(tx, lease).await? {
         let Some(action) = ending_of(&open.step) else { continue };
         let event = Event::of(&lease.organisation, lease.request, action, Actor::Process("worker"), now);
         audit::append(tx, event.ending(EntryId(open.intent), Ending::Unknown)).await?;
     }
-    let detail = Detail::none()
+    delivery::end_open_attempts(tx, &lease.organisation, lease.request, now).await?;
+    let mut detail = Detail::none()
         .word("reason", reason.as_str())
         .word("step", step)
         .count("attempts", u64::from(lease.attempt))
         .count("crashes", u64::from(lease.crashes));
+    if let Some(reference) = waits_for {
+        detail = detail.word("waits_for", reference);
+    }
     let event =
         Event::of(&lease.organisation, lease.request, Action::RequestParked, Actor::Process("worker"), now);
     audit::append(tx, event.with(detail)).await?;
-    tracing::warn!(request = %lease.request, reason = reason.as_str(), step, "request parked for a person");
+    tracing::warn!(request = %lease.request, reason = reason.as_str(), step, waits_for, "request parked for a person");
     Ok(())
 }
 
@@ -54,7 +70,7 @@ fn ending_of(step: &str) -> Option<Action> {
     match Step::ALL.into_iter().find(|known| known.as_str() == step)? {
         Step::SwitchOff => Some(Action::PolicyEnded),
         Step::Delete => Some(Action::DeletionEnded),
-        Step::Locate | Step::Collect | Step::ReadBack | Step::Inform => None,
+        Step::Locate | Step::Collect | Step::ReadBack | Step::Refuse | Step::Inform => None,
     }
 }
 
@@ -66,6 +82,14 @@ impl Executor {
             Stop::Store(error) if !error.is_transient() => {
                 tracing::error!(request = %lease.request, %error, "a case cannot be loaded");
                 ParkReason::CheckpointUnreadable
+            }
+            Stop::Again { after, code, .. } => {
+                tracing::info!(request = %lease.request, code, "a request is left to a newer program");
+                return match put_back_unloaded(self, lease, after, code).await {
+                    Ok(()) => Ended::PutBack,
+                    Err(Stop::LeaseLost) => Ended::LeaseLost,
+                    Err(_) => Ended::Interrupted,
+                };
             }
             _ => return Ended::Interrupted,
         };
@@ -82,7 +106,15 @@ impl Run<'_> {
         let outcome = self.conclusion()?;
         let mut tx = self.open("execution.close").await?;
         let now = self.executor.desk.clock.now();
-        let informed_at = (self.case.origin == Origin::Subject).then_some(now);
+        // Told is who was told when the mail server took the notice, not when the case is put away.
+        let informed_at = match self.case.origin {
+            Origin::Subject => {
+                let told_at =
+                    delivery::told_at(&mut tx, &self.lease.organisation, self.lease.request).await?;
+                Some(told_at.unwrap_or(now))
+            }
+            Origin::Retention => None,
+        };
         sql::set_closed(&mut tx, self.lease, outcome, informed_at, now).await?;
         queue::done(&mut tx, self.lease).await??;
         if self.case.kind == RequestKind::Access {
@@ -116,7 +148,7 @@ impl Run<'_> {
             }
             Stop::NeedsPerson(reason) => self.park(reason).await,
             Stop::Again { counts: Some(reason), .. }
-                if self.lease.attempt >= self.executor.settings.most_attempts =>
+                if self.attempt() >= self.executor.settings.most_attempts =>
             {
                 self.park(reason).await
             }
@@ -135,7 +167,8 @@ impl Run<'_> {
     async fn park(&mut self, reason: ParkReason) -> Result<Ended, Stop> {
         let step = self.current_step();
         let mut tx = self.open("execution.park").await?;
-        write_parking(&mut tx, self.executor, self.lease, reason, step).await?;
+        let waits_for = self.waits_for.take();
+        write_parking(&mut tx, self.executor, self.lease, reason, (step, waits_for.as_deref())).await?;
         self.executor.kill.reached("park", "written")?;
         tx.commit().await?;
         self.executor.kill.reached("park", "committed")?;
@@ -161,6 +194,10 @@ impl Run<'_> {
     }
 
     fn current_step(&self) -> &'static str {
+        if self.case.refusal.is_some() {
+            let step = if self.is_finished(Step::Refuse, "") { Step::Inform } else { Step::Refuse };
+            return step.as_str();
+        }
         self.procedure
             .steps
             .iter()

@@ -19,6 +19,8 @@ pub(super) struct Checkpoint {
     pub(super) attempts: i32,
     /// The announcement of an effect whose end is not recorded.
     pub(super) intent: Option<Uuid>,
+    /// The announcement whose end is recorded as unknown: it is still looked for, and gets no second end.
+    pub(super) ended_intent: Option<Uuid>,
     pub(super) outcome: Option<Value>,
 }
 
@@ -29,7 +31,7 @@ pub(super) async fn load_checkpoints(
 ) -> Result<Vec<Checkpoint>, StoreError> {
     sqlx::query_as!(
         Checkpoint,
-        "SELECT step, item, attempts, intent, outcome FROM dsrd.checkpoint WHERE organisation_id = $1 AND request_id = $2",
+        "SELECT step, item, attempts, intent, ended_intent, outcome FROM dsrd.checkpoint WHERE organisation_id = $1 AND request_id = $2",
         organisation.as_str(),
         request.0,
     )
@@ -102,31 +104,34 @@ pub(super) async fn begin_effect(
     StoreError::expect_rows("execution.begin_effect", 1, begun.rows_affected())
 }
 
-/// An effect that was announced and whose end is not recorded.
+/// An effect that was announced and whose end was not recorded.
 pub(super) struct OpenEffect {
     pub(super) step: String,
     pub(super) intent: Uuid,
 }
 
-pub(super) async fn open_effects(
+/// Notes that the ends of a request's announced effects stand in the log, and returns those of which none did yet.
+pub(super) async fn end_open_effects(
     connection: &mut PgConnection,
     lease: &Lease,
 ) -> Result<Vec<OpenEffect>, StoreError> {
     sqlx::query_as!(
         OpenEffect,
-        r#"SELECT step, intent AS "intent!"
-           FROM dsrd.checkpoint
-           WHERE organisation_id = $1 AND request_id = $2 AND finished_at IS NULL AND intent IS NOT NULL"#,
+        r#"UPDATE dsrd.checkpoint
+           SET ended_intent = intent
+           WHERE organisation_id = $1 AND request_id = $2 AND finished_at IS NULL AND intent IS NOT NULL
+             AND intent IS DISTINCT FROM ended_intent
+           RETURNING step, intent AS "intent!""#,
         lease.organisation.as_str(),
         lease.request.0,
     )
     .fetch_all(connection)
     .await
-    .map_err(StoreError::during("execution.open_effects"))
+    .map_err(StoreError::during("execution.end_open_effects"))
 }
 
 /// Takes back the announcement of an effect that certainly did not happen; what remains is that of an attempt before it,
-/// if its end is not known.
+/// whose end was recorded as unknown when this one began.
 pub(super) async fn set_intent(
     connection: &mut PgConnection,
     lease: &Lease,
@@ -136,7 +141,7 @@ pub(super) async fn set_intent(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.checkpoint
-           SET intent = $5
+           SET intent = $5, ended_intent = $5
            WHERE organisation_id = $1 AND request_id = $2 AND step = $3 AND item = $4"#,
         lease.organisation.as_str(),
         lease.request.0,
@@ -316,14 +321,16 @@ pub(super) async fn set_parked(
     connection: &mut PgConnection,
     lease: &Lease,
     reason: ParkReason,
+    waits_for: Option<&str>,
 ) -> Result<(), StoreError> {
     let parked = sqlx::query!(
         r#"UPDATE dsrd.request
-           SET state = 'manual', park_reason = $3
+           SET state = 'manual', park_reason = $3, waits_for = $4
            WHERE organisation_id = $1 AND request_id = $2 AND state <> 'closed'"#,
         lease.organisation.as_str(),
         lease.request.0,
         reason.as_str(),
+        waits_for,
     )
     .execute(connection)
     .await
@@ -354,31 +361,67 @@ pub(super) async fn set_closed(
     StoreError::expect_rows("execution.set_closed", 1, closed.rows_affected())
 }
 
-/// Whether an access request of the same person is open: by the contact located, or by any identifier in common.
-pub(super) async fn open_access_exists(
+/// An open access request of the same person.
+pub(super) struct OpenAccess {
+    pub(super) reference: String,
+    /// It waits for a person.
+    pub(super) parked: bool,
+}
+
+/// An open access request of the same person, by the contact located or by any identifier in common: one that waits for a
+/// person before the others.
+pub(super) async fn find_open_access(
     connection: &mut PgConnection,
     lease: &Lease,
     contact: &ContactId,
     references: &[SubjectRef],
-) -> Result<bool, StoreError> {
+) -> Result<Option<OpenAccess>, StoreError> {
     let references: Vec<Vec<u8>> = references.iter().map(|each| each.as_bytes().to_vec()).collect();
-    sqlx::query_scalar!(
-        r#"SELECT EXISTS (
-             SELECT FROM dsrd.request AS access
-             WHERE access.organisation_id = $1
-               AND access.kind = 'access'
-               AND access.state <> 'closed'
-               AND (access.contact_id = $2
-                    OR EXISTS (SELECT FROM dsrd.identifier AS identifier
-                               WHERE identifier.organisation_id = access.organisation_id
-                                 AND identifier.request_id = access.request_id
-                                 AND identifier.subject_ref = ANY ($3)))
-           ) AS "open!""#,
+    sqlx::query_as!(
+        OpenAccess,
+        r#"SELECT access.reference, access.state = 'manual' AS "parked!"
+           FROM dsrd.request AS access
+           WHERE access.organisation_id = $1
+             AND access.kind = 'access'
+             AND access.state <> 'closed'
+             AND (access.contact_id = $2
+                  OR EXISTS (SELECT FROM dsrd.identifier AS identifier
+                             WHERE identifier.organisation_id = access.organisation_id
+                               AND identifier.request_id = access.request_id
+                               AND identifier.subject_ref = ANY ($3)))
+           ORDER BY access.state = 'manual' DESC, access.received_at
+           LIMIT 1"#,
         lease.organisation.as_str(),
         contact.as_str(),
         &references,
     )
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await
-    .map_err(StoreError::during("execution.open_access_exists"))
+    .map_err(StoreError::during("execution.find_open_access"))
+}
+
+/// Deletes the checkpoints and late answers of closed requests: both may name the contact.
+pub async fn purge(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    requests: &[RequestId],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
+    sqlx::query!(
+        "DELETE FROM dsrd.checkpoint WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(StoreError::during("execution.purge"))?;
+    sqlx::query!(
+        "DELETE FROM dsrd.stray_effect WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("execution.purge"))?;
+    Ok(())
 }

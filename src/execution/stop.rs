@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::Step;
-use super::kill::Killed;
-use crate::domain::ParkReason;
+use crate::domain::{Killed, ParkReason};
 use crate::platform::PlatformError;
 use crate::queue::LeaseLost;
 use crate::store::StoreError;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Executor;
 use super::stop::Ended;
+use crate::delivery;
 use crate::queue::{self, Heart, Instance, Lane, Lease, PutBack, Wake};
 use crate::store::{Store, StoreError};
 
@@ -94,6 +95,13 @@ impl Worker {
         if rescued > 0 {
             tracing::warn!(rescued, "jobs of a dead worker were put back");
         }
+        let taken_back = delivery::take_back_claims(&mut connection).await?;
+        if taken_back > 0 {
+            tracing::warn!(
+                count = taken_back,
+                "notices that a dead process was about to send were taken back"
+            );
+        }
         Ok(alive)
     }
 
@@ -172,8 +180,13 @@ impl Worker {
     }
 
     async fn claim(&self, lane: Lane, most: usize) -> Result<Vec<Lease>, StoreError> {
+        // A key of another organisation would look for the wrong people: what is not checked yet gets no work (S-14).
+        let checked = self.executor.sites.iter().filter(|(_, site)| site.gate.is_open());
+        let organisations: Vec<String> = checked.map(|(id, _)| id.to_string()).collect();
+        if organisations.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut connection = self.executor.store.connection().await?;
-        let organisations: Vec<String> = self.executor.sites.keys().map(ToString::to_string).collect();
         queue::claim(&mut connection, self.instance, &organisations, lane, most).await
     }
 

@@ -1,14 +1,15 @@
 //! The hand-over page where a person fetches the package, and two health answers.
 //!
 //! A person comes with the link of a mail: `GET /handover/<token>` shows what the link is for, and changes nothing,
-//! because mail scanners and link previews follow links too; `POST` to the same address, from the page's one button,
-//! uses it up and sends the archive. Every link that does not work, for whatever reason, gets the same page with the
+//! because mail scanners and link previews follow links too; `POST` to the same address, from the page's one form, needs
+//! what the request was made with as a second proof, uses the link up and sends the archive. Every link that does not work, for whatever reason, gets the same page with the
 //! same status.
 //!
 //! Invariants:
 //! - The secret of a link appears in no log: requests are not logged at all.
 //! - Every answer forbids storing, framing, sniffing, scripts and referrers.
-//! - Nothing of a request's body is ever read; heads are bounded in size and time, connections in number.
+//! - Of a request's body one small form field is read, never logged; heads and bodies are bounded in size and time,
+//!   connections in number.
 //!
 //! TLS is the business of the reverse proxy in front; links to another host must be `https` (checked by
 //! `delivery::Settings::check`), and then every answer carries `Strict-Transport-Security`.

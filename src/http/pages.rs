@@ -3,18 +3,27 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::Router;
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{FormRejection, PathRejection};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Form, Router};
+
+use serde::Deserialize;
 
 use super::sql;
-use crate::delivery::{DeliveryError, Download, Handover, Landing};
-use crate::domain::random;
+use crate::delivery::{DeliveryError, Download, Handover, Landing, Redemption};
+use crate::domain::{Personal, random};
 use crate::store::Store;
+
+/// One field of a form has a few hundred bytes.
+const MOST_BODY_BYTES: usize = 4 * 1024;
+
+/// How long a request may take until its answer begins.
+const LONGEST_ANSWER: Duration = Duration::from_mins(1);
 
 /// What the pages need.
 #[derive(Clone, Debug)]
@@ -36,6 +45,8 @@ pub fn router(state: AppState) -> Router {
         .route("/health/ready", get(ready))
         .fallback(|| async { not_found() })
         .method_not_allowed_fallback(|| async { plain(StatusCode::METHOD_NOT_ALLOWED, "not allowed\n") })
+        .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
+        .layer(axum::middleware::from_fn(in_time))
         .with_state(state)
         .layer(axum::middleware::map_response(move |response| async move { secured(response, behind_tls) }))
 }
@@ -45,6 +56,8 @@ pub fn router(state: AppState) -> Router {
 struct LandingPage<'a> {
     nonce: &'a str,
     landing: &'a Landing,
+    /// Why the last answer opened nothing.
+    problem: Option<&'a str>,
 }
 
 #[derive(Template)]
@@ -63,20 +76,61 @@ async fn show_landing(State(state): State<AppState>, token: Token) -> Response {
     match state.handover.look(&token).await {
         Ok(Some(landing)) => {
             let nonce = random::token();
-            page(StatusCode::OK, &nonce, &LandingPage { nonce: &nonce, landing: &landing })
+            page(StatusCode::OK, &nonce, &LandingPage { nonce: &nonce, landing: &landing, problem: None })
         }
         Ok(None) => not_found(),
         Err(error) => trouble(&error),
     }
 }
 
-async fn download(State(state): State<AppState>, token: Token) -> Response {
+/// What the person typed. A body that is no such form counts as nothing typed.
+#[derive(Debug, Deserialize)]
+struct AnswerWire {
+    answer: Personal<String>,
+}
+
+async fn download(
+    State(state): State<AppState>,
+    token: Token,
+    form: Result<Form<AnswerWire>, FormRejection>,
+) -> Response {
     let Ok(Path(token)) = token else { return not_found() };
-    match state.handover.redeem(&token).await {
-        Ok(Some(download)) => archive(download),
-        Ok(None) => not_found(),
+    let answer = form.map_or_else(|_| Personal::new(String::new()), |Form(wire)| wire.answer);
+    match state.handover.redeem(&token, &answer).await {
+        Ok(Redemption::Download(download)) => archive(download),
+        Ok(Redemption::Unproven { landing, tries_left }) => {
+            let nonce = random::token();
+            let problem = problem(tries_left);
+            let page_of = LandingPage { nonce: &nonce, landing: &landing, problem: Some(&problem) };
+            page(StatusCode::UNPROCESSABLE_ENTITY, &nonce, &page_of)
+        }
+        Ok(Redemption::Locked) => locked(),
+        Ok(Redemption::NoSuchLink) => not_found(),
         Err(error) => trouble(&error),
     }
+}
+
+fn problem(tries_left: Option<u16>) -> String {
+    match tries_left {
+        None => "Please type the e-mail address or telephone number first.".to_owned(),
+        Some(1) => {
+            "This is not what the request was made with. You can try once more; after that the link is locked."
+                .to_owned()
+        }
+        Some(left) => format!("This is not what the request was made with. You can try {left} more times."),
+    }
+}
+
+/// After the last wrong answer. From then on the link is one that does not work.
+fn locked() -> Response {
+    let nonce = random::token();
+    let paragraphs = [
+        "None of the answers was what the request was made with. To protect your data, this link opens nothing any more.",
+        "If you made the request, write to the contact named in the message that we sent you and quote your reference: \
+         we find another way to give you the copy.",
+    ];
+    let message = MessagePage { nonce: &nonce, title: "This link is locked", paragraphs: &paragraphs };
+    page(StatusCode::FORBIDDEN, &nonce, &message)
 }
 
 fn archive(download: Download) -> Response {
@@ -99,7 +153,7 @@ fn archive(download: Download) -> Response {
 fn not_found() -> Response {
     let nonce = random::token();
     let paragraphs = [
-        "It may have been used already, it may have expired, or it was not copied in full.",
+        "It may have been used already, it may have expired or been locked, or it was not copied in full.",
         "Please open it again from the message that we sent you. If it still does not work, write to the contact named \
          in that message and quote your reference. You can ask for a new copy of your data at any time.",
     ];
@@ -145,6 +199,15 @@ async fn ready(State(state): State<AppState>) -> Response {
     match tokio::time::timeout(Duration::from_secs(3), asked).await {
         Ok(Ok(())) => plain(StatusCode::OK, "ready\n"),
         _ => plain(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+    }
+}
+
+/// Waits for the beginning of an answer no longer than a person on a bad line needs to send one field: a body that never
+/// ends holds a connection no longer than that. The archive itself streams after that, at the network's pace.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(LONGEST_ANSWER, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => plain(StatusCode::REQUEST_TIMEOUT, "too slow\n"),
     }
 }
 

@@ -7,7 +7,10 @@ use super::sql::{self, find_case};
 use super::submission::Desk;
 use crate::audit::{self, Action, Actor, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
-use crate::domain::{Controller, IdentifierKind, OrganisationId, RequestId, RequestState};
+use crate::domain::{
+    ContactId, Controller, IdentifierKind, OrganisationId, ParkReason, RefusalGround, RequestId, RequestKind,
+    RequestState,
+};
 use crate::queue;
 use crate::store::{StoreError, Tx};
 
@@ -24,8 +27,13 @@ pub enum CaseError {
     #[error("the request cannot be withdrawn any more: its effect at the platform has begun")]
     EffectBegun,
     /// It does not wait for a person.
-    #[error("the request does not wait for a person; nothing to resume")]
+    #[error("the request does not wait for a person; nothing to resume or to decide")]
     NotParked,
+    /// It does not wait for a person because of an access request.
+    #[error(
+        "the request does not wait for an access request of the same person; resume it without --despite-access"
+    )]
+    NotWaitingForAccess,
     /// The effect was not read back yet.
     #[error(
         "the request was not carried out and read back yet; the person cannot have been told its outcome"
@@ -62,6 +70,8 @@ pub async fn withdraw(
     queue::withdraw(tx, organisation, request).await?;
     sql::set_withdrawn(tx, organisation, request, now).await?;
     queue::wake_waiting(tx, organisation).await?;
+    // The holder of the lease, if there is one, finds it lost and writes no end of what it is sending.
+    delivery::end_open_attempts(tx, organisation, request, now).await?;
     audit::append(tx, Event::of(organisation, request, Action::RequestWithdrawn, actor, now)).await?;
     confirm_withdrawal(tx, desk, controller, request).await
 }
@@ -92,6 +102,7 @@ async fn confirm_withdrawal(
         recipient_no: recipient.number,
         language: case.language,
         facts,
+        words: None,
         link_token: None,
     };
     delivery::enqueue(tx, &desk.keys, notice, now).await?;
@@ -110,7 +121,73 @@ pub async fn resume(
     if case.state != RequestState::Manual {
         return Err(CaseError::NotParked);
     }
-    continue_case(tx, desk, organisation, request, actor, false).await
+    continue_case(tx, desk, organisation, request, actor, Continued::Resumed).await
+}
+
+/// Sends an erasure on its way again that waits for a person because of an access request of the same person, and lets it
+/// go on although that is still open.
+pub async fn resume_despite_access(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+    actor: Actor,
+) -> Result<(), CaseError> {
+    let case = lock_open(tx, organisation, request).await?;
+    if case.park_reason != Some(ParkReason::WaitsForAccess) {
+        return Err(CaseError::NotWaitingForAccess);
+    }
+    continue_case(tx, desk, organisation, request, actor, Continued::DespiteAccess).await
+}
+
+/// What a decision needs to know of a parked case, which stays locked until the end of the transaction.
+#[derive(Clone, Debug)]
+pub struct ParkedCase {
+    /// What is asked.
+    pub kind: RequestKind,
+    /// Why it waits.
+    pub reason: ParkReason,
+    /// The one contact that it may touch, once known.
+    pub contact: Option<ContactId>,
+    /// Whether its effect was read back, its package built, or nobody found.
+    pub verified: bool,
+    /// Whether an effect at the platform was announced.
+    pub effect_begun: bool,
+    /// The ground on which a person refused it already.
+    pub refusal: Option<RefusalGround>,
+}
+
+/// Locks a case that waits for a person.
+pub async fn lock_parked(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<ParkedCase, CaseError> {
+    let case = lock_open(tx, organisation, request).await?;
+    let (RequestState::Manual, Some(reason)) = (case.state, case.park_reason) else {
+        return Err(CaseError::NotParked);
+    };
+    Ok(ParkedCase {
+        kind: case.kind,
+        reason,
+        contact: case.contact,
+        verified: case.verified,
+        effect_begun: case.effect_begun,
+        refusal: case.refusal,
+    })
+}
+
+/// Sends a case that was locked by [`lock_parked`] on its way with a decision: from now on it may touch `contact` only,
+/// where one is given.
+pub async fn continue_with(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+    contact: Option<&ContactId>,
+    actor: Actor,
+) -> Result<(), CaseError> {
+    continue_case(tx, desk, organisation, request, actor, Continued::Decided(contact)).await
 }
 
 /// Records that the person was told the outcome by other means (a letter, a call), and lets the request end.
@@ -125,10 +202,24 @@ pub async fn record_informed(
     if case.state != RequestState::Manual {
         return Err(CaseError::NotParked);
     }
-    if !case.verified {
+    // What is refused is told without anything to read back.
+    if !case.verified && case.refusal.is_none() {
         return Err(CaseError::NotVerified);
     }
-    continue_case(tx, desk, organisation, request, actor, true).await
+    continue_case(tx, desk, organisation, request, actor, Continued::Informed).await
+}
+
+/// With what a parked case goes on.
+#[derive(Clone, Copy)]
+enum Continued<'a> {
+    /// As it stands.
+    Resumed,
+    /// Although an access request of the same person is open.
+    DespiteAccess,
+    /// The person was told by other means.
+    Informed,
+    /// A decision, perhaps with the contact that is meant.
+    Decided(Option<&'a ContactId>),
 }
 
 async fn continue_case(
@@ -137,15 +228,22 @@ async fn continue_case(
     organisation: &OrganisationId,
     request: RequestId,
     actor: Actor,
-    informed: bool,
+    how: Continued<'_>,
 ) -> Result<(), CaseError> {
     let now = desk.clock.now();
-    sql::set_resumed(tx, organisation, request, informed.then_some(now)).await?;
+    let informed = matches!(how, Continued::Informed);
+    let contact = if let Continued::Decided(contact) = how { contact } else { None };
+    let despite_access = matches!(how, Continued::DespiteAccess);
+    let told_at = informed.then_some(now);
+    sql::set_resumed(tx, organisation, request, told_at, contact, despite_access).await?;
     queue::resume(tx, organisation, request).await?;
-    if !informed {
+    if matches!(how, Continued::Resumed) {
         delivery::reopen_refused(tx, organisation, request, now).await?;
     }
-    let detail = audit::Detail::none().flag("informed_by_other_means", informed);
+    let mut detail = audit::Detail::none().flag("informed_by_other_means", informed);
+    if despite_access {
+        detail = detail.flag("despite_access", true);
+    }
     audit::append(tx, Event::of(organisation, request, Action::RequestResumed, actor, now).with(detail))
         .await?;
     Ok(())

@@ -14,7 +14,9 @@
 //! - A clear identifier stands in `dsrd.intake` for moments only, until its row is taken.
 //!
 //! The case-level acts of people ([`withdraw`], [`resume`], [`record_informed`]) live here too, because they write the
-//! same table under the same rules.
+//! same table under the same rules. Decisions are `triage`'s, which locks and continues the case through
+//! [`lock_parked`] and [`continue_with`]. What people do to producers' parked rows is here as well: a row that is released
+//! goes through [`submit`] with the producer, key and date that it came with.
 
 mod case;
 mod identifier;
@@ -22,8 +24,17 @@ mod producer;
 mod sql;
 mod submission;
 
-pub use case::{CaseError, record_informed, resume, withdraw};
+pub use case::{
+    CaseError, ParkedCase, continue_with, lock_parked, record_informed, resume, resume_despite_access,
+    withdraw,
+};
 pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers};
-pub use producer::{ParkedRow, Taken, list_parked_rows, take_producer_rows};
-pub use sql::{Case, find_by_reference, find_case, list_cases};
+pub use producer::{
+    Corrections, OpenedRow, ParkedColumn, ParkedRow, ParkedRowError, Taken, discard_parked_row,
+    list_parked_rows, open_parked_row, release_parked_row, take_producer_rows,
+};
+pub use sql::{
+    Case, count_cases, find_by_reference, find_case, forget_contacts, forget_identifiers, list_cases,
+    past_evidence, purge, registered_organisations,
+};
 pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_request};

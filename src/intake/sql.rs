@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::submission::{Receipt, Submission};
 use crate::domain::{
-    ContactId, OrganisationId, Origin, Outcome, ParkReason, Reference, RequestId, RequestKind, RequestState,
+    ContactId, OrganisationId, Origin, Outcome, ParkReason, Reference, RefusalGround, RequestId, RequestKind,
+    RequestState,
 };
 use crate::store::StoreError;
 
@@ -118,6 +119,12 @@ pub struct Case {
     pub state: RequestState,
     /// Why it waits for a person.
     pub park_reason: Option<ParkReason>,
+    /// The ground on which a person refused it; its outcome follows when the person was told.
+    pub refusal: Option<RefusalGround>,
+    /// For an erasure that waits for a person because of it: the reference of the access request.
+    pub waits_for: Option<String>,
+    /// Whether a person decided that this erasure goes on although an access request of the same person is open.
+    pub despite_access: bool,
     /// How it ended.
     pub outcome: Option<Outcome>,
     /// Which version of the procedure it follows, once begun.
@@ -150,6 +157,9 @@ struct CaseRow {
     due_on: NaiveDate,
     state: String,
     park_reason: Option<String>,
+    refusal: Option<String>,
+    waits_for: Option<String>,
+    despite_access: bool,
     outcome: Option<String>,
     procedure_version: Option<i16>,
     contact_id: Option<String>,
@@ -184,6 +194,9 @@ impl TryFrom<CaseRow> for Case {
                 .map(|word| word.parse())
                 .transpose()
                 .map_err(|_| unreadable("park_reason"))?,
+            refusal: row.refusal.map(|word| word.parse()).transpose().map_err(|_| unreadable("refusal"))?,
+            waits_for: row.waits_for,
+            despite_access: row.despite_access,
             outcome: row.outcome.map(|word| word.parse()).transpose().map_err(|_| unreadable("outcome"))?,
             procedure_version: row.procedure_version,
             contact: row.contact_id.map(|id| id.parse()).transpose().map_err(|_| unreadable("contact_id"))?,
@@ -205,11 +218,15 @@ pub async fn find_case(
 ) -> Result<Option<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, kind, origin, language, policies, received_at, due_on,
-                  request.state, park_reason, outcome, procedure_version, contact_id, created_before, executed_at,
-                  verified_at, informed_at, closed_at, job.last_code AS "last_code?"
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at, due_on,
+                  request.state, park_reason, refusal.reason AS "refusal?", waits_for, despite_access, outcome,
+                  procedure_version, request.contact_id, created_before, executed_at, verified_at, informed_at,
+                  closed_at, job.last_code AS "last_code?"
            FROM dsrd.request AS request
            LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
+           LEFT JOIN dsrd.decision AS refusal
+             ON refusal.organisation_id = request.organisation_id AND refusal.request_id = request.request_id
+                AND refusal.kind = 'refusal'
            WHERE request.organisation_id = $1 AND request.request_id = $2"#,
         organisation.as_str(),
         request.0,
@@ -238,7 +255,7 @@ pub async fn find_by_reference(
     Ok(found.map(RequestId))
 }
 
-/// Lists requests of an organisation by due date, those due first at the top; only those of a state when one is given,
+/// Lists requests of an organisation, open ones before closed ones, and those due first at the top; only those of a state when one is given,
 /// and only those of people or of sweeps when an origin is given.
 pub async fn list_cases(
     connection: &mut PgConnection,
@@ -249,15 +266,19 @@ pub async fn list_cases(
 ) -> Result<Vec<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, kind, origin, language, policies, received_at, due_on,
-                  request.state, park_reason, outcome, procedure_version, contact_id, created_before, executed_at,
-                  verified_at, informed_at, closed_at, job.last_code AS "last_code?"
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at, due_on,
+                  request.state, park_reason, refusal.reason AS "refusal?", waits_for, despite_access, outcome,
+                  procedure_version, request.contact_id, created_before, executed_at, verified_at, informed_at,
+                  closed_at, job.last_code AS "last_code?"
            FROM dsrd.request AS request
            LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
+           LEFT JOIN dsrd.decision AS refusal
+             ON refusal.organisation_id = request.organisation_id AND refusal.request_id = request.request_id
+                AND refusal.kind = 'refusal'
            WHERE request.organisation_id = $1
              AND ($2::text IS NULL OR request.state = $2)
              AND ($3::text IS NULL OR origin = $3)
-           ORDER BY due_on, request.request_id
+           ORDER BY (request.state = 'closed'), due_on, request.request_id
            LIMIT $4"#,
         organisation.as_str(),
         state.map(RequestState::as_str),
@@ -272,9 +293,36 @@ pub async fn list_cases(
     .collect()
 }
 
+/// Counts the requests that [`list_cases`] would list without a limit.
+pub async fn count_cases(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    state: Option<RequestState>,
+    origin: Option<Origin>,
+) -> Result<u64, StoreError> {
+    let number = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "number!"
+           FROM dsrd.request
+           WHERE organisation_id = $1
+             AND ($2::text IS NULL OR state = $2)
+             AND ($3::text IS NULL OR origin = $3)"#,
+        organisation.as_str(),
+        state.map(RequestState::as_str),
+        origin.map(Origin::as_str),
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("intake.count_cases"))?;
+    Ok(u64::try_from(number).unwrap_or_default())
+}
+
 /// What a decision about a case needs to know, with the case's row locked.
 pub(super) struct LockedCase {
+    pub(super) kind: RequestKind,
     pub(super) state: RequestState,
+    pub(super) park_reason: Option<ParkReason>,
+    pub(super) contact: Option<ContactId>,
+    pub(super) refusal: Option<RefusalGround>,
     pub(super) verified: bool,
     pub(super) effect_begun: bool,
 }
@@ -294,7 +342,11 @@ pub(super) async fn lock_case(
     .await
     .map_err(StoreError::during("intake.lock_case"))?;
     let row = sqlx::query!(
-        r#"SELECT state, verified_at IS NOT NULL AS "verified!",
+        r#"SELECT kind, state, park_reason, contact_id, verified_at IS NOT NULL AS "verified!",
+                  (SELECT decision.reason FROM dsrd.decision
+                   WHERE decision.organisation_id = request.organisation_id
+                     AND decision.request_id = request.request_id
+                     AND decision.kind = 'refusal') AS refusal,
                   EXISTS (SELECT FROM dsrd.checkpoint AS step
                           WHERE step.organisation_id = request.organisation_id
                             AND step.request_id = request.request_id
@@ -308,12 +360,19 @@ pub(super) async fn lock_case(
     .fetch_optional(connection)
     .await
     .map_err(StoreError::during("intake.lock_case"))?;
+    let unreadable =
+        |column: &'static str| StoreError::unreadable("intake.lock_case", format!("request.{column}"));
     row.map(|row| {
         Ok(LockedCase {
-            state: row
-                .state
-                .parse()
-                .map_err(|_| StoreError::unreadable("intake.lock_case", "request.state"))?,
+            kind: row.kind.parse().map_err(|_| unreadable("kind"))?,
+            state: row.state.parse().map_err(|_| unreadable("state"))?,
+            park_reason: row
+                .park_reason
+                .map(|word| word.parse())
+                .transpose()
+                .map_err(|_| unreadable("park_reason"))?,
+            contact: row.contact_id.map(|id| id.parse()).transpose().map_err(|_| unreadable("contact_id"))?,
+            refusal: row.refusal.map(|word| word.parse()).transpose().map_err(|_| unreadable("refusal"))?,
             verified: row.verified,
             effect_begun: row.effect_begun,
         })
@@ -329,7 +388,7 @@ pub(super) async fn set_withdrawn(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.request
-           SET state = 'closed', park_reason = NULL, outcome = 'withdrawn', closed_at = $3
+           SET state = 'closed', park_reason = NULL, waits_for = NULL, outcome = 'withdrawn', closed_at = $3
            WHERE organisation_id = $1 AND request_id = $2"#,
         organisation.as_str(),
         request.0,
@@ -346,17 +405,159 @@ pub(super) async fn set_resumed(
     organisation: &OrganisationId,
     request: RequestId,
     informed_at: Option<DateTime<Utc>>,
+    contact: Option<&ContactId>,
+    despite_access: bool,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.request
-           SET state = 'in_progress', park_reason = NULL, informed_at = coalesce($3, informed_at)
+           SET state = 'in_progress', park_reason = NULL, waits_for = NULL, informed_at = coalesce($3, informed_at),
+               contact_id = coalesce($4, contact_id), despite_access = despite_access OR $5
            WHERE organisation_id = $1 AND request_id = $2"#,
         organisation.as_str(),
         request.0,
         informed_at,
+        contact.map(ContactId::as_str),
+        despite_access,
     )
     .execute(connection)
     .await
     .map_err(StoreError::during("intake.set_resumed"))?;
     Ok(())
+}
+
+/// Every organisation that this database serves or once served.
+pub async fn registered_organisations(
+    connection: &mut PgConnection,
+) -> Result<Vec<OrganisationId>, StoreError> {
+    let names = sqlx::query_scalar!("SELECT organisation_id FROM dsrd.organisation ORDER BY organisation_id")
+        .fetch_all(connection)
+        .await
+        .map_err(StoreError::during("intake.registered_organisations"))?;
+    let unreadable = || StoreError::unreadable("intake.registered_organisations", "dsrd.organisation");
+    names.into_iter().map(|name| name.parse().map_err(|_| unreadable())).collect()
+}
+
+/// Empties the identifiers of requests that were closed before an instant and whose notices have all ended; returns
+/// which requests these were, up to `most`.
+pub async fn forget_identifiers(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    closed_before: DateTime<Utc>,
+    at: DateTime<Utc>,
+    most: i64,
+) -> Result<Vec<RequestId>, StoreError> {
+    let requests = sqlx::query_scalar!(
+        r#"WITH due AS MATERIALIZED (
+             SELECT request_id
+             FROM dsrd.request
+             WHERE organisation_id = $1 AND closed_at < $2 AND identifiers_forgotten_at IS NULL
+               AND NOT EXISTS (SELECT FROM dsrd.notice
+                               WHERE notice.organisation_id = request.organisation_id
+                                 AND notice.request_id = request.request_id
+                                 AND notice.state = 'pending')
+             ORDER BY closed_at
+             LIMIT $4
+             FOR UPDATE SKIP LOCKED
+           ), emptied AS (
+             UPDATE dsrd.identifier
+             SET sealed = NULL
+             FROM due
+             WHERE organisation_id = $1 AND identifier.request_id = due.request_id
+           )
+           UPDATE dsrd.request
+           SET identifiers_forgotten_at = $3
+           FROM due
+           WHERE organisation_id = $1 AND request.request_id = due.request_id
+           RETURNING request.request_id"#,
+        organisation.as_str(),
+        closed_before,
+        at,
+        most,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("intake.forget_identifiers"))?;
+    Ok(requests.into_iter().map(RequestId).collect())
+}
+
+/// Forgets which contact the requests concerned that were closed before an instant; returns them, up to `most`.
+pub async fn forget_contacts(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    closed_before: DateTime<Utc>,
+    at: DateTime<Utc>,
+    most: i64,
+) -> Result<Vec<RequestId>, StoreError> {
+    let requests = sqlx::query_scalar!(
+        r#"UPDATE dsrd.request
+           SET contact_id = NULL, contact_forgotten_at = $3
+           WHERE organisation_id = $1
+             AND request_id IN (
+               SELECT request_id
+               FROM dsrd.request
+               WHERE organisation_id = $1 AND closed_at < $2 AND contact_forgotten_at IS NULL
+               ORDER BY closed_at
+               LIMIT $4
+               FOR UPDATE SKIP LOCKED)
+           RETURNING request_id"#,
+        organisation.as_str(),
+        closed_before,
+        at,
+        most,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("intake.forget_contacts"))?;
+    Ok(requests.into_iter().map(RequestId).collect())
+}
+
+/// Locks up to `most` requests that were closed before an instant and have forgotten everything else.
+pub async fn past_evidence(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    closed_before: DateTime<Utc>,
+    most: i64,
+) -> Result<Vec<RequestId>, StoreError> {
+    let requests = sqlx::query_scalar!(
+        r#"SELECT request_id
+           FROM dsrd.request
+           WHERE organisation_id = $1 AND closed_at < $2
+             AND identifiers_forgotten_at IS NOT NULL AND contact_forgotten_at IS NOT NULL
+           ORDER BY closed_at
+           LIMIT $3
+           FOR UPDATE SKIP LOCKED"#,
+        organisation.as_str(),
+        closed_before,
+        most,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("intake.past_evidence"))?;
+    Ok(requests.into_iter().map(RequestId).collect())
+}
+
+/// Deletes closed requests with their identifiers; whatever else refers to them must be gone.
+pub async fn purge(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    requests: &[RequestId],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
+    sqlx::query!(
+        "DELETE FROM dsrd.identifier WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(StoreError::during("intake.purge"))?;
+    let deleted = sqlx::query!(
+        "DELETE FROM dsrd.request WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.purge"))?;
+    StoreError::expect_rows("intake.purge", ids.len() as u64, deleted.rows_affected())
 }

@@ -153,7 +153,7 @@ pub async fn submit(
     .await?;
 
     let given = submission.identifiers.iter().map(|each| (IdentifierRole::Given, each.clone())).collect();
-    add_identifiers(tx, &desk.keys, &controller.id, request, given).await?;
+    add_identifiers(tx, &desk.keys, &controller.id, request, 0, given).await?;
     let lane = match submission.origin {
         Origin::Subject => Lane::Request,
         Origin::Retention => Lane::Sweep,
@@ -189,6 +189,7 @@ pub async fn submit(
                 submission.received_at.with_timezone(&controller.time_zone).date_naive(),
                 due_on,
             ),
+            words: None,
             link_token: None,
         };
         delivery::enqueue(tx, &desk.keys, notice, now).await?;

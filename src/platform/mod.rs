@@ -127,6 +127,8 @@ pub struct Contact {
     pub id: ContactId,
     /// When it was created.
     pub created: Created,
+    /// When it was last seen, where the platform says so in a form that can be read.
+    pub last_seen_at: Option<DateTime<Utc>>,
     /// Marked as deleted or disabled by the platform: a deletion under way, not an absence.
     pub marked_deleted: bool,
     /// Whether each policy is accepted, by the platform's name for it without prefix (`mktgCommunications`,
@@ -138,6 +140,9 @@ pub struct Contact {
     pub language: Option<String>,
     /// Every identifier in the profile that could be normalised.
     pub identifiers: Vec<SubjectIdentifier>,
+    /// Every identifier in the profile as the platform wrote it, also what could not be normalised: what a search is
+    /// compared with.
+    pub held: Vec<(IdentifierKind, Personal<String>)>,
     /// The whole profile as the platform wrote it.
     pub raw: RawRecord,
 }

@@ -9,6 +9,8 @@
 //! - A job is counted as attempted when it is handed out, before anything runs: what kills its worker counts too.
 //! - A write under a lost lease changes nothing ([`hold`] finds no row), and the worker makes no further call.
 //! - Earliest legal deadline first; requests of people and of sweeps have lanes of their own, so that neither starves.
+//! - Attempts and crashes count since the last step that was finished ([`note_progress`]): a request that gets on is not
+//!   worn down by the troubles of its past.
 //! - Waiting (for a rate limit, for a read-back, for another request) is a date, not an attempt.
 //! - No personal data: ids and codes only.
 //!
@@ -27,11 +29,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use budget::{Limit, Reserved, block_calls, ensure_budget, reserve_calls};
+pub use budget::{Limit, Reserved, block_calls, ensure_budget, has_budget, reserve_calls};
 pub use instance::{Heart, Instance};
 pub use sql::{
-    Depth, claim, depth, done, enqueue, hold, park, put_back, release_all, rescue, resume, wake_waiting,
-    withdraw,
+    Depth, claim, depth, done, enqueue, hold, note_progress, park, purge, purge_instances, put_back,
+    release_all, rescue, resume, running, wake_waiting, withdraw,
 };
 pub use wake::{Wake, WakeSource};
 
@@ -51,14 +53,17 @@ pub struct Settings {
     pub lease_secs: u64,
     /// How often to look for work when no wake-up came, in seconds.
     pub poll_secs: u64,
-    /// How many attempts a request has before it is parked for a person.
+    /// How many attempts a request has for each step before it is parked for a person.
     pub most_attempts: u32,
-    /// How many workers a request may bring down before it is parked as poison.
+    /// How many workers a request may bring down with one step before it is parked as poison.
     pub most_crashes: u32,
     /// The first wait between attempts, in seconds; doubled each time.
     pub retry_base_secs: u64,
     /// The longest wait between attempts, in seconds.
     pub retry_cap_secs: u64,
+    /// How many days before its due date an erasure no longer waits for an access request of the same person to end, but
+    /// for a person's decision.
+    pub access_goes_first_until_days: u32,
 }
 
 impl Settings {
@@ -104,10 +109,26 @@ pub struct Lease {
     pub request: RequestId,
     /// In which lane.
     pub lane: Lane,
-    /// The how-manieth attempt this is, starting with 1.
+    /// The how-manieth attempt since the last step that was finished this is, starting with 1.
     pub attempt: u32,
-    /// How many workers died with it before.
+    /// How many workers died with it since then.
     pub crashes: u32,
+}
+
+impl Lease {
+    /// How the names of files begin that are written under this lease.
+    #[must_use]
+    pub fn file_prefix(&self) -> String {
+        format!("{}-{}-", self.job, self.fence)
+    }
+
+    /// The job and the fence under which a file was written; none when its name does not tell.
+    #[must_use]
+    pub fn of_file(name: &str) -> Option<(i64, i64)> {
+        let mut parts = name.splitn(3, '-');
+        let (job, fence, _rest) = (parts.next()?, parts.next()?, parts.next()?);
+        Some((job.parse().ok()?, fence.parse().ok()?))
+    }
 }
 
 /// The lease is gone: somebody else may be working on the job. Write nothing more, call nobody.

@@ -1,5 +1,6 @@
 //! Tables `dsrd.job` and `dsrd.job_done`.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -136,6 +137,31 @@ pub async fn put_back(
     .await
     .map_err(StoreError::during("queue.put_back"))?;
     Ok(if changed.rows_affected() == 1 { Ok(()) } else { Err(LeaseLost) })
+}
+
+/// Gives a held job its attempts and crashes back, because a step of it was finished: this one is the first since. To be
+/// called when there is something to give back, so that a request without trouble pays no statement for it.
+pub async fn note_progress(connection: &mut PgConnection, lease: &Lease) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.job
+           SET attempt = least(attempt, 1), crash_count = 0
+           WHERE job_id = $1 AND fence = $2 AND state = 'leased'"#,
+        lease.job,
+        lease.fence,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.note_progress"))?;
+    Ok(())
+}
+
+/// The hand-outs that are in the hands of a worker now: job and fence.
+pub async fn running(connection: &mut PgConnection) -> Result<HashSet<(i64, i64)>, StoreError> {
+    let rows = sqlx::query!("SELECT job_id, fence FROM dsrd.job WHERE state = 'leased'")
+        .fetch_all(connection)
+        .await
+        .map_err(StoreError::during("queue.running"))?;
+    Ok(rows.into_iter().map(|row| (row.job_id, row.fence)).collect())
 }
 
 /// Sets a held job aside until a person decides.
@@ -318,4 +344,36 @@ pub async fn depth(connection: &mut PgConnection) -> Result<Depth, StoreError> {
     .fetch_one(connection)
     .await
     .map_err(StoreError::during("queue.depth"))
+}
+
+/// Deletes the history of the jobs of requests past their evidence.
+pub async fn purge(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    requests: &[RequestId],
+) -> Result<(), StoreError> {
+    let ids: Vec<uuid::Uuid> = requests.iter().map(|request| request.0).collect();
+    sqlx::query!(
+        "DELETE FROM dsrd.job_done WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.purge"))?;
+    Ok(())
+}
+
+/// Deletes the rows of processes that ended so many days ago and hold nothing; returns how many.
+pub async fn purge_instances(connection: &mut PgConnection, days: u32) -> Result<u64, StoreError> {
+    let deleted = sqlx::query!(
+        r#"DELETE FROM dsrd.instance
+           WHERE dead_at < now() - make_interval(days => $1)
+             AND NOT EXISTS (SELECT FROM dsrd.job WHERE job.owner = instance.instance_id)"#,
+        i32::try_from(days).unwrap_or(i32::MAX),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.purge_instances"))?;
+    Ok(deleted.rows_affected())
 }

@@ -8,6 +8,9 @@
 
 use std::borrow::Cow;
 
+use chrono::NaiveDateTime;
+use chrono_tz::Tz;
+
 use super::flatten::{Kind, Leaf, elements, unescape};
 
 /// The text of a leaf: strings resolved, everything else as JSON text, `null` as nothing. Uses `scratch` if it must
@@ -128,24 +131,19 @@ pub(super) fn resolved(content: &str) -> String {
     out.chars().map(picture).collect()
 }
 
-/// An instant as the platform writes it (`2024-05-02T09:30:00Z`) in a form for people; `None` for any other text.
-/// Fields whose name ends in `Local` hold the clock time of a place although a `Z` stands behind it; they get no zone.
-pub(super) fn instant(path: &str, text: &str, utc: &str) -> Option<String> {
-    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let clock = time.split_once('.').map_or(time, |(whole, _)| whole);
-    let like = |text: &str, form: &str| {
-        text.len() == form.len()
-            && text.bytes().zip(form.bytes()).all(|(byte, model)| match model {
-                b'0' => byte.is_ascii_digit(),
-                mark => byte == mark,
-            })
-    };
-    if !like(date, "0000-00-00") || !like(clock, "00:00:00") {
-        return None;
-    }
+/// An instant as the platform writes it (`2024-05-02T09:30:00Z`) in a form for people, in a time zone that is named;
+/// `None` for any other text. Fields whose name ends in `Local` hold the clock time of a place although a `Z` stands
+/// behind it: they are left as they are and get no zone.
+pub(super) fn instant(path: &str, text: &str, zone: Tz) -> Option<String> {
+    let stored = text.strip_suffix('Z')?;
+    let at = NaiveDateTime::parse_from_str(stored, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
     // The spaces do not break, so that an instant stays on one line.
-    let local = format!("{date}\u{a0}{clock}");
-    Some(if path.ends_with("Local") { local } else { format!("{local}\u{a0}{utc}") })
+    let shown = if path.ends_with("Local") {
+        at.format("%Y-%m-%d\u{a0}%H:%M:%S").to_string()
+    } else {
+        at.and_utc().with_timezone(&zone).format("%Y-%m-%d\u{a0}%H:%M:%S\u{a0}%Z").to_string()
+    };
+    Some(shown)
 }
 
 /// A text cut to at most `most` characters for the readable report.
@@ -215,11 +213,14 @@ mod tests {
         super::super::flatten::flatten(record, &mut String::new(), |_, found| leaf = Some(found)).unwrap();
         let read = readable(record, leaf.unwrap(), &mut String::new()).into_owned();
         assert_eq!(read, "name: Regulars, cid: 1.0\na\"b\n1, 2\n{}");
-        let at = |path| instant(path, "2024-05-02T09:30:00.123Z", "UTC");
-        assert_eq!(at("when.createdAt").as_deref(), Some("2024-05-02\u{a0}09:30:00\u{a0}UTC"));
+        let zone = chrono_tz::Europe::Rome;
+        let at = |path| instant(path, "2024-05-02T09:30:00.123Z", zone);
+        assert_eq!(at("when.createdAt").as_deref(), Some("2024-05-02\u{a0}11:30:00\u{a0}CEST"));
+        let winter = instant("createdAt", "2023-12-31T23:30:00Z", zone);
+        assert_eq!(winter.as_deref(), Some("2024-01-01\u{a0}00:30:00\u{a0}CET"));
         assert_eq!(at("when.createdAtLocal").as_deref(), Some("2024-05-02\u{a0}09:30:00"));
-        assert_eq!(instant("a", "2024-05-02T09:30:00+02:00", "UTC"), None);
-        assert_eq!(instant("a", "2024-05-02T09:3é:00Z", "UTC"), None);
+        assert_eq!(instant("a", "2024-05-02T09:30:00+02:00", zone), None);
+        assert_eq!(instant("a", "2024-05-02T09:3é:00Z", zone), None);
     }
 
     #[test]

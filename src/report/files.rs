@@ -72,10 +72,11 @@ pub(super) struct Written {
 /// Lets `write` fill a new file in `directory`, and gives the file its final name only when all of it is on the disk.
 pub(super) fn write_whole(
     directory: &Path,
+    prefix: &str,
     limit: LimitReached,
     write: impl FnOnce(&mut Measured<File>) -> io::Result<()>,
 ) -> io::Result<Written> {
-    let file_name = format!("{}{FINISHED}", hex::encode(random::bytes::<16>()));
+    let file_name = format!("{prefix}{}{FINISHED}", hex::encode(random::bytes::<16>()));
     let finished = directory.join(&file_name);
     let partial = Partial(directory.join(file_name.replace(FINISHED, PARTIAL)));
     let mut measured = Measured::new(create_private(&partial.0)?, limit);
@@ -147,7 +148,7 @@ mod tests {
     #[test]
     fn f_19_a_full_disk_leaves_no_half_package() {
         let directory = tempfile::tempdir().unwrap();
-        let error = write_whole(directory.path(), LIMIT, |file| {
+        let error = write_whole(directory.path(), "", LIMIT, |file| {
             file.write_all(b"half")?;
             assert_eq!(names(directory.path()).len(), 1);
             Err(io::ErrorKind::StorageFull.into())
@@ -160,7 +161,8 @@ mod tests {
     #[test]
     fn a_file_over_the_limit_is_removed_and_named_as_too_large() {
         let directory = tempfile::tempdir().unwrap();
-        let error = write_whole(directory.path(), LIMIT, |file| file.write_all(b"eleven chars")).unwrap_err();
+        let error =
+            write_whole(directory.path(), "", LIMIT, |file| file.write_all(b"eleven chars")).unwrap_err();
         assert!(matches!(
             ReportError::writing(directory.path(), error),
             ReportError::TooLarge { limit_bytes: 10, .. }
@@ -171,7 +173,7 @@ mod tests {
     #[test]
     fn s_44_leftovers_go_and_finished_packages_stay() {
         let directory = tempfile::tempdir().unwrap();
-        let written = write_whole(directory.path(), LIMIT, |file| file.write_all(b"whole")).unwrap();
+        let written = write_whole(directory.path(), "", LIMIT, |file| file.write_all(b"whole")).unwrap();
         assert_eq!((written.bytes, written.sha256.len()), (5, 64));
         fs::write(directory.path().join("0a.zip.age.partial"), b"half").unwrap();
         fs::write(directory.path().join("0b.spool.zip.age.partial"), b"half").unwrap();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,8 @@ pub struct ReportHeader {
     pub received_at: DateTime<Utc>,
     /// When the records were collected and this report made.
     pub generated_at: DateTime<Utc>,
+    /// The time zone in which instants are shown to the person: the controller's. The files for programs keep UTC.
+    pub time_zone: Tz,
     /// The identifiers that were searched for.
     pub identifiers: Vec<MaskedIdentifier>,
     /// The language of the texts.

@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 
 use askama::Template;
+use chrono_tz::Tz;
 
 use super::cells;
 use super::spool::{Collected, CollectedSection, ShownRow};
@@ -31,14 +32,14 @@ pub(super) fn write(header: &ReportHeader, collected: &Collected, file: &mut dyn
                 ("sections", &counted(texts, sections, texts.categories)),
             ],
         ),
-        received: (texts.date)(header.received_at),
-        generated: (texts.date)(header.generated_at),
+        received: (texts.date)(header.received_at, header.time_zone),
+        generated: (texts.date)(header.generated_at, header.time_zone),
         searched: header
             .identifiers
             .iter()
             .map(|each| ((texts.identifier)(each.kind), each.masked.as_str()))
             .collect(),
-        parts: collected.sections().iter().map(|part| Part::of(texts, part)).collect(),
+        parts: collected.sections().iter().map(|part| Part::of(texts, part, header.time_zone)).collect(),
         information: header.catalogue.as_ref().map(|catalogue| Information::of(texts, catalogue, collected)),
         rights_about: fill(texts.rights_about, &[("reference", header.reference.as_str())]),
         complaint: fill(
@@ -133,7 +134,7 @@ impl<'a> Heading<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn of(texts: &'static Texts, part: &'a CollectedSection) -> Self {
+    fn of(texts: &'static Texts, part: &'a CollectedSection, zone: Tz) -> Self {
         let own = (texts.section)(part.section);
         let records = part.count.records;
         let noun = if records == 1 { own.noun.0 } else { own.noun.1 };
@@ -173,8 +174,8 @@ impl<'a> Part<'a> {
             notices,
             body: match part.section {
                 _ if shown == 0 => Body::Empty,
-                Section::Profile => Body::Profiles(profiles(texts, part, own.noun.0)),
-                _ => Body::Table(table(texts, part)),
+                Section::Profile => Body::Profiles(profiles(texts, part, own.noun.0, zone)),
+                _ => Body::Table(table(texts, part, zone)),
             },
         }
     }
@@ -225,15 +226,15 @@ fn headings<'a>(texts: &Texts, part: &'a CollectedSection, rows: &[ShownRow]) ->
     headings
 }
 
-fn value(texts: &Texts, path: &str, text: &str) -> String {
+fn value(texts: &Texts, path: &str, text: &str, zone: Tz) -> String {
     match text {
         "true" => texts.yes.to_owned(),
         "false" => texts.no.to_owned(),
-        other => cells::instant(path, other, texts.utc).unwrap_or_else(|| other.to_owned()),
+        other => cells::instant(path, other, zone).unwrap_or_else(|| other.to_owned()),
     }
 }
 
-fn table<'a>(texts: &Texts, part: &'a CollectedSection) -> Table<'a> {
+fn table<'a>(texts: &Texts, part: &'a CollectedSection, zone: Tz) -> Table<'a> {
     let headings = headings(texts, part, &part.shown);
     let with_rest = part.shown.iter().any(|row| !row.rest.is_empty());
     let rows = part
@@ -245,7 +246,7 @@ fn table<'a>(texts: &Texts, part: &'a CollectedSection) -> Table<'a> {
                 .map(|(column, _)| {
                     let cell = row.cells.iter().find(|(place, _)| place == column);
                     cell.map_or_else(String::new, |(_, text)| {
-                        value(texts, &part.columns.names()[*column], text)
+                        value(texts, &part.columns.names()[*column], text, zone)
                     })
                 })
                 .collect();
@@ -262,7 +263,7 @@ fn table<'a>(texts: &Texts, part: &'a CollectedSection) -> Table<'a> {
     Table { headings, rows }
 }
 
-fn profiles<'a>(texts: &'static Texts, part: &'a CollectedSection, noun: &str) -> Vec<Profile<'a>> {
+fn profiles<'a>(texts: &'static Texts, part: &'a CollectedSection, noun: &str, zone: Tz) -> Vec<Profile<'a>> {
     let count = part.shown.len();
     let profile = |(number, row): (usize, &ShownRow)| {
         let mut fields: Vec<(Heading<'a>, String)> = headings(texts, part, std::slice::from_ref(row))
@@ -272,7 +273,7 @@ fn profiles<'a>(texts: &'static Texts, part: &'a CollectedSection, noun: &str) -
                 let text = match part.columns.names()[column].as_str() {
                     _ if text.is_empty() => texts.empty.to_owned(),
                     "policies" => texts.see_consents.to_owned(),
-                    path => value(texts, path, text),
+                    path => value(texts, path, text, zone),
                 };
                 (heading, text)
             })

@@ -81,6 +81,20 @@ impl Package {
     /// [`ReportError::CatalogueEntryMissing`], [`ReportError::TooLarge`], [`ReportError::DiskFull`] or
     /// [`ReportError::Write`]. No file remains after an error.
     pub fn write(header: &ReportHeader, spool: Spool, settings: &Settings) -> Result<Self, ReportError> {
+        Self::write_for(header, spool, settings, "")
+    }
+
+    /// The same, with a file name that begins with `prefix` (`a-z`, `0-9`, `.` and `-`; no data of a person): it tells who
+    /// is writing the file, so that others know when nobody is any more.
+    ///
+    /// # Errors
+    /// As [`Package::write`].
+    pub fn write_for(
+        header: &ReportHeader,
+        spool: Spool,
+        settings: &Settings,
+        prefix: &str,
+    ) -> Result<Self, ReportError> {
         let directory = settings.directory.as_path();
         let failed = |error| ReportError::writing(directory, error);
         let collected = spool.finish().map_err(failed)?;
@@ -88,7 +102,7 @@ impl Package {
         let identity = age::x25519::Identity::generate();
         let limit =
             LimitReached { setting: "largest_package_bytes", limit_bytes: settings.largest_package_bytes };
-        let written = write_whole(directory, limit, |file| seal(file, &identity, header, &collected))
+        let written = write_whole(directory, prefix, limit, |file| seal(file, &identity, header, &collected))
             .map_err(failed)?;
         let Written { file_name, bytes, sha256 } = written;
         let sections = collected.sections().iter().map(|part| (part.section, part.count)).collect();

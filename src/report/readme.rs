@@ -32,7 +32,7 @@ pub(super) fn text(header: &ReportHeader, collected: &Collected) -> String {
         &[
             ("reference", header.reference.as_str()),
             ("organisation", &header.organisation_name),
-            ("generated", &(texts.date)(header.generated_at)),
+            ("generated", &(texts.date)(header.generated_at, header.time_zone)),
             ("contact", &header.controller_contact),
             ("csv_files", &files.join("\n")),
             ("counts", &counts.join("\n")),

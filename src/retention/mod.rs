@@ -41,7 +41,7 @@ pub use due::Turn;
 pub use period::cutoff;
 pub use schedule::{Schedule, ScheduleError};
 pub use settings::{Caps, Rule, Settings, SettingsError};
-pub use sql::{SweepRow, list_sweeps};
+pub use sql::{SweepRow, list_sweeps, purge_candidates, purge_sweeps, purge_unused_candidates};
 pub use survey::{Preview, preview};
 pub use sweep::{Halt, Stage, SweepError, SweepReport, Sweeper, never_halt};
 pub use vocabulary::{StopReason, SweepState};

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::survey::Candidate;
 use super::vocabulary::{StopReason, SweepState};
-use crate::domain::{ContactId, OrganisationId};
+use crate::domain::{ContactId, OrganisationId, RequestId};
 use crate::store::StoreError;
 
 /// The name of the retention schedule in `dsrd.schedule`.
@@ -482,4 +482,70 @@ pub(super) async fn bring_forward(
     .await
     .map(|_| ())
     .map_err(StoreError::during("retention.bring_forward"))
+}
+
+/// Deletes the candidates whose erasure requests are forgotten.
+pub async fn purge_candidates(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    requests: &[RequestId],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
+    sqlx::query!(
+        "DELETE FROM dsrd.sweep_candidate WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("retention.purge_candidates"))?;
+    Ok(())
+}
+
+/// Deletes up to `most` candidates of sweeps that ended before an instant without making a request of them; returns how
+/// many.
+pub async fn purge_unused_candidates(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    ended_before: DateTime<Utc>,
+    most: i64,
+) -> Result<u64, StoreError> {
+    let deleted = sqlx::query!(
+        r#"DELETE FROM dsrd.sweep_candidate
+           WHERE organisation_id = $1 AND request_id IS NULL
+             AND (sweep_id, contact_id) IN (
+               SELECT candidate.sweep_id, candidate.contact_id
+               FROM dsrd.sweep_candidate AS candidate
+               JOIN dsrd.sweep USING (organisation_id, sweep_id)
+               WHERE organisation_id = $1 AND candidate.request_id IS NULL AND sweep.finished_at < $2
+               LIMIT $3)"#,
+        organisation.as_str(),
+        ended_before,
+        most,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("retention.purge_unused_candidates"))?;
+    Ok(deleted.rows_affected())
+}
+
+/// Deletes the sweeps that ended before an instant and have no candidates left; returns how many.
+pub async fn purge_sweeps(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    ended_before: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    let deleted = sqlx::query!(
+        r#"DELETE FROM dsrd.sweep
+           WHERE organisation_id = $1 AND finished_at < $2
+             AND NOT EXISTS (SELECT FROM dsrd.sweep_candidate AS candidate
+                             WHERE candidate.organisation_id = sweep.organisation_id
+                               AND candidate.sweep_id = sweep.sweep_id)"#,
+        organisation.as_str(),
+        ended_before,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("retention.purge_sweeps"))?;
+    Ok(deleted.rows_affected())
 }

@@ -4,7 +4,7 @@ use crate::program::{dsrd, run};
 
 #[test]
 fn every_help_text_is_as_documented() {
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 18] = [
         &[],
         &["serve"],
         &["migrate"],
@@ -18,6 +18,7 @@ fn every_help_text_is_as_documented() {
         &["request", "resume"],
         &["request", "package"],
         &["retention"],
+        &["retention", "preview"],
         &["retention", "run"],
         &["audit"],
         &["audit", "list"],
@@ -47,6 +48,62 @@ fn wrong_usage_ends_with_2_and_speaks_on_standard_error() {
         let finished = run(&mut dsrd(arguments), "").expect(2);
         assert!(finished.stdout.is_empty() && finished.stderr.starts_with("error: "), "{finished:?}");
     }
+}
+
+#[test]
+fn i_8_identifiers_are_refused_as_arguments_and_not_repeated() {
+    for option in ["--email", "--phone", "--username", "--external-id", "--external-property-1"] {
+        let arguments = ["request", "submit", "--kind", "access", option, "canary@people.example"];
+        let finished = run(&mut dsrd(&arguments), "").expect(2);
+        for part in [option, "is refused", "--from FILE", "--from -"] {
+            assert!(finished.stderr.contains(part), "{part}: {}", finished.stderr);
+        }
+        assert!(!format!("{finished:?}").contains("canary"), "{finished:?}");
+    }
+}
+
+#[test]
+fn an_instant_that_cannot_be_read_is_answered_with_one_that_can() {
+    let arguments = ["request", "submit", "--from", "-", "--received-at", "20/11/2026"];
+    let finished = run(&mut dsrd(&arguments), "{}").expect(2);
+    assert!(finished.stderr.contains("for example 2026-11-23T10:00:00+01:00"), "{}", finished.stderr);
+    let mut command = dsrd(&["config", "explain"]);
+    for (key, value) in [("ID", "a"), ("NAME", "a"), ("CONTACT", "a"), ("TIME_ZONE", "Rome time")] {
+        command.env(format!("DSRD__ORGANISATIONS__0__{key}"), value);
+    }
+    for key in ["ORGANISATION_ID", "CLIENT_KEY_FILE", "CLIENT_SECRET_FILE"] {
+        command.env(format!("DSRD__ORGANISATIONS__0__PLATFORM__{key}"), "a");
+    }
+    let finished = run(&mut command, "").expect(2);
+    assert!(finished.stderr.contains("for example Europe/Rome"), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("Rome time"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_key_that_does_not_exist_is_answered_with_near_ones() {
+    let finished = run(&mut dsrd(&["config", "explain", "pol_secs"]), "").expect(3);
+    assert!(finished.stdout.is_empty() && finished.stderr.contains("queue.poll_secs"), "{finished:?}");
+    let finished = run(&mut dsrd(&["config", "explain", "quue"]), "").expect(3);
+    assert!(finished.stderr.contains("did you mean queue."), "{}", finished.stderr);
+    let finished = run(&mut dsrd(&["--json", "config", "explain", "nosuchthing"]), "").expect(3);
+    assert!(finished.stdout.is_empty() && finished.stderr.contains("no key contains"), "{finished:?}");
+}
+
+#[test]
+fn the_runbook_lists_the_exit_codes_of_the_help() {
+    let help = run(&mut dsrd(&["--help"]), "").expect(0).stdout;
+    let runbook = include_str!("../../docs/operator-runbook.md");
+    let codes = help.split("Exit codes:\n").nth(1).unwrap().lines().filter(|line| line.starts_with("  "));
+    let mut number = 0;
+    for line in codes {
+        let (code, meaning) = line.trim().split_once("  ").unwrap();
+        assert!(
+            runbook.contains(&format!("| {code} | {meaning} |")),
+            "missing in the runbook: {code} {meaning}"
+        );
+        number += 1;
+    }
+    assert_eq!(number, 8);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use dsrd_simulator::{Endpoint, Fault};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
 use crate::database::TestDatabase;
@@ -117,11 +118,11 @@ async fn f_24_a_newer_schema_is_refused_with_the_reason() {
     .await
     .unwrap();
     let (status, log) = scene.serve().finish();
-    assert_eq!(status.code(), Some(1), "{log}");
+    assert_eq!(status.code(), Some(7), "{log}");
     assert!(log.contains("migrated by a newer dsrd"), "{log}");
     let checked = scene.run(&["check"]).expect(4);
     assert!(checked.stdout.contains("made by a newer dsrd"), "{}", checked.stdout);
-    scene.run(&["request", "list"]).expect(1);
+    scene.run(&["request", "list"]).expect(7);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,7 +133,50 @@ async fn s_14_the_key_of_another_organisation_is_refused() {
     scene.configure(&url, "other");
     let (status, log) = scene.serve().finish();
     assert_eq!(status.code(), Some(2), "{log}");
-    assert!(log.contains("venue-group belongs to another organisation"), "{log}");
+    // Told once: the log and the end of the command go to the same place.
+    assert_eq!(log.matches("venue-group belongs to another organisation").count(), 1, "{log}");
+    // The commands that call the platform by themselves look first, too.
+    for arguments in [&["retention", "preview"][..], &["retention", "run", "--confirm", "0"]] {
+        let refused = scene.run(arguments).expect(2);
+        assert!(refused.stderr.contains("venue-group belongs to another organisation"), "{refused:?}");
+    }
+    assert_eq!(scene.simulator.journal().calls(Endpoint::ListContacts), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_14_a_sweep_by_hand_refuses_a_platform_that_does_not_tell_whose_key_it_is() {
+    let (_database, scene) = scene().await;
+    scene.simulator.faults().inject(Fault::Status(503).on(Endpoint::Service));
+    let refused = scene.run(&["retention", "preview"]).expect(6);
+    assert!(refused.stderr.contains("could not be asked whether the key belongs"), "{refused:?}");
+    assert_eq!(scene.simulator.journal().calls(Endpoint::ListContacts), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_an_organisation_that_is_not_configured_is_told() {
+    let (database, scene) = scene().await;
+    scene.run(&["request", "list"]).expect(0);
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    for name in ["mistyped", "mistyped", "Canarina Rossi"] {
+        sqlx::query("INSERT INTO dsrd.intake (organisation_id) VALUES ($1)")
+            .bind(name)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    let checked = scene.run(&["--json", "check"]);
+    let findings = checked.json();
+    let lines: Vec<_> =
+        findings.as_array().unwrap().iter().filter(|each| each["check"] == "organisations").collect();
+    assert_eq!(lines.len(), 2, "{findings}");
+    assert!(lines.iter().all(|line| line["verdict"] == "warn"), "{lines:?}");
+    assert!(checked.stdout.contains("mistyped is not configured; open requests: 0, rows in dsrd.intake: 2"));
+    let mut daemon = scene.serve();
+    daemon.wait_for("the worker takes requests");
+    daemon.signal("-TERM");
+    let (_, log) = daemon.finish();
+    assert_eq!(log.matches("an organisation that is not configured here").count(), 2, "{log}");
+    assert!(!format!("{log}{checked:?}").contains("Rossi"), "what is no name is not repeated: {log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +189,8 @@ async fn s_51_a_plain_http_platform_is_refused_before_anything_waits() {
     std::fs::write(scene.path("dsrd.toml"), plain).unwrap();
     let (status, log) = scene.serve().finish();
     assert_eq!(status.code(), Some(2), "{log}");
-    assert!(log.contains("plain http is for loopback only"), "{log}");
+    assert_eq!(log.matches("plain http is for loopback only").count(), 1, "{log}");
+    assert!(!log.contains("dsrd starts"), "{log}");
     let checked = scene.run(&["check", "--offline"]).expect(4);
     assert!(checked.stdout.contains("plain http is for loopback only"), "{}", checked.stdout);
 }

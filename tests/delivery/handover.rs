@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use dsrd::audit::Actor;
 use dsrd::delivery::{
-    Download, Handover, NewPackage, PackageId, destroy_expired, open_for_staff, record_package,
+    Download, Handover, NewPackage, PackageId, Redemption, destroy_expired, open_for_staff, record_package,
     remove_leftovers,
 };
 use dsrd::domain::{Clock as _, Personal, RequestId, random};
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::world::World;
+use crate::world::{ADA, World};
 
 pub(crate) struct Shelf {
     pub(crate) directory: TempDir,
@@ -116,6 +116,19 @@ pub(crate) async fn until_download(world: &World, request: RequestId, outcome: &
     }
 }
 
+/// The download that a right answer begins; `None` when the link does not work.
+async fn redeem(handover: &Handover, stored: &Stored) -> Option<Download> {
+    match handover.redeem(&stored.token, &answer(ADA)).await.unwrap() {
+        Redemption::Download(download) => Some(download),
+        Redemption::NoSuchLink => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn answer(text: &str) -> Personal<String> {
+    Personal::new(text.to_owned())
+}
+
 type Columns = (Option<Vec<u8>>, Option<Vec<u8>>, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
 async fn columns(world: &World, request: RequestId) -> Columns {
@@ -139,15 +152,79 @@ async fn a_package_is_fetched_whole_and_once() {
     assert_eq!(landing.expires, "7 December 2026, 10:00 CET");
     assert!(columns(&world, stored.request).await.2.is_none(), "looking uses nothing up");
 
-    let download = handover.redeem(&stored.token).await.unwrap().unwrap();
+    let download = redeem(&handover, &stored).await.unwrap();
     assert_eq!(download.file_name, format!("{}.zip", landing.reference));
     assert!(read_all(download).await == stored.clear);
     until_download(&world, stored.request, "complete").await;
 
     assert!(handover.look(&stored.token).await.unwrap().is_none());
-    assert!(handover.redeem(&stored.token).await.unwrap().is_none());
+    assert!(redeem(&handover, &stored).await.is_none());
     let (identity, token, fetched_at, _) = columns(&world, stored.request).await;
     assert!(identity.is_some() && token.is_none() && fetched_at.is_some());
+}
+
+#[tokio::test]
+async fn s_2_five_wrong_answers_lock_a_link_whoever_is_asked() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let stored = shelf.package(&world, 100).await;
+    for left in [4, 3, 2, 1] {
+        // Another process each time: the tries are counted in the database.
+        let handover = shelf.handover(&world);
+        for nothing in ["", "  "] {
+            let unanswered = handover.redeem(&stored.token, &answer(nothing)).await.unwrap();
+            assert!(matches!(unanswered, Redemption::Unproven { tries_left: None, .. }), "{unanswered:?}");
+        }
+        let wrong = handover.redeem(&stored.token, &answer("eve@people.example")).await.unwrap();
+        match wrong {
+            Redemption::Unproven { tries_left: Some(found), landing } => {
+                assert_eq!((found, landing.expires.as_str()), (left, "7 December 2026, 10:00 CET"));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let handover = shelf.handover(&world);
+    let last = handover.redeem(&stored.token, &answer("+39 06 1234 5678")).await.unwrap();
+    assert!(matches!(last, Redemption::Locked), "{last:?}");
+    // From now on the right answer is of no use either.
+    assert!(redeem(&handover, &stored).await.is_none());
+    assert!(handover.look(&stored.token).await.unwrap().is_none());
+    assert_eq!(world.log(stored.request).await, ["package.refused"; 5]);
+    let everything = world.everything_stored().await;
+    assert!(!everything.contains("eve@") && everything.contains("\"locked\": true"), "{everything}");
+}
+
+#[tokio::test]
+async fn s_2_answers_given_at_once_are_counted_one_by_one() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let handover = shelf.handover(&world);
+    let stored = shelf.package(&world, 100).await;
+    let guesses =
+        (0..12).map(|number| {
+            let (handover, token) = (handover.clone(), stored.token.clone());
+            async move {
+                handover.redeem(&token, &answer(&format!("guess{number}@people.example"))).await.unwrap()
+            }
+        });
+    let results = futures_util::future::join_all(guesses).await;
+    let judged = results.iter().filter(|each| !matches!(each, Redemption::NoSuchLink)).count();
+    assert_eq!(judged, 5, "{results:?}");
+    assert_eq!(world.log(stored.request).await.len(), 5);
+}
+
+#[tokio::test]
+async fn s_11_the_request_s_own_identifiers_are_the_second_proof_in_any_spelling() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let handover = shelf.handover(&world);
+    for right in ["ada@people.example", "  ADA@People.EXAMPLE "] {
+        let stored = shelf.package(&world, 100).await;
+        let redeemed = handover.redeem(&stored.token, &answer(right)).await.unwrap();
+        assert!(matches!(redeemed, Redemption::Download(_)), "{right}: {redeemed:?}");
+    }
+    // Of another request of the same organisation, it opens nothing.
+    let stored = shelf.package(&world, 100).await;
+    world.request_of(dsrd::domain::IdentifierKind::Phone, "+39 06 6982 0000").await;
+    let other = handover.redeem(&stored.token, &answer("+390669820000")).await.unwrap();
+    assert!(matches!(other, Redemption::Unproven { tries_left: Some(4), .. }), "{other:?}");
 }
 
 #[tokio::test]
@@ -156,8 +233,8 @@ async fn s_11_of_two_that_redeem_at_once_one_wins() {
     let (one, other) = (shelf.handover(&world), shelf.handover(&world));
     for _ in 0..10 {
         let stored = shelf.package(&world, 100).await;
-        let (first, second) = tokio::join!(one.redeem(&stored.token), other.redeem(&stored.token));
-        let winners = [first.unwrap(), second.unwrap()].into_iter().flatten().count();
+        let (first, second) = tokio::join!(redeem(&one, &stored), redeem(&other, &stored));
+        let winners = [first, second].into_iter().flatten().count();
         assert_eq!(winners, 1);
     }
 }
@@ -168,16 +245,16 @@ async fn a_broken_download_may_begin_again_for_a_quarter_of_an_hour() {
     let handover = shelf.handover(&world);
     let stored = shelf.package(&world, 2_000_000).await;
 
-    let mut download = handover.redeem(&stored.token).await.unwrap().unwrap();
+    let mut download = redeem(&handover, &stored).await.unwrap();
     download.pieces.recv().await.unwrap().unwrap();
-    assert!(handover.redeem(&stored.token).await.unwrap().is_none(), "not while the first is under way");
+    assert!(redeem(&handover, &stored).await.is_none(), "not while the first is under way");
     drop(download);
     until_download(&world, stored.request, "broken_off").await;
 
     world.clock.advance(TimeDelta::seconds(899));
     assert!(handover.look(&stored.token).await.unwrap().is_some());
-    let (first, second) = tokio::join!(handover.redeem(&stored.token), handover.redeem(&stored.token));
-    let mut winners: Vec<_> = [first.unwrap(), second.unwrap()].into_iter().flatten().collect();
+    let (first, second) = tokio::join!(redeem(&handover, &stored), redeem(&handover, &stored));
+    let mut winners: Vec<_> = [first, second].into_iter().flatten().collect();
     assert_eq!(winners.len(), 1, "one of two");
     let mut again = winners.remove(0);
     again.pieces.recv().await.unwrap().unwrap();
@@ -185,7 +262,7 @@ async fn a_broken_download_may_begin_again_for_a_quarter_of_an_hour() {
     until_download(&world, stored.request, "broken_off").await;
 
     world.clock.advance(TimeDelta::seconds(1));
-    assert!(handover.redeem(&stored.token).await.unwrap().is_none(), "counted from the first beginning");
+    assert!(redeem(&handover, &stored).await.is_none(), "counted from the first beginning");
 }
 
 #[tokio::test]
@@ -196,9 +273,9 @@ async fn a_file_that_does_not_open_uses_no_link_up() {
     let path = shelf.path().join(&stored.file_name);
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, b"not a package").unwrap();
-    assert!(handover.redeem(&stored.token).await.is_err());
+    assert!(handover.redeem(&stored.token, &answer(ADA)).await.is_err());
     std::fs::write(&path, whole).unwrap();
-    assert!(read_all(handover.redeem(&stored.token).await.unwrap().unwrap()).await == stored.clear);
+    assert!(read_all(redeem(&handover, &stored).await.unwrap()).await == stored.clear);
 }
 
 #[tokio::test]
@@ -211,7 +288,7 @@ async fn an_altered_file_ends_in_an_error_not_in_a_shorter_archive() {
     let middle = bytes.len() - 1000;
     bytes[middle] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    let mut download = handover.redeem(&stored.token).await.unwrap().unwrap();
+    let mut download = redeem(&handover, &stored).await.unwrap();
     let mut failed = false;
     while let Some(piece) = download.pieces.recv().await {
         failed |= piece.is_err();

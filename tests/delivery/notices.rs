@@ -1,7 +1,7 @@
 //! The outbox and the sending, without a network.
 
-use dsrd::delivery::{Delivery, NoticeKind, Plan, Sender, Transport};
-use dsrd::domain::{IdentifierKind, SubjectIdentifier};
+use dsrd::delivery::{Delivery, DeliveryError, Mailer, NoticeKind, Plan, Sender, Transport};
+use dsrd::domain::{IdentifierKind, KillSwitch, SubjectIdentifier};
 use dsrd::intake::{IdentifierRole, add_identifiers};
 
 use crate::world::{ADA, World, facts, mode_of};
@@ -24,7 +24,7 @@ async fn a_notice_is_sent_once_and_leaves_proof() {
 
     let row = world.notice(request).await;
     assert_eq!((row.state.as_str(), row.attempts, row.last_code.as_deref()), ("sent", 1, Some("250")));
-    assert_eq!(row.template.as_deref(), Some("access_ready/en/1"));
+    assert_eq!(row.template.as_deref(), Some("access_ready/en/2"));
     assert_eq!(row.text_sha256.unwrap().len(), 32);
     assert!(row.sent_at.is_some() && row.intent.is_none());
     assert!(row.sealed_link.is_none(), "the secret is forgotten once it was sent");
@@ -55,6 +55,7 @@ async fn a_notice_of_a_rolled_back_decision_does_not_exist() {
         recipient_no: 0,
         language: "en".to_owned(),
         facts: facts(),
+        words: None,
         link_token: None,
     };
     let at = "2026-11-23T09:00:00Z".parse().unwrap();
@@ -145,7 +146,7 @@ async fn s_1_an_answer_goes_to_the_named_address_alone() {
     let identifier = SubjectIdentifier::parse(IdentifierKind::Email, other, None).unwrap();
     let mut tx = world.store.begin("test").await.unwrap();
     let (organisation, role) = (world.organisation(), IdentifierRole::Given);
-    add_identifiers(&mut tx, &world.keys, organisation, request, vec![(role, identifier)]).await.unwrap();
+    add_identifiers(&mut tx, &world.keys, organisation, request, 1, vec![(role, identifier)]).await.unwrap();
     tx.commit().await.unwrap();
     let (mailer, memory) = world.memory_mailer();
     assert_eq!(world.deliver(&mailer, request).await, Delivery::Sent);
@@ -265,4 +266,38 @@ async fn the_file_transport_writes_one_private_file_for_a_notice() {
         files[0].file_name().unwrap().to_str().unwrap(),
         format!("{}.eml", enqueued.message_id.trim_matches(['<', '>']))
     );
+}
+
+#[tokio::test]
+async fn f_51_an_attempt_that_nobody_saw_ending_keeps_its_one_end_when_the_next_cannot_begin() {
+    let world = World::new().await;
+    let (request, _) = world.pending().await;
+    let (mailer, memory) = world.memory_mailer();
+    let dying = mailer.with_kill(KillSwitch::new(|boundary| boundary == "notice.sent"));
+    let organisation = world.organisation();
+    let deliver =
+        |mailer: Mailer| async move { mailer.deliver(organisation, request, NoticeKind::AccessReady).await };
+    assert!(matches!(deliver(dying).await, Err(DeliveryError::Killed)));
+    let set_facts = |facts: serde_json::Value| {
+        let store = world.store.clone();
+        async move {
+            sqlx::query("UPDATE dsrd.notice SET facts = $1")
+                .bind(facts)
+                .execute(&mut *store.connection().await.unwrap())
+                .await
+                .unwrap();
+        }
+    };
+    set_facts(serde_json::json!({})).await;
+    for _ in 0..2 {
+        assert!(deliver(mailer.clone()).await.is_err(), "the text cannot be made");
+        assert_eq!(world.log(request).await[1..], ["notice.began", "notice.ended:outcome_unknown"]);
+    }
+    set_facts(serde_json::to_value(facts()).unwrap()).await;
+    assert_eq!(deliver(mailer.clone()).await.unwrap(), Delivery::Sent);
+    assert_eq!(
+        world.log(request).await[1..],
+        ["notice.began", "notice.ended:outcome_unknown", "notice.began", "notice.ended:done"]
+    );
+    assert_eq!(memory.sent().len(), 2);
 }

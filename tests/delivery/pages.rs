@@ -13,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::handover::{Shelf, until_download};
 use crate::world::World;
 
+/// The form as a browser sends it for the person who made the request.
+const RIGHT: &str = "answer=ada%40people.example";
+
 struct Site {
     address: SocketAddr,
     stop: CancellationToken,
@@ -32,11 +35,18 @@ impl Site {
         Self { address, stop, task }
     }
 
-    /// Sends one request and reads the answer to its end: status line and headers, body.
+    /// Sends one request and reads the answer to its end: status line and headers, body. A `POST` sends the form with the
+    /// right answer.
     async fn ask(&self, method: &str, path: &str) -> Answer {
+        self.send(method, path, if method == "POST" { RIGHT } else { "" }).await
+    }
+
+    async fn send(&self, method: &str, path: &str, form: &str) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: venue.example\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: venue.example\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{form}",
+            form.len()
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
@@ -156,6 +166,46 @@ async fn s_11_looking_neither_consumes_nor_reveals_and_the_button_does() {
 }
 
 #[tokio::test]
+async fn s_11_the_button_alone_opens_nothing() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let site = Site::start(&world, &shelf).await;
+    let stored = shelf.package(&world, 100).await;
+    let path = format!("/handover/{}", stored.token);
+    // What a scanner sends that presses buttons, or a body that is no such form: nothing is used up, no try is counted.
+    let huge = format!("answer={}", "a".repeat(10_000));
+    for form in ["", "answer=", "answer=+++", "nonsense", "other=ada%40people.example", &huge] {
+        let answer = site.send("POST", &path, form).await;
+        assert_eq!(answer.status, 422, "{form:.20}");
+        assert!(answer.text().contains("Please type"), "{}", answer.text());
+    }
+    let wrong = site.send("POST", &path, "answer=%3Cb%3Eeve%40people.example").await;
+    assert_eq!(wrong.status, 422);
+    let page = wrong.text();
+    assert!(
+        page.contains("You can try 4 more times") && !page.contains("eve@"),
+        "what was typed is not repeated"
+    );
+    assert!(!page.contains("<script") && page.contains("role=\"alert\""), "{page}");
+    assert!(wrong.header("content-security-policy").unwrap().contains("form-action 'self'"));
+    assert_eq!(wrong.header("cache-control"), Some("no-store"));
+    for _ in 0..3 {
+        site.send("POST", &path, "answer=eve%40people.example").await;
+    }
+    let locked = site.send("POST", &path, "answer=eve%40people.example").await;
+    assert_eq!(locked.status, 403);
+    assert!(locked.text().contains("This link is locked"), "{}", locked.text());
+    for method in ["GET", "POST"] {
+        let expected = site.ask(method, "/handover/unknown").await.masked();
+        assert_eq!(
+            site.ask(method, &path).await.masked(),
+            expected,
+            "a locked link is one that does not work"
+        );
+    }
+    site.end().await;
+}
+
+#[tokio::test]
 async fn s_11_all_wrong_links_get_one_and_the_same_answer() {
     let (world, shelf) = (World::new().await, Shelf::new());
     let site = Site::start(&world, &shelf).await;
@@ -197,7 +247,17 @@ async fn s_11_a_torn_download_leaves_the_link_usable_for_a_while() {
     let stored = shelf.package(&world, 20_000_000).await;
     let path = format!("/handover/{}", stored.token);
     let mut stream = TcpStream::connect(site.address).await.unwrap();
-    stream.write_all(format!("POST {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    stream
+        .write_all(
+            format!(
+                "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                 Content-Length: {}\r\n\r\n{RIGHT}",
+                RIGHT.len()
+            )
+            .as_bytes(),
+        )
+        .await
+        .unwrap();
     let mut piece = vec![0; 10_000];
     stream.read_exact(&mut piece).await.unwrap();
     drop(stream);

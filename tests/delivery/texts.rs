@@ -80,6 +80,14 @@ async fn every_notice_says_what_the_law_wants_in_both_forms() {
                 &["Invoices, because tax law requires us to keep them. Until 31 December 2036."]
             }
             NoticeKind::OptOutDone => &["Marketing messages", "nothing else"],
+            NoticeKind::Refused => &[
+                "25 November 2026",
+                "A law obliges us to keep the data (Article 17(3)(b) GDPR).",
+                "Section 147 of the tax code: invoices.",
+                "Until 2036.",
+                "Complain to the supervisory authority: Garante, Piazza Venezia 11, Roma",
+                "Go to court",
+            ],
             NoticeKind::Withdrawn => &["25 November 2026", "new request"],
         };
         let page = Html::parse_document(sent.html.expose());
@@ -112,7 +120,9 @@ async fn the_words_of_the_mails() {
     for kind in NoticeKind::ALL {
         let mut facts = facts();
         facts.request_kind = match kind {
-            NoticeKind::ErasureDone | NoticeKind::ErasurePartlyDone => RequestKind::Erasure,
+            NoticeKind::ErasureDone | NoticeKind::ErasurePartlyDone | NoticeKind::Refused => {
+                RequestKind::Erasure
+            }
             NoticeKind::OptOutDone => RequestKind::OptOut,
             _ => RequestKind::Access,
         };

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use dsrd::delivery::{
-    self, Delivery, Facts, FileSettings, Kept, Mailer, MemoryTransport, NewNotice, NoticeKind, Security,
-    Sender, Settings, SmtpSettings, Transport, TransportKind,
+    self, Delivery, Facts, FileSettings, Kept, Mailer, MemoryTransport, NewNotice, NoticeKind, Refusal,
+    Security, Sender, Settings, SmtpSettings, Transport, TransportKind,
 };
 use dsrd::domain::{
-    Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Personal, Reference, RequestId,
-    RequestKind, SubjectIdentifier, random,
+    Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Personal, Reference, RefusalGround,
+    RequestId, RequestKind, SubjectIdentifier, random,
 };
 use dsrd::intake::{IdentifierRole, add_identifiers};
 use dsrd::store::Store;
@@ -149,6 +149,7 @@ impl World {
             &self.keys,
             organisation,
             request,
+            0,
             vec![(IdentifierRole::ContactPoint, identifier)],
         )
         .await
@@ -179,6 +180,8 @@ impl World {
             recipient_no: 0,
             language: "en".to_owned(),
             facts,
+            words: (kind == NoticeKind::Refused)
+                .then(|| Personal::new("Section 147 of the tax code: invoices.\nUntil 2036.".to_owned())),
             link_token,
         };
         let mut tx = self.store.begin("test").await.unwrap();
@@ -265,6 +268,11 @@ pub(crate) fn facts() -> Facts {
             why: "tax law requires us to keep them".to_owned(),
             until: Some("2036-12-31".parse().unwrap()),
         }],
+        refusal: Some(Refusal {
+            ground: RefusalGround::LegalObligation,
+            authority: Some("Garante, Piazza Venezia 11, Roma".to_owned()),
+            deletion_failed: false,
+        }),
         ..Facts::of(RequestKind::Access, "2026-11-23".parse().unwrap(), "2026-12-23".parse().unwrap())
     }
 }

@@ -12,6 +12,7 @@ mod support;
 
 mod configuration;
 mod crash;
+mod gate;
 mod memory;
 mod outage;
 mod poison;

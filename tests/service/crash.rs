@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{Outcome, ParkReason, RequestKind, RequestState};
 use dsrd::execution::{Ended, KillSwitch};
-use dsrd_simulator::{ContactSpec, Endpoint};
+use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
 use crate::support::service::TestService;
 
@@ -22,7 +22,8 @@ fn person(number: usize) -> (String, ContactSpec) {
     (email, spec)
 }
 
-/// F-1: dies once at each boundary that an undisturbed run passes, and resumes; then twice in a row.
+/// F-1: dies once at each boundary that an undisturbed run passes, those of the mailer among them, and resumes; then twice
+/// in a row; then once while the platform's answer to the effect is lost as well.
 async fn killed_everywhere_ends_the_same(kind: RequestKind) {
     let service = TestService::start().await;
     let passed = Arc::new(Mutex::new(Vec::new()));
@@ -39,15 +40,24 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
     service.worker_with(recorder, false).await.work_until_idle().await.unwrap();
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
     let boundaries = passed.lock().unwrap().clone();
-    assert!(boundaries.len() >= 8, "{boundaries:?}");
+    assert!(boundaries.len() >= 11, "{boundaries:?}");
+    assert!(boundaries.contains(&"notice.sent".to_owned()), "{boundaries:?}");
+    let effect = match kind {
+        RequestKind::Access => None,
+        RequestKind::Erasure => Some(Endpoint::DeleteContact),
+        RequestKind::OptOut => Some(Endpoint::UpdatePolicies),
+    };
 
     let mut number = 0;
-    for kills in [1, 2] {
+    let plans = [(1, None), (2, None)].into_iter().chain(effect.map(|endpoint| (1, Some(endpoint))));
+    for (kills, loses) in plans {
         for (dies_at, boundary) in boundaries.iter().enumerate() {
             number += 1;
             let (email, spec) = person(number);
             let contact = service.platform.add_contact(spec);
             let receipt = service.submit(kind, &[(Email, &email)]).await;
+            let lost = loses
+                .map(|endpoint| service.simulator.faults().inject(Fault::LoseAnswer.on(endpoint).times(1)));
             for _ in 0..kills {
                 let reached = AtomicUsize::new(0);
                 let dying = KillSwitch::new(move |_| reached.fetch_add(1, Ordering::SeqCst) == dies_at);
@@ -56,7 +66,11 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
             }
             service.work_to_the_end().await;
             let case = service.case(receipt.request).await;
-            let place = format!("{kind}, killed {kills} times at {boundary}");
+            let place =
+                format!("{kind}, killed {kills} times at {boundary}, answer lost: {}", loses.is_some());
+            if let Some(lost) = lost {
+                assert_eq!(service.simulator.faults().hits(lost), 1, "{place}: the answer was lost");
+            }
             assert_eq!(case.outcome, Some(Outcome::Fulfilled), "{place}: {case:?}");
             let truth = service.platform.truth(&contact).unwrap();
             match kind {

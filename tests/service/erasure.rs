@@ -5,8 +5,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use dsrd::domain::IdentifierKind::{Email, ExternalId, Phone};
 use dsrd::domain::{Outcome, ParkReason, RequestKind, RequestState};
+use dsrd::execution::{KillSwitch, Worker};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
+use crate::rig;
 use crate::support::service::{TestService, start_of_test};
 
 fn ada() -> ContactSpec {
@@ -23,6 +25,23 @@ fn ada() -> ContactSpec {
 
 async fn erase(service: &TestService) -> dsrd::intake::Receipt {
     service.submit(RequestKind::Erasure, &[(Email, "canarino@posta.example")]).await
+}
+
+#[tokio::test]
+async fn told_is_when_the_mail_server_took_the_notice_and_not_when_the_case_was_closed() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    let receipt = erase(&service).await;
+    let dying = KillSwitch::new(|boundary| boundary.starts_with("close"));
+    service.worker_with(dying, false).await.work_until_idle().await.unwrap();
+    let sent_at = service.desk.clock.now();
+    service.bury_workers().await;
+    service.advance(std::time::Duration::from_hours(5)).await;
+    service.work().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!(case.informed_at, Some(sent_at));
+    assert_eq!(case.closed_at, Some(sent_at + chrono::TimeDelta::hours(5)));
+    service.finish().await;
 }
 
 #[tokio::test]
@@ -194,6 +213,85 @@ async fn r_11_an_erasure_waits_for_the_access_request_of_the_same_person() {
         assert!(matches!(outcome, Some(Outcome::Fulfilled | Outcome::FulfilledNoData)), "{outcome:?}");
     }
     assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_11_an_erasure_waits_for_a_person_when_the_access_request_does() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    let access = service.submit(RequestKind::Access, &[(Phone, "+39 333 1234567")]).await;
+    service.mails.plan(dsrd::delivery::Plan::Reply(550), 1);
+    service.work_to_the_end().await;
+    let parked = service.case(access.request).await;
+    assert_eq!(parked.park_reason, Some(ParkReason::NoticeRefused));
+    let erasure = erase(&service).await;
+    service.work_to_the_end().await;
+    let case = service.case(erasure.request).await;
+    assert_eq!(case.park_reason, Some(ParkReason::WaitsForAccess));
+    assert_eq!(case.waits_for, Some(parked.reference.to_string()));
+    assert!(service.simulator.journal().deleted_contacts().is_empty());
+    let entries = service.audit().await;
+    let entry = entries.iter().rfind(|entry| entry.action == "request.parked").unwrap();
+    assert_eq!(entry.detail["waits_for"], parked.reference.to_string());
+
+    // Without a decision it comes back to the person; with one it goes on.
+    let dpo = || dsrd::audit::Actor::Person("dpo".to_owned());
+    let organisation = &service.controller.id;
+    let mut tx = service.store.begin("test").await.unwrap();
+    dsrd::intake::resume(&mut tx, &service.desk, organisation, erasure.request, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(erasure.request).await.park_reason, Some(ParkReason::WaitsForAccess));
+    let mut tx = service.store.begin("test").await.unwrap();
+    dsrd::intake::resume_despite_access(&mut tx, &service.desk, organisation, erasure.request, dpo())
+        .await
+        .unwrap();
+    // The decision is about erasures that wait for it, and nothing else.
+    let refused =
+        dsrd::intake::resume_despite_access(&mut tx, &service.desk, organisation, access.request, dpo())
+            .await;
+    assert!(matches!(refused, Err(dsrd::intake::CaseError::NotWaitingForAccess)), "{refused:?}");
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    let case = service.case(erasure.request).await;
+    assert_eq!((case.outcome, case.waits_for), (Some(Outcome::Fulfilled), None));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_11_an_erasure_near_its_due_date_waits_for_a_person_and_not_for_the_access_request() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    let access = service.submit(RequestKind::Access, &[(Phone, "+39 333 1234567")]).await;
+    let erasure = erase(&service).await;
+    service.mails.plan(dsrd::delivery::Plan::NoConnection, 3);
+    service.work().await;
+    assert_eq!(service.case(access.request).await.state, RequestState::InProgress);
+    assert_eq!(service.case(erasure.request).await.last_code.as_deref(), Some("waits_for_access"));
+    // The time that the erasure has left is shorter than what the settings leave to the access request.
+    let executor = rig::executor(&service, &service.store, KillSwitch::default(), |settings| {
+        settings.access_goes_first_until_days = 60;
+    });
+    let mut connection = service.store.connection().await.unwrap();
+    sqlx::query("UPDATE dsrd.job SET run_at = now() WHERE last_code = 'waits_for_access'")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    drop(connection);
+    Worker::start(executor, service.store.clone()).await.unwrap().work_once().await.unwrap();
+    assert_eq!(service.case(erasure.request).await.park_reason, Some(ParkReason::WaitsForAccess));
+
+    // Once the access request has ended, the plain resumption is enough.
+    service.work_to_the_end().await;
+    assert_eq!(service.case(access.request).await.outcome, Some(Outcome::Fulfilled));
+    let mut tx = service.store.begin("test").await.unwrap();
+    let dpo = dsrd::audit::Actor::Person("dpo".to_owned());
+    dsrd::intake::resume(&mut tx, &service.desk, &service.controller.id, erasure.request, dpo).await.unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(erasure.request).await.outcome, Some(Outcome::Fulfilled));
     service.finish().await;
 }
 

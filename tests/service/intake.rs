@@ -4,20 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{RequestKind, RequestState};
+use dsrd::domain::{Controller, OrganisationId, RequestKind, RequestState};
 use dsrd::intake::{self, CaseError, IntakeError, Taken};
 use dsrd_simulator::ContactSpec;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::support::service::TestService;
 
-async fn take(service: &TestService) -> Taken {
-    let controllers = BTreeMap::from([(service.controller.id.clone(), Arc::clone(&service.controller))]);
-    intake::take_producer_rows(&service.store, &service.desk, &controllers).await.unwrap()
+pub(crate) fn controllers(service: &TestService) -> BTreeMap<OrganisationId, Arc<Controller>> {
+    BTreeMap::from([(service.controller.id.clone(), Arc::clone(&service.controller))])
+}
+
+pub(crate) async fn take(service: &TestService) -> Taken {
+    intake::take_producer_rows(&service.store, &service.desk, &controllers(service)).await.unwrap()
 }
 
 /// A connection with the rights of a producer.
-async fn producer(service: &TestService) -> PgConnection {
+pub(crate) async fn producer(service: &TestService) -> PgConnection {
     let mut connection = PgConnection::connect_with(&service.database.options()).await.unwrap();
     sqlx::query("SET ROLE dsrd_producer").execute(&mut connection).await.unwrap();
     connection
@@ -78,7 +81,8 @@ async fn r_1_a_row_without_received_at_is_parked_with_its_reason_and_never_dropp
     }
     assert_eq!(take(&service).await, Taken { accepted: 0, repeated: 0, parked: 8 });
     let mut connection = service.store.connection().await.unwrap();
-    let mut parked = intake::list_parked_rows(&mut connection, 100).await.unwrap();
+    let mut parked =
+        intake::list_parked_rows(&mut connection, &service.desk, &controllers(&service), 100).await.unwrap();
     drop(connection);
     parked.reverse();
     let reasons: Vec<&str> = parked.iter().map(|row| row.reason.as_str()).collect();

@@ -71,6 +71,7 @@ const OF_ALL: &[(&str, &str)] = &[
     ("owner = $1", "jobs of a worker process, whoever's they are"),
     ("token_sha256 = $1", "a link is its own proof, and names one package"),
     ("SET token_sha256 = NULL WHERE package_id = $1", "a package that was just found by its organisation"),
+    ("SELECT job_id, fence FROM dsrd.job WHERE state = 'leased'", "the files of the daemon's directory"),
     ("SELECT file_name FROM dsrd.package WHERE destroyed_at IS NULL", "the files of the daemon's directory"),
     ("count(*) FILTER (WHERE state = 'ready'", "a figure of the daemon"),
     ("SELECT count(*) AS \"count!\" FROM dsrd.stray_effect", "a figure of the daemon"),

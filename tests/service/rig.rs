@@ -57,6 +57,7 @@ pub(crate) fn executor(
     let clock = Arc::clone(&service.desk.clock);
     let transport = Transport::Memory(service.mails.clone());
     let mailer = Mailer::new(settings, store.clone(), keys, controllers, clock, transport).unwrap();
+    let mailer = mailer.with_kill(kill.clone());
     let mut executor = service.executor_with(kill);
     executor.store = store.clone();
     executor.mailer = Arc::new(mailer);

@@ -143,9 +143,9 @@ pub(crate) fn kind_of(sent: &[u8]) -> &'static str {
         ("WITH next AS MATERIALIZED", "claim"),
         ("state = 'ready', owner = NULL", "release"),
         ("audit.seal", "seal"),
+        ("claimed_by = $4", "notice_claim"),
         ("dsrd.instance", "beat"),
         ("dsrd.rate_budget", "budget"),
-        ("UPDATE dsrd.notice", "notice_claim"),
         ("SET ROLE", "session"),
         ("LISTEN", "session"),
     ];

@@ -14,7 +14,7 @@ use dsrd::domain::{
     Channel, Clock, ContactId, Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Origin,
     RequestId, RequestKind, SubjectIdentifier,
 };
-use dsrd::execution::{Ended, Executor, KillSwitch, PackageRules, Site, Worker};
+use dsrd::execution::{Ended, Executor, Gate, KillSwitch, PackageRules, Site, Worker};
 use dsrd::intake::{self, Case, Desk, Receipt, Submission};
 use dsrd::platform::ContactPlatform;
 use dsrd::platform::cloud4wi::{self, Cloud4Wi, LocalBudget};
@@ -107,7 +107,10 @@ impl Builder {
             register(&store, &controller, &organisation).await;
             let platform = connect(&organisation, &simulator.base_url(), directory.path(), clock.clone());
             controllers.insert(controller.id.clone(), Arc::clone(&controller));
-            sites.insert(controller.id.clone(), Site { controller, platform, catalogue: None });
+            sites.insert(
+                controller.id.clone(),
+                Site { controller, platform, catalogue: None, gate: Gate::opened() },
+            );
         }
         let mails = MemoryTransport::new();
         let mailer = delivery::Mailer::new(
@@ -129,6 +132,7 @@ impl Builder {
             most_crashes: 3,
             retry_base_secs: 1,
             retry_cap_secs: 60,
+            access_goes_first_until_days: 5,
         };
         let packages = PackageRules {
             report: report::Settings {
@@ -355,7 +359,7 @@ impl TestService {
             store: self.store.clone(),
             desk: self.desk.clone(),
             sites: self.executor.sites.clone(),
-            mailer: Arc::clone(&self.executor.mailer),
+            mailer: Arc::new(self.executor.mailer.with_kill(kill.clone())),
             settings: self.settings.clone(),
             packages: self.executor.packages.clone(),
             kill,

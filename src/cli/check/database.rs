@@ -1,5 +1,7 @@
 //! The database: reachable, of this version, with the right rights and durable.
 
+use sqlx::PgConnection;
+
 use super::Findings;
 use crate::cli::context::Context;
 use crate::daemon::{self, Database};
@@ -128,9 +130,15 @@ async fn look_inside(
                 "off: a crash can forget what the audit log has acknowledged",
                 "set it to on for the login role of the service",
             ),
+            ("fsync", _) => findings.ok(&name, "on: what is committed reaches the disk"),
+            ("full_page_writes", _) => findings.ok(&name, "on: a page half written at a crash is mended"),
+            ("synchronous_commit", other) => {
+                findings.ok(&name, format!("{other}: what the audit log has acknowledged is stored"));
+            }
             (_, other) => findings.ok(&name, other),
         }
     }
+    stranded(context, &mut connection, findings).await?;
     let stored = daemon::find_fingerprint(&mut connection).await?;
     let path = &context.settings().keys.master_key_file;
     match &stored {
@@ -144,6 +152,34 @@ async fn look_inside(
             Ok(_) => findings.ok("master key", "it is the one of this database"),
             Err(error) => findings.fail_with("master key", &error),
         },
+    }
+    Ok(())
+}
+
+/// Requests of organisations that the configuration does not name are worked on by nobody here.
+async fn stranded(
+    context: &Context,
+    connection: &mut PgConnection,
+    findings: &mut Findings,
+) -> Result<(), store::StoreError> {
+    const CHECK: &str = "organisations";
+    let configured: Vec<String> =
+        context.settings().organisations.iter().map(|each| each.id.to_string()).collect();
+    let found = daemon::find_stranded(connection, &configured).await?;
+    if found.is_empty() {
+        findings.ok(CHECK, "nothing waits for an organisation that is not configured");
+    }
+    for each in found {
+        let name = each.organisation.map_or_else(|| "a text that is no name".to_owned(), |id| id.to_string());
+        findings.warn(
+            CHECK,
+            format!(
+                "{name} is not configured; open requests: {}, rows in dsrd.intake: {}",
+                each.open_requests, each.intake_rows
+            ),
+            "add it to the configuration, unless another daemon works for it; correct the producer if it is no \
+             organisation of yours",
+        );
     }
     Ok(())
 }

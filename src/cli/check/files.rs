@@ -24,7 +24,7 @@ pub(super) fn check(context: &Context, findings: &mut Findings) {
             Ok(()) => {
                 findings.ok(&secret.key, format!("{} is readable by its owner only", secret.path.display()));
             }
-            Err(error) => findings.fail_with(&secret.key, &error),
+            Err(error) => findings.refuse(&secret.key, &error),
         }
     }
     data_directory(&context.settings().data_dir, findings);
@@ -44,7 +44,7 @@ fn data_directory(directory: &Path, findings: &mut Findings) {
     match rustix::fs::statvfs(existing) {
         Ok(found) => {
             let free = found.f_bavail.saturating_mul(found.f_frsize);
-            let shown = format!("{}, {} MiB free", directory.display(), free >> 20);
+            let shown = format!("{}, {} free", directory.display(), room(free));
             if free < LITTLE_SPACE {
                 findings.warn(CHECK, shown, "make room: packages, and the private database, need some");
             } else {
@@ -57,4 +57,9 @@ fn data_directory(directory: &Path, findings: &mut Findings) {
             "give the user of the service access to it",
         ),
     }
+}
+
+/// Bytes as people say them.
+fn room(bytes: u64) -> String {
+    if bytes >= 10 << 30 { format!("{} GiB", bytes >> 30) } else { format!("{} MiB", bytes >> 20) }
 }

@@ -39,6 +39,9 @@ struct Finding {
     found: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
+    /// Whether the configuration itself is at fault, which ends every other command with the code of wrong usage.
+    #[serde(skip)]
+    configuration: bool,
 }
 
 /// The lines so far.
@@ -54,7 +57,13 @@ impl Findings {
         remedy: Option<&str>,
     ) {
         let remedy = remedy.map(str::to_owned);
-        self.0.push(Finding { verdict, check: check.into(), found: found.into(), remedy });
+        self.0.push(Finding {
+            verdict,
+            check: check.into(),
+            found: found.into(),
+            remedy,
+            configuration: false,
+        });
     }
 
     fn ok(&mut self, check: impl Into<String>, found: impl Into<String>) {
@@ -67,6 +76,14 @@ impl Findings {
 
     fn fail(&mut self, check: impl Into<String>, found: impl Into<String>, remedy: &str) {
         self.add(Verdict::Fail, check, found, Some(remedy));
+    }
+
+    /// The same of the configuration itself: settings, and the secret files that they name.
+    fn refuse(&mut self, check: impl Into<String>, error: &(dyn std::error::Error + 'static)) {
+        self.fail_with(check, error);
+        if let Some(last) = self.0.last_mut() {
+            last.configuration = true;
+        }
     }
 
     /// A failure whose message names its remedy.
@@ -87,7 +104,7 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
         Ok(context) => {
             match config::check(context.settings()) {
                 Ok(()) => findings.ok("configuration", read_from(&context)),
-                Err(error) => findings.fail_with("configuration", &error),
+                Err(error) => findings.refuse("configuration", &error),
             }
             files::check(&context, &mut findings);
             if args.offline {
@@ -101,7 +118,7 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
                 }
             }
         }
-        Err(error) => findings.fail_with("configuration", error.as_ref()),
+        Err(error) => findings.refuse("configuration", error.as_ref()),
     }
     let findings = findings.0;
     output.show(&findings, |findings| {
@@ -116,9 +133,13 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
         });
         table(&["", "check", "found"], rows)
     })?;
-    match findings.iter().filter(|finding| finding.verdict == Verdict::Fail).count() {
+    let failed = || findings.iter().filter(|finding| finding.verdict == Verdict::Fail);
+    let class =
+        if failed().any(|finding| finding.configuration) { Failure::Usage } else { Failure::CheckFailed };
+    match failed().count() {
         0 => Ok(()),
-        failed => Err(Failure::CheckFailed.because(format!("{failed} check(s) failed"))),
+        1 => Err(class.because("1 check failed")),
+        number => Err(class.because(format!("{number} checks failed"))),
     }
 }
 

@@ -9,7 +9,8 @@ use crate::config::Organisation;
 use crate::daemon::{self, SharedBudget};
 use crate::domain::SystemClock;
 use crate::platform::cloud4wi::LocalBudget;
-use crate::platform::{CallBudget, FilterTrust, OrganisationMatch, ProbeReport};
+use crate::platform::{CallBudget, FilterTrust, OrganisationMatch, PlatformError, ProbeReport};
+use crate::queue;
 
 /// Retention refuses to sweep beyond this difference.
 const MOST_CLOCK_DIFFERENCE_SECS: u64 = 300;
@@ -35,9 +36,12 @@ async fn one(organisation: &Organisation, opened: Option<&Opened>, findings: &mu
     let name = |what: &str| format!("{}: {what}", organisation.id);
     let rate = &organisation.platform.rate;
     // A running daemon has the same budget: its requests must not be pushed beyond the platform's limit by a check.
+    // Before the first start there is no such budget, and no daemon that could draw from it.
     let budget: Arc<dyn CallBudget> = match opened {
-        Some(opened) => Arc::new(SharedBudget::new(opened.store().clone(), organisation.id.clone(), rate)),
-        None => Arc::new(LocalBudget::new(rate)),
+        Some(opened) if has_shared_budget(opened, organisation).await => {
+            Arc::new(SharedBudget::new(opened.store().clone(), organisation.id.clone(), rate))
+        }
+        _ => Arc::new(LocalBudget::new(rate)),
     };
     let platform = match daemon::build_platform(organisation, budget, Arc::new(SystemClock)) {
         Ok(platform) => platform,
@@ -58,6 +62,14 @@ async fn one(organisation: &Organisation, opened: Option<&Opened>, findings: &mu
             "the key belongs to another organisation",
             "check client_key_file, client_secret_file and organisation_id",
         ),
+        Err(error @ PlatformError::Unavailable { .. }) => {
+            findings.fail(
+                name("platform"),
+                error.to_string(),
+                "check platform.base_url, the network between and the platform's own state, then check again",
+            );
+            return;
+        }
         Err(error) => {
             findings.fail_with(name("platform"), &error);
             return;
@@ -69,6 +81,16 @@ async fn one(organisation: &Organisation, opened: Option<&Opened>, findings: &mu
     }
     // A session that stays open ends by itself.
     drop(platform.log_out().await);
+}
+
+/// Whether the organisation is registered, so that daemons share a budget of its key. An error says no: the check of
+/// the database tells it.
+async fn has_shared_budget(opened: &Opened, organisation: &Organisation) -> bool {
+    let asked = async {
+        let mut connection = opened.store().connection().await?;
+        queue::has_budget(&mut connection, &organisation.id).await
+    };
+    asked.await.unwrap_or(false)
 }
 
 fn probed(report: &ProbeReport, organisation: &Organisation, findings: &mut Findings) {
@@ -88,7 +110,11 @@ fn probed(report: &ProbeReport, organisation: &Organisation, findings: &mut Find
                 "check its name in platform.dialect, or set platform.full_scan",
             ),
             FilterTrust::Unknown => {
-                findings.warn(check, "could not be probed", "look into the log, then check again");
+                findings.warn(
+                    check,
+                    "the platform gave no answer that tells whether it is honoured",
+                    "check again later; until then each hit is compared here all the same",
+                );
             }
         }
     }

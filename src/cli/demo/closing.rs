@@ -38,6 +38,12 @@ impl Closing<'_> {
             let case = cases.get(&asked.request?)?;
             (case.kind == RequestKind::Access && case.state == RequestState::Closed).then_some(case)
         });
+        // Shown where somebody can try the page: the person is invented.
+        let asked_with = self.keeps_running.then(|| {
+            let by = answered
+                .and_then(|case| played.asked.iter().find(|each| each.request == Some(case.request.0)));
+            by.map(|asked| asked.identifier.given().expose().clone())
+        });
         let unpacked = match answered {
             Some(case) => Some(self.unpack(case).await?),
             None => None,
@@ -58,8 +64,9 @@ impl Closing<'_> {
             link_works,
         };
         let unexpected = evidence.unexpected();
-        let package = unpacked.zip(answered).map(|(unpacked, case)| {
-            view_of_package(&unpacked, &played, case.request.0, mail.as_ref(), link_works)
+        let package = unpacked.zip(answered).map(|(unpacked, case)| PackageView {
+            link_asks_for: asked_with.flatten(),
+            ..view_of_package(&unpacked, &played, case.request.0, mail.as_ref(), link_works)
         });
         Ok(Summary {
             as_expected: unexpected.is_empty(),
@@ -104,6 +111,7 @@ impl Closing<'_> {
         SweepView {
             keep_months: self.play.organisation.retention.keep_months.unwrap_or_default(),
             created_before: sweep.created_before.to_rfc3339_opts(SecondsFormat::Secs, true),
+            created_before_for_people: self.play.organisation.controller().local_time(sweep.created_before),
             contacts: sweep.contacts,
             past_their_time: sweep.candidates,
             submitted: sweep.submitted,
@@ -172,6 +180,7 @@ fn view_of_package(
         records: Section::ALL.iter().filter_map(|section| counts.get(section.as_str())).sum(),
         link: mail.map(|mail| mail.link.clone()),
         link_opened: link_works,
+        link_asks_for: None,
     }
 }
 

@@ -49,6 +49,9 @@ pub(super) struct AskedView {
 pub(super) struct SweepView {
     pub(super) keep_months: u32,
     pub(super) created_before: String,
+    /// The same in the controller's time zone.
+    #[serde(skip)]
+    pub(super) created_before_for_people: String,
     pub(super) contacts: u64,
     pub(super) past_their_time: u64,
     pub(super) submitted: u64,
@@ -65,6 +68,9 @@ pub(super) struct PackageView {
     pub(super) link: Option<String>,
     /// Whether the hand-over page opened.
     pub(super) link_opened: bool,
+    /// What the page asks for as a second proof; only where the page stays up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) link_asks_for: Option<String>,
 }
 
 /// The mails.
@@ -122,8 +128,98 @@ impl Summary {
         parts.join("\n\n")
     }
 
-    fn sections(&self) -> Vec<(&'static str, Vec<(&'static str, String)>)> {
-        let (sweep, audit, platform) = (&self.sweep, &self.audit, &self.platform);
+    fn sections(&self) -> [(&'static str, Vec<Fact>); 4] {
+        [
+            ("Retention", self.retention()),
+            ("The audit log says", self.log_says()),
+            ("The platform's own journal says", self.platform_says()),
+            ("What lies where", self.files()),
+        ]
+    }
+
+    fn retention(&self) -> Vec<Fact> {
+        let sweep = &self.sweep;
+        let erased_before = self.platform.contacts_before.saturating_sub(sweep.contacts);
+        vec![
+            ("rule", format!("contacts are kept for {} months", sweep.keep_months)),
+            (
+                "past their time",
+                format!(
+                    "{} of the {} contacts that the sweep found: created before {}",
+                    grouped(sweep.past_their_time),
+                    grouped(sweep.contacts),
+                    sweep.created_before_for_people
+                ),
+            ),
+            (
+                "erased",
+                format!(
+                    "{} of them, each by an erasure request of its own ({} submitted)",
+                    grouped(sweep.erased),
+                    grouped(sweep.submitted)
+                ),
+            ),
+            (
+                "not counted",
+                format!(
+                    "{}, who were erased at their own wish before the sweep looked",
+                    grouped(erased_before)
+                ),
+            ),
+        ]
+    }
+
+    fn log_says(&self) -> Vec<Fact> {
+        let audit = &self.audit;
+        let gaps = match audit.gaps {
+            0 => "without a gap".to_owned(),
+            gaps => format!("WITH {gaps} GAP(S)"),
+        };
+        vec![
+            ("entries", format!("{}, numbered {gaps}", grouped(audit.entries))),
+            (
+                "effects",
+                format!(
+                    "{} (deletions, opt-outs, mails), each announced before it began; the end of {} recorded",
+                    grouped(audit.effects_announced),
+                    grouped(audit.effects_ended)
+                ),
+            ),
+            (
+                "proofs",
+                format!(
+                    "{} deletions and opt-outs proved by reading the platform again",
+                    grouped(audit.effects_proved_by_reading_back)
+                ),
+            ),
+        ]
+    }
+
+    fn platform_says(&self) -> Vec<Fact> {
+        let platform = &self.platform;
+        vec![
+            ("calls", format!("{} received", grouped(platform.calls))),
+            (
+                "deletions",
+                format!(
+                    "{}, for {} requests that asked for one",
+                    grouped(platform.deletions),
+                    grouped(platform.deletions_approved)
+                ),
+            ),
+            ("opt-outs", grouped(platform.policy_changes)),
+            (
+                "contacts",
+                format!(
+                    "{} before, {} after",
+                    grouped(platform.contacts_before),
+                    grouped(platform.contacts_after)
+                ),
+            ),
+        ]
+    }
+
+    fn files(&self) -> Vec<Fact> {
         let mut files = Vec::new();
         if let Some(package) = &self.package {
             files.extend([
@@ -132,10 +228,13 @@ impl Summary {
                 ("as kept, encrypted", package.encrypted.clone()),
             ]);
             if let Some(link) = &package.link {
-                let opened = match (package.link_opened, self.keeps_running) {
-                    (false, _) => "DID NOT OPEN",
-                    (true, true) => "open it in a browser",
-                    (true, false) => "opened; up with --keep-running only",
+                let opened = match (package.link_opened, &package.link_asks_for) {
+                    (false, _) => "THE PAGE DID NOT OPEN".to_owned(),
+                    (true, Some(asks_for)) => format!("open it in a browser; it asks for {asks_for}"),
+                    (true, None) => {
+                        "the page worked a moment ago and is gone now; start with --keep-running to try it"
+                            .to_owned()
+                    }
                 };
                 files.extend([("hand-over link", link.clone()), ("", format!("({opened})"))]);
             }
@@ -145,78 +244,12 @@ impl Summary {
             files.push(("mail with the link", mail.clone()));
         }
         files.extend([("configuration", self.configuration.clone()), ("log", self.log.clone())]);
-        vec![
-            (
-                "Retention",
-                vec![
-                    ("rule", format!("contacts are kept for {} months", sweep.keep_months)),
-                    (
-                        "past their time",
-                        format!(
-                            "{} of {}, created before {}",
-                            grouped(sweep.past_their_time),
-                            grouped(sweep.contacts),
-                            sweep.created_before
-                        ),
-                    ),
-                    (
-                        "erased",
-                        format!("{} of {} submitted", grouped(sweep.erased), grouped(sweep.submitted)),
-                    ),
-                ],
-            ),
-            (
-                "The audit log says",
-                vec![
-                    (
-                        "entries",
-                        format!(
-                            "{}, numbered {}",
-                            grouped(audit.entries),
-                            match audit.gaps {
-                                0 => "without a gap".to_owned(),
-                                gaps => format!("WITH {gaps} GAP(S)"),
-                            }
-                        ),
-                    ),
-                    (
-                        "effects",
-                        format!(
-                            "{} announced before they began, {} of them ended",
-                            grouped(audit.effects_announced),
-                            grouped(audit.effects_ended)
-                        ),
-                    ),
-                    ("proofs", format!("{} by reading back", grouped(audit.effects_proved_by_reading_back))),
-                ],
-            ),
-            (
-                "The platform's own journal says",
-                vec![
-                    ("calls", grouped(platform.calls)),
-                    (
-                        "deletions",
-                        format!(
-                            "{}; approved requests: {}",
-                            grouped(platform.deletions),
-                            grouped(platform.deletions_approved)
-                        ),
-                    ),
-                    ("opt-outs", grouped(platform.policy_changes)),
-                    (
-                        "contacts",
-                        format!(
-                            "{} before, {} after",
-                            grouped(platform.contacts_before),
-                            grouped(platform.contacts_after)
-                        ),
-                    ),
-                ],
-            ),
-            ("What lies where", files),
-        ]
+        files
     }
 }
+
+/// A label and what stands beside it.
+type Fact = (&'static str, String);
 
 /// A number in groups of three digits.
 pub(super) fn grouped(number: u64) -> String {
@@ -231,9 +264,9 @@ pub(super) fn grouped(number: u64) -> String {
     grouped
 }
 
-fn indented(facts: &[(&str, String)]) -> String {
+fn indented(facts: &[Fact]) -> String {
     let width = facts.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
-    let line = |(label, text): &(&str, String)| format!("  {label:width$}  {}", one_line(text));
+    let line = |(label, text): &Fact| format!("  {label:width$}  {}", one_line(text));
     facts.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 

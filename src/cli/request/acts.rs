@@ -8,7 +8,7 @@ use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::Output;
 use crate::daemon::Foundation;
-use crate::domain::{OrganisationId, RequestId};
+use crate::domain::{OrganisationId, Reference, RequestId};
 use crate::intake::{self, CaseError};
 
 /// Options of the three commands.
@@ -21,18 +21,40 @@ pub(in crate::cli) struct Args {
     organisation: Option<OrganisationId>,
 }
 
+/// Options of `dsrd request resume`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ResumeArgs {
+    #[command(flatten)]
+    args: Args,
+    /// Erase although an access request of the same person is still open: it may then find nothing to answer with.
+    #[arg(long)]
+    despite_access: bool,
+}
+
+pub(super) async fn resume(
+    args: ResumeArgs,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let act = if args.despite_access { Act::ResumeDespiteAccess } else { Act::Resume };
+    run(act, args.args, context, foundation, output).await
+}
+
 /// What is decided.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Act {
     Withdraw,
     Resume,
+    ResumeDespiteAccess,
     Informed,
 }
 
 #[derive(Serialize)]
 struct Report {
     act: Act,
+    reference: Reference,
     request: RequestId,
 }
 
@@ -55,21 +77,25 @@ pub(super) async fn run(
             intake::withdraw(&mut tx, desk, controller, request, actor).await
         }
         Act::Resume => intake::resume(&mut tx, desk, &organisation, request, actor).await,
+        Act::ResumeDespiteAccess => {
+            intake::resume_despite_access(&mut tx, desk, &organisation, request, actor).await
+        }
         Act::Informed => intake::record_informed(&mut tx, desk, &organisation, request, actor).await,
     }
     .map_err(classed)?;
     tx.commit().await?;
-    output.show(&Report { act, request }, |report| {
+    output.show(&Report { act, reference: Reference::of(request), request }, |report| {
         let done = match report.act {
             Act::Withdraw => "withdrawn",
             Act::Resume => "on its way again",
+            Act::ResumeDespiteAccess => "on its way again, although an access request of the person is open",
             Act::Informed => "recorded: the person was told; the request ends",
         };
-        format!("{}: {done}", report.request)
+        format!("{}: {done}", report.reference)
     })
 }
 
-fn classed(error: CaseError) -> anyhow::Error {
+pub(in crate::cli) fn classed(error: CaseError) -> anyhow::Error {
     match error {
         CaseError::Store(error) => error.into(),
         CaseError::NotFound => Failure::NotFound.because(error.to_string()),

@@ -1,7 +1,10 @@
 //! `dsrd request`: data-subject requests.
 
 mod acts;
+mod ask;
+mod next;
 mod package;
+mod parked;
 mod show;
 mod submit;
 
@@ -19,20 +22,39 @@ use crate::intake;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Hand in a request.
+    /// Hand in a request: from a file, from standard input, or by answering questions.
+    ///
+    /// Who the person is stands in the file or on standard input, never in an argument, because every user of a host can
+    /// read the arguments of a process and shells keep them. At a terminal and without --from you are asked for what is
+    /// missing.
     Submit(Box<submit::Args>),
     /// Show one request with its steps. Identifiers are shown with --reveal only.
     Show(show::ShowArgs),
-    /// List requests, those due first at the top.
+    /// List requests of people: open ones first, by due date. Erasures of retention sweeps with --origin retention.
     List(show::ListArgs),
     /// End a request at the person's wish, as long as nothing was begun that cannot be taken back.
     Withdraw(acts::Args),
     /// Send a request that waits for a person on its way again.
-    Resume(acts::Args),
+    Resume(acts::ResumeArgs),
     /// Record that the person was told the outcome by other means, and let the request end.
     Informed(acts::Args),
     /// Decrypt the access package of a request for a person who cannot use the link.
     Package(package::Args),
+    /// Rows of producers that could not become a request: look at them, correct and hand them in, or remove them.
+    #[command(subcommand)]
+    Parked(parked::Command),
+}
+
+pub(super) use acts::classed;
+
+impl Command {
+    /// What can be refused before anything is opened.
+    pub(super) fn refuse_identifiers(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Submit(args) => args.refuse_identifiers(),
+            _ => Ok(()),
+        }
+    }
 }
 
 pub(super) async fn run(command: Command, context: Context, output: &Output) -> anyhow::Result<()> {
@@ -42,8 +64,9 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Show(args) => show::show(args, &context, &foundation, output).await,
         Command::List(args) => show::list(args, &context, &foundation, output).await,
         Command::Withdraw(args) => acts::run(acts::Act::Withdraw, args, &context, &foundation, output).await,
-        Command::Resume(args) => acts::run(acts::Act::Resume, args, &context, &foundation, output).await,
+        Command::Resume(args) => acts::resume(args, &context, &foundation, output).await,
         Command::Informed(args) => acts::run(acts::Act::Informed, args, &context, &foundation, output).await,
+        Command::Parked(command) => parked::run(command, &context, &foundation, output).await,
         Command::Package(args) => package::run(args, &context, &foundation, output).await,
     };
     foundation.close().await;

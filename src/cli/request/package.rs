@@ -1,8 +1,9 @@
 //! `dsrd request package`: an access package, decrypted by a member of staff.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -42,10 +43,12 @@ pub(super) async fn run(
     let organisation = context.organisation(args.organisation.as_ref())?;
     let request = args.request.find(foundation, &organisation).await?;
     // Made before the package is opened: an opening that stands in the log should lead to a file.
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.out).map_err(|error| {
-            Failure::Usage.because(format!("{} cannot be made: {error}", args.out.display()))
-        })?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&args.out)
+        .map_err(|error| cannot_be_made(&args.out, &error))?;
     let written = async {
         let opened = delivery::open_for_staff(
             &foundation.store,
@@ -78,6 +81,25 @@ pub(super) async fn run(
                 output.say(&format!("note: {} could not be removed: {left}", args.out.display()));
             }
             Err(error)
+        }
+    }
+}
+
+/// Why the archive's file cannot be made, in a sentence.
+fn cannot_be_made(path: &Path, error: &io::Error) -> anyhow::Error {
+    let shown = path.display();
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => Failure::Refused.because(format!(
+            "{shown} exists already and is not overwritten; remove it or name another file with --out"
+        )),
+        io::ErrorKind::NotFound => Failure::Usage.because(format!(
+            "{shown} cannot be made, because its directory does not exist; make it or name another file"
+        )),
+        io::ErrorKind::PermissionDenied => Failure::Usage.because(format!(
+            "{shown} cannot be made, because you may not write there; name another file with --out"
+        )),
+        kind => {
+            Failure::Usage.because(format!("{shown} cannot be made ({kind}); name another file with --out"))
         }
     }
 }

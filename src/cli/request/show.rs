@@ -1,5 +1,7 @@
 //! `dsrd request show` and `list`.
 
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::Case;
@@ -7,9 +9,9 @@ use crate::audit::{self, Action, Detail, Event};
 use crate::cli::context::Context;
 use crate::cli::output::{Output, or_dash, pairs, table};
 use crate::daemon::Foundation;
-use crate::domain::{OrganisationId, Origin, RequestState};
+use crate::domain::{OrganisationId, Origin, RequestState, local_time};
 use crate::execution::{self, CheckpointView};
-use crate::intake::{self, ParkedRow};
+use crate::intake;
 
 /// Options of `dsrd request show`.
 #[derive(Debug, clap::Args)]
@@ -30,6 +32,8 @@ struct Shown {
     case: intake::Case,
     identifiers: Vec<ShownIdentifier>,
     steps: Vec<CheckpointView>,
+    /// For a request that waits for a person: what can be done, with the exact commands.
+    what_you_can_do: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -71,15 +75,19 @@ pub(super) async fn show(
         Event::of(&organisation, request, Action::RequestRead, context.person(), foundation.desk.clock.now());
     audit::append(&mut tx, event.with(detail)).await?;
     tx.commit().await?;
-    output.show(&Shown { case, identifiers, steps }, human)
+    let what_you_can_do = super::next::what_you_can_do(&case);
+    let zone = context.zone(&organisation);
+    output.show(&Shown { case, identifiers, steps, what_you_can_do }, |shown| human(shown, zone))
 }
 
-fn instant(at: Option<&chrono::DateTime<chrono::Utc>>) -> String {
-    at.map_or_else(|| "-".to_owned(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+/// An instant in a zone, or a dash.
+pub(super) fn instant(at: Option<&DateTime<Utc>>, zone: Tz) -> String {
+    at.map_or_else(|| "-".to_owned(), |at| local_time(*at, zone))
 }
 
-fn human(shown: &Shown) -> String {
+fn human(shown: &Shown, zone: Tz) -> String {
     let case = &shown.case;
+    let instant = |at: Option<&DateTime<Utc>>| instant(at, zone);
     let head = pairs([
         ("reference", case.reference.to_string()),
         ("request", case.request.to_string()),
@@ -88,6 +96,8 @@ fn human(shown: &Shown) -> String {
         ("origin", case.origin.to_string()),
         ("state", case.state.to_string()),
         ("waits because", or_dash(case.park_reason.as_ref())),
+        ("refused on", or_dash(case.refusal.as_ref())),
+        ("waits for", or_dash(case.waits_for.as_ref())),
         ("outcome", or_dash(case.outcome.as_ref())),
         ("last code", or_dash(case.last_code.as_ref())),
         ("received at", instant(Some(&case.received_at))),
@@ -121,7 +131,13 @@ fn human(shown: &Shown) -> String {
             ]
         }),
     );
-    format!("{head}\n\n{identifiers}\n\n{steps}")
+    let acts: String = shown
+        .what_you_can_do
+        .iter()
+        .map(|act| format!("\n- {}", crate::cli::output::one_line(act)))
+        .collect();
+    let acts = if acts.is_empty() { acts } else { format!("\n\nwhat you can do:{acts}") };
+    format!("{head}\n\n{identifiers}\n\n{steps}{acts}")
 }
 
 /// Options of `dsrd request list`.
@@ -134,15 +150,33 @@ pub(in crate::cli) struct ListArgs {
     /// Only requests in this state: received, in_progress, manual or closed.
     #[arg(long)]
     state: Option<RequestState>,
-    /// Only requests of this origin: subject or retention.
-    #[arg(long)]
-    origin: Option<Origin>,
+    /// Whose requests: subject (of people), retention (of sweeps) or all.
+    #[arg(long, default_value = "subject")]
+    origin: OriginChoice,
     /// At most this many.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
-    /// List rows of producers that could not become a request instead, newest first, of all organisations.
+    /// The same as `dsrd request parked list`: rows of producers that could not become a request, instead.
     #[arg(long, conflicts_with_all = ["organisation", "state", "origin"])]
     parked_rows: bool,
+}
+
+/// Which requests are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OriginChoice {
+    Subject,
+    Retention,
+    All,
+}
+
+impl OriginChoice {
+    const fn origin(self) -> Option<Origin> {
+        match self {
+            Self::Subject => Some(Origin::Subject),
+            Self::Retention => Some(Origin::Retention),
+            Self::All => None,
+        }
+    }
 }
 
 pub(super) async fn list(
@@ -152,12 +186,24 @@ pub(super) async fn list(
     output: &Output,
 ) -> anyhow::Result<()> {
     if args.parked_rows {
-        return list_parked_rows(args.limit, foundation, output).await;
+        return super::parked::list(args.limit, context, foundation, output).await;
     }
     let organisation = context.organisation(args.organisation.as_ref())?;
     let mut connection = foundation.store.connection().await?;
-    let cases =
-        intake::list_cases(&mut connection, &organisation, args.state, args.origin, args.limit).await?;
+    let (state, origin) = (args.state, args.origin.origin());
+    let cases = intake::list_cases(&mut connection, &organisation, state, origin, args.limit).await?;
+    // Counted only where the list may have been cut: a number that nobody needs is not worth reading a table for.
+    let all = if i64::try_from(cases.len()) == Ok(args.limit) {
+        intake::count_cases(&mut connection, &organisation, state, origin).await?
+    } else {
+        cases.len() as u64
+    };
+    let of_sweeps = if args.origin == OriginChoice::Subject {
+        intake::count_cases(&mut connection, &organisation, state, Some(Origin::Retention)).await?
+    } else {
+        0
+    };
+    let zone = context.zone(&organisation);
     output.show(&cases, |cases| {
         let rows = cases.iter().map(|case| {
             vec![
@@ -170,29 +216,18 @@ pub(super) async fn list(
                     .or_else(|| case.last_code.clone())
                     .unwrap_or_default(),
                 case.due_on.to_string(),
-                instant(Some(&case.received_at)),
-                case.request.to_string(),
+                local_time(case.received_at, zone),
             ]
         });
-        table(&["reference", "kind", "state", "why", "due on", "received at", "request"], rows)
-    })
-}
-
-async fn list_parked_rows(limit: i64, foundation: &Foundation, output: &Output) -> anyhow::Result<()> {
-    let mut connection = foundation.store.connection().await?;
-    let rows = intake::list_parked_rows(&mut connection, limit).await?;
-    output.show(&rows, |rows: &Vec<ParkedRow>| {
-        let cells = rows.iter().map(|row| {
-            vec![
-                row.intake.to_string(),
-                row.organisation.clone(),
-                row.producer.clone(),
-                or_dash(row.idempotency_key.as_ref()),
-                row.reason.clone(),
-                row.detail.clone(),
-                instant(Some(&row.parked_at)),
-            ]
-        });
-        table(&["row", "organisation", "producer", "key", "reason", "detail", "parked at"], cells)
-    })
+        table(&["reference", "kind", "state", "why", "due on", "received at"], rows)
+    })?;
+    let more = all.saturating_sub(cases.len() as u64);
+    if more > 0 {
+        output.say(&format!("{more} more; raise --limit to see them"));
+    }
+    if of_sweeps > 0 {
+        output
+            .say(&format!("beside these {of_sweeps} of retention sweeps; see them with --origin retention"));
+    }
+    Ok(())
 }

@@ -1,12 +1,13 @@
 //! `dsrd request submit`: a request handed in by a person or a script.
 
-use std::io::Read;
+use std::io::{IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::ask;
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, pairs};
@@ -20,14 +21,12 @@ use crate::intake::{self, IntakeError, Receipt, Submission};
 const MOST_BYTES: u64 = 64 * 1024;
 
 /// Options of `dsrd request submit`.
-///
-/// Arguments of a process can be read by every user of a host: prefer `--from` for identifiers.
 #[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Read the request from a JSON file, or from standard input with -: {"kind": …, "channel": …, "received_at": …,
-    /// "identifiers": {"email": …}, "language": …, "policies": […], "idempotency_key": …, "organisation": …}.
-    /// Options given beside it override it.
+    /// "identifiers": {"email": …, "phone": …, "username": …, "external_id": …}, "language": …, "policies": […],
+    /// "idempotency_key": …, "organisation": …}. Options given beside it override it.
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// Short name of the organisation; the only one when left out.
@@ -40,7 +39,7 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     channel: Option<Channel>,
     /// When it reached the controller (RFC 3339, for example 2026-11-23T10:00:00+01:00). The legal clock starts here.
-    #[arg(long)]
+    #[arg(long, value_parser = received_at)]
     received_at: Option<DateTime<Utc>>,
     /// Language of the answer, for example it.
     #[arg(long)]
@@ -52,29 +51,23 @@ pub(in crate::cli) struct Args {
     #[arg(long = "key", value_name = "KEY")]
     idempotency_key: Option<String>,
     #[command(flatten)]
-    identifiers: IdentifierArgs,
+    forbidden: IdentifierArgs,
 }
 
-/// Identifiers as options.
+/// Identifiers as options: known only to be refused with a remedy, and hidden from the help.
 #[derive(Debug, clap::Args)]
 struct IdentifierArgs {
-    /// E-mail address of the person.
-    #[arg(long, value_parser = personal)]
+    #[arg(long, hide = true, value_parser = personal)]
     email: Option<Personal<String>>,
-    /// Telephone number of the person, with country code.
-    #[arg(long, value_parser = personal)]
+    #[arg(long, hide = true, value_parser = personal)]
     phone: Option<Personal<String>>,
-    /// User name of the person.
-    #[arg(long, value_parser = personal)]
+    #[arg(long, hide = true, value_parser = personal)]
     username: Option<Personal<String>>,
-    /// Id that a system of the controller gave the person.
-    #[arg(long, value_parser = personal)]
+    #[arg(long, hide = true, value_parser = personal)]
     external_id: Option<Personal<String>>,
-    /// First free property beside the external id.
-    #[arg(long, value_parser = personal)]
+    #[arg(long, hide = true, value_parser = personal)]
     external_property_1: Option<Personal<String>>,
-    /// Second free property beside the external id.
-    #[arg(long, value_parser = personal)]
+    #[arg(long, hide = true, value_parser = personal)]
     external_property_2: Option<Personal<String>>,
 }
 
@@ -83,29 +76,60 @@ fn personal(text: &str) -> Result<Personal<String>, std::convert::Infallible> {
     Ok(Personal::new(text.to_owned()))
 }
 
+/// Reads the instant at which a request arrived; the message never repeats the text.
+pub(super) fn received_at(text: &str) -> Result<DateTime<Utc>, String> {
+    text.trim().parse::<DateTime<Utc>>().map_err(|_| {
+        "write day, time and offset from UTC, for example 2026-11-23T10:00:00+01:00 or 2026-11-23T09:00:00Z".to_owned()
+    })
+}
+
+impl Args {
+    /// Refuses identifiers among the arguments, before anything else is done (I-8).
+    pub(super) fn refuse_identifiers(&self) -> anyhow::Result<()> {
+        let forbidden = &self.forbidden;
+        let given = [
+            ("--email", &forbidden.email),
+            ("--phone", &forbidden.phone),
+            ("--username", &forbidden.username),
+            ("--external-id", &forbidden.external_id),
+            ("--external-property-1", &forbidden.external_property_1),
+            ("--external-property-2", &forbidden.external_property_2),
+        ];
+        match given.into_iter().find(|(_, value)| value.is_some()) {
+            None => Ok(()),
+            Some((name, _)) => Err(Failure::Usage.because(format!(
+                "{name} is refused, because every user of this host can read the arguments of a process and shells keep \
+                 them; put the request into a file and name it with --from FILE, pipe it in with --from -, or leave \
+                 {name} out at a terminal and you are asked for it"
+            ))),
+        }
+    }
+}
+
 /// A request as JSON.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct SubmissionWire {
-    organisation: Option<OrganisationId>,
-    kind: Option<RequestKind>,
-    channel: Option<Channel>,
-    received_at: Option<DateTime<Utc>>,
-    language: Option<String>,
-    policies: Vec<String>,
-    idempotency_key: Option<String>,
-    identifiers: IdentifiersWire,
+pub(super) struct SubmissionWire {
+    pub(super) organisation: Option<OrganisationId>,
+    pub(super) kind: Option<RequestKind>,
+    pub(super) channel: Option<Channel>,
+    /// As written, so that a date that cannot be read is told in a sentence.
+    pub(super) received_at: Option<String>,
+    pub(super) language: Option<String>,
+    pub(super) policies: Vec<String>,
+    pub(super) idempotency_key: Option<String>,
+    pub(super) identifiers: IdentifiersWire,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct IdentifiersWire {
-    email: Option<Personal<String>>,
-    phone: Option<Personal<String>>,
-    username: Option<Personal<String>>,
-    external_id: Option<Personal<String>>,
-    external_property_1: Option<Personal<String>>,
-    external_property_2: Option<Personal<String>>,
+pub(super) struct IdentifiersWire {
+    pub(super) email: Option<Personal<String>>,
+    pub(super) phone: Option<Personal<String>>,
+    pub(super) username: Option<Personal<String>>,
+    pub(super) external_id: Option<Personal<String>>,
+    pub(super) external_property_1: Option<Personal<String>>,
+    pub(super) external_property_2: Option<Personal<String>>,
 }
 
 pub(super) async fn run(
@@ -114,7 +138,16 @@ pub(super) async fn run(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let wire = args.from.as_deref().map(read).transpose()?.unwrap_or_default();
+    let wire = match &args.from {
+        Some(path) => read(path)?,
+        None if std::io::stdin().is_terminal() => asked(&args)?,
+        None => {
+            return Err(Failure::Usage.because(
+                "no identifier is given: put the request into a file and name it with --from FILE, or pipe it in with \
+                 --from -",
+            ));
+        }
+    };
     let organisation = context.organisation(args.organisation.as_ref().or(wire.organisation.as_ref()))?;
     let Some(controller) = foundation.controllers.get(&organisation) else {
         return Err(Failure::NotFound.because(format!("organisation {organisation} is not registered")));
@@ -127,10 +160,21 @@ pub(super) async fn run(
     output.show(&receipt, shown)
 }
 
+/// Asks the person at the terminal for what the arguments do not say.
+fn asked(args: &Args) -> anyhow::Result<SubmissionWire> {
+    let known = SubmissionWire {
+        kind: args.kind,
+        channel: args.channel,
+        received_at: args.received_at.map(|at| at.to_rfc3339()),
+        ..SubmissionWire::default()
+    };
+    ask::for_missing(known, &mut std::io::stdin().lock(), &mut anstream::stderr())?
+        .ok_or_else(|| Failure::Usage.because("the questions were broken off; nothing was handed in"))
+}
+
 fn shown(receipt: &Receipt) -> String {
     pairs([
         ("reference", receipt.reference.to_string()),
-        ("request", receipt.request.to_string()),
         ("due on", receipt.due_on.to_string()),
         ("repeated", if receipt.repeated { "yes, this key was handed in before" } else { "no" }.to_owned()),
     ])
@@ -173,14 +217,14 @@ fn read(path: &Path) -> anyhow::Result<SubmissionWire> {
 /// Puts options and file together; options win.
 fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyhow::Result<Submission> {
     let missing = |name: &str, remedy: &str| Failure::Usage.because(format!("{name} is missing: {remedy}"));
-    let (typed, read) = (args.identifiers, wire.identifiers);
+    let read = wire.identifiers;
     let given = [
-        (IdentifierKind::Email, typed.email.or(read.email)),
-        (IdentifierKind::Phone, typed.phone.or(read.phone)),
-        (IdentifierKind::Username, typed.username.or(read.username)),
-        (IdentifierKind::ExternalId, typed.external_id.or(read.external_id)),
-        (IdentifierKind::ExternalProperty1, typed.external_property_1.or(read.external_property_1)),
-        (IdentifierKind::ExternalProperty2, typed.external_property_2.or(read.external_property_2)),
+        (IdentifierKind::Email, read.email),
+        (IdentifierKind::Phone, read.phone),
+        (IdentifierKind::Username, read.username),
+        (IdentifierKind::ExternalId, read.external_id),
+        (IdentifierKind::ExternalProperty1, read.external_property_1),
+        (IdentifierKind::ExternalProperty2, read.external_property_2),
     ];
     let mut identifiers = Vec::new();
     for (kind, text) in given {
@@ -200,6 +244,18 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
     if channel == Channel::Retention {
         return Err(Failure::Usage.because("channel retention is reserved for the daemon's own sweeps"));
     }
+    let received_at = match (args.received_at, wire.received_at) {
+        (Some(at), _) => at,
+        (None, Some(text)) => received_at(&text)
+            .map_err(|problem| Failure::Usage.because(format!("received_at cannot be read: {problem}")))?,
+        (None, None) => {
+            return Err(missing(
+                "received_at",
+                "say when the request reached the controller with --received-at, for example \
+                 2026-11-23T10:00:00+01:00; the legal clock starts there",
+            ));
+        }
+    };
     Ok(Submission {
         kind: args
             .kind
@@ -207,12 +263,7 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
             .ok_or_else(|| missing("kind", "say what is asked with --kind access, erasure or opt_out"))?,
         origin: Origin::Subject,
         channel,
-        received_at: args.received_at.or(wire.received_at).ok_or_else(|| {
-            missing(
-                "received_at",
-                "say when the request reached the controller with --received-at; the legal clock starts there",
-            )
-        })?,
+        received_at,
         language: args.language.or(wire.language),
         identifiers,
         policies: if args.policies.is_empty() { wire.policies } else { args.policies },

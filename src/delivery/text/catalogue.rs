@@ -52,11 +52,12 @@ macro_rules! english {
 /// A text whose words change gets the next version; `the_texts_are_those_of_their_versions` fails until it does.
 const SOURCES: &[Source] = &[
     english!(Acknowledgement, 1, "acknowledgement.txt"),
-    english!(AccessReady, 1, "access_ready.txt"),
+    english!(AccessReady, 2, "access_ready.txt"),
     english!(NoData, 1, "no_data.txt"),
     english!(ErasureDone, 1, "erasure_done.txt"),
     english!(ErasurePartlyDone, 1, "erasure_partly_done.txt"),
     english!(OptOutDone, 1, "opt_out_done.txt"),
+    english!(Refused, 1, "refused.txt"),
     english!(Withdrawn, 1, "withdrawn.txt"),
 ];
 
@@ -74,6 +75,7 @@ const fn particular(kind: NoticeKind) -> &'static [&'static str] {
         NoticeKind::ErasureDone | NoticeKind::Withdrawn => &["done_on", "evidence"],
         NoticeKind::ErasurePartlyDone => &["done_on", "kept", "evidence"],
         NoticeKind::OptOutDone => &["done_on", "policies", "evidence"],
+        NoticeKind::Refused => &["done_on", "concerned", "reasons", "authority", "evidence"],
     }
 }
 
@@ -107,6 +109,12 @@ pub(in crate::delivery) fn text_of(kind: NoticeKind, language: &str) -> Result<&
         .ok_or(TextError::Missing("subject"))
 }
 
+/// The language of the text for a language tag: `en` where there is none of that language. Texts that cannot be read are
+/// told when one is sent; until then the wish stands.
+pub(in crate::delivery) fn language_of(kind: NoticeKind, wished: &str) -> String {
+    text_of(kind, wished).map_or(wished, |text| text.language).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use sha2::{Digest, Sha256};
@@ -117,8 +125,15 @@ mod tests {
     fn every_kind_has_an_english_text_that_says_what_it_must() {
         assert_eq!(check_texts(), Ok(()));
         for kind in NoticeKind::ALL {
-            assert_eq!(text_of(kind, "xx").unwrap().name(), format!("{kind}/en/1"));
+            let name = text_of(kind, "xx").unwrap().name();
+            assert!(name.starts_with(&format!("{kind}/en/")), "{name}");
         }
+    }
+
+    #[test]
+    fn the_language_recorded_is_that_of_the_text() {
+        assert_eq!(language_of(NoticeKind::Acknowledgement, "it"), "en");
+        assert_eq!(language_of(NoticeKind::Acknowledgement, "en-GB"), "en");
     }
 
     #[test]

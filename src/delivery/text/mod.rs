@@ -12,7 +12,7 @@ mod template;
 mod values;
 
 pub use catalogue::check_texts;
-pub(super) use catalogue::text_of;
+pub(super) use catalogue::{language_of, text_of};
 pub use template::{TextError, check_template};
 pub(super) use values::{Occasion, clean, values};
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 use super::TextError;
-use crate::delivery::notice::Facts;
-use crate::domain::{Controller, IdentifierKind, RequestKind};
+use crate::delivery::notice::{Facts, Refusal};
+use crate::domain::{Controller, IdentifierKind, RefusalGround, RequestKind};
 
 /// How a placeholder's value looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,9 @@ pub(super) const SLOTS: &[Slot] = &[
     list("policies"),
     list("searched_by"),
     list("kept"),
+    word("authority"),
+    list("concerned"),
+    list("reasons"),
 ];
 
 /// The values of one notice.
@@ -106,13 +109,15 @@ pub(in crate::delivery) struct Occasion<'a> {
     pub(in crate::delivery) controller: &'a Controller,
     pub(in crate::delivery) reference: &'a str,
     pub(in crate::delivery) facts: &'a Facts,
+    /// What the controller itself says, a few lines, where the notice has a place for it.
+    pub(in crate::delivery) words: Option<&'a str>,
     /// The whole link, if the notice has one.
     pub(in crate::delivery) link: Option<&'a str>,
 }
 
 /// The values of an occasion, in English. What the facts lack gets no value: filling a text that needs it fails.
 pub(in crate::delivery) fn values(occasion: &Occasion<'_>) -> Values {
-    let Occasion { controller, reference, facts, link } = occasion;
+    let Occasion { controller, reference, facts, words, link } = occasion;
     let mut values = Values::default();
     values.set("organisation", &controller.name);
     values.set("contact", &controller.contact);
@@ -131,8 +136,7 @@ pub(in crate::delivery) fn values(occasion: &Occasion<'_>) -> Values {
         values.set("done_on", &day(done_on));
     }
     if let Some(expires_at) = facts.expires_at {
-        let local = expires_at.with_timezone(&controller.time_zone);
-        values.set("expires_at", &local.format("%-d %B %Y, %H:%M %Z").to_string());
+        values.set("expires_at", &controller.local_time_in_words(expires_at));
     }
     if let Some(link) = link {
         values.set("link", link);
@@ -153,7 +157,77 @@ pub(in crate::delivery) fn values(occasion: &Occasion<'_>) -> Values {
             None => format!("{}, because {}.", kept.what, kept.why),
         }),
     );
+    if let Some(refusal) = &facts.refusal {
+        set_refusal(&mut values, facts.request_kind, refusal, *words);
+    }
     values
+}
+
+fn set_refusal(values: &mut Values, kind: RequestKind, refusal: &Refusal, words: Option<&str>) {
+    let authority = refusal
+        .authority
+        .as_deref()
+        .unwrap_or("a data protection authority, for example in the country where you live or work");
+    values.set("authority", authority);
+    let concerned: &[&str] = match kind {
+        RequestKind::Access => {
+            &["A copy of what we may hold about you: profile, visits, devices, connections."]
+        }
+        RequestKind::Erasure => {
+            &["The erasure of what we may hold about you: profile, visits, devices, connections."]
+        }
+        // There is no such notice: an opt-out is never refused.
+        RequestKind::OptOut => &[],
+    };
+    let failed = refusal.deletion_failed.then_some(
+        "We had asked our contact platform to delete your contact. It did not do so: we looked, and the contact is still there.",
+    );
+    values.set_list("concerned", concerned.iter().copied().chain(failed).map(str::to_owned));
+    let said = words.unwrap_or_default().lines().map(str::to_owned);
+    values.set_list("reasons", std::iter::once(ground_in_words(refusal.ground).to_owned()).chain(said));
+}
+
+/// A ground as a person understands it.
+const fn ground_in_words(ground: RefusalGround) -> &'static str {
+    match ground {
+        RefusalGround::ManifestlyUnfounded => "The request is manifestly unfounded (Article 12(5) GDPR).",
+        RefusalGround::Excessive => {
+            "The request is excessive, in particular because it repeats others (Article 12(5) GDPR)."
+        }
+        RefusalGround::NotIdentifiable => {
+            "We cannot tell which data is yours (Articles 11(2) and 12(2) GDPR). You can send us details that help to find it."
+        }
+        RefusalGround::IdentityNotConfirmed => {
+            "We have reasonable doubts that it was you who asked, and they could not be cleared up (Article 12(6) GDPR)."
+        }
+        RefusalGround::RightsOfOthers => "It would harm the rights of other people (Article 15(4) GDPR).",
+        RefusalGround::NationalRestriction => "A national law restricts this right (Article 23 GDPR).",
+        RefusalGround::Expression => {
+            "The data is needed for the freedom of expression and information (Article 17(3)(a) GDPR)."
+        }
+        RefusalGround::LegalObligation => "A law obliges us to keep the data (Article 17(3)(b) GDPR).",
+        RefusalGround::PublicInterest => {
+            "The data is needed for public health, archives, research or statistics in the public interest (Article 17(3)(c) and (d) GDPR)."
+        }
+        RefusalGround::LegalClaims => {
+            "The data is needed to establish, exercise or defend legal claims (Article 17(3)(e) GDPR)."
+        }
+        RefusalGround::StillNeeded => {
+            "We still need the data for the purpose it was collected for, and may use it; none of the reasons for erasure in Article 17(1) GDPR is met."
+        }
+        RefusalGround::NoRestriction => "None of the cases of Article 18(1) GDPR is met.",
+        RefusalGround::NotPortable => "The data does not fall under Article 20 GDPR.",
+        RefusalGround::CompellingGrounds => {
+            "We have compelling legitimate grounds to use the data (Article 21(1) GDPR)."
+        }
+        RefusalGround::NotWrong => "There is nothing to correct in the data (Article 16 GDPR).",
+        RefusalGround::NotCovered => {
+            "The law on which the request relies does not give this right in your case."
+        }
+        RefusalGround::NotARequest => {
+            "What you ask is not a right under data protection law, or somebody else is responsible for it."
+        }
+    }
 }
 
 fn day(date: NaiveDate) -> String {

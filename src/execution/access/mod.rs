@@ -41,7 +41,8 @@ pub(super) async fn collect(run: &mut Run<'_>) -> Result<(), Stop> {
     let header = header(run);
     let rules = run.executor.packages.clone();
     let (pieces, received) = mpsc::channel(BATCHES_IN_FLIGHT);
-    let writer = tokio::task::spawn_blocking(move || write(&header, received, &rules));
+    let prefix = run.lease.file_prefix();
+    let writer = tokio::task::spawn_blocking(move || write(&header, received, &rules, &prefix));
     let fetched = fetch(run, &contact, &pieces).await;
     drop(pieces);
     let written = writer.await.map_err(|_| Stop::NeedsPerson(ParkReason::Poison))?;
@@ -101,6 +102,7 @@ fn write(
     header: &ReportHeader,
     mut received: mpsc::Receiver<Piece>,
     rules: &PackageRules,
+    prefix: &str,
 ) -> Result<Option<Package>, ReportError> {
     prepare_directory(&rules.report.directory)?;
     let mut spool = Spool::new(&rules.report.directory, &rules.report);
@@ -121,7 +123,7 @@ fn write(
             }
         }
     }
-    whole.then(|| Package::write(header, spool, &rules.report)).transpose()
+    whole.then(|| Package::write_for(header, spool, &rules.report, prefix)).transpose()
 }
 
 fn header(run: &Run<'_>) -> ReportHeader {
@@ -132,6 +134,7 @@ fn header(run: &Run<'_>) -> ReportHeader {
         controller_contact: controller.contact.clone(),
         received_at: run.case.received_at,
         generated_at: run.executor.desk.clock.now(),
+        time_zone: controller.time_zone,
         identifiers: run
             .identifiers
             .iter()

@@ -1,7 +1,7 @@
 //! Steps `delete` and `verify` of an erasure: one deletion, then the proof of absence by id, by every identifier that
 //! the request gave or the profile held, and by events, devices and accountings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -10,12 +10,12 @@ use super::Step;
 use super::effect::Effect;
 use super::engine::{Finished, Run};
 use super::inform;
-use super::locate::{WAIT_FOR_ACCESS, WAITS_FOR_ACCESS};
+use super::locate::let_access_go_first;
 use super::outcome::ReadBackDone;
 use super::sql::Marks;
 use super::stop::Stop;
 use crate::audit::{Action, Detail};
-use crate::domain::{ContactId, SubjectIdentifier};
+use crate::domain::{ContactId, IdentifierKind, SubjectIdentifier};
 use crate::platform::{Coverage, Source};
 
 /// When to read again while the contact still answers: deletion may take effect late, and a record marked as deleted
@@ -33,9 +33,7 @@ pub(super) async fn delete(run: &mut Run<'_>) -> Result<(), Stop> {
     let contact = run.contact()?;
     let urgency = run.urgency();
     // Asked again: between finding the contact and deleting it, weeks may lie.
-    if run.open_access_exists(&contact, &[]).await? {
-        return Err(Stop::wait(WAIT_FOR_ACCESS, WAITS_FOR_ACCESS));
-    }
+    let_access_go_first(run, &contact, &[]).await?;
     run.carry_out(Effect::Delete { contact: &contact, urgency }).await
 }
 
@@ -51,8 +49,8 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
     if found.is_some() {
         return Err(run.read_again(&READ_AGAIN_AFTER, "contact_still_there").await?);
     }
-    let (searches_clear, searches_not_honoured, found_by_search) = search_again(run, &contact).await?;
-    if found_by_search {
+    let searched = search_again(run, &contact).await?;
+    if searched.found {
         return Err(run.read_again(&READ_AGAIN_AFTER, "contact_still_found").await?);
     }
     let remaining = remaining_records(run, &contact).await?;
@@ -64,16 +62,18 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
     let now = run.executor.desk.clock.now();
     let mut detail = Detail::none()
         .flag("contact_absent", true)
-        .count("searches_clear", searches_clear.values().sum())
-        .count("searches_not_honoured", searches_not_honoured);
+        .count("searches_clear", searched.clear.values().sum())
+        .count("searches_not_honoured", searched.not_honoured)
+        .count("other_contacts", searched.others.len() as u64);
     for source in Source::ALL {
         detail = detail.count(source.as_str(), remaining.get(source.as_str()).copied().unwrap_or(0));
     }
     let partly = !remaining.is_empty();
     let done = ReadBackDone {
         contact_absent: true,
-        searches_clear,
-        searches_not_honoured,
+        searches_clear: searched.clear,
+        searches_not_honoured: searched.not_honoured,
+        other_contacts: searched.others.len() as u64,
         remaining,
         policies_after: BTreeMap::new(),
     };
@@ -85,12 +85,32 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-type Searched = (BTreeMap<crate::domain::IdentifierKind, u64>, u64, bool);
+/// Whether the contact is gone by its id and by every search. What cannot be read counts as still there.
+pub(super) async fn is_gone(run: &Run<'_>, contact: &ContactId) -> Result<bool, Stop> {
+    let urgency = run.urgency();
+    let found = run.site.platform.find_contact(contact, urgency).await;
+    if found.map_err(|error| run.platform_failed(&error))?.is_some() {
+        return Ok(false);
+    }
+    Ok(!search_again(run, contact).await?.found)
+}
 
-/// Searches by every identifier known. Another contact with the same identifier is no failure: only this one counts.
+/// What the searches by every identifier known show.
+#[derive(Default)]
+struct Searched {
+    /// Searches that do not find the contact, by kind.
+    clear: BTreeMap<IdentifierKind, u64>,
+    /// Searches that prove nothing.
+    not_honoured: u64,
+    /// Other contacts with one of the identifiers: no failure, but the identifier is not gone with this contact.
+    others: BTreeSet<ContactId>,
+    /// Whether the contact was found, or may be among what could not be read.
+    found: bool,
+}
+
+/// Searches by every identifier known. Only this contact counts.
 async fn search_again(run: &Run<'_>, contact: &ContactId) -> Result<Searched, Stop> {
-    let mut clear = BTreeMap::new();
-    let mut not_honoured = 0;
+    let mut searched = Searched::default();
     let mut distinct: Vec<&SubjectIdentifier> = Vec::new();
     for each in &run.identifiers {
         let known = distinct.iter().any(|other| {
@@ -103,19 +123,18 @@ async fn search_again(run: &Run<'_>, contact: &ContactId) -> Result<Searched, St
     for identifier in distinct {
         let answer =
             run.site.platform.search(identifier).await.map_err(|error| run.platform_failed(&error))?;
-        if answer.unreadable > 0 {
-            // The contact may be among what could not be read.
-            return Ok((clear, not_honoured, true));
+        searched.found |= answer.unreadable > 0 || answer.contacts.iter().any(|found| &found.id == contact);
+        if searched.found {
+            return Ok(searched);
         }
+        searched.others.extend(answer.contacts.into_iter().map(|other| other.id));
         if answer.coverage == Coverage::FilterNotHonoured {
-            not_honoured += 1;
-        } else if answer.contacts.iter().any(|found| &found.id == contact) {
-            return Ok((clear, not_honoured, true));
+            searched.not_honoured += 1;
         } else {
-            *clear.entry(identifier.kind()).or_default() += 1;
+            *searched.clear.entry(identifier.kind()).or_default() += 1;
         }
     }
-    Ok((clear, not_honoured, false))
+    Ok(searched)
 }
 
 /// Counts the records that still answer although the contact is gone.

@@ -64,6 +64,7 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
         contact_absent: found.is_none(),
         searches_clear: BTreeMap::new(),
         searches_not_honoured: 0,
+        other_contacts: 0,
         remaining: BTreeMap::new(),
         policies_after: after,
     };

@@ -6,29 +6,21 @@ use super::{Identifier, IdentifierRole};
 use crate::domain::{IdentifierKind, KeyError, MasterKey, OrganisationId, RequestId, SubjectIdentifier};
 use crate::store::StoreError;
 
-/// Adds identifiers to a request in their order, each encrypted for its row. Two statements, however many they are:
-/// the number comes first because it takes part in the encryption.
+/// Adds identifiers to a request in their order, numbered from `first` on, each encrypted for its row. One statement,
+/// however many they are: the caller knows the numbers in use (a number takes part in the encryption, so that it must be
+/// known before), and one that is taken already is refused by the table.
 pub async fn add_identifiers(
     connection: &mut PgConnection,
     keys: &MasterKey,
     organisation: &OrganisationId,
     request: RequestId,
+    first: i16,
     identifiers: Vec<(IdentifierRole, SubjectIdentifier)>,
 ) -> Result<Vec<Identifier>, StoreError> {
     if identifiers.is_empty() {
         return Ok(Vec::new());
     }
-    let next = sqlx::query_scalar!(
-        r#"SELECT coalesce(max(identifier_no) + 1, 0)::smallint AS "number!"
-           FROM dsrd.identifier
-           WHERE organisation_id = $1 AND request_id = $2"#,
-        organisation.as_str(),
-        request.0,
-    )
-    .fetch_one(&mut *connection)
-    .await
-    .map_err(StoreError::during("intake.add_identifiers"))?;
-    let added: Vec<Identifier> = (next..)
+    let added: Vec<Identifier> = (first..)
         .zip(identifiers)
         .map(|(number, (role, identifier))| Identifier { number, role, identifier })
         .collect();
@@ -58,7 +50,7 @@ pub async fn add_identifiers(
     Ok(added)
 }
 
-/// The identifiers of a request, decrypted.
+/// The identifiers of a request, decrypted; none once the service has forgotten them.
 pub async fn identifiers(
     connection: &mut PgConnection,
     keys: &MasterKey,
@@ -67,9 +59,9 @@ pub async fn identifiers(
 ) -> Result<Vec<Identifier>, StoreError> {
     let unreadable = || StoreError::unreadable("intake.identifiers", "identifier");
     let rows = sqlx::query!(
-        r#"SELECT identifier_no, role, kind, sealed
+        r#"SELECT identifier_no, role, kind, sealed AS "sealed!"
            FROM dsrd.identifier
-           WHERE organisation_id = $1 AND request_id = $2
+           WHERE organisation_id = $1 AND request_id = $2 AND sealed IS NOT NULL
            ORDER BY identifier_no"#,
         organisation.as_str(),
         request.0,

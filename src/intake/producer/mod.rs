@@ -1,5 +1,6 @@
 //! Rows that producers inserted into `dsrd.intake`.
 
+mod parked;
 mod sql;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,10 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{Channel, Controller, IdentifierKind, OrganisationId, Origin, SubjectIdentifier};
 use crate::store::{Store, StoreError, Tx};
 
-pub use sql::{ParkedRow, list_parked_rows};
+pub use parked::{
+    Corrections, OpenedRow, ParkedColumn, ParkedRow, ParkedRowError, discard_parked_row, list_parked_rows,
+    open_parked_row, release_parked_row,
+};
 
 /// What became of the rows taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

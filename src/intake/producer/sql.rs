@@ -1,7 +1,6 @@
 //! Tables `dsrd.intake` and `dsrd.intake_parked`.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::domain::{MasterKey, Personal};
@@ -92,33 +91,26 @@ pub(super) async fn park_row(
     Ok(())
 }
 
-/// A producer's row that could not become a request.
-#[derive(Clone, Debug, Serialize)]
-pub struct ParkedRow {
-    /// Number of the row in `dsrd.intake`.
-    pub intake: i64,
-    /// The organisation it named.
-    pub organisation: String,
-    /// The database role that inserted it.
-    pub producer: String,
-    /// The producer's own id.
-    pub idempotency_key: Option<String>,
-    /// Why, as a code.
-    pub reason: String,
-    /// Why, as a sentence.
-    pub detail: String,
-    /// When it was parked.
-    pub parked_at: DateTime<Utc>,
+/// A parked row as stored.
+pub(super) struct SealedRow {
+    pub(super) intake_id: i64,
+    pub(super) organisation_id: String,
+    pub(super) producer: String,
+    pub(super) idempotency_key: Option<String>,
+    pub(super) reason: String,
+    pub(super) detail: String,
+    pub(super) sealed: Vec<u8>,
+    pub(super) parked_at: DateTime<Utc>,
 }
 
-/// Lists parked producer rows, newest first.
-pub async fn list_parked_rows(
+/// Parked rows, newest first.
+pub(super) async fn list_parked(
     connection: &mut PgConnection,
     most: i64,
-) -> Result<Vec<ParkedRow>, StoreError> {
+) -> Result<Vec<SealedRow>, StoreError> {
     sqlx::query_as!(
-        ParkedRow,
-        r#"SELECT intake_id AS intake, organisation_id AS organisation, producer, idempotency_key, reason, detail, parked_at
+        SealedRow,
+        r#"SELECT intake_id, organisation_id, producer, idempotency_key, reason, detail, sealed, parked_at
            FROM dsrd.intake_parked
            ORDER BY intake_id DESC
            LIMIT $1"#,
@@ -127,4 +119,37 @@ pub async fn list_parked_rows(
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("intake.list_parked_rows"))
+}
+
+pub(super) async fn find_parked(
+    connection: &mut PgConnection,
+    intake: i64,
+) -> Result<Option<SealedRow>, StoreError> {
+    sqlx::query_as!(
+        SealedRow,
+        r#"SELECT intake_id, organisation_id, producer, idempotency_key, reason, detail, sealed, parked_at
+           FROM dsrd.intake_parked
+           WHERE intake_id = $1"#,
+        intake,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("intake.find_parked_row"))
+}
+
+/// Takes a parked row out, with the caller's transaction. Of two who try, the second finds nothing.
+pub(super) async fn remove_parked(
+    connection: &mut PgConnection,
+    intake: i64,
+) -> Result<Option<SealedRow>, StoreError> {
+    sqlx::query_as!(
+        SealedRow,
+        r#"DELETE FROM dsrd.intake_parked
+           WHERE intake_id = $1
+           RETURNING intake_id, organisation_id, producer, idempotency_key, reason, detail, sealed, parked_at"#,
+        intake,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("intake.remove_parked_row"))
 }

@@ -132,6 +132,8 @@ pub(super) struct ContactWire<'a> {
     #[serde(borrow, default)]
     created: Scalar<'a>,
     #[serde(borrow, default)]
+    last_login: Scalar<'a>,
+    #[serde(borrow, default)]
     deleted: Scalar<'a>,
     #[serde(borrow, default)]
     enabled: Scalar<'a>,
@@ -243,15 +245,19 @@ impl<'a> ContactWire<'a> {
 
     /// The contact, with its whole text.
     pub(super) fn into_contact(self, record: &str, default_country: Option<&str>) -> Option<Contact> {
-        let identifiers = self
-            .held()
-            .into_iter()
-            .filter_map(|(kind, value)| SubjectIdentifier::parse(kind, &value, default_country).ok())
+        let held = self.held();
+        let identifiers = held
+            .iter()
+            .filter_map(|(kind, value)| SubjectIdentifier::parse(*kind, value, default_country).ok())
             .collect();
         let raw = RawValue::from_string(record.to_owned()).ok()?;
         Some(Contact {
             id: self.contact_id()?,
             created: self.created(),
+            last_seen_at: match created(&self.last_login) {
+                Created::At(at) | Created::About(at) => Some(at),
+                Created::Unknown => None,
+            },
             marked_deleted: self.deleted.flag() == Some(true) || self.enabled.flag() == Some(false),
             policies: self.policies()?,
             email: self
@@ -265,6 +271,7 @@ impl<'a> ContactWire<'a> {
                 .filter(|text| is_clean(text) && text.len() <= 35)
                 .map(str::to_owned),
             identifiers,
+            held: held.into_iter().map(|(kind, value)| (kind, Personal::new(value))).collect(),
             raw: RawRecord::new(raw),
         })
     }

@@ -24,6 +24,20 @@ pub async fn ensure_budget(
     Ok(())
 }
 
+/// Whether the organisation has its row: from its first start on.
+pub async fn has_budget(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM dsrd.rate_budget WHERE organisation_id = $1) AS "has!""#,
+        organisation.as_str()
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("queue.has_budget"))
+}
+
 /// Reserves `calls` calls, if the first of them may be made within `horizon`.
 pub async fn reserve_calls(
     connection: &mut PgConnection,

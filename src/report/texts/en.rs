@@ -1,6 +1,7 @@
 //! English.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
 
 use super::{Entry, Label, SectionTexts, Texts};
 use crate::domain::IdentifierKind;
@@ -56,7 +57,6 @@ pub(super) const TEXTS: Texts = Texts {
     rest: "Further fields",
     empty: "not filled in",
     see_consents: "See “Your consents”",
-    utc: "UTC",
     yes: "Yes",
     no: "No",
     information_title: "How your data are used",
@@ -87,8 +87,8 @@ pub(super) const TEXTS: Texts = Texts {
     readme: README,
 };
 
-fn date(at: DateTime<Utc>) -> String {
-    at.format("%-d %B %Y, %H:%M UTC").to_string()
+fn date(at: DateTime<Utc>, zone: Tz) -> String {
+    at.with_timezone(&zone).format("%-d %B %Y, %H:%M %Z").to_string()
 }
 
 fn day(text: &str) -> String {
@@ -301,8 +301,10 @@ const GLOSSARY: &[Entry] = &[
     ),
     (
         "Times",
-        "Times are in Coordinated Universal Time (UTC) unless the name of the field ends in “Local”: those are the clock \
-         time at the place, even where a Z, which usually means UTC, stands at the end.",
+        "In this document, times are in the time zone of the controller, whose short name stands behind them, unless the \
+         name of the field ends in “Local”: those are the clock time at the place. In report.json and the CSV files times \
+         stand as they are stored, in Coordinated Universal Time (UTC, with a Z at the end); in fields whose name ends in \
+         “Local” they are the clock time at the place in spite of the Z. The first and last day of a list are days in UTC.",
     ),
     (
         "Why a connection ended",

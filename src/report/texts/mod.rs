@@ -61,7 +61,7 @@ pub(super) type Entry = (&'static str, &'static str);
 
 /// All texts of one language. Places in braces are filled by [`fill`].
 pub(super) struct Texts {
-    pub(super) date: fn(chrono::DateTime<chrono::Utc>) -> String,
+    pub(super) date: fn(chrono::DateTime<chrono::Utc>, chrono_tz::Tz) -> String,
     pub(super) day: fn(&str) -> String,
     pub(super) number: fn(u64) -> String,
     pub(super) section: fn(Section) -> SectionTexts,
@@ -101,7 +101,6 @@ pub(super) struct Texts {
     pub(super) rest: &'static str,
     pub(super) empty: &'static str,
     pub(super) see_consents: &'static str,
-    pub(super) utc: &'static str,
     pub(super) yes: &'static str,
     pub(super) no: &'static str,
     pub(super) information_title: &'static str,

@@ -1,8 +1,10 @@
 //! `dsrd-simulator`: the simulated contact platform as a process of its own.
 
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -35,7 +37,10 @@ struct Arguments {
     /// The platform's "now" (RFC 3339); the real time when not given.
     #[arg(long)]
     reference: Option<DateTime<Utc>>,
-    /// Writes each organisation's key and secret as JSON into this directory, as `<organisation>.key.json`.
+    /// Writes each organisation's key pair into this directory, which is made where it is missing, as files of mode 0600:
+    /// `<organisation>.client_key` and `<organisation>.client_secret` as dsrd's `client_key_file` and
+    /// `client_secret_file` want them, and `<organisation>.key.json` with the two as `clientKey` and `clientSecret`, the
+    /// body of the platform's log-in call.
     #[arg(long)]
     key_directory: Option<PathBuf>,
 }
@@ -84,10 +89,13 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         });
         let hint = match &arguments.key_directory {
             Some(directory) => {
-                let path = directory.join(format!("{}.key.json", organisation.name()));
-                std::fs::write(&path, format!("{key}\n"))
-                    .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-                format!("key-file {}", path.display())
+                std::fs::create_dir_all(directory)
+                    .map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
+                let path = |ending: &str| directory.join(format!("{}.{ending}", organisation.name()));
+                write_secret(&path("client_key"), organisation.client_key())?;
+                write_secret(&path("client_secret"), organisation.client_secret())?;
+                write_secret(&path("key.json"), &key.to_string())?;
+                format!("key-file {}", path("key.json").display())
             }
             None => format!("key {key}"),
         };
@@ -103,4 +111,14 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     tokio::signal::ctrl_c().await.map_err(|error| format!("cannot wait for Ctrl-C: {error}"))?;
     simulator.shutdown().await;
     Ok(())
+}
+
+/// Writes one line that only the owner can read.
+fn write_secret(path: &Path, text: &str) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(failed)?;
+    // A file of an earlier run keeps the mode that it had.
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+    writeln!(file, "{text}").map_err(failed)
 }

@@ -1,18 +1,18 @@
-//! A switch that stops the engine at a boundary, as a crash would.
+//! A switch that stops the work at a boundary, as a crash would.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// The engine was stopped by its kill switch: it writes nothing more and does not release its lease.
+/// The work was stopped by its kill switch: it writes nothing more and does not release what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Killed;
+pub struct Killed;
 
-/// Decides at each named boundary whether the engine dies there. Inert by default; tests pass a closure (integration
+/// Decides at each named boundary whether the work dies there. Inert by default; tests pass a closure (integration
 /// tests do not see `cfg(test)`, so the switch is a value).
 #[derive(Clone, Default)]
 pub struct KillSwitch(Option<Decision>);
 
-/// Whether the engine dies at the boundary named.
+/// Whether the work dies at the boundary named.
 type Decision = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 impl KillSwitch {
@@ -21,7 +21,11 @@ impl KillSwitch {
         Self(Some(Arc::new(dies_at)))
     }
 
-    pub(super) fn reached(&self, step: &str, point: &str) -> Result<(), Killed> {
+    /// Asks at the boundary `<step>.<point>`.
+    ///
+    /// # Errors
+    /// [`Killed`] when the work dies here.
+    pub fn reached(&self, step: &str, point: &str) -> Result<(), Killed> {
         match &self.0 {
             Some(dies_at) if dies_at(&format!("{step}.{point}")) => Err(Killed),
             _ => Ok(()),

@@ -1,0 +1,154 @@
+//! The words of what persons decide: which contact is meant, that a request is refused, that a row is no request.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::RequestKind;
+use super::request::vocabulary;
+
+vocabulary! {
+    /// How it became known which of several contacts belongs to the person who asked.
+    ChoiceReason, "reason of a choice" {
+        /// The person said so, asked by an address or number that the contact carries.
+        ToldByPerson = "told_by_person",
+        /// What the person wrote agrees with this contact only.
+        DetailsMatch = "details_match",
+        /// Their identity was checked, for example at a venue.
+        IdentityChecked = "identity_checked",
+    }
+}
+
+vocabulary! {
+    /// Why a producer's parked row does not become a request.
+    DiscardReason, "reason to discard" {
+        /// The same request was handed in by another row or another way.
+        Duplicate = "duplicate",
+        /// Somebody tried the interface; no person asked anything.
+        Test = "test",
+        /// What came is not a request of a data subject.
+        NotARequest = "not_a_request",
+    }
+}
+
+vocabulary! {
+    /// The grounds on which a person may refuse a request, in whole or in what is left of it. An opt-out knows none
+    /// (Art. 21(2)-(3) and 7(3) GDPR).
+    RefusalGround, "refusal ground" {
+        /// Manifestly unfounded (Art. 12(5) GDPR).
+        ManifestlyUnfounded = "RF-01",
+        /// Excessive, in particular repetitive, or abusive (Art. 12(5) GDPR).
+        Excessive = "RF-02",
+        /// The person cannot be identified in the data (Art. 11(2) and 12(2) GDPR).
+        NotIdentifiable = "RF-03",
+        /// Their identity was not confirmed (Art. 12(6) GDPR).
+        IdentityNotConfirmed = "RF-04",
+        /// Rights of others (Art. 15(4) GDPR): limits part of an access answer, never the whole.
+        RightsOfOthers = "RF-05",
+        /// A national restriction (Art. 23 GDPR).
+        NationalRestriction = "RF-06",
+        /// Freedom of expression and information (Art. 17(3)(a) GDPR).
+        Expression = "RF-07",
+        /// A legal obligation to keep the data (Art. 17(3)(b) GDPR).
+        LegalObligation = "RF-08",
+        /// Public health, archives, research or statistics (Art. 17(3)(c) and (d) GDPR).
+        PublicInterest = "RF-09",
+        /// Legal claims (Art. 17(3)(e) GDPR).
+        LegalClaims = "RF-10",
+        /// No ground for erasure: the data is still needed and lawfully held (Art. 17(1) GDPR).
+        StillNeeded = "RF-11",
+        /// No case for a restriction (Art. 18(1) GDPR).
+        NoRestriction = "RF-12",
+        /// Not portable (Art. 20 GDPR).
+        NotPortable = "RF-13",
+        /// Compelling grounds against an objection (Art. 21(1) GDPR).
+        CompellingGrounds = "RF-14",
+        /// No correction is due (Art. 16 GDPR).
+        NotWrong = "RF-15",
+        /// A law outside of the GDPR does not give the right in this case.
+        NotCovered = "RF-16",
+        /// Not a request under data protection law, or one for another controller.
+        NotARequest = "RF-17",
+    }
+}
+
+impl RefusalGround {
+    /// Whether a whole request of this kind can be refused on this ground.
+    #[must_use]
+    pub const fn applies_to(self, kind: RequestKind) -> bool {
+        match self {
+            Self::ManifestlyUnfounded
+            | Self::Excessive
+            | Self::NotIdentifiable
+            | Self::IdentityNotConfirmed
+            | Self::NationalRestriction
+            | Self::NotCovered
+            | Self::NotARequest => matches!(kind, RequestKind::Access | RequestKind::Erasure),
+            Self::Expression
+            | Self::LegalObligation
+            | Self::PublicInterest
+            | Self::LegalClaims
+            | Self::StillNeeded => matches!(kind, RequestKind::Erasure),
+            // Of rights that no kind of request here asks for, or a limit to a part of an answer.
+            Self::RightsOfOthers
+            | Self::NoRestriction
+            | Self::NotPortable
+            | Self::CompellingGrounds
+            | Self::NotWrong => false,
+        }
+    }
+
+    /// The grounds on which a request of this kind can be refused; none for an opt-out.
+    pub fn of(kind: RequestKind) -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(move |ground| ground.applies_to(kind))
+    }
+
+    /// What the controller must say in support of it, because the burden of proof is the controller's. `None` where the
+    /// ground says it all.
+    #[must_use]
+    pub const fn needed_facts(self) -> Option<&'static str> {
+        match self {
+            Self::ManifestlyUnfounded => Some("from which facts it is manifest"),
+            Self::Excessive => Some("the earlier requests with their dates, and what makes this one abusive"),
+            Self::NotIdentifiable => {
+                Some("why the person cannot be found in the data, and which details would help")
+            }
+            Self::IdentityNotConfirmed => {
+                Some("which doubt there is, what was asked of the person, and when")
+            }
+            Self::NationalRestriction => Some("which statute restricts the right, and until when"),
+            Self::LegalObligation => {
+                Some("which statute, which categories of data, and until when they are kept")
+            }
+            Self::LegalClaims => Some("which claim, and until when the data is kept"),
+            Self::StillNeeded => Some("for which purpose, on which legal basis, and until when"),
+            Self::NotARequest => Some("what it is instead, or who is responsible"),
+            Self::RightsOfOthers
+            | Self::Expression
+            | Self::PublicInterest
+            | Self::NoRestriction
+            | Self::NotPortable
+            | Self::CompellingGrounds
+            | Self::NotWrong
+            | Self::NotCovered => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_opt_out_knows_no_ground_and_access_none_of_erasure() {
+        let words = |kind| RefusalGround::of(kind).map(RefusalGround::as_str).collect::<Vec<_>>();
+        assert!(words(RequestKind::OptOut).is_empty());
+        assert_eq!(
+            words(RequestKind::Access),
+            ["RF-01", "RF-02", "RF-03", "RF-04", "RF-06", "RF-16", "RF-17"]
+        );
+        assert!(words(RequestKind::Erasure).contains(&"RF-08"));
+        assert_eq!(RefusalGround::ALL.len(), 17);
+    }
+}

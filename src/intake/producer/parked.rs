@@ -1,0 +1,366 @@
+//! What people do to producers' parked rows: look at one, correct it and hand it in, or remove it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::sql::{self, ProducerRow, SealedRow};
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::domain::{
+    Channel, Controller, DiscardReason, IdentifierKind, KeyError, OrganisationId, Personal, RequestKind,
+};
+use crate::intake::submission::{Desk, IntakeError, Receipt, submit};
+use crate::store::{StoreError, Tx};
+
+/// The organisations of this daemon.
+type Controllers = BTreeMap<OrganisationId, Arc<Controller>>;
+
+/// A producer's row that could not become a request.
+#[derive(Clone, Debug, Serialize)]
+pub struct ParkedRow {
+    /// Number of the row in `dsrd.intake`.
+    pub intake: i64,
+    /// The organisation it named.
+    pub organisation: String,
+    /// The database role that inserted it.
+    pub producer: String,
+    /// The producer's own id.
+    pub idempotency_key: Option<String>,
+    /// Why, as a code.
+    pub reason: String,
+    /// Why, as a sentence.
+    pub detail: String,
+    /// When it was parked.
+    pub parked_at: DateTime<Utc>,
+    /// When the request reached the controller, where the row says so.
+    pub received_at: Option<DateTime<Utc>>,
+    /// The due date that the request has; without `received_at` counted from the parking, so the latest that it can be.
+    pub due_on: Option<NaiveDate>,
+    /// Whether that day is over.
+    pub overdue: bool,
+}
+
+/// A column of a parked row.
+#[derive(Clone, Debug)]
+pub struct ParkedColumn {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: Personal<String>,
+    /// The value in a form that names nobody.
+    pub masked: String,
+}
+
+/// A parked row, opened.
+#[derive(Clone, Debug)]
+pub struct OpenedRow {
+    /// The row.
+    pub row: ParkedRow,
+    /// Its columns that hold something.
+    pub columns: Vec<ParkedColumn>,
+}
+
+/// What a person corrects; everything else stays as the producer wrote it.
+#[derive(Clone, Debug, Default)]
+pub struct Corrections {
+    /// Another organisation, where the row's own is not one of this daemon.
+    pub organisation: Option<OrganisationId>,
+    /// What is asked.
+    pub kind: Option<RequestKind>,
+    /// By which way it came.
+    pub channel: Option<Channel>,
+    /// When it reached the controller, where the row does not say so or names the future: the clock never restarts.
+    pub received_at: Option<DateTime<Utc>>,
+    /// Language of the answer.
+    pub language: Option<String>,
+    /// The policies of an opt-out.
+    pub policies: Option<Vec<String>>,
+    /// The producer's own id, where the row's is missing, unusable, or was used for another request.
+    pub idempotency_key: Option<String>,
+    /// Identifiers by kind; nothing takes one away.
+    pub identifiers: BTreeMap<IdentifierKind, Option<Personal<String>>>,
+}
+
+impl Corrections {
+    /// The names of the fields corrected, for the log.
+    fn names(&self) -> Vec<&'static str> {
+        let fields = [
+            ("organisation", self.organisation.is_some()),
+            ("kind", self.kind.is_some()),
+            ("channel", self.channel.is_some()),
+            ("received_at", self.received_at.is_some()),
+            ("language", self.language.is_some()),
+            ("policies", self.policies.is_some()),
+            ("idempotency_key", self.idempotency_key.is_some()),
+        ];
+        let named = fields.into_iter().filter_map(|(name, corrected)| corrected.then_some(name));
+        named.chain(self.identifiers.keys().map(|kind| kind.as_str())).collect()
+    }
+}
+
+/// Why nothing is done about a parked row. Names columns, never values.
+#[derive(Debug, thiserror::Error)]
+pub enum ParkedRowError {
+    /// There is no such row.
+    #[error("no producer's row of this number is parked; see `dsrd request parked list`")]
+    NotFound,
+    /// It does not open.
+    #[error("the parked row cannot be opened; is it another master key?")]
+    Sealed(#[source] KeyError),
+    /// The producer's own value stands.
+    #[error("{0} of the row is usable and stays as the producer wrote it; leave the option out")]
+    Stands(&'static str),
+    /// It still cannot become a request.
+    #[error("the row still cannot become a request: {detail}; correct it with the option of that name")]
+    StillFaulty {
+        /// What is wrong, by column.
+        detail: String,
+    },
+    /// It still cannot be accepted.
+    #[error(transparent)]
+    Refused(IntakeError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The sealed part of a row, as it is parked.
+#[derive(Deserialize)]
+struct SealedWire {
+    kind: Option<Personal<String>>,
+    received_at: Option<DateTime<Utc>>,
+    channel: Option<Personal<String>>,
+    language: Option<Personal<String>>,
+    email: Option<Personal<String>>,
+    phone: Option<Personal<String>>,
+    username: Option<Personal<String>>,
+    external_id: Option<Personal<String>>,
+    external_property_1: Option<Personal<String>>,
+    external_property_2: Option<Personal<String>>,
+    policies: Option<Vec<Personal<String>>>,
+}
+
+fn open(desk: &Desk, row: &SealedRow) -> Result<SealedWire, ParkedRowError> {
+    let clear = desk
+        .keys
+        .sealing("intake_parked")
+        .open(&row.intake_id.to_string(), &row.sealed)
+        .map_err(ParkedRowError::Sealed)?;
+    serde_json::from_slice(clear.expose())
+        .map_err(|_| StoreError::unreadable("intake.open_parked", "intake_parked.sealed").into())
+}
+
+fn describe(
+    row: SealedRow,
+    received_at: Option<DateTime<Utc>>,
+    controllers: &Controllers,
+    now: DateTime<Utc>,
+) -> ParkedRow {
+    let controller = row.organisation_id.parse().ok().and_then(|id: OrganisationId| controllers.get(&id));
+    // A date in the future starts no clock; the request was there when it was parked.
+    let since = received_at.filter(|at| *at <= row.parked_at).unwrap_or(row.parked_at);
+    let due_on = controller.map(|controller| controller.due_on(since));
+    ParkedRow {
+        overdue: controller
+            .zip(due_on)
+            .is_some_and(|(controller, due_on)| now >= controller.end_of_day(due_on)),
+        intake: row.intake_id,
+        organisation: row.organisation_id,
+        producer: row.producer,
+        idempotency_key: row.idempotency_key,
+        reason: row.reason,
+        detail: row.detail,
+        parked_at: row.parked_at,
+        received_at,
+        due_on,
+    }
+}
+
+/// Lists parked producer rows, newest first, each with the due date that it has. A row that does not open is listed by
+/// what stands beside its sealed part.
+pub async fn list_parked_rows(
+    connection: &mut sqlx::PgConnection,
+    desk: &Desk,
+    controllers: &Controllers,
+    most: i64,
+) -> Result<Vec<ParkedRow>, StoreError> {
+    let now = desk.clock.now();
+    let rows = sql::list_parked(connection, most).await?;
+    let listed = rows.into_iter().map(|row| {
+        let received_at = open(desk, &row).ok().and_then(|wire| wire.received_at);
+        describe(row, received_at, controllers, now)
+    });
+    Ok(listed.collect())
+}
+
+/// Opens a parked row for a person, which stands in the log of its organisation, or of `reader`'s when it named none
+/// that is served here.
+pub async fn open_parked_row(
+    tx: &mut Tx,
+    desk: &Desk,
+    controllers: &Controllers,
+    intake: i64,
+    (reader, actor): (&OrganisationId, Actor),
+    revealed: bool,
+) -> Result<OpenedRow, ParkedRowError> {
+    let row = sql::find_parked(tx, intake).await?.ok_or(ParkedRowError::NotFound)?;
+    let wire = open(desk, &row)?;
+    let now = desk.clock.now();
+    let event = Event::general(&log_of(&row, controllers, reader), Action::IntakeRead, actor, now);
+    let detail = Detail::none().count("intake", intake.unsigned_abs()).flag("revealed", revealed);
+    audit::append(tx, event.with(detail)).await?;
+    let received_at = wire.received_at;
+    Ok(OpenedRow { columns: columns_of(wire), row: describe(row, received_at, controllers, now) })
+}
+
+/// Hands in a parked row as corrected, with the producer, the key and the date that it came with, and removes it.
+pub async fn release_parked_row(
+    tx: &mut Tx,
+    desk: &Desk,
+    controllers: &Controllers,
+    intake: i64,
+    corrections: Corrections,
+    actor: Actor,
+) -> Result<Receipt, ParkedRowError> {
+    let row = sql::remove_parked(tx, intake).await?.ok_or(ParkedRowError::NotFound)?;
+    let wire = open(desk, &row)?;
+    let now = desk.clock.now();
+    let corrected = corrections.names();
+    let reason = row.reason.clone();
+    let producer_row = correct(row, wire, corrections, controllers, now)?;
+    let (controller, submission) = super::read(&producer_row, controllers)
+        .map_err(|fault| ParkedRowError::StillFaulty { detail: fault.detail })?;
+    let receipt = submit(tx, desk, controller, submission).await.map_err(|error| match error {
+        IntakeError::Store(error) => ParkedRowError::Store(error),
+        other => ParkedRowError::Refused(other),
+    })?;
+    let event = Event::of(&controller.id, receipt.request, Action::IntakeReleased, actor, now);
+    let detail = Detail::none()
+        .count("intake", intake.unsigned_abs())
+        .word("parked_for", &reason)
+        .word("corrected", &corrected.join(" "))
+        .flag("repeated", receipt.repeated);
+    audit::append(tx, event.with(detail)).await?;
+    Ok(receipt)
+}
+
+/// Removes a parked row that is no request. What remains is the entry in the log: its number and the reason.
+pub async fn discard_parked_row(
+    tx: &mut Tx,
+    desk: &Desk,
+    controllers: &Controllers,
+    intake: i64,
+    reason: DiscardReason,
+    (reader, actor): (&OrganisationId, Actor),
+) -> Result<(), ParkedRowError> {
+    let row = sql::remove_parked(tx, intake).await?.ok_or(ParkedRowError::NotFound)?;
+    let log = log_of(&row, controllers, reader);
+    let event = Event::general(&log, Action::IntakeDiscarded, actor, desk.clock.now());
+    let detail = Detail::none()
+        .count("intake", intake.unsigned_abs())
+        .word("reason", reason.as_str())
+        .word("parked_for", &row.reason);
+    audit::append(tx, event.with(detail)).await?;
+    Ok(())
+}
+
+fn log_of(row: &SealedRow, controllers: &Controllers, reader: &OrganisationId) -> OrganisationId {
+    let own = row.organisation_id.parse().ok().filter(|id: &OrganisationId| controllers.contains_key(id));
+    own.unwrap_or_else(|| reader.clone())
+}
+
+/// The row as it should have been inserted.
+fn correct(
+    row: SealedRow,
+    wire: SealedWire,
+    corrections: Corrections,
+    controllers: &Controllers,
+    now: DateTime<Utc>,
+) -> Result<ProducerRow, ParkedRowError> {
+    let served = row.organisation_id.parse().is_ok_and(|id: OrganisationId| controllers.contains_key(&id));
+    if served && corrections.organisation.is_some() {
+        return Err(ParkedRowError::Stands("organisation_id"));
+    }
+    // Clocks may differ a little; what lies in the past is a date on which a person relies.
+    let usable_date = wire.received_at.is_some_and(|at| at <= now + TimeDelta::minutes(5));
+    if usable_date && corrections.received_at.is_some_and(|at| Some(at) != wire.received_at) {
+        return Err(ParkedRowError::Stands("received_at"));
+    }
+    let usable_key = row.idempotency_key.as_ref().is_some_and(|key| (1..=200).contains(&key.chars().count()));
+    if usable_key && row.reason != "key_reused" && corrections.idempotency_key.is_some() {
+        return Err(ParkedRowError::Stands("idempotency_key"));
+    }
+    let text = |value: Option<Personal<String>>| value.map(Personal::into_exposed);
+    let mut identifiers = corrections.identifiers;
+    let mut identifier = |kind: IdentifierKind, own: Option<Personal<String>>| {
+        identifiers.remove(&kind).map_or_else(|| text(own), text)
+    };
+    Ok(ProducerRow {
+        intake_id: row.intake_id,
+        organisation_id: corrections.organisation.map_or(row.organisation_id, |id| id.to_string()),
+        producer: row.producer,
+        idempotency_key: corrections.idempotency_key.or(row.idempotency_key),
+        kind: corrections.kind.map(|kind| kind.to_string()).or_else(|| text(wire.kind)),
+        received_at: corrections.received_at.or(wire.received_at),
+        channel: corrections.channel.map(|channel| channel.to_string()).or_else(|| text(wire.channel)),
+        language: corrections.language.or_else(|| text(wire.language)),
+        email: identifier(IdentifierKind::Email, wire.email),
+        phone: identifier(IdentifierKind::Phone, wire.phone),
+        username: identifier(IdentifierKind::Username, wire.username),
+        external_id: identifier(IdentifierKind::ExternalId, wire.external_id),
+        external_property_1: identifier(IdentifierKind::ExternalProperty1, wire.external_property_1),
+        external_property_2: identifier(IdentifierKind::ExternalProperty2, wire.external_property_2),
+        policies: corrections
+            .policies
+            .or_else(|| wire.policies.map(|all| all.into_iter().map(Personal::into_exposed).collect())),
+    })
+}
+
+fn columns_of(wire: SealedWire) -> Vec<ParkedColumn> {
+    let policies = wire
+        .policies
+        .map(|all| Personal::new(all.into_iter().map(Personal::into_exposed).collect::<Vec<_>>().join(", ")));
+    let received_at = wire.received_at.map(|at| Personal::new(at.to_rfc3339()));
+    let columns = [
+        ("kind", wire.kind),
+        ("received_at", received_at),
+        ("channel", wire.channel),
+        ("language", wire.language),
+        ("email", wire.email),
+        ("phone", wire.phone),
+        ("username", wire.username),
+        ("external_id", wire.external_id),
+        ("external_property_1", wire.external_property_1),
+        ("external_property_2", wire.external_property_2),
+        ("policies", policies),
+    ];
+    columns
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let value = value.filter(|value| !value.expose().is_empty())?;
+            Some(ParkedColumn { name, masked: masked(name, value.expose()), value })
+        })
+        .collect()
+}
+
+/// Any column may hold anything: what is not a word of its vocabulary shows its first character only, and of an address
+/// its domain.
+fn masked(name: &'static str, value: &str) -> String {
+    let harmless = match name {
+        "kind" => value.parse::<RequestKind>().is_ok(),
+        "channel" => value.parse::<Channel>().is_ok(),
+        "received_at" => true,
+        "language" => value.len() <= 5 && value.chars().all(|each| each.is_ascii_alphabetic() || each == '-'),
+        _ => false,
+    };
+    if harmless {
+        return value.to_owned();
+    }
+    let first: String = value.chars().take(1).collect();
+    match value.rsplit_once('@') {
+        Some((_, domain)) if name == "email" => format!("{first}•••@{domain}"),
+        _ => format!("{first}••• ({} characters)", value.chars().count()),
+    }
+}

@@ -1,0 +1,176 @@
+//! The first half of a sweep: everybody is listed, those past their time are frozen, the caps are asked.
+
+use futures_util::TryStreamExt;
+
+use super::{Begun, Stage, SweepError, SweepLock, SweepReport, Sweeper, counted, detail_of, report};
+use crate::audit::{Action, Actor};
+use crate::platform::PlatformError;
+use crate::retention::settings::RETRY_AFTER;
+use crate::retention::sql::{self, Counts, UnfinishedRow};
+use crate::retention::survey::{self, Candidate, EVERYBODY, Survey};
+use crate::retention::vocabulary::{StopReason, SweepState};
+use crate::store::{StoreError, Tx};
+
+impl Sweeper {
+    /// Carries a recorded sweep to its end.
+    pub(in crate::retention) async fn carry_out(
+        &self,
+        begun: Begun,
+        lock: &mut SweepLock,
+    ) -> Result<SweepReport, SweepError> {
+        self.pass(Stage::Started)?;
+        match self.list(&begun).await {
+            Ok((survey, None)) => {
+                self.pass(Stage::Surveyed)?;
+                self.decide(
+                    &begun,
+                    &survey,
+                    self.rule.caps.exceeded_by(survey.candidates, survey.contacts),
+                    lock,
+                )
+                .await
+            }
+            Ok((survey, distrust)) => self.decide(&begun, &survey, distrust, lock).await,
+            Err(ListingError::Platform(survey, error)) => self.give_up(&begun, &survey, &error).await,
+            Err(ListingError::Sweep(error)) => Err(error),
+        }
+    }
+
+    /// Lists all contacts and freezes those past their time. The second part says why the platform is not trusted, in
+    /// which case nothing was listed.
+    async fn list(&self, begun: &Begun) -> Result<(Survey, Option<StopReason>), ListingError> {
+        let mut survey = Survey::new(begun.created_before, begun.started_at);
+        let probe = match self.platform.probe().await {
+            Ok(probe) => probe,
+            Err(error) => return Err(ListingError::Platform(Box::new(survey), error)),
+        };
+        if let Some(reason) = survey::distrust(&probe) {
+            return Ok((survey, Some(reason)));
+        }
+        let mut listing = self.platform.list_created_before(EVERYBODY);
+        loop {
+            let batch = match listing.try_next().await {
+                Ok(Some(batch)) => batch,
+                Ok(None) => return Ok((survey, None)),
+                Err(error) => return Err(ListingError::Platform(Box::new(survey), error)),
+            };
+            let candidates = survey.take(batch);
+            // Above the cap nothing of this sweep will be submitted: count on, but keep no more contacts.
+            if !candidates.is_empty() && survey.candidates <= self.rule.caps.most_contacts {
+                self.freeze(begun, &candidates).await.map_err(SweepError::from)?;
+            }
+            self.pass(Stage::Listed)?;
+        }
+    }
+
+    async fn freeze(&self, begun: &Begun, candidates: &[Candidate]) -> Result<(), StoreError> {
+        let mut connection = self.store.connection().await?;
+        sql::insert_candidates(&mut connection, &self.controller.id, begun.sweep_id, candidates).await
+    }
+
+    /// Stops at a safeguard, or goes on to submit.
+    async fn decide(
+        &self,
+        begun: &Begun,
+        survey: &Survey,
+        stop: Option<StopReason>,
+        lock: &mut SweepLock,
+    ) -> Result<SweepReport, SweepError> {
+        if let Some(reason) = stop {
+            return Ok(self.end_listing(begun, survey, SweepState::Stopped, reason).await?);
+        }
+        let mut connection = self.store.connection().await?;
+        sql::end_listing(&mut connection, &self.controller.id, begun.sweep_id, counts(survey), None).await?;
+        drop(connection);
+        self.pass(Stage::Decided)?;
+        self.submit_all(begun, counts(survey), lock).await
+    }
+
+    /// Records that the platform gave no complete listing. A passing trouble makes the schedule due again soon.
+    async fn give_up(
+        &self,
+        begun: &Begun,
+        survey: &Survey,
+        error: &PlatformError,
+    ) -> Result<SweepReport, SweepError> {
+        let reason = StopReason::from_platform(error);
+        tracing::warn!(
+            organisation = %self.controller.id, sweep = %begun.sweep_id, %reason, %error,
+            "the retention sweep could not list the contacts; nothing was submitted"
+        );
+        let report = self.end_listing(begun, survey, SweepState::Failed, reason).await?;
+        if reason == StopReason::PlatformUnavailable && begun.scheduled_for.is_some() {
+            let again_at = self.desk.clock.now() + RETRY_AFTER;
+            let mut connection = self.store.connection().await?;
+            sql::bring_forward(&mut connection, &self.controller.id, again_at).await?;
+        }
+        Ok(report)
+    }
+
+    /// Ends a sweep before anything is submitted.
+    async fn end_listing(
+        &self,
+        begun: &Begun,
+        survey: &Survey,
+        state: SweepState,
+        reason: StopReason,
+    ) -> Result<SweepReport, StoreError> {
+        let now = self.desk.clock.now();
+        let counts = counts(survey);
+        let mut tx = self.store.begin("retention.stop").await?;
+        sql::end_listing(&mut tx, &self.controller.id, begun.sweep_id, counts, Some((state, reason, now)))
+            .await?;
+        let detail = counted(detail_of(begun.sweep_id), counts)
+            .word("state", state.as_str())
+            .word("reason", reason.as_str())
+            .count("most_percent", u64::from(self.rule.caps.most_percent))
+            .count("most_contacts", self.rule.caps.most_contacts);
+        self.append(&mut tx, Action::SweepStopped, begun.actor.clone(), now, detail).await?;
+        tx.commit().await?;
+        if state == SweepState::Stopped {
+            tracing::error!(
+                organisation = %self.controller.id, sweep = %begun.sweep_id, %reason,
+                contacts = counts.contacts, candidates = counts.candidates, remedy = reason.remedy(),
+                "the retention sweep stopped at a safeguard; nothing was submitted"
+            );
+        }
+        Ok(report(begun, state, Some(reason), counts, 0))
+    }
+
+    /// Marks a sweep that was killed while it listed.
+    pub(in crate::retention) async fn fail_interrupted(
+        &self,
+        tx: &mut Tx,
+        unfinished: &UnfinishedRow,
+    ) -> Result<(), StoreError> {
+        let now = self.desk.clock.now();
+        sql::fail_interrupted(tx, &self.controller.id, unfinished.sweep_id, now).await?;
+        let detail = detail_of(unfinished.sweep_id)
+            .word("state", SweepState::Failed.as_str())
+            .word("reason", StopReason::Interrupted.as_str());
+        self.append(tx, Action::SweepStopped, Actor::Schedule("retention"), now, detail).await
+    }
+}
+
+/// Why a listing did not come to its end.
+#[derive(Debug)]
+enum ListingError {
+    /// The platform failed after this much had been counted.
+    Platform(Box<Survey>, PlatformError),
+    Sweep(SweepError),
+}
+
+impl From<SweepError> for ListingError {
+    fn from(error: SweepError) -> Self {
+        Self::Sweep(error)
+    }
+}
+
+fn counts(survey: &Survey) -> Counts {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    Counts {
+        contacts: signed(survey.contacts),
+        candidates: signed(survey.candidates),
+        unreadable: signed(survey.unreadable),
+    }
+}

@@ -1,0 +1,295 @@
+//! One run of the rule: list, decide, submit.
+//!
+//! [`Sweeper`] is called by a person or by the schedule (`due`), takes the organisation's lock, records the sweep, and
+//! carries it through its two halves: `listing` freezes those past their time and asks the caps, `submitting` hands in an
+//! erasure for each. Between two steps it may be halted or killed; what is recorded tells where a later call goes on.
+
+mod listing;
+mod submitting;
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use super::Rule;
+use super::period::cutoff;
+use super::sql::{self, Counts, UnfinishedRow};
+use super::vocabulary::{StopReason, SweepState};
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::domain::Controller;
+use crate::intake::{Desk, IntakeError};
+use crate::platform::ContactPlatform;
+use crate::store::{Store, StoreError, Tx};
+
+/// Between two steps of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// The sweep is recorded; nothing was listed yet.
+    Started,
+    /// A page was listed and its candidates are frozen.
+    Listed,
+    /// The listing is complete; nothing was decided yet.
+    Surveyed,
+    /// The candidates are within the caps; nothing was submitted yet.
+    Decided,
+    /// A batch of erasures was submitted.
+    Submitted,
+    /// Everything was submitted; the sweep is not marked as finished yet.
+    Emptied,
+}
+
+/// Asked between two steps whether to stop there, as when the daemon shuts down. A sweep stopped so is in the state in
+/// which a kill at that point would leave it, and goes on with a later [`Sweeper::run_due`].
+pub type Halt = dyn Fn(Stage) -> bool + Send + Sync;
+
+/// A [`Halt`] that lets every sweep run to its end.
+#[must_use]
+pub fn never_halt() -> Arc<Halt> {
+    Arc::new(|_| false)
+}
+
+/// Why a sweep did not come to an end. What it recorded stands; [`Sweeper::run_due`] takes it up again.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The rule is not enabled.
+    #[error(
+        "the retention rule is not enabled; look at `dsrd retention preview`, then set retention.enabled"
+    )]
+    NotEnabled,
+    /// Another process sweeps the same organisation at this moment.
+    #[error(
+        "a retention sweep of this organisation is running; wait for its end or see `dsrd retention list`"
+    )]
+    AlreadyRunning,
+    /// The sweep was asked to halt.
+    #[error("the retention sweep was halted; it goes on when it is next due")]
+    Halted,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An erasure was not accepted.
+    #[error("an erasure of the retention sweep was not accepted")]
+    Intake(#[source] IntakeError),
+    /// The calendar has no further due time for the schedule.
+    #[error("the retention schedule has no further due time; change retention.schedule")]
+    NoNextRun,
+}
+
+impl From<IntakeError> for SweepError {
+    fn from(error: IntakeError) -> Self {
+        match error {
+            IntakeError::Store(error) => Self::Store(error),
+            other => Self::Intake(other),
+        }
+    }
+}
+
+/// What became of a sweep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SweepReport {
+    /// Its id in `dsrd.sweep`.
+    pub sweep_id: Uuid,
+    /// The due time that it was run for; `None` when a person asked.
+    pub scheduled_for: Option<DateTime<Utc>>,
+    /// How late it started after that, in seconds.
+    pub late_secs: u64,
+    /// How it ended.
+    pub state: SweepState,
+    /// Why, when it stopped or failed.
+    pub reason: Option<StopReason>,
+    /// Contacts created before this instant were past their time.
+    pub created_before: DateTime<Utc>,
+    /// All contacts of the organisation.
+    pub contacts: u64,
+    /// Contacts past their time.
+    pub candidates: u64,
+    /// Contacts without a usable date of creation: never candidates.
+    pub unreadable: u64,
+    /// Erasure requests that the sweep made.
+    pub submitted: u64,
+}
+
+/// Runs the sweeps of one organisation.
+#[derive(Clone)]
+pub struct Sweeper {
+    /// The database.
+    pub store: Store,
+    /// The contacts of the organisation.
+    pub platform: Arc<dyn ContactPlatform>,
+    /// Keys and clock.
+    pub desk: Desk,
+    /// The organisation.
+    pub controller: Controller,
+    /// Its retention rule.
+    pub rule: Rule,
+    /// Asked between steps whether to stop.
+    pub halt: Arc<Halt>,
+}
+
+impl fmt::Debug for Sweeper {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Sweeper").field("organisation", &self.controller.id).finish_non_exhaustive()
+    }
+}
+
+/// A sweep that is recorded.
+#[derive(Clone, Debug)]
+pub(in crate::retention) struct Begun {
+    pub(in crate::retention) sweep_id: Uuid,
+    pub(in crate::retention) scheduled_for: Option<DateTime<Utc>>,
+    pub(in crate::retention) started_at: DateTime<Utc>,
+    pub(in crate::retention) created_before: DateTime<Utc>,
+    pub(in crate::retention) actor: Actor,
+}
+
+/// The organisation's sweep lock: a connection outside of the pool, so that a lock can never go back into the pool
+/// unnoticed. Dropped without [`SweepLock::release`], its connection closes and PostgreSQL frees the lock.
+#[derive(Debug)]
+pub(in crate::retention) struct SweepLock(PgConnection);
+
+impl SweepLock {
+    pub(in crate::retention) async fn release(mut self) -> Result<(), StoreError> {
+        sql::unlock(&mut self.0).await?;
+        self.0.close().await.map_err(StoreError::during("retention.unlock"))
+    }
+}
+
+impl Sweeper {
+    /// Sweeps now because a person asks, by login name. Sweeps that were left unfinished are brought to an end first.
+    pub async fn sweep(&self, person: &str) -> Result<SweepReport, SweepError> {
+        if !self.rule.is_enabled() {
+            return Err(SweepError::NotEnabled);
+        }
+        let mut lock = self.lock().await?.ok_or(SweepError::AlreadyRunning)?;
+        let swept = self.sweep_locked(person, &mut lock).await;
+        let released = lock.release().await;
+        let report = swept?;
+        released?;
+        Ok(report)
+    }
+
+    async fn sweep_locked(&self, person: &str, lock: &mut SweepLock) -> Result<SweepReport, SweepError> {
+        for unfinished in self.list_unfinished().await? {
+            if unfinished.submitting {
+                self.continue_submitting(unfinished, lock).await?;
+            } else {
+                let mut tx = self.store.begin("retention.interrupted").await?;
+                self.fail_interrupted(&mut tx, &unfinished).await?;
+                tx.commit().await?;
+            }
+        }
+        let begun = self.begun(None, Actor::Person(person.to_owned()));
+        let mut tx = self.store.begin("retention.start").await?;
+        self.record_start(&mut tx, &begun).await?;
+        tx.commit().await?;
+        self.carry_out(begun, lock).await
+    }
+
+    /// Takes the organisation's sweep lock, unless another process has it.
+    pub(in crate::retention) async fn lock(&self) -> Result<Option<SweepLock>, StoreError> {
+        let mut connection = self.store.connection().await?.detach();
+        if sql::try_lock(&mut connection, &self.controller.id).await? {
+            return Ok(Some(SweepLock(connection)));
+        }
+        connection.close().await.map_err(StoreError::during("retention.lock"))?;
+        Ok(None)
+    }
+
+    pub(in crate::retention) async fn list_unfinished(&self) -> Result<Vec<UnfinishedRow>, StoreError> {
+        sql::list_unfinished(&mut *self.store.connection().await?, &self.controller.id).await
+    }
+
+    /// A sweep that starts at this moment.
+    pub(in crate::retention) fn begun(&self, scheduled_for: Option<DateTime<Utc>>, actor: Actor) -> Begun {
+        let started_at = self.desk.clock.now();
+        let created_before = cutoff(started_at, &self.rule, self.controller.time_zone);
+        Begun { sweep_id: Uuid::now_v7(), scheduled_for, started_at, created_before, actor }
+    }
+
+    /// Records a sweep in the caller's transaction.
+    pub(in crate::retention) async fn record_start(
+        &self,
+        tx: &mut Tx,
+        begun: &Begun,
+    ) -> Result<(), StoreError> {
+        sql::insert_sweep(
+            tx,
+            &self.controller.id,
+            begun.sweep_id,
+            begun.scheduled_for,
+            begun.started_at,
+            begun.created_before,
+        )
+        .await?;
+        let late_secs = late_secs(begun.scheduled_for, begun.started_at);
+        let detail = detail_of(begun.sweep_id)
+            .word("created_before", &begun.created_before.to_rfc3339())
+            .word(
+                "scheduled_for",
+                &begun.scheduled_for.map_or_else(|| "none".to_owned(), |at| at.to_rfc3339()),
+            )
+            .count("late_secs", late_secs);
+        self.append(tx, Action::SweepStarted, begun.actor.clone(), begun.started_at, detail).await
+    }
+
+    async fn append(
+        &self,
+        tx: &mut Tx,
+        action: Action,
+        actor: Actor,
+        at: DateTime<Utc>,
+        detail: Detail,
+    ) -> Result<(), StoreError> {
+        let event = Event::general(&self.controller.id, action, actor, at).with(detail);
+        audit::append(tx, event).await.map(|_| ())
+    }
+
+    /// Asks whether to stop here.
+    fn pass(&self, stage: Stage) -> Result<(), SweepError> {
+        if (self.halt)(stage) { Err(SweepError::Halted) } else { Ok(()) }
+    }
+}
+
+fn detail_of(sweep_id: Uuid) -> Detail {
+    Detail::none().word("sweep_id", &sweep_id.to_string())
+}
+
+fn counted(detail: Detail, counts: Counts) -> Detail {
+    detail
+        .count("contacts", unsigned(counts.contacts))
+        .count("candidates", unsigned(counts.candidates))
+        .count("unreadable", unsigned(counts.unreadable))
+}
+
+fn report(
+    begun: &Begun,
+    state: SweepState,
+    reason: Option<StopReason>,
+    counts: Counts,
+    submitted: u64,
+) -> SweepReport {
+    SweepReport {
+        sweep_id: begun.sweep_id,
+        scheduled_for: begun.scheduled_for,
+        late_secs: late_secs(begun.scheduled_for, begun.started_at),
+        state,
+        reason,
+        created_before: begun.created_before,
+        contacts: unsigned(counts.contacts),
+        candidates: unsigned(counts.candidates),
+        unreadable: unsigned(counts.unreadable),
+        submitted,
+    }
+}
+
+fn late_secs(scheduled_for: Option<DateTime<Utc>>, started_at: DateTime<Utc>) -> u64 {
+    scheduled_for.map_or(0, |due| u64::try_from((started_at - due).num_seconds()).unwrap_or_default())
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}

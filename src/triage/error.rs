@@ -1,0 +1,98 @@
+//! Why a decision is not taken.
+
+use super::matching::MatchError;
+use crate::domain::{KeyError, ParkReason, RefusalGround, RequestKind};
+use crate::intake::CaseError;
+use crate::platform::PlatformError;
+use crate::store::StoreError;
+
+/// Why a decision about a request is refused. Names no person and repeats no value.
+#[derive(Debug, thiserror::Error)]
+pub enum TriageError {
+    /// There is no such request, it is closed, or it waits for nobody.
+    #[error(transparent)]
+    Case(#[from] CaseError),
+    /// It waits for another reason than several contacts.
+    #[error(
+        "the request waits because of {0}, not for a choice between contacts; `dsrd request show` names what can be done"
+    )]
+    NothingToChoose(ParkReason),
+    /// The code names none of the contacts that the search finds now.
+    #[error("no contact found now has this code; look again with `dsrd decide candidates`")]
+    NoSuchCandidate,
+    /// Between the search and the reading by its id the contact changed or went away.
+    #[error(
+        "the contact chosen carries none of the request's identifiers any more; look again with `dsrd decide candidates`"
+    )]
+    CandidateChanged,
+    /// The platform ignores the filter and reading everybody is switched off.
+    #[error(
+        "the platform does not honour the search by one of the identifiers; correct platform.dialect or set platform.full_scan"
+    )]
+    SearchNotHonoured,
+    /// The platform's answer to the search holds records that cannot be read.
+    #[error("the platform's answer to the search holds records that cannot be read; try again later")]
+    SearchUnreadable,
+    /// The platform gave no answer.
+    #[error("the platform gave no answer")]
+    Platform(#[source] PlatformError),
+    /// There is no ground on which an opt-out could be refused.
+    #[error(
+        "an opt-out is never refused: Article 21(2) and (3) and Article 7(3) GDPR know no ground for it; mend the cause and resume it"
+    )]
+    OptOut,
+    /// The ground does not belong to what was asked.
+    #[error(
+        "{ground} is no ground on which a whole request of kind {kind} can be refused; grounds are: {known}"
+    )]
+    GroundDoesNotApply {
+        /// The ground given.
+        ground: RefusalGround,
+        /// What was asked.
+        kind: RequestKind,
+        /// The grounds of that kind.
+        known: String,
+    },
+    /// The controller bears the burden of proof and says nothing.
+    #[error("{ground} needs --facts-file: {what}; the person is told it")]
+    FactsMissing {
+        /// The ground given.
+        ground: RefusalGround,
+        /// What must be said.
+        what: &'static str,
+    },
+    /// The facts are no text for a mail.
+    #[error("the facts must be 1 to 10 lines of at most 400 visible characters each")]
+    FactsUnusable,
+    /// Everything was carried out and read back.
+    #[error(
+        "the request was carried out and read back, there is nothing left to refuse; tell the person and use `dsrd request informed`"
+    )]
+    NothingLeft,
+    /// An answer went out, or may have gone out.
+    #[error(
+        "the answer was sent, or may have been; it cannot be refused any more: use `dsrd request resume`"
+    )]
+    Answered,
+    /// It is refused already.
+    #[error(
+        "the request is refused already and its notice is still to be sent; use `dsrd request resume` or `dsrd request informed`"
+    )]
+    AlreadyRefused,
+    /// The facts stored do not open.
+    #[error("the facts of the refusal cannot be opened; is it another master key?")]
+    Sealed(#[source] KeyError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<MatchError> for TriageError {
+    fn from(error: MatchError) -> Self {
+        match error {
+            MatchError::Platform(error) => Self::Platform(error),
+            MatchError::NotHonoured => Self::SearchNotHonoured,
+            MatchError::Unreadable => Self::SearchUnreadable,
+        }
+    }
+}

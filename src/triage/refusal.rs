@@ -1,0 +1,101 @@
+//! That a request, or what is left of it, is not followed.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::error::TriageError;
+use super::sql::{self, Act};
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::delivery;
+use crate::domain::{MasterKey, OrganisationId, Personal, RefusalGround, RequestId, RequestKind};
+use crate::intake::{self, Desk};
+use crate::store::Tx;
+
+/// What the controller says in support of a ground, in words for the person: a few lines.
+#[derive(Clone, Debug)]
+pub struct Facts(Personal<String>);
+
+const MOST_LINES: usize = 10;
+const LONGEST_LINE: usize = 400;
+
+impl Facts {
+    /// Reads facts; empty lines and white space around lines are dropped.
+    pub fn read(text: &str) -> Result<Self, TriageError> {
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let usable = (1..=MOST_LINES).contains(&lines.len())
+            && lines
+                .iter()
+                .all(|line| line.chars().count() <= LONGEST_LINE && !line.chars().any(char::is_control));
+        if usable { Ok(Self(Personal::new(lines.join("\n")))) } else { Err(TriageError::FactsUnusable) }
+    }
+}
+
+/// The purpose under which facts are sealed.
+const FACTS: &str = "decision_facts";
+
+/// Records that a parked request is refused, and sends it on its way: its procedure tells the person and closes it. What
+/// was carried out and read back is not refused any more; what was begun is read again first.
+pub async fn refuse(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+    ground: RefusalGround,
+    facts: Option<Facts>,
+    actor: Actor,
+) -> Result<(), TriageError> {
+    let parked = intake::lock_parked(tx, organisation, request).await?;
+    if parked.kind == RequestKind::OptOut {
+        return Err(TriageError::OptOut);
+    }
+    if parked.refusal.is_some() {
+        return Err(TriageError::AlreadyRefused);
+    }
+    if !ground.applies_to(parked.kind) {
+        let known = RefusalGround::of(parked.kind).map(RefusalGround::as_str).collect::<Vec<_>>();
+        return Err(TriageError::GroundDoesNotApply { ground, kind: parked.kind, known: known.join(", ") });
+    }
+    if let (Some(what), None) = (ground.needed_facts(), &facts) {
+        return Err(TriageError::FactsMissing { ground, what });
+    }
+    // A package that was built and never offered to anybody can still be withheld.
+    let withheld = parked.kind == RequestKind::Access && parked.contact.is_some();
+    if parked.verified && !withheld {
+        return Err(TriageError::NothingLeft);
+    }
+    if delivery::answer_may_be_out(tx, organisation, request).await? {
+        return Err(TriageError::Answered);
+    }
+    let by = actor.to_string();
+    let act = Act { organisation, request, decision: Uuid::now_v7(), by: &by, at: desk.clock.now() };
+    let sealed = facts.map(|Facts(text)| {
+        let clear = Personal::new(text.into_exposed().into_bytes());
+        desk.keys.sealing(FACTS).seal(&act.decision.to_string(), &clear)
+    });
+    let detail = Detail::none()
+        .word("ground", ground.as_str())
+        .flag("facts", sealed.is_some())
+        .flag("effect_begun", parked.effect_begun);
+    sql::insert_refusal(tx, &act, ground, sealed).await?;
+    let event = Event::of(organisation, request, Action::RequestRefused, actor.clone(), act.at);
+    audit::append(tx, event.with(detail)).await?;
+    delivery::drop_unsent_answers(tx, organisation, request).await?;
+    intake::continue_with(tx, desk, organisation, request, None, actor).await?;
+    Ok(())
+}
+
+/// What the controller said in support of the refusal of a request, if it said anything.
+pub async fn refusal_facts(
+    connection: &mut PgConnection,
+    keys: &MasterKey,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<Personal<String>>, TriageError> {
+    let Some((decision, sealed)) = sql::sealed_facts(connection, organisation, request).await? else {
+        return Ok(None);
+    };
+    let clear = keys.sealing(FACTS).open(&decision.to_string(), &sealed).map_err(TriageError::Sealed)?;
+    let text = String::from_utf8(clear.into_exposed())
+        .map_err(|_| TriageError::Sealed(crate::domain::KeyError::DoesNotOpen))?;
+    Ok(Some(Personal::new(text)))
+}

@@ -1,0 +1,215 @@
+//! The service forgets, too: each of its own tables loses what it no longer needs, on its term (R-71 to R-75).
+//!
+//! [`Upkeep::run`] goes through the closed requests of every organisation that this database ever served, whether it is
+//! still configured or not, and through the remains of retention sweeps. It reads nothing from outside and calls nobody.
+//! Three terms, counted from the closing of a request:
+//!
+//! | Term | What goes | Why not earlier |
+//! |---|---|---|
+//! | `identifiers_days` | the encrypted identifiers, the secrets and words of notices that were never sent | questions and complaints about the answer |
+//! | `contact_ids_days` | the platform's id of the contact, the checkpoints that name it, the candidates of sweeps | a restored backup of the platform may need the deletion again |
+//! | `evidence_months` | the case with its notices, packages, pseudonyms and job | limitation of claims and fines; counts and dates only, no identifier |
+//!
+//! The audit log holds no identifier and has terms of its own. Encrypted package files are destroyed by
+//! [`delivery::destroy_expired`] at their expiry, long before.
+//!
+//! Invariants:
+//! - An open request loses nothing: each statement asks for `closed`, and the database refuses the rest by constraint
+//!   and trigger.
+//! - A closed request whose last notice is still under way keeps its identifiers until that has ended.
+//! - Small transactions: a batch each, rows that somebody else holds are left for the next time. Several daemons may do
+//!   this at once.
+//! - What was forgotten is counted in the audit log (`upkeep.forgot`), in the transaction that forgot it.
+//!
+//! To add a table: give its owner a `purge` or `forget` function in its `sql.rs`, call it here, grant the right in a
+//! migration, and let the test over all tables (`tests/service/upkeep.rs`) show that nothing of the person is left.
+
+use chrono::{DateTime, Months, TimeDelta, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::domain::{OrganisationId, RequestId};
+use crate::intake::{self, Desk};
+use crate::store::{Store, StoreError};
+use crate::{delivery, execution, queue, retention, triage};
+
+/// How many requests one transaction takes up.
+const BATCH: i64 = 500;
+
+/// When the service's own copies are forgotten.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Days after the closing of a request until its identifiers are emptied.
+    pub identifiers_days: u32,
+    /// Days after the closing of a request until the platform's id of the contact goes: the age of your oldest backup of
+    /// the platform, and 30 days.
+    pub contact_ids_days: u32,
+    /// Months after the closing of a request until the case itself goes.
+    pub evidence_months: u32,
+}
+
+impl Settings {
+    /// What is wrong with the terms, in a sentence; nothing when they fit each other.
+    #[must_use]
+    pub fn refused(&self) -> Option<&'static str> {
+        if self.identifiers_days > self.contact_ids_days {
+            return Some("upkeep.contact_ids_days must not be less than upkeep.identifiers_days");
+        }
+        if u64::from(self.evidence_months) * 28 < u64::from(self.contact_ids_days) {
+            return Some("upkeep.evidence_months must not end before upkeep.contact_ids_days");
+        }
+        (!(12..=120).contains(&self.evidence_months)).then_some(
+            "upkeep.evidence_months must be from 12 to 120: without evidence no answer can be proved, and without end it is \
+             kept for no purpose",
+        )
+    }
+}
+
+/// What one run forgot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Forgotten {
+    /// Requests whose identifiers were emptied.
+    pub identifiers_of: u64,
+    /// Requests that do not name their contact any more.
+    pub contacts_of: u64,
+    /// Cases that were deleted.
+    pub requests: u64,
+    /// Candidates of sweeps for which no request was made.
+    pub candidates: u64,
+    /// Sweeps whose last trace was deleted.
+    pub sweeps: u64,
+    /// Processes that ended long ago.
+    pub instances: u64,
+}
+
+impl Forgotten {
+    /// Whether there was nothing to forget.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn add(&mut self, other: Self) {
+        self.identifiers_of += other.identifiers_of;
+        self.contacts_of += other.contacts_of;
+        self.requests += other.requests;
+        self.candidates += other.candidates;
+        self.sweeps += other.sweeps;
+        self.instances += other.instances;
+    }
+}
+
+/// The terms as instants.
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    now: DateTime<Utc>,
+    identifiers: DateTime<Utc>,
+    contact_ids: DateTime<Utc>,
+    evidence: DateTime<Utc>,
+}
+
+/// Forgets what is past its term.
+#[derive(Clone, Debug)]
+pub struct Upkeep {
+    /// The database.
+    pub store: Store,
+    /// The clock; the keys are not used.
+    pub desk: Desk,
+    /// The terms.
+    pub settings: Settings,
+}
+
+impl Upkeep {
+    /// Forgets everything that is past its term now, and tells how much that was.
+    pub async fn run(&self, actor: &Actor) -> Result<Forgotten, StoreError> {
+        let now = self.desk.clock.now();
+        let days = |days: u32| now - TimeDelta::days(days.into());
+        let terms = Terms {
+            now,
+            identifiers: days(self.settings.identifiers_days),
+            contact_ids: days(self.settings.contact_ids_days),
+            evidence: now.checked_sub_months(Months::new(self.settings.evidence_months)).unwrap_or(now),
+        };
+        let mut total = Forgotten::default();
+        let organisations = intake::registered_organisations(&mut *self.store.connection().await?).await?;
+        for organisation in organisations {
+            loop {
+                let forgotten = self.forget_batch(&organisation, terms, actor).await?;
+                total.add(forgotten);
+                if forgotten.is_nothing() {
+                    break;
+                }
+            }
+        }
+        let mut connection = self.store.connection().await?;
+        total.instances = queue::purge_instances(&mut connection, self.settings.contact_ids_days).await?;
+        Ok(total)
+    }
+
+    async fn forget_batch(
+        &self,
+        organisation: &OrganisationId,
+        terms: Terms,
+        actor: &Actor,
+    ) -> Result<Forgotten, StoreError> {
+        let mut tx = self.store.begin("upkeep.forget").await?;
+        let identifiers =
+            intake::forget_identifiers(&mut tx, organisation, terms.identifiers, terms.now, BATCH).await?;
+        delivery::forget_secrets(&mut tx, organisation, &identifiers).await?;
+
+        let contacts =
+            intake::forget_contacts(&mut tx, organisation, terms.contact_ids, terms.now, BATCH).await?;
+        execution::purge(&mut tx, organisation, &contacts).await?;
+        triage::forget(&mut tx, organisation, &contacts).await?;
+        retention::purge_candidates(&mut tx, organisation, &contacts).await?;
+
+        let requests = intake::past_evidence(&mut tx, organisation, terms.evidence, BATCH).await?;
+        self.purge_requests(&mut tx, organisation, &requests).await?;
+
+        let forgotten = Forgotten {
+            identifiers_of: number(&identifiers),
+            contacts_of: number(&contacts),
+            requests: number(&requests),
+            candidates: retention::purge_unused_candidates(&mut tx, organisation, terms.contact_ids, BATCH)
+                .await?,
+            sweeps: retention::purge_sweeps(&mut tx, organisation, terms.evidence).await?,
+            instances: 0,
+        };
+        if !forgotten.is_nothing() {
+            let detail = Detail::none()
+                .count("identifiers_of", forgotten.identifiers_of)
+                .count("contacts_of", forgotten.contacts_of)
+                .count("requests", forgotten.requests)
+                .count("candidates", forgotten.candidates)
+                .count("sweeps", forgotten.sweeps);
+            let event = Event::general(organisation, Action::UpkeepForgot, actor.clone(), terms.now);
+            audit::append(&mut tx, event.with(detail)).await?;
+        }
+        tx.commit().await?;
+        Ok(forgotten)
+    }
+
+    /// Deletes cases with all that refers to them, the case itself last.
+    async fn purge_requests(
+        &self,
+        tx: &mut crate::store::Tx,
+        organisation: &OrganisationId,
+        requests: &[RequestId],
+    ) -> Result<(), StoreError> {
+        if requests.is_empty() {
+            return Ok(());
+        }
+        delivery::purge(tx, organisation, requests).await?;
+        triage::purge(tx, organisation, requests).await?;
+        execution::purge(tx, organisation, requests).await?;
+        retention::purge_candidates(tx, organisation, requests).await?;
+        queue::purge(tx, organisation, requests).await?;
+        intake::purge(tx, organisation, requests).await
+    }
+}
+
+fn number(requests: &[RequestId]) -> u64 {
+    requests.len() as u64
+}

@@ -1,0 +1,256 @@
+//! Producers' rows that could not become a request, in the hands of a person.
+
+use chrono::{TimeDelta, Utc};
+use dsrd::audit::Actor;
+use dsrd::domain::{DiscardReason, IdentifierKind, MasterKey, Outcome, Personal, RequestKind, RequestState};
+use dsrd::intake::{self, Corrections, OpenedRow, ParkedRow, ParkedRowError, Receipt};
+use dsrd_simulator::ContactSpec;
+use sqlx::AssertSqlSafe;
+
+use crate::intake::{controllers, producer, take};
+use crate::support::service::{TestService, start_of_test};
+
+fn dpo() -> Actor {
+    Actor::Person("dpo".to_owned())
+}
+
+/// Inserts rows of `(organisation_id, idempotency_key, kind, received_at, channel, email)` as a producer and lets them be
+/// parked.
+async fn park(service: &TestService, rows: &[&str]) -> Vec<ParkedRow> {
+    let mut producer = producer(service).await;
+    for values in rows {
+        let statement = format!(
+            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email) VALUES {values}"
+        );
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut producer).await.unwrap();
+    }
+    assert_eq!(take(service).await.parked, rows.len() as u64);
+    let mut parked = list(service).await;
+    parked.reverse();
+    parked
+}
+
+async fn list(service: &TestService) -> Vec<ParkedRow> {
+    let mut connection = service.store.connection().await.unwrap();
+    intake::list_parked_rows(&mut connection, &service.desk, &controllers(service), 100).await.unwrap()
+}
+
+async fn open(service: &TestService, row: i64) -> Result<OpenedRow, ParkedRowError> {
+    let mut tx = service.store.begin("test").await.unwrap();
+    let reader = (&service.controller.id, dpo());
+    let opened =
+        intake::open_parked_row(&mut tx, &service.desk, &controllers(service), row, reader, false).await?;
+    tx.commit().await.unwrap();
+    Ok(opened)
+}
+
+async fn release(
+    service: &TestService,
+    row: i64,
+    corrections: Corrections,
+) -> Result<Receipt, ParkedRowError> {
+    let mut tx = service.store.begin("test").await.unwrap();
+    let receipt =
+        intake::release_parked_row(&mut tx, &service.desk, &controllers(service), row, corrections, dpo())
+            .await?;
+    tx.commit().await.unwrap();
+    Ok(receipt)
+}
+
+fn of_kind(kind: RequestKind) -> Corrections {
+    Corrections { kind: Some(kind), ..Corrections::default() }
+}
+
+#[tokio::test]
+async fn r_1_a_parked_row_keeps_its_due_date_and_an_overdue_one_is_marked() {
+    let service = TestService::start().await;
+    let rows = park(
+        &service,
+        &[
+            "('main', 'a', 'please', '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')",
+            "('main', 'b', 'please', '2026-09-20T09:00:00Z', 'web', 'canarino@posta.example')",
+            "('main', 'c', 'access', NULL, 'web', 'canarino@posta.example')",
+            "('nobody', 'd', 'access', '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')",
+        ],
+    )
+    .await;
+    let seen: Vec<_> = rows.iter().map(|row| (row.due_on.map(|day| day.to_string()), row.overdue)).collect();
+    assert_eq!(
+        seen,
+        [
+            (Some("2026-12-20".to_owned()), false),
+            (Some("2026-10-20".to_owned()), true),
+            // At the latest: it was there when it was parked.
+            (Some("2026-12-23".to_owned()), false),
+            (None, false),
+        ]
+    );
+    assert_eq!(rows[2].received_at, None);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_parked_row_is_shown_masked_and_the_log_says_who_looked() {
+    let service = TestService::start().await;
+    let rows = park(
+        &service,
+        &["('main', 'a', 'delete canarino', '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')"],
+    )
+    .await;
+    let opened = open(&service, rows[0].intake).await.unwrap();
+    let masked: Vec<_> =
+        opened.columns.iter().map(|column| format!("{}={}", column.name, column.masked)).collect();
+    assert_eq!(
+        masked,
+        [
+            "kind=d••• (15 characters)",
+            "received_at=2026-11-20T09:00:00+00:00",
+            "channel=web",
+            "email=c•••@posta.example"
+        ]
+    );
+    let clear = opened.columns.iter().find(|column| column.name == "email").unwrap();
+    assert_eq!(clear.value.expose(), "canarino@posta.example");
+    assert!(!format!("{opened:?}").contains("canarino"));
+    let log = service.audit().await;
+    let entry = log.iter().find(|entry| entry.action == "intake.read").unwrap();
+    assert_eq!((entry.actor.as_str(), &entry.detail["revealed"]), ("person:dpo", &false.into()));
+    assert!(matches!(open(&service, 999).await, Err(ParkedRowError::NotFound)));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_1_a_released_row_keeps_producer_key_and_clock() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
+    let rows = park(
+        &service,
+        &["('main', 'ticket-7', 'please', '2026-11-03T09:00:00Z', 'web', 'canarino@posta.example')"],
+    )
+    .await;
+    let row = rows[0].intake;
+    // Two weeks later.
+    service.clock.advance(TimeDelta::days(14));
+    let still = release(&service, row, Corrections::default()).await.unwrap_err();
+    assert!(still.to_string().contains("kind"), "{still}");
+    let later = Corrections { received_at: Some(start_of_test()), ..of_kind(RequestKind::Erasure) };
+    let stands = release(&service, row, later).await.unwrap_err();
+    assert!(matches!(stands, ParkedRowError::Stands("received_at")), "{stands}");
+    let other_key = Corrections { idempotency_key: Some("x".to_owned()), ..of_kind(RequestKind::Erasure) };
+    let stands = release(&service, row, other_key).await.unwrap_err();
+    assert!(matches!(stands, ParkedRowError::Stands("idempotency_key")), "{stands}");
+    assert_eq!(list(&service).await.len(), 1, "what failed left the row where it was");
+
+    let receipt = release(&service, row, of_kind(RequestKind::Erasure)).await.unwrap();
+    assert!(!receipt.repeated);
+    assert_eq!(receipt.due_on.to_string(), "2026-12-03");
+    assert!(list(&service).await.is_empty());
+    assert!(matches!(
+        release(&service, row, of_kind(RequestKind::Erasure)).await,
+        Err(ParkedRowError::NotFound)
+    ));
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!(case.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(case.received_at, "2026-11-03T09:00:00Z".parse::<chrono::DateTime<Utc>>().unwrap());
+    // Its producer sees it under its own key, and a repetition is the same request.
+    let mut producer = producer(&service).await;
+    sqlx::query(
+        "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
+         VALUES ('main', 'ticket-7', 'erasure', '2026-11-03T09:00:00Z', 'web', 'canarino@posta.example')",
+    )
+    .execute(&mut producer)
+    .await
+    .unwrap();
+    assert_eq!(take(&service).await.repeated, 1);
+    let status: String =
+        sqlx::query_scalar("SELECT status FROM dsrd.receipt WHERE idempotency_key = 'ticket-7'")
+            .fetch_one(&mut producer)
+            .await
+            .unwrap();
+    assert_eq!(status, "accepted");
+    let story = service.story(receipt.request).await;
+    assert_eq!(story[0], "request.received");
+    assert!(story.contains(&"intake.released".to_owned()), "{story:?}");
+    let log = service.audit().await;
+    let released = log.iter().find(|entry| entry.action == "intake.released").unwrap();
+    assert_eq!(released.actor, "person:dpo");
+    assert_eq!(released.detail["corrected"], "kind");
+    let received = log.iter().find(|entry| entry.action == "request.received").unwrap();
+    assert!(received.actor.starts_with("producer:"), "{}", received.actor);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_row_is_corrected_in_its_identifiers_its_organisation_and_its_missing_fields() {
+    let service = TestService::start().await;
+    let rows = park(
+        &service,
+        &[
+            "('main', 'a', 'access', '2026-11-20T09:00:00Z', 'web', 'canarino at posta')",
+            "('nobody', 'b', 'access', '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')",
+            "('main', NULL, 'access', NULL, 'web', 'canarino@posta.example')",
+            "('main', 'd', 'access', '2036-01-01T00:00:00Z', 'web', 'canarino@posta.example')",
+        ],
+    )
+    .await;
+    let email = Some(Personal::new("canarino@posta.example".to_owned()));
+    let corrections = [
+        Corrections { identifiers: [(IdentifierKind::Email, email)].into(), ..Corrections::default() },
+        Corrections { organisation: Some(service.controller.id.clone()), ..Corrections::default() },
+        Corrections {
+            idempotency_key: Some("c".to_owned()),
+            received_at: Some(start_of_test() - TimeDelta::days(2)),
+            ..Corrections::default()
+        },
+        Corrections { received_at: Some(start_of_test() - TimeDelta::days(2)), ..Corrections::default() },
+    ];
+    for (row, corrections) in rows.iter().zip(corrections) {
+        let receipt = release(&service, row.intake, corrections).await.unwrap();
+        assert_eq!(service.case(receipt.request).await.state, RequestState::Received);
+    }
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_discarded_row_leaves_its_reason_and_nothing_of_its_content() {
+    let service = TestService::start().await;
+    let rows = park(&service, &["('main', 'a', 'please', now(), 'web', 'canarino@posta.example')"]).await;
+    let row = rows[0].intake;
+    let mut tx = service.store.begin("test").await.unwrap();
+    let reader = (&service.controller.id, dpo());
+    intake::discard_parked_row(
+        &mut tx,
+        &service.desk,
+        &controllers(&service),
+        row,
+        DiscardReason::Test,
+        reader,
+    )
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    assert!(list(&service).await.is_empty());
+    let log = service.audit().await;
+    let entry = log.iter().find(|entry| entry.action == "intake.discarded").unwrap();
+    assert_eq!(
+        entry.detail,
+        serde_json::json!({ "intake": row, "reason": "test", "parked_for": "unknown_kind" })
+    );
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_row_that_another_key_sealed_is_listed_and_not_opened() {
+    let mut service = TestService::start().await;
+    let rows =
+        park(&service, &["('main', 'a', 'please', '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')"])
+            .await;
+    let right = std::mem::replace(&mut service.desk.keys, std::sync::Arc::new(MasterKey::generate()));
+    let listed = list(&service).await;
+    assert_eq!((listed.len(), listed[0].received_at), (1, None));
+    assert!(matches!(open(&service, rows[0].intake).await, Err(ParkedRowError::Sealed(_))));
+    service.desk.keys = right;
+    service.finish().await;
+}
