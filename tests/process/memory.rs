@@ -13,14 +13,16 @@ const MOST_MIB: u64 = 96;
 /// How much more many records may take than few.
 const MOST_GROWTH_MIB: u64 = 16;
 
+/// A body of 3.5 MB, and one of 35 MB: a daemon that held the second would show. The million of P-5 is measured by the
+/// benchmark, with an optimised daemon.
 const FEW: u32 = 10_000;
 const MANY: u32 = 100_000;
 
 /// The most memory that a process has had resident so far.
 fn peak_mib(daemon: &Daemon) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") / 1024
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,7 +41,7 @@ async fn s_24_the_memory_of_a_daemon_does_not_grow_with_the_records_in_one_body(
             .add_contact(ContactSpec::new().name("Canarino", "Prova").email(&email).events(events));
         insert(&mut producer, RequestKind::Access, &format!("ticket-{number}"), &email).await;
         let asked = std::time::Instant::now();
-        service.rest(Duration::from_mins(2)).await;
+        service.rest(Duration::from_mins(5)).await;
         peaks.push(peak_mib(&daemon));
         println!("{events} events: {:?}, peak {} MiB", asked.elapsed(), peaks[number]);
     }

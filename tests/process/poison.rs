@@ -97,11 +97,15 @@ async fn f_7_a_request_that_aborts_its_process_is_parked_alone_and_its_neighbour
 
 /// Sets when the jobs of these requests may be handed out.
 async fn let_time_pass(service: &ProcessService, key: &str, run_at: &'static str) {
-    let mut connection = service.world.store.connection().await.unwrap();
+    let mut connection = service.world.store.connection().await.expect("a connection");
     let statement = format!(
         "UPDATE dsrd.job SET run_at = {run_at} WHERE state = 'ready' AND request_id IN
            (SELECT request_id FROM dsrd.request WHERE idempotency_key LIKE $1)"
     );
-    sqlx::query(sqlx::AssertSqlSafe(statement)).bind(key).execute(&mut *connection).await.unwrap();
-    sqlx::query("SELECT pg_notify('dsrd_job', '')").execute(&mut *connection).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(statement))
+        .bind(key)
+        .execute(&mut *connection)
+        .await
+        .expect("time passes");
+    sqlx::query("SELECT pg_notify('dsrd_job', '')").execute(&mut *connection).await.expect("time passes");
 }

@@ -57,7 +57,7 @@ async fn append(service: &TestService, store: &Store, each: u64) -> BTreeMap<Uui
 async fn seal(store: Store, stop: CancellationToken) -> usize {
     let mut failed = 0;
     while !stop.is_cancelled() {
-        let sealed = audit::seal(&mut *store.connection().await.unwrap(), 50).await;
+        let sealed = audit::seal(&mut store.connection().await.unwrap(), 50).await;
         failed += usize::from(sealed.is_err());
     }
     failed

@@ -134,8 +134,11 @@ impl Needles {
 }
 
 fn escape(each: char) -> String {
-    let mut units = [0; 2];
-    each.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+    let (mut units, mut escaped) = ([0; 2], String::new());
+    for unit in each.encode_utf16(&mut units) {
+        write!(escaped, "\\u{unit:04x}").expect("a string takes all");
+    }
+    escaped
 }
 
 /// Values of these members in the clear contents of packages, which no log may repeat.
