@@ -161,7 +161,9 @@ fn describe(
     let controller = row.organisation_id.parse().ok().and_then(|id: OrganisationId| controllers.get(&id));
     // A date in the future starts no clock; the request was there when it was parked.
     let since = received_at.filter(|at| *at <= row.parked_at).unwrap_or(row.parked_at);
-    let due_on = controller.map(|controller| controller.due_on(since));
+    // Nobody knows yet what is asked: the earliest date that it can mean.
+    let due_on = controller
+        .and_then(|controller| RequestKind::ALL.iter().map(|kind| controller.due_on(*kind, since)).min());
     ParkedRow {
         overdue: controller
             .zip(due_on)
