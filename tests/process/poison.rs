@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::process::{ProcessService, eventually, insert};
 use crate::{assert_done, hand_in, person};
 
-/// How many workers a request may bring down: as the daemon's defaults say.
+/// How many workers a request may bring down: as the daemon's defaults and the configuration of these tests say.
 const MOST_CRASHES: i64 = 3;
 
 /// How many people ask for something beside the poisonous request before each of its runs.
@@ -19,7 +19,6 @@ const NEIGHBOURS: usize = 6;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f_7_a_request_that_aborts_its_process_is_parked_alone_and_its_neighbours_finish() {
     let service = ProcessService::start().await;
-    service.amend("most_crashes = 50", &format!("most_crashes = {MOST_CRASHES}"));
     let faults = service.world.simulator.faults();
     // Its deletion never ends, which shows when it is at work; then the process is aborted, as by a failed allocation.
     let (email, spec) = person(900);

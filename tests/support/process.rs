@@ -209,7 +209,7 @@ request_workers = 8
 heartbeat_secs = 1
 lease_secs = {LEASE_SECS}
 poll_secs = 1
-most_crashes = 50
+most_crashes = 3
 retry_base_secs = 1
 retry_cap_secs = 4
 [delivery]

@@ -172,7 +172,7 @@ fn brackets(evidence: &Evidence<'_>) -> (Vec<Bracket>, Vec<String>) {
             faults.push(format!("I-3: {name} has no end"));
             continue;
         };
-        if !ends_once(&own) {
+        if own.len() != 1 || first.outcome.is_none() {
             let outcomes: Vec<_> = own.iter().map(|end| end.outcome.as_deref().unwrap_or_default()).collect();
             faults.push(format!("I-3: {name} ended several times: {outcomes:?}"));
         }
@@ -203,16 +203,6 @@ fn brackets(evidence: &Evidence<'_>) -> (Vec<Bracket>, Vec<String>) {
     let astray = ends.values().flatten().map(|end| format!("I-3: entry {} ends nothing", end.seq));
     faults.extend(astray);
     (brackets, faults)
-}
-
-/// One end; a second one only where the first said that nobody knows and the second is what was found out later.
-fn ends_once(ends: &[&Entry]) -> bool {
-    let outcomes: Vec<_> = ends.iter().map(|end| end.outcome.as_deref()).collect();
-    match outcomes.as_slice() {
-        [Some(_)] => true,
-        [Some("outcome_unknown"), Some(known)] => *known != "outcome_unknown",
-        _ => false,
-    }
 }
 
 /// I-5: a request that says "fulfilled" has a read-back in the log, after its last effect and before its end; the
