@@ -224,7 +224,9 @@ impl Inner {
     /// Compares an answer, one at a time for a package, and counts it when it is wrong.
     async fn judge(&self, valid: &Valid, answer: &Personal<String>) -> Result<Judgement, StoreError> {
         let mut tx = self.store.begin("delivery.judge").await?;
-        let wrong = sql::lock_answers(&mut tx, valid.package()).await?.unwrap_or(MOST_WRONG_ANSWERS);
+        let wrong = sql::lock_answers(&mut tx, &valid.organisation, valid.package())
+            .await?
+            .unwrap_or(MOST_WRONG_ANSWERS);
         if wrong >= MOST_WRONG_ANSWERS {
             return Ok(Judgement::TooLate);
         }
@@ -236,7 +238,7 @@ impl Inner {
         {
             return Ok(Judgement::Right);
         }
-        sql::count_wrong_answer(&mut tx, valid.package()).await?;
+        sql::count_wrong_answer(&mut tx, &valid.organisation, valid.package()).await?;
         let left = u16::try_from(MOST_WRONG_ANSWERS - wrong - 1).unwrap_or_default();
         let at = self.clock.now();
         let detail = Detail::none()

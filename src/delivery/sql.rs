@@ -507,11 +507,13 @@ pub(super) async fn find_by_token(
 /// Locks a package against other answers of the hand-over page and says how many were wrong so far.
 pub(super) async fn lock_answers(
     connection: &mut PgConnection,
+    organisation: &OrganisationId,
     package: PackageId,
 ) -> Result<Option<i16>, StoreError> {
     sqlx::query_scalar!(
-        r#"SELECT wrong_answers FROM dsrd.package WHERE package_id = $1 FOR UPDATE"#,
-        package.0
+        "SELECT wrong_answers FROM dsrd.package WHERE organisation_id = $1 AND package_id = $2 FOR UPDATE",
+        organisation.as_str(),
+        package.0,
     )
     .fetch_optional(connection)
     .await
@@ -521,11 +523,14 @@ pub(super) async fn lock_answers(
 /// Counts a wrong answer.
 pub(super) async fn count_wrong_answer(
     connection: &mut PgConnection,
+    organisation: &OrganisationId,
     package: PackageId,
 ) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        r#"UPDATE dsrd.package SET wrong_answers = wrong_answers + 1 WHERE package_id = $1"#,
-        package.0
+        r#"UPDATE dsrd.package SET wrong_answers = wrong_answers + 1
+           WHERE organisation_id = $1 AND package_id = $2"#,
+        organisation.as_str(),
+        package.0,
     )
     .execute(connection)
     .await

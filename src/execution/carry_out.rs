@@ -5,17 +5,25 @@ use serde_json::Value;
 use super::effect::Effect;
 use super::engine::Run;
 use super::outcome::{self, EffectEnded};
-use super::sql::{self, Marks};
+use super::sql::{self, Checkpoint, Marks};
 use super::stop::Stop;
 use crate::audit::{Detail, Ending, EntryId, Event};
 use crate::platform::{EffectAnswer, PlatformError};
 
 /// A former attempt that was announced, and may have happened.
 #[derive(Clone, Copy)]
-struct Former {
+pub(super) struct Former {
     intent: EntryId,
     /// Whether its end stands in the log, as unknown.
     ended: bool,
+}
+
+impl Former {
+    /// The former attempt that an unfinished checkpoint remembers.
+    pub(super) fn of(checkpoint: &Checkpoint) -> Option<Self> {
+        let intent = checkpoint.intent?;
+        Some(Self { intent: EntryId(intent), ended: checkpoint.ended_intent == Some(intent) })
+    }
 }
 
 impl Run<'_> {
@@ -26,10 +34,7 @@ impl Run<'_> {
             return Ok(());
         }
         let key = (step.as_str().to_owned(), item.to_owned());
-        let former = self.checkpoints.get(&key).and_then(|found| {
-            let intent = found.intent?;
-            Some(Former { intent: EntryId(intent), ended: found.ended_intent == Some(intent) })
-        });
+        let former = self.checkpoints.get(&key).and_then(Former::of);
         let platform = self.site.platform.as_ref();
         if let Some(former) = former {
             // Look before acting: the former attempt may have done it.
@@ -37,12 +42,7 @@ impl Run<'_> {
                 effect.is_in_place(platform).await.map_err(|error| self.platform_failed(&error))?;
             self.executor.kill.reached(step.as_str(), "looked")?;
             if in_place {
-                if !former.ended {
-                    return self.end_effect(&effect, former.intent, Ending::ByFormerAttempt).await;
-                }
-                // The former attempt has its end already: what was found is bracketed by itself.
-                let found = self.event(effect.began()).with(effect_detail(&effect));
-                return self.end_found(&effect, found).await;
+                return self.end_former(&effect, former).await;
             }
         }
         let intent = self.begin_effect(&effect, former).await?;
@@ -116,9 +116,14 @@ impl Run<'_> {
         }
     }
 
-    /// Records an effect that was found in place after its announcement had been ended as unknown.
-    async fn end_found(&mut self, effect: &Effect<'_>, found: Event) -> Result<(), Stop> {
+    /// Records an effect that was found in place: a former attempt did it.
+    pub(super) async fn end_former(&mut self, effect: &Effect<'_>, former: Former) -> Result<(), Stop> {
         let ending = Ending::ByFormerAttempt;
+        if !former.ended {
+            return self.end_effect(effect, former.intent, ending).await;
+        }
+        // The announcement was ended as unknown already: what was found is bracketed by itself.
+        let found = self.event(effect.began()).with(effect_detail(effect));
         let outcome = outcome::to_json(&EffectEnded { ending: ending.as_str().to_owned() });
         let intent = found.id;
         self.write_end(effect, Some(found), intent, ending, &outcome).await

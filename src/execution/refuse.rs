@@ -5,12 +5,13 @@
 //! its read-back; one that is still there is said to be there.
 
 use super::Step;
+use super::carry_out::Former;
 use super::effect::Effect;
 use super::engine::{Finished, Run};
 use super::outcome::Refused;
 use super::stop::Stop;
 use super::{erasure, inform};
-use crate::audit::{Action, Detail, Ending, EntryId};
+use crate::audit::{Action, Detail};
 use crate::domain::{ParkReason, RefusalGround};
 use crate::triage::{self, TriageError};
 
@@ -43,10 +44,10 @@ pub(super) async fn refuse(run: &mut Run<'_>, ground: RefusalGround) -> Result<R
         let contact = run.contact()?;
         if erasure::is_gone(run, &contact).await? {
             if deletion.outcome.is_none()
-                && let Some(intent) = deletion.intent
+                && let Some(former) = Former::of(deletion)
             {
                 let effect = Effect::Delete { contact: &contact, urgency: run.urgency() };
-                run.end_effect(&effect, EntryId(intent), Ending::ByFormerAttempt).await?;
+                run.end_former(&effect, former).await?;
             }
             return Ok(Refusal::Overtaken);
         }

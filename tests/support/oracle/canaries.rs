@@ -176,7 +176,7 @@ fn needles(evidence: &Evidence<'_>, contents: &[String]) -> Needles {
 }
 
 /// The whole mail as its reader sees it, without the one header that may name the person.
-fn without_recipient(mail: &Posted) -> String {
+fn without_recipient(mail: &Posted, refusals: &BTreeSet<String>) -> String {
     let text = String::from_utf8_lossy(&mail.raw);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let mut kept = String::new();
@@ -191,6 +191,10 @@ fn without_recipient(mail: &Posted) -> String {
             kept.push('\n');
         }
     }
+    // The text of a refusal quotes the controller's own words, which may name anything.
+    if refusals.contains(&mail.message_id) {
+        return kept;
+    }
     kept + &body.replace("=\r\n", "").replace("=3D", "=").replace("=40", "@")
 }
 
@@ -200,8 +204,14 @@ pub(super) async fn stay_in_their_cage(evidence: &Evidence<'_>, contents: &[Stri
     let service = evidence.service;
     let mut needles = needles(evidence, contents);
     let mut faults = Vec::new();
+    let refusals: BTreeSet<String> =
+        rows(service, "SELECT message_id FROM dsrd.notice WHERE kind = 'refused'")
+            .await
+            .iter()
+            .map(|row| row.get("message_id"))
+            .collect();
     for mail in &evidence.mails {
-        for found in needles.found_in(without_recipient(mail).as_bytes()) {
+        for found in needles.found_in(without_recipient(mail, &refusals).as_bytes()) {
             faults.push(format!("I-8: a mail beyond its recipient holds {found}"));
         }
     }
