@@ -80,10 +80,7 @@ impl Evidence<'_> {
         self.check_platform(&mut found);
         let (owed, sent) = self.played.ledger.notices();
         if owed != sent || sent != self.mails {
-            found.push(format!(
-                "{owed} notices were owed, {sent} sent, and {} mails lie there.",
-                self.mails
-            ));
+            found.push(format!("{owed} notices were owed, {sent} sent, and {} mails lie there.", self.mails));
         }
         if !self.link_works {
             found.push("The hand-over page does not open.".to_owned());
