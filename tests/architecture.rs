@@ -42,6 +42,7 @@ const RULE: &[(&str, &[&str])] = &[
             "domain",
             "store",
             "telemetry",
+            "audit",
             "platform",
             "report",
             "queue",

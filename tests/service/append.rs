@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dsrd::audit::{self, Action, Actor, Detail, Event};
+use dsrd::audit::{self, Action, Actor, Detail, Event, LogKeys, Sealer};
 use dsrd::domain::RequestId;
 use dsrd::store::Store;
-use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::rig;
-use crate::support::service::TestService;
+use crate::support::service::{TestService, sealer};
 
 const WRITERS: u64 = 32;
 const EACH: u64 = 1_000;
@@ -54,26 +53,29 @@ async fn append(service: &TestService, store: &Store, each: u64) -> BTreeMap<Uui
 }
 
 /// Numbers what is written until told to stop; returns how often that failed.
-async fn seal(store: Store, stop: CancellationToken) -> usize {
+async fn seal(sealer: Sealer, stop: CancellationToken) -> usize {
     let mut failed = 0;
     while !stop.is_cancelled() {
-        let sealed = audit::seal(&mut store.connection().await.unwrap(), 50).await;
-        failed += usize::from(sealed.is_err());
+        failed += usize::from(sealer.seal_once(200).await.is_err());
     }
+    sealer.close().await;
     failed
 }
 
 /// Appends and seals side by side; returns what was committed and how many sealings failed.
 async fn race(service: &TestService, each: u64) -> (BTreeMap<Uuid, Vec<i64>>, usize) {
     let store = rig::store(service.database.options(), u32::try_from(WRITERS).unwrap());
-    let sealing = rig::store(service.database.options(), u32::try_from(SEALERS).unwrap());
     let stop = CancellationToken::new();
-    let sealers: Vec<_> = (0..SEALERS).map(|_| tokio::spawn(seal(sealing.clone(), stop.clone()))).collect();
+    let mut sealers = Vec::new();
+    for _ in 0..SEALERS {
+        let keys = LogKeys::from_text(&service.log_keys).unwrap();
+        let sealer = sealer(&service.database, keys, Arc::clone(&service.desk.clock)).await.unwrap();
+        sealers.push(tokio::spawn(seal(sealer, stop.clone())));
+    }
     let committed = append(service, &store, each).await;
     stop.cancel();
     let failed = futures_util::future::join_all(sealers).await.into_iter().map(Result::unwrap).sum();
     store.close().await;
-    sealing.close().await;
     (committed, failed)
 }
 
@@ -92,37 +94,5 @@ async fn f_20_thirty_two_writers_of_a_thousand_entries_leave_no_gap_and_lose_no_
         found.entry(entry.case.unwrap()).or_default().push(entry.detail["number"].as_i64().unwrap());
     }
     assert!(found == committed, "each case stands there as it was committed: all of it, once, in its order");
-    service.finish().await;
-}
-
-/// T-4: the lock and the head of the log read in one statement, whose snapshot is older than the lock.
-const IN_ONE_STATEMENT: &str = "
-    CREATE OR REPLACE FUNCTION audit.seal(most integer) RETURNS integer
-    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-      WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(7236123, 1)),
-      head AS MATERIALIZED (SELECT coalesce(max(seq), 0) AS last FROM locked LEFT JOIN audit.entry ON true),
-      taken AS (
-        DELETE FROM audit.inbox
-        WHERE inbox_id IN (SELECT inbox_id FROM audit.inbox, head ORDER BY inbox_id LIMIT most)
-        RETURNING *
-      ),
-      numbered AS (
-        INSERT INTO audit.entry (seq, uid, at, organisation_id, case_id, action, outcome, actor, intent, detail)
-        SELECT head.last + row_number() OVER (ORDER BY inbox_id),
-               uid, at, organisation_id, case_id, action, outcome, actor, intent, detail
-        FROM taken, head
-        RETURNING 1
-      )
-      SELECT count(*)::integer FROM numbered
-    $$";
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f_20_the_race_finds_a_sealer_that_locks_and_reads_in_one_statement() {
-    let service = TestService::start().await;
-    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
-    sqlx::raw_sql(IN_ONE_STATEMENT).execute(&mut owner).await.unwrap();
-    let (_, failed) = race(&service, EACH / 10).await;
-    assert!(failed > 0, "the writers and sealers of this test are no race");
-    owner.close().await.unwrap();
     service.finish().await;
 }

@@ -11,6 +11,7 @@ mod support;
 
 mod access;
 mod append;
+mod carried_over;
 mod conflicts;
 mod crash;
 mod decide;
@@ -26,6 +27,7 @@ mod organisations;
 mod parked;
 mod progress;
 mod rig;
+mod sealing;
 mod unknown_commit;
 mod upkeep;
 mod wire;

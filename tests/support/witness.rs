@@ -20,7 +20,7 @@ pub(crate) async fn install(owner: &PgConnectOptions) {
          CREATE TABLE witness.appended (uid uuid NOT NULL);
          CREATE FUNCTION witness.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
          BEGIN
-           INSERT INTO witness.appended (uid) VALUES (NEW.uid);
+           INSERT INTO witness.appended (uid) VALUES ((convert_from(NEW.entry, 'UTF8')::jsonb->>'id')::uuid);
            RETURN NULL;
          END $$;
          CREATE TRIGGER witnessed AFTER INSERT ON audit.inbox FOR EACH ROW EXECUTE FUNCTION witness.note();",

@@ -1,6 +1,9 @@
-//! `dsrd audit`: the log, read. Each reading stands in the log itself.
+//! `dsrd audit`: the log, read, and the keys that sign it. Each reading stands in the log itself.
+
+mod key;
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
@@ -11,7 +14,7 @@ use super::context::Context;
 use super::output::{Output, or_dash, table};
 use super::request::Case;
 use crate::audit::{self, Action, Detail, Entry, Event, Filter};
-use crate::daemon::Foundation;
+use crate::daemon::{self, Foundation, StartError};
 use crate::domain::{OrganisationId, local_time};
 
 /// What to do.
@@ -46,6 +49,9 @@ pub(super) enum Command {
         #[arg(long)]
         organisation: Option<OrganisationId>,
     },
+    /// Make, show or exchange the key that signs the log.
+    #[command(subcommand)]
+    Key(key::Command),
 }
 
 /// What `dsrd audit show` shows.
@@ -81,37 +87,65 @@ fn day_or_instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
 
 pub(super) async fn run(command: Command, context: Context, output: &Output) -> anyhow::Result<()> {
     let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
-    let result = read(command, &context, &foundation, output).await;
+    let result = match command {
+        Command::Key(command) => key::run(command, &context, &foundation, output).await,
+        Command::List { organisation, action, since, until, after, limit } => {
+            async {
+                let organisation = Some(context.organisation(organisation.as_ref())?);
+                let filter = Filter { organisation, action, since, until, case: None };
+                read(Asked { filter, after, limit, only: None }, &context, &foundation, output).await
+            }
+            .await
+        }
+        Command::Show { subject, organisation } => {
+            show(subject, organisation.as_ref(), &context, &foundation, output).await
+        }
+    };
     foundation.close().await;
     result
 }
 
-async fn read(
-    command: Command,
+/// What to read.
+struct Asked {
+    filter: Filter,
+    after: i64,
+    limit: i64,
+    /// The one number that is asked for.
+    only: Option<i64>,
+}
+
+async fn show(
+    subject: Subject,
+    organisation: Option<&OrganisationId>,
     context: &Context,
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let only = match &command {
-        Command::Show { subject: Subject::Entry(number), .. } => Some(*number),
-        _ => None,
-    };
-    let (filter, after, limit) = match command {
-        Command::List { organisation, action, since, until, after, limit } => {
-            let organisation = Some(context.organisation(organisation.as_ref())?);
-            (Filter { organisation, action, since, until, case: None }, after, limit)
-        }
-        Command::Show { subject: Subject::Entry(number), organisation } => {
-            let organisation = Some(context.organisation(organisation.as_ref())?);
-            (Filter { organisation, ..Filter::default() }, number.saturating_sub(1), 1)
-        }
-        Command::Show { subject: Subject::Case(case), organisation } => {
-            let organisation = context.organisation(organisation.as_ref())?;
+    let organisation = context.organisation(organisation)?;
+    let asked = match subject {
+        Subject::Entry(number) => Asked {
+            filter: Filter { organisation: Some(organisation), ..Filter::default() },
+            after: number.saturating_sub(1),
+            limit: 1,
+            only: Some(number),
+        },
+        Subject::Case(case) => {
             let case = case.find(foundation, &organisation).await?;
-            (Filter { organisation: Some(organisation), case: Some(case), ..Filter::default() }, 0, 10_000)
+            let filter = Filter { organisation: Some(organisation), case: Some(case), ..Filter::default() };
+            Asked { filter, after: 0, limit: 10_000, only: None }
         }
     };
-    let mut entries = list(context, foundation, &filter, after, limit).await?;
+    read(asked, context, foundation, output).await
+}
+
+async fn read(
+    asked: Asked,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let Asked { filter, after, limit, only } = asked;
+    let mut entries = list(context, foundation, &filter, after, limit, output).await?;
     if let Some(number) = only {
         // The next entry of this organisation came back where that one is another's, or not there yet.
         entries.retain(|entry| entry.seq == number);
@@ -128,6 +162,23 @@ async fn read(
     Ok(())
 }
 
+/// Whoever reads wants what has just happened, too. Where this account may not seal, the log is read as it is.
+async fn seal(context: &Context, foundation: &Foundation, output: &Output) {
+    let sealed = async {
+        let sealer =
+            daemon::open_sealer(context.settings(), &foundation.database, Arc::clone(&foundation.desk.clock))
+                .await?;
+        sealer.seal_everything().await?;
+        sealer.close().await;
+        Ok::<_, StartError>(())
+    };
+    if let Err(error) = sealed.await {
+        output.say(&format!(
+            "entries of the last moments may be missing, because they could not be sealed: {error}"
+        ));
+    }
+}
+
 /// Reads the log and records that it was read, in one transaction.
 async fn list(
     context: &Context,
@@ -135,10 +186,10 @@ async fn list(
     filter: &Filter,
     after: i64,
     limit: i64,
+    output: &Output,
 ) -> anyhow::Result<Vec<Entry>> {
+    seal(context, foundation, output).await;
     let mut tx = foundation.store.begin("cli.audit").await?;
-    // Whoever reads wants what has just happened, too.
-    audit::seal(&mut tx, 10_000).await?;
     let entries = audit::list(&mut tx, filter, after, limit).await?;
     if let Some(organisation) = &filter.organisation {
         let mut event =
