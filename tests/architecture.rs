@@ -78,6 +78,7 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("anyhow::", &["main.rs", "cli", "daemon"]),
     ("dsrd_simulator::", &["cli/demo"]),
     ("age::", &["report"]),
+    ("ed25519_dalek::", &["audit/tlog"]),
     // The wheel with server programs is a zip archive.
     ("zip::", &["report", "store/embedded/install", "cli/demo"]),
 ];

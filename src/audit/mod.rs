@@ -19,6 +19,7 @@
 
 mod event;
 mod sql;
+pub mod tlog;
 
 pub use event::{Action, Actor, Detail, Ending, EntryId, Event};
 pub use sql::{Entry, Filter, append, list, open_intents, seal, sealed_up_to};
