@@ -1,11 +1,12 @@
 //! The closed vocabulary of the log.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::leaf::DetailValue;
 use crate::domain::{OrganisationId, RequestId};
 
 /// Id of one entry, chosen by its writer.
@@ -25,15 +26,16 @@ pub enum Actor {
     Producer(String),
 }
 
+/// Names come from the operating system or the database: only harmless characters reach the log.
+pub(super) fn plain(name: &str) -> String {
+    name.chars()
+        .take(63)
+        .map(|each| if each.is_ascii_alphanumeric() || "_.-".contains(each) { each } else { '_' })
+        .collect()
+}
+
 impl fmt::Display for Actor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Names come from the operating system or the database: only harmless characters reach the log.
-        let plain = |name: &str| -> String {
-            name.chars()
-                .take(63)
-                .map(|each| if each.is_ascii_alphanumeric() || "_.-".contains(each) { each } else { '_' })
-                .collect()
-        };
         match self {
             Self::Person(name) => write!(formatter, "person:{}", plain(name)),
             Self::Process(name) => write!(formatter, "process:{name}"),
@@ -148,12 +150,21 @@ actions! {
     LogRead = "log.read",
     /// Somebody read a case through the command line.
     RequestRead = "request.read",
+    /// The entries of the first form of the log were carried over; their number and hash are in the detail.
+    LogMigrated = "log.migrated",
+    /// Nothing happened for a while: the log shows that it lives.
+    LogHeartbeat = "log.heartbeat",
+    /// A key that signs the log was added or retired.
+    LogKey = "log.key",
 }
 
 /// Counts and short words that belong to an event: `[a-z0-9_]` keys; numbers, booleans and words as values. The
 /// database refuses anything else.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Detail(Map<String, Value>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Detail(BTreeMap<String, DetailValue>);
+
+/// The largest number of a detail: fifteen digits, which every reader of JSON can hold.
+const LARGEST_COUNT: i64 = 999_999_999_999_999;
 
 impl Detail {
     /// Nothing beyond the action.
@@ -162,35 +173,36 @@ impl Detail {
         Self::default()
     }
 
-    /// Adds a number.
+    /// Adds a number; more than fifteen digits become the largest number of fifteen.
     #[must_use]
     pub fn count(mut self, key: &'static str, number: u64) -> Self {
-        self.0.insert(key.to_owned(), Value::from(number));
+        let number = i64::try_from(number).map_or(LARGEST_COUNT, |number| number.min(LARGEST_COUNT));
+        self.0.insert(key.to_owned(), DetailValue::Number(number));
         self
     }
 
     /// Adds a truth.
     #[must_use]
     pub fn flag(mut self, key: &'static str, value: bool) -> Self {
-        self.0.insert(key.to_owned(), Value::from(value));
+        self.0.insert(key.to_owned(), DetailValue::Flag(value));
         self
     }
 
     /// Adds a word of a closed vocabulary or a configured name. Characters outside of letters, digits and
-    /// `_ . : / + - space` become `_`.
+    /// `_ . : / + - space` become `_`, and so does a colon in front, which the check of the database would misread.
     #[must_use]
     pub fn word(mut self, key: &'static str, word: &str) -> Self {
-        let plain: String = word
-            .chars()
-            .take(120)
-            .map(|each| if each.is_ascii_alphanumeric() || "_.:/+- ".contains(each) { each } else { '_' })
-            .collect();
-        self.0.insert(key.to_owned(), Value::from(plain));
+        let is_plain = |(place, each): (usize, char)| {
+            each.is_ascii_alphanumeric() || "_./+- ".contains(each) || (each == ':' && place > 0)
+        };
+        let plain = word.chars().enumerate().take(120);
+        let plain: String = plain.map(|each| if is_plain(each) { each.1 } else { '_' }).collect();
+        self.0.insert(key.to_owned(), DetailValue::Word(plain));
         self
     }
 
-    pub(super) fn into_json(self) -> Value {
-        Value::Object(self.0)
+    pub(super) fn into_values(self) -> BTreeMap<String, DetailValue> {
+        self.0
     }
 }
 

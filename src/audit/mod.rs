@@ -9,17 +9,26 @@
 //! outcome is unknown; [`append`]ing the end with [`Ending::Unknown`] says so in the log.
 //!
 //! Invariants:
-//! - Writers only insert into an inbox and hold no common lock; the sealer ([`seal`]) alone numbers entries 1..n.
-//!   PostgreSQL hands out identity values before it shows the rows, so numbers given by writers would let rows appear
-//!   in a past that an auditor has read already.
-//! - No role of the service can change or delete an entry (grants and triggers of the migration).
+//! - An entry is bytes ([`Leaf`]), hashed and stored as they were written. Every column that is asked for is generated
+//!   from them by the database.
+//! - Writers only insert into an inbox and hold no common lock; the [`Sealer`] alone numbers entries 1..n, extends the
+//!   tree over them ([`tlog`]) and signs it. PostgreSQL hands out identity values before it shows the rows, so numbers
+//!   given by writers would let rows appear in a past that an auditor has read already.
+//! - No role of the service can change or delete an entry (grants and triggers of the migrations).
 //! - The vocabulary is closed ([`Action`]); details are counts and short words ([`Detail`]), which the database checks.
+//! - No entry names a person: staff stand in it by a random word, whose meaning can be erased (`audit_private`).
 //!
 //! To record something new: add an [`Action`], describe it in `docs/audit-log.md`.
 
 mod event;
+mod keys;
+mod leaf;
+mod sealer;
 mod sql;
 pub mod tlog;
 
 pub use event::{Action, Actor, Detail, Ending, EntryId, Event};
-pub use sql::{Entry, Filter, append, list, open_intents, seal, sealed_up_to};
+pub use keys::{LogKeys, MalformedLogKeys};
+pub use leaf::{DetailValue, Leaf, LeafError, MAX_LEAF_BYTES};
+pub use sealer::{MOST_AT_ONCE, SealError, Sealed, Sealer, Settings};
+pub use sql::{Entry, Filter, append, list, open_intents, pending, sealed_up_to, verifier_keys};

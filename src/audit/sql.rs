@@ -1,4 +1,4 @@
-//! Tables `audit.inbox` and `audit.entry`.
+//! Tables `audit.inbox`, `audit.entry`, `audit.head` and the view `audit_view.log`, as writers and readers use them.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -6,47 +6,63 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::event::{EntryId, Event};
+use super::event::{Actor, EntryId, Event, plain};
+use super::leaf::Leaf;
 use crate::domain::{OrganisationId, RequestId};
 use crate::store::StoreError;
 
 /// Appends an event inside the caller's transaction; it lasts when the transaction does. The row must come back:
-/// a rule or trigger that swallows the insertion makes the whole transaction fail.
+/// a rule or trigger that swallows the insertion makes the whole transaction fail. One statement; two for an event that
+/// a person caused.
 pub async fn append(connection: &mut PgConnection, event: Event) -> Result<EntryId, StoreError> {
     let id = event.id;
-    let written = sqlx::query_scalar!(
-        r#"INSERT INTO audit.inbox (uid, at, organisation_id, case_id, action, outcome, actor, intent, detail)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-           RETURNING inbox_id"#,
-        id.0,
-        event.at,
-        event.organisation.as_str(),
-        event.case.map(|case| case.0),
-        event.action.as_str(),
-        event.ending.map(super::Ending::as_str),
-        event.actor.to_string(),
-        event.intent.map(|intent| intent.0),
-        event.detail.into_json(),
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(StoreError::during("audit.append"))?;
-    StoreError::expect_rows("audit.append", 1, written.len() as u64)?;
+    let actor = match &event.actor {
+        Actor::Person(name) => word_for(connection, &plain(name)).await?,
+        other => other.to_string(),
+    };
+    write(connection, &Leaf::of(event, actor)).await?;
     Ok(id)
 }
 
-/// Numbers up to `most` committed entries and returns how many it numbered. Any number of daemons may call it.
-pub async fn seal(connection: &mut PgConnection, most: i32) -> Result<u64, StoreError> {
-    let sealed = sqlx::query_scalar!(r#"SELECT audit.seal($1) AS "sealed!""#, most)
+/// The random word by which the log knows a person; made when the person is seen for the first time.
+async fn word_for(connection: &mut PgConnection, name: &str) -> Result<String, StoreError> {
+    sqlx::query_scalar!(r#"SELECT audit.person($1) AS "word!""#, name)
         .fetch_one(connection)
         .await
-        .map_err(StoreError::during("audit.seal"))?;
-    Ok(u64::try_from(sealed).unwrap_or_default())
+        .map_err(StoreError::during("audit.person"))
+}
+
+/// Puts an entry into the inbox.
+pub(super) async fn write(connection: &mut PgConnection, leaf: &Leaf) -> Result<(), StoreError> {
+    let written =
+        sqlx::query_scalar!("INSERT INTO audit.inbox (entry) VALUES ($1) RETURNING inbox_id", leaf.to_bytes())
+            .fetch_all(connection)
+            .await
+            .map_err(StoreError::during("audit.append"))?;
+    StoreError::expect_rows("audit.append", 1, written.len() as u64)
+}
+
+/// The public keys that sign the log at present, oldest first, as verifier keys (`<origin>+<id>+<key>`); none before
+/// the first start of a sealer.
+pub async fn verifier_keys(connection: &mut PgConnection) -> Result<Vec<String>, StoreError> {
+    sqlx::query_scalar!("SELECT verifier_keys FROM audit.head")
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::during("audit.verifier_keys"))
+}
+
+/// How many entries are written but not sealed.
+pub async fn pending(connection: &mut PgConnection) -> Result<u64, StoreError> {
+    let pending = sqlx::query_scalar!(r#"SELECT count(*) AS "pending!" FROM audit.pending"#)
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::during("audit.pending"))?;
+    Ok(u64::try_from(pending).unwrap_or_default())
 }
 
 /// The number of the newest sealed entry; 0 for an empty log.
 pub async fn sealed_up_to(connection: &mut PgConnection) -> Result<u64, StoreError> {
-    let last = sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "last!" FROM audit.entry"#)
+    let last = sqlx::query_scalar!("SELECT size FROM audit.head")
         .fetch_one(connection)
         .await
         .map_err(StoreError::during("audit.sealed_up_to"))?;
@@ -60,15 +76,15 @@ pub struct Entry {
     pub seq: i64,
     /// When it happened, UTC.
     pub at: DateTime<Utc>,
-    /// For which organisation.
-    pub organisation: String,
+    /// For which organisation; none for what concerns the log itself.
+    pub organisation: Option<String>,
     /// For which request.
     pub case: Option<Uuid>,
     /// What happened (closed vocabulary of `docs/audit-log.md`).
     pub action: String,
     /// How it ended.
     pub outcome: Option<String>,
-    /// Who caused it.
+    /// Who caused it; a person by name as long as the name is kept, then by a random word.
     pub actor: String,
     /// For an end: the entry of the beginning.
     pub intent: Option<Uuid>,
@@ -81,7 +97,7 @@ pub struct Entry {
 /// What to list; empty fields do not filter.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Of one organisation.
+    /// Of one organisation, and of the log itself.
     pub organisation: Option<OrganisationId>,
     /// Of one request.
     pub case: Option<RequestId>,
@@ -102,11 +118,11 @@ pub async fn list(
 ) -> Result<Vec<Entry>, StoreError> {
     sqlx::query_as!(
         Entry,
-        r#"SELECT seq, at, organisation_id AS organisation, case_id AS "case", action, outcome, actor, intent,
-                  uid AS id, detail
-           FROM audit.entry
+        r#"SELECT seq AS "seq!", at AS "at!", organisation_id AS organisation, case_id AS "case", action AS "action!",
+                  outcome, actor AS "actor!", intent, uid AS "id!", detail AS "detail!"
+           FROM audit_view.log
            WHERE seq > $1
-             AND ($2::text IS NULL OR organisation_id = $2)
+             AND ($2::text IS NULL OR organisation_id = $2 OR organisation_id IS NULL)
              AND ($3::uuid IS NULL OR case_id = $3)
              AND ($4::text IS NULL OR action = $4)
              AND ($5::timestamptz IS NULL OR at >= $5)
@@ -132,7 +148,7 @@ pub async fn open_intents(connection: &mut PgConnection) -> Result<u64, StoreErr
         r#"WITH everything AS (
              SELECT uid, action, intent FROM audit.entry
              UNION ALL
-             SELECT uid, action, intent FROM audit.inbox
+             SELECT uid, action, intent FROM audit.pending
            )
            SELECT count(*) AS "open!"
            FROM everything AS began

@@ -1,6 +1,7 @@
 //! `dsrd audit`: the log, read. Each reading stands in the log itself.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::Subcommand;
@@ -10,7 +11,7 @@ use super::context::Context;
 use super::output::{Output, or_dash, table};
 use super::request::Case;
 use crate::audit::{self, Action, Detail, Entry, Event, Filter};
-use crate::daemon::Foundation;
+use crate::daemon::{self, Foundation, StartError};
 use crate::domain::OrganisationId;
 
 /// What to do.
@@ -110,7 +111,7 @@ async fn read(
             (Filter { organisation: Some(organisation), case: Some(case), ..Filter::default() }, 0, 10_000)
         }
     };
-    let mut entries = list(context, foundation, &filter, after, limit).await?;
+    let mut entries = list(context, foundation, &filter, after, limit, output).await?;
     if let Some(number) = only {
         // The next entry of this organisation came back where that one is another's, or not there yet.
         entries.retain(|entry| entry.seq == number);
@@ -126,6 +127,21 @@ async fn read(
     Ok(())
 }
 
+/// Whoever reads wants what has just happened, too. Where this account may not seal, the log is read as it is.
+async fn seal(context: &Context, foundation: &Foundation, output: &Output) {
+    let sealed = async {
+        let sealer =
+            daemon::open_sealer(context.settings(), &foundation.database, Arc::clone(&foundation.desk.clock))
+                .await?;
+        sealer.seal_everything().await?;
+        sealer.close().await;
+        Ok::<_, StartError>(())
+    };
+    if let Err(error) = sealed.await {
+        output.say(&format!("entries of the last moments may be missing, because they could not be sealed: {error}"));
+    }
+}
+
 /// Reads the log and records that it was read, in one transaction.
 async fn list(
     context: &Context,
@@ -133,10 +149,10 @@ async fn list(
     filter: &Filter,
     after: i64,
     limit: i64,
+    output: &Output,
 ) -> anyhow::Result<Vec<Entry>> {
+    seal(context, foundation, output).await;
     let mut tx = foundation.store.begin("cli.audit").await?;
-    // Whoever reads wants what has just happened, too.
-    audit::seal(&mut tx, 10_000).await?;
     let entries = audit::list(&mut tx, filter, after, limit).await?;
     if let Some(organisation) = &filter.organisation {
         let mut event =

@@ -47,6 +47,17 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
             refused.push(format!("{key} must be at least 1"));
         }
     }
+    let audit = &settings.audit;
+    if !(0.01..=60.0).contains(&audit.seal_secs) {
+        refused.push("audit.seal_secs must be between 0.01 and 60".into());
+    }
+    if audit.checkpoint_secs == 0 || audit.heartbeat_secs < 10 {
+        refused.push("audit.checkpoint_secs must be at least 1, audit.heartbeat_secs at least 10".into());
+    }
+    let is_plain = |each: char| each.is_ascii_alphanumeric() || "._:/-".contains(each);
+    if audit.origin.len() > 200 || !audit.origin.chars().all(is_plain) {
+        refused.push("audit.origin must be at most 200 characters of a-z, A-Z, 0-9 and . _ : / -".into());
+    }
     let queue = &settings.queue;
     if queue.request_workers == 0 {
         refused

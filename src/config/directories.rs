@@ -1,6 +1,6 @@
 //! Paths that are left empty because the right place depends on the host.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use config::Value;
 
@@ -20,6 +20,13 @@ pub(super) fn fill_in(tree: &mut Value, sources: &Sources) -> Result<(), Setting
     if text(tree, "keys.master_key_file").is_none() {
         let path = data_dir.join("keys").join("master.key");
         values::set(tree, &["keys", "master_key_file"], &path.to_string_lossy());
+    }
+    if text(tree, "audit.key_file").is_none() {
+        let path = match sources.variable("CREDENTIALS_DIRECTORY").map(|dir| Path::new(dir).join("audit.key")) {
+            Some(credential) if credential.exists() => credential,
+            _ => data_dir.join("keys").join("audit.key"),
+        };
+        values::set(tree, &["audit", "key_file"], &path.to_string_lossy());
     }
     // One directory, named by two modules that do not know each other.
     let packages = text(tree, "report.directory")

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Controller, OrganisationId};
 use crate::platform::cloud4wi;
-use crate::{delivery, http, queue, report, retention, store, telemetry};
+use crate::{audit, delivery, http, queue, report, retention, store, telemetry};
 
 /// Everything that an operator can set.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -24,6 +24,8 @@ pub struct Settings {
     pub telemetry: telemetry::Settings,
     /// The database.
     pub database: store::Settings,
+    /// The audit log: who signs it, and how often.
+    pub audit: audit::Settings,
     /// The queue and its workers.
     pub queue: queue::Settings,
     /// Access reports and the packages made of them. `directory` may be left empty: `packages` in the data directory.

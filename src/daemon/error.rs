@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::audit::{MalformedLogKeys, SealError};
 use crate::config::{SecretFileError, SettingsError};
 use crate::delivery::DeliveryError;
 use crate::domain::{KeyError, OrganisationId};
@@ -89,6 +90,37 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The file of the log's key does not hold one.
+    #[error("audit.key_file {} is unusable", path.display())]
+    LogKeyMalformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: MalformedLogKeys,
+    },
+    /// The file is missing although the log was signed with its key.
+    #[error(
+        "audit.key_file {} does not exist, but the audit log in this database is signed with a key; restore the file from \
+         its backup. The log is not signed with another key",
+        path.display()
+    )]
+    LogKeyLost {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key file cannot be written.
+    #[error("the key file {} of the audit log cannot be written", path.display())]
+    LogKeyWrite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The audit log cannot be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The organisation was registered with another id at the platform before.
     #[error(
         "organisation {organisation} was registered with another platform.organisation_id before, or that id belongs to \
@@ -134,6 +166,7 @@ impl StartError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Store(error) => error.is_transient(),
+            Self::Seal(error) => error.is_transient(),
             // Whoever runs the migration is expected soon.
             Self::SchemaBehind { .. } => true,
             _ => false,
@@ -151,6 +184,13 @@ impl StartError {
                 | Self::SchemaNewer
                 | Self::SchemaAltered
                 | Self::MasterKeyWrite { .. }
+                | Self::LogKeyWrite { .. }
+                | Self::Seal(
+                    SealError::Store(_)
+                        | SealError::NoRight(_)
+                        | SealError::Altered { .. }
+                        | SealError::Overtaken
+                )
                 | Self::Packages(_)
                 | Self::Http(_)
         )

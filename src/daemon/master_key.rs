@@ -1,9 +1,9 @@
-//! The file of the master key: read, or made at the first start.
+//! The files of the master key and of the key that signs the audit log: read, or made at the first start.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::StartError;
 use crate::config;
@@ -18,7 +18,7 @@ pub fn load_or_create_master_key(path: &Path, stored: Option<&str>) -> Result<Ma
         if stored.is_some() {
             return Err(StartError::MasterKeyLost { path: path.to_owned() });
         }
-        create(path).map_err(|source| StartError::MasterKeyWrite { path: path.to_owned(), source })?;
+        create(path, &MasterKey::generate().to_hex()).map_err(|source| StartError::MasterKeyWrite { path: path.to_owned(), source })?;
         tracing::warn!(
             path = %path.display(),
             "a new master key was made; keep a copy apart from the copies of the database, without it no identifier can be read"
@@ -36,24 +36,44 @@ pub fn load_or_create_master_key(path: &Path, stored: Option<&str>) -> Result<Ma
 }
 
 /// Writes a new key whole or not at all: two processes that start at the same time agree on the first one's.
-fn create(path: &Path) -> io::Result<()> {
+pub(super) fn create(path: &Path, key: &str) -> io::Result<()> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let draft = directory.join(format!(".master-key-{}", hex::encode(random::bytes::<8>())));
+    let draft = draft(directory, key)?;
+    // A link, unlike a renaming, never replaces what another process has just made.
+    let linked = match std::fs::hard_link(&draft, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    };
+    std::fs::remove_file(&draft)?;
+    linked?;
+    File::open(directory)?.sync_all()
+}
+
+/// Replaces a key file by another, whole or not at all.
+pub(super) fn replace(path: &Path, key: &str) -> io::Result<()> {
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    let draft = draft(directory, key)?;
+    if let Err(error) = std::fs::rename(&draft, path) {
+        std::fs::remove_file(&draft)?;
+        return Err(error);
+    }
+    File::open(directory)?.sync_all()
+}
+
+/// A file of another name with the key, on disk.
+fn draft(directory: &Path, key: &str) -> io::Result<PathBuf> {
+    let draft = directory.join(format!(".key-{}", hex::encode(random::bytes::<8>())));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let key = MasterKey::generate().to_hex();
     let written = file
         .write_all(key.as_bytes())
         .and_then(|()| file.write_all(b"\n"))
-        .and_then(|()| file.sync_all())
-        // A link, unlike a renaming, never replaces what another process has just made.
-        .and_then(|()| match std::fs::hard_link(&draft, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            other => other,
-        });
-    std::fs::remove_file(&draft)?;
-    written?;
-    File::open(directory)?.sync_all()
+        .and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        std::fs::remove_file(&draft)?;
+        return Err(error);
+    }
+    Ok(draft)
 }
 
 #[cfg(test)]
@@ -82,7 +102,7 @@ mod tests {
         let lost = load_or_create_master_key(&path, Some(&sealed_with)).unwrap_err();
         assert!(matches!(lost, StartError::MasterKeyLost { .. }), "{lost}");
         assert!(!path.exists(), "no new key hides the loss");
-        create(&path).unwrap();
+        create(&path, &MasterKey::generate().to_hex()).unwrap();
         let other = load_or_create_master_key(&path, Some(&sealed_with)).unwrap_err();
         assert!(matches!(other, StartError::MasterKeyOther { .. }), "{other}");
         std::fs::write(&path, "canary\n").unwrap();
@@ -94,9 +114,9 @@ mod tests {
     fn a_key_made_meanwhile_is_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("master.key");
-        create(&path).unwrap();
+        create(&path, &MasterKey::generate().to_hex()).unwrap();
         let first = std::fs::read_to_string(&path).unwrap();
-        create(&path).unwrap();
+        create(&path, &MasterKey::generate().to_hex()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), first);
     }
 }

@@ -11,6 +11,7 @@ use super::foundation::Prepared;
 use super::platforms::{FirstLook, first_look};
 use super::tasks::{self, PresentInstance, Tasks};
 use super::{Database, Part, StartError, notify};
+use crate::audit::{SealError, Sealer};
 use crate::config::Settings;
 use crate::delivery::{Handover, Mailer, Transport};
 use crate::domain::OrganisationId;
@@ -37,6 +38,8 @@ const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Parts {
     settings: Arc<Settings>,
     prepared: Prepared,
+    /// Where this process seals the audit log.
+    sealer: Option<Arc<Sealer>>,
     sites: BTreeMap<OrganisationId, Site>,
     /// Connections that the work cannot use up.
     pulse: Store,
@@ -55,6 +58,7 @@ impl Parts {
         settings: Arc<Settings>,
         database: &Database,
         prepared: Prepared,
+        sealer: Option<Arc<Sealer>>,
         sites: BTreeMap<OrganisationId, Site>,
         stop: &CancellationToken,
     ) -> Self {
@@ -66,6 +70,7 @@ impl Parts {
             pulse: Store::connect_lazily(database.options().clone(), &pulse_settings),
             settings,
             prepared,
+            sealer,
             sites,
             present: PresentInstance::default(),
             tasks: Tasks::new(ending.clone()),
@@ -85,7 +90,7 @@ impl Parts {
             self.ending.cancelled().await;
         }
         self.ending.cancel();
-        self.end(has(Part::Worker)).await;
+        self.end().await;
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
         started.and(refused.map_or(Ok(()), Err))
     }
@@ -111,7 +116,7 @@ impl Parts {
         Ok(())
     }
 
-    async fn end(&mut self, seals: bool) {
+    async fn end(&mut self) {
         let finished = tokio::time::timeout(TO_FINISH, self.tasks.wait()).await;
         if finished.is_err() {
             // Breaks off what still runs; its steps are taken up again from their checkpoints.
@@ -123,10 +128,14 @@ impl Parts {
         self.last.cancel();
         let sealed = tokio::time::timeout(TO_SEAL, async {
             self.last_tasks.wait().await;
-            if seals { tasks::seal_once(&self.prepared.store, 10_000).await.map(|_| ()) } else { Ok(()) }
+            if let Some(sealer) = &self.sealer {
+                sealer.seal_everything().await?;
+                sealer.close().await;
+            }
+            Ok::<_, SealError>(())
         });
         if !matches!(sealed.await, Ok(Ok(()))) {
-            tracing::debug!("the last audit entries are numbered by the next daemon");
+            tracing::debug!("the last audit entries are sealed by the next daemon");
         }
         if tokio::time::timeout(TO_SEAL, self.pulse.close()).await.is_err() {
             tracing::debug!("a connection for heartbeats was still busy");
@@ -170,8 +179,12 @@ impl Parts {
 
     async fn start_worker(&mut self) -> Result<(), StartError> {
         let Prepared { store, desk, controllers } = self.prepared.clone();
-        let (sealed, stop) = (store.clone(), self.last.clone());
-        self.last_tasks.start("sealer", move || Box::pin(tasks::seal(sealed.clone(), stop.clone())));
+        if let Some(sealer) = self.sealer.clone() {
+            let (settings, stop) = (Arc::clone(&self.settings), self.last.clone());
+            self.last_tasks.start("sealer", move || {
+                Box::pin(tasks::seal(Arc::clone(&sealer), Arc::clone(&settings), stop.clone()))
+            });
+        }
 
         let mailer = self.mailer().await?;
         let (pumped, stop) = (Arc::clone(&mailer), self.ending.clone());

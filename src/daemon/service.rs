@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::foundation::Prepared;
 use super::parts::Parts;
-use super::{Database, Foundation, StartError, Stop, check_platform_settings, notify, sites, tasks};
+use super::{Database, Foundation, StartError, Stop, check_platform_settings, notify, open_sealer, sites, tasks};
+use crate::audit::Sealer;
 use crate::config::{Loaded, Settings, Sources};
 use crate::delivery::Transport;
 use crate::domain::SystemClock;
@@ -87,11 +88,11 @@ impl Service {
         // that waited for the database would end it and start it again, for as long as the database is away.
         notify::tell(&NotifyState::Ready);
         notify::tell(&NotifyState::Status("waits for the database"));
-        let Some(prepared) = self.prepare(database, stop).await? else { return Ok(()) };
+        let Some((prepared, sealer)) = self.prepare(database, stop).await? else { return Ok(()) };
         let store = prepared.store.clone();
         let organisations = &self.settings.organisations;
         let sites = sites(organisations, &prepared.controllers, &store, &prepared.desk)?;
-        let parts = Parts::new(Arc::clone(&self.settings), database, prepared, sites.clone(), stop);
+        let parts = Parts::new(Arc::clone(&self.settings), database, prepared, sealer, sites.clone(), stop);
         let ended = parts.run(|part| self.has(part)).await;
         for site in sites.values() {
             // An open session at the platform ends by itself; it is only polite to end it.
@@ -104,12 +105,30 @@ impl Service {
         ended
     }
 
+    /// The database, and the sealer of its audit log where this process seals.
+    async fn prepare_once(
+        &self,
+        database: &Database,
+    ) -> Result<(Prepared, Option<Arc<Sealer>>), StartError> {
+        let prepared = Foundation::prepare(&self.settings, database, Arc::new(SystemClock)).await?;
+        if !self.has(Part::Worker) {
+            return Ok((prepared, None));
+        }
+        match open_sealer(&self.settings, database, Arc::new(SystemClock)).await {
+            Ok(sealer) => Ok((prepared, Some(Arc::new(sealer)))),
+            Err(error) => {
+                prepared.store.close().await;
+                Err(error)
+            }
+        }
+    }
+
     /// Waits until the database is there and fit for work; `None` when told to stop before.
     async fn prepare(
         &self,
         database: &Database,
         stop: &CancellationToken,
-    ) -> Result<Option<Prepared>, StartError> {
+    ) -> Result<Option<(Prepared, Option<Arc<Sealer>>)>, StartError> {
         const FIRST_WAIT: Duration = Duration::from_secs(1);
         const LONGEST_WAIT: Duration = Duration::from_secs(15);
         const TELL_EVERY: Duration = Duration::from_mins(1);
@@ -117,7 +136,7 @@ impl Service {
         let mut told_at: Option<tokio::time::Instant> = None;
         loop {
             let prepared = tokio::select! {
-                prepared = Foundation::prepare(&self.settings, database, Arc::new(SystemClock)) => prepared,
+                prepared = self.prepare_once(database) => prepared,
                 () = stop.cancelled() => return Ok(None),
             };
             match prepared {

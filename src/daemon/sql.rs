@@ -58,7 +58,7 @@ pub(super) async fn register_organisation(
 /// What the role of the service may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoleRights {
-    /// It writes requests and audit entries.
+    /// It writes requests and audit entries, and the login may seal those.
     pub may_work: bool,
     /// It could change or delete audit entries, which it must not.
     pub may_forge: bool,
@@ -69,12 +69,13 @@ pub async fn role_rights(connection: &mut PgConnection) -> Result<RoleRights, St
     sqlx::query_as!(
         RoleRights,
         r#"SELECT has_table_privilege(current_user, 'dsrd.request', 'INSERT, UPDATE')
-                    AND has_table_privilege(current_user, 'audit.inbox', 'INSERT')
-                    AND has_function_privilege(current_user, 'audit.seal(integer)', 'EXECUTE') AS "may_work!",
-                  has_table_privilege(current_user, 'audit.entry', 'INSERT')
+                    AND has_column_privilege(current_user, 'audit.inbox', 'entry', 'INSERT')
+                    AND pg_has_role(session_user, 'aud_sealer', 'MEMBER') AS "may_work!",
+                  has_any_column_privilege(current_user, 'audit.entry', 'INSERT')
                     OR has_table_privilege(current_user, 'audit.entry', 'UPDATE')
                     OR has_table_privilege(current_user, 'audit.entry', 'DELETE')
                     OR has_table_privilege(current_user, 'audit.entry', 'TRUNCATE')
+                    OR has_table_privilege(current_user, 'audit.head', 'UPDATE')
                     OR has_table_privilege(current_user, 'audit.inbox', 'UPDATE')
                     OR has_table_privilege(current_user, 'audit.inbox', 'DELETE') AS "may_forge!""#
     )

@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::platforms::{FirstLook, first_look};
-use super::{StartError, notify};
-use crate::audit;
+use super::{StartError, load_log_keys, notify};
+use crate::audit::{self, SealError, Sealer};
+use crate::config::Settings;
 use crate::delivery::{self, Mailer};
 use crate::domain::{Controller, OrganisationId, random};
 use crate::execution::{Executor, Site, Worker};
@@ -150,32 +151,31 @@ pub(super) async fn take_intake(
     }
 }
 
-/// Numbers audit entries. It goes on until after the stop, because what ends last is recorded last.
-pub(super) async fn seal(store: Store, stop: CancellationToken) {
-    const MOST: i32 = 1_000;
-    const EVERY: Duration = Duration::from_millis(200);
-    const AT_REST: Duration = Duration::from_secs(1);
-    let mut wait = EVERY;
+/// Seals audit entries. It goes on until after the stop, because what ends last is recorded last.
+pub(super) async fn seal(sealer: Arc<Sealer>, settings: Arc<Settings>, stop: CancellationToken) {
+    let every = Duration::from_secs_f64(settings.audit.seal_secs);
     while !stop.is_cancelled() {
-        match seal_once(&store, MOST).await {
-            Ok(0) => wait = (wait * 2).min(AT_REST),
-            Ok(sealed) if sealed >= MOST.unsigned_abs().into() => continue,
-            Ok(_) => wait = EVERY,
+        match sealer.turn().await {
+            Ok(sealed) if sealed.entries >= audit::MOST_AT_ONCE.into() => {}
+            Ok(_) => pause(&stop, every).await,
+            Err(SealError::Overtaken) => {}
             Err(error) => {
-                tracing::warn!(%error, "audit entries could not be numbered; tried again");
-                wait = AFTER_FAILURE;
+                if error.is_transient() {
+                    tracing::warn!(%error, "audit entries could not be sealed; tried again");
+                } else {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "audit entries cannot be sealed; they wait in the inbox"
+                    );
+                }
+                // `dsrd audit key rotate` has put another key into the file, perhaps.
+                if let (SealError::KeyOther { .. }, Ok(keys)) = (&error, load_log_keys(&settings)) {
+                    sealer.take_keys(keys);
+                }
+                pause(&stop, AFTER_FAILURE).await;
             }
         }
-        pause(&stop, wait).await;
     }
-}
-
-/// Numbers what is there.
-pub(super) async fn seal_once(store: &Store, most: i32) -> Result<u64, StoreError> {
-    let mut tx = store.begin("daemon.seal").await?;
-    let sealed = audit::seal(&mut tx, most).await?;
-    tx.commit().await?;
-    Ok(sealed)
 }
 
 /// Sends the notices that no procedure waits for.

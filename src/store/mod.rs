@@ -1,7 +1,7 @@
 //! The only door to PostgreSQL.
 //!
-//! [`Store`] is a small pool whose every connection acts as the role `dsrd_service`, so that a right which the
-//! migrations did not grant is missing even where the login role is mighty. Work on several tables goes through
+//! [`Store`] is a small pool whose every connection acts as the role `dsrd_service` (that of the audit log's sealer:
+//! `aud_sealer`), so that a right which the migrations did not grant is missing even where the login role is mighty. Work on several tables goes through
 //! [`Store::begin`], which names the transaction; reads of one statement go through [`Store::connection`].
 //!
 //! Invariants:
@@ -56,6 +56,13 @@ pub struct Settings {
 /// A connection that rested so long is tested before it is used: its server may have gone meanwhile.
 const TESTED_AFTER_REST: Duration = Duration::from_secs(1);
 
+/// As whom the connections of a pool act.
+#[derive(Clone, Copy, Debug)]
+enum Role {
+    Service,
+    Sealer,
+}
+
 /// The pool of service connections.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -66,6 +73,16 @@ impl Store {
     /// Opens the pool. No connection is made yet, so that a daemon starts while its database is away.
     #[must_use]
     pub fn connect_lazily(options: PgConnectOptions, settings: &Settings) -> Self {
+        Self::open(options, settings, settings.max_connections, Role::Service)
+    }
+
+    /// The same with the one connection of the sealer of the audit log, which may do nothing else.
+    #[must_use]
+    pub fn connect_as_sealer(options: PgConnectOptions, settings: &Settings) -> Self {
+        Self::open(options, settings, 1, Role::Sealer)
+    }
+
+    fn open(options: PgConnectOptions, settings: &Settings, max_connections: u32, role: Role) -> Self {
         let statement_timeout = format!("{}s", settings.statement_timeout_secs);
         let options = options.application_name("dsrd").options([
             ("statement_timeout", statement_timeout.as_str()),
@@ -73,7 +90,7 @@ impl Store {
             ("idle_in_transaction_session_timeout", "60s"),
         ]);
         let pool = PgPoolOptions::new()
-            .max_connections(settings.max_connections)
+            .max_connections(max_connections)
             .acquire_timeout(Duration::from_secs(settings.acquire_timeout_secs))
             .test_before_acquire(false)
             .before_acquire(|connection, meta| {
@@ -85,10 +102,13 @@ impl Store {
                     Ok(true)
                 })
             })
-            .after_connect(|connection, _| {
+            .after_connect(move |connection, _| {
                 Box::pin(async move {
                     // A host that lost its role of primary would accept no write: let the pool look elsewhere.
-                    sql::act_as_service(connection).await
+                    match role {
+                        Role::Service => sql::act_as_service(connection).await,
+                        Role::Sealer => sql::act_as_sealer(connection).await,
+                    }
                 })
             })
             .connect_lazy_with(options);

@@ -8,6 +8,12 @@ pub(super) async fn act_as_service(connection: &mut PgConnection) -> Result<(), 
     Ok(())
 }
 
+/// Takes on the rights of the sealer of the audit log, and no others of the login role.
+pub(super) async fn act_as_sealer(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("SET ROLE aud_sealer").execute(connection).await?;
+    Ok(())
+}
+
 /// Whether the database has the list of applied migrations.
 pub(super) async fn migrations_are_listed(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT to_regclass('public._sqlx_migrations') IS NOT NULL AS "listed!""#)

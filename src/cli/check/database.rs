@@ -106,8 +106,8 @@ async fn look_inside(
         (true, false) => findings.ok("role of the service", "may append to the audit log and not change it"),
         (false, _) => findings.fail(
             "role of the service",
-            "dsrd_service lacks rights",
-            "run `dsrd migrate` as the owner of the schema; grants belong to the migrations",
+            "dsrd_service lacks rights, or the login may not act as aud_sealer",
+            "run `dsrd migrate` as the owner of the schema, and: GRANT dsrd_service, aud_sealer TO <login role>",
         ),
         (true, true) => findings.fail(
             "role of the service",

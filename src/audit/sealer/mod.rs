@@ -1,0 +1,459 @@
+//! The sealer: moves committed entries from the inbox to the log, extends the tree, and signs its new head.
+//!
+//! One transaction does all of it: the rows leave the inbox, get the next numbers, the full tiles and the right edge are
+//! stored, and the head is replaced on the condition that it is still the one that was read. Killed at any point, a
+//! sealer leaves either nothing or everything. A lock keeps two sealers from doing the same work; what keeps a second
+//! one from *committing* is the condition on the head and the primary key of the log, which hold without the lock.
+//!
+//! The state (edge and head) is kept in memory and read again when the head is not what it was. It is never made from all
+//! leaves, and it is compared with the signed note before anything is built on it.
+//!
+//! The number of an entry says when it was sealed, not when it happened: an entry of a long transaction, or of a host whose
+//! clock is behind, has a later number than its `at` suggests. Within one case the order is that of the events, because
+//! writers lock the case.
+//!
+//! Only keys that the log names (`audit.head.verifier_keys`) sign, and all of them do. A key file without one of them
+//! stops the sealing, loudly; see [`SealError`].
+
+mod error;
+mod sql;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+pub use self::error::SealError;
+use super::event::{Action, Actor};
+use super::keys::LogKeys;
+use super::leaf::{DetailValue, Leaf};
+use super::sql::write;
+use super::tlog::{Checkpoint, Edge, Hash, KeyName, SignedNote, SigningKey, TileHashes, VerifierKey, leaf_hash};
+use crate::domain::Clock;
+use crate::store::{Store, Tx};
+
+/// The most entries of one transaction.
+pub const MOST_AT_ONCE: u32 = 5_000;
+
+/// Settings of the log.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// File that holds the seed of the key that signs the log, readable by its owner only (0600 or 0400). Empty means
+    /// the systemd credential `audit.key` where there is one, else `keys/audit.key` in the data directory, which is made
+    /// at the first start. Every daemon that seals the same database needs the same file.
+    pub key_file: std::path::PathBuf,
+    /// Name of the log in its checkpoints, in the form of a URL without scheme that belongs to you, for example
+    /// `privacy.venue-group.example/audit`. Cannot be changed after the first start. Drawn at random when empty.
+    pub origin: String,
+    /// How often entries are sealed, in seconds.
+    pub seal_secs: f64,
+    /// How often a signed checkpoint is kept while the log grows, in seconds.
+    pub checkpoint_secs: u32,
+    /// After how many seconds without an entry the log records that it lives.
+    pub heartbeat_secs: u32,
+}
+
+/// What one turn of the sealer did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sealed {
+    /// How many entries were sealed.
+    pub entries: u64,
+    /// How many there are now.
+    pub size: u64,
+}
+
+/// The right edge of the tree, the head that was signed over it, and who signs.
+struct State {
+    edge: Edge,
+    origin: KeyName,
+    /// The keys that the log names, oldest first.
+    signers: Vec<SigningKey>,
+    note: Option<String>,
+    signed_at: Option<DateTime<Utc>>,
+    /// Size and instant of the last checkpoint that was kept.
+    kept: Option<(u64, DateTime<Utc>)>,
+}
+
+/// Seals the log of one database.
+pub struct Sealer {
+    store: Store,
+    keys: Mutex<Arc<LogKeys>>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    state: tokio::sync::Mutex<State>,
+}
+
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Sealer").finish_non_exhaustive()
+    }
+}
+
+impl Sealer {
+    /// Makes ready to seal. `store` must be one of [`Store::connect_as_sealer`]. The first sealer of a database names
+    /// the log and its key.
+    pub async fn open(
+        store: Store,
+        keys: LogKeys,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<Self, SealError> {
+        let mut tx = store.begin("audit.open").await.map_err(SealError::of_connecting)?;
+        sql::lock(&mut tx).await?;
+        let mut head = sql::head(&mut tx).await?;
+        if head.verifier_keys.is_empty() {
+            if !settings.origin.is_empty() {
+                head.origin.clone_from(&settings.origin);
+            }
+            let origin = head.origin.parse().map_err(SealError::OriginMalformed)?;
+            head.verifier_keys = words(&keys.signing_keys(&origin));
+            sql::name_log(&mut tx, &head.origin, &head.verifier_keys).await?;
+        } else if !settings.origin.is_empty() && settings.origin != head.origin {
+            return Err(SealError::OriginOther { stored: head.origin });
+        }
+        let state = State::load(&mut tx, head, &keys).await?;
+        sql::make_partition_ahead(&mut tx).await?;
+        tx.commit().await?;
+        Ok(Self {
+            store,
+            keys: Mutex::new(Arc::new(keys)),
+            clock,
+            settings,
+            state: tokio::sync::Mutex::new(state),
+        })
+    }
+
+    /// The seeds of the key file, as it is now: after a change of keys by another process.
+    pub fn take_keys(&self, keys: LogKeys) {
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
+
+    fn keys(&self) -> Arc<LogKeys> {
+        Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Closes its connection.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
+    /// One step of the daemon's loop: seals at most [`MOST_AT_ONCE`] entries, keeps a checkpoint when one is due, and
+    /// records that the log lives when nothing happened for long.
+    pub async fn turn(&self) -> Result<Sealed, SealError> {
+        let mut state = self.state.lock().await;
+        let now = self.clock.now();
+        let is_silent = state
+            .signed_at
+            .is_some_and(|last| now - last >= TimeDelta::seconds(self.settings.heartbeat_secs.into()));
+        let is_waiting = {
+            let mut connection = self.store.connection().await?;
+            sql::is_waiting(&mut connection).await?
+        };
+        if !is_waiting && !is_silent && !self.is_checkpoint_due(&state, state.edge.size(), now) {
+            return Ok(Sealed { entries: 0, size: state.edge.size() });
+        }
+        self.seal(&mut state, MOST_AT_ONCE, is_silent && !is_waiting).await
+    }
+
+    /// Seals everything that is committed when it is called, and perhaps more; answers how many entries that were.
+    pub async fn seal_everything(&self) -> Result<u64, SealError> {
+        let mut sealed = 0;
+        loop {
+            let entries = self.seal_once(MOST_AT_ONCE).await?;
+            sealed += entries;
+            if entries < MOST_AT_ONCE.into() {
+                return Ok(sealed);
+            }
+        }
+    }
+
+    /// Seals at most so many entries and answers how many.
+    pub async fn seal_once(&self, most: u32) -> Result<u64, SealError> {
+        let mut state = self.state.lock().await;
+        Ok(self.seal(&mut state, most, false).await?.entries)
+    }
+
+    /// Keeps a checkpoint of the present head, whether or not it is due, and answers with its signed note; `None` for
+    /// an empty log.
+    pub async fn keep_checkpoint(&self) -> Result<Option<String>, SealError> {
+        let mut state = self.state.lock().await;
+        let mut tx = self.begin(&mut state).await?;
+        let (Some(note), Some(signed_at)) = (state.note.clone(), state.signed_at) else { return Ok(None) };
+        let size = state.edge.size();
+        sql::insert_checkpoint(&mut tx, stored(size), &state.edge.root().0, &note, signed_at).await?;
+        tx.commit().await?;
+        state.kept = Some((size, signed_at));
+        Ok(Some(note))
+    }
+
+    /// The public keys that sign at present, oldest first, and the name of the log in each.
+    pub async fn verifier_keys(&self) -> Vec<String> {
+        words(&self.state.lock().await.signers)
+    }
+
+    /// Lets the newest key of the key file sign beside the present one. The entry `log.key` is sealed by both.
+    pub async fn add_key(&self) -> Result<(), SealError> {
+        let mut state = self.state.lock().await;
+        let all = self.keys().signing_keys(&state.origin);
+        if state.signers.len() != 1 || all.len() != 2 {
+            return Err(SealError::Rotation("the log is signed by two keys already; retire the older one first"));
+        }
+        self.change_keys(&mut state, all, "added").await
+    }
+
+    /// Ends the time in which two keys sign: from the entry `log.key` on, the newest one signs alone.
+    pub async fn retire_key(&self) -> Result<(), SealError> {
+        let mut state = self.state.lock().await;
+        let Some(newest) = self.keys().newest().filter(|_| state.signers.len() == 2) else {
+            return Err(SealError::Rotation("the log is signed by one key alone; there is none to retire"));
+        };
+        let signers = newest.signing_keys(&state.origin);
+        self.change_keys(&mut state, signers, "retired").await
+    }
+
+    /// Seals an entry that tells of a change of keys, signed by the keys after the change and by those before.
+    async fn change_keys(
+        &self,
+        state: &mut State,
+        signers: Vec<SigningKey>,
+        change: &'static str,
+    ) -> Result<(), SealError> {
+        let mut tx = self.begin(state).await?;
+        let concerned = match change {
+            "added" => signers.last().map(|key| key.verifier().clone()),
+            _ => state.signers.first().map(|key| key.verifier().clone()),
+        };
+        let mut leaf = self.leaf(Action::LogKey);
+        leaf.detail.insert("change".to_owned(), DetailValue::Word(change.to_owned()));
+        if let Some(key) = concerned {
+            leaf.detail.insert("key_id".to_owned(), DetailValue::Word(key.id().to_string()));
+            let public = key.to_string().rsplit('+').next().map(str::to_owned).unwrap_or_default();
+            leaf.detail.insert("key".to_owned(), DetailValue::Word(public));
+        }
+        write(&mut tx, &leaf).await?;
+        let present = words(&signers);
+        // Older entries first, in the same transaction, so that this one is the last of the old keys' time.
+        let taken = sql::take(&mut tx, i64::from(i32::MAX)).await?;
+        let next = self.extend(&mut tx, state, taken, &present).await?;
+        tx.commit().await?;
+        *state = State { signers, ..next.into_state(state) };
+        Ok(())
+    }
+
+    async fn seal(&self, state: &mut State, most: u32, beat: bool) -> Result<Sealed, SealError> {
+        let mut tx = self.begin(state).await?;
+        let mut taken = sql::take(&mut tx, most.into()).await?;
+        let now = self.clock.now();
+        // Another daemon may have recorded it: the state was compared with the stored head just now.
+        let is_silent = |last: DateTime<Utc>| now - last >= TimeDelta::seconds(self.settings.heartbeat_secs.into());
+        if taken.is_empty() && beat && state.signed_at.is_some_and(is_silent) {
+            let mut leaf = self.leaf(Action::LogHeartbeat);
+            let size = i64::try_from(state.edge.size()).unwrap_or(i64::MAX);
+            leaf.detail.insert("entries".to_owned(), DetailValue::Number(size));
+            write(&mut tx, &leaf).await?;
+            taken = sql::take(&mut tx, most.into()).await?;
+        }
+        let entries = taken.len() as u64;
+        if entries == 0 {
+            if let (true, Some(note), Some(signed_at)) =
+                (self.is_checkpoint_due(state, state.edge.size(), now), &state.note, state.signed_at)
+            {
+                let size = state.edge.size();
+                sql::insert_checkpoint(&mut tx, stored(size), &state.edge.root().0, note, signed_at).await?;
+                tx.commit().await?;
+                state.kept = Some((size, now));
+            }
+            return Ok(Sealed { entries, size: state.edge.size() });
+        }
+        let present = words(&state.signers);
+        let next = self.extend(&mut tx, state, taken, &present).await?;
+        tx.commit().await?;
+        let size = next.edge.size();
+        let next = next.into_state(state);
+        *state = next;
+        Ok(Sealed { entries, size })
+    }
+
+    /// Begins a transaction as the only sealer, with a state that is the stored one.
+    async fn begin(&self, state: &mut State) -> Result<Tx, SealError> {
+        let mut tx = self.store.begin("audit.seal").await.map_err(SealError::of_connecting)?;
+        sql::lock(&mut tx).await?;
+        let head = sql::head(&mut tx).await?;
+        if head.note != state.note || words(&state.signers) != head.verifier_keys {
+            *state = State::load(&mut tx, head, &self.keys()).await?;
+        }
+        Ok(tx)
+    }
+
+    /// Puts taken entries behind the log and moves the head; `verifier_keys` are those that the log names from then on.
+    async fn extend(
+        &self,
+        tx: &mut Tx,
+        state: &State,
+        taken: Vec<sql::Taken>,
+        verifier_keys: &[String],
+    ) -> Result<Extended, SealError> {
+        let mut edge = state.edge.clone();
+        let first = stored(edge.size()) + 1;
+        let mut tiles = Vec::new();
+        let mut entries = Vec::with_capacity(taken.len());
+        for row in taken {
+            let leaf = leaf_hash(&row.entry);
+            if leaf.0 != row.leaf.as_slice() {
+                return Err(SealError::Altered { what: "the hash of an entry in the inbox" });
+            }
+            tiles.extend(edge.push(leaf));
+            entries.push(row.entry);
+        }
+        sql::insert(tx, first, &entries).await?;
+        if !tiles.is_empty() {
+            sql::insert_tiles(tx, &tiles).await?;
+        }
+        sql::replace_edge(tx, &edge.partial_tiles()).await?;
+        let signed_at = self.clock.now();
+        let root = edge.root();
+        let note = sign(&state.origin, edge.size(), root, &self.signers_of(state, verifier_keys))?;
+        let new = sql::NewHead {
+            size: stored(edge.size()),
+            root: &root.0,
+            note: &note,
+            verifier_keys,
+            signed_at,
+        };
+        if !sql::move_head(tx, stored(state.edge.size()), state.note.as_deref(), &new).await? {
+            return Err(SealError::Overtaken);
+        }
+        let is_kept = self.is_checkpoint_due(state, edge.size(), signed_at) || words(&state.signers) != verifier_keys;
+        if is_kept {
+            sql::insert_checkpoint(tx, new.size, &root.0, &note, signed_at).await?;
+        }
+        // Made when the log enters a partition, which leaves time for four million entries.
+        if crosses_partition(state.edge.size(), edge.size()) {
+            sql::make_partition_ahead(tx).await?;
+        }
+        Ok(Extended { edge, note, signed_at, is_kept })
+    }
+
+    /// All keys that the log named before or names from now on.
+    fn signers_of(&self, state: &State, verifier_keys: &[String]) -> Vec<SigningKey> {
+        let before = words(&state.signers);
+        let signs = |key: &SigningKey| {
+            let word = key.verifier().to_string();
+            before.contains(&word) || verifier_keys.contains(&word)
+        };
+        self.keys().signing_keys(&state.origin).into_iter().filter(signs).collect()
+    }
+
+    fn is_checkpoint_due(&self, state: &State, size: u64, now: DateTime<Utc>) -> bool {
+        let every = TimeDelta::seconds(self.settings.checkpoint_secs.into());
+        size > 0 && state.kept.is_none_or(|(kept, at)| size > kept && now - at >= every)
+    }
+
+    fn leaf(&self, action: Action) -> Leaf {
+        Leaf::about_log(Uuid::now_v7(), action, Actor::Process("sealer").to_string(), self.clock.now())
+    }
+}
+
+/// What a transaction did to the tree.
+struct Extended {
+    edge: Edge,
+    note: String,
+    signed_at: DateTime<Utc>,
+    is_kept: bool,
+}
+
+impl Extended {
+    fn into_state(self, former: &mut State) -> State {
+        let kept = if self.is_kept { Some((self.edge.size(), self.signed_at)) } else { former.kept };
+        State {
+            edge: self.edge,
+            origin: former.origin.clone(),
+            signers: std::mem::take(&mut former.signers),
+            note: Some(self.note),
+            signed_at: Some(self.signed_at),
+            kept,
+        }
+    }
+}
+
+impl State {
+    /// Reads the stored state and compares it with what was signed.
+    async fn load(
+        connection: &mut PgConnection,
+        head: sql::HeadRow,
+        keys: &LogKeys,
+    ) -> Result<Self, SealError> {
+        let origin: KeyName = head.origin.parse().map_err(SealError::OriginMalformed)?;
+        let mut signers = keys.signing_keys(&origin);
+        signers.retain(|key| head.verifier_keys.contains(&key.verifier().to_string()));
+        let found = words(&signers);
+        if let Some(wanted) = head.verifier_keys.iter().find(|key| !found.contains(key)) {
+            return Err(SealError::KeyOther { wanted: wanted.clone() });
+        }
+        let edge = restore(&head, sql::edge(connection).await?)?;
+        if let Some(note) = &head.note {
+            check_note(note, &origin, &edge, &signers)?;
+        } else if edge.size() > 0 {
+            return Err(SealError::Altered { what: "the signed note is missing" });
+        }
+        let kept = sql::last_checkpoint(connection).await?;
+        let kept = kept.map(|last| (u64::try_from(last.size).unwrap_or_default(), last.signed_at));
+        Ok(Self { edge, origin, signers, note: head.note, signed_at: head.signed_at, kept })
+    }
+}
+
+fn restore(head: &sql::HeadRow, rows: Vec<sql::EdgeRow>) -> Result<Edge, SealError> {
+    let altered = |what| SealError::Altered { what };
+    let size = u64::try_from(head.size).map_err(|_| altered("the size of the head"))?;
+    let mut partial = Vec::with_capacity(rows.len());
+    for row in rows {
+        let wrong = || altered("the edge of the tree");
+        partial.push(TileHashes {
+            level: row.level.try_into().map_err(|_| wrong())?,
+            index: row.n.try_into().map_err(|_| wrong())?,
+            hashes: Hash::row_from_bytes(&row.hashes).map_err(|_| wrong())?,
+        });
+    }
+    let edge = Edge::restore(size, partial).map_err(|_| altered("the edge of the tree"))?;
+    if edge.root().0 == head.root.as_slice() { Ok(edge) } else { Err(altered("the root of the tree")) }
+}
+
+/// The note must be signed by a key that signs now: every change of keys is signed by those of before and after.
+fn check_note(note: &str, origin: &KeyName, edge: &Edge, signers: &[SigningKey]) -> Result<(), SealError> {
+    let wrong = |_| SealError::Altered { what: "the signed note" };
+    let note = SignedNote::from_bytes(note.as_bytes()).map_err(wrong)?;
+    let keys: Vec<&VerifierKey> = signers.iter().map(SigningKey::verifier).collect();
+    let opened = Checkpoint::open(&note, keys).map_err(|_| SealError::Altered { what: "the signed note" })?;
+    let Checkpoint { origin: named, size, root } = opened.checkpoint;
+    if named == *origin && size == edge.size() && root == edge.root() {
+        Ok(())
+    } else {
+        Err(SealError::Altered { what: "the head and its signed note" })
+    }
+}
+
+fn sign(origin: &KeyName, size: u64, root: Hash, keys: &[SigningKey]) -> Result<String, SealError> {
+    let note = Checkpoint { origin: origin.clone(), size, root }
+        .sign(keys)
+        .map_err(|_| SealError::Altered { what: "the name of the log" })?;
+    Ok(note.to_string())
+}
+
+fn words(keys: &[SigningKey]) -> Vec<String> {
+    keys.iter().map(|key| key.verifier().to_string()).collect()
+}
+
+/// A size as the database stores it; the tree has fewer than 2^62 leaves.
+fn stored(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// Whether the log has entered a partition.
+const fn crosses_partition(before: u64, after: u64) -> bool {
+    const WIDTH: u64 = 4_194_304;
+    before / WIDTH != after / WIDTH
+}
