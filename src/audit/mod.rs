@@ -26,6 +26,7 @@ mod leaf;
 mod sealer;
 mod sql;
 pub mod tlog;
+pub mod verify;
 
 pub use event::{Action, Actor, Detail, Ending, EntryId, Event};
 pub use keys::{LogKeys, MalformedLogKeys};
