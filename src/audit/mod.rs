@@ -21,6 +21,7 @@
 //! To record something new: add an [`Action`], describe it in `docs/audit-log.md`.
 
 mod event;
+pub mod export;
 mod keys;
 mod leaf;
 mod sealer;
