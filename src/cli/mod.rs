@@ -83,7 +83,7 @@ enum Command {
     /// Preview or run the retention rule.
     #[command(subcommand)]
     Retention(retention::Command),
-    /// Read the audit log.
+    /// Read, search, verify and export the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
     /// Explain the configuration.
@@ -102,21 +102,23 @@ enum Command {
 
 /// Runs one command line and returns its exit code.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Its code 2 means that nothing could be decided.
+    let wrong_usage = if audit::is_verification(&arguments) { 3 } else { 2 };
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // clap writes help to standard output and errors to standard error; nothing is left to do when that fails.
             error.print().unwrap_or_default();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            return ExitCode::from(if error.use_stderr() { wrong_usage } else { 0 });
         }
     };
     let output = Output::new(if cli.json { Format::Json } else { cli.format });
     match dispatch(cli, &output).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let failure = Failure::of(&error);
             output.say_error(&error);
-            ExitCode::from(failure.code())
+            ExitCode::from(exit::code_of(&error))
         }
     }
 }
@@ -139,6 +141,6 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Worker => serve::run(Some(serve::Part::Worker), Context::load_service(&files)?).await,
         Command::Request(command) => request::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
-        Command::Audit(command) => audit::run(command, Context::load_checked(&files)?, output).await,
+        Command::Audit(command) => audit::run(command, &files, output).await,
     }
 }

@@ -1,5 +1,11 @@
-//! `dsrd audit`: the log, read. Each reading stands in the log itself.
+//! `dsrd audit`: the log, read, searched, verified and taken out, and the keys that sign it. Each of these stands in the
+//! log itself.
 
+mod export;
+mod search;
+mod verify;
+
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -13,6 +19,8 @@ use super::request::Case;
 use crate::audit::{self, Action, Detail, Entry, Event, Filter};
 use crate::daemon::{self, Foundation, StartError};
 use crate::domain::OrganisationId;
+
+pub(super) use verify::is_verification;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -46,6 +54,14 @@ pub(super) enum Command {
         #[arg(long)]
         organisation: Option<OrganisationId>,
     },
+    /// Find entries by closed filters.
+    Search(search::Args),
+    /// Check that the log is what was signed: entries, tree, heads, tables; say how far that reaches.
+    Verify(verify::Args),
+    /// Take receipts: for each entry its bytes and a proof that can be checked without the log.
+    Prove(export::ProveArgs),
+    /// Take the log out: as tiles that foreign software verifies, or as lines for other systems.
+    Export(export::ExportArgs),
 }
 
 /// What `dsrd audit show` shows.
@@ -79,38 +95,75 @@ fn day_or_instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
     Ok(day.and_time(NaiveTime::MIN).and_utc())
 }
 
-pub(super) async fn run(command: Command, context: Context, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn run(command: Command, files: &[PathBuf], output: &Output) -> anyhow::Result<()> {
+    // An auditor verifies files and other databases without any configuration.
+    if let Command::Verify(args) = command {
+        return Box::pin(verify::run(args, files, output)).await;
+    }
+    let context = Context::load_checked(files)?;
     let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
-    let result = read(command, &context, &foundation, output).await;
+    let result = match command {
+        Command::List { organisation, action, since, until, after, limit } => {
+            async {
+                let organisation = Some(context.organisation(organisation.as_ref())?);
+                let filter = Filter { organisation, action, since, until, case: None };
+                read(Asked { filter, after, limit, only: None }, &context, &foundation, output).await
+            }
+            .await
+        }
+        Command::Show { subject, organisation } => {
+            show(subject, organisation.as_ref(), &context, &foundation, output).await
+        }
+        Command::Search(args) => search::run(args, &context, &foundation, output).await,
+        Command::Prove(args) => Box::pin(export::prove(args, &context, &foundation, output)).await,
+        Command::Export(args) => Box::pin(export::export(args, &context, &foundation, output)).await,
+        // Was run above, without a foundation, and is the same with one.
+        Command::Verify(args) => Box::pin(verify::run(args, files, output)).await,
+    };
     foundation.close().await;
     result
 }
 
-async fn read(
-    command: Command,
+/// What to read.
+struct Asked {
+    filter: Filter,
+    after: i64,
+    limit: i64,
+    /// The one number that is asked for.
+    only: Option<i64>,
+}
+
+async fn show(
+    subject: Subject,
+    organisation: Option<&OrganisationId>,
     context: &Context,
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let only = match &command {
-        Command::Show { subject: Subject::Entry(number), .. } => Some(*number),
-        _ => None,
-    };
-    let (filter, after, limit) = match command {
-        Command::List { organisation, action, since, until, after, limit } => {
-            let organisation = Some(context.organisation(organisation.as_ref())?);
-            (Filter { organisation, action, since, until, case: None }, after, limit)
-        }
-        Command::Show { subject: Subject::Entry(number), organisation } => {
-            let organisation = Some(context.organisation(organisation.as_ref())?);
-            (Filter { organisation, ..Filter::default() }, number.saturating_sub(1), 1)
-        }
-        Command::Show { subject: Subject::Case(case), organisation } => {
-            let organisation = context.organisation(organisation.as_ref())?;
+    let organisation = context.organisation(organisation)?;
+    let asked = match subject {
+        Subject::Entry(number) => Asked {
+            filter: Filter { organisation: Some(organisation), ..Filter::default() },
+            after: number.saturating_sub(1),
+            limit: 1,
+            only: Some(number),
+        },
+        Subject::Case(case) => {
             let case = case.find(foundation, &organisation).await?;
-            (Filter { organisation: Some(organisation), case: Some(case), ..Filter::default() }, 0, 10_000)
+            let filter = Filter { organisation: Some(organisation), case: Some(case), ..Filter::default() };
+            Asked { filter, after: 0, limit: 10_000, only: None }
         }
     };
+    read(asked, context, foundation, output).await
+}
+
+async fn read(
+    asked: Asked,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let Asked { filter, after, limit, only } = asked;
     let mut entries = list(context, foundation, &filter, after, limit, output).await?;
     if let Some(number) = only {
         // The next entry of this organisation came back where that one is another's, or not there yet.
@@ -127,6 +180,19 @@ async fn read(
     Ok(())
 }
 
+/// Records what was done with the log as a whole.
+async fn record(
+    context: &Context,
+    foundation: &Foundation,
+    action: Action,
+    detail: Detail,
+) -> anyhow::Result<()> {
+    let mut tx = foundation.store.begin("cli.audit.record").await?;
+    audit::append_about_log(&mut tx, action, context.person(), foundation.desk.clock.now(), detail).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 /// Whoever reads wants what has just happened, too. Where this account may not seal, the log is read as it is.
 async fn seal(context: &Context, foundation: &Foundation, output: &Output) {
     let sealed = async {
@@ -138,7 +204,9 @@ async fn seal(context: &Context, foundation: &Foundation, output: &Output) {
         Ok::<_, StartError>(())
     };
     if let Err(error) = sealed.await {
-        output.say(&format!("entries of the last moments may be missing, because they could not be sealed: {error}"));
+        output.say(&format!(
+            "entries of the last moments may be missing, because they could not be sealed: {error}"
+        ));
     }
 }
 
