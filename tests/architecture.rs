@@ -26,7 +26,18 @@ const RULE: &[(&str, &[&str])] = &[
     // The settings types of the others, which it only gathers.
     (
         "config",
-        &["domain", "store", "telemetry", "audit", "platform", "report", "queue", "delivery", "retention", "http"],
+        &[
+            "domain",
+            "store",
+            "telemetry",
+            "audit",
+            "platform",
+            "report",
+            "queue",
+            "delivery",
+            "retention",
+            "http",
+        ],
     ),
     (
         "daemon",

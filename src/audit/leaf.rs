@@ -173,7 +173,8 @@ impl Leaf {
     }
 
     fn check(&self) -> Result<(), LeafError> {
-        let optional = |value: &Option<String>, rule: &dyn Fn(&str) -> bool| value.as_deref().is_none_or(rule);
+        let optional =
+            |value: &Option<String>, rule: &dyn Fn(&str) -> bool| value.as_deref().is_none_or(rule);
         let numbers = [Some(self.at_us), self.n, self.sealed_us];
         let rules = [
             ("action", is_action(&self.action)),
@@ -181,7 +182,10 @@ impl Leaf {
             ("at_us, n or sealed_us", numbers.into_iter().flatten().all(|number| number < TOO_LARGE)),
             ("build", optional(&self.build, &|text| is_made_of(text, 64, "+-."))),
             ("detail", self.detail.iter().all(|(key, value)| is_key(key) && value.is_well_formed())),
-            ("outcome", optional(&self.outcome, &|text| (1..=40).contains(&text.len()) && text.bytes().all(is_lower))),
+            (
+                "outcome",
+                optional(&self.outcome, &|text| (1..=40).contains(&text.len()) && text.bytes().all(is_lower)),
+            ),
             ("policy", optional(&self.policy, &|text| is_hexadecimal(text, 64))),
             ("subject_c", optional(&self.subject_c, &|text| is_hexadecimal(text, 64))),
             ("tenant", optional(&self.tenant, &is_tenant)),
@@ -200,7 +204,9 @@ impl DetailValue {
         match self {
             Self::Flag(_) => true,
             Self::Number(number) => number.unsigned_abs() < 1_000_000_000_000_000,
-            Self::Word(word) => word.bytes().all(|each| each.is_ascii_alphanumeric() || b"_.:/+- ".contains(&each)),
+            Self::Word(word) => {
+                word.bytes().all(|each| each.is_ascii_alphanumeric() || b"_.:/+- ".contains(&each))
+            }
         }
     }
 }

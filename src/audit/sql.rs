@@ -52,11 +52,13 @@ async fn word_for(connection: &mut PgConnection, name: &str) -> Result<String, S
 
 /// Puts an entry into the inbox.
 pub(super) async fn write(connection: &mut PgConnection, leaf: &Leaf) -> Result<(), StoreError> {
-    let written =
-        sqlx::query_scalar!("INSERT INTO audit.inbox (entry) VALUES ($1) RETURNING inbox_id", leaf.to_bytes())
-            .fetch_all(connection)
-            .await
-            .map_err(StoreError::during("audit.append"))?;
+    let written = sqlx::query_scalar!(
+        "INSERT INTO audit.inbox (entry) VALUES ($1) RETURNING inbox_id",
+        leaf.to_bytes()
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("audit.append"))?;
     StoreError::expect_rows("audit.append", 1, written.len() as u64)
 }
 

@@ -22,7 +22,8 @@ pub(super) fn fill_in(tree: &mut Value, sources: &Sources) -> Result<(), Setting
         values::set(tree, &["keys", "master_key_file"], &path.to_string_lossy());
     }
     if text(tree, "audit.key_file").is_none() {
-        let path = match sources.variable("CREDENTIALS_DIRECTORY").map(|dir| Path::new(dir).join("audit.key")) {
+        let path = match sources.variable("CREDENTIALS_DIRECTORY").map(|dir| Path::new(dir).join("audit.key"))
+        {
             Some(credential) if credential.exists() => credential,
             _ => data_dir.join("keys").join("audit.key"),
         };

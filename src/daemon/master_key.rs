@@ -18,7 +18,8 @@ pub fn load_or_create_master_key(path: &Path, stored: Option<&str>) -> Result<Ma
         if stored.is_some() {
             return Err(StartError::MasterKeyLost { path: path.to_owned() });
         }
-        create(path, &MasterKey::generate().to_hex()).map_err(|source| StartError::MasterKeyWrite { path: path.to_owned(), source })?;
+        create(path, &MasterKey::generate().to_hex())
+            .map_err(|source| StartError::MasterKeyWrite { path: path.to_owned(), source })?;
         tracing::warn!(
             path = %path.display(),
             "a new master key was made; keep a copy apart from the copies of the database, without it no identifier can be read"
@@ -65,10 +66,8 @@ pub(super) fn replace(path: &Path, key: &str) -> io::Result<()> {
 fn draft(directory: &Path, key: &str) -> io::Result<PathBuf> {
     let draft = directory.join(format!(".key-{}", hex::encode(random::bytes::<8>())));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let written = file
-        .write_all(key.as_bytes())
-        .and_then(|()| file.write_all(b"\n"))
-        .and_then(|()| file.sync_all());
+    let written =
+        file.write_all(key.as_bytes()).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all());
     if let Err(error) = written {
         std::fs::remove_file(&draft)?;
         return Err(error);

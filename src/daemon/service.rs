@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::foundation::Prepared;
 use super::parts::Parts;
-use super::{Database, Foundation, StartError, Stop, check_platform_settings, notify, open_sealer, sites, tasks};
+use super::{
+    Database, Foundation, StartError, Stop, check_platform_settings, notify, open_sealer, sites, tasks,
+};
 use crate::audit::Sealer;
 use crate::config::{Loaded, Settings, Sources};
 use crate::delivery::Transport;
@@ -106,10 +108,7 @@ impl Service {
     }
 
     /// The database, and the sealer of its audit log where this process seals.
-    async fn prepare_once(
-        &self,
-        database: &Database,
-    ) -> Result<(Prepared, Option<Arc<Sealer>>), StartError> {
+    async fn prepare_once(&self, database: &Database) -> Result<(Prepared, Option<Arc<Sealer>>), StartError> {
         let prepared = Foundation::prepare(&self.settings, database, Arc::new(SystemClock)).await?;
         if !self.has(Part::Worker) {
             return Ok((prepared, None));

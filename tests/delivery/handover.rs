@@ -101,7 +101,7 @@ async fn read_all(mut download: Download) -> Vec<u8> {
 pub(crate) async fn until_download(world: &World, request: RequestId, outcome: &str) {
     loop {
         let last: Option<String> = sqlx::query_scalar(
-            "SELECT detail ->> 'download' FROM audit.inbox WHERE case_id = $1 AND action = 'package.fetched'
+            "SELECT detail ->> 'download' FROM audit.pending WHERE case_id = $1 AND action = 'package.fetched'
              ORDER BY inbox_id DESC LIMIT 1",
         )
         .bind(request.0)

@@ -228,8 +228,8 @@ async fn i_7_a_daemon_killed_while_sending_repeats_once_under_the_same_message_i
         assert!(String::from_utf8(body).unwrap().contains(&enqueued.message_id));
     }
     let open: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM audit.inbox AS began WHERE action = 'notice.began'
-         AND NOT EXISTS (SELECT FROM audit.inbox AS ended WHERE ended.intent = began.uid)",
+        "SELECT count(*) FROM audit.pending AS began WHERE action = 'notice.began'
+         AND NOT EXISTS (SELECT FROM audit.pending AS ended WHERE ended.intent = began.uid)",
     )
     .fetch_one(&mut *world.store.connection().await.unwrap())
     .await

@@ -222,7 +222,7 @@ impl World {
     /// The log of a request as `action` or `action:outcome`, in order.
     pub(crate) async fn log(&self, request: RequestId) -> Vec<String> {
         sqlx::query_scalar(
-            "SELECT action || coalesce(':' || outcome, '') FROM audit.inbox WHERE case_id = $1 ORDER BY inbox_id",
+            "SELECT action || coalesce(':' || outcome, '') FROM audit.pending WHERE case_id = $1 ORDER BY inbox_id",
         )
         .bind(request.0)
         .fetch_all(&mut *self.store.connection().await.unwrap())
@@ -233,7 +233,7 @@ impl World {
     /// Everything that notices and the log say, as text.
     pub(crate) async fn everything_stored(&self) -> String {
         let rows: Vec<String> = sqlx::query_scalar(
-            "SELECT to_jsonb(notice)::text FROM dsrd.notice UNION ALL SELECT to_jsonb(inbox)::text FROM audit.inbox",
+            "SELECT to_jsonb(notice)::text FROM dsrd.notice UNION ALL SELECT to_jsonb(pending)::text FROM audit.pending",
         )
         .fetch_all(&mut *self.store.connection().await.unwrap())
         .await

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use dsrd::audit;
+use dsrd::audit::{self, LogKeys, Sealer};
 use dsrd::domain::{Clock, Controller, ManualClock, MasterKey};
 use dsrd::intake::Desk;
 use dsrd::platform::ContactPlatform;
@@ -35,6 +35,7 @@ pub(crate) fn settings() -> Settings {
 pub(crate) struct Office {
     pub(crate) database: TestDatabase,
     pub(crate) store: Store,
+    pub(crate) sealer: Sealer,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) desk: Desk,
     pub(crate) controller: Controller,
@@ -50,19 +51,29 @@ impl Office {
         let database = TestDatabase::create().await;
         let mut owner = sqlx::PgConnection::connect_with(&database.options()).await.unwrap();
         sqlx::raw_sql(statement).execute(&mut owner).await.unwrap();
+        let settings = dsrd::store::Settings {
+            url_file: None,
+            url: None,
+            max_connections: 4,
+            statement_timeout_secs: 30,
+            acquire_timeout_secs: 30,
+            migrate_at_start: false,
+            embedded_binaries_dir: None,
+        };
         let store = Store::connect_lazily(
             database.options().options([("search_path", "public,pg_catalog")]),
-            &dsrd::store::Settings {
-                url_file: None,
-                url: None,
-                max_connections: 4,
-                statement_timeout_secs: 30,
-                acquire_timeout_secs: 30,
-                migrate_at_start: false,
-                embedded_binaries_dir: None,
-            },
+            &settings,
         );
         let clock = Arc::new(ManualClock::at(at(NOON)));
+        let log = audit::Settings {
+            key_file: std::path::PathBuf::new(),
+            origin: String::new(),
+            seal_secs: 0.2,
+            checkpoint_secs: 10,
+            heartbeat_secs: 600,
+        };
+        let own = Store::connect_as_sealer(database.options(), &settings);
+        let sealer = Sealer::open(own, LogKeys::generate(), clock.clone(), log).await.unwrap();
         let desk = Desk { keys: Arc::new(MasterKey::generate()), clock: clock.clone() };
         let controller = Controller {
             id: "venues".parse().unwrap(),
@@ -77,7 +88,7 @@ impl Office {
             .execute(&mut *store.connection().await.unwrap())
             .await
             .unwrap();
-        Self { database, store, clock, desk, controller }
+        Self { database, store, sealer, clock, desk, controller }
     }
 
     pub(crate) fn sweeper(
@@ -145,7 +156,7 @@ impl Office {
     /// Actions and reasons of the sweeps in the audit log.
     pub(crate) async fn log(&self) -> Vec<(String, String)> {
         let mut connection = self.store.connection().await.unwrap();
-        audit::seal(&mut connection, 10_000).await.unwrap();
+        self.sealer.seal_everything().await.unwrap();
         let entries =
             audit::list(&mut connection, &audit::Filter::default(), 0, 10_000).await.unwrap().into_iter();
         entries

@@ -9,7 +9,7 @@ use dsrd::domain::{Outcome, ParkReason, RequestKind, RequestState};
 use dsrd::execution::{Ended, KillSwitch};
 use dsrd_simulator::{ContactSpec, Endpoint};
 
-use crate::support::service::TestService;
+use crate::support::service::{TestService, sealer};
 
 fn person(number: usize) -> (String, ContactSpec) {
     let email = format!("canarino{number}@posta.example");
@@ -230,20 +230,26 @@ async fn f_4_a_worker_that_lost_its_lease_writes_nothing_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn f_20_concurrent_appends_leave_no_gap_and_keep_the_order_of_each_case() {
-    use dsrd::audit::{self, Action, Actor, Detail, Event};
+    use dsrd::audit::{self, Action, Actor, Detail, Event, LogKeys};
     const WRITERS: u64 = 32;
     const EACH: u64 = 100;
     let service = TestService::start().await;
     let sealing = {
-        let store = service.store.clone();
+        // Two daemons seal the same log.
+        let keys = LogKeys::from_text(&service.log_keys).unwrap();
+        let second = sealer(&service.database, keys, service.clock.clone()).await.unwrap();
         let stop = tokio_util::sync::CancellationToken::new();
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move {
-            while !stopped.is_cancelled() {
-                audit::seal(&mut store.connection().await.unwrap(), 50).await.unwrap();
-            }
+        let tasks = [Arc::clone(&service.sealer), Arc::new(second)].map(|sealer| {
+            let stopped = stop.clone();
+            tokio::spawn(async move {
+                let mut sealed = 0;
+                while !stopped.is_cancelled() {
+                    sealed += sealer.seal_once(50).await.unwrap();
+                }
+                sealed
+            })
         });
-        (stop, task)
+        (stop, tasks)
     };
     let writers = (0..WRITERS).map(|writer| {
         let (store, desk) = (service.store.clone(), service.desk.clone());
@@ -269,7 +275,9 @@ async fn f_20_concurrent_appends_leave_no_gap_and_keep_the_order_of_each_case() 
     });
     futures_util::future::join_all(writers).await.into_iter().for_each(|joined| joined.unwrap());
     sealing.0.cancel();
-    sealing.1.await.unwrap();
+    for task in sealing.1 {
+        assert!(task.await.unwrap() > 0, "both had work");
+    }
     let entries = service.audit().await;
     let unique: BTreeSet<_> = entries.iter().map(|entry| entry.id).collect();
     assert_eq!(unique.len(), entries.len());

@@ -10,6 +10,7 @@ mod proxy;
 mod support;
 
 mod access;
+mod carried_over;
 mod conflicts;
 mod crash;
 mod erasure;
@@ -19,5 +20,6 @@ mod leaks;
 mod opt_out;
 mod organisations;
 mod rig;
+mod sealing;
 mod unknown_commit;
 mod wire;

@@ -70,6 +70,7 @@ impl ProcessService {
         let mails = tempfile::tempdir().expect("a directory for mails");
         let home = world.directory.path().join("daemon");
         write_private(&home.join("keys/master.key"), &world.desk.keys.to_hex());
+        write_private(&home.join("keys/audit.key"), &world.log_keys);
         let config = world.directory.path().join("dsrd.toml");
         std::fs::write(&config, configuration(&world, &home, mails.path(), database)).expect("a file");
         Self { world, home, config, mails, said: Arc::default() }

@@ -128,6 +128,7 @@ impl PgProxy {
 /// What kind of transaction it was, by what was sent in it. The first that fits counts.
 pub(crate) fn kind_of(sent: &[u8]) -> &'static str {
     const KINDS: [(&str, &str); 20] = [
+        ("DELETE FROM audit.inbox", "seal"),
         ("DELETE FROM dsrd.intake", "take"),
         ("request.received", "submit"),
         ("notice.began", "notice_begin"),
@@ -142,7 +143,6 @@ pub(crate) fn kind_of(sent: &[u8]) -> &'static str {
         ("INSERT INTO dsrd.checkpoint", "write"),
         ("WITH next AS MATERIALIZED", "claim"),
         ("state = 'ready', owner = NULL", "release"),
-        ("audit.seal", "seal"),
         ("dsrd.instance", "beat"),
         ("dsrd.rate_budget", "budget"),
         ("UPDATE dsrd.notice", "notice_claim"),
@@ -310,7 +310,7 @@ impl Session {
             // The end of a statement by itself, unless a transaction is open.
             b'S' if !self.in_transaction => {
                 let sent = std::mem::take(&mut self.sent);
-                let writes = ["UPDATE ", "INSERT ", "DELETE ", "audit.seal"];
+                let writes = ["UPDATE ", "INSERT ", "DELETE "];
                 return writes.iter().any(|word| holds(&sent, word.as_bytes())).then_some(sent);
             }
             _ => {}

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use dsrd::audit::{self, LogKeys, SealError, Sealer};
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
     Channel, Clock, ContactId, Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Origin,
@@ -22,7 +23,9 @@ use dsrd::store::{self, Store};
 use dsrd::{queue, report};
 use dsrd_simulator::{OrganisationHandle, OrganisationSettings, Simulator, TokenClaims};
 use serde::de::DeserializeOwned;
+use sqlx::postgres::PgConnectOptions;
 use tempfile::TempDir;
+use zeroize::Zeroizing;
 
 use super::database::TestDatabase;
 use super::oracle;
@@ -53,6 +56,9 @@ pub(crate) struct TestService {
     pub(crate) desk: Desk,
     pub(crate) controller: Arc<Controller>,
     pub(crate) executor: Arc<Executor>,
+    pub(crate) sealer: Arc<Sealer>,
+    /// The seeds with which the log is signed.
+    pub(crate) log_keys: Zeroizing<String>,
     pub(crate) directory: TempDir,
     settings: queue::Settings,
 }
@@ -145,6 +151,9 @@ impl Builder {
             packages,
             kill: KillSwitch::default(),
         });
+        let log_keys = LogKeys::generate();
+        let seeds = log_keys.to_text();
+        let sealer = sealer(&database, log_keys, clock.clone()).await.expect("a log without faults");
         let main: OrganisationId = ORGANISATION.parse().expect("a name");
         TestService {
             platform: simulator.organisation(ORGANISATION),
@@ -156,6 +165,8 @@ impl Builder {
             store,
             desk,
             executor,
+            sealer: Arc::new(sealer),
+            log_keys: seeds,
             directory,
             settings,
         }
@@ -184,6 +195,31 @@ fn database_settings() -> store::Settings {
         migrate_at_start: false,
         embedded_binaries_dir: None,
     }
+}
+
+/// A sealer of the log of a database.
+pub(crate) async fn sealer(
+    database: &TestDatabase,
+    keys: LogKeys,
+    clock: Arc<dyn Clock>,
+) -> Result<Sealer, SealError> {
+    sealer_at(database.options(), keys, clock).await
+}
+
+/// A sealer that reaches the database in its own way.
+pub(crate) async fn sealer_at(
+    options: PgConnectOptions,
+    keys: LogKeys,
+    clock: Arc<dyn Clock>,
+) -> Result<Sealer, SealError> {
+    let settings = audit::Settings {
+        key_file: PathBuf::new(),
+        origin: String::new(),
+        seal_secs: 0.2,
+        checkpoint_secs: 10,
+        heartbeat_secs: 600,
+    };
+    Sealer::open(Store::connect_as_sealer(options, &database_settings()), keys, clock, settings).await
 }
 
 fn mail_settings() -> delivery::Settings {
@@ -426,10 +462,10 @@ impl TestService {
             .expect("it exists")
     }
 
-    /// Numbers the audit entries that are still in the inbox and returns all, oldest first.
+    /// Seals the audit entries that are still in the inbox and returns all, oldest first.
     pub(crate) async fn audit(&self) -> Vec<dsrd::audit::Entry> {
+        self.sealer.seal_everything().await.expect("sealing");
         let mut connection = self.store.connection().await.expect("a connection");
-        while dsrd::audit::seal(&mut connection, 1000).await.expect("sealing") > 0 {}
         dsrd::audit::list(&mut connection, &dsrd::audit::Filter::default(), 0, 10_000).await.expect("the log")
     }
 

@@ -31,7 +31,9 @@ use super::event::{Action, Actor};
 use super::keys::LogKeys;
 use super::leaf::{DetailValue, Leaf};
 use super::sql::write;
-use super::tlog::{Checkpoint, Edge, Hash, KeyName, SignedNote, SigningKey, TileHashes, VerifierKey, leaf_hash};
+use super::tlog::{
+    Checkpoint, Edge, Hash, KeyName, SignedNote, SigningKey, TileHashes, VerifierKey, leaf_hash,
+};
 use crate::domain::Clock;
 use crate::store::{Store, Tx};
 
@@ -195,12 +197,21 @@ impl Sealer {
         words(&self.state.lock().await.signers)
     }
 
+    /// Whether the key file still holds a key that was retired before.
+    pub async fn holds_retired_key(&self) -> bool {
+        let state = self.state.lock().await;
+        let newest = self.keys().newest().map(|newest| words(&newest.signing_keys(&state.origin)));
+        newest.is_some_and(|newest| newest == words(&state.signers))
+    }
+
     /// Lets the newest key of the key file sign beside the present one. The entry `log.key` is sealed by both.
     pub async fn add_key(&self) -> Result<(), SealError> {
         let mut state = self.state.lock().await;
         let all = self.keys().signing_keys(&state.origin);
-        if state.signers.len() != 1 || all.len() != 2 {
-            return Err(SealError::Rotation("the log is signed by two keys already; retire the older one first"));
+        if state.signers.len() != 1 || all.len() != 2 || words(&state.signers) != words(&all)[..1] {
+            return Err(SealError::Rotation(
+                "a key is added where the log is signed by one key and the file holds that one and a new one",
+            ));
         }
         self.change_keys(&mut state, all, "added").await
     }
@@ -249,7 +260,8 @@ impl Sealer {
         let mut taken = sql::take(&mut tx, most.into()).await?;
         let now = self.clock.now();
         // Another daemon may have recorded it: the state was compared with the stored head just now.
-        let is_silent = |last: DateTime<Utc>| now - last >= TimeDelta::seconds(self.settings.heartbeat_secs.into());
+        let is_silent =
+            |last: DateTime<Utc>| now - last >= TimeDelta::seconds(self.settings.heartbeat_secs.into());
         if taken.is_empty() && beat && state.signed_at.is_some_and(is_silent) {
             let mut leaf = self.leaf(Action::LogHeartbeat);
             let size = i64::try_from(state.edge.size()).unwrap_or(i64::MAX);
@@ -317,17 +329,13 @@ impl Sealer {
         let signed_at = self.clock.now();
         let root = edge.root();
         let note = sign(&state.origin, edge.size(), root, &self.signers_of(state, verifier_keys))?;
-        let new = sql::NewHead {
-            size: stored(edge.size()),
-            root: &root.0,
-            note: &note,
-            verifier_keys,
-            signed_at,
-        };
+        let new =
+            sql::NewHead { size: stored(edge.size()), root: &root.0, note: &note, verifier_keys, signed_at };
         if !sql::move_head(tx, stored(state.edge.size()), state.note.as_deref(), &new).await? {
             return Err(SealError::Overtaken);
         }
-        let is_kept = self.is_checkpoint_due(state, edge.size(), signed_at) || words(&state.signers) != verifier_keys;
+        let is_kept =
+            self.is_checkpoint_due(state, edge.size(), signed_at) || words(&state.signers) != verifier_keys;
         if is_kept {
             sql::insert_checkpoint(tx, new.size, &root.0, &note, signed_at).await?;
         }

@@ -46,13 +46,10 @@ pub(super) async fn lock(connection: &mut PgConnection) -> Result<(), StoreError
 }
 
 pub(super) async fn head(connection: &mut PgConnection) -> Result<HeadRow, StoreError> {
-    sqlx::query_as!(
-        HeadRow,
-        "SELECT origin, verifier_keys, size, root, note, signed_at FROM audit.head"
-    )
-    .fetch_one(connection)
-    .await
-    .map_err(StoreError::during("audit.head"))
+    sqlx::query_as!(HeadRow, "SELECT origin, verifier_keys, size, root, note, signed_at FROM audit.head")
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::during("audit.head"))
 }
 
 pub(super) async fn edge(connection: &mut PgConnection) -> Result<Vec<EdgeRow>, StoreError> {
@@ -65,13 +62,10 @@ pub(super) async fn edge(connection: &mut PgConnection) -> Result<Vec<EdgeRow>, 
 pub(super) async fn last_checkpoint(
     connection: &mut PgConnection,
 ) -> Result<Option<LastCheckpoint>, StoreError> {
-    sqlx::query_as!(
-        LastCheckpoint,
-        "SELECT size, signed_at FROM audit.checkpoint ORDER BY size DESC LIMIT 1"
-    )
-    .fetch_optional(connection)
-    .await
-    .map_err(StoreError::during("audit.last_checkpoint"))
+    sqlx::query_as!(LastCheckpoint, "SELECT size, signed_at FROM audit.checkpoint ORDER BY size DESC LIMIT 1")
+        .fetch_optional(connection)
+        .await
+        .map_err(StoreError::during("audit.last_checkpoint"))
 }
 
 pub(super) async fn is_waiting(connection: &mut PgConnection) -> Result<bool, StoreError> {

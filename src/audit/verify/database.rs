@@ -44,6 +44,11 @@ impl Database {
         Ok(catalogue::lines(&sql::facts(&mut self.connection).await?))
     }
 
+    /// The major version of the server.
+    pub async fn server_major(&mut self) -> Result<i32, SourceError> {
+        Ok(sql::server_major(&mut self.connection).await?)
+    }
+
     /// Ends reading.
     pub async fn close(self) {
         // The server ends the transaction with the connection, whether or not the farewell arrives.

@@ -2,6 +2,7 @@
 //! log itself.
 
 mod export;
+mod key;
 mod search;
 mod verify;
 
@@ -62,6 +63,9 @@ pub(super) enum Command {
     Prove(export::ProveArgs),
     /// Take the log out: as tiles that foreign software verifies, or as lines for other systems.
     Export(export::ExportArgs),
+    /// Make, show or exchange the key that signs the log.
+    #[command(subcommand)]
+    Key(key::Command),
 }
 
 /// What `dsrd audit show` shows.
@@ -103,6 +107,7 @@ pub(super) async fn run(command: Command, files: &[PathBuf], output: &Output) ->
     let context = Context::load_checked(files)?;
     let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
     let result = match command {
+        Command::Key(command) => key::run(command, &context, &foundation, output).await,
         Command::List { organisation, action, since, until, after, limit } => {
             async {
                 let organisation = Some(context.organisation(organisation.as_ref())?);

@@ -1,0 +1,535 @@
+//! The transparency log in the database: what goes in, what comes out signed, and who may do what to it.
+
+use dsrd::audit::tlog::{Checkpoint, Edge, SignedNote, VerifierKey, leaf_hash};
+use dsrd::audit::{self, Action, Actor, Detail, Ending, Event, Leaf, LogKeys, SealError};
+use dsrd::domain::RequestId;
+use dsrd::store::StoreError;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+use uuid::Uuid;
+
+use crate::proxy::{Cut, PgProxy, holds};
+use crate::support::service::{TestService, sealer, sealer_at};
+
+fn event(service: &TestService, actor: Actor) -> Event {
+    let case = RequestId(Uuid::now_v7());
+    Event::of(&service.controller.id, case, Action::RequestRead, actor, service.desk.clock.now())
+}
+
+async fn append(service: &TestService, number: u64) {
+    for _ in 0..number {
+        let mut tx = service.store.begin("test").await.unwrap();
+        audit::append(&mut tx, event(service, Actor::Process("test"))).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
+async fn owner(service: &TestService) -> PgConnection {
+    PgConnection::connect_with(&service.database.options()).await.unwrap()
+}
+
+/// Recomputes the tree from all entries, as a verifier does, and compares it with everything that is stored. Returns
+/// the number of entries.
+async fn verify(service: &TestService) -> u64 {
+    let mut owner = owner(service).await;
+    let rows = sqlx::query("SELECT seq, entry, leaf, uid, at, action FROM audit.entry ORDER BY seq")
+        .fetch_all(&mut owner)
+        .await
+        .unwrap();
+    let mut edge = Edge::new();
+    let mut tiles = Vec::new();
+    for (row, seq) in rows.iter().zip(1_i64..) {
+        let entry: Vec<u8> = row.get("entry");
+        let leaf = Leaf::parse(&entry).unwrap();
+        assert_eq!(row.get::<i64, _>("seq"), seq);
+        assert_eq!(row.get::<Uuid, _>("uid"), leaf.id);
+        assert_eq!(row.get::<String, _>("action"), leaf.action);
+        let at: chrono::DateTime<chrono::Utc> = row.get("at");
+        assert_eq!(u64::try_from(at.timestamp_micros()).unwrap(), leaf.at_us);
+        let hash = leaf_hash(&entry);
+        assert_eq!(row.get::<Vec<u8>, _>("leaf"), hash.0);
+        tiles.extend(edge.push(hash));
+    }
+    let head = sqlx::query("SELECT size, root, note, verifier_keys FROM audit.head")
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
+    assert_eq!(head.get::<i64, _>("size"), i64::try_from(edge.size()).unwrap());
+    assert_eq!(head.get::<Vec<u8>, _>("root"), edge.root().0);
+    let keys: Vec<VerifierKey> =
+        head.get::<Vec<String>, _>("verifier_keys").iter().map(|key| key.parse().unwrap()).collect();
+    if let Some(note) = head.get::<Option<String>, _>("note") {
+        let note = SignedNote::from_bytes(note.as_bytes()).unwrap();
+        let opened = Checkpoint::open(&note, &keys).unwrap();
+        assert_eq!((opened.checkpoint.size, opened.checkpoint.root), (edge.size(), edge.root()));
+        assert!(opened.signatures.len() >= keys.len(), "every key of the log signs");
+    }
+    for (table, expected) in [("audit.tile", tiles), ("audit.edge", edge.partial_tiles())] {
+        let statement = format!("SELECT level, n, hashes FROM {table} WHERE hashes <> '' ORDER BY level, n");
+        let stored = sqlx::query(AssertSqlSafe(statement)).fetch_all(&mut owner).await.unwrap();
+        let stored: Vec<(i16, i64, Vec<u8>)> =
+            stored.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+        let mut expected: Vec<_> = expected
+            .iter()
+            .map(|tile| (i16::from(tile.level), i64::try_from(tile.index).unwrap(), tile.bytes()))
+            .collect();
+        expected.sort();
+        assert_eq!(stored, expected, "{table}");
+    }
+    for checkpoint in
+        sqlx::query("SELECT size, root, note FROM audit.checkpoint").fetch_all(&mut owner).await.unwrap()
+    {
+        let note = SignedNote::from_bytes(checkpoint.get::<String, _>("note").as_bytes()).unwrap();
+        let text: Checkpoint = note.text().parse().unwrap();
+        assert_eq!(text.root.0.to_vec(), checkpoint.get::<Vec<u8>, _>("root"));
+    }
+    edge.size()
+}
+
+#[tokio::test]
+async fn what_is_sealed_is_what_a_verifier_computes_from_the_entries_alone() {
+    let service = TestService::start().await;
+    for (number, size) in [(1, 1), (254, 255), (1, 256), (1, 257), (300, 557)] {
+        append(&service, number).await;
+        assert_eq!(service.sealer.seal_everything().await.unwrap(), number);
+        assert_eq!(verify(&service).await, size);
+    }
+    // In small steps it becomes the same tree; and a checkpoint is kept when one is due.
+    append(&service, 7).await;
+    while service.sealer.seal_once(3).await.unwrap() > 0 {}
+    assert_eq!(verify(&service).await, 564);
+    service.clock.advance(chrono::TimeDelta::seconds(10));
+    let turned = service.sealer.turn().await.unwrap();
+    assert_eq!((turned.entries, turned.size), (0, 564));
+    let kept: Vec<i64> = sqlx::query_scalar("SELECT size FROM audit.checkpoint ORDER BY size")
+        .fetch_all(&mut owner(&service).await)
+        .await
+        .unwrap();
+    assert_eq!(kept, [1, 564]);
+}
+
+#[tokio::test]
+async fn a_person_stands_in_no_entry_and_the_name_can_be_erased() {
+    let service = TestService::start().await;
+    let mut tx = service.store.begin("test").await.unwrap();
+    for name in ["anna", "anna", "bruno"] {
+        audit::append(&mut tx, event(&service, Actor::Person(name.to_owned()))).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let actors = async |service: &TestService| -> Vec<String> {
+        service.audit().await.into_iter().map(|entry| entry.actor).collect()
+    };
+    assert_eq!(actors(&service).await, ["person:anna", "person:anna", "person:bruno"]);
+    let mut owner = owner(&service).await;
+    let leaves: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT entry FROM audit.entry ORDER BY seq").fetch_all(&mut owner).await.unwrap();
+    assert!(!leaves.iter().any(|leaf| holds(leaf, b"anna") || holds(leaf, b"bruno")));
+    sqlx::query("SET ROLE aud_eraser").execute(&mut owner).await.unwrap();
+    sqlx::query("DELETE FROM audit_private.actor WHERE name = 'anna'").execute(&mut owner).await.unwrap();
+    let after = actors(&service).await;
+    assert!(
+        after[0] == after[1] && after[0].len() == "person:".len() + 32 && after[2] == "person:bruno",
+        "{after:?}"
+    );
+    verify(&service).await;
+}
+
+#[tokio::test]
+async fn s_39_each_role_of_the_log_may_do_its_work_and_nothing_else() {
+    let service = TestService::start().await;
+    append(&service, 257).await;
+    service.audit().await;
+    append(&service, 1).await;
+    let mut owner = owner(&service).await;
+    sqlx::raw_sql("CREATE ROLE writes_all; GRANT pg_write_all_data, pg_read_all_data TO writes_all")
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    let everywhere = [
+        "UPDATE audit.entry SET entry = entry",
+        "DELETE FROM audit.entry",
+        "DELETE FROM audit.entry_000000",
+        "TRUNCATE audit.entry",
+        "TRUNCATE audit.entry_000000",
+        "UPDATE audit.tile SET hashes = hashes",
+        "DELETE FROM audit.checkpoint",
+        "TRUNCATE audit.inbox CASCADE",
+        "TRUNCATE audit.head",
+        "DELETE FROM audit.head",
+        "UPDATE audit.inbox SET entry = entry",
+        "ALTER TABLE audit.entry DISABLE TRIGGER ALL",
+        "DROP TABLE audit.entry_000000",
+    ];
+    let writer = [
+        "SELECT entry FROM audit.inbox",
+        "DELETE FROM audit.inbox",
+        "INSERT INTO audit.inbox (inbox_id, entry) OVERRIDING SYSTEM VALUE VALUES (1, '{}')",
+        "INSERT INTO audit.entry (seq, entry) VALUES (99, '{}')",
+        "UPDATE audit.head SET size = 0",
+        "SELECT audit.make_partition_ahead()",
+        "SELECT name FROM audit_private.actor",
+        "SELECT salt FROM audit_private.subject",
+    ];
+    let sealer = [
+        "INSERT INTO audit.entry (seq, entry, sealed_at) VALUES (99, '{}', now())",
+        "UPDATE audit.head SET size = size - 1",
+        "UPDATE audit.head SET root = sha256('')",
+        "UPDATE audit.head SET origin = 'elsewhere.example'",
+        "SELECT name FROM audit_private.actor",
+        "SELECT request_id FROM dsrd.request",
+    ];
+    let reader = [
+        "INSERT INTO audit.inbox (entry) VALUES ('{}')",
+        "SELECT entry FROM audit.inbox",
+        "SELECT name FROM audit_private.actor",
+        "SELECT salt FROM audit_private.subject",
+        "SELECT sealed FROM dsrd.identifier",
+        "UPDATE audit.edge SET n = 1",
+    ];
+    let eraser = ["SELECT entry FROM audit.entry", "UPDATE audit_private.actor SET name = 'x'"];
+    let superuser_too = &everywhere[..11];
+    for (role, forbidden) in [
+        ("aud_writer", [&everywhere[..], &writer].concat()),
+        ("dsrd_service", [&everywhere[..], &writer].concat()),
+        ("aud_sealer", [&everywhere[..], &sealer].concat()),
+        ("aud_reader", [&everywhere[..], &reader].concat()),
+        ("auditor", [&everywhere[..], &reader].concat()),
+        ("aud_eraser", [&everywhere[..], &eraser].concat()),
+        // Its grants reach every table; what stops it are the triggers.
+        ("writes_all", [&superuser_too[..3], &superuser_too[5..7], &["DELETE FROM audit.inbox"]].concat()),
+        ("none", superuser_too.to_vec()),
+    ] {
+        for statement in forbidden {
+            let mut tx = owner.begin().await.unwrap();
+            if role == "none" {
+                // What would switch ordinary triggers off.
+                sqlx::query("SET LOCAL session_replication_role = replica").execute(&mut *tx).await.unwrap();
+            }
+            sqlx::query(AssertSqlSafe(format!("SET LOCAL ROLE {role}"))).execute(&mut *tx).await.unwrap();
+            let error = sqlx::query(AssertSqlSafe(statement)).execute(&mut *tx).await.expect_err(statement);
+            assert_eq!(
+                error.as_database_error().unwrap().code().unwrap(),
+                "42501",
+                "{role}: {statement}: {error}"
+            );
+            tx.rollback().await.unwrap();
+        }
+    }
+    for (role, allowed) in [
+        ("aud_reader", "SELECT entry, leaf FROM audit.entry, audit.tile, audit.head, audit.checkpoint"),
+        ("auditor", "SELECT * FROM audit_view.log, audit.pending, audit.head"),
+        ("aud_eraser", "DELETE FROM audit_private.subject WHERE erase_after < now()"),
+    ] {
+        sqlx::query(AssertSqlSafe(format!("SET ROLE {role}"))).execute(&mut owner).await.unwrap();
+        sqlx::query(AssertSqlSafe(allowed)).execute(&mut owner).await.expect(allowed);
+        sqlx::query("RESET ROLE").execute(&mut owner).await.unwrap();
+    }
+    verify(&service).await;
+}
+
+#[tokio::test]
+async fn a_malformed_oversized_or_repeated_entry_fails_in_the_transaction_that_wrote_it() {
+    let service = TestService::start().await;
+    append(&service, 1).await;
+    let mut owner = owner(&service).await;
+    let good: Vec<u8> =
+        sqlx::query_scalar("SELECT entry FROM audit.inbox").fetch_one(&mut owner).await.unwrap();
+    let good = String::from_utf8(good).unwrap();
+    let id = |text: &str| {
+        let at = text.find("\"id\":\"").unwrap() + 6;
+        text[at..at + 36].to_owned()
+    };
+    let renewed = |text: &str| text.replace(&id(&good), &Uuid::now_v7().to_string());
+    let mut bad = vec![
+        good.clone().into_bytes(),
+        b"{}".to_vec(),
+        b"[]".to_vec(),
+        b"canary".to_vec(),
+        vec![0xff, 0xfe],
+        Vec::new(),
+    ];
+    for (from, to) in [
+        ("{\"action\"", "{ \"action\""),
+        ("\"v\":1}", "\"v\":1}\n"),
+        ("\"v\":1}", "\"v\":2}"),
+        ("\"v\":1}", "\"v\":1,\"x\":1}"),
+        ("\"v\":1}", "\"v\":1,\"v\":1}"),
+        ("\"tenant\":\"main\"", "\"tenant\":\"Mario Rossi\""),
+        ("\"tenant\":\"main\"", "\"tenant\":\"\""),
+        ("process:test", "person:anna"),
+        ("process:test", "process:a b"),
+        ("request.read", "request"),
+        ("request.read", "ada@people.example"),
+        ("\"detail\":{}", "\"detail\":{\"a\":\"x@y.example\"}"),
+        ("\"detail\":{}", "\"detail\":{\"a\":1,\"a\":1}"),
+        ("\"detail\":{}", "\"detail\":{\"a\":{}}"),
+        ("\"detail\":{}", "\"detail\":{\"a\":[1]}"),
+        ("\"detail\":{}", "\"detail\":{\"a\":null}"),
+        ("\"detail\":{}", "\"detail\":{\"a\":1.5}"),
+        ("\"detail\":{}", "\"detail\":{\"a\":-0}"),
+        ("\"detail\":{}", "\"detail\":{\"a\": 1}"),
+        ("\"detail\":{}", "\"detail\":{\"a\":1000000000000000}"),
+        ("\"detail\":{}", "\"detail\":{\"A\":1}"),
+        ("\"detail\":{}", "\"detail\":{\"a\":\"\\u0041\"}"),
+        ("\"detail\":{},", ""),
+        ("\"at_us\":1", "\"at_us\":1111111"),
+        ("\"at_us\":", "\"at_us\":-"),
+    ] {
+        let altered = renewed(&good).replacen(from, to, 1);
+        assert_ne!(altered, renewed(&good), "{from}");
+        assert!(Leaf::parse(altered.as_bytes()).is_err(), "{altered}");
+        bad.push(altered.into_bytes());
+    }
+    let long = "a".repeat(66_000);
+    bad.push(
+        renewed(&good).replacen("\"detail\":{}", &format!("\"detail\":{{\"a\":\"{long}\"}}"), 1).into_bytes(),
+    );
+    sqlx::query("SET ROLE aud_writer").execute(&mut owner).await.unwrap();
+    for entry in bad {
+        let refused =
+            sqlx::query("INSERT INTO audit.inbox (entry) VALUES ($1)").bind(&entry).execute(&mut owner).await;
+        assert!(refused.is_err(), "{}", String::from_utf8_lossy(&entry));
+    }
+    // What is left is right.
+    let full = renewed(&good).replacen(
+        "\"detail\":{}",
+        "\"detail\":{\"a\":-1,\"b\":\"x: y\",\"c\":true,\"d\":\"\"}",
+        1,
+    );
+    assert!(Leaf::parse(full.as_bytes()).is_ok());
+    sqlx::query("INSERT INTO audit.inbox (entry) VALUES ($1)")
+        .bind(full.as_bytes())
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    service.sealer.seal_everything().await.unwrap();
+    assert_eq!(verify(&service).await, 2);
+}
+
+#[tokio::test]
+async fn an_insertion_that_is_swallowed_fails_the_transaction() {
+    for trap in [
+        "CREATE RULE swallow AS ON INSERT TO audit.inbox DO INSTEAD NOTHING",
+        "CREATE FUNCTION public.swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE TRIGGER swallow BEFORE INSERT ON audit.inbox FOR EACH ROW EXECUTE FUNCTION public.swallow()",
+    ] {
+        let service = TestService::start().await;
+        sqlx::raw_sql(trap).execute(&mut owner(&service).await).await.unwrap();
+        let mut tx = service.store.begin("test").await.unwrap();
+        let error = audit::append(&mut tx, event(&service, Actor::Process("test"))).await.unwrap_err();
+        assert!(matches!(error, StoreError::RowCount { .. } | StoreError::Refused { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_sealer_that_passes_the_lock_cannot_commit() {
+    let service = TestService::start().await;
+    append(&service, 3).await;
+    // As the role, without the lock: a head that is read, and moved by somebody else before it is replaced.
+    let mut rogue = owner(&service).await;
+    sqlx::query("SET ROLE aud_sealer").execute(&mut rogue).await.unwrap();
+    let mut tx = rogue.begin().await.unwrap();
+    sqlx::query("SELECT size FROM audit.head").execute(&mut *tx).await.unwrap();
+    service.sealer.seal_everything().await.unwrap();
+    let moved = sqlx::query("UPDATE audit.head SET size = 1 WHERE size = 0").execute(&mut *tx).await.unwrap();
+    assert_eq!(moved.rows_affected(), 0);
+    let doubled =
+        sqlx::query("INSERT INTO audit.entry (seq, entry) SELECT seq, entry FROM audit.entry WHERE seq = 1")
+            .execute(&mut *tx)
+            .await
+            .unwrap_err();
+    assert_eq!(doubled.as_database_error().unwrap().code().unwrap(), "23505");
+    tx.rollback().await.unwrap();
+    assert_eq!(verify(&service).await, 3);
+}
+
+#[tokio::test]
+async fn f_12_a_sealer_whose_commit_is_cut_loses_nothing_and_seals_nothing_twice() {
+    let service = TestService::start().await;
+    let proxy = PgProxy::start(service.database.options()).await;
+    let keys = LogKeys::from_text(&service.log_keys).unwrap();
+    let cut = sealer_at(proxy.options(), keys, service.clock.clone()).await.unwrap();
+    for (mode, expected) in [(Cut::Before, 10), (Cut::During, 20), (Cut::After, 30)] {
+        append(&service, 10).await;
+        proxy.cut_commits(move |sent| holds(sent, b"DELETE FROM audit.inbox").then_some(mode));
+        let error = cut.seal_everything().await.unwrap_err();
+        assert!(matches!(&error, SealError::Store(store) if store.is_ambiguous()), "{error}");
+        proxy.spare_commits();
+        // It may be carried out later than what follows; then it waits for the lock.
+        while audit::pending(&mut *service.store.connection().await.unwrap()).await.unwrap() > 0 {
+            cut.seal_everything().await.unwrap();
+        }
+        assert_eq!(verify(&service).await, expected, "{mode:?}");
+    }
+    assert!(proxy.cuts().get("seal").copied() >= Some(3), "{:?}", proxy.cuts());
+    // The other sealer, whose state is old by now, goes on from what is stored.
+    append(&service, 1).await;
+    assert_eq!(service.sealer.seal_everything().await.unwrap(), 1);
+    assert_eq!(verify(&service).await, 31);
+}
+
+#[tokio::test]
+async fn another_key_or_another_name_never_seals() {
+    let service = TestService::start().await;
+    append(&service, 1).await;
+    service.sealer.seal_everything().await.unwrap();
+    let other = sealer(&service.database, LogKeys::generate(), service.clock.clone()).await.unwrap_err();
+    assert!(matches!(other, SealError::KeyOther { .. }), "{other}");
+    // A key that is put into the file while the sealer runs does not sign either.
+    append(&service, 1).await;
+    let keys = LogKeys::from_text(&service.log_keys).unwrap();
+    let running = sealer(&service.database, keys, service.clock.clone()).await.unwrap();
+    service.sealer.seal_everything().await.unwrap();
+    append(&service, 1).await;
+    running.take_keys(LogKeys::generate());
+    assert!(matches!(running.seal_everything().await, Err(SealError::KeyOther { .. })));
+    assert_eq!(verify(&service).await, 2);
+}
+
+#[tokio::test]
+async fn keys_are_exchanged_with_an_entry_that_both_sign() {
+    let service = TestService::start().await;
+    append(&service, 2).await;
+    let both = LogKeys::from_text(&service.log_keys).unwrap().with_new().unwrap();
+    let text = both.to_text();
+    let changing = sealer(&service.database, both, service.clock.clone()).await.unwrap();
+    let before = changing.verifier_keys().await;
+    assert_eq!(before.len(), 1, "a key in the file signs when it was announced");
+    changing.add_key().await.unwrap();
+    let during = changing.verifier_keys().await;
+    assert_eq!((during.len(), &during[..1]), (2, &before[..]));
+    verify(&service).await;
+    // The daemon's sealer knows the old key only: it stops, until it is given the file as it is now.
+    append(&service, 1).await;
+    assert!(matches!(service.sealer.seal_everything().await, Err(SealError::KeyOther { .. })));
+    service.sealer.take_keys(LogKeys::from_text(&text).unwrap());
+    service.sealer.seal_everything().await.unwrap();
+    verify(&service).await;
+    assert!(matches!(changing.add_key().await, Err(SealError::Rotation(_))));
+    changing.retire_key().await.unwrap();
+    assert_eq!(changing.verifier_keys().await, during[1..]);
+    append(&service, 1).await;
+    service.sealer.take_keys(LogKeys::from_text(&text).unwrap().newest().unwrap());
+    let told: Vec<_> = service.audit().await.into_iter().filter(|entry| entry.action == "log.key").collect();
+    let changes: Vec<_> = told.iter().map(|entry| entry.detail["change"].as_str().unwrap()).collect();
+    assert_eq!(changes, ["added", "retired"]);
+    assert!(during[1].ends_with(told[0].detail["key"].as_str().unwrap()));
+    verify(&service).await;
+    assert!(matches!(changing.retire_key().await, Err(SealError::Rotation(_))));
+}
+
+#[tokio::test]
+async fn nothing_is_sealed_on_top_of_an_altered_state() {
+    for alteration in [
+        "UPDATE audit.edge SET hashes = sha256('x') WHERE level = 0",
+        "UPDATE audit.head SET root = sha256('x')",
+        "UPDATE audit.head SET note = NULL",
+        "UPDATE audit.head SET note = replace(note, E'\\n1\\n', E'\\n2\\n')",
+    ] {
+        let service = TestService::start().await;
+        append(&service, 1).await;
+        service.sealer.seal_everything().await.unwrap();
+        let mut owner = owner(&service).await;
+        sqlx::query("ALTER TABLE audit.head DISABLE TRIGGER ALL").execute(&mut owner).await.unwrap();
+        sqlx::query(alteration).execute(&mut owner).await.unwrap();
+        let keys = LogKeys::from_text(&service.log_keys).unwrap();
+        let refused = sealer(&service.database, keys, service.clock.clone()).await.unwrap_err();
+        assert!(matches!(refused, SealError::Altered { .. }), "{alteration}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_log_shows_that_it_lives_and_a_busy_one_does_not_have_to() {
+    let service = TestService::start().await;
+    let turn = async || service.sealer.turn().await.unwrap().entries;
+    service.clock.advance(chrono::TimeDelta::hours(1));
+    assert_eq!(turn().await, 0, "there is no log yet");
+    append(&service, 1).await;
+    assert_eq!(turn().await, 1);
+    service.clock.advance(chrono::TimeDelta::seconds(599));
+    assert_eq!(turn().await, 0);
+    service.clock.advance(chrono::TimeDelta::seconds(1));
+    assert_eq!(turn().await, 1);
+    assert_eq!(turn().await, 0);
+    let last = service.audit().await.pop().unwrap();
+    assert_eq!(
+        (last.action.as_str(), last.organisation, last.detail["entries"].as_u64()),
+        ("log.heartbeat", None, Some(1))
+    );
+    // Another daemon, whose state is older, does not repeat it.
+    let keys = LogKeys::from_text(&service.log_keys).unwrap();
+    let second = sealer(&service.database, keys, service.clock.clone()).await.unwrap();
+    service.clock.advance(chrono::TimeDelta::seconds(600));
+    assert_eq!((turn().await, second.turn().await.unwrap().entries), (1, 0));
+    verify(&service).await;
+}
+
+#[tokio::test]
+async fn partitions_are_made_ahead_and_guarded() {
+    let service = TestService::start().await;
+    append(&service, 1).await;
+    service.sealer.seal_everything().await.unwrap();
+    let mut owner = owner(&service).await;
+    let names = async |owner: &mut PgConnection| -> Vec<String> {
+        sqlx::query_scalar("SELECT relid::text FROM pg_partition_tree('audit.entry') WHERE isleaf ORDER BY 1")
+            .fetch_all(owner)
+            .await
+            .unwrap()
+    };
+    assert_eq!(names(&mut owner).await, ["audit.entry_000000", "audit.entry_000001"]);
+    // A log that has grown by a partition.
+    let mut tx = owner.begin().await.unwrap();
+    sqlx::query("ALTER TABLE audit.head DISABLE TRIGGER ALL").execute(&mut *tx).await.unwrap();
+    sqlx::query("UPDATE audit.head SET size = 4194304").execute(&mut *tx).await.unwrap();
+    let made: bool =
+        sqlx::query_scalar("SELECT audit.make_partition_ahead()").fetch_one(&mut *tx).await.unwrap();
+    assert!(made);
+    let unguarded: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_partition_tree('audit.entry') AS part
+         WHERE (SELECT count(*) FROM pg_trigger WHERE tgrelid = part.relid AND tgenabled = 'A') <> 2",
+    )
+    .fetch_one(&mut *tx)
+    .await
+    .unwrap();
+    assert_eq!(unguarded, 0);
+    tx.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn open_intents_are_found_in_the_log_and_in_the_inbox() {
+    let service = TestService::start().await;
+    let began = Event { action: Action::DeletionBegan, ..event(&service, Actor::Process("worker")) };
+    let ended = Event { action: Action::DeletionEnded, ..began.clone() };
+    let intent = began.id;
+    let mut connection = service.store.connection().await.unwrap();
+    audit::append(&mut connection, began.with(Detail::none().count("attempt", 1))).await.unwrap();
+    assert_eq!(audit::open_intents(&mut connection).await.unwrap(), 1);
+    service.sealer.seal_everything().await.unwrap();
+    assert_eq!(audit::open_intents(&mut connection).await.unwrap(), 1);
+    let ended = Event { id: audit::EntryId(Uuid::now_v7()), ..ended }.ending(intent, Ending::Done);
+    audit::append(&mut connection, ended).await.unwrap();
+    assert_eq!(audit::open_intents(&mut connection).await.unwrap(), 0);
+    service.sealer.seal_everything().await.unwrap();
+    assert_eq!(audit::open_intents(&mut connection).await.unwrap(), 0);
+    assert_eq!(audit::sealed_up_to(&mut connection).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_login_without_the_right_to_seal_is_told_so() {
+    let service = TestService::start().await;
+    let mut owner = owner(&service).await;
+    let login = format!("login_{}", Uuid::now_v7().simple());
+    sqlx::query(AssertSqlSafe(format!("CREATE ROLE {login} IN ROLE dsrd_service")))
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("SET SESSION AUTHORIZATION {login}")))
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    let refused = sqlx::query("SET ROLE aud_sealer").execute(&mut owner).await.unwrap_err();
+    let refused = SealError::of_connecting(StoreError::during("audit.open")(refused));
+    assert!(
+        matches!(refused, SealError::NoRight(_)) && refused.to_string().contains("GRANT aud_sealer"),
+        "{refused}"
+    );
+}
