@@ -4,7 +4,7 @@ use crate::program::{dsrd, run};
 
 #[test]
 fn every_help_text_is_as_documented() {
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 21] = [
         &[],
         &["serve"],
         &["migrate"],
@@ -21,6 +21,10 @@ fn every_help_text_is_as_documented() {
         &["retention", "run"],
         &["audit"],
         &["audit", "list"],
+        &["audit", "search"],
+        &["audit", "verify"],
+        &["audit", "prove"],
+        &["audit", "export"],
         &["config"],
     ];
     let mut text = String::new();

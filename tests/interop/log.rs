@@ -96,7 +96,12 @@ pub(crate) async fn fill(service: &TestService, entries: u64) {
     let mut sealed = audit::sealed_up_to(&mut service.store.connection().await.unwrap()).await.unwrap();
     while sealed < entries {
         let mut tx = service.store.begin("test").await.unwrap();
-        let event = Event::general(&organisation, Action::RequestRead, Actor::Process("test"), service.desk.clock.now());
+        let event = Event::general(
+            &organisation,
+            Action::RequestRead,
+            Actor::Process("test"),
+            service.desk.clock.now(),
+        );
         audit::append(&mut tx, event.with(Detail::none().count("number", sealed))).await.unwrap();
         tx.commit().await.unwrap();
         sealed += 1;

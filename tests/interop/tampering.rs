@@ -2,15 +2,17 @@
 
 use std::process::Command;
 
-use dsrd::audit::verify::{Database, Level, Severity, Step, Verdict};
 use dsrd::audit::LogKeys;
+use dsrd::audit::verify::{Database, Level, Severity, Step, Verdict};
 
 use crate::log::{Log, execute, fill, plan, verified};
 use crate::support::service::sealer_at;
 
 /// Switches the guards off for a statement, and on again as they were.
 fn unguarded(table: &str, statement: &str) -> String {
-    format!("ALTER TABLE {table} DISABLE TRIGGER USER; {statement}; ALTER TABLE {table} ENABLE ALWAYS TRIGGER ALL;")
+    format!(
+        "ALTER TABLE {table} DISABLE TRIGGER USER; {statement}; ALTER TABLE {table} ENABLE ALWAYS TRIGGER ALL;"
+    )
 }
 
 /// Name of the tampering, what is done, and what the first violation says: the beginning of its place, and a part of it.
@@ -159,7 +161,11 @@ async fn s_40_whatever_a_superuser_changes_is_found_and_named() {
     log.rest().await;
     let whole = verified(&log.options(), &log.plan()).await;
     assert_eq!(whole.verdict, Verdict::Ok, "{:#?}", whole.findings);
-    assert!(whole.catalogue_checked && whole.counts.entries >= 300 && whole.counts.heads >= 2, "{:?}", whole.counts);
+    assert!(
+        whole.catalogue_checked && whole.counts.entries >= 300 && whole.counts.heads >= 2,
+        "{:?}",
+        whole.counts
+    );
     assert_eq!(whole.level, Level::L1);
     assert!(whole.source.ends_with("as auditor"), "{}", whole.source);
     let mut missed = Vec::new();
@@ -205,7 +211,8 @@ async fn s_40_a_log_that_was_set_back_or_forked_is_found_against_a_head_kept_els
     let (copy, fork) = (log.copy().await, log.copy().await);
     // Whoever has the key and an old copy can go on from there; the copy's own word for it is worth nothing.
     let clock = log.service.clock.clone();
-    let open = |options| sealer_at(options, LogKeys::from_text(&log.service.log_keys).unwrap(), clock.clone());
+    let open =
+        |options| sealer_at(options, LogKeys::from_text(&log.service.log_keys).unwrap(), clock.clone());
     let sealer = open(copy.options.clone()).await.unwrap();
     let append = |case: &str| {
         format!(
@@ -229,7 +236,11 @@ async fn s_40_a_log_that_was_set_back_or_forked_is_found_against_a_head_kept_els
     let bad = set_back.first_bad().unwrap();
     assert_eq!((bad.place.as_str(), bad.step), ("known head b", Step::Consistency));
     assert!(bad.what.contains("cut or set back"), "{}", bad.what);
-    assert_eq!(verified(&log.options(), &log.plan()).await.verdict, Verdict::Ok, "by its own word it is in order");
+    assert_eq!(
+        verified(&log.options(), &log.plan()).await.verdict,
+        Verdict::Ok,
+        "by its own word it is in order"
+    );
 
     let sealer = open(fork.options.clone()).await.unwrap();
     execute(&fork.options, &append("bbbbbbbb")).await.unwrap();
@@ -245,7 +256,12 @@ async fn s_40_a_log_that_was_set_back_or_forked_is_found_against_a_head_kept_els
         let mut part = ours.clone();
         part.since = since;
         let report = verified(&copy.options, &part).await;
-        assert_eq!((report.verdict, report.level), (Verdict::Ok, Level::L2), "{since}: {:#?}", report.findings);
+        assert_eq!(
+            (report.verdict, report.level),
+            (Verdict::Ok, Level::L2),
+            "{since}: {:#?}",
+            report.findings
+        );
         assert_eq!(verified(&fork.options, &part).await.verdict, Verdict::Violation, "{since}");
     }
     copy.drop().await;
@@ -336,6 +352,8 @@ async fn f_25_a_dump_under_load_is_in_order_and_told_from_the_newest_head() {
     if report.size < 500 {
         assert_eq!(report.verdict, Verdict::Violation, "{:#?}", report.findings);
     }
-    execute(&options.clone().database("postgres"), &format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+    execute(&options.clone().database("postgres"), &format!("DROP DATABASE {name} WITH (FORCE)"))
+        .await
+        .unwrap();
     log.service.finish().await;
 }
