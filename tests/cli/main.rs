@@ -9,4 +9,5 @@ mod arguments;
 mod budget;
 mod commands;
 mod daemon;
+mod log;
 mod program;

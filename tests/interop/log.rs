@@ -35,7 +35,9 @@ impl Log {
             (RequestKind::OptOut, "bea@people.example"),
             (RequestKind::Erasure, "cleo@people.example"),
         ] {
-            service.platform.add_contact(ContactSpec::new().name("Prova", "Persona").email(email).events(2));
+            let _contact = service
+                .platform
+                .add_contact(ContactSpec::new().name("Prova", "Persona").email(email).events(2));
             case = Some(service.submit(kind, &[(Email, email)]).await.request);
             service.work_to_the_end().await;
         }

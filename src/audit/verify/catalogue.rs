@@ -97,17 +97,37 @@ fn compare(name: &str, wanted: &Facts, found: &Facts, same_server: bool, flaws: 
         let now: Vec<&str> =
             found.iter().filter(|(other, _)| other == aspect).map(|(_, now)| now.as_str()).collect();
         let what = if now.is_empty() {
-            format!("{aspect} is missing (shipped: {definition})")
+            format!("{aspect} is missing (shipped: {})", excerpt(definition, 0))
         } else {
-            format!("{aspect} is \"{}\" and was shipped as \"{definition}\"", now.join("\", \""))
+            let now = now.join("; ");
+            // Definitions can be long; what matters begins where they part.
+            let same = now.chars().zip(definition.chars()).take_while(|(one, other)| one == other).count();
+            format!(
+                "{aspect} is \"{}\" and was shipped as \"{}\"",
+                excerpt(&now, same),
+                excerpt(definition, same)
+            )
         };
         flaws.push(Flaw::violation(name, what));
     }
     for (aspect, definition) in found.difference(wanted) {
         if !wanted.iter().any(|(other, _)| other == aspect) {
-            flaws.push(Flaw::violation(name, format!("{aspect} was not shipped: {definition}")));
+            flaws
+                .push(Flaw::violation(name, format!("{aspect} was not shipped: {}", excerpt(definition, 0))));
         }
     }
+}
+
+/// A piece of a definition around its character `at`.
+fn excerpt(definition: &str, at: usize) -> String {
+    const BEFORE: usize = 40;
+    const LONGEST: usize = 160;
+    let start = at.saturating_sub(BEFORE);
+    let mut characters = definition.chars().skip(start);
+    let piece: String = characters.by_ref().take(LONGEST).collect();
+    let (before, after) =
+        (if start > 0 { "…" } else { "" }, if characters.next().is_some() { "…" } else { "" });
+    format!("{before}{piece}{after}")
 }
 
 /// Facts by object; partitions by themselves, with their own names left out.
@@ -183,6 +203,23 @@ mod tests {
         assert_eq!(flaws[0].what, "no partition holds the entries 257 to 512, after audit.entry_0");
         let default = [fact("audit.entry_x", "relation", "r", Some("DEFAULT"))];
         assert_eq!(gaps(&default).len(), 1);
+    }
+
+    #[test]
+    fn a_difference_is_shown_where_the_definitions_part() {
+        let long = "x".repeat(500);
+        let mut flaws = Vec::new();
+        let facts = |end: &str| Facts::from([("view".to_owned(), format!("{long}{end}"))]);
+        compare("v", &facts("shipped"), &facts("now"), true, &mut flaws);
+        assert_eq!(flaws.len(), 1);
+        assert!(
+            flaws[0].what.contains("xnow\"") && flaws[0].what.contains("xshipped\""),
+            "{}",
+            flaws[0].what
+        );
+        assert!(flaws[0].what.len() < 300, "{}", flaws[0].what);
+        compare("v", &facts("shipped"), &facts("now"), false, &mut flaws);
+        assert_eq!(flaws.len(), 1, "another server spells views in its own way");
     }
 
     #[test]

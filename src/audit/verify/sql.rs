@@ -186,7 +186,9 @@ pub(super) async fn facts(connection: &mut PgConnection) -> Result<Vec<FactRow>,
              FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
              WHERE n.nspname IN ('audit', 'audit_private', 'audit_view') AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
            ), owner AS (
-             SELECT oid, CASE WHEN rolname ~ '^(aud|dsrd)_' THEN rolname::text ELSE '<migrator>' END AS name FROM pg_roles
+             SELECT oid, CASE WHEN rolname IN ('aud_owner', 'aud_writer', 'aud_sealer', 'aud_reader', 'aud_eraser', 'auditor',
+                                              'dsrd_audit', 'dsrd_service', 'dsrd_producer')
+                         THEN rolname::text ELSE '<migrator>' END AS name FROM pg_roles
            ), fact AS (
              SELECT oid, full_name, 'relation' AS aspect,
                     format('kind %s, owner %s, persistence %s, row security %s/%s, options %s, partition %s', relkind,
