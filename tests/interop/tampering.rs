@@ -74,7 +74,7 @@ fn table() -> Vec<(&'static str, String, &'static str, &'static str)> {
             "ALTER TABLE audit.entry ENABLE ROW LEVEL SECURITY; CREATE POLICY hide ON audit.entry USING (seq <> 19)"
                 .to_owned(),
             "audit.entry",
-            "policy hide",
+            "row security t",
         ),
         (
             "swallow by rule",
