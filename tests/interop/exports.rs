@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use dsrd::audit::export::{self, LineFormat, Selection};
-use dsrd::audit::tlog::{ProofFile, leaf_hash};
-use dsrd::audit::verify::{self, Database, Directory, Report, Tiles, Verdict, Web};
+use dsrd::audit::tlog::{Checkpoint, CosigningKey, ProofFile, SignedNote, leaf_hash};
+use dsrd::audit::verify::{self, Database, Directory, Level, Report, Tiles, Verdict, Web};
+use dsrd::domain::Clock as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use zeroize::Zeroizing;
 
 use crate::log::{Log, plan};
 
@@ -85,6 +87,45 @@ async fn tiles_are_verified_from_a_directory_and_from_an_address() {
     for refused in ["ftp://a/", "no address", "http://name:word@host/", "http://host/?x=1"] {
         assert!(Web::new(refused).is_err(), "{refused}");
     }
+    log.service.finish().await;
+}
+
+#[tokio::test]
+async fn witnesses_raise_the_level_and_a_missing_quorum_leaves_it_open() {
+    let log = Log::of_a_real_run().await;
+    let directory = log.service.directory.path().join("tiles");
+    tiles(&log, &directory).await;
+    let earlier: String = sqlx::query_scalar("SELECT note FROM audit.checkpoint ORDER BY size LIMIT 1")
+        .fetch_one(&mut *log.service.store.connection().await.unwrap())
+        .await
+        .unwrap();
+    let witness = CosigningKey::from_seed("witness.example/one".parse().unwrap(), &Zeroizing::new([5; 32]));
+    let cosigned = |note: &str, at: u64| {
+        let note: SignedNote = note.parse().unwrap();
+        let checkpoint: Checkpoint = note.text().parse().unwrap();
+        note.with_signatures([witness.sign(&checkpoint, at).unwrap()]).unwrap().to_string()
+    };
+    let now = u64::try_from(log.service.clock.now().timestamp()).unwrap();
+    let policy = format!("log {}\nwitness W {}\nquorum W\n", log.key, witness.verifier());
+    let verified = async |known: &[(&str, &str)]| {
+        let mut plan = plan(&log.key, known);
+        plan.policy = policy.parse().unwrap();
+        verify::verify(&mut Tiles(Directory(directory.clone())), &plan).await.unwrap()
+    };
+    let report = verified(&[("known head", &log.head)]).await;
+    assert_eq!(report.verdict, Verdict::Undecided, "nobody witnessed: {:#?}", report.findings);
+
+    std::fs::write(directory.join("checkpoint"), cosigned(&log.head, now)).unwrap();
+    let report = verified(&[]).await;
+    assert_eq!((report.verdict, report.level), (Verdict::Ok, Level::L3), "{:#?}", report.findings);
+    assert!(report.still_possible.contains("the 0 entries after"), "{}", report.still_possible);
+
+    let known = cosigned(&earlier, now);
+    let report = verified(&[("known head", &known)]).await;
+    assert_eq!((report.verdict, report.level), (Verdict::Ok, Level::L4), "{:#?}", report.findings);
+    // Entries that are younger than the signature under them bound nothing in time.
+    let known = cosigned(&earlier, now - 1_000_000);
+    assert_eq!(verified(&[("known head", &known)]).await.level, Level::L3);
     log.service.finish().await;
 }
 

@@ -176,20 +176,20 @@ const TAMPERINGS: [Tampering; 8] = [
         change(&place.join("tile/entries/000"), |bundle| {
             let entry = ranges(bundle)[10].clone();
             bundle[entry.end - 3] ^= 1;
-        })
+        });
     }),
     ("an entry dropped", |place| {
         change(&place.join("tile/entries/000"), |bundle| {
             let entry = ranges(bundle)[10].clone();
             bundle.drain(entry);
-        })
+        });
     }),
     ("two entries swapped", |place| {
         change(&place.join("tile/entries/000"), |bundle| {
             let ranges = ranges(bundle);
             let (one, other) = (bundle[ranges[10].clone()].to_vec(), bundle[ranges[11].clone()].to_vec());
             bundle.splice(ranges[10].start..ranges[11].end, [other, one].concat());
-        })
+        });
     }),
     ("a tile's byte flipped", |place| change(&place.join("tile/0/000"), |tile| tile[100] ^= 1)),
     ("the size in the checkpoint edited", |place| {
@@ -197,14 +197,14 @@ const TAMPERINGS: [Tampering; 8] = [
             let text = String::from_utf8(note.clone()).unwrap();
             let size = text.split('\n').nth(1).unwrap().to_owned();
             *note = text.replacen(&format!("\n{size}\n"), "\n256\n", 1).into_bytes();
-        })
+        });
     }),
     ("the root in the checkpoint edited", |place| {
         change(&place.join("checkpoint"), |note| {
             let text = String::from_utf8(note.clone()).unwrap();
             let root = text.split('\n').nth(2).unwrap().to_owned();
             *note = text.replacen(&root, &Hash([7; 32]).to_string(), 1).into_bytes();
-        })
+        });
     }),
     ("the last entries cut off", |place| {
         let folder = place.join("tile/entries/001.p");

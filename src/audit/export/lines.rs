@@ -24,7 +24,7 @@ pub enum LineFormat {
     Csv,
     /// OCSF, class API Activity (6003), as JSON.
     Ocsf,
-    /// CloudEvents 1.0, as JSON.
+    /// `CloudEvents` 1.0, as JSON.
     CloudEvents,
 }
 

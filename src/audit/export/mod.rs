@@ -3,7 +3,7 @@
 //! Data enters through a [`Source`](super::verify::Source), one unchanging state of the log; it leaves as
 //!
 //! - a directory in the layout of c2sp.org/tlog-tiles ([`write_tiles`]): complete, verifiable with foreign software;
-//! - lines ([`write_lines`]): NDJSON with a proof each, CSV, OCSF, CloudEvents, of the entries that a [`Selection`] takes;
+//! - lines ([`write_lines`]): NDJSON with a proof each, CSV, OCSF, `CloudEvents`, of the entries that a [`Selection`] takes;
 //! - receipts ([`prove`]): one `.tlog-proof` an entry, checked without the log.
 //!
 //! Invariants:

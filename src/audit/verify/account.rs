@@ -67,7 +67,7 @@ impl Account {
                 format!("{} ends an effect that no entry before it began, or a second time", leaf.action),
             );
         }
-        if leaf.action.ends_with(".began") {
+        if matches!(leaf.action.rsplit_once('.'), Some((_, "began"))) {
             self.open.insert(leaf.id, (seq, leaf.at_us));
         }
         self.count(seq, leaf, findings);

@@ -70,7 +70,7 @@ pub(super) fn differences(facts: &[FactRow], major: i32) -> Vec<Flaw> {
         match (shipped.get(name), objects.get(name)) {
             (Some(_), None) => flaws.push(Flaw::violation(name, "it is not there")),
             (None, Some(_)) => {
-                flaws.push(Flaw::violation(name, "it was not shipped; who made it, and what for?"))
+                flaws.push(Flaw::violation(name, "it was not shipped; who made it, and what for?"));
             }
             (wanted, found) => {
                 compare(name, wanted.unwrap_or(&none), found.unwrap_or(&none), same_server, &mut flaws);

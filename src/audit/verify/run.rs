@@ -140,7 +140,7 @@ impl Witness {
     }
 }
 
-impl<'p> Run<'p> {
+impl Run<'_> {
     async fn head<S: Source>(&mut self, source: &mut S) -> Result<Option<Head>, SourceError> {
         let bytes = match source.head().await {
             Ok(bytes) => bytes,

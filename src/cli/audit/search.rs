@@ -28,7 +28,7 @@ pub(in crate::cli) struct Args {
     /// By this actor, as the log shows it, for example person:anna.
     #[arg(long)]
     actor: Option<String>,
-    /// With this value in the detail, for example reason=not_found.
+    /// With this value in the detail, for example `reason=not_found`.
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     detail: Option<(String, String)>,
     /// Not before this day (UTC) or instant (RFC 3339).

@@ -127,15 +127,14 @@ async fn configured(
     plan: impl FnOnce(Policy) -> Plan,
     output: &Output,
 ) -> anyhow::Result<Report> {
-    let policy = match policy {
-        Some(policy) => policy,
-        None => {
-            output.say(
-                "no --policy was given: the keys are those that the database itself names, so that only accidents \
-                 and changes without the key can be found",
-            );
-            own_policy(foundation).await?
-        }
+    let policy = if let Some(policy) = policy {
+        policy
+    } else {
+        output.say(
+            "no --policy was given: the keys are those that the database itself names, so that only accidents and \
+             changes without the key can be found",
+        );
+        own_policy(foundation).await?
     };
     let plan = plan(policy);
     let options = foundation.database.options();
