@@ -166,6 +166,12 @@ actions! {
     FilterIgnored = "platform.filter_ignored",
     /// Somebody read the log through the command line.
     LogRead = "log.read",
+    /// Somebody verified the log; the verdict is in the detail.
+    LogVerified = "log.verified",
+    /// Somebody exported entries; form, filters, number and hash are in the detail.
+    LogExported = "log.exported",
+    /// Somebody took receipts for entries.
+    LogProved = "log.proved",
     /// Somebody read a case through the command line.
     RequestRead = "request.read",
     /// The entries of the first form of the log were carried over; their number and hash are in the detail.

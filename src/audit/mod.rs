@@ -21,14 +21,20 @@
 //! To record something new: add an [`Action`], describe it in `docs/audit-log.md`.
 
 mod event;
+pub mod export;
 mod keys;
 mod leaf;
 mod sealer;
+mod search;
 mod sql;
 pub mod tlog;
+pub mod verify;
 
 pub use event::{Action, Actor, Detail, Ending, EntryId, Event};
 pub use keys::{LogKeys, MalformedLogKeys};
 pub use leaf::{DetailValue, Leaf, LeafError, MAX_LEAF_BYTES};
 pub use sealer::{MOST_AT_ONCE, SealError, Sealed, Sealer, Settings};
-pub use sql::{Entry, Filter, append, list, open_intents, pending, sealed_up_to, verifier_keys};
+pub use search::{Search, search};
+pub use sql::{
+    Entry, Filter, append, append_about_log, list, open_intents, pending, sealed_up_to, verifier_keys,
+};

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::event::{Actor, EntryId, Event, plain};
+use super::event::{Action, Actor, Detail, EntryId, Event, plain};
 use super::leaf::Leaf;
 use crate::domain::{OrganisationId, RequestId};
 use crate::store::StoreError;
@@ -22,6 +22,24 @@ pub async fn append(connection: &mut PgConnection, event: Event) -> Result<Entry
     };
     write(connection, &Leaf::of(event, actor)).await?;
     Ok(id)
+}
+
+/// Appends an entry about the log itself, which concerns no organisation: that somebody verified or exported it.
+pub async fn append_about_log(
+    connection: &mut PgConnection,
+    action: Action,
+    actor: Actor,
+    at: DateTime<Utc>,
+    detail: Detail,
+) -> Result<EntryId, StoreError> {
+    let id = Uuid::now_v7();
+    let actor = match &actor {
+        Actor::Person(name) => word_for(connection, &plain(name)).await?,
+        other => other.to_string(),
+    };
+    let leaf = Leaf { detail: detail.into_values(), ..Leaf::about_log(id, action, actor, at) };
+    write(connection, &leaf).await?;
+    Ok(EntryId(id))
 }
 
 /// The random word by which the log knows a person; made when the person is seen for the first time.

@@ -95,6 +95,24 @@ impl Failure {
 #[error("dsrd cannot run")]
 pub(super) struct Told;
 
+/// The end of a verification, which has exit codes of its own: 1 violated, 2 cannot be decided, 3 wrong usage.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct Verification {
+    /// The exit code.
+    pub(super) code: u8,
+    /// What to tell.
+    pub(super) message: String,
+}
+
+/// The exit code of an error.
+pub(super) fn code_of(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<Verification>() {
+        Some(verification) => verification.code,
+        None => Failure::of(error).code(),
+    }
+}
+
 /// A message with a class.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]

@@ -94,7 +94,7 @@ enum Command {
     /// Forget the service's own copies that are past their term, as the daemon does every hour.
     #[command(subcommand)]
     Upkeep(upkeep::Command),
-    /// Read the audit log.
+    /// Read, search, verify and export the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
     /// Tell until when an answer is due under a law and a calendar of public holidays, and why.
@@ -115,23 +115,25 @@ enum Command {
 
 /// Runs one command line and returns its exit code.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Its code 2 means that nothing could be decided.
+    let wrong_usage = if audit::is_verification(&arguments) { 3 } else { 2 };
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // clap writes help to standard output and errors to standard error; nothing is left to do when that fails.
             error.print().unwrap_or_default();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            return ExitCode::from(if error.use_stderr() { wrong_usage } else { 0 });
         }
     };
     let output = Output::new(if cli.json { Format::Json } else { cli.format });
     match dispatch(cli, &output).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let failure = Failure::of(&error);
             if !error.is::<exit::Told>() {
                 output.say_error(&error);
             }
-            ExitCode::from(failure.code())
+            ExitCode::from(exit::code_of(&error))
         }
     }
 }
@@ -160,6 +162,6 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Decide(command) => decide::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
         Command::Upkeep(command) => upkeep::run(command, Context::load_checked(&files)?, output).await,
-        Command::Audit(command) => audit::run(command, Context::load_checked(&files)?, output).await,
+        Command::Audit(command) => audit::run(command, &files, output).await,
     }
 }

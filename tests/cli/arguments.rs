@@ -4,7 +4,7 @@ use crate::program::{dsrd, run};
 
 #[test]
 fn every_help_text_is_as_documented() {
-    let commands: [&[&str]; 19] = [
+    let commands: [&[&str]; 31] = [
         &[],
         &["serve"],
         &["migrate"],
@@ -17,11 +17,23 @@ fn every_help_text_is_as_documented() {
         &["request", "withdraw"],
         &["request", "resume"],
         &["request", "package"],
+        &["request", "parked"],
+        &["decide"],
+        &["decide", "candidates"],
+        &["decide", "choose"],
+        &["decide", "refuse"],
         &["retention"],
         &["retention", "preview"],
         &["retention", "run"],
         &["audit"],
         &["audit", "list"],
+        &["audit", "search"],
+        &["audit", "verify"],
+        &["audit", "prove"],
+        &["audit", "export"],
+        &["audit", "key"],
+        &["upkeep"],
+        &["upkeep", "run"],
         &["deadline"],
         &["config"],
     ];

@@ -11,4 +11,5 @@ mod commands;
 mod daemon;
 mod deadline;
 mod decide;
+mod log;
 mod program;

@@ -1,7 +1,12 @@
-//! `dsrd audit`: the log, read, and the keys that sign it. Each reading stands in the log itself.
+//! `dsrd audit`: the log, read, searched, verified and taken out, and the keys that sign it. Each of these stands in the
+//! log itself.
 
+mod export;
 mod key;
+mod search;
+mod verify;
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -16,6 +21,8 @@ use super::request::Case;
 use crate::audit::{self, Action, Detail, Entry, Event, Filter};
 use crate::daemon::{self, Foundation, StartError};
 use crate::domain::{OrganisationId, local_time};
+
+pub(super) use verify::is_verification;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -49,6 +56,14 @@ pub(super) enum Command {
         #[arg(long)]
         organisation: Option<OrganisationId>,
     },
+    /// Find entries by closed filters.
+    Search(search::Args),
+    /// Check that the log is what was signed: entries, tree, heads, tables; say how far that reaches.
+    Verify(verify::Args),
+    /// Take receipts: for each entry its bytes and a proof that can be checked without the log.
+    Prove(export::ProveArgs),
+    /// Take the log out: as tiles that foreign software verifies, or as lines for other systems.
+    Export(export::ExportArgs),
     /// Make, show or exchange the key that signs the log.
     #[command(subcommand)]
     Key(key::Command),
@@ -85,7 +100,12 @@ fn day_or_instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
     Ok(day.and_time(NaiveTime::MIN).and_utc())
 }
 
-pub(super) async fn run(command: Command, context: Context, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn run(command: Command, files: &[PathBuf], output: &Output) -> anyhow::Result<()> {
+    // An auditor verifies files and other databases without any configuration.
+    if let Command::Verify(args) = command {
+        return Box::pin(verify::run(args, files, output)).await;
+    }
+    let context = Context::load_checked(files)?;
     let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
     let result = match command {
         Command::Key(command) => key::run(command, &context, &foundation, output).await,
@@ -100,6 +120,11 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Show { subject, organisation } => {
             show(subject, organisation.as_ref(), &context, &foundation, output).await
         }
+        Command::Search(args) => search::run(args, &context, &foundation, output).await,
+        Command::Prove(args) => Box::pin(export::prove(args, &context, &foundation, output)).await,
+        Command::Export(args) => Box::pin(export::export(args, &context, &foundation, output)).await,
+        // Was run above, without a foundation, and is the same with one.
+        Command::Verify(args) => Box::pin(verify::run(args, files, output)).await,
     };
     foundation.close().await;
     result
@@ -159,6 +184,19 @@ async fn read(
     if let (true, Some(last)) = (cut, entries.last()) {
         output.say(&format!("there may be more: go on with --after {}", last.seq));
     }
+    Ok(())
+}
+
+/// Records what was done with the log as a whole.
+async fn record(
+    context: &Context,
+    foundation: &Foundation,
+    action: Action,
+    detail: Detail,
+) -> anyhow::Result<()> {
+    let mut tx = foundation.store.begin("cli.audit.record").await?;
+    audit::append_about_log(&mut tx, action, context.person(), foundation.desk.clock.now(), detail).await?;
+    tx.commit().await?;
     Ok(())
 }
 

@@ -1,0 +1,250 @@
+//! What the entries say about themselves: effects and their ends, counters of writers, silence, allowed absences.
+//!
+//! Memory is bounded by what is open at one moment, not by the length of the log.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use uuid::Uuid;
+
+use super::report::{Findings, Step};
+use crate::audit::leaf::{DetailValue, Leaf};
+
+/// An effect that began so much earlier than the newest entry, in microseconds, should have ended: an hour. Calls time
+/// out within minutes, and an interrupted one is read back when its job is taken up again.
+const EFFECT_PATIENCE_US: u64 = 60 * 60 * 1_000_000;
+
+/// Silence of so many microseconds is worth a remark: three times the usual interval of heartbeats.
+const SILENCE_US: u64 = 30 * 60 * 1_000_000;
+
+/// The most numbers of a writer that may be missing at a time before the rest is no longer told one by one.
+const MOST_HOLES: usize = 100_000;
+
+/// The word of an entry that says that entries were removed: `first` and `last` are their numbers.
+const PRUNED: &str = "log.prune";
+
+/// The word of an entry by which a writer says that numbers of it were never committed: `first` and `last`.
+const VOID: &str = "writer.void";
+
+/// Counters of one writer.
+#[derive(Debug, Default)]
+struct Writer {
+    /// The next number if none is missing.
+    next: u64,
+    /// Numbers below `next` that were not seen.
+    holes: BTreeSet<u64>,
+    /// Whether more are missing than are kept.
+    overflow: bool,
+}
+
+/// The account of a run over the log.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    /// Whether the run began in the middle, so that beginnings may lie before it.
+    partial: bool,
+    open: HashMap<Uuid, (u64, u64)>,
+    writers: HashMap<String, Writer>,
+    heartbeats: u64,
+    last_at_us: u64,
+    allowed: Vec<(u64, u64)>,
+    missing: BTreeMap<u64, u64>,
+}
+
+impl Account {
+    pub(super) fn new(partial: bool) -> Self {
+        Self { partial, ..Self::default() }
+    }
+
+    /// Takes note of an entry that is there.
+    pub(super) fn take(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
+        if let Some(intent) = leaf.intent
+            && self.open.remove(&intent).is_none()
+            && !self.partial
+            && self.missing.is_empty()
+        {
+            findings.violation(
+                Step::Effects,
+                format!("entry {seq}"),
+                format!("{} ends an effect that no entry before it began, or a second time", leaf.action),
+            );
+        }
+        if matches!(leaf.action.rsplit_once('.'), Some((_, "began"))) {
+            self.open.insert(leaf.id, (seq, leaf.at_us));
+        }
+        self.count(seq, leaf, findings);
+        self.listen(seq, leaf, findings);
+        if leaf.action == PRUNED
+            && let Some(range) = range_of(leaf)
+        {
+            self.allowed.push(range);
+        }
+    }
+
+    /// Takes note of an entry that is not there.
+    pub(super) fn miss(&mut self, seq: u64) {
+        match self.missing.last_entry() {
+            Some(mut last) if *last.get() + 1 == seq => *last.get_mut() = seq,
+            _ => drop(self.missing.insert(seq, seq)),
+        }
+    }
+
+    fn count(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
+        let (Some(name), Some(number)) = (&leaf.w, leaf.n) else { return };
+        if !self.writers.contains_key(name) {
+            // A run from the middle cannot know what stood before.
+            let next = if self.partial { number } else { 0 };
+            self.writers.insert(name.clone(), Writer { next, ..Writer::default() });
+        }
+        let Some(writer) = self.writers.get_mut(name) else { return };
+        if leaf.action == VOID
+            && let Some((first, last)) = range_of(leaf)
+        {
+            writer.reach(last.saturating_add(1));
+            let void: Vec<u64> = writer.holes.range(first..=last).copied().collect();
+            for each in void {
+                writer.holes.remove(&each);
+            }
+        }
+        if number >= writer.next {
+            writer.reach(number);
+            writer.next = number + 1;
+        } else if !writer.holes.remove(&number) && !self.partial && !writer.overflow {
+            findings.violation(
+                Step::Counters,
+                format!("entry {seq}"),
+                format!("writer {name} used its number {number} a second time, or after giving it up"),
+            );
+        }
+    }
+
+    fn listen(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
+        if leaf.action == "log.heartbeat" {
+            self.heartbeats += 1;
+        }
+        // Only a log that has heartbeats can be missed.
+        if self.heartbeats > 0 && self.last_at_us > 0 && leaf.at_us > self.last_at_us + SILENCE_US {
+            let minutes = (leaf.at_us - self.last_at_us) / 60_000_000;
+            findings.remark(
+                Step::Heartbeats,
+                format!("entry {seq}"),
+                format!("the log was silent for {minutes} minutes before it; was the service stopped?"),
+            );
+        }
+        self.last_at_us = self.last_at_us.max(leaf.at_us);
+    }
+
+    /// The latest instant of the entries so far, in microseconds since 1970.
+    pub(super) fn latest_us(&self) -> u64 {
+        self.last_at_us
+    }
+
+    /// Settles the account. Answers with how many entries are gone as allowed, and how many effects are open.
+    pub(super) fn settle(self, findings: &mut Findings) -> (u64, u64) {
+        let absences = self.settle_absences(findings);
+        let mut open: Vec<_> = self.open.iter().collect();
+        open.sort_unstable_by_key(|(_, (seq, _))| *seq);
+        for (id, (seq, at_us)) in &open {
+            let place = format!("entry {seq}");
+            if self.last_at_us.saturating_sub(*at_us) > EFFECT_PATIENCE_US {
+                findings.undecided(
+                    Step::Effects,
+                    place,
+                    format!("the effect {id} was announced, and how it ended is not recorded"),
+                );
+            } else {
+                findings.remark(Step::Effects, place, format!("the effect {id} may be under way"));
+            }
+        }
+        let mut writers: Vec<_> = self.writers.iter().collect();
+        writers.sort_unstable_by_key(|(name, _)| *name);
+        for (name, writer) in writers {
+            if writer.overflow {
+                findings.undecided(
+                    Step::Counters,
+                    format!("writer {name}"),
+                    "more of its numbers are missing than are kept; check the log in parts (--since)",
+                );
+            }
+            for (first, last) in runs(&writer.holes) {
+                findings.undecided(
+                    Step::Counters,
+                    format!("writer {name}"),
+                    format!(
+                        "its entries {first} to {last} are not in the log, and no entry says that they were given up: \
+                         rolled back as the process died, or removed before they were sealed"
+                    ),
+                );
+            }
+        }
+        (absences, u64::try_from(open.len()).unwrap_or(u64::MAX))
+    }
+
+    fn settle_absences(&self, findings: &mut Findings) -> u64 {
+        let mut authorised = 0;
+        for (&first, &last) in &self.missing {
+            // Coverings may touch each other and overlap: go along the range as far as they reach.
+            let mut covered_to = first;
+            while covered_to <= last {
+                let reach = self
+                    .allowed
+                    .iter()
+                    .filter(|(from, to)| (*from..=*to).contains(&covered_to))
+                    .map(|(_, to)| *to)
+                    .max();
+                match reach {
+                    Some(to) => covered_to = to.saturating_add(1),
+                    None => break,
+                }
+            }
+            authorised += covered_to.min(last + 1) - first;
+            if covered_to <= last {
+                findings.violation(
+                    Step::Absence,
+                    range_name(covered_to, last),
+                    "gone, and no signed entry of the log allows it",
+                );
+            }
+        }
+        authorised
+    }
+}
+
+impl Writer {
+    /// Everything from `next` to below `number` is missing so far.
+    fn reach(&mut self, number: u64) {
+        for missing in self.next..number {
+            if self.holes.len() >= MOST_HOLES {
+                self.overflow = true;
+                break;
+            }
+            self.holes.insert(missing);
+        }
+        self.next = self.next.max(number);
+    }
+}
+
+/// The numbers `first` and `last` of an entry's detail.
+fn range_of(leaf: &Leaf) -> Option<(u64, u64)> {
+    let number = |key: &str| match leaf.detail.get(key) {
+        Some(DetailValue::Number(number)) => u64::try_from(*number).ok(),
+        _ => None,
+    };
+    let (first, last) = (number("first")?, number("last")?);
+    (first <= last).then_some((first, last))
+}
+
+/// Numbers as ranges.
+fn runs(numbers: &BTreeSet<u64>) -> Vec<(u64, u64)> {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for &number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    runs
+}
+
+/// A range of entries in words.
+pub(super) fn range_name(first: u64, last: u64) -> String {
+    if first == last { format!("entry {first}") } else { format!("entries {first} to {last}") }
+}

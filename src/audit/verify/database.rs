@@ -1,0 +1,139 @@
+//! The log in its tables.
+
+use std::collections::VecDeque;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection};
+
+use super::catalogue::{self, Flaw};
+use super::source::{KeptHead, Source, SourceError, Stored};
+use super::sql;
+use crate::audit::tlog::{Checkpoint, HASH_BYTES, SignedNote, Tile};
+use crate::store::StoreError;
+
+/// Full tiles of level 0 that are read at a time.
+const TILES_AHEAD: i64 = 16;
+
+/// The tables of a log, as one unchanging state that is read with an auditor's rights.
+#[derive(Debug)]
+pub struct Database {
+    connection: PgConnection,
+    described: String,
+    acts_as_auditor: bool,
+    ahead: VecDeque<(i64, Vec<u8>)>,
+}
+
+impl Database {
+    /// Connects and begins to read. `described` is what people call the place.
+    pub async fn open(options: &PgConnectOptions, described: String) -> Result<Self, SourceError> {
+        let options = options.clone().application_name("dsrd audit");
+        let mut connection =
+            PgConnection::connect_with(&options).await.map_err(StoreError::during("audit.verify.connect"))?;
+        let acts_as_auditor = sql::act_as_auditor(&mut connection).await?;
+        sql::begin(&mut connection).await?;
+        Ok(Self { connection, described, acts_as_auditor, ahead: VecDeque::new() })
+    }
+
+    /// The origin that the log calls itself.
+    pub async fn origin(&mut self) -> Result<Option<String>, SourceError> {
+        Ok(sql::find_head(&mut self.connection).await?.map(|head| head.origin))
+    }
+
+    /// All facts of the definition of the tables, one a line, as they are compared with those that were shipped.
+    pub async fn definition(&mut self) -> Result<Vec<String>, SourceError> {
+        Ok(catalogue::lines(&sql::facts(&mut self.connection).await?))
+    }
+
+    /// The major version of the server.
+    pub async fn server_major(&mut self) -> Result<i32, SourceError> {
+        Ok(sql::server_major(&mut self.connection).await?)
+    }
+
+    /// Ends reading.
+    pub async fn close(self) {
+        // The server ends the transaction with the connection, whether or not the farewell arrives.
+        drop(self.connection.close().await);
+    }
+
+    /// A row of hashes cut to the width that was asked for.
+    fn cut(tile: Tile, mut hashes: Vec<u8>) -> Vec<u8> {
+        hashes.truncate(usize::from(tile.width()) * HASH_BYTES);
+        hashes
+    }
+}
+
+impl Source for Database {
+    fn describe(&self) -> String {
+        let rights = if self.acts_as_auditor { "as auditor" } else { "with the rights of the login" };
+        format!("database {}, {rights}", self.described)
+    }
+
+    async fn head(&mut self) -> Result<Vec<u8>, SourceError> {
+        let head = sql::find_head(&mut self.connection).await?;
+        let note = head.and_then(|head| head.note);
+        note.map(String::into_bytes)
+            .ok_or_else(|| SourceError::Missing { place: "the signed head (audit.head)".to_owned() })
+    }
+
+    async fn entries(&mut self, first: u64, end: u64, _size: u64) -> Result<Vec<Stored>, SourceError> {
+        Ok(sql::entries(&mut self.connection, signed(first), signed(end)).await?)
+    }
+
+    async fn tile(&mut self, tile: Tile) -> Result<Option<Vec<u8>>, SourceError> {
+        let level = i16::from(tile.level());
+        let index = signed(tile.index());
+        if !tile.is_full()
+            && let Some((n, hashes)) = sql::find_edge(&mut self.connection, level).await?
+            && n == index
+        {
+            return Ok(Some(Self::cut(tile, hashes)));
+        }
+        // Those of level 0 are asked for one after the other.
+        if tile.level() == 0 {
+            while self.ahead.pop_front_if(|(n, _)| *n < index).is_some() {}
+            if self.ahead.front().is_none_or(|(n, _)| *n != index) {
+                self.ahead = sql::tiles(&mut self.connection, 0, index, index + TILES_AHEAD).await?.into();
+            }
+            let found = self.ahead.front().filter(|(n, _)| *n == index);
+            return Ok(found.map(|(_, hashes)| Self::cut(tile, hashes.clone())));
+        }
+        let found = sql::tiles(&mut self.connection, level, index, index + 1).await?;
+        Ok(found.into_iter().next().map(|(_, hashes)| Self::cut(tile, hashes)))
+    }
+
+    async fn kept_heads(&mut self, after: u64, end: u64) -> Result<Vec<KeptHead>, SourceError> {
+        Ok(sql::kept_heads(&mut self.connection, signed(after), signed(end)).await?)
+    }
+
+    async fn flaws(&mut self, size: u64) -> Result<Option<Vec<Flaw>>, SourceError> {
+        let facts = sql::facts(&mut self.connection).await?;
+        let major = sql::server_major(&mut self.connection).await?;
+        let mut flaws = catalogue::differences(&facts, major);
+        let last = sql::last_seq(&mut self.connection).await?.unwrap_or_default();
+        if last > signed(size) {
+            flaws.push(Flaw::violation(
+                format!("entries {} to {last}", size + 1),
+                "they stand in the log, and no signed head covers them",
+            ));
+        }
+        if let Some(head) = sql::find_head(&mut self.connection).await?
+            && let Some(note) = &head.note
+            && let Some(said) = checkpoint_of(note)
+            && (signed(said.size) != head.size
+                || said.root.as_bytes().as_slice() != head.root
+                || said.origin.as_str() != head.origin)
+        {
+            flaws.push(Flaw::violation("audit.head", "its columns are not what its signed note says"));
+        }
+        Ok(Some(flaws))
+    }
+}
+
+fn checkpoint_of(note: &str) -> Option<Checkpoint> {
+    note.parse::<SignedNote>().ok()?.text().parse().ok()
+}
+
+/// Sizes and indexes are below 2^63; a larger one is not in any table.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

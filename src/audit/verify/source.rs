@@ -1,0 +1,143 @@
+//! Where a log is read from.
+
+use std::future::Future;
+
+use super::catalogue::Flaw;
+use crate::audit::tlog::{Bundle, TILE_WIDTH, Tile};
+use crate::store::StoreError;
+
+/// Why something could not be read. What is broken is a finding; what is away leaves the question open.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// It is not there.
+    #[error("{place} is missing")]
+    Missing {
+        /// Path, address or table.
+        place: String,
+    },
+    /// It is there and cannot be what it should be.
+    #[error("{place} is malformed: {reason}")]
+    Malformed {
+        /// Path, address or table.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file cannot be read.
+    #[error("{place} cannot be read")]
+    File {
+        /// The path.
+        place: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A server does not answer, or not as it should.
+    #[error("{place} cannot be fetched: {reason}")]
+    Fetch {
+        /// The address.
+        place: String,
+        /// Why.
+        reason: String,
+    },
+    /// The database cannot be read.
+    #[error("the log cannot be read from the database; is the login a member of the role auditor?")]
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for SourceError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// An entry as a source holds it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its number, 1..n.
+    pub seq: u64,
+    /// Its bytes.
+    pub entry: Vec<u8>,
+    /// The columns beside the bytes, where the source is a table: pairs of a name and the value as text.
+    pub columns: Option<Columns>,
+}
+
+/// The columns that the database generates from an entry, as text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Columns {
+    /// Leaf hash.
+    pub leaf: Vec<u8>,
+    /// Id of the entry.
+    pub uid: String,
+    /// Microseconds since 1970.
+    pub at_us: i64,
+    /// Organisation.
+    pub organisation: Option<String>,
+    /// Action.
+    pub action: String,
+    /// Outcome.
+    pub outcome: Option<String>,
+    /// Actor.
+    pub actor: String,
+    /// Case.
+    pub case: Option<String>,
+    /// Intent.
+    pub intent: Option<String>,
+    /// Writer.
+    pub writer: Option<String>,
+    /// Counter of the writer.
+    pub wseq: Option<i64>,
+}
+
+/// A checkpoint that the log kept.
+#[derive(Clone, Debug)]
+pub struct KeptHead {
+    /// The size that the source says it is of.
+    pub size: u64,
+    /// The signed note with the cosignatures that were kept beside it.
+    pub note: String,
+}
+
+/// A log, wherever it stands. Reading never changes it.
+pub trait Source: Send {
+    /// What is read, for people: without a password.
+    fn describe(&self) -> String;
+
+    /// The newest signed checkpoint, as bytes.
+    fn head(&mut self) -> impl Future<Output = Result<Vec<u8>, SourceError>> + Send;
+
+    /// The entries with indexes from `first` (a multiple of 256) to below `end`, in their order, in a log of `size`
+    /// entries. One that is not there is left out.
+    fn entries(
+        &mut self,
+        first: u64,
+        end: u64,
+        size: u64,
+    ) -> impl Future<Output = Result<Vec<Stored>, SourceError>> + Send;
+
+    /// The hashes of a tile, one after the other; `None` where it is not there.
+    fn tile(&mut self, tile: Tile) -> impl Future<Output = Result<Option<Vec<u8>>, SourceError>> + Send;
+
+    /// Kept checkpoints with sizes above `after` and up to `end`, smallest first.
+    fn kept_heads(
+        &mut self,
+        after: u64,
+        end: u64,
+    ) -> impl Future<Output = Result<Vec<KeptHead>, SourceError>> + Send {
+        let _ = (after, end);
+        async { Ok(Vec::new()) }
+    }
+
+    /// What else is wrong with the place itself, in a log of `size` entries.
+    /// `None` where a place has nothing else that could be wrong.
+    fn flaws(&mut self, size: u64) -> impl Future<Output = Result<Option<Vec<Flaw>>, SourceError>> + Send {
+        let _ = size;
+        async { Ok(None) }
+    }
+}
+
+/// The bundles that hold the entries from `first` to below `end` in a log of `size` entries.
+pub(super) fn bundles(first: u64, end: u64, size: u64) -> impl Iterator<Item = Bundle> {
+    let width = u64::from(TILE_WIDTH);
+    (first / width..end.div_ceil(width)).filter_map(move |index| Bundle::of_tree(index, size))
+}

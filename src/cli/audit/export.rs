@@ -1,0 +1,229 @@
+//! `dsrd audit export` and `dsrd audit prove`: the log, taken out.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::{day_or_instant, record, seal};
+use crate::audit::export::{self, Exported, LineFormat, Selection};
+use crate::audit::verify::Database;
+use crate::audit::{Action, Detail, Filter, list};
+use crate::cli::Failure;
+use crate::cli::context::Context;
+use crate::cli::output::{Output, pairs};
+use crate::cli::request::Case;
+use crate::daemon::Foundation;
+use crate::domain::OrganisationId;
+
+/// The form of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Form {
+    /// A directory in the layout of tlog-tiles: the whole log, verifiable with foreign software.
+    Tiles,
+    /// JSON lines: the checkpoint, then an entry a line, verbatim, with its proof.
+    Ndjson,
+    /// Comma-separated values.
+    Csv,
+    /// JSON lines in the class API Activity of OCSF.
+    Ocsf,
+    /// JSON lines, each a `CloudEvents` event.
+    Cloudevents,
+}
+
+/// Options of `dsrd audit export`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ExportArgs {
+    /// The form.
+    #[arg(long = "as", value_enum, value_name = "FORM")]
+    form: Form,
+    /// File to write, or directory for tiles. It must not exist yet (a directory may be empty).
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    /// Only entries of this organisation; those about the log itself belong to none.
+    #[arg(long)]
+    organisation: Option<OrganisationId>,
+    /// Only entries of this request, by id or reference.
+    #[arg(long)]
+    case: Option<Case>,
+    /// Only this action, for example deletion.ended.
+    #[arg(long)]
+    action: Option<String>,
+    /// Only this outcome, for example done.
+    #[arg(long)]
+    outcome: Option<String>,
+    /// Not before this day (UTC) or instant (RFC 3339).
+    #[arg(long, value_parser = day_or_instant)]
+    since: Option<DateTime<Utc>>,
+    /// Before this day (UTC) or instant (RFC 3339).
+    #[arg(long, value_parser = day_or_instant)]
+    until: Option<DateTime<Utc>>,
+}
+
+/// Options of `dsrd audit prove`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ProveArgs {
+    /// All entries of this request, by id or reference.
+    #[arg(long, required_unless_present = "seq", conflicts_with = "seq")]
+    case: Option<Case>,
+    /// The entry of this number. May be given several times.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    seq: Vec<u64>,
+    /// Short name of the organisation of the request; the only one when left out.
+    #[arg(long)]
+    organisation: Option<OrganisationId>,
+    /// Directory for the receipts; made where there is none. Nothing in it is overwritten.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// What `prove` wrote.
+#[derive(Debug, Serialize)]
+struct Receipt {
+    seq: u64,
+    entry: PathBuf,
+    proof: PathBuf,
+}
+
+pub(super) async fn export(
+    args: ExportArgs,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let organisation = match (&args.organisation, &args.case) {
+        (None, None) => None,
+        (named, _) => Some(context.organisation(named.as_ref())?),
+    };
+    let case = match (&args.case, &organisation) {
+        (Some(case), Some(organisation)) => Some(case.find(foundation, organisation).await?),
+        _ => None,
+    };
+    let selection = Selection {
+        organisation: organisation.map(|organisation| organisation.to_string()),
+        case: case.map(|case| case.0),
+        action: args.action,
+        outcome: args.outcome,
+        since: args.since,
+        until: args.until,
+    };
+    if args.form == Form::Tiles && selection.fields() != "none" {
+        return Err(Failure::Usage.because("tiles are the whole log; export lines to choose from it"));
+    }
+    seal(context, foundation, output).await;
+    let mut database = Database::open(foundation.database.options(), foundation.database.describe()).await?;
+    let written = write(&mut database, &selection, args.form, &args.out).await;
+    database.close().await;
+    let exported = written?;
+    let mut detail = Detail::none()
+        .word("form", word(args.form))
+        .word("filters", &selection.fields())
+        .count("entries", exported.entries)
+        .word("sha256", &exported.sha256);
+    if let Some(action) = &selection.action {
+        detail = detail.word("action", action);
+    }
+    if let Some(organisation) = &selection.organisation {
+        detail = detail.word("organisation", organisation);
+    }
+    record(context, foundation, Action::LogExported, detail).await?;
+    output.show(&exported, |exported| {
+        pairs([
+            ("written", args.out.display().to_string()),
+            ("entries", exported.entries.to_string()),
+            ("under", format!("the head of {} entries", exported.size)),
+            ("bytes", exported.bytes.to_string()),
+            ("sha256", exported.sha256.clone()),
+        ])
+    })
+}
+
+async fn write(
+    database: &mut Database,
+    selection: &Selection,
+    form: Form,
+    out: &Path,
+) -> anyhow::Result<Exported> {
+    let format = match form {
+        Form::Tiles => return Ok(export::write_tiles(database, out).await?),
+        Form::Ndjson => LineFormat::Ndjson,
+        Form::Csv => LineFormat::Csv,
+        Form::Ocsf => LineFormat::Ocsf,
+        Form::Cloudevents => LineFormat::CloudEvents,
+    };
+    let file = File::create_new(out)
+        .map_err(|error| Failure::Refused.because(format!("{} cannot be made: {error}", out.display())))?;
+    let mut file = BufWriter::new(file);
+    let exported = export::write_lines(database, selection, format, &mut file).await?;
+    file.flush()?;
+    file.get_ref().sync_all()?;
+    Ok(exported)
+}
+
+const fn word(form: Form) -> &'static str {
+    match form {
+        Form::Tiles => "tiles",
+        Form::Ndjson => "ndjson",
+        Form::Csv => "csv",
+        Form::Ocsf => "ocsf",
+        Form::Cloudevents => "cloudevents",
+    }
+}
+
+pub(super) async fn prove(
+    args: ProveArgs,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    seal(context, foundation, output).await;
+    let seqs = match &args.case {
+        None => args.seq.clone(),
+        Some(case) => {
+            let organisation = context.organisation(args.organisation.as_ref())?;
+            let case = case.find(foundation, &organisation).await?;
+            let filter = Filter { organisation: Some(organisation), case: Some(case), ..Filter::default() };
+            let mut connection = foundation.store.connection().await?;
+            let entries = list(&mut connection, &filter, 0, 10_000).await?;
+            entries.iter().filter_map(|entry| u64::try_from(entry.seq).ok()).collect()
+        }
+    };
+    let mut database = Database::open(foundation.database.options(), foundation.database.describe()).await?;
+    let proven = export::prove(&mut database, &seqs).await;
+    database.close().await;
+    let proven = match proven {
+        Err(export::ExportError::NoEntry { seq, size }) => {
+            return Err(Failure::NotFound.because(format!("there is no entry {seq}; {size} are sealed")));
+        }
+        other => other?,
+    };
+    // Recorded first: who cannot be told of takes no receipt.
+    let detail = Detail::none().count("entries", u64::try_from(proven.len()).unwrap_or(u64::MAX));
+    record(context, foundation, Action::LogProved, detail).await?;
+    fs::create_dir_all(&args.out)?;
+    let mut receipts = Vec::with_capacity(proven.len());
+    for (row, proof) in proven {
+        let entry = args.out.join(format!("entry-{}.json", row.seq));
+        let path = args.out.join(format!("entry-{}.tlog-proof", row.seq));
+        for (path, content) in [(&entry, row.entry), (&path, proof.to_string().into_bytes())] {
+            let mut file = File::create_new(path).map_err(|error| {
+                Failure::Refused.because(format!("{} cannot be made: {error}", path.display()))
+            })?;
+            file.write_all(&content)?;
+        }
+        receipts.push(Receipt { seq: row.seq, entry, proof: path });
+    }
+    output.show(&receipts, |receipts| {
+        let rows = receipts.iter().map(|receipt| {
+            vec![
+                receipt.seq.to_string(),
+                receipt.entry.display().to_string(),
+                receipt.proof.display().to_string(),
+            ]
+        });
+        crate::cli::output::table(&["no", "entry", "proof"], rows)
+    })
+}

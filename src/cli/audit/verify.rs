@@ -1,0 +1,242 @@
+//! `dsrd audit verify`: whether the log is what was signed, and how far that reaches.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use sqlx::postgres::PgConnectOptions;
+
+use super::record;
+use crate::audit::tlog::{MAX_NOTE_BYTES, VerifierKey};
+use crate::audit::verify::{
+    self, Database, Directory, Plan, Policy, Report, Severity, Source, SourceError, Tiles, Verdict, Web,
+};
+use crate::audit::{self, Action, Detail};
+use crate::cli::Failure;
+use crate::cli::context::Context;
+use crate::cli::exit::Verification;
+use crate::cli::output::{Output, pairs, table};
+use crate::config;
+use crate::daemon::Foundation;
+
+/// The longest policy that is read, in bytes.
+const MAX_POLICY_BYTES: u64 = 1024 * 1024;
+
+const EXIT_CODES: &str = "Exit codes of this command:
+  0  in order
+  1  violated: the first bad place is named
+  2  cannot be decided: something that is needed is missing or cannot be read
+  3  wrong usage";
+
+/// Options of `dsrd audit verify`. Without a source the configured database is read.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(in crate::cli) struct Args {
+    /// Read a directory in the layout of tlog-tiles, as `dsrd audit export --as tiles` writes it.
+    #[arg(long, value_name = "DIR", group = "source")]
+    dir: Option<PathBuf>,
+    /// Read a log in the same layout behind an address (http or https).
+    #[arg(long, value_name = "URL", group = "source")]
+    url: Option<String>,
+    /// Read the database of the connection URL in this file: with a login of your own, a member of the role auditor.
+    #[arg(long, value_name = "FILE", group = "source")]
+    database_url_file: Option<PathBuf>,
+    /// Whom you trust: a policy file (c2sp.org/tlog-policy), for example the two lines `log VKEY` and `quorum none`.
+    /// Needed but for the configured database, whose own word is taken for its key where it is left out.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// A signed head that you kept from earlier, or got from somebody else. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    known_head: Vec<PathBuf>,
+    /// Begin after so many entries: for what was verified before. The tiles stand for what lies before.
+    #[arg(long, value_name = "SIZE", default_value_t = 0)]
+    since: u64,
+}
+
+/// Whether a command line is one of this command, before it could be parsed.
+pub(in crate::cli) fn is_verification(arguments: &[OsString]) -> bool {
+    let at = |word: &str| arguments.iter().position(|argument| argument == word);
+    matches!((at("audit"), at("verify")), (Some(audit), Some(verify)) if verify == audit + 1)
+}
+
+pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result<()> {
+    let report = match check(args, files, output).await {
+        Ok(report) => report,
+        Err(error) => {
+            let code = if Failure::of(&error) == Failure::Usage { 3 } else { 2 };
+            let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+            return Err(Verification { code, message: chain.join(": ") }.into());
+        }
+    };
+    output.show(&report, shown)?;
+    match (report.verdict, report.first_bad()) {
+        (Verdict::Ok, _) => Ok(()),
+        (verdict, bad) => {
+            let bad = bad.map(|bad| format!("{}: {}", bad.place, bad.what)).unwrap_or_default();
+            let word = if verdict == Verdict::Violation { "violated" } else { "cannot be decided" };
+            Err(Verification { code: verdict.exit_code(), message: format!("{word}: {bad}") }.into())
+        }
+    }
+}
+
+async fn check(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result<Report> {
+    let policy = args.policy.as_deref().map(read_policy).transpose()?;
+    let mut known_heads = Vec::new();
+    for path in &args.known_head {
+        let limit = u64::try_from(MAX_NOTE_BYTES).unwrap_or(u64::MAX);
+        known_heads.push((format!("known head {}", path.display()), read(path, limit)?));
+    }
+    let given =
+        policy.clone().ok_or_else(|| Failure::Usage.because("name whom you trust with --policy FILE"));
+    let plan = |policy| Plan { policy, known_heads, since: args.since };
+    if let Some(directory) = args.dir {
+        return examined(&mut Tiles(Directory(directory)), &plan(given?)).await;
+    }
+    if let Some(url) = args.url {
+        let web = Web::new(&url).map_err(|error| Failure::Usage.because(error.to_string()))?;
+        return examined(&mut Tiles(web), &plan(given?)).await;
+    }
+    if let Some(path) = args.database_url_file {
+        let plan = plan(given?);
+        let url = config::read_secret("--database-url-file", &path)?;
+        // The driver's error is dropped, because it may quote the URL.
+        let options = PgConnectOptions::from_str(&url)
+            .map_err(|_| Failure::Usage.because("the file of --database-url-file holds no connection URL"))?;
+        let described = options.get_database().unwrap_or("(default)").to_owned();
+        let mut database = Database::open(&options, described).await?;
+        let report = examined(&mut database, &plan).await;
+        database.close().await;
+        return report;
+    }
+    let context = Context::load_checked(files)?;
+    let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
+    let report = configured(&context, &foundation, policy, plan, output).await;
+    foundation.close().await;
+    report
+}
+
+async fn examined<S: Source>(source: &mut S, plan: &Plan) -> anyhow::Result<Report> {
+    Ok(verify::verify(source, plan).await?)
+}
+
+/// Verifies the configured database, and records that it was done.
+async fn configured(
+    context: &Context,
+    foundation: &Foundation,
+    policy: Option<Policy>,
+    plan: impl FnOnce(Policy) -> Plan,
+    output: &Output,
+) -> anyhow::Result<Report> {
+    let policy = if let Some(policy) = policy {
+        policy
+    } else {
+        output.say(
+            "no --policy was given: the keys are those that the database itself names, so that only accidents and \
+             changes without the key can be found",
+        );
+        own_policy(foundation).await?
+    };
+    let plan = plan(policy);
+    let options = foundation.database.options();
+    let mut database = Database::open(options, foundation.database.describe()).await?;
+    let report = verify::verify(&mut database, &plan).await;
+    database.close().await;
+    let report = report?;
+    let verdict = match report.verdict {
+        Verdict::Ok => "ok",
+        Verdict::Violation => "violation",
+        Verdict::Undecided => "undecided",
+    };
+    let detail = Detail::none()
+        .word("verdict", verdict)
+        .word("level", &report.level.to_string())
+        .count("size", report.size)
+        .count("since", report.since)
+        .count("known_heads", u64::try_from(plan.known_heads.len()).unwrap_or(u64::MAX));
+    record(context, foundation, Action::LogVerified, detail).await?;
+    Ok(report)
+}
+
+async fn own_policy(foundation: &Foundation) -> anyhow::Result<Policy> {
+    let mut connection = foundation.store.connection().await?;
+    let keys = audit::verifier_keys(&mut connection).await?;
+    let keys: Result<Vec<VerifierKey>, _> = keys.iter().map(|key| key.parse()).collect();
+    let keys = keys?;
+    if keys.is_empty() {
+        return Err(
+            SourceError::Missing { place: "the key of the log, which was never signed,".to_owned() }.into()
+        );
+    }
+    Ok(Policy::of_logs(keys))
+}
+
+fn read_policy(path: &Path) -> anyhow::Result<Policy> {
+    let refused = |reason: String| Failure::Usage.because(format!("{}: {reason}", path.display()));
+    let text = String::from_utf8(read(path, MAX_POLICY_BYTES)?)
+        .map_err(|_| refused("it is not UTF-8".to_owned()))?;
+    text.parse().map_err(|error: verify::PolicyError| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        refused(format!("{error}{cause}"))
+    })
+}
+
+fn read(path: &Path, limit: u64) -> anyhow::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let refused =
+        |reason: String| Failure::Usage.because(format!("{} cannot be read: {reason}", path.display()));
+    let file = std::fs::File::open(path).map_err(|error| refused(error.to_string()))?;
+    let mut content = Vec::new();
+    file.take(limit + 1).read_to_end(&mut content).map_err(|error| refused(error.to_string()))?;
+    if content.len() as u64 > limit { Err(refused("it is too long".to_owned())) } else { Ok(content) }
+}
+
+fn shown(report: &Report) -> String {
+    let verdict = match report.verdict {
+        Verdict::Ok => "in order",
+        Verdict::Violation => "VIOLATED",
+        Verdict::Undecided => "cannot be decided",
+    };
+    let counts = &report.counts;
+    let mut checked = format!(
+        "{} entries, {} tiles, {} heads ({} with enough witnesses)",
+        counts.entries, counts.tiles, counts.heads, counts.witnessed_heads
+    );
+    if report.since > 0 {
+        checked = format!("{checked}; the entries up to {} by their tiles only", report.since);
+    }
+    if counts.authorised_absences > 0 {
+        checked =
+            format!("{checked}; {} entries are gone as signed entries allow", counts.authorised_absences);
+    }
+    let definition = if report.catalogue_checked {
+        "compared with what was shipped"
+    } else {
+        "not compared (no database)"
+    };
+    let mut text = pairs([
+        ("read", report.source.clone()),
+        ("log", report.origin.clone().unwrap_or_else(|| "-".to_owned())),
+        ("size", report.size.to_string()),
+        ("root", report.root.clone().unwrap_or_else(|| "-".to_owned())),
+        ("checked", checked),
+        ("tables", definition.to_owned()),
+        ("verdict", verdict.to_owned()),
+        ("level", report.level.to_string()),
+        ("possible", report.still_possible.clone()),
+    ]);
+    if !report.findings.is_empty() {
+        let rows = report.findings.iter().map(|finding| {
+            let severity = match finding.severity {
+                Severity::Violation => "violation",
+                Severity::Undecided => "undecided",
+                Severity::Remark => "remark",
+            };
+            vec![severity.to_owned(), finding.place.clone(), finding.what.clone()]
+        });
+        text = format!("{text}\n\n{}", table(&["finding", "where", "what"], rows));
+    }
+    if report.more_findings > 0 {
+        text = format!("{text}\n… and {} more", report.more_findings);
+    }
+    text
+}

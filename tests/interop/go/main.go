@@ -1,0 +1,101 @@
+// Checks an export of the audit log with the packages by which the Go toolchain checks its own checksum database:
+// interop DIRECTORY VERIFIER_KEY
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+func must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "violated:", err)
+		os.Exit(1)
+	}
+}
+
+// files reads tiles from a directory. tlog-tiles leaves out the height of tiles, which is always 8, and calls the
+// entries by their name.
+type files string
+
+func (directory files) Height() int { return 8 }
+
+func (directory files) SaveTiles([]tlog.Tile, [][]byte) {}
+
+func (directory files) path(tile tlog.Tile) string {
+	path := strings.Replace(tile.Path(), "tile/8/", "tile/", 1)
+	return filepath.Join(string(directory), strings.Replace(path, "tile/data/", "tile/entries/", 1))
+}
+
+func (directory files) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
+	var data [][]byte
+	for _, tile := range tiles {
+		content, err := os.ReadFile(directory.path(tile))
+		if err != nil {
+			return nil, err
+		}
+		data = append(data, content)
+	}
+	return data, nil
+}
+
+func main() {
+	directory := files(os.Args[1])
+	verifier, err := note.NewVerifier(os.Args[2])
+	must(err)
+	signed, err := os.ReadFile(filepath.Join(string(directory), "checkpoint"))
+	must(err)
+	opened, err := note.Open(signed, note.VerifierList(verifier))
+	must(err)
+	lines := strings.Split(opened.Text, "\n")
+	if len(lines) != 4 || lines[0] != verifier.Name() {
+		must(fmt.Errorf("not a checkpoint of this log"))
+	}
+	size, err := strconv.ParseInt(lines[1], 10, 64)
+	must(err)
+	root, err := tlog.ParseHash(lines[2])
+	must(err)
+	tree := tlog.Tree{N: size, Hash: root}
+
+	// The reader checks each tile against the root before it gives a hash out of it.
+	hashes := tlog.TileHashReader(tree, directory)
+	for first := int64(0); first < size; first += 256 {
+		width := min(256, size-first)
+		bundle, err := os.ReadFile(directory.path(tlog.Tile{H: 8, L: -1, N: first / 256, W: int(width)}))
+		must(err)
+		for index := first; index < first+width; index++ {
+			if len(bundle) < 2 || len(bundle) < 2+int(binary.BigEndian.Uint16(bundle)) {
+				must(fmt.Errorf("entry %d is cut", index+1))
+			}
+			length := int(binary.BigEndian.Uint16(bundle))
+			leaf := tlog.RecordHash(bundle[2 : 2+length])
+			bundle = bundle[2+length:]
+			proof, err := tlog.ProveRecord(size, index, hashes)
+			must(err)
+			if err := tlog.CheckRecord(proof, size, root, index, leaf); err != nil {
+				must(fmt.Errorf("entry %d: %w", index+1, err))
+			}
+		}
+		if len(bundle) != 0 {
+			must(fmt.Errorf("the bundle of entry %d has too much", first+1))
+		}
+	}
+	for _, older := range []int64{1, size / 3, size - 1} {
+		if older < 1 {
+			continue
+		}
+		before, err := tlog.TreeHash(older, hashes)
+		must(err)
+		proof, err := tlog.ProveTree(size, older, hashes)
+		must(err)
+		must(tlog.CheckTree(proof, size, root, older, before))
+	}
+	fmt.Printf("in order: %d entries of %s\n", size, lines[0])
+}

@@ -1,0 +1,65 @@
+//! The guide for auditors does what it says: its SQL runs with an auditor's rights, and its programs are the tested ones.
+
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+
+use crate::log::{Log, execute};
+
+const GUIDE: &str = include_str!("../../docs/auditor-guide.md");
+
+/// The blocks of a language in the guide.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let start = format!("```{language}\n");
+    GUIDE.split(start.as_str()).skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn every_question_of_the_guide_is_answered_to_an_auditor() {
+    let log = Log::of_a_real_run().await;
+    let mut auditor = PgConnection::connect_with(&log.options()).await.unwrap();
+    sqlx::query("SET ROLE auditor").execute(&mut auditor).await.unwrap();
+    let questions = blocks("sql");
+    assert!(questions.len() >= 8, "{}", questions.len());
+    for question in questions {
+        // Examples name a month; the run of this test was in its own.
+        let question = question.replace("2026-03-01", "2026-01-01").replace("2026-04-01", "2027-01-01");
+        let rows = sqlx::query(AssertSqlSafe(question.clone())).fetch_all(&mut auditor).await;
+        let rows = rows.unwrap_or_else(|error| panic!("{error}: {question}"));
+        if question.contains("-- answers") {
+            assert!(!rows.is_empty(), "{question}");
+        }
+    }
+    log.service.finish().await;
+}
+
+#[tokio::test]
+async fn every_column_that_an_auditor_can_read_is_explained() {
+    let log = Log::of_a_real_run().await;
+    let mut owner = PgConnection::connect_with(&log.options()).await.unwrap();
+    let columns = sqlx::query(
+        "SELECT table_name::text, column_name::text FROM information_schema.columns WHERE table_schema = 'audit_view'",
+    )
+    .fetch_all(&mut owner)
+    .await
+    .unwrap();
+    let mut missing = Vec::new();
+    for row in columns {
+        let (view, column): (String, String) = (row.get(0), row.get(1));
+        let section = GUIDE
+            .split(&format!("### `audit_view.{view}`"))
+            .nth(1)
+            .map(|rest| rest.split("\n#").next().unwrap());
+        if !section.is_some_and(|section| section.contains(&format!("| `{column}` |"))) {
+            missing.push(format!("{view}.{column}"));
+        }
+    }
+    assert!(missing.is_empty(), "docs/auditor-guide.md does not explain {}", missing.join(", "));
+    drop(owner);
+    assert!(execute(&log.options(), "SET ROLE auditor; SELECT * FROM dsrd.request").await.is_err());
+    log.service.finish().await;
+}
+
+#[test]
+fn the_program_in_the_guide_is_the_one_that_is_tested() {
+    let tested = include_str!("verify.py").trim_end();
+    assert!(blocks("python").contains(&tested), "copy tests/interop/verify.py into docs/auditor-guide.md");
+}

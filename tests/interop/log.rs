@@ -1,0 +1,137 @@
+//! A log of a real run, and copies of its database to be tampered with.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dsrd::audit::tlog::VerifierKey;
+use dsrd::audit::verify::{self, Database, Plan, Policy, Report};
+use dsrd::audit::{self, Action, Actor, Detail, Event};
+use dsrd::domain::IdentifierKind::Email;
+use dsrd::domain::{RequestId, RequestKind};
+use dsrd_simulator::ContactSpec;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use crate::support::service::{ORGANISATION, TestService};
+
+/// How many entries there are at least: a full tile, and a partial one on each of two levels.
+pub(crate) const ENTRIES: u64 = 300;
+
+/// A service that answered an access request, an opt-out and an erasure, whose log is sealed and has a kept head.
+pub(crate) struct Log {
+    pub(crate) service: TestService,
+    pub(crate) key: VerifierKey,
+    /// The newest head, kept elsewhere.
+    pub(crate) head: String,
+    /// One case of the log.
+    pub(crate) case: RequestId,
+}
+
+impl Log {
+    pub(crate) async fn of_a_real_run() -> Self {
+        let service = TestService::start().await;
+        let mut case = None;
+        for (kind, email) in [
+            (RequestKind::Access, "ada@people.example"),
+            (RequestKind::OptOut, "bea@people.example"),
+            (RequestKind::Erasure, "cleo@people.example"),
+        ] {
+            let _contact = service
+                .platform
+                .add_contact(ContactSpec::new().name("Prova", "Persona").email(email).events(2));
+            case = Some(service.submit(kind, &[(Email, email)]).await.request);
+            service.work_to_the_end().await;
+        }
+        service.sealer.seal_everything().await.unwrap();
+        service.sealer.keep_checkpoint().await.unwrap();
+        fill(&service, ENTRIES).await;
+        let head = service.sealer.keep_checkpoint().await.unwrap().unwrap();
+        let key = service.sealer.verifier_keys().await[0].parse().unwrap();
+        Self { service, key, head, case: case.unwrap() }
+    }
+
+    pub(crate) fn options(&self) -> PgConnectOptions {
+        self.service.database.options()
+    }
+
+    pub(crate) fn plan(&self) -> Plan {
+        plan(&self.key, &[])
+    }
+
+    /// Ends the service and leaves its database to be copied.
+    pub(crate) async fn rest(&self) {
+        self.service.store.close().await;
+        self.service.sealer.close().await;
+    }
+
+    /// Copies the database, which nobody may use meanwhile.
+    pub(crate) async fn copy(&self) -> Copy {
+        static COPIES: AtomicU64 = AtomicU64::new(0);
+        let name = format!("copy_{}", COPIES.fetch_add(1, Ordering::Relaxed));
+        let source = self.options().get_database().unwrap().to_owned();
+        let postgres = self.options().database("postgres");
+        execute(&postgres, &format!("CREATE DATABASE {name} TEMPLATE {source}")).await.unwrap();
+        Copy { options: self.options().database(&name), postgres, name }
+    }
+}
+
+/// A copy of a database.
+pub(crate) struct Copy {
+    pub(crate) options: PgConnectOptions,
+    postgres: PgConnectOptions,
+    name: String,
+}
+
+impl Copy {
+    /// Runs statements as the superuser who owns everything.
+    pub(crate) async fn tamper(&self, statements: &str) -> Result<(), sqlx::Error> {
+        execute(&self.options, statements).await
+    }
+
+    pub(crate) async fn drop(self) {
+        execute(&self.postgres, &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await.unwrap();
+    }
+}
+
+/// Appends entries until there are so many, and seals them.
+pub(crate) async fn fill(service: &TestService, entries: u64) {
+    let organisation = ORGANISATION.parse().unwrap();
+    let mut sealed = audit::sealed_up_to(&mut service.store.connection().await.unwrap()).await.unwrap();
+    while sealed < entries {
+        let mut tx = service.store.begin("test").await.unwrap();
+        let event = Event::general(
+            &organisation,
+            Action::RequestRead,
+            Actor::Process("test"),
+            service.desk.clock.now(),
+        );
+        audit::append(&mut tx, event.with(Detail::none().count("number", sealed))).await.unwrap();
+        tx.commit().await.unwrap();
+        sealed += 1;
+    }
+    service.sealer.seal_everything().await.unwrap();
+}
+
+pub(crate) fn plan(key: &VerifierKey, known_heads: &[(&str, &str)]) -> Plan {
+    Plan {
+        policy: Policy::of_logs(vec![key.clone()]),
+        known_heads: known_heads
+            .iter()
+            .map(|(name, note)| ((*name).to_owned(), note.as_bytes().to_vec()))
+            .collect(),
+        since: 0,
+    }
+}
+
+pub(crate) async fn verified(options: &PgConnectOptions, plan: &Plan) -> Report {
+    let mut database = Database::open(options, "a copy".to_owned()).await.unwrap();
+    let report = verify::verify(&mut database, plan).await.unwrap();
+    database.close().await;
+    report
+}
+
+pub(crate) async fn execute(options: &PgConnectOptions, statements: &str) -> Result<(), sqlx::Error> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    let done = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut connection).await;
+    connection.close().await?;
+    done.map(drop)
+}

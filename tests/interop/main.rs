@@ -1,0 +1,14 @@
+//! The log as outsiders see it: verified from its tables after every kind of tampering, taken out and verified by
+//! programs that we did not write, and asked as the guide for auditors asks it.
+
+#![expect(clippy::unwrap_used, reason = "what fails while a test is set up fails the test")]
+
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "these tests need some of it only")]
+mod support;
+
+mod exports;
+mod foreign;
+mod guide;
+mod log;
+mod tampering;
