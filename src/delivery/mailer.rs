@@ -324,8 +324,14 @@ impl Mailer {
         };
         // The digest is that of the text without the secret, so that it can be made again from the row once the secret
         // is forgotten.
-        let text_sha256 = Sha256::digest(words(token.as_ref().map(|_| "secret"))?.plain.as_bytes()).into();
-        let words = words(token.as_ref().map(|token| token.expose().as_str()))?;
+        let digest = |plain: &str| -> [u8; 32] { Sha256::digest(plain.as_bytes()).into() };
+        let (text_sha256, words) = match &token {
+            Some(token) => (digest(&words(Some("secret"))?.plain), words(Some(token.expose().as_str()))?),
+            None => {
+                let words = words(None)?;
+                (digest(&words.plain), words)
+            }
+        };
         let template = words.template.clone();
         let name = text::clean(self.settings.from_name.as_ref().unwrap_or(&controller.name));
         let mail = Outgoing::pack(Parcel {
