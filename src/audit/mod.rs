@@ -24,8 +24,8 @@ mod event;
 pub mod export;
 mod keys;
 mod leaf;
-mod search;
 mod sealer;
+mod search;
 mod sql;
 pub mod tlog;
 pub mod verify;
@@ -33,6 +33,8 @@ pub mod verify;
 pub use event::{Action, Actor, Detail, Ending, EntryId, Event};
 pub use keys::{LogKeys, MalformedLogKeys};
 pub use leaf::{DetailValue, Leaf, LeafError, MAX_LEAF_BYTES};
-pub use search::{Search, search};
 pub use sealer::{MOST_AT_ONCE, SealError, Sealed, Sealer, Settings};
-pub use sql::{Entry, Filter, append, append_about_log, list, open_intents, pending, sealed_up_to, verifier_keys};
+pub use search::{Search, search};
+pub use sql::{
+    Entry, Filter, append, append_about_log, list, open_intents, pending, sealed_up_to, verifier_keys,
+};
