@@ -23,7 +23,13 @@ fn unguarded(table: &str, statement: &str) -> String {
 }
 
 /// Name of the tampering, what is done, and what the first violation says: the beginning of its place, and a part of it.
-fn table() -> Vec<(&'static str, String, &'static str, &'static str)> {
+type Tampering = (&'static str, String, &'static str, &'static str);
+
+fn table() -> Vec<Tampering> {
+    [of_entries(), of_definitions(), of_the_tree()].concat()
+}
+
+fn of_entries() -> Vec<Tampering> {
     let entry = |statement: &str| {
         format!(
             "ALTER TABLE audit.entry DISABLE TRIGGER USER; ALTER TABLE audit.entry_000000 DISABLE TRIGGER USER;
@@ -67,6 +73,11 @@ fn table() -> Vec<(&'static str, String, &'static str, &'static str)> {
             "audit.entry",
             "column outcome",
         ),
+    ]
+}
+
+fn of_definitions() -> Vec<Tampering> {
+    vec![
         ("detach", "ALTER TABLE audit.entry DETACH PARTITION audit.entry_000000".to_owned(), "audit.entry_000000", "not shipped"),
         ("drop a partition", "DROP TABLE audit.entry_000000".to_owned(), "entries 1 to", "gone"),
         (
@@ -127,21 +138,33 @@ fn table() -> Vec<(&'static str, String, &'static str, &'static str)> {
             "view is",
         ),
         ("rights given", "GRANT DELETE ON audit.entry TO dsrd_producer".to_owned(), "audit.entry", "grant to dsrd_producer"),
+    ]
+}
+
+fn of_the_tree() -> Vec<Tampering> {
+    vec![
         (
             "tile changed",
-            unguarded("tile", "UPDATE audit.tile SET hashes = set_byte(hashes, 40, get_byte(hashes, 40) # 1) WHERE level = 0"),
+            unguarded(
+                "tile",
+                "UPDATE audit.tile SET hashes = set_byte(hashes, 40, get_byte(hashes, 40) # 1) WHERE level = 0",
+            ),
             "entry 2",
             "do not hash",
         ),
         (
             "edge changed",
-            "UPDATE audit.edge SET hashes = set_byte(hashes, 0, get_byte(hashes, 0) # 1) WHERE level = 1".to_owned(),
+            "UPDATE audit.edge SET hashes = set_byte(hashes, 0, get_byte(hashes, 0) # 1) WHERE level = 1"
+                .to_owned(),
             "tile/1/000.p/1",
             "is not that",
         ),
         (
             "head edited",
-            unguarded("head", "UPDATE audit.head SET note = regexp_replace(note, E'\\n[0-9]+\\n', E'\\n299\\n')"),
+            unguarded(
+                "head",
+                "UPDATE audit.head SET note = regexp_replace(note, E'\\n[0-9]+\\n', E'\\n299\\n')",
+            ),
             "checkpoint",
             "not validly signed",
         ),
@@ -153,7 +176,8 @@ fn table() -> Vec<(&'static str, String, &'static str, &'static str)> {
         ),
         (
             "kept head replaced",
-            unguarded("checkpoint",
+            unguarded(
+                "checkpoint",
                 "UPDATE audit.checkpoint SET note = (SELECT max(note) FROM audit.checkpoint WHERE size > 290) WHERE size < 290",
             ),
             "kept checkpoint",

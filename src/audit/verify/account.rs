@@ -90,8 +90,8 @@ impl Account {
     fn count(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
         let (Some(name), Some(number)) = (&leaf.w, leaf.n) else { return };
         if !self.writers.contains_key(name) {
-            // A run from the middle cannot know what stood before.
-            let next = if self.partial { number } else { 0 };
+            // A writer counts from 1; a run from the middle cannot know what stood before.
+            let next = if self.partial { number } else { 1 };
             self.writers.insert(name.clone(), Writer { next, ..Writer::default() });
         }
         let Some(writer) = self.writers.get_mut(name) else { return };
@@ -247,4 +247,97 @@ fn runs(numbers: &BTreeSet<u64>) -> Vec<(u64, u64)> {
 /// A range of entries in words.
 pub(super) fn range_name(first: u64, last: u64) -> String {
     if first == last { format!("entry {first}") } else { format!("entries {first} to {last}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::{Finding, Severity};
+    use super::*;
+
+    fn leaf(action: &str) -> Leaf {
+        let text = r#"{"action":"a.b","actor":"process:test","at_us":1,"detail":{},"id":"0193d3e0-0000-7000-8000-000000000000","v":1}"#;
+        let leaf = Leaf::parse(text.as_bytes()).unwrap();
+        Leaf { action: action.to_owned(), id: Uuid::now_v7(), ..leaf }
+    }
+
+    fn written(number: u64) -> Leaf {
+        Leaf { w: Some("00000000000000aa".to_owned()), n: Some(number), ..leaf("request.read") }
+    }
+
+    fn with_range(leaf: Leaf, first: i64, last: i64) -> Leaf {
+        let range = [("first", first), ("last", last)];
+        let detail = range.map(|(key, number)| (key.to_owned(), DetailValue::Number(number)));
+        Leaf { detail: detail.into(), ..leaf }
+    }
+
+    /// What is found in a log of these entries, `None` for one that is gone.
+    fn found(entries: impl IntoIterator<Item = Option<Leaf>>) -> (u64, u64, Vec<Finding>) {
+        let (mut account, mut findings) = (Account::new(false), Findings::default());
+        for (entry, seq) in entries.into_iter().zip(1..) {
+            match entry {
+                Some(leaf) => account.take(seq, &leaf, &mut findings),
+                None => account.miss(seq),
+            }
+        }
+        let (absences, open) = account.settle(&mut findings);
+        (absences, open, findings.into_parts().0)
+    }
+
+    #[test]
+    fn an_effect_has_one_beginning_and_one_end() {
+        let began = leaf("deletion.began");
+        let ended = Leaf { intent: Some(began.id), ..leaf("deletion.ended") };
+        let (_, open, findings) = found([&began, &ended].map(|leaf| Some(leaf.clone())));
+        assert!(open == 0 && findings.is_empty(), "{findings:?}");
+        let (_, _, twice) = found([&began, &ended, &ended].map(|leaf| Some(leaf.clone())));
+        assert_eq!((twice[0].severity, twice[0].place.as_str()), (Severity::Violation, "entry 3"));
+        let (_, open, under_way) = found([Some(began.clone())]);
+        assert_eq!((open, under_way[0].severity), (1, Severity::Remark));
+        let later = Leaf { at_us: EFFECT_PATIENCE_US + 2, ..leaf("request.read") };
+        let (_, _, lost) = found([Some(began), Some(later)]);
+        assert_eq!((lost[0].severity, lost[0].place.as_str()), (Severity::Undecided, "entry 1"));
+    }
+
+    #[test]
+    fn a_missing_entry_needs_a_signed_one_that_allows_it() {
+        let entries = |allowed: &[(i64, i64)]| {
+            let here = || Some(leaf("request.read"));
+            let mut log = vec![here(), None, None, None, here()];
+            log.extend(allowed.iter().map(|(first, last)| Some(with_range(leaf(PRUNED), *first, *last))));
+            found(log)
+        };
+        let (absences, _, findings) = entries(&[(2, 3), (3, 4)]);
+        assert!(absences == 3 && findings.is_empty(), "{findings:?}");
+        let (absences, _, findings) = entries(&[(2, 3)]);
+        assert_eq!(
+            (absences, findings[0].place.as_str(), findings[0].severity),
+            (2, "entry 4", Severity::Violation)
+        );
+        let (_, _, findings) = entries(&[]);
+        assert_eq!(findings[0].place, "entries 2 to 4");
+    }
+
+    #[test]
+    fn a_writer_accounts_for_each_of_its_numbers() {
+        let (_, _, findings) = found([1, 3, 2, 4].map(|number| Some(written(number))));
+        assert!(findings.is_empty(), "the order of sealing is another: {findings:?}");
+        let (_, _, findings) = found([1, 2, 5].map(|number| Some(written(number))));
+        assert_eq!(findings[0].severity, Severity::Undecided);
+        assert!(findings[0].what.contains("entries 3 to 4"), "{findings:?}");
+        let void = with_range(Leaf { action: VOID.to_owned(), ..written(5) }, 3, 4);
+        let (_, _, findings) = found([Some(written(1)), Some(written(2)), Some(void)]);
+        assert!(findings.is_empty(), "{findings:?}");
+        let (_, _, findings) = found([1, 2, 2].map(|number| Some(written(number))));
+        assert_eq!((findings[0].severity, findings[0].place.as_str()), (Severity::Violation, "entry 3"));
+    }
+
+    #[test]
+    fn silence_is_told_in_a_log_that_has_a_heartbeat() {
+        let at = |action: &str, minutes: u64| Some(Leaf { at_us: 1 + minutes * 60_000_000, ..leaf(action) });
+        let (_, _, findings) =
+            found([at("log.heartbeat", 0), at("log.heartbeat", 10), at("request.read", 100)]);
+        assert_eq!((findings.len(), findings[0].severity), (1, Severity::Remark));
+        assert!(findings[0].what.contains("90 minutes"), "{findings:?}");
+        assert!(found([at("request.read", 0), at("request.read", 100)]).2.is_empty());
+    }
 }
