@@ -84,10 +84,16 @@ impl Store {
 
     fn open(options: PgConnectOptions, settings: &Settings, max_connections: u32, role: Role) -> Self {
         let statement_timeout = format!("{}s", settings.statement_timeout_secs);
+        // A process that is frozen in the middle of a transaction keeps its locks until the server ends it. The sealer's
+        // keeps every other sealer from working, and other daemons from starting: it is given up sooner.
+        let idle_in_transaction = match role {
+            Role::Service => "60s",
+            Role::Sealer => "5s",
+        };
         let options = options.application_name("dsrd").options([
             ("statement_timeout", statement_timeout.as_str()),
             ("lock_timeout", "10s"),
-            ("idle_in_transaction_session_timeout", "60s"),
+            ("idle_in_transaction_session_timeout", idle_in_transaction),
         ]);
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
