@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::cosignature;
-use super::note::Signature;
+use super::note::{Signature, VerifiedSignature};
 
 /// The longest name of a key, in bytes: what later signature types have room for.
 const LONGEST_NAME: usize = 255;
@@ -209,19 +209,16 @@ impl VerifierKey {
         self.key.verify_strict(message, &signature).is_ok()
     }
 
-    /// Checks the bytes of a signature line over a note's text. Answers with the cosignature's time in seconds since
-    /// 1970, or `None` inside for a signature without time; `None` outside if it is not this key's signature.
-    pub(super) fn check(&self, text: &str, bytes: &[u8]) -> Option<Option<u64>> {
-        match self.algorithm {
-            Algorithm::Ed25519 => {
-                let signature = bytes.try_into().ok()?;
-                self.verifies(text.as_bytes(), signature).then_some(None)
-            }
+    /// Checks the bytes of a signature line over a note's text. `None` if they are not this key's signature.
+    pub(super) fn check(&self, text: &str, bytes: &[u8]) -> Option<VerifiedSignature<'_>> {
+        let (signed_at_secs, valid) = match self.algorithm {
+            Algorithm::Ed25519 => (None, self.verifies(text.as_bytes(), bytes.try_into().ok()?)),
             Algorithm::Cosignature => {
                 let (time, signature) = cosignature::split(bytes)?;
-                self.verifies(cosignature::message(text, time).as_bytes(), signature).then_some(Some(time))
+                (Some(time), self.verifies(cosignature::message(text, time).as_bytes(), signature))
             }
-        }
+        };
+        valid.then_some(VerifiedSignature { key: self, signed_at_secs })
     }
 }
 

@@ -188,11 +188,11 @@ impl SignedNote {
         let keys: Vec<_> = keys.into_iter().collect();
         let mut verified: Vec<VerifiedSignature<'k>> = Vec::new();
         for signature in &self.signatures {
-            let Some(key) = keys.iter().find(|key| key.made(signature)) else { continue };
-            let time = key.check(&self.text, &signature.bytes);
-            let signed_at_secs = time.ok_or_else(|| NoteError::Invalid(signature.name.clone()))?;
-            if verified.iter().all(|known| known.key != *key) {
-                verified.push(VerifiedSignature { key, signed_at_secs });
+            let Some(&key) = keys.iter().find(|key| key.made(signature)) else { continue };
+            let checked = key.check(&self.text, &signature.bytes);
+            let checked = checked.ok_or_else(|| NoteError::Invalid(signature.name.clone()))?;
+            if verified.iter().all(|known| known.key != checked.key) {
+                verified.push(checked);
             }
         }
         if verified.is_empty() { Err(NoteError::Unsigned) } else { Ok(verified) }

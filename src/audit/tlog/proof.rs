@@ -90,12 +90,9 @@ pub struct TileMap(BTreeMap<(u8, u64), Vec<Hash>>);
 impl TileMap {
     /// Keeps a tile; of two forms of one tile the wider one stays.
     pub fn insert(&mut self, tile: TileHashes) {
-        match self.0.entry((tile.level, tile.index)) {
-            Entry::Vacant(free) => drop(free.insert(tile.hashes)),
-            Entry::Occupied(mut held) if held.get().len() < tile.hashes.len() => {
-                drop(held.insert(tile.hashes))
-            }
-            Entry::Occupied(_) => {}
+        let held = self.0.entry((tile.level, tile.index)).or_default();
+        if held.len() < tile.hashes.len() {
+            *held = tile.hashes;
         }
     }
 }
@@ -348,29 +345,29 @@ struct Run {
     count: usize,
 }
 
-/// The perfect subtrees of a range, from the left, each as a run of hashes of one tile.
+/// The perfect subtrees of a range, from the left, each as a run of hashes of one tile. `None` if the range is not
+/// within the tree.
 ///
 /// The range must be a subtree of a tree of `size` leaves, as the ranges of proofs are: then its start is a multiple of
 /// each of the powers of two that it is taken apart into, so a run never crosses tiles.
-fn runs((mut from, to): Range, size: u64) -> Vec<Run> {
+fn runs((mut from, to): Range, size: u64) -> Option<Vec<Run>> {
     let width = u64::from(TILE_WIDTH);
     let mut runs = Vec::new();
     while from < to {
         let height = (to - from).ilog2();
         let level = height / 8;
         let node = from >> (8 * level);
-        let tile = u8::try_from(level).ok().and_then(|level| Tile::of_tree(level, node / width, size));
-        let Some(tile) = tile else { break };
-        let start = usize::try_from(node % width).unwrap_or(usize::MAX);
-        runs.push(Run { tile, start, count: 1 << (height % 8) });
+        let tile = Tile::of_tree(u8::try_from(level).ok()?, node / width, size)?;
+        runs.push(Run { tile, start: usize::try_from(node % width).ok()?, count: 1 << (height % 8) });
         from += 1 << height;
     }
-    runs
+    Some(runs)
 }
 
 /// The tiles of some ranges, each once.
 fn tiles_of(ranges: &[Range], size: u64) -> Vec<Tile> {
-    let mut tiles: Vec<_> = ranges.iter().flat_map(|&range| runs(range, size)).map(|run| run.tile).collect();
+    let runs = ranges.iter().filter_map(|&range| runs(range, size)).flatten();
+    let mut tiles: Vec<_> = runs.map(|run| run.tile).collect();
     tiles.sort_unstable();
     tiles.dedup();
     tiles
@@ -394,12 +391,14 @@ impl<'s, S: TileSource> Tiles<'s, S> {
 
     /// The root of a range that is not empty.
     fn root(&mut self, from: u64, to: u64) -> Result<Hash, BuildError<S::Error>> {
+        let outside = BuildError::OutOfRange { of: to, size: self.size };
+        let Some(runs) = runs((from, to), self.size) else { return Err(outside) };
         let mut root: Option<Hash> = None;
-        for run in runs((from, to), self.size).iter().rev() {
+        for run in runs.iter().rev() {
             let left = self.perfect(run)?;
             root = Some(root.map_or(left, |right| node_hash(&left, &right)));
         }
-        root.ok_or(BuildError::OutOfRange { of: to, size: self.size })
+        root.ok_or(outside)
     }
 
     fn perfect(&mut self, run: &Run) -> Result<Hash, BuildError<S::Error>> {

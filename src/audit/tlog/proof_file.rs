@@ -72,7 +72,7 @@ pub enum ProofFileError {
 /// A receipt: this leaf stands at this index of the log that signed this checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProofFile {
-    /// Opaque data for the holder. **Nothing authenticates them**: whoever reads them must check them against the leaf.
+    /// Opaque data for the holder, at most 64 KiB (readers refuse more). **Nothing authenticates them**: whoever reads them must check them against the leaf.
     pub extra: Option<Vec<u8>>,
     /// The zero-based index of the leaf.
     pub index: u64,

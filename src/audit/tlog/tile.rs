@@ -134,16 +134,15 @@ impl Bundle {
 
     /// Index in groups of three digits, all but the last with an `x` before it, and the width of a partial one.
     fn tail(self) -> String {
-        let mut path = format!("{:03}", self.index % 1000);
+        let mut groups = vec![format!("{:03}", self.index % 1000)];
         let mut rest = self.index / 1000;
         while rest > 0 {
-            path.insert_str(0, &format!("x{:03}/", rest % 1000));
+            groups.push(format!("x{:03}", rest % 1000));
             rest /= 1000;
         }
-        if self.width < TILE_WIDTH {
-            path.push_str(&format!(".p/{}", self.width));
-        }
-        path
+        groups.reverse();
+        let path = groups.join("/");
+        if self.width < TILE_WIDTH { format!("{path}.p/{}", self.width) } else { path }
     }
 
     /// Reads what [`Self::tail`] writes.

@@ -14,7 +14,7 @@ pub enum EdgeError {
     TooLarge(u64),
     /// A row has no place in a tree of the given size, stands twice, or has the wrong number of hashes.
     #[error(
-        "the stored edge does not fit a tree of {size} leaves at level {level}; rebuild it from the tiles"
+        "the stored edge does not fit a tree of {size} leaves at level {level}; rebuild it from the entries"
     )]
     Row {
         /// The size that was asked for.
@@ -24,7 +24,7 @@ pub enum EdgeError {
     },
     /// A row that a tree of the given size has is missing.
     #[error(
-        "the stored edge of a tree of {size} leaves has no row at level {level}; rebuild it from the tiles"
+        "the stored edge of a tree of {size} leaves has no row at level {level}; rebuild it from the entries"
     )]
     Missing {
         /// The size that was asked for.
@@ -61,7 +61,7 @@ impl TileHashes {
 
 /// The right edge of a tree: the partial tile of each level.
 ///
-/// Level `l` holds `size / 256^l mod 256` hashes, which is 0 to 255. The edge is derivable from the tiles; it is stored
+/// Level `l` holds `size / 256^l mod 256` hashes, which is 0 to 255. The edge is derivable from the entries; it is stored
 /// only so that the sealer need not read them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Edge {
