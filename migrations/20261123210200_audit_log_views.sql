@@ -21,9 +21,10 @@ CREATE VIEW audit.pending AS
   SELECT inbox_id, uid, audit.instant_of(audit.field(entry, 'at_us')::bigint) AS at,
          audit.field(entry, 'tenant') AS organisation_id, audit.field(entry, 'case')::uuid AS case_id,
          audit.field(entry, 'action') AS action, audit.field(entry, 'outcome') AS outcome,
-         audit.field(entry, 'actor') AS actor, audit.field(entry, 'intent')::uuid AS intent,
+         coalesce('person:' || known.name, audit.field(entry, 'actor')) AS actor, audit.field(entry, 'intent')::uuid AS intent,
          audit.detail_of(entry) AS detail
-  FROM audit.inbox;
+  FROM audit.inbox
+  LEFT JOIN audit_private.actor AS known ON known.actor_id = audit.field(entry, 'actor');
 COMMENT ON VIEW audit.pending IS 'Entries that are written but not yet sealed.';
 
 GRANT SELECT ON audit_view.log, audit_view.open_intent TO auditor, aud_reader, dsrd_service;

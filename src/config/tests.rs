@@ -303,7 +303,7 @@ fn s_42_secret_files_that_others_can_read_are_refused_with_the_remedy() {
 fn secret_files_are_found_wherever_they_are_named() {
     let loaded = Scene::new().file("dsrd.toml", "[database]\nurl_file = \"/secrets/url\"\n").load();
     let keys: Vec<String> = secret_files(&loaded).into_iter().map(|secret| secret.key).collect();
-    assert_eq!(keys, ["database.url_file", "keys.master_key_file"]);
+    assert_eq!(keys, ["audit.key_file", "database.url_file", "keys.master_key_file"]);
 }
 
 #[test]

@@ -156,7 +156,7 @@ pub(super) async fn seal(sealer: Arc<Sealer>, settings: Arc<Settings>, stop: Can
     let every = Duration::from_secs_f64(settings.audit.seal_secs);
     while !stop.is_cancelled() {
         match sealer.turn().await {
-            Ok(sealed) if sealed.entries >= audit::MOST_AT_ONCE.into() => {}
+            Ok(turn) if turn.entries >= audit::MOST_AT_ONCE.into() => {}
             Ok(_) => pause(&stop, every).await,
             Err(SealError::Overtaken) => {}
             Err(error) => {

@@ -175,6 +175,33 @@ async fn a_lost_master_key_is_not_replaced_by_a_new_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_not_signed_with_another_key_than_its_own() {
+    let (_database, scene) = scene().await;
+    scene.run(&["audit", "key", "show"]).expect(3);
+    scene.run(&["audit", "list"]).expect(0);
+    let shown = scene.run(&["--json", "audit", "key", "show"]).expect(0).json();
+    assert!(shown[0]["verifier_key"].as_str().unwrap().starts_with(shown[0]["origin"].as_str().unwrap()));
+    scene.run(&["audit", "key", "new"]).expect(5);
+    let both = scene.run(&["--json", "audit", "key", "rotate"]).expect(0).json();
+    assert_eq!((both.as_array().unwrap().len(), &both[0]), (2, &shown[0]));
+    scene.run(&["audit", "key", "rotate"]).expect(5);
+    let last = scene.run(&["--json", "audit", "key", "rotate", "--finish"]).expect(0).json();
+    assert_eq!((last.as_array().unwrap().len(), &last[0]), (1, &both[1]));
+    scene.run(&["audit", "key", "rotate", "--finish"]).expect(1);
+    let told = scene.run(&["--json", "audit", "list", "--action", "log.key"]).expect(0).json();
+    assert_eq!(told.as_array().unwrap().len(), 2);
+
+    let key = scene.path("data/keys/audit.key");
+    std::fs::remove_file(&key).unwrap();
+    let (status, log) = scene.serve().finish();
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(log.contains("restore the file from its backup") && !key.exists(), "{log}");
+    // Reading does not need the key; what could not be sealed is told.
+    let read = scene.run(&["audit", "list"]).expect(0);
+    assert!(read.stderr.contains("may be missing"), "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn s_14_an_organisation_does_not_move_to_other_people() {
     let (_database, scene) = scene().await;
     scene.run(&["request", "list"]).expect(0);

@@ -11,8 +11,9 @@ const LITTLE_SPACE: u64 = 1 << 30;
 
 pub(super) fn check(context: &Context, findings: &mut Findings) {
     for secret in config::secret_files(&context.loaded) {
-        let is_master_key = secret.path == context.settings().keys.master_key_file;
-        if is_master_key && !secret.path.exists() {
+        let settings = context.settings();
+        let is_made = [&settings.keys.master_key_file, &settings.audit.key_file].contains(&&secret.path);
+        if is_made && !secret.path.exists() {
             findings.warn(
                 &secret.key,
                 format!("{} does not exist yet", secret.path.display()),
