@@ -25,6 +25,7 @@ mod request;
 mod retention;
 mod serve;
 mod setup;
+mod witness;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -86,6 +87,9 @@ enum Command {
     /// Read the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Watch the audit log of somebody else, as an auditor does.
+    #[command(subcommand)]
+    Witness(witness::Command),
     /// Explain the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -139,6 +143,9 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Worker => serve::run(Some(serve::Part::Worker), Context::load_service(&files)?).await,
         Command::Request(command) => request::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
+        Command::Witness(command) => {
+            witness::run(command, Context::load_speaking(&files)?, output).await
+        }
         Command::Audit(command) => audit::run(command, Context::load_checked(&files)?, output).await,
     }
 }

@@ -10,6 +10,8 @@
 //!   manager start it again and again, so each names its remedy.
 //! - It never works with a schema of another version, with another master key than the one that sealed the stored
 //!   identifiers, or with a platform key of another organisation.
+//! - Nothing is sealed, claimed or mailed before the log was compared with what was published of it (`outside`), and
+//!   nothing while both do not fit.
 //! - First signal: nothing new is begun, the step in hand is finished, leases are released, within ten seconds. Second
 //!   signal: the end, now. What was interrupted is taken up again by the rules of `execution`.
 //! - No statics: everything is handed down, so that tests can run several daemons in one process.
@@ -23,12 +25,14 @@ mod foundation;
 mod log_key;
 mod master_key;
 mod notify;
+mod outside;
 mod parts;
 mod platforms;
 mod service;
 mod signals;
 mod sql;
 mod tasks;
+mod witness;
 
 pub use budget::SharedBudget;
 pub use database::Database;
@@ -36,7 +40,9 @@ pub use error::StartError;
 pub use foundation::Foundation;
 pub use log_key::{load_log_keys, open_sealer, store_log_keys};
 pub use master_key::load_or_create_master_key;
+pub use outside::open_publisher;
 pub use platforms::{build_platform, check_platform_settings, ignored_filters, sites};
 pub use service::{Part, Service};
 pub use signals::Stop;
 pub use sql::{RoleRights, find_fingerprint, role_rights, server_settings};
+pub use witness::{WitnessPlan, open_witness, serve_witness};

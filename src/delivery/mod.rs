@@ -30,6 +30,7 @@ mod mailer;
 mod message;
 mod notice;
 mod package;
+mod plain;
 mod settings;
 mod sql;
 mod text;
@@ -45,6 +46,7 @@ pub use notice::{
 pub use package::{
     NewPackage, OpenedPackage, PackageId, destroy_expired, open_for_staff, record_package, remove_leftovers,
 };
+pub use plain::send_plain;
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
 pub use sql::reopen_refused;
 pub use text::{TextError, check_template, check_texts};
