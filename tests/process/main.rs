@@ -13,6 +13,7 @@ mod support;
 mod configuration;
 mod crash;
 mod outage;
+mod restored;
 mod several;
 mod signals;
 

@@ -19,6 +19,7 @@ mod lanes;
 mod leaks;
 mod opt_out;
 mod organisations;
+mod publishing;
 mod rig;
 mod sealing;
 mod unknown_commit;
