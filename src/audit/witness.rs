@@ -125,7 +125,9 @@ impl Witness {
             let latest = match fs::read(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => return Err(unusable(&path)(error)),
-                Ok(bytes) => Some(remembered(&bytes, &origin).ok_or_else(|| WitnessError::State(path.clone()))?),
+                Ok(bytes) => {
+                    Some(remembered(&bytes, &origin).ok_or_else(|| WitnessError::State(path.clone()))?)
+                }
             };
             watched.insert(origin, Watched { keys, path, latest: Mutex::new(latest) });
         }
@@ -141,9 +143,8 @@ impl Witness {
     /// The newest size that was cosigned of each log; none for a log that never asked.
     #[must_use]
     pub fn sizes(&self) -> BTreeMap<String, Option<u64>> {
-        let size = |log: &Watched| {
-            log.latest.lock().unwrap_or_else(PoisonError::into_inner).map(|(size, _)| size)
-        };
+        let size =
+            |log: &Watched| log.latest.lock().unwrap_or_else(PoisonError::into_inner).map(|(size, _)| size);
         self.logs.iter().map(|(origin, log)| (origin.to_string(), size(log))).collect()
     }
 

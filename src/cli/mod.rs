@@ -143,9 +143,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Worker => serve::run(Some(serve::Part::Worker), Context::load_service(&files)?).await,
         Command::Request(command) => request::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
-        Command::Witness(command) => {
-            witness::run(command, Context::load_speaking(&files)?, output).await
-        }
+        Command::Witness(command) => witness::run(command, Context::load_speaking(&files)?, output).await,
         Command::Audit(command) => audit::run(command, Context::load_checked(&files)?, output).await,
     }
 }

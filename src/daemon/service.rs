@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::foundation::Prepared;
 use super::parts::{Log, Parts};
 use super::{
-    Database, Foundation, StartError, Stop, check_platform_settings, notify, open_publisher, open_sealer, sites,
-    tasks,
+    Database, Foundation, StartError, Stop, check_platform_settings, notify, open_publisher, open_sealer,
+    sites, tasks,
 };
 use crate::audit::Sealer;
 use crate::config::{Loaded, Settings, Sources};
@@ -96,9 +96,9 @@ impl Service {
         let organisations = &self.settings.organisations;
         let sites = sites(organisations, &prepared.controllers, &store, &prepared.desk)?;
         let publisher = match &sealer {
-            Some(_) => {
-                Some(Arc::new(open_publisher(&self.settings, database, Arc::clone(&prepared.desk.clock)).await?))
-            }
+            Some(_) => Some(Arc::new(
+                open_publisher(&self.settings, database, Arc::clone(&prepared.desk.clock)).await?,
+            )),
             None => None,
         };
         let log = Log { sealer, publisher };

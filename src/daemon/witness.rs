@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::master_key::create;
 use super::StartError;
+use super::master_key::create;
 use crate::audit::tlog::{KeyName, VerifierKey};
 use crate::audit::{LogKeys, Witness};
 use crate::config;
@@ -53,8 +53,7 @@ pub async fn serve_witness(
         tracing::info!(detail = log, count = size, "watches a log");
     }
     tracing::info!(%address, "the witness listens");
-    let settings =
-        http::Settings { listen: Some(address), header_timeout_secs: 10, max_connections: 100 };
+    let settings = http::Settings { listen: Some(address), header_timeout_secs: 10, max_connections: 100 };
     http::serve(listener, http::witness_router(Arc::new(witness)), &settings, stop).await;
     Ok(())
 }

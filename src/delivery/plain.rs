@@ -23,8 +23,12 @@ pub async fn send_plain(
     let from: Address = settings.from_address.parse().map_err(unusable)?;
     let message_id = format!("<{}@{}>", random::token(), from.domain());
     let html = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let words =
-        Words { template: "plain/en/1".to_owned(), subject, plain: text, html: format!("<pre>{html}</pre>\n") };
+    let words = Words {
+        template: "plain/en/1".to_owned(),
+        subject,
+        plain: text,
+        html: format!("<pre>{html}</pre>\n"),
+    };
     let parcel = Parcel {
         message_id,
         from: Mailbox::new(settings.from_name.clone(), from),

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dsrd::audit::tlog::{
-    AddCheckpoint, Bundle, Checkpoint, CosigningKey, Edge, Hash, SignedNote, SigningKey, TileMap, VerifierKey,
-    bundle, consistency_proof, leaf_hash,
+    AddCheckpoint, Bundle, Checkpoint, CosigningKey, Edge, Hash, SignedNote, SigningKey, TileMap,
+    VerifierKey, bundle, consistency_proof, leaf_hash,
 };
 use dsrd::audit::{
     self, Action, Actor, Answer, Divergence, Event, LogKeys, PublishError, PublishSettings, Publisher,
@@ -100,7 +100,8 @@ async fn a_witness_answers_each_request_as_the_specification_says() {
     let (log, fork) = (Log::new(1, &keys), Log::new(2, &keys));
     let stranger = Log::new(1, &LogKeys::generate());
     let served =
-        Served::start(open(folder.path(), &seed, vec![log.key.verifier().clone()]).unwrap(), "127.0.0.1:0").await;
+        Served::start(open(folder.path(), &seed, vec![log.key.verifier().clone()]).unwrap(), "127.0.0.1:0")
+            .await;
     let client = reqwest::Client::new();
     let post = async |body: String| {
         let url = format!("http://{}/add-checkpoint", served.address);
@@ -113,7 +114,11 @@ async fn a_witness_answers_each_request_as_the_specification_says() {
     let unknown = Log { key: other, salt: 1 };
 
     assert_eq!(post("old x\n\nhello\n".to_owned()).await.0, 400);
-    assert_eq!(post("old 9\n".to_owned() + &log.request(0, 5).to_string()[6..]).await.0, 400, "above the size");
+    assert_eq!(
+        post("old 9\n".to_owned() + &log.request(0, 5).to_string()[6..]).await.0,
+        400,
+        "above the size"
+    );
     assert_eq!(post(unknown.request(0, 5).to_string()).await.0, 404);
     assert_eq!(post(stranger.request(0, 5).to_string()).await.0, 403);
     let mut proven = log.request(0, 5);
@@ -149,7 +154,10 @@ fn a_witness_that_ends_between_remembering_and_answering_has_not_forgotten() {
     let log = Log::new(1, &keys);
     let logs = || vec![log.key.verifier().clone()];
     let witness = open(folder.path(), &seed, logs()).unwrap();
-    assert!(matches!(open(folder.path(), &seed, logs()), Err(WitnessError::Taken(_))), "one process a folder");
+    assert!(
+        matches!(open(folder.path(), &seed, logs()), Err(WitnessError::Taken(_))),
+        "one process a folder"
+    );
     // The answer is lost, as when the process is killed before it leaves.
     drop(witness.add_checkpoint(log.request(0, 7).to_string().as_bytes()));
     drop(witness);
@@ -206,7 +214,12 @@ fn database_settings() -> store::Settings {
     }
 }
 
-fn publisher(service: &TestService, directory: &Path, entries: bool, witnesses: Vec<WitnessSettings>) -> Publisher {
+fn publisher(
+    service: &TestService,
+    directory: &Path,
+    entries: bool,
+    witnesses: Vec<WitnessSettings>,
+) -> Publisher {
     let settings = PublishSettings {
         every_secs: 10,
         directory: directory.to_owned(),
@@ -352,7 +365,8 @@ async fn f_26_an_older_database_is_found_out_by_each_place_outside_and_goes_on_a
     let keys = service.sealer.verifier_keys().await;
     let (seed, log) = (LogKeys::generate(), keys[0].parse::<VerifierKey>().unwrap());
     let served =
-        Served::start(open(&folders.path().join("w"), &seed, vec![log.clone()]).unwrap(), "127.0.0.1:0").await;
+        Served::start(open(&folders.path().join("w"), &seed, vec![log.clone()]).unwrap(), "127.0.0.1:0")
+            .await;
     let by_directory = || publisher(&service, &directory, false, Vec::new());
     let by_witness = || publisher(&service, &nowhere, false, vec![served.settings()]);
 
@@ -388,7 +402,10 @@ async fn f_26_an_older_database_is_found_out_by_each_place_outside_and_goes_on_a
     careless.seal_everything().await.unwrap();
     careless.keep_checkpoint().await.unwrap();
     for found in [by_directory().round().await, by_witness().round().await] {
-        assert!(matches!(found, Err(PublishError::Diverged(Divergence::Fork { size: 350, .. }))), "{found:?}");
+        assert!(
+            matches!(found, Err(PublishError::Diverged(Divergence::Fork { size: 350, .. }))),
+            "{found:?}"
+        );
     }
     restore(&service).await;
 
@@ -422,10 +439,9 @@ async fn f_26_an_older_database_is_found_out_by_each_place_outside_and_goes_on_a
     let new_keys: Vec<VerifierKey> =
         fresh.verifier_keys().await.iter().map(|key| key.parse().unwrap()).collect();
     assert_ne!(new_keys[0], log);
-    for (folder, key, size) in [
-        (directory.clone(), &log, 350),
-        (directory.join("restored-20261123120000"), &new_keys[0], 303),
-    ] {
+    for (folder, key, size) in
+        [(directory.clone(), &log, 350), (directory.join("restored-20261123120000"), &new_keys[0], 303)]
+    {
         let note = SignedNote::from_bytes(&std::fs::read(folder.join("checkpoint")).unwrap()).unwrap();
         assert_eq!(Checkpoint::open(&note, [key]).unwrap().checkpoint.size, size);
     }

@@ -35,8 +35,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-pub use self::error::{Divergence, PublishError};
 use self::error::Trouble;
+pub use self::error::{Divergence, PublishError};
 use self::post::Post;
 pub use self::settings::{PublishSettings, WitnessSettings};
 use super::files;
@@ -179,13 +179,22 @@ impl Publisher {
     }
 
     /// Tells once when a place goes away, and when it is back; passes on what concerns the whole log.
-    fn settle(&self, kind: &'static str, place: &str, ended: Result<(), Trouble>) -> Result<(), PublishError> {
+    fn settle(
+        &self,
+        kind: &'static str,
+        place: &str,
+        ended: Result<(), Trouble>,
+    ) -> Result<(), PublishError> {
         let name = format!("{kind} {place}");
         let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
         match ended {
             Ok(()) => {
                 if away.remove(&name) {
-                    tracing::info!(kind, path = place, "heads of the audit log reach the place outside again");
+                    tracing::info!(
+                        kind,
+                        path = place,
+                        "heads of the audit log reach the place outside again"
+                    );
                 }
             }
             Err(Trouble::Away(why)) => {
@@ -213,7 +222,8 @@ impl Publisher {
                 let note = SignedNote::from_bytes(note.as_bytes()).map_err(altered)?;
                 let checkpoint: Checkpoint =
                     note.text().parse().map_err(|_| PublishError::Altered("the newest checkpoint"))?;
-                if checkpoint.origin.as_str() != row.origin || row.kept_size != Some(stored(checkpoint.size)) {
+                if checkpoint.origin.as_str() != row.origin || row.kept_size != Some(stored(checkpoint.size))
+                {
                     return Err(PublishError::Altered("the newest checkpoint"));
                 }
                 Some((checkpoint, note))
@@ -291,7 +301,8 @@ impl Publisher {
         let place = || format!("the witness {}", witness.key.name());
         let url = format!("{}/add-checkpoint", witness.url.trim_end_matches('/'));
         for _ in 0..TRIES {
-            let wanted = consistency_tiles(old, size).ok_or(PublishError::Altered("a checkpoint is missing"))?;
+            let wanted =
+                consistency_tiles(old, size).ok_or(PublishError::Altered("a checkpoint is missing"))?;
             let tiles = self.tiles(&wanted).await?;
             let proof = consistency_proof(&tiles, old, size)
                 .map_err(|_| PublishError::Altered("a tile is missing"))?;
@@ -309,13 +320,18 @@ impl Publisher {
                 }
                 409 => {
                     let seen = reply.text.strip_suffix('\n').and_then(|text| text.parse::<u64>().ok());
-                    let seen =
-                        seen.ok_or_else(|| Trouble::Away("answers 409 without a size".to_owned()))?;
+                    let seen = seen.ok_or_else(|| Trouble::Away("answers 409 without a size".to_owned()))?;
                     if seen > size {
                         // Ahead of this checkpoint; of the database only if it is ahead of what is sealed by now.
                         let inside = self.head().await?.size;
                         if seen > inside {
-                            return Err(Divergence::Ahead { place: place(), outside: seen, inside, root: None }.into());
+                            return Err(Divergence::Ahead {
+                                place: place(),
+                                outside: seen,
+                                inside,
+                                root: None,
+                            }
+                            .into());
                         }
                         return Ok(());
                     }
@@ -327,7 +343,8 @@ impl Publisher {
                 422 => return Err(Divergence::Fork { place: place(), size: old, root: None }.into()),
                 403 | 404 => {
                     return Err(Trouble::Away(
-                        "does not accept this log; give its operator the keys of `dsrd audit key show`".to_owned(),
+                        "does not accept this log; give its operator the keys of `dsrd audit key show`"
+                            .to_owned(),
                     ));
                 }
                 status => return Err(Trouble::Away(format!("answers with status {status}"))),
@@ -389,7 +406,8 @@ impl Publisher {
             blocking(move || directory::write(&folder, &files)).await?;
         }
         let full_tiles = tiles.iter().filter(|tile| tile.is_full()).map(|tile| tile.path());
-        let full_bundles = bundles.iter().filter(|each| each.width() == tlog::TILE_WIDTH).map(|each| each.path());
+        let full_bundles =
+            bundles.iter().filter(|each| each.width() == tlog::TILE_WIDTH).map(|each| each.path());
         let full: Vec<String> = full_tiles.chain(full_bundles).collect();
         let note = note.to_string();
         blocking(move || directory::write_checkpoint(&folder, &note, &full)).await
@@ -403,7 +421,8 @@ impl Publisher {
         if entries.len() != usize::from(wanted.width()) {
             return Err(PublishError::Altered("an entry is missing"));
         }
-        bundle::write(entries.iter().map(Vec::as_slice)).map_err(|_| PublishError::Altered("an entry is too long"))
+        bundle::write(entries.iter().map(Vec::as_slice))
+            .map_err(|_| PublishError::Altered("an entry is too long"))
     }
 
     /// Mails a head when one is due.
@@ -469,10 +488,9 @@ impl Publisher {
 
 /// Reads the settings of a witness.
 fn asked(settings: &WitnessSettings) -> Result<Asked, PublishError> {
-    let key: VerifierKey = settings
-        .verifier_key
-        .parse()
-        .map_err(|_| PublishError::Witness("verifier_key is not a key; take what `dsrd witness serve` prints"))?;
+    let key: VerifierKey = settings.verifier_key.parse().map_err(|_| {
+        PublishError::Witness("verifier_key is not a key; take what `dsrd witness serve` prints")
+    })?;
     if key.algorithm() != Algorithm::Cosignature {
         return Err(PublishError::Witness("verifier_key is the key of a log, not of a witness"));
     }

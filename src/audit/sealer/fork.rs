@@ -75,7 +75,8 @@ impl Sealer {
         let mut state = self.state.lock().await;
         let mut tx = self.begin(&mut state).await?;
         let former = state.origin.clone();
-        let name = format!("{}{MARK}{}", first_name(former.as_str()), self.clock.now().format("%Y%m%d%H%M%S"));
+        let name =
+            format!("{}{MARK}{}", first_name(former.as_str()), self.clock.now().format("%Y%m%d%H%M%S"));
         let origin: KeyName = name.parse().map_err(SealError::OriginMalformed)?;
         let present = words(&state.signers);
         let keys = self.keys();

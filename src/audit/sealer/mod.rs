@@ -335,8 +335,14 @@ impl Sealer {
         let signed_at = self.clock.now();
         let root = edge.root();
         let note = sign(&state.origin, edge.size(), root, &self.signers_of(state, verifier_keys))?;
-        let new =
-            sql::NewHead { origin: state.origin.as_str(), size: stored(edge.size()), root: &root.0, note: &note, verifier_keys, signed_at };
+        let new = sql::NewHead {
+            origin: state.origin.as_str(),
+            size: stored(edge.size()),
+            root: &root.0,
+            note: &note,
+            verifier_keys,
+            signed_at,
+        };
         if !sql::move_head(tx, stored(state.edge.size()), state.note.as_deref(), &new).await? {
             return Err(SealError::Overtaken);
         }

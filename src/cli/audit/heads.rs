@@ -66,12 +66,13 @@ async fn recover_with(
 ) -> anyhow::Result<Recovered> {
     let restored = match publisher.look().await {
         Ok(_) => {
-            return Err(Failure::Refused
-                .because("the log in the database continues what was published of it; there is nothing to recover"));
+            return Err(Failure::Refused.because(
+                "the log in the database continues what was published of it; there is nothing to recover",
+            ));
         }
-        Err(PublishError::Diverged(Divergence::Ahead { outside: size, root, .. } | Divergence::Fork { size, root, .. })) => {
-            Restored { size, root, reason }
-        }
+        Err(PublishError::Diverged(
+            Divergence::Ahead { outside: size, root, .. } | Divergence::Fork { size, root, .. },
+        )) => Restored { size, root, reason },
         Err(error) => return Err(error.into()),
     };
     let clock = Arc::clone(&foundation.desk.clock);

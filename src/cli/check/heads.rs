@@ -33,9 +33,15 @@ async fn look(publisher: &Publisher, findings: &mut Findings) {
         let place = format!("{} {}", status.kind, status.place);
         match (status.problem, status.size) {
             (Some(problem), _) => {
-                findings.fail(CHECK, format!("{place}: {problem}"), "see docs/operator-runbook.md, Heads of the audit log");
+                findings.fail(
+                    CHECK,
+                    format!("{place}: {problem}"),
+                    "see docs/operator-runbook.md, Heads of the audit log",
+                );
             }
-            (None, None) if status.behind == 0 => findings.ok(CHECK, format!("{place}: nothing to publish yet")),
+            (None, None) if status.behind == 0 => {
+                findings.ok(CHECK, format!("{place}: nothing to publish yet"))
+            }
             (None, None) => findings.warn(
                 CHECK,
                 format!("{place}: has got no head yet, {} entries are sealed", status.behind),
