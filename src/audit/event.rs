@@ -180,6 +180,8 @@ actions! {
     LogHeartbeat = "log.heartbeat",
     /// A key that signs the log was added or retired.
     LogKey = "log.key",
+    /// The database was restored from an older copy: the log goes on under another name; what was lost is in the detail.
+    LogRestored = "log.restored",
 }
 
 /// Counts and short words that belong to an event: `[a-z0-9_]` keys; numbers, booleans and words as values. The

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::tlog::{KeyName, SigningKey};
+use super::tlog::{CosigningKey, KeyName, SigningKey};
 use crate::domain::random;
 
 /// How many keys may sign at the same time: the old one and the new one.
@@ -56,6 +56,15 @@ impl LogKeys {
     #[must_use]
     pub fn newest(&self) -> Option<Self> {
         (self.0.len() > 1).then(|| Self(self.0.last().cloned().into_iter().collect()))
+    }
+
+    /// The key of the witness of that name; `None` where there are two seeds, because a witness has one key.
+    #[must_use]
+    pub fn cosigning_key(&self, name: &KeyName) -> Option<CosigningKey> {
+        match self.0.as_slice() {
+            [seed] => Some(CosigningKey::from_seed(name.clone(), seed)),
+            _ => None,
+        }
     }
 
     /// The keys of the log of that name, oldest first.

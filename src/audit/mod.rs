@@ -16,25 +16,35 @@
 //!   given by writers would let rows appear in a past that an auditor has read already.
 //! - No role of the service can change or delete an entry (grants and triggers of the migrations).
 //! - The vocabulary is closed ([`Action`]); details are counts and short words ([`Detail`]), which the database checks.
+//! - Signed heads leave the machine ([`Publisher`]) and are compared with the database before anything is sealed; a
+//!   [`Witness`] is what somebody else runs to remember them.
 //! - No entry names a person: staff stand in it by a random word, whose meaning can be erased (`audit_private`).
 //!
 //! To record something new: add an [`Action`], describe it in `docs/audit-log.md`.
 
 mod event;
 pub mod export;
+mod files;
 mod keys;
 mod leaf;
+mod publish;
 mod sealer;
 mod search;
 mod sql;
 pub mod tlog;
 pub mod verify;
+mod witness;
 
 pub use event::{Action, Actor, Detail, Ending, EntryId, Event};
 pub use keys::{LogKeys, MalformedLogKeys};
 pub use leaf::{DetailValue, Leaf, LeafError, MAX_LEAF_BYTES};
-pub use sealer::{MOST_AT_ONCE, SealError, Sealed, Sealer, Settings};
+pub use publish::{
+    Courier, Divergence, HeadMail, PublishError, PublishSettings, Publisher, SinkStatus, WitnessSettings,
+    published_folder,
+};
+pub use sealer::{MOST_AT_ONCE, RestoreReason, Restored, SealError, Sealed, Sealer, Settings};
 pub use search::{Search, search};
 pub use sql::{
     Entry, Filter, append, append_about_log, list, open_intents, pending, sealed_up_to, verifier_keys,
 };
+pub use witness::{Answer, Witness, WitnessError};

@@ -43,6 +43,13 @@ impl Context {
         Ok(context)
     }
 
+    /// With the log as configured and without the checks of a service: for what needs no organisation.
+    pub(super) fn load_speaking(files: &[PathBuf]) -> anyhow::Result<Self> {
+        let context = Self::read(files)?;
+        telemetry::init(&context.settings().telemetry)?;
+        Ok(context)
+    }
+
     fn read(files: &[PathBuf]) -> anyhow::Result<Self> {
         let sources = Sources::of_process(files)?;
         let loaded = config::load(&sources)?;

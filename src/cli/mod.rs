@@ -29,6 +29,7 @@ mod retention;
 mod serve;
 mod setup;
 mod upkeep;
+mod witness;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -99,6 +100,9 @@ enum Command {
     Audit(audit::Command),
     /// Tell until when an answer is due under a law and a calendar of public holidays, and why.
     Deadline(Box<deadline::Args>),
+    /// Watch the audit log of somebody else, as an auditor does.
+    #[command(subcommand)]
+    Witness(witness::Command),
     /// Explain the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -161,6 +165,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         }
         Command::Decide(command) => decide::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
+        Command::Witness(command) => witness::run(command, Context::load_speaking(&files)?, output).await,
         Command::Upkeep(command) => upkeep::run(command, Context::load_checked(&files)?, output).await,
         Command::Audit(command) => audit::run(command, &files, output).await,
     }

@@ -29,6 +29,9 @@ pub(super) fn fill_in(tree: &mut Value, sources: &Sources) -> Result<(), Setting
         };
         values::set(tree, &["audit", "key_file"], &path.to_string_lossy());
     }
+    if text(tree, "publish.directory").is_none() {
+        values::set(tree, &["publish", "directory"], &data_dir.join("log").to_string_lossy());
+    }
     // One directory, named by two modules that do not know each other.
     let packages = text(tree, "report.directory")
         .or_else(|| text(tree, "delivery.package_dir"))

@@ -27,6 +27,8 @@ pub struct Settings {
     pub database: store::Settings,
     /// The audit log: who signs it, and how often.
     pub audit: audit::Settings,
+    /// Where the signed heads of the audit log go, so that others can tell an altered or older log.
+    pub publish: audit::PublishSettings,
     /// The queue and its workers.
     pub queue: queue::Settings,
     /// Access reports and the packages made of them. `directory` may be left empty: `packages` in the data directory.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::audit::{MalformedLogKeys, SealError};
+use crate::audit::{MalformedLogKeys, PublishError, SealError, WitnessError};
 use crate::config::{SecretFileError, SettingsError};
 use crate::delivery::DeliveryError;
 use crate::domain::{KeyError, OrganisationId};
@@ -122,6 +122,18 @@ pub enum StartError {
     /// The audit log cannot be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// Heads of the log cannot be published or compared.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A witness cannot be run.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
+    /// The file of the witness's key does not hold one.
+    #[error("the key file {} of the witness must hold one seed of 64 hexadecimal digits", path.display())]
+    WitnessKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// The organisation was registered with another id at the platform before.
     #[error(
         "organisation {organisation} was registered with another platform.organisation_id before, or that id belongs to \
@@ -180,6 +192,7 @@ impl StartError {
         match self {
             Self::Store(error) => error.is_transient(),
             Self::Seal(error) => error.is_transient(),
+            Self::Publish(PublishError::Store(error)) => error.is_transient(),
             // Whoever runs the migration is expected soon.
             Self::SchemaBehind { .. } => true,
             _ => false,
@@ -203,7 +216,11 @@ impl StartError {
                     SealError::Store(_)
                         | SealError::NoRight(_)
                         | SealError::Altered { .. }
+                        | SealError::SetBack { .. }
                         | SealError::Overtaken
+                )
+                | Self::Publish(
+                    PublishError::Store(_) | PublishError::Diverged(_) | PublishError::Altered(_)
                 )
                 | Self::Packages(_)
                 | Self::Http(_)

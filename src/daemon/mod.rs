@@ -11,6 +11,8 @@
 //! - A platform that was away at start gets no work, no sweep and no other call before its key was checked.
 //! - It never works with a schema of another version, with another master key than the one that sealed the stored
 //!   identifiers, or with a platform key of another organisation.
+//! - Nothing is sealed, claimed or mailed before the log was compared with what was published of it (`outside`), and
+//!   nothing while both do not fit.
 //! - First signal: nothing new is begun, the step in hand is finished, leases are released, within ten seconds. Second
 //!   signal: the end, now. What was interrupted is taken up again by the rules of `execution`.
 //! - No statics: everything is handed down, so that tests can run several daemons in one process.
@@ -24,12 +26,14 @@ mod foundation;
 mod log_key;
 mod master_key;
 mod notify;
+mod outside;
 mod parts;
 mod platforms;
 mod service;
 mod signals;
 mod sql;
 mod tasks;
+mod witness;
 
 pub use budget::SharedBudget;
 pub use database::Database;
@@ -37,7 +41,9 @@ pub use error::StartError;
 pub use foundation::Foundation;
 pub use log_key::{load_log_keys, open_sealer, store_log_keys};
 pub use master_key::load_or_create_master_key;
+pub use outside::open_publisher;
 pub use platforms::{build_platform, check_organisation, check_platform_settings, ignored_filters, sites};
 pub use service::{Part, Service};
 pub use signals::Stop;
 pub use sql::{RoleRights, Stranded, find_fingerprint, find_stranded, role_rights, server_settings};
+pub use witness::{WitnessPlan, open_witness, serve_witness};

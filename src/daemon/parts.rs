@@ -8,10 +8,11 @@ use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use super::foundation::Prepared;
+use super::outside::{self, Gate};
 use super::platforms::{FirstLook, first_look};
 use super::tasks::{self, PresentInstance, Tasks};
 use super::{Database, Part, StartError, notify};
-use crate::audit::{SealError, Sealer};
+use crate::audit::{Publisher, SealError, Sealer};
 use crate::config::Settings;
 use crate::delivery::{Handover, Mailer, Transport};
 use crate::domain::OrganisationId;
@@ -35,12 +36,20 @@ const PULSE_CONNECTIONS: u32 = 4;
 /// A platform that is slow must not keep the other organisations' requests waiting.
 const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(30);
 
+/// What this process does to the audit log, if it does anything.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) sealer: Option<Arc<Sealer>>,
+    pub(super) publisher: Option<Arc<Publisher>>,
+}
+
 /// Everything that the parts share, and the tasks that they started.
 pub(super) struct Parts {
     settings: Arc<Settings>,
     prepared: Prepared,
-    /// Where this process seals the audit log.
-    sealer: Option<Arc<Sealer>>,
+    log: Log,
+    /// Before everything that seals, claims or mails.
+    gate: Gate,
     sites: BTreeMap<OrganisationId, Site>,
     /// Connections that the work cannot use up.
     pulse: Store,
@@ -59,7 +68,7 @@ impl Parts {
         settings: Arc<Settings>,
         database: &Database,
         prepared: Prepared,
-        sealer: Option<Arc<Sealer>>,
+        log: Log,
         sites: BTreeMap<OrganisationId, Site>,
         stop: &CancellationToken,
     ) -> Self {
@@ -71,7 +80,8 @@ impl Parts {
             pulse: Store::connect_lazily(database.options().clone(), &pulse_settings),
             settings,
             prepared,
-            sealer,
+            log,
+            gate: Gate::closed(),
             sites,
             present: PresentInstance::default(),
             tasks: Tasks::new(ending.clone()),
@@ -129,9 +139,14 @@ impl Parts {
         self.last.cancel();
         let sealed = tokio::time::timeout(TO_SEAL, async {
             self.last_tasks.wait().await;
-            if let Some(sealer) = &self.sealer {
-                sealer.seal_everything().await?;
+            if let Some(sealer) = &self.log.sealer {
+                if self.gate.is_open() {
+                    sealer.seal_everything().await?;
+                }
                 sealer.close().await;
+            }
+            if let Some(publisher) = &self.log.publisher {
+                publisher.close().await;
             }
             Ok::<_, SealError>(())
         });
@@ -181,18 +196,35 @@ impl Parts {
 
     async fn start_worker(&mut self) -> Result<(), StartError> {
         let Prepared { store, desk, controllers } = self.prepared.clone();
-        if let Some(sealer) = self.sealer.clone() {
-            let (settings, stop) = (Arc::clone(&self.settings), self.last.clone());
+        if let Some(publisher) = self.log.publisher.clone() {
+            let (gate, stop) = (self.gate.clone(), self.last.clone());
+            self.last_tasks.start("audit heads", move || {
+                Box::pin(outside::publish(Arc::clone(&publisher), gate.clone(), stop.clone()))
+            });
+        }
+        if let Some(sealer) = self.log.sealer.clone() {
+            let (settings, gate, stop) = (Arc::clone(&self.settings), self.gate.clone(), self.last.clone());
             self.last_tasks.start("sealer", move || {
-                Box::pin(tasks::seal(Arc::clone(&sealer), Arc::clone(&settings), stop.clone()))
+                let (sealer, settings) = (Arc::clone(&sealer), Arc::clone(&settings));
+                let (gate, stop) = (gate.clone(), stop.clone());
+                Box::pin(async move {
+                    let seal = |turn| tasks::seal(Arc::clone(&sealer), Arc::clone(&settings), turn);
+                    gate.pass(&stop, seal).await;
+                })
             });
         }
 
         let mailer = self.mailer().await?;
-        let (pumped, pulse, stop) = (Arc::clone(&mailer), self.pulse.clone(), self.ending.clone());
+        let (pumped, pulse) = (Arc::clone(&mailer), self.pulse.clone());
+        let (gate, stop) = (self.gate.clone(), self.ending.clone());
         let beat_every = Duration::from_secs(self.settings.queue.heartbeat_secs.max(1));
         self.tasks.start("notices", move || {
-            Box::pin(tasks::pump(Arc::clone(&pumped), pulse.clone(), beat_every, stop.clone()))
+            let (pumped, pulse) = (Arc::clone(&pumped), pulse.clone());
+            let (gate, stop) = (gate.clone(), stop.clone());
+            Box::pin(async move {
+                gate.pass(&stop, |turn| tasks::pump(Arc::clone(&pumped), pulse.clone(), beat_every, turn))
+                    .await;
+            })
         });
 
         let rows = self.listen("intake wake-ups", WakeSource::Intake);
@@ -217,9 +249,17 @@ impl Parts {
         });
         let jobs = self.listen("job wake-ups", WakeSource::Jobs);
         let (pulse, present, stop) = (self.pulse.clone(), Arc::clone(&self.present), self.ending.clone());
+        let gate = self.gate.clone();
         self.tasks.start("worker", move || {
-            let (executor, jobs) = (Arc::clone(&executor), Arc::clone(&jobs));
-            Box::pin(tasks::work(executor, pulse.clone(), jobs, Arc::clone(&present), stop.clone()))
+            let (executor, jobs, pulse) = (Arc::clone(&executor), Arc::clone(&jobs), pulse.clone());
+            let (present, gate, stop) = (Arc::clone(&present), gate.clone(), stop.clone());
+            Box::pin(async move {
+                let work = |turn| {
+                    let (executor, jobs) = (Arc::clone(&executor), Arc::clone(&jobs));
+                    tasks::work(executor, pulse.clone(), jobs, Arc::clone(&present), turn)
+                };
+                gate.pass(&stop, work).await;
+            })
         });
         Ok(())
     }

@@ -7,10 +7,10 @@ use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use super::foundation::Prepared;
-use super::parts::Parts;
+use super::parts::{Log, Parts};
 use super::{
-    Database, Foundation, StartError, Stop, check_platform_settings, find_stranded, notify, open_sealer,
-    sites, tasks,
+    Database, Foundation, StartError, Stop, check_platform_settings, find_stranded, notify, open_publisher,
+    open_sealer, sites, tasks,
 };
 use crate::audit::Sealer;
 use crate::config::{Loaded, Settings, Sources};
@@ -99,7 +99,14 @@ impl Service {
         }
         let organisations = &self.settings.organisations;
         let sites = sites(organisations, &prepared.controllers, &store, &prepared.desk)?;
-        let parts = Parts::new(Arc::clone(&self.settings), database, prepared, sealer, sites.clone(), stop);
+        let publisher = match &sealer {
+            Some(_) => Some(Arc::new(
+                open_publisher(&self.settings, database, Arc::clone(&prepared.desk.clock)).await?,
+            )),
+            None => None,
+        };
+        let log = Log { sealer, publisher };
+        let parts = Parts::new(Arc::clone(&self.settings), database, prepared, log, sites.clone(), stop);
         let ended = parts.run(|part| self.has(part)).await;
         for site in sites.values() {
             // An open session at the platform ends by itself; it is only polite to end it.

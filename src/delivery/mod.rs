@@ -32,6 +32,7 @@ mod mailer;
 mod message;
 mod notice;
 mod package;
+mod plain;
 mod settings;
 mod sql;
 mod text;
@@ -48,6 +49,7 @@ pub use notice::{
 pub use package::{
     NewPackage, OpenedPackage, PackageId, destroy_expired, open_for_staff, record_package, remove_leftovers,
 };
+pub use plain::send_plain;
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
 pub use sql::{
     answer_may_be_out, drop_unsent_answers, forget_secrets, purge, reopen_refused, take_back_claims, told_at,

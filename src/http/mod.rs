@@ -1,4 +1,6 @@
-//! The hand-over page where a person fetches the package, and two health answers.
+//! The hand-over page where a person fetches the package, two health answers, and the answers of a witness.
+//!
+//! A witness is another program run by somebody else ([`witness_router`]); what follows is about the hand-over page.
 //!
 //! A person comes with the link of a mail: `GET /handover/<token>` shows what the link is for, and changes nothing,
 //! because mail scanners and link previews follow links too; `POST` to the same address, from the page's one form, needs
@@ -21,8 +23,10 @@ mod pages;
 mod server;
 mod settings;
 mod sql;
+mod witness;
 
 pub use error::HttpError;
 pub use pages::{AppState, router};
 pub use server::{bind, serve};
 pub use settings::Settings;
+pub use witness::witness_router;

@@ -16,6 +16,7 @@ mod gate;
 mod memory;
 mod outage;
 mod poison;
+mod restored;
 mod several;
 mod signals;
 

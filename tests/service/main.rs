@@ -26,6 +26,7 @@ mod oracle;
 mod organisations;
 mod parked;
 mod progress;
+mod publishing;
 mod rig;
 mod sealing;
 mod unknown_commit;

@@ -45,6 +45,17 @@ pub enum SealError {
         /// What does not match.
         what: &'static str,
     },
+    /// The log in the database became shorter while the daemon ran.
+    #[error(
+        "the audit log in the database went back from {from} to {to} entries while this daemon ran: an older copy was \
+         restored. Nothing is sealed; stop all daemons, then see `dsrd check`"
+    )]
+    SetBack {
+        /// The size that was sealed.
+        from: u64,
+        /// The size that is there now.
+        to: u64,
+    },
     /// Another sealer was faster. Nothing of ours was kept.
     #[error("another sealer has moved the head of the audit log; tried again")]
     Overtaken,

@@ -16,6 +16,7 @@
 //! stops the sealing, loudly; see [`SealError`].
 
 mod error;
+mod fork;
 mod sql;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +28,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use self::error::SealError;
+pub use self::fork::{RestoreReason, Restored};
 use super::event::{Action, Actor};
 use super::keys::LogKeys;
 use super::leaf::{DetailValue, Leaf};
@@ -114,7 +116,7 @@ impl Sealer {
             let origin = head.origin.parse().map_err(SealError::OriginMalformed)?;
             head.verifier_keys = words(&keys.signing_keys(&origin));
             sql::name_log(&mut tx, &head.origin, &head.verifier_keys).await?;
-        } else if !settings.origin.is_empty() && settings.origin != head.origin {
+        } else if !settings.origin.is_empty() && settings.origin != fork::first_name(&head.origin) {
             return Err(SealError::OriginOther { stored: head.origin });
         }
         let state = State::load(&mut tx, head, &keys).await?;
@@ -295,6 +297,10 @@ impl Sealer {
         let mut tx = self.store.begin("audit.seal").await.map_err(SealError::of_connecting)?;
         sql::lock(&mut tx).await?;
         let head = sql::head(&mut tx).await?;
+        let (from, to) = (state.edge.size(), u64::try_from(head.size).unwrap_or_default());
+        if to < from {
+            return Err(SealError::SetBack { from, to });
+        }
         if head.note != state.note || words(&state.signers) != head.verifier_keys {
             *state = State::load(&mut tx, head, &self.keys()).await?;
         }
@@ -329,8 +335,14 @@ impl Sealer {
         let signed_at = self.clock.now();
         let root = edge.root();
         let note = sign(&state.origin, edge.size(), root, &self.signers_of(state, verifier_keys))?;
-        let new =
-            sql::NewHead { size: stored(edge.size()), root: &root.0, note: &note, verifier_keys, signed_at };
+        let new = sql::NewHead {
+            origin: state.origin.as_str(),
+            size: stored(edge.size()),
+            root: &root.0,
+            note: &note,
+            verifier_keys,
+            signed_at,
+        };
         if !sql::move_head(tx, stored(state.edge.size()), state.note.as_deref(), &new).await? {
             return Err(SealError::Overtaken);
         }

@@ -164,6 +164,7 @@ fn columns(tiles: &[TileHashes]) -> (Vec<i16>, Vec<i64>, Vec<Vec<u8>>) {
 
 /// What the head becomes.
 pub(super) struct NewHead<'a> {
+    pub(super) origin: &'a str,
     pub(super) size: i64,
     pub(super) root: &'a [u8],
     pub(super) note: &'a str,
@@ -179,7 +180,7 @@ pub(super) async fn move_head(
     new: &NewHead<'_>,
 ) -> Result<bool, StoreError> {
     let moved = sqlx::query!(
-        "UPDATE audit.head SET size = $3, root = $4, note = $5, verifier_keys = $6, signed_at = $7
+        "UPDATE audit.head SET size = $3, root = $4, note = $5, verifier_keys = $6, signed_at = $7, origin = $8
          WHERE size = $1 AND note IS NOT DISTINCT FROM $2",
         former_size,
         former_note,
@@ -187,7 +188,8 @@ pub(super) async fn move_head(
         new.root,
         new.note,
         new.verifier_keys,
-        new.signed_at
+        new.signed_at,
+        new.origin
     )
     .execute(connection)
     .await

@@ -2,7 +2,7 @@
 //!
 //! Everything here follows published formats, so that programs we did not write can check our log, and so that we can
 //! check theirs: the Merkle tree of RFC 6962 (SHA-256) and, of <https://c2sp.org>, tlog-tiles, signed-note,
-//! tlog-checkpoint, tlog-cosignature and tlog-proof. The only format of our own is the content of a leaf, which this
+//! tlog-checkpoint, tlog-cosignature, tlog-witness and tlog-proof. The only format of our own is the content of a leaf, which this
 //! folder never looks into.
 //!
 //! Data enters as leaf hashes ([`leaf_hash`] of the stored bytes) that are pushed onto the right [`Edge`] of the tree,
@@ -25,6 +25,7 @@
 //!
 //! To add a signature type: a variant of [`Algorithm`], its message and its encoding beside `cosignature.rs`.
 
+mod add_checkpoint;
 pub mod bundle;
 mod checkpoint;
 mod cosignature;
@@ -37,6 +38,9 @@ mod text;
 mod tile;
 mod tree;
 
+pub use add_checkpoint::{
+    AddCheckpoint, AddCheckpointError, MAX_ADD_CHECKPOINT_BYTES, MAX_CONSISTENCY_HASHES,
+};
 pub use checkpoint::{Checkpoint, CheckpointError, OpenedCheckpoint};
 pub use cosignature::CosigningKey;
 pub use hash::{EMPTY_ROOT, HASH_BYTES, Hash, HashError, leaf_hash, node_hash};

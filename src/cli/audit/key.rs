@@ -74,6 +74,7 @@ async fn rotate(
     output: &Output,
 ) -> anyhow::Result<()> {
     let settings = context.settings();
+    super::heads::ensure_continued(context, foundation).await?;
     let sealer = open(context, foundation).await?;
     let result = async {
         let mut present = daemon::load_log_keys(settings)?;

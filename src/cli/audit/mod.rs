@@ -2,6 +2,7 @@
 //! log itself.
 
 mod export;
+mod heads;
 mod key;
 mod search;
 mod verify;
@@ -18,7 +19,7 @@ use super::Failure;
 use super::context::Context;
 use super::output::{Output, or_dash, table};
 use super::request::Case;
-use crate::audit::{self, Action, Detail, Entry, Event, Filter};
+use crate::audit::{self, Action, Detail, Entry, Event, Filter, RestoreReason};
 use crate::daemon::{self, Foundation, StartError};
 use crate::domain::{OrganisationId, local_time};
 
@@ -67,6 +68,18 @@ pub(super) enum Command {
     /// Make, show or exchange the key that signs the log.
     #[command(subcommand)]
     Key(key::Command),
+    /// Show what the directory, the witnesses and the mailbox outside have got of the log.
+    Heads,
+    /// After the database was restored from an older copy: let the log go on under another name, with an entry that
+    /// says what was lost. The daemon works again from then on.
+    Recover {
+        /// Confirms that the database was restored, and that the newest copy is the one that was restored.
+        #[arg(long, required = true)]
+        after_restore: bool,
+        /// Why: hardware_failure, operator_error, data_corruption, security_incident or drill.
+        #[arg(long, value_parser = heads::reason)]
+        reason: RestoreReason,
+    },
 }
 
 /// What `dsrd audit show` shows.
@@ -109,6 +122,10 @@ pub(super) async fn run(command: Command, files: &[PathBuf], output: &Output) ->
     let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
     let result = match command {
         Command::Key(command) => key::run(command, &context, &foundation, output).await,
+        Command::Heads => heads::show(&context, &foundation, output).await,
+        Command::Recover { after_restore: _, reason } => {
+            heads::recover(reason, &context, &foundation, output).await
+        }
         Command::List { organisation, action, since, until, after, limit } => {
             async {
                 let organisation = Some(context.organisation(organisation.as_ref())?);

@@ -16,6 +16,10 @@ pub(super) struct Opened {
 }
 
 impl Opened {
+    pub(super) const fn database(&self) -> &Database {
+        &self.database
+    }
+
     pub(super) const fn store(&self) -> &Store {
         &self.store
     }

@@ -2,6 +2,7 @@
 
 mod database;
 mod files;
+mod heads;
 mod mail;
 mod platform;
 
@@ -114,6 +115,7 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
                 platform::check(&context, store.as_ref(), &mut findings).await;
                 mail::check(&context, &mut findings).await;
                 if let Some(opened) = store {
+                    heads::check(&context, &opened, &mut findings).await;
                     opened.close().await;
                 }
             }

@@ -1,0 +1,57 @@
+//! A directory in the layout of tlog-tiles: `checkpoint`, `tile/…`, and `tile/entries/…` where that is wanted.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::audit::files;
+use crate::audit::tlog::{Checkpoint, SignedNote};
+
+/// The name of the newest checkpoint's file.
+const CHECKPOINT: &str = "checkpoint";
+
+/// Where a log's files are: a log that goes on after a restore under another name has a folder of its own, beside what
+/// was published before.
+pub(super) fn folder_of(root: &Path, origin: &str) -> PathBuf {
+    match origin.rsplit_once("/restored-") {
+        Some((_, instant)) => root.join(format!("restored-{instant}")),
+        None => root.to_owned(),
+    }
+}
+
+/// The checkpoint that the folder holds; `None` where it holds none yet.
+pub(super) fn read(folder: &Path) -> io::Result<Option<Checkpoint>> {
+    let bytes = match fs::read(folder.join(CHECKPOINT)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    // Who signed it is not asked: whatever stands there is to be a beginning of our own log.
+    let note = SignedNote::from_bytes(&bytes).ok().and_then(|note| note.text().parse().ok());
+    note.map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the file is not a checkpoint"))
+}
+
+/// Whether the folder has got entries from the first one on.
+pub(super) fn has_entries(folder: &Path) -> bool {
+    let first = folder.join("tile/entries");
+    first.join("000").exists() || first.join("000.p").exists()
+}
+
+/// Writes files, each whole or not at all.
+pub(super) fn write(folder: &Path, files: &[(String, Vec<u8>)]) -> io::Result<()> {
+    for (path, content) in files {
+        files::write_whole(&folder.join(path), content)?;
+    }
+    Ok(())
+}
+
+/// Replaces the checkpoint; what it needs must be there. Partial tiles whose full one is there are of no more use.
+pub(super) fn write_checkpoint(folder: &Path, note: &str, full: &[String]) -> io::Result<()> {
+    files::write_whole(&folder.join(CHECKPOINT), note.as_bytes())?;
+    for path in full {
+        match fs::remove_dir_all(folder.join(format!("{path}.p"))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,543 @@
+//! Heads leave the machine: what is signed is shown to others, so that a later rewriting or an older copy of the database
+//! does not fit any more.
+//!
+//! Data enters as the newest kept checkpoint with its tree, read from the database. It leaves to a directory
+//! (tlog-tiles), to witnesses (tlog-witness; their cosignatures come back into `audit.cosignature`), and by mail through
+//! a [`Courier`] that the composition root hands in. Only heads and hashes leave; entries go to the directory only where
+//! the settings say so.
+//!
+//! [`Publisher::round`] does two things in this order: it compares everything outside that can be read with the database,
+//! and it publishes what is new. A [`Divergence`] ends it before anything is written: whoever calls must stop sealing and
+//! working until a later round finds nothing or a person has named the fork ([`Sealer::fork`](crate::audit::Sealer::fork)).
+//!
+//! Invariants:
+//! - A place that is away stops nothing: it is told once per outage, and gets what it missed when it is back.
+//! - Every step can be repeated: tiles are immutable, the checkpoint comes after the tiles that it needs, and both are
+//!   written whole or not at all.
+//! - The head in the database is committed before it is published, so a head outside that is ahead of a head read *later*
+//!   can only be one that the database has lost.
+//!
+//! To add a sink: a file here, a field of [`PublishSettings`], a call in `round` and a line in `status`.
+
+mod directory;
+mod error;
+mod post;
+mod settings;
+mod sql;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use self::error::Trouble;
+pub use self::error::{Divergence, PublishError};
+use self::post::Post;
+pub use self::settings::{PublishSettings, WitnessSettings};
+use super::files;
+use super::tlog::{
+    self, AddCheckpoint, Algorithm, Bundle, Checkpoint, Hash, Signature, SignedNote, Tile, TileHashes,
+    TileMap, TileSource as _, VerifierKey, bundle, bundles_between, consistency_proof, consistency_tiles,
+    root_tiles, tiles_between,
+};
+use crate::domain::Clock;
+use crate::store::Store;
+
+/// How many tiles are held in memory at once while a place catches up (8 KiB each).
+const TILES_AT_ONCE: usize = 256;
+
+/// How many bundles are held in memory at once (up to 16 MiB each, mostly 150 KiB).
+const BUNDLES_AT_ONCE: usize = 4;
+
+/// What stands for the mailbox in tables and messages: its address stays in the settings.
+const MAIL: &str = "publish.mail_to";
+
+/// A head as it is mailed.
+#[derive(Clone, Debug)]
+pub struct HeadMail {
+    /// To whom.
+    pub to: String,
+    /// The log.
+    pub origin: String,
+    /// The number of entries.
+    pub size: u64,
+    /// The signed checkpoint.
+    pub note: String,
+    /// The log's public keys.
+    pub verifier_keys: Vec<String>,
+    /// When it is sent.
+    pub at: DateTime<Utc>,
+}
+
+/// Brings heads to people by mail. The composition root has one, this module does not know how.
+pub trait Courier: Send + Sync + std::fmt::Debug {
+    /// Hands a mail over; an error is a short word and never an address.
+    fn send(&self, mail: HeadMail) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
+}
+
+/// What one place has got.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SinkStatus {
+    /// `directory`, `witness` or `mail`.
+    pub kind: &'static str,
+    /// Which one.
+    pub place: String,
+    /// The size of the newest head that it has; none if it has none, or cannot be read.
+    pub size: Option<u64>,
+    /// How many sealed entries it does not know of yet.
+    pub behind: u64,
+    /// Why it cannot be read, in words of our own.
+    pub problem: Option<String>,
+}
+
+/// A witness that is asked.
+#[derive(Debug)]
+struct Asked {
+    url: String,
+    key: VerifierKey,
+    /// Whether it has answered since the start: until then it is asked even if there is nothing new to sign.
+    has_answered: AtomicBool,
+}
+
+/// The log as the database has it.
+struct Head {
+    origin: String,
+    verifier_keys: Vec<String>,
+    size: u64,
+    /// The newest kept checkpoint.
+    kept: Option<(Checkpoint, SignedNote)>,
+}
+
+/// Shows heads to others and compares.
+#[derive(Debug)]
+pub struct Publisher {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    settings: PublishSettings,
+    witnesses: Vec<Asked>,
+    post: Post,
+    courier: Option<Arc<dyn Courier>>,
+    /// Places that failed the last time.
+    away: Mutex<BTreeSet<String>>,
+}
+
+impl Publisher {
+    /// Makes ready to publish. `store` must be one of [`Store::connect_as_sealer`]; nothing is connected yet.
+    pub fn new(
+        store: Store,
+        settings: PublishSettings,
+        courier: Option<Arc<dyn Courier>>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, PublishError> {
+        let witnesses = settings.witnesses.iter().map(asked).collect::<Result<_, _>>()?;
+        let post = Post::new()?;
+        Ok(Self { store, clock, settings, witnesses, post, courier, away: Mutex::default() })
+    }
+
+    /// Closes its connection.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
+    /// Compares everything outside that can be read with the database; answers with what the directory has, and with
+    /// nothing where it cannot be read. Witnesses are asked for their signature in passing: they tell what they have seen
+    /// in no other way.
+    pub async fn look(&self) -> Result<Option<u64>, PublishError> {
+        let place = self.settings.directory.display().to_string();
+        let compared = self.compare_directory().await;
+        let published = match &compared {
+            Ok(size) => Some(*size),
+            Err(_) => None,
+        };
+        self.settle("directory", &place, compared.map(drop))?;
+        let head = self.head().await?;
+        if let Some((checkpoint, note)) = &head.kept {
+            for witness in &self.witnesses {
+                let asked = self.ask(witness, &head, checkpoint, note).await;
+                self.settle("witness", &witness.url, asked)?;
+            }
+        }
+        Ok(published)
+    }
+
+    /// Compares and publishes.
+    pub async fn round(&self) -> Result<(), PublishError> {
+        let published = self.look().await?;
+        let head = self.head().await?;
+        let Some((checkpoint, note)) = &head.kept else { return Ok(()) };
+        if let Some(published) = published {
+            let filled = self.fill_directory(published, checkpoint, note).await;
+            self.settle("directory", &self.settings.directory.display().to_string(), filled)?;
+        }
+        let mailed = self.mail(&head, checkpoint, note).await;
+        self.settle("mail", MAIL, mailed)
+    }
+
+    /// Tells once when a place goes away, and when it is back; passes on what concerns the whole log.
+    fn settle(
+        &self,
+        kind: &'static str,
+        place: &str,
+        ended: Result<(), Trouble>,
+    ) -> Result<(), PublishError> {
+        let name = format!("{kind} {place}");
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        match ended {
+            Ok(()) => {
+                if away.remove(&name) {
+                    tracing::info!(
+                        kind,
+                        path = place,
+                        "heads of the audit log reach the place outside again"
+                    );
+                }
+            }
+            Err(Trouble::Away(why)) => {
+                if away.insert(name) {
+                    tracing::warn!(
+                        kind,
+                        path = place,
+                        detail = why,
+                        "heads of the audit log do not reach a place outside; tried again, it gets what it missed"
+                    );
+                }
+            }
+            Err(Trouble::Stop(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn head(&self) -> Result<Head, PublishError> {
+        let mut connection = self.store.connection().await?;
+        let row = sql::head(&mut connection).await?;
+        let altered = |_| PublishError::Altered("the newest checkpoint");
+        let kept = match row.kept_note {
+            None => None,
+            Some(note) => {
+                let note = SignedNote::from_bytes(note.as_bytes()).map_err(altered)?;
+                let checkpoint: Checkpoint =
+                    note.text().parse().map_err(|_| PublishError::Altered("the newest checkpoint"))?;
+                if checkpoint.origin.as_str() != row.origin || row.kept_size != Some(stored(checkpoint.size))
+                {
+                    return Err(PublishError::Altered("the newest checkpoint"));
+                }
+                Some((checkpoint, note))
+            }
+        };
+        let size = u64::try_from(row.size).map_err(|_| PublishError::Altered("the size of the head"))?;
+        Ok(Head { origin: row.origin, verifier_keys: row.verifier_keys, size, kept })
+    }
+
+    /// The size of the head that the directory has; 0 for an empty one.
+    async fn compare_directory(&self) -> Result<u64, Trouble> {
+        let root = self.settings.directory.clone();
+        let origin = self.head().await?.origin;
+        let folder = directory::folder_of(&root, &origin);
+        let found = blocking(move || directory::read(&folder)).await?;
+        // Read after the directory: what was published before was committed before.
+        let head = self.head().await?;
+        let Some(outside) = found else { return Ok(0) };
+        let place = format!("the directory {}", root.display());
+        if outside.origin.as_str() != head.origin {
+            return Err(Divergence::Foreign { place, origin: outside.origin.to_string() }.into());
+        }
+        self.compare(place, &outside, head.size).await?;
+        Ok(outside.size)
+    }
+
+    /// Whether a head is that of a beginning of the log.
+    async fn compare(&self, place: String, outside: &Checkpoint, inside: u64) -> Result<(), PublishError> {
+        let (size, root) = (outside.size, Some(outside.root));
+        if size > inside {
+            return Err(Divergence::Ahead { place, outside: size, inside, root }.into());
+        }
+        if self.root_at(size).await? != outside.root {
+            return Err(Divergence::Fork { place, size, root }.into());
+        }
+        Ok(())
+    }
+
+    async fn root_at(&self, size: u64) -> Result<Hash, PublishError> {
+        let tiles = self.tiles(&root_tiles(size)).await?;
+        tlog::root(&tiles, size).map_err(|_| PublishError::Altered("a tile is missing"))
+    }
+
+    async fn tiles(&self, wanted: &[Tile]) -> Result<TileMap, PublishError> {
+        let levels: Vec<i16> = wanted.iter().map(|tile| i16::from(tile.level())).collect();
+        let places: Vec<i64> = wanted.iter().map(|tile| stored(tile.index())).collect();
+        let rows = sql::tiles(&mut *self.store.connection().await?, &levels, &places).await?;
+        let wrong = || PublishError::Altered("a tile is malformed");
+        rows.into_iter()
+            .map(|row| {
+                Ok(TileHashes {
+                    level: row.level.try_into().map_err(|_| wrong())?,
+                    index: row.n.try_into().map_err(|_| wrong())?,
+                    hashes: Hash::row_from_bytes(&row.hashes).map_err(|_| wrong())?,
+                })
+            })
+            .collect()
+    }
+
+    /// Asks one witness for its signature.
+    async fn ask(
+        &self,
+        witness: &Asked,
+        head: &Head,
+        checkpoint: &Checkpoint,
+        note: &SignedNote,
+    ) -> Result<(), Trouble> {
+        /// Another daemon may be asking at the same time.
+        const TRIES: usize = 4;
+        let size = checkpoint.size;
+        let mut old = self.newest_cosigned(&head.origin, &witness.key).await?.unwrap_or(0);
+        if old == size && witness.has_answered.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let place = || format!("the witness {}", witness.key.name());
+        let url = format!("{}/add-checkpoint", witness.url.trim_end_matches('/'));
+        for _ in 0..TRIES {
+            let wanted =
+                consistency_tiles(old, size).ok_or(PublishError::Altered("a checkpoint is missing"))?;
+            let tiles = self.tiles(&wanted).await?;
+            let proof = consistency_proof(&tiles, old, size)
+                .map_err(|_| PublishError::Altered("a tile is missing"))?;
+            let request = AddCheckpoint { old, proof, note: note.clone() };
+            let reply = self.post.send(&url, request.to_string()).await.map_err(Trouble::Away)?;
+            match reply.status {
+                200 => {
+                    let line = cosignature(note, &reply.text, &witness.key)
+                        .ok_or_else(|| Trouble::Away("answers without a valid cosignature".to_owned()))?;
+                    let mut connection = self.store.connection().await?;
+                    let (name, id) = (witness.key.name().as_str(), witness.key.id());
+                    sql::insert_cosignature(&mut connection, stored(size), name, &id.0, &line).await?;
+                    witness.has_answered.store(true, Ordering::Relaxed);
+                    return Ok(());
+                }
+                409 => {
+                    let seen = reply.text.strip_suffix('\n').and_then(|text| text.parse::<u64>().ok());
+                    let seen = seen.ok_or_else(|| Trouble::Away("answers 409 without a size".to_owned()))?;
+                    if seen > size {
+                        // Ahead of this checkpoint; of the database only if it is ahead of what is sealed by now.
+                        let inside = self.head().await?.size;
+                        if seen > inside {
+                            return Err(Divergence::Ahead {
+                                place: place(),
+                                outside: seen,
+                                inside,
+                                root: None,
+                            }
+                            .into());
+                        }
+                        return Ok(());
+                    }
+                    if seen == old {
+                        return Err(Divergence::Fork { place: place(), size: seen, root: None }.into());
+                    }
+                    old = seen;
+                }
+                422 => return Err(Divergence::Fork { place: place(), size: old, root: None }.into()),
+                403 | 404 => {
+                    return Err(Trouble::Away(
+                        "does not accept this log; give its operator the keys of `dsrd audit key show`"
+                            .to_owned(),
+                    ));
+                }
+                status => return Err(Trouble::Away(format!("answers with status {status}"))),
+            }
+        }
+        Err(Trouble::Away("changes its mind faster than it can be asked".to_owned()))
+    }
+
+    async fn newest_cosigned(&self, origin: &str, key: &VerifierKey) -> Result<Option<u64>, PublishError> {
+        let mut connection = self.store.connection().await?;
+        let id = key.id();
+        let size = sql::newest_cosigned(&mut connection, origin, key.name().as_str(), &id.0).await?;
+        Ok(size.and_then(|size| u64::try_from(size).ok()))
+    }
+
+    /// Brings the directory from one size to that of the checkpoint.
+    async fn fill_directory(
+        &self,
+        published: u64,
+        checkpoint: &Checkpoint,
+        note: &SignedNote,
+    ) -> Result<(), Trouble> {
+        let folder = directory::folder_of(&self.settings.directory, checkpoint.origin.as_str());
+        let (looked, wants_entries) = (folder.clone(), self.settings.entries);
+        let misses_entries = blocking(move || Ok(wants_entries && !directory::has_entries(&looked))).await?;
+        if published >= checkpoint.size && !misses_entries {
+            return Ok(());
+        }
+        let locked = folder.clone();
+        let Some(_lock) = blocking(move || files::lock(&locked)).await? else {
+            // Another daemon on this host is at it.
+            return Ok(());
+        };
+        let size = checkpoint.size;
+        let tiles: Vec<Tile> = tiles_between(published, size).collect();
+        for chunk in tiles.chunks(TILES_AT_ONCE) {
+            let held = self.tiles(chunk).await?;
+            let mut files = Vec::with_capacity(chunk.len());
+            for tile in chunk {
+                let Ok(hashes) = held.hashes(tile.level(), tile.index(), tile.width());
+                if hashes.len() != usize::from(tile.width()) {
+                    return Err(PublishError::Altered("a tile is missing").into());
+                }
+                files.push((tile.path(), Hash::row_to_bytes(&hashes)));
+            }
+            let folder = folder.clone();
+            blocking(move || directory::write(&folder, &files)).await?;
+        }
+        let mut bundles: Vec<Bundle> = Vec::new();
+        if self.settings.entries {
+            bundles.extend(bundles_between(if misses_entries { 0 } else { published }, size));
+        }
+        for chunk in bundles.chunks(BUNDLES_AT_ONCE) {
+            let mut files = Vec::with_capacity(chunk.len());
+            for each in chunk {
+                files.push((each.path(), self.bundle(*each).await?));
+            }
+            let folder = folder.clone();
+            blocking(move || directory::write(&folder, &files)).await?;
+        }
+        let full_tiles = tiles.iter().filter(|tile| tile.is_full()).map(|tile| tile.path());
+        let full_bundles =
+            bundles.iter().filter(|each| each.width() == tlog::TILE_WIDTH).map(|each| each.path());
+        let full: Vec<String> = full_tiles.chain(full_bundles).collect();
+        let note = note.to_string();
+        blocking(move || directory::write_checkpoint(&folder, &note, &full)).await
+    }
+
+    /// The content of an entry bundle.
+    async fn bundle(&self, wanted: Bundle) -> Result<Vec<u8>, PublishError> {
+        let first = stored(wanted.index()) * i64::from(tlog::TILE_WIDTH) + 1;
+        let last = first + i64::from(wanted.width()) - 1;
+        let entries = sql::entries(&mut *self.store.connection().await?, first, last).await?;
+        if entries.len() != usize::from(wanted.width()) {
+            return Err(PublishError::Altered("an entry is missing"));
+        }
+        bundle::write(entries.iter().map(Vec::as_slice))
+            .map_err(|_| PublishError::Altered("an entry is too long"))
+    }
+
+    /// Mails a head when one is due.
+    async fn mail(&self, head: &Head, checkpoint: &Checkpoint, note: &SignedNote) -> Result<(), Trouble> {
+        let to = &self.settings.mail_to;
+        let (Some(courier), false) = (&self.courier, to.is_empty()) else { return Ok(()) };
+        let now = self.clock.now();
+        let mut connection = self.store.connection().await?;
+        // The address stays out of the database: what is written there is that one mail left.
+        let last = sql::newest_anchor(&mut connection, "mail", MAIL).await?;
+        drop(connection);
+        let every = TimeDelta::seconds(self.settings.mail_every_secs.into());
+        if last.is_some_and(|last| last.size >= stored(checkpoint.size) || now - last.at < every) {
+            return Ok(());
+        }
+        let mail = HeadMail {
+            to: to.clone(),
+            origin: head.origin.clone(),
+            size: checkpoint.size,
+            note: note.to_string(),
+            verifier_keys: head.verifier_keys.clone(),
+            at: now,
+        };
+        courier.send(mail).await.map_err(|code| Trouble::Away(format!("was not sent ({code})")))?;
+        let mut connection = self.store.connection().await?;
+        sql::insert_anchor(&mut connection, stored(checkpoint.size), "mail", MAIL, now).await?;
+        Ok(())
+    }
+
+    /// What each place has, without changing anything. What diverges is reported as a problem.
+    pub async fn status(&self) -> Result<Vec<SinkStatus>, PublishError> {
+        let head = self.head().await?;
+        let behind = |size: Option<u64>| head.size.saturating_sub(size.unwrap_or(0));
+        let (size, problem) = match self.compare_directory().await {
+            Ok(size) => ((size > 0).then_some(size), None),
+            Err(Trouble::Away(why)) => (None, Some(why)),
+            Err(Trouble::Stop(PublishError::Diverged(found))) => (None, Some(found.to_string())),
+            Err(Trouble::Stop(error)) => return Err(error),
+        };
+        let place = self.settings.directory.display().to_string();
+        let mut statuses = vec![SinkStatus { kind: "directory", place, size, behind: behind(size), problem }];
+        for witness in &self.witnesses {
+            let size = self.newest_cosigned(&head.origin, &witness.key).await?;
+            let place = witness.url.clone();
+            statuses.push(SinkStatus { kind: "witness", place, size, behind: behind(size), problem: None });
+        }
+        if !self.settings.mail_to.is_empty() {
+            let mut connection = self.store.connection().await?;
+            let last = sql::newest_anchor(&mut connection, "mail", MAIL).await?;
+            let size = last.and_then(|last| u64::try_from(last.size).ok());
+            let place = MAIL.to_owned();
+            statuses.push(SinkStatus { kind: "mail", place, size, behind: behind(size), problem: None });
+        }
+        Ok(statuses)
+    }
+
+    /// How often to call [`Publisher::round`].
+    #[must_use]
+    pub fn every(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(self.settings.every_secs.max(1).into())
+    }
+}
+
+/// Reads the settings of a witness.
+fn asked(settings: &WitnessSettings) -> Result<Asked, PublishError> {
+    let key: VerifierKey = settings.verifier_key.parse().map_err(|_| {
+        PublishError::Witness("verifier_key is not a key; take what `dsrd witness serve` prints")
+    })?;
+    if key.algorithm() != Algorithm::Cosignature {
+        return Err(PublishError::Witness("verifier_key is the key of a log, not of a witness"));
+    }
+    if !settings.url.starts_with("https://") && !settings.url.starts_with("http://") {
+        return Err(PublishError::Witness("url must begin with https:// or http://"));
+    }
+    Ok(Asked { url: settings.url.clone(), key, has_answered: AtomicBool::new(false) })
+}
+
+impl PublishSettings {
+    /// Whether a publisher can be made of them.
+    pub fn check(&self) -> Result<(), PublishError> {
+        self.witnesses.iter().try_for_each(|witness| asked(witness).map(drop))
+    }
+}
+
+/// The line among an answer's that is this witness's signature of the note.
+fn cosignature(note: &SignedNote, answer: &str, key: &VerifierKey) -> Option<String> {
+    let lines = answer.strip_suffix('\n')?.split('\n');
+    let signatures: Vec<Signature> = lines.map(str::parse).collect::<Result<_, _>>().ok()?;
+    let line = signatures.into_iter().find(|signature| key.made(signature))?;
+    let text = line.to_string();
+    let alone = SignedNote::new(note.text().to_owned(), vec![line]).ok()?;
+    alone.verify([key]).ok().map(|_| text)
+}
+
+/// Runs file operations where they may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Trouble> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(Trouble::Away(match error.get_ref() {
+            Some(inner) => inner.to_string(),
+            None => error.kind().to_string(),
+        })),
+        Err(_) => Err(Trouble::Away("broke down".to_owned())),
+    }
+}
+
+/// A size or index as the database stores it; the tree has fewer than 2^62 leaves.
+fn stored(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// Where the heads of a log go below the configured directory.
+#[must_use]
+pub fn published_folder(settings: &PublishSettings, origin: &str) -> PathBuf {
+    directory::folder_of(&settings.directory, origin)
+}

@@ -1,0 +1,151 @@
+//! What publishing reads of the log and writes beside it, as the role `aud_sealer`.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::store::StoreError;
+
+/// The head, and the newest checkpoint that was kept.
+pub(super) struct HeadRow {
+    pub(super) origin: String,
+    pub(super) verifier_keys: Vec<String>,
+    pub(super) size: i64,
+    pub(super) kept_size: Option<i64>,
+    pub(super) kept_note: Option<String>,
+}
+
+/// A tile, full or partial.
+pub(super) struct TileRow {
+    pub(super) level: i16,
+    pub(super) n: i64,
+    pub(super) hashes: Vec<u8>,
+}
+
+pub(super) async fn head(connection: &mut PgConnection) -> Result<HeadRow, StoreError> {
+    sqlx::query_as!(
+        HeadRow,
+        r#"SELECT origin, verifier_keys, head.size, kept.size AS "kept_size?", kept.note AS "kept_note?"
+           FROM audit.head
+           LEFT JOIN (SELECT size, note FROM audit.checkpoint ORDER BY size DESC LIMIT 1) AS kept ON true"#
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("audit.published_head"))
+}
+
+/// The tiles of these places, in one snapshot; those that do not exist are left out.
+pub(super) async fn tiles(
+    connection: &mut PgConnection,
+    levels: &[i16],
+    places: &[i64],
+) -> Result<Vec<TileRow>, StoreError> {
+    sqlx::query_as!(
+        TileRow,
+        r#"WITH wanted AS (SELECT * FROM unnest($1::smallint[], $2::bigint[]) AS place (level, n))
+           SELECT tile.level AS "level!", tile.n AS "n!", tile.hashes AS "hashes!"
+           FROM audit.tile JOIN wanted USING (level, n)
+           UNION ALL
+           SELECT edge.level, edge.n, edge.hashes FROM audit.edge JOIN wanted USING (level, n)"#,
+        levels,
+        places
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("audit.published_tiles"))
+}
+
+/// The entries of these numbers, in their order.
+pub(super) async fn entries(
+    connection: &mut PgConnection,
+    first: i64,
+    last: i64,
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    sqlx::query_scalar!("SELECT entry FROM audit.entry WHERE seq BETWEEN $1 AND $2 ORDER BY seq", first, last)
+        .fetch_all(connection)
+        .await
+        .map_err(StoreError::during("audit.published_entries"))
+}
+
+/// The newest checkpoint of the log of that name that a witness has signed: its size.
+pub(super) async fn newest_cosigned(
+    connection: &mut PgConnection,
+    origin: &str,
+    key_name: &str,
+    key_id: &[u8],
+) -> Result<Option<i64>, StoreError> {
+    sqlx::query_scalar!(
+        "SELECT cosignature.size
+         FROM audit.cosignature JOIN audit.checkpoint USING (size)
+         WHERE key_name = $2 AND key_id = $3 AND split_part(note, E'\\n', 1) = $1
+         ORDER BY cosignature.size DESC
+         LIMIT 1",
+        origin,
+        key_name,
+        key_id
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("audit.newest_cosigned"))
+}
+
+pub(super) async fn insert_cosignature(
+    connection: &mut PgConnection,
+    size: i64,
+    key_name: &str,
+    key_id: &[u8],
+    line: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO audit.cosignature (size, key_name, key_id, line) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        size,
+        key_name,
+        key_id,
+        line
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("audit.insert_cosignature"))?;
+    Ok(())
+}
+
+/// Size and instant of the newest checkpoint that went to a place.
+pub(super) struct AnchorRow {
+    pub(super) size: i64,
+    pub(super) at: DateTime<Utc>,
+}
+
+pub(super) async fn newest_anchor(
+    connection: &mut PgConnection,
+    kind: &str,
+    place: &str,
+) -> Result<Option<AnchorRow>, StoreError> {
+    sqlx::query_as!(
+        AnchorRow,
+        "SELECT size, at FROM audit.anchor WHERE kind = $1 AND place = $2 ORDER BY size DESC LIMIT 1",
+        kind,
+        place
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("audit.newest_anchor"))
+}
+
+pub(super) async fn insert_anchor(
+    connection: &mut PgConnection,
+    size: i64,
+    kind: &str,
+    place: &str,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO audit.anchor (size, kind, place, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        size,
+        kind,
+        place,
+        at
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("audit.insert_anchor"))?;
+    Ok(())
+}

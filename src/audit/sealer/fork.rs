@@ -1,0 +1,142 @@
+//! The log goes on after its database was restored from an older copy.
+//!
+//! What was published of the lost entries stays signed and true; a log that grew differently under the same name would be
+//! a lie that any witness could prove. So it goes on under another name, the former one and the instant, and its first
+//! entry says what was lost. Whoever checks the log has to accept the new name, and thereby learns of it.
+
+use uuid::Uuid;
+
+use super::{Extended, SealError, Sealer, State, sql, words};
+use crate::audit::event::{Action, Actor};
+use crate::audit::leaf::{DetailValue, Leaf};
+use crate::audit::tlog::{Hash, KeyName, SigningKey, leaf_hash};
+
+/// What stands between the first name of a log and the instant of a restore.
+const MARK: &str = "/restored-";
+
+/// Why a database was restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestoreReason {
+    /// The host or its disk failed.
+    HardwareFailure,
+    /// Somebody made a mistake with the database.
+    OperatorError,
+    /// Data were damaged.
+    DataCorruption,
+    /// Somebody got in who should not have.
+    SecurityIncident,
+    /// A rehearsal.
+    Drill,
+}
+
+impl RestoreReason {
+    /// Every reason.
+    pub const ALL: &'static [Self] = &[
+        Self::HardwareFailure,
+        Self::OperatorError,
+        Self::DataCorruption,
+        Self::SecurityIncident,
+        Self::Drill,
+    ];
+
+    /// The word as stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HardwareFailure => "hardware_failure",
+            Self::OperatorError => "operator_error",
+            Self::DataCorruption => "data_corruption",
+            Self::SecurityIncident => "security_incident",
+            Self::Drill => "drill",
+        }
+    }
+}
+
+/// What is known of the log that was lost.
+#[derive(Clone, Copy, Debug)]
+pub struct Restored {
+    /// The size of its newest head that was published.
+    pub size: u64,
+    /// The root of that head, where it is known.
+    pub root: Option<Hash>,
+    /// Why the database was restored.
+    pub reason: RestoreReason,
+}
+
+/// The name that the log had before any restore.
+pub(super) fn first_name(origin: &str) -> &str {
+    origin.split_once(MARK).map_or(origin, |(first, _)| first)
+}
+
+impl Sealer {
+    /// Lets the log go on under another name, behind the entries that the database still has; answers with the new name.
+    /// Everything that waits is sealed behind the entry `log.restored`.
+    pub async fn fork(&self, restored: Restored) -> Result<String, SealError> {
+        let mut state = self.state.lock().await;
+        let mut tx = self.begin(&mut state).await?;
+        let former = state.origin.clone();
+        let name =
+            format!("{}{MARK}{}", first_name(former.as_str()), self.clock.now().format("%Y%m%d%H%M%S"));
+        let origin: KeyName = name.parse().map_err(SealError::OriginMalformed)?;
+        let present = words(&state.signers);
+        let keys = self.keys();
+        let signers: Vec<SigningKey> = std::iter::zip(keys.signing_keys(&former), keys.signing_keys(&origin))
+            .filter(|(before, _)| present.contains(&before.verifier().to_string()))
+            .map(|(_, after)| after)
+            .collect();
+        let leaf = self.leaf_of_restore(&former, state.edge.size(), restored);
+        let entry = leaf.to_bytes();
+        let first = sql::Taken { inbox_id: 0, leaf: leaf_hash(&entry).0.to_vec(), entry };
+        let mut taken = vec![first];
+        taken.extend(sql::take(&mut tx, i64::from(i32::MAX)).await?);
+        let named = words(&signers);
+        let mut forked = State {
+            edge: state.edge.clone(),
+            origin,
+            signers,
+            note: state.note.clone(),
+            signed_at: state.signed_at,
+            // None of the new name is kept yet, so this one is.
+            kept: None,
+        };
+        let next: Extended = self.extend(&mut tx, &forked, taken, &named).await?;
+        tx.commit().await?;
+        *state = next.into_state(&mut forked);
+        Ok(name)
+    }
+
+    fn leaf_of_restore(&self, former: &KeyName, kept: u64, restored: Restored) -> Leaf {
+        let number = |value: u64| DetailValue::Number(i64::try_from(value).unwrap_or(i64::MAX));
+        let word = |text: &str| DetailValue::Word(text.to_owned());
+        let mut leaf = Leaf::about_log(
+            Uuid::now_v7(),
+            Action::LogRestored,
+            Actor::Process("recover").to_string(),
+            self.clock.now(),
+        );
+        let mut put = |key: &str, value| leaf.detail.insert(key.to_owned(), value);
+        put("former_origin", word(former.as_str()));
+        put("former_size", number(restored.size));
+        if let Some(root) = restored.root {
+            put("former_root", word(&hex::encode(root.0)));
+        }
+        put("kept", number(kept));
+        if restored.size > kept {
+            put("lost_from", number(kept + 1));
+            put("lost_to", number(restored.size));
+        }
+        put("reason", word(restored.reason.as_str()));
+        leaf
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_was_restored_twice_still_has_one_first_name() {
+        assert_eq!(first_name("a.example/log"), "a.example/log");
+        assert_eq!(first_name("a.example/log/restored-20261123120000"), "a.example/log");
+    }
+}

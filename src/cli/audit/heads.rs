@@ -1,0 +1,113 @@
+//! `dsrd audit heads` and `dsrd audit recover`: the log and what was published of it.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::audit::{Divergence, PublishError, Publisher, RestoreReason, Restored};
+use crate::cli::Failure;
+use crate::cli::context::Context;
+use crate::cli::output::{Output, or_dash, table};
+use crate::daemon::{self, Foundation};
+
+/// Shows what each place outside has got.
+pub(super) async fn show(context: &Context, foundation: &Foundation, output: &Output) -> anyhow::Result<()> {
+    let publisher = open(context, foundation).await?;
+    let statuses = publisher.status().await;
+    publisher.close().await;
+    output.show(&statuses?, |statuses| {
+        let rows = statuses.iter().map(|each| {
+            vec![
+                each.kind.to_owned(),
+                each.place.clone(),
+                or_dash(each.size.as_ref()),
+                each.behind.to_string(),
+                or_dash(each.problem.as_ref()),
+            ]
+        });
+        table(&["kind", "place", "entries", "behind", "problem"], rows)
+    })
+}
+
+/// What a recovery came to.
+#[derive(Serialize)]
+struct Recovered {
+    /// The name under which the log goes on.
+    origin: String,
+    /// The keys with which it is checked from now on.
+    verifier_keys: Vec<String>,
+}
+
+/// Names the fork after a restore.
+pub(super) async fn recover(
+    reason: RestoreReason,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let publisher = open(context, foundation).await?;
+    let recovered = recover_with(&publisher, reason, context, foundation).await;
+    publisher.close().await;
+    output.show(&recovered?, |recovered| {
+        format!(
+            "The log goes on as {}. The daemon takes up its work by itself.\nGive everybody who checks the log the new keys; \
+             witnesses refuse it until they have them:\n{}",
+            recovered.origin,
+            recovered.verifier_keys.join("\n")
+        )
+    })
+}
+
+async fn recover_with(
+    publisher: &Publisher,
+    reason: RestoreReason,
+    context: &Context,
+    foundation: &Foundation,
+) -> anyhow::Result<Recovered> {
+    let restored = match publisher.look().await {
+        Ok(_) => {
+            return Err(Failure::Refused.because(
+                "the log in the database continues what was published of it; there is nothing to recover",
+            ));
+        }
+        Err(PublishError::Diverged(
+            Divergence::Ahead { outside: size, root, .. } | Divergence::Fork { size, root, .. },
+        )) => Restored { size, root, reason },
+        Err(error) => return Err(error.into()),
+    };
+    let clock = Arc::clone(&foundation.desk.clock);
+    let sealer = daemon::open_sealer(context.settings(), &foundation.database, clock).await?;
+    let forked = sealer.fork(restored).await;
+    let verifier_keys = sealer.verifier_keys().await;
+    sealer.close().await;
+    let origin = forked?;
+    // The daemon does so, too; a place that is away does not matter here.
+    publisher.round().await?;
+    Ok(Recovered { origin, verifier_keys })
+}
+
+/// Refuses what would seal an entry, where the log does not continue what was published of it.
+pub(super) async fn ensure_continued(context: &Context, foundation: &Foundation) -> anyhow::Result<()> {
+    let publisher = open(context, foundation).await?;
+    let looked = publisher.look().await;
+    publisher.close().await;
+    match looked {
+        Err(PublishError::Diverged(found)) => Err(Failure::Refused.because(found.to_string())),
+        other => Ok(other.map(drop)?),
+    }
+}
+
+async fn open(context: &Context, foundation: &Foundation) -> anyhow::Result<Publisher> {
+    let clock = Arc::clone(&foundation.desk.clock);
+    Ok(daemon::open_publisher(context.settings(), &foundation.database, clock).await?)
+}
+
+/// Reads a reason.
+pub(super) fn reason(word: &str) -> Result<RestoreReason, String> {
+    let known = || RestoreReason::ALL.iter().map(|each| each.as_str()).collect::<Vec<_>>().join(", ");
+    RestoreReason::ALL
+        .iter()
+        .copied()
+        .find(|each| each.as_str() == word)
+        .ok_or_else(|| format!("write one of: {}", known()))
+}

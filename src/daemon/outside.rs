@@ -1,0 +1,139 @@
+//! The log compared with what was published of it, and the work that waits until both agree.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{Database, StartError, tasks};
+use crate::audit::{Courier, HeadMail, PublishError, Publisher};
+use crate::config::Settings;
+use crate::delivery::{self, Transport};
+use crate::domain::Clock;
+use crate::store::Store;
+
+/// A gate before everything that has an effect: closed until the log is known to continue what was published of it.
+#[derive(Clone, Debug)]
+pub(super) struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    pub(super) fn closed() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    fn set(&self, open: bool) {
+        self.0.send_if_modified(|state| std::mem::replace(state, open) != open);
+    }
+
+    async fn becomes(&self, open: bool) {
+        // The sender is held here, so the channel cannot end.
+        drop(self.0.subscribe().wait_for(|state| *state == open).await);
+    }
+
+    /// Does `work` while the gate is open, each time with a token that ends it when the gate closes; ends with `stop`.
+    pub(super) async fn pass<F: Future<Output = ()>>(
+        &self,
+        stop: &CancellationToken,
+        work: impl Fn(CancellationToken) -> F,
+    ) {
+        loop {
+            tokio::select! {
+                () = self.becomes(true) => {}
+                () = stop.cancelled() => return,
+            }
+            let turn = stop.child_token();
+            let mut working = std::pin::pin!(work(turn.clone()));
+            tokio::select! {
+                () = &mut working => {}
+                () = self.becomes(false) => {
+                    turn.cancel();
+                    working.await;
+                }
+            }
+            if stop.is_cancelled() {
+                return;
+            }
+        }
+    }
+}
+
+/// Compares and publishes for as long as the daemon runs; opens the gate, and closes it at a divergence.
+pub(super) async fn publish(publisher: Arc<Publisher>, gate: Gate, stop: CancellationToken) {
+    const AFTER_FAILURE: Duration = Duration::from_secs(5);
+    let mut told: Option<PublishError> = None;
+    while !stop.is_cancelled() {
+        let pause = match publisher.round().await {
+            Ok(()) => {
+                if told.take().is_some() {
+                    tracing::info!("the audit log continues what was published of it; work goes on");
+                }
+                gate.set(true);
+                publisher.every()
+            }
+            Err(PublishError::Store(error)) => {
+                // Whoever works without a database finds out alone; a gate that is open stays open.
+                tracing::warn!(%error, "the audit log could not be compared with what was published of it; tried again");
+                AFTER_FAILURE
+            }
+            Err(error) => {
+                gate.set(false);
+                if told.as_ref().map(ToString::to_string) != Some(error.to_string()) {
+                    tracing::error!(%error, "safe mode: nothing is sealed, claimed or mailed");
+                }
+                told = Some(error);
+                publisher.every()
+            }
+        };
+        tasks::pause(&stop, pause).await;
+    }
+}
+
+/// Mails heads by the way out of the notices.
+#[derive(Debug)]
+struct Mails {
+    transport: Transport,
+    settings: delivery::Settings,
+}
+
+impl Courier for Mails {
+    fn send(&self, mail: HeadMail) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        Box::pin(async move {
+            let text = format!(
+                "Signed head of the audit log {origin}, {size} entries.\n\nKeep this message: it proves what the log held \
+                 when it was sent. The lines between the rules are the signed checkpoint.\n\n-----\n{note}-----\n\nKeys of the log:\n{keys}\n",
+                origin = mail.origin,
+                size = mail.size,
+                note = mail.note,
+                keys = mail.verifier_keys.join("\n"),
+            );
+            let subject = format!("Audit log head: {} entries", mail.size);
+            delivery::send_plain(&self.transport, &self.settings, &mail.to, subject, text, mail.at).await
+        })
+    }
+}
+
+/// Opens the publisher of the configured database.
+///
+/// # Errors
+/// Where the settings of a witness cannot be used, or mail cannot be set up.
+pub async fn open_publisher(
+    settings: &Settings,
+    database: &Database,
+    clock: Arc<dyn Clock>,
+) -> Result<Publisher, StartError> {
+    let courier: Option<Arc<dyn Courier>> = if settings.publish.mail_to.is_empty() {
+        None
+    } else {
+        let transport = Transport::open(&settings.delivery, &settings.data_dir).await?;
+        Some(Arc::new(Mails { transport, settings: settings.delivery.clone() }))
+    };
+    let store = Store::connect_as_sealer(database.options().clone(), &settings.database);
+    Ok(Publisher::new(store, settings.publish.clone(), courier, clock)?)
+}

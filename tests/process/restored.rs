@@ -1,0 +1,99 @@
+//! The database is an older copy than what the log has shown to others.
+
+use std::time::Duration;
+
+use sqlx::{Connection as _, PgConnection};
+
+use crate::process::{ProcessService, eventually};
+use crate::{assert_done, hand_in};
+
+async fn as_owner(service: &ProcessService, statements: &'static str) {
+    let mut owner =
+        PgConnection::connect_with(&service.world.database.options()).await.expect("a connection");
+    sqlx::raw_sql(statements).execute(&mut owner).await.expect("statements of a superuser");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_26_after_an_older_dump_nothing_is_claimed_mailed_or_sealed_until_a_person_names_the_fork() {
+    let service = ProcessService::start().await;
+    let mut producer = service.producer().await;
+    let daemon = service.serve().await;
+    let mut handed_in = hand_in(&service, &mut producer, 0..3).await;
+    service.rest(Duration::from_mins(1)).await;
+    daemon.stop().await;
+    // What a dump holds of the log; the requests of this test come later, so only the log goes back.
+    as_owner(
+        &service,
+        "CREATE TABLE public.old_head AS TABLE audit.head; CREATE TABLE public.old_edge AS TABLE audit.edge;",
+    )
+    .await;
+    let old = service.count("SELECT size FROM audit.head").await;
+    let daemon = service.serve().await;
+    handed_in.extend(hand_in(&service, &mut producer, 3..6).await);
+    service.rest(Duration::from_mins(1)).await;
+    let published = service.home.join("log/checkpoint");
+    eventually("the newer head is published", Duration::from_secs(40), || async {
+        let note = std::fs::read_to_string(&published).unwrap_or_default();
+        note.lines().nth(1).and_then(|size| size.parse::<i64>().ok()).is_some_and(|size| size > old)
+    })
+    .await;
+    daemon.stop().await;
+    as_owner(
+        &service,
+        "BEGIN;
+         ALTER TABLE audit.entry DISABLE TRIGGER ALL; ALTER TABLE audit.head DISABLE TRIGGER ALL;
+         ALTER TABLE audit.checkpoint DISABLE TRIGGER ALL;
+         CREATE TABLE public.lost AS SELECT entry FROM audit.entry WHERE seq > (SELECT size FROM public.old_head) ORDER BY seq;
+         DELETE FROM audit.checkpoint WHERE size > (SELECT size FROM public.old_head);
+         DELETE FROM audit.entry WHERE seq > (SELECT size FROM public.old_head);
+         DELETE FROM audit.edge; INSERT INTO audit.edge SELECT * FROM public.old_edge;
+         DELETE FROM audit.head; INSERT INTO audit.head SELECT * FROM public.old_head;
+         ALTER TABLE audit.entry ENABLE TRIGGER ALL; ALTER TABLE audit.head ENABLE TRIGGER ALL;
+         ALTER TABLE audit.checkpoint ENABLE TRIGGER ALL;
+         INSERT INTO audit.inbox (entry) SELECT entry FROM public.lost;
+         COMMIT;",
+    )
+    .await;
+
+    let mut daemon = service.spawn();
+    daemon.wait_for("safe mode").await;
+    let late = hand_in(&service, &mut producer, 6..9).await;
+    // They are accepted, and that is recorded in the inbox; nothing else happens to them.
+    eventually("the requests are accepted", Duration::from_secs(20), || async {
+        service.count("SELECT count(*) FROM dsrd.intake").await == 0
+    })
+    .await;
+    tokio::time::timeout(Duration::from_secs(20), async {
+        let check = service.command(&["check"]).output().await.expect("a command");
+        let said = String::from_utf8_lossy(&check.stdout).into_owned();
+        assert!(said.contains("FAIL") && said.contains("recover --after-restore"), "{said}");
+    })
+    .await
+    .expect("an answer");
+    assert_eq!(service.count("SELECT count(*) FROM dsrd.job WHERE state = 'leased'").await, 0);
+    assert_eq!(service.count("SELECT count(*) FROM dsrd.job WHERE attempt > 0").await, 0);
+    assert_eq!(service.count("SELECT size FROM audit.head").await, old, "nothing is sealed");
+    assert!(service.count("SELECT count(*) FROM audit.inbox").await > 0);
+    let refused = service.command(&["audit", "key", "rotate"]).output().await.expect("a command");
+    assert_eq!(refused.status.code(), Some(5), "{refused:?}");
+
+    let named = service
+        .command(&["audit", "recover", "--after-restore", "--reason", "operator_error"])
+        .output()
+        .await
+        .expect("a command");
+    assert!(named.status.success(), "{named:?}");
+    assert!(String::from_utf8_lossy(&named.stdout).contains("/restored-"), "{named:?}");
+    let again = service
+        .command(&["audit", "recover", "--after-restore", "--reason", "operator_error"])
+        .output()
+        .await
+        .expect("a command");
+    assert_eq!(again.status.code(), Some(5), "there is nothing left to recover: {again:?}");
+    daemon.wait_for("work goes on").await;
+    handed_in.extend(late);
+    service.rest(Duration::from_mins(1)).await;
+    daemon.stop().await;
+    assert_done(&service, &handed_in);
+    service.finish().await;
+}
