@@ -47,7 +47,10 @@ async fn dump(service: &TestService) -> String {
     assert!(tables.len() > 15, "all tables are seen: {tables:?}");
     let mut text = String::new();
     for table in tables {
-        let statement = format!("SELECT coalesce(string_agg(each::text, chr(10)), '') FROM {table} AS each");
+        // The bytes of an entry of the log would be shown in hexadecimal digits.
+        let is_log = ["audit.entry", "audit.inbox"].contains(&table.as_str());
+        let text = if is_log { "convert_from(entry, 'UTF8')" } else { "each::text" };
+        let statement = format!("SELECT coalesce(string_agg({text}, chr(10)), '') FROM {table} AS each");
         let rows: String =
             sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(&mut connection).await.unwrap();
         text.push_str(&format!("-- {table}\n{rows}\n"));
