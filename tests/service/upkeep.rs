@@ -49,8 +49,8 @@ async fn dump(service: &TestService) -> String {
     for table in tables {
         // The bytes of an entry of the log would be shown in hexadecimal digits.
         let is_log = ["audit.entry", "audit.inbox"].contains(&table.as_str());
-        let text = if is_log { "convert_from(entry, 'UTF8')" } else { "each::text" };
-        let statement = format!("SELECT coalesce(string_agg({text}, chr(10)), '') FROM {table} AS each");
+        let row = if is_log { "convert_from(entry, 'UTF8')" } else { "each::text" };
+        let statement = format!("SELECT coalesce(string_agg({row}, chr(10)), '') FROM {table} AS each");
         let rows: String =
             sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(&mut connection).await.unwrap();
         text.push_str(&format!("-- {table}\n{rows}\n"));
