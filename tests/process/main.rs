@@ -16,6 +16,7 @@ mod outage;
 mod restored;
 mod several;
 mod signals;
+mod witness;
 
 use dsrd::domain::RequestKind;
 use dsrd_simulator::ContactSpec;
