@@ -355,7 +355,7 @@ async fn f_12_a_sealer_whose_commit_is_cut_loses_nothing_and_seals_nothing_twice
         assert!(matches!(&error, SealError::Store(store) if store.is_ambiguous()), "{error}");
         proxy.spare_commits();
         // It may be carried out later than what follows; then it waits for the lock.
-        while audit::pending(&mut *service.store.connection().await.unwrap()).await.unwrap() > 0 {
+        while audit::pending(&mut service.store.connection().await.unwrap()).await.unwrap() > 0 {
             cut.seal_everything().await.unwrap();
         }
         assert_eq!(verify(&service).await, expected, "{mode:?}");
