@@ -11,8 +11,8 @@ use dsrd::audit::tlog::{
     VerifierKey, bundle, consistency_proof, leaf_hash,
 };
 use dsrd::audit::{
-    self, Action, Actor, Answer, Courier, Divergence, Event, HeadMail, LogKeys, PublishError, PublishSettings, Publisher,
-    RestoreReason, Restored, SealError, Witness, WitnessError, WitnessSettings,
+    self, Action, Actor, Answer, Courier, Divergence, Event, HeadMail, LogKeys, PublishError,
+    PublishSettings, Publisher, RestoreReason, Restored, SealError, Witness, WitnessError, WitnessSettings,
 };
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::RequestId;
@@ -65,6 +65,15 @@ fn open(folder: &Path, seed: &LogKeys, logs: Vec<VerifierKey>) -> Result<Witness
     Witness::open(folder, witness_key(seed), logs, Arc::new(dsrd::domain::SystemClock))
 }
 
+/// The body of a short answer; `None` if it broke off.
+async fn text(mut answer: reqwest::Response) -> Option<String> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = answer.chunk().await.ok()? {
+        bytes.extend_from_slice(&piece);
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// A witness behind its real listener.
 struct Served {
     address: SocketAddr,
@@ -110,7 +119,7 @@ async fn a_witness_answers_each_request_as_the_specification_says() {
         let url = format!("http://{}/add-checkpoint", served.address);
         let answer = client.post(url).body(body).send().await.unwrap();
         let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
-        (answer.status().as_u16(), kind, answer.text().await.unwrap())
+        (answer.status().as_u16(), kind, text(answer).await.unwrap())
     };
     let other = log.key.verifier().name().as_str().replace("/a", "/b").parse().unwrap();
     let other = keys.signing_keys(&other).remove(0);
@@ -361,8 +370,7 @@ async fn a_head_is_mailed_when_it_is_due_and_again_after_a_refusal() {
         mail_every_secs: 3_600,
     };
     let store = Store::connect_as_sealer(service.database.options(), &database_settings());
-    let publisher =
-        Publisher::new(store, settings, Some(letters.clone()), service.clock.clone()).unwrap();
+    let publisher = Publisher::new(store, settings, Some(letters.clone()), service.clock.clone()).unwrap();
     let sizes = || letters.sent.lock().unwrap().iter().map(|mail| mail.size).collect::<Vec<_>>();
     letters.refuses.store(true, Ordering::Relaxed);
     grow(&service, 2).await;
