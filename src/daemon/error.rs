@@ -190,9 +190,8 @@ impl StartError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Store(error) => error.is_transient(),
+            Self::Store(error) | Self::Publish(PublishError::Store(error)) => error.is_transient(),
             Self::Seal(error) => error.is_transient(),
-            Self::Publish(PublishError::Store(error)) => error.is_transient(),
             // Whoever runs the migration is expected soon.
             Self::SchemaBehind { .. } => true,
             _ => false,

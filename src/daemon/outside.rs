@@ -137,3 +137,49 @@ pub async fn open_publisher(
     let store = Store::connect_as_sealer(database.options().clone(), &settings.database);
     Ok(Publisher::new(store, settings.publish.clone(), courier, clock)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_passes_a_gate_waits_for_it_ends_when_it_closes_and_begins_again() {
+        let (gate, stop) = (Gate::closed(), CancellationToken::new());
+        let (began, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let passing = {
+            let (gate, stop) = (gate.clone(), stop.clone());
+            let (began, ended) = (Arc::clone(&began), Arc::clone(&ended));
+            tokio::spawn(async move {
+                let work = |turn: CancellationToken| {
+                    let (began, ended) = (Arc::clone(&began), Arc::clone(&ended));
+                    async move {
+                        began.fetch_add(1, Ordering::Relaxed);
+                        turn.cancelled().await;
+                        ended.fetch_add(1, Ordering::Relaxed);
+                    }
+                };
+                gate.pass(&stop, work).await;
+            })
+        };
+        let counts = async || {
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            (began.load(Ordering::Relaxed), ended.load(Ordering::Relaxed))
+        };
+        assert_eq!(counts().await, (0, 0));
+        gate.set(true);
+        assert_eq!(counts().await, (1, 0));
+        gate.set(true);
+        assert_eq!(counts().await, (1, 0), "open stays open");
+        gate.set(false);
+        assert_eq!(counts().await, (1, 1));
+        gate.set(true);
+        assert_eq!(counts().await, (2, 1));
+        stop.cancel();
+        passing.await.unwrap();
+        assert_eq!((began.load(Ordering::Relaxed), ended.load(Ordering::Relaxed)), (2, 2));
+    }
+}

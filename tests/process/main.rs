@@ -19,6 +19,7 @@ mod poison;
 mod restored;
 mod several;
 mod signals;
+mod witness;
 
 use dsrd::domain::RequestKind;
 use dsrd_simulator::ContactSpec;

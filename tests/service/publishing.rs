@@ -2,16 +2,19 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use dsrd::audit::tlog::{
     AddCheckpoint, Bundle, Checkpoint, CosigningKey, Edge, Hash, SignedNote, SigningKey, TileMap,
     VerifierKey, bundle, consistency_proof, leaf_hash,
 };
 use dsrd::audit::{
-    self, Action, Actor, Answer, Divergence, Event, LogKeys, PublishError, PublishSettings, Publisher,
-    RestoreReason, Restored, SealError, Witness, WitnessError, WitnessSettings,
+    self, Action, Actor, Answer, Courier, Divergence, Event, HeadMail, LogKeys, PublishError,
+    PublishSettings, Publisher, RestoreReason, Restored, SealError, Witness, WitnessError, WitnessSettings,
 };
+use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::RequestId;
 use dsrd::http;
 use dsrd::store::{self, Store};
@@ -19,7 +22,7 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::support::service::{TestService, sealer};
+use crate::support::service::{TestService, mail_settings, sealer};
 
 /// A log in memory.
 struct Log {
@@ -60,6 +63,15 @@ fn witness_key(seed: &LogKeys) -> CosigningKey {
 
 fn open(folder: &Path, seed: &LogKeys, logs: Vec<VerifierKey>) -> Result<Witness, WitnessError> {
     Witness::open(folder, witness_key(seed), logs, Arc::new(dsrd::domain::SystemClock))
+}
+
+/// The body of a short answer; `None` if it broke off.
+async fn text(mut answer: reqwest::Response) -> Option<String> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = answer.chunk().await.ok()? {
+        bytes.extend_from_slice(&piece);
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// A witness behind its real listener.
@@ -107,7 +119,7 @@ async fn a_witness_answers_each_request_as_the_specification_says() {
         let url = format!("http://{}/add-checkpoint", served.address);
         let answer = client.post(url).body(body).send().await.unwrap();
         let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
-        (answer.status().as_u16(), kind, answer.text().await.unwrap())
+        (answer.status().as_u16(), kind, text(answer).await.unwrap())
     };
     let other = log.key.verifier().name().as_str().replace("/a", "/b").parse().unwrap();
     let other = keys.signing_keys(&other).remove(0);
@@ -323,6 +335,66 @@ async fn heads_reach_the_directory_and_the_witness_and_catch_up_after_an_outage(
     // A partial tile goes when the full one is there.
     assert!(directory.join("tile/0/000").exists() && !directory.join("tile/0/000.p").exists());
     served.end().await;
+}
+
+/// Remembers what it was to send; refuses while told to.
+#[derive(Debug, Default)]
+struct Letters {
+    sent: Mutex<Vec<HeadMail>>,
+    refuses: AtomicBool,
+}
+
+impl Courier for Letters {
+    fn send(&self, mail: HeadMail) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        Box::pin(async move {
+            if self.refuses.load(Ordering::Relaxed) {
+                return Err("451".to_owned());
+            }
+            self.sent.lock().unwrap().push(mail);
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_head_is_mailed_when_it_is_due_and_again_after_a_refusal() {
+    let service = TestService::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let letters = Arc::new(Letters::default());
+    let settings = PublishSettings {
+        every_secs: 10,
+        directory: folder.path().to_owned(),
+        entries: false,
+        witnesses: Vec::new(),
+        mail_to: "auditor@studio.example".to_owned(),
+        mail_every_secs: 3_600,
+    };
+    let store = Store::connect_as_sealer(service.database.options(), &database_settings());
+    let publisher = Publisher::new(store, settings, Some(letters.clone()), service.clock.clone()).unwrap();
+    let sizes = || letters.sent.lock().unwrap().iter().map(|mail| mail.size).collect::<Vec<_>>();
+    letters.refuses.store(true, Ordering::Relaxed);
+    grow(&service, 2).await;
+    publisher.round().await.unwrap();
+    assert_eq!(publisher.status().await.unwrap()[1].size, None);
+    letters.refuses.store(false, Ordering::Relaxed);
+    publisher.round().await.unwrap();
+    grow(&service, 2).await;
+    publisher.round().await.unwrap();
+    assert_eq!(sizes(), [2], "the next one is not due");
+    service.clock.advance(chrono::TimeDelta::hours(1));
+    publisher.round().await.unwrap();
+    service.clock.advance(chrono::TimeDelta::hours(1));
+    publisher.round().await.unwrap();
+    assert_eq!(sizes(), [2, 4], "a head is mailed once");
+
+    let mail = letters.sent.lock().unwrap().pop().unwrap();
+    let memory = MemoryTransport::new();
+    let (subject, text) = ("Head".to_owned(), mail.note.clone());
+    let settings = mail_settings();
+    let way = Transport::Memory(memory.clone());
+    delivery::send_plain(&way, &settings, &mail.to, subject, text, mail.at).await.unwrap();
+    let arrived = memory.sent_to("auditor@studio.example");
+    assert!(arrived[0].text.expose().contains(&mail.note));
 }
 
 /// Keeps the state of the log, as a dump does.

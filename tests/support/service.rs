@@ -233,7 +233,8 @@ pub(crate) async fn sealer_at(
     Sealer::open(Store::connect_as_sealer(options, &database_settings()), keys, clock, settings).await
 }
 
-fn mail_settings() -> delivery::Settings {
+/// Settings of mail: written into files, from a data protection office.
+pub(crate) fn mail_settings() -> delivery::Settings {
     from_toml(
         r#"
         transport = "file"

@@ -373,8 +373,8 @@ impl Publisher {
         if published >= checkpoint.size && !misses_entries {
             return Ok(());
         }
-        let locked = folder.clone();
-        let Some(_lock) = blocking(move || files::lock(&locked)).await? else {
+        let own = folder.clone();
+        let Some(_lock) = blocking(move || files::lock(&own)).await? else {
             // Another daemon on this host is at it.
             return Ok(());
         };

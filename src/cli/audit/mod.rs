@@ -76,8 +76,8 @@ pub(super) enum Command {
         /// Confirms that the database was restored, and that the newest copy is the one that was restored.
         #[arg(long, required = true)]
         after_restore: bool,
-        /// Why: hardware_failure, operator_error, data_corruption, security_incident or drill.
-        #[arg(long, value_parser = heads::reason)]
+        /// Why, in one of the words of the runbook.
+        #[arg(long, value_name = "WORD", value_parser = heads::reason)]
         reason: RestoreReason,
     },
 }

@@ -40,7 +40,7 @@ async fn look(publisher: &Publisher, findings: &mut Findings) {
                 );
             }
             (None, None) if status.behind == 0 => {
-                findings.ok(CHECK, format!("{place}: nothing to publish yet"))
+                findings.ok(CHECK, format!("{place}: nothing to publish yet"));
             }
             (None, None) => findings.warn(
                 CHECK,
