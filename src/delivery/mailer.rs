@@ -325,12 +325,11 @@ impl Mailer {
         // The digest is that of the text without the secret, so that it can be made again from the row once the secret
         // is forgotten.
         let digest = |plain: &str| -> [u8; 32] { Sha256::digest(plain.as_bytes()).into() };
-        let (text_sha256, words) = match &token {
-            Some(token) => (digest(&words(Some("secret"))?.plain), words(Some(token.expose().as_str()))?),
-            None => {
-                let words = words(None)?;
-                (digest(&words.plain), words)
-            }
+        let (text_sha256, words) = if let Some(token) = &token {
+            (digest(&words(Some("secret"))?.plain), words(Some(token.expose().as_str()))?)
+        } else {
+            let words = words(None)?;
+            (digest(&words.plain), words)
         };
         let template = words.template.clone();
         let name = text::clean(self.settings.from_name.as_ref().unwrap_or(&controller.name));

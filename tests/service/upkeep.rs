@@ -53,7 +53,7 @@ async fn dump(service: &TestService) -> String {
         let statement = format!("SELECT coalesce(string_agg({row}, chr(10)), '') FROM {table} AS each");
         let rows: String =
             sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(&mut connection).await.unwrap();
-        text.push_str(&format!("-- {table}\n{rows}\n"));
+        text.extend(["-- ", table.as_str(), "\n", rows.as_str(), "\n"]);
     }
     text.to_lowercase()
 }
