@@ -378,7 +378,12 @@ impl Publisher {
             // Another daemon on this host is at it.
             return Ok(());
         };
-        let size = checkpoint.size;
+        let (size, own) = (checkpoint.size, folder.clone());
+        let present = blocking(move || directory::read(&own)).await?;
+        if !misses_entries && present.is_some_and(|present| present.size >= size) {
+            // It was, a moment ago: a checkpoint in the directory never goes back.
+            return Ok(());
+        }
         let tiles: Vec<Tile> = tiles_between(published, size).collect();
         for chunk in tiles.chunks(TILES_AT_ONCE) {
             let held = self.tiles(chunk).await?;
