@@ -69,7 +69,12 @@ pub(super) async fn publish(publisher: Arc<Publisher>, gate: Gate, stop: Cancell
     const AFTER_FAILURE: Duration = Duration::from_secs(5);
     let mut told: Option<PublishError> = None;
     while !stop.is_cancelled() {
-        let pause = match publisher.round().await {
+        // A round can be broken off anywhere and begun again; a witness that does not answer must not delay the end.
+        let round = tokio::select! {
+            round = publisher.round() => round,
+            () = stop.cancelled() => return,
+        };
+        let pause = match round {
             Ok(()) => {
                 if told.take().is_some() {
                     tracing::info!("the audit log continues what was published of it; work goes on");

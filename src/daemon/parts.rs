@@ -142,6 +142,13 @@ impl Parts {
             if let Some(sealer) = &self.log.sealer {
                 if self.gate.is_open() {
                     sealer.seal_everything().await?;
+                    // What was sealed last is shown, too: nobody knows how long the service stands still.
+                    sealer.keep_checkpoint().await?;
+                    if let Some(publisher) = &self.log.publisher
+                        && let Err(error) = publisher.round().await
+                    {
+                        tracing::warn!(%error, "the last head of the audit log was not published");
+                    }
                 }
                 sealer.close().await;
             }

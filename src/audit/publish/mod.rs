@@ -19,6 +19,7 @@
 //!
 //! To add a sink: a file here, a field of [`PublishSettings`], a call in `round` and a line in `status`.
 
+mod asking;
 mod directory;
 mod error;
 mod post;
@@ -29,21 +30,20 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
+use self::asking::{Asked, asked};
 use self::error::Trouble;
 pub use self::error::{Divergence, PublishError};
 use self::post::Post;
 pub use self::settings::{PublishSettings, WitnessSettings};
 use super::files;
 use super::tlog::{
-    self, AddCheckpoint, Algorithm, Bundle, Checkpoint, Hash, Signature, SignedNote, Tile, TileHashes,
-    TileMap, TileSource as _, VerifierKey, bundle, bundles_between, consistency_proof, consistency_tiles,
-    root_tiles, tiles_between,
+    self, Bundle, Checkpoint, Hash, SignedNote, Tile, TileHashes, TileMap, TileSource as _, bundle,
+    bundles_between, root_tiles, tiles_between,
 };
 use crate::domain::Clock;
 use crate::store::Store;
@@ -93,15 +93,6 @@ pub struct SinkStatus {
     pub behind: u64,
     /// Why it cannot be read, in words of our own.
     pub problem: Option<String>,
-}
-
-/// A witness that is asked.
-#[derive(Debug)]
-struct Asked {
-    url: String,
-    key: VerifierKey,
-    /// Whether it has answered since the start: until then it is asked even if there is nothing new to sign.
-    has_answered: AtomicBool,
 }
 
 /// The log as the database has it.
@@ -283,83 +274,6 @@ impl Publisher {
             .collect()
     }
 
-    /// Asks one witness for its signature.
-    async fn ask(
-        &self,
-        witness: &Asked,
-        head: &Head,
-        checkpoint: &Checkpoint,
-        note: &SignedNote,
-    ) -> Result<(), Trouble> {
-        /// Another daemon may be asking at the same time.
-        const TRIES: usize = 4;
-        let size = checkpoint.size;
-        let mut old = self.newest_cosigned(&head.origin, &witness.key).await?.unwrap_or(0);
-        if old == size && witness.has_answered.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let place = || format!("the witness {}", witness.key.name());
-        let url = format!("{}/add-checkpoint", witness.url.trim_end_matches('/'));
-        for _ in 0..TRIES {
-            let wanted =
-                consistency_tiles(old, size).ok_or(PublishError::Altered("a checkpoint is missing"))?;
-            let tiles = self.tiles(&wanted).await?;
-            let proof = consistency_proof(&tiles, old, size)
-                .map_err(|_| PublishError::Altered("a tile is missing"))?;
-            let request = AddCheckpoint { old, proof, note: note.clone() };
-            let reply = self.post.send(&url, request.to_string()).await.map_err(Trouble::Away)?;
-            match reply.status {
-                200 => {
-                    let line = cosignature(note, &reply.text, &witness.key)
-                        .ok_or_else(|| Trouble::Away("answers without a valid cosignature".to_owned()))?;
-                    let mut connection = self.store.connection().await?;
-                    let (name, id) = (witness.key.name().as_str(), witness.key.id());
-                    sql::insert_cosignature(&mut connection, stored(size), name, &id.0, &line).await?;
-                    witness.has_answered.store(true, Ordering::Relaxed);
-                    return Ok(());
-                }
-                409 => {
-                    let seen = reply.text.strip_suffix('\n').and_then(|text| text.parse::<u64>().ok());
-                    let seen = seen.ok_or_else(|| Trouble::Away("answers 409 without a size".to_owned()))?;
-                    if seen > size {
-                        // Ahead of this checkpoint; of the database only if it is ahead of what is sealed by now.
-                        let inside = self.head().await?.size;
-                        if seen > inside {
-                            return Err(Divergence::Ahead {
-                                place: place(),
-                                outside: seen,
-                                inside,
-                                root: None,
-                            }
-                            .into());
-                        }
-                        return Ok(());
-                    }
-                    if seen == old {
-                        return Err(Divergence::Fork { place: place(), size: seen, root: None }.into());
-                    }
-                    old = seen;
-                }
-                422 => return Err(Divergence::Fork { place: place(), size: old, root: None }.into()),
-                403 | 404 => {
-                    return Err(Trouble::Away(
-                        "does not accept this log; give its operator the keys of `dsrd audit key show`"
-                            .to_owned(),
-                    ));
-                }
-                status => return Err(Trouble::Away(format!("answers with status {status}"))),
-            }
-        }
-        Err(Trouble::Away("changes its mind faster than it can be asked".to_owned()))
-    }
-
-    async fn newest_cosigned(&self, origin: &str, key: &VerifierKey) -> Result<Option<u64>, PublishError> {
-        let mut connection = self.store.connection().await?;
-        let id = key.id();
-        let size = sql::newest_cosigned(&mut connection, origin, key.name().as_str(), &id.0).await?;
-        Ok(size.and_then(|size| u64::try_from(size).ok()))
-    }
-
     /// Brings the directory from one size to that of the checkpoint.
     async fn fill_directory(
         &self,
@@ -378,7 +292,12 @@ impl Publisher {
             // Another daemon on this host is at it.
             return Ok(());
         };
-        let size = checkpoint.size;
+        let (size, own) = (checkpoint.size, folder.clone());
+        let present = blocking(move || directory::read(&own)).await?;
+        if !misses_entries && present.is_some_and(|present| present.size >= size) {
+            // It was, a moment ago: a checkpoint in the directory never goes back.
+            return Ok(());
+        }
         let tiles: Vec<Tile> = tiles_between(published, size).collect();
         for chunk in tiles.chunks(TILES_AT_ONCE) {
             let held = self.tiles(chunk).await?;
@@ -484,37 +403,6 @@ impl Publisher {
     pub fn every(&self) -> std::time::Duration {
         std::time::Duration::from_secs(self.settings.every_secs.max(1).into())
     }
-}
-
-/// Reads the settings of a witness.
-fn asked(settings: &WitnessSettings) -> Result<Asked, PublishError> {
-    let key: VerifierKey = settings.verifier_key.parse().map_err(|_| {
-        PublishError::Witness("verifier_key is not a key; take what `dsrd witness serve` prints")
-    })?;
-    if key.algorithm() != Algorithm::Cosignature {
-        return Err(PublishError::Witness("verifier_key is the key of a log, not of a witness"));
-    }
-    if !settings.url.starts_with("https://") && !settings.url.starts_with("http://") {
-        return Err(PublishError::Witness("url must begin with https:// or http://"));
-    }
-    Ok(Asked { url: settings.url.clone(), key, has_answered: AtomicBool::new(false) })
-}
-
-impl PublishSettings {
-    /// Whether a publisher can be made of them.
-    pub fn check(&self) -> Result<(), PublishError> {
-        self.witnesses.iter().try_for_each(|witness| asked(witness).map(drop))
-    }
-}
-
-/// The line among an answer's that is this witness's signature of the note.
-fn cosignature(note: &SignedNote, answer: &str, key: &VerifierKey) -> Option<String> {
-    let lines = answer.strip_suffix('\n')?.split('\n');
-    let signatures: Vec<Signature> = lines.map(str::parse).collect::<Result<_, _>>().ok()?;
-    let line = signatures.into_iter().find(|signature| key.made(signature))?;
-    let text = line.to_string();
-    let alone = SignedNote::new(note.text().to_owned(), vec![line]).ok()?;
-    alone.verify([key]).ok().map(|_| text)
 }
 
 /// Runs file operations where they may block.
