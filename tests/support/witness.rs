@@ -31,11 +31,12 @@ pub(crate) async fn install(owner: &PgConnectOptions) {
     owner.close().await.expect("a closed connection");
 }
 
-/// When each entry of the log was committed, in microseconds since 1970.
+/// When each entry of the log was committed first, in microseconds since 1970. A test that plays the restoring of an older
+/// database writes entries once more, which happened long before.
 pub(crate) async fn commits(owner: &PgConnectOptions) -> BTreeMap<Uuid, i64> {
     let mut owner = PgConnection::connect_with(owner).await.expect("a connection of the owner");
     let rows: Vec<(Uuid, DateTime<Utc>)> =
-        sqlx::query_as("SELECT uid, pg_xact_commit_timestamp(xmin) FROM witness.appended")
+        sqlx::query_as("SELECT uid, min(pg_xact_commit_timestamp(xmin)) FROM witness.appended GROUP BY uid")
             .fetch_all(&mut owner)
             .await
             .expect("the witness's table; the server tracks commits");
