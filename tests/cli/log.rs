@@ -9,18 +9,18 @@ use crate::database::TestDatabase;
 use crate::program::{Scene, dsrd, run};
 
 /// The program of the auditor's guide recognises the person by the receipt, and nobody else.
-fn opened(receipt: &serde_json::Value, reference: &str) {
+fn opened(receipt: &serde_json::Value, reference: &str) -> Result<(), &'static str> {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/opening.py");
     let files = [receipt["entry"].as_str().unwrap(), receipt["proof"].as_str().unwrap()];
     if Command::new("python3").arg("--version").output().is_err() {
-        println!("skipped: this machine has no python3");
-        return;
+        return Err("this machine has no python3");
     }
     let open = |identifier: &str| run(Command::new("python3").arg(program).args(files), identifier);
     let mine = open("canary.nobody@people.example\n").expect(0);
     assert!(mine.stdout.contains("gave this email"), "{reference}: {mine:?}");
     let other = open("somebody.else@people.example\n").expect(1);
     assert!(other.stderr.contains("did not give this identifier"), "{other:?}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,12 +76,12 @@ async fn r_41_the_log_is_asked_for_a_person_held_and_made_to_forget_a_member_of_
     scene.run(&["audit", "hold", "set", "--reason", "because", "--until", "2999-01-01"]).expect(2);
     scene.run(&["audit", "hold", "set", "--reason", "court_or_claim", "--until", "2020-01-01"]).expect(2);
     let set = ["--json", "audit", "hold", "set", "--reason", "court_or_claim", "--review", "2999-01-01"];
-    let hold = scene.run(&set).expect(0).json();
-    let id = hold["id"].as_str().unwrap();
+    let made = scene.run(&set).expect(0).json();
+    let id = made["id"].as_str().unwrap();
     let holds = scene.run(&["audit", "hold", "list"]).expect(0);
     assert!(holds.stdout.contains(id) && holds.stdout.contains("in force"), "{holds:?}");
-    let held = scene.run(&["audit", "forget-staff", &login]).expect(5);
-    assert!(held.stderr.contains("a hold on the log is in force"), "{held:?}");
+    let refused = scene.run(&["audit", "forget-staff", &login]).expect(5);
+    assert!(refused.stderr.contains("a hold on the log is in force"), "{refused:?}");
     scene.run(&["audit", "hold", "lift", id]).expect(0);
     scene.run(&["audit", "hold", "lift", id]).expect(3);
 
@@ -182,7 +182,9 @@ async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
     let proof = fs::read_to_string(proven[0]["proof"].as_str().unwrap()).unwrap();
     assert!(proof.starts_with("c2sp.org/tlog-proof@v1\nextra "), "{proof}");
     assert!(proof.contains("\nindex 0\n") && !proof.contains("canary"), "{proof}");
-    opened(&proven[0], reference);
+    if let Err(reason) = opened(&proven[0], reference) {
+        println!("skipped: the program of the guide was not run, because {reason}");
+    }
     scene.run(&["audit", "prove", "--seq", "999999", "--out", &receipts]).expect(3);
 
     let log = scene.run(&["--json", "audit", "search", "--action", "log."]).expect(0).json();

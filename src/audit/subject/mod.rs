@@ -55,7 +55,9 @@ impl SubjectCommitment {
         let mut sorted: Vec<[u8; 32]> = commitments.into_iter().collect();
         sorted.sort_unstable();
         let mut hash = Sha256::new_with_prefix(b"dsr-audit/subjects/v1\0");
-        sorted.iter().for_each(|each| hash.update(each));
+        for each in sorted {
+            hash.update(each);
+        }
         Self(hash.finalize().into())
     }
 }

@@ -25,6 +25,7 @@ pub(in crate::cli) struct PruneArgs {
 }
 
 /// What to do with holds.
+#[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum HoldCommand {
     /// From now on nothing of the log is pruned or erased.
@@ -110,11 +111,11 @@ async fn carry_out(
     tx.commit().await?;
     let clock = Arc::clone(&foundation.desk.clock);
     let sealer = daemon::open_sealer(context.settings(), &foundation.database, clock).await?;
-    let sealed = async {
+    let covering = async {
         sealer.seal_everything().await?;
         sealer.keep_checkpoint().await
     };
-    let kept = sealed.await;
+    let kept = covering.await;
     sealer.close().await;
     kept?;
     // Whoever keeps heads outside has the one that covers the announcement before anything goes. A place that is away gets

@@ -70,7 +70,7 @@ pub(super) enum Command {
     /// Find the cases of a person by an identifier, which is read from a file, from standard input or at the terminal, never
     /// from an argument. That you asked stands in the log; the identifier does not.
     Subject(subject::Args),
-    /// Drop entries past their term (upkeep.log_months). Without --confirm this is a preview. The daemon does so by itself.
+    /// Drop entries that are past the term of the settings. Without --confirm this is a preview. The daemon does so by itself.
     Prune(forget::PruneArgs),
     /// Erase the name of a member of staff who left: their entries keep a random word that means nobody.
     ForgetStaff {
