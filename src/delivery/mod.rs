@@ -28,6 +28,7 @@
 //! a language: add its folder and its line in `text::catalogue`. A changed text gets a new version number; the test of
 //! digests says so.
 
+mod bounce;
 mod error;
 mod handover;
 mod mailer;
@@ -40,6 +41,7 @@ mod sql;
 mod text;
 mod transport;
 
+pub use bounce::{BounceError, make_good, record_bounce};
 pub use error::DeliveryError;
 pub use handover::{Download, Handover, Landing, Redemption};
 pub use mailer::{Delivery, Mailer, end_open_attempts};
@@ -51,10 +53,11 @@ pub use notice::{
 pub use package::{
     NewPackage, OpenedPackage, PackageId, destroy_expired, open_for_staff, record_package, remove_leftovers,
 };
-pub use plain::send_plain;
+pub use plain::{StaffLetter, is_mail_address, send_plain, send_to_staff};
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
 pub use sql::{
-    answer_may_be_out, drop_unsent_answers, forget_secrets, purge, reopen_refused, take_back_claims, told_at,
+    NoticeView, answer_may_be_out, drop_unsent_answers, forget_secrets, notices_of, purge, reopen_refused,
+    take_back_claims, told_at,
 };
 pub use text::{TextError, check_template, check_texts, speaks};
 pub use transport::{

@@ -21,7 +21,6 @@ pub use template::{TextError, check_template};
 pub(super) use values::{Occasion, clean};
 
 use super::NoticeKind;
-use values::Values;
 
 /// A block with its values filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -42,6 +42,7 @@ impl Phrases {
     }
 
     /// All keys, for comparing languages.
+    #[cfg(test)]
     pub(super) fn keys(&self) -> impl Iterator<Item = &'static str> {
         self.phrases.keys().copied()
     }
