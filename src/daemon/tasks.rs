@@ -319,14 +319,14 @@ pub(super) async fn watch(watch: Watch, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let round = async {
             let turn = watch.turn().await?;
-            let sent = watch.send_due().await?;
-            Ok::<_, StoreError>((turn, sent))
+            watch.send_due().await?;
+            Ok::<_, StoreError>(turn)
         };
         match round.await {
-            Ok((turn, sent)) => {
+            Ok(turn) => {
                 if turn != Turn::default() {
-                    let (alerts, digests) = (turn.alerts, turn.digests);
-                    tracing::info!(count = alerts, digests, sent, "staff is told; see dsrd alert list");
+                    let count = turn.alerts + turn.digests;
+                    tracing::info!(count, "staff is told of alerts and digests; see dsrd alert list");
                 }
             }
             Err(error) => {

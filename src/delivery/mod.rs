@@ -59,7 +59,7 @@ pub use sql::{
     NoticeView, answer_may_be_out, drop_unsent_answers, forget_secrets, notices_of, purge, reopen_refused,
     take_back_claims, told_at,
 };
-pub use text::{TextError, check_template, check_texts, speaks};
+pub use text::{TextError, check_template, check_texts, placeholders, speaks};
 pub use transport::{
     Effect, Failure, FileTransport, MemoryTransport, Plan, SentMail, SmtpTransport, Transport,
 };

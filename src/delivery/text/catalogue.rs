@@ -159,6 +159,14 @@ pub(in crate::delivery) const fn manifest(kind: NoticeKind) -> Manifest {
     }
 }
 
+/// The placeholders that every text of a kind must hold and whose values its facts must give, and those that it may
+/// hold, for the documentation and its test.
+#[must_use]
+pub const fn placeholders(kind: NoticeKind) -> (&'static [&'static str], &'static [&'static str]) {
+    let Manifest { required, optional } = manifest(kind);
+    (required, optional)
+}
+
 /// What the closing, which ends every text to a data subject, must say (Art. 12(4), 13(2)(d) GDPR; R-88).
 const CLOSING: [&str; 4] = ["organisation", "reference", "contact", "complaint"];
 

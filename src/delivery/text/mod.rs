@@ -16,7 +16,7 @@ mod template;
 mod values;
 
 pub(super) use catalogue::{Language, language_of};
-pub use catalogue::{check_texts, speaks};
+pub use catalogue::{check_texts, placeholders, speaks};
 pub use template::{TextError, check_template};
 pub(super) use values::{Occasion, clean};
 
