@@ -57,14 +57,13 @@ impl Settings {
     /// Who is told of a cause: the roles that it concerns and that have an address, each address once; where none of them
     /// has one, the first role that does.
     pub(super) fn recipients(&self, rule: AlertRule, step: u16) -> Vec<StaffRole> {
-        let last_step = self.due_days.iter().min() == Some(&step);
+        let is_last_step = rule == AlertRule::DueSoon && self.due_days.iter().min() == Some(&step);
         let concerned: &[StaffRole] = match rule {
-            AlertRule::DueSoon if last_step => &[StaffRole::Dpo, StaffRole::Deputy],
-            AlertRule::DueSoon | AlertRule::TargetMissed => &[StaffRole::Dpo],
-            AlertRule::Overdue | AlertRule::StatutoryBreach => &[StaffRole::Dpo, StaffRole::Deputy],
             AlertRule::NoticeBounced | AlertRule::VerificationFailed | AlertRule::PlatformDown => {
                 &[StaffRole::Dpo, StaffRole::Operator]
             }
+            AlertRule::DueSoon | AlertRule::TargetMissed if !is_last_step => &[StaffRole::Dpo],
+            _ => &[StaffRole::Dpo, StaffRole::Deputy],
         };
         let mut told: Vec<StaffRole> = Vec::new();
         for role in concerned {

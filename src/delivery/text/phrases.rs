@@ -102,7 +102,7 @@ impl Speech<'_> {
             } else {
                 let (place_in_law, after) = marked[1..].split_once(']').ok_or_else(broken)?;
                 match self.law()? {
-                    Some(law) => filled.push_str(&format!("({place_in_law} {law})")),
+                    Some(law) => filled.extend(["(", place_in_law, " ", law, ")"]),
                     None => filled.truncate(filled.trim_end().len()),
                 }
                 rest = after;

@@ -75,7 +75,7 @@ pub(super) const TEXTS: Texts = Texts {
     no: "No",
     information_title: "Cómo se usan sus datos",
     information_about: "Para cada categoría: por qué se conservan los datos, con qué base jurídica, quién los recibe, cuánto tiempo se \
-                        conservan y de dónde proceden (artículo 15, apartados 1 y 2, RGPD).",
+                        conservan y de dónde proceden (artículo 15, apartados 1 y 2, del RGPD).",
     information_elsewhere: "Por qué se conservan los datos, con qué base jurídica, quién los recibe, cuánto tiempo se conservan y de \
                             dónde proceden se lo comunica el responsable junto con este informe. Si no lo ha recibido, pregunte en la \
                             dirección indicada en «Contacto».",

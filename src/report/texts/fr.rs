@@ -79,7 +79,7 @@ pub(super) const TEXTS: Texts = Texts {
     no: "Non",
     information_title: "Comment vos données sont utilisées",
     information_about: "Pour chaque catégorie : pourquoi les données sont conservées, sur quelle base juridique, qui les \
-                        reçoit, combien de temps elles sont gardées et d’où elles viennent (article 15, paragraphes 1 et 2, \
+                        reçoit, combien de temps elles sont gardées et d’où elles viennent (article 15, paragraphes 1 et 2, du \
                         RGPD).",
     information_elsewhere: "Pourquoi les données sont conservées, sur quelle base juridique, qui les reçoit, combien de temps \
                             elles sont gardées et d’où elles viennent, le responsable vous le dit avec ce rapport. Si vous ne \

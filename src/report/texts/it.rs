@@ -75,7 +75,7 @@ pub(super) const TEXTS: Texts = Texts {
     no: "No",
     information_title: "Come sono usati i Suoi dati",
     information_about: "Per ogni categoria: perché i dati sono conservati, su quale base giuridica, chi li riceve, per quanto tempo \
-                        sono conservati e da dove provengono (articolo 15, paragrafi 1 e 2, GDPR).",
+                        sono conservati e da dove provengono (articolo 15, paragrafi 1 e 2, del GDPR).",
     information_elsewhere: "Perché i dati sono conservati, su quale base giuridica, chi li riceve, per quanto tempo sono conservati e \
                             da dove provengono, Glielo comunica il titolare insieme a questa relazione. Se non lo ha ricevuto, lo \
                             chieda all’indirizzo indicato sotto «Contatto».",
