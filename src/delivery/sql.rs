@@ -181,7 +181,7 @@ pub(super) async fn lock_sent(
         r#"SELECT notice_id, kind, bounced_at IS NOT NULL AS "bounced!"
            FROM dsrd.notice
            WHERE organisation_id = $1 AND request_id = $2 AND state = 'sent' AND ($3::text IS NULL OR kind = $3)
-           ORDER BY sent_at DESC
+           ORDER BY sent_at DESC, notice_id DESC
            LIMIT 1
            FOR UPDATE"#,
         organisation.as_str(),
