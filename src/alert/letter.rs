@@ -76,7 +76,7 @@ pub(super) fn alerts(controller: &Controller, raised: &[&Raised<'_>]) -> Letter 
                     );
                 }
                 None => {
-                    push(&mut body, format_args!("  since {}\n", controller.local_time(each.cause.since)))
+                    push(&mut body, format_args!("  since {}\n", controller.local_time(each.cause.since)));
                 }
             }
         }

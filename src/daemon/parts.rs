@@ -356,7 +356,8 @@ impl Parts {
                 }
             })
         });
-        for site in self.sites.values().cloned() {
+        for site in self.sites.values() {
+            let site = site.clone();
             let (store, desk, stop) = (store.clone(), desk.clone(), self.ending.clone());
             self.tasks.start("platform watch", move || {
                 Box::pin(tasks::look_at_platform(site.clone(), store.clone(), desk.clone(), stop.clone()))
