@@ -190,8 +190,9 @@ pub async fn continue_with(
     continue_case(tx, desk, organisation, request, actor, Continued::Decided(contact)).await
 }
 
-/// Records that the person was told the outcome by other means (a letter, a call), and lets the request end. For a request
-/// that is closed, whose notice came back afterwards, it ends the task of telling the person.
+/// Records that the person was told by other means (a letter, a call). A request that waits for a person because of it
+/// goes on to its end; for one that is closed or goes on by itself, it ends the task of telling what a notice should have
+/// told that came back.
 pub async fn record_informed(
     tx: &mut Tx,
     desk: &Desk,
@@ -201,11 +202,12 @@ pub async fn record_informed(
 ) -> Result<(), CaseError> {
     let case = sql::lock_case(tx, organisation, request).await?.ok_or(CaseError::NotFound)?;
     let made_good = delivery::make_good(tx, organisation, request, &actor, desk.clock.now()).await?;
-    if case.state == RequestState::Closed {
-        return if made_good > 0 { Ok(()) } else { Err(CaseError::Closed) };
-    }
-    if case.state != RequestState::Manual {
-        return Err(CaseError::NotParked);
+    match case.state {
+        RequestState::Manual => {}
+        // The acknowledgement of a request that goes on by itself, or an answer that came back after the end.
+        _ if made_good > 0 => return Ok(()),
+        RequestState::Closed => return Err(CaseError::Closed),
+        _ => return Err(CaseError::NotParked),
     }
     // What is refused is told without anything to read back.
     if !case.verified && case.refusal.is_none() {

@@ -89,7 +89,7 @@ pub(super) async fn run(
             Act::Withdraw => "withdrawn",
             Act::Resume => "on its way again",
             Act::ResumeDespiteAccess => "on its way again, although an access request of the person is open",
-            Act::Informed => "recorded: the person was told; the request ends",
+            Act::Informed => "recorded: the person was told by other means",
         };
         format!("{}: {done}", report.reference)
     })
