@@ -21,20 +21,22 @@ const RULE: &[(&str, &[&str])] = &[
     ("delivery", &["domain", "store", "audit", "report", "queue"]),
     // The acknowledgement is written in the transaction that accepts the request.
     ("intake", &["domain", "store", "audit", "queue", "delivery"]),
+    // A proof continues the case, which is intake's, and the question goes out by mail.
+    ("identity", &["domain", "store", "audit", "queue", "delivery", "intake"]),
     // A decision continues the case, which is intake's; a choice looks at the platform and shows masked identifiers.
     ("triage", &["domain", "store", "audit", "platform", "report", "delivery", "intake"]),
     // It carries out what persons decided, and matches contacts as they saw them.
     (
         "execution",
-        &["domain", "store", "audit", "queue", "platform", "report", "delivery", "intake", "triage"],
+        &["domain", "store", "audit", "queue", "platform", "report", "delivery", "intake", "identity", "triage"],
     ),
     ("retention", &["domain", "store", "audit", "platform", "intake"]),
     // The purge functions of the owners of the tables.
     (
         "upkeep",
-        &["domain", "store", "audit", "queue", "delivery", "triage", "intake", "execution", "retention"],
+        &["domain", "store", "audit", "queue", "delivery", "triage", "intake", "identity", "execution", "retention"],
     ),
-    ("http", &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "retention"]),
+    ("http", &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "identity", "retention"]),
     // The settings types of the others, which it only gathers.
     (
         "config",
@@ -64,6 +66,7 @@ const RULE: &[(&str, &[&str])] = &[
             "queue",
             "delivery",
             "intake",
+            "identity",
             "execution",
             "retention",
             "upkeep",
@@ -83,6 +86,7 @@ const RULE: &[(&str, &[&str])] = &[
             "queue",
             "delivery",
             "intake",
+            "identity",
             "triage",
             "execution",
             "retention",

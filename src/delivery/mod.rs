@@ -7,7 +7,7 @@
 //! [`open_for_staff`]; [`destroy_expired`] ends it.
 //!
 //! Invariants:
-//! - A notice exists once per request and kind; its Message-ID is fixed when it is written, so that a repetition after
+//! - A notice exists once per request and kind, those that may have to be repeated ([`enqueue_again`]) once per round; its Message-ID is fixed when it is written, so that a repetition after
 //!   a crash is recognised as one (at least once, at most one extra per crash).
 //! - Every attempt stands in the audit log before it happens, and has exactly one end there: whoever empties
 //!   `dsrd.notice.intent` writes it, in the same transaction. An attempt whose end nobody saw is ended as
@@ -43,8 +43,8 @@ pub use handover::{Download, Handover, Landing, Redemption};
 pub use mailer::{Delivery, Mailer, end_open_attempts};
 pub use message::Outgoing;
 pub use notice::{
-    EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Refusal, Sender, enqueue,
-    supersede_acknowledgement,
+    EnqueuedNotice, Facts, IdentityAsked, Kept, NewNotice, NoticeId, NoticeKind, Refusal, Sender, enqueue,
+    enqueue_again, supersede_acknowledgement,
 };
 pub use package::{
     NewPackage, OpenedPackage, PackageId, destroy_expired, open_for_staff, record_package, remove_leftovers,
@@ -52,7 +52,8 @@ pub use package::{
 pub use plain::send_plain;
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
 pub use sql::{
-    answer_may_be_out, drop_unsent_answers, forget_secrets, purge, reopen_refused, take_back_claims, told_at,
+    answer_may_be_out, drop_unsent, drop_unsent_answers, forget_secrets, purge, reopen_refused, take_back_claims,
+    told_at, was_refused,
 };
 pub use text::{TextError, check_template, check_texts};
 pub use transport::{

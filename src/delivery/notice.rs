@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::sql::drop_unsent;
 use super::{sql, text};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    IdentifierKind, MasterKey, OrganisationId, Personal, RefusalGround, RequestId, RequestKind,
+    IdentifierKind, IdentityDoubt, MasterKey, OrganisationId, Personal, RefusalGround, RequestId, RequestKind,
 };
 use crate::store::StoreError;
 
@@ -31,6 +32,10 @@ impl fmt::Display for NoticeId {
 pub enum NoticeKind {
     /// The request arrived, and when it will be answered.
     Acknowledgement,
+    /// It is to be confirmed who asks, by a link (N-2).
+    IdentityRequest,
+    /// It did not become known who asks; what would help, and where to complain (N-7).
+    NotIdentified,
     /// The access package can be fetched.
     AccessReady,
     /// Nothing is held under the identifiers given.
@@ -49,8 +54,10 @@ pub enum NoticeKind {
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Acknowledgement,
+        Self::IdentityRequest,
+        Self::NotIdentified,
         Self::AccessReady,
         Self::NoData,
         Self::ErasureDone,
@@ -65,6 +72,8 @@ impl NoticeKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Acknowledgement => "acknowledgement",
+            Self::IdentityRequest => "identity_request",
+            Self::NotIdentified => "not_identified",
             Self::AccessReady => "access_ready",
             Self::NoData => "no_data",
             Self::ErasureDone => "erasure_done",
@@ -165,6 +174,18 @@ pub struct Refusal {
     pub deletion_failed: bool,
 }
 
+/// Why it is asked who a person is, and until when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityAsked {
+    /// The doubt.
+    pub doubt: IdentityDoubt,
+    /// Until when an answer is waited for, in the controller's time zone.
+    pub answer_by: NaiveDate,
+    /// Name and address of the authority to which a complaint can be made, where the controller names one.
+    pub authority: Option<String>,
+}
+
 /// The plain facts that a notice's text is made from. Stored in clear: no personal data, and no counts of a person's
 /// records either, because a mail must not hold data of the report (R-35).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,10 +197,11 @@ pub struct Facts {
     pub received_on: NaiveDate,
     /// By when it is answered.
     pub due_on: NaiveDate,
-    /// When it was carried out and read back: needed by all kinds but the acknowledgement and `access_ready`.
+    /// When it was carried out and read back, or ended: needed by all kinds but the acknowledgement, `access_ready` and
+    /// `identity_request`.
     #[serde(default)]
     pub done_on: Option<NaiveDate>,
-    /// When the link stops working: needed by `access_ready`.
+    /// When the link stops working: needed by `access_ready` and `identity_request`.
     #[serde(default)]
     pub expires_at: Option<DateTime<Utc>>,
     /// The policies switched off, by their names at the platform: needed by `opt_out_done`.
@@ -194,6 +216,9 @@ pub struct Facts {
     /// Why it is refused: needed by `refused`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
+    /// What is doubted, and until when: needed by `identity_request` and `not_identified`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityAsked>,
     /// When the record of the request itself is forgotten; without it the text says "only as long as the law asks
     /// us to".
     #[serde(default)]
@@ -214,6 +239,7 @@ impl Facts {
             searched_by: Vec::new(),
             kept: Vec::new(),
             refusal: None,
+            identity: None,
             evidence_until: None,
         }
     }
@@ -238,7 +264,7 @@ pub struct NewNotice {
     pub facts: Facts,
     /// For `refused`: what the controller says in support of the ground, a few lines. Stored sealed.
     pub words: Option<Personal<String>>,
-    /// The secret of the hand-over link ([`crate::domain::random::token`]), for `access_ready` only.
+    /// The secret of the link ([`crate::domain::random::token`]), for `access_ready` and `identity_request` only.
     pub link_token: Option<Personal<String>>,
 }
 
@@ -259,6 +285,29 @@ pub async fn enqueue(
     notice: NewNotice,
     at: DateTime<Utc>,
 ) -> Result<Option<EnqueuedNotice>, StoreError> {
+    write(connection, keys, notice, 1, at).await
+}
+
+/// Writes a further notice of a kind that a person may have to get more than once, under a Message-ID of its own. Those of
+/// the kind that were not sent are dropped: their links are of no use any more.
+pub async fn enqueue_again(
+    connection: &mut PgConnection,
+    keys: &MasterKey,
+    notice: NewNotice,
+    at: DateTime<Utc>,
+) -> Result<Option<EnqueuedNotice>, StoreError> {
+    drop_unsent(connection, &notice.organisation, notice.request, notice.kind).await?;
+    let round = sql::next_round(connection, &notice.organisation, notice.request, notice.kind).await?;
+    write(connection, keys, notice, round, at).await
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    keys: &MasterKey,
+    notice: NewNotice,
+    round: i16,
+    at: DateTime<Utc>,
+) -> Result<Option<EnqueuedNotice>, StoreError> {
     let id = NoticeId(Uuid::now_v7());
     // What is recorded is the language in which the person is written to, not the one that was wished for.
     let notice = NewNotice { language: text::language_of(notice.kind, &notice.language), ..notice };
@@ -271,7 +320,8 @@ pub async fn enqueue(
     let sealed_words = notice.words.as_ref().map(|words| {
         keys.sealing(WORDS).seal(&id.to_string(), &Personal::new(words.expose().clone().into_bytes()))
     });
-    if !sql::insert_notice(connection, id, &message_id, &notice, (sealed_link, sealed_words), at).await? {
+    let sealed = (sealed_link, sealed_words);
+    if !sql::insert_notice(connection, id, &message_id, (&notice, round), sealed, at).await? {
         return Ok(None);
     }
     let event =

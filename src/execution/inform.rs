@@ -10,8 +10,8 @@ use super::Step;
 use super::engine::Run;
 use super::outcome::{Located, Refused};
 use super::stop::Stop;
-use crate::delivery::{Delivery, Facts, Kept, NoticeKind, Refusal};
-use crate::domain::{Origin, Outcome, ParkReason, Personal, RequestKind};
+use crate::delivery::{Delivery, Facts, IdentityAsked, Kept, NoticeKind, Refusal};
+use crate::domain::{IdentityDoubt, Origin, Outcome, ParkReason, Personal, RequestKind};
 
 /// A notice whose recipient is found when it is written.
 pub(super) struct PreparedNotice {
@@ -28,6 +28,7 @@ pub(super) async fn inform(run: &mut Run<'_>) -> Result<(), Stop> {
     }
     let kind = match run.conclusion()? {
         Outcome::Refused => NoticeKind::Refused,
+        Outcome::NotIdentified => NoticeKind::NotIdentified,
         outcome => notice_kind(run.case.kind, outcome, run.located()?.contact.is_some()),
     };
     // The recipient is known only once the contact point is stored.
@@ -84,15 +85,25 @@ pub(super) fn opted_out(run: &Run<'_>) -> PreparedNotice {
 
 pub(super) fn refused(run: &Run<'_>, refused: &Refused, words: Option<Personal<String>>) -> PreparedNotice {
     let mut facts = facts(run);
-    let catalogue = run.site.catalogue.as_ref();
     facts.refusal = Some(Refusal {
         ground: refused.ground,
-        authority: catalogue
-            .map(|catalogue| catalogue.complaint_authority.clone())
-            .filter(|authority| !authority.trim().is_empty()),
+        authority: authority(run),
         deletion_failed: refused.deletion_failed,
     });
     PreparedNotice { kind: NoticeKind::Refused, facts, words, link_token: None }
+}
+
+/// Whom the controller names for complaints.
+fn authority(run: &Run<'_>) -> Option<String> {
+    let named = run.site.catalogue.as_ref().map(|catalogue| catalogue.complaint_authority.clone());
+    named.filter(|authority| !authority.trim().is_empty())
+}
+
+pub(super) fn unproven(run: &Run<'_>, doubt: IdentityDoubt, until: DateTime<Utc>) -> PreparedNotice {
+    let mut facts = facts(run);
+    let answer_by = until.with_timezone(&run.site.controller.time_zone).date_naive();
+    facts.identity = Some(IdentityAsked { doubt, answer_by, authority: authority(run) });
+    PreparedNotice { kind: NoticeKind::NotIdentified, facts, words: None, link_token: None }
 }
 
 pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {

@@ -8,7 +8,7 @@ use super::procedure::Step;
 use super::sql;
 use super::stop::{Ended, Stop};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
-use crate::delivery;
+use crate::{delivery, identity};
 use crate::domain::{Origin, ParkReason, RequestKind};
 use crate::queue::{self, Lease, PutBack};
 use crate::store::Tx;
@@ -70,7 +70,9 @@ fn ending_of(step: &str) -> Option<Action> {
     match Step::ALL.into_iter().find(|known| known.as_str() == step)? {
         Step::SwitchOff => Some(Action::PolicyEnded),
         Step::Delete => Some(Action::DeletionEnded),
-        Step::Locate | Step::Collect | Step::ReadBack | Step::Refuse | Step::Inform => None,
+        Step::Locate | Step::Collect | Step::ReadBack | Step::Refuse | Step::Unproven | Step::Inform => {
+            None
+        },
     }
 }
 
@@ -115,6 +117,10 @@ impl Run<'_> {
             }
             Origin::Retention => None,
         };
+        if self.case.identity_wanted_at.is_some() {
+            // Whoever is asked still is asked for nothing any more.
+            identity::end_links(&mut tx, &self.lease.organisation, self.lease.request).await?;
+        }
         sql::set_closed(&mut tx, self.lease, outcome, informed_at, now).await?;
         queue::done(&mut tx, self.lease).await??;
         if self.case.kind == RequestKind::Access {
@@ -147,6 +153,8 @@ impl Run<'_> {
                 self.park(ParkReason::Poison).await
             }
             Stop::NeedsPerson(reason) => self.park(reason).await,
+            Stop::WantsIdentity(doubt) => self.want_identity(doubt).await,
+            Stop::AwaitsIdentity { remind } => self.await_identity(remind).await,
             Stop::Again { counts: Some(reason), .. }
                 if self.attempt() >= self.executor.settings.most_attempts =>
             {
@@ -194,6 +202,9 @@ impl Run<'_> {
     }
 
     fn current_step(&self) -> &'static str {
+        if self.is_finished(Step::Unproven, "") {
+            return Step::Inform.as_str();
+        }
         if self.case.refusal.is_some() {
             let step = if self.is_finished(Step::Refuse, "") { Step::Inform } else { Step::Refuse };
             return step.as_str();

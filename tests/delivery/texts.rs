@@ -71,6 +71,22 @@ async fn every_notice_says_what_the_law_wants_in_both_forms() {
             NoticeKind::Acknowledgement => {
                 &["23 December 2026, at the latest", "contact details that we already hold"]
             }
+            NoticeKind::IdentityRequest => &[
+                "nothing else tells who did",
+                "7 December 2026",
+                "/identity/",
+                "Opening the page does nothing",
+                "9 December 2026, 10:00 CET",
+                "23 December 2026",
+            ],
+            NoticeKind::NotIdentified => &[
+                "25 November 2026",
+                "7 December 2026",
+                "Articles 11(2), 12(2) and 12(6) GDPR",
+                "What would help",
+                "Complain to the supervisory authority: Garante, Piazza Venezia 11, Roma",
+                "Go to court",
+            ],
             NoticeKind::AccessReady => &["9 December 2026, 10:00 CET", "/handover/", "corrected"],
             NoticeKind::NoData => {
                 &["25 November 2026", "the e-mail address", "the telephone number", "new request"]

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use dsrd::delivery::{
-    self, Delivery, Facts, FileSettings, Kept, Mailer, MemoryTransport, NewNotice, NoticeKind, Refusal,
+    self, Delivery, Facts, FileSettings, IdentityAsked, Kept, Mailer, MemoryTransport, NewNotice, NoticeKind, Refusal,
     Security, Sender, Settings, SmtpSettings, Transport, TransportKind,
 };
 use dsrd::domain::{
-    Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Personal, Reference, RefusalGround,
+    Controller, IdentifierKind, IdentityDoubt, ManualClock, MasterKey, OrganisationId, Personal, Reference, RefusalGround,
     RequestId, RequestKind, SubjectIdentifier, random,
 };
-use dsrd::intake::{IdentifierRole, add_identifiers};
+use dsrd::intake::{Desk, IdentifierRole, add_identifiers};
 use dsrd::store::Store;
 use uuid::Uuid;
 
@@ -88,6 +88,7 @@ impl World {
             default_country: Some("IT".to_owned()),
             language: "en".to_owned(),
             opt_out_policies: vec!["mktgCommunications".to_owned()],
+            identity: dsrd::domain::IdentityRules::default(),
         };
         sqlx::query("INSERT INTO dsrd.organisation VALUES ('venue', 'platform-1', $1)")
             .bind(now)
@@ -110,6 +111,10 @@ impl World {
 
     pub(crate) fn controllers(&self) -> BTreeMap<OrganisationId, Arc<Controller>> {
         BTreeMap::from([(self.controller.id.clone(), Arc::new(self.controller.clone()))])
+    }
+
+    pub(crate) fn desk(&self) -> Desk {
+        Desk { keys: Arc::clone(&self.keys), clock: Arc::clone(&self.clock) as _ }
     }
 
     pub(crate) fn mailer(&self, transport: Transport) -> Mailer {
@@ -173,7 +178,8 @@ impl World {
         sender: Sender,
         facts: Facts,
     ) -> Option<delivery::EnqueuedNotice> {
-        let link_token = (kind == NoticeKind::AccessReady).then(|| Personal::new(random::token()));
+        let link_token = matches!(kind, NoticeKind::AccessReady | NoticeKind::IdentityRequest)
+            .then(|| Personal::new(random::token()));
         let notice = NewNotice {
             organisation: self.organisation().clone(),
             request,
@@ -274,6 +280,11 @@ pub(crate) fn facts() -> Facts {
             ground: RefusalGround::LegalObligation,
             authority: Some("Garante, Piazza Venezia 11, Roma".to_owned()),
             deletion_failed: false,
+        }),
+        identity: Some(IdentityAsked {
+            doubt: IdentityDoubt::NoProof,
+            answer_by: "2026-12-07".parse().unwrap(),
+            authority: Some("Garante, Piazza Venezia 11, Roma".to_owned()),
         }),
         ..Facts::of(RequestKind::Access, "2026-11-23".parse().unwrap(), "2026-12-23".parse().unwrap())
     }

@@ -11,6 +11,7 @@ use crate::cli::output::{Output, one_line, or_dash, pairs, table};
 use crate::daemon::Foundation;
 use crate::domain::{OrganisationId, Origin, RequestState, local_time};
 use crate::execution::{self, CheckpointView};
+use crate::identity::{self, ProofView};
 use crate::intake;
 
 /// Options of `dsrd request show`.
@@ -32,6 +33,8 @@ struct Shown {
     case: intake::Case,
     identifiers: Vec<ShownIdentifier>,
     steps: Vec<CheckpointView>,
+    /// How and when it became known who asks.
+    proofs: Vec<ProofView>,
     /// For a request that waits for a person: what can be done, with the exact commands.
     what_you_can_do: Vec<String>,
 }
@@ -59,6 +62,7 @@ pub(super) async fn show(
         .ok_or_else(|| crate::cli::Failure::NotFound.because("the request is gone"))?;
     let identifiers = intake::identifiers(&mut tx, &foundation.desk.keys, &organisation, request).await?;
     let steps = execution::checkpoints_of(&mut tx, &organisation, request).await?;
+    let proofs = identity::proofs_of(&mut tx, &organisation, request).await?;
     let identifiers: Vec<ShownIdentifier> = identifiers
         .into_iter()
         .map(|each| ShownIdentifier {
@@ -77,7 +81,7 @@ pub(super) async fn show(
     tx.commit().await?;
     let what_you_can_do = super::next::what_you_can_do(&case);
     let zone = context.zone(&organisation);
-    output.show(&Shown { case, identifiers, steps, what_you_can_do }, |shown| human(shown, zone))
+    output.show(&Shown { case, identifiers, steps, proofs, what_you_can_do }, |shown| human(shown, zone))
 }
 
 /// An instant in a zone, or a dash.
@@ -98,6 +102,10 @@ fn human(shown: &Shown, zone: Tz) -> String {
         ("waits because", or_dash(case.park_reason.as_ref())),
         ("refused for", or_dash(case.refusal.as_ref())),
         ("waits for", or_dash(case.waits_for.as_ref())),
+        ("assurance", case.assurance.to_string()),
+        ("proven at", instant(case.assured_at.as_ref())),
+        ("asked because", or_dash(case.identity_doubt.as_ref())),
+        ("waits until", instant(case.identity_until.as_ref())),
         ("outcome", or_dash(case.outcome.as_ref())),
         ("last code", or_dash(case.last_code.as_ref())),
         ("received at", instant(Some(&case.received_at))),
@@ -131,13 +139,28 @@ fn human(shown: &Shown, zone: Tz) -> String {
             ]
         }),
     );
+    let proofs = if shown.proofs.is_empty() {
+        String::new()
+    } else {
+        let rows = shown.proofs.iter().map(|proof| {
+            let at = instant(Some(&proof.proven_at));
+            vec![proof.method.clone(), proof.assurance.clone(), at, proof.recorded_by.clone()]
+        });
+        format!("\n\n{}", table(&["who asks, proven by", "assurance", "at", "recorded by"], rows))
+    };
     let acts = if shown.what_you_can_do.is_empty() {
         String::new()
     } else {
         let acts: Vec<String> = shown.what_you_can_do.iter().map(|act| one_line(act)).collect();
         format!("\n\nwhat you can do:\n- {}", acts.join("\n- "))
     };
-    format!("{head}\n\n{identifiers}\n\n{steps}{acts}")
+    format!("{head}\n\n{identifiers}\n\n{steps}{proofs}{acts}")
+}
+
+/// For a request that waits for a proof of who asks: why, in place of the queue's own code.
+fn waiting_for(case: &intake::Case) -> Option<String> {
+    let waits = case.state == RequestState::NeedsIdentity;
+    case.identity_doubt.filter(|_| waits).map(|doubt| doubt.to_string())
 }
 
 /// Options of `dsrd request list`.
@@ -147,7 +170,7 @@ pub(in crate::cli) struct ListArgs {
     /// Short name of the organisation; the only one when left out.
     #[arg(long)]
     organisation: Option<OrganisationId>,
-    /// Only requests in this state: received, in_progress, manual or closed.
+    /// Only requests in this state: received, in_progress, needs_identity, manual or closed.
     #[arg(long)]
     state: Option<RequestState>,
     /// Whose requests: subject (of people), retention (of sweeps) or all.
@@ -213,6 +236,7 @@ pub(super) async fn list(
                 case.park_reason
                     .map(|reason| reason.to_string())
                     .or_else(|| case.outcome.map(|outcome| outcome.to_string()))
+                    .or_else(|| waiting_for(case))
                     .or_else(|| case.last_code.clone())
                     .unwrap_or_default(),
                 case.due_on.to_string(),

@@ -52,6 +52,8 @@ macro_rules! english {
 /// A text whose words change gets the next version; `the_texts_are_those_of_their_versions` fails until it does.
 const SOURCES: &[Source] = &[
     english!(Acknowledgement, 1, "acknowledgement.txt"),
+    english!(IdentityRequest, 1, "identity_request.txt"),
+    english!(NotIdentified, 1, "not_identified.txt"),
     english!(AccessReady, 2, "access_ready.txt"),
     english!(NoData, 1, "no_data.txt"),
     english!(ErasureDone, 1, "erasure_done.txt"),
@@ -70,6 +72,8 @@ const CLOSING: [&str; 3] = ["organisation", "reference", "contact"];
 const fn particular(kind: NoticeKind) -> &'static [&'static str] {
     match kind {
         NoticeKind::Acknowledgement => &["due_on"],
+        NoticeKind::IdentityRequest => &["due_on", "link", "expires_at", "doubt", "answer_by"],
+        NoticeKind::NotIdentified => &["done_on", "doubt", "answer_by", "authority", "evidence"],
         NoticeKind::AccessReady => &["link", "expires_at"],
         NoticeKind::NoData => &["done_on", "searched_by", "evidence"],
         NoticeKind::ErasureDone | NoticeKind::Withdrawn => &["done_on", "evidence"],

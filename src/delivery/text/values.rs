@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 use super::TextError;
-use crate::delivery::notice::{Facts, Refusal};
-use crate::domain::{Controller, IdentifierKind, RefusalGround, RequestKind};
+use crate::delivery::notice::{Facts, IdentityAsked, Refusal};
+use crate::domain::{Controller, IdentifierKind, IdentityDoubt, RefusalGround, RequestKind};
 
 /// How a placeholder's value looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(super) const SLOTS: &[Slot] = &[
     word("authority"),
     list("concerned"),
     list("reasons"),
+    word("doubt"),
+    word("answer_by"),
 ];
 
 /// The values of one notice.
@@ -160,15 +162,31 @@ pub(in crate::delivery) fn values(occasion: &Occasion<'_>) -> Values {
     if let Some(refusal) = &facts.refusal {
         set_refusal(&mut values, facts.request_kind, refusal, *words);
     }
+    if let Some(asked) = &facts.identity {
+        set_identity(&mut values, asked);
+    }
     values
 }
 
+fn set_identity(values: &mut Values, asked: &IdentityAsked) {
+    values.set(
+        "doubt",
+        match asked.doubt {
+            IdentityDoubt::NoProof => "Anybody can type an address or a number, and nothing else tells who did.",
+            IdentityDoubt::NotEnough => "What came with the request may also be known to others.",
+            IdentityDoubt::TooOld => "It was confirmed too long ago for something that cannot be undone.",
+        },
+    );
+    values.set("answer_by", &day(asked.answer_by));
+    values.set("authority", authority_or_any(asked.authority.as_deref()));
+}
+
+fn authority_or_any(named: Option<&str>) -> &str {
+    named.unwrap_or("a data protection authority, for example in the country where you live or work")
+}
+
 fn set_refusal(values: &mut Values, kind: RequestKind, refusal: &Refusal, words: Option<&str>) {
-    let authority = refusal
-        .authority
-        .as_deref()
-        .unwrap_or("a data protection authority, for example in the country where you live or work");
-    values.set("authority", authority);
+    values.set("authority", authority_or_any(refusal.authority.as_deref()));
     let concerned: &[&str] = match kind {
         RequestKind::Access => {
             &["A copy of what we may hold about you: profile, visits, devices, connections."]
