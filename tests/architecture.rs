@@ -28,15 +28,32 @@ const RULE: &[(&str, &[&str])] = &[
     // It carries out what persons decided, and matches contacts as they saw them.
     (
         "execution",
-        &["domain", "store", "audit", "queue", "platform", "report", "delivery", "intake", "identity", "triage"],
+        &[
+            "domain", "store", "audit", "queue", "platform", "report", "delivery", "intake", "identity",
+            "triage",
+        ],
     ),
     ("retention", &["domain", "store", "audit", "platform", "intake"]),
     // The purge functions of the owners of the tables.
     (
         "upkeep",
-        &["domain", "store", "audit", "queue", "delivery", "triage", "intake", "identity", "execution", "retention"],
+        &[
+            "domain",
+            "store",
+            "audit",
+            "queue",
+            "delivery",
+            "triage",
+            "intake",
+            "identity",
+            "execution",
+            "retention",
+        ],
     ),
-    ("http", &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "identity", "retention"]),
+    (
+        "http",
+        &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "identity", "retention"],
+    ),
     // The settings types of the others, which it only gathers.
     (
         "config",

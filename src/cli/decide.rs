@@ -76,9 +76,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Choose { named, contact, reason } => {
             choose(&named, &contact, reason, &context, &foundation, output).await
         }
-        Command::Identity { named, method } => {
-            identify(&named, method, &context, &foundation, output).await
-        }
+        Command::Identity { named, method } => identify(&named, method, &context, &foundation, output).await,
         Command::Refuse { named, ground, facts_file } => {
             refuse(&named, ground, facts_file, &context, &foundation, output).await
         }

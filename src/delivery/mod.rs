@@ -52,8 +52,8 @@ pub use package::{
 pub use plain::send_plain;
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
 pub use sql::{
-    answer_may_be_out, drop_unsent, drop_unsent_answers, forget_secrets, purge, reopen_refused, take_back_claims,
-    told_at, was_refused,
+    answer_may_be_out, drop_unsent, drop_unsent_answers, forget_secrets, purge, reopen_refused,
+    take_back_claims, told_at, was_refused,
 };
 pub use text::{TextError, check_template, check_texts};
 pub use transport::{

@@ -1,5 +1,8 @@
 //! How well it is known who asks, and how well it must be (Art. 12(6) GDPR; ).
 
+use std::fmt;
+use std::str::FromStr;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -116,12 +119,15 @@ impl Default for IdentityRules {
 impl IdentityRules {
     /// The doubt that stands in the way of a right, if there is one. An opt-out needs to know nothing.
     #[must_use]
-    pub fn doubt(&self, kind: RequestKind, proof: Option<Proof>, now: DateTime<Utc>) -> Option<IdentityDoubt> {
+    pub fn doubt(
+        &self,
+        kind: RequestKind,
+        proof: Option<Proof>,
+        now: DateTime<Utc>,
+    ) -> Option<IdentityDoubt> {
         let (enough, oldest) = match kind {
             RequestKind::Access => (&self.access, None),
-            RequestKind::Erasure => {
-                (&self.erasure, Some(TimeDelta::hours(self.erasure_proof_hours.into())))
-            }
+            RequestKind::Erasure => (&self.erasure, Some(TimeDelta::hours(self.erasure_proof_hours.into()))),
             RequestKind::OptOut => return None,
         };
         let Some(proof) = proof.filter(|proof| proof.assurance != Assurance::None) else {
@@ -140,15 +146,16 @@ impl IdentityRules {
             return Some("identity.access and identity.erasure must each name an assurance that is enough");
         }
         if self.access.contains(&Assurance::None) || self.erasure.contains(&Assurance::None) {
-            return Some("identity.access and identity.erasure must not name none: nothing known is never enough");
+            return Some(
+                "identity.access and identity.erasure must not name none: nothing known is never enough",
+            );
         }
         if self.erasure_proof_hours == 0 || self.link_hours == 0 || self.remind_after_hours == 0 {
             return Some(
                 "identity.erasure_proof_hours, link_hours and remind_after_hours must be at least 1",
             );
         }
-        let in_range =
-            (1..=60).contains(&self.wait_max_days) && (1..=20).contains(&self.answer_margin_days);
+        let in_range = (1..=60).contains(&self.wait_max_days) && (1..=20).contains(&self.answer_margin_days);
         (!in_range).then_some("identity.wait_max_days must be from 1 to 60, answer_margin_days from 1 to 20")
     }
 }
@@ -170,15 +177,17 @@ mod tests {
         "2026-11-23T12:00:00Z".parse().unwrap()
     }
 
-    fn proven(assurance: Assurance, hours_ago: i64) -> Option<Proof> {
-        Some(Proof { assurance, at: now() - TimeDelta::hours(hours_ago) })
+    fn proven(assurance: Assurance, hours_ago: i64) -> Proof {
+        Proof { assurance, at: now() - TimeDelta::hours(hours_ago) }
     }
 
     #[test]
     fn r_20_the_strict_defaults_of_the_matrix() {
-        use Assurance::{AgentProof, AuthenticatedSession, MatchedData, None as Nothing, VerifiedChannelLoop};
+        use Assurance::{
+            AgentProof, AuthenticatedSession, MatchedData, None as Nothing, VerifiedChannelLoop,
+        };
         let rules = IdentityRules::default();
-        let doubt = |kind, assurance| rules.doubt(kind, proven(assurance, 1), now());
+        let doubt = |kind, assurance| rules.doubt(kind, Some(proven(assurance, 1)), now());
         for assurance in Assurance::ALL {
             assert_eq!(doubt(RequestKind::OptOut, *assurance), None, "an opt-out needs no proof");
         }
@@ -195,7 +204,8 @@ mod tests {
     #[test]
     fn r_25_a_proof_for_an_erasure_grows_old() {
         let rules = IdentityRules::default();
-        let doubt = |kind, hours| rules.doubt(kind, proven(Assurance::AuthenticatedSession, hours), now());
+        let doubt =
+            |kind, hours| rules.doubt(kind, Some(proven(Assurance::AuthenticatedSession, hours)), now());
         assert_eq!(doubt(RequestKind::Erasure, 24), None);
         assert_eq!(doubt(RequestKind::Erasure, 25), Some(IdentityDoubt::TooOld));
         assert_eq!(doubt(RequestKind::Erasure, 240), Some(IdentityDoubt::TooOld));

@@ -188,9 +188,7 @@ impl Run<'_> {
         }
         let until = self.case.identity_until.unwrap_or(now);
         let contact_point = contact_point(self).map(|each| each.number);
-        if remind
-            && let (Some(doubt), Some(contact_point)) = (self.case.identity_doubt, contact_point)
-        {
+        if remind && let (Some(doubt), Some(contact_point)) = (self.case.identity_doubt, contact_point) {
             let asked = Asked { doubt, until, contact_point, occasion: Occasion::Reminder };
             let (keys, controller) = (&self.executor.desk.keys, &self.site.controller);
             let actor = self.event(Action::IdentityAsked).actor;
@@ -216,7 +214,8 @@ impl Run<'_> {
     fn end_of_wait(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let (controller, rules) = (&self.site.controller, &self.site.controller.identity);
         let longest = now + TimeDelta::days(rules.wait_max_days.into());
-        let in_time = controller.end_of_day(self.case.due_on) - TimeDelta::days(rules.answer_margin_days.into());
+        let in_time =
+            controller.end_of_day(self.case.due_on) - TimeDelta::days(rules.answer_margin_days.into());
         longest.min(in_time).max(now + LEAST_WAIT)
     }
 }

@@ -8,10 +8,10 @@ use super::procedure::Step;
 use super::sql;
 use super::stop::{Ended, Stop};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
-use crate::{delivery, identity};
 use crate::domain::{Origin, ParkReason, RequestKind};
 use crate::queue::{self, Lease, PutBack};
 use crate::store::Tx;
+use crate::{delivery, identity};
 
 async fn park_unloaded(executor: &Executor, lease: &Lease, reason: ParkReason) -> Result<(), Stop> {
     let mut tx = executor.store.begin("execution.park").await?;
@@ -70,9 +70,7 @@ fn ending_of(step: &str) -> Option<Action> {
     match Step::ALL.into_iter().find(|known| known.as_str() == step)? {
         Step::SwitchOff => Some(Action::PolicyEnded),
         Step::Delete => Some(Action::DeletionEnded),
-        Step::Locate | Step::Collect | Step::ReadBack | Step::Refuse | Step::Unproven | Step::Inform => {
-            None
-        },
+        Step::Locate | Step::Collect | Step::ReadBack | Step::Refuse | Step::Unproven | Step::Inform => None,
     }
 }
 

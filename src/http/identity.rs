@@ -61,8 +61,7 @@ fn confirmed(landing: &ProofLanding) -> Response {
         known_by.as_str(),
         "You can close this page.",
     ];
-    let message =
-        MessagePage { nonce: &nonce, title: "Thank you, it is confirmed", paragraphs: &paragraphs };
+    let message = MessagePage { nonce: &nonce, title: "Thank you, it is confirmed", paragraphs: &paragraphs };
     page(StatusCode::OK, &nonce, &message)
 }
 

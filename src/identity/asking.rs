@@ -92,8 +92,7 @@ pub async fn ask(
         link_token: Some(token),
     };
     delivery::enqueue_again(tx, keys, notice, now).await?;
-    let detail =
-        Detail::none().word("doubt", asked.doubt.as_str()).word("occasion", asked.occasion.as_str());
+    let detail = Detail::none().word("doubt", asked.doubt.as_str()).word("occasion", asked.occasion.as_str());
     let event = Event::of(&controller.id, case.request, Action::IdentityAsked, actor, now);
     audit::append(tx, event.with(detail)).await?;
     Ok(())

@@ -184,11 +184,7 @@ impl ProofPage {
             asked,
             consequences,
             button,
-            received_on: row
-                .received_at
-                .with_timezone(&controller.time_zone)
-                .format("%-d %B %Y")
-                .to_string(),
+            received_on: row.received_at.with_timezone(&controller.time_zone).format("%-d %B %Y").to_string(),
             expires: controller.local_time_in_words(row.expires_at),
         })
     }
@@ -231,7 +227,7 @@ const fn words(kind: RequestKind) -> Words {
 
 /// The digest of a secret of the form that we draw.
 fn well_formed(token: &str) -> Option<[u8; 32]> {
-    let plain = token.len() == 64
-        && token.bytes().all(|each| each.is_ascii_digit() || (b'a'..=b'f').contains(&each));
+    let plain =
+        token.len() == 64 && token.bytes().all(|each| each.is_ascii_digit() || (b'a'..=b'f').contains(&each));
     plain.then(|| digest(&Personal::new(token.to_owned())))
 }

@@ -203,12 +203,7 @@ pub async fn lock_waiting(
     request: RequestId,
 ) -> Result<WaitingCase, CaseError> {
     let case = lock_open(tx, organisation, request).await?;
-    Ok(WaitingCase {
-        kind: case.kind,
-        state: case.state,
-        park_reason: case.park_reason,
-        proof: case.proof,
-    })
+    Ok(WaitingCase { kind: case.kind, state: case.state, park_reason: case.park_reason, proof: case.proof })
 }
 
 /// Notes on a case that was locked by [`lock_waiting`] how it became known who asks, and sends it on its way if it waited for

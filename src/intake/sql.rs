@@ -418,10 +418,9 @@ pub(super) async fn lock_case(
             verified: row.verified,
             effect_begun: row.effect_begun,
             proof: match row.assured_at {
-                Some(at) => Some(Proof {
-                    assurance: row.assurance.parse().map_err(|_| unreadable("assurance"))?,
-                    at,
-                }),
+                Some(at) => {
+                    Some(Proof { assurance: row.assurance.parse().map_err(|_| unreadable("assurance"))?, at })
+                }
                 None => None,
             },
         })

@@ -30,8 +30,7 @@ impl Site {
     async fn start(world: &World, shelf: &Shelf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state =
-            AppState {
+        let state = AppState {
             handover: shelf.handover(world),
             proofs: ProofPage::new(world.store.clone(), world.desk(), world.controllers()),
             store: world.store.clone(),
@@ -313,7 +312,10 @@ async fn r_18_looking_at_the_page_confirms_nothing_and_the_button_needs_what_the
         assert!(!page.contains(&secret), "the page does not repeat the secret");
         assert!(!page.contains("<script"));
         let policy = answer.header("content-security-policy").unwrap();
-        assert!(policy.starts_with("default-src 'none'") && policy.contains("form-action 'self'"), "{policy}");
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("form-action 'self'"),
+            "{policy}"
+        );
         for (name, value) in [
             ("cache-control", "no-store"),
             ("referrer-policy", "no-referrer"),

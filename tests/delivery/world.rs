@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use dsrd::delivery::{
-    self, Delivery, Facts, FileSettings, IdentityAsked, Kept, Mailer, MemoryTransport, NewNotice, NoticeKind, Refusal,
-    Security, Sender, Settings, SmtpSettings, Transport, TransportKind,
+    self, Delivery, Facts, FileSettings, IdentityAsked, Kept, Mailer, MemoryTransport, NewNotice, NoticeKind,
+    Refusal, Security, Sender, Settings, SmtpSettings, Transport, TransportKind,
 };
 use dsrd::domain::{
-    Controller, IdentifierKind, IdentityDoubt, ManualClock, MasterKey, OrganisationId, Personal, Reference, RefusalGround,
-    RequestId, RequestKind, SubjectIdentifier, random,
+    Controller, IdentifierKind, IdentityDoubt, ManualClock, MasterKey, OrganisationId, Personal, Reference,
+    RefusalGround, RequestId, RequestKind, SubjectIdentifier, random,
 };
 use dsrd::intake::{Desk, IdentifierRole, add_identifiers};
 use dsrd::store::Store;

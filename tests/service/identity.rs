@@ -17,6 +17,7 @@ use dsrd::identity::{self, Confirmation, IdentityError, ProofPage};
 use dsrd::intake::{self, Receipt};
 use dsrd::triage::{self, Facts};
 use dsrd_simulator::{ContactSpec, Endpoint};
+use sqlx::Connection as _;
 
 use crate::rig::count;
 use crate::support::service::TestService;
@@ -51,12 +52,8 @@ fn proof(service: &TestService, assurance: Assurance, hours_ago: i64) -> Option<
 }
 
 pub(crate) fn page(service: &TestService) -> ProofPage {
-    let controllers: BTreeMap<_, _> = service
-        .executor
-        .sites
-        .iter()
-        .map(|(id, site)| (id.clone(), Arc::clone(&site.controller)))
-        .collect();
+    let controllers: BTreeMap<_, _> =
+        service.executor.sites.iter().map(|(id, site)| (id.clone(), Arc::clone(&site.controller))).collect();
     ProofPage::new(service.store.clone(), service.desk.clone(), controllers)
 }
 
@@ -118,7 +115,10 @@ async fn s_1_r_18_whoever_names_another_address_is_asked_at_the_one_in_the_profi
     for mail in service.mails.sent() {
         let text = format!("{}{}", mail.text.expose(), String::from_utf8_lossy(mail.raw.expose()));
         if mail.to.expose() == TYPED {
-            assert!(mail.link.is_none(), "nothing that opens anything goes to an address that was merely typed");
+            assert!(
+                mail.link.is_none(),
+                "nothing that opens anything goes to an address that was merely typed"
+            );
             assert!(!text.contains(STORED));
         } else {
             assert_eq!(mail.to.expose(), STORED);
@@ -172,7 +172,8 @@ async fn r_17_the_database_has_no_place_for_a_document() {
     .await
     .unwrap();
     assert!(columns.iter().any(|column| column == "identity_proof.method"), "all columns are seen");
-    let suspicious = ["passport", "id_card", "identity_card", "ssn", "document", "image", "photo", "attachment"];
+    let suspicious =
+        ["passport", "id_card", "identity_card", "ssn", "document", "image", "photo", "attachment"];
     for column in &columns {
         let words: Vec<&str> = column.split(['.', '_']).collect();
         for word in suspicious {
@@ -359,7 +360,8 @@ async fn r_21_a_profile_without_a_name_is_enough() {
 async fn r_22_several_matches_are_a_persons_to_choose_and_nobody_is_asked_before() {
     let service = TestService::start().await;
     let _one = service.platform.add_contact(person());
-    let _other = service.platform.add_contact(ContactSpec::new().email("canarino@altra.example").phone(NUMBER));
+    let _other =
+        service.platform.add_contact(ContactSpec::new().email("canarino@altra.example").phone(NUMBER));
     let receipt = submit(&service, RequestKind::Erasure, &[(Phone, NUMBER)], None).await;
     service.work_to_the_end().await;
     assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::AmbiguousMatch));
@@ -403,7 +405,10 @@ async fn r_25_a_proof_of_ten_days_ago_is_asked_for_anew_before_a_deletion() {
     assert_eq!(service.case(receipt.request).await.identity_doubt, Some(IdentityDoubt::TooOld));
     assert!(matches!(confirm(&service, &secret, STORED).await, Confirmation::Confirmed(_)));
     // It may also grow old on the way: the platform was away for two days.
-    service.simulator.faults().inject(dsrd_simulator::Fault::Status(500).on(Endpoint::DeleteContact).times(1));
+    service
+        .simulator
+        .faults()
+        .inject(dsrd_simulator::Fault::Status(500).on(Endpoint::DeleteContact).times(1));
     service.advance(Duration::from_hours(48)).await;
     service.work().await;
     assert_eq!(service.case(receipt.request).await.state, RequestState::NeedsIdentity);
@@ -433,7 +438,8 @@ async fn i_3_the_database_deletes_nobody_while_nothing_is_known_of_who_asks() {
     .await
     .unwrap_err();
     assert!(refused.to_string().contains("only when it is known who asks"), "{refused}");
-    let refused = sqlx::query("UPDATE dsrd.identity_proof SET method = 'account'").execute(&mut *connection).await;
+    let refused =
+        sqlx::query("UPDATE dsrd.identity_proof SET method = 'account'").execute(&mut *connection).await;
     assert!(refused.is_err(), "nobody may change a proof");
     drop(connection);
     service.finish().await;
@@ -471,7 +477,8 @@ async fn f_10_waiting_uses_up_no_attempts_reminds_once_and_ends_by_rule_with_a_n
     assert!(service.platform.truth(&contact).unwrap().exists);
     let end = service.mails.sent_to(STORED).pop().unwrap();
     let text = end.text.expose().split_whitespace().collect::<Vec<_>>().join(" ");
-    for part in ["could not confirm", "12(6) GDPR", "What would help", "supervisory authority", "Go to court"] {
+    for part in ["could not confirm", "12(6) GDPR", "What would help", "supervisory authority", "Go to court"]
+    {
         assert!(text.contains(part), "{part} in {text}");
     }
     for mail in questions(&service) {
@@ -500,7 +507,8 @@ async fn the_wait_ends_in_time_for_the_due_date_and_never_at_once() {
     let mut late = service.submission(RequestKind::Erasure, &[(Phone, NUMBER)]);
     late.proof = None;
     late.received_at = service.desk.clock.now() - TimeDelta::days(29);
-    let late = intake::submit_request(&service.store, &service.desk, &service.controller, late).await.unwrap();
+    let late =
+        intake::submit_request(&service.store, &service.desk, &service.controller, late).await.unwrap();
     asked(&service, late.request).await;
     let until = service.case(late.request).await.identity_until.unwrap();
     assert_eq!(until, service.desk.clock.now() + TimeDelta::days(1));
@@ -524,8 +532,7 @@ async fn where_the_profile_has_no_address_a_person_finds_out_and_records_how() {
     let case = service.case(receipt.request).await;
     assert_eq!(case.park_reason, Some(ParkReason::NoContactPoint), "carried out; told by telephone");
     let mut connection = service.store.connection().await.unwrap();
-    let proofs =
-        identity::proofs_of(&mut connection, &service.controller.id, receipt.request).await.unwrap();
+    let proofs = identity::proofs_of(&mut connection, &service.controller.id, receipt.request).await.unwrap();
     assert_eq!(proofs.len(), 1);
     let proof = &proofs[0];
     assert_eq!((proof.method.as_str(), proof.recorded_by.as_str()), ("contact_point", "person:dpo"));
@@ -615,7 +622,13 @@ async fn a_question_that_the_mail_server_refuses_comes_to_a_person() {
 
 #[tokio::test]
 async fn killed_at_any_boundary_of_asking_and_ending_it_comes_to_the_same_end() {
-    for boundary in ["identify.written", "identify.committed", "unproven.before", "unproven.written", "unproven.committed"] {
+    for boundary in [
+        "identify.written",
+        "identify.committed",
+        "unproven.before",
+        "unproven.written",
+        "unproven.committed",
+    ] {
         let service = TestService::start().await;
         let _contact = service.platform.add_contact(person());
         let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;

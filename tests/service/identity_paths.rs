@@ -97,24 +97,34 @@ async fn come(service: &TestService, way: Way) -> RequestId {
             first.request
         }
         Way::InsertedByProducer => {
-            insert(service, "row", &format!("'erasure', '2026-11-23T09:00:00Z', 'web', '{STORED}', NULL, 'none', NULL"))
-                .await;
+            insert(
+                service,
+                "row",
+                &format!("'erasure', '2026-11-23T09:00:00Z', 'web', '{STORED}', NULL, 'none', NULL"),
+            )
+            .await;
             assert_eq!(take(service).await.accepted, 1);
             service.work().await;
             request_of(service, "row").await
         }
         Way::ReleasedRow => {
-            insert(service, "row", &format!("'forget me', '2026-11-23T09:00:00Z', 'web', '{STORED}', NULL, NULL, NULL"))
-                .await;
+            insert(
+                service,
+                "row",
+                &format!("'forget me', '2026-11-23T09:00:00Z', 'web', '{STORED}', NULL, NULL, NULL"),
+            )
+            .await;
             assert_eq!(take(service).await.parked, 1);
             let controllers =
                 BTreeMap::from([(service.controller.id.clone(), std::sync::Arc::clone(&service.controller))]);
             let mut tx = service.store.begin("test").await.unwrap();
-            let row = intake::list_parked_rows(&mut tx, &service.desk, &controllers, 10).await.unwrap()[0].intake;
+            let row =
+                intake::list_parked_rows(&mut tx, &service.desk, &controllers, 10).await.unwrap()[0].intake;
             let corrections = Corrections { kind: Some(RequestKind::Erasure), ..Corrections::default() };
-            let receipt = intake::release_parked_row(&mut tx, &service.desk, &controllers, row, corrections, dpo())
-                .await
-                .unwrap();
+            let receipt =
+                intake::release_parked_row(&mut tx, &service.desk, &controllers, row, corrections, dpo())
+                    .await
+                    .unwrap();
             tx.commit().await.unwrap();
             service.work().await;
             receipt.request
@@ -133,7 +143,8 @@ async fn come(service: &TestService, way: Way) -> RequestId {
             request
         }
         Way::Resumed => {
-            let request = submit(service, RequestKind::Erasure, &[(Phone, "+39 333 7654321")], None).await.request;
+            let request =
+                submit(service, RequestKind::Erasure, &[(Phone, "+39 333 7654321")], None).await.request;
             for _ in 0..2 {
                 service.work().await;
                 assert_eq!(service.case(request).await.park_reason, Some(ParkReason::IdentityUnproven));
@@ -144,7 +155,9 @@ async fn come(service: &TestService, way: Way) -> RequestId {
         }
         Way::Chosen => {
             let request = submit(service, RequestKind::Erasure, &[(Phone, NUMBER)], None).await.request;
-            let other = service.platform.add_contact(ContactSpec::new().email("canarino@altra.example").phone(NUMBER));
+            let other = service
+                .platform
+                .add_contact(ContactSpec::new().email("canarino@altra.example").phone(NUMBER));
             service.work().await;
             let site = Site {
                 store: &service.store,
@@ -173,7 +186,9 @@ async fn come(service: &TestService, way: Way) -> RequestId {
             assert_eq!(service.case(request).await.park_reason, Some(ParkReason::WaitsForAccess));
             let mut tx = service.store.begin("test").await.unwrap();
             let organisation = &service.controller.id;
-            intake::resume_despite_access(&mut tx, &service.desk, organisation, request, dpo()).await.unwrap();
+            intake::resume_despite_access(&mut tx, &service.desk, organisation, request, dpo())
+                .await
+                .unwrap();
             tx.commit().await.unwrap();
             service.work().await;
             request
@@ -259,11 +274,12 @@ impl TestService {
         for _ in 0..30 {
             self.work().await;
             let mut connection = self.store.connection().await.unwrap();
-            let left: i64 =
-                sqlx::query_scalar("SELECT count(*) FROM dsrd.request WHERE state IN ('received', 'in_progress')")
-                    .fetch_one(&mut *connection)
-                    .await
-                    .unwrap();
+            let left: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM dsrd.request WHERE state IN ('received', 'in_progress')",
+            )
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
             drop(connection);
             if left == 0 {
                 return;
@@ -354,7 +370,10 @@ async fn s_5_nothing_shows_later_either_to_whoever_typed_an_address() {
         }
     }
     // What is done is done: nobody waits for the opt-out.
-    assert_eq!(service.case(request_of(&service, "opt_out-known").await).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(
+        service.case(request_of(&service, "opt_out-known").await).await.outcome,
+        Some(Outcome::Fulfilled)
+    );
     service.finish().await;
 }
 
@@ -370,7 +389,12 @@ async fn s_5_a_producer_reads_the_state_of_requests_of_people_who_are_known() {
         ),
     )
     .await;
-    insert(&service, "typed", &format!("'access', '2026-11-23T09:00:00Z', 'web', '{STORED}', NULL, NULL, NULL")).await;
+    insert(
+        &service,
+        "typed",
+        &format!("'access', '2026-11-23T09:00:00Z', 'web', '{STORED}', NULL, NULL, NULL"),
+    )
+    .await;
     assert_eq!(take(&service).await.accepted, 2);
     service.work_to_the_end().await;
     let seen = seen(&service).await;
@@ -396,7 +420,11 @@ async fn r_16_a_row_says_how_it_is_known_who_asks_in_words_that_are_read_or_park
         );
         insert(&service, key, &values).await;
         let taken = take(&service).await;
-        assert_eq!((taken.accepted, taken.parked), (u64::from(parked.is_none()), u64::from(parked.is_some())), "{key}");
+        assert_eq!(
+            (taken.accepted, taken.parked),
+            (u64::from(parked.is_none()), u64::from(parked.is_some())),
+            "{key}"
+        );
         if let Some(reason) = parked {
             let mut connection = service.store.connection().await.unwrap();
             let stored: String =

@@ -60,7 +60,9 @@ fn is_to(mail: &str, asked: &Asked) -> bool {
     let address = asked.identifier.given().expose().to_lowercase();
     let head = mail.split("\r\n\r\n").next().unwrap_or_default();
     asked.request.is_some()
-        && head.lines().any(|line| line.to_lowercase().strip_prefix("to: ").is_some_and(|to| to.contains(&address)))
+        && head
+            .lines()
+            .any(|line| line.to_lowercase().strip_prefix("to: ").is_some_and(|to| to.contains(&address)))
 }
 
 /// Looks at the page and presses its button.

@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use dsrd_simulator::OrganisationHandle;
 use tokio::time::Instant;
 
-use super::ledger::Ledger;
 use super::confirm::Reader;
+use super::ledger::Ledger;
 use super::people::Cast;
 use super::script::{self, Asked};
 use super::service::Running;

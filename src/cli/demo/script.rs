@@ -78,7 +78,16 @@ pub(super) fn script(cast: &Cast, controller: &Controller) -> anyhow::Result<Vec
     let asked = |what, door, kind, text: &str, expected| {
         let identifier = SubjectIdentifier::parse(kind, text, country)?;
         let key = Uuid::now_v7().to_string();
-        anyhow::Ok(Asked { what, identifier, door, expected, key, request: None, confirmed: false, parked: None })
+        anyhow::Ok(Asked {
+            what,
+            identifier,
+            door,
+            expected,
+            key,
+            request: None,
+            confirmed: false,
+            parked: None,
+        })
     };
     let foreign = |phone: &str| international(phone).unwrap_or_else(|| phone.to_owned());
     let (email, phone) = (IdentifierKind::Email, IdentifierKind::Phone);

@@ -9,7 +9,9 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
     if case.state == RequestState::NeedsIdentity {
         return vec![
             format!("send the link once more: dsrd request ask-again {reference}"),
-            format!("or record how you found out who asks: dsrd decide identity {reference} --method in_person"),
+            format!(
+                "or record how you found out who asks: dsrd decide identity {reference} --method in_person"
+            ),
             format!("or refuse it on a ground of the law: dsrd decide refuse {reference} --ground RF-NN"),
         ];
     }

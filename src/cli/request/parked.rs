@@ -13,7 +13,9 @@ use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, or_dash, pairs, read_small_text, table};
 use crate::daemon::Foundation;
-use crate::domain::{Assurance, Channel, DiscardReason, IdentifierKind, OrganisationId, Personal, RequestKind};
+use crate::domain::{
+    Assurance, Channel, DiscardReason, IdentifierKind, OrganisationId, Personal, RequestKind,
+};
 use crate::intake::{self, Corrections, IntakeError, ParkedRow, ParkedRowError};
 
 /// What to do.

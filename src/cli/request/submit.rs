@@ -267,14 +267,7 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
             ));
         }
     };
-    let assured_at = match (args.assured_at, wire.assured_at) {
-        (Some(at), _) => Some(at),
-        (None, Some(text)) => Some(received_at(&text).map_err(|problem| {
-            Failure::Usage.because(format!("assured_at cannot be read: {problem}"))
-        })?),
-        (None, None) => None,
-    };
-    let proof = proof(args.assurance.or(wire.assurance), assured_at)?;
+    let proof = proof(args.assurance.or(wire.assurance), (args.assured_at, wire.assured_at))?;
     Ok(Submission {
         kind: args
             .kind
@@ -298,7 +291,14 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
 }
 
 /// How it is known who asks. A proof without its instant could be any age.
-fn proof(assurance: Option<Assurance>, at: Option<DateTime<Utc>>) -> anyhow::Result<Option<Proof>> {
+fn proof(
+    assurance: Option<Assurance>,
+    (option, written): (Option<DateTime<Utc>>, Option<String>),
+) -> anyhow::Result<Option<Proof>> {
+    let written = written.map(|text| received_at(&text)).transpose();
+    let written =
+        written.map_err(|problem| Failure::Usage.because(format!("assured_at cannot be read: {problem}")))?;
+    let at = option.or(written);
     match (assurance, at) {
         (None | Some(Assurance::None), None) => Ok(None),
         (Some(assurance), Some(at)) if assurance != Assurance::None => Ok(Some(Proof { assurance, at })),

@@ -172,7 +172,9 @@ fn set_identity(values: &mut Values, asked: &IdentityAsked) {
     values.set(
         "doubt",
         match asked.doubt {
-            IdentityDoubt::NoProof => "Anybody can type an address or a number, and nothing else tells who did.",
+            IdentityDoubt::NoProof => {
+                "Anybody can type an address or a number, and nothing else tells who did."
+            }
             IdentityDoubt::NotEnough => "What came with the request may also be known to others.",
             IdentityDoubt::TooOld => "It was confirmed too long ago for something that cannot be undone.",
         },

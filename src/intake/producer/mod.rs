@@ -139,9 +139,7 @@ fn proof_of(row: &ProducerRow) -> Result<Option<Proof>, Fault> {
     let Some(word) = row.assurance.as_deref() else {
         return match row.assured_at {
             None => Ok(None),
-            Some(_) => {
-                Err(Fault::new("missing_column", "assurance is required beside assured_at"))
-            }
+            Some(_) => Err(Fault::new("missing_column", "assurance is required beside assured_at")),
         };
     };
     let assurance: Assurance =

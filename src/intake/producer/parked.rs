@@ -311,7 +311,8 @@ fn correct(
     if usable_assurance && corrections.assurance.is_some() {
         return Err(ParkedRowError::Stands("assurance"));
     }
-    if wire.assured_at.is_some_and(|at| at <= now + TimeDelta::minutes(5)) && corrections.assured_at.is_some() {
+    if wire.assured_at.is_some_and(|at| at <= now + TimeDelta::minutes(5)) && corrections.assured_at.is_some()
+    {
         return Err(ParkedRowError::Stands("assured_at"));
     }
     let text = |value: Option<Personal<String>>| value.map(Personal::into_exposed);
