@@ -2,7 +2,9 @@
 
 use chrono::{TimeDelta, Utc};
 use dsrd::audit::Actor;
-use dsrd::domain::{Assurance, DiscardReason, IdentifierKind, MasterKey, Outcome, Personal, RequestKind, RequestState};
+use dsrd::domain::{
+    Assurance, DiscardReason, IdentifierKind, MasterKey, Outcome, Personal, RequestKind, RequestState,
+};
 use dsrd::intake::{self, Corrections, OpenedRow, ParkedRow, ParkedRowError, Receipt};
 use dsrd_simulator::ContactSpec;
 use sqlx::AssertSqlSafe;
