@@ -34,6 +34,8 @@ const RULE: &[(&str, &[&str])] = &[
         ],
     ),
     ("retention", &["domain", "store", "audit", "platform", "intake"]),
+    // It mails to staff by the same way out as notices.
+    ("alert", &["domain", "store", "audit", "delivery"]),
     // The purge functions of the owners of the tables.
     (
         "upkeep",
@@ -48,6 +50,7 @@ const RULE: &[(&str, &[&str])] = &[
             "identity",
             "execution",
             "retention",
+            "alert",
         ],
     ),
     (
@@ -67,6 +70,7 @@ const RULE: &[(&str, &[&str])] = &[
             "queue",
             "delivery",
             "retention",
+            "alert",
             "upkeep",
             "http",
         ],
@@ -86,6 +90,7 @@ const RULE: &[(&str, &[&str])] = &[
             "identity",
             "execution",
             "retention",
+            "alert",
             "upkeep",
             "http",
             "config",
@@ -107,6 +112,7 @@ const RULE: &[(&str, &[&str])] = &[
             "triage",
             "execution",
             "retention",
+            "alert",
             "upkeep",
             "http",
             "config",

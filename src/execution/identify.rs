@@ -102,7 +102,7 @@ pub(super) async fn look_at_wait(run: &mut Run<'_>) -> Result<(), Stop> {
     let now = run.executor.desk.clock.now();
     if now >= until {
         return if end_can_be_told(run) {
-            end_unproven(run, doubt, until).await
+            end_unproven(run, doubt).await
         } else {
             Err(Stop::NeedsPerson(ParkReason::IdentityUnproven))
         };
@@ -121,7 +121,7 @@ fn remind_at(run: &Run<'_>, wanted_at: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 /// The request ends by rule. Whoever proves who they are at the same moment is first or too late, never both.
-async fn end_unproven(run: &mut Run<'_>, doubt: IdentityDoubt, until: DateTime<Utc>) -> Result<(), Stop> {
+async fn end_unproven(run: &mut Run<'_>, doubt: IdentityDoubt) -> Result<(), Stop> {
     let mut tx = run.executor.store.begin("execution.end_unproven").await?;
     queue::hold(&mut tx, run.lease).await??;
     let (organisation, request) = (&run.lease.organisation, run.lease.request);
@@ -132,7 +132,7 @@ async fn end_unproven(run: &mut Run<'_>, doubt: IdentityDoubt, until: DateTime<U
     identity::end_links(&mut tx, organisation, request).await?;
     let mut finished = Finished::new(Step::Unproven, &Unproven { doubt });
     finished.event = Some((Action::IdentityUnproven, Detail::none().word("doubt", doubt.as_str())));
-    finished.notice = Some(inform::unproven(run, doubt, until));
+    finished.notice = Some(inform::unproven(run));
     run.keep(finished);
     run.save(&mut tx).await?;
     run.executor.kill.reached(Step::Unproven.as_str(), "written")?;

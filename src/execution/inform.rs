@@ -10,8 +10,8 @@ use super::Step;
 use super::engine::Run;
 use super::outcome::{Located, Refused};
 use super::stop::Stop;
-use crate::delivery::{Announced, Delivery, DeliveryError, Facts, IdentityAsked, Kept, NoticeKind, Refusal};
-use crate::domain::{IdentityDoubt, Origin, Outcome, ParkReason, Personal, RequestKind};
+use crate::delivery::{Announced, Delivery, DeliveryError, Facts, Kept, NoticeKind, Refusal};
+use crate::domain::{Origin, Outcome, ParkReason, Personal, RefusalGround, RequestKind};
 use crate::store::Tx;
 
 /// A notice whose recipient is found when it is written.
@@ -43,10 +43,6 @@ impl Run<'_> {
     /// Announces the notice in the transaction that writes the finding which it tells, sends it, and leaves the recording of
     /// its success to the transaction that closes the request: each transaction saved is a flush of the log saved.
     async fn send(&mut self, kind: NoticeKind) -> Result<Delivery, Stop> {
-        if !self.heart.may_act() {
-            // As for an effect: whoever took over may be sending this notice already.
-            return Err(Stop::LeaseLost);
-        }
         let executor = self.executor;
         let mut tx = self.open("execution.inform").await?;
         executor.kill.reached(Step::Inform.as_str(), "written")?;
@@ -64,6 +60,8 @@ impl Run<'_> {
         tx.commit().await?;
         executor.kill.reached(Step::Inform.as_str(), "committed")?;
         let attempt = match announced.map_err(|error| self.undelivered(&error))? {
+            // Frozen and thawed in between: whoever took over may be sending this notice already.
+            Announced::Ready(_) if !self.heart.may_act() => return Err(Stop::LeaseLost),
             Announced::Ready(attempt) => attempt,
             Announced::Settled(delivery) => return Ok(delivery),
             Announced::FormerOpen => {
@@ -169,10 +167,13 @@ fn authority(run: &Run<'_>) -> Option<String> {
     named.filter(|authority| !authority.trim().is_empty())
 }
 
-pub(super) fn unproven(run: &Run<'_>, doubt: IdentityDoubt, until: DateTime<Utc>) -> PreparedNotice {
+pub(super) fn unproven(run: &Run<'_>) -> PreparedNotice {
     let mut facts = facts(run);
-    let answer_by = until.with_timezone(&run.site.controller.time_zone).date_naive();
-    facts.identity = Some(IdentityAsked { doubt, answer_by, authority: authority(run) });
+    facts.refusal = Some(Refusal {
+        ground: RefusalGround::IdentityNotConfirmed,
+        authority: authority(run),
+        deletion_failed: false,
+    });
     PreparedNotice { kind: NoticeKind::NotIdentified, facts, words: None, link_token: None }
 }
 
@@ -180,8 +181,8 @@ pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {
     let mut facts = facts(run);
     if partly {
         facts.kept.push(Kept {
-            what: "Some connection records".to_owned(),
-            why: "the platform still answered with them after your contact was deleted".to_owned(),
+            what: "connection_records".to_owned(),
+            why: "still_answered".to_owned(),
             until: None,
         });
         return PreparedNotice { kind: NoticeKind::ErasurePartlyDone, facts, words: None, link_token: None };

@@ -8,7 +8,7 @@ use super::error::IdentityError;
 use super::link::digest;
 use super::sql::{self, NewLink};
 use crate::audit::{self, Action, Actor, Detail, Event};
-use crate::delivery::{self, Facts, IdentityAsked, NewNotice, NoticeKind, Sender};
+use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
 use crate::domain::{
     Controller, IdentifierKind, IdentityDoubt, MasterKey, OrganisationId, Personal, RequestId, RequestState,
     random,
@@ -78,8 +78,6 @@ pub async fn ask(
     let local = |at: DateTime<Utc>| at.with_timezone(&controller.time_zone).date_naive();
     let mut facts = Facts::of(case.kind, local(case.received_at), case.due_on);
     facts.expires_at = Some(expires_at);
-    facts.identity =
-        Some(IdentityAsked { doubt: asked.doubt, answer_by: local(asked.until), authority: None });
     let notice = NewNotice {
         organisation: controller.id.clone(),
         request: case.request,
