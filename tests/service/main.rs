@@ -18,6 +18,8 @@ mod crash;
 mod decide;
 mod erasure;
 mod gate;
+mod identity;
+mod identity_paths;
 mod intake;
 mod lanes;
 mod leaks;
