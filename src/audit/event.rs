@@ -19,7 +19,7 @@ pub struct EntryId(pub Uuid);
 pub enum Actor {
     /// A person at a keyboard, by login name.
     Person(String),
-    /// A part of the daemon: `intake`, `worker`, `pump`, `upkeep`.
+    /// A part of the daemon: `intake`, `worker`, `pump`, `upkeep`, `watch`.
     Process(&'static str),
     /// A schedule, by name.
     Schedule(&'static str),
@@ -153,6 +153,18 @@ actions! {
     NoticeEnded = "notice.ended",
     /// An acknowledgement that had not been sent was dropped: the answer was there first.
     NoticeSuperseded = "notice.superseded",
+    /// It was reported that a notice which the mail server had taken came back.
+    NoticeBounced = "notice.bounced",
+    /// The person was told by other means what a notice that failed should have told.
+    NoticeMadeGood = "notice.made_good",
+    /// Somebody of the staff has to look; the cause is in the detail.
+    AlertRaised = "alert.raised",
+    /// Somebody of the staff looks at the cause of an alert.
+    AlertAcknowledged = "alert.acknowledged",
+    /// A mail to staff, about alerts or the daily digest, is about to be handed to the mail server.
+    StaffMailBegan = "staff_mail.began",
+    /// The mail server took it, or did not.
+    StaffMailEnded = "staff_mail.ended",
     /// A request ended.
     RequestClosed = "request.closed",
     /// A retention sweep began to list.

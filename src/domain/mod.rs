@@ -12,6 +12,7 @@
 //!
 //! To add a request kind: add the variant to [`RequestKind`], its stored word, and a procedure in `execution`.
 
+mod alert;
 pub mod clock;
 mod controller;
 pub mod deadline;
@@ -24,6 +25,7 @@ mod personal;
 pub mod random;
 mod request;
 
+pub use alert::{AlertRule, StaffRole};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use controller::{Controller, local_time};
 pub use decision::{ChoiceReason, DiscardReason, RefusalGround};

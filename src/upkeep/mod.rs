@@ -34,7 +34,7 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{OrganisationId, RequestId};
 use crate::intake::{self, Desk};
 use crate::store::{Store, StoreError, Tx};
-use crate::{delivery, execution, queue, retention, triage};
+use crate::{alert, delivery, execution, queue, retention, triage};
 
 /// How many requests one transaction takes up.
 const BATCH: i64 = 500;
@@ -222,6 +222,8 @@ impl Upkeep {
         execution::purge(&mut tx, organisation, &contacts).await?;
         triage::forget(&mut tx, organisation, &contacts).await?;
         retention::purge_candidates(&mut tx, organisation, &contacts).await?;
+
+        alert::purge(&mut tx, organisation, terms.identifiers).await?;
 
         let requests = intake::past_evidence(&mut tx, organisation, terms.evidence, BATCH).await?;
         self.purge_requests(&mut tx, organisation, &requests).await?;
