@@ -276,7 +276,12 @@ async fn r_83_an_answer_that_comes_back_after_the_closing_is_a_task_until_the_pe
     let upkeep = dsrd::upkeep::Upkeep {
         store: service.store.clone(),
         desk: service.desk.clone(),
-        settings: dsrd::upkeep::Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 36 },
+        settings: dsrd::upkeep::Settings {
+            identifiers_days: 30,
+            contact_ids_days: 65,
+            evidence_months: 36,
+            log_months: 36,
+        },
     };
     assert_eq!(upkeep.run(&Actor::Process("upkeep")).await.unwrap().identifiers_of, 0);
 

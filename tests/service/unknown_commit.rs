@@ -311,7 +311,12 @@ impl Deed {
                 destroyed.map(drop).map_err(|error| text(&error))
             }
             Self::Forget => {
-                let settings = Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 36 };
+                let settings = Settings {
+                    identifiers_days: 30,
+                    contact_ids_days: 65,
+                    evidence_months: 36,
+                    log_months: 36,
+                };
                 let upkeep = Upkeep { store: store.clone(), desk: desk.clone(), settings };
                 upkeep.run(&Actor::Process("upkeep")).await.map(drop).map_err(|error| text(&error))
             }
