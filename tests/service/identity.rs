@@ -477,7 +477,8 @@ async fn f_10_waiting_uses_up_no_attempts_reminds_once_and_ends_by_rule_with_a_n
     assert!(service.platform.truth(&contact).unwrap().exists);
     let end = service.mails.sent_to(STORED).pop().unwrap();
     let text = end.text.expose().split_whitespace().collect::<Vec<_>>().join(" ");
-    for part in ["could not confirm", "12(6) GDPR", "What would help", "supervisory authority", "Go to court"]
+    for part in
+        ["not carry it out", "Article 12(6)", "What would help", "supervisory authority", "Go to court"]
     {
         assert!(text.contains(part), "{part} in {text}");
     }
