@@ -234,8 +234,9 @@ fn crates_stay_where_they_belong() {
 
 #[test]
 fn s_26_sql_stands_in_sql_files_as_checked_literals() {
-    // The private cluster speaks to databases that do not exist when the program is compiled.
-    const UNCHECKED: &[&str] = &["store/embedded/"];
+    // The private cluster speaks to databases that do not exist when the program is compiled; the drill tampers with
+    // throw-away ones as no checked statement could.
+    const UNCHECKED: &[&str] = &["store/embedded/", "audit/drill/"];
     let mut broken = Vec::new();
     for (path, lines) in sources(&source_folder()) {
         let place = below_source(&path);

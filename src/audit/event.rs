@@ -168,6 +168,8 @@ actions! {
     LogRead = "log.read",
     /// Somebody verified the log; the verdict is in the detail.
     LogVerified = "log.verified",
+    /// Somebody tampered with a copy of the log to see what is found; the numbers are in the detail.
+    LogDrilled = "log.drilled",
     /// Somebody exported entries; form, filters, number and hash are in the detail.
     LogExported = "log.exported",
     /// Somebody took receipts for entries.

@@ -22,6 +22,7 @@
 //!
 //! To record something new: add an [`Action`], describe it in `docs/audit-log.md`.
 
+pub mod drill;
 mod event;
 pub mod export;
 mod files;

@@ -1,6 +1,7 @@
 //! `dsrd audit`: the log, read, searched, verified and taken out, and the keys that sign it. Each of these stands in the
 //! log itself.
 
+mod drill;
 mod export;
 mod heads;
 mod key;
@@ -61,6 +62,8 @@ pub(super) enum Command {
     Search(search::Args),
     /// Check that the log is what was signed: entries, tree, heads, tables; say how far that reaches.
     Verify(verify::Args),
+    /// Tamper with a copy of the log in every way that we know, and see what verify says to each. The log is only read.
+    Drill(drill::Args),
     /// Take receipts: for each entry its bytes and a proof that can be checked without the log.
     Prove(export::ProveArgs),
     /// Take the log out: as tiles that foreign software verifies, or as lines for other systems.
@@ -118,6 +121,9 @@ pub(super) async fn run(command: Command, files: &[PathBuf], output: &Output) ->
     if let Command::Verify(args) = command {
         return Box::pin(verify::run(args, files, output)).await;
     }
+    if let Command::Drill(args) = command {
+        return Box::pin(drill::run(args, files, output)).await;
+    }
     let context = Context::load_checked(files)?;
     let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
     let result = match command {
@@ -140,8 +146,9 @@ pub(super) async fn run(command: Command, files: &[PathBuf], output: &Output) ->
         Command::Search(args) => search::run(args, &context, &foundation, output).await,
         Command::Prove(args) => Box::pin(export::prove(args, &context, &foundation, output)).await,
         Command::Export(args) => Box::pin(export::export(args, &context, &foundation, output)).await,
-        // Was run above, without a foundation, and is the same with one.
+        // Were run above, without a foundation, and are the same with one.
         Command::Verify(args) => Box::pin(verify::run(args, files, output)).await,
+        Command::Drill(args) => Box::pin(drill::run(args, files, output)).await,
     };
     foundation.close().await;
     result

@@ -98,12 +98,7 @@ async fn check(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result
     }
     if let Some(path) = args.database_url_file {
         let plan = plan(given?);
-        let url = config::read_secret("--database-url-file", &path)?;
-        // The driver's error is dropped, because it may quote the URL.
-        let options = PgConnectOptions::from_str(&url)
-            .map_err(|_| Failure::Usage.because("the file of --database-url-file holds no connection URL"))?;
-        let described = options.get_database().unwrap_or("(default)").to_owned();
-        let mut database = Database::open(&options, described).await?;
+        let mut database = open_by_url_file(&path).await?;
         let report = examined(&mut database, &plan).await;
         database.close().await;
         return report;
@@ -113,6 +108,16 @@ async fn check(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result
     let report = configured(&context, &foundation, policy, plan, output).await;
     foundation.close().await;
     report
+}
+
+/// Opens the database whose connection URL stands in a file.
+pub(super) async fn open_by_url_file(path: &Path) -> anyhow::Result<Database> {
+    let url = config::read_secret("--database-url-file", path)?;
+    // The driver's error is dropped, because it may quote the URL.
+    let options = PgConnectOptions::from_str(&url)
+        .map_err(|_| Failure::Usage.because("the file of --database-url-file holds no connection URL"))?;
+    let described = options.get_database().unwrap_or("(default)").to_owned();
+    Ok(Database::open(&options, described).await?)
 }
 
 async fn examined<S: Source>(source: &mut S, plan: &Plan) -> anyhow::Result<Report> {
@@ -157,7 +162,8 @@ async fn configured(
     Ok(report)
 }
 
-async fn own_policy(foundation: &Foundation) -> anyhow::Result<Policy> {
+/// The keys that the configured database itself names.
+pub(super) async fn own_policy(foundation: &Foundation) -> anyhow::Result<Policy> {
     let mut connection = foundation.store.connection().await?;
     let keys = audit::verifier_keys(&mut connection).await?;
     let keys: Result<Vec<VerifierKey>, _> = keys.iter().map(|key| key.parse()).collect();
@@ -170,7 +176,8 @@ async fn own_policy(foundation: &Foundation) -> anyhow::Result<Policy> {
     Ok(Policy::of_logs(keys))
 }
 
-fn read_policy(path: &Path) -> anyhow::Result<Policy> {
+/// Reads a policy file.
+pub(super) fn read_policy(path: &Path) -> anyhow::Result<Policy> {
     let refused = |reason: String| Failure::Usage.because(format!("{}: {reason}", path.display()));
     let text = String::from_utf8(read(path, MAX_POLICY_BYTES)?)
         .map_err(|_| refused("it is not UTF-8".to_owned()))?;
