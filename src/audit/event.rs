@@ -156,6 +156,9 @@ actions! {
     RequestClosed = "request.closed",
     /// A retention sweep began to list.
     SweepStarted = "sweep.started",
+    /// A page of a retention sweep's erasures was submitted; their number and the root of a tree over salted commitments to
+    /// them are in the detail.
+    SweepPage = "sweep.page",
     /// A retention sweep stopped at a safeguard.
     SweepStopped = "sweep.stopped",
     /// A retention sweep has submitted its erasures.

@@ -28,6 +28,7 @@ pub mod export;
 mod files;
 mod keys;
 mod leaf;
+pub mod manifest;
 mod publish;
 mod sealer;
 mod search;

@@ -7,7 +7,7 @@
 //! | Term | What goes | Why not earlier |
 //! |---|---|---|
 //! | `identifiers_days` | the encrypted identifiers, the secrets and words of notices that were never sent | questions and complaints about the answer |
-//! | `contact_ids_days` | the platform's id of the contact, the checkpoints that name it, the candidates of sweeps | a restored backup of the platform may need the deletion again |
+//! | `contact_ids_days` | the platform's id of the contact, the checkpoints that name it, the candidates of sweeps, the salts of their items in the audit log | a restored backup of the platform may need the deletion again |
 //! | `evidence_months` | the case with its notices, packages, pseudonyms and job | limitation of claims and fines; counts and dates only, no identifier |
 //!
 //! The audit log holds no identifier and has terms of its own. Encrypted package files are destroyed by
@@ -78,6 +78,8 @@ pub struct Forgotten {
     pub requests: u64,
     /// Candidates of sweeps for which no request was made.
     pub candidates: u64,
+    /// Items on pages of sweeps in the audit log of which nobody can show any more whom they were about.
+    pub page_items: u64,
     /// Sweeps whose last trace was deleted.
     pub sweeps: u64,
     /// Processes that ended long ago.
@@ -96,6 +98,7 @@ impl Forgotten {
         self.contacts_of += other.contacts_of;
         self.requests += other.requests;
         self.candidates += other.candidates;
+        self.page_items += other.page_items;
         self.sweeps += other.sweeps;
         self.instances += other.instances;
     }
@@ -164,6 +167,7 @@ impl Upkeep {
         execution::purge(&mut tx, organisation, &contacts).await?;
         triage::forget(&mut tx, organisation, &contacts).await?;
         retention::purge_candidates(&mut tx, organisation, &contacts).await?;
+        let page_items = audit::manifest::forget_items(&mut tx, &contacts).await?;
 
         let requests = intake::past_evidence(&mut tx, organisation, terms.evidence, BATCH).await?;
         self.purge_requests(&mut tx, organisation, &requests).await?;
@@ -174,6 +178,7 @@ impl Upkeep {
             requests: number(&requests),
             candidates: retention::purge_unused_candidates(&mut tx, organisation, terms.contact_ids, BATCH)
                 .await?,
+            page_items,
             sweeps: retention::purge_sweeps(&mut tx, organisation, terms.evidence).await?,
             instances: 0,
         };
@@ -183,6 +188,7 @@ impl Upkeep {
                 .count("contacts_of", forgotten.contacts_of)
                 .count("requests", forgotten.requests)
                 .count("candidates", forgotten.candidates)
+                .count("page_items", forgotten.page_items)
                 .count("sweeps", forgotten.sweeps);
             let event = Event::general(organisation, Action::UpkeepForgot, actor.clone(), terms.now);
             audit::append(&mut tx, event.with(detail)).await?;

@@ -6,13 +6,16 @@
 use std::collections::VecDeque;
 
 use sqlx::postgres::PgConnectOptions;
+use uuid::Uuid;
 
+use super::sql::execute;
 use super::DrillError;
 use super::manipulations::{RUN, Scene};
+use crate::audit::event::Action;
 use crate::audit::leaf::Leaf;
-use crate::audit::sealer::sql;
+use crate::audit::sealer::sql as sealing;
 use crate::audit::tlog::{Checkpoint, Edge, Hash, SignedNote, TILE_WIDTH, Tile, leaf_hash};
-use crate::audit::verify::{KeptHead, Source, Stored};
+use crate::audit::verify::{KeptHead, ManifestOf, Source, Stored};
 use crate::domain::Clock;
 use crate::store::{self, Store};
 
@@ -24,14 +27,14 @@ const CHUNK: u64 = 16 * WIDTH;
 
 /// What was copied.
 pub(super) struct Copied {
-    /// The signed note of the head that covers the copy.
-    pub(super) note: String,
-    /// What it says.
+    /// The head that covers the copy.
     pub(super) checkpoint: Checkpoint,
     /// How many entries the original has.
     pub(super) original_size: u64,
     /// Where there is something to be manipulated.
     pub(super) scene: Scene,
+    /// Whether the commitments beside pages of sweeps were copied, too: files have none.
+    pub(super) has_manifests: bool,
 }
 
 /// The settings of the few connections of a drill.
@@ -66,7 +69,20 @@ pub(super) async fn fill<S: Source>(
     let store = Store::connect_as_sealer(options.clone(), &settings());
     let copied = insert(source, &store, &original, note, checkpoint, &kept, clock).await;
     store.close().await;
-    copied
+    let (mut copied, pages) = copied?;
+    let mut statements = String::new();
+    for page in pages {
+        match source.manifest(page).await? {
+            ManifestOf::Elsewhere => copied.has_manifests = false,
+            ManifestOf::Missing => {}
+            ManifestOf::Kept(commitments) => {
+                let commitments = hex::encode(commitments);
+                statements += &format!("INSERT INTO audit.manifest VALUES ('{page}', '\\x{commitments}');");
+            }
+        }
+    }
+    execute(options, &statements).await?;
+    Ok(copied)
 }
 
 /// A kept head whose note can be read.
@@ -83,7 +99,7 @@ async fn insert<S: Source>(
     checkpoint: Checkpoint,
     kept: &[KeptHead],
     clock: &dyn Clock,
-) -> Result<Copied, DrillError> {
+) -> Result<(Copied, Vec<Uuid>), DrillError> {
     let mut edge = Edge::new();
     let mut presence = Presence::default();
     let mut first = 0;
@@ -95,12 +111,12 @@ async fn insert<S: Source>(
         for run in rows.chunk_by(|one, next| one.seq + 1 == next.seq) {
             let entries: Vec<Vec<u8>> = run.iter().map(|row| row.entry.clone()).collect();
             if let Some(start) = run.first() {
-                sql::insert(&mut tx, stored(start.seq), &entries).await?;
+                sealing::insert(&mut tx, stored(start.seq), &entries).await?;
             }
         }
         let tiles = extend(source, &mut edge, &mut presence, rows.into(), end, original.size).await?;
         if !tiles.is_empty() {
-            sql::insert_tiles(&mut tx, &tiles).await?;
+            sealing::insert_tiles(&mut tx, &tiles).await?;
         }
         tx.commit().await?;
         first = end;
@@ -109,8 +125,8 @@ async fn insert<S: Source>(
         return Err(DrillError::Altered);
     }
     let mut tx = store.begin("audit.drill.copy").await?;
-    sql::replace_edge(&mut tx, &edge.partial_tiles()).await?;
-    let head = sql::NewHead {
+    sealing::replace_edge(&mut tx, &edge.partial_tiles()).await?;
+    let head = sealing::NewHead {
         origin: checkpoint.origin.as_str(),
         size: stored(checkpoint.size),
         root: &checkpoint.root.0,
@@ -118,12 +134,12 @@ async fn insert<S: Source>(
         verifier_keys: &[],
         signed_at: clock.now(),
     };
-    if !sql::move_head(&mut tx, 0, None, &head).await? {
+    if !sealing::move_head(&mut tx, 0, None, &head).await? {
         return Err(DrillError::NotEmpty);
     }
     let mut kept_heads = 0;
     for (note, head) in kept.iter().filter_map(readable).filter(|(_, head)| head.size <= checkpoint.size) {
-        sql::insert_checkpoint(&mut tx, stored(head.size), &head.root.0, &note, clock.now()).await?;
+        sealing::insert_checkpoint(&mut tx, stored(head.size), &head.root.0, &note, clock.now()).await?;
         kept_heads += 1;
     }
     tx.commit().await?;
@@ -133,7 +149,8 @@ async fn insert<S: Source>(
         return Err(DrillError::TooShort);
     }
     let scene = Scene { size: checkpoint.size, first: presence.first, run, kept_heads };
-    Ok(Copied { note, checkpoint, original_size: original.size, scene })
+    let copied = Copied { checkpoint, original_size: original.size, scene, has_manifests: true };
+    Ok((copied, presence.pages))
 }
 
 /// Which entries are there.
@@ -143,6 +160,8 @@ struct Presence {
     last: u64,
     in_a_row: u64,
     run: Option<u64>,
+    /// Pages of sweeps.
+    pages: Vec<Uuid>,
 }
 
 impl Presence {
@@ -152,7 +171,10 @@ impl Presence {
         }
         let follows = self.last + 1 == row.seq;
         self.last = row.seq;
-        let is_of_this_form = Leaf::parse(&row.entry).is_ok_and(|leaf| leaf.v == 1);
+        let leaf = Leaf::parse(&row.entry).ok();
+        let is_of_this_form = leaf.as_ref().is_some_and(|leaf| leaf.v == 1);
+        let page = leaf.filter(|leaf| leaf.action == Action::SweepPage.as_str());
+        self.pages.extend(page.map(|leaf| leaf.id));
         self.in_a_row = match (is_of_this_form, follows) {
             (false, _) => 0,
             (true, false) => 1,

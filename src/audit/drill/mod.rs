@@ -224,7 +224,8 @@ impl Drill<'_> {
         let copied = copy::fill(source, self.most, &original, &*self.clock).await?;
         // What the auditor knows of the original holds for the copy; heads that are newer than it are not compared.
         let plan = Plan { policy: self.plan.policy.clone(), known_heads: Vec::new(), since: 0 };
-        let untouched = verified(&original, &plan).await?;
+        let copies = Copies { has_manifests: copied.has_manifests };
+        let untouched = copies.verified(&original, &plan).await?;
         if untouched.verdict == Verdict::Violation {
             let bad = untouched.first_bad();
             return Err(DrillError::NotInOrder {
@@ -234,12 +235,12 @@ impl Drill<'_> {
         }
         let mut trials = Vec::new();
         for manipulation in manipulations(&copied.scene) {
-            let trial = self.superuser(manipulation, &plan).await?;
+            let trial = self.superuser(manipulation, copies, &plan).await?;
             told(&trial);
             trials.push(trial);
         }
         let thief =
-            Thief::prepare(self.place, Arc::clone(&self.clock), &copied.checkpoint, copied.scene).await?;
+            Thief::prepare(self.place, copies, Arc::clone(&self.clock), &copied.checkpoint, copied.scene).await?;
         for trial in thief.trials(self.folder).await? {
             told(&trial);
             trials.push(trial);
@@ -259,7 +260,12 @@ impl Drill<'_> {
         })
     }
 
-    async fn superuser(&self, manipulation: Manipulation, plan: &Plan) -> Result<Trial, DrillError> {
+    async fn superuser(
+        &self,
+        manipulation: Manipulation,
+        copies: Copies,
+        plan: &Plan,
+    ) -> Result<Trial, DrillError> {
         let Manipulation { name, deed, needs, statements, place, says } = manipulation;
         let outcome = match statements {
             Err(reason) => Outcome::NotTried { reason: reason.to_owned() },
@@ -267,7 +273,7 @@ impl Drill<'_> {
                 let options = self.place.copy("original", "tampered").await?;
                 // The catalogue itself can be written by a superuser who says so.
                 execute(&options, &format!("SET allow_system_table_mods = on; {statements}")).await?;
-                let report = verified(&options, plan).await?;
+                let report = copies.verified(&options, plan).await?;
                 self.place.discard("tampered").await?;
                 judge(&report, &place, says)
             }
@@ -276,12 +282,22 @@ impl Drill<'_> {
     }
 }
 
-/// Verifies a copy as its auditor.
-async fn verified(options: &PgConnectOptions, plan: &Plan) -> Result<Report, DrillError> {
-    let mut database = Database::open(options, "a copy".to_owned()).await?;
-    let report = verify::verify(&mut database, plan).await;
-    database.close().await;
-    Ok(report?)
+/// What is common to all copies.
+#[derive(Clone, Copy, Debug)]
+struct Copies {
+    /// Whether they have the commitments beside pages of sweeps.
+    has_manifests: bool,
+}
+
+impl Copies {
+    /// Verifies one as its auditor.
+    async fn verified(self, options: &PgConnectOptions, plan: &Plan) -> Result<Report, DrillError> {
+        let database = Database::open(options, "a copy".to_owned()).await?;
+        let mut database = if self.has_manifests { database } else { database.without_manifests() };
+        let report = verify::verify(&mut database, plan).await;
+        database.close().await;
+        Ok(report?)
+    }
 }
 
 /// Whether the first violation is the one that belongs to the manipulation.

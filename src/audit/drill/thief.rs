@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
 use super::manipulations::{Scene, edit, unguarded};
-use super::{Attacker, DrillError, Outcome, Place, Trial, execute, judge, verified};
+use super::{Attacker, Copies, DrillError, Outcome, Place, Trial, execute, judge};
 use crate::audit::event::{Action, Actor};
 use crate::audit::keys::LogKeys;
 use crate::audit::leaf::Leaf;
@@ -30,6 +30,7 @@ const WITNESS: &str = "witness.drill.invalid";
 /// The stolen key, and the copy whose head it signed.
 pub(super) struct Thief<'a> {
     place: &'a Place,
+    copies: Copies,
     clock: Arc<dyn Clock>,
     keys: LogKeys,
     signing: SigningKey,
@@ -44,6 +45,7 @@ impl<'a> Thief<'a> {
     /// Makes a copy of the copy that the drill's own key signed.
     pub(super) async fn prepare(
         place: &'a Place,
+        copies: Copies,
         clock: Arc<dyn Clock>,
         checkpoint: &Checkpoint,
         scene: Scene,
@@ -55,7 +57,7 @@ impl<'a> Thief<'a> {
         let options = place.copy("original", base).await?;
         let kept = unguarded("checkpoint", "DELETE FROM audit.checkpoint");
         execute(&options, &format!("{kept}; {}", head_statement(&head, checkpoint, signing.verifier()))).await?;
-        Ok(Self { place, clock, keys, signing, scene, head, base })
+        Ok(Self { place, copies, clock, keys, signing, scene, head, base })
     }
 
     /// Tries everything that a thief of the key can do.
@@ -86,8 +88,8 @@ impl<'a> Thief<'a> {
         kept: &SignedNote,
         says: &'static str,
     ) -> Result<Trial, DrillError> {
-        let without = verified(options, &self.plan(&[])).await?;
-        let with = verified(options, &self.plan(&[("the head that was kept elsewhere", kept)])).await?;
+        let without = self.copies.verified(options, &self.plan(&[])).await?;
+        let with = self.copies.verified(options, &self.plan(&[("the head that was kept elsewhere", kept)])).await?;
         Ok(Trial {
             name,
             deed,
@@ -168,11 +170,11 @@ impl<'a> Thief<'a> {
         let shown_to_auditor = self.grow(&second).await?;
         let refused = matches!(ask(&shown_to_auditor, shown_to_witness.size), Answer::Conflict { .. });
         let kept = [("the head that was kept elsewhere", &self.head)];
-        let below = verified(&second, &self.plan(&kept)).await?;
+        let below = self.copies.verified(&second, &self.plan(&kept)).await?;
         let policy: Policy = format!("log {log}\nwitness w {}\nquorum w\n", witness.verifier())
             .parse()
             .map_err(DrillError::Policy)?;
-        let report = verified(&second, &Plan { policy, ..self.plan(&kept) }).await?;
+        let report = self.copies.verified(&second, &Plan { policy, ..self.plan(&kept) }).await?;
         self.place.discard("second").await?;
         let found = report.first_bad().filter(|bad| cosigned && refused && bad.what.contains("witnesses"));
         Ok(Trial {

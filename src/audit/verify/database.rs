@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
 
 use super::catalogue::{self, Flaw};
-use super::source::{KeptHead, Source, SourceError, Stored};
+use super::source::{KeptHead, ManifestOf, Source, SourceError, Stored};
 use super::sql;
+use crate::audit::manifest;
 use crate::audit::tlog::{Checkpoint, HASH_BYTES, SignedNote, Tile};
 use crate::store::StoreError;
 
@@ -21,6 +23,7 @@ pub struct Database {
     described: String,
     acts_as_auditor: bool,
     ahead: VecDeque<(i64, Vec<u8>)>,
+    has_manifests: bool,
 }
 
 impl Database {
@@ -31,7 +34,7 @@ impl Database {
             PgConnection::connect_with(&options).await.map_err(StoreError::during("audit.verify.connect"))?;
         let acts_as_auditor = sql::act_as_auditor(&mut connection).await?;
         sql::begin(&mut connection).await?;
-        Ok(Self { connection, described, acts_as_auditor, ahead: VecDeque::new() })
+        Ok(Self { connection, described, acts_as_auditor, ahead: VecDeque::new(), has_manifests: true })
     }
 
     /// The origin that the log calls itself.
@@ -47,6 +50,12 @@ impl Database {
     /// The major version of the server.
     pub async fn server_major(&mut self) -> Result<i32, SourceError> {
         Ok(sql::server_major(&mut self.connection).await?)
+    }
+
+    /// Takes the commitments beside pages of sweeps for kept elsewhere: in a copy made of entries and tiles.
+    pub(in crate::audit) fn without_manifests(mut self) -> Self {
+        self.has_manifests = false;
+        self
     }
 
     /// Ends reading.
@@ -103,6 +112,14 @@ impl Source for Database {
 
     async fn kept_heads(&mut self, after: u64, end: u64) -> Result<Vec<KeptHead>, SourceError> {
         Ok(sql::kept_heads(&mut self.connection, signed(after), signed(end)).await?)
+    }
+
+    async fn manifest(&mut self, page: Uuid) -> Result<ManifestOf, SourceError> {
+        if !self.has_manifests {
+            return Ok(ManifestOf::Elsewhere);
+        }
+        let found = manifest::find_commitments(&mut self.connection, page).await?;
+        Ok(found.map_or(ManifestOf::Missing, ManifestOf::Kept))
     }
 
     async fn flaws(&mut self, size: u64) -> Result<Option<Vec<Flaw>>, SourceError> {

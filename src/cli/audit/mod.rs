@@ -5,6 +5,7 @@ mod drill;
 mod export;
 mod heads;
 mod key;
+mod receipts;
 mod search;
 mod verify;
 
