@@ -156,6 +156,15 @@ impl Publisher {
         Ok(published)
     }
 
+    /// Compares what can be read without asking anybody over the network: the directory. For commands that seal in
+    /// passing and must not do so behind an older copy.
+    pub async fn glance(&self) -> Result<(), PublishError> {
+        match self.compare_directory().await {
+            Ok(_) | Err(Trouble::Away(_)) => Ok(()),
+            Err(Trouble::Stop(error)) => Err(error),
+        }
+    }
+
     /// Compares and publishes.
     pub async fn round(&self) -> Result<(), PublishError> {
         let published = self.look().await?;

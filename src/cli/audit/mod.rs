@@ -22,7 +22,7 @@ use super::context::Context;
 use super::output::{Output, or_dash, table};
 use super::request::Case;
 use crate::audit::{self, Action, Detail, Entry, Event, Filter, RestoreReason};
-use crate::daemon::{self, Foundation, StartError};
+use crate::daemon::{self, Foundation};
 use crate::domain::{OrganisationId, local_time};
 
 pub(super) use verify::is_verification;
@@ -225,15 +225,17 @@ async fn record(
     Ok(())
 }
 
-/// Whoever reads wants what has just happened, too. Where this account may not seal, the log is read as it is.
+/// Whoever reads wants what has just happened, too. Where this account may not seal, or the database is an older copy than
+/// what was published, the log is read as it is.
 async fn seal(context: &Context, foundation: &Foundation, output: &Output) {
     let sealed = async {
+        heads::ensure_no_older_copy(context, foundation).await?;
         let sealer =
             daemon::open_sealer(context.settings(), &foundation.database, Arc::clone(&foundation.desk.clock))
                 .await?;
         sealer.seal_everything().await?;
         sealer.close().await;
-        Ok::<_, StartError>(())
+        Ok::<_, anyhow::Error>(())
     };
     if let Err(error) = sealed.await {
         output.say(&format!(
