@@ -98,7 +98,16 @@ const RULE: &[(&str, &[&str])] = &[
 const BELONGS: &[(&str, &[&str])] = &[
     // The demonstration opens its own hand-over page; a verifier reads logs that somebody publishes; the log asks its
     // witnesses itself, because what they answer decides whether it may be sealed.
-    ("reqwest::", &["platform/cloud4wi", "cli/demo", "audit/verify/web.rs", "audit/publish/post.rs"]),
+    (
+        "reqwest::",
+        &[
+            "platform/cloud4wi",
+            "cli/demo",
+            "audit/verify/web.rs",
+            "audit/publish/post.rs",
+            "audit/publish/bucket.rs",
+        ],
+    ),
     ("lettre::", &["delivery"]),
     ("axum::", &["http"]),
     ("cron::", &["retention"]),

@@ -21,7 +21,8 @@ use crate::rig::Database;
 use crate::{Plan, say};
 
 /// The columns that a verification reads.
-const COLUMNS: &str = "seq, entry, leaf, uid, at, organisation_id, action, outcome, actor, case_id, intent, writer, wseq";
+const COLUMNS: &str =
+    "seq, entry, leaf, uid, at, organisation_id, action, outcome, actor, case_id, intent, writer, wseq";
 
 /// P-8: a verification of a million entries, from the database and from files.
 pub(crate) async fn verification(plan: Plan, database: &mut Database) -> Result<Vec<Line>> {
@@ -105,7 +106,8 @@ async fn copy_out(log: &Log, statement: &str) -> Result<(f64, u64)> {
 /// The bytes of all entries.
 async fn everything(log: &Log) -> Result<Vec<Vec<u8>>> {
     let mut connection = PgConnection::connect_with(&log.options).await?;
-    let rows = sqlx::query_scalar("SELECT entry FROM audit.entry ORDER BY seq").fetch_all(&mut connection).await?;
+    let rows =
+        sqlx::query_scalar("SELECT entry FROM audit.entry ORDER BY seq").fetch_all(&mut connection).await?;
     connection.close().await?;
     Ok(rows)
 }
@@ -230,8 +232,11 @@ async fn exports(plan: Plan, log: &Log, entries: u64) -> Result<Vec<Line>> {
     }
     let line = |(form, ratios): (&str, Vec<f64>)| {
         let mut figures = Figures::default();
-        ratios.into_iter().for_each(|ratio| figures.push(ratio));
-        Line::ratio("P-14", format!("export of {entries} entries as {form}, to COPY"), figures).judged(0.50, 0.30)
+        for ratio in ratios {
+            figures.push(ratio);
+        }
+        Line::ratio("P-14", format!("export of {entries} entries as {form}, to COPY"), figures)
+            .judged(0.50, 0.30)
     };
     Ok(std::iter::zip(forms, ratios).map(line).collect())
 }

@@ -114,7 +114,10 @@ impl Log {
             self.sealer.seal_everything().await?;
             done += number;
             if done % 500_000 == 0 && done < entries {
-                say(&format!("filled {done} of {entries} entries in {:.0} s", started.elapsed().as_secs_f64()));
+                say(&format!(
+                    "filled {done} of {entries} entries in {:.0} s",
+                    started.elapsed().as_secs_f64()
+                ));
             }
         }
         sqlx::raw_sql("VACUUM ANALYZE audit.entry; CHECKPOINT").execute(&mut connection).await?;

@@ -99,7 +99,9 @@ async fn run(arguments: &[String]) -> Result<()> {
             "--entries" => plan.entries = Some(rest.next().context("--entries needs a number")?.parse()?),
             "--json" => file = Some(PathBuf::from(rest.next().context("--json needs a file")?)),
             target if TARGETS.contains(&target) => wanted.push(target.to_owned()),
-            other => bail!("{other} is none of {TARGETS:?}, --quick, --entries N, --statements and --json FILE"),
+            other => {
+                bail!("{other} is none of {TARGETS:?}, --quick, --entries N, --statements and --json FILE")
+            }
         }
     }
     if wanted.is_empty() {

@@ -29,6 +29,7 @@ fn every_help_text_is_as_documented() {
         &["audit", "list"],
         &["audit", "search"],
         &["audit", "verify"],
+        &["audit", "drill"],
         &["audit", "prove"],
         &["audit", "export"],
         &["audit", "key"],

@@ -130,7 +130,9 @@ async fn s_40_a_drill_shows_what_is_found_on_a_copy_and_stands_in_the_log() {
     scene.run(&["audit", "export", "--as", "tiles", "--out", &tiles]).expect(0);
     let key = scene.run(&["--json", "audit", "key", "show"]).expect(0).json();
     fs::write(&policy, format!("log {}\nquorum none\n", key[0]["verifier_key"].as_str().unwrap())).unwrap();
-    let report = run(&mut dsrd(&["--json", "audit", "drill", "--dir", &tiles, "--policy", &policy]), "").expect(0).json();
+    let report = run(&mut dsrd(&["--json", "audit", "drill", "--dir", &tiles, "--policy", &policy]), "")
+        .expect(0)
+        .json();
     assert_eq!((&report["missed"], &report["copied"]), (&0.into(), &report["size"]), "{report}");
     assert_eq!(report["trials"][0]["result"], "found");
     run(&mut dsrd(&["audit", "drill", "--dir", &tiles]), "").expect(2);

@@ -2,8 +2,28 @@
 
 use dsrd::audit::drill::{Attacker, Drill, DrillError, DrillReport, Outcome, Place};
 use dsrd::audit::verify::{Database, Directory, Level, Source, Tiles, Verdict};
+use dsrd::store::embedded::{Cluster, Settings};
+use sqlx::Connection as _;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::log::{Log, execute, verified};
+
+/// A throw-away cluster, as the command has one: roles belong to all databases of a cluster, and while a copy is being
+/// migrated its migrator holds rights that a verification beside it would call out.
+static YARD: OnceCell<Cluster> = OnceCell::const_new();
+
+/// One drill at a time, for the same reason.
+static ONE: Mutex<()> = Mutex::const_new(());
+
+/// Its directory lies in that of this process's other cluster, which the next test process removes.
+async fn yard() -> sqlx::postgres::PgConnectOptions {
+    let start = || async {
+        let directory = std::env::temp_dir().join(format!("dsrd-test-{}", std::process::id())).join("drill");
+        let settings = Settings::new(directory, std::env::var_os("PATH"));
+        Cluster::start(settings).await.unwrap()
+    };
+    YARD.get_or_init(start).await.options("postgres")
+}
 
 async fn hold<S: Source>(
     log: &Log,
@@ -11,9 +31,10 @@ async fn hold<S: Source>(
     source: &mut S,
     most: u64,
 ) -> Result<DrillReport, DrillError> {
+    let _alone = ONE.lock().await;
     let mut told = 0;
     let drill = Drill {
-        place: &Place::new(log.options().database("postgres"), name),
+        place: &Place::new(yard().await, name),
         folder: &log.service.directory.path().join(name),
         plan: &log.plan(),
         most,
@@ -60,15 +81,19 @@ async fn s_40_a_drill_finds_every_manipulation_of_its_copies_and_leaves_the_log_
         assert_eq!(trial.found_one_level_lower, Some(false), "{trial:?}");
     }
     assert!(
-        report.trials.iter().any(|trial| matches!(&trial.outcome, Outcome::Found { says, .. } if says.contains("refuses"))),
+        report
+            .trials
+            .iter()
+            .any(|trial| matches!(&trial.outcome, Outcome::Found { says, .. } if says.contains("refuses"))),
         "the witness does not sign the second log"
     );
     assert_eq!(everything(&log).await, before);
     assert_eq!(verified(&log.options(), &log.plan()).await.verdict, Verdict::Ok);
-    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_database WHERE datname LIKE 'drill\\_whole%'")
-        .fetch_one(&mut *log.service.store.connection().await.unwrap())
-        .await
-        .unwrap();
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM pg_database WHERE datname LIKE 'drill\\_whole%'")
+            .fetch_one(&mut sqlx::PgConnection::connect_with(&yard().await).await.unwrap())
+            .await
+            .unwrap();
     assert_eq!(left, 0, "the copies are gone");
     log.service.finish().await;
 }
@@ -115,6 +140,6 @@ async fn s_40_a_drill_on_a_log_that_is_not_in_order_says_so() {
     database.close().await;
     assert!(matches!(refused, Err(DrillError::Altered)), "{refused:?}");
     copy.drop().await;
-    execute(&log.options().database("postgres"), "DROP DATABASE drill_altered_original WITH (FORCE)").await.unwrap();
+    execute(&yard().await, "DROP DATABASE drill_altered_original WITH (FORCE)").await.unwrap();
     log.service.simulator.shutdown().await;
 }

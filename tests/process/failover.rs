@@ -71,7 +71,10 @@ fn base_backup() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let folders = versions.map(|version| version.path().join("bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    folders.chain(std::env::split_paths(&path)).map(|folder| folder.join("pg_basebackup")).find(|path| path.exists())
+    folders
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join("pg_basebackup"))
+        .find(|path| path.exists())
 }
 
 /// Copies a running cluster into the place where a private cluster of another directory lives, as its standby.
@@ -191,7 +194,11 @@ async fn f_13_a_standby_that_was_promoted_too_early_seals_and_erases_nothing_and
         let read = service.command(arguments).output().await.unwrap();
         assert!(read.status.success(), "{arguments:?}: {read:?}");
     }
-    assert_eq!(standby.ask::<i64>("SELECT size FROM audit.head").await, kept, "a reader seals nothing either");
+    assert_eq!(
+        standby.ask::<i64>("SELECT size FROM audit.head").await,
+        kept,
+        "a reader seals nothing either"
+    );
     let check = service.command(&["check"]).output().await.unwrap();
     let said = String::from_utf8_lossy(&check.stdout).into_owned();
     assert!(said.contains("FAIL") && said.contains("recover --after-restore"), "{said}");

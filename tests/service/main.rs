@@ -11,6 +11,7 @@ mod support;
 
 mod access;
 mod append;
+mod bucket;
 mod carried_over;
 mod conflicts;
 mod crash;

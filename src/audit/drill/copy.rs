@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
-use super::sql::execute;
 use super::DrillError;
 use super::manipulations::{RUN, Scene};
+use super::sql::execute;
 use crate::audit::event::Action;
 use crate::audit::leaf::Leaf;
 use crate::audit::sealer::sql as sealing;
@@ -70,18 +70,17 @@ pub(super) async fn fill<S: Source>(
     let copied = insert(source, &store, &original, note, checkpoint, &kept, clock).await;
     store.close().await;
     let (mut copied, pages) = copied?;
-    let mut statements = String::new();
     for page in pages {
         match source.manifest(page).await? {
             ManifestOf::Elsewhere => copied.has_manifests = false,
             ManifestOf::Missing => {}
             ManifestOf::Kept(commitments) => {
                 let commitments = hex::encode(commitments);
-                statements += &format!("INSERT INTO audit.manifest VALUES ('{page}', '\\x{commitments}');");
+                let statement = format!("INSERT INTO audit.manifest VALUES ('{page}', '\\x{commitments}')");
+                execute(options, &statement).await?;
             }
         }
     }
-    execute(options, &statements).await?;
     Ok(copied)
 }
 

@@ -42,7 +42,7 @@ pub struct Manipulation {
 /// The whole list, for one copy.
 #[must_use]
 pub fn manipulations(scene: &Scene) -> Vec<Manipulation> {
-    [of_entries(scene), of_definitions(scene), of_the_tree(scene)].concat()
+    [of_entries(scene), of_definitions(scene), of_functions_and_rights(), of_the_tree(scene)].concat()
 }
 
 /// Switches the guards of a table off for some statements, and on again as they were shipped.
@@ -64,8 +64,9 @@ pub(super) fn unguarded(table: &str, statements: &str) -> String {
         _ => (&["checkpoint"], &[("checkpoint", "checkpoint_rows_stay"), ("checkpoint", "checkpoint_stays")]),
     };
     let off = tables.iter().map(|table| format!("ALTER TABLE audit.{table} DISABLE TRIGGER USER; "));
-    let on =
-        guards.iter().map(|(table, guard)| format!("; ALTER TABLE audit.{table} ENABLE ALWAYS TRIGGER {guard}"));
+    let on = guards
+        .iter()
+        .map(|(table, guard)| format!("; ALTER TABLE audit.{table} ENABLE ALWAYS TRIGGER {guard}"));
     format!("{}{statements}{}", off.collect::<String>(), on.collect::<String>())
 }
 
@@ -172,15 +173,26 @@ fn of_entries(scene: &Scene) -> Vec<Manipulation> {
     ]
 }
 
-fn of_definitions(scene: &Scene) -> Vec<Manipulation> {
-    let make = |name, deed: &str, statements: &str, place: &str, says| Manipulation {
+/// One that is found by comparing the definition of the tables with the shipped one, without any signature.
+fn of_a_definition(
+    name: &'static str,
+    deed: &str,
+    statements: &str,
+    place: &str,
+    says: &'static str,
+) -> Manipulation {
+    Manipulation {
         name,
         deed: deed.to_owned(),
         needs: Level::L0,
         statements: Ok(statements.to_owned()),
         place: place.to_owned(),
         says,
-    };
+    }
+}
+
+fn of_definitions(scene: &Scene) -> Vec<Manipulation> {
+    let make = of_a_definition;
     let hidden = scene.run + 2;
     vec![
         make(
@@ -246,6 +258,12 @@ fn of_definitions(scene: &Scene) -> Vec<Manipulation> {
             "audit.checkpoint",
             "is missing",
         ),
+    ]
+}
+
+fn of_functions_and_rights() -> Vec<Manipulation> {
+    let make = of_a_definition;
+    vec![
         make(
             "guard made harmless",
             "the function behind the guards is replaced by one that allows everything",
@@ -322,7 +340,7 @@ fn of_the_tree(scene: &Scene) -> Vec<Manipulation> {
             } else {
                 Err("the tree of this log has no upper edge")
             },
-            upper.map(|tile| tile.path()).unwrap_or_default(),
+            upper.map(Tile::path).unwrap_or_default(),
             "is not that",
         ),
         make(
@@ -381,7 +399,8 @@ mod tests {
     #[test]
     fn what_a_short_log_does_not_have_is_told() {
         let list = manipulations(&Scene { size: 40, first: 1, run: 17, kept_heads: 1 });
-        let left_out: Vec<&str> = list.iter().filter(|each| each.statements.is_err()).map(|each| each.name).collect();
+        let left_out: Vec<&str> =
+            list.iter().filter(|each| each.statements.is_err()).map(|each| each.name).collect();
         assert_eq!(left_out, ["tile changed", "edge changed", "kept head replaced"]);
     }
 

@@ -32,7 +32,9 @@ pub use self::manipulations::{Manipulation, RUN, Scene, manipulations};
 use self::sql::execute;
 use self::thief::Thief;
 use super::sealer::SealError;
-use super::verify::{self, Database, Level, Plan, PolicyError, Report, Severity, Source, SourceError, Verdict};
+use super::verify::{
+    self, Database, Level, Plan, PolicyError, Report, Severity, Source, SourceError, Verdict,
+};
 use super::witness::WitnessError;
 use crate::domain::Clock;
 use crate::store::{self, StoreError};
@@ -75,7 +77,9 @@ pub enum DrillError {
     #[error("the entries are not those that the head was signed for; run dsrd audit verify")]
     Altered,
     /// The copy is not what its policy and definition say.
-    #[error("the copy is not in order before anything was done to it: {place}: {what}; run dsrd audit verify")]
+    #[error(
+        "the copy is not in order before anything was done to it: {place}: {what}; run dsrd audit verify"
+    )]
     NotInOrder {
         /// Where.
         place: String,
@@ -122,7 +126,8 @@ impl Place {
     }
 
     async fn discard(&self, database: &str) -> Result<(), StoreError> {
-        execute(&self.maintenance, &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name(database))).await
+        execute(&self.maintenance, &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name(database)))
+            .await
     }
 }
 
@@ -224,8 +229,8 @@ impl Drill<'_> {
         let copied = copy::fill(source, self.most, &original, &*self.clock).await?;
         // What the auditor knows of the original holds for the copy; heads that are newer than it are not compared.
         let plan = Plan { policy: self.plan.policy.clone(), known_heads: Vec::new(), since: 0 };
-        let copies = Copies { has_manifests: copied.has_manifests };
-        let untouched = copies.verified(&original, &plan).await?;
+        let kind = Copies { has_manifests: copied.has_manifests };
+        let untouched = kind.verified(&original, &plan).await?;
         if untouched.verdict == Verdict::Violation {
             let bad = untouched.first_bad();
             return Err(DrillError::NotInOrder {
@@ -235,19 +240,21 @@ impl Drill<'_> {
         }
         let mut trials = Vec::new();
         for manipulation in manipulations(&copied.scene) {
-            let trial = self.superuser(manipulation, copies, &plan).await?;
+            let trial = self.superuser(manipulation, kind, &plan).await?;
             told(&trial);
             trials.push(trial);
         }
         let thief =
-            Thief::prepare(self.place, copies, Arc::clone(&self.clock), &copied.checkpoint, copied.scene).await?;
+            Thief::prepare(self.place, kind, Arc::clone(&self.clock), &copied.checkpoint, copied.scene)
+                .await?;
         for trial in thief.trials(self.folder).await? {
             told(&trial);
             trials.push(trial);
         }
         self.place.discard("stolen_key").await?;
         self.place.discard("original").await?;
-        let count = |wanted: fn(&Outcome) -> bool| trials.iter().filter(|trial| wanted(&trial.outcome)).count();
+        let count =
+            |wanted: fn(&Outcome) -> bool| trials.iter().filter(|trial| wanted(&trial.outcome)).count();
         Ok(DrillReport {
             source: source.describe(),
             origin: copied.checkpoint.origin.to_string(),

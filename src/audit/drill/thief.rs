@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::manipulations::{Scene, edit, unguarded};
 use super::{Attacker, Copies, DrillError, Outcome, Place, Trial, execute, judge};
@@ -56,7 +57,8 @@ impl<'a> Thief<'a> {
         let base = "stolen_key";
         let options = place.copy("original", base).await?;
         let kept = unguarded("checkpoint", "DELETE FROM audit.checkpoint");
-        execute(&options, &format!("{kept}; {}", head_statement(&head, checkpoint, signing.verifier()))).await?;
+        execute(&options, &format!("{kept}; {}", head_statement(&head, checkpoint, signing.verifier())))
+            .await?;
         Ok(Self { place, copies, clock, keys, signing, scene, head, base })
     }
 
@@ -89,7 +91,8 @@ impl<'a> Thief<'a> {
         says: &'static str,
     ) -> Result<Trial, DrillError> {
         let without = self.copies.verified(options, &self.plan(&[])).await?;
-        let with = self.copies.verified(options, &self.plan(&[("the head that was kept elsewhere", kept)])).await?;
+        let with =
+            self.copies.verified(options, &self.plan(&[("the head that was kept elsewhere", kept)])).await?;
         Ok(Trial {
             name,
             deed,
@@ -152,9 +155,10 @@ impl<'a> Thief<'a> {
     async fn shown_to_one_auditor_only(&self, folder: &Path) -> Result<Trial, DrillError> {
         let (name, deed) = (
             "show another log",
-            "two logs go on from one head, both signed with the stolen key; the auditor is shown the second".to_owned(),
+            "two logs go on from one head, both signed with the stolen key; the auditor is shown the second"
+                .to_owned(),
         );
-        let key = CosigningKey::from_seed(witness_name()?, &random::bytes());
+        let key = CosigningKey::from_seed(witness_name()?, &Zeroizing::new(random::bytes()));
         let log = self.signing.verifier().clone();
         let witness = Witness::open(folder, key, [log.clone()], Arc::clone(&self.clock))
             .map_err(DrillError::Witness)?;
@@ -255,7 +259,7 @@ impl<'a> Thief<'a> {
         let key = self.signing.verifier();
         let forged = Checkpoint { origin: key.name().clone(), size, root: edge.root() };
         let note = forged.sign([&self.signing]).map_err(|_| DrillError::NoHead)?;
-        execute(options, &head_statement(&note, &forged, key)).await
+        Ok(execute(options, &head_statement(&note, &forged, key)).await?)
     }
 }
 

@@ -132,7 +132,10 @@ pub(super) fn check_page(leaf: &Leaf, stored: Option<&[u8]>) -> Option<Result<()
     };
     let (commitments, rest) = stored.as_chunks::<HASH_BYTES>();
     let fits = rest.is_empty() && commitments.len() as u64 == items && root(commitments) == expected;
-    Some(fits.then_some(()).ok_or("the commitments beside it (audit.manifest) are not those that it has the root of"))
+    Some(
+        fits.then_some(())
+            .ok_or("the commitments beside it (audit.manifest) are not those that it has the root of"),
+    )
 }
 
 /// The number of items and the root that an entry states.

@@ -142,10 +142,7 @@ pub trait Source: Send {
     }
 
     /// The commitments beside an entry `sweep.page`.
-    fn manifest(
-        &mut self,
-        page: Uuid,
-    ) -> impl Future<Output = Result<ManifestOf, SourceError>> + Send {
+    fn manifest(&mut self, page: Uuid) -> impl Future<Output = Result<ManifestOf, SourceError>> + Send {
         let _ = page;
         async { Ok(ManifestOf::Elsewhere) }
     }

@@ -191,7 +191,10 @@ impl Yard {
 
     async fn clear(self) {
         if let Err(error) = self.cluster.stop().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the drill's database did not stop in time");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the drill's database did not stop in time"
+            );
         }
     }
 }

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::{day_or_instant, record, seal};
 use crate::audit::export::{self, Exported, LineFormat, Selection};
-use crate::audit::verify::Database;
 use crate::audit::manifest::{self, Opening};
+use crate::audit::verify::Database;
 use crate::audit::{Action, Detail, Filter, list};
 use crate::cli::Failure;
 use crate::cli::context::Context;

@@ -88,7 +88,11 @@ fn shown(checked: &[Checked]) -> String {
         let what = match &proven.item {
             Some(item) => format!(
                 "{}: the erasure of contact {} as case {} is item {} of {}",
-                proven.action, item.contact, item.case, item.index + 1, item.items
+                proven.action,
+                item.contact,
+                item.case,
+                item.index + 1,
+                item.items
             ),
             None => format!(
                 "{} at {}, case {}, outcome {}",

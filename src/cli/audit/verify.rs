@@ -89,7 +89,11 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
 fn check_receipts(directory: &Path, policy: Option<&Path>, output: &Output) -> anyhow::Result<()> {
     let usage = |error: anyhow::Error| -> anyhow::Error {
         let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
-        if error.is::<Verification>() { error } else { Verification { code: 3, message: chain.join(": ") }.into() }
+        if error.is::<Verification>() {
+            error
+        } else {
+            Verification { code: 3, message: chain.join(": ") }.into()
+        }
     };
     let given = policy.ok_or_else(|| Failure::Usage.because("name whom you trust with --policy FILE"));
     let policy = given.and_then(read_policy).map_err(usage)?;
