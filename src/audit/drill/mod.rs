@@ -26,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
+use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
 pub use self::manipulations::{Manipulation, RUN, Scene, manipulations};
@@ -103,7 +104,8 @@ impl Place {
     /// databases begin with `prefix`.
     #[must_use]
     pub fn new(maintenance: PgConnectOptions, prefix: &str) -> Self {
-        Self { maintenance, prefix: prefix.to_owned() }
+        // Making and dropping databases takes its time, of which nobody need be warned.
+        Self { maintenance: maintenance.disable_statement_logging(), prefix: prefix.to_owned() }
     }
 
     fn name(&self, database: &str) -> String {

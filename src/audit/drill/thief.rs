@@ -167,7 +167,10 @@ impl<'a> Thief<'a> {
         self.place.discard("first").await?;
         let ask = |grown: &Grown, old| {
             let request = AddCheckpoint { old, proof: Vec::new(), note: grown.note.clone() };
-            witness.add_checkpoint(request.to_string().as_bytes())
+            // It would tell its operator of a fork, and there is none but that of the drill.
+            tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
+                witness.add_checkpoint(request.to_string().as_bytes())
+            })
         };
         let cosigned = matches!(ask(&shown_to_witness, 0), Answer::Cosigned(_));
         let second = self.copy("second").await?;
