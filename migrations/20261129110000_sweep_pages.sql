@@ -38,10 +38,12 @@ CREATE TRIGGER manifest_stays BEFORE TRUNCATE ON audit.manifest
 ALTER TABLE audit.manifest ENABLE ALWAYS TRIGGER manifest_rows_stay;
 ALTER TABLE audit.manifest ENABLE ALWAYS TRIGGER manifest_stays;
 
--- Forgets the salts of cases whose contact is forgotten; answers how many there were.
+-- Forgets the salts of cases whose contact is forgotten; answers how many there were. While somebody holds the log they stay;
+-- they go with their case at the latest.
 CREATE FUNCTION audit.forget_manifest_items(cases uuid[]) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  WITH forgotten AS (DELETE FROM audit_private.manifest_item WHERE case_id = ANY (cases) RETURNING 1)
+  WITH forgotten AS (DELETE FROM audit_private.manifest_item
+                     WHERE case_id = ANY (cases) AND NOT audit.is_held() RETURNING 1)
   SELECT count(*) FROM forgotten
 $$;
 
@@ -54,7 +56,6 @@ GRANT INSERT ON audit.manifest TO aud_writer, dsrd_service;
 GRANT SELECT ON audit.manifest TO aud_reader, auditor, dsrd_service;
 GRANT INSERT ON audit_private.manifest_item TO aud_writer, dsrd_service;
 GRANT SELECT ON audit_private.manifest_item TO dsrd_service;
-GRANT SELECT, DELETE ON audit_private.manifest_item TO aud_eraser;
 
 DO $$
 BEGIN

@@ -35,6 +35,9 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
             ("items of sweeps that open no more", forgotten.page_items.to_string()),
             ("sweeps deleted", forgotten.sweeps.to_string()),
             ("ended processes deleted", forgotten.instances.to_string()),
+            ("cases that the log ties to nobody any more", forgotten.unlinked.to_string()),
+            ("entries of the log announced for pruning", forgotten.announced.to_string()),
+            ("entries of the log pruned", forgotten.pruned.to_string()),
         ])
     })
 }

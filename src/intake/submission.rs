@@ -192,6 +192,9 @@ async fn accept(
         // A sweep knows no address: there is nobody to tell.
         return Ok(Receipt { request, reference, due_on, repeated: false });
     }
+    let subject =
+        audit::subject::commit_to(tx, &desk.keys, &controller.id, request, &submission.identifiers, now)
+            .await?;
     let actor = match submission.origin {
         Origin::Retention => Actor::Schedule("retention"),
         Origin::Subject => {
@@ -203,8 +206,8 @@ async fn accept(
         .word("channel", submission.channel.as_str())
         .word("due_on", &due_on.to_string())
         .count("identifiers", submission.identifiers.len() as u64);
-    audit::append(tx, Event::of(&controller.id, request, Action::RequestReceived, actor, now).with(detail))
-        .await?;
+    let received = Event::of(&controller.id, request, Action::RequestReceived, actor, now);
+    audit::append(tx, received.with(detail).about(subject)).await?;
 
     // The acknowledgement goes to the address that the person wrote from or gave; without one there is none to send.
     let first_email = submission.identifiers.iter().position(|each| each.kind() == IdentifierKind::Email);

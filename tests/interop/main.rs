@@ -10,6 +10,7 @@ mod support;
 mod drill;
 mod exports;
 mod foreign;
+mod forgetting;
 mod guide;
 mod log;
 mod tampering;

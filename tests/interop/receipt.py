@@ -38,7 +38,7 @@ except ImportError:
     print("the package cryptography is missing: the signature was not checked")
 print(f"proven: entry {index + 1} of {size} of {origin}")
 
-if opening:  # the erasure of one contact on the page of a sweep
+if opening and "items" in opening:  # the erasure of one contact on the page of a sweep
     page = json.loads(entry)["detail"]
     item = b"\x00".join([b"dsrd/sweep-item/v1", bytes.fromhex(opening["salt"]) + opening["case"].encode(), opening["contact"].encode()])
     proof = [base64.b64decode(line) for line in opening["proof"]]

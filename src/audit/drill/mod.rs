@@ -302,7 +302,7 @@ impl Copies {
     /// Verifies one as its auditor.
     async fn verified(self, options: &PgConnectOptions, plan: &Plan) -> Result<Report, DrillError> {
         let database = Database::open(options, "a copy".to_owned()).await?;
-        let mut database = if self.has_manifests { database } else { database.without_manifests() };
+        let mut database = database.of_a_copy(self.has_manifests);
         let report = verify::verify(&mut database, plan).await;
         database.close().await;
         Ok(report?)

@@ -319,8 +319,14 @@ impl Publisher {
         note: &SignedNote,
     ) -> Result<(), Trouble> {
         let folder = directory::folder_of(&self.settings.directory, checkpoint.origin.as_str());
-        let (looked, wants_entries) = (folder.clone(), self.settings.entries);
-        let misses_entries = blocking(move || Ok(wants_entries && !directory::has_entries(&looked))).await?;
+        let (looked, wants_entries, first_kept) =
+            (folder.clone(), self.settings.entries, self.first_kept_bundle().await?);
+        let misses_entries = blocking(move || {
+            // What the log has forgotten is not shown any longer.
+            directory::forget_entries(&looked, first_kept)?;
+            Ok(wants_entries && !directory::has_entries(&looked, first_kept))
+        })
+        .await?;
         if published >= checkpoint.size && !misses_entries {
             return Ok(());
         }
@@ -343,7 +349,8 @@ impl Publisher {
         }
         let mut bundles: Vec<Bundle> = Vec::new();
         if self.settings.entries {
-            bundles.extend(bundles_between(if misses_entries { 0 } else { published }, size));
+            let between = bundles_between(if misses_entries { 0 } else { published }, size);
+            bundles.extend(between.filter(|each| each.index() >= first_kept));
         }
         for chunk in bundles.chunks(BUNDLES_AT_ONCE) {
             let files = self.bundle_files(chunk).await?;
@@ -377,9 +384,11 @@ impl Publisher {
         let published = self.compare_bucket(bucket).await?;
         let mut from = published;
         if self.settings.entries && published > 0 {
-            let first = Bundle::of_tree(0, published).map(Bundle::path).unwrap_or_default();
+            let first = Bundle::of_tree(self.first_kept_bundle().await?, published).map(Bundle::path);
             // Entries were not wanted at first.
-            if !bucket.has(&folder, &first).await.map_err(Trouble::Away)? {
+            if let Some(first) = first
+                && !bucket.has(&folder, &first).await.map_err(Trouble::Away)?
+            {
                 from = 0;
             }
         }
@@ -390,7 +399,8 @@ impl Publisher {
         }
         let mut bundles: Vec<Bundle> = Vec::new();
         if self.settings.entries {
-            bundles.extend(bundles_between(from, size));
+            let first_kept = self.first_kept_bundle().await?;
+            bundles.extend(bundles_between(from, size).filter(|each| each.index() >= first_kept));
         }
         for chunk in bundles.chunks(BUNDLES_AT_ONCE) {
             let files = self.bundle_files(chunk).await?;
@@ -422,20 +432,32 @@ impl Publisher {
     async fn bundle_files(&self, bundles: &[Bundle]) -> Result<Vec<(String, Vec<u8>)>, PublishError> {
         let mut files = Vec::with_capacity(bundles.len());
         for each in bundles {
-            files.push((each.path(), self.bundle(*each).await?));
+            if let Some(content) = self.bundle(*each).await? {
+                files.push((each.path(), content));
+            }
         }
         Ok(files)
     }
 
-    /// The content of an entry bundle.
-    async fn bundle(&self, wanted: Bundle) -> Result<Vec<u8>, PublishError> {
+    /// The index of the bundle with the first entry that is kept. Entries go by whole bundles.
+    async fn first_kept_bundle(&self) -> Result<u64, PublishError> {
+        let first = sql::first_kept(&mut *self.store.connection().await?).await?;
+        Ok(u64::try_from(first - 1).unwrap_or_default() / u64::from(tlog::TILE_WIDTH))
+    }
+
+    /// The content of an entry bundle; `None` for one that was pruned meanwhile.
+    async fn bundle(&self, wanted: Bundle) -> Result<Option<Vec<u8>>, PublishError> {
         let first = stored(wanted.index()) * i64::from(tlog::TILE_WIDTH) + 1;
         let last = first + i64::from(wanted.width()) - 1;
         let entries = sql::entries(&mut *self.store.connection().await?, first, last).await?;
+        if entries.is_empty() && wanted.index() < self.first_kept_bundle().await? {
+            return Ok(None);
+        }
         if entries.len() != usize::from(wanted.width()) {
             return Err(PublishError::Altered("an entry is missing"));
         }
         bundle::write(entries.iter().map(Vec::as_slice))
+            .map(Some)
             .map_err(|_| PublishError::Altered("an entry is too long"))
     }
 

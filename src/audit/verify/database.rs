@@ -1,12 +1,13 @@
 //! The log in its tables.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::catalogue::{self, Flaw};
+use super::erasure::Erasable;
 use super::source::{KeptHead, ManifestOf, Source, SourceError, Stored};
 use super::sql;
 use crate::audit::manifest;
@@ -24,6 +25,7 @@ pub struct Database {
     acts_as_auditor: bool,
     ahead: VecDeque<(i64, Vec<u8>)>,
     has_manifests: bool,
+    has_erasable: bool,
 }
 
 impl Database {
@@ -34,7 +36,14 @@ impl Database {
             PgConnection::connect_with(&options).await.map_err(StoreError::during("audit.verify.connect"))?;
         let acts_as_auditor = sql::act_as_auditor(&mut connection).await?;
         sql::begin(&mut connection).await?;
-        Ok(Self { connection, described, acts_as_auditor, ahead: VecDeque::new(), has_manifests: true })
+        Ok(Self {
+            connection,
+            described,
+            acts_as_auditor,
+            ahead: VecDeque::new(),
+            has_manifests: true,
+            has_erasable: true,
+        })
     }
 
     /// The origin that the log calls itself.
@@ -52,9 +61,11 @@ impl Database {
         Ok(sql::server_major(&mut self.connection).await?)
     }
 
-    /// Takes the commitments beside pages of sweeps for kept elsewhere: in a copy made of entries and tiles.
-    pub(in crate::audit) fn without_manifests(mut self) -> Self {
-        self.has_manifests = false;
+    /// Takes it for a copy that was made of entries and tiles: what can be erased is kept elsewhere, and so may be the
+    /// commitments beside pages of sweeps.
+    pub(in crate::audit) fn of_a_copy(mut self, has_manifests: bool) -> Self {
+        self.has_manifests = has_manifests;
+        self.has_erasable = false;
         self
     }
 
@@ -120,6 +131,17 @@ impl Source for Database {
         }
         let found = manifest::find_commitments(&mut self.connection, page).await?;
         Ok(found.map_or(ManifestOf::Missing, ManifestOf::Kept))
+    }
+
+    async fn erasable(&mut self) -> Result<Option<Erasable>, SourceError> {
+        if !self.has_erasable {
+            return Ok(None);
+        }
+        Ok(Some(sql::erasable(&mut self.connection).await?))
+    }
+
+    async fn openings(&mut self, first: u64, end: u64) -> Result<HashMap<Uuid, String>, SourceError> {
+        Ok(sql::openings(&mut self.connection, signed(first), signed(end)).await?)
     }
 
     async fn flaws(&mut self, size: u64) -> Result<Option<Vec<Flaw>>, SourceError> {

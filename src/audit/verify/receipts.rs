@@ -5,6 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::policy::Policy;
+use crate::audit::event::Action;
 use crate::audit::leaf::{Leaf, LeafError};
 use crate::audit::manifest::{Opening, OpeningError};
 use crate::audit::tlog::{Algorithm, ProofFile, ProofFileError, leaf_hash};
@@ -21,7 +22,7 @@ pub enum ReceiptError {
     /// The entry is proven and cannot be read.
     #[error("the entry is proven, but of a form that this program cannot read")]
     Entry(#[source] LeafError),
-    /// The entry is proven; what stands beside it is not.
+    /// The page of a sweep is proven; the item that stands beside it is not.
     #[error("the entry is proven, but what stands beside it is not")]
     Opening(#[source] OpeningError),
 }
@@ -79,7 +80,8 @@ pub fn check_receipt(policy: &Policy, entry: &[u8], proof: &[u8]) -> Result<Prov
         return Err(ReceiptError::UnknownKey);
     }
     let leaf = Leaf::parse(entry).map_err(ReceiptError::Entry)?;
-    let item = match &file.extra {
+    // What other entries carry (the openings of `request.received`) needs an identifier to be checked.
+    let item = match file.extra.as_ref().filter(|_| leaf.action == Action::SweepPage.as_str()) {
         None => None,
         Some(extra) => {
             let opening = Opening::from_bytes(extra).map_err(ReceiptError::Opening)?;

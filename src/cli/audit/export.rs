@@ -11,9 +11,10 @@ use serde::Serialize;
 
 use super::{day_or_instant, record, seal};
 use crate::audit::export::{self, Exported, LineFormat, Selection};
-use crate::audit::manifest::{self, Opening};
-use crate::audit::verify::Database;
-use crate::audit::{Action, Detail, Filter, list};
+use crate::audit::subject::{self, Opening};
+use crate::audit::tlog::ProofFile;
+use crate::audit::verify::{Database, Stored};
+use crate::audit::{Action, Detail, Filter, Leaf, list, manifest};
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, pairs};
@@ -183,7 +184,7 @@ async fn of_case(
     organisation: OrganisationId,
     case: RequestId,
     output: &Output,
-) -> anyhow::Result<(Vec<u64>, Option<(u64, Opening)>)> {
+) -> anyhow::Result<(Vec<u64>, Option<(u64, manifest::Opening)>)> {
     let mut connection = foundation.store.connection().await?;
     let contact = find_case(&mut connection, &organisation, case).await?.and_then(|case| case.contact);
     let found = manifest::open_item(&mut connection, case, contact.as_ref()).await?;
@@ -197,6 +198,34 @@ async fn of_case(
         output.say("the page of the sweep is proved without its item: the id of the contact is forgotten");
     }
     Ok((seqs, found.opening.map(|opening| (seq, opening))))
+}
+
+/// What a receipt carries beside the proof (the line `extra`): what shows, to whoever knows the identifiers, that the
+/// request was theirs.
+#[derive(Serialize)]
+struct Extra {
+    v: u8,
+    subject: Vec<Opening>,
+}
+
+/// Adds the openings of the commitments to people's identifiers, as long as the log keeps them.
+async fn with_openings(
+    mut proven: Vec<(Stored, ProofFile)>,
+    foundation: &Foundation,
+) -> anyhow::Result<Vec<(Stored, ProofFile)>> {
+    let mut connection = foundation.store.connection().await?;
+    for (row, proof) in &mut proven {
+        let Ok(Leaf { subject_c: Some(_), case: Some(case), tenant: Some(tenant), .. }) =
+            Leaf::parse(&row.entry)
+        else {
+            continue;
+        };
+        let subject = subject::openings(&mut connection, &tenant.parse()?, RequestId(case)).await?;
+        if !subject.is_empty() {
+            proof.extra = Some(serde_json::to_vec(&Extra { v: 1, subject })?);
+        }
+    }
+    Ok(proven)
 }
 
 pub(super) async fn prove(
@@ -221,8 +250,12 @@ pub(super) async fn prove(
         Err(export::ExportError::NoEntry { seq, size }) => {
             return Err(Failure::NotFound.because(format!("there is no entry {seq}; {size} are sealed")));
         }
+        Err(gone @ export::ExportError::Gone { .. }) => {
+            return Err(Failure::NotFound.because(gone.to_string()));
+        }
         other => other?,
     };
+    let proven = with_openings(proven, foundation).await?;
     // Recorded first: who cannot be told of takes no receipt.
     let detail = Detail::none().count("entries", u64::try_from(proven.len()).unwrap_or(u64::MAX));
     record(context, foundation, Action::LogProved, detail).await?;
