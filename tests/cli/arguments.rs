@@ -4,7 +4,7 @@ use crate::program::{dsrd, run};
 
 #[test]
 fn every_help_text_is_as_documented() {
-    let commands: [&[&str]; 0] = [
+    let commands: &[&[&str]] = &[
         &[],
         &["serve"],
         &["migrate"],
