@@ -116,6 +116,12 @@ actions! {
     ContactChosen = "decision.contact_chosen",
     /// A person refused a request; the ground is in the detail.
     RequestRefused = "decision.refused",
+    /// A person recorded how they carried out a request of a kind that no procedure covers; the outcome is in the detail.
+    RequestAnswered = "decision.answered",
+    /// A person accepted a request that somebody hands in for the data subject; what was checked is in the detail.
+    RequestAccepted = "decision.accepted",
+    /// A request was recognised as a reminder of an open one and ended; the first goes on.
+    RequestSuperseded = "request.superseded",
     /// Before a refusal was told, reading showed that an effect begun earlier is not in place.
     RefusalChecked = "refusal.checked",
     /// The contact was looked up; counts are in the detail.

@@ -10,7 +10,7 @@ use super::context::Context;
 use super::output::{Output, or_dash, read_small_text, table};
 use super::request::{Case, classed};
 use crate::daemon::{self, Foundation};
-use crate::domain::{ChoiceReason, OrganisationId, Reference, RefusalGround, RequestId};
+use crate::domain::{AcceptanceReason, ChoiceReason, OrganisationId, Reference, RefusalGround, RequestId};
 use crate::triage::{self, Candidate, Facts, TriageError};
 
 /// What to decide.
@@ -31,6 +31,15 @@ pub(super) enum Command {
         #[arg(long)]
         reason: ChoiceReason,
     },
+    /// Record that whoever asks for the data subject may do so, and send the request on its way. What was shown to you is
+    /// not kept. A package still goes to the address in the data subject's profile only.
+    Accept {
+        #[command(flatten)]
+        named: Named,
+        /// What was checked: authority_checked (a power of attorney, a custody, an inheritance) or confirmed_by_person.
+        #[arg(long)]
+        reason: AcceptanceReason,
+    },
     /// Refuse a request on a ground of the law. The person is told the ground and where to complain; the request is
     /// closed when the mail server took that notice. An opt-out is never refused.
     Refuse {
@@ -38,7 +47,8 @@ pub(super) enum Command {
         named: Named,
         /// The ground: RF-01 unfounded, RF-02 excessive, RF-03 not identifiable, RF-04 identity not confirmed, RF-06
         /// national restriction, RF-16 not covered, RF-17 not a request; for an erasure also RF-07 expression, RF-08
-        /// legal obligation, RF-09 public interest, RF-10 legal claims, RF-11 still needed.
+        /// legal obligation, RF-09 public interest, RF-10 legal claims, RF-11 still needed; for a restriction RF-12, for
+        /// portability RF-13, for an objection RF-14 compelling grounds, for a rectification RF-15 not wrong.
         #[arg(long, value_name = "RF-NN")]
         ground: RefusalGround,
         /// A text file, or - for standard input: what you say in support of the ground, in up to 10 lines. The person
@@ -65,6 +75,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Choose { named, contact, reason } => {
             choose(&named, &contact, reason, &context, &foundation, output).await
         }
+        Command::Accept { named, reason } => accept(&named, reason, &context, &foundation, output).await,
         Command::Refuse { named, ground, facts_file } => {
             refuse(&named, ground, facts_file, &context, &foundation, output).await
         }
@@ -146,6 +157,24 @@ async fn choose(
     })
 }
 
+async fn accept(
+    named: &Named,
+    reason: AcceptanceReason,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let (organisation, request) = find(named, context, foundation).await?;
+    let mut tx = foundation.store.begin("cli.accept").await?;
+    triage::accept(&mut tx, &foundation.desk, &organisation, request, reason, context.person())
+        .await
+        .map_err(explained)?;
+    tx.commit().await?;
+    let decided =
+        Decided { reference: Reference::of(request), decision: "acceptance", reason: reason.as_str() };
+    output.show(&decided, |decided| format!("{}: accepted ({}); on its way", decided.reference, decided.reason))
+}
+
 async fn refuse(
     named: &Named,
     ground: RefusalGround,
@@ -210,7 +239,7 @@ fn site<'a>(
     })
 }
 
-fn explained(error: TriageError) -> anyhow::Error {
+pub(super) fn explained(error: TriageError) -> anyhow::Error {
     match error {
         TriageError::Case(error) => classed(error),
         TriageError::Store(error) => error.into(),

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{sql, text};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    IdentifierKind, MasterKey, OrganisationId, Personal, RefusalGround, RequestId, RequestKind,
+    AnsweredOutcome, IdentifierKind, MasterKey, OrganisationId, Personal, RefusalGround, RequestId, RequestKind,
 };
 use crate::store::StoreError;
 
@@ -45,11 +45,13 @@ pub enum NoticeKind {
     Refused,
     /// The withdrawal was recorded.
     Withdrawn,
+    /// A person carried the request out; what was done.
+    Answered,
 }
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Acknowledgement,
         Self::AccessReady,
         Self::NoData,
@@ -58,6 +60,7 @@ impl NoticeKind {
         Self::OptOutDone,
         Self::Refused,
         Self::Withdrawn,
+        Self::Answered,
     ];
 
     /// The word as stored and audited.
@@ -72,6 +75,7 @@ impl NoticeKind {
             Self::OptOutDone => "opt_out_done",
             Self::Refused => "refused",
             Self::Withdrawn => "withdrawn",
+            Self::Answered => "answered",
         }
     }
 }
@@ -194,6 +198,9 @@ pub struct Facts {
     /// Why it is refused: needed by `refused`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
+    /// How a person carried it out: needed by `answered`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<AnsweredOutcome>,
     /// When the record of the request itself is forgotten; without it the text says "only as long as the law asks
     /// us to".
     #[serde(default)]
@@ -214,6 +221,7 @@ impl Facts {
             searched_by: Vec::new(),
             kept: Vec::new(),
             refusal: None,
+            answered: None,
             evidence_until: None,
         }
     }
@@ -236,7 +244,8 @@ pub struct NewNotice {
     pub language: String,
     /// What its text is made from.
     pub facts: Facts,
-    /// For `refused`: what the controller says in support of the ground, a few lines. Stored sealed.
+    /// For `refused`: what the controller says in support of the ground, for `answered`: what was done; a few lines. Stored
+    /// sealed.
     pub words: Option<Personal<String>>,
     /// The secret of the hand-over link ([`crate::domain::random::token`]), for `access_ready` only.
     pub link_token: Option<Personal<String>>,

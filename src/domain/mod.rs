@@ -10,7 +10,8 @@
 //!   can search for.
 //! - Stored words (`as_str` of the enums here) are an interface: they are never renamed or reused.
 //!
-//! To add a request kind: add the variant to [`RequestKind`], its stored word, and a procedure in `execution`.
+//! To add a request kind: add the variant to [`RequestKind`] with its stored word, say who carries it out
+//! ([`RequestKind::handling`]), and add a procedure in `execution`.
 
 pub mod clock;
 mod controller;
@@ -25,11 +26,13 @@ pub mod random;
 mod request;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use controller::{Controller, local_time};
-pub use decision::{ChoiceReason, DiscardReason, RefusalGround};
+pub use controller::{Controller, Overdue, local_time};
+pub use decision::{AcceptanceReason, AnsweredOutcome, ChoiceReason, DiscardReason, RefusalGround};
 pub use identifier::{IdentifierError, IdentifierKind, SubjectIdentifier};
 pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};
 pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef};
 pub use kill::{KillSwitch, Killed};
 pub use personal::Personal;
-pub use request::{Channel, Origin, Outcome, ParkReason, RequestKind, RequestState, UnknownWord};
+pub use request::{
+    Channel, Handling, Origin, Outcome, ParkReason, RequestKind, RequestState, RequesterRole, UnknownWord,
+};

@@ -11,7 +11,7 @@ use super::engine::Run;
 use super::outcome::{Located, Refused};
 use super::stop::Stop;
 use crate::delivery::{Delivery, Facts, Kept, NoticeKind, Refusal};
-use crate::domain::{Origin, Outcome, ParkReason, Personal, RequestKind};
+use crate::domain::{AnsweredOutcome, Handling, Origin, Outcome, ParkReason, Personal, RequestKind};
 
 /// A notice whose recipient is found when it is written.
 pub(super) struct PreparedNotice {
@@ -28,6 +28,7 @@ pub(super) async fn inform(run: &mut Run<'_>) -> Result<(), Stop> {
     }
     let kind = match run.conclusion()? {
         Outcome::Refused => NoticeKind::Refused,
+        _ if run.case.kind.handling() == Handling::Person => NoticeKind::Answered,
         outcome => notice_kind(run.case.kind, outcome, run.located()?.contact.is_some()),
     };
     // The recipient is known only once the contact point is stored.
@@ -43,12 +44,13 @@ pub(super) async fn inform(run: &mut Run<'_>) -> Result<(), Stop> {
 }
 
 const fn notice_kind(kind: RequestKind, outcome: Outcome, held: bool) -> NoticeKind {
-    match (kind, outcome, held) {
+    match (kind.handling(), outcome, held) {
+        (Handling::Person, ..) => NoticeKind::Answered,
         (_, _, false) => NoticeKind::NoData,
-        (RequestKind::Access, ..) => NoticeKind::AccessReady,
-        (RequestKind::Erasure, Outcome::PartlyFulfilled, _) => NoticeKind::ErasurePartlyDone,
-        (RequestKind::Erasure, ..) => NoticeKind::ErasureDone,
-        (RequestKind::OptOut, ..) => NoticeKind::OptOutDone,
+        (Handling::Access, ..) => NoticeKind::AccessReady,
+        (Handling::Erasure, Outcome::PartlyFulfilled, _) => NoticeKind::ErasurePartlyDone,
+        (Handling::Erasure, ..) => NoticeKind::ErasureDone,
+        (Handling::OptOut, ..) => NoticeKind::OptOutDone,
     }
 }
 
@@ -93,6 +95,16 @@ pub(super) fn refused(run: &Run<'_>, refused: &Refused, words: Option<Personal<S
         deletion_failed: refused.deletion_failed,
     });
     PreparedNotice { kind: NoticeKind::Refused, facts, words, link_token: None }
+}
+
+pub(super) fn answered(
+    run: &Run<'_>,
+    outcome: AnsweredOutcome,
+    words: Option<Personal<String>>,
+) -> PreparedNotice {
+    let mut facts = facts(run);
+    facts.answered = Some(outcome);
+    PreparedNotice { kind: NoticeKind::Answered, facts, words, link_token: None }
 }
 
 pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {

@@ -18,19 +18,22 @@ pub enum Step {
     /// Prepares the notice of a refusal, in place of every step before `inform`. A part of no procedure: a person's
     /// decision puts it there.
     Refuse,
+    /// Prepares the notice of what a person carried out.
+    Answer,
     /// Tells the person.
     Inform,
 }
 
 impl Step {
     /// Every step, in an order that every procedure follows.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Locate,
         Self::Collect,
         Self::SwitchOff,
         Self::Delete,
         Self::ReadBack,
         Self::Refuse,
+        Self::Answer,
         Self::Inform,
     ];
 
@@ -44,6 +47,7 @@ impl Step {
             Self::Delete => "delete",
             Self::ReadBack => "verify",
             Self::Refuse => "refuse",
+            Self::Answer => "answer",
             Self::Inform => "inform",
         }
     }
@@ -60,6 +64,7 @@ impl Step {
             Self::Delete => "delete the contact",
             Self::ReadBack => "read back that it is so",
             Self::Refuse => "a person refused: read back what was begun, and write why",
+            Self::Answer => "a person carried it out and recorded how: write the answer",
             Self::Inform => "tell the person",
         }
     }
@@ -83,12 +88,27 @@ const PROCEDURES: &[Procedure] = &[
         version: 1,
         steps: &[Step::Locate, Step::Delete, Step::ReadBack, Step::Inform],
     },
-    Procedure {
-        kind: RequestKind::OptOut,
-        version: 1,
-        steps: &[Step::Locate, Step::SwitchOff, Step::ReadBack, Step::Inform],
-    },
+    by_opt_out(RequestKind::OptOut),
+    by_opt_out(RequestKind::ConsentWithdrawal),
+    by_opt_out(RequestKind::CcpaOptOut),
+    by_person(RequestKind::Rectification),
+    by_person(RequestKind::Restriction),
+    by_person(RequestKind::Portability),
+    by_person(RequestKind::Objection),
+    by_person(RequestKind::AutomatedDecision),
+    by_person(RequestKind::Complaint),
+    by_person(RequestKind::Other),
 ];
+
+/// Policies switched off and read back.
+const fn by_opt_out(kind: RequestKind) -> Procedure {
+    Procedure { kind, version: 1, steps: &[Step::Locate, Step::SwitchOff, Step::ReadBack, Step::Inform] }
+}
+
+/// A person carries it out; what is left is to tell.
+const fn by_person(kind: RequestKind) -> Procedure {
+    Procedure { kind, version: 1, steps: &[Step::Answer, Step::Inform] }
+}
 
 /// The procedure that a new request of this kind follows.
 ///
@@ -128,6 +148,15 @@ mod tests {
                 "access 1: locate > collect > inform",
                 "erasure 1: locate > delete > verify > inform",
                 "opt_out 1: locate > apply > verify > inform",
+                "rectification 1: answer > inform",
+                "restriction 1: answer > inform",
+                "portability 1: answer > inform",
+                "objection 1: answer > inform",
+                "consent_withdrawal 1: locate > apply > verify > inform",
+                "automated_decision 1: answer > inform",
+                "complaint 1: answer > inform",
+                "ccpa_opt_out 1: locate > apply > verify > inform",
+                "other 1: answer > inform",
             ]
         );
     }

@@ -29,6 +29,16 @@ pub enum CaseError {
     /// It does not wait for a person.
     #[error("the request does not wait for a person; nothing to resume or to decide")]
     NotParked,
+    /// No procedure covers it: a person carries it out.
+    #[error(
+        "a person carries this kind of request out: there is nothing to resume; record what was done with `dsrd request answered`"
+    )]
+    ByPerson,
+    /// Somebody asks for the person, and nobody has checked their authority.
+    #[error(
+        "the request comes from somebody else than the data subject: check their authority and record it with `dsrd decide accept`, or refuse it with `dsrd decide refuse`"
+    )]
+    NotAccepted,
     /// It does not wait for a person because of an access request.
     #[error(
         "the request does not wait for an access request of the same person; resume it without --despite-access"
@@ -121,6 +131,11 @@ pub async fn resume(
     if case.state != RequestState::Manual {
         return Err(CaseError::NotParked);
     }
+    match case.park_reason {
+        Some(ParkReason::NotAutomated) => return Err(CaseError::ByPerson),
+        Some(ParkReason::RequesterNotSelf) => return Err(CaseError::NotAccepted),
+        _ => {}
+    }
     continue_case(tx, desk, organisation, request, actor, Continued::Resumed).await
 }
 
@@ -155,6 +170,8 @@ pub struct ParkedCase {
     pub effect_begun: bool,
     /// The ground on which a person refused it already.
     pub refusal: Option<RefusalGround>,
+    /// Whether a person recorded already how they carried it out.
+    pub answered: bool,
 }
 
 /// Locks a case that waits for a person.
@@ -174,6 +191,7 @@ pub async fn lock_parked(
         verified: case.verified,
         effect_begun: case.effect_begun,
         refusal: case.refusal,
+        answered: case.answered,
     })
 }
 
@@ -202,8 +220,8 @@ pub async fn record_informed(
     if case.state != RequestState::Manual {
         return Err(CaseError::NotParked);
     }
-    // What is refused is told without anything to read back.
-    if !case.verified && case.refusal.is_none() {
+    // What is refused, or carried out by a person, is told without anything to read back.
+    if !case.verified && !case.answered && case.refusal.is_none() {
         return Err(CaseError::NotVerified);
     }
     continue_case(tx, desk, organisation, request, actor, Continued::Informed).await

@@ -10,7 +10,12 @@
 //!
 //! - The same idempotency key of the same producer is the same request and gives the same receipt.
 //! - A producer's row that cannot become a request is parked, sealed, with a reason; none is dropped.
-//! - The kind is what the producer said; free text is never read for another one (S-13), and nothing changes it later.
+//! - The kind is what the producer said; free text is never read for another one (S-13), and nothing changes it later. A
+//!   word that is no kind becomes `other`, which a person looks at.
+//! - A message that asks for several rights becomes one request each, with one key and one date of receipt.
+//! - A reminder of an open request is recorded as one and ends at once; the first keeps its date. How often
+//!   somebody asks is counted and refuses nothing.
+//! - What no procedure covers, and what somebody hands in for the person, waits for a person from the beginning.
 //! - A clear identifier stands in `dsrd.intake` for moments only, until its row is taken.
 //!
 //! The case-level acts of people ([`withdraw`], [`resume`], [`record_informed`]) live here too, because they write the
@@ -34,7 +39,7 @@ pub use producer::{
     list_parked_rows, open_parked_row, release_parked_row, take_producer_rows,
 };
 pub use sql::{
-    Case, count_cases, find_by_reference, find_case, forget_contacts, forget_identifiers, list_cases,
-    past_evidence, purge, registered_organisations,
+    Case, Surroundings, count_cases, find_by_reference, find_case, forget_contacts, forget_identifiers, list_cases,
+    past_evidence, purge, registered_organisations, surroundings,
 };
 pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_request};

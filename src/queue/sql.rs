@@ -40,6 +40,30 @@ pub async fn enqueue(
     announce(connection).await
 }
 
+/// Puts a request into the queue that waits for a person from its receipt on, because of `code`; nobody is woken.
+pub async fn enqueue_parked(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    lane: Lane,
+    due_at: DateTime<Utc>,
+    code: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"INSERT INTO dsrd.job (organisation_id, request_id, lane, due_at, state, last_code)
+           VALUES ($1, $2, $3, $4, 'parked', $5)"#,
+        organisation.as_str(),
+        request.0,
+        lane.as_str(),
+        due_at,
+        code,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.enqueue_parked"))?;
+    Ok(())
+}
+
 async fn announce(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!(r#"SELECT 1 AS "one!" FROM pg_notify('dsrd_job', '')"#)
         .fetch_one(connection)

@@ -38,7 +38,7 @@ pub enum TriageError {
     Platform(#[source] PlatformError),
     /// There is no ground on which an opt-out could be refused.
     #[error(
-        "an opt-out is never refused: Article 21(2) and (3) and Article 7(3) GDPR know no ground for it; mend the cause and resume it"
+        "an opt-out is never refused: Article 21(2) and (3), Article 7(3) GDPR and the opt-out of the CCPA know no ground for it; mend the cause and resume it"
     )]
     OptOut,
     /// The ground does not belong to what was asked.
@@ -79,6 +79,21 @@ pub enum TriageError {
         "the request is refused already and its notice is still to be sent; use `dsrd request resume` or `dsrd request informed`"
     )]
     AlreadyRefused,
+    /// A procedure carries this kind out.
+    #[error(
+        "requests of kind {0} are carried out and read back by the daemon; use `dsrd request resume`, or `dsrd decide refuse`"
+    )]
+    CarriedOutByTheMachine(RequestKind),
+    /// It is answered already.
+    #[error(
+        "how the request was carried out is recorded already and its answer is still to be sent; use `dsrd request resume` or `dsrd request informed`"
+    )]
+    AlreadyAnswered,
+    /// It waits for another reason than somebody asking for the person.
+    #[error(
+        "the request waits because of {0}, not because somebody asks for the data subject; `dsrd request show` names what can be done"
+    )]
+    NothingToAccept(ParkReason),
     /// The facts stored do not open.
     #[error("the facts of the refusal cannot be opened; is it another master key?")]
     Sealed(#[source] KeyError),

@@ -33,6 +33,12 @@ impl Facts {
 /// The purpose under which facts are sealed.
 const FACTS: &str = "decision_facts";
 
+/// Facts as they are stored beside a decision.
+pub(super) fn seal(desk: &Desk, act: &Act<'_>, Facts(text): Facts) -> Vec<u8> {
+    let clear = Personal::new(text.into_exposed().into_bytes());
+    desk.keys.sealing(FACTS).seal(&act.decision.to_string(), &clear)
+}
+
 /// Records that a parked request is refused, and sends it on its way: its procedure tells the person and closes it. What
 /// was carried out and read back is not refused any more; what was begun is read again first.
 pub async fn refuse(
@@ -45,8 +51,11 @@ pub async fn refuse(
     actor: Actor,
 ) -> Result<(), TriageError> {
     let parked = intake::lock_parked(tx, organisation, request).await?;
-    if parked.kind == RequestKind::OptOut {
+    if !parked.kind.can_be_refused() {
         return Err(TriageError::OptOut);
+    }
+    if parked.answered {
+        return Err(TriageError::AlreadyAnswered);
     }
     if parked.refusal.is_some() {
         return Err(TriageError::AlreadyRefused);
@@ -68,10 +77,7 @@ pub async fn refuse(
     }
     let by = actor.to_string();
     let act = Act { organisation, request, decision: Uuid::now_v7(), by: &by, at: desk.clock.now() };
-    let sealed = facts.map(|Facts(text)| {
-        let clear = Personal::new(text.into_exposed().into_bytes());
-        desk.keys.sealing(FACTS).seal(&act.decision.to_string(), &clear)
-    });
+    let sealed = facts.map(|facts| seal(desk, &act, facts));
     let detail = Detail::none()
         .word("ground", ground.as_str())
         .flag("facts", sealed.is_some())
@@ -91,7 +97,28 @@ pub async fn refusal_facts(
     organisation: &OrganisationId,
     request: RequestId,
 ) -> Result<Option<Personal<String>>, TriageError> {
-    let Some((decision, sealed)) = sql::sealed_facts(connection, organisation, request).await? else {
+    facts_of(connection, keys, organisation, request, "refusal").await
+}
+
+/// What a person wrote for the data subject about how they carried a request out.
+pub async fn answer_words(
+    connection: &mut PgConnection,
+    keys: &MasterKey,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<Personal<String>>, TriageError> {
+    facts_of(connection, keys, organisation, request, "answer").await
+}
+
+/// The facts of the newest decision of a kind, opened.
+pub(super) async fn facts_of(
+    connection: &mut PgConnection,
+    keys: &MasterKey,
+    organisation: &OrganisationId,
+    request: RequestId,
+    kind: &str,
+) -> Result<Option<Personal<String>>, TriageError> {
+    let Some((decision, sealed)) = sql::sealed_facts(connection, organisation, request, kind).await? else {
         return Ok(None);
     };
     let clear = keys.sealing(FACTS).open(&decision.to_string(), &sealed).map_err(TriageError::Sealed)?;

@@ -89,6 +89,12 @@ async fn every_notice_says_what_the_law_wants_in_both_forms() {
                 "Go to court",
             ],
             NoticeKind::Withdrawn => &["25 November 2026", "new request"],
+            NoticeKind::Answered => &[
+                "25 November 2026",
+                "done in part",
+                "Section 147 of the tax code: invoices.",
+                "Article 5(2) GDPR",
+            ],
         };
         let page = Html::parse_document(sent.html.expose());
         let href = page
@@ -124,6 +130,7 @@ async fn the_words_of_the_mails() {
                 RequestKind::Erasure
             }
             NoticeKind::OptOutDone => RequestKind::OptOut,
+            NoticeKind::Answered => RequestKind::Rectification,
             _ => RequestKind::Access,
         };
         world.enqueue_with(request, kind, Sender::Procedure, facts).await.unwrap();

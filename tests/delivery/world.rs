@@ -10,7 +10,7 @@ use dsrd::delivery::{
     Security, Sender, Settings, SmtpSettings, Transport, TransportKind,
 };
 use dsrd::domain::{
-    Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Personal, Reference, RefusalGround,
+    AnsweredOutcome, Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Personal, Reference, RefusalGround,
     RequestId, RequestKind, SubjectIdentifier, random,
 };
 use dsrd::intake::{IdentifierRole, add_identifiers};
@@ -85,6 +85,9 @@ impl World {
             time_zone: chrono_tz::Europe::Rome,
             regime: dsrd::domain::deadline::RegimeCode::EU,
             calendar: None,
+            further_calendars: Vec::new(),
+            reminder_days: 0,
+            frequent_from: 4,
             default_country: Some("IT".to_owned()),
             language: "en".to_owned(),
             opt_out_policies: vec!["mktgCommunications".to_owned()],
@@ -182,7 +185,7 @@ impl World {
             recipient_no: 0,
             language: "en".to_owned(),
             facts,
-            words: (kind == NoticeKind::Refused)
+            words: matches!(kind, NoticeKind::Refused | NoticeKind::Answered)
                 .then(|| Personal::new("Section 147 of the tax code: invoices.\nUntil 2036.".to_owned())),
             link_token,
         };
@@ -275,6 +278,7 @@ pub(crate) fn facts() -> Facts {
             authority: Some("Garante, Piazza Venezia 11, Roma".to_owned()),
             deletion_failed: false,
         }),
+        answered: Some(AnsweredOutcome::PartlyFulfilled),
         ..Facts::of(RequestKind::Access, "2026-11-23".parse().unwrap(), "2026-12-23".parse().unwrap())
     }
 }

@@ -13,7 +13,7 @@ use dsrd::audit::{self, LogKeys, SealError, Sealer};
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
     Channel, Clock, ContactId, Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Origin,
-    RequestId, RequestKind, SubjectIdentifier,
+    RequestId, RequestKind, RequesterRole, SubjectIdentifier,
 };
 use dsrd::execution::{Ended, Executor, Gate, KillSwitch, PackageRules, Site, Worker};
 use dsrd::intake::{self, Case, Desk, Receipt, Submission};
@@ -190,6 +190,9 @@ fn controller(name: &str) -> Controller {
         time_zone: chrono_tz::Europe::Rome,
         regime: dsrd::domain::deadline::RegimeCode::EU,
         calendar: None,
+        further_calendars: Vec::new(),
+        reminder_days: 0,
+        frequent_from: 4,
         default_country: Some("IT".to_owned()),
         language: "en".to_owned(),
         opt_out_policies: vec!["mktgCommunications".to_owned()],
@@ -339,6 +342,9 @@ impl TestService {
     pub(crate) fn submission(&self, kind: RequestKind, identifiers: &[(IdentifierKind, &str)]) -> Submission {
         Submission {
             kind,
+            also: Vec::new(),
+            kind_unknown: false,
+            requester_role: RequesterRole::Own,
             origin: Origin::Subject,
             channel: Channel::Web,
             received_at: self.clock.now() - TimeDelta::hours(1),

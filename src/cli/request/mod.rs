@@ -1,6 +1,7 @@
 //! `dsrd request`: data-subject requests.
 
 mod acts;
+mod answered;
 mod ask;
 mod next;
 mod package;
@@ -38,6 +39,9 @@ pub(super) enum Command {
     Resume(acts::ResumeArgs),
     /// Record that the person was told the outcome by other means, and let the request end.
     Informed(acts::Args),
+    /// Record that you carried out a request of a kind that no procedure covers, and how. The person is told what you
+    /// write; the request is closed when the mail server took that answer.
+    Answered(answered::Args),
     /// Decrypt the access package of a request for a person who cannot use the link.
     Package(package::Args),
     /// Rows of producers that could not become a request: look at them, correct and hand them in, or remove them.
@@ -66,6 +70,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Withdraw(args) => acts::run(acts::Act::Withdraw, args, &context, &foundation, output).await,
         Command::Resume(args) => acts::resume(args, &context, &foundation, output).await,
         Command::Informed(args) => acts::run(acts::Act::Informed, args, &context, &foundation, output).await,
+        Command::Answered(args) => answered::run(args, &context, &foundation, output).await,
         Command::Parked(command) => parked::run(command, &context, &foundation, output).await,
         Command::Package(args) => package::run(args, &context, &foundation, output).await,
     };

@@ -66,6 +66,13 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
         ParkReason::NothingToOptOutOf => {
             vec!["set opt_out_policies and restart, or hand in a new request with --policy: dsrd request submit".to_owned()]
         }
+        ParkReason::NotAutomated => vec![format!(
+            "carry it out, write what you did into a file, then: dsrd request answered {reference} --outcome fulfilled --answer-file FILE"
+        )],
+        ParkReason::RequesterNotSelf => vec![format!(
+            "check that the {} may ask for the data subject, then: dsrd decide accept {reference} --reason authority_checked",
+            case.requester_role
+        )],
         ParkReason::PlatformUnreadable
         | ParkReason::RecordUnreadable
         | ParkReason::AttemptsExhausted
@@ -75,7 +82,13 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
         }
     };
     let carried_out = case.verified_at.is_some() && package.is_empty();
-    if case.refusal.is_none() && !carried_out && RefusalGround::of(case.kind).next().is_some() {
+    if case.kind == RequestKind::Other && reason == ParkReason::NotAutomated {
+        acts.push(
+            "or when it turns out to be another right, hand that in with the same date: dsrd request submit --kind KIND, and answer this one"
+                .to_owned(),
+        );
+    }
+    if case.refusal.is_none() && case.answered.is_none() && !carried_out && RefusalGround::of(case.kind).next().is_some() {
         acts.push(format!(
             "or refuse it on a ground of the law: dsrd decide refuse {reference} --ground RF-NN"
         ));

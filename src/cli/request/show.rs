@@ -9,7 +9,7 @@ use crate::audit::{self, Action, Detail, Event};
 use crate::cli::context::Context;
 use crate::cli::output::{Output, one_line, or_dash, pairs, table};
 use crate::daemon::Foundation;
-use crate::domain::{OrganisationId, Origin, RequestState, local_time};
+use crate::domain::{Controller, OrganisationId, Origin, Overdue, RequestState, RequesterRole, local_time};
 use crate::execution::{self, CheckpointView};
 use crate::intake;
 
@@ -32,8 +32,29 @@ struct Shown {
     case: intake::Case,
     identifiers: Vec<ShownIdentifier>,
     steps: Vec<CheckpointView>,
+    /// Whether it is open and late: no, yes (the date to keep has passed) or breach (the last lawful day has passed).
+    overdue: Overdue,
+    /// Siblings of one message, reminders, and how often the person asked the same.
+    #[serde(flatten)]
+    surroundings: intake::Surroundings,
+    /// Whether the person asks the same often. It refuses nothing.
+    frequent: bool,
     /// For a request that waits for a person: what can be done, with the exact commands.
     what_you_can_do: Vec<String>,
+}
+
+/// A request of the list.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    case: intake::Case,
+    overdue: Overdue,
+}
+
+/// How late a request is; a closed one is not.
+fn overdue(case: &intake::Case, controller: Option<&Controller>, now: DateTime<Utc>) -> Overdue {
+    let open = controller.filter(|_| case.state != RequestState::Closed);
+    open.map_or(Overdue::No, |controller| controller.overdue(case.due_on, case.statutory_due_on, now))
 }
 
 #[derive(Serialize)]
@@ -59,6 +80,7 @@ pub(super) async fn show(
         .ok_or_else(|| crate::cli::Failure::NotFound.because("the request is gone"))?;
     let identifiers = intake::identifiers(&mut tx, &foundation.desk.keys, &organisation, request).await?;
     let steps = execution::checkpoints_of(&mut tx, &organisation, request).await?;
+    let surroundings = intake::surroundings(&mut tx, &organisation, request).await?;
     let identifiers: Vec<ShownIdentifier> = identifiers
         .into_iter()
         .map(|each| ShownIdentifier {
@@ -77,7 +99,12 @@ pub(super) async fn show(
     tx.commit().await?;
     let what_you_can_do = super::next::what_you_can_do(&case);
     let zone = context.zone(&organisation);
-    output.show(&Shown { case, identifiers, steps, what_you_can_do }, |shown| human(shown, zone))
+    let controller = foundation.controllers.get(&organisation).map(std::convert::AsRef::as_ref);
+    let overdue = overdue(&case, controller, foundation.desk.clock.now());
+    let frequent = controller
+        .is_some_and(|controller| surroundings.within_a_year >= u64::from(controller.frequent_from));
+    let shown = Shown { case, identifiers, steps, overdue, surroundings, frequent, what_you_can_do };
+    output.show(&shown, |shown| human(shown, zone))
 }
 
 /// An instant in a zone, or a dash.
@@ -88,7 +115,7 @@ pub(super) fn instant(at: Option<&DateTime<Utc>>, zone: Tz) -> String {
 fn human(shown: &Shown, zone: Tz) -> String {
     let case = &shown.case;
     let instant = |at: Option<&DateTime<Utc>>| instant(at, zone);
-    let head = pairs([
+    let mut head = vec![
         ("reference", case.reference.to_string()),
         ("request", case.request.to_string()),
         ("organisation", case.organisation.to_string()),
@@ -99,14 +126,35 @@ fn human(shown: &Shown, zone: Tz) -> String {
         ("refused for", or_dash(case.refusal.as_ref())),
         ("waits for", or_dash(case.waits_for.as_ref())),
         ("outcome", or_dash(case.outcome.as_ref())),
+        ("answered as", or_dash(case.answered.as_ref())),
         ("last code", or_dash(case.last_code.as_ref())),
         ("received at", instant(Some(&case.received_at))),
         ("due on", case.due_on.to_string()),
+        ("last lawful day", or_dash(case.statutory_due_on.as_ref())),
+        ("overdue", in_words(shown.overdue).to_owned()),
         ("executed at", instant(case.executed_at.as_ref())),
         ("verified at", instant(case.verified_at.as_ref())),
         ("informed at", instant(case.informed_at.as_ref())),
         ("closed at", instant(case.closed_at.as_ref())),
-    ]);
+    ];
+    let around = &shown.surroundings;
+    if case.requester_role != RequesterRole::Own {
+        head.push(("asked by", case.requester_role.to_string()));
+    }
+    if let Some(first) = &case.reminds_of {
+        head.push(("reminder of", first.to_string()));
+    }
+    if !around.siblings.is_empty() {
+        head.push(("asked together with", around.siblings.join(", ")));
+    }
+    if !around.reminders.is_empty() {
+        head.push(("reminded by", around.reminders.join(", ")));
+    }
+    if shown.frequent {
+        let often = format!("{} of this kind within a year; that alone refuses nothing", around.within_a_year);
+        head.push(("frequent", often));
+    }
+    let head = pairs(head);
     let identifiers = table(
         &["no", "identifier", "role", "value"],
         shown.identifiers.iter().map(|each| {
@@ -138,6 +186,14 @@ fn human(shown: &Shown, zone: Tz) -> String {
         format!("\n\nwhat you can do:\n- {}", acts.join("\n- "))
     };
     format!("{head}\n\n{identifiers}\n\n{steps}{acts}")
+}
+
+const fn in_words(overdue: Overdue) -> &'static str {
+    match overdue {
+        Overdue::No => "no",
+        Overdue::Yes => "yes, the date to keep has passed",
+        Overdue::Breach => "yes, the last lawful day has passed: this is a breach",
+    }
 }
 
 /// Options of `dsrd request list`.
@@ -204,8 +260,15 @@ pub(super) async fn list(
         0
     };
     let zone = context.zone(&organisation);
+    let controller = foundation.controllers.get(&organisation).map(std::convert::AsRef::as_ref);
+    let now = foundation.desk.clock.now();
+    let cases: Vec<Listed> = cases
+        .into_iter()
+        .map(|case| Listed { overdue: overdue(&case, controller, now), case })
+        .collect();
     output.show(&cases, |cases| {
-        let rows = cases.iter().map(|case| {
+        let rows = cases.iter().map(|listed| {
+            let case = &listed.case;
             vec![
                 case.reference.to_string(),
                 case.kind.to_string(),
@@ -215,11 +278,16 @@ pub(super) async fn list(
                     .or_else(|| case.outcome.map(|outcome| outcome.to_string()))
                     .or_else(|| case.last_code.clone())
                     .unwrap_or_default(),
-                case.due_on.to_string(),
+                match listed.overdue {
+                    Overdue::No => case.due_on.to_string(),
+                    Overdue::Yes => format!("{} OVERDUE", case.due_on),
+                    Overdue::Breach => format!("{} BREACH", case.due_on),
+                },
+                or_dash(case.statutory_due_on.as_ref()),
                 local_time(case.received_at, zone),
             ]
         });
-        table(&["reference", "kind", "state", "why", "due on", "received at"], rows)
+        table(&["reference", "kind", "state", "why", "due on", "last lawful day", "received at"], rows)
     })?;
     let more = all.saturating_sub(cases.len() as u64);
     if more > 0 {

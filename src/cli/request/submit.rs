@@ -13,7 +13,8 @@ use crate::cli::context::Context;
 use crate::cli::output::{Output, pairs};
 use crate::daemon::Foundation;
 use crate::domain::{
-    Channel, Controller, IdentifierKind, OrganisationId, Origin, Personal, RequestKind, SubjectIdentifier,
+    Channel, Controller, IdentifierKind, OrganisationId, Origin, Personal, RequestKind, RequesterRole,
+    SubjectIdentifier,
 };
 use crate::intake::{self, IntakeError, Receipt, Submission};
 
@@ -26,15 +27,22 @@ const MOST_BYTES: u64 = 64 * 1024;
 pub(in crate::cli) struct Args {
     /// Read the request from a JSON file, or from standard input with -: {"kind": …, "channel": …, "received_at": …,
     /// "identifiers": {"email": …, "phone": …, "username": …, "external_id": …}, "language": …, "policies": […],
-    /// "idempotency_key": …, "organisation": …}. Options given beside it override it.
+    /// "idempotency_key": …, "organisation": …, "requester_role": …}; "kinds": […] instead of "kind" for several rights in
+    /// one message. Options given beside it override it.
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// Short name of the organisation; the only one when left out.
     #[arg(long)]
     organisation: Option<OrganisationId>,
-    /// What is asked: access, erasure or opt_out.
-    #[arg(long)]
-    kind: Option<RequestKind>,
+    /// What is asked: access, erasure, opt_out, rectification, restriction, portability, objection, consent_withdrawal,
+    /// automated_decision, complaint, ccpa_opt_out or other. May be given several times, for one message that asks for
+    /// several rights: one request each, with one date of receipt.
+    #[arg(long = "kind", value_name = "KIND", value_parser = RequestKind::read)]
+    kinds: Vec<RequestKind>,
+    /// Who asks: self (the data subject), agent, parent, heir or other; self when left out. All but an opt-out then waits
+    /// until a person has checked the authority (dsrd decide accept).
+    #[arg(long, value_name = "ROLE")]
+    requester_role: Option<RequesterRole>,
     /// How it reached the controller: web, email, letter, phone, in_person or api.
     #[arg(long)]
     channel: Option<Channel>,
@@ -112,6 +120,8 @@ impl Args {
 pub(super) struct SubmissionWire {
     pub(super) organisation: Option<OrganisationId>,
     pub(super) kind: Option<RequestKind>,
+    pub(super) kinds: Vec<RequestKind>,
+    pub(super) requester_role: Option<RequesterRole>,
     pub(super) channel: Option<Channel>,
     /// As written, so that a date that cannot be read is told in a sentence.
     pub(super) received_at: Option<String>,
@@ -163,7 +173,7 @@ pub(super) async fn run(
 /// Asks the person at the terminal for what the arguments do not say.
 fn asked(args: &Args) -> anyhow::Result<SubmissionWire> {
     let known = SubmissionWire {
-        kind: args.kind,
+        kind: args.kinds.first().copied(),
         channel: args.channel,
         received_at: args.received_at.map(|at| at.to_rfc3339()),
         ..SubmissionWire::default()
@@ -173,11 +183,21 @@ fn asked(args: &Args) -> anyhow::Result<SubmissionWire> {
 }
 
 fn shown(receipt: &Receipt) -> String {
-    pairs([
+    let all: Vec<String> = std::iter::once(receipt).chain(&receipt.also).map(shown_one).collect();
+    all.join("\n\n")
+}
+
+fn shown_one(receipt: &Receipt) -> String {
+    let mut rows = vec![
         ("reference", receipt.reference.to_string()),
+        ("kind", receipt.kind.to_string()),
         ("due on", receipt.due_on.to_string()),
         ("repeated", if receipt.repeated { "yes, this key was handed in before" } else { "no" }.to_owned()),
-    ])
+    ];
+    if let Some(first) = &receipt.reminds_of {
+        rows.push(("reminder of", format!("{first}, which is open and goes on with its own date")));
+    }
+    pairs(rows)
 }
 
 fn classed(error: IntakeError) -> anyhow::Error {
@@ -205,8 +225,8 @@ fn read(path: &Path) -> anyhow::Result<SubmissionWire> {
     // The parser's own message may repeat a value: only the place is told.
     serde_json::from_str(&text).map_err(|error| {
         Failure::Usage.because(format!(
-            "{shown} is not a request: line {}, column {}; known keys are organisation, kind, channel, received_at, \
-             language, policies, idempotency_key and identifiers with email, phone, username, external_id, \
+            "{shown} is not a request: line {}, column {}; known keys are organisation, kind, kinds, channel, \
+             received_at, language, policies, idempotency_key, requester_role and identifiers with email, phone, username, external_id, \
              external_property_1, external_property_2",
             error.line(),
             error.column()
@@ -256,11 +276,19 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
             ));
         }
     };
+    let kinds = if args.kinds.is_empty() {
+        wire.kind.into_iter().chain(wire.kinds).collect()
+    } else {
+        args.kinds
+    };
+    let (kind, also) = kinds.split_first().ok_or_else(|| {
+        missing("kind", "say what is asked with --kind, for example access, erasure, opt_out or other")
+    })?;
     Ok(Submission {
-        kind: args
-            .kind
-            .or(wire.kind)
-            .ok_or_else(|| missing("kind", "say what is asked with --kind access, erasure or opt_out"))?,
+        kind: *kind,
+        also: also.to_vec(),
+        kind_unknown: false,
+        requester_role: args.requester_role.or(wire.requester_role).unwrap_or(RequesterRole::Own),
         origin: Origin::Subject,
         channel,
         received_at,

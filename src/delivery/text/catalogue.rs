@@ -59,6 +59,7 @@ const SOURCES: &[Source] = &[
     english!(OptOutDone, 1, "opt_out_done.txt"),
     english!(Refused, 1, "refused.txt"),
     english!(Withdrawn, 1, "withdrawn.txt"),
+    english!(Answered, 1, "answered.txt"),
 ];
 
 /// What every text must say.
@@ -75,6 +76,7 @@ const fn particular(kind: NoticeKind) -> &'static [&'static str] {
         NoticeKind::ErasureDone | NoticeKind::Withdrawn => &["done_on", "evidence"],
         NoticeKind::ErasurePartlyDone => &["done_on", "kept", "evidence"],
         NoticeKind::OptOutDone => &["done_on", "policies", "evidence"],
+        NoticeKind::Answered => &["done_on", "result", "answer", "evidence"],
         NoticeKind::Refused => &["done_on", "concerned", "reasons", "authority", "evidence"],
     }
 }

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 
 use super::TextError;
 use crate::delivery::notice::{Facts, Refusal};
-use crate::domain::{Controller, IdentifierKind, RefusalGround, RequestKind};
+use crate::domain::{AnsweredOutcome, Controller, Handling, IdentifierKind, RefusalGround, RequestKind};
 
 /// How a placeholder's value looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(super) const SLOTS: &[Slot] = &[
     word("authority"),
     list("concerned"),
     list("reasons"),
+    word("result"),
+    list("answer"),
 ];
 
 /// The values of one notice.
@@ -122,14 +124,7 @@ pub(in crate::delivery) fn values(occasion: &Occasion<'_>) -> Values {
     values.set("organisation", &controller.name);
     values.set("contact", &controller.contact);
     values.set("reference", reference);
-    values.set(
-        "asked",
-        match facts.request_kind {
-            RequestKind::Access => "a copy of your data",
-            RequestKind::Erasure => "the erasure of your data",
-            RequestKind::OptOut => "no more marketing",
-        },
-    );
+    values.set("asked", asked(facts.request_kind));
     values.set("received_on", &day(facts.received_on));
     values.set("due_on", &day(facts.due_on));
     if let Some(done_on) = facts.done_on {
@@ -160,7 +155,34 @@ pub(in crate::delivery) fn values(occasion: &Occasion<'_>) -> Values {
     if let Some(refusal) = &facts.refusal {
         set_refusal(&mut values, facts.request_kind, refusal, *words);
     }
+    if let Some(outcome) = facts.answered {
+        let result = match outcome {
+            AnsweredOutcome::Fulfilled => "done",
+            AnsweredOutcome::PartlyFulfilled => "done in part; what is missing, and why, stands below",
+            AnsweredOutcome::FulfilledNoData => "we found no data about you",
+        };
+        values.set("result", result);
+        values.set_list("answer", words.unwrap_or_default().lines().map(str::to_owned));
+    }
     values
+}
+
+/// What was asked, as it follows "you asked for".
+const fn asked(kind: RequestKind) -> &'static str {
+    match kind {
+        RequestKind::Access => "a copy of your data",
+        RequestKind::Erasure => "the erasure of your data",
+        RequestKind::OptOut => "no more marketing",
+        RequestKind::Rectification => "the correction of your data",
+        RequestKind::Restriction => "the restriction of the use of your data",
+        RequestKind::Portability => "your data in a form for another provider",
+        RequestKind::Objection => "an end to a use of your data",
+        RequestKind::ConsentWithdrawal => "the end of a consent",
+        RequestKind::AutomatedDecision => "a person to look at an automated decision",
+        RequestKind::Complaint => "an answer to your complaint",
+        RequestKind::CcpaOptOut => "no sale and no sharing of your data",
+        RequestKind::Other => "an answer about your personal data",
+    }
 }
 
 fn set_refusal(values: &mut Values, kind: RequestKind, refusal: &Refusal, words: Option<&str>) {
@@ -169,20 +191,18 @@ fn set_refusal(values: &mut Values, kind: RequestKind, refusal: &Refusal, words:
         .as_deref()
         .unwrap_or("a data protection authority, for example in the country where you live or work");
     values.set("authority", authority);
-    let concerned: &[&str] = match kind {
-        RequestKind::Access => {
-            &["A copy of what we may hold about you: profile, visits, devices, connections."]
-        }
-        RequestKind::Erasure => {
-            &["The erasure of what we may hold about you: profile, visits, devices, connections."]
-        }
+    let whole = |what: &str| format!("{what} of what we may hold about you: profile, visits, devices, connections.");
+    let concerned = match kind.handling() {
+        Handling::Access => Some(whole("A copy")),
+        Handling::Erasure => Some(whole("The erasure")),
+        Handling::Person => Some(format!("What you asked for: {}.", asked(kind))),
         // There is no such notice: an opt-out is never refused.
-        RequestKind::OptOut => &[],
+        Handling::OptOut => None,
     };
     let failed = refusal.deletion_failed.then_some(
         "We had asked our contact platform to delete your contact. It did not do so: we looked, and the contact is still there.",
     );
-    values.set_list("concerned", concerned.iter().copied().chain(failed).map(str::to_owned));
+    values.set_list("concerned", concerned.into_iter().chain(failed.map(str::to_owned)));
     let said = words.unwrap_or_default().lines().map(str::to_owned);
     values.set_list("reasons", std::iter::once(ground_in_words(refusal.ground).to_owned()).chain(said));
 }

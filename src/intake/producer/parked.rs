@@ -10,6 +10,7 @@ use super::sql::{self, ProducerRow, SealedRow};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
     Channel, Controller, DiscardReason, IdentifierKind, KeyError, OrganisationId, Personal, RequestKind,
+    RequesterRole,
 };
 use crate::intake::submission::{Desk, IntakeError, Receipt, submit};
 use crate::store::{StoreError, Tx};
@@ -140,6 +141,10 @@ struct SealedWire {
     external_property_1: Option<Personal<String>>,
     external_property_2: Option<Personal<String>>,
     policies: Option<Vec<Personal<String>>>,
+    #[serde(default)]
+    kinds: Option<Vec<Personal<String>>>,
+    #[serde(default)]
+    requester_role: Option<Personal<String>>,
 }
 
 fn open(desk: &Desk, row: &SealedRow) -> Result<SealedWire, ParkedRowError> {
@@ -317,13 +322,23 @@ fn correct(
         policies: corrections
             .policies
             .or_else(|| wire.policies.map(|all| all.into_iter().map(Personal::into_exposed).collect())),
+        // A kind that a person names is the whole of what is asked.
+        kinds: if corrections.kind.is_some() {
+            None
+        } else {
+            wire.kinds.map(|all| all.into_iter().map(Personal::into_exposed).collect())
+        },
+        requester_role: text(wire.requester_role),
     })
 }
 
 fn columns_of(wire: SealedWire) -> Vec<ParkedColumn> {
-    let policies = wire
-        .policies
-        .map(|all| Personal::new(all.into_iter().map(Personal::into_exposed).collect::<Vec<_>>().join(", ")));
+    let listed = |all: Option<Vec<Personal<String>>>| {
+        all.map(|all| {
+            Personal::new(all.into_iter().map(Personal::into_exposed).collect::<Vec<_>>().join(", "))
+        })
+    };
+    let (policies, kinds) = (listed(wire.policies), listed(wire.kinds));
     let received_at = wire.received_at.map(|at| Personal::new(at.to_rfc3339()));
     let columns = [
         ("kind", wire.kind),
@@ -337,6 +352,8 @@ fn columns_of(wire: SealedWire) -> Vec<ParkedColumn> {
         ("external_property_1", wire.external_property_1),
         ("external_property_2", wire.external_property_2),
         ("policies", policies),
+        ("kinds", kinds),
+        ("requester_role", wire.requester_role),
     ];
     columns
         .into_iter()
@@ -351,7 +368,9 @@ fn columns_of(wire: SealedWire) -> Vec<ParkedColumn> {
 /// its domain.
 fn masked(name: &'static str, value: &str) -> String {
     let harmless = match name {
-        "kind" => value.parse::<RequestKind>().is_ok(),
+        "kind" => RequestKind::read(value).is_ok(),
+        "kinds" => value.split(", ").all(|word| RequestKind::read(word).is_ok()),
+        "requester_role" => value.parse::<RequesterRole>().is_ok(),
         "channel" => value.parse::<Channel>().is_ok(),
         "received_at" => true,
         "language" => value.len() <= 5 && value.chars().all(|each| each.is_ascii_alphabetic() || each == '-'),
