@@ -24,13 +24,3 @@ END
 $$;
 CREATE TRIGGER request_reminder_stays BEFORE UPDATE ON dsrd.request
   FOR EACH ROW WHEN (OLD.reminds_of IS DISTINCT FROM NEW.reminds_of) EXECUTE FUNCTION dsrd.keep_reminder();
-
-CREATE OR REPLACE VIEW dsrd.receipt WITH (security_barrier) AS
-  SELECT organisation_id, idempotency_key, 'accepted' AS status, request_id, reference, state, due_on, NULL::text AS detail,
-         kind
-  FROM dsrd.request
-  WHERE producer = session_user
-  UNION ALL
-  SELECT organisation_id, idempotency_key, 'parked', NULL, NULL, NULL, NULL, detail, NULL
-  FROM dsrd.intake_parked
-  WHERE producer = session_user;

@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result, bail};
 use chrono::TimeDelta;
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
-    Channel, Clock, Controller, IdentifierKind, MasterKey, Origin, RequestId, RequestKind, RequesterRole, SubjectIdentifier,
-    SystemClock,
+    Channel, Clock, Controller, IdentifierKind, MasterKey, Origin, RequestId, RequestKind, RequesterRole,
+    SubjectIdentifier, SystemClock,
 };
 use dsrd::execution::{Executor, Gate, KillSwitch, PackageRules, Site, Worker};
 use dsrd::intake::{self, Desk, Submission};

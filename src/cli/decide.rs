@@ -172,7 +172,8 @@ async fn accept(
     tx.commit().await?;
     let decided =
         Decided { reference: Reference::of(request), decision: "acceptance", reason: reason.as_str() };
-    output.show(&decided, |decided| format!("{}: accepted ({}); on its way", decided.reference, decided.reason))
+    output
+        .show(&decided, |decided| format!("{}: accepted ({}); on its way", decided.reference, decided.reason))
 }
 
 async fn refuse(

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::{sql, text};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    AnsweredOutcome, IdentifierKind, MasterKey, OrganisationId, Personal, RefusalGround, RequestId, RequestKind,
+    AnsweredOutcome, IdentifierKind, MasterKey, OrganisationId, Personal, RefusalGround, RequestId,
+    RequestKind,
 };
 use crate::store::StoreError;
 

@@ -82,7 +82,12 @@ impl Controller {
 
     /// How late an open request is at an instant.
     #[must_use]
-    pub fn overdue(&self, due_on: NaiveDate, statutory_due_on: Option<NaiveDate>, now: DateTime<Utc>) -> Overdue {
+    pub fn overdue(
+        &self,
+        due_on: NaiveDate,
+        statutory_due_on: Option<NaiveDate>,
+        now: DateTime<Utc>,
+    ) -> Overdue {
         if statutory_due_on.is_some_and(|day| now >= self.end_of_day(day)) {
             Overdue::Breach
         } else if now >= self.end_of_day(due_on) {

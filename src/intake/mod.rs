@@ -39,7 +39,7 @@ pub use producer::{
     list_parked_rows, open_parked_row, release_parked_row, take_producer_rows,
 };
 pub use sql::{
-    Case, Surroundings, count_cases, find_by_reference, find_case, forget_contacts, forget_identifiers, list_cases,
-    past_evidence, purge, registered_organisations, surroundings,
+    Case, Surroundings, count_cases, find_by_reference, find_case, forget_contacts, forget_identifiers,
+    list_cases, past_evidence, purge, registered_organisations, surroundings,
 };
 pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_request};

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::submission::{Receipt, Submission};
 use crate::domain::deadline::DueDates;
 use crate::domain::{
-    AnsweredOutcome, ContactId, OrganisationId, Origin, Outcome, ParkReason, Reference, RefusalGround, RequestId,
-    RequestKind, RequestState, RequesterRole, SubjectRef,
+    AnsweredOutcome, ContactId, OrganisationId, Origin, Outcome, ParkReason, Reference, RefusalGround,
+    RequestId, RequestKind, RequestState, RequesterRole, SubjectRef,
 };
 use crate::store::StoreError;
 
@@ -133,8 +133,8 @@ pub(super) struct First {
 }
 
 /// The first open request of the same person, kind and scope within a time of receipt, locked against its end. The same
-/// person is whoever the open request names by all that is sought by: one shared telephone number beside another address
-/// is not enough.
+/// person is whoever is named by exactly the same identifiers: one telephone number may be shared, and a request that is
+/// taken for a reminder by mistake would be lost, while a reminder that is not recognised is merely answered twice.
 pub(super) async fn find_first(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -158,6 +158,11 @@ pub(super) async fn find_first(
                                    AND identifier.request_id = first.request_id
                                    AND identifier.role = 'given'
                                    AND identifier.subject_ref = sought.subject_ref))
+             AND NOT EXISTS (SELECT FROM dsrd.identifier
+                             WHERE identifier.organisation_id = first.organisation_id
+                               AND identifier.request_id = first.request_id
+                               AND identifier.role = 'given'
+                               AND identifier.subject_ref <> ALL ($9))
            ORDER BY received_at, request_id
            LIMIT 1
            FOR SHARE"#,

@@ -12,8 +12,8 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
 use crate::domain::deadline::{DueDates, Extension};
 use crate::domain::{
-    Channel, Clock, ContactId, Controller, Handling, IdentifierKind, MasterKey, Origin, ParkReason, Reference,
-    RequestId, RequestKind, RequesterRole, SubjectIdentifier, SubjectRef,
+    Channel, Clock, ContactId, Controller, Handling, IdentifierKind, MasterKey, Origin, ParkReason,
+    Reference, RequestId, RequestKind, RequesterRole, SubjectIdentifier, SubjectRef,
 };
 use crate::queue::{self, Lane};
 use crate::store::{Store, StoreError, Tx};
@@ -159,7 +159,8 @@ pub async fn submit(
     let language = check(&submission, controller, now)?;
 
     let kinds = kinds_in_order(&submission);
-    let earlier = sql::find_by_key(tx, &controller.id, &submission.producer, &submission.idempotency_key).await?;
+    let earlier =
+        sql::find_by_key(tx, &controller.id, &submission.producer, &submission.idempotency_key).await?;
     if !earlier.is_empty() {
         let known: Vec<RequestKind> = earlier.iter().map(|receipt| receipt.kind).collect();
         let receipt = Receipt::of(earlier).filter(|_| known == kinds);
@@ -237,8 +238,7 @@ impl Arrival<'_> {
             reminds_of: first.as_ref().map(|first| first.request),
         };
         sql::insert_request(tx, &case).await?;
-        let given =
-            submission.identifiers.iter().map(|each| (IdentifierRole::Given, each.clone())).collect();
+        let given = submission.identifiers.iter().map(|each| (IdentifierRole::Given, each.clone())).collect();
         add_identifiers(tx, &desk.keys, &controller.id, request, 0, given).await?;
         if first.is_none() {
             self.queue(tx, request, dates.conservative, waits).await?;
@@ -257,7 +257,7 @@ impl Arrival<'_> {
     }
 
     /// The open request of which this one is a reminder: of the same kind, handed in by the same side, and naming the
-    /// person by everything that this one names them by. It is kept from ending until this transaction does.
+    /// person by the same identifiers. It is kept from ending until this transaction does.
     async fn find_first(
         &self,
         tx: &mut Tx,
@@ -282,8 +282,7 @@ impl Arrival<'_> {
     }
 
     fn references(&self) -> Vec<SubjectRef> {
-        let reference =
-            |each: &SubjectIdentifier| each.reference(&self.desk.keys, &self.controller.id);
+        let reference = |each: &SubjectIdentifier| each.reference(&self.desk.keys, &self.controller.id);
         self.submission.identifiers.iter().map(reference).collect()
     }
 
@@ -359,8 +358,7 @@ impl Arrival<'_> {
         due_on: NaiveDate,
     ) -> Result<(), StoreError> {
         let Self { desk, controller, submission, now, .. } = *self;
-        let first_email =
-            submission.identifiers.iter().position(|each| each.kind() == IdentifierKind::Email);
+        let first_email = submission.identifiers.iter().position(|each| each.kind() == IdentifierKind::Email);
         let Some(position) = first_email else { return Ok(()) };
         let notice = NewNotice {
             organisation: controller.id.clone(),

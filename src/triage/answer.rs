@@ -7,9 +7,7 @@ use super::refusal::{Facts, seal};
 use super::sql::{self, Act};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery;
-use crate::domain::{
-    AcceptanceReason, AnsweredOutcome, Handling, OrganisationId, ParkReason, RequestId,
-};
+use crate::domain::{AcceptanceReason, AnsweredOutcome, Handling, OrganisationId, ParkReason, RequestId};
 use crate::intake::{self, Desk};
 use crate::store::Tx;
 

@@ -10,8 +10,8 @@ use dsrd::delivery::{
     Security, Sender, Settings, SmtpSettings, Transport, TransportKind,
 };
 use dsrd::domain::{
-    AnsweredOutcome, Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Personal, Reference, RefusalGround,
-    RequestId, RequestKind, SubjectIdentifier, random,
+    AnsweredOutcome, Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Personal, Reference,
+    RefusalGround, RequestId, RequestKind, SubjectIdentifier, random,
 };
 use dsrd::intake::{IdentifierRole, add_identifiers};
 use dsrd::store::Store;

@@ -12,6 +12,7 @@ mod support;
 mod access;
 mod append;
 mod carried_over;
+mod cases;
 mod conflicts;
 mod crash;
 mod decide;

@@ -46,17 +46,9 @@ pub(super) async fn run(
     let organisation = context.organisation(args.organisation.as_ref())?;
     let request = args.request.find(foundation, &organisation).await?;
     let mut tx = foundation.store.begin("cli.answered").await?;
-    triage::answer(
-        &mut tx,
-        &foundation.desk,
-        &organisation,
-        request,
-        args.outcome,
-        words,
-        context.person(),
-    )
-    .await
-    .map_err(explained)?;
+    triage::answer(&mut tx, &foundation.desk, &organisation, request, args.outcome, words, context.person())
+        .await
+        .map_err(explained)?;
     tx.commit().await?;
     let answered = Answered { reference: Reference::of(request), outcome: args.outcome };
     output.show(&answered, |answered| {

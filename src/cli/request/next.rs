@@ -88,7 +88,11 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if case.refusal.is_none() && case.answered.is_none() && !carried_out && RefusalGround::of(case.kind).next().is_some() {
+    if case.refusal.is_none()
+        && case.answered.is_none()
+        && !carried_out
+        && RefusalGround::of(case.kind).next().is_some()
+    {
         acts.push(format!(
             "or refuse it on a ground of the law: dsrd decide refuse {reference} --ground RF-NN"
         ));

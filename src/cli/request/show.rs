@@ -151,7 +151,8 @@ fn human(shown: &Shown, zone: Tz) -> String {
         head.push(("reminded by", around.reminders.join(", ")));
     }
     if shown.frequent {
-        let often = format!("{} of this kind within a year; that alone refuses nothing", around.within_a_year);
+        let often =
+            format!("{} of this kind within a year; that alone refuses nothing", around.within_a_year);
         head.push(("frequent", often));
     }
     let head = pairs(head);
@@ -262,10 +263,8 @@ pub(super) async fn list(
     let zone = context.zone(&organisation);
     let controller = foundation.controllers.get(&organisation).map(std::convert::AsRef::as_ref);
     let now = foundation.desk.clock.now();
-    let cases: Vec<Listed> = cases
-        .into_iter()
-        .map(|case| Listed { overdue: overdue(&case, controller, now), case })
-        .collect();
+    let cases: Vec<Listed> =
+        cases.into_iter().map(|case| Listed { overdue: overdue(&case, controller, now), case }).collect();
     output.show(&cases, |cases| {
         let rows = cases.iter().map(|listed| {
             let case = &listed.case;

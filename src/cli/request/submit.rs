@@ -276,11 +276,8 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
             ));
         }
     };
-    let kinds = if args.kinds.is_empty() {
-        wire.kind.into_iter().chain(wire.kinds).collect()
-    } else {
-        args.kinds
-    };
+    let kinds =
+        if args.kinds.is_empty() { wire.kind.into_iter().chain(wire.kinds).collect() } else { args.kinds };
     let (kind, also) = kinds.split_first().ok_or_else(|| {
         missing("kind", "say what is asked with --kind, for example access, erasure, opt_out or other")
     })?;

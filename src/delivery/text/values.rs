@@ -191,7 +191,8 @@ fn set_refusal(values: &mut Values, kind: RequestKind, refusal: &Refusal, words:
         .as_deref()
         .unwrap_or("a data protection authority, for example in the country where you live or work");
     values.set("authority", authority);
-    let whole = |what: &str| format!("{what} of what we may hold about you: profile, visits, devices, connections.");
+    let whole =
+        |what: &str| format!("{what} of what we may hold about you: profile, visits, devices, connections.");
     let concerned = match kind.handling() {
         Handling::Access => Some(whole("A copy")),
         Handling::Erasure => Some(whole("The erasure")),

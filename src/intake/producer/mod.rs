@@ -10,7 +10,8 @@ use self::sql::ProducerRow;
 use super::submission::{Desk, IntakeError, Submission, submit};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Channel, Controller, IdentifierKind, OrganisationId, Origin, RequestKind, RequesterRole, SubjectIdentifier,
+    Channel, Controller, IdentifierKind, OrganisationId, Origin, RequestKind, RequesterRole,
+    SubjectIdentifier,
 };
 use crate::store::{Store, StoreError, Tx};
 

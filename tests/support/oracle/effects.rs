@@ -42,7 +42,9 @@ const OTHERS: [&str; 2] = ["access", "erasure"];
 pub(super) fn only_approved_contacts_were_touched(evidence: &Evidence<'_>) -> Vec<String> {
     let approved = |wanted: &str, kinds: &[&str], allows: &dyn Fn(&Stored) -> bool| {
         evidence.requests.values().any(|request| {
-            kinds.contains(&request.kind.as_str()) && request.contact.as_deref() == Some(wanted) && allows(request)
+            kinds.contains(&request.kind.as_str())
+                && request.contact.as_deref() == Some(wanted)
+                && allows(request)
         })
     };
     let wrong = |effect: &Effect| match effect {
@@ -242,7 +244,9 @@ pub(super) fn success_follows_a_read_back(evidence: &Evidence<'_>) -> Vec<String
         };
         match request.kind.as_str() {
             "erasure" => faults.extend(absence_was_read(evidence, *id, contact, &name)),
-            kind if OPT_OUTS.contains(&kind) => faults.extend(policies_were_read(evidence, *id, request, contact, &name)),
+            kind if OPT_OUTS.contains(&kind) => {
+                faults.extend(policies_were_read(evidence, *id, request, contact, &name))
+            }
             _ => {}
         }
     }
@@ -255,7 +259,10 @@ fn a_person_answered(evidence: &Evidence<'_>, request: Uuid, name: &str) -> Vec<
     let answered = evidence.of(request, &["decision.answered"]).last();
     let by_a_person = answered.is_some_and(|entry| entry.actor.starts_with("person:"));
     let seq = answered.map(|entry| entry.seq);
-    if !by_a_person || place("request.closed") < seq || place("notice.ended").is_some_and(|told| Some(told) < seq) {
+    if !by_a_person
+        || place("request.closed") < seq
+        || place("notice.ended").is_some_and(|told| Some(told) < seq)
+    {
         return vec![format!("I-5: {name} is fulfilled and no person recorded how")];
     }
     Vec::new()
