@@ -184,6 +184,7 @@ pub(crate) fn controller() -> Result<Controller> {
         further_calendars: Vec::new(),
         reminder_days: 0,
         frequent_from: 4,
+        two_persons: Vec::new(),
         default_country: Some("IT".to_owned()),
         language: "en".to_owned(),
         opt_out_policies: vec!["mktgCommunications".to_owned()],

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::deadline::{CalendarCode, RegimeCode};
-use crate::domain::{Controller, OrganisationId};
+use crate::domain::{Controller, DecisionKind, OrganisationId};
 use crate::platform::cloud4wi;
 use crate::{audit, delivery, http, queue, report, retention, store, telemetry, upkeep};
 
@@ -85,6 +85,10 @@ pub struct Organisation {
     /// From how many requests of one kind and person within a year on a request is shown as frequent. The mark refuses
     /// nothing; a person may look.
     pub frequent_from: u32,
+    /// Kinds of decision that one person proposes and another confirms (`["refusal", "extension"]`); also `answer` and
+    /// `acceptance`. Empty: one person decides.
+    #[schemars(with = "Vec<String>")]
+    pub two_persons: Vec<DecisionKind>,
     /// ISO 3166 code (`IT`) with which telephone numbers without a country code are read. Without it such numbers are
     /// refused.
     pub default_country: Option<String>,
@@ -115,6 +119,7 @@ impl Organisation {
             further_calendars: self.further_calendars.clone(),
             reminder_days: self.reminder_days,
             frequent_from: self.frequent_from,
+            two_persons: self.two_persons.clone(),
             default_country: self.default_country.clone(),
             language: self.language.clone(),
             opt_out_policies: self.opt_out_policies.clone(),

@@ -52,7 +52,8 @@ pub use package::{
 pub use plain::send_plain;
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
 pub use sql::{
-    answer_may_be_out, drop_unsent_answers, forget_secrets, purge, reopen_refused, take_back_claims, told_at,
+    answer_may_be_out, drop_unsent_answers, drop_unsent_question, forget_secrets, purge, reopen_refused,
+    take_back_claims, told_at,
 };
 pub use text::{TextError, check_template, check_texts};
 pub use transport::{

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::{sql, text};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    AnsweredOutcome, IdentifierKind, MasterKey, OrganisationId, Personal, RefusalGround, RequestId,
-    RequestKind,
+    AnsweredOutcome, ExtensionReason, IdentifierKind, MasterKey, OrganisationId, Personal, RefusalGround,
+    RequestId, RequestKind,
 };
 use crate::store::StoreError;
 
@@ -48,11 +48,15 @@ pub enum NoticeKind {
     Withdrawn,
     /// A person carried the request out; what was done.
     Answered,
+    /// More time is needed; why, and until when.
+    Extension,
+    /// A question to the person: what do they mean?
+    ClarificationRequest,
 }
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Acknowledgement,
         Self::AccessReady,
         Self::NoData,
@@ -62,6 +66,8 @@ impl NoticeKind {
         Self::Refused,
         Self::Withdrawn,
         Self::Answered,
+        Self::Extension,
+        Self::ClarificationRequest,
     ];
 
     /// The word as stored and audited.
@@ -77,6 +83,8 @@ impl NoticeKind {
             Self::Refused => "refused",
             Self::Withdrawn => "withdrawn",
             Self::Answered => "answered",
+            Self::Extension => "extension",
+            Self::ClarificationRequest => "clarification_request",
         }
     }
 }
@@ -202,6 +210,9 @@ pub struct Facts {
     /// How a person carried it out: needed by `answered`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered: Option<AnsweredOutcome>,
+    /// Why more time is needed: needed by `extension`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<ExtensionReason>,
     /// When the record of the request itself is forgotten; without it the text says "only as long as the law asks
     /// us to".
     #[serde(default)]
@@ -223,6 +234,7 @@ impl Facts {
             kept: Vec::new(),
             refusal: None,
             answered: None,
+            extension: None,
             evidence_until: None,
         }
     }
@@ -245,8 +257,8 @@ pub struct NewNotice {
     pub language: String,
     /// What its text is made from.
     pub facts: Facts,
-    /// For `refused`: what the controller says in support of the ground, for `answered`: what was done; a few lines. Stored
-    /// sealed.
+    /// For `refused`: what the controller says in support of the ground, for `answered`: what was done, for
+    /// `extension`: why, for `clarification_request`: the question; a few lines. Stored sealed.
     pub words: Option<Personal<String>>,
     /// The secret of the hand-over link ([`crate::domain::random::token`]), for `access_ready` only.
     pub link_token: Option<Personal<String>>,

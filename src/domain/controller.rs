@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::deadline::{self, CalendarCode, DueDates, Extension, Pause, RegimeCode, Term};
-use super::{OrganisationId, RequestKind};
+use super::{DecisionKind, OrganisationId, RequestKind};
 
 /// What every part of the service needs to know about one controller (Art. 4(7) GDPR).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Controller {
     /// From how many requests of one kind and person within a year on a request is marked as frequent. The mark refuses
     /// nothing.
     pub frequent_from: u32,
+    /// Kinds of decision that a second person must confirm.
+    pub two_persons: Vec<DecisionKind>,
     /// ISO 3166 code with which national telephone numbers are read.
     pub default_country: Option<String>,
     /// Language of answers where the request names none, for example `en`.

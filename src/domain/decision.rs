@@ -66,6 +66,81 @@ vocabulary! {
 }
 
 vocabulary! {
+    /// Kinds of decision that an organisation may want two persons for.
+    DecisionKind, "kind of decision" {
+        /// A request is not followed.
+        Refusal = "refusal",
+        /// More time is needed.
+        Extension = "extension",
+        /// A person carried a request out.
+        Answer = "answer",
+        /// Somebody may ask for the data subject.
+        Acceptance = "acceptance",
+    }
+}
+
+vocabulary! {
+    /// What happened in a breach of personal data (Art. 4(12) GDPR).
+    IncidentCause, "cause of an incident" {
+        /// An answer went to somebody else.
+        Misdirected = "misdirected",
+        /// Data became known to somebody whom they do not concern.
+        Disclosed = "disclosed",
+        /// Data are gone that should be there.
+        Lost = "lost",
+        /// Data are not what they were.
+        Altered = "altered",
+    }
+}
+
+vocabulary! {
+    /// Which data a breach affects.
+    IncidentCategory, "category of data" {
+        /// The contact's profile.
+        Profile = "profile",
+        /// Visits and other events.
+        Events = "events",
+        /// Devices.
+        Devices = "devices",
+        /// Connections.
+        Accountings = "accountings",
+        /// The request itself.
+        Request = "request",
+    }
+}
+
+vocabulary! {
+    /// How a breach ended, as far as the authority is concerned.
+    IncidentEnd, "end of an incident" {
+        /// The authority was told (Art. 33(1) GDPR).
+        Reported = "reported",
+        /// It need not be, because a risk is unlikely; the controller's record of breaches says why (Art. 33(5) GDPR).
+        NoRisk = "no_risk",
+    }
+}
+
+vocabulary! {
+    /// Why more time is needed (Art. 12(3) GDPR). Large effort alone, or a steady high volume, is no reason (EDPB
+    /// guidelines 01/2022, paragraph 164).
+    ExtensionReason, "reason of an extension" {
+        /// The request is complex.
+        Complexity = "complexity",
+        /// The person, or an exceptional number of people, made many requests.
+        NumberOfRequests = "number_of_requests",
+    }
+}
+
+vocabulary! {
+    /// Why a person is asked what they mean.
+    ClarificationReason, "reason of a question" {
+        /// So much is held about the person that they may want to say what they look for (recital 63 GDPR).
+        MuchData = "much_data",
+        /// What is asked cannot be understood.
+        Unclear = "unclear",
+    }
+}
+
+vocabulary! {
     /// The grounds on which a person may refuse a request, in whole or in what is left of it. An opt-out knows none
     /// (Art. 21(2)-(3) and 7(3) GDPR).
     RefusalGround, "refusal ground" {

@@ -21,17 +21,22 @@ mod identifier;
 mod ids;
 mod keys;
 mod kill;
+mod lifecycle;
 mod personal;
 pub mod random;
 mod request;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use controller::{Controller, Overdue, local_time};
-pub use decision::{AcceptanceReason, AnsweredOutcome, ChoiceReason, DiscardReason, RefusalGround};
+pub use decision::{
+    AcceptanceReason, AnsweredOutcome, ChoiceReason, ClarificationReason, DecisionKind, DiscardReason,
+    ExtensionReason, IncidentCategory, IncidentCause, IncidentEnd, RefusalGround,
+};
 pub use identifier::{IdentifierError, IdentifierKind, SubjectIdentifier};
 pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};
 pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef};
 pub use kill::{KillSwitch, Killed};
+pub use lifecycle::{CaseEvent, TRANSITIONS, states_document};
 pub use personal::Personal;
 pub use request::{
     Channel, Handling, Origin, Outcome, ParkReason, RequestKind, RequestState, RequesterRole, UnknownWord,

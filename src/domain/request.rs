@@ -146,6 +146,10 @@ vocabulary! {
         Received = "received",
         /// A procedure has begun.
         InProgress = "in_progress",
+        /// The person was asked to prove who they are.
+        NeedsIdentity = "needs_identity",
+        /// The person was asked what they mean.
+        NeedsClarification = "needs_clarification",
         /// Waits for a person; the reason says why.
         Manual = "manual",
         /// Ended; the outcome says how.

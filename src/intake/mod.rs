@@ -24,15 +24,17 @@
 //! goes through [`submit`] with the producer, key and date that it came with.
 
 mod case;
+mod clock;
 mod identifier;
 mod producer;
 mod sql;
 mod submission;
 
 pub use case::{
-    CaseError, ParkedCase, continue_with, lock_parked, record_informed, resume, resume_despite_access,
-    withdraw,
+    CaseError, OpenCase, ParkedCase, clarified, continue_with, lock_open, lock_parked, recipient_of,
+    record_informed, resume, resume_despite_access, wait_for_person, withdraw,
 };
+pub use clock::{dates_from_events, recompute, record_pause, settle_extensions};
 pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers};
 pub use producer::{
     Corrections, OpenedRow, ParkedColumn, ParkedRow, ParkedRowError, Taken, discard_parked_row,

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::submission::{Receipt, Submission};
 use crate::domain::deadline::DueDates;
 use crate::domain::{
-    AnsweredOutcome, ContactId, OrganisationId, Origin, Outcome, ParkReason, Reference, RefusalGround,
-    RequestId, RequestKind, RequestState, RequesterRole, SubjectRef,
+    AnsweredOutcome, ContactId, ExtensionReason, OrganisationId, Origin, Outcome, ParkReason, Reference,
+    RefusalGround, RequestId, RequestKind, RequestState, RequesterRole, SubjectRef,
 };
 use crate::store::StoreError;
 
@@ -271,6 +271,12 @@ pub struct Case {
     pub refusal: Option<RefusalGround>,
     /// How a person carried it out, where a person did; its outcome follows when the data subject was told.
     pub answered: Option<AnsweredOutcome>,
+    /// Why more time is needed, where a person decided so; whether it counts says `extended`.
+    pub extension: Option<ExtensionReason>,
+    /// Whether the term is extended: the person was told in time.
+    pub extended: bool,
+    /// Whether a person accepted that somebody asks for the data subject.
+    pub accepted: bool,
     /// For a reminder of an open request: the reference of that one.
     pub reminds_of: Option<Reference>,
     /// For an erasure that waits for a person because of it: the reference of the access request.
@@ -313,6 +319,9 @@ struct CaseRow {
     park_reason: Option<String>,
     refusal: Option<String>,
     answered: Option<String>,
+    extension: Option<String>,
+    extended: bool,
+    accepted: bool,
     reminds_of: Option<Uuid>,
     waits_for: Option<String>,
     despite_access: bool,
@@ -358,6 +367,13 @@ impl TryFrom<CaseRow> for Case {
                 .map(|word| word.parse())
                 .transpose()
                 .map_err(|_| StoreError::unreadable("intake.case", "decision.reason"))?,
+            extension: row
+                .extension
+                .map(|word| word.parse())
+                .transpose()
+                .map_err(|_| StoreError::unreadable("intake.case", "decision.reason"))?,
+            extended: row.extended,
+            accepted: row.accepted,
             reminds_of: row.reminds_of.map(|first| Reference::of(RequestId(first))),
             waits_for: row.waits_for,
             despite_access: row.despite_access,
@@ -384,7 +400,19 @@ pub async fn find_case(
         CaseRow,
         r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at,
                   requester_role, due_on, statutory_due_on, request.state, park_reason, refusal.reason AS "refusal?",
-                  answer.reason AS "answered?", reminds_of, waits_for, despite_access, outcome, procedure_version, request.contact_id, created_before, executed_at, verified_at, informed_at,
+                  answer.reason AS "answered?",
+                  (SELECT decision.reason FROM dsrd.decision
+                   WHERE decision.organisation_id = request.organisation_id
+                     AND decision.request_id = request.request_id
+                     AND decision.kind = 'extension') AS extension,
+                  EXISTS (SELECT FROM dsrd.extension
+                          WHERE extension.organisation_id = request.organisation_id
+                            AND extension.request_id = request.request_id) AS "extended!",
+                  EXISTS (SELECT FROM dsrd.decision
+                          WHERE decision.organisation_id = request.organisation_id
+                            AND decision.request_id = request.request_id
+                            AND decision.kind = 'acceptance') AS "accepted!",
+                  reminds_of, waits_for, despite_access, outcome, procedure_version, request.contact_id, created_before, executed_at, verified_at, informed_at,
                   closed_at, job.last_code AS "last_code?"
            FROM dsrd.request AS request
            LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
@@ -435,7 +463,19 @@ pub async fn list_cases(
         CaseRow,
         r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at,
                   requester_role, due_on, statutory_due_on, request.state, park_reason, refusal.reason AS "refusal?",
-                  answer.reason AS "answered?", reminds_of, waits_for, despite_access, outcome, procedure_version, request.contact_id, created_before, executed_at, verified_at, informed_at,
+                  answer.reason AS "answered?",
+                  (SELECT decision.reason FROM dsrd.decision
+                   WHERE decision.organisation_id = request.organisation_id
+                     AND decision.request_id = request.request_id
+                     AND decision.kind = 'extension') AS extension,
+                  EXISTS (SELECT FROM dsrd.extension
+                          WHERE extension.organisation_id = request.organisation_id
+                            AND extension.request_id = request.request_id) AS "extended!",
+                  EXISTS (SELECT FROM dsrd.decision
+                          WHERE decision.organisation_id = request.organisation_id
+                            AND decision.request_id = request.request_id
+                            AND decision.kind = 'acceptance') AS "accepted!",
+                  reminds_of, waits_for, despite_access, outcome, procedure_version, request.contact_id, created_before, executed_at, verified_at, informed_at,
                   closed_at, job.last_code AS "last_code?"
            FROM dsrd.request AS request
            LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
@@ -601,6 +641,48 @@ pub(super) async fn set_resumed(
     Ok(())
 }
 
+/// Lets a case wait for an answer of the person.
+pub(super) async fn set_waiting(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    state: RequestState,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = $3, park_reason = NULL, waits_for = NULL
+           WHERE organisation_id = $1 AND request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+        state.as_str(),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_waiting"))?;
+    Ok(())
+}
+
+/// Gives a case back to the person who carries it out.
+pub(super) async fn set_parked_again(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    reason: ParkReason,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = 'manual', park_reason = $3
+           WHERE organisation_id = $1 AND request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+        reason.as_str(),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_parked_again"))?;
+    Ok(())
+}
+
 /// Every organisation that this database serves or once served.
 pub async fn registered_organisations(
     connection: &mut PgConnection,
@@ -627,6 +709,9 @@ pub async fn forget_identifiers(
              SELECT request_id
              FROM dsrd.request
              WHERE organisation_id = $1 AND closed_at < $2 AND identifiers_forgotten_at IS NULL
+               AND NOT EXISTS (SELECT FROM dsrd.incident
+                               WHERE incident.organisation_id = request.organisation_id
+                                 AND incident.request_id = request.request_id AND incident.ended_as IS NULL)
                AND NOT EXISTS (SELECT FROM dsrd.notice
                                WHERE notice.organisation_id = request.organisation_id
                                  AND notice.request_id = request.request_id
@@ -672,6 +757,9 @@ pub async fn forget_contacts(
                SELECT request_id
                FROM dsrd.request
                WHERE organisation_id = $1 AND closed_at < $2 AND contact_forgotten_at IS NULL
+               AND NOT EXISTS (SELECT FROM dsrd.incident
+                               WHERE incident.organisation_id = request.organisation_id
+                                 AND incident.request_id = request.request_id AND incident.ended_as IS NULL)
                ORDER BY closed_at
                LIMIT $4
                FOR UPDATE SKIP LOCKED)
@@ -699,6 +787,9 @@ pub async fn past_evidence(
            FROM dsrd.request
            WHERE organisation_id = $1 AND closed_at < $2
              AND identifiers_forgotten_at IS NOT NULL AND contact_forgotten_at IS NOT NULL
+             AND NOT EXISTS (SELECT FROM dsrd.incident
+                             WHERE incident.organisation_id = request.organisation_id
+                               AND incident.request_id = request.request_id AND incident.ended_as IS NULL)
            ORDER BY closed_at
            LIMIT $3
            FOR UPDATE SKIP LOCKED"#,
@@ -719,6 +810,7 @@ pub async fn purge(
     requests: &[RequestId],
 ) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
+    super::clock::purge(&mut *connection, organisation, requests).await?;
     sqlx::query!(
         "DELETE FROM dsrd.identifier WHERE organisation_id = $1 AND request_id = ANY ($2)",
         organisation.as_str(),

@@ -194,7 +194,7 @@ fn kinds_in_order(submission: &Submission) -> Vec<RequestKind> {
 
 /// Why a request waits for a person from its receipt on; nothing where the machine begins.
 #[must_use]
-const fn waits_for_a_person(kind: RequestKind, role: RequesterRole) -> Option<ParkReason> {
+pub(super) const fn waits_for_a_person(kind: RequestKind, role: RequesterRole) -> Option<ParkReason> {
     match (kind.handling(), role) {
         (Handling::Person, _) => Some(ParkReason::NotAutomated),
         (Handling::OptOut, _) | (_, RequesterRole::Own) => None,

@@ -250,6 +250,47 @@ pub async fn withdraw(
     Ok(())
 }
 
+/// Sets the job of a request aside until somebody answers, whoever holds it: the holder finds its lease lost at its next
+/// write.
+pub async fn set_aside(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    code: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.job
+           SET state = 'parked', owner = NULL, fence = fence + 1, last_code = $3
+           WHERE organisation_id = $1 AND request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+        code,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.set_aside"))?;
+    Ok(())
+}
+
+/// Hands the job of a request out by another due date from now on.
+pub async fn set_due(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    due_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE dsrd.job SET due_at = $3 WHERE organisation_id = $1 AND request_id = $2",
+        organisation.as_str(),
+        request.0,
+        due_at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.set_due"))?;
+    Ok(())
+}
+
 /// Makes a parked job ready again with fresh attempts; false when it was not parked.
 pub async fn resume(
     connection: &mut PgConnection,

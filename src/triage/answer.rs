@@ -1,10 +1,9 @@
 //! What a person records who carried a request out, or let one go on that somebody hands in for the data subject.
 
-use uuid::Uuid;
-
 use super::error::TriageError;
 use super::refusal::{Facts, seal};
-use super::sql::{self, Act};
+use super::second::Deciders;
+use super::sql;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery;
 use crate::domain::{AcceptanceReason, AnsweredOutcome, Handling, OrganisationId, ParkReason, RequestId};
@@ -23,6 +22,15 @@ pub async fn answer(
     words: Facts,
     actor: Actor,
 ) -> Result<(), TriageError> {
+    answer_as(tx, desk, organisation, request, (outcome, words), Deciders::alone(actor)).await
+}
+
+pub(super) async fn check_answer(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    request: RequestId,
+    words: Option<&Facts>,
+) -> Result<(), TriageError> {
     let parked = intake::lock_parked(tx, organisation, request).await?;
     if parked.kind.handling() != Handling::Person {
         return Err(TriageError::CarriedOutByTheMachine(parked.kind));
@@ -33,12 +41,23 @@ pub async fn answer(
     if parked.answered {
         return Err(TriageError::AlreadyAnswered);
     }
-    let by = actor.to_string();
-    let act = Act { organisation, request, decision: Uuid::now_v7(), by: &by, at: desk.clock.now() };
+    if words.is_some() { Ok(()) } else { Err(TriageError::FactsUnusable) }
+}
+
+pub(super) async fn answer_as(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+    (outcome, words): (AnsweredOutcome, Facts),
+    deciders: Deciders,
+) -> Result<(), TriageError> {
+    check_answer(tx, organisation, request, Some(&words)).await?;
+    let act = deciders.act(organisation, request, desk);
     sql::insert_answer(tx, &act, outcome, seal(desk, &act, words)).await?;
-    let event = Event::of(organisation, request, Action::RequestAnswered, actor.clone(), act.at);
+    let event = Event::of(organisation, request, Action::RequestAnswered, deciders.actor.clone(), act.at);
     audit::append(tx, event.with(Detail::none().word("outcome", outcome.as_str()))).await?;
-    intake::continue_with(tx, desk, organisation, request, None, actor).await?;
+    intake::continue_with(tx, desk, organisation, request, None, deciders.actor.clone()).await?;
     Ok(())
 }
 
@@ -52,17 +71,37 @@ pub async fn accept(
     reason: AcceptanceReason,
     actor: Actor,
 ) -> Result<(), TriageError> {
+    accept_as(tx, desk, organisation, request, reason, Deciders::alone(actor)).await
+}
+
+pub(super) async fn check_acceptance(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<(), TriageError> {
     let parked = intake::lock_parked(tx, organisation, request).await?;
-    if parked.reason != ParkReason::RequesterNotSelf {
-        return Err(TriageError::NothingToAccept(parked.reason));
+    if parked.reason == ParkReason::RequesterNotSelf {
+        Ok(())
+    } else {
+        Err(TriageError::NothingToAccept(parked.reason))
     }
-    let by = actor.to_string();
-    let act = Act { organisation, request, decision: Uuid::now_v7(), by: &by, at: desk.clock.now() };
+}
+
+pub(super) async fn accept_as(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+    reason: AcceptanceReason,
+    deciders: Deciders,
+) -> Result<(), TriageError> {
+    check_acceptance(tx, organisation, request).await?;
+    let act = deciders.act(organisation, request, desk);
     sql::insert_acceptance(tx, &act, reason).await?;
-    let event = Event::of(organisation, request, Action::RequestAccepted, actor.clone(), act.at);
+    let event = Event::of(organisation, request, Action::RequestAccepted, deciders.actor.clone(), act.at);
     audit::append(tx, event.with(Detail::none().word("reason", reason.as_str()))).await?;
     // Whatever was written meanwhile does not belong to what goes on now.
     delivery::drop_unsent_answers(tx, organisation, request).await?;
-    intake::continue_with(tx, desk, organisation, request, None, actor).await?;
+    intake::continue_with(tx, desk, organisation, request, None, deciders.actor.clone()).await?;
     Ok(())
 }

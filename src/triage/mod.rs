@@ -9,6 +9,8 @@
 //! that the machine saw.
 //!
 //! Invariants:
+//! - [`decide`] is the door for decisions that an organisation may want two persons for: then the first proposes, and
+//!   another confirms; the same person never does both, which the database checks too.
 //! - A decision is a row that is never changed (I-8 of the state machine), with the person who made it.
 //! - Nobody but a person refuses, an opt-out is never refused, and a ground must be one of the kind (R: Art. 12(4), 12(5),
 //!   17(3)).
@@ -27,13 +29,19 @@
 mod answer;
 mod choice;
 mod error;
+mod extension;
+mod incident;
 mod matching;
 mod refusal;
+mod second;
 mod sql;
 
 pub use answer::{accept, answer};
 pub use choice::{Candidate, Matched, Site, candidates, choose};
 pub use error::TriageError;
+pub use extension::ask_clarification;
+pub use incident::{declare_incident, end_incident};
 pub use matching::{Match, MatchError, Matches, carried, contradicts, find_matches};
 pub use refusal::{Facts, answer_words, refusal_facts, refuse};
-pub use sql::{forget, purge};
+pub use second::{Decision, Taken, confirm, decide, drop_proposal};
+pub use sql::{Incident, Proposal, find_proposal, forget, list_incidents, purge};

@@ -1,7 +1,7 @@
 //! What the mails say.
 
-use dsrd::delivery::{DeliveryError, NoticeKind, Sender};
-use dsrd::domain::{Personal, RequestKind};
+use dsrd::delivery::{DeliveryError, Facts, NoticeKind, Sender};
+use dsrd::domain::{ExtensionReason, Personal, RequestKind};
 use scraper::{Html, Selector};
 
 use crate::world::{World, facts};
@@ -46,13 +46,20 @@ async fn s_20_a_missing_value_is_an_error_and_nothing_is_sent() {
     assert_eq!(world.notice(request).await.attempts, 0);
 }
 
+/// Facts that this kind can be told with: an extension has reasons of its own.
+fn facts_for(kind: NoticeKind) -> Facts {
+    let extension = (kind == NoticeKind::Extension).then_some(ExtensionReason::Complexity);
+    let refusal = facts().refusal.filter(|_| extension.is_none());
+    Facts { extension, refusal, ..facts() }
+}
+
 #[tokio::test]
 async fn every_notice_says_what_the_law_wants_in_both_forms() {
     let world = World::new().await;
     let request = world.request().await;
     let (mailer, memory) = world.memory_mailer();
     for kind in NoticeKind::ALL {
-        world.enqueue(request, kind).await.unwrap();
+        world.enqueue_with(request, kind, Sender::Procedure, facts_for(kind)).await.unwrap();
         mailer.deliver(world.organisation(), request, kind).await.unwrap();
     }
     let reference = dsrd::domain::Reference::of(request);
@@ -89,6 +96,15 @@ async fn every_notice_says_what_the_law_wants_in_both_forms() {
                 "Go to court",
             ],
             NoticeKind::Withdrawn => &["25 November 2026", "new request"],
+            NoticeKind::Extension => &[
+                "23 December 2026, at the latest",
+                "Your request is complex.",
+                "Section 147 of the tax code: invoices.",
+                "supervisory authority",
+            ],
+            NoticeKind::ClarificationRequest => {
+                &["23 December 2026, at the latest", "Section 147 of the tax code: invoices.", "full answer"]
+            }
             NoticeKind::Answered => &[
                 "25 November 2026",
                 "done in part",
@@ -124,7 +140,7 @@ async fn the_words_of_the_mails() {
     let request = world.request().await;
     let (mailer, memory) = world.memory_mailer();
     for kind in NoticeKind::ALL {
-        let mut facts = facts();
+        let mut facts = facts_for(kind);
         facts.request_kind = match kind {
             NoticeKind::ErasureDone | NoticeKind::ErasurePartlyDone | NoticeKind::Refused => {
                 RequestKind::Erasure

@@ -88,6 +88,7 @@ impl World {
             further_calendars: Vec::new(),
             reminder_days: 0,
             frequent_from: 4,
+            two_persons: Vec::new(),
             default_country: Some("IT".to_owned()),
             language: "en".to_owned(),
             opt_out_policies: vec!["mktgCommunications".to_owned()],
@@ -185,7 +186,13 @@ impl World {
             recipient_no: 0,
             language: "en".to_owned(),
             facts,
-            words: matches!(kind, NoticeKind::Refused | NoticeKind::Answered)
+            words: matches!(
+                kind,
+                NoticeKind::Refused
+                    | NoticeKind::Answered
+                    | NoticeKind::Extension
+                    | NoticeKind::ClarificationRequest
+            )
                 .then(|| Personal::new("Section 147 of the tax code: invoices.\nUntil 2036.".to_owned())),
             link_token,
         };
@@ -279,6 +286,7 @@ pub(crate) fn facts() -> Facts {
             deletion_failed: false,
         }),
         answered: Some(AnsweredOutcome::PartlyFulfilled),
+        extension: None,
         ..Facts::of(RequestKind::Access, "2026-11-23".parse().unwrap(), "2026-12-23".parse().unwrap())
     }
 }

@@ -85,6 +85,7 @@ impl Office {
             further_calendars: Vec::new(),
             reminder_days: 0,
             frequent_from: 4,
+            two_persons: Vec::new(),
             default_country: None,
             language: "en".to_owned(),
             opt_out_policies: Vec::new(),

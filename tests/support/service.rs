@@ -193,6 +193,7 @@ fn controller(name: &str) -> Controller {
         further_calendars: Vec::new(),
         reminder_days: 0,
         frequent_from: 4,
+        two_persons: Vec::new(),
         default_country: Some("IT".to_owned()),
         language: "en".to_owned(),
         opt_out_policies: vec!["mktgCommunications".to_owned()],
@@ -421,6 +422,8 @@ impl TestService {
     /// Sends what the pump has to send.
     pub(crate) async fn pump(&self) {
         while self.executor.mailer.pump_once().await.expect("the pump works") > 0 {}
+        let controllers = BTreeMap::from([(self.controller.id.clone(), Arc::clone(&self.controller))]);
+        intake::settle_extensions(&self.store, &self.desk, &controllers).await.expect("extensions");
     }
 
     /// Lets time pass for everything that waits in the queue and the outbox (their times are the database's), and for

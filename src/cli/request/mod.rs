@@ -42,6 +42,9 @@ pub(super) enum Command {
     /// Record that you carried out a request of a kind that no procedure covers, and how. The person is told what you
     /// write; the request is closed when the mail server took that answer.
     Answered(answered::Args),
+    /// Record that the person answered the question that dsrd decide ask-clarification put to them, and send the request on
+    /// its way again. Time that stood still, where the law says so, is added to the date.
+    Clarified(acts::ClarifiedArgs),
     /// Decrypt the access package of a request for a person who cannot use the link.
     Package(package::Args),
     /// Rows of producers that could not become a request: look at them, correct and hand them in, or remove them.
@@ -50,6 +53,7 @@ pub(super) enum Command {
 }
 
 pub(super) use acts::classed;
+pub(super) use submit::received_at;
 
 impl Command {
     /// What can be refused before anything is opened.
@@ -70,6 +74,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Withdraw(args) => acts::run(acts::Act::Withdraw, args, &context, &foundation, output).await,
         Command::Resume(args) => acts::resume(args, &context, &foundation, output).await,
         Command::Informed(args) => acts::run(acts::Act::Informed, args, &context, &foundation, output).await,
+        Command::Clarified(args) => acts::clarified(args, &context, &foundation, output).await,
         Command::Answered(args) => answered::run(args, &context, &foundation, output).await,
         Command::Parked(command) => parked::run(command, &context, &foundation, output).await,
         Command::Package(args) => package::run(args, &context, &foundation, output).await,

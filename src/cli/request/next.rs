@@ -1,12 +1,18 @@
 //! What a person can do about a request that waits for one, by its reason, with the exact commands.
 
-use crate::domain::{ParkReason, RefusalGround, RequestKind};
+use crate::domain::{ParkReason, RefusalGround, RequestKind, RequestState};
 use crate::intake::Case;
 
 /// One line an act; none for a request that waits for nobody.
 pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
-    let Some(reason) = case.park_reason else { return Vec::new() };
     let reference = case.reference.as_str();
+    if case.state == RequestState::NeedsClarification {
+        return vec![
+            format!("when the person answers: dsrd request clarified {reference}"),
+            format!("or when they do not: dsrd request clarified {reference} --no-answer"),
+        ];
+    }
+    let Some(reason) = case.park_reason else { return Vec::new() };
     let resume = |cause: &str| format!("{cause}, then: dsrd request resume {reference}");
     let tell = |how: &str| {
         format!("tell the person by letter or telephone{how}, then: dsrd request informed {reference}")

@@ -12,6 +12,7 @@ use crate::daemon::Foundation;
 use crate::domain::{Controller, OrganisationId, Origin, Overdue, RequestState, RequesterRole, local_time};
 use crate::execution::{self, CheckpointView};
 use crate::intake;
+use crate::triage::{self, Proposal};
 
 /// Options of `dsrd request show`.
 #[derive(Debug, clap::Args)]
@@ -39,6 +40,8 @@ struct Shown {
     surroundings: intake::Surroundings,
     /// Whether the person asks the same often. It refuses nothing.
     frequent: bool,
+    /// A decision that waits for a second person.
+    proposal: Option<triage::Proposal>,
     /// For a request that waits for a person: what can be done, with the exact commands.
     what_you_can_do: Vec<String>,
 }
@@ -81,6 +84,7 @@ pub(super) async fn show(
     let identifiers = intake::identifiers(&mut tx, &foundation.desk.keys, &organisation, request).await?;
     let steps = execution::checkpoints_of(&mut tx, &organisation, request).await?;
     let surroundings = intake::surroundings(&mut tx, &organisation, request).await?;
+    let proposal = triage::find_proposal(&mut tx, &organisation, request).await?;
     let identifiers: Vec<ShownIdentifier> = identifiers
         .into_iter()
         .map(|each| ShownIdentifier {
@@ -97,13 +101,20 @@ pub(super) async fn show(
         Event::of(&organisation, request, Action::RequestRead, context.person(), foundation.desk.clock.now());
     audit::append(&mut tx, event.with(detail)).await?;
     tx.commit().await?;
-    let what_you_can_do = super::next::what_you_can_do(&case);
+    let mut what_you_can_do = super::next::what_you_can_do(&case);
+    if proposal.is_some() {
+        let reference = &case.reference;
+        what_you_can_do
+            .insert(0, format!("another person than who proposed it: dsrd decide confirm {reference}"));
+        what_you_can_do.insert(1, format!("or drop the proposal: dsrd decide drop {reference}"));
+    }
     let zone = context.zone(&organisation);
     let controller = foundation.controllers.get(&organisation).map(std::convert::AsRef::as_ref);
     let overdue = overdue(&case, controller, foundation.desk.clock.now());
     let frequent = controller
         .is_some_and(|controller| surroundings.within_a_year >= u64::from(controller.frequent_from));
-    let shown = Shown { case, identifiers, steps, overdue, surroundings, frequent, what_you_can_do };
+    let shown =
+        Shown { case, identifiers, steps, overdue, surroundings, frequent, proposal, what_you_can_do };
     output.show(&shown, |shown| human(shown, zone))
 }
 
@@ -137,6 +148,18 @@ fn human(shown: &Shown, zone: Tz) -> String {
         ("informed at", instant(case.informed_at.as_ref())),
         ("closed at", instant(case.closed_at.as_ref())),
     ];
+    if let Some(reason) = case.extension {
+        let holds = if case.extended {
+            "the person was told in time, the new date holds"
+        } else {
+            "not told to the person yet, or too late: the first date holds"
+        };
+        head.push(("extension", format!("{reason}; {holds}")));
+    }
+    if let Some(proposal) = &shown.proposal {
+        let Proposal { kind, reason, proposed_by, .. } = proposal;
+        head.push(("proposed", format!("{kind} ({reason}) by {proposed_by}; waits for a second person")));
+    }
     let around = &shown.surroundings;
     if case.requester_role != RequesterRole::Own {
         head.push(("asked by", case.requester_role.to_string()));
@@ -204,7 +227,7 @@ pub(in crate::cli) struct ListArgs {
     /// Short name of the organisation; the only one when left out.
     #[arg(long)]
     organisation: Option<OrganisationId>,
-    /// Only requests in this state: received, in_progress, manual or closed.
+    /// Only requests in this state: received, in_progress, needs_identity, needs_clarification, manual or closed.
     #[arg(long)]
     state: Option<RequestState>,
     /// Whose requests: subject (of people), retention (of sweeps) or all.

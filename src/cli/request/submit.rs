@@ -85,7 +85,7 @@ fn personal(text: &str) -> Result<Personal<String>, std::convert::Infallible> {
 }
 
 /// Reads the instant at which a request arrived; the message never repeats the text.
-pub(super) fn received_at(text: &str) -> Result<DateTime<Utc>, String> {
+pub(in crate::cli) fn received_at(text: &str) -> Result<DateTime<Utc>, String> {
     text.trim().parse::<DateTime<Utc>>().map_err(|_| {
         "write day, time and offset from UTC, for example 2026-11-23T10:00:00+01:00 or 2026-11-23T09:00:00Z".to_owned()
     })

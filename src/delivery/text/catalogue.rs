@@ -60,6 +60,8 @@ const SOURCES: &[Source] = &[
     english!(Refused, 1, "refused.txt"),
     english!(Withdrawn, 1, "withdrawn.txt"),
     english!(Answered, 1, "answered.txt"),
+    english!(Extension, 1, "extension.txt"),
+    english!(ClarificationRequest, 1, "clarification_request.txt"),
 ];
 
 /// What every text must say.
@@ -77,6 +79,8 @@ const fn particular(kind: NoticeKind) -> &'static [&'static str] {
         NoticeKind::ErasurePartlyDone => &["done_on", "kept", "evidence"],
         NoticeKind::OptOutDone => &["done_on", "policies", "evidence"],
         NoticeKind::Answered => &["done_on", "result", "answer", "evidence"],
+        NoticeKind::Extension => &["due_on", "reasons"],
+        NoticeKind::ClarificationRequest => &["due_on", "questions"],
         NoticeKind::Refused => &["done_on", "concerned", "reasons", "authority", "evidence"],
     }
 }

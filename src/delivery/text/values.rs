@@ -6,7 +6,9 @@ use chrono::NaiveDate;
 
 use super::TextError;
 use crate::delivery::notice::{Facts, Refusal};
-use crate::domain::{AnsweredOutcome, Controller, Handling, IdentifierKind, RefusalGround, RequestKind};
+use crate::domain::{
+    AnsweredOutcome, Controller, ExtensionReason, Handling, IdentifierKind, RefusalGround, RequestKind,
+};
 
 /// How a placeholder's value looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,7 @@ pub(super) const SLOTS: &[Slot] = &[
     list("reasons"),
     word("result"),
     list("answer"),
+    list("questions"),
 ];
 
 /// The values of one notice.
@@ -164,6 +167,15 @@ pub(in crate::delivery) fn values(occasion: &Occasion<'_>) -> Values {
         values.set("result", result);
         values.set_list("answer", words.unwrap_or_default().lines().map(str::to_owned));
     }
+    if let Some(reason) = facts.extension {
+        let reason = match reason {
+            ExtensionReason::Complexity => "Your request is complex.",
+            ExtensionReason::NumberOfRequests => "We have to deal with an exceptional number of requests.",
+        };
+        let said = words.unwrap_or_default().lines().map(str::to_owned);
+        values.set_list("reasons", std::iter::once(reason.to_owned()).chain(said));
+    }
+    values.set_list("questions", words.unwrap_or_default().lines().map(str::to_owned));
     values
 }
 

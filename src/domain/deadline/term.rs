@@ -24,6 +24,9 @@ pub enum PauseCause {
 }
 
 impl PauseCause {
+    /// Every cause.
+    pub const ALL: [Self; 3] = [Self::Identity, Self::Clarification, Self::Fee];
+
     /// The word in commands.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
