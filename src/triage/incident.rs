@@ -22,9 +22,9 @@ pub async fn declare_incident(
     actor: Actor,
 ) -> Result<Option<DateTime<Utc>>, TriageError> {
     let organisation = &controller.id;
-    let case = intake::find_case(tx, organisation, request).await?.ok_or(CaseError::NotFound)?;
+    let known = intake::find_case(tx, organisation, request).await?.ok_or(CaseError::NotFound)?;
     let now = desk.clock.now();
-    if aware_at > now || aware_at < case.received_at || categories.is_empty() {
+    if aware_at > now || aware_at < known.received_at || categories.is_empty() {
         return Err(TriageError::IncidentUnusable);
     }
     if sql::has_open_incident(tx, organisation, request).await? {

@@ -193,7 +193,7 @@ impl World {
                     | NoticeKind::Extension
                     | NoticeKind::ClarificationRequest
             )
-                .then(|| Personal::new("Section 147 of the tax code: invoices.\nUntil 2036.".to_owned())),
+            .then(|| Personal::new("Section 147 of the tax code: invoices.\nUntil 2036.".to_owned())),
             link_token,
         };
         let mut tx = self.store.begin("test").await.unwrap();

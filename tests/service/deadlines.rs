@@ -372,7 +372,11 @@ async fn r_36_e_45_an_incident_freezes_its_evidence_and_counts_72_hours_without_
     let upkeep = dsrd::upkeep::Upkeep {
         store: service.store.clone(),
         desk: service.desk.clone(),
-        settings: dsrd::upkeep::Settings { identifiers_days: 30, contact_ids_days: 120, evidence_months: 120 },
+        settings: dsrd::upkeep::Settings {
+            identifiers_days: 30,
+            contact_ids_days: 120,
+            evidence_months: 120,
+        },
     };
     let forgotten = upkeep.run(&Actor::Process("upkeep")).await.unwrap();
     assert_eq!((forgotten.identifiers_of, forgotten.contacts_of, forgotten.requests), (0, 0, 0));
