@@ -1,7 +1,7 @@
 //! Which state of a case follows which, as data: the one table that the program asks, the database mirrors
 //! (`dsrd.case_transition`) and `docs/states.md` draws.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -83,40 +83,38 @@ impl RequestState {
 /// `docs/states.md`: the states as a drawing and a table, made from the data.
 #[must_use]
 pub fn states_document() -> String {
-    let mut text = String::from(
+    let drawn = TRANSITIONS.iter().filter(|(from, _, to)| from != to);
+    let drawn: Vec<String> = drawn.map(|(from, event, to)| format!("    {from} --> {to}: {event}")).collect();
+    let events: Vec<String> = CaseEvent::ALL.iter().map(|event| format!(" {event} |")).collect();
+    let answer = |state: RequestState, event: CaseEvent| {
+        state.after(event).map_or_else(|| " – |".to_owned(), |next| format!(" `{next}` |"))
+    };
+    let rows: Vec<String> = RequestState::ALL
+        .iter()
+        .map(|state| {
+            let cells: String = CaseEvent::ALL.iter().map(|event| answer(*state, *event)).collect();
+            format!("| `{state}` |{cells}")
+        })
+        .collect();
+    let outcomes: Vec<String> = Outcome::ALL.iter().map(|outcome| format!("`{outcome}`")).collect();
+    format!(
         "# States of a case\n\n\
          Made from `src/domain/lifecycle.rs`; `cargo test --test documents` says when it is stale. The database refuses every other \
          change of state (`dsrd.case_transition`).\n\n\
          A case begins as `received`, as `manual` where a person carries it out or has to check who asks, or as `closed` where it is \
          a reminder of an open one (`superseded`). What the machine does with it at the moment stands in the queue, not here. \
-         `overdue` is computed, never stored.\n\n```mermaid\nstateDiagram-v2\n    [*] --> received\n    [*] --> manual\n    [*] --> closed: reminder\n",
-    );
-    for (from, event, to) in TRANSITIONS.iter().filter(|(from, _, to)| from != to) {
-        let _ = writeln!(text, "    {from} --> {to}: {event}");
-    }
-    text.push_str("    closed --> [*]\n```\n\n| state |");
-    for event in CaseEvent::ALL {
-        let _ = write!(text, " {event} |");
-    }
-    text.push_str("\n|---|");
-    text.push_str(&"---|".repeat(CaseEvent::ALL.len()));
-    for state in RequestState::ALL {
-        let _ = write!(text, "\n| `{state}` |");
-        for event in CaseEvent::ALL {
-            match state.after(*event) {
-                Some(next) => _ = write!(text, " `{next}` |"),
-                None => text.push_str(" – |"),
-            }
-        }
-    }
-    let outcomes: Vec<String> = Outcome::ALL.iter().map(|outcome| format!("`{outcome}`")).collect();
-    let _ = write!(
-        text,
-        "\n\n– means that it does not happen. Outcomes of `closed`: {}. None but `withdrawn` and `superseded` is reached before the \
+         `overdue` is computed, never stored.\n\n\
+         ```mermaid\nstateDiagram-v2\n    [*] --> received\n    [*] --> manual\n    [*] --> closed: reminder\n{}\n    \
+         closed --> [*]\n```\n\n\
+         | state |{}\n|---|{}\n{}\n\n\
+         – means that it does not happen. Outcomes of `closed`: {}. None but `withdrawn` and `superseded` is reached before the \
          person was told; a sweep's candidate tells nobody.\n",
+        drawn.join("\n"),
+        events.concat(),
+        "---|".repeat(CaseEvent::ALL.len()),
+        rows.join("\n"),
         outcomes.join(", ")
-    );
-    text
+    )
 }
 
 #[cfg(test)]
@@ -135,7 +133,7 @@ mod tests {
                     CaseEvent::Withdraw => assert_eq!(next, open.then_some(RequestState::Closed), "{state}"),
                     CaseEvent::Extend => assert_eq!(next, open.then_some(*state), "{state}"),
                     CaseEvent::Decide => {
-                        assert_eq!(next.is_some(), *state == RequestState::Manual, "{state}")
+                        assert_eq!(next.is_some(), *state == RequestState::Manual, "{state}");
                     }
                     _ if !open => assert_eq!(next, None, "{event}"),
                     _ => {}

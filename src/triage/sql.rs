@@ -210,6 +210,7 @@ pub(super) async fn insert_proposal(
 }
 
 /// A decision that waits for a second person.
+#[expect(clippy::struct_field_names, reason = "the fields are named as the columns")]
 #[derive(Clone, Debug, Serialize)]
 pub struct Proposal {
     /// Its id, and that of the decision that it may become.
