@@ -29,10 +29,23 @@ const RULE: &[(&str, &[&str])] = &[
         &["domain", "store", "audit", "queue", "platform", "report", "delivery", "intake", "triage"],
     ),
     ("retention", &["domain", "store", "audit", "platform", "intake"]),
+    // It mails to staff by the same way out as notices.
+    ("alert", &["domain", "store", "audit", "delivery"]),
     // The purge functions of the owners of the tables.
     (
         "upkeep",
-        &["domain", "store", "audit", "queue", "delivery", "triage", "intake", "execution", "retention"],
+        &[
+            "domain",
+            "store",
+            "audit",
+            "queue",
+            "delivery",
+            "triage",
+            "intake",
+            "execution",
+            "retention",
+            "alert",
+        ],
     ),
     ("http", &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "retention"]),
     // The settings types of the others, which it only gathers.
@@ -48,6 +61,7 @@ const RULE: &[(&str, &[&str])] = &[
             "queue",
             "delivery",
             "retention",
+            "alert",
             "upkeep",
             "http",
         ],
@@ -66,6 +80,7 @@ const RULE: &[(&str, &[&str])] = &[
             "intake",
             "execution",
             "retention",
+            "alert",
             "upkeep",
             "http",
             "config",
@@ -86,6 +101,7 @@ const RULE: &[(&str, &[&str])] = &[
             "triage",
             "execution",
             "retention",
+            "alert",
             "upkeep",
             "http",
             "config",

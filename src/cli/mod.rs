@@ -13,6 +13,7 @@
 //!
 //! To add a command: a file with an `Args` structure and a `run` function, and a line in `Command`.
 
+mod alert;
 mod audit;
 mod check;
 mod config;
@@ -89,6 +90,9 @@ enum Command {
     /// Decide about a request that waits for a person: choose its contact, or refuse it.
     #[command(subcommand)]
     Decide(decide::Command),
+    /// List what staff is alerted of, and say that you look at it.
+    #[command(subcommand)]
+    Alert(alert::Command),
     /// Preview or run the retention rule.
     #[command(subcommand)]
     Retention(retention::Command),
@@ -164,6 +168,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
             request::run(command, Context::load_checked(&files)?, output).await
         }
         Command::Decide(command) => decide::run(command, Context::load_checked(&files)?, output).await,
+        Command::Alert(command) => alert::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
         Command::Witness(command) => witness::run(command, Context::load_speaking(&files)?, output).await,
         Command::Upkeep(command) => upkeep::run(command, Context::load_checked(&files)?, output).await,

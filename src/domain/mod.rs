@@ -13,6 +13,7 @@
 //! To add a request kind: add the variant to [`RequestKind`] with its stored word, say who carries it out
 //! ([`RequestKind::handling`]), and add a procedure in `execution`.
 
+mod alert;
 pub mod clock;
 mod controller;
 pub mod deadline;
@@ -26,6 +27,7 @@ mod personal;
 pub mod random;
 mod request;
 
+pub use alert::{AlertRule, StaffRole};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use controller::{Controller, Overdue, local_time};
 pub use decision::{
@@ -34,7 +36,7 @@ pub use decision::{
 };
 pub use identifier::{IdentifierError, IdentifierKind, SubjectIdentifier};
 pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};
-pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef};
+pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef, TagKey};
 pub use kill::{KillSwitch, Killed};
 pub use lifecycle::{CaseEvent, TRANSITIONS, states_document};
 pub use personal::Personal;

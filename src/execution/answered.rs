@@ -19,7 +19,7 @@ pub(super) async fn answer(run: &mut Run<'_>) -> Result<(), Stop> {
     let words = words(run).await?;
     let mut finished = Finished::new(Step::Answer, &Answered { outcome });
     finished.marks = Marks { executed_at: Some(run.executor.desk.clock.now()), ..Marks::default() };
-    finished.notice = Some(inform::answered(run, outcome, words));
+    finished.notice = Some(inform::answered(run, words));
     run.keep(finished);
     Ok(())
 }

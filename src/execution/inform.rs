@@ -11,7 +11,7 @@ use super::engine::Run;
 use super::outcome::{Located, Refused};
 use super::stop::Stop;
 use crate::delivery::{Announced, Delivery, DeliveryError, Facts, Kept, NoticeKind, Refusal};
-use crate::domain::{AnsweredOutcome, Handling, Origin, Outcome, ParkReason, Personal, RequestKind};
+use crate::domain::{Handling, Origin, Outcome, ParkReason, Personal, RequestKind};
 use crate::store::Tx;
 
 /// A notice whose recipient is found when it is written.
@@ -165,22 +165,16 @@ pub(super) fn refused(run: &Run<'_>, refused: &Refused, words: Option<Personal<S
     PreparedNotice { kind: NoticeKind::Refused, facts, words, link_token: None }
 }
 
-pub(super) fn answered(
-    run: &Run<'_>,
-    outcome: AnsweredOutcome,
-    words: Option<Personal<String>>,
-) -> PreparedNotice {
-    let mut facts = facts(run);
-    facts.answered = Some(outcome);
-    PreparedNotice { kind: NoticeKind::Answered, facts, words, link_token: None }
+pub(super) fn answered(run: &Run<'_>, words: Option<Personal<String>>) -> PreparedNotice {
+    PreparedNotice { kind: NoticeKind::Answered, facts: facts(run), words, link_token: None }
 }
 
 pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {
     let mut facts = facts(run);
     if partly {
         facts.kept.push(Kept {
-            what: "Some connection records".to_owned(),
-            why: "the platform still answered with them after your contact was deleted".to_owned(),
+            what: "connection_records".to_owned(),
+            why: "still_answered".to_owned(),
             until: None,
         });
         return PreparedNotice { kind: NoticeKind::ErasurePartlyDone, facts, words: None, link_token: None };

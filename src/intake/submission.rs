@@ -336,7 +336,9 @@ impl Arrival<'_> {
             detail = detail.word("requester_role", submission.requester_role.as_str());
         }
         let event = |action, actor| Event::of(&controller.id, request, action, actor, now);
-        audit::append(tx, event(Action::RequestReceived, actor).with(detail)).await?;
+        let (keys, identifiers) = (&self.desk.keys, &submission.identifiers);
+        let subject = audit::subject::commit_to(tx, keys, &controller.id, request, identifiers, now).await?;
+        audit::append(tx, event(Action::RequestReceived, actor).with(detail).about(subject)).await?;
         if let Some(first) = first {
             let detail = Detail::none().word("reminds_of", &Reference::of(first.request).to_string());
             let event = event(Action::RequestSuperseded, Actor::Process("intake"));

@@ -70,8 +70,11 @@ pub(super) async fn extend(
     let event = Event::of(&controller.id, request, Action::ExtensionDecided, deciders.actor.clone(), act.at);
     audit::append(tx, event.with(detail)).await?;
     let mut told = facts_of(controller, &plan.case);
-    told.due_on = plan.extended.conservative;
-    told.extension = Some(reason);
+    told.extended_to = Some(plan.extended.conservative);
+    told.extension_reason = Some(match reason {
+        ExtensionReason::Complexity => delivery::WhyLonger::Complexity,
+        ExtensionReason::NumberOfRequests => delivery::WhyLonger::NumberOfRequests,
+    });
     let asked = Told { kind: NoticeKind::Extension, facts: told, words, recipient_no: plan.recipient_no };
     enqueue(tx, desk, controller, &plan.case, asked).await
 }

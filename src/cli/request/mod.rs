@@ -3,6 +3,7 @@
 mod acts;
 mod answered;
 mod ask;
+mod bounced;
 mod next;
 mod package;
 mod parked;
@@ -45,6 +46,11 @@ pub(super) enum Command {
     /// Record that the person answered the question that dsrd decide ask-clarification put to them, and send the request on
     /// its way again. Time that stood still, where the law says so, is added to the date.
     Clarified(acts::ClarifiedArgs),
+    /// Record that a notice came back after the mail server had taken it: the person was not told.
+    ///
+    /// The request stays as it ended; staff is alerted every day until the person was told by other means (`dsrd request
+    /// informed`).
+    Bounced(bounced::Args),
     /// Decrypt the access package of a request for a person who cannot use the link.
     Package(package::Args),
     /// Rows of producers that could not become a request: look at them, correct and hand them in, or remove them.
@@ -76,6 +82,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Informed(args) => acts::run(acts::Act::Informed, args, &context, &foundation, output).await,
         Command::Clarified(args) => acts::clarified(args, &context, &foundation, output).await,
         Command::Answered(args) => answered::run(args, &context, &foundation, output).await,
+        Command::Bounced(args) => bounced::run(args, &context, &foundation, output).await,
         Command::Parked(command) => parked::run(command, &context, &foundation, output).await,
         Command::Package(args) => package::run(args, &context, &foundation, output).await,
     };

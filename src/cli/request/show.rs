@@ -9,6 +9,7 @@ use crate::audit::{self, Action, Detail, Event};
 use crate::cli::context::Context;
 use crate::cli::output::{Output, one_line, or_dash, pairs, table};
 use crate::daemon::Foundation;
+use crate::delivery::{self, NoticeView};
 use crate::domain::{Controller, OrganisationId, Origin, Overdue, RequestState, RequesterRole, local_time};
 use crate::execution::{self, CheckpointView};
 use crate::intake;
@@ -42,6 +43,8 @@ struct Shown {
     frequent: bool,
     /// A decision that waits for a second person.
     proposal: Option<triage::Proposal>,
+    /// What the person was told, by which text (template and digest), and whether it arrived.
+    notices: Vec<NoticeView>,
     /// For a request that waits for a person: what can be done, with the exact commands.
     what_you_can_do: Vec<String>,
 }
@@ -85,6 +88,7 @@ pub(super) async fn show(
     let steps = execution::checkpoints_of(&mut tx, &organisation, request).await?;
     let surroundings = intake::surroundings(&mut tx, &organisation, request).await?;
     let proposal = triage::find_proposal(&mut tx, &organisation, request).await?;
+    let notices = delivery::notices_of(&mut tx, &organisation, request).await?;
     let identifiers: Vec<ShownIdentifier> = identifiers
         .into_iter()
         .map(|each| ShownIdentifier {
@@ -108,14 +112,46 @@ pub(super) async fn show(
             .insert(0, format!("another person than who proposed it: dsrd decide confirm {reference}"));
         what_you_can_do.insert(1, format!("or drop the proposal: dsrd decide drop {reference}"));
     }
+    if notices.iter().any(is_not_told) {
+        what_you_can_do.push(format!(
+            "a notice came back: tell the person by letter or telephone, then: dsrd request informed {}",
+            case.reference
+        ));
+    }
     let zone = context.zone(&organisation);
     let controller = foundation.controllers.get(&organisation).map(std::convert::AsRef::as_ref);
     let overdue = overdue(&case, controller, foundation.desk.clock.now());
     let frequent = controller
         .is_some_and(|controller| surroundings.within_a_year >= u64::from(controller.frequent_from));
-    let shown =
-        Shown { case, identifiers, steps, overdue, surroundings, frequent, proposal, what_you_can_do };
+    let shown = Shown {
+        case,
+        identifiers,
+        steps,
+        overdue,
+        surroundings,
+        frequent,
+        proposal,
+        notices,
+        what_you_can_do,
+    };
     output.show(&shown, |shown| human(shown, zone))
+}
+
+/// Whether the person was not told by a notice although the mail server took it.
+const fn is_not_told(notice: &NoticeView) -> bool {
+    notice.bounced_at.is_some() && notice.made_good_at.is_none()
+}
+
+/// How a notice stands, in a word or two.
+fn standing(notice: &NoticeView) -> String {
+    match (notice.bounced_at, notice.made_good_at) {
+        (Some(_), None) => "came back".to_owned(),
+        (_, Some(_)) => "told otherwise".to_owned(),
+        (None, None) => match (&notice.last_code, notice.state.as_str()) {
+            (Some(code), state) if state != "sent" => format!("{state} ({code})"),
+            (_, state) => state.to_owned(),
+        },
+    }
 }
 
 /// An instant in a zone, or a dash.
@@ -203,13 +239,26 @@ fn human(shown: &Shown, zone: Tz) -> String {
             ]
         }),
     );
+    let notices = table(
+        &["notice", "how it stands", "text", "sha-256", "sent at"],
+        shown.notices.iter().map(|notice| {
+            vec![
+                notice.kind.clone(),
+                standing(notice),
+                // Before it is sent only the language wished for is known.
+                notice.template.clone().unwrap_or_else(|| format!("({})", notice.wished_language)),
+                notice.text_sha256.as_ref().map_or_else(|| "-".to_owned(), |digest| digest[..16].to_owned()),
+                instant(notice.sent_at.as_ref()),
+            ]
+        }),
+    );
     let acts = if shown.what_you_can_do.is_empty() {
         String::new()
     } else {
         let acts: Vec<String> = shown.what_you_can_do.iter().map(|act| one_line(act)).collect();
         format!("\n\nwhat you can do:\n- {}", acts.join("\n- "))
     };
-    format!("{head}\n\n{identifiers}\n\n{steps}{acts}")
+    format!("{head}\n\n{identifiers}\n\n{steps}\n\n{notices}{acts}")
 }
 
 const fn in_words(overdue: Overdue) -> &'static str {
