@@ -33,6 +33,11 @@ fn the_configuration_schema_is_fresh() {
 }
 
 #[test]
+fn the_drawing_of_the_states_is_fresh() {
+    assert_fresh("docs/states.md", &dsrd::domain::states_document());
+}
+
+#[test]
 fn the_comments_of_the_default_file_are_those_of_the_program() {
     assert_fresh("config/default.toml", &annotate(config::DEFAULTS, &config::schema()));
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use chrono::TimeDelta;
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
-    Assurance, Channel, Clock, Controller, IdentifierKind, MasterKey, Origin, Proof, RequestId, RequestKind,
+    Assurance, Channel, Clock, Controller, IdentifierKind, MasterKey, Origin, Proof, RequestId, RequestKind, RequesterRole,
     SubjectIdentifier, SystemClock,
 };
 use dsrd::execution::{Executor, Gate, KillSwitch, PackageRules, Site, Worker};
@@ -181,6 +181,10 @@ pub(crate) fn controller() -> Result<Controller> {
         time_zone: chrono_tz::Europe::Rome,
         regime: dsrd::domain::deadline::RegimeCode::EU,
         calendar: None,
+        further_calendars: Vec::new(),
+        reminder_days: 0,
+        frequent_from: 4,
+        two_persons: Vec::new(),
         default_country: Some("IT".to_owned()),
         language: "en".to_owned(),
         opt_out_policies: vec!["mktgCommunications".to_owned()],
@@ -319,6 +323,9 @@ impl Service {
             .map_err(|_| anyhow::anyhow!("an address that is not accepted"))?;
         let submission = Submission {
             kind,
+            also: Vec::new(),
+            kind_unknown: false,
+            requester_role: RequesterRole::Own,
             origin: Origin::Subject,
             channel: Channel::Web,
             received_at: crate::now() - TimeDelta::hours(1),

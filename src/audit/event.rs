@@ -117,6 +117,31 @@ actions! {
     ContactChosen = "decision.contact_chosen",
     /// A person refused a request; the ground is in the detail.
     RequestRefused = "decision.refused",
+    /// A person recorded how they carried out a request of a kind that no procedure covers; the outcome is in the detail.
+    RequestAnswered = "decision.answered",
+    /// A person accepted a request that somebody hands in for the data subject; what was checked is in the detail.
+    RequestAccepted = "decision.accepted",
+    /// A person proposed a decision that another one has to confirm.
+    DecisionProposed = "decision.proposed",
+    /// A second person confirmed it.
+    DecisionConfirmed = "decision.confirmed",
+    /// A proposed decision was dropped.
+    ProposalDropped = "decision.dropped",
+    /// A person decided that more time is needed; reason and date are in the detail. It counts once the person was told in
+    /// time.
+    ExtensionDecided = "decision.extended",
+    /// The person was told of an extension in time: the new date, in the detail, holds.
+    TermExtended = "term.extended",
+    /// A person decided to ask the data subject what they mean.
+    ClarificationAsked = "decision.clarification_asked",
+    /// The data subject answered; whether time stood still is in the detail.
+    ClarificationAnswered = "clarification.answered",
+    /// A person declared a breach that a request led to; cause, categories and the authority's date are in the detail.
+    IncidentDeclared = "incident.declared",
+    /// It ended: the authority was told, or need not be.
+    IncidentEnded = "incident.ended",
+    /// A request was recognised as a reminder of an open one and ended; the first goes on.
+    RequestSuperseded = "request.superseded",
     /// Before a refusal was told, reading showed that an effect begun earlier is not in place.
     RefusalChecked = "refusal.checked",
     /// It is not known well enough who asks: the request waits for a proof; the doubt is in the detail.

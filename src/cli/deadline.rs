@@ -44,9 +44,9 @@ pub(super) struct Args {
     /// IANA time zone in which days begin and end; that of the first calendar when left out.
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<Tz>,
-    /// What is asked for: access, erasure or `opt_out`. Sets the internal date, and the term where the law has one of its
-    /// own.
-    #[arg(long)]
+    /// What is asked for, for example access, erasure or `opt_out`. Sets the internal date, and the term where the law has
+    /// one of its own.
+    #[arg(long, value_parser = RequestKind::read)]
     kind: Option<RequestKind>,
     /// The term is extended, and the person was told in time.
     #[arg(long, conflicts_with = "extension_notice")]
@@ -142,7 +142,8 @@ fn named(args: &Args, files: &[PathBuf]) -> anyhow::Result<Named> {
                 .because(format!("no organisation {id} is configured: name one of [[organisations]]"))
         })?;
         named.regime = organisation.regime;
-        named.calendars = organisation.calendar.into_iter().collect();
+        let further = organisation.further_calendars.iter().copied();
+        named.calendars = organisation.calendar.into_iter().chain(further).collect();
         named.zone = Some(organisation.time_zone);
     }
     if let Some(code) = &args.regime {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -10,9 +11,12 @@ use super::context::Context;
 use super::output::{Output, or_dash, read_small_text, table};
 use super::request::{Case, classed, unasked};
 use crate::daemon::{self, Foundation};
-use crate::domain::{ChoiceReason, IdentityMethod, OrganisationId, Reference, RefusalGround, RequestId};
+use crate::domain::{
+    AcceptanceReason, ChoiceReason, ClarificationReason, ExtensionReason, IdentityMethod, IncidentCategory,
+    IncidentCause, IncidentEnd, OrganisationId, Reference, RefusalGround, RequestId, local_time,
+};
 use crate::identity;
-use crate::triage::{self, Candidate, Facts, TriageError};
+use crate::triage::{self, Candidate, Decision, Facts, Taken, TriageError};
 
 /// What to decide.
 #[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
@@ -42,6 +46,72 @@ pub(super) enum Command {
         #[arg(long)]
         method: IdentityMethod,
     },
+    /// Record that whoever asks for the data subject may do so, and send the request on its way. What was shown to you is
+    /// not kept. A package still goes to the address in the data subject's profile only.
+    Accept {
+        #[command(flatten)]
+        named: Named,
+        /// What was checked: authority_checked (a power of attorney, a custody, an inheritance) or confirmed_by_person.
+        #[arg(long)]
+        reason: AcceptanceReason,
+    },
+    /// Extend the term, once, while the first term runs. The new date holds only when the mail server takes the notice to
+    /// the person before the first term ends.
+    Extend {
+        #[command(flatten)]
+        named: Named,
+        /// Why: complexity or number_of_requests. Large effort alone is no reason.
+        #[arg(long)]
+        reason: ExtensionReason,
+        /// A text file, or - for standard input: the concrete reason, in up to 10 lines. The person reads it.
+        #[arg(long, value_name = "FILE")]
+        facts_file: PathBuf,
+    },
+    /// Ask the person what they mean, and let the request wait for the answer: dsrd request clarified. Whether time stands
+    /// still meanwhile, the law of the organisation says; until then the date stays.
+    AskClarification {
+        #[command(flatten)]
+        named: Named,
+        /// Why: much_data (very much is held about them) or unclear.
+        #[arg(long)]
+        reason: ClarificationReason,
+        /// A text file, or - for standard input: the question, in up to 10 lines. The person reads it.
+        #[arg(long, value_name = "FILE")]
+        question_file: PathBuf,
+    },
+    /// Declare a breach of personal data that a request led to, for example an answer that went to somebody else. Nothing of
+    /// the case is forgotten from then on, and the 72 hours until the authority must be told are counted.
+    Incident {
+        #[command(flatten)]
+        named: Named,
+        /// What happened: misdirected, disclosed, lost or altered.
+        #[arg(long)]
+        cause: IncidentCause,
+        /// Which data: profile, events, devices, accountings or request; may be given several times.
+        #[arg(long = "category", value_name = "CATEGORY", required = true)]
+        categories: Vec<IncidentCategory>,
+        /// When the organisation became aware of it (RFC 3339); now when left out.
+        #[arg(long, value_name = "WHEN", value_parser = super::request::received_at)]
+        aware_at: Option<DateTime<Utc>>,
+    },
+    /// End the incident of a request: its case is forgotten on its terms again.
+    IncidentEnded {
+        #[command(flatten)]
+        named: Named,
+        /// How: reported (the authority was told) or no_risk (it need not be; your record of breaches says why).
+        #[arg(long = "as")]
+        ended: IncidentEnd,
+    },
+    /// List the open incidents, those first of which the authority must be told first.
+    Incidents {
+        /// Short name of the organisation; the only one when left out.
+        #[arg(long)]
+        organisation: Option<OrganisationId>,
+    },
+    /// Confirm what another person proposed, where the organisation wants two persons to decide. It stands from then on.
+    Confirm(Named),
+    /// Drop what you or another person proposed; the request waits as before.
+    Drop(Named),
     /// Refuse a request on a ground of the law. The person is told the ground and where to complain; the request is
     /// closed when the mail server took that notice. An opt-out is never refused.
     Refuse {
@@ -49,7 +119,8 @@ pub(super) enum Command {
         named: Named,
         /// The ground: RF-01 unfounded, RF-02 excessive, RF-03 not identifiable, RF-04 identity not confirmed, RF-06
         /// national restriction, RF-16 not covered, RF-17 not a request; for an erasure also RF-07 expression, RF-08
-        /// legal obligation, RF-09 public interest, RF-10 legal claims, RF-11 still needed.
+        /// legal obligation, RF-09 public interest, RF-10 legal claims, RF-11 still needed; for a restriction RF-12, for
+        /// portability RF-13, for an objection RF-14 compelling grounds, for a rectification RF-15 not wrong.
         #[arg(long, value_name = "RF-NN")]
         ground: RefusalGround,
         /// A text file, or - for standard input: what you say in support of the ground, in up to 10 lines. The person
@@ -63,10 +134,10 @@ pub(super) enum Command {
 #[derive(Debug, clap::Args)]
 pub(super) struct Named {
     /// Id or reference of the request.
-    request: Case,
+    pub(super) request: Case,
     /// Short name of the organisation; the only one when left out.
     #[arg(long)]
-    organisation: Option<OrganisationId>,
+    pub(super) organisation: Option<OrganisationId>,
 }
 
 pub(super) async fn run(command: Command, context: Context, output: &Output) -> anyhow::Result<()> {
@@ -77,8 +148,32 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
             choose(&named, &contact, reason, &context, &foundation, output).await
         }
         Command::Identity { named, method } => identify(&named, method, &context, &foundation, output).await,
+        Command::Accept { named, reason } => {
+            let decision = Decision::Acceptance(reason);
+            decide(&named, decision, None, &context, &foundation, output).await
+        }
+        Command::Extend { named, reason, facts_file } => {
+            let decision = Decision::Extension(reason);
+            decide(&named, decision, Some(facts_file), &context, &foundation, output).await
+        }
+        Command::AskClarification { named, reason, question_file } => {
+            ask(&named, reason, question_file, &context, &foundation, output).await
+        }
+        Command::Incident { named, cause, categories, aware_at } => {
+            let breach = (cause, categories, aware_at);
+            declare(&named, breach, &context, &foundation, output).await
+        }
+        Command::IncidentEnded { named, ended } => {
+            end_incident(&named, ended, &context, &foundation, output).await
+        }
+        Command::Incidents { organisation } => {
+            incidents(organisation.as_ref(), &context, &foundation, output).await
+        }
+        Command::Confirm(named) => second(&named, Second::Confirm, &context, &foundation, output).await,
+        Command::Drop(named) => second(&named, Second::Drop, &context, &foundation, output).await,
         Command::Refuse { named, ground, facts_file } => {
-            refuse(&named, ground, facts_file, &context, &foundation, output).await
+            let decision = Decision::Refusal(ground);
+            decide(&named, decision, facts_file, &context, &foundation, output).await
         }
     };
     foundation.close().await;
@@ -137,6 +232,9 @@ struct Decided {
     reference: Reference,
     decision: &'static str,
     reason: &'static str,
+    /// Whether another person has to confirm it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    proposed: bool,
 }
 
 async fn choose(
@@ -152,7 +250,12 @@ async fn choose(
     let site = site(&organisation, &sites, foundation)?;
     let code = code.trim().to_ascii_lowercase();
     triage::choose(site, request, &code, reason, context.person()).await.map_err(explained)?;
-    let decided = Decided { reference: Reference::of(request), decision: "choice", reason: reason.as_str() };
+    let decided = Decided {
+        reference: Reference::of(request),
+        decision: "choice",
+        reason: reason.as_str(),
+        proposed: false,
+    };
     output.show(&decided, |decided| {
         format!("{}: on its way with the contact chosen; no other is touched", decided.reference)
     })
@@ -181,32 +284,214 @@ async fn identify(
     })
 }
 
-async fn refuse(
+/// Takes a decision, or proposes it where the organisation wants two persons.
+pub(super) async fn decide(
     named: &Named,
-    ground: RefusalGround,
+    decision: Decision,
     facts_file: Option<PathBuf>,
     context: &Context,
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let facts = facts_file
-        .map(|path| {
-            let (_, text) = read_small_text(&path)?;
-            Facts::read(&text).map_err(explained)
-        })
-        .transpose()?;
+    let facts = facts_file.map(|path| read_facts(&path)).transpose()?;
     let (organisation, request) = find(named, context, foundation).await?;
-    let mut tx = foundation.store.begin("cli.refuse").await?;
-    triage::refuse(&mut tx, &foundation.desk, &organisation, request, ground, facts, context.person())
+    let controller = controller(&organisation, foundation)?;
+    let mut tx = foundation.store.begin("cli.decide").await?;
+    let taken =
+        triage::decide(&mut tx, &foundation.desk, controller, request, (decision, facts), context.person())
+            .await
+            .map_err(explained)?;
+    tx.commit().await?;
+    let decided = Decided {
+        reference: Reference::of(request),
+        decision: decision.kind().as_str(),
+        reason: decision.reason(),
+        proposed: taken == Taken::Proposed,
+    };
+    output.show(&decided, |decided| said(decided, decision))
+}
+
+fn said(decided: &Decided, decision: Decision) -> String {
+    let Decided { reference, reason, .. } = decided;
+    if decided.proposed {
+        return format!(
+            "{reference}: proposed ({}, {reason}); another person confirms it with: dsrd decide confirm {reference}",
+            decided.decision
+        );
+    }
+    match decision {
+        Decision::Refusal(_) => format!(
+            "{reference}: refused ({reason}); it is closed when the mail server has taken the notice to the person"
+        ),
+        Decision::Extension(_) => format!(
+            "{reference}: extension decided ({reason}); the new date holds once the mail server has taken the notice to the \
+             person in time, see dsrd request show {reference}"
+        ),
+        Decision::Answer(_) => format!(
+            "{reference}: recorded ({reason}); it is closed when the mail server has taken the answer to the person"
+        ),
+        Decision::Acceptance(_) => format!("{reference}: accepted ({reason}); on its way"),
+    }
+}
+
+fn read_facts(path: &std::path::Path) -> anyhow::Result<Facts> {
+    let (_, text) = read_small_text(path)?;
+    Facts::read(&text).map_err(explained)
+}
+
+fn controller<'a>(
+    organisation: &OrganisationId,
+    foundation: &'a Foundation,
+) -> anyhow::Result<&'a crate::domain::Controller> {
+    let controller = foundation.controllers.get(organisation);
+    controller
+        .map(std::convert::AsRef::as_ref)
+        .ok_or_else(|| Failure::NotFound.because(format!("organisation {organisation} is not configured")))
+}
+
+async fn ask(
+    named: &Named,
+    reason: ClarificationReason,
+    question_file: PathBuf,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let question = read_facts(&question_file)?;
+    let (organisation, request) = find(named, context, foundation).await?;
+    let controller = controller(&organisation, foundation)?;
+    let mut tx = foundation.store.begin("cli.ask_clarification").await?;
+    let asked = (reason, question);
+    triage::ask_clarification(&mut tx, &foundation.desk, controller, request, asked, context.person())
         .await
         .map_err(explained)?;
     tx.commit().await?;
-    let decided = Decided { reference: Reference::of(request), decision: "refusal", reason: ground.as_str() };
+    let reference = Reference::of(request);
+    let decided = Decided { reference, decision: "clarification", reason: reason.as_str(), proposed: false };
     output.show(&decided, |decided| {
+        let reference = &decided.reference;
         format!(
-            "{}: refused ({}); it is closed when the mail server has taken the notice to the person",
-            decided.reference, decided.reason
+            "{reference}: the person is asked; record the answer with: dsrd request clarified {reference}"
         )
+    })
+}
+
+async fn declare(
+    named: &Named,
+    (cause, categories, aware_at): (IncidentCause, Vec<IncidentCategory>, Option<DateTime<Utc>>),
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let (organisation, request) = find(named, context, foundation).await?;
+    let controller = controller(&organisation, foundation)?;
+    let breach = (cause, categories.as_slice(), aware_at.unwrap_or_else(|| foundation.desk.clock.now()));
+    let mut tx = foundation.store.begin("cli.incident").await?;
+    let due_at =
+        triage::declare_incident(&mut tx, &foundation.desk, controller, request, breach, context.person())
+            .await
+            .map_err(explained)?;
+    tx.commit().await?;
+    let view = serde_json::json!({
+        "reference": Reference::of(request), "decision": "incident", "reason": cause, "authority_due_at": due_at,
+    });
+    output.show(&view, |_| {
+        let until = due_at.map_or_else(
+            || "the law of this organisation sets no hours for telling an authority".to_owned(),
+            |at| format!("tell the authority by {}", controller.local_time(at)),
+        );
+        format!("{}: incident declared, its evidence is kept; {until}", Reference::of(request))
+    })
+}
+
+async fn end_incident(
+    named: &Named,
+    ended: IncidentEnd,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let (organisation, request) = find(named, context, foundation).await?;
+    let controller = controller(&organisation, foundation)?;
+    let mut tx = foundation.store.begin("cli.incident_ended").await?;
+    triage::end_incident(&mut tx, &foundation.desk, controller, request, ended, context.person())
+        .await
+        .map_err(explained)?;
+    tx.commit().await?;
+    let reference = Reference::of(request);
+    let decided = Decided { reference, decision: "incident_ended", reason: ended.as_str(), proposed: false };
+    output
+        .show(&decided, |decided| format!("{}: the incident is over ({})", decided.reference, decided.reason))
+}
+
+async fn incidents(
+    organisation: Option<&OrganisationId>,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let organisation = context.organisation(organisation)?;
+    let mut connection = foundation.store.connection().await?;
+    let open = triage::list_incidents(&mut connection, &organisation).await?;
+    let zone = context.zone(&organisation);
+    let now = foundation.desk.clock.now();
+    output.show(&open, |open| {
+        let rows = open.iter().map(|incident| {
+            let due = incident.authority_due_at.map_or_else(
+                || "-".to_owned(),
+                |at| {
+                    let late = if now >= at { " OVERDUE" } else { "" };
+                    format!("{}{late}", local_time(at, zone))
+                },
+            );
+            vec![
+                incident.reference.clone(),
+                incident.cause.clone(),
+                incident.categories.join(", "),
+                local_time(incident.aware_at, zone),
+                due,
+                incident.declared_by.clone(),
+            ]
+        });
+        table(&["reference", "cause", "data", "aware since", "tell the authority by", "declared by"], rows)
+    })
+}
+
+/// What the second person does.
+#[derive(Clone, Copy)]
+enum Second {
+    Confirm,
+    Drop,
+}
+
+async fn second(
+    named: &Named,
+    act: Second,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let (organisation, request) = find(named, context, foundation).await?;
+    let controller = controller(&organisation, foundation)?;
+    let mut tx = foundation.store.begin("cli.second").await?;
+    let person = context.person();
+    let decision = match act {
+        Second::Confirm => triage::confirm(&mut tx, &foundation.desk, controller, request, person).await,
+        Second::Drop => triage::drop_proposal(&mut tx, &foundation.desk, controller, request, person).await,
+    }
+    .map_err(explained)?;
+    tx.commit().await?;
+    let decided = Decided {
+        reference: Reference::of(request),
+        decision: decision.kind().as_str(),
+        reason: decision.reason(),
+        proposed: false,
+    };
+    output.show(&decided, |decided| match act {
+        Second::Confirm => said(decided, decision),
+        Second::Drop => {
+            format!("{}: the proposal ({}) is dropped", decided.reference, decided.decision)
+        }
     })
 }
 
@@ -245,7 +530,7 @@ fn site<'a>(
     })
 }
 
-fn explained(error: TriageError) -> anyhow::Error {
+pub(super) fn explained(error: TriageError) -> anyhow::Error {
     match error {
         TriageError::Case(error) => classed(error),
         TriageError::Store(error) => error.into(),

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::deadline::{CalendarCode, RegimeCode};
-use crate::domain::{Controller, IdentityRules, OrganisationId};
+use crate::domain::{Controller, DecisionKind, IdentityRules, OrganisationId};
 use crate::platform::cloud4wi;
 use crate::{alert, audit, delivery, http, queue, report, retention, store, telemetry, upkeep};
 
@@ -72,10 +72,23 @@ pub struct Organisation {
     /// stands in docs/deadlines.md.
     #[schemars(with = "String")]
     pub regime: RegimeCode,
-    /// The public holidays of its establishment, for example `IT` or `DE-BY`; `dsrd deadline --organisation` uses it for
-    /// the last lawful day. The due dates of requests do not depend on it. No default.
+    /// The public holidays of its establishment, for example `IT` or `DE-BY`: the last lawful day of a request follows from
+    /// it. Without it only the date to keep is known, which depends on no holiday. No default.
     #[schemars(with = "Option<String>")]
     pub calendar: Option<CalendarCode>,
+    /// Further calendars (`["IT"]`), where it is doubtful which state's holidays count: the earliest date holds.
+    #[schemars(with = "Vec<String>")]
+    pub further_calendars: Vec<CalendarCode>,
+    /// Within how many days of its receipt an open request takes the same one of the same person as a reminder: the first
+    /// goes on with its first date, the reminder ends as `superseded`. 0 takes none.
+    pub reminder_days: u32,
+    /// From how many requests of one kind and person within a year on a request is shown as frequent. The mark refuses
+    /// nothing; a person may look.
+    pub frequent_from: u32,
+    /// Kinds of decision that one person proposes and another confirms (`["refusal", "extension"]`); also `answer` and
+    /// `acceptance`. Empty: one person decides.
+    #[schemars(with = "Vec<String>")]
+    pub two_persons: Vec<DecisionKind>,
     /// ISO 3166 code (`IT`) with which telephone numbers without a country code are read. Without it such numbers are
     /// refused.
     pub default_country: Option<String>,
@@ -107,6 +120,10 @@ impl Organisation {
             time_zone: self.time_zone,
             regime: self.regime,
             calendar: self.calendar,
+            further_calendars: self.further_calendars.clone(),
+            reminder_days: self.reminder_days,
+            frequent_from: self.frequent_from,
+            two_persons: self.two_persons.clone(),
             default_country: self.default_country.clone(),
             language: self.language.clone(),
             opt_out_policies: self.opt_out_policies.clone(),

@@ -119,6 +119,8 @@ async fn settle(
         if !sql::register_organisation(&mut tx, &organisation.id, platform_id, clock.now()).await? {
             return Err(StartError::OrganisationMoved { organisation: organisation.id.clone() });
         }
+        let two_persons: Vec<String> = organisation.two_persons.iter().map(ToString::to_string).collect();
+        sql::set_two_persons(&mut tx, &organisation.id, &two_persons).await?;
         queue::ensure_budget(&mut tx, &organisation.id).await?;
         controllers.insert(organisation.id.clone(), Arc::new(organisation.controller()));
     }

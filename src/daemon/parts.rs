@@ -237,6 +237,12 @@ impl Parts {
             })
         });
 
+        let (settling, keys, stop) = (store.clone(), desk.clone(), self.ending.clone());
+        let served = controllers.clone();
+        self.tasks.start("extensions", move || {
+            Box::pin(tasks::settle_extensions(settling.clone(), keys.clone(), served.clone(), stop.clone()))
+        });
+
         let rows = self.listen("intake wake-ups", WakeSource::Intake);
         let poll = Duration::from_secs(self.settings.queue.poll_secs);
         let (taking, keys, stop) = (store.clone(), desk.clone(), self.ending.clone());

@@ -55,6 +55,23 @@ pub(super) async fn register_organisation(
     Ok(stands.as_deref() == Some(platform_organisation_id))
 }
 
+/// Writes down which kinds of decision need a second person, so that the database refuses them without one.
+pub(super) async fn set_two_persons(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    kinds: &[String],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE dsrd.organisation SET two_persons = $2 WHERE organisation_id = $1 AND two_persons <> $2",
+        organisation.as_str(),
+        kinds,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("daemon.set_two_persons"))?;
+    Ok(())
+}
+
 /// What is stored for an organisation that the configuration does not name, and so waits for another daemon or for ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stranded {

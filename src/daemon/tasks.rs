@@ -245,6 +245,59 @@ async fn pump_as(mailer: &Mailer, instance: Instance, stop: &CancellationToken) 
     }
 }
 
+/// Lets extensions count whose notice was taken by the mail server in time.
+pub(super) async fn settle_extensions(
+    store: Store,
+    desk: Desk,
+    controllers: BTreeMap<OrganisationId, Arc<Controller>>,
+    stop: CancellationToken,
+) {
+    const EVERY: Duration = Duration::from_secs(5);
+    const ALARM_EVERY: Duration = Duration::from_hours(1);
+    let mut asked = std::time::Instant::now();
+    alarm_incidents(&store, &desk, &controllers).await;
+    while !stop.is_cancelled() {
+        if asked.elapsed() >= ALARM_EVERY {
+            asked = std::time::Instant::now();
+            alarm_incidents(&store, &desk, &controllers).await;
+        }
+        match intake::settle_extensions(&store, &desk, &controllers).await {
+            Ok(_) => pause(&stop, EVERY).await,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "extensions could not be looked at; tried again"
+                );
+                pause(&stop, AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+/// Says in the log which incidents are open, and how long there is to tell the authority.
+async fn alarm_incidents(
+    store: &Store,
+    desk: &Desk,
+    controllers: &BTreeMap<OrganisationId, Arc<Controller>>,
+) {
+    let now = desk.clock.now();
+    for organisation in controllers.keys() {
+        let open =
+            async { crate::triage::list_incidents(&mut *store.connection().await?, organisation).await };
+        match open.await {
+            Ok(open) => {
+                for incident in open {
+                    let hours_left = incident.authority_due_at.map(|due_at| (due_at - now).num_hours());
+                    tracing::error!(%organisation, reference = incident.reference, hours_left, "an incident is open; tell the authority or end it");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "incidents could not be looked at");
+            }
+        }
+    }
+}
+
 /// Runs the retention sweeps of one organisation when they are due, once its platform was checked.
 pub(super) async fn sweep_when_due(sweeper: Sweeper, gate: Gate, stop: CancellationToken) {
     const EVERY: Duration = Duration::from_mins(1);

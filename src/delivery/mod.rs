@@ -56,8 +56,8 @@ pub use package::{
 pub use plain::{StaffLetter, is_mail_address, send_plain, send_to_staff};
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
 pub use sql::{
-    NoticeView, answer_may_be_out, drop_unsent, drop_unsent_answers, forget_secrets, notices_of, purge,
-    reopen_refused, take_back_claims, told_at, was_refused,
+    NoticeView, answer_may_be_out, drop_unsent, drop_unsent_answers, drop_unsent_question, forget_secrets,
+    notices_of, purge, reopen_refused, take_back_claims, told_at, was_refused,
 };
 pub use text::{TextError, check_template, check_texts, placeholders, speaks};
 pub use transport::{

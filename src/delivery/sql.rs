@@ -438,6 +438,26 @@ pub async fn drop_unsent_answers(
     Ok(())
 }
 
+/// Gives up a question to the person that was not sent, because it needs no answer any more.
+pub async fn drop_unsent_question(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET state = 'refused', last_code = 'superseded'
+           WHERE organisation_id = $1 AND request_id = $2 AND kind = 'clarification_request' AND state = 'pending'
+             AND intent IS NULL"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.drop_unsent_question"))?;
+    Ok(())
+}
+
 /// Notes that an attempt begins.
 pub(super) async fn begin_attempt(
     connection: &mut PgConnection,

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
+use serde::Serialize;
 
-use super::deadline::{self, CalendarCode, RegimeCode};
-use super::{IdentityRules, OrganisationId, RequestKind};
+use super::deadline::{self, CalendarCode, DueDates, Extension, Pause, RegimeCode, Term};
+use super::{DecisionKind, IdentityRules, OrganisationId, RequestKind};
 
 /// What every part of the service needs to know about one controller (Art. 4(7) GDPR).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,16 @@ pub struct Controller {
     pub regime: RegimeCode,
     /// The public holidays of its establishment. The conservative date needs none.
     pub calendar: Option<CalendarCode>,
+    /// Further calendars that may apply, where it is doubtful which state's holidays count; the earliest date holds.
+    pub further_calendars: Vec<CalendarCode>,
+    /// Within how many days of its receipt an open request takes the same one of the same person as a reminder;
+    /// 0 takes none.
+    pub reminder_days: u32,
+    /// From how many requests of one kind and person within a year on a request is marked as frequent. The mark refuses
+    /// nothing.
+    pub frequent_from: u32,
+    /// Kinds of decision that a second person must confirm.
+    pub two_persons: Vec<DecisionKind>,
     /// ISO 3166 code with which national telephone numbers are read.
     pub default_country: Option<String>,
     /// Language of answers where the request names none, for example `en`.
@@ -31,11 +42,63 @@ pub struct Controller {
     pub identity: IdentityRules,
 }
 
+/// Whether an open request is late: computed, never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overdue {
+    /// It is not, or it is closed.
+    No,
+    /// The date to keep has passed.
+    Yes,
+    /// The last lawful day has passed: the law is broken.
+    Breach,
+}
+
 impl Controller {
     /// The conservative due date of a request.
     #[must_use]
     pub fn due_on(&self, kind: RequestKind, received_at: DateTime<Utc>) -> NaiveDate {
         deadline::conservative_due(self.regime, kind, received_at, self.time_zone)
+    }
+
+    /// Both dates of a request, from all events that move them (I-6).
+    #[must_use]
+    pub fn due_dates(
+        &self,
+        kind: RequestKind,
+        received_at: DateTime<Utc>,
+        extension: Extension,
+        pauses: &[Pause],
+    ) -> DueDates {
+        let calendars: Vec<CalendarCode> =
+            self.calendar.into_iter().chain(self.further_calendars.iter().copied()).collect();
+        let term = Term {
+            regime: self.regime,
+            calendars: &calendars,
+            zone: self.time_zone,
+            received_at,
+            kind: Some(kind),
+            extension,
+            pauses,
+        };
+        term.due_dates()
+    }
+
+    /// How late an open request is at an instant.
+    #[must_use]
+    pub fn overdue(
+        &self,
+        due_on: NaiveDate,
+        statutory_due_on: Option<NaiveDate>,
+        now: DateTime<Utc>,
+    ) -> Overdue {
+        if statutory_due_on.is_some_and(|day| now >= self.end_of_day(day)) {
+            Overdue::Breach
+        } else if now >= self.end_of_day(due_on) {
+            Overdue::Yes
+        } else {
+            Overdue::No
+        }
     }
 
     /// The last instant of a due day.

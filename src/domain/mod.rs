@@ -10,7 +10,8 @@
 //!   can search for.
 //! - Stored words (`as_str` of the enums here) are an interface: they are never renamed or reused.
 //!
-//! To add a request kind: add the variant to [`RequestKind`], its stored word, and a procedure in `execution`.
+//! To add a request kind: add the variant to [`RequestKind`] with its stored word, say who carries it out
+//! ([`RequestKind::handling`]), and add a procedure in `execution`.
 
 mod alert;
 mod assurance;
@@ -22,6 +23,7 @@ mod identifier;
 mod ids;
 mod keys;
 mod kill;
+mod lifecycle;
 mod personal;
 pub mod random;
 mod request;
@@ -29,11 +31,17 @@ mod request;
 pub use alert::{AlertRule, StaffRole};
 pub use assurance::{Assurance, IdentityDoubt, IdentityMethod, IdentityRules, Proof};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use controller::{Controller, local_time};
-pub use decision::{ChoiceReason, DiscardReason, RefusalGround};
+pub use controller::{Controller, Overdue, local_time};
+pub use decision::{
+    AcceptanceReason, AnsweredOutcome, ChoiceReason, ClarificationReason, DecisionKind, DiscardReason,
+    ExtensionReason, IncidentCategory, IncidentCause, IncidentEnd, RefusalGround,
+};
 pub use identifier::{IdentifierError, IdentifierKind, SubjectIdentifier};
 pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};
 pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef, TagKey};
 pub use kill::{KillSwitch, Killed};
+pub use lifecycle::{CaseEvent, TRANSITIONS, states_document};
 pub use personal::Personal;
-pub use request::{Channel, Origin, Outcome, ParkReason, RequestKind, RequestState, UnknownWord};
+pub use request::{
+    Channel, Handling, Origin, Outcome, ParkReason, RequestKind, RequestState, RequesterRole, UnknownWord,
+};

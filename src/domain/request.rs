@@ -66,8 +66,76 @@ vocabulary! {
         Access = "access",
         /// Art. 17 GDPR: to be forgotten.
         Erasure = "erasure",
-        /// Art. 21(2)-(3) and 7(3) GDPR: no more marketing. Needs no proof of identity and knows no refusal.
+        /// Art. 21(2)-(3) and 7(3) GDPR: no more marketing. Needs no proof of identity and knows no refusal. Producers may
+        /// write `marketing_objection` as well.
+        #[serde(alias = "marketing_objection")]
         OptOut = "opt_out",
+        /// Art. 16 GDPR: wrong data corrected, incomplete data completed.
+        Rectification = "rectification",
+        /// Art. 18 GDPR: data kept and not used.
+        Restriction = "restriction",
+        /// Art. 20 GDPR: what the person provided, in a form that another provider can read.
+        Portability = "portability",
+        /// Art. 21(1) GDPR: objection to a use on other grounds than marketing.
+        Objection = "objection",
+        /// Art. 7(3) GDPR: a consent taken back. Carried out as an opt-out; no proof of identity, no refusal.
+        ConsentWithdrawal = "consent_withdrawal",
+        /// Art. 22 GDPR: a decision by a machine looked at by a person.
+        AutomatedDecision = "automated_decision",
+        /// A complaint to the controller about how it treats personal data.
+        Complaint = "complaint",
+        /// Civ. Code 1798.120: no sale and no sharing of data. Carried out as an opt-out; no proof of identity, no refusal.
+        CcpaOptOut = "ccpa_opt_out",
+        /// Anything else; what it is, a person finds out.
+        Other = "other",
+    }
+}
+
+/// Who carries a kind of request out, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handling {
+    /// The machine, by the procedure of access.
+    Access,
+    /// The machine, by the procedure of erasure.
+    Erasure,
+    /// The machine, by the procedure of the opt-out.
+    OptOut,
+    /// A person, who records what was done. The machine keeps the clock, the list and the notices.
+    Person,
+}
+
+impl RequestKind {
+    /// The kinds that the machine carries out by itself.
+    pub const AUTOMATED: &'static [Self] =
+        &[Self::Access, Self::Erasure, Self::OptOut, Self::ConsentWithdrawal, Self::CcpaOptOut];
+
+    /// Who carries it out, and how. Portability is a person's: the package of an access request holds every category,
+    /// whatever its legal basis, and Art. 20 GDPR covers only what rests on consent or contract.
+    #[must_use]
+    pub const fn handling(self) -> Handling {
+        match self {
+            Self::Access => Handling::Access,
+            Self::Erasure => Handling::Erasure,
+            Self::OptOut | Self::ConsentWithdrawal | Self::CcpaOptOut => Handling::OptOut,
+            Self::Rectification
+            | Self::Restriction
+            | Self::Portability
+            | Self::Objection
+            | Self::AutomatedDecision
+            | Self::Complaint
+            | Self::Other => Handling::Person,
+        }
+    }
+
+    /// Whether a ground exists on which it can be refused: not for Art. 21(2), Art. 7(3) GDPR and the opt-out of the CCPA.
+    #[must_use]
+    pub const fn can_be_refused(self) -> bool {
+        !matches!(self.handling(), Handling::OptOut)
+    }
+
+    /// Reads a kind as producers and people write it: the stored words, and `marketing_objection` for an opt-out.
+    pub fn read(text: &str) -> Result<Self, UnknownWord> {
+        if text == "marketing_objection" { Ok(Self::OptOut) } else { text.parse() }
     }
 }
 
@@ -80,6 +148,8 @@ vocabulary! {
         InProgress = "in_progress",
         /// Waits until it is known well enough who asks (Art. 12(6) GDPR).
         NeedsIdentity = "needs_identity",
+        /// The person was asked what they mean.
+        NeedsClarification = "needs_clarification",
         /// Waits for a person; the reason says why.
         Manual = "manual",
         /// Ended; the outcome says how.
@@ -104,6 +174,8 @@ vocabulary! {
         Withdrawn = "withdrawn",
         /// A sweep's candidate that does not fall under the rule when looked at again; nothing was done.
         OutOfScope = "out_of_scope",
+        /// A reminder of an open request, which goes on with its first date; nothing of its own was done.
+        Superseded = "superseded",
     }
 }
 
@@ -148,6 +220,26 @@ vocabulary! {
         WaitsForAccess = "waits_for_access",
         /// No policy to opt out of is configured or named.
         NothingToOptOutOf = "nothing_to_opt_out_of",
+        /// A kind of request that a person carries out and records.
+        NotAutomated = "not_automated",
+        /// Somebody asks for the person: their authority has to be checked first.
+        RequesterNotSelf = "requester_not_self",
+    }
+}
+
+vocabulary! {
+    /// Who asks.
+    RequesterRole, "requester role" {
+        /// The data subject.
+        Own = "self",
+        /// Somebody whom the person authorised.
+        Agent = "agent",
+        /// Who has parental responsibility.
+        Parent = "parent",
+        /// Who may ask about somebody who died.
+        Heir = "heir",
+        /// Somebody else for the person.
+        Other = "other",
     }
 }
 
@@ -200,5 +292,12 @@ mod tests {
                 .to_string()
                 .contains("access, erasure, opt_out")
         );
+        assert_eq!(RequestKind::read("marketing_objection"), Ok(RequestKind::OptOut));
+    }
+
+    #[test]
+    fn the_machine_carries_out_what_it_says() {
+        let automated = RequestKind::ALL.iter().copied().filter(|kind| kind.handling() != Handling::Person);
+        assert_eq!(automated.collect::<Vec<_>>(), RequestKind::AUTOMATED);
     }
 }

@@ -8,16 +8,16 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::outcome::{self, Located, PackageMade, ReadBackDone};
+use super::outcome::{self, Answered, Located, PackageMade, ReadBackDone};
 use super::procedure::{self, Procedure, Step};
 use super::refuse::{self, Refusal};
 use super::sql::{self, Checkpoint, Marks, OpenAccess};
 use super::stop::{Ended, Stop};
-use super::{Executor, Site, access, erasure, identify, inform, locate, opt_out};
+use super::{Executor, Site, access, answered, erasure, identify, inform, locate, opt_out};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, NewNotice, NewPackage};
 use crate::domain::{
-    ContactId, IdentifierKind, Origin, Outcome, ParkReason, RequestKind, RequestState, SubjectIdentifier,
+    ContactId, Handling, IdentifierKind, Origin, Outcome, ParkReason, RequestState, SubjectIdentifier,
 };
 use crate::intake::{self, Case, Identifier, IdentifierRole};
 use crate::platform::{PlatformError, Urgency};
@@ -198,13 +198,15 @@ impl<'a> Run<'a> {
             Step::Locate => return locate::locate(self).await,
             // A refusal is told although nobody may have been located.
             Step::Inform => return inform::inform(self).await,
+            // What a person carried out concerns no contact that the machine knows.
+            Step::Answer => return answered::answer(self).await,
             _ => {}
         }
         // Nobody was found: nothing to collect, change or read back; the person is told so.
         let nobody = self.located()?.contact.is_none();
         match step {
             _ if nobody => Ok(()),
-            Step::Locate | Step::Refuse | Step::Unproven | Step::Inform => Ok(()),
+            Step::Locate | Step::Refuse | Step::Unproven | Step::Answer | Step::Inform => Ok(()),
             Step::Collect => {
                 identify::gate(self).await?;
                 access::collect(self).await
@@ -216,9 +218,9 @@ impl<'a> Run<'a> {
                 identify::gate(self).await?;
                 erasure::delete(self).await
             }
-            Step::ReadBack => match self.case.kind {
-                RequestKind::OptOut => opt_out::read_back(self).await,
-                RequestKind::Erasure | RequestKind::Access => erasure::read_back(self).await,
+            Step::ReadBack => match self.case.kind.handling() {
+                Handling::OptOut => opt_out::read_back(self).await,
+                Handling::Erasure | Handling::Access | Handling::Person => erasure::read_back(self).await,
             },
         }
     }
@@ -306,6 +308,9 @@ impl<'a> Run<'a> {
         }
         if self.ended_unproven() {
             return Ok(Outcome::NotIdentified);
+        }
+        if let Some(answered) = self.outcome::<Answered>(Step::Answer)? {
+            return Ok(answered.outcome.into());
         }
         let located = self.located()?;
         if located.out_of_scope {

@@ -11,7 +11,7 @@ use super::engine::Run;
 use super::outcome::{Located, Refused};
 use super::stop::Stop;
 use crate::delivery::{Announced, Delivery, DeliveryError, Facts, Kept, NoticeKind, Refusal};
-use crate::domain::{Origin, Outcome, ParkReason, Personal, RefusalGround, RequestKind};
+use crate::domain::{Handling, Origin, Outcome, ParkReason, Personal, RefusalGround, RequestKind};
 use crate::store::Tx;
 
 /// A notice whose recipient is found when it is written.
@@ -30,6 +30,7 @@ pub(super) async fn inform(run: &mut Run<'_>) -> Result<(), Stop> {
     let kind = match run.conclusion()? {
         Outcome::Refused => NoticeKind::Refused,
         Outcome::NotIdentified => NoticeKind::NotIdentified,
+        _ if run.case.kind.handling() == Handling::Person => NoticeKind::Answered,
         outcome => notice_kind(run.case.kind, outcome, run.located()?.contact.is_some()),
     };
     match run.send(kind).await? {
@@ -112,12 +113,13 @@ impl Run<'_> {
 }
 
 const fn notice_kind(kind: RequestKind, outcome: Outcome, held: bool) -> NoticeKind {
-    match (kind, outcome, held) {
+    match (kind.handling(), outcome, held) {
+        (Handling::Person, ..) => NoticeKind::Answered,
         (_, _, false) => NoticeKind::NoData,
-        (RequestKind::Access, ..) => NoticeKind::AccessReady,
-        (RequestKind::Erasure, Outcome::PartlyFulfilled, _) => NoticeKind::ErasurePartlyDone,
-        (RequestKind::Erasure, ..) => NoticeKind::ErasureDone,
-        (RequestKind::OptOut, ..) => NoticeKind::OptOutDone,
+        (Handling::Access, ..) => NoticeKind::AccessReady,
+        (Handling::Erasure, Outcome::PartlyFulfilled, _) => NoticeKind::ErasurePartlyDone,
+        (Handling::Erasure, ..) => NoticeKind::ErasureDone,
+        (Handling::OptOut, ..) => NoticeKind::OptOutDone,
     }
 }
 
@@ -175,6 +177,10 @@ pub(super) fn unproven(run: &Run<'_>) -> PreparedNotice {
         deletion_failed: false,
     });
     PreparedNotice { kind: NoticeKind::NotIdentified, facts, words: None, link_token: None }
+}
+
+pub(super) fn answered(run: &Run<'_>, words: Option<Personal<String>>) -> PreparedNotice {
+    PreparedNotice { kind: NoticeKind::Answered, facts: facts(run), words, link_token: None }
 }
 
 pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {

@@ -29,6 +29,7 @@
 //! in the golden test of `procedure`.
 
 mod access;
+mod answered;
 mod carry_out;
 mod effect;
 mod engine;

@@ -21,13 +21,15 @@ pub enum Step {
     /// Prepares the notice that it did not become known who asks, in place of every step before `inform`. A part of no
     /// procedure: the end of the waiting puts it there.
     Unproven,
+    /// Prepares the notice of what a person carried out.
+    Answer,
     /// Tells the person.
     Inform,
 }
 
 impl Step {
     /// Every step, in an order that every procedure follows.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Locate,
         Self::Collect,
         Self::SwitchOff,
@@ -35,6 +37,7 @@ impl Step {
         Self::ReadBack,
         Self::Refuse,
         Self::Unproven,
+        Self::Answer,
         Self::Inform,
     ];
 
@@ -49,6 +52,7 @@ impl Step {
             Self::ReadBack => "verify",
             Self::Refuse => "refuse",
             Self::Unproven => "unproven",
+            Self::Answer => "answer",
             Self::Inform => "inform",
         }
     }
@@ -66,6 +70,7 @@ impl Step {
             Self::ReadBack => "read back that it is so",
             Self::Refuse => "a person refused: read back what was begun, and write why",
             Self::Unproven => "it did not become known who asks: write why, and what would help",
+            Self::Answer => "a person carried it out and recorded how: write the answer",
             Self::Inform => "tell the person",
         }
     }
@@ -89,12 +94,27 @@ const PROCEDURES: &[Procedure] = &[
         version: 1,
         steps: &[Step::Locate, Step::Delete, Step::ReadBack, Step::Inform],
     },
-    Procedure {
-        kind: RequestKind::OptOut,
-        version: 1,
-        steps: &[Step::Locate, Step::SwitchOff, Step::ReadBack, Step::Inform],
-    },
+    by_opt_out(RequestKind::OptOut),
+    by_opt_out(RequestKind::ConsentWithdrawal),
+    by_opt_out(RequestKind::CcpaOptOut),
+    by_person(RequestKind::Rectification),
+    by_person(RequestKind::Restriction),
+    by_person(RequestKind::Portability),
+    by_person(RequestKind::Objection),
+    by_person(RequestKind::AutomatedDecision),
+    by_person(RequestKind::Complaint),
+    by_person(RequestKind::Other),
 ];
+
+/// Policies switched off and read back.
+const fn by_opt_out(kind: RequestKind) -> Procedure {
+    Procedure { kind, version: 1, steps: &[Step::Locate, Step::SwitchOff, Step::ReadBack, Step::Inform] }
+}
+
+/// A person carries it out; what is left is to tell.
+const fn by_person(kind: RequestKind) -> Procedure {
+    Procedure { kind, version: 1, steps: &[Step::Answer, Step::Inform] }
+}
 
 /// The procedure that a new request of this kind follows.
 ///
@@ -134,6 +154,15 @@ mod tests {
                 "access 1: locate > collect > inform",
                 "erasure 1: locate > delete > verify > inform",
                 "opt_out 1: locate > apply > verify > inform",
+                "rectification 1: answer > inform",
+                "restriction 1: answer > inform",
+                "portability 1: answer > inform",
+                "objection 1: answer > inform",
+                "consent_withdrawal 1: locate > apply > verify > inform",
+                "automated_decision 1: answer > inform",
+                "complaint 1: answer > inform",
+                "ccpa_opt_out 1: locate > apply > verify > inform",
+                "other 1: answer > inform",
             ]
         );
     }

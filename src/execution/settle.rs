@@ -70,7 +70,7 @@ fn ending_of(step: &str) -> Option<Action> {
     match Step::ALL.into_iter().find(|known| known.as_str() == step)? {
         Step::SwitchOff => Some(Action::PolicyEnded),
         Step::Delete => Some(Action::DeletionEnded),
-        Step::Locate | Step::Collect | Step::ReadBack | Step::Refuse | Step::Unproven | Step::Inform => None,
+        Step::Locate | Step::Collect | Step::ReadBack | Step::Refuse | Step::Unproven | Step::Answer | Step::Inform => None,
     }
 }
 
@@ -128,7 +128,7 @@ impl Run<'_> {
         }
         sql::set_closed(&mut tx, self.lease, outcome, informed_at, now).await?;
         queue::done(&mut tx, self.lease).await??;
-        if self.case.kind == RequestKind::Access {
+        if matches!(self.case.kind, RequestKind::Access | RequestKind::Portability) {
             queue::wake_waiting(&mut tx, &self.lease.organisation).await?;
         }
         let detail = Detail::none()

@@ -382,7 +382,7 @@ pub(super) async fn find_open_access(
         r#"SELECT access.reference, access.state = 'manual' AS "parked!"
            FROM dsrd.request AS access
            WHERE access.organisation_id = $1
-             AND access.kind = 'access'
+             AND access.kind IN ('access', 'portability')
              AND access.state <> 'closed'
              AND (access.contact_id = $2
                   OR EXISTS (SELECT FROM dsrd.identifier AS identifier

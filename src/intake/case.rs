@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 
+use super::clock;
 use super::identifier::{IdentifierRole, identifiers};
-use super::sql::{self, find_case};
-use super::submission::Desk;
+use super::sql::{self, Case, find_case};
+use super::submission::{Desk, waits_for_a_person};
 use crate::audit::{self, Action, Actor, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
+use crate::domain::deadline::PauseCause;
 use crate::domain::{
-    ContactId, Controller, IdentifierKind, OrganisationId, ParkReason, Proof, RefusalGround, RequestId,
+    CaseEvent, ContactId, Controller, IdentifierKind, OrganisationId, ParkReason, Proof, RefusalGround, RequestId,
     RequestKind, RequestState,
 };
 use crate::queue;
@@ -32,6 +34,25 @@ pub enum CaseError {
     /// It does not wait for a proof of who asks.
     #[error("the request does not wait for a proof of who asks")]
     NotWaitingForProof,
+    /// The person was asked something already.
+    #[error("the request waits for an answer of the person already; record it with `dsrd request clarified`")]
+    WaitsForThePerson,
+    /// Nobody asked the person anything.
+    #[error("the person was asked nothing; there is no answer to record")]
+    NothingAsked,
+    /// The answer lies before the request or in the future.
+    #[error("the answer must lie between the receipt of the request and now")]
+    AnswerOutOfTime,
+    /// No procedure covers it: a person carries it out.
+    #[error(
+        "a person carries this kind of request out: there is nothing to resume; record what was done with `dsrd request answered`"
+    )]
+    ByPerson,
+    /// Somebody asks for the person, and nobody has checked their authority.
+    #[error(
+        "the request comes from somebody else than the data subject: check their authority and record it with `dsrd decide accept`, or refuse it with `dsrd decide refuse`"
+    )]
+    NotAccepted,
     /// It does not wait for a person because of an access request.
     #[error(
         "the request does not wait for an access request of the same person; resume it without --despite-access"
@@ -47,13 +68,104 @@ pub enum CaseError {
     Store(#[from] StoreError),
 }
 
-async fn lock_open(
+async fn lock(
     tx: &mut Tx,
     organisation: &OrganisationId,
     request: RequestId,
 ) -> Result<sql::LockedCase, CaseError> {
     let case = sql::lock_case(tx, organisation, request).await?.ok_or(CaseError::NotFound)?;
-    if case.state == RequestState::Closed { Err(CaseError::Closed) } else { Ok(case) }
+    // Everybody may take a request back as long as it is open: what does not even allow that is closed.
+    case.state.after(CaseEvent::Withdraw).map(|_| case).ok_or(CaseError::Closed)
+}
+
+/// An open case, which stays locked until the end of the transaction.
+#[derive(Clone, Debug)]
+pub struct OpenCase {
+    /// The case.
+    pub case: Case,
+    /// Whether an effect at the platform was announced.
+    pub effect_begun: bool,
+}
+
+/// Locks a case that is not closed.
+pub async fn lock_open(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<OpenCase, CaseError> {
+    let effect_begun = lock(tx, organisation, request).await?.effect_begun;
+    let case = find_case(tx, organisation, request).await?.ok_or(CaseError::NotFound)?;
+    Ok(OpenCase { case, effect_begun })
+}
+
+/// Where a question to the person goes: the address in the contact's profile, else the first one given.
+pub async fn recipient_of(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<i16>, StoreError> {
+    let known = identifiers(tx, &desk.keys, organisation, request).await?;
+    let of_role = |role| {
+        known
+            .iter()
+            .find(|each| each.role == role && each.identifier.kind() == IdentifierKind::Email)
+            .map(|each| each.number)
+    };
+    Ok(of_role(IdentifierRole::ContactPoint).or_else(|| of_role(IdentifierRole::Given)))
+}
+
+/// Lets a case that was locked by [`lock_open`] wait for the person, who was asked something. Whoever works on it finds its
+/// lease lost.
+pub async fn wait_for_person(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+    state: RequestState,
+) -> Result<(), StoreError> {
+    queue::set_aside(tx, organisation, request, state.as_str()).await?;
+    delivery::end_open_attempts(tx, organisation, request, desk.clock.now()).await?;
+    sql::set_waiting(tx, organisation, request, state).await
+}
+
+/// Records that the person answered what they were asked, and when, and sends the case on its way again: to the person who
+/// carries it out, or to the machine. Without an instant nobody answered, the case goes on as it is, and no time stood
+/// still.
+pub async fn clarified(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    request: RequestId,
+    answered_at: Option<DateTime<Utc>>,
+    actor: Actor,
+) -> Result<(), CaseError> {
+    let organisation = &controller.id;
+    let case = lock_open(tx, organisation, request).await?.case;
+    if case.state.after(CaseEvent::Clarify).is_none() {
+        return Err(CaseError::NothingAsked);
+    }
+    let now = desk.clock.now();
+    if answered_at.is_some_and(|at| at > now || at < case.received_at) {
+        return Err(CaseError::AnswerOutOfTime);
+    }
+    let paused = match answered_at {
+        Some(at) => clock::record_pause(tx, controller, request, PauseCause::Clarification, at).await?,
+        None => false,
+    };
+    delivery::drop_unsent_question(tx, organisation, request).await?;
+    match waits_for_a_person(case.kind, case.requester_role) {
+        Some(reason) if !case.accepted => sql::set_parked_again(tx, organisation, request, reason).await?,
+        _ => {
+            sql::set_resumed(tx, organisation, request, None, None, false).await?;
+            queue::resume(tx, organisation, request).await?;
+        }
+    }
+    let detail =
+        audit::Detail::none().flag("answered", answered_at.is_some()).flag("time_stood_still", paused);
+    let event = Event::of(organisation, request, Action::ClarificationAnswered, actor, now);
+    audit::append(tx, event.with(detail)).await?;
+    Ok(())
 }
 
 /// Ends a request at the person's wish, as long as nothing was begun that cannot be taken back.
@@ -65,7 +177,7 @@ pub async fn withdraw(
     actor: Actor,
 ) -> Result<(), CaseError> {
     let organisation = &controller.id;
-    let case = lock_open(tx, organisation, request).await?;
+    let case = lock(tx, organisation, request).await?;
     if case.effect_begun {
         return Err(CaseError::EffectBegun);
     }
@@ -120,9 +232,14 @@ pub async fn resume(
     request: RequestId,
     actor: Actor,
 ) -> Result<(), CaseError> {
-    let case = lock_open(tx, organisation, request).await?;
-    if case.state != RequestState::Manual {
+    let case = lock(tx, organisation, request).await?;
+    if case.state.after(CaseEvent::Decide).is_none() {
         return Err(CaseError::NotParked);
+    }
+    match case.park_reason {
+        Some(ParkReason::NotAutomated) => return Err(CaseError::ByPerson),
+        Some(ParkReason::RequesterNotSelf) => return Err(CaseError::NotAccepted),
+        _ => {}
     }
     continue_case(tx, desk, organisation, request, actor, Continued::Resumed).await
 }
@@ -136,7 +253,7 @@ pub async fn resume_despite_access(
     request: RequestId,
     actor: Actor,
 ) -> Result<(), CaseError> {
-    let case = lock_open(tx, organisation, request).await?;
+    let case = lock(tx, organisation, request).await?;
     if case.park_reason != Some(ParkReason::WaitsForAccess) {
         return Err(CaseError::NotWaitingForAccess);
     }
@@ -158,6 +275,8 @@ pub struct ParkedCase {
     pub effect_begun: bool,
     /// The ground on which a person refused it already.
     pub refusal: Option<RefusalGround>,
+    /// Whether a person recorded already how they carried it out.
+    pub answered: bool,
 }
 
 /// Locks a case that waits for a person.
@@ -166,7 +285,7 @@ pub async fn lock_parked(
     organisation: &OrganisationId,
     request: RequestId,
 ) -> Result<ParkedCase, CaseError> {
-    let case = lock_open(tx, organisation, request).await?;
+    let case = lock(tx, organisation, request).await?;
     let reason = match (case.state, case.park_reason) {
         (RequestState::Manual, Some(reason)) => reason,
         // A person may end that wait, too.
@@ -180,6 +299,7 @@ pub async fn lock_parked(
         verified: case.verified,
         effect_begun: case.effect_begun,
         refusal: case.refusal,
+        answered: case.answered,
     })
 }
 
@@ -258,10 +378,11 @@ pub async fn record_informed(
         // The acknowledgement of a request that goes on by itself, or an answer that came back after the end.
         _ if made_good > 0 => return Ok(()),
         RequestState::Closed => return Err(CaseError::Closed),
-        _ => return Err(CaseError::NotParked),
+        state if state.after(CaseEvent::Decide).is_none() => return Err(CaseError::NotParked),
+        _ => {}
     }
-    // What is refused is told without anything to read back.
-    if !case.verified && case.refusal.is_none() {
+    // What is refused, or carried out by a person, is told without anything to read back.
+    if !case.verified && !case.answered && case.refusal.is_none() {
         return Err(CaseError::NotVerified);
     }
     continue_case(tx, desk, organisation, request, actor, Continued::Informed).await

@@ -6,9 +6,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::submission::{Receipt, Submission};
+use crate::domain::deadline::DueDates;
 use crate::domain::{
-    Assurance, ContactId, IdentityDoubt, OrganisationId, Origin, Outcome, ParkReason, Proof, Reference,
-    RefusalGround, RequestId, RequestKind, RequestState,
+    AnsweredOutcome, Assurance, ContactId, ExtensionReason, IdentityDoubt, OrganisationId, Origin, Outcome,
+    ParkReason, Proof, Reference, RefusalGround, RequestId, RequestKind, RequestState, RequesterRole, SubjectRef,
 };
 use crate::store::StoreError;
 
@@ -16,11 +17,17 @@ pub(super) struct NewCase<'a> {
     pub(super) organisation: &'a OrganisationId,
     pub(super) request: RequestId,
     pub(super) reference: &'a Reference,
+    pub(super) kind: RequestKind,
+    pub(super) sibling_no: i16,
     pub(super) language: &'a str,
     pub(super) policies: &'a [String],
-    pub(super) due_on: NaiveDate,
+    pub(super) dates: DueDates,
     pub(super) inserted_at: DateTime<Utc>,
     pub(super) submission: &'a Submission,
+    /// Why it waits for a person from the beginning.
+    pub(super) waits: Option<ParkReason>,
+    /// The open request of which it is a reminder: it is closed from the beginning.
+    pub(super) reminds_of: Option<RequestId>,
 }
 
 pub(super) async fn insert_request(
@@ -28,15 +35,22 @@ pub(super) async fn insert_request(
     case: &NewCase<'_>,
 ) -> Result<(), StoreError> {
     let target = case.submission.sweep_target.as_ref();
+    let waits = if case.reminds_of.is_some() { None } else { case.waits };
+    let (state, outcome) = match (case.reminds_of, waits) {
+        (Some(_), _) => (RequestState::Closed, Some(Outcome::Superseded)),
+        (None, Some(_)) => (RequestState::Manual, None),
+        (None, None) => (RequestState::Received, None),
+    };
     sqlx::query!(
         r#"INSERT INTO dsrd.request (organisation_id, request_id, reference, kind, origin, channel, language, policies,
-             producer, idempotency_key, received_at, inserted_at, due_on, state, contact_id, created_before, assurance,
-             assured_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'received', $14, $15, $16, $17)"#,
+             producer, idempotency_key, received_at, inserted_at, due_on, statutory_due_on, state, contact_id,
+             created_before, park_reason, outcome, closed_at, reminds_of, sibling_no, requester_role, assurance, assured_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+             $23, $24, $25)"#,
         case.organisation.as_str(),
         case.request.0,
         case.reference.as_str(),
-        case.submission.kind.as_str(),
+        case.kind.as_str(),
         case.submission.origin.as_str(),
         case.submission.channel.as_str(),
         case.language,
@@ -45,9 +59,17 @@ pub(super) async fn insert_request(
         case.submission.idempotency_key,
         case.submission.received_at,
         case.inserted_at,
-        case.due_on,
+        case.dates.conservative,
+        case.dates.statutory,
+        state.as_str(),
         target.map(|(contact, _)| contact.as_str()),
         target.map(|(_, created_before)| *created_before),
+        waits.map(ParkReason::as_str),
+        outcome.map(Outcome::as_str),
+        case.reminds_of.map(|_| case.inserted_at),
+        case.reminds_of.map(|first| first.0),
+        case.sibling_no,
+        case.submission.requester_role.as_str(),
         case.submission.assurance().as_str(),
         case.submission.proven().map(|proof| proof.at),
     )
@@ -57,44 +79,165 @@ pub(super) async fn insert_request(
     Ok(())
 }
 
-pub(super) struct Earlier {
-    pub(super) kind: RequestKind,
-    pub(super) receipt: Receipt,
-}
-
+/// The receipts of the requests that a key had been handed in for before, in their order.
 pub(super) async fn find_by_key(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     producer: &str,
     idempotency_key: &str,
-) -> Result<Option<Earlier>, StoreError> {
-    let row = sqlx::query!(
-        r#"SELECT request_id, kind, due_on
+) -> Result<Vec<Receipt>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT request_id, kind, due_on, reminds_of
            FROM dsrd.request
-           WHERE organisation_id = $1 AND producer = $2 AND idempotency_key = $3"#,
+           WHERE organisation_id = $1 AND producer = $2 AND idempotency_key = $3
+           ORDER BY sibling_no"#,
         organisation.as_str(),
         producer,
         idempotency_key,
     )
-    .fetch_optional(connection)
+    .fetch_all(connection)
     .await
     .map_err(StoreError::during("intake.find_by_key"))?;
-    row.map(|row| {
-        let request = RequestId(row.request_id);
-        Ok(Earlier {
-            kind: row
-                .kind
-                .parse()
-                .map_err(|_| StoreError::unreadable("intake.find_by_key", "request.kind"))?,
-            receipt: Receipt {
+    rows.into_iter()
+        .map(|row| {
+            let request = RequestId(row.request_id);
+            let kind = row.kind.parse();
+            Ok(Receipt {
                 request,
+                kind: kind.map_err(|_| StoreError::unreadable("intake.find_by_key", "request.kind"))?,
                 reference: Reference::of(request),
                 due_on: row.due_on,
                 repeated: true,
-            },
+                reminds_of: row.reminds_of.map(|first| Reference::of(RequestId(first))),
+                also: Vec::new(),
+            })
         })
-    })
-    .transpose()
+        .collect()
+}
+
+/// What a reminder looks for.
+pub(super) struct Sought<'a> {
+    pub(super) kind: RequestKind,
+    pub(super) role: RequesterRole,
+    pub(super) policies: &'a [String],
+    pub(super) references: &'a [SubjectRef],
+    pub(super) from: DateTime<Utc>,
+    pub(super) until: DateTime<Utc>,
+    /// Producer and key of the message that looks.
+    pub(super) message: (&'a str, &'a str),
+}
+
+/// An open request of which another one is a reminder.
+pub(super) struct First {
+    pub(super) request: RequestId,
+    pub(super) due_on: NaiveDate,
+    pub(super) statutory_due_on: Option<NaiveDate>,
+}
+
+/// The first open request of the same person, kind and scope within a time of receipt, locked against its end. The same
+/// person is whoever is named by exactly the same identifiers: one telephone number may be shared, and a request that is
+/// taken for a reminder by mistake would be lost, while a reminder that is not recognised is merely answered twice.
+pub(super) async fn find_first(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    sought: &Sought<'_>,
+) -> Result<Option<First>, StoreError> {
+    let references: Vec<Vec<u8>> = sought.references.iter().map(|each| each.as_bytes().to_vec()).collect();
+    let row = sqlx::query!(
+        r#"SELECT request_id, due_on, statutory_due_on
+           FROM dsrd.request AS first
+           WHERE organisation_id = $1 AND kind = $2 AND requester_role = $3 AND origin = 'subject'
+             AND state <> 'closed'
+             AND received_at BETWEEN $4 AND $5
+             AND policies @> $6
+             AND (producer, idempotency_key) <> ($7, $8)
+             AND request_id IN (SELECT request_id FROM dsrd.identifier
+                                WHERE organisation_id = $1 AND subject_ref = ANY ($9))
+             AND NOT EXISTS (
+               SELECT FROM unnest($9::bytea[]) AS sought (subject_ref)
+               WHERE NOT EXISTS (SELECT FROM dsrd.identifier
+                                 WHERE identifier.organisation_id = first.organisation_id
+                                   AND identifier.request_id = first.request_id
+                                   AND identifier.role = 'given'
+                                   AND identifier.subject_ref = sought.subject_ref))
+             AND NOT EXISTS (SELECT FROM dsrd.identifier
+                             WHERE identifier.organisation_id = first.organisation_id
+                               AND identifier.request_id = first.request_id
+                               AND identifier.role = 'given'
+                               AND identifier.subject_ref <> ALL ($9))
+           ORDER BY received_at, request_id
+           LIMIT 1
+           FOR SHARE"#,
+        organisation.as_str(),
+        sought.kind.as_str(),
+        sought.role.as_str(),
+        sought.from,
+        sought.until,
+        sought.policies,
+        sought.message.0,
+        sought.message.1,
+        &references,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("intake.find_first"))?;
+    Ok(row.map(|row| First {
+        request: RequestId(row.request_id),
+        due_on: row.due_on,
+        statutory_due_on: row.statutory_due_on,
+    }))
+}
+
+/// What stands around a request: its siblings, its reminders, and how often the person asked the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Surroundings {
+    /// References of the other requests of the same message.
+    pub siblings: Vec<String>,
+    /// References of its reminders.
+    pub reminders: Vec<String>,
+    /// How many requests of this kind by the same person reached the controller within a year up to this one, with it.
+    /// Reminders count. It refuses nothing (R-13).
+    pub within_a_year: u64,
+}
+
+/// Looks at what stands around a request.
+pub async fn surroundings(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Surroundings, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT ARRAY(SELECT sibling.reference FROM dsrd.request AS sibling
+                        WHERE sibling.organisation_id = own.organisation_id AND sibling.producer = own.producer
+                          AND sibling.idempotency_key = own.idempotency_key AND sibling.request_id <> own.request_id
+                        ORDER BY sibling.sibling_no) AS "siblings!",
+                  ARRAY(SELECT reminder.reference FROM dsrd.request AS reminder
+                        WHERE reminder.organisation_id = own.organisation_id AND reminder.reminds_of = own.request_id
+                        ORDER BY reminder.received_at, reminder.reference) AS "reminders!",
+                  (SELECT count(DISTINCT other.request_id)
+                   FROM dsrd.identifier AS given
+                   JOIN dsrd.identifier AS same
+                     ON same.organisation_id = given.organisation_id AND same.subject_ref = given.subject_ref
+                        AND same.role = 'given'
+                   JOIN dsrd.request AS other
+                     ON other.organisation_id = same.organisation_id AND other.request_id = same.request_id
+                   WHERE given.organisation_id = own.organisation_id AND given.request_id = own.request_id
+                     AND given.role = 'given' AND other.kind = own.kind AND other.origin = 'subject'
+                     AND other.received_at > own.received_at - interval '1 year'
+                     AND other.received_at <= own.received_at) AS "within_a_year!"
+           FROM dsrd.request AS own
+           WHERE own.organisation_id = $1 AND own.request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("intake.surroundings"))?;
+    Ok(row.map_or_else(Surroundings::default, |row| Surroundings {
+        siblings: row.siblings,
+        reminders: row.reminders,
+        within_a_year: u64::try_from(row.within_a_year).unwrap_or_default(),
+    }))
 }
 
 /// A request as stored: the case, without identifiers.
@@ -116,14 +259,28 @@ pub struct Case {
     pub policies: Vec<String>,
     /// When the legal clock started.
     pub received_at: DateTime<Utc>,
+    /// Who asks.
+    pub requester_role: RequesterRole,
     /// Conservative due date.
     pub due_on: NaiveDate,
+    /// The last lawful day; nothing where no calendar is configured, or where it does not know the year.
+    pub statutory_due_on: Option<NaiveDate>,
     /// Where it stands.
     pub state: RequestState,
     /// Why it waits for a person.
     pub park_reason: Option<ParkReason>,
     /// The ground on which a person refused it; its outcome follows when the person was told.
     pub refusal: Option<RefusalGround>,
+    /// How a person carried it out, where a person did; its outcome follows when the data subject was told.
+    pub answered: Option<AnsweredOutcome>,
+    /// Why more time is needed, where a person decided so; whether it counts says `extended`.
+    pub extension: Option<ExtensionReason>,
+    /// Whether the term is extended: the person was told in time.
+    pub extended: bool,
+    /// Whether a person accepted that somebody asks for the data subject.
+    pub accepted: bool,
+    /// For a reminder of an open request: the reference of that one.
+    pub reminds_of: Option<Reference>,
     /// For an erasure that waits for a person because of it: the reference of the access request.
     pub waits_for: Option<String>,
     /// Whether a person decided that this erasure goes on although an access request of the same person is open.
@@ -177,10 +334,17 @@ struct CaseRow {
     language: String,
     policies: Vec<String>,
     received_at: DateTime<Utc>,
+    requester_role: String,
     due_on: NaiveDate,
+    statutory_due_on: Option<NaiveDate>,
     state: String,
     park_reason: Option<String>,
     refusal: Option<String>,
+    answered: Option<String>,
+    extension: Option<String>,
+    extended: bool,
+    accepted: bool,
+    reminds_of: Option<Uuid>,
     waits_for: Option<String>,
     despite_access: bool,
     assurance: String,
@@ -216,7 +380,9 @@ impl TryFrom<CaseRow> for Case {
             language: row.language,
             policies: row.policies,
             received_at: row.received_at,
+            requester_role: row.requester_role.parse().map_err(|_| unreadable("requester_role"))?,
             due_on: row.due_on,
+            statutory_due_on: row.statutory_due_on,
             state: row.state.parse().map_err(|_| unreadable("state"))?,
             park_reason: row
                 .park_reason
@@ -224,6 +390,19 @@ impl TryFrom<CaseRow> for Case {
                 .transpose()
                 .map_err(|_| unreadable("park_reason"))?,
             refusal: row.refusal.map(|word| word.parse()).transpose().map_err(|_| unreadable("refusal"))?,
+            answered: row
+                .answered
+                .map(|word| word.parse())
+                .transpose()
+                .map_err(|_| StoreError::unreadable("intake.case", "decision.reason"))?,
+            extension: row
+                .extension
+                .map(|word| word.parse())
+                .transpose()
+                .map_err(|_| StoreError::unreadable("intake.case", "decision.reason"))?,
+            extended: row.extended,
+            accepted: row.accepted,
+            reminds_of: row.reminds_of.map(|first| Reference::of(RequestId(first))),
             waits_for: row.waits_for,
             despite_access: row.despite_access,
             assurance: row.assurance.parse().map_err(|_| unreadable("assurance"))?,
@@ -257,16 +436,32 @@ pub async fn find_case(
 ) -> Result<Option<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at, due_on,
-                  request.state, park_reason, refusal.reason AS "refusal?", waits_for, despite_access, assurance,
-                  assured_at, identity_doubt, identity_wanted_at, identity_until, identity_reminded, outcome,
-                  procedure_version, request.contact_id, created_before, executed_at, verified_at, informed_at,
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at,
+                  requester_role, due_on, statutory_due_on, request.state, park_reason, refusal.reason AS "refusal?",
+                  answer.reason AS "answered?",
+                  (SELECT decision.reason FROM dsrd.decision
+                   WHERE decision.organisation_id = request.organisation_id
+                     AND decision.request_id = request.request_id
+                     AND decision.kind = 'extension') AS extension,
+                  EXISTS (SELECT FROM dsrd.extension
+                          WHERE extension.organisation_id = request.organisation_id
+                            AND extension.request_id = request.request_id) AS "extended!",
+                  EXISTS (SELECT FROM dsrd.decision
+                          WHERE decision.organisation_id = request.organisation_id
+                            AND decision.request_id = request.request_id
+                            AND decision.kind = 'acceptance') AS "accepted!",
+                  reminds_of, waits_for, despite_access, assurance, assured_at, identity_doubt, identity_wanted_at,
+                  identity_until, identity_reminded, outcome, procedure_version, request.contact_id, created_before,
+                  executed_at, verified_at, informed_at,
                   closed_at, job.last_code AS "last_code?"
            FROM dsrd.request AS request
            LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
            LEFT JOIN dsrd.decision AS refusal
              ON refusal.organisation_id = request.organisation_id AND refusal.request_id = request.request_id
                 AND refusal.kind = 'refusal'
+           LEFT JOIN dsrd.decision AS answer
+             ON answer.organisation_id = request.organisation_id AND answer.request_id = request.request_id
+                AND answer.kind = 'answer'
            WHERE request.organisation_id = $1 AND request.request_id = $2"#,
         organisation.as_str(),
         request.0,
@@ -306,16 +501,32 @@ pub async fn list_cases(
 ) -> Result<Vec<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at, due_on,
-                  request.state, park_reason, refusal.reason AS "refusal?", waits_for, despite_access, assurance,
-                  assured_at, identity_doubt, identity_wanted_at, identity_until, identity_reminded, outcome,
-                  procedure_version, request.contact_id, created_before, executed_at, verified_at, informed_at,
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at,
+                  requester_role, due_on, statutory_due_on, request.state, park_reason, refusal.reason AS "refusal?",
+                  answer.reason AS "answered?",
+                  (SELECT decision.reason FROM dsrd.decision
+                   WHERE decision.organisation_id = request.organisation_id
+                     AND decision.request_id = request.request_id
+                     AND decision.kind = 'extension') AS extension,
+                  EXISTS (SELECT FROM dsrd.extension
+                          WHERE extension.organisation_id = request.organisation_id
+                            AND extension.request_id = request.request_id) AS "extended!",
+                  EXISTS (SELECT FROM dsrd.decision
+                          WHERE decision.organisation_id = request.organisation_id
+                            AND decision.request_id = request.request_id
+                            AND decision.kind = 'acceptance') AS "accepted!",
+                  reminds_of, waits_for, despite_access, assurance, assured_at, identity_doubt, identity_wanted_at,
+                  identity_until, identity_reminded, outcome, procedure_version, request.contact_id, created_before,
+                  executed_at, verified_at, informed_at,
                   closed_at, job.last_code AS "last_code?"
            FROM dsrd.request AS request
            LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
            LEFT JOIN dsrd.decision AS refusal
              ON refusal.organisation_id = request.organisation_id AND refusal.request_id = request.request_id
                 AND refusal.kind = 'refusal'
+           LEFT JOIN dsrd.decision AS answer
+             ON answer.organisation_id = request.organisation_id AND answer.request_id = request.request_id
+                AND answer.kind = 'answer'
            WHERE request.organisation_id = $1
              AND ($2::text IS NULL OR request.state = $2)
              AND ($3::text IS NULL OR origin = $3)
@@ -364,6 +575,7 @@ pub(super) struct LockedCase {
     pub(super) park_reason: Option<ParkReason>,
     pub(super) contact: Option<ContactId>,
     pub(super) refusal: Option<RefusalGround>,
+    pub(super) answered: bool,
     pub(super) verified: bool,
     pub(super) effect_begun: bool,
     pub(super) proof: Option<Proof>,
@@ -389,6 +601,10 @@ pub(super) async fn lock_case(
                    WHERE decision.organisation_id = request.organisation_id
                      AND decision.request_id = request.request_id
                      AND decision.kind = 'refusal') AS refusal,
+                  EXISTS (SELECT FROM dsrd.decision
+                          WHERE decision.organisation_id = request.organisation_id
+                            AND decision.request_id = request.request_id
+                            AND decision.kind = 'answer') AS "answered!",
                   EXISTS (SELECT FROM dsrd.checkpoint AS step
                           WHERE step.organisation_id = request.organisation_id
                             AND step.request_id = request.request_id
@@ -415,6 +631,7 @@ pub(super) async fn lock_case(
                 .map_err(|_| unreadable("park_reason"))?,
             contact: row.contact_id.map(|id| id.parse()).transpose().map_err(|_| unreadable("contact_id"))?,
             refusal: row.refusal.map(|word| word.parse()).transpose().map_err(|_| unreadable("refusal"))?,
+            answered: row.answered,
             verified: row.verified,
             effect_begun: row.effect_begun,
             proof: match row.assured_at {
@@ -536,6 +753,48 @@ pub(super) async fn set_proven(
     StoreError::expect_rows("intake.set_proven", 1, changed.rows_affected())
 }
 
+/// Lets a case wait for an answer of the person.
+pub(super) async fn set_waiting(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    state: RequestState,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = $3, park_reason = NULL, waits_for = NULL
+           WHERE organisation_id = $1 AND request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+        state.as_str(),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_waiting"))?;
+    Ok(())
+}
+
+/// Gives a case back to the person who carries it out.
+pub(super) async fn set_parked_again(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    reason: ParkReason,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = 'manual', park_reason = $3
+           WHERE organisation_id = $1 AND request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+        reason.as_str(),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_parked_again"))?;
+    Ok(())
+}
+
 /// Every organisation that this database serves or once served.
 pub async fn registered_organisations(
     connection: &mut PgConnection,
@@ -562,6 +821,9 @@ pub async fn forget_identifiers(
              SELECT request_id
              FROM dsrd.request
              WHERE organisation_id = $1 AND closed_at < $2 AND identifiers_forgotten_at IS NULL
+               AND NOT EXISTS (SELECT FROM dsrd.incident
+                               WHERE incident.organisation_id = request.organisation_id
+                                 AND incident.request_id = request.request_id AND incident.ended_as IS NULL)
                AND NOT EXISTS (SELECT FROM dsrd.notice
                                WHERE notice.organisation_id = request.organisation_id
                                  AND notice.request_id = request.request_id
@@ -608,6 +870,9 @@ pub async fn forget_contacts(
                SELECT request_id
                FROM dsrd.request
                WHERE organisation_id = $1 AND closed_at < $2 AND contact_forgotten_at IS NULL
+               AND NOT EXISTS (SELECT FROM dsrd.incident
+                               WHERE incident.organisation_id = request.organisation_id
+                                 AND incident.request_id = request.request_id AND incident.ended_as IS NULL)
                ORDER BY closed_at
                LIMIT $4
                FOR UPDATE SKIP LOCKED)
@@ -635,6 +900,9 @@ pub async fn past_evidence(
            FROM dsrd.request
            WHERE organisation_id = $1 AND closed_at < $2
              AND identifiers_forgotten_at IS NOT NULL AND contact_forgotten_at IS NOT NULL
+             AND NOT EXISTS (SELECT FROM dsrd.incident
+                             WHERE incident.organisation_id = request.organisation_id
+                               AND incident.request_id = request.request_id AND incident.ended_as IS NULL)
            ORDER BY closed_at
            LIMIT $3
            FOR UPDATE SKIP LOCKED"#,
@@ -655,6 +923,7 @@ pub async fn purge(
     requests: &[RequestId],
 ) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
+    super::clock::purge(&mut *connection, organisation, requests).await?;
     sqlx::query!(
         "DELETE FROM dsrd.identifier WHERE organisation_id = $1 AND request_id = ANY ($2)",
         organisation.as_str(),

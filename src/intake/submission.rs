@@ -7,12 +7,13 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::identifier::{IdentifierRole, add_identifiers};
-use super::sql;
+use super::sql::{self, First};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
+use crate::domain::deadline::{DueDates, Extension};
 use crate::domain::{
-    Assurance, Channel, Clock, ContactId, Controller, IdentifierKind, MasterKey, Origin, Proof, Reference,
-    RequestId, RequestKind, SubjectIdentifier,
+    Assurance, Channel, Clock, ContactId, Controller, Handling, IdentifierKind, MasterKey, Origin, ParkReason,
+    Proof, Reference, RequestId, RequestKind, RequesterRole, SubjectIdentifier, SubjectRef,
 };
 use crate::queue::{self, Lane};
 use crate::store::{Store, StoreError, Tx};
@@ -31,6 +32,12 @@ pub struct Desk {
 pub struct Submission {
     /// What is asked.
     pub kind: RequestKind,
+    /// What else is asked in the same message: one request each, with one key and one date.
+    pub also: Vec<RequestKind>,
+    /// Whether the producer named a kind that the vocabulary does not hold; `kind` or `also` says `other` then.
+    pub kind_unknown: bool,
+    /// Who asks.
+    pub requester_role: RequesterRole,
     /// By whom it is set in motion.
     pub origin: Origin,
     /// By which way it reached the controller.
@@ -41,7 +48,7 @@ pub struct Submission {
     pub language: Option<String>,
     /// What the contact can be found by. Empty only for a sweep.
     pub identifiers: Vec<SubjectIdentifier>,
-    /// For an opt-out: which policies; the controller's when empty.
+    /// For what is carried out as an opt-out: which policies; the controller's when empty.
     pub policies: Vec<String>,
     /// How it is known who asks, and since when; nothing is known without it. What a right needs is the controller's to
     /// say ([`crate::domain::IdentityRules`]): nothing that stands here makes it less.
@@ -73,12 +80,28 @@ impl Submission {
 pub struct Receipt {
     /// The request.
     pub request: RequestId,
+    /// What is asked by it.
+    pub kind: RequestKind,
     /// What people quote.
     pub reference: Reference,
-    /// Conservative due date in the controller's time zone.
+    /// Conservative due date in the controller's time zone; that of the first request where this is a reminder.
     pub due_on: NaiveDate,
     /// Whether this key had been handed in before.
     pub repeated: bool,
+    /// For a reminder of an open request: the reference of that one, which goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reminds_of: Option<Reference>,
+    /// The requests for what else was asked in the same message, in the order in which they are carried out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Receipt>,
+}
+
+impl Receipt {
+    /// The receipt of a message from those of its requests; nothing for none.
+    fn of(mut requests: Vec<Self>) -> Option<Self> {
+        let also = requests.split_off(1.min(requests.len()));
+        requests.pop().map(|first| Self { also, ..first })
+    }
 }
 
 /// Why a submission is not accepted. Names fields, never values.
@@ -102,8 +125,16 @@ pub enum IntakeError {
     #[error("language must be a tag such as en or de-AT")]
     Language,
     /// A policy name is unusable.
-    #[error("policies must be 1 to 20 names of at most 200 characters, and only for opt_out")]
+    #[error(
+        "policies must be 1 to 20 names of at most 200 characters, and only for opt_out, consent_withdrawal or ccpa_opt_out"
+    )]
     Policies,
+    /// Nothing is asked.
+    #[error("no kind given; say what is asked")]
+    NoKind,
+    /// More is asked than there are rights.
+    #[error("a message asks for at most 12 kinds; hand in each kind once")]
+    Kinds,
     /// The key was used for something else.
     #[error("idempotency_key was used before for a request of another kind; use a new key")]
     KeyReused,
@@ -123,16 +154,20 @@ impl IntakeError {
             Self::IdempotencyKey => Some("bad_idempotency_key"),
             Self::Language => Some("bad_language"),
             Self::Policies => Some("bad_policies"),
+            Self::NoKind | Self::Kinds => Some("bad_kinds"),
             Self::KeyReused => Some("key_reused"),
             Self::Store(_) => None,
         }
     }
 }
 
+/// So many kinds beside the first: all that there are.
+const MOST_ALSO: usize = RequestKind::ALL.len() - 1;
+
 /// A little tolerance for clocks that differ.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
-/// Accepts a request in the caller's transaction.
+/// Accepts a message in the caller's transaction: one request for each right that it asks for.
 pub async fn submit(
     tx: &mut Tx,
     desk: &Desk,
@@ -170,77 +205,224 @@ async fn accept(
     let now = desk.clock.now();
     let language = check(&submission, controller, now)?;
 
-    if let Some(earlier) =
-        sql::find_by_key(tx, &controller.id, &submission.producer, &submission.idempotency_key).await?
-    {
-        return if earlier.kind == submission.kind {
-            Ok(earlier.receipt)
-        } else {
-            Err(IntakeError::KeyReused)
-        };
+    let kinds = kinds_in_order(&submission);
+    let earlier =
+        sql::find_by_key(tx, &controller.id, &submission.producer, &submission.idempotency_key).await?;
+    if !earlier.is_empty() {
+        let known: Vec<RequestKind> = earlier.iter().map(|receipt| receipt.kind).collect();
+        let receipt = Receipt::of(earlier).filter(|_| known == kinds);
+        return receipt.ok_or(IntakeError::KeyReused);
     }
+    let arrival = Arrival { desk, controller, submission: &submission, language: &language, now, recorded };
+    let mut receipts = Vec::with_capacity(kinds.len());
+    for (number, kind) in (0_i16..).zip(kinds) {
+        receipts.push(arrival.accept(tx, number, kind).await?);
+    }
+    Receipt::of(receipts).ok_or(IntakeError::NoKind)
+}
 
-    let request = RequestId(Uuid::now_v7());
-    let reference = Reference::of(request);
-    let due_on = controller.due_on(submission.kind, submission.received_at);
-    let policies = policies_of(&submission, controller);
-    sql::insert_request(
-        tx,
-        &sql::NewCase {
+/// Every kind that is asked, once, in the order in which they are carried out: no more marketing first and at once, then
+/// what needs the data as they are, erasure last.
+fn kinds_in_order(submission: &Submission) -> Vec<RequestKind> {
+    let mut kinds = Vec::with_capacity(1 + submission.also.len());
+    for kind in std::iter::once(&submission.kind).chain(&submission.also) {
+        if !kinds.contains(kind) {
+            kinds.push(*kind);
+        }
+    }
+    kinds.sort_by_key(|kind| match kind.handling() {
+        Handling::OptOut => 0,
+        Handling::Access => 1,
+        Handling::Person => 2,
+        Handling::Erasure => 3,
+    });
+    kinds
+}
+
+/// Why a request waits for a person from its receipt on; nothing where the machine begins.
+#[must_use]
+pub(super) const fn waits_for_a_person(kind: RequestKind, role: RequesterRole) -> Option<ParkReason> {
+    match (kind.handling(), role) {
+        (Handling::Person, _) => Some(ParkReason::NotAutomated),
+        (Handling::OptOut, _) | (_, RequesterRole::Own) => None,
+        _ => Some(ParkReason::RequesterNotSelf),
+    }
+}
+
+/// A message that arrived, of which each right that is asked becomes a request.
+struct Arrival<'a> {
+    desk: &'a Desk,
+    controller: &'a Controller,
+    submission: &'a Submission,
+    language: &'a str,
+    now: DateTime<Utc>,
+    recorded: Recorded,
+}
+
+impl Arrival<'_> {
+    async fn accept(&self, tx: &mut Tx, number: i16, kind: RequestKind) -> Result<Receipt, StoreError> {
+        let Self { desk, controller, submission, now, .. } = *self;
+        let request = RequestId(Uuid::now_v7());
+        let reference = Reference::of(request);
+        let policies = policies_of(kind, submission, controller);
+        let first = self.find_first(tx, kind, &policies).await?;
+        let dates = first.as_ref().map_or_else(
+            || controller.due_dates(kind, submission.received_at, Extension::None, &[]),
+            |first| DueDates { conservative: first.due_on, statutory: first.statutory_due_on },
+        );
+        let waits = waits_for_a_person(kind, submission.requester_role);
+        let case = sql::NewCase {
             organisation: &controller.id,
             request,
             reference: &reference,
-            language: &language,
+            kind,
+            sibling_no: number,
+            language: self.language,
             policies: &policies,
-            due_on,
+            dates,
             inserted_at: now,
-            submission: &submission,
-        },
-    )
-    .await?;
-
-    let given = submission.identifiers.iter().map(|each| (IdentifierRole::Given, each.clone())).collect();
-    add_identifiers(tx, &desk.keys, &controller.id, request, 0, given).await?;
-    let lane = match submission.origin {
-        Origin::Subject => Lane::Request,
-        Origin::Retention => Lane::Sweep,
-    };
-    queue::enqueue(tx, &controller.id, request, lane, controller.end_of_day(due_on)).await?;
-
-    if recorded == Recorded::WithItsPage {
-        // A sweep knows no address: there is nobody to tell.
-        return Ok(Receipt { request, reference, due_on, repeated: false });
-    }
-    let subject =
-        audit::subject::commit_to(tx, &desk.keys, &controller.id, request, &submission.identifiers, now)
-            .await?;
-    let actor = match submission.origin {
-        Origin::Retention => Actor::Schedule("retention"),
-        Origin::Subject => {
-            submission.handed_in_by.clone().unwrap_or_else(|| Actor::Producer(submission.producer.clone()))
+            submission,
+            waits,
+            reminds_of: first.as_ref().map(|first| first.request),
+        };
+        sql::insert_request(tx, &case).await?;
+        let given = submission.identifiers.iter().map(|each| (IdentifierRole::Given, each.clone())).collect();
+        add_identifiers(tx, &desk.keys, &controller.id, request, 0, given).await?;
+        if first.is_none() {
+            self.queue(tx, request, dates.conservative, waits).await?;
         }
-    };
-    let detail = Detail::none()
-        .word("kind", submission.kind.as_str())
-        .word("channel", submission.channel.as_str())
-        .word("due_on", &due_on.to_string())
-        .word("assurance", submission.assurance().as_str())
-        .count("identifiers", submission.identifiers.len() as u64);
-    let received = Event::of(&controller.id, request, Action::RequestReceived, actor, now);
-    audit::append(tx, received.with(detail).about(subject)).await?;
+        // A sweep's page tells of all of its requests, and a sweep knows no address: there is nobody to tell.
+        if self.recorded == Recorded::Here {
+            self.record(tx, request, kind, dates, waits, first.as_ref()).await?;
+            self.acknowledge(tx, request, kind, dates.conservative).await?;
+        }
+        Ok(Receipt {
+            request,
+            kind,
+            reference,
+            due_on: dates.conservative,
+            repeated: false,
+            reminds_of: first.map(|first| Reference::of(first.request)),
+            also: Vec::new(),
+        })
+    }
 
-    // The acknowledgement goes to the address that the person wrote from or gave; without one there is none to send.
-    let first_email = submission.identifiers.iter().position(|each| each.kind() == IdentifierKind::Email);
-    if let Some(position) = first_email {
+    /// The open request of which this one is a reminder: of the same kind, handed in by the same side, and naming the
+    /// person by the same identifiers. It is kept from ending until this transaction does.
+    async fn find_first(
+        &self,
+        tx: &mut Tx,
+        kind: RequestKind,
+        policies: &[String],
+    ) -> Result<Option<First>, StoreError> {
+        let Self { controller, submission, .. } = *self;
+        if controller.reminder_days == 0 || submission.origin != Origin::Subject {
+            return Ok(None);
+        }
+        let sought = sql::Sought {
+            kind,
+            role: submission.requester_role,
+            policies,
+            references: &self.references(),
+            from: submission.received_at - TimeDelta::days(controller.reminder_days.into()),
+            until: submission.received_at,
+            // A sibling of the same message is no earlier request.
+            message: (&submission.producer, &submission.idempotency_key),
+        };
+        sql::find_first(tx, &controller.id, &sought).await
+    }
+
+    fn references(&self) -> Vec<SubjectRef> {
+        let reference = |each: &SubjectIdentifier| each.reference(&self.desk.keys, &self.controller.id);
+        self.submission.identifiers.iter().map(reference).collect()
+    }
+
+    async fn queue(
+        &self,
+        tx: &mut Tx,
+        request: RequestId,
+        due_on: NaiveDate,
+        waits: Option<ParkReason>,
+    ) -> Result<(), StoreError> {
+        let lane = match self.submission.origin {
+            Origin::Subject => Lane::Request,
+            Origin::Retention => Lane::Sweep,
+        };
+        let (organisation, due_at) = (&self.controller.id, self.controller.end_of_day(due_on));
+        match waits {
+            None => queue::enqueue(tx, organisation, request, lane, due_at).await,
+            Some(reason) => {
+                queue::enqueue_parked(tx, organisation, request, lane, due_at, reason.as_str()).await
+            }
+        }
+    }
+
+    async fn record(
+        &self,
+        tx: &mut Tx,
+        request: RequestId,
+        kind: RequestKind,
+        dates: DueDates,
+        waits: Option<ParkReason>,
+        first: Option<&First>,
+    ) -> Result<(), StoreError> {
+        let Self { controller, submission, now, .. } = *self;
+        let actor = match submission.origin {
+            Origin::Retention => Actor::Schedule("retention"),
+            Origin::Subject => submission
+                .handed_in_by
+                .clone()
+                .unwrap_or_else(|| Actor::Producer(submission.producer.clone())),
+        };
+        let mut detail = Detail::none()
+            .word("kind", kind.as_str())
+            .word("channel", submission.channel.as_str())
+            .word("due_on", &dates.conservative.to_string())
+            .word("assurance", submission.assurance().as_str())
+            .count("identifiers", submission.identifiers.len() as u64);
+        if submission.kind_unknown && kind == RequestKind::Other {
+            // What word it was goes nowhere: it may say anything about anybody.
+            detail = detail.flag("kind_unknown", true);
+        }
+        if submission.requester_role != RequesterRole::Own {
+            detail = detail.word("requester_role", submission.requester_role.as_str());
+        }
+        let event = |action, actor| Event::of(&controller.id, request, action, actor, now);
+        let (keys, identifiers) = (&self.desk.keys, &submission.identifiers);
+        let subject = audit::subject::commit_to(tx, keys, &controller.id, request, identifiers, now).await?;
+        audit::append(tx, event(Action::RequestReceived, actor).with(detail).about(subject)).await?;
+        if let Some(first) = first {
+            let detail = Detail::none().word("reminds_of", &Reference::of(first.request).to_string());
+            let event = event(Action::RequestSuperseded, Actor::Process("intake"));
+            audit::append(tx, event.with(detail)).await?;
+        } else if let Some(reason) = waits {
+            let detail = Detail::none().word("reason", reason.as_str()).word("step", "intake");
+            let event = event(Action::RequestParked, Actor::Process("intake"));
+            audit::append(tx, event.with(detail)).await?;
+        }
+        Ok(())
+    }
+
+    /// The acknowledgement goes to the address that the person wrote from or gave; without one there is none to send.
+    async fn acknowledge(
+        &self,
+        tx: &mut Tx,
+        request: RequestId,
+        kind: RequestKind,
+        due_on: NaiveDate,
+    ) -> Result<(), StoreError> {
+        let Self { desk, controller, submission, now, .. } = *self;
+        let first_email = submission.identifiers.iter().position(|each| each.kind() == IdentifierKind::Email);
+        let Some(position) = first_email else { return Ok(()) };
         let notice = NewNotice {
             organisation: controller.id.clone(),
             request,
             kind: NoticeKind::Acknowledgement,
             sender: Sender::Pump,
             recipient_no: i16::try_from(position).unwrap_or_default(),
-            language,
+            language: self.language.to_owned(),
             facts: Facts::of(
-                submission.kind,
+                kind,
                 submission.received_at.with_timezone(&controller.time_zone).date_naive(),
                 due_on,
             ),
@@ -248,8 +430,8 @@ async fn accept(
             link_token: None,
         };
         delivery::enqueue(tx, &desk.keys, notice, now).await?;
+        Ok(())
     }
-    Ok(Receipt { request, reference, due_on, repeated: false })
 }
 
 /// Accepts a request in a transaction of its own: the library call. A repetition after a lost answer, and two
@@ -284,12 +466,12 @@ async fn submit_once(
     Ok(receipt)
 }
 
-/// The policies that an opt-out will switch off.
-fn policies_of(submission: &Submission, controller: &Controller) -> Vec<String> {
-    match submission.kind {
-        RequestKind::OptOut if submission.policies.is_empty() => controller.opt_out_policies.clone(),
-        RequestKind::OptOut => submission.policies.clone(),
-        RequestKind::Access | RequestKind::Erasure => Vec::new(),
+/// The policies that will be switched off.
+fn policies_of(kind: RequestKind, submission: &Submission, controller: &Controller) -> Vec<String> {
+    match kind.handling() {
+        Handling::OptOut if submission.policies.is_empty() => controller.opt_out_policies.clone(),
+        Handling::OptOut => submission.policies.clone(),
+        Handling::Access | Handling::Erasure | Handling::Person => Vec::new(),
     }
 }
 
@@ -310,10 +492,14 @@ fn check(
     if !(1..=200).contains(&submission.idempotency_key.chars().count()) {
         return Err(IntakeError::IdempotencyKey);
     }
+    if submission.also.len() > MOST_ALSO {
+        return Err(IntakeError::Kinds);
+    }
+    let is_opt_out = |kind: &RequestKind| kind.handling() == Handling::OptOut;
     let acceptable_policy = |name: &String| (1..=200).contains(&name.chars().count());
     if submission.policies.len() > 20
         || !submission.policies.iter().all(acceptable_policy)
-        || (submission.kind != RequestKind::OptOut && !submission.policies.is_empty())
+        || (!submission.policies.is_empty() && !kinds_in_order(submission).iter().any(is_opt_out))
     {
         return Err(IntakeError::Policies);
     }

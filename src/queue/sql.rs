@@ -40,6 +40,30 @@ pub async fn enqueue(
     announce(connection).await
 }
 
+/// Puts a request into the queue that waits for a person from its receipt on, because of `code`; nobody is woken.
+pub async fn enqueue_parked(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    lane: Lane,
+    due_at: DateTime<Utc>,
+    code: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"INSERT INTO dsrd.job (organisation_id, request_id, lane, due_at, state, last_code)
+           VALUES ($1, $2, $3, $4, 'parked', $5)"#,
+        organisation.as_str(),
+        request.0,
+        lane.as_str(),
+        due_at,
+        code,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.enqueue_parked"))?;
+    Ok(())
+}
+
 async fn announce(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!(r#"SELECT 1 AS "one!" FROM pg_notify('dsrd_job', '')"#)
         .fetch_one(connection)
@@ -223,6 +247,47 @@ pub async fn withdraw(
     .execute(connection)
     .await
     .map_err(StoreError::during("queue.withdraw"))?;
+    Ok(())
+}
+
+/// Sets the job of a request aside until somebody answers, whoever holds it: the holder finds its lease lost at its next
+/// write.
+pub async fn set_aside(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    code: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.job
+           SET state = 'parked', owner = NULL, fence = fence + 1, last_code = $3
+           WHERE organisation_id = $1 AND request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+        code,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.set_aside"))?;
+    Ok(())
+}
+
+/// Hands the job of a request out by another due date from now on.
+pub async fn set_due(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    due_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE dsrd.job SET due_at = $3 WHERE organisation_id = $1 AND request_id = $2",
+        organisation.as_str(),
+        request.0,
+        due_at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.set_due"))?;
     Ok(())
 }
 

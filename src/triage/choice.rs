@@ -122,7 +122,14 @@ pub async fn choose(
         return Err(TriageError::AlreadyRefused);
     }
     let by = actor.to_string();
-    let act = Act { organisation, request, decision: Uuid::now_v7(), by: &by, at: site.desk.clock.now() };
+    let act = Act {
+        organisation,
+        request,
+        decision: Uuid::now_v7(),
+        by: &by,
+        confirmed_by: None,
+        at: site.desk.clock.now(),
+    };
     sql::insert_choice(&mut tx, &act, reason, contact).await?;
     let detail = Detail::none().word("reason", reason.as_str()).count("among", matches.contacts.len() as u64);
     let event = Event::of(organisation, request, Action::ContactChosen, actor.clone(), act.at);

@@ -1,6 +1,7 @@
 //! Why a decision is not taken.
 
 use super::matching::MatchError;
+use crate::domain::deadline::RegimeCode;
 use crate::domain::{KeyError, ParkReason, RefusalGround, RequestKind};
 use crate::intake::CaseError;
 use crate::platform::PlatformError;
@@ -38,7 +39,7 @@ pub enum TriageError {
     Platform(#[source] PlatformError),
     /// There is no ground on which an opt-out could be refused.
     #[error(
-        "an opt-out is never refused: Article 21(2) and (3) and Article 7(3) GDPR know no ground for it; mend the cause and resume it"
+        "an opt-out is never refused: Article 21(2) and (3), Article 7(3) GDPR and the opt-out of the CCPA know no ground for it; mend the cause and resume it"
     )]
     OptOut,
     /// The ground does not belong to what was asked.
@@ -79,6 +80,64 @@ pub enum TriageError {
         "the request is refused already and its notice is still to be sent; use `dsrd request resume` or `dsrd request informed`"
     )]
     AlreadyRefused,
+    /// A procedure carries this kind out.
+    #[error(
+        "requests of kind {0} are carried out and read back by the daemon; use `dsrd request resume`, or `dsrd decide refuse`"
+    )]
+    CarriedOutByTheMachine(RequestKind),
+    /// It is answered already.
+    #[error(
+        "how the request was carried out is recorded already and its answer is still to be sent; use `dsrd request resume` or `dsrd request informed`"
+    )]
+    AlreadyAnswered,
+    /// It waits for another reason than somebody asking for the person.
+    #[error(
+        "the request waits because of {0}, not because somebody asks for the data subject; `dsrd request show` names what can be done"
+    )]
+    NothingToAccept(ParkReason),
+    /// What is carried out at once needs no more time.
+    #[error("an opt-out is carried out at once; its term is not extended")]
+    NotExtended,
+    /// There is one extension.
+    #[error("the term was extended already, or an extension is under way; the law knows one only")]
+    AlreadyExtended,
+    /// The first term is over.
+    #[error("the first term is over: it cannot be extended any more (Article 12(3) GDPR)")]
+    TermOver,
+    /// The law knows none of this length.
+    #[error("the regime {0} knows no extension")]
+    NoExtension(RegimeCode),
+    /// The person cannot be written to.
+    #[error("there is no e-mail address to which this can be told; the person must be told for it to count")]
+    NoAddress,
+    /// It was carried out, or begun.
+    #[error("the request was carried out or begun; there is nothing left to ask about")]
+    NothingToClarify,
+    /// One question a request.
+    #[error("the person was asked once already; ask again by other means, the time runs on")]
+    AlreadyAsked,
+    /// A proposal is open.
+    #[error(
+        "a decision about this request waits for a second person already; `dsrd decide confirm` or `dsrd decide drop` ends it"
+    )]
+    AlreadyProposed,
+    /// There is none.
+    #[error("no decision about this request waits for a second person")]
+    NothingProposed,
+    /// Two persons decide.
+    #[error("you proposed this yourself: another person has to confirm it")]
+    SamePerson,
+    /// The incident cannot be as it is told.
+    #[error(
+        "the organisation must have become aware of it between the receipt of the request and now, and at least one category of data is affected"
+    )]
+    IncidentUnusable,
+    /// One at a time.
+    #[error("an incident about this request is open already; see `dsrd decide incidents`")]
+    IncidentOpen,
+    /// There is none.
+    #[error("no incident about this request is open")]
+    NoIncident,
     /// The facts stored do not open.
     #[error("the facts of the refusal cannot be opened; is it another master key?")]
     Sealed(#[source] KeyError),

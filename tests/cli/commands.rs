@@ -113,6 +113,8 @@ async fn a_list_that_is_cut_says_how_many_are_left_and_shows_open_requests_first
     for (key, day) in [("late", "2026-11-22"), ("early", "2026-11-02"), ("middle", "2026-11-12")] {
         let mut body = request(key);
         body["received_at"] = format!("{day}T10:00:00Z").into();
+        // Of different people: the same person would be reminding.
+        body["identifiers"]["email"] = format!("{key}@people.example").into();
         references.push(submit(&scene, &body).expect(0).json()["reference"].as_str().unwrap().to_owned());
     }
     scene.run(&["request", "withdraw", &references[1]]).expect(0);

@@ -30,7 +30,7 @@ async fn parked() -> (TestDatabase, Scene, Vec<String>) {
     sqlx::raw_sql(
         "SET ROLE dsrd_producer;
          INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email) VALUES
-           ('venue-group', 'ticket-1', 'erase', '2026-09-01T10:00:00Z', 'web', 'canarino@posta.example'),
+           ('venue-group', 'ticket-1', NULL, '2026-09-01T10:00:00Z', 'web', 'canarino@posta.example'),
            ('venue-group', 'ticket-2', 'access', '2026-11-20T10:00:00Z', 'web', 'canarino at posta')",
     )
     .execute(&mut producer)

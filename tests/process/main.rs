@@ -22,7 +22,7 @@ mod several;
 mod signals;
 mod witness;
 
-use dsrd::domain::RequestKind;
+use dsrd::domain::{Handling, RequestKind};
 use dsrd_simulator::ContactSpec;
 
 use crate::process::{ProcessService, insert};
@@ -48,7 +48,7 @@ async fn hand_in(
 ) -> Vec<(RequestKind, String)> {
     let mut handed_in = Vec::new();
     for number in numbers {
-        let kind = RequestKind::ALL[number % RequestKind::ALL.len()];
+        let kind = RequestKind::AUTOMATED[number % RequestKind::AUTOMATED.len()];
         let (email, spec) = person(number);
         let contact = service.world.platform.add_contact(spec);
         insert(producer, kind, &format!("ticket-{number}"), &email).await;
@@ -61,12 +61,12 @@ async fn hand_in(
 fn assert_done(service: &ProcessService, handed_in: &[(RequestKind, String)]) {
     for (kind, contact) in handed_in {
         let truth = service.world.platform.truth(contact).expect("a contact that was added");
-        match kind {
-            RequestKind::Erasure => assert!(!truth.exists, "{contact} is not erased"),
-            RequestKind::OptOut => {
+        match kind.handling() {
+            Handling::Erasure => assert!(!truth.exists, "{contact} is not erased"),
+            Handling::OptOut => {
                 assert_eq!(truth.policy("mktgCommunications"), Some(false), "{contact} is not opted out");
             }
-            RequestKind::Access => assert!(truth.exists, "{contact} was erased"),
+            Handling::Access | Handling::Person => assert!(truth.exists, "{contact} was erased"),
         }
     }
 }

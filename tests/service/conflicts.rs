@@ -58,7 +58,7 @@ async fn conflicts_cost_a_repetition(code: &str) {
         let email = format!("canarino{number}@posta.example");
         let spec = ContactSpec::new().email(&email).policy("mktgCommunications", true).events(2);
         let _contact = service.platform.add_contact(spec);
-        let submission = service.submission(RequestKind::ALL[number % 3], &[(Email, &email)]);
+        let submission = service.submission(RequestKind::AUTOMATED[number % 3], &[(Email, &email)]);
         // A submission is the caller's to repeat, under the same key.
         let submit =
             || intake::submit_request(&store, &service.desk, &service.controller, submission.clone());
@@ -135,7 +135,7 @@ async fn f_15_a_slow_database_and_a_pool_of_two_starve_neither_work_nor_heartbea
         let email = format!("canarino{number}@posta.example");
         let spec = ContactSpec::new().email(&email).policy("mktgCommunications", true);
         let _contact = service.platform.add_contact(spec);
-        service.submit(RequestKind::ALL[number % 3], &[(Email, &email)]).await;
+        service.submit(RequestKind::AUTOMATED[number % 3], &[(Email, &email)]).await;
     }
     proxy.delay(Duration::from_millis(8));
     let tasks = Tasks::start(&service, &executor, &pulse);
@@ -164,7 +164,7 @@ async fn f_15_answers_that_break_off_and_connections_that_are_reset_end_right() 
         let email = format!("canarino{number}@posta.example");
         let spec = ContactSpec::new().email(&email).policy("mktgCommunications", true);
         let _contact = service.platform.add_contact(spec);
-        service.submit(RequestKind::ALL[number % 3], &[(Email, &email)]).await;
+        service.submit(RequestKind::AUTOMATED[number % 3], &[(Email, &email)]).await;
         proxy.cut_all();
     }
     tasks.rest(&service, Duration::from_mins(1)).await;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{Outcome, ParkReason, RequestKind, RequestState};
+use dsrd::domain::{Handling, Outcome, ParkReason, RequestKind, RequestState};
 use dsrd::execution::{Ended, KillSwitch};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
@@ -42,10 +42,10 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
     let boundaries = passed.lock().unwrap().clone();
     assert!(boundaries.len() >= 11, "{boundaries:?}");
     assert!(boundaries.contains(&"notice.sent".to_owned()), "{boundaries:?}");
-    let effect = match kind {
-        RequestKind::Access => None,
-        RequestKind::Erasure => Some(Endpoint::DeleteContact),
-        RequestKind::OptOut => Some(Endpoint::UpdatePolicies),
+    let effect = match kind.handling() {
+        Handling::Access | Handling::Person => None,
+        Handling::Erasure => Some(Endpoint::DeleteContact),
+        Handling::OptOut => Some(Endpoint::UpdatePolicies),
     };
 
     let mut number = 0;
@@ -73,10 +73,10 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
             }
             assert_eq!(case.outcome, Some(Outcome::Fulfilled), "{place}: {case:?}");
             let truth = service.platform.truth(&contact).unwrap();
-            match kind {
-                RequestKind::Erasure => assert!(!truth.exists, "{place}"),
-                RequestKind::OptOut => assert_eq!(truth.policy("mktgCommunications"), Some(false), "{place}"),
-                RequestKind::Access => assert!(truth.exists, "{place}"),
+            match kind.handling() {
+                Handling::Erasure => assert!(!truth.exists, "{place}"),
+                Handling::OptOut => assert_eq!(truth.policy("mktgCommunications"), Some(false), "{place}"),
+                Handling::Access | Handling::Person => assert!(truth.exists, "{place}"),
             }
         }
     }

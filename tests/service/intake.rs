@@ -64,7 +64,7 @@ async fn r_1_a_row_without_received_at_is_parked_with_its_reason_and_never_dropp
     let mut producer = producer(&service).await;
     let bad = [
         ("missing_column", "('main', 'a', 'access', NULL, 'web', 'canarino@posta.example')"),
-        ("unknown_kind", "('main', 'b', 'please delete', now(), 'web', 'canarino@posta.example')"),
+        ("missing_column", "('main', 'b', NULL, now(), 'web', 'canarino@posta.example')"),
         ("unknown_channel", "('main', 'c', 'access', now(), 'smoke signal', 'canarino@posta.example')"),
         ("bad_identifier", "('main', 'd', 'access', now(), 'web', 'canarino at posta')"),
         ("no_identifier", "('main', 'e', 'access', '2026-11-01T00:00:00Z', 'web', NULL)"),

@@ -73,7 +73,7 @@ async fn f_38_a_policy_change_whose_answer_is_lost_is_found_and_not_repeated() {
 
 #[tokio::test]
 async fn s_6_two_contacts_with_one_phone_wait_for_a_person() {
-    for kind in RequestKind::ALL {
+    for kind in RequestKind::AUTOMATED {
         let service = TestService::start().await;
         let _one = service.platform.add_contact(ada());
         let _two = service

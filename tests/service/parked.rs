@@ -69,8 +69,8 @@ async fn r_1_a_parked_row_keeps_its_due_date_and_an_overdue_one_is_marked() {
     let rows = park(
         &service,
         &[
-            "('main', 'a', 'please', '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')",
-            "('main', 'b', 'please', '2026-09-20T09:00:00Z', 'web', 'canarino@posta.example')",
+            "('main', 'a', NULL, '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')",
+            "('main', 'b', NULL, '2026-09-20T09:00:00Z', 'web', 'canarino@posta.example')",
             "('main', 'c', 'access', NULL, 'web', 'canarino@posta.example')",
             "('nobody', 'd', 'access', '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')",
         ],
@@ -96,7 +96,7 @@ async fn a_parked_row_is_shown_masked_and_the_log_says_who_looked() {
     let service = TestService::start().await;
     let rows = park(
         &service,
-        &["('main', 'a', 'delete canarino', '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')"],
+        &["('main', 'a', 'delete canarino', '2026-11-20T09:00:00Z', 'smoke signal', 'canarino@posta.example')"],
     )
     .await;
     let opened = open(&service, rows[0].intake).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_parked_row_is_shown_masked_and_the_log_says_who_looked() {
         [
             "kind=d••• (15 characters)",
             "received_at=2026-11-20T09:00:00+00:00",
-            "channel=web",
+            "channel=s••• (12 characters)",
             "email=c•••@posta.example"
         ]
     );
@@ -127,7 +127,7 @@ async fn r_1_a_released_row_keeps_producer_key_and_clock() {
     let _contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
     let rows = park(
         &service,
-        &["('main', 'ticket-7', 'please', '2026-11-03T09:00:00Z', 'web', 'canarino@posta.example')"],
+        &["('main', 'ticket-7', NULL, '2026-11-03T09:00:00Z', 'web', 'canarino@posta.example')"],
     )
     .await;
     let row = rows[0].intake;
@@ -224,7 +224,7 @@ async fn a_row_is_corrected_in_its_identifiers_its_organisation_and_its_missing_
 #[tokio::test]
 async fn a_discarded_row_leaves_its_reason_and_nothing_of_its_content() {
     let service = TestService::start().await;
-    let rows = park(&service, &["('main', 'a', 'please', now(), 'web', 'canarino@posta.example')"]).await;
+    let rows = park(&service, &["('main', 'a', NULL, now(), 'web', 'canarino@posta.example')"]).await;
     let row = rows[0].intake;
     let mut tx = service.store.begin("test").await.unwrap();
     let reader = (&service.controller.id, dpo());
@@ -244,7 +244,7 @@ async fn a_discarded_row_leaves_its_reason_and_nothing_of_its_content() {
     let entry = log.iter().find(|entry| entry.action == "intake.discarded").unwrap();
     assert_eq!(
         entry.detail,
-        serde_json::json!({ "intake": row, "reason": "test", "parked_for": "unknown_kind" })
+        serde_json::json!({ "intake": row, "reason": "test", "parked_for": "missing_column" })
     );
     service.finish().await;
 }
@@ -253,7 +253,7 @@ async fn a_discarded_row_leaves_its_reason_and_nothing_of_its_content() {
 async fn a_row_that_another_key_sealed_is_listed_and_not_opened() {
     let mut service = TestService::start().await;
     let rows =
-        park(&service, &["('main', 'a', 'please', '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')"])
+        park(&service, &["('main', 'a', NULL, '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')"])
             .await;
     let right = std::mem::replace(&mut service.desk.keys, std::sync::Arc::new(MasterKey::generate()));
     let listed = list(&service).await;

@@ -98,7 +98,7 @@ async fn commits_are_cut(seed: u64) -> BTreeMap<&'static str, u64> {
     sqlx::query("SET ROLE dsrd_producer").execute(&mut producer).await.unwrap();
     let mut receipts = Vec::new();
     for number in 0..EACH * 3 {
-        let kind = RequestKind::ALL[number as usize % 3];
+        let kind = RequestKind::AUTOMATED[number as usize % 3];
         let (email, spec) = person(number);
         let _contact = service.platform.add_contact(spec);
         if number % 2 == 0 {

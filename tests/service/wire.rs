@@ -199,7 +199,7 @@ async fn f_36_a_contact_that_vanishes_before_its_records_are_read_makes_a_packag
 
 #[tokio::test]
 async fn f_43_an_answer_by_id_that_is_somebody_else_is_never_used() {
-    for kind in RequestKind::ALL {
+    for kind in RequestKind::AUTOMATED {
         let service = TestService::builder().most_attempts(2).build().await;
         let _contact = service.platform.add_contact(ada());
         service.simulator.faults().inject(Fault::OtherContact);

@@ -13,7 +13,7 @@ use dsrd::audit::{self, LogKeys, SealError, Sealer};
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
     Assurance, Channel, Clock, ContactId, Controller, IdentifierKind, IdentityRules, ManualClock, MasterKey,
-    OrganisationId, Origin, Proof, RequestId, RequestKind, SubjectIdentifier,
+    OrganisationId, Origin, Proof, RequestId, RequestKind, RequesterRole, SubjectIdentifier,
 };
 use dsrd::execution::{Ended, Executor, Gate, KillSwitch, PackageRules, Site, Worker};
 use dsrd::intake::{self, Case, Desk, Receipt, Submission};
@@ -197,6 +197,10 @@ fn controller(name: &str, identity: &IdentityRules) -> Controller {
         time_zone: chrono_tz::Europe::Rome,
         regime: dsrd::domain::deadline::RegimeCode::EU,
         calendar: None,
+        further_calendars: Vec::new(),
+        reminder_days: 0,
+        frequent_from: 4,
+        two_persons: Vec::new(),
         default_country: Some("IT".to_owned()),
         language: "en".to_owned(),
         opt_out_policies: vec!["mktgCommunications".to_owned()],
@@ -352,6 +356,9 @@ impl TestService {
     pub(crate) fn submission(&self, kind: RequestKind, identifiers: &[(IdentifierKind, &str)]) -> Submission {
         Submission {
             kind,
+            also: Vec::new(),
+            kind_unknown: false,
+            requester_role: RequesterRole::Own,
             origin: Origin::Subject,
             channel: Channel::Web,
             received_at: self.clock.now() - TimeDelta::hours(1),
@@ -431,6 +438,8 @@ impl TestService {
     /// Sends what the pump has to send.
     pub(crate) async fn pump(&self) {
         while self.executor.mailer.pump_once().await.expect("the pump works") > 0 {}
+        let controllers = BTreeMap::from([(self.controller.id.clone(), Arc::clone(&self.controller))]);
+        intake::settle_extensions(&self.store, &self.desk, &controllers).await.expect("extensions");
     }
 
     /// Lets time pass for everything that waits in the queue and the outbox (their times are the database's), and for

@@ -7,7 +7,7 @@ use super::people::{Cast, international};
 use super::sql::{Producer, ProducerRow};
 use crate::daemon::Foundation;
 use crate::domain::{
-    Channel, Controller, IdentifierKind, Origin, Outcome, ParkReason, Personal, RequestKind,
+    Channel, Controller, IdentifierKind, Origin, Outcome, ParkReason, Personal, RequestKind, RequesterRole,
     SubjectIdentifier,
 };
 use crate::intake::{self, Submission};
@@ -54,8 +54,6 @@ impl Door {
 pub(super) enum Expected {
     Closed(Outcome),
     Waits(ParkReason),
-    /// The row becomes no request.
-    RowParked,
 }
 
 impl Asked {
@@ -72,7 +70,7 @@ impl Asked {
 
 /// All requests of the demonstration.
 pub(super) fn script(cast: &Cast, controller: &Controller) -> anyhow::Result<Vec<Asked>> {
-    use Expected::{Closed, RowParked, Waits};
+    use Expected::{Closed, Waits};
     use RequestKind::{Access, Erasure, OptOut};
     let country = controller.default_country.as_deref();
     let asked = |what, door, kind, text: &str, expected| {
@@ -130,7 +128,13 @@ pub(super) fn script(cast: &Cast, controller: &Controller) -> anyhow::Result<Vec
             &cast.by_producer.email,
             Closed(Outcome::Fulfilled),
         )?,
-        asked("\"forget me\"", Door::Insert("forget me"), email, &cast.by_producer.email, RowParked)?,
+        asked(
+            "\"forget me\"",
+            Door::Insert("forget me"),
+            email,
+            &cast.by_producer.email,
+            Waits(ParkReason::NotAutomated),
+        )?,
     ])
 }
 
@@ -146,6 +150,9 @@ pub(super) async fn hand_in(
         Door::CommandLine(kind) => {
             let submission = Submission {
                 kind,
+                also: Vec::new(),
+                kind_unknown: false,
+                requester_role: RequesterRole::Own,
                 origin: Origin::Subject,
                 channel: Channel::Email,
                 received_at,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::play::Played;
 use super::script::{Asked, Expected};
-use crate::domain::{Origin, Outcome, ParkReason, RequestKind, RequestState};
+use crate::domain::{Handling, Origin, Outcome, ParkReason, RequestKind, RequestState};
 use crate::intake::Case;
 
 /// The witnesses.
@@ -94,7 +94,6 @@ impl Evidence<'_> {
             let as_expected = match asked.expected {
                 Expected::Closed(outcome) => case.is_some_and(|case| case.outcome == Some(outcome)),
                 Expected::Waits(reason) => case.is_some_and(|case| case.park_reason == Some(reason)),
-                Expected::RowParked => asked.parked.is_some() && asked.request.is_none(),
             };
             // Whoever is deleted at their own wish was asked before.
             let unasked = case.is_some_and(|case| case.kind == RequestKind::Erasure)
@@ -228,22 +227,23 @@ pub(super) fn in_plain_words(asked: &Asked, case: Option<&Case>) -> String {
             ParkReason::AmbiguousMatch => {
                 "waits for a person: two contacts match, and nobody is guessed".to_owned()
             }
+            ParkReason::NotAutomated => {
+                "waits for a person: no procedure covers it, and nobody guesses what is meant".to_owned()
+            }
             other => format!("waits for a person ({other})"),
         };
     }
     match (case.outcome, case.kind) {
-        (Some(Outcome::Fulfilled), RequestKind::Access) => {
-            "data collected; the link went out by mail".to_owned()
+        (Some(Outcome::Fulfilled), kind) => match kind.handling() {
+            Handling::Access => "data collected; the link went out by mail",
+            Handling::OptOut => "marketing switched off, read back, confirmed by mail",
+            Handling::Erasure if asked.confirmed => {
+                "asked who asks, confirmed by link, deleted, absence proved, told by mail"
+            }
+            Handling::Erasure => "deleted, absence proved, told by mail",
+            Handling::Person => "carried out by a person, answered by mail",
         }
-        (Some(Outcome::Fulfilled), RequestKind::OptOut) => {
-            "marketing switched off, read back, confirmed by mail".to_owned()
-        }
-        (Some(Outcome::Fulfilled), RequestKind::Erasure) if asked.confirmed => {
-            "asked who asks, confirmed by link, deleted, absence proved, told by mail".to_owned()
-        }
-        (Some(Outcome::Fulfilled), RequestKind::Erasure) => {
-            "deleted, absence proved, told by mail".to_owned()
-        }
+        .to_owned(),
         (Some(Outcome::FulfilledNoData), _) => "nobody found, answered so by mail".to_owned(),
         (Some(other), _) => format!("ended: {other}"),
         (None, _) => format!("not ended yet: {}", case.state),

@@ -1,6 +1,7 @@
-//! `dsrd request withdraw`, `resume`, `ask-again` and `informed`: what people decide about a case.
+//! `dsrd request withdraw`, `resume`, `ask-again`, `informed` and `clarified`: what people decide about a case.
 
 use anyhow::Context as _;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
 use super::Case;
@@ -40,6 +41,51 @@ pub(super) async fn resume(
 ) -> anyhow::Result<()> {
     let act = if args.despite_access { Act::ResumeDespiteAccess } else { Act::Resume };
     run(act, args.args, context, foundation, output).await
+}
+
+/// Options of `dsrd request clarified`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ClarifiedArgs {
+    #[command(flatten)]
+    args: Args,
+    /// When the answer reached you (RFC 3339); now when left out.
+    #[arg(long, value_name = "WHEN", value_parser = super::submit::received_at)]
+    answered_at: Option<DateTime<Utc>>,
+    /// The person did not answer: the request goes on as it is, and no time stood still.
+    #[arg(long, conflicts_with = "answered_at")]
+    no_answer: bool,
+}
+
+pub(super) async fn clarified(
+    args: ClarifiedArgs,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let organisation = context.organisation(args.args.organisation.as_ref())?;
+    let request = args.args.request.find(foundation, &organisation).await?;
+    let controller =
+        foundation.controllers.get(&organisation).context("the organisation is not configured")?;
+    let now = foundation.desk.clock.now();
+    let answered_at = if args.no_answer { None } else { Some(args.answered_at.unwrap_or(now)) };
+    let mut tx = foundation.store.begin("cli.clarified").await?;
+    let person = context.person();
+    intake::clarified(&mut tx, &foundation.desk, controller, request, answered_at, person)
+        .await
+        .map_err(classed)?;
+    let case = intake::find_case(&mut tx, &organisation, request).await?.ok_or(CaseError::NotFound);
+    let due_on = case.map_err(classed)?.due_on;
+    tx.commit().await?;
+    output.show(&Clarified { reference: Reference::of(request), request, due_on }, |clarified| {
+        format!("{}: on its way again; due on {}", clarified.reference, clarified.due_on)
+    })
+}
+
+#[derive(Serialize)]
+struct Clarified {
+    reference: Reference,
+    request: RequestId,
+    due_on: NaiveDate,
 }
 
 /// What is decided.

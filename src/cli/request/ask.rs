@@ -15,10 +15,10 @@ pub(super) fn for_missing(
 ) -> io::Result<Option<SubmissionWire>> {
     let mut wire = known;
     let mut dialogue = Dialogue { input, talk };
-    let kind = |text: &str| text.parse::<RequestKind>().map_err(|error| error.to_string());
+    let kind = |text: &str| RequestKind::read(text).map_err(|error| error.to_string());
     let channel = |text: &str| text.parse::<Channel>().map_err(|error| error.to_string());
-    if wire.kind.is_none() {
-        wire.kind = dialogue.until("What is asked (access, erasure or opt_out)", kind)?;
+    if wire.kind.is_none() && wire.kinds.is_empty() {
+        wire.kind = dialogue.until("What is asked (access, erasure, opt_out, … or other)", kind)?;
         if wire.kind.is_none() {
             return Ok(None);
         }

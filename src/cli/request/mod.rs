@@ -1,6 +1,7 @@
 //! `dsrd request`: data-subject requests.
 
 mod acts;
+mod answered;
 mod ask;
 mod bounced;
 mod next;
@@ -41,6 +42,12 @@ pub(super) enum Command {
     AskAgain(acts::Args),
     /// Record that the person was told the outcome by other means, and let the request end.
     Informed(acts::Args),
+    /// Record that you carried out a request of a kind that no procedure covers, and how. The person is told what you
+    /// write; the request is closed when the mail server took that answer.
+    Answered(answered::Args),
+    /// Record that the person answered the question that dsrd decide ask-clarification put to them, and send the request on
+    /// its way again. Time that stood still, where the law says so, is added to the date.
+    Clarified(acts::ClarifiedArgs),
     /// Record that a notice came back after the mail server had taken it: the person was not told.
     ///
     /// The request stays as it ended; staff is alerted every day until the person was told by other means (`dsrd request
@@ -54,6 +61,7 @@ pub(super) enum Command {
 }
 
 pub(super) use acts::{classed, unasked};
+pub(super) use submit::received_at;
 
 impl Command {
     /// What can be refused before anything is opened.
@@ -75,6 +83,8 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Resume(args) => acts::resume(args, &context, &foundation, output).await,
         Command::Informed(args) => acts::run(acts::Act::Informed, args, &context, &foundation, output).await,
         Command::AskAgain(args) => acts::run(acts::Act::AskAgain, args, &context, &foundation, output).await,
+        Command::Clarified(args) => acts::clarified(args, &context, &foundation, output).await,
+        Command::Answered(args) => answered::run(args, &context, &foundation, output).await,
         Command::Bounced(args) => bounced::run(args, &context, &foundation, output).await,
         Command::Parked(command) => parked::run(command, &context, &foundation, output).await,
         Command::Package(args) => package::run(args, &context, &foundation, output).await,

@@ -15,6 +15,12 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
             format!("or refuse it on a ground of the law: dsrd decide refuse {reference} --ground RF-NN"),
         ];
     }
+    if case.state == RequestState::NeedsClarification {
+        return vec![
+            format!("when the person answers: dsrd request clarified {reference}"),
+            format!("or when they do not: dsrd request clarified {reference} --no-answer"),
+        ];
+    }
     let Some(reason) = case.park_reason else { return Vec::new() };
     let resume = |cause: &str| format!("{cause}, then: dsrd request resume {reference}");
     let tell = |how: &str| {
@@ -78,6 +84,13 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
         ParkReason::NothingToOptOutOf => {
             vec!["set opt_out_policies and restart, or hand in a new request with --policy: dsrd request submit".to_owned()]
         }
+        ParkReason::NotAutomated => vec![format!(
+            "carry it out, write what you did into a file, then: dsrd request answered {reference} --outcome fulfilled --answer-file FILE"
+        )],
+        ParkReason::RequesterNotSelf => vec![format!(
+            "check that the {} may ask for the data subject, then: dsrd decide accept {reference} --reason authority_checked",
+            case.requester_role
+        )],
         ParkReason::PlatformUnreadable
         | ParkReason::RecordUnreadable
         | ParkReason::AttemptsExhausted
@@ -87,7 +100,17 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
         }
     };
     let carried_out = case.verified_at.is_some() && package.is_empty();
-    if case.refusal.is_none() && !carried_out && RefusalGround::of(case.kind).next().is_some() {
+    if case.kind == RequestKind::Other && reason == ParkReason::NotAutomated {
+        acts.push(
+            "or when it turns out to be another right, hand that in with the same date: dsrd request submit --kind KIND, and answer this one"
+                .to_owned(),
+        );
+    }
+    if case.refusal.is_none()
+        && case.answered.is_none()
+        && !carried_out
+        && RefusalGround::of(case.kind).next().is_some()
+    {
         acts.push(format!(
             "or refuse it on a ground of the law: dsrd decide refuse {reference} --ground RF-NN"
         ));

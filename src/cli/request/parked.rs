@@ -60,8 +60,8 @@ pub(in crate::cli) enum Command {
 pub(in crate::cli) struct ReleaseArgs {
     /// Number of the row.
     row: i64,
-    /// What is asked: access, erasure or opt_out.
-    #[arg(long)]
+    /// What is asked: access, erasure, opt_out or another kind that dsrd request submit knows.
+    #[arg(long, value_parser = RequestKind::read)]
     kind: Option<RequestKind>,
     /// How it reached the controller: web, email, letter, phone, in_person or api.
     #[arg(long)]

@@ -10,10 +10,11 @@ use crate::cli::context::Context;
 use crate::cli::output::{Output, one_line, or_dash, pairs, table};
 use crate::daemon::Foundation;
 use crate::delivery::{self, NoticeView};
-use crate::domain::{OrganisationId, Origin, RequestState, local_time};
+use crate::domain::{Controller, OrganisationId, Origin, Overdue, RequestState, RequesterRole, local_time};
 use crate::execution::{self, CheckpointView};
 use crate::identity::{self, ProofView};
 use crate::intake;
+use crate::triage::{self, Proposal};
 
 /// Options of `dsrd request show`.
 #[derive(Debug, clap::Args)]
@@ -36,10 +37,33 @@ struct Shown {
     steps: Vec<CheckpointView>,
     /// How and when it became known who asks.
     proofs: Vec<ProofView>,
+    /// Whether it is open and late: no, yes (the date to keep has passed) or breach (the last lawful day has passed).
+    overdue: Overdue,
+    /// Siblings of one message, reminders, and how often the person asked the same.
+    #[serde(flatten)]
+    surroundings: intake::Surroundings,
+    /// Whether the person asks the same often. It refuses nothing.
+    frequent: bool,
+    /// A decision that waits for a second person.
+    proposal: Option<triage::Proposal>,
     /// What the person was told, by which text (template and digest), and whether it arrived.
     notices: Vec<NoticeView>,
     /// For a request that waits for a person: what can be done, with the exact commands.
     what_you_can_do: Vec<String>,
+}
+
+/// A request of the list.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    case: intake::Case,
+    overdue: Overdue,
+}
+
+/// How late a request is; a closed one is not.
+fn overdue(case: &intake::Case, controller: Option<&Controller>, now: DateTime<Utc>) -> Overdue {
+    let open = controller.filter(|_| case.state != RequestState::Closed);
+    open.map_or(Overdue::No, |controller| controller.overdue(case.due_on, case.statutory_due_on, now))
 }
 
 #[derive(Serialize)]
@@ -66,6 +90,8 @@ pub(super) async fn show(
     let identifiers = intake::identifiers(&mut tx, &foundation.desk.keys, &organisation, request).await?;
     let steps = execution::checkpoints_of(&mut tx, &organisation, request).await?;
     let proofs = identity::proofs_of(&mut tx, &organisation, request).await?;
+    let surroundings = intake::surroundings(&mut tx, &organisation, request).await?;
+    let proposal = triage::find_proposal(&mut tx, &organisation, request).await?;
     let notices = delivery::notices_of(&mut tx, &organisation, request).await?;
     let identifiers: Vec<ShownIdentifier> = identifiers
         .into_iter()
@@ -84,6 +110,12 @@ pub(super) async fn show(
     audit::append(&mut tx, event.with(detail)).await?;
     tx.commit().await?;
     let mut what_you_can_do = super::next::what_you_can_do(&case);
+    if proposal.is_some() {
+        let reference = &case.reference;
+        what_you_can_do
+            .insert(0, format!("another person than who proposed it: dsrd decide confirm {reference}"));
+        what_you_can_do.insert(1, format!("or drop the proposal: dsrd decide drop {reference}"));
+    }
     if notices.iter().any(is_not_told) {
         what_you_can_do.push(format!(
             "a notice came back: tell the person by letter or telephone, then: dsrd request informed {}",
@@ -91,9 +123,23 @@ pub(super) async fn show(
         ));
     }
     let zone = context.zone(&organisation);
-    output.show(&Shown { case, identifiers, steps, proofs, notices, what_you_can_do }, |shown| {
-        human(shown, zone)
-    })
+    let controller = foundation.controllers.get(&organisation).map(std::convert::AsRef::as_ref);
+    let overdue = overdue(&case, controller, foundation.desk.clock.now());
+    let frequent = controller
+        .is_some_and(|controller| surroundings.within_a_year >= u64::from(controller.frequent_from));
+    let shown = Shown {
+        case,
+        identifiers,
+        steps,
+        proofs,
+        overdue,
+        surroundings,
+        frequent,
+        proposal,
+        notices,
+        what_you_can_do,
+    };
+    output.show(&shown, |shown| human(shown, zone))
 }
 
 /// Whether the person was not told by a notice although the mail server took it.
@@ -121,7 +167,7 @@ pub(super) fn instant(at: Option<&DateTime<Utc>>, zone: Tz) -> String {
 fn human(shown: &Shown, zone: Tz) -> String {
     let case = &shown.case;
     let instant = |at: Option<&DateTime<Utc>>| instant(at, zone);
-    let head = pairs([
+    let mut head = vec![
         ("reference", case.reference.to_string()),
         ("request", case.request.to_string()),
         ("organisation", case.organisation.to_string()),
@@ -136,14 +182,48 @@ fn human(shown: &Shown, zone: Tz) -> String {
         ("asked because", or_dash(case.identity_doubt.as_ref())),
         ("waits until", instant(case.identity_until.as_ref())),
         ("outcome", or_dash(case.outcome.as_ref())),
+        ("answered as", or_dash(case.answered.as_ref())),
         ("last code", or_dash(case.last_code.as_ref())),
         ("received at", instant(Some(&case.received_at))),
         ("due on", case.due_on.to_string()),
+        ("last lawful day", or_dash(case.statutory_due_on.as_ref())),
+        ("overdue", in_words(shown.overdue).to_owned()),
         ("executed at", instant(case.executed_at.as_ref())),
         ("verified at", instant(case.verified_at.as_ref())),
         ("informed at", instant(case.informed_at.as_ref())),
         ("closed at", instant(case.closed_at.as_ref())),
-    ]);
+    ];
+    if let Some(reason) = case.extension {
+        let holds = if case.extended {
+            "the person was told in time, the new date holds"
+        } else {
+            "not told to the person yet, or too late: the first date holds"
+        };
+        head.push(("extension", format!("{reason}; {holds}")));
+    }
+    if let Some(proposal) = &shown.proposal {
+        let Proposal { kind, reason, proposed_by, .. } = proposal;
+        head.push(("proposed", format!("{kind} ({reason}) by {proposed_by}; waits for a second person")));
+    }
+    let around = &shown.surroundings;
+    if case.requester_role != RequesterRole::Own {
+        head.push(("asked by", case.requester_role.to_string()));
+    }
+    if let Some(first) = &case.reminds_of {
+        head.push(("reminder of", first.to_string()));
+    }
+    if !around.siblings.is_empty() {
+        head.push(("asked together with", around.siblings.join(", ")));
+    }
+    if !around.reminders.is_empty() {
+        head.push(("reminded by", around.reminders.join(", ")));
+    }
+    if shown.frequent {
+        let often =
+            format!("{} of this kind within a year; that alone refuses nothing", around.within_a_year);
+        head.push(("frequent", often));
+    }
+    let head = pairs(head);
     let identifiers = table(
         &["no", "identifier", "role", "value"],
         shown.identifiers.iter().map(|each| {
@@ -205,6 +285,14 @@ fn waiting_for(case: &intake::Case) -> Option<String> {
     case.identity_doubt.filter(|_| waits).map(|doubt| doubt.to_string())
 }
 
+const fn in_words(overdue: Overdue) -> &'static str {
+    match overdue {
+        Overdue::No => "no",
+        Overdue::Yes => "yes, the date to keep has passed",
+        Overdue::Breach => "yes, the last lawful day has passed: this is a breach",
+    }
+}
+
 /// Options of `dsrd request list`.
 #[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
 #[derive(Debug, clap::Args)]
@@ -212,7 +300,7 @@ pub(in crate::cli) struct ListArgs {
     /// Short name of the organisation; the only one when left out.
     #[arg(long)]
     organisation: Option<OrganisationId>,
-    /// Only requests in this state: received, in_progress, needs_identity, manual or closed.
+    /// Only requests in this state: received, in_progress, needs_identity, needs_clarification, manual or closed.
     #[arg(long)]
     state: Option<RequestState>,
     /// Whose requests: subject (of people), retention (of sweeps) or all.
@@ -269,8 +357,13 @@ pub(super) async fn list(
         0
     };
     let zone = context.zone(&organisation);
+    let controller = foundation.controllers.get(&organisation).map(std::convert::AsRef::as_ref);
+    let now = foundation.desk.clock.now();
+    let cases: Vec<Listed> =
+        cases.into_iter().map(|case| Listed { overdue: overdue(&case, controller, now), case }).collect();
     output.show(&cases, |cases| {
-        let rows = cases.iter().map(|case| {
+        let rows = cases.iter().map(|listed| {
+            let case = &listed.case;
             vec![
                 case.reference.to_string(),
                 case.kind.to_string(),
@@ -281,11 +374,16 @@ pub(super) async fn list(
                     .or_else(|| waiting_for(case))
                     .or_else(|| case.last_code.clone())
                     .unwrap_or_default(),
-                case.due_on.to_string(),
+                match listed.overdue {
+                    Overdue::No => case.due_on.to_string(),
+                    Overdue::Yes => format!("{} OVERDUE", case.due_on),
+                    Overdue::Breach => format!("{} BREACH", case.due_on),
+                },
+                or_dash(case.statutory_due_on.as_ref()),
                 local_time(case.received_at, zone),
             ]
         });
-        table(&["reference", "kind", "state", "why", "due on", "received at"], rows)
+        table(&["reference", "kind", "state", "why", "due on", "last lawful day", "received at"], rows)
     })?;
     let more = all.saturating_sub(cases.len() as u64);
     if more > 0 {

@@ -14,6 +14,7 @@ use crate::cli::output::{Output, pairs};
 use crate::daemon::Foundation;
 use crate::domain::{
     Assurance, Channel, Controller, IdentifierKind, OrganisationId, Origin, Personal, Proof, RequestKind,
+    RequesterRole,
     SubjectIdentifier,
 };
 use crate::intake::{self, IntakeError, Receipt, Submission};
@@ -27,15 +28,22 @@ const MOST_BYTES: u64 = 64 * 1024;
 pub(in crate::cli) struct Args {
     /// Read the request from a JSON file, or from standard input with -: {"kind": …, "channel": …, "received_at": …,
     /// "identifiers": {"email": …, "phone": …, "username": …, "external_id": …}, "language": …, "policies": […],
-    /// "idempotency_key": …, "organisation": …, "assurance": …, "assured_at": …}. Options given beside it override it.
+    /// "idempotency_key": …, "organisation": …, "requester_role": …, "assurance": …, "assured_at": …}; "kinds": […] instead of
+    /// "kind" for several rights in one message. Options given beside it override it.
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// Short name of the organisation; the only one when left out.
     #[arg(long)]
     organisation: Option<OrganisationId>,
-    /// What is asked: access, erasure or opt_out.
-    #[arg(long)]
-    kind: Option<RequestKind>,
+    /// What is asked: access, erasure, opt_out, rectification, restriction, portability, objection, consent_withdrawal,
+    /// automated_decision, complaint, ccpa_opt_out or other. May be given several times, for one message that asks for
+    /// several rights: one request each, with one date of receipt.
+    #[arg(long = "kind", value_name = "KIND", value_parser = RequestKind::read)]
+    kinds: Vec<RequestKind>,
+    /// Who asks: self (the data subject), agent, parent, heir or other; self when left out. All but an opt-out then waits
+    /// until a person has checked the authority (dsrd decide accept).
+    #[arg(long, value_name = "ROLE")]
+    requester_role: Option<RequesterRole>,
     /// How it reached the controller: web, email, letter, phone, in_person or api.
     #[arg(long)]
     channel: Option<Channel>,
@@ -85,7 +93,7 @@ fn personal(text: &str) -> Result<Personal<String>, std::convert::Infallible> {
 }
 
 /// Reads the instant at which a request arrived; the message never repeats the text.
-pub(super) fn received_at(text: &str) -> Result<DateTime<Utc>, String> {
+pub(in crate::cli) fn received_at(text: &str) -> Result<DateTime<Utc>, String> {
     text.trim().parse::<DateTime<Utc>>().map_err(|_| {
         "write day, time and offset from UTC, for example 2026-11-23T10:00:00+01:00 or 2026-11-23T09:00:00Z".to_owned()
     })
@@ -120,6 +128,8 @@ impl Args {
 pub(super) struct SubmissionWire {
     pub(super) organisation: Option<OrganisationId>,
     pub(super) kind: Option<RequestKind>,
+    pub(super) kinds: Vec<RequestKind>,
+    pub(super) requester_role: Option<RequesterRole>,
     pub(super) channel: Option<Channel>,
     /// As written, so that a date that cannot be read is told in a sentence.
     pub(super) received_at: Option<String>,
@@ -174,7 +184,7 @@ pub(super) async fn run(
 /// Asks the person at the terminal for what the arguments do not say.
 fn asked(args: &Args) -> anyhow::Result<SubmissionWire> {
     let known = SubmissionWire {
-        kind: args.kind,
+        kind: args.kinds.first().copied(),
         channel: args.channel,
         received_at: args.received_at.map(|at| at.to_rfc3339()),
         ..SubmissionWire::default()
@@ -184,11 +194,21 @@ fn asked(args: &Args) -> anyhow::Result<SubmissionWire> {
 }
 
 fn shown(receipt: &Receipt) -> String {
-    pairs([
+    let all: Vec<String> = std::iter::once(receipt).chain(&receipt.also).map(shown_one).collect();
+    all.join("\n\n")
+}
+
+fn shown_one(receipt: &Receipt) -> String {
+    let mut rows = vec![
         ("reference", receipt.reference.to_string()),
+        ("kind", receipt.kind.to_string()),
         ("due on", receipt.due_on.to_string()),
         ("repeated", if receipt.repeated { "yes, this key was handed in before" } else { "no" }.to_owned()),
-    ])
+    ];
+    if let Some(first) = &receipt.reminds_of {
+        rows.push(("reminder of", format!("{first}, which is open and goes on with its own date")));
+    }
+    pairs(rows)
 }
 
 fn classed(error: IntakeError) -> anyhow::Error {
@@ -216,8 +236,8 @@ fn read(path: &Path) -> anyhow::Result<SubmissionWire> {
     // The parser's own message may repeat a value: only the place is told.
     serde_json::from_str(&text).map_err(|error| {
         Failure::Usage.because(format!(
-            "{shown} is not a request: line {}, column {}; known keys are organisation, kind, channel, received_at, \
-             language, policies, idempotency_key, assurance, assured_at and identifiers with email, phone, username, external_id, \
+            "{shown} is not a request: line {}, column {}; known keys are organisation, kind, kinds, channel, \
+             received_at, language, policies, idempotency_key, requester_role, assurance, assured_at and identifiers with email, phone, username, external_id, \
              external_property_1, external_property_2",
             error.line(),
             error.column()
@@ -268,11 +288,16 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
         }
     };
     let proof = proof(args.assurance.or(wire.assurance), (args.assured_at, wire.assured_at))?;
+    let kinds =
+        if args.kinds.is_empty() { wire.kind.into_iter().chain(wire.kinds).collect() } else { args.kinds };
+    let (kind, also) = kinds.split_first().ok_or_else(|| {
+        missing("kind", "say what is asked with --kind, for example access, erasure, opt_out or other")
+    })?;
     Ok(Submission {
-        kind: args
-            .kind
-            .or(wire.kind)
-            .ok_or_else(|| missing("kind", "say what is asked with --kind access, erasure or opt_out"))?,
+        kind: *kind,
+        also: also.to_vec(),
+        kind_unknown: false,
+        requester_role: args.requester_role.or(wire.requester_role).unwrap_or(RequesterRole::Own),
         origin: Origin::Subject,
         channel,
         received_at,

@@ -6,8 +6,8 @@
 //!
 //! Three dates, because the law can be read in more than one way: the *conservative* one has no shift to a working day,
 //! so that whoever keeps it keeps every reading; the *statutory* one is the last lawful day; the *internal* one is the
-//! organisation's own goal. Requests are stored and alarmed with the conservative one ([`conservative_due`]), which
-//! needs no calendar and cannot fail.
+//! organisation's own goal. Requests are stored with the first two ([`Term::due_dates`]): the conservative one, which needs
+//! no calendar and cannot fail, is alarmed; a breach of the law is told after the statutory one.
 //!
 //! Invariants:
 //! - internal ≤ conservative ≤ statutory.
@@ -37,7 +37,7 @@ pub use period::{Period, Retention, retention};
 pub use regime::{PauseEffect, Regime, RegimeCode};
 pub use rule::{HolidayRule, easter};
 pub use term::{
-    Deadline, Extension, Pause, PauseCause, Step, StepRule, Term, conservative_due, incident_due,
+    Deadline, DueDates, Extension, Pause, PauseCause, Step, StepRule, Term, conservative_due, incident_due,
 };
 
 /// The last instant of a due day: the first instant of the following day in the controller's time zone, which is

@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{DeadlineError, PauseCause, Period};
-use crate::domain::RequestKind;
+use crate::domain::{Handling, RequestKind};
 
 const FILE: &str = include_str!("../../../config/regimes.toml");
 
@@ -111,16 +111,17 @@ impl Regime {
     /// Days from the start until a request of that kind should be answered ("without undue delay").
     #[must_use]
     pub const fn target_days(&self, kind: RequestKind) -> u32 {
-        match kind {
-            RequestKind::Access => self.target_days.access,
-            RequestKind::Erasure => self.target_days.erasure,
-            RequestKind::OptOut => self.target_days.opt_out,
+        match kind.handling() {
+            Handling::Access | Handling::Person => self.target_days.access,
+            Handling::Erasure => self.target_days.erasure,
+            Handling::OptOut => self.target_days.opt_out,
         }
     }
 
     /// The term in business days, for the kind of request that has one.
     pub(super) fn business_term(&self, kind: Option<RequestKind>) -> Option<u32> {
-        self.opt_out_business_days.filter(|_| kind == Some(RequestKind::OptOut))
+        let is_opt_out = kind.is_some_and(|kind| kind.handling() == Handling::OptOut);
+        self.opt_out_business_days.filter(|_| is_opt_out)
     }
 }
 

@@ -24,6 +24,9 @@ pub enum PauseCause {
 }
 
 impl PauseCause {
+    /// Every cause.
+    pub const ALL: [Self; 3] = [Self::Identity, Self::Clarification, Self::Fee];
+
     /// The word in commands.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -142,6 +145,15 @@ pub enum StepRule {
     Acknowledgement,
 }
 
+/// The dates of a request that are stored, shown and alarmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct DueDates {
+    /// The date to keep; it needs no calendar.
+    pub conservative: NaiveDate,
+    /// The last lawful day; nothing where no calendar is named for it, or where it does not know the year.
+    pub statutory: Option<NaiveDate>,
+}
+
 /// How far the counting has come.
 struct Count {
     start: NaiveDate,
@@ -190,6 +202,34 @@ impl Term<'_> {
             acknowledge_by: acknowledge_by.transpose()?,
             rules,
         })
+    }
+
+    /// The dates to store for a request: the one computation of intake, pauses and extensions (I-6). It never fails, because
+    /// a request always has a date: what the law does not allow (an extension in a regime without one) moves nothing, and a
+    /// calendar that is missing, or does not know the year, takes away the statutory date only.
+    #[must_use]
+    pub fn due_dates(&self) -> DueDates {
+        let received_on = self.received_at.with_timezone(&self.zone).date_naive();
+        let version = self.regime.version_on(received_on).ok().or_else(|| self.regime.versions().first());
+        let due = version.map(|version| self.conservative(received_on, version));
+        // No version and no later day exist only beyond the calendar's end: then the day itself is the latest there is.
+        let conservative = due.and_then(Result::ok).unwrap_or(received_on);
+        // A last lawful day before the date to keep would be a mistake of this program; the earlier date is kept then.
+        let statutory = self.deadline().ok().map(|deadline| deadline.statutory_due);
+        DueDates { conservative: statutory.map_or(conservative, |day| day.min(conservative)), statutory }
+    }
+
+    /// The conservative date, without any calendar.
+    fn conservative(&self, received: NaiveDate, regime: &Regime) -> Result<NaiveDate, DeadlineError> {
+        if let Some(number) = regime.business_term(self.kind) {
+            return after_weekdays(received, number);
+        }
+        let longer = regime.extension.and_then(|extension| regime.limit.joined(extension));
+        let period = match (self.extension, longer) {
+            (Extension::None, _) | (_, None) => regime.limit,
+            (_, Some(longer)) => longer,
+        };
+        Ok(count(received, regime, period, "", self.pauses)?.unrolled)
     }
 
     fn check(&self, received: NaiveDate, regime: &Regime) -> Result<(), DeadlineError> {
@@ -457,14 +497,10 @@ pub fn conservative_due(
     received_at: DateTime<Utc>,
     zone: Tz,
 ) -> NaiveDate {
-    let received_on = received_at.with_timezone(&zone).date_naive();
-    let version = regime.version_on(received_on).ok().or_else(|| regime.versions().first());
-    let due = version.map(|version| match version.business_term(Some(kind)) {
-        Some(number) => after_weekdays(received_on, number),
-        None => version.limit.end(received_on),
-    });
-    // No version and no later day exist only beyond the calendar's end: then the day itself is the latest there is.
-    due.and_then(Result::ok).unwrap_or(received_on)
+    let kind = Some(kind);
+    let term =
+        Term { regime, calendars: &[], zone, received_at, kind, extension: Extension::None, pauses: &[] };
+    term.due_dates().conservative
 }
 
 /// When the authority must have been told of an incident (Art. 33(1) GDPR): hours, without any shift.

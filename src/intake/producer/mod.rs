@@ -10,7 +10,8 @@ use self::sql::ProducerRow;
 use super::submission::{Desk, IntakeError, Submission, submit};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Assurance, Channel, Controller, IdentifierKind, OrganisationId, Origin, Proof, SubjectIdentifier,
+    Assurance, Channel, Controller, IdentifierKind, OrganisationId, Origin, Proof, RequestKind,
+    RequesterRole, SubjectIdentifier,
 };
 use crate::store::{Store, StoreError, Tx};
 
@@ -99,12 +100,7 @@ fn read<'a>(
             || Fault::new("unknown_organisation", "organisation_id is not one that this daemon serves"),
         )?;
     let missing = |column: &str| Fault::new("missing_column", format!("{column} is required"));
-    let kind = row
-        .kind
-        .as_deref()
-        .ok_or_else(|| missing("kind"))?
-        .parse()
-        .map_err(|error| Fault::new("unknown_kind", format!("kind: {error}")))?;
+    let asked = kinds_of(row).ok_or_else(|| missing("kind"))?;
     let channel: Channel = row
         .channel
         .as_deref()
@@ -117,8 +113,16 @@ fn read<'a>(
             "channel retention is reserved for the daemon's own sweeps",
         ));
     }
+    let requester_role = match row.requester_role.as_deref() {
+        None => RequesterRole::Own,
+        // Who it is, a person finds out; what must not happen is that it passes for the data subject.
+        Some(word) => word.parse().unwrap_or(RequesterRole::Other),
+    };
     let submission = Submission {
-        kind,
+        kind: asked.first,
+        also: asked.others,
+        kind_unknown: asked.unknown,
+        requester_role,
         origin: Origin::Subject,
         channel,
         received_at: row.received_at.ok_or_else(|| missing("received_at"))?,
@@ -149,6 +153,32 @@ fn proof_of(row: &ProducerRow) -> Result<Option<Proof>, Fault> {
         Some(at) => Ok(Some(Proof { assurance, at })),
         None => Err(Fault::new("missing_column", "assured_at is required beside assurance")),
     }
+}
+
+/// What a row asks for.
+struct Asked {
+    first: RequestKind,
+    others: Vec<RequestKind>,
+    /// A word was none of the vocabulary: it became `other`.
+    unknown: bool,
+}
+
+/// The kinds in `kind` and `kinds` together; nothing where neither says one.
+fn kinds_of(row: &ProducerRow) -> Option<Asked> {
+    let mut words = row.kind.iter().chain(row.kinds.iter().flatten()).map(|word| word.trim());
+    let mut unknown = false;
+    let mut kinds: Vec<RequestKind> = Vec::new();
+    for word in words.by_ref().filter(|word| !word.is_empty()) {
+        let kind = RequestKind::read(word).unwrap_or_else(|_| {
+            unknown = true;
+            RequestKind::Other
+        });
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    let mut kinds = kinds.into_iter();
+    Some(Asked { first: kinds.next()?, others: kinds.collect(), unknown })
 }
 
 fn identifiers_of(row: &ProducerRow, controller: &Controller) -> Result<Vec<SubjectIdentifier>, Fault> {

@@ -10,7 +10,7 @@ use super::sql::{self, ProducerRow, SealedRow};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
     Assurance, Channel, Controller, DiscardReason, IdentifierKind, KeyError, OrganisationId, Personal,
-    RequestKind,
+    RequestKind, RequesterRole,
 };
 use crate::intake::submission::{Desk, IntakeError, Receipt, submit};
 use crate::store::{StoreError, Tx};
@@ -151,6 +151,10 @@ struct SealedWire {
     assurance: Option<Personal<String>>,
     #[serde(default)]
     assured_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    kinds: Option<Vec<Personal<String>>>,
+    #[serde(default)]
+    requester_role: Option<Personal<String>>,
 }
 
 fn open(desk: &Desk, row: &SealedRow) -> Result<SealedWire, ParkedRowError> {
@@ -340,13 +344,23 @@ fn correct(
             .or_else(|| wire.policies.map(|all| all.into_iter().map(Personal::into_exposed).collect())),
         assurance: corrections.assurance.map(|word| word.to_string()).or_else(|| text(wire.assurance)),
         assured_at: corrections.assured_at.or(wire.assured_at),
+        // A kind that a person names is the whole of what is asked.
+        kinds: if corrections.kind.is_some() {
+            None
+        } else {
+            wire.kinds.map(|all| all.into_iter().map(Personal::into_exposed).collect())
+        },
+        requester_role: text(wire.requester_role),
     })
 }
 
 fn columns_of(wire: SealedWire) -> Vec<ParkedColumn> {
-    let policies = wire
-        .policies
-        .map(|all| Personal::new(all.into_iter().map(Personal::into_exposed).collect::<Vec<_>>().join(", ")));
+    let listed = |all: Option<Vec<Personal<String>>>| {
+        all.map(|all| {
+            Personal::new(all.into_iter().map(Personal::into_exposed).collect::<Vec<_>>().join(", "))
+        })
+    };
+    let (policies, kinds) = (listed(wire.policies), listed(wire.kinds));
     let received_at = wire.received_at.map(|at| Personal::new(at.to_rfc3339()));
     let assured_at = wire.assured_at.map(|at| Personal::new(at.to_rfc3339()));
     let columns = [
@@ -363,6 +377,8 @@ fn columns_of(wire: SealedWire) -> Vec<ParkedColumn> {
         ("policies", policies),
         ("assurance", wire.assurance),
         ("assured_at", assured_at),
+        ("kinds", kinds),
+        ("requester_role", wire.requester_role),
     ];
     columns
         .into_iter()
@@ -377,7 +393,9 @@ fn columns_of(wire: SealedWire) -> Vec<ParkedColumn> {
 /// its domain.
 fn masked(name: &'static str, value: &str) -> String {
     let harmless = match name {
-        "kind" => value.parse::<RequestKind>().is_ok(),
+        "kind" => RequestKind::read(value).is_ok(),
+        "kinds" => value.split(", ").all(|word| RequestKind::read(word).is_ok()),
+        "requester_role" => value.parse::<RequesterRole>().is_ok(),
         "channel" => value.parse::<Channel>().is_ok(),
         "assurance" => value.parse::<Assurance>().is_ok(),
         "received_at" | "assured_at" => true,

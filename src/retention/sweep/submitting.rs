@@ -5,7 +5,7 @@ use super::{
 };
 use crate::audit::manifest::{self, Page, PageItem};
 use crate::audit::{Action, Actor};
-use crate::domain::{Channel, ContactId, Origin, Personal, RequestKind, SubjectKey};
+use crate::domain::{Channel, ContactId, Origin, Personal, RequestKind, RequesterRole, SubjectKey};
 use crate::intake::{self, Submission};
 use crate::retention::period::cutoff;
 use crate::retention::sql::{self, Counts, UnfinishedRow};
@@ -137,6 +137,9 @@ fn erasure_of(contact: ContactId, begun: &Begun, key: &SubjectKey) -> Submission
     let pseudonym = key.reference("contact", &Personal::new(contact.as_str().to_owned()));
     Submission {
         kind: RequestKind::Erasure,
+        also: Vec::new(),
+        kind_unknown: false,
+        requester_role: RequesterRole::Own,
         origin: Origin::Retention,
         channel: Channel::Retention,
         received_at: begun.started_at,

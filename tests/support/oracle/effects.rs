@@ -32,20 +32,27 @@ fn as_shown(policy: &str) -> &str {
     policy.strip_prefix("customs.").unwrap_or(policy)
 }
 
+/// Kinds of request that are carried out as an opt-out.
+const OPT_OUTS: [&str; 3] = ["opt_out", "consent_withdrawal", "ccpa_opt_out"];
+/// Kinds of request that the machine carries out otherwise.
+const OTHERS: [&str; 2] = ["access", "erasure"];
+
 /// I-2: only contacts that a request was allowed to touch were deleted or changed, only in its way, and of a contact's
 /// policies only those that were asked for, and those only off.
 pub(super) fn only_approved_contacts_were_touched(evidence: &Evidence<'_>) -> Vec<String> {
-    let approved = |wanted: &str, kind: &str, allows: &dyn Fn(&Stored) -> bool| {
+    let approved = |wanted: &str, kinds: &[&str], allows: &dyn Fn(&Stored) -> bool| {
         evidence.requests.values().any(|request| {
-            request.kind == kind && request.contact.as_deref() == Some(wanted) && allows(request)
+            kinds.contains(&request.kind.as_str())
+                && request.contact.as_deref() == Some(wanted)
+                && allows(request)
         })
     };
     let wrong = |effect: &Effect| match effect {
         Effect::PolicySet { contact, key, accepted } => {
-            *accepted || !approved(contact, "opt_out", &|request| request.policies.contains(key))
+            *accepted || !approved(contact, &OPT_OUTS, &|request| request.policies.contains(key))
         }
         Effect::Deleted { contact } | Effect::DeletionAccepted { contact } => {
-            !approved(contact, "erasure", &|_| true)
+            !approved(contact, &["erasure"], &|_| true)
         }
     };
     let effects =
@@ -214,6 +221,10 @@ pub(super) fn success_follows_a_read_back(evidence: &Evidence<'_>) -> Vec<String
             continue;
         }
         let name = format!("{} {id}", request.kind);
+        if !OPT_OUTS.contains(&request.kind.as_str()) && !OTHERS.contains(&request.kind.as_str()) {
+            faults.extend(a_person_answered(evidence, *id, &name));
+            continue;
+        }
         let place = |actions: &[&str]| evidence.of(*id, actions).map(|entry| entry.seq).max();
         let effect = place(&["policy.ended", "deletion.ended"]).unwrap_or(0);
         let proof = place(&["policy.verified", "deletion.verified", "package.built"]);
@@ -233,11 +244,28 @@ pub(super) fn success_follows_a_read_back(evidence: &Evidence<'_>) -> Vec<String
         };
         match request.kind.as_str() {
             "erasure" => faults.extend(absence_was_read(evidence, *id, contact, &name)),
-            "opt_out" => faults.extend(policies_were_read(evidence, *id, request, contact, &name)),
+            kind if OPT_OUTS.contains(&kind) => {
+                faults.extend(policies_were_read(evidence, *id, request, contact, &name))
+            }
             _ => {}
         }
     }
     faults
+}
+
+/// What no procedure covers is fulfilled by the record of a person, before the data subject was told and before its end.
+fn a_person_answered(evidence: &Evidence<'_>, request: Uuid, name: &str) -> Vec<String> {
+    let place = |action: &str| evidence.of(request, &[action]).map(|entry| entry.seq).max();
+    let answered = evidence.of(request, &["decision.answered"]).last();
+    let by_a_person = answered.is_some_and(|entry| entry.actor.starts_with("person:"));
+    let seq = answered.map(|entry| entry.seq);
+    if !by_a_person
+        || place("request.closed") < seq
+        || place("notice.ended").is_some_and(|told| Some(told) < seq)
+    {
+        return vec![format!("I-5: {name} is fulfilled and no person recorded how")];
+    }
+    Vec::new()
 }
 
 /// The commit of the last proof of a request, and the last call before it that had an effect on its contact.

@@ -102,6 +102,7 @@ pub(crate) async fn check_with(service: &TestService, mails: Vec<Posted>, said: 
     let evidence = Evidence { service, log, commits, journal, requests, mails, said };
     let mut faults = Vec::new();
     faults.extend(every_request_is_somewhere(service).await);
+    faults.extend(dates_follow_from_events(service).await);
     faults.extend(effects::only_approved_contacts_were_touched(&evidence));
     faults.extend(effects::every_effect_is_bracketed(&evidence));
     faults.extend(the_log_has_no_gap(&evidence));
@@ -144,7 +145,8 @@ async fn every_request_is_somewhere(service: &TestService) -> Vec<String> {
         "SELECT reference, request.state, job.state AS job_state
          FROM dsrd.request LEFT JOIN dsrd.job USING (organisation_id, request_id)
          WHERE (request.state = 'closed') <> (job.job_id IS NULL)
-            OR (request.state = 'manual') <> (coalesce(job.state, '') = 'parked')",
+            OR (request.state IN ('manual', 'needs_identity', 'needs_clarification'))
+               <> (coalesce(job.state, '') = 'parked')",
     )
     .await;
     lost.iter()
@@ -157,6 +159,34 @@ async fn every_request_is_somewhere(service: &TestService) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// I-6 of the state machine: the date of every open request is the one that its events give, and the queue hands it out by
+/// that date.
+async fn dates_follow_from_events(service: &TestService) -> Vec<String> {
+    let mut faults = Vec::new();
+    let open = rows(
+        service,
+        "SELECT request.request_id, request.organisation_id, due_on, job.due_at
+         FROM dsrd.request JOIN dsrd.job USING (organisation_id, request_id)",
+    )
+    .await;
+    let mut tx = service.store.begin("oracle").await.expect("a transaction");
+    for row in open {
+        let organisation: String = row.get("organisation_id");
+        if organisation != service.controller.id.as_str() {
+            continue;
+        }
+        let request = dsrd::domain::RequestId(row.get("request_id"));
+        let stored: chrono::NaiveDate = row.get("due_on");
+        let due_at: chrono::DateTime<chrono::Utc> = row.get("due_at");
+        let computed = dsrd::intake::dates_from_events(&mut tx, &service.controller, request, false).await;
+        let computed = computed.expect("events").map(|dates| dates.conservative);
+        if computed != Some(stored) || due_at != service.controller.end_of_day(stored) {
+            faults.push(format!("I-6: {request} is due on {stored}, its events say {computed:?}"));
+        }
+    }
+    faults
 }
 
 /// I-4: the numbers of the log are 1..n, and no entry stands there twice or was lost on the way.

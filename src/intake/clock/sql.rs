@@ -1,0 +1,216 @@
+//! Tables `dsrd.extension` and `dsrd.pause`; the dates of `dsrd.request`.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::deadline::{DueDates, PauseCause};
+use crate::domain::{OrganisationId, RequestId, RequestKind};
+use crate::store::StoreError;
+
+/// What moves the dates of a request.
+pub(super) struct Events {
+    pub(super) kind: RequestKind,
+    pub(super) received_at: DateTime<Utc>,
+    pub(super) extended: bool,
+    pub(super) pauses: Vec<(PauseCause, DateTime<Utc>, DateTime<Utc>)>,
+}
+
+pub(super) async fn events(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<Events>, StoreError> {
+    let unreadable = |what: &str| StoreError::unreadable("intake.events", what);
+    // A reminder has the dates of the request that it reminds of.
+    let row = sqlx::query!(
+        r#"SELECT kind, received_at,
+                  EXISTS (SELECT FROM dsrd.extension
+                          WHERE extension.organisation_id = request.organisation_id
+                            AND extension.request_id = request.request_id) AS "extended!"
+           FROM dsrd.request AS request
+           WHERE organisation_id = $1 AND request_id = $2 AND reminds_of IS NULL"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(StoreError::during("intake.events"))?;
+    let Some(row) = row else { return Ok(None) };
+    let pauses = sqlx::query!(
+        r#"SELECT cause, asked_at, answered_at
+           FROM dsrd.pause
+           WHERE organisation_id = $1 AND request_id = $2
+           ORDER BY asked_at, pause_id"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("intake.events"))?;
+    let pauses = pauses.into_iter().map(|pause| {
+        let cause = PauseCause::ALL.into_iter().find(|cause| cause.as_str() == pause.cause);
+        Ok((cause.ok_or_else(|| unreadable("pause.cause"))?, pause.asked_at, pause.answered_at))
+    });
+    Ok(Some(Events {
+        kind: row.kind.parse().map_err(|_| unreadable("request.kind"))?,
+        received_at: row.received_at,
+        extended: row.extended,
+        pauses: pauses.collect::<Result<_, StoreError>>()?,
+    }))
+}
+
+pub(super) async fn set_dates(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    dates: DueDates,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET due_on = $3, statutory_due_on = $4
+           WHERE organisation_id = $1 AND request_id = $2 AND state <> 'closed'
+             AND (due_on, statutory_due_on) IS DISTINCT FROM ($3, $4)"#,
+        organisation.as_str(),
+        request.0,
+        dates.conservative,
+        dates.statutory,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_dates"))?;
+    Ok(())
+}
+
+/// A question to the person that the mail server took.
+pub(super) struct Asked {
+    pub(super) notice: Uuid,
+    pub(super) at: DateTime<Utc>,
+}
+
+pub(super) async fn find_asked(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    cause: PauseCause,
+) -> Result<Option<Asked>, StoreError> {
+    let kind = match cause {
+        PauseCause::Identity => "identity_request",
+        PauseCause::Clarification => "clarification_request",
+        PauseCause::Fee => "fee",
+    };
+    let row = sqlx::query!(
+        r#"SELECT notice_id, sent_at AS "sent_at!"
+           FROM dsrd.notice
+           WHERE organisation_id = $1 AND request_id = $2 AND kind = $3 AND state = 'sent'"#,
+        organisation.as_str(),
+        request.0,
+        kind,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("intake.find_asked"))?;
+    Ok(row.map(|row| Asked { notice: row.notice_id, at: row.sent_at }))
+}
+
+pub(super) async fn insert_pause(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    pause: Uuid,
+    cause: PauseCause,
+    asked: &Asked,
+    answered_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"INSERT INTO dsrd.pause (organisation_id, pause_id, request_id, cause, notice_id, asked_at, answered_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7)"#,
+        organisation.as_str(),
+        pause,
+        request.0,
+        cause.as_str(),
+        asked.notice,
+        asked.at,
+        answered_at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.insert_pause"))?;
+    Ok(())
+}
+
+/// Open requests whose extension was told in time and does not count yet.
+pub(super) async fn list_told(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<Vec<RequestId>, StoreError> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT decision.request_id
+           FROM dsrd.decision AS decision
+           JOIN dsrd.notice AS notice USING (organisation_id, request_id)
+           JOIN dsrd.request AS request USING (organisation_id, request_id)
+           WHERE decision.organisation_id = $1 AND decision.kind = 'extension' AND notice.kind = 'extension'
+             AND notice.state = 'sent' AND notice.sent_at < decision.base_due_at AND request.state <> 'closed'
+             AND NOT EXISTS (SELECT FROM dsrd.extension
+                             WHERE extension.organisation_id = decision.organisation_id
+                               AND extension.request_id = decision.request_id)
+           LIMIT 100"#,
+        organisation.as_str(),
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("intake.list_told"))?;
+    Ok(found.into_iter().map(RequestId).collect())
+}
+
+/// Lets an extension count; false when another daemon did, or its case is closed.
+pub(super) async fn insert_extension(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<bool, StoreError> {
+    let inserted = sqlx::query!(
+        r#"INSERT INTO dsrd.extension (organisation_id, request_id, decision_id, notice_id, base_due_at, notified_at)
+           SELECT decision.organisation_id, decision.request_id, decision.decision_id, notice.notice_id,
+                  decision.base_due_at, notice.sent_at
+           FROM dsrd.decision AS decision
+           JOIN dsrd.notice AS notice USING (organisation_id, request_id)
+           JOIN dsrd.request AS request USING (organisation_id, request_id)
+           WHERE decision.organisation_id = $1 AND decision.request_id = $2 AND decision.kind = 'extension'
+             AND notice.kind = 'extension' AND notice.state = 'sent' AND notice.sent_at < decision.base_due_at
+             AND request.state <> 'closed'
+           ON CONFLICT DO NOTHING"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.insert_extension"))?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Deletes the events of requests past their evidence.
+pub(in crate::intake) async fn purge(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    requests: &[RequestId],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
+    sqlx::query!(
+        "DELETE FROM dsrd.extension WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(StoreError::during("intake.purge_clock"))?;
+    sqlx::query!(
+        "DELETE FROM dsrd.pause WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.purge_clock"))?;
+    Ok(())
+}
