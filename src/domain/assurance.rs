@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::RequestKind;
+use super::{Handling, RequestKind};
 use super::request::vocabulary;
 
 vocabulary! {
@@ -125,10 +125,11 @@ impl IdentityRules {
         proof: Option<Proof>,
         now: DateTime<Utc>,
     ) -> Option<IdentityDoubt> {
-        let (enough, oldest) = match kind {
-            RequestKind::Access => (&self.access, None),
-            RequestKind::Erasure => (&self.erasure, Some(TimeDelta::hours(self.erasure_proof_hours.into()))),
-            RequestKind::OptOut => return None,
+        let (enough, oldest) = match kind.handling() {
+            Handling::Access => (&self.access, None),
+            Handling::Erasure => (&self.erasure, Some(TimeDelta::hours(self.erasure_proof_hours.into()))),
+            // What a person carries out, a person judges.
+            Handling::OptOut | Handling::Person => return None,
         };
         let Some(proof) = proof.filter(|proof| proof.assurance != Assurance::None) else {
             return Some(IdentityDoubt::NoProof);

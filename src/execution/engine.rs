@@ -434,11 +434,11 @@ impl<'a> Run<'a> {
         };
         let found = of_role(IdentifierRole::ContactPoint);
         let has_contact = self.located().is_ok_and(|located| located.contact.is_some());
-        let refused = self.is_finished(Step::Refuse, "");
-        match self.case.kind {
-            RequestKind::Access if has_contact && !refused => found,
-            // A refusal is the decision of a person, who knows to whom it goes.
-            _ if refused || identify::may_answer_given_address(self) => {
+        // A refusal or an answer is the act of a person, who knows to whom it goes.
+        let by_person = self.is_finished(Step::Refuse, "") || self.is_finished(Step::Answer, "");
+        match self.case.kind.handling() {
+            Handling::Access if has_contact && !by_person => found,
+            _ if by_person || identify::may_answer_given_address(self) => {
                 found.or_else(|| of_role(IdentifierRole::Given))
             }
             _ => found,

@@ -18,7 +18,7 @@ use super::outcome::Unproven;
 use super::stop::{Ended, Stop};
 use crate::audit::{Action, Detail};
 use crate::delivery::{self, NoticeKind};
-use crate::domain::{IdentifierKind, IdentityDoubt, Origin, ParkReason, RequestKind, RequestState};
+use crate::domain::{Handling, IdentifierKind, IdentityDoubt, Origin, ParkReason, RequestState};
 use crate::identity::{self, Asked, Occasion};
 use crate::intake::{self, CaseError, Identifier, IdentifierRole};
 use crate::queue::{self, PutBack};
@@ -40,7 +40,7 @@ fn doubt(run: &Run<'_>) -> Option<IdentityDoubt> {
 
 /// Whether a copy of the data goes to the contact point of the profile only, which then proves who asked.
 fn hand_over_proves(run: &Run<'_>) -> bool {
-    run.case.kind == RequestKind::Access && run.site.controller.identity.access_by_hand_over
+    run.case.kind.handling() == Handling::Access && run.site.controller.identity.access_by_hand_over
 }
 
 /// Lets a step go on that discloses or deletes, if it is known well enough who asks.
@@ -59,7 +59,7 @@ pub(super) async fn gate(run: &mut Run<'_>) -> Result<(), Stop> {
 /// that could wait: it goes on, and a person tells the outcome.
 pub(super) fn gate_of_no_data(run: &Run<'_>) -> Result<(), Stop> {
     let has_address = run.identifiers.iter().any(is_given_address);
-    if run.case.kind == RequestKind::OptOut || !has_address || may_answer_given_address(run) {
+    if run.case.kind.handling() == Handling::OptOut || !has_address || may_answer_given_address(run) {
         return Ok(());
     }
     Err(Stop::NeedsPerson(ParkReason::IdentityUnproven))

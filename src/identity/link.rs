@@ -14,7 +14,7 @@ use super::error::IdentityError;
 use super::sql::{self, LinkRow, NewProof};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Assurance, Controller, OrganisationId, Personal, Proof, RequestId, RequestKind, SubjectIdentifier,
+    Assurance, Controller, Handling, OrganisationId, Personal, Proof, RequestId, RequestKind, SubjectIdentifier,
 };
 use crate::intake::{self, CaseError, Desk};
 use crate::store::{Store, StoreError};
@@ -194,8 +194,8 @@ type Words = (&'static str, &'static str, &'static [&'static str], &'static str)
 
 /// What the page says about a kind of request: title, what was asked, the consequences, the button.
 const fn words(kind: RequestKind) -> Words {
-    match kind {
-        RequestKind::Access => (
+    match kind.handling() {
+        Handling::Access => (
             "Did you ask for a copy of your data?",
             "Somebody asked for a copy of the personal data that we hold about you.",
             &[
@@ -204,7 +204,7 @@ const fn words(kind: RequestKind) -> Words {
             ],
             "Yes, this is my request",
         ),
-        RequestKind::Erasure => (
+        Handling::Erasure => (
             "Did you ask us to delete your data?",
             "Somebody asked us to delete the personal data that we hold about you.",
             &[
@@ -215,8 +215,15 @@ const fn words(kind: RequestKind) -> Words {
             ],
             "Yes, delete my data",
         ),
+        // Nobody is asked by a link for what a person carries out.
+        Handling::Person => (
+            "Did you write to us about your data?",
+            "Somebody wrote to us about the personal data that we hold about you.",
+            &["A person looks at what was asked and answers you."],
+            "Yes, this is my request",
+        ),
         // Nobody is asked for an opt-out; whoever reaches this confirms nothing that would change anything else.
-        RequestKind::OptOut => (
+        Handling::OptOut => (
             "Did you ask for no more marketing?",
             "Somebody asked that you get no more marketing from us.",
             &["You get no more marketing from us."],
