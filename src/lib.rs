@@ -11,6 +11,7 @@
 //! | [`audit`] | append-only memory of every decision and effect |
 //! | [`platform`] | what we may ask of a contact platform, and Cloud4Wi's dialect of it |
 //! | [`report`] | from collected records to the package that the person receives |
+//! | [`holds`] | who must not be erased for now, and on which ground |
 //! | [`queue`] | fair, leased, at-least-once hand-out of requests |
 //! | [`delivery`] | mails and packages brought to their recipient, with proof |
 //! | [`intake`] | the only way a request comes into being |
@@ -30,6 +31,7 @@ pub mod daemon;
 pub mod delivery;
 pub mod domain;
 pub mod execution;
+pub mod holds;
 pub mod http;
 pub mod intake;
 pub mod platform;

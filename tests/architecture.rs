@@ -15,6 +15,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("audit", &["domain", "store"]),
     ("platform", &["domain"]),
     ("report", &["domain"]),
+    ("holds", &["domain", "store", "audit"]),
     ("queue", &["domain", "store", "audit"]),
     // The hand-over decrypts packages. A claim names the instance that holds it, and a package's file the lease under
     // which it is written.
@@ -26,13 +27,24 @@ const RULE: &[(&str, &[&str])] = &[
     // It carries out what persons decided, and matches contacts as they saw them.
     (
         "execution",
-        &["domain", "store", "audit", "queue", "platform", "report", "delivery", "intake", "triage"],
+        &["domain", "store", "audit", "holds", "queue", "platform", "report", "delivery", "intake", "triage"],
     ),
-    ("retention", &["domain", "store", "audit", "platform", "intake"]),
+    ("retention", &["domain", "store", "audit", "holds", "platform", "intake"]),
     // The purge functions of the owners of the tables.
     (
         "upkeep",
-        &["domain", "store", "audit", "queue", "delivery", "triage", "intake", "execution", "retention"],
+        &[
+            "domain",
+            "store",
+            "audit",
+            "holds",
+            "queue",
+            "delivery",
+            "triage",
+            "intake",
+            "execution",
+            "retention",
+        ],
     ),
     ("http", &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "retention"]),
     // The settings types of the others, which it only gathers.
@@ -45,6 +57,7 @@ const RULE: &[(&str, &[&str])] = &[
             "audit",
             "platform",
             "report",
+            "holds",
             "queue",
             "delivery",
             "retention",
@@ -61,6 +74,7 @@ const RULE: &[(&str, &[&str])] = &[
             "audit",
             "platform",
             "report",
+            "holds",
             "queue",
             "delivery",
             "intake",
@@ -80,6 +94,7 @@ const RULE: &[(&str, &[&str])] = &[
             "audit",
             "platform",
             "report",
+            "holds",
             "queue",
             "delivery",
             "intake",

@@ -22,6 +22,8 @@ mod decide;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
+mod hold;
+mod identifiers;
 mod migrate;
 mod output;
 mod request;
@@ -89,6 +91,9 @@ enum Command {
     /// Decide about a request that waits for a person: choose its contact, or refuse it.
     #[command(subcommand)]
     Decide(decide::Command),
+    /// Place, list, review and lift holds: what must not be erased for now, and on which ground.
+    #[command(subcommand)]
+    Hold(hold::Command),
     /// Preview or run the retention rule.
     #[command(subcommand)]
     Retention(retention::Command),
@@ -164,6 +169,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
             request::run(command, Context::load_checked(&files)?, output).await
         }
         Command::Decide(command) => decide::run(command, Context::load_checked(&files)?, output).await,
+        Command::Hold(command) => hold::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
         Command::Witness(command) => witness::run(command, Context::load_speaking(&files)?, output).await,
         Command::Upkeep(command) => upkeep::run(command, Context::load_checked(&files)?, output).await,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::deadline::{CalendarCode, RegimeCode};
 use crate::domain::{Controller, OrganisationId};
 use crate::platform::cloud4wi;
-use crate::{audit, delivery, http, queue, report, retention, store, telemetry, upkeep};
+use crate::{audit, delivery, holds, http, queue, report, retention, store, telemetry, upkeep};
 
 /// Everything that an operator can set.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -87,6 +87,8 @@ pub struct Organisation {
     pub platform: cloud4wi::Settings,
     /// How long its contacts are kept.
     pub retention: retention::Settings,
+    /// What must not be erased for now, by law (docs/holds.md).
+    pub holds: holds::Settings,
     /// What an access report must say beside the data (Art. 15(1)(a) to (h) GDPR): purposes, legal grounds,
     /// recipients, storage periods, sources.
     pub catalogue: Option<report::Catalogue>,

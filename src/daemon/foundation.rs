@@ -8,6 +8,7 @@ use super::{Database, StartError, load_or_create_master_key, sql};
 use crate::config::{Loaded, Settings, Sources};
 use crate::domain::{Clock, Controller, OrganisationId, SystemClock};
 use crate::intake::Desk;
+use crate::holds;
 use crate::queue;
 use crate::store::{self, SchemaState, Store, StoreError};
 
@@ -120,6 +121,7 @@ async fn settle(
             return Err(StartError::OrganisationMoved { organisation: organisation.id.clone() });
         }
         queue::ensure_budget(&mut tx, &organisation.id).await?;
+        holds::settle_statutes(&mut tx, &organisation.id, &organisation.holds, clock.now()).await?;
         controllers.insert(organisation.id.clone(), Arc::new(organisation.controller()));
     }
     tx.commit().await?;

@@ -300,6 +300,14 @@ impl Parts {
         let stop = self.ending.clone();
         self.tasks.start("upkeep", move || Box::pin(tasks::forget(upkeep.clone(), stop.clone())));
         for organisation in &self.settings.organisations {
+            if let Some(site) = self.sites.get(&organisation.id) {
+                let (store, desk, controller) = (store.clone(), desk.clone(), Arc::clone(&site.controller));
+                let (remind_days, stop) = (organisation.holds.remind_days, self.ending.clone());
+                self.tasks.start("holds", move || {
+                    let (store, desk, controller) = (store.clone(), desk.clone(), Arc::clone(&controller));
+                    Box::pin(tasks::keep_holds(store, desk, controller, remind_days, stop.clone()))
+                });
+            }
             // `config::check` has refused rules that are switched on and cannot be read.
             let (Some(site), Ok(rule)) = (self.sites.get(&organisation.id), organisation.retention.rule())
             else {

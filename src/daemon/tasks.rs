@@ -19,7 +19,8 @@ use crate::audit::{self, Actor, SealError, Sealer};
 use crate::config::Settings;
 use crate::delivery::{self, Mailer};
 use crate::domain::{Controller, OrganisationId, random};
-use crate::execution::{Executor, Gate, Site, Worker};
+use crate::execution::{self, Executor, Gate, Site, Worker};
+use crate::holds;
 use crate::intake::{self, Desk};
 use crate::queue::{self, Instance, Wake, WakeSource};
 use crate::retention::{SweepReport, Sweeper};
@@ -261,6 +262,28 @@ pub(super) async fn sweep_when_due(sweeper: Sweeper, gate: Gate, stop: Cancellat
             Err(error) => {
                 tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "the retention sweep did not come to an end; it goes on when it is next looked at");
             }
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+/// Ends holds in time, reminds of their reviews, and hands in what waited for them.
+pub(super) async fn keep_holds(
+    store: Store,
+    desk: Desk,
+    controller: Arc<Controller>,
+    remind_days: u16,
+    stop: CancellationToken,
+) {
+    const EVERY: Duration = Duration::from_mins(1);
+    while !stop.is_cancelled() {
+        let organisation = &controller.id;
+        let kept = holds::keep_in_order(&store, &controller, desk.clock.as_ref(), remind_days).await;
+        if let Err(error) = kept {
+            tracing::warn!(%organisation, %error, "the holds could not be kept in order; tried again");
+        }
+        if let Err(error) = execution::resume_postponed(&store, &desk, &controller).await {
+            tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "erasures that a hold had postponed could not be handed in; tried again");
         }
         pause(&stop, EVERY).await;
     }

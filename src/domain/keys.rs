@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{OrganisationId, Personal, random};
+use super::{ContactId, OrganisationId, Personal, random};
 
 /// Why a key or a sealed value is of no use.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -139,6 +139,12 @@ impl fmt::Debug for SealingKey {
 pub struct SubjectKey(Zeroizing<[u8; 32]>);
 
 impl SubjectKey {
+    /// The pseudonym of the platform's id of a contact.
+    #[must_use]
+    pub fn contact(&self, contact: &ContactId) -> SubjectRef {
+        self.reference("contact", &Personal::new(contact.as_str().to_owned()))
+    }
+
     /// The pseudonym of a normalised identifier or of a contact id. `word` says what kind of value it is.
     #[must_use]
     pub fn reference(&self, word: &str, value: &Personal<String>) -> SubjectRef {
@@ -164,6 +170,12 @@ impl SubjectRef {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+
+    /// Reads a pseudonym as stored; none when it has another length.
+    #[must_use]
+    pub fn from_stored(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
     }
 }
 

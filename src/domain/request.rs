@@ -142,6 +142,10 @@ vocabulary! {
         WaitsForAccess = "waits_for_access",
         /// No policy to opt out of is configured or named.
         NothingToOptOutOf = "nothing_to_opt_out_of",
+        /// A hold counts from the last record of a category, and the records do not tell their dates.
+        HoldUnclear = "hold_unclear",
+        /// The person acted after the request: signed up anew or opted in again. The older will does not overrule it.
+        NewerWill = "newer_will",
     }
 }
 

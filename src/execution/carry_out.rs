@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::effect::Effect;
 use super::engine::Run;
+use super::hold;
 use super::outcome::{self, EffectEnded};
 use super::sql::{self, Checkpoint, Marks};
 use super::stop::Stop;
@@ -86,6 +87,9 @@ impl Run<'_> {
         let mut tx = self.open("execution.begin_effect").await?;
         if let Some(former) = former.filter(|former| !former.ended) {
             self.append(&mut tx, self.event(effect.ended()).ending(former.intent, Ending::Unknown)).await?;
+        }
+        if let Effect::Delete { contact, .. } = effect {
+            hold::refuse_if_held(self, &mut tx, contact).await?;
         }
         let event = self.event(effect.began()).with(effect_detail(effect));
         let intent = event.id;

@@ -1,6 +1,6 @@
 //! The run of one lease: load, go through the steps, write under the fence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::outcome::{self, Located, PackageMade, ReadBackDone};
+use super::outcome::{self, Held, Located, PackageMade, ReadBackDone};
 use super::procedure::{self, Procedure, Step};
 use super::refuse::{self, Refusal};
 use super::sql::{self, Checkpoint, Marks, OpenAccess};
@@ -17,6 +17,7 @@ use super::{Executor, Site, access, erasure, inform, locate, opt_out};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, NewNotice, NewPackage};
 use crate::domain::{ContactId, IdentifierKind, Origin, Outcome, ParkReason, RequestKind, SubjectIdentifier};
+use crate::holds::HoldId;
 use crate::intake::{self, Case, Identifier, IdentifierRole};
 use crate::platform::{PlatformError, Urgency};
 use crate::queue::{self, Heart, Lease};
@@ -62,6 +63,8 @@ pub(super) struct Run<'a> {
     crashes: u32,
     /// The access request for whose end a person has to decide.
     pub(super) waits_for: Option<String>,
+    /// Holds that were looked at and do not stand against the deletion of this contact.
+    pub(super) cleared_holds: BTreeSet<HoldId>,
     pub(super) case: Case,
     pub(super) identifiers: Vec<Identifier>,
     pub(super) procedure: &'static Procedure,
@@ -139,6 +142,7 @@ impl<'a> Run<'a> {
             attempt: lease.attempt,
             crashes: lease.crashes,
             waits_for: None,
+            cleared_holds: BTreeSet::new(),
             case,
             identifiers,
             procedure,
@@ -194,7 +198,9 @@ impl<'a> Run<'a> {
         let nobody = self.located()?.contact.is_none();
         match step {
             _ if nobody => Ok(()),
-            Step::Locate | Step::Refuse | Step::Inform => Ok(()),
+            Step::Locate | Step::Refuse | Step::Hold | Step::Inform => Ok(()),
+            // A hold stood in the way: nothing is deleted and nothing to be read back.
+            Step::Delete | Step::ReadBack if self.held()?.is_some() => Ok(()),
             Step::Collect => access::collect(self).await,
             Step::SwitchOff => opt_out::switch_off(self).await,
             Step::Delete => erasure::delete(self).await,
@@ -233,6 +239,11 @@ impl<'a> Run<'a> {
     /// The one contact that this request may touch.
     pub(super) fn contact(&self) -> Result<ContactId, Stop> {
         self.located()?.contact.ok_or(Stop::NeedsPerson(ParkReason::CheckpointUnreadable))
+    }
+
+    /// What a hold left of the erasure, if one stood in the way.
+    pub(super) fn held(&self) -> Result<Option<Held>, Stop> {
+        self.outcome(Step::Hold)
     }
 
     /// How often a step was tried without coming to an end.
@@ -283,6 +294,12 @@ impl<'a> Run<'a> {
         }
         if located.contact.is_none() {
             return Ok(Outcome::FulfilledNoData);
+        }
+        if self.held()?.is_some() {
+            return Ok(match self.case.origin {
+                Origin::Subject => Outcome::PartlyFulfilled,
+                Origin::Retention => Outcome::OutOfScope,
+            });
         }
         let incomplete =
             self.outcome::<PackageMade>(Step::Collect)?.is_some_and(|package| package.incomplete);

@@ -8,10 +8,11 @@ use chrono::{DateTime, Utc};
 
 use super::Step;
 use super::engine::Run;
+use super::hold::Standing;
 use super::outcome::{Located, Refused};
 use super::stop::Stop;
 use crate::delivery::{Delivery, Facts, Kept, NoticeKind, Refusal};
-use crate::domain::{Origin, Outcome, ParkReason, Personal, RequestKind};
+use crate::domain::{HoldCategory, HoldKind, Origin, Outcome, ParkReason, Personal, RequestKind};
 
 /// A notice whose recipient is found when it is written.
 pub(super) struct PreparedNotice {
@@ -93,6 +94,33 @@ pub(super) fn refused(run: &Run<'_>, refused: &Refused, words: Option<Personal<S
         deletion_failed: refused.deletion_failed,
     });
     PreparedNotice { kind: NoticeKind::Refused, facts, words, link_token: None }
+}
+
+/// N-12: what is kept under holds, on which ground and until when.
+pub(super) fn kept_for_now(run: &Run<'_>, standing: &[Standing]) -> PreparedNotice {
+    let mut facts = facts(run);
+    facts.kept = standing.iter().map(kept).collect();
+    PreparedNotice { kind: NoticeKind::ErasurePartlyDone, facts, words: None, link_token: None }
+}
+
+fn kept(standing: &Standing) -> Kept {
+    let hold = &standing.hold;
+    let what = match hold.category {
+        HoldCategory::Everything => "Everything we hold about you",
+        HoldCategory::Profile => "Your profile, and with it the rest of your contact",
+        HoldCategory::Events => "Records of your visits, and with them your contact",
+        HoldCategory::Devices => "The addresses of your devices, and with them your contact",
+        HoldCategory::Accountings => "Records of your connections, and with them your contact",
+    };
+    let why = match hold.kind {
+        HoldKind::Court => "a court or an authority has ordered it".to_owned(),
+        HoldKind::Claim => "it is needed for legal claims (Art. 17(3)(e) GDPR)".to_owned(),
+        HoldKind::Statutory | HoldKind::Restriction => match hold.statute {
+            Some(statute) => format!("the law obliges us to keep it: {}", statute.title()),
+            None => "the law obliges us to keep it (Art. 17(3)(b) GDPR)".to_owned(),
+        },
+    };
+    Kept { what: what.to_owned(), why, until: standing.until }
 }
 
 pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {

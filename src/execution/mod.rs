@@ -18,6 +18,7 @@
 //! - A refusal ([`crate::triage`]) takes the place of every step but `inform`; an effect that was begun before is read
 //!   back first, because what was done after all cannot be refused.
 //! - A contact that a person chose is the only one that is read.
+//! - No deletion is announced against which a hold stands ([`crate::holds`]): the transaction of the announcement looks.
 //! - Steps get ports, keys and earlier outcomes, no database: they cannot write beside the engine.
 //!
 //! Why an enum of steps and no workflow library: the procedures are short lines, the list is data that auditors and
@@ -32,6 +33,7 @@ mod effect;
 mod engine;
 mod erasure;
 mod gate;
+mod hold;
 mod inform;
 mod locate;
 mod opt_out;
@@ -47,6 +49,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use gate::Gate;
+pub use hold::resume_postponed;
 pub use procedure::{Procedure, Step, describe};
 pub use sql::{CheckpointView, checkpoints_of, count_stray_effects, purge};
 pub use stop::Ended;

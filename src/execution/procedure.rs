@@ -18,19 +18,23 @@ pub enum Step {
     /// Prepares the notice of a refusal, in place of every step before `inform`. A part of no procedure: a person's
     /// decision puts it there.
     Refuse,
+    /// A hold stands against the deletion: what it leaves of the erasure, and the notice of what is kept. Like `Refuse` a
+    /// part of no procedure: a hold puts it in the place of `Delete` and `ReadBack`.
+    Hold,
     /// Tells the person.
     Inform,
 }
 
 impl Step {
     /// Every step, in an order that every procedure follows.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Locate,
         Self::Collect,
         Self::SwitchOff,
         Self::Delete,
         Self::ReadBack,
         Self::Refuse,
+        Self::Hold,
         Self::Inform,
     ];
 
@@ -44,6 +48,7 @@ impl Step {
             Self::Delete => "delete",
             Self::ReadBack => "verify",
             Self::Refuse => "refuse",
+            Self::Hold => "hold",
             Self::Inform => "inform",
         }
     }
@@ -60,6 +65,7 @@ impl Step {
             Self::Delete => "delete the contact",
             Self::ReadBack => "read back that it is so",
             Self::Refuse => "a person refused: read back what was begun, and write why",
+            Self::Hold => "a hold stands: stop marketing, and write what is kept, why and until when",
             Self::Inform => "tell the person",
         }
     }

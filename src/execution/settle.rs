@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::Executor;
+use chrono::{DateTime, Utc};
+
+use super::{Executor, hold};
 use super::engine::Run;
 use super::procedure::Step;
 use super::sql;
@@ -42,13 +44,7 @@ async fn write_parking(
     sql::set_parked(tx, lease, reason, waits_for).await?;
     queue::park(tx, lease, reason.as_str()).await??;
     let now = executor.desk.clock.now();
-    // Nobody may look again for a long time: what was announced and is not accounted for is said to be unknown. The
-    // announcement stays with its checkpoint, so that a resumed request still looks before it acts.
-    for open in sql::end_open_effects(tx, lease).await? {
-        let Some(action) = ending_of(&open.step) else { continue };
-        let event = Event::of(&lease.organisation, lease.request, action, Actor::Process("worker"), now);
-        audit::append(tx, event.ending(EntryId(open.intent), Ending::Unknown)).await?;
-    }
+    end_open_effects(tx, lease, now).await?;
     delivery::end_open_attempts(tx, &lease.organisation, lease.request, now).await?;
     let mut detail = Detail::none()
         .word("reason", reason.as_str())
@@ -65,12 +61,23 @@ async fn write_parking(
     Ok(())
 }
 
+/// Nobody may look again for a long time: what was announced and is not accounted for is said to be unknown. The
+/// announcement stays with its checkpoint, so that a resumed request still looks before it acts.
+async fn end_open_effects(tx: &mut Tx, lease: &Lease, now: DateTime<Utc>) -> Result<(), Stop> {
+    for open in sql::end_open_effects(tx, lease).await? {
+        let Some(action) = ending_of(&open.step) else { continue };
+        let event = Event::of(&lease.organisation, lease.request, action, Actor::Process("worker"), now);
+        audit::append(tx, event.ending(EntryId(open.intent), Ending::Unknown)).await?;
+    }
+    Ok(())
+}
+
 /// The action that ends the effect of a step.
 fn ending_of(step: &str) -> Option<Action> {
     match Step::ALL.into_iter().find(|known| known.as_str() == step)? {
         Step::SwitchOff => Some(Action::PolicyEnded),
         Step::Delete => Some(Action::DeletionEnded),
-        Step::Locate | Step::Collect | Step::ReadBack | Step::Refuse | Step::Inform => None,
+        Step::Locate | Step::Collect | Step::ReadBack | Step::Refuse | Step::Hold | Step::Inform => None,
     }
 }
 
@@ -117,6 +124,13 @@ impl Run<'_> {
         };
         sql::set_closed(&mut tx, self.lease, outcome, informed_at, now).await?;
         queue::done(&mut tx, self.lease).await??;
+        if self.case.origin == Origin::Subject
+            && let Some(held) = self.held()?
+        {
+            hold::remember(self, &mut tx, &held).await?;
+            // A deletion that was announced before the hold was placed, and did not take effect until now.
+            end_open_effects(&mut tx, self.lease, now).await?;
+        }
         if self.case.kind == RequestKind::Access {
             queue::wake_waiting(&mut tx, &self.lease.organisation).await?;
         }

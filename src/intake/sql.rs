@@ -46,7 +46,8 @@ pub(super) async fn insert_request(
         case.inserted_at,
         case.due_on,
         target.map(|(contact, _)| contact.as_str()),
-        target.map(|(_, created_before)| *created_before),
+        // Of the second stage of an erasure only the contact counts.
+        target.filter(|_| case.submission.origin == Origin::Retention).map(|(_, created_before)| *created_before),
     )
     .execute(connection)
     .await

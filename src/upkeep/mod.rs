@@ -32,7 +32,7 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{OrganisationId, RequestId};
 use crate::intake::{self, Desk};
 use crate::store::{Store, StoreError};
-use crate::{delivery, execution, queue, retention, triage};
+use crate::{delivery, execution, holds, queue, retention, triage};
 
 /// How many requests one transaction takes up.
 const BATCH: i64 = 500;
@@ -80,6 +80,8 @@ pub struct Forgotten {
     pub candidates: u64,
     /// Sweeps whose last trace was deleted.
     pub sweeps: u64,
+    /// Holds that ended long ago.
+    pub holds: u64,
     /// Processes that ended long ago.
     pub instances: u64,
 }
@@ -97,6 +99,7 @@ impl Forgotten {
         self.requests += other.requests;
         self.candidates += other.candidates;
         self.sweeps += other.sweeps;
+        self.holds += other.holds;
         self.instances += other.instances;
     }
 }
@@ -175,6 +178,7 @@ impl Upkeep {
             candidates: retention::purge_unused_candidates(&mut tx, organisation, terms.contact_ids, BATCH)
                 .await?,
             sweeps: retention::purge_sweeps(&mut tx, organisation, terms.evidence).await?,
+            holds: holds::purge(&mut tx, organisation, terms.evidence).await?,
             instances: 0,
         };
         if !forgotten.is_nothing() {
@@ -183,7 +187,8 @@ impl Upkeep {
                 .count("contacts_of", forgotten.contacts_of)
                 .count("requests", forgotten.requests)
                 .count("candidates", forgotten.candidates)
-                .count("sweeps", forgotten.sweeps);
+                .count("sweeps", forgotten.sweeps)
+                .count("holds", forgotten.holds);
             let event = Event::general(organisation, Action::UpkeepForgot, actor.clone(), terms.now);
             audit::append(&mut tx, event.with(detail)).await?;
         }
