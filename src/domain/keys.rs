@@ -62,6 +62,12 @@ impl MasterKey {
         SubjectKey(self.derive(&["subject", organisation.as_str()]))
     }
 
+    /// The key that makes the hashes of one organisation's suppression list for one purpose.
+    #[must_use]
+    pub fn suppression(&self, organisation: &OrganisationId, purpose: &str) -> SuppressionKey {
+        SuppressionKey(self.derive(&["suppression", organisation.as_str(), purpose]))
+    }
+
     /// A value to store beside the data, by which a later start notices that it was given another key.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -158,6 +164,24 @@ impl SubjectKey {
 impl fmt::Debug for SubjectKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("SubjectKey([secret])")
+    }
+}
+
+/// Makes the hashes of one organisation's suppression list for one purpose.
+#[derive(Clone)]
+pub struct SuppressionKey(Zeroizing<[u8; 32]>);
+
+impl SuppressionKey {
+    /// The hash of a normalised identifier; `kind` says what kind it is.
+    #[must_use]
+    pub fn hash(&self, kind: &str, normalised: &str) -> [u8; 32] {
+        authenticate(&self.0, &[kind, normalised])
+    }
+}
+
+impl fmt::Debug for SuppressionKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SuppressionKey([secret])")
     }
 }
 

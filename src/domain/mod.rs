@@ -31,7 +31,7 @@ pub use decision::{ChoiceReason, DiscardReason, RefusalGround};
 pub use hold::{HoldCategory, HoldKind, LiftReason, Statute};
 pub use identifier::{IdentifierError, IdentifierKind, SubjectIdentifier};
 pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};
-pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef};
+pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef, SuppressionKey};
 pub use kill::{KillSwitch, Killed};
 pub use personal::Personal;
 pub use request::{Channel, Origin, Outcome, ParkReason, RequestKind, RequestState, UnknownWord};
