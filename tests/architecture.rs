@@ -16,6 +16,8 @@ const RULE: &[(&str, &[&str])] = &[
     ("platform", &["domain"]),
     ("report", &["domain"]),
     ("holds", &["domain", "store", "audit"]),
+    // The decision about an import is recorded.
+    ("suppression", &["domain", "store", "audit"]),
     ("queue", &["domain", "store", "audit"]),
     // The hand-over decrypts packages. A claim names the instance that holds it, and a package's file the lease under
     // which it is written.
@@ -27,7 +29,19 @@ const RULE: &[(&str, &[&str])] = &[
     // It carries out what persons decided, and matches contacts as they saw them.
     (
         "execution",
-        &["domain", "store", "audit", "holds", "queue", "platform", "report", "delivery", "intake", "triage"],
+        &[
+            "domain",
+            "store",
+            "audit",
+            "holds",
+            "suppression",
+            "queue",
+            "platform",
+            "report",
+            "delivery",
+            "intake",
+            "triage",
+        ],
     ),
     ("retention", &["domain", "store", "audit", "holds", "platform", "intake"]),
     // The purge functions of the owners of the tables.
@@ -58,6 +72,7 @@ const RULE: &[(&str, &[&str])] = &[
             "platform",
             "report",
             "holds",
+            "suppression",
             "queue",
             "delivery",
             "retention",
@@ -75,6 +90,7 @@ const RULE: &[(&str, &[&str])] = &[
             "platform",
             "report",
             "holds",
+            "suppression",
             "queue",
             "delivery",
             "intake",
@@ -95,6 +111,7 @@ const RULE: &[(&str, &[&str])] = &[
             "platform",
             "report",
             "holds",
+            "suppression",
             "queue",
             "delivery",
             "intake",

@@ -156,6 +156,14 @@ actions! {
     ErasurePostponed = "erasure.postponed",
     /// No hold stands any more: the rest of the erasure follows by the request in the detail.
     ErasureResumed = "erasure.resumed",
+    /// Keyed hashes of a person were put on the suppression list; their number is in the detail.
+    SuppressionAdded = "suppression.added",
+    /// A person took somebody off the suppression list.
+    SuppressionRevoked = "suppression.revoked",
+    /// An import asked about somebody who was erased, and was told not to create them.
+    ImportBlocked = "suppression.import_blocked",
+    /// After a restore, an entry of the ledger that the database had lost was compared with the platform and settled.
+    LedgerSettled = "ledger.settled",
     /// Reading back did not show what was to be shown.
     VerificationFailed = "verification.failed",
     /// A notice was put into the outbox.

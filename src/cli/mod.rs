@@ -24,12 +24,14 @@ mod demo;
 mod exit;
 mod hold;
 mod identifiers;
+mod ledger;
 mod migrate;
 mod output;
 mod request;
 mod retention;
 mod serve;
 mod setup;
+mod suppression;
 mod upkeep;
 mod witness;
 
@@ -94,6 +96,12 @@ enum Command {
     /// Place, list, review and lift holds: what must not be erased for now, and on which ground.
     #[command(subcommand)]
     Hold(hold::Command),
+    /// Ask who must not be created again or contacted, as an importer does; forget somebody who wants to be contacted.
+    #[command(subcommand)]
+    Suppression(suppression::Command),
+    /// After a restore: compare what was done with what the database and the platform show.
+    #[command(subcommand)]
+    Ledger(ledger::Command),
     /// Preview or run the retention rule.
     #[command(subcommand)]
     Retention(retention::Command),
@@ -170,6 +178,10 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         }
         Command::Decide(command) => decide::run(command, Context::load_checked(&files)?, output).await,
         Command::Hold(command) => hold::run(command, Context::load_checked(&files)?, output).await,
+        Command::Suppression(command) => {
+            suppression::run(command, Context::load_checked(&files)?, output).await
+        }
+        Command::Ledger(command) => ledger::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
         Command::Witness(command) => witness::run(command, Context::load_speaking(&files)?, output).await,
         Command::Upkeep(command) => upkeep::run(command, Context::load_checked(&files)?, output).await,

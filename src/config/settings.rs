@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::deadline::{CalendarCode, RegimeCode};
 use crate::domain::{Controller, OrganisationId};
 use crate::platform::cloud4wi;
-use crate::{audit, delivery, holds, http, queue, report, retention, store, telemetry, upkeep};
+use crate::{audit, delivery, holds, http, queue, report, retention, store, suppression, telemetry, upkeep};
 
 /// Everything that an operator can set.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -35,6 +35,8 @@ pub struct Settings {
     pub report: report::Settings,
     /// Mails, hand-over links and the life of packages.
     pub delivery: delivery::Settings,
+    /// What was done to contacts, outside of the database, for the time after a restore (docs/holds.md).
+    pub ledger: suppression::ledger::Settings,
     /// When the service forgets its own copies.
     pub upkeep: upkeep::Settings,
     /// The hand-over page where people fetch their package, and the health answers.

@@ -144,6 +144,8 @@ vocabulary! {
         NothingToOptOutOf = "nothing_to_opt_out_of",
         /// A hold counts from the last record of a category, and the records do not tell their dates.
         HoldUnclear = "hold_unclear",
+        /// The database was restored, and the ledger outside of it says that this was carried out in the time that was lost.
+        DoneBeforeRestore = "done_before_restore",
         /// The person acted after the request: signed up anew or opted in again. The older will does not overrule it.
         NewerWill = "newer_will",
     }

@@ -1,5 +1,7 @@
 //! One outside effect: announced, called, recorded; looked for before it is repeated.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::effect::Effect;
@@ -9,7 +11,13 @@ use super::outcome::{self, EffectEnded};
 use super::sql::{self, Checkpoint, Marks};
 use super::stop::Stop;
 use crate::audit::{Detail, Ending, EntryId, Event};
+use crate::domain::{ContactId, Origin, SubjectIdentifier};
 use crate::platform::{EffectAnswer, PlatformError};
+use crate::suppression::ledger::{self, Entry, EntryKind};
+use crate::suppression::{self, Hashed, Purpose};
+
+/// How soon an effect is tried again whose line in the ledger could not be written.
+const LEDGER_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// A former attempt that was announced, and may have happened.
 #[derive(Clone, Copy)]
@@ -93,11 +101,68 @@ impl Run<'_> {
         }
         let event = self.event(effect.began()).with(effect_detail(effect));
         let intent = event.id;
+        let entry = self.ledger_entry(effect);
+        ledger::enter(&mut tx, &entry).await?;
         sql::begin_effect(&mut tx, self.lease, step, item, intent.0, event.at).await?;
         self.append(&mut tx, event).await?;
         self.executor.kill.reached(step.as_str(), "announced")?;
         tx.commit().await?;
+        if let Err(error) = self.executor.ledger.append(&entry).await {
+            tracing::error!(
+                request = %self.lease.request,
+                error = &error as &dyn std::error::Error,
+                "the ledger cannot be written; nothing is done at the platform until it can"
+            );
+            self.fail_effect(effect, intent, former).await?;
+            return Err(Stop::wait(LEDGER_AGAIN_AFTER, "ledger_unwritable"));
+        }
         Ok(intent)
+    }
+
+    /// What the ledger says of an effect, with what the suppression list will say once it is proven.
+    fn ledger_entry(&self, effect: &Effect<'_>) -> Entry {
+        let (kind, contact) = match effect {
+            Effect::SwitchOff { contact, policy } => ((EntryKind::OptOut, Some(*policy)), *contact),
+            Effect::Delete { contact, .. } => ((EntryKind::Erasure, None), *contact),
+        };
+        let request = (&self.lease.organisation, self.lease.request);
+        let suppress = self.suppressed_by(kind.0, contact);
+        let now = self.executor.desk.clock.now();
+        Entry::new(&self.executor.desk.keys, request, kind, contact, &suppress, now)
+    }
+
+    /// The entries of the suppression list that follow from something done at a person's request; none from a sweep.
+    pub(super) fn suppressed_by(&self, kind: EntryKind, contact: &ContactId) -> Vec<Hashed> {
+        let purposes: &[Purpose] = match kind {
+            _ if self.case.origin == Origin::Retention => &[],
+            EntryKind::Erasure => Purpose::ALL,
+            EntryKind::OptOut => &[Purpose::Marketing],
+            EntryKind::Report => &[],
+        };
+        let identifiers: Vec<&SubjectIdentifier> =
+            self.identifiers.iter().map(|each| &each.identifier).collect();
+        let keys = &self.executor.desk.keys;
+        suppression::hashes(keys, &self.lease.organisation, purposes, identifiers, Some(contact))
+    }
+
+    /// Notes outside of the database that a report is about to be handed over, as for an effect.
+    pub(super) async fn enter_report(&mut self) -> Result<(), Stop> {
+        let contact = self.contact()?;
+        let request = (&self.lease.organisation, self.lease.request);
+        let now = self.executor.desk.clock.now();
+        let kind = (EntryKind::Report, None);
+        let entry = Entry::new(&self.executor.desk.keys, request, kind, &contact, &[], now);
+        let mut tx = self.open("execution.enter_report").await?;
+        ledger::enter(&mut tx, &entry).await?;
+        tx.commit().await?;
+        self.executor.ledger.append(&entry).await.map_err(|error| {
+            tracing::error!(
+                request = %self.lease.request,
+                error = &error as &dyn std::error::Error,
+                "the ledger cannot be written; nothing is handed over until it can"
+            );
+            Stop::wait(LEDGER_AGAIN_AFTER, "ledger_unwritable")
+        })
     }
 
     pub(super) async fn end_effect(

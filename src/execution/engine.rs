@@ -22,6 +22,8 @@ use crate::intake::{self, Case, Identifier, IdentifierRole};
 use crate::platform::{PlatformError, Urgency};
 use crate::queue::{self, Heart, Lease};
 use crate::store::{StoreError, Tx};
+use crate::suppression::ledger::EntryKind;
+use crate::suppression::{self, Source};
 
 /// How long a request that a newer program began is left to that program before it is looked at again.
 const LEAVE_TO_NEWER: Duration = Duration::from_mins(1);
@@ -114,6 +116,9 @@ impl<'a> Run<'a> {
         let case = intake::find_case(&mut connection, &lease.organisation, lease.request)
             .await?
             .ok_or(Loaded::Gone)?;
+        if executor.ledger.has_lost(&mut connection, &lease.organisation, lease.request).await? {
+            return Err(needs_person(ParkReason::DoneBeforeRestore));
+        }
         let identifiers =
             intake::identifiers(&mut connection, &executor.desk.keys, &lease.organisation, lease.request)
                 .await?;
@@ -354,6 +359,7 @@ impl<'a> Run<'a> {
                 self.append(tx, self.event(action).with(detail)).await?;
             }
             self.save_identifiers(tx, finished.identifiers).await?;
+            self.suppress(tx, step).await?;
             if let Some(package) = finished.package {
                 delivery::record_package(tx, &self.executor.desk.keys, package).await?;
             }
@@ -380,6 +386,25 @@ impl<'a> Run<'a> {
         }
         self.case.procedure_version = Some(self.procedure.version);
         Ok(())
+    }
+
+    /// What was proven by reading back is remembered by keyed hash, so that it lasts.
+    async fn suppress(&self, tx: &mut Tx, step: Step) -> Result<(), Stop> {
+        let (kind, source) = match step {
+            Step::ReadBack if self.case.kind == RequestKind::Erasure => (EntryKind::Erasure, Source::Erasure),
+            Step::ReadBack if self.case.kind == RequestKind::OptOut => (EntryKind::OptOut, Source::OptOut),
+            // Data that a hold keeps is used for nothing else.
+            Step::Hold => (EntryKind::OptOut, Source::OptOut),
+            _ => return Ok(()),
+        };
+        let hashed = self.suppressed_by(kind, &self.contact()?);
+        if hashed.is_empty() {
+            return Ok(());
+        }
+        let now = self.executor.desk.clock.now();
+        let entries = suppression::add(tx, &self.site.controller, &hashed, source, now).await?;
+        let detail = Detail::none().word("source", source.as_str()).count("entries", entries);
+        self.append(tx, self.event(Action::SuppressionAdded).with(detail)).await
     }
 
     async fn save_identifiers(

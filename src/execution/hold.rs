@@ -186,7 +186,8 @@ fn walk(value: &Value, latest: &mut Option<DateTime<Utc>>) {
     }
 }
 
-fn instant(text: &str) -> Option<DateTime<Utc>> {
+/// Reads an instant as the platform may write it; one without a zone as UTC.
+pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
         return Some(at.to_utc());
     }

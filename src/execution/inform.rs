@@ -36,6 +36,9 @@ pub(super) async fn inform(run: &mut Run<'_>) -> Result<(), Stop> {
     if run.recipient().is_none() {
         return Err(Stop::NeedsPerson(ParkReason::NoContactPoint));
     }
+    if kind == NoticeKind::AccessReady {
+        run.enter_report().await?;
+    }
     match run.deliver(kind).await? {
         Delivery::Sent | Delivery::AlreadySent => Ok(()),
         Delivery::Later(after) => Err(Stop::wait(after, "notice_waits")),

@@ -14,6 +14,7 @@ use super::sql::Marks;
 use super::stop::Stop;
 use crate::audit::{Action, Detail};
 use crate::domain::{ContactId, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier};
+use crate::holds;
 use crate::intake::IdentifierRole;
 use crate::platform::{Contact, Created, Urgency};
 use crate::triage::{self, MatchError, Matches};
@@ -31,7 +32,7 @@ const ZONE_UNCERTAINTY: TimeDelta = TimeDelta::hours(14);
 pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
     let (located, contact) = match (run.case.origin, run.case.contact.clone()) {
         (Origin::Retention, Some(id)) => recheck(run, id).await?,
-        // The second stage of an erasure that a hold had postponed: nobody gave an identifier again.
+        // What follows from an earlier request: nobody gave an identifier again.
         (Origin::Subject, Some(id)) if given(run).is_empty() => second_stage(run, id).await?,
         // A request of a person knows its contact before it was looked for only when a person chose it.
         (Origin::Subject, Some(id)) => chosen(run, &id).await?,
@@ -91,10 +92,18 @@ pub(super) async fn let_access_go_first(
     Err(Stop::wait(WAIT_FOR_ACCESS, WAITS_FOR_ACCESS))
 }
 
-/// The contact of an erasure that was postponed. Its first stage had switched marketing off: when that is on again, the
+/// The contact that another request had named before: of an erasure that was postponed, or of something that a restore had
+/// lost. A first stage had switched marketing off: when that is on again, the
 /// person acted since, and the older will does not overrule the newer.
 async fn second_stage(run: &Run<'_>, id: ContactId) -> Result<(Located, Option<Contact>), Stop> {
     let (located, contact) = recheck(run, id).await?;
+    let mut connection = run.executor.store.connection().await?;
+    let postponed =
+        holds::is_second_stage(&mut connection, &run.lease.organisation, run.lease.request).await?;
+    drop(connection);
+    if !postponed {
+        return Ok((located, contact));
+    }
     let policies = &run.site.controller.opt_out_policies;
     let opted_in = |contact: &Contact| {
         policies.iter().any(|policy| contact.policies.get(bare(policy)).copied().unwrap_or(false))

@@ -40,6 +40,7 @@ mod opt_out;
 mod outcome;
 mod procedure;
 mod refuse;
+mod replay;
 mod settle;
 mod sql;
 mod stop;
@@ -51,6 +52,7 @@ use std::sync::Arc;
 pub use gate::Gate;
 pub use hold::resume_postponed;
 pub use procedure::{Procedure, Step, describe};
+pub use replay::{Finding, Place, Replay, ReplayError, Settlement, Verdict, replay, settle};
 pub use sql::{CheckpointView, checkpoints_of, count_stray_effects, purge};
 pub use stop::Ended;
 pub use worker::Worker;
@@ -61,6 +63,7 @@ use crate::domain::{Controller, OrganisationId};
 use crate::intake::Desk;
 use crate::platform::ContactPlatform;
 use crate::store::Store;
+use crate::suppression::ledger::Ledger;
 use crate::{queue, report};
 
 /// One organisation that the executor works for.
@@ -100,6 +103,8 @@ pub struct Executor {
     pub settings: queue::Settings,
     /// Access packages.
     pub packages: PackageRules,
+    /// What is about to be done, outside of the database as well.
+    pub ledger: Arc<Ledger>,
     /// Stops the engine at a boundary; inert in production.
     pub kill: KillSwitch,
 }

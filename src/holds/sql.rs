@@ -598,6 +598,23 @@ pub async fn note_resumed(
     StoreError::expect_rows("holds.note_resumed", 1, noted.rows_affected())
 }
 
+/// Whether a request is the second stage of an erasure that a hold had postponed.
+pub async fn is_second_stage(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM dsrd.postponed_erasure
+                          WHERE organisation_id = $1 AND second_request_id = $2) AS "is_second_stage!""#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("holds.is_second_stage"))
+}
+
 /// The references of the erasures that wait for a hold, each with the last day for its contact.
 pub async fn postponed_by(
     connection: &mut PgConnection,

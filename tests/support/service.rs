@@ -20,6 +20,7 @@ use dsrd::intake::{self, Case, Desk, Receipt, Submission};
 use dsrd::platform::ContactPlatform;
 use dsrd::platform::cloud4wi::{self, Cloud4Wi, LocalBudget};
 use dsrd::store::{self, Store};
+use dsrd::suppression::ledger::Ledger;
 use dsrd::{queue, report};
 use dsrd_simulator::{OrganisationHandle, OrganisationSettings, Simulator, TokenClaims};
 use serde::de::DeserializeOwned;
@@ -157,6 +158,7 @@ impl Builder {
             mailer: Arc::new(mailer),
             settings: settings.clone(),
             packages,
+            ledger: Arc::new(Ledger::new(directory.path().join("ledger"))),
             kill: KillSwitch::default(),
         });
         let log_keys = LogKeys::generate();
@@ -401,6 +403,7 @@ impl TestService {
             mailer: Arc::new(self.executor.mailer.with_kill(kill.clone())),
             settings: self.settings.clone(),
             packages: self.executor.packages.clone(),
+            ledger: Arc::clone(&self.executor.ledger),
             kill,
         }
     }

@@ -19,7 +19,7 @@ mod file;
 mod settings;
 mod sql;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 pub use file::{LedgerError, Outside};
 pub use settings::Settings;
-pub use sql::{count_before, purge, settle};
+pub use sql::{purge, settle};
 
 use super::{Hashed, words};
 use crate::domain::{ContactId, KeyError, MasterKey, OrganisationId, Personal, RequestId};
@@ -203,11 +203,9 @@ impl Ledger {
         let mut connection = store.connection().await?;
         let known = sql::list(&mut connection, organisation).await?;
         drop(connection);
-        let missing: Vec<Entry> = known
-            .values()
-            .filter(|entry| !outside.entries.iter().any(|other| other.entry == entry.entry))
-            .cloned()
-            .collect();
+        let written: BTreeSet<Uuid> = outside.entries.iter().map(|entry| entry.entry).collect();
+        let missing: Vec<Entry> =
+            known.values().filter(|entry| !written.contains(&entry.entry)).cloned().collect();
         if !missing.is_empty() {
             self.append_all(missing).await?;
         }

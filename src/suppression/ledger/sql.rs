@@ -90,22 +90,6 @@ pub(super) async fn count_known(
     Ok(u64::try_from(known).unwrap_or_default())
 }
 
-/// How many entries are older than an instant.
-pub async fn count_before(
-    connection: &mut PgConnection,
-    organisation: &OrganisationId,
-    before: DateTime<Utc>,
-) -> Result<i64, StoreError> {
-    sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM dsrd.ledger WHERE organisation_id = $1 AND at < $2"#,
-        organisation.as_str(),
-        before,
-    )
-    .fetch_one(connection)
-    .await
-    .map_err(StoreError::during("ledger.count_before"))
-}
-
 /// Deletes the entries of the months that ended before an instant, as their files go; returns how many.
 pub async fn purge(
     connection: &mut PgConnection,
