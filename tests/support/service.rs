@@ -44,6 +44,7 @@ pub(crate) struct Builder {
     most_attempts: u32,
     largest_package_bytes: u64,
     second_organisation: bool,
+    starts_at: DateTime<Utc>,
 }
 
 /// The service under test, with everything around it.
@@ -90,6 +91,12 @@ impl Builder {
         self
     }
 
+    /// The manual clock starts at another instant.
+    pub(crate) fn starting_at(mut self, instant: DateTime<Utc>) -> Self {
+        self.starts_at = instant;
+        self
+    }
+
     pub(crate) async fn build(self) -> TestService {
         super::logs::record();
         let logged_before = super::logs::length();
@@ -102,7 +109,7 @@ impl Builder {
             simulator_settings = simulator_settings.organisation(OrganisationSettings::new("other", 50));
         }
         let simulator = Simulator::start(simulator_settings).await.expect("a simulator");
-        let clock = Arc::new(ManualClock::at(start_of_test()));
+        let clock = Arc::new(ManualClock::at(self.starts_at));
         let keys = Arc::new(MasterKey::generate());
         let desk = Desk { keys: Arc::clone(&keys), clock: clock.clone() };
         let store = Store::connect_lazily(database.options(), &database_settings());
@@ -329,7 +336,12 @@ fn secret_file(directory: &Path, name: &str, content: &str) -> PathBuf {
 impl TestService {
     /// Fifty generated contacts and boring settings.
     pub(crate) fn builder() -> Builder {
-        Builder { most_attempts: 5, largest_package_bytes: 1 << 30, second_organisation: false }
+        Builder {
+            most_attempts: 5,
+            largest_package_bytes: 1 << 30,
+            second_organisation: false,
+            starts_at: start_of_test(),
+        }
     }
 
     /// A service with boring settings.
