@@ -19,9 +19,6 @@ mod import;
 pub mod ledger;
 mod sql;
 
-use std::fmt;
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -30,7 +27,7 @@ pub use import::{ImportDecision, decide};
 pub use sql::{Counted, count_by_purpose};
 
 use crate::audit::{self, Action, Actor, Detail, Event};
-use crate::domain::{ContactId, Controller, MasterKey, OrganisationId, SubjectIdentifier, UnknownWord};
+use crate::domain::{ContactId, Controller, MasterKey, OrganisationId, SubjectIdentifier};
 use crate::store::{StoreError, Tx};
 
 macro_rules! words {
@@ -50,20 +47,20 @@ macro_rules! words {
             }
         }
 
-        impl FromStr for $name {
-            type Err = UnknownWord;
+        impl std::str::FromStr for $name {
+            type Err = $crate::domain::UnknownWord;
 
-            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+            fn from_str(text: &str) -> Result<Self, $crate::domain::UnknownWord> {
                 Self::ALL
                     .iter()
                     .copied()
                     .find(|each| each.as_str() == text)
-                    .ok_or_else(|| UnknownWord::new($what, &[$($word,)+]))
+                    .ok_or_else(|| $crate::domain::UnknownWord::new($what, &[$($word,)+]))
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 formatter.pad(self.as_str())
             }
         }
