@@ -19,7 +19,8 @@ use super::effect::{Effect, bare};
 use super::engine::{Finished, Run};
 use super::inform;
 use super::outcome::Held;
-use super::sql::Marks;
+use super::settle::end_open_effects;
+use super::sql::{Checkpoint, Marks};
 use super::stop::Stop;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
@@ -111,8 +112,15 @@ async fn stopping(
 ) -> Result<Vec<Hold>, Stop> {
     let organisation = &run.lease.organisation;
     let keys = &run.executor.desk.keys;
-    let mut references: Vec<SubjectRef> =
-        run.identifiers.iter().map(|each| each.identifier.reference(keys, organisation)).collect();
+    // Those of the profile may have been found a moment ago, and be written with the next write.
+    let found = run.unsaved.iter().flat_map(|finished| &finished.identifiers).map(|(_, identifier)| identifier);
+    let mut references: Vec<SubjectRef> = run
+        .identifiers
+        .iter()
+        .map(|each| &each.identifier)
+        .chain(found)
+        .map(|identifier| identifier.reference(keys, organisation))
+        .collect();
     references.push(keys.subject(organisation).contact(contact));
     let zone = run.site.controller.time_zone;
     let today = run.executor.desk.clock.now().with_timezone(&zone).date_naive();
@@ -200,6 +208,7 @@ pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
 /// Carries out what a hold leaves of an erasure, if one stands; false when the deletion may go on.
 pub(super) async fn postponed(run: &mut Run<'_>, contact: &ContactId) -> Result<bool, Stop> {
     let Some((read, standing)) = standing(run, contact).await? else { return Ok(false) };
+    end_open_deletion(run).await?;
     let now = run.executor.desk.clock.now();
     let mut marks = Marks::default();
     let mut switched_off = 0_u64;
@@ -230,6 +239,26 @@ pub(super) async fn postponed(run: &mut Run<'_>, contact: &ContactId) -> Result<
     finished.notice = Some(inform::kept_for_now(run, &standing));
     run.keep(finished);
     Ok(true)
+}
+
+/// Says of a deletion that was announced before the hold was placed, and that reading does not show, that its outcome is
+/// unknown: nobody will look for it in this request any more.
+async fn end_open_deletion(run: &mut Run<'_>) -> Result<(), Stop> {
+    let key = (Step::Delete.as_str().to_owned(), String::new());
+    let is_open = |checkpoint: &Checkpoint| {
+        checkpoint.intent.is_some() && checkpoint.intent != checkpoint.ended_intent
+    };
+    if !run.checkpoints.get(&key).is_some_and(is_open) {
+        return Ok(());
+    }
+    let now = run.executor.desk.clock.now();
+    let mut tx = run.open("execution.end_open_deletion").await?;
+    end_open_effects(&mut tx, run.lease, now).await?;
+    tx.commit().await?;
+    for checkpoint in run.checkpoints.values_mut() {
+        checkpoint.ended_intent = checkpoint.intent;
+    }
+    Ok(())
 }
 
 /// Switches off the organisation's marketing policies that the contact shows as on, and reads that back: data that is kept

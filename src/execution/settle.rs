@@ -63,7 +63,7 @@ async fn write_parking(
 
 /// Nobody may look again for a long time: what was announced and is not accounted for is said to be unknown. The
 /// announcement stays with its checkpoint, so that a resumed request still looks before it acts.
-async fn end_open_effects(tx: &mut Tx, lease: &Lease, now: DateTime<Utc>) -> Result<(), Stop> {
+pub(super) async fn end_open_effects(tx: &mut Tx, lease: &Lease, now: DateTime<Utc>) -> Result<(), Stop> {
     for open in sql::end_open_effects(tx, lease).await? {
         let Some(action) = ending_of(&open.step) else { continue };
         let event = Event::of(&lease.organisation, lease.request, action, Actor::Process("worker"), now);
@@ -128,8 +128,6 @@ impl Run<'_> {
             && let Some(held) = self.held()?
         {
             hold::remember(self, &mut tx, &held).await?;
-            // A deletion that was announced before the hold was placed, and did not take effect until now.
-            end_open_effects(&mut tx, self.lease, now).await?;
         }
         if self.case.kind == RequestKind::Access {
             queue::wake_waiting(&mut tx, &self.lease.organisation).await?;

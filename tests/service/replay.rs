@@ -101,7 +101,7 @@ async fn park_reason(service: &TestService, request: RequestId) -> Option<ParkRe
 #[tokio::test]
 async fn r_47_what_is_done_stands_outside_of_the_database_before_the_platform_is_called() {
     let service = TestService::start().await;
-    service.platform.add_contact(spec("uno"));
+    let _ = service.platform.add_contact(spec("uno"));
     service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
     // While the file cannot be written, nothing is done.
     let directory = service.directory.path().join("ledger");
@@ -124,7 +124,7 @@ async fn r_47_what_is_done_stands_outside_of_the_database_before_the_platform_is
 #[tokio::test]
 async fn r_47_entries_go_when_no_backup_is_as_old_any_more() {
     let service = TestService::start().await;
-    service.platform.add_contact(spec("uno"));
+    let _ = service.platform.add_contact(spec("uno"));
     service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
     service.work_to_the_end().await;
     let purge = async |days: i64| {
@@ -144,7 +144,7 @@ async fn r_47_entries_go_when_no_backup_is_as_old_any_more() {
 #[tokio::test]
 async fn r_46_a_new_ledger_directory_is_filled_from_the_database() {
     let service = TestService::start().await;
-    service.platform.add_contact(spec("uno"));
+    let _ = service.platform.add_contact(spec("uno"));
     service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
     service.work_to_the_end().await;
     std::fs::remove_dir_all(service.directory.path().join("ledger")).unwrap();
@@ -156,10 +156,11 @@ async fn r_46_a_new_ledger_directory_is_filled_from_the_database() {
 
 #[tokio::test]
 async fn f_27_after_a_restore_nothing_is_repeated_by_itself_and_everything_is_offered() {
-    let service = TestService::start().await;
-    let gone = service.platform.add_contact(spec("uno"));
-    let opted = service.platform.add_contact(spec("due"));
-    service.platform.add_contact(spec("tre"));
+    // Before the instant from which the simulator counts what it calls modified.
+    let service = TestService::builder().starting_at("2025-06-02T09:00:00Z".parse().unwrap()).build().await;
+    let old = service.clock.now() - TimeDelta::days(90);
+    let known = |name| service.platform.add_contact(spec(name).created(old).modified(old));
+    let (gone, opted, _) = (known("uno"), known("due"), known("tre"));
     let erasure = service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await.request;
     let opt_out = service.submit(RequestKind::OptOut, &[(Email, &address("due"))]).await.request;
     let access = service.submit(RequestKind::Access, &[(Email, &address("tre"))]).await.request;
