@@ -107,14 +107,9 @@ impl Run<'_> {
         self.append(&mut tx, event).await?;
         self.executor.kill.reached(step.as_str(), "announced")?;
         tx.commit().await?;
-        if let Err(error) = self.executor.ledger.append(&entry).await {
-            tracing::error!(
-                request = %self.lease.request,
-                error = &error as &dyn std::error::Error,
-                "the ledger cannot be written; nothing is done at the platform until it can"
-            );
+        if let Err(stop) = self.write_outside(&entry).await {
             self.fail_effect(effect, intent, former).await?;
-            return Err(Stop::wait(LEDGER_AGAIN_AFTER, "ledger_unwritable"));
+            return Err(stop);
         }
         Ok(intent)
     }
@@ -145,21 +140,22 @@ impl Run<'_> {
         suppression::hashes(keys, &self.lease.organisation, purposes, identifiers, Some(contact))
     }
 
-    /// Notes outside of the database that a report is about to be handed over, as for an effect.
-    pub(super) async fn enter_report(&mut self) -> Result<(), Stop> {
+    /// What the ledger says of a report that is about to be handed over.
+    pub(super) fn report_entry(&self) -> Result<Entry, Stop> {
         let contact = self.contact()?;
         let request = (&self.lease.organisation, self.lease.request);
         let now = self.executor.desk.clock.now();
         let kind = (EntryKind::Report, None);
-        let entry = Entry::new(&self.executor.desk.keys, request, kind, &contact, &[], now);
-        let mut tx = self.open("execution.enter_report").await?;
-        ledger::enter(&mut tx, &entry).await?;
-        tx.commit().await?;
-        self.executor.ledger.append(&entry).await.map_err(|error| {
+        Ok(Entry::new(&self.executor.desk.keys, request, kind, &contact, &[], now))
+    }
+
+    /// Writes an entry of the ledger outside of the database; what it announces is not done until that succeeds.
+    pub(super) async fn write_outside(&self, entry: &Entry) -> Result<(), Stop> {
+        self.executor.ledger.append(entry).await.map_err(|error| {
             tracing::error!(
                 request = %self.lease.request,
                 error = &error as &dyn std::error::Error,
-                "the ledger cannot be written; nothing is handed over until it can"
+                "the ledger cannot be written; what was to be done waits until it can"
             );
             Stop::wait(LEDGER_AGAIN_AFTER, "ledger_unwritable")
         })
