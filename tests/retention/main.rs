@@ -6,6 +6,7 @@
 mod database;
 
 mod due;
+mod holds;
 mod office;
 mod pages;
 mod resume;
