@@ -317,10 +317,12 @@ async fn show(
         if view.waiting.is_empty() {
             return format!("{text}\n\nno erasure waits for it");
         }
-        let rows = view
-            .waiting
-            .iter()
-            .map(|each| vec![each.reference.clone(), each.until.map_or("until lifted".to_owned(), |last| last.to_string())]);
+        let rows = view.waiting.iter().map(|each| {
+            vec![
+                each.reference.clone(),
+                each.until.map_or("until lifted".to_owned(), |last| last.to_string()),
+            ]
+        });
         format!("{text}\n\n{}", table(&["erasure that waits", "held until"], rows))
     })
 }

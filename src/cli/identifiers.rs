@@ -45,9 +45,8 @@ pub(super) fn read(from: Option<&Path>, controller: &Controller) -> anyhow::Resu
         (IdentifierKind::ExternalProperty2, wire.external_property_2),
     ] {
         let Some(text) = text else { continue };
-        let identifier =
-            SubjectIdentifier::parse(kind, text.expose(), controller.default_country.as_deref())
-                .map_err(|error| Failure::Usage.because(error.to_string()))?;
+        let identifier = SubjectIdentifier::parse(kind, text.expose(), controller.default_country.as_deref())
+            .map_err(|error| Failure::Usage.because(error.to_string()))?;
         identifiers.push(identifier);
     }
     if identifiers.is_empty() {

@@ -91,7 +91,9 @@ async fn check(
     output.show(&Answer { decision, entries }, |answer| {
         let sentence = match answer.decision {
             ImportDecision::Allowed => "allowed: nothing is known against it",
-            ImportDecision::WithoutMarketing => "without marketing: create it with every marketing policy off",
+            ImportDecision::WithoutMarketing => {
+                "without marketing: create it with every marketing policy off"
+            }
             ImportDecision::Blocked => {
                 "blocked: the person was erased, and no sign-up of their own since then was shown"
             }
@@ -159,8 +161,7 @@ async fn revoke(
     let desk = &foundation.desk;
     let mut tx = foundation.store.begin("cli.suppression.revoke").await?;
     let by = (context.person(), desk.clock.now());
-    let entries =
-        suppression::revoke(&mut tx, &desk.keys, &controller.id, &identifiers, purpose, by).await?;
+    let entries = suppression::revoke(&mut tx, &desk.keys, &controller.id, &identifiers, purpose, by).await?;
     tx.commit().await?;
     output.show(&Revoked { entries }, |revoked| match revoked.entries {
         0 => "nothing was suppressed under these identifiers".to_owned(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{Database, StartError, load_or_create_master_key, sql};
 use crate::config::{Loaded, Settings, Sources};
 use crate::domain::{Clock, Controller, OrganisationId, SystemClock};
-use crate::intake::Desk;
 use crate::holds;
+use crate::intake::Desk;
 use crate::queue;
 use crate::store::{self, SchemaState, Store, StoreError};
 

@@ -304,12 +304,20 @@ impl Parts {
             let (store, desk) = (expiring.clone(), clock.clone());
             Box::pin(tasks::expire_packages(store, desk, directory.clone(), stop.clone()))
         });
-        let (ledger, organisations) = (Arc::clone(&self.ledger), self.sites.keys().cloned().collect::<Vec<_>>());
+        let (ledger, organisations) =
+            (Arc::clone(&self.ledger), self.sites.keys().cloned().collect::<Vec<_>>());
         let (purged, clock) = (store.clone(), Arc::clone(&desk.clock));
         let (keep_days, stop) = (self.settings.ledger.keep_days, self.ending.clone());
         self.tasks.start("ledger", move || {
             let (ledger, store, clock) = (Arc::clone(&ledger), purged.clone(), Arc::clone(&clock));
-            Box::pin(tasks::purge_ledger(ledger, store, clock, organisations.clone(), keep_days, stop.clone()))
+            Box::pin(tasks::purge_ledger(
+                ledger,
+                store,
+                clock,
+                organisations.clone(),
+                keep_days,
+                stop.clone(),
+            ))
         });
         let upkeep =
             Upkeep { store: store.clone(), desk: desk.clone(), settings: self.settings.upkeep.clone() };

@@ -137,7 +137,7 @@ impl Run<'_> {
         let identifiers: Vec<&SubjectIdentifier> =
             self.identifiers.iter().map(|each| &each.identifier).collect();
         let keys = &self.executor.desk.keys;
-        suppression::hashes(keys, &self.lease.organisation, purposes, identifiers, Some(contact))
+        suppression::hashes(keys, &self.lease.organisation, purposes, &identifiers, Some(contact))
     }
 
     /// What the ledger says of a report that is about to be handed over.

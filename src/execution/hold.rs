@@ -60,8 +60,7 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId) -> Result<Option<(Cont
     let urgency = run.urgency();
     let read = run.site.platform.find_contact(contact, urgency).await;
     // What is gone, or going, is not kept by anything that we could do.
-    let Some(read) =
-        read.map_err(|error| run.platform_failed(&error))?.filter(|read| !read.marked_deleted)
+    let Some(read) = read.map_err(|error| run.platform_failed(&error))?.filter(|read| !read.marked_deleted)
     else {
         run.cleared_holds = possible.iter().map(|hold| hold.id).collect();
         return Ok(None);
@@ -113,7 +112,8 @@ async fn stopping(
     let organisation = &run.lease.organisation;
     let keys = &run.executor.desk.keys;
     // Those of the profile may have been found a moment ago, and be written with the next write.
-    let found = run.unsaved.iter().flat_map(|finished| &finished.identifiers).map(|(_, identifier)| identifier);
+    let found =
+        run.unsaved.iter().flat_map(|finished| &finished.identifiers).map(|(_, identifier)| identifier);
     let mut references: Vec<SubjectRef> = run
         .identifiers
         .iter()
@@ -245,9 +245,8 @@ pub(super) async fn postponed(run: &mut Run<'_>, contact: &ContactId) -> Result<
 /// unknown: nobody will look for it in this request any more.
 async fn end_open_deletion(run: &mut Run<'_>) -> Result<(), Stop> {
     let key = (Step::Delete.as_str().to_owned(), String::new());
-    let is_open = |checkpoint: &Checkpoint| {
-        checkpoint.intent.is_some() && checkpoint.intent != checkpoint.ended_intent
-    };
+    let is_open =
+        |checkpoint: &Checkpoint| checkpoint.intent.is_some() && checkpoint.intent != checkpoint.ended_intent;
     if !run.checkpoints.get(&key).is_some_and(is_open) {
         return Ok(());
     }
@@ -354,7 +353,8 @@ mod tests {
     fn r_65_the_last_instant_of_a_record_is_found_whatever_its_fields_are_called() {
         let found = |json: &str| latest_instant(json).map(|at| at.to_rfc3339());
         assert_eq!(
-            found(r#"{"start":"2026-01-15T10:00:00Z","stop":"2026-01-15T23:30:00.5Z","bytesIn":7}"#).as_deref(),
+            found(r#"{"start":"2026-01-15T10:00:00Z","stop":"2026-01-15T23:30:00.5Z","bytesIn":7}"#)
+                .as_deref(),
             Some("2026-01-15T23:30:00.500+00:00")
         );
         // The platform's local times carry a false `Z`.
@@ -363,10 +363,7 @@ mod tests {
                 .as_deref(),
             Some("2026-01-15T10:00:00+00:00")
         );
-        assert_eq!(
-            found(r#"{"stop":"2026-01-15 10:00:00"}"#).as_deref(),
-            Some("2026-01-15T10:00:00+00:00")
-        );
+        assert_eq!(found(r#"{"stop":"2026-01-15 10:00:00"}"#).as_deref(), Some("2026-01-15T10:00:00+00:00"));
         assert_eq!(found(r#"{"id":"s-0000001","duration":3600}"#), None);
     }
 }

@@ -170,7 +170,8 @@ async fn look(site: &Site, record: &Entry, contact: &ContactId) -> Result<Verdic
     }
     let found = site.platform.find_contact(contact, Urgency::Request).await?;
     let Some(found) = found.filter(|found| !found.marked_deleted) else { return Ok(Verdict::StillSo) };
-    let is_off = record.policy.as_ref().is_some_and(|policy| found.policies.get(bare(policy)) == Some(&false));
+    let is_off =
+        record.policy.as_ref().is_some_and(|policy| found.policies.get(bare(policy)) == Some(&false));
     Ok(if is_off {
         Verdict::StillSo
     } else if acted_since(&found, record.at) {

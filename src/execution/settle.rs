@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{Executor, hold};
 use super::engine::Run;
 use super::procedure::Step;
 use super::sql;
 use super::stop::{Ended, Stop};
+use super::{Executor, hold};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
 use crate::delivery;
 use crate::domain::{Origin, ParkReason, RequestKind};

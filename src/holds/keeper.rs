@@ -31,7 +31,8 @@ pub async fn keep_in_order(
     let mut kept = Kept::default();
     let mut tx = store.begin("holds.keep_in_order").await?;
     for hold in sql::take_expired(&mut tx, organisation, today).await? {
-        order::end(&mut tx, organisation, &hold, Action::HoldExpired, "expired", (actor.clone(), now)).await?;
+        order::end(&mut tx, organisation, &hold, Action::HoldExpired, "expired", (actor.clone(), now))
+            .await?;
         tracing::info!(organisation = %organisation, hold = hold.reference, "a hold has ended: its last day has passed");
         kept.expired += 1;
     }

@@ -34,8 +34,8 @@ pub use keeper::{Kept, keep_in_order};
 pub use order::{About, NewHold, Placed, lift, place, review, settle_statutes};
 pub use settings::Settings;
 pub use sql::{
-    Postponed, Postponement, find_by_reference, held_among, in_force, is_second_stage, list, lock_for_deletion, note_resumed,
-    postpone, postponed_by, purge, references_of, take_resumable,
+    Postponed, Postponement, find_by_reference, held_among, in_force, is_second_stage, list,
+    lock_for_deletion, note_resumed, postpone, postponed_by, purge, references_of, take_resumable,
 };
 
 use crate::domain::{HoldCategory, HoldKind, Reference, RequestId, Statute};

@@ -90,7 +90,8 @@ fn check(new: &NewHold, today: NaiveDate) -> Result<(String, NaiveDate), HoldErr
         return Err(HoldError::ReviewOutOfRange);
     }
     let grounds = new.kind.grounds();
-    let ground = new.ground.clone().unwrap_or_else(|| grounds.first().copied().unwrap_or_default().to_owned());
+    let ground =
+        new.ground.clone().unwrap_or_else(|| grounds.first().copied().unwrap_or_default().to_owned());
     if !grounds.contains(&ground.as_str()) {
         return Err(HoldError::GroundDoesNotFit { kind: new.kind, ground, known: grounds.join(", ") });
     }
@@ -325,8 +326,12 @@ mod tests {
         let text = refusal(|new| new.ground = Some("RF-08".to_owned()));
         assert_eq!(text, "a claim hold cannot rest on RF-08; it can on RF-10");
         assert!(refusal(|new| new.kind = HoldKind::Statutory).contains("needs an end"));
-        assert!(refusal(|new| new.ends = EndRule::MonthsAfterLast(12)).contains("everything has no last record"));
-        assert!(refusal(|new| new.ends = EndRule::On("2026-11-22".parse().unwrap())).contains("ended already"));
+        assert!(
+            refusal(|new| new.ends = EndRule::MonthsAfterLast(12)).contains("everything has no last record")
+        );
+        assert!(
+            refusal(|new| new.ends = EndRule::On("2026-11-22".parse().unwrap())).contains("ended already")
+        );
         assert!(refusal(|new| new.statute = Some(Statute::FrenchConnectionLogs)).contains("statutory hold"));
         assert!(refusal(|new| new.owner = "Ada Lovelace".to_owned()).contains("the owner must be"));
         assert!(refusal(|new| new.matter = Some("Rossi / Prova".to_owned())).contains("never a name"));

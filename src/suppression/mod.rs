@@ -126,17 +126,17 @@ impl Hashed {
 
 /// The hashes of one person for some purposes: of each identifier in its normal form, and of the platform's id.
 #[must_use]
-pub fn hashes<'a>(
+pub fn hashes(
     keys: &MasterKey,
     organisation: &OrganisationId,
     purposes: &[Purpose],
-    identifiers: impl IntoIterator<Item = &'a SubjectIdentifier> + Clone,
+    identifiers: &[&SubjectIdentifier],
     contact: Option<&ContactId>,
 ) -> Vec<Hashed> {
     let mut hashed = Vec::new();
     for purpose in purposes {
         let key = keys.suppression(organisation, purpose.as_str());
-        for identifier in identifiers.clone() {
+        for identifier in identifiers {
             let kind = identifier.kind().as_str();
             let hash = key.hash(kind, identifier.normalised().expose());
             hashed.push(Hashed { purpose: *purpose, kind: kind.to_owned(), hash });
@@ -190,7 +190,8 @@ pub async fn contains(
     organisation: &OrganisationId,
     identifiers: &[SubjectIdentifier],
 ) -> Result<Vec<Suppressed>, StoreError> {
-    let hashed = hashes(keys, organisation, Purpose::ALL, identifiers, None);
+    let identifiers: Vec<&SubjectIdentifier> = identifiers.iter().collect();
+    let hashed = hashes(keys, organisation, Purpose::ALL, &identifiers, None);
     sql::find(connection, organisation, &hashed).await
 }
 
@@ -217,11 +218,11 @@ pub async fn revoke(
     (actor, at): (Actor, DateTime<Utc>),
 ) -> Result<u64, StoreError> {
     let purposes: Vec<Purpose> = purpose.map_or_else(|| Purpose::ALL.to_vec(), |only| vec![only]);
-    let hashed = hashes(keys, organisation, &purposes, identifiers, None);
+    let identifiers: Vec<&SubjectIdentifier> = identifiers.iter().collect();
+    let hashed = hashes(keys, organisation, &purposes, &identifiers, None);
     let gone = sql::delete(tx, organisation, &hashed).await?;
-    let detail = Detail::none()
-        .count("entries", gone)
-        .word("purpose", purpose.map_or("all", Purpose::as_str));
+    let detail =
+        Detail::none().count("entries", gone).word("purpose", purpose.map_or("all", Purpose::as_str));
     let event = Event::general(organisation, Action::SuppressionRevoked, actor, at);
     audit::append(tx, event.with(detail)).await?;
     Ok(gone)
@@ -241,7 +242,7 @@ mod tests {
         let keys = MasterKey::generate();
         let organisation: OrganisationId = "venue".parse().unwrap();
         let hash = |identifier: &SubjectIdentifier, purpose| {
-            hashes(&keys, &organisation, &[purpose], [identifier], None).remove(0).hash
+            hashes(&keys, &organisation, &[purpose], &[identifier], None).remove(0).hash
         };
         let one = of(IdentifierKind::Email, "User+tag@EXAMPLE.com");
         let same = of(IdentifierKind::Email, "user+tag@example.com");
@@ -251,7 +252,7 @@ mod tests {
         let whole = of(IdentifierKind::Phone, "+39 06 12345678");
         assert_eq!(hash(&national, Purpose::Marketing), hash(&whole, Purpose::Marketing));
         let other: OrganisationId = "other".parse().unwrap();
-        let elsewhere = hashes(&keys, &other, &[Purpose::Marketing], [&one], None).remove(0).hash;
+        let elsewhere = hashes(&keys, &other, &[Purpose::Marketing], &[&one], None).remove(0).hash;
         assert_ne!(elsewhere, hash(&one, Purpose::Marketing));
         // Neither is it the pseudonym of requests.
         assert_ne!(hash(&one, Purpose::Marketing)[..16], one.reference(&keys, &organisation).as_bytes()[..]);

@@ -12,8 +12,8 @@ use crate::store::StoreError;
 fn columns(hashed: &[Hashed]) -> (Vec<String>, Vec<String>, Vec<Vec<u8>>) {
     let purposes = hashed.iter().map(|each| each.purpose.as_str().to_owned()).collect();
     let kinds = hashed.iter().map(|each| each.kind.clone()).collect();
-    let hashes = hashed.iter().map(|each| each.hash.to_vec()).collect();
-    (purposes, kinds, hashes)
+    let bytes = hashed.iter().map(|each| each.hash.to_vec()).collect();
+    (purposes, kinds, bytes)
 }
 
 pub(super) async fn upsert(
@@ -24,7 +24,7 @@ pub(super) async fn upsert(
     jurisdiction: &str,
     since: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let (purposes, kinds, hashes) = columns(hashed);
+    let (purposes, kinds, bytes) = columns(hashed);
     sqlx::query!(
         r#"INSERT INTO dsrd.suppression AS stored (organisation_id, purpose, kind, hash, source, jurisdiction, since)
            SELECT $1, given.purpose, given.kind, given.hash, $5, $6, $7
@@ -35,7 +35,7 @@ pub(super) async fn upsert(
         organisation.as_str(),
         &purposes,
         &kinds,
-        &hashes,
+        &bytes,
         source.as_str(),
         jurisdiction,
         since,
@@ -51,7 +51,7 @@ pub(super) async fn find(
     organisation: &OrganisationId,
     hashed: &[Hashed],
 ) -> Result<Vec<Suppressed>, StoreError> {
-    let (purposes, kinds, hashes) = columns(hashed);
+    let (purposes, kinds, bytes) = columns(hashed);
     let rows = sqlx::query!(
         r#"SELECT stored.purpose, stored.kind, stored.source, stored.jurisdiction, stored.since
            FROM dsrd.suppression AS stored
@@ -62,12 +62,13 @@ pub(super) async fn find(
         organisation.as_str(),
         &purposes,
         &kinds,
-        &hashes,
+        &bytes,
     )
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("suppression.find"))?;
-    let unreadable = |column: &str| StoreError::unreadable("suppression.find", format!("suppression.{column}"));
+    let unreadable =
+        |column: &str| StoreError::unreadable("suppression.find", format!("suppression.{column}"));
     rows.into_iter()
         .map(|row| {
             Ok(Suppressed {
@@ -109,7 +110,7 @@ pub(super) async fn delete(
     organisation: &OrganisationId,
     hashed: &[Hashed],
 ) -> Result<u64, StoreError> {
-    let (purposes, kinds, hashes) = columns(hashed);
+    let (purposes, kinds, bytes) = columns(hashed);
     let deleted = sqlx::query!(
         r#"DELETE FROM dsrd.suppression AS stored
            USING unnest($2::text[], $3::text[], $4::bytea[]) AS given (purpose, kind, hash)
@@ -120,7 +121,7 @@ pub(super) async fn delete(
         organisation.as_str(),
         &purposes,
         &kinds,
-        &hashes,
+        &bytes,
     )
     .execute(connection)
     .await

@@ -109,9 +109,8 @@ async fn settle(service: &TestService, settings: &Settings) {
 async fn r_65_an_erasure_under_a_statutory_hold_resumes_by_itself_at_midnight_after_its_last_day() {
     let service = TestService::builder().starting_at("2026-02-10T09:00:00Z".parse().unwrap()).build().await;
     // With one record it is of the instant of creation: the last session is of 15 January.
-    let contact = service
-        .platform
-        .add_contact(ada().created("2026-01-15T09:00:00Z".parse().unwrap()).accountings(1));
+    let contact =
+        service.platform.add_contact(ada().created("2026-01-15T09:00:00Z".parse().unwrap()).accountings(1));
     settle(&service, &statutes("2026-12-31")).await;
     let first = erase(&service).await;
     service.work_to_the_end().await;
@@ -188,7 +187,11 @@ async fn r_65_a_claim_is_kept_until_it_is_lifted_and_what_waits_follows() {
     service.work_to_the_end().await;
     assert_eq!(outcome(&service, second[0]).await, Some(Outcome::Fulfilled));
     assert!(!exists(&service, &contact));
-    assert_eq!(outcome(&service, first.request).await, Some(Outcome::PartlyFulfilled), "it ended as it was told");
+    assert_eq!(
+        outcome(&service, first.request).await,
+        Some(Outcome::PartlyFulfilled),
+        "it ended as it was told"
+    );
     service.finish().await;
 }
 
@@ -273,9 +276,12 @@ async fn r_65_a_hold_about_a_span_of_creation_dates_keeps_those_and_no_others() 
     let service = TestService::start().await;
     let inside = service.platform.add_contact(ada());
     let outside = service.platform.add_contact(
-        ContactSpec::new().email("altro.canarino@posta.example").created(start_of_test() - TimeDelta::days(30)),
+        ContactSpec::new()
+            .email("altro.canarino@posta.example")
+            .created(start_of_test() - TimeDelta::days(30)),
     );
-    let about = About::Contacts { created_from: None, created_before: Some(start_of_test() - TimeDelta::days(100)) };
+    let about =
+        About::Contacts { created_from: None, created_before: Some(start_of_test() - TimeDelta::days(100)) };
     place(&service, NewHold { about, ..claim(&service) }).await;
     erase(&service).await;
     service.submit(RequestKind::Erasure, &[(Email, "altro.canarino@posta.example")]).await;
@@ -322,7 +328,9 @@ async fn r_65_holds_end_after_their_last_day_and_their_reviews_are_reminded_of_o
     let until = NaiveDate::from_ymd_opt(2026, 12, 1).unwrap();
     place(&service, NewHold { ends: EndRule::On(until), ..claim(&service) }).await;
     let keep = || async {
-        holds::keep_in_order(&service.store, &service.controller, service.desk.clock.as_ref(), 30).await.unwrap()
+        holds::keep_in_order(&service.store, &service.controller, service.desk.clock.as_ref(), 30)
+            .await
+            .unwrap()
     };
     assert_eq!(keep().await, Kept::default());
     move_to(&service, "2026-12-01T22:59:59Z");

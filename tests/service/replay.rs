@@ -131,8 +131,7 @@ async fn r_47_entries_go_when_no_backup_is_as_old_any_more() {
         let before = service.clock.now() + TimeDelta::days(days) - TimeDelta::days(65);
         let mut connection = service.store.connection().await.unwrap();
         let organisation = &service.controller.id;
-        let rows =
-            dsrd::suppression::ledger::purge(&mut connection, organisation, before).await.unwrap();
+        let rows = dsrd::suppression::ledger::purge(&mut connection, organisation, before).await.unwrap();
         (rows, service.executor.ledger.purge_files(before).await.unwrap())
     };
     assert_eq!(purge(65).await, (0, 0));
@@ -208,10 +207,7 @@ async fn f_27_after_a_restore_nothing_is_repeated_by_itself_and_everything_is_of
     assert!(lost(&service).await.is_empty());
     // Who was erased is suppressed again; who opted in again is not.
     assert!(count(&service, "SELECT count(*) FROM dsrd.suppression WHERE source = 'replay'").await > 0);
-    assert_eq!(
-        count(&service, "SELECT count(*) FROM dsrd.suppression WHERE source = 'opt_out'").await,
-        0
-    );
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.suppression WHERE source = 'opt_out'").await, 0);
 
     // Even when a person sends the erasure on its way again, it does not take the new sign-up.
     let mut tx = service.store.begin("test.resume").await.unwrap();

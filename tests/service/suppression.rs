@@ -50,7 +50,10 @@ async fn r_48_an_import_of_somebody_erased_is_blocked_and_recorded_and_their_own
         let later = Some(TimeDelta::days(3));
         assert_eq!(decide(&service, &[who], later).await, ImportDecision::WithoutMarketing);
     }
-    assert_eq!(decide(&service, &[identifier(Email, "altro@posta.example")], None).await, ImportDecision::Allowed);
+    assert_eq!(
+        decide(&service, &[identifier(Email, "altro@posta.example")], None).await,
+        ImportDecision::Allowed
+    );
     let entries = service.audit().await;
     let blocked = entries.iter().filter(|entry| entry.action == "suppression.import_blocked").count();
     assert_eq!(blocked, 2);
@@ -65,7 +68,10 @@ async fn r_54_an_opt_out_suppresses_marketing_only_and_a_revocation_purges_it() 
     service.work_to_the_end().await;
     let who = [identifier(Email, ADDRESS), identifier(Phone, "+39 333 1234567")];
     assert_eq!(decide(&service, &who, None).await, ImportDecision::WithoutMarketing);
-    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.suppression WHERE purpose <> 'marketing'").await, 0);
+    assert_eq!(
+        count(&service, "SELECT count(*) FROM dsrd.suppression WHERE purpose <> 'marketing'").await,
+        0
+    );
     assert_eq!(count(&service, "SELECT count(*) FROM dsrd.suppression").await, 2, "address and number");
     let clear = "SELECT count(*) FROM dsrd.suppression AS each WHERE each::text ILIKE '%canarino%'";
     assert_eq!(count(&service, clear).await, 0);
@@ -74,8 +80,7 @@ async fn r_54_an_opt_out_suppresses_marketing_only_and_a_revocation_purges_it() 
     let by = (Actor::Person("dpo".to_owned()), service.clock.now());
     let purpose = Some(Purpose::Marketing);
     let keys = &service.desk.keys;
-    let gone =
-        suppression::revoke(&mut tx, keys, &service.controller.id, &who, purpose, by).await.unwrap();
+    let gone = suppression::revoke(&mut tx, keys, &service.controller.id, &who, purpose, by).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(gone, 2);
     assert_eq!(count(&service, "SELECT count(*) FROM dsrd.suppression").await, 0);

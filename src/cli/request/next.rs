@@ -70,10 +70,13 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
         ParkReason::DoneBeforeRestore => vec![
             "look at what was done, and settle it: dsrd ledger replay".to_owned(),
             resume("if it is to be done again after all, settle it"),
-            format!("or when it is not: dsrd request informed {reference}, dsrd decide refuse {reference} or dsrd request withdraw {reference}"),
+            format!(
+                "or when it is not: dsrd request informed {reference}, dsrd decide refuse {reference} or dsrd request withdraw {reference}"
+            ),
         ],
         ParkReason::NewerWill => {
-            let mut acts = choose("ask the person what they want now; if still this, look at the contact, masked");
+            let mut acts =
+                choose("ask the person what they want now; if still this, look at the contact, masked");
             acts.push(format!("or if not any more: dsrd request withdraw {reference}"));
             acts
         }

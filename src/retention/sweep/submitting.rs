@@ -108,8 +108,7 @@ impl Sweeper {
             candidates.iter().map(|(contact, created)| (subject_key.contact(contact), *created)).collect();
         let held: BTreeMap<usize, bool> =
             holds::held_among(tx, organisation, &pseudonyms, today).await?.into_iter().collect();
-        let names: Vec<String> =
-            candidates.iter().map(|(contact, _)| contact.as_str().to_owned()).collect();
+        let names: Vec<String> = candidates.iter().map(|(contact, _)| contact.as_str().to_owned()).collect();
         let asked = sql::with_open_access(tx, organisation, &names).await?;
         let (mut left, mut skipped, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
         for (place, (contact, _)) in candidates.into_iter().enumerate() {

@@ -229,7 +229,8 @@ mod tests {
     #[test]
     fn r_47_a_line_that_was_altered_is_reported_as_damaged() {
         let directory = tempfile::tempdir().unwrap();
-        append(directory.path(), &[entry(1, "2026-11-23T12:00:00Z"), entry(2, "2026-11-23T12:00:01Z")]).unwrap();
+        append(directory.path(), &[entry(1, "2026-11-23T12:00:00Z"), entry(2, "2026-11-23T12:00:01Z")])
+            .unwrap();
         let path = directory.path().join("ledger-2026-11.txt");
         let altered = fs::read_to_string(&path).unwrap().replacen("erasure", "opt_out", 1);
         fs::write(&path, altered).unwrap();
@@ -240,7 +241,8 @@ mod tests {
     #[test]
     fn r_47_whole_months_go_when_they_are_old_enough() {
         let directory = tempfile::tempdir().unwrap();
-        append(directory.path(), &[entry(1, "2026-10-31T23:59:59Z"), entry(2, "2026-11-01T00:00:00Z")]).unwrap();
+        append(directory.path(), &[entry(1, "2026-10-31T23:59:59Z"), entry(2, "2026-11-01T00:00:00Z")])
+            .unwrap();
         assert_eq!(purge(directory.path(), "2026-10-31T00:00:00Z".parse().unwrap()).unwrap(), 0);
         assert_eq!(purge(directory.path(), "2026-11-01T00:00:00Z".parse().unwrap()).unwrap(), 1);
         assert_eq!(read(directory.path()).unwrap().entries.len(), 1);
