@@ -18,6 +18,7 @@ use crate::holds::{self, About, EndRule, Hold, HoldError, NewHold, Placed};
 use crate::intake;
 
 /// What to do.
+#[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Record that something must not be erased for now. Name the person by one of their requests, or be asked for their
@@ -46,7 +47,7 @@ pub(super) enum Command {
     Lift {
         #[command(flatten)]
         named: Named,
-        /// Why: `claim_settled`, `order_ended`, reviewed, mistake or `restriction_ended`.
+        /// Why: claim_settled, order_ended, reviewed, mistake or restriction_ended.
         #[arg(long)]
         reason: LiftReason,
     },
@@ -63,6 +64,7 @@ pub(super) struct Named {
 }
 
 /// A hold to place.
+#[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
 #[derive(Debug, clap::Args)]
 pub(super) struct PlaceArgs {
     /// Short name of the organisation; the only one when left out.
@@ -93,7 +95,7 @@ pub(super) struct PlaceArgs {
     /// The ground of the law that the person is told, for example RF-10; the usual one of the kind when left out.
     #[arg(long, value_name = "RF-NN")]
     ground: Option<String>,
-    /// A law of the library: `fr_connection_logs`, `it_traffic_data`, `it_traffic_data_72`, `es_connection_logs`.
+    /// A law of the library: fr_connection_logs, it_traffic_data, it_traffic_data_72, es_connection_logs.
     #[arg(long)]
     statute: Option<Statute>,
     /// The court's or your own number of the matter; never a name.

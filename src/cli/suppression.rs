@@ -14,6 +14,7 @@ use crate::domain::{Controller, OrganisationId, local_time};
 use crate::suppression::{self, ImportDecision, Purpose, Suppressed};
 
 /// What to do.
+#[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Ask whether an import may create the person with these identifiers. You are asked for them, or hand them in with
@@ -35,7 +36,7 @@ pub(super) enum Command {
     Revoke {
         #[command(flatten)]
         who: Who,
-        /// Only for this purpose: `re_creation` or marketing.
+        /// Only for this purpose: re_creation or marketing.
         #[arg(long)]
         purpose: Option<Purpose>,
     },
