@@ -44,10 +44,6 @@ impl Run<'_> {
     /// Announces the notice in the transaction that writes the finding which it tells, sends it, and leaves the recording of
     /// its success to the transaction that closes the request: each transaction saved is a flush of the log saved.
     async fn send(&mut self, kind: NoticeKind) -> Result<Delivery, Stop> {
-        if !self.heart.may_act() {
-            // As for an effect: whoever took over may be sending this notice already.
-            return Err(Stop::LeaseLost);
-        }
         let executor = self.executor;
         let mut tx = self.open("execution.inform").await?;
         executor.kill.reached(Step::Inform.as_str(), "written")?;
@@ -73,6 +69,8 @@ impl Run<'_> {
             self.write_outside(entry).await?;
         }
         let attempt = match announced.map_err(|error| self.undelivered(&error))? {
+            // Frozen and thawed in between: whoever took over may be sending this notice already.
+            Announced::Ready(_) if !self.heart.may_act() => return Err(Stop::LeaseLost),
             Announced::Ready(attempt) => attempt,
             Announced::Settled(delivery) => return Ok(delivery),
             Announced::FormerOpen => {
