@@ -389,7 +389,7 @@ async fn f_1_a_postponed_erasure_killed_at_any_boundary_ends_as_if_it_was_not() 
         })
     };
     let (email, contact) = spec(0);
-    let _ = service.platform.add_contact(contact);
+    let _contact = service.platform.add_contact(contact);
     service.submit(RequestKind::Erasure, &[(Email, &email)]).await;
     service.worker_with(recorder, false).await.work_until_idle().await.unwrap();
     let boundaries = passed.lock().unwrap().clone();

@@ -101,7 +101,7 @@ async fn park_reason(service: &TestService, request: RequestId) -> Option<ParkRe
 #[tokio::test]
 async fn r_47_what_is_done_stands_outside_of_the_database_before_the_platform_is_called() {
     let service = TestService::start().await;
-    let _ = service.platform.add_contact(spec("uno"));
+    let _contact = service.platform.add_contact(spec("uno"));
     service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
     // While the file cannot be written, nothing is done.
     let directory = service.directory.path().join("ledger");
@@ -124,7 +124,7 @@ async fn r_47_what_is_done_stands_outside_of_the_database_before_the_platform_is
 #[tokio::test]
 async fn r_47_entries_go_when_no_backup_is_as_old_any_more() {
     let service = TestService::start().await;
-    let _ = service.platform.add_contact(spec("uno"));
+    let _contact = service.platform.add_contact(spec("uno"));
     service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
     service.work_to_the_end().await;
     let purge = async |days: i64| {
@@ -143,7 +143,7 @@ async fn r_47_entries_go_when_no_backup_is_as_old_any_more() {
 #[tokio::test]
 async fn r_46_a_new_ledger_directory_is_filled_from_the_database() {
     let service = TestService::start().await;
-    let _ = service.platform.add_contact(spec("uno"));
+    let _contact = service.platform.add_contact(spec("uno"));
     service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
     service.work_to_the_end().await;
     std::fs::remove_dir_all(service.directory.path().join("ledger")).unwrap();

@@ -39,14 +39,14 @@ async fn decide(
 #[tokio::test]
 async fn r_48_an_import_of_somebody_erased_is_blocked_and_recorded_and_their_own_sign_up_is_not() {
     let service = TestService::start().await;
-    let _ = service.platform.add_contact(ada());
+    let _contact = service.platform.add_contact(ada());
     service.submit(RequestKind::Erasure, &[(Email, ADDRESS)]).await;
     assert_eq!(decide(&service, &[identifier(Email, ADDRESS)], None).await, ImportDecision::Allowed);
     service.work_to_the_end().await;
 
     // By the address given, in another spelling, and by the number that only the profile held.
     for who in [identifier(Email, "Canarino@POSTA.example"), identifier(Phone, "0039 333 1234567")] {
-        assert_eq!(decide(&service, &[who.clone()], None).await, ImportDecision::Blocked);
+        assert_eq!(decide(&service, std::slice::from_ref(&who), None).await, ImportDecision::Blocked);
         let later = Some(TimeDelta::days(3));
         assert_eq!(decide(&service, &[who], later).await, ImportDecision::WithoutMarketing);
     }
@@ -63,7 +63,7 @@ async fn r_48_an_import_of_somebody_erased_is_blocked_and_recorded_and_their_own
 #[tokio::test]
 async fn r_54_an_opt_out_suppresses_marketing_only_and_a_revocation_purges_it() {
     let service = TestService::start().await;
-    let _ = service.platform.add_contact(ada());
+    let _contact = service.platform.add_contact(ada());
     service.submit(RequestKind::OptOut, &[(Email, ADDRESS)]).await;
     service.work_to_the_end().await;
     let who = [identifier(Email, ADDRESS), identifier(Phone, "+39 333 1234567")];
