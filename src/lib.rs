@@ -19,12 +19,14 @@
 //! | [`triage`] | what persons decide about parked requests |
 //! | [`execution`] | one leased request carried through its steps |
 //! | [`retention`] | contacts past their time found and submitted for erasure |
+//! | [`alert`] | staff told in time of what is due, late or failed |
 //! | [`upkeep`] | the service's own copies forgotten in time |
 //! | [`http`] | the hand-over page where a person fetches the package |
 //! | [`config`] | settings of all modules, layered, checked, explained |
 //! | [`daemon`] | composition root: roles, lifecycle, signals |
 //! | [`cli`] | one file per subcommand |
 
+pub mod alert;
 pub mod audit;
 pub mod cli;
 pub mod config;

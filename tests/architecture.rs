@@ -44,6 +44,8 @@ const RULE: &[(&str, &[&str])] = &[
         ],
     ),
     ("retention", &["domain", "store", "audit", "holds", "platform", "intake"]),
+    // It mails to staff by the same way out as notices.
+    ("alert", &["domain", "store", "audit", "delivery"]),
     // The purge functions of the owners of the tables.
     (
         "upkeep",
@@ -58,6 +60,7 @@ const RULE: &[(&str, &[&str])] = &[
             "intake",
             "execution",
             "retention",
+            "alert",
         ],
     ),
     ("http", &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "retention"]),
@@ -76,6 +79,7 @@ const RULE: &[(&str, &[&str])] = &[
             "queue",
             "delivery",
             "retention",
+            "alert",
             "upkeep",
             "http",
         ],
@@ -96,6 +100,7 @@ const RULE: &[(&str, &[&str])] = &[
             "intake",
             "execution",
             "retention",
+            "alert",
             "upkeep",
             "http",
             "config",
@@ -118,6 +123,7 @@ const RULE: &[(&str, &[&str])] = &[
             "triage",
             "execution",
             "retention",
+            "alert",
             "upkeep",
             "http",
             "config",

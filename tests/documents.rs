@@ -59,6 +59,27 @@ fn the_production_example_loads_and_passes_the_checks() {
     config::check(&loaded.settings).unwrap();
 }
 
+#[test]
+fn the_guide_to_notices_has_every_kind_with_its_placeholders() {
+    let guide = std::fs::read_to_string(project("docs/notices.md")).unwrap();
+    for kind in dsrd::delivery::NoticeKind::ALL {
+        let begin = format!("| `{kind}` |");
+        let row = guide.lines().find(|line| line.starts_with(&begin));
+        let row = row.unwrap_or_else(|| panic!("docs/notices.md has no row {begin}"));
+        let (required, optional) = dsrd::delivery::placeholders(kind);
+        let everywhere = ["organisation", "reference"];
+        for name in required.iter().filter(|name| !everywhere.contains(name)) {
+            assert!(row.contains(&format!("`{name}`")), "docs/notices.md: {kind} needs `{name}`");
+        }
+        for name in optional.iter().filter(|name| **name != "contact") {
+            assert!(row.contains(&format!("(`{name}`)")), "docs/notices.md: {kind} may have (`{name}`)");
+        }
+    }
+    for rule in dsrd::domain::AlertRule::ALL {
+        assert!(guide.contains(&format!("| `{rule}` |")), "docs/notices.md has no row for the alert {rule}");
+    }
+}
+
 /// The text with the program's explanation above each key, in place of whatever comment stood there.
 fn annotate(text: &str, schema: &serde_json::Value) -> String {
     let mut docs = Vec::new();

@@ -13,6 +13,7 @@
 //!
 //! To add a command: a file with an `Args` structure and a `run` function, and a line in `Command`.
 
+mod alert;
 mod audit;
 mod check;
 mod config;
@@ -102,6 +103,9 @@ enum Command {
     /// After a restore: compare what was done with what the database and the platform show.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// List what staff is alerted of, and say that you look at it.
+    #[command(subcommand)]
+    Alert(alert::Command),
     /// Preview or run the retention rule.
     #[command(subcommand)]
     Retention(retention::Command),
@@ -182,6 +186,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
             suppression::run(command, Context::load_checked(&files)?, output).await
         }
         Command::Ledger(command) => ledger::run(command, Context::load_checked(&files)?, output).await,
+        Command::Alert(command) => alert::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
         Command::Witness(command) => witness::run(command, Context::load_speaking(&files)?, output).await,
         Command::Upkeep(command) => upkeep::run(command, Context::load_checked(&files)?, output).await,

@@ -136,6 +136,9 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
         if let Some(problem) = organisation.holds.refused() {
             refused.push(format!("{key}.{problem}"));
         }
+        if let Some(problem) = organisation.escalation.refused() {
+            refused.push(format!("{key}.escalation.{problem}"));
+        }
         for (name, text) in [("name", &organisation.name), ("contact", &organisation.contact)] {
             if text.trim().is_empty() || text.chars().any(char::is_control) {
                 refused.push(format!("{key}.{name} must be one line of text; people read it in notices"));

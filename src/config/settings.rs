@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::deadline::{CalendarCode, RegimeCode};
 use crate::domain::{Controller, OrganisationId};
 use crate::platform::cloud4wi;
-use crate::{audit, delivery, holds, http, queue, report, retention, store, suppression, telemetry, upkeep};
+use crate::{
+    alert, audit, delivery, holds, http, queue, report, retention, store, suppression, telemetry, upkeep,
+};
 
 /// Everything that an operator can set.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -91,6 +93,8 @@ pub struct Organisation {
     pub retention: retention::Settings,
     /// What must not be erased for now, by law (docs/holds.md).
     pub holds: holds::Settings,
+    /// Who among its staff is told of requests that are due, late or failed, and of the daily digest.
+    pub escalation: alert::Settings,
     /// What an access report must say beside the data (Art. 15(1)(a) to (h) GDPR): purposes, legal grounds,
     /// recipients, storage periods, sources.
     pub catalogue: Option<report::Catalogue>,

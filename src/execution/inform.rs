@@ -204,8 +204,8 @@ pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {
     let mut facts = facts(run);
     if partly {
         facts.kept.push(Kept {
-            what: "Some connection records".to_owned(),
-            why: "the platform still answered with them after your contact was deleted".to_owned(),
+            what: "connection_records".to_owned(),
+            why: "still_answered".to_owned(),
             until: None,
         });
         return PreparedNotice { kind: NoticeKind::ErasurePartlyDone, facts, words: None, link_token: None };

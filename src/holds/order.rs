@@ -141,7 +141,6 @@ async fn insert(
         .word("kind", new.kind.as_str())
         .word("category", new.category.as_str())
         .word("ground", ground)
-        .word("owner", &new.owner.replace('@', "_"))
         .word("review_on", &review_on.to_string())
         .flag("about_a_person", matches!(new.about, About::Person(_)));
     if let Some(statute) = new.statute {
