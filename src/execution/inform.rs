@@ -12,7 +12,7 @@ use super::hold::Standing;
 use super::outcome::{Located, Refused};
 use super::stop::Stop;
 use crate::delivery::{Announced, Delivery, DeliveryError, Facts, Kept, NoticeKind, Refusal};
-use crate::domain::{HoldCategory, HoldKind, Origin, Outcome, ParkReason, Personal, RequestKind};
+use crate::domain::{HoldKind, Origin, Outcome, ParkReason, Personal, RequestKind};
 use crate::store::Tx;
 use crate::suppression::ledger;
 
@@ -180,28 +180,22 @@ pub(super) fn kept_for_now(run: &Run<'_>, standing: &[Standing]) -> PreparedNoti
     PreparedNotice { kind: NoticeKind::ErasurePartlyDone, facts, words: None, link_token: None }
 }
 
+/// What is kept and why, as endings of the phrases `kept.what.…` and `kept.why.…` of the notices' languages.
 fn kept(standing: &Standing) -> Kept {
     let hold = &standing.hold;
-    let what = match hold.category {
-        HoldCategory::Everything => "Everything we hold about you",
-        HoldCategory::Profile => "Your profile, and with it the rest of your contact",
-        HoldCategory::Events => "Records of your visits, and with them your contact",
-        HoldCategory::Devices => "The addresses of your devices, and with them your contact",
-        HoldCategory::Accountings => "Records of your connections, and with them your contact",
+    let why = match (hold.kind, hold.statute) {
+        (HoldKind::Court, _) => "court",
+        (HoldKind::Claim, _) => "claim",
+        (HoldKind::Statutory | HoldKind::Restriction, Some(statute)) => statute.as_str(),
+        (HoldKind::Statutory | HoldKind::Restriction, None) => "law",
     };
-    let why = match hold.kind {
-        HoldKind::Court => "a court or an authority has ordered it".to_owned(),
-        HoldKind::Claim => "it is needed for legal claims (Art. 17(3)(e) GDPR)".to_owned(),
-        HoldKind::Statutory | HoldKind::Restriction => match hold.statute {
-            Some(statute) => format!("the law obliges us to keep it: {}", statute.title()),
-            None => "the law obliges us to keep it (Art. 17(3)(b) GDPR)".to_owned(),
-        },
-    };
-    Kept { what: what.to_owned(), why, until: standing.until }
+    Kept { what: hold.category.as_str().to_owned(), why: why.to_owned(), until: standing.until }
 }
 
 pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {
     let mut facts = facts(run);
+    // The suppression list is disclosed.
+    facts.suppressed = true;
     if partly {
         facts.kept.push(Kept {
             what: "connection_records".to_owned(),
