@@ -24,7 +24,8 @@ use super::sql::{Checkpoint, Marks};
 use super::stop::Stop;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Channel, ContactId, Controller, HoldCategory, Origin, ParkReason, RequestId, RequestKind, SubjectRef,
+    Assurance, Channel, ContactId, Controller, HoldCategory, Origin, ParkReason, Proof, RequestId,
+    RequestKind, SubjectRef,
 };
 use crate::holds::{self, EndRule, Hold, HoldId, Postponement};
 use crate::intake::{self, Desk, IntakeError, Submission};
@@ -328,6 +329,8 @@ pub async fn resume_postponed(
             language: Some(first.language),
             identifiers: Vec::new(),
             policies: Vec::new(),
+            // Who asks was known before the first stage was carried out.
+            proof: Some(Proof { assurance: Assurance::VerifiedChannelLoop, at: now }),
             producer: "holds".to_owned(),
             handed_in_by: Some(Actor::Schedule("holds")),
             idempotency_key: first.request.to_string(),

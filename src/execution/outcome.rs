@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{ContactId, IdentifierKind, RefusalGround};
+use crate::domain::{ContactId, IdentifierKind, IdentityDoubt, RefusalGround};
 use crate::report;
 
 /// The version of all forms below.
@@ -58,6 +58,13 @@ pub(super) struct Held {
     pub(super) holds: Vec<(Uuid, Option<NaiveDate>)>,
     /// How many policies were switched off in the first stage.
     pub(super) policies_off: u64,
+}
+
+/// That it did not become known who asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Unproven {
+    /// What was doubted.
+    pub(super) doubt: IdentityDoubt,
 }
 
 /// What `collect` built.

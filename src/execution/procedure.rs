@@ -21,13 +21,16 @@ pub enum Step {
     /// A hold stands against the deletion: what it leaves of the erasure, and the notice of what is kept. Like `Refuse` a
     /// part of no procedure: a hold puts it in the place of `Delete` and `ReadBack`.
     Hold,
+    /// Prepares the notice that it did not become known who asks, in place of every step before `inform`. A part of no
+    /// procedure: the end of the waiting puts it there.
+    Unproven,
     /// Tells the person.
     Inform,
 }
 
 impl Step {
     /// Every step, in an order that every procedure follows.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Locate,
         Self::Collect,
         Self::SwitchOff,
@@ -35,6 +38,7 @@ impl Step {
         Self::ReadBack,
         Self::Refuse,
         Self::Hold,
+        Self::Unproven,
         Self::Inform,
     ];
 
@@ -49,6 +53,7 @@ impl Step {
             Self::ReadBack => "verify",
             Self::Refuse => "refuse",
             Self::Hold => "hold",
+            Self::Unproven => "unproven",
             Self::Inform => "inform",
         }
     }
@@ -66,6 +71,7 @@ impl Step {
             Self::ReadBack => "read back that it is so",
             Self::Refuse => "a person refused: read back what was begun, and write why",
             Self::Hold => "a hold stands: stop marketing, and write what is kept, why and until when",
+            Self::Unproven => "it did not become known who asks: write why, and what would help",
             Self::Inform => "tell the person",
         }
     }

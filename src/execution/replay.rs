@@ -14,7 +14,7 @@ use super::effect::bare;
 use super::hold::instant;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Channel, ContactId, KeyError, OrganisationId, Origin, Reference, RequestId, RequestKind,
+    Assurance, Channel, ContactId, KeyError, OrganisationId, Origin, Proof, Reference, RequestId, RequestKind,
 };
 use crate::intake::{self, Desk, IntakeError, Submission};
 use crate::platform::{Contact, Created, PlatformError, Urgency};
@@ -261,6 +261,8 @@ fn again(finding: &Finding, organisation: &OrganisationId, now: DateTime<Utc>, a
         language: None,
         identifiers: Vec::new(),
         policies: finding.policy.iter().cloned().collect(),
+        // Who asks was known before it was done the first time.
+        proof: Some(Proof { assurance: Assurance::VerifiedChannelLoop, at: now }),
         producer: "ledger".to_owned(),
         handed_in_by: Some(actor),
         idempotency_key: finding.entry.to_string(),

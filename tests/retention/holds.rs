@@ -46,6 +46,7 @@ async fn ask_for_access(office: &Office, contact: &'static str) -> RequestId {
         language: None,
         identifiers: vec![email],
         policies: Vec::new(),
+        proof: None,
         producer: "tests".to_owned(),
         idempotency_key: "access".to_owned(),
         handed_in_by: None,

@@ -7,6 +7,7 @@ mod database;
 
 mod due;
 mod holds;
+mod manifests;
 mod office;
 mod pages;
 mod resume;
