@@ -11,6 +11,8 @@
 //! | [`audit`] | append-only memory of every decision and effect |
 //! | [`platform`] | what we may ask of a contact platform, and Cloud4Wi's dialect of it |
 //! | [`report`] | from collected records to the package that the person receives |
+//! | [`holds`] | who must not be erased for now, and on which ground |
+//! | [`suppression`] | who must not come back: keyed hashes, and the ledger for the time after a restore |
 //! | [`queue`] | fair, leased, at-least-once hand-out of requests |
 //! | [`delivery`] | mails and packages brought to their recipient, with proof |
 //! | [`intake`] | the only way a request comes into being |
@@ -33,6 +35,7 @@ pub mod daemon;
 pub mod delivery;
 pub mod domain;
 pub mod execution;
+pub mod holds;
 pub mod http;
 pub mod identity;
 pub mod intake;
@@ -41,6 +44,7 @@ pub mod queue;
 pub mod report;
 pub mod retention;
 pub mod store;
+pub mod suppression;
 pub mod telemetry;
 pub mod triage;
 pub mod upkeep;

@@ -15,6 +15,9 @@ const RULE: &[(&str, &[&str])] = &[
     ("audit", &["domain", "store"]),
     ("platform", &["domain"]),
     ("report", &["domain"]),
+    ("holds", &["domain", "store", "audit"]),
+    // The decision about an import is recorded.
+    ("suppression", &["domain", "store", "audit"]),
     ("queue", &["domain", "store", "audit"]),
     // The hand-over decrypts packages. A claim names the instance that holds it, and a package's file the lease under
     // which it is written.
@@ -29,11 +32,21 @@ const RULE: &[(&str, &[&str])] = &[
     (
         "execution",
         &[
-            "domain", "store", "audit", "queue", "platform", "report", "delivery", "intake", "identity",
+            "domain",
+            "store",
+            "audit",
+            "holds",
+            "suppression",
+            "queue",
+            "platform",
+            "report",
+            "delivery",
+            "intake",
+            "identity",
             "triage",
         ],
     ),
-    ("retention", &["domain", "store", "audit", "platform", "intake"]),
+    ("retention", &["domain", "store", "audit", "holds", "platform", "intake"]),
     // It mails to staff by the same way out as notices.
     ("alert", &["domain", "store", "audit", "delivery"]),
     // The purge functions of the owners of the tables.
@@ -43,6 +56,7 @@ const RULE: &[(&str, &[&str])] = &[
             "domain",
             "store",
             "audit",
+            "holds",
             "queue",
             "delivery",
             "triage",
@@ -67,6 +81,8 @@ const RULE: &[(&str, &[&str])] = &[
             "audit",
             "platform",
             "report",
+            "holds",
+            "suppression",
             "queue",
             "delivery",
             "retention",
@@ -84,6 +100,8 @@ const RULE: &[(&str, &[&str])] = &[
             "audit",
             "platform",
             "report",
+            "holds",
+            "suppression",
             "queue",
             "delivery",
             "intake",
@@ -105,6 +123,8 @@ const RULE: &[(&str, &[&str])] = &[
             "audit",
             "platform",
             "report",
+            "holds",
+            "suppression",
             "queue",
             "delivery",
             "intake",

@@ -312,6 +312,7 @@ impl Service {
             mailer: Arc::new(mailer),
             settings: defaults::<queue::Settings>("queue", &[("request_workers", workers.into())])?,
             packages: PackageRules { report, keep_days: 14 },
+            ledger: Arc::new(dsrd::suppression::ledger::Ledger::new(directory.path().join("ledger"))),
             kill: KillSwitch::default(),
         });
         Ok(Self { store, pulse, executor, controller, desk, mails, directory })

@@ -180,6 +180,28 @@ actions! {
     DeletionEnded = "deletion.ended",
     /// Reading back showed the contact gone.
     DeletionVerified = "deletion.verified",
+    /// A person, or a setting, recorded that something must not be erased for now.
+    HoldPlaced = "hold.placed",
+    /// A person moved the review of a hold on; the new date is in the detail.
+    HoldReviewed = "hold.reviewed",
+    /// The date of review of a hold comes near.
+    HoldReviewDue = "hold.review_due",
+    /// A person, or a setting, ended a hold; the reason is in the detail.
+    HoldLifted = "hold.lifted",
+    /// The last day of a hold has passed.
+    HoldExpired = "hold.expired",
+    /// A hold stands against the deletion of a contact: nothing was deleted; which and until when is in the detail.
+    ErasurePostponed = "erasure.postponed",
+    /// No hold stands any more: the rest of the erasure follows by the request in the detail.
+    ErasureResumed = "erasure.resumed",
+    /// Keyed hashes of a person were put on the suppression list; their number is in the detail.
+    SuppressionAdded = "suppression.added",
+    /// A person took somebody off the suppression list.
+    SuppressionRevoked = "suppression.revoked",
+    /// An import asked about somebody who was erased, and was told not to create them.
+    ImportBlocked = "suppression.import_blocked",
+    /// After a restore, an entry of the ledger that the database had lost was compared with the platform and settled.
+    LedgerSettled = "ledger.settled",
     /// Reading back did not show what was to be shown.
     VerificationFailed = "verification.failed",
     /// A notice was put into the outbox.

@@ -23,12 +23,16 @@ mod decide;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
+mod hold;
+mod identifiers;
+mod ledger;
 mod migrate;
 mod output;
 mod request;
 mod retention;
 mod serve;
 mod setup;
+mod suppression;
 mod upkeep;
 mod witness;
 
@@ -90,6 +94,15 @@ enum Command {
     /// Decide about a request that waits for a person: choose its contact, or refuse it.
     #[command(subcommand)]
     Decide(decide::Command),
+    /// Place, list, review and lift holds: what must not be erased for now, and on which ground.
+    #[command(subcommand)]
+    Hold(hold::Command),
+    /// Ask who must not be created again or contacted, as an importer does; forget somebody who wants to be contacted.
+    #[command(subcommand)]
+    Suppression(suppression::Command),
+    /// After a restore: compare what was done with what the database and the platform show.
+    #[command(subcommand)]
+    Ledger(ledger::Command),
     /// List what staff is alerted of, and say that you look at it.
     #[command(subcommand)]
     Alert(alert::Command),
@@ -168,6 +181,11 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
             request::run(command, Context::load_checked(&files)?, output).await
         }
         Command::Decide(command) => decide::run(command, Context::load_checked(&files)?, output).await,
+        Command::Hold(command) => hold::run(command, Context::load_checked(&files)?, output).await,
+        Command::Suppression(command) => {
+            suppression::run(command, Context::load_checked(&files)?, output).await
+        }
+        Command::Ledger(command) => ledger::run(command, Context::load_checked(&files)?, output).await,
         Command::Alert(command) => alert::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
         Command::Witness(command) => witness::run(command, Context::load_speaking(&files)?, output).await,

@@ -172,6 +172,7 @@ async fn preview_or_sweep(
             ("contacts", report.contacts.to_string()),
             ("past their time", report.candidates.to_string()),
             ("erasures submitted", report.submitted.to_string()),
+            ("left to a later sweep", report.skipped.to_string()),
         ])
     })?;
     match report.reason {
@@ -246,6 +247,7 @@ async fn list(
                 sweep.candidates.to_string(),
                 sweep.unreadable.to_string(),
                 sweep.submitted.to_string(),
+                sweep.skipped.to_string(),
             ]
         });
         table(
@@ -258,6 +260,7 @@ async fn list(
                 "past their time",
                 "unreadable",
                 "submitted",
+                "skipped",
             ],
             rows,
         )

@@ -50,6 +50,12 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
     if let Some(reason) = settings.upkeep.refused() {
         refused.push(reason.to_owned());
     }
+    if settings.ledger.keep_days < settings.upkeep.contact_ids_days {
+        refused.push(
+            "ledger.keep_days must not be less than upkeep.contact_ids_days: both are the age of your oldest backup, and 30 days"
+                .into(),
+        );
+    }
     let audit = &settings.audit;
     if !(0.01..=60.0).contains(&audit.seal_secs) {
         refused.push("audit.seal_secs must be between 0.01 and 60".into());
@@ -130,6 +136,9 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
             ));
         }
         check_retention(&key, organisation, refused);
+        if let Some(problem) = organisation.holds.refused() {
+            refused.push(format!("{key}.{problem}"));
+        }
         if let Some(reason) = organisation.identity.refused() {
             refused.push(format!("{key}.{reason}"));
         }

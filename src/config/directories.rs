@@ -29,6 +29,9 @@ pub(super) fn fill_in(tree: &mut Value, sources: &Sources) -> Result<(), Setting
         };
         values::set(tree, &["audit", "key_file"], &path.to_string_lossy());
     }
+    if text(tree, "ledger.directory").is_none() {
+        values::set(tree, &["ledger", "directory"], &data_dir.join("ledger").to_string_lossy());
+    }
     if text(tree, "publish.directory").is_none() {
         values::set(tree, &["publish", "directory"], &data_dir.join("log").to_string_lossy());
     }

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::deadline::{CalendarCode, RegimeCode};
 use crate::domain::{Controller, DecisionKind, IdentityRules, OrganisationId};
 use crate::platform::cloud4wi;
-use crate::{alert, audit, delivery, http, queue, report, retention, store, telemetry, upkeep};
+use crate::{
+    alert, audit, delivery, holds, http, queue, report, retention, store, suppression, telemetry, upkeep,
+};
 
 /// Everything that an operator can set.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -35,6 +37,8 @@ pub struct Settings {
     pub report: report::Settings,
     /// Mails, hand-over links and the life of packages.
     pub delivery: delivery::Settings,
+    /// What was done to contacts, outside of the database, for the time after a restore (docs/holds.md).
+    pub ledger: suppression::ledger::Settings,
     /// When the service forgets its own copies.
     pub upkeep: upkeep::Settings,
     /// The hand-over page where people fetch their package, and the health answers.
@@ -102,6 +106,8 @@ pub struct Organisation {
     pub platform: cloud4wi::Settings,
     /// How long its contacts are kept.
     pub retention: retention::Settings,
+    /// What must not be erased for now, by law (docs/holds.md).
+    pub holds: holds::Settings,
     /// Who among its staff is told of requests that are due, late or failed, and of the daily digest.
     pub escalation: alert::Settings,
     /// What an access report must say beside the data (Art. 15(1)(a) to (h) GDPR): purposes, legal grounds,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Database, StartError, load_or_create_master_key, sql};
 use crate::config::{Loaded, Settings, Sources};
 use crate::domain::{Clock, Controller, OrganisationId, SystemClock};
+use crate::holds;
 use crate::intake::Desk;
 use crate::queue;
 use crate::store::{self, SchemaState, Store, StoreError};
@@ -122,6 +123,7 @@ async fn settle(
         let two_persons: Vec<String> = organisation.two_persons.iter().map(ToString::to_string).collect();
         sql::set_two_persons(&mut tx, &organisation.id, &two_persons).await?;
         queue::ensure_budget(&mut tx, &organisation.id).await?;
+        holds::settle_statutes(&mut tx, &organisation.id, &organisation.holds, clock.now()).await?;
         controllers.insert(organisation.id.clone(), Arc::new(organisation.controller()));
     }
     tx.commit().await?;

@@ -23,6 +23,7 @@ use crate::identity::ProofPage;
 use crate::queue::{Wake, WakeSource};
 use crate::retention::Sweeper;
 use crate::store::Store;
+use crate::suppression::ledger::Ledger;
 use crate::upkeep::Upkeep;
 use crate::{report, store};
 
@@ -53,6 +54,7 @@ pub(super) struct Parts {
     /// Before everything that seals, claims or mails.
     gate: Gate,
     sites: BTreeMap<OrganisationId, Site>,
+    ledger: Arc<Ledger>,
     /// Connections that the work cannot use up.
     pulse: Store,
     present: PresentInstance,
@@ -80,6 +82,7 @@ impl Parts {
             store::Settings { max_connections: PULSE_CONNECTIONS, ..settings.database.clone() };
         Self {
             pulse: Store::connect_lazily(database.options().clone(), &pulse_settings),
+            ledger: Arc::new(Ledger::new(settings.ledger.directory.clone())),
             settings,
             prepared,
             log,
@@ -261,6 +264,7 @@ impl Parts {
                 report: self.settings.report.clone(),
                 keep_days: self.settings.delivery.package_expiry_days,
             },
+            ledger: Arc::clone(&self.ledger),
             kill: KillSwitch::default(),
         });
         let jobs = self.listen("job wake-ups", WakeSource::Jobs);
@@ -270,9 +274,14 @@ impl Parts {
             let (executor, jobs, pulse) = (Arc::clone(&executor), Arc::clone(&jobs), pulse.clone());
             let (present, gate, stop) = (Arc::clone(&present), gate.clone(), stop.clone());
             Box::pin(async move {
-                let work = |turn| {
+                let work = |turn: CancellationToken| {
                     let (executor, jobs) = (Arc::clone(&executor), Arc::clone(&jobs));
-                    tasks::work(executor, pulse.clone(), jobs, Arc::clone(&present), turn)
+                    let (pulse, present) = (pulse.clone(), Arc::clone(&present));
+                    async move {
+                        // Each time that work begins: the database may have been restored meanwhile.
+                        tasks::compare_ledger(&executor, &turn).await;
+                        tasks::work(executor, pulse, jobs, present, turn).await;
+                    }
                 };
                 gate.pass(&stop, work).await;
             })
@@ -304,11 +313,34 @@ impl Parts {
             let (store, desk) = (expiring.clone(), clock.clone());
             Box::pin(tasks::expire_packages(store, desk, directory.clone(), stop.clone()))
         });
+        let (ledger, organisations) =
+            (Arc::clone(&self.ledger), self.sites.keys().cloned().collect::<Vec<_>>());
+        let (purged, clock) = (store.clone(), Arc::clone(&desk.clock));
+        let (keep_days, stop) = (self.settings.ledger.keep_days, self.ending.clone());
+        self.tasks.start("ledger", move || {
+            let (ledger, store, clock) = (Arc::clone(&ledger), purged.clone(), Arc::clone(&clock));
+            Box::pin(tasks::purge_ledger(
+                ledger,
+                store,
+                clock,
+                organisations.clone(),
+                keep_days,
+                stop.clone(),
+            ))
+        });
         let upkeep =
             Upkeep { store: store.clone(), desk: desk.clone(), settings: self.settings.upkeep.clone() };
         let stop = self.ending.clone();
         self.tasks.start("upkeep", move || Box::pin(tasks::forget(upkeep.clone(), stop.clone())));
         for organisation in &self.settings.organisations {
+            if let Some(site) = self.sites.get(&organisation.id) {
+                let (store, desk, controller) = (store.clone(), desk.clone(), Arc::clone(&site.controller));
+                let (remind_days, stop) = (organisation.holds.remind_days, self.ending.clone());
+                self.tasks.start("holds", move || {
+                    let (store, desk, controller) = (store.clone(), desk.clone(), Arc::clone(&controller));
+                    Box::pin(tasks::keep_holds(store, desk, controller, remind_days, stop.clone()))
+                });
+            }
             // `config::check` has refused rules that are switched on and cannot be read.
             let (Some(site), Ok(rule)) = (self.sites.get(&organisation.id), organisation.retention.rule())
             else {

@@ -19,13 +19,15 @@ use crate::alert::{self, Turn, Watch};
 use crate::audit::{self, Actor, SealError, Sealer};
 use crate::config::Settings;
 use crate::delivery::{self, Mailer};
-use crate::domain::{Controller, OrganisationId, random};
-use crate::execution::{Executor, Gate, Site, Worker};
+use crate::domain::{Clock, Controller, OrganisationId, random};
+use crate::execution::{self, Executor, Gate, Site, Worker};
+use crate::holds;
 use crate::intake::{self, Desk};
 use crate::platform::PlatformError;
 use crate::queue::{self, Instance, Wake, WakeSource};
 use crate::retention::{SweepReport, Sweeper};
 use crate::store::{Store, StoreError};
+use crate::suppression::ledger::{self, CompareError, Ledger};
 use crate::upkeep::Upkeep;
 
 /// How long a task that failed waits before it tries again.
@@ -101,6 +103,67 @@ pub(super) async fn work(
                 pause(&stop, AFTER_FAILURE).await;
             }
         }
+    }
+}
+
+/// Compares the ledger outside with the database before the first request is taken: what a restore has lost must not be
+/// done a second time by itself.
+pub(super) async fn compare_ledger(executor: &Executor, stop: &CancellationToken) {
+    for organisation in executor.sites.keys() {
+        while !stop.is_cancelled() {
+            match executor.ledger.compare(&executor.store, organisation).await {
+                Ok(0) => break,
+                Ok(lost) => {
+                    tracing::warn!(
+                        %organisation,
+                        count = lost,
+                        remedy = "dsrd ledger replay",
+                        "the database was restored: the ledger knows of things done that the database has lost; none is repeated by itself"
+                    );
+                    break;
+                }
+                Err(error) => {
+                    tracing::error!(
+                        %organisation,
+                        error = &error as &dyn std::error::Error,
+                        "the ledger cannot be compared with the database; no request is taken until it can"
+                    );
+                    pause(stop, AFTER_FAILURE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Deletes what is older than the oldest backup, in the files of the ledger and in its table.
+pub(super) async fn purge_ledger(
+    ledger: Arc<Ledger>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    organisations: Vec<OrganisationId>,
+    keep_days: u32,
+    stop: CancellationToken,
+) {
+    const EVERY: Duration = Duration::from_hours(1);
+    while !stop.is_cancelled() {
+        let before = clock.now() - TimeDelta::days(keep_days.into());
+        let purged = async {
+            let mut connection = store.connection().await?;
+            let mut rows = 0;
+            for organisation in &organisations {
+                rows += ledger::purge(&mut connection, organisation, before).await?;
+            }
+            Ok::<_, CompareError>(rows + ledger.purge_files(before).await?)
+        };
+        match purged.await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "old months of the ledger were deleted"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "old months of the ledger could not be deleted; tried again"
+            ),
+        }
+        pause(&stop, EVERY).await;
     }
 }
 
@@ -316,6 +379,28 @@ pub(super) async fn sweep_when_due(sweeper: Sweeper, gate: Gate, stop: Cancellat
             Err(error) => {
                 tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "the retention sweep did not come to an end; it goes on when it is next looked at");
             }
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+/// Ends holds in time, reminds of their reviews, and hands in what waited for them.
+pub(super) async fn keep_holds(
+    store: Store,
+    desk: Desk,
+    controller: Arc<Controller>,
+    remind_days: u16,
+    stop: CancellationToken,
+) {
+    const EVERY: Duration = Duration::from_mins(1);
+    while !stop.is_cancelled() {
+        let organisation = &controller.id;
+        let kept = holds::keep_in_order(&store, &controller, desk.clock.as_ref(), remind_days).await;
+        if let Err(error) = kept {
+            tracing::warn!(%organisation, %error, "the holds could not be kept in order; tried again");
+        }
+        if let Err(error) = execution::resume_postponed(&store, &desk, &controller).await {
+            tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "erasures that a hold had postponed could not be handed in; tried again");
         }
         pause(&stop, EVERY).await;
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{OrganisationId, Personal, random};
+use super::{ContactId, OrganisationId, Personal, random};
 
 /// Why a key or a sealed value is of no use.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -61,6 +61,12 @@ impl MasterKey {
     #[must_use]
     pub fn subject(&self, organisation: &OrganisationId) -> SubjectKey {
         SubjectKey(self.derive(&["subject", organisation.as_str()]))
+    }
+
+    /// The key that makes the hashes of one organisation's suppression list for one purpose.
+    #[must_use]
+    pub fn suppression(&self, organisation: &OrganisationId, purpose: &str) -> SuppressionKey {
+        SuppressionKey(self.derive(&["suppression", organisation.as_str(), purpose]))
     }
 
     /// The key that makes the tags by which the audit log is asked for one organisation's data subjects. A new epoch is a
@@ -147,6 +153,12 @@ impl fmt::Debug for SealingKey {
 pub struct SubjectKey(Zeroizing<[u8; 32]>);
 
 impl SubjectKey {
+    /// The pseudonym of the platform's id of a contact.
+    #[must_use]
+    pub fn contact(&self, contact: &ContactId) -> SubjectRef {
+        self.reference("contact", &Personal::new(contact.as_str().to_owned()))
+    }
+
     /// The pseudonym of a normalised identifier or of a contact id. `word` says what kind of value it is.
     #[must_use]
     pub fn reference(&self, word: &str, value: &Personal<String>) -> SubjectRef {
@@ -160,6 +172,24 @@ impl SubjectKey {
 impl fmt::Debug for SubjectKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("SubjectKey([secret])")
+    }
+}
+
+/// Makes the hashes of one organisation's suppression list for one purpose.
+#[derive(Clone)]
+pub struct SuppressionKey(Zeroizing<[u8; 32]>);
+
+impl SuppressionKey {
+    /// The hash of a normalised identifier; `kind` says what kind it is.
+    #[must_use]
+    pub fn hash(&self, kind: &str, normalised: &str) -> [u8; 32] {
+        authenticate(&self.0, &[kind, normalised])
+    }
+}
+
+impl fmt::Debug for SuppressionKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SuppressionKey([secret])")
     }
 }
 
@@ -191,6 +221,12 @@ impl SubjectRef {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+
+    /// Reads a pseudonym as stored; none when it has another length.
+    #[must_use]
+    pub fn from_stored(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
     }
 }
 

@@ -19,6 +19,7 @@ pub mod clock;
 mod controller;
 pub mod deadline;
 mod decision;
+mod hold;
 mod identifier;
 mod ids;
 mod keys;
@@ -36,9 +37,10 @@ pub use decision::{
     AcceptanceReason, AnsweredOutcome, ChoiceReason, ClarificationReason, DecisionKind, DiscardReason,
     ExtensionReason, IncidentCategory, IncidentCause, IncidentEnd, RefusalGround,
 };
+pub use hold::{HoldCategory, HoldKind, LiftReason, Statute};
 pub use identifier::{IdentifierError, IdentifierKind, SubjectIdentifier};
 pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};
-pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef, TagKey};
+pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef, SuppressionKey, TagKey};
 pub use kill::{KillSwitch, Killed};
 pub use lifecycle::{CaseEvent, TRANSITIONS, states_document};
 pub use personal::Personal;

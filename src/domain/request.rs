@@ -220,6 +220,12 @@ vocabulary! {
         WaitsForAccess = "waits_for_access",
         /// No policy to opt out of is configured or named.
         NothingToOptOutOf = "nothing_to_opt_out_of",
+        /// A hold counts from the last record of a category, and the records do not tell their dates.
+        HoldUnclear = "hold_unclear",
+        /// The database was restored, and the ledger outside of it says that this was carried out in the time that was lost.
+        DoneBeforeRestore = "done_before_restore",
+        /// The person acted after the request: signed up anew or opted in again. The older will does not overrule it.
+        NewerWill = "newer_will",
         /// A kind of request that a person carries out and records.
         NotAutomated = "not_automated",
         /// Somebody asks for the person: their authority has to be checked first.

@@ -1,14 +1,23 @@
 //! One outside effect: announced, called, recorded; looked for before it is repeated.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::effect::Effect;
 use super::engine::Run;
+use super::hold;
 use super::outcome::{self, EffectEnded};
 use super::sql::{self, Checkpoint, Marks};
 use super::stop::Stop;
 use crate::audit::{Detail, Ending, EntryId, Event};
+use crate::domain::{ContactId, Origin, SubjectIdentifier};
 use crate::platform::{EffectAnswer, PlatformError};
+use crate::suppression::ledger::{self, Entry, EntryKind};
+use crate::suppression::{self, Hashed, Purpose};
+
+/// How soon an effect is tried again whose line in the ledger could not be written.
+const LEDGER_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// A former attempt that was announced, and may have happened.
 #[derive(Clone, Copy)]
@@ -87,13 +96,69 @@ impl Run<'_> {
         if let Some(former) = former.filter(|former| !former.ended) {
             self.append(&mut tx, self.event(effect.ended()).ending(former.intent, Ending::Unknown)).await?;
         }
+        if let Effect::Delete { contact, .. } = effect {
+            hold::refuse_if_held(self, &mut tx, contact).await?;
+        }
         let event = self.event(effect.began()).with(effect_detail(effect));
         let intent = event.id;
+        let entry = self.ledger_entry(effect);
+        ledger::enter(&mut tx, &entry).await?;
         sql::begin_effect(&mut tx, self.lease, step, item, intent.0, event.at).await?;
         self.append(&mut tx, event).await?;
         self.executor.kill.reached(step.as_str(), "announced")?;
         tx.commit().await?;
+        if let Err(stop) = self.write_outside(&entry).await {
+            self.fail_effect(effect, intent, former).await?;
+            return Err(stop);
+        }
         Ok(intent)
+    }
+
+    /// What the ledger says of an effect, with what the suppression list will say once it is proven.
+    fn ledger_entry(&self, effect: &Effect<'_>) -> Entry {
+        let (kind, contact) = match effect {
+            Effect::SwitchOff { contact, policy } => ((EntryKind::OptOut, Some(*policy)), *contact),
+            Effect::Delete { contact, .. } => ((EntryKind::Erasure, None), *contact),
+        };
+        let request = (&self.lease.organisation, self.lease.request);
+        let suppress = self.suppressed_by(kind.0, contact);
+        let now = self.executor.desk.clock.now();
+        Entry::new(&self.executor.desk.keys, request, kind, contact, &suppress, now)
+    }
+
+    /// The entries of the suppression list that follow from something done at a person's request; none from a sweep.
+    pub(super) fn suppressed_by(&self, kind: EntryKind, contact: &ContactId) -> Vec<Hashed> {
+        let purposes: &[Purpose] = match kind {
+            _ if self.case.origin == Origin::Retention => &[],
+            EntryKind::Erasure => Purpose::ALL,
+            EntryKind::OptOut => &[Purpose::Marketing],
+            EntryKind::Report => &[],
+        };
+        let identifiers: Vec<&SubjectIdentifier> =
+            self.identifiers.iter().map(|each| &each.identifier).collect();
+        let keys = &self.executor.desk.keys;
+        suppression::hashes(keys, &self.lease.organisation, purposes, &identifiers, Some(contact))
+    }
+
+    /// What the ledger says of a report that is about to be handed over.
+    pub(super) fn report_entry(&self) -> Result<Entry, Stop> {
+        let contact = self.contact()?;
+        let request = (&self.lease.organisation, self.lease.request);
+        let now = self.executor.desk.clock.now();
+        let kind = (EntryKind::Report, None);
+        Ok(Entry::new(&self.executor.desk.keys, request, kind, &contact, &[], now))
+    }
+
+    /// Writes an entry of the ledger outside of the database; what it announces is not done until that succeeds.
+    pub(super) async fn write_outside(&self, entry: &Entry) -> Result<(), Stop> {
+        self.executor.ledger.append(entry).await.map_err(|error| {
+            tracing::error!(
+                request = %self.lease.request,
+                error = &error as &dyn std::error::Error,
+                "the ledger cannot be written; what was to be done waits until it can"
+            );
+            Stop::wait(LEDGER_AGAIN_AFTER, "ledger_unwritable")
+        })
     }
 
     pub(super) async fn end_effect(

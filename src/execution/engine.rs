@@ -1,6 +1,6 @@
 //! The run of one lease: load, go through the steps, write under the fence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::outcome::{self, Answered, Located, PackageMade, ReadBackDone};
+use super::outcome::{self, Answered, Held, Located, PackageMade, ReadBackDone};
 use super::procedure::{self, Procedure, Step};
 use super::refuse::{self, Refusal};
 use super::sql::{self, Checkpoint, Marks, OpenAccess};
@@ -19,10 +19,13 @@ use crate::delivery::{self, NewNotice, NewPackage};
 use crate::domain::{
     ContactId, Handling, IdentifierKind, Origin, Outcome, ParkReason, RequestState, SubjectIdentifier,
 };
+use crate::holds::HoldId;
 use crate::intake::{self, Case, Identifier, IdentifierRole};
 use crate::platform::{PlatformError, Urgency};
 use crate::queue::{self, Heart, Lease};
 use crate::store::{StoreError, Tx};
+use crate::suppression::ledger::EntryKind;
+use crate::suppression::{self, Source};
 
 /// How long a request that a newer program began is left to that program before it is looked at again.
 const LEAVE_TO_NEWER: Duration = Duration::from_mins(1);
@@ -64,6 +67,8 @@ pub(super) struct Run<'a> {
     crashes: u32,
     /// The access request for whose end a person has to decide.
     pub(super) waits_for: Option<String>,
+    /// Holds that were looked at and do not stand against the deletion of this contact.
+    pub(super) cleared_holds: BTreeSet<HoldId>,
     pub(super) case: Case,
     pub(super) identifiers: Vec<Identifier>,
     pub(super) procedure: &'static Procedure,
@@ -115,6 +120,9 @@ impl<'a> Run<'a> {
         let case = intake::find_case(&mut connection, &lease.organisation, lease.request)
             .await?
             .ok_or(Loaded::Gone)?;
+        if executor.ledger.has_lost(&mut connection, &lease.organisation, lease.request).await? {
+            return Err(needs_person(ParkReason::DoneBeforeRestore));
+        }
         let identifiers =
             intake::identifiers(&mut connection, &executor.desk.keys, &lease.organisation, lease.request)
                 .await?;
@@ -143,6 +151,7 @@ impl<'a> Run<'a> {
             attempt: lease.attempt,
             crashes: lease.crashes,
             waits_for: None,
+            cleared_holds: BTreeSet::new(),
             case,
             identifiers,
             procedure,
@@ -206,7 +215,9 @@ impl<'a> Run<'a> {
         let nobody = self.located()?.contact.is_none();
         match step {
             _ if nobody => Ok(()),
-            Step::Locate | Step::Refuse | Step::Unproven | Step::Answer | Step::Inform => Ok(()),
+            Step::Locate | Step::Refuse | Step::Unproven | Step::Answer | Step::Hold | Step::Inform => Ok(()),
+            // A hold stood in the way: nothing is deleted and nothing to be read back.
+            Step::Delete | Step::ReadBack if self.held()?.is_some() => Ok(()),
             Step::Collect => {
                 identify::gate(self).await?;
                 access::collect(self).await
@@ -264,6 +275,11 @@ impl<'a> Run<'a> {
         self.located()?.contact.ok_or(Stop::NeedsPerson(ParkReason::CheckpointUnreadable))
     }
 
+    /// What a hold left of the erasure, if one stood in the way.
+    pub(super) fn held(&self) -> Result<Option<Held>, Stop> {
+        self.outcome(Step::Hold)
+    }
+
     /// How often a step was tried without coming to an end.
     pub(super) fn tries_of(&self, step: Step) -> u32 {
         let stored = self.checkpoints.get(&(step.as_str().to_owned(), String::new()));
@@ -319,6 +335,12 @@ impl<'a> Run<'a> {
         if located.contact.is_none() {
             return Ok(Outcome::FulfilledNoData);
         }
+        if self.held()?.is_some() {
+            return Ok(match self.case.origin {
+                Origin::Subject => Outcome::PartlyFulfilled,
+                Origin::Retention => Outcome::OutOfScope,
+            });
+        }
         let incomplete =
             self.outcome::<PackageMade>(Step::Collect)?.is_some_and(|package| package.incomplete);
         let remaining =
@@ -372,6 +394,7 @@ impl<'a> Run<'a> {
                 self.append(tx, self.event(action).with(detail)).await?;
             }
             self.save_identifiers(tx, finished.identifiers).await?;
+            self.suppress(tx, step).await?;
             if let Some(package) = finished.package {
                 delivery::record_package(tx, &self.executor.desk.keys, package).await?;
             }
@@ -398,6 +421,25 @@ impl<'a> Run<'a> {
         }
         self.case.procedure_version = Some(self.procedure.version);
         Ok(())
+    }
+
+    /// What was proven by reading back is remembered by keyed hash, so that it lasts.
+    async fn suppress(&self, tx: &mut Tx, step: Step) -> Result<(), Stop> {
+        let (kind, source) = match step {
+            Step::ReadBack if self.case.kind == RequestKind::Erasure => (EntryKind::Erasure, Source::Erasure),
+            Step::ReadBack if self.case.kind == RequestKind::OptOut => (EntryKind::OptOut, Source::OptOut),
+            // Data that a hold keeps is used for nothing else.
+            Step::Hold => (EntryKind::OptOut, Source::OptOut),
+            _ => return Ok(()),
+        };
+        let hashed = self.suppressed_by(kind, &self.contact()?);
+        if hashed.is_empty() {
+            return Ok(());
+        }
+        let now = self.executor.desk.clock.now();
+        let entries = suppression::add(tx, &self.site.controller, &hashed, source, now).await?;
+        let detail = Detail::none().word("source", source.as_str()).count("entries", entries);
+        self.append(tx, self.event(Action::SuppressionAdded).with(detail)).await
     }
 
     async fn save_identifiers(

@@ -8,11 +8,13 @@ use chrono::{DateTime, Utc};
 
 use super::Step;
 use super::engine::Run;
+use super::hold::Standing;
 use super::outcome::{Located, Refused};
 use super::stop::Stop;
 use crate::delivery::{Announced, Delivery, DeliveryError, Facts, Kept, NoticeKind, Refusal};
-use crate::domain::{Handling, Origin, Outcome, ParkReason, Personal, RefusalGround, RequestKind};
+use crate::domain::{Handling, HoldKind, Origin, Outcome, ParkReason, Personal, RefusalGround, RequestKind};
 use crate::store::Tx;
+use crate::suppression::ledger;
 
 /// A notice whose recipient is found when it is written.
 pub(super) struct PreparedNotice {
@@ -53,6 +55,11 @@ impl Run<'_> {
             return Err(Stop::NeedsPerson(ParkReason::NoContactPoint));
         }
         let (organisation, request) = (&self.lease.organisation, self.lease.request);
+        // A report that was handed over must be known after a restore, as an effect must.
+        let entry = (kind == NoticeKind::AccessReady).then(|| self.report_entry()).transpose()?;
+        if let Some(entry) = &entry {
+            ledger::enter(&mut tx, entry).await?;
+        }
         let announced = match executor.mailer.announce(&mut tx, organisation, request, kind).await {
             Err(DeliveryError::Store(error)) => return Err(Stop::Store(error)),
             announced => announced,
@@ -60,6 +67,9 @@ impl Run<'_> {
         // What was found stands, whatever is wrong with the notice.
         tx.commit().await?;
         executor.kill.reached(Step::Inform.as_str(), "committed")?;
+        if let Some(entry) = &entry {
+            self.write_outside(entry).await?;
+        }
         let attempt = match announced.map_err(|error| self.undelivered(&error))? {
             // Frozen and thawed in between: whoever took over may be sending this notice already.
             Announced::Ready(_) if !self.heart.may_act() => return Err(Stop::LeaseLost),
@@ -163,6 +173,25 @@ pub(super) fn refused(run: &Run<'_>, refused: &Refused, words: Option<Personal<S
     PreparedNotice { kind: NoticeKind::Refused, facts, words, link_token: None }
 }
 
+/// N-12: what is kept under holds, on which ground and until when.
+pub(super) fn kept_for_now(run: &Run<'_>, standing: &[Standing]) -> PreparedNotice {
+    let mut facts = facts(run);
+    facts.kept = standing.iter().map(kept).collect();
+    PreparedNotice { kind: NoticeKind::ErasurePartlyDone, facts, words: None, link_token: None }
+}
+
+/// What is kept and why, as endings of the phrases `kept.what.…` and `kept.why.…` of the notices' languages.
+fn kept(standing: &Standing) -> Kept {
+    let hold = &standing.hold;
+    let why = match (hold.kind, hold.statute) {
+        (HoldKind::Court, _) => "court",
+        (HoldKind::Claim, _) => "claim",
+        (HoldKind::Statutory | HoldKind::Restriction, Some(statute)) => statute.as_str(),
+        (HoldKind::Statutory | HoldKind::Restriction, None) => "law",
+    };
+    Kept { what: hold.category.as_str().to_owned(), why: why.to_owned(), until: standing.until }
+}
+
 /// Whom the controller names for complaints.
 fn authority(run: &Run<'_>) -> Option<String> {
     let named = run.site.catalogue.as_ref().map(|catalogue| catalogue.complaint_authority.clone());
@@ -185,6 +214,8 @@ pub(super) fn answered(run: &Run<'_>, words: Option<Personal<String>>) -> Prepar
 
 pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {
     let mut facts = facts(run);
+    // The suppression list is disclosed.
+    facts.suppressed = true;
     if partly {
         facts.kept.push(Kept {
             what: "connection_records".to_owned(),

@@ -14,6 +14,7 @@ use super::stop::Stop;
 use super::{identify, inform};
 use crate::audit::{Action, Detail};
 use crate::domain::{ContactId, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier};
+use crate::holds;
 use crate::intake::IdentifierRole;
 use crate::platform::{Contact, Created, Urgency};
 use crate::triage::{self, MatchError, Matches};
@@ -31,6 +32,8 @@ const ZONE_UNCERTAINTY: TimeDelta = TimeDelta::hours(14);
 pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
     let (located, contact) = match (run.case.origin, run.case.contact.clone()) {
         (Origin::Retention, Some(id)) => recheck(run, id).await?,
+        // What follows from an earlier request: nobody gave an identifier again.
+        (Origin::Subject, Some(id)) if given(run).is_empty() => second_stage(run, id).await?,
         // A request of a person knows its contact before it was looked for only when a person chose it.
         (Origin::Subject, Some(id)) => chosen(run, &id).await?,
         (_, None) => search(run).await?,
@@ -90,6 +93,28 @@ pub(super) async fn let_access_go_first(
         return Err(Stop::NeedsPerson(ParkReason::WaitsForAccess));
     }
     Err(Stop::wait(WAIT_FOR_ACCESS, WAITS_FOR_ACCESS))
+}
+
+/// The contact that another request had named before: of an erasure that was postponed, or of something that a restore had
+/// lost. A first stage had switched marketing off: when that is on again, the
+/// person acted since, and the older will does not overrule the newer.
+async fn second_stage(run: &Run<'_>, id: ContactId) -> Result<(Located, Option<Contact>), Stop> {
+    let (located, contact) = recheck(run, id).await?;
+    let mut connection = run.executor.store.connection().await?;
+    let postponed =
+        holds::is_second_stage(&mut connection, &run.lease.organisation, run.lease.request).await?;
+    drop(connection);
+    if !postponed {
+        return Ok((located, contact));
+    }
+    let policies = &run.site.controller.opt_out_policies;
+    let opted_in = |contact: &Contact| {
+        policies.iter().any(|policy| contact.policies.get(bare(policy)).copied().unwrap_or(false))
+    };
+    if contact.as_ref().is_some_and(opted_in) {
+        return Err(Stop::NeedsPerson(ParkReason::NewerWill));
+    }
+    Ok((located, contact))
 }
 
 /// A sweep names its contact: it is read again, and must still fall under the rule.
@@ -196,6 +221,13 @@ async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
         && given(run).iter().any(|each| triage::contradicts(each, contact))
     {
         return Err(Stop::NeedsPerson(ParkReason::IdentifiersDisagree));
+    }
+    // Who signed up after having asked to be forgotten may want the new contact: the older will does not overrule it.
+    if run.case.kind == RequestKind::Erasure
+        && let Some(Created::At(created)) = contact.as_ref().map(|contact| contact.created)
+        && created > run.case.received_at
+    {
+        return Err(Stop::NeedsPerson(ParkReason::NewerWill));
     }
     let located = Located {
         contact: contact.as_ref().map(|contact| contact.id.clone()),

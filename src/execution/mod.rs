@@ -20,6 +20,7 @@
 //! - Nothing is disclosed and nobody deleted before it is known well enough who asks (`identify`), on whatever way the
 //!   request came there.
 //! - A contact that a person chose is the only one that is read.
+//! - No deletion is announced against which a hold stands ([`crate::holds`]): the transaction of the announcement looks.
 //! - Steps get ports, keys and earlier outcomes, no database: they cannot write beside the engine.
 //!
 //! Why an enum of steps and no workflow library: the procedures are short lines, the list is data that auditors and
@@ -35,6 +36,7 @@ mod effect;
 mod engine;
 mod erasure;
 mod gate;
+mod hold;
 mod identify;
 mod inform;
 mod locate;
@@ -42,6 +44,7 @@ mod opt_out;
 mod outcome;
 mod procedure;
 mod refuse;
+mod replay;
 mod settle;
 mod sql;
 mod stop;
@@ -51,7 +54,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use gate::Gate;
+pub use hold::resume_postponed;
 pub use procedure::{Procedure, Step, describe};
+pub use replay::{Finding, Place, Replay, ReplayError, Settlement, Verdict, replay, settle};
 pub use sql::{CheckpointView, checkpoints_of, count_stray_effects, purge};
 pub use stop::Ended;
 pub use worker::Worker;
@@ -62,6 +67,7 @@ use crate::domain::{Controller, OrganisationId};
 use crate::intake::Desk;
 use crate::platform::ContactPlatform;
 use crate::store::Store;
+use crate::suppression::ledger::Ledger;
 use crate::{queue, report};
 
 /// One organisation that the executor works for.
@@ -101,6 +107,8 @@ pub struct Executor {
     pub settings: queue::Settings,
     /// Access packages.
     pub packages: PackageRules,
+    /// What is about to be done, outside of the database as well.
+    pub ledger: Arc<Ledger>,
     /// Stops the engine at a boundary; inert in production.
     pub kill: KillSwitch,
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -48,6 +49,15 @@ pub(super) struct Refused {
     pub(super) ground: RefusalGround,
     /// Whether a deletion was begun before, and reading showed that it is not in place.
     pub(super) deletion_failed: bool,
+}
+
+/// What `hold` found in the way of a deletion.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Held {
+    /// The holds, each with its last day for this contact, where one is known.
+    pub(super) holds: Vec<(Uuid, Option<NaiveDate>)>,
+    /// How many policies were switched off in the first stage.
+    pub(super) policies_off: u64,
 }
 
 /// That it did not become known who asks.

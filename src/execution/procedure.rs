@@ -18,6 +18,9 @@ pub enum Step {
     /// Prepares the notice of a refusal, in place of every step before `inform`. A part of no procedure: a person's
     /// decision puts it there.
     Refuse,
+    /// A hold stands against the deletion: what it leaves of the erasure, and the notice of what is kept. Like `Refuse` a
+    /// part of no procedure: a hold puts it in the place of `Delete` and `ReadBack`.
+    Hold,
     /// Prepares the notice that it did not become known who asks, in place of every step before `inform`. A part of no
     /// procedure: the end of the waiting puts it there.
     Unproven,
@@ -36,6 +39,7 @@ impl Step {
         Self::Delete,
         Self::ReadBack,
         Self::Refuse,
+        Self::Hold,
         Self::Unproven,
         Self::Answer,
         Self::Inform,
@@ -51,6 +55,7 @@ impl Step {
             Self::Delete => "delete",
             Self::ReadBack => "verify",
             Self::Refuse => "refuse",
+            Self::Hold => "hold",
             Self::Unproven => "unproven",
             Self::Answer => "answer",
             Self::Inform => "inform",
@@ -69,6 +74,7 @@ impl Step {
             Self::Delete => "delete the contact",
             Self::ReadBack => "read back that it is so",
             Self::Refuse => "a person refused: read back what was begun, and write why",
+            Self::Hold => "a hold stands: stop marketing, and write what is kept, why and until when",
             Self::Unproven => "it did not become known who asks: write why, and what would help",
             Self::Answer => "a person carried it out and recorded how: write the answer",
             Self::Inform => "tell the person",

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::Executor;
+use chrono::{DateTime, Utc};
+
 use super::engine::Run;
 use super::procedure::Step;
 use super::sql;
 use super::stop::{Ended, Stop};
+use super::{Executor, hold};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
 use crate::domain::{Origin, ParkReason, RequestKind};
 use crate::queue::{self, Lease, PutBack};
@@ -42,13 +44,7 @@ async fn write_parking(
     sql::set_parked(tx, lease, reason, waits_for).await?;
     queue::park(tx, lease, reason.as_str()).await??;
     let now = executor.desk.clock.now();
-    // Nobody may look again for a long time: what was announced and is not accounted for is said to be unknown. The
-    // announcement stays with its checkpoint, so that a resumed request still looks before it acts.
-    for open in sql::end_open_effects(tx, lease).await? {
-        let Some(action) = ending_of(&open.step) else { continue };
-        let event = Event::of(&lease.organisation, lease.request, action, Actor::Process("worker"), now);
-        audit::append(tx, event.ending(EntryId(open.intent), Ending::Unknown)).await?;
-    }
+    end_open_effects(tx, lease, now).await?;
     delivery::end_open_attempts(tx, &lease.organisation, lease.request, now).await?;
     let mut detail = Detail::none()
         .word("reason", reason.as_str())
@@ -65,12 +61,30 @@ async fn write_parking(
     Ok(())
 }
 
+/// Nobody may look again for a long time: what was announced and is not accounted for is said to be unknown. The
+/// announcement stays with its checkpoint, so that a resumed request still looks before it acts.
+pub(super) async fn end_open_effects(tx: &mut Tx, lease: &Lease, now: DateTime<Utc>) -> Result<(), Stop> {
+    for open in sql::end_open_effects(tx, lease).await? {
+        let Some(action) = ending_of(&open.step) else { continue };
+        let event = Event::of(&lease.organisation, lease.request, action, Actor::Process("worker"), now);
+        audit::append(tx, event.ending(EntryId(open.intent), Ending::Unknown)).await?;
+    }
+    Ok(())
+}
+
 /// The action that ends the effect of a step.
 fn ending_of(step: &str) -> Option<Action> {
     match Step::ALL.into_iter().find(|known| known.as_str() == step)? {
         Step::SwitchOff => Some(Action::PolicyEnded),
         Step::Delete => Some(Action::DeletionEnded),
-        Step::Locate | Step::Collect | Step::ReadBack | Step::Refuse | Step::Unproven | Step::Answer | Step::Inform => None,
+        Step::Locate
+        | Step::Collect
+        | Step::ReadBack
+        | Step::Refuse
+        | Step::Unproven
+        | Step::Answer
+        | Step::Hold
+        | Step::Inform => None,
     }
 }
 
@@ -128,6 +142,11 @@ impl Run<'_> {
         }
         sql::set_closed(&mut tx, self.lease, outcome, informed_at, now).await?;
         queue::done(&mut tx, self.lease).await??;
+        if self.case.origin == Origin::Subject
+            && let Some(held) = self.held()?
+        {
+            hold::remember(self, &mut tx, &held).await?;
+        }
         if matches!(self.case.kind, RequestKind::Access | RequestKind::Portability) {
             queue::wake_waiting(&mut tx, &self.lease.organisation).await?;
         }

@@ -63,7 +63,8 @@ pub(super) async fn insert_request(
         case.dates.statutory,
         state.as_str(),
         target.map(|(contact, _)| contact.as_str()),
-        target.map(|(_, created_before)| *created_before),
+        // Of the second stage of an erasure only the contact counts.
+        target.filter(|_| case.submission.origin == Origin::Retention).map(|(_, created_before)| *created_before),
         waits.map(ParkReason::as_str),
         outcome.map(Outcome::as_str),
         case.reminds_of.map(|_| case.inserted_at),

@@ -59,7 +59,8 @@ pub struct Submission {
     pub handed_in_by: Option<Actor>,
     /// The producer's own id of it, without personal data.
     pub idempotency_key: String,
-    /// For a sweep: the contact, and the instant before which it must have been created.
+    /// For a sweep: the contact, and the instant before which it must have been created. For the second stage of an
+    /// erasure that a hold had postponed: the contact; the instant is not used.
     pub sweep_target: Option<(ContactId, DateTime<Utc>)>,
 }
 

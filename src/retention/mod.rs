@@ -44,4 +44,4 @@ pub use settings::{Caps, Rule, Settings, SettingsError};
 pub use sql::{SweepRow, list_sweeps, purge_candidates, purge_sweeps, purge_unused_candidates};
 pub use survey::{Preview, preview};
 pub use sweep::{Halt, Stage, SweepError, SweepReport, Sweeper, never_halt};
-pub use vocabulary::{StopReason, SweepState};
+pub use vocabulary::{SkipReason, StopReason, SweepState};

@@ -36,6 +36,8 @@ pub struct SweepRow {
     pub unreadable: i64,
     /// Erasure requests that it made.
     pub submitted: i64,
+    /// Candidates that it left to a later sweep, because a hold, a restriction or an open access request stands.
+    pub skipped: i64,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
 }
@@ -49,7 +51,7 @@ pub async fn list_sweeps(
     sqlx::query_as!(
         SweepRow,
         r#"SELECT sweep_id, scheduled_for, started_at, created_before, state, reason, contacts, candidates,
-                  unreadable, submitted, finished_at
+                  unreadable, submitted, skipped, finished_at
            FROM dsrd.sweep
            WHERE organisation_id = $1
            ORDER BY started_at DESC, sweep_id DESC
@@ -287,19 +289,20 @@ pub(super) async fn link_open_requests(
     .map_err(StoreError::during("retention.link_open_requests"))
 }
 
-/// The next candidates without a request, locked for this transaction.
+/// Candidates without a request, with their creation, locked for the transaction that submits or skips them.
 pub(super) async fn take_candidates(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     sweep_id: Uuid,
     most: i64,
-) -> Result<Vec<ContactId>, StoreError> {
-    let rows = sqlx::query_scalar!(
-        r#"SELECT contact_id
+) -> Result<Vec<(ContactId, DateTime<Utc>)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT contact_id, created_at
            FROM dsrd.sweep_candidate
            WHERE organisation_id = $1
              AND sweep_id = $2
              AND request_id IS NULL
+             AND skipped IS NULL
            ORDER BY contact_id
            LIMIT $3
            FOR UPDATE"#,
@@ -311,9 +314,71 @@ pub(super) async fn take_candidates(
     .await
     .map_err(StoreError::during("retention.take_candidates"))?;
     rows.iter()
-        .map(|id| id.parse())
+        .map(|row| row.contact_id.parse().map(|contact| (contact, row.created_at)))
         .collect::<Result<_, _>>()
         .map_err(|_| StoreError::unreadable("retention.take_candidates", "dsrd.sweep_candidate.contact_id"))
+}
+
+/// Those of the contacts about whom an access request is open (R-11).
+pub(super) async fn with_open_access(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    contacts: &[String],
+) -> Result<Vec<String>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT DISTINCT contact_id AS "contact_id!"
+           FROM dsrd.request
+           WHERE organisation_id = $1
+             AND kind = 'access'
+             AND state <> 'closed'
+             AND contact_id = ANY ($2)"#,
+        organisation.as_str(),
+        contacts,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("retention.with_open_access"))
+}
+
+/// Leaves candidates to a later sweep, each with its reason, and counts them for the sweep.
+pub(super) async fn skip(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    sweep_id: Uuid,
+    contacts: &[String],
+    reasons: &[String],
+) -> Result<(), StoreError> {
+    let skipped = sqlx::query!(
+        r#"UPDATE dsrd.sweep_candidate AS candidate
+           SET skipped = found.reason
+           FROM unnest($3::text[], $4::text[]) AS found (contact_id, reason)
+           WHERE candidate.organisation_id = $1
+             AND candidate.sweep_id = $2
+             AND candidate.contact_id = found.contact_id
+             AND candidate.request_id IS NULL"#,
+        organisation.as_str(),
+        sweep_id,
+        contacts,
+        reasons,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(StoreError::during("retention.skip"))?;
+    StoreError::expect_rows("retention.skip", contacts.len() as u64, skipped.rows_affected())?;
+    let counted = sqlx::query!(
+        r#"UPDATE dsrd.sweep
+           SET skipped = skipped + $3
+           WHERE organisation_id = $1
+             AND sweep_id = $2
+             AND state = 'submitting'"#,
+        organisation.as_str(),
+        sweep_id,
+        i64::try_from(contacts.len()).unwrap_or(i64::MAX),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("retention.skip"))?;
+    StoreError::expect_rows("retention.skip", 1, counted.rows_affected())
 }
 
 /// Notes the requests made for candidates, and counts them for the sweep.
@@ -357,7 +422,7 @@ pub(super) async fn note_requests(
     StoreError::expect_rows("retention.note_requests", 1, counted.rows_affected())
 }
 
-/// Ends a sweep that was submitting and returns how many requests it made.
+/// Ends a sweep that was submitting and returns how many requests it made, and how many candidates it skipped.
 pub(super) async fn end_submitting(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -365,14 +430,14 @@ pub(super) async fn end_submitting(
     state: SweepState,
     reason: Option<StopReason>,
     at: DateTime<Utc>,
-) -> Result<i64, StoreError> {
-    sqlx::query_scalar!(
+) -> Result<(i64, i64), StoreError> {
+    sqlx::query!(
         r#"UPDATE dsrd.sweep
            SET state = $3, reason = $4, finished_at = $5
            WHERE organisation_id = $1
              AND sweep_id = $2
              AND state = 'submitting'
-           RETURNING submitted"#,
+           RETURNING submitted, skipped"#,
         organisation.as_str(),
         sweep_id,
         state.as_str(),
@@ -381,6 +446,7 @@ pub(super) async fn end_submitting(
     )
     .fetch_one(connection)
     .await
+    .map(|row| (row.submitted, row.skipped))
     .map_err(StoreError::during("retention.end_submitting"))
 }
 

@@ -112,3 +112,15 @@ impl StopReason {
         }
     }
 }
+
+words! {
+    /// Why a sweep leaves a candidate to a later one.
+    SkipReason {
+        /// A hold stands against its deletion.
+        Hold = "hold",
+        /// The person has it restricted (Art. 18 GDPR).
+        Restriction = "restriction",
+        /// An access request about it is open: the answer is about the data as it was when they asked.
+        OpenAccessRequest = "open_access_request",
+    }
+}

@@ -159,9 +159,10 @@ async fn given_identifiers(site: Site<'_>, request: RequestId) -> Result<Vec<Ide
 
 const fn check_reason(reason: ParkReason) -> Result<(), TriageError> {
     match reason {
-        ParkReason::AmbiguousMatch | ParkReason::IdentifiersDisagree | ParkReason::ChosenContactChanged => {
-            Ok(())
-        }
+        ParkReason::AmbiguousMatch
+        | ParkReason::IdentifiersDisagree
+        | ParkReason::ChosenContactChanged
+        | ParkReason::NewerWill => Ok(()),
         other => Err(TriageError::NothingToChoose(other)),
     }
 }

@@ -34,7 +34,7 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{OrganisationId, RequestId};
 use crate::intake::{self, Desk};
 use crate::store::{Store, StoreError, Tx};
-use crate::{alert, delivery, execution, identity, queue, retention, triage};
+use crate::{alert, delivery, execution, holds, identity, queue, retention, triage};
 
 /// How many requests one transaction takes up.
 const BATCH: i64 = 500;
@@ -92,6 +92,8 @@ pub struct Forgotten {
     pub page_items: u64,
     /// Sweeps whose last trace was deleted.
     pub sweeps: u64,
+    /// Holds that ended long ago.
+    pub holds: u64,
     /// Processes that ended long ago.
     pub instances: u64,
     /// Cases whose entries cannot be tied to a person any more.
@@ -116,6 +118,7 @@ impl Forgotten {
         self.candidates += other.candidates;
         self.page_items += other.page_items;
         self.sweeps += other.sweeps;
+        self.holds += other.holds;
         self.instances += other.instances;
         self.unlinked += other.unlinked;
         self.announced += other.announced;
@@ -243,6 +246,7 @@ impl Upkeep {
                 .await?,
             page_items,
             sweeps: retention::purge_sweeps(&mut tx, organisation, terms.evidence).await?,
+            holds: holds::purge(&mut tx, organisation, terms.evidence).await?,
             unlinked,
             ..Forgotten::default()
         };
@@ -254,6 +258,7 @@ impl Upkeep {
                 .count("candidates", forgotten.candidates)
                 .count("page_items", forgotten.page_items)
                 .count("sweeps", forgotten.sweeps)
+                .count("holds", forgotten.holds)
                 .count("unlinked", forgotten.unlinked);
             let event = Event::general(organisation, Action::UpkeepForgot, actor.clone(), terms.now);
             audit::append(&mut tx, event.with(detail)).await?;

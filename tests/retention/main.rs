@@ -6,6 +6,7 @@
 mod database;
 
 mod due;
+mod holds;
 mod manifests;
 mod office;
 mod pages;

@@ -36,6 +36,7 @@ async fn an_opt_out_is_switched_off_read_back_and_told() {
             "policy.began",
             "policy.ended=done",
             "policy.verified",
+            "suppression.added",
             "notice.enqueued",
             "notice.began",
             "notice.ended=done",

@@ -20,6 +20,7 @@ use dsrd::intake::{self, Case, Desk, Receipt, Submission};
 use dsrd::platform::ContactPlatform;
 use dsrd::platform::cloud4wi::{self, Cloud4Wi, LocalBudget};
 use dsrd::store::{self, Store};
+use dsrd::suppression::ledger::Ledger;
 use dsrd::{queue, report};
 use dsrd_simulator::{OrganisationHandle, OrganisationSettings, Simulator, TokenClaims};
 use serde::de::DeserializeOwned;
@@ -43,6 +44,7 @@ pub(crate) struct Builder {
     most_attempts: u32,
     largest_package_bytes: u64,
     second_organisation: bool,
+    starts_at: DateTime<Utc>,
     identity: IdentityRules,
 }
 
@@ -90,6 +92,12 @@ impl Builder {
         self
     }
 
+    /// The manual clock starts at another instant.
+    pub(crate) fn starting_at(mut self, instant: DateTime<Utc>) -> Self {
+        self.starts_at = instant;
+        self
+    }
+
     /// What each right needs to know of who asks.
     pub(crate) fn identity(mut self, rules: IdentityRules) -> Self {
         self.identity = rules;
@@ -108,7 +116,7 @@ impl Builder {
             simulator_settings = simulator_settings.organisation(OrganisationSettings::new("other", 50));
         }
         let simulator = Simulator::start(simulator_settings).await.expect("a simulator");
-        let clock = Arc::new(ManualClock::at(start_of_test()));
+        let clock = Arc::new(ManualClock::at(self.starts_at));
         let keys = Arc::new(MasterKey::generate());
         let desk = Desk { keys: Arc::clone(&keys), clock: clock.clone() };
         let store = Store::connect_lazily(database.options(), &database_settings());
@@ -164,6 +172,7 @@ impl Builder {
             mailer: Arc::new(mailer),
             settings: settings.clone(),
             packages,
+            ledger: Arc::new(Ledger::new(directory.path().join("ledger"))),
             kill: KillSwitch::default(),
         });
         let log_keys = LogKeys::generate();
@@ -343,6 +352,7 @@ impl TestService {
             most_attempts: 5,
             largest_package_bytes: 1 << 30,
             second_organisation: false,
+            starts_at: start_of_test(),
             identity: IdentityRules::default(),
         }
     }
@@ -424,6 +434,7 @@ impl TestService {
             mailer: Arc::new(self.executor.mailer.with_kill(kill.clone())),
             settings: self.settings.clone(),
             packages: self.executor.packages.clone(),
+            ledger: Arc::clone(&self.executor.ledger),
             kill,
         }
     }

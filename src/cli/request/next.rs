@@ -81,6 +81,23 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
         ParkReason::SearchNotHonoured => {
             vec![resume("correct platform.dialect or set platform.full_scan, restart")]
         }
+        ParkReason::HoldUnclear => vec![resume(
+            "the records do not tell when the hold ends: place one with a last day (dsrd hold place --until), end the other \
+             (dsrd hold lift)",
+        )],
+        ParkReason::DoneBeforeRestore => vec![
+            "look at what was done, and settle it: dsrd ledger replay".to_owned(),
+            resume("if it is to be done again after all, settle it"),
+            format!(
+                "or when it is not: dsrd request informed {reference}, dsrd decide refuse {reference} or dsrd request withdraw {reference}"
+            ),
+        ],
+        ParkReason::NewerWill => {
+            let mut acts =
+                choose("ask the person what they want now; if still this, look at the contact, masked");
+            acts.push(format!("or if not any more: dsrd request withdraw {reference}"));
+            acts
+        }
         ParkReason::NothingToOptOutOf => {
             vec!["set opt_out_policies and restart, or hand in a new request with --policy: dsrd request submit".to_owned()]
         }

@@ -9,11 +9,11 @@ use futures_util::TryStreamExt;
 use super::Step;
 use super::effect::Effect;
 use super::engine::{Finished, Run};
-use super::inform;
 use super::locate::let_access_go_first;
 use super::outcome::ReadBackDone;
 use super::sql::Marks;
 use super::stop::Stop;
+use super::{hold, inform};
 use crate::audit::{Action, Detail};
 use crate::domain::{ContactId, IdentifierKind, SubjectIdentifier};
 use crate::platform::{Coverage, Source};
@@ -34,6 +34,9 @@ pub(super) async fn delete(run: &mut Run<'_>) -> Result<(), Stop> {
     let urgency = run.urgency();
     // Asked again: between finding the contact and deleting it, weeks may lie.
     let_access_go_first(run, &contact, &[]).await?;
+    if hold::postponed(run, &contact).await? {
+        return Ok(());
+    }
     run.carry_out(Effect::Delete { contact: &contact, urgency }).await
 }
 

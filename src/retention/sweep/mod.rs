@@ -111,6 +111,8 @@ pub struct SweepReport {
     pub unreadable: u64,
     /// Erasure requests that the sweep made.
     pub submitted: u64,
+    /// Candidates left to a later sweep, because a hold, a restriction or an open access request stands.
+    pub skipped: u64,
 }
 
 /// Runs the sweeps of one organisation.
@@ -283,6 +285,7 @@ fn report(
         candidates: unsigned(counts.candidates),
         unreadable: unsigned(counts.unreadable),
         submitted,
+        skipped: 0,
     }
 }
 

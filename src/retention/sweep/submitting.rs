@@ -1,16 +1,21 @@
 //! The second half of a sweep: an erasure request for each frozen contact.
 
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
 use super::{
     Begun, Stage, SweepError, SweepLock, SweepReport, Sweeper, counted, detail_of, report, unsigned,
 };
 use crate::audit::manifest::{self, Page, PageItem};
 use crate::audit::{Action, Actor};
 use crate::domain::{Channel, ContactId, Origin, Personal, RequestKind, RequesterRole, SubjectKey};
+use crate::holds;
 use crate::intake::{self, Submission};
 use crate::retention::period::cutoff;
 use crate::retention::sql::{self, Counts, UnfinishedRow};
-use crate::retention::vocabulary::{StopReason, SweepState};
-use crate::store::StoreError;
+use crate::retention::vocabulary::{SkipReason, StopReason, SweepState};
+use crate::store::{StoreError, Tx};
 
 impl Sweeper {
     /// Takes up a sweep that was killed, or halted, while it submitted. Its candidates stand as they were frozen; time
@@ -74,6 +79,8 @@ impl Sweeper {
         if candidates.is_empty() {
             return Ok(0);
         }
+        let taken = candidates.len();
+        let candidates = self.skip_held(&mut tx, begun, candidates).await?;
         let mut contacts = Vec::with_capacity(candidates.len());
         let mut requests = Vec::with_capacity(candidates.len());
         let mut items = Vec::with_capacity(candidates.len());
@@ -99,7 +106,48 @@ impl Sweeper {
         }
         sql::note_requests(&mut tx, organisation, begun.sweep_id, &contacts, &requests).await?;
         tx.commit().await?;
-        Ok(contacts.len())
+        Ok(taken)
+    }
+
+    /// Leaves those candidates to a later sweep against whom a hold stands, or about whom an access request is open, and
+    /// returns the others. Holds that count from a contact's last record are found out before its deletion.
+    async fn skip_held(
+        &self,
+        tx: &mut Tx,
+        begun: &Begun,
+        candidates: Vec<(ContactId, DateTime<Utc>)>,
+    ) -> Result<Vec<ContactId>, StoreError> {
+        let organisation = &self.controller.id;
+        let subject_key = self.desk.keys.subject(organisation);
+        let today = self.desk.clock.now().with_timezone(&self.controller.time_zone).date_naive();
+        let pseudonyms: Vec<_> =
+            candidates.iter().map(|(contact, created)| (subject_key.contact(contact), *created)).collect();
+        let held: BTreeMap<usize, bool> =
+            holds::held_among(tx, organisation, &pseudonyms, today).await?.into_iter().collect();
+        let names: Vec<String> = candidates.iter().map(|(contact, _)| contact.as_str().to_owned()).collect();
+        let asked = sql::with_open_access(tx, organisation, &names).await?;
+        let (mut left, mut skipped, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, (contact, _)) in candidates.into_iter().enumerate() {
+            let reason = match held.get(&place) {
+                Some(true) => Some(SkipReason::Hold),
+                Some(false) => Some(SkipReason::Restriction),
+                None if asked.iter().any(|name| name == contact.as_str()) => {
+                    Some(SkipReason::OpenAccessRequest)
+                }
+                None => None,
+            };
+            match reason {
+                Some(reason) => {
+                    skipped.push(contact.as_str().to_owned());
+                    reasons.push(reason.as_str().to_owned());
+                }
+                None => left.push(contact),
+            }
+        }
+        if !skipped.is_empty() {
+            sql::skip(tx, organisation, begun.sweep_id, &skipped, &reasons).await?;
+        }
+        Ok(left)
     }
 
     async fn end_submitting(
@@ -111,11 +159,13 @@ impl Sweeper {
     ) -> Result<SweepReport, StoreError> {
         let now = self.desk.clock.now();
         let mut tx = self.store.begin("retention.finish").await?;
-        let submitted =
+        let (submitted, skipped) =
             sql::end_submitting(&mut tx, &self.controller.id, begun.sweep_id, state, reason, now).await?;
         let submitted = u64::try_from(submitted).unwrap_or_default();
+        let skipped = u64::try_from(skipped).unwrap_or_default();
         let detail = counted(detail_of(begun.sweep_id), counts)
             .count("submitted", submitted)
+            .count("skipped", skipped)
             .word("state", state.as_str());
         let (action, detail) = match reason {
             None => (Action::SweepFinished, detail),
@@ -125,16 +175,16 @@ impl Sweeper {
         tx.commit().await?;
         tracing::info!(
             organisation = %self.controller.id, sweep = %begun.sweep_id, %state,
-            contacts = counts.contacts, candidates = counts.candidates, unreadable = counts.unreadable, submitted,
+            contacts = counts.contacts, candidates = counts.candidates, unreadable = counts.unreadable, submitted, skipped,
             "the retention sweep ended"
         );
-        Ok(report(begun, state, reason, counts, submitted))
+        Ok(SweepReport { skipped, ..report(begun, state, reason, counts, submitted) })
     }
 }
 
 /// The erasure of one candidate. Its key is the same however often the batch is tried.
 fn erasure_of(contact: ContactId, begun: &Begun, key: &SubjectKey) -> Submission {
-    let pseudonym = key.reference("contact", &Personal::new(contact.as_str().to_owned()));
+    let pseudonym = key.contact(&contact);
     Submission {
         kind: RequestKind::Erasure,
         also: Vec::new(),

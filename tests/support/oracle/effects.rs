@@ -49,7 +49,8 @@ pub(super) fn only_approved_contacts_were_touched(evidence: &Evidence<'_>) -> Ve
     };
     let wrong = |effect: &Effect| match effect {
         Effect::PolicySet { contact, key, accepted } => {
-            *accepted || !approved(contact, &OPT_OUTS, &|request| request.policies.contains(key))
+            let asked = approved(contact, &OPT_OUTS, &|request| request.policies.contains(key));
+            *accepted || !(asked || stopped_for_a_hold(evidence, contact, key))
         }
         Effect::Deleted { contact } | Effect::DeletionAccepted { contact } => {
             !approved(contact, &["erasure"], &|_| true)
@@ -61,6 +62,17 @@ pub(super) fn only_approved_contacts_were_touched(evidence: &Evidence<'_>) -> Ve
         .filter(|(_, effect)| wrong(effect))
         .map(|(sequence, effect)| format!("I-2: effect {sequence} was approved by no request: {effect:?}"))
         .collect()
+}
+
+/// Whether a policy may be switched off because a hold keeps the contact of an erasure: those of the organisation only.
+fn stopped_for_a_hold(evidence: &Evidence<'_>, contact: &str, key: &str) -> bool {
+    let is_marketing = evidence.service.controller.opt_out_policies.iter().any(|policy| policy == key);
+    is_marketing
+        && evidence.requests.iter().any(|(id, request)| {
+            request.kind == "erasure"
+                && request.contact.as_deref() == Some(contact)
+                && evidence.of(*id, &["erasure.postponed"]).next().is_some()
+        })
 }
 
 /// An announcement and its end.
@@ -227,7 +239,11 @@ pub(super) fn success_follows_a_read_back(evidence: &Evidence<'_>) -> Vec<String
         }
         let place = |actions: &[&str]| evidence.of(*id, actions).map(|entry| entry.seq).max();
         let effect = place(&["policy.ended", "deletion.ended"]).unwrap_or(0);
-        let proof = place(&["policy.verified", "deletion.verified", "package.built"]);
+        let postponed = place(&["erasure.postponed"]);
+        let proof = place(&["policy.verified", "deletion.verified", "package.built", "erasure.postponed"]);
+        if postponed.is_some() && request.outcome.as_deref() == Some("fulfilled") {
+            faults.push(format!("I-5: {name} says fulfilled and a hold stood in its way"));
+        }
         let told = place(&["notice.ended"]);
         let closed = place(&["request.closed"]);
         if proof.is_none_or(|proof| proof < effect)
@@ -243,6 +259,7 @@ pub(super) fn success_follows_a_read_back(evidence: &Evidence<'_>) -> Vec<String
             continue;
         };
         match request.kind.as_str() {
+            "erasure" if postponed.is_some() => {}
             "erasure" => faults.extend(absence_was_read(evidence, *id, contact, &name)),
             kind if OPT_OUTS.contains(&kind) => {
                 faults.extend(policies_were_read(evidence, *id, request, contact, &name))

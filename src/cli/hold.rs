@@ -1,0 +1,402 @@
+//! `dsrd hold`: what must not be erased for now.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::context::Context;
+use super::output::{Output, or_dash, pairs, table};
+use super::request::Case;
+use super::{Failure, identifiers};
+use crate::daemon::Foundation;
+use crate::domain::{
+    Controller, HoldCategory, HoldKind, LiftReason, OrganisationId, Statute, SubjectRef, local_time,
+};
+use crate::holds::{self, About, EndRule, Hold, HoldError, NewHold, Placed};
+use crate::intake;
+
+/// What to do.
+#[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Record that something must not be erased for now. Name the person by one of their requests, or be asked for their
+    /// identifiers (or hand them in with --from); or hold all contacts created in a span.
+    Place(Box<PlaceArgs>),
+    /// List the holds in force, the next review first.
+    List {
+        /// Short name of the organisation; the only one when left out.
+        #[arg(long)]
+        organisation: Option<OrganisationId>,
+        /// Also those that have ended.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show a hold and the erasures that wait for it.
+    Show(Named),
+    /// Record that somebody looked and the hold is still needed.
+    Review {
+        #[command(flatten)]
+        named: Named,
+        /// By when somebody must look again, within a year.
+        #[arg(long, value_name = "DATE")]
+        next: NaiveDate,
+    },
+    /// End a hold. Erasures that wait for it follow by themselves.
+    Lift {
+        #[command(flatten)]
+        named: Named,
+        /// Why: claim_settled, order_ended, reviewed, mistake or restriction_ended.
+        #[arg(long)]
+        reason: LiftReason,
+    },
+}
+
+/// Which hold.
+#[derive(Debug, clap::Args)]
+pub(super) struct Named {
+    /// Reference of the hold (HLD-XXXX-XXXX).
+    hold: String,
+    /// Short name of the organisation; the only one when left out.
+    #[arg(long)]
+    organisation: Option<OrganisationId>,
+}
+
+/// A hold to place.
+#[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
+#[derive(Debug, clap::Args)]
+pub(super) struct PlaceArgs {
+    /// Short name of the organisation; the only one when left out.
+    #[arg(long)]
+    organisation: Option<OrganisationId>,
+    /// The person of this request, by its id or reference.
+    #[arg(long, value_name = "REQUEST", group = "about")]
+    request: Option<Case>,
+    /// The person with the identifiers in this JSON file, or - for standard input.
+    #[arg(long, value_name = "FILE", group = "about")]
+    from: Option<PathBuf>,
+    /// Everybody, or with --created-from and --created-before every contact created in that span.
+    #[arg(long, group = "about")]
+    everybody: bool,
+    /// With --everybody: contacts created at or after this instant.
+    #[arg(long, value_name = "INSTANT", requires = "everybody")]
+    created_from: Option<DateTime<Utc>>,
+    /// With --everybody: contacts created before this instant.
+    #[arg(long, value_name = "INSTANT", requires = "everybody")]
+    created_before: Option<DateTime<Utc>>,
+    /// What kind of order: court, claim, statutory, or restriction (Art. 18 GDPR; stops sweeps only).
+    #[arg(long)]
+    kind: HoldKind,
+    /// What must be kept: everything, profile, events, devices or accountings. Each keeps the whole contact, because the
+    /// platform deletes it as a whole.
+    #[arg(long, default_value = "everything")]
+    category: HoldCategory,
+    /// The ground of the law that the person is told, for example RF-10; the usual one of the kind when left out.
+    #[arg(long, value_name = "RF-NN")]
+    ground: Option<String>,
+    /// A law of the library: fr_connection_logs, it_traffic_data, it_traffic_data_72, es_connection_logs.
+    #[arg(long)]
+    statute: Option<Statute>,
+    /// The court's or your own number of the matter; never a name.
+    #[arg(long, value_name = "NUMBER")]
+    matter: Option<String>,
+    /// Who answers for the hold: an account or mailbox; yours when left out.
+    #[arg(long)]
+    owner: Option<String>,
+    /// Its last day, in the organisation's time zone.
+    #[arg(long, value_name = "DATE", conflicts_with = "months_after_last")]
+    until: Option<NaiveDate>,
+    /// It ends so many months after the last record of its category, for each contact.
+    #[arg(long, value_name = "MONTHS")]
+    months_after_last: Option<u8>,
+    /// By when somebody must look whether it is still needed, within a year. A hold without it is refused.
+    #[arg(long, value_name = "DATE")]
+    review_on: Option<NaiveDate>,
+}
+
+pub(super) async fn run(command: Command, context: Context, output: &Output) -> anyhow::Result<()> {
+    let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
+    let result = match command {
+        Command::Place(args) => place(*args, &context, &foundation, output).await,
+        Command::List { organisation, all } => {
+            list(organisation.as_ref(), all, &context, &foundation, output).await
+        }
+        Command::Show(named) => show(&named, &context, &foundation, output).await,
+        Command::Review { named, next } => review(&named, next, &context, &foundation, output).await,
+        Command::Lift { named, reason } => lift(&named, reason, &context, &foundation, output).await,
+    };
+    foundation.close().await;
+    result
+}
+
+async fn place(
+    args: PlaceArgs,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let controller = controller(args.organisation.as_ref(), context, foundation)?;
+    // Refused before anybody is asked for an identifier.
+    if args.review_on.is_none() {
+        return Err(explained(HoldError::NoReview));
+    }
+    let about = if args.everybody {
+        About::Contacts { created_from: args.created_from, created_before: args.created_before }
+    } else {
+        About::Person(person(&args, controller, foundation).await?)
+    };
+    let ends = match (args.until, args.months_after_last, args.statute) {
+        (Some(last), ..) => EndRule::On(last),
+        (None, Some(months), _) => EndRule::MonthsAfterLast(months),
+        (None, None, Some(statute)) => EndRule::MonthsAfterLast(statute.months()),
+        (None, None, None) => EndRule::WhenLifted,
+    };
+    let new = NewHold {
+        kind: args.kind,
+        category: args.statute.map_or(args.category, Statute::category),
+        ground: args.ground,
+        statute: args.statute,
+        matter: args.matter,
+        owner: args.owner.unwrap_or_else(|| context.login_name()),
+        about,
+        ends,
+        review_on: args.review_on,
+    };
+    let mut tx = foundation.store.begin("cli.hold.place").await?;
+    let now = foundation.desk.clock.now();
+    let placed = holds::place(&mut tx, controller, new, context.person(), now).await.map_err(explained)?;
+    tx.commit().await?;
+    output.show(&placed, placed_in_words)
+}
+
+fn placed_in_words(placed: &Placed) -> String {
+    let mut text = format!("{}: placed; no deletion that it concerns begins from now on", placed.reference);
+    if !placed.too_late_for.is_empty() {
+        text = format!(
+            "{text}\ntoo late for {}: its deletion had been announced to the platform before; look with dsrd request show",
+            placed.too_late_for.join(", ")
+        );
+    }
+    text
+}
+
+/// The pseudonyms of the person: of a request with its contact, or of identifiers that are handed in.
+async fn person(
+    args: &PlaceArgs,
+    controller: &Controller,
+    foundation: &Foundation,
+) -> anyhow::Result<Vec<SubjectRef>> {
+    let keys = &foundation.desk.keys;
+    let Some(named) = &args.request else {
+        let identifiers = identifiers::read(args.from.as_deref(), controller)?;
+        return Ok(identifiers.iter().map(|each| each.reference(keys, &controller.id)).collect());
+    };
+    let request = named.find(foundation, &controller.id).await?;
+    let mut connection = foundation.store.connection().await?;
+    let mut references = holds::references_of(&mut connection, &controller.id, request).await?;
+    let case = intake::find_case(&mut connection, &controller.id, request).await?;
+    if let Some(contact) = case.and_then(|case| case.contact) {
+        references.push(keys.subject(&controller.id).contact(&contact));
+    }
+    Ok(references)
+}
+
+/// A hold as it is shown.
+#[derive(Serialize)]
+struct HoldView {
+    #[serde(flatten)]
+    hold: Hold,
+    review_overdue: bool,
+    waiting: Vec<Waiting>,
+}
+
+/// An erasure that waits for a hold.
+#[derive(Serialize)]
+struct Waiting {
+    reference: String,
+    until: Option<NaiveDate>,
+}
+
+fn end_in_words(hold: &Hold) -> String {
+    match hold.ends {
+        EndRule::On(last) => last.to_string(),
+        EndRule::MonthsAfterLast(months) => format!("{months} months after the last of {}", hold.category),
+        EndRule::WhenLifted => "until lifted".to_owned(),
+    }
+}
+
+async fn list(
+    named: Option<&OrganisationId>,
+    all: bool,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let controller = controller(named, context, foundation)?;
+    let mut connection = foundation.store.connection().await?;
+    let listed = holds::list(&mut connection, &controller.id, all).await?;
+    let today = foundation.desk.clock.now().with_timezone(&controller.time_zone).date_naive();
+    output.show(&listed, |listed| {
+        if listed.is_empty() {
+            return "no hold is in force".to_owned();
+        }
+        let rows = listed.iter().map(|hold| {
+            let state = match &hold.ended {
+                Some(ended) => format!("ended: {}", ended.reason),
+                None if hold.review_on < today => "review overdue".to_owned(),
+                None => "in force".to_owned(),
+            };
+            vec![
+                hold.reference.clone(),
+                hold.kind.to_string(),
+                hold.category.to_string(),
+                if hold.about_persons { "person" } else { "contacts" }.to_owned(),
+                hold.ground.clone(),
+                end_in_words(hold),
+                hold.review_on.to_string(),
+                hold.owner.clone(),
+                state,
+            ]
+        });
+        table(&["hold", "kind", "keeps", "about", "ground", "ends", "review by", "owner", "state"], rows)
+    })
+}
+
+async fn show(
+    named: &Named,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let controller = controller(named.organisation.as_ref(), context, foundation)?;
+    let mut connection = foundation.store.connection().await?;
+    let reference = named.hold.trim().to_uppercase();
+    let hold = holds::find_by_reference(&mut connection, &controller.id, &reference)
+        .await?
+        .ok_or_else(|| explained(HoldError::NotFound))?;
+    let waiting = holds::postponed_by(&mut connection, &controller.id, hold.id).await?;
+    let waiting = waiting.into_iter().map(|(reference, until)| Waiting { reference, until }).collect();
+    let today = foundation.desk.clock.now().with_timezone(&controller.time_zone).date_naive();
+    let view = HoldView { review_overdue: hold.ended.is_none() && hold.review_on < today, hold, waiting };
+    let zone = controller.time_zone;
+    output.show(&view, |view| {
+        let hold = &view.hold;
+        let about = match (hold.about_persons, hold.created_from, hold.created_before) {
+            (true, ..) => "one person".to_owned(),
+            (false, None, None) => "everybody".to_owned(),
+            (false, from, before) => format!(
+                "contacts created from {} to before {}",
+                or_dash(from.map(|at| local_time(at, zone)).as_ref()),
+                or_dash(before.map(|at| local_time(at, zone)).as_ref())
+            ),
+        };
+        let overdue = if view.review_overdue { " (overdue)" } else { "" };
+        let text = pairs([
+            ("hold", hold.reference.clone()),
+            ("kind", hold.kind.to_string()),
+            ("keeps", hold.category.to_string()),
+            ("about", about),
+            ("ground", hold.ground.clone()),
+            ("statute", or_dash(hold.statute.map(Statute::title).as_ref())),
+            ("matter", or_dash(hold.matter.as_ref())),
+            ("owner", hold.owner.clone()),
+            ("ends", end_in_words(hold)),
+            ("review by", format!("{}{overdue}", hold.review_on)),
+            ("placed", format!("{} by {}", local_time(hold.placed_at, zone), hold.placed_by)),
+            (
+                "ended",
+                or_dash(
+                    hold.ended
+                        .as_ref()
+                        .map(|ended| {
+                            format!("{} by {}: {}", local_time(ended.at, zone), ended.by, ended.reason)
+                        })
+                        .as_ref(),
+                ),
+            ),
+        ]);
+        if view.waiting.is_empty() {
+            return format!("{text}\n\nno erasure waits for it");
+        }
+        let rows = view.waiting.iter().map(|each| {
+            vec![
+                each.reference.clone(),
+                each.until.map_or("until lifted".to_owned(), |last| last.to_string()),
+            ]
+        });
+        format!("{text}\n\n{}", table(&["erasure that waits", "held until"], rows))
+    })
+}
+
+/// What was done, as programs read it.
+#[derive(Serialize)]
+struct Done {
+    reference: String,
+    done: &'static str,
+}
+
+async fn review(
+    named: &Named,
+    next: NaiveDate,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let controller = controller(named.organisation.as_ref(), context, foundation)?;
+    let reference = named.hold.trim().to_uppercase();
+    let mut tx = foundation.store.begin("cli.hold.review").await?;
+    let now = foundation.desk.clock.now();
+    holds::review(&mut tx, controller, &reference, next, context.person(), now).await.map_err(explained)?;
+    tx.commit().await?;
+    output.show(&Done { reference, done: "reviewed" }, |done| {
+        format!("{}: reviewed; look again by {next}", done.reference)
+    })
+}
+
+async fn lift(
+    named: &Named,
+    reason: LiftReason,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let controller = controller(named.organisation.as_ref(), context, foundation)?;
+    let reference = named.hold.trim().to_uppercase();
+    let mut tx = foundation.store.begin("cli.hold.lift").await?;
+    let now = foundation.desk.clock.now();
+    holds::lift(&mut tx, &controller.id, &reference, reason, context.person(), now)
+        .await
+        .map_err(explained)?;
+    tx.commit().await?;
+    output.show(&Done { reference, done: "lifted" }, |done| {
+        format!(
+            "{}: lifted ({reason}); erasures that wait for it follow by themselves, if nothing else stands",
+            done.reference
+        )
+    })
+}
+
+fn controller<'a>(
+    named: Option<&OrganisationId>,
+    context: &Context,
+    foundation: &'a Foundation,
+) -> anyhow::Result<&'a Controller> {
+    let organisation = context.organisation(named)?;
+    foundation
+        .controllers
+        .get(&organisation)
+        .map(AsRef::as_ref)
+        .ok_or_else(|| Failure::NotFound.because(format!("organisation {organisation} is not registered")))
+}
+
+fn explained(error: HoldError) -> anyhow::Error {
+    match error {
+        HoldError::Store(error) => error.into(),
+        HoldError::NotFound => Failure::NotFound.because(error.to_string()),
+        HoldError::Ended | HoldError::FromSettings | HoldError::RestrictionReason => {
+            Failure::Refused.because(error.to_string())
+        }
+        other => Failure::Usage.because(other.to_string()),
+    }
+}

@@ -1,0 +1,372 @@
+//! What a hold means for an erasure (R-39, R-65, R-67).
+//!
+//! The platform deletes a contact as a whole, with its events, devices and connection records: a hold on any of them
+//! stands against the deletion. A person's erasure is then carried out in stages. First: marketing is switched off, read
+//! back, and the person is told what is kept, why and until when; the request ends as fulfilled in part. Second, when no
+//! hold stands any more: a request of its own, made by [`resume_postponed`], deletes the contact, reads that back and tells
+//! the person. A sweep's candidate is left alone; a later sweep looks again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Months, NaiveDate, NaiveDateTime, Utc};
+use chrono_tz::Tz;
+use futures_util::TryStreamExt;
+use serde_json::Value;
+
+use super::Step;
+use super::effect::{Effect, bare};
+use super::engine::{Finished, Run};
+use super::inform;
+use super::outcome::Held;
+use super::settle::end_open_effects;
+use super::sql::{Checkpoint, Marks};
+use super::stop::Stop;
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::domain::{
+    Assurance, Channel, ContactId, Controller, HoldCategory, Origin, ParkReason, Proof, RequestId,
+    RequestKind, SubjectRef,
+};
+use crate::holds::{self, EndRule, Hold, HoldId, Postponement};
+use crate::intake::{self, Desk, IntakeError, Submission};
+use crate::platform::{Contact, Created, Source};
+use crate::store::{Store, Tx};
+
+/// When to read again while the platform does not show a policy switched off yet.
+const READ_AGAIN_AFTER: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_mins(1),
+];
+/// How soon an erasure looks again when a hold was placed while it was on its way.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// A hold that stands against the deletion of a contact, with its last day for this contact where one is known.
+pub(super) struct Standing {
+    pub(super) hold: Hold,
+    pub(super) until: Option<NaiveDate>,
+}
+
+/// The holds that stand against the deletion of the contact, the strongest first. Those that were looked at and do not are
+/// remembered, so that the announcement of the deletion tells them from those placed since.
+async fn standing(run: &mut Run<'_>, contact: &ContactId) -> Result<Option<(Contact, Vec<Standing>)>, Stop> {
+    let mut connection = run.executor.store.connection().await?;
+    let possible = stopping(run, &mut connection, contact, None).await?;
+    drop(connection);
+    if possible.is_empty() {
+        return Ok(None);
+    }
+    let urgency = run.urgency();
+    let read = run.site.platform.find_contact(contact, urgency).await;
+    // What is gone, or going, is not kept by anything that we could do.
+    let Some(read) = read.map_err(|error| run.platform_failed(&error))?.filter(|read| !read.marked_deleted)
+    else {
+        run.cleared_holds = possible.iter().map(|hold| hold.id).collect();
+        return Ok(None);
+    };
+    let created = match read.created {
+        Created::At(at) => Some(at),
+        // May be off by some hours: it is not known well enough to be outside of a span.
+        Created::About(_) | Created::Unknown => None,
+    };
+    let zone = run.site.controller.time_zone;
+    let today = run.executor.desk.clock.now().with_timezone(&zone).date_naive();
+    let (mut found, mut cleared) = (Vec::new(), BTreeSet::new());
+    for hold in possible {
+        let outside = !hold.about_persons
+            && created.is_some_and(|created| {
+                hold.created_from.is_some_and(|from| created < from)
+                    || hold.created_before.is_some_and(|before| created >= before)
+            });
+        let until = match hold.ends {
+            _ if outside => None,
+            EndRule::On(last) => Some(last),
+            EndRule::WhenLifted => None,
+            EndRule::MonthsAfterLast(months) => {
+                let last = last_record(run, contact, hold.category, zone).await?;
+                last.and_then(|last| last.checked_add_months(Months::new(months.into())))
+            }
+        };
+        let passed = match hold.ends {
+            EndRule::MonthsAfterLast(_) => until.is_none_or(|until| until < today),
+            EndRule::On(_) | EndRule::WhenLifted => false,
+        };
+        if outside || passed {
+            cleared.insert(hold.id);
+        } else {
+            found.push(Standing { hold, until });
+        }
+    }
+    run.cleared_holds = cleared;
+    Ok((!found.is_empty()).then_some((read, found)))
+}
+
+/// The holds in force that stop an erasure of this origin.
+async fn stopping(
+    run: &Run<'_>,
+    connection: &mut sqlx::PgConnection,
+    contact: &ContactId,
+    created: Option<DateTime<Utc>>,
+) -> Result<Vec<Hold>, Stop> {
+    let organisation = &run.lease.organisation;
+    let keys = &run.executor.desk.keys;
+    // Those of the profile may have been found a moment ago, and be written with the next write.
+    let found =
+        run.unsaved.iter().flat_map(|finished| &finished.identifiers).map(|(_, identifier)| identifier);
+    let mut references: Vec<SubjectRef> = run
+        .identifiers
+        .iter()
+        .map(|each| &each.identifier)
+        .chain(found)
+        .map(|identifier| identifier.reference(keys, organisation))
+        .collect();
+    references.push(keys.subject(organisation).contact(contact));
+    let zone = run.site.controller.time_zone;
+    let today = run.executor.desk.clock.now().with_timezone(&zone).date_naive();
+    let mut holds = holds::in_force(connection, organisation, &references, created, today).await?;
+    holds.retain(|hold| hold.kind.stops(run.case.origin));
+    Ok(holds)
+}
+
+/// Refuses to announce a deletion against which a hold stands: the last look, in the transaction of the announcement and
+/// under the lock that keeps holds from being placed meanwhile.
+pub(super) async fn refuse_if_held(run: &Run<'_>, tx: &mut Tx, contact: &ContactId) -> Result<(), Stop> {
+    holds::lock_for_deletion(tx, &run.lease.organisation).await?;
+    let possible = stopping(run, tx, contact, None).await?;
+    if possible.iter().any(|hold| !run.cleared_holds.contains(&hold.id)) {
+        return Err(Stop::wait(LOOK_AGAIN_AFTER, "hold_placed"));
+    }
+    Ok(())
+}
+
+/// The day of the last record of a category, in the controller's time zone; none when there are no records. Records that
+/// do not tell their dates wait for a person: nobody can say when the hold ends.
+async fn last_record(
+    run: &Run<'_>,
+    contact: &ContactId,
+    category: HoldCategory,
+    zone: Tz,
+) -> Result<Option<NaiveDate>, Stop> {
+    let source = match category {
+        HoldCategory::Events => Source::Events,
+        HoldCategory::Devices => Source::Devices,
+        HoldCategory::Accountings => Source::Accountings,
+        // The table refuses such a hold.
+        HoldCategory::Everything | HoldCategory::Profile => {
+            return Err(Stop::NeedsPerson(ParkReason::HoldUnclear));
+        }
+    };
+    let records = run.site.platform.records(contact, source).await;
+    let Some(mut records) = records.map_err(|error| run.platform_failed(&error))? else { return Ok(None) };
+    let mut last: Option<DateTime<Utc>> = None;
+    while let Some(batch) = records.try_next().await.map_err(|error| run.platform_failed(&error))? {
+        if batch.unreadable > 0 {
+            return Err(Stop::NeedsPerson(ParkReason::HoldUnclear));
+        }
+        for record in batch.records {
+            let at = latest_instant(record.expose()).ok_or(Stop::NeedsPerson(ParkReason::HoldUnclear))?;
+            last = last.max(Some(at));
+        }
+    }
+    Ok(last.map(|last| last.with_timezone(&zone).date_naive()))
+}
+
+/// The latest instant that a record names, whatever the names of its fields. Those that end in `Local` carry the
+/// platform's false `Z` and are left out.
+fn latest_instant(json: &str) -> Option<DateTime<Utc>> {
+    let mut latest = None;
+    walk(&serde_json::from_str(json).ok()?, &mut latest);
+    latest
+}
+
+fn walk(value: &Value, latest: &mut Option<DateTime<Utc>>) {
+    match value {
+        Value::String(text) => *latest = (*latest).max(instant(text)),
+        Value::Array(values) => values.iter().for_each(|each| walk(each, latest)),
+        Value::Object(fields) => {
+            fields
+                .iter()
+                .filter(|(name, _)| !name.ends_with("Local"))
+                .for_each(|(_, each)| walk(each, latest));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Reads an instant as the platform may write it; one without a zone as UTC.
+pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Some(at.to_utc());
+    }
+    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S"]
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+        .map(|at| at.and_utc())
+}
+
+/// Carries out what a hold leaves of an erasure, if one stands; false when the deletion may go on.
+pub(super) async fn postponed(run: &mut Run<'_>, contact: &ContactId) -> Result<bool, Stop> {
+    let Some((read, standing)) = standing(run, contact).await? else { return Ok(false) };
+    end_open_deletion(run).await?;
+    let now = run.executor.desk.clock.now();
+    let mut marks = Marks::default();
+    let mut switched_off = 0_u64;
+    if run.case.origin == Origin::Subject {
+        switched_off = stop_marketing(run, contact, &read).await?;
+        marks = Marks { executed_at: Some(now), verified_at: Some(now), ..marks };
+    }
+    let until = standing.iter().map(|each| each.until).max_by_key(|until| until.unwrap_or(NaiveDate::MAX));
+    let held = Held {
+        holds: standing.iter().map(|each| (each.hold.id.0, each.until)).collect(),
+        policies_off: switched_off,
+    };
+    let strongest = &standing[0].hold;
+    let mut detail = Detail::none()
+        .word("hold", &strongest.reference)
+        .word("kind", strongest.kind.as_str())
+        .word("category", strongest.category.as_str())
+        .word("ground", &strongest.ground)
+        .count("holds", standing.len() as u64)
+        .count("policies_off", switched_off);
+    detail = match until.flatten() {
+        Some(until) => detail.word("until", &until.to_string()),
+        None => detail.word("until", "when lifted"),
+    };
+    let mut finished = Finished::new(Step::Hold, &held);
+    finished.marks = marks;
+    finished.event = Some((Action::ErasurePostponed, detail));
+    finished.notice = Some(inform::kept_for_now(run, &standing));
+    run.keep(finished);
+    Ok(true)
+}
+
+/// Says of a deletion that was announced before the hold was placed, and that reading does not show, that its outcome is
+/// unknown: nobody will look for it in this request any more.
+async fn end_open_deletion(run: &mut Run<'_>) -> Result<(), Stop> {
+    let key = (Step::Delete.as_str().to_owned(), String::new());
+    let is_open =
+        |checkpoint: &Checkpoint| checkpoint.intent.is_some() && checkpoint.intent != checkpoint.ended_intent;
+    if !run.checkpoints.get(&key).is_some_and(is_open) {
+        return Ok(());
+    }
+    let now = run.executor.desk.clock.now();
+    let mut tx = run.open("execution.end_open_deletion").await?;
+    end_open_effects(&mut tx, run.lease, now).await?;
+    tx.commit().await?;
+    for checkpoint in run.checkpoints.values_mut() {
+        checkpoint.ended_intent = checkpoint.intent;
+    }
+    Ok(())
+}
+
+/// Switches off the organisation's marketing policies that the contact shows as on, and reads that back: data that is kept
+/// under a hold is used for nothing else (R-66). Returns how many policies were switched off.
+async fn stop_marketing(run: &mut Run<'_>, contact: &ContactId, read: &Contact) -> Result<u64, Stop> {
+    let policies = run.site.controller.opt_out_policies.clone();
+    let mut switched_off = 0;
+    for policy in &policies {
+        let begun = run.checkpoints.contains_key(&(Step::SwitchOff.as_str().to_owned(), policy.clone()));
+        if begun || read.policies.get(bare(policy)) == Some(&true) {
+            run.carry_out(Effect::SwitchOff { contact, policy }).await?;
+            switched_off += 1;
+        }
+    }
+    if switched_off == 0 {
+        return Ok(0);
+    }
+    let urgency = run.urgency();
+    let found = run.site.platform.find_contact(contact, urgency).await;
+    let after = found.map_err(|error| run.platform_failed(&error))?;
+    let still_on = after.is_some_and(|after| {
+        policies.iter().any(|policy| after.policies.get(bare(policy)).copied().unwrap_or(false))
+    });
+    if still_on {
+        return Err(run.read_again(&READ_AGAIN_AFTER, "policy_still_on").await?);
+    }
+    Ok(switched_off)
+}
+
+/// Remembers, in the transaction that closes the first stage, what follows when the holds have ended.
+pub(super) async fn remember(run: &Run<'_>, tx: &mut Tx, held: &Held) -> Result<(), Stop> {
+    let contact = run.contact()?;
+    let holds: Vec<(HoldId, Option<NaiveDate>)> =
+        held.holds.iter().map(|(id, until)| (HoldId(*id), *until)).collect();
+    let postponement = Postponement {
+        organisation: &run.lease.organisation,
+        request: run.lease.request,
+        contact: &contact,
+        language: &run.case.language,
+        holds: &holds,
+        at: run.executor.desk.clock.now(),
+    };
+    holds::postpone(tx, &postponement).await?;
+    Ok(())
+}
+
+/// Hands in the second stage of every erasure against which no hold stands any more, each as a request of its own; returns
+/// them. Any number of daemons may call it at any time.
+pub async fn resume_postponed(
+    store: &Store,
+    desk: &Desk,
+    controller: &Controller,
+) -> Result<Vec<RequestId>, IntakeError> {
+    let organisation = &controller.id;
+    let mut resumed = Vec::new();
+    loop {
+        let now = desk.clock.now();
+        let today = now.with_timezone(&controller.time_zone).date_naive();
+        let mut tx = store.begin("execution.resume_postponed").await?;
+        let Some(first) = holds::take_resumable(&mut tx, organisation, today).await? else {
+            return Ok(resumed);
+        };
+        let submission = Submission {
+            kind: RequestKind::Erasure,
+            origin: Origin::Subject,
+            channel: Channel::Api,
+            received_at: now,
+            language: Some(first.language),
+            identifiers: Vec::new(),
+            policies: Vec::new(),
+            // Who asks was known before the first stage was carried out.
+            proof: Some(Proof { assurance: Assurance::VerifiedChannelLoop, at: now }),
+            producer: "holds".to_owned(),
+            handed_in_by: Some(Actor::Schedule("holds")),
+            idempotency_key: first.request.to_string(),
+            sweep_target: Some((first.contact, now)),
+        };
+        let receipt = intake::submit(&mut tx, desk, controller, submission).await?;
+        holds::note_resumed(&mut tx, organisation, first.request, receipt.request, now).await?;
+        let detail = Detail::none().word("request", receipt.reference.as_str());
+        let actor = Actor::Schedule("holds");
+        let event = Event::of(organisation, first.request, Action::ErasureResumed, actor, now);
+        audit::append(&mut tx, event.with(detail)).await?;
+        tx.commit().await?;
+        tracing::info!(request = %receipt.request, "the rest of an erasure follows: no hold stands any more");
+        resumed.push(receipt.request);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r_65_the_last_instant_of_a_record_is_found_whatever_its_fields_are_called() {
+        let found = |json: &str| latest_instant(json).map(|at| at.to_rfc3339());
+        assert_eq!(
+            found(r#"{"start":"2026-01-15T10:00:00Z","stop":"2026-01-15T23:30:00.5Z","bytesIn":7}"#)
+                .as_deref(),
+            Some("2026-01-15T23:30:00.500+00:00")
+        );
+        // The platform's local times carry a false `Z`.
+        assert_eq!(
+            found(r#"{"when":{"createdAt":"2026-01-15T10:00:00Z","createdAtLocal":"2026-01-16T01:00:00Z"}}"#)
+                .as_deref(),
+            Some("2026-01-15T10:00:00+00:00")
+        );
+        assert_eq!(found(r#"{"stop":"2026-01-15 10:00:00"}"#).as_deref(), Some("2026-01-15T10:00:00+00:00"));
+        assert_eq!(found(r#"{"id":"s-0000001","duration":3600}"#), None);
+    }
+}

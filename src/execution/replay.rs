@@ -1,0 +1,271 @@
+//! After a restore: what the ledger outside knows and the database has lost, compared with the platform and settled by a
+//! person (R-46, R-47).
+//!
+//! Nothing is repeated by itself. What the platform shows as it was left is recorded again; what a restore of the platform
+//! brought back can be done again, by a request of its own; where the person acted since, the newer will stands and only a
+//! person can say what is to be done.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Site;
+use super::effect::bare;
+use super::hold::instant;
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::domain::{
+    Assurance, Channel, ContactId, KeyError, OrganisationId, Origin, Proof, Reference, RequestId, RequestKind,
+};
+use crate::intake::{self, Desk, IntakeError, Submission};
+use crate::platform::{Contact, Created, PlatformError, Urgency};
+use crate::store::{Store, StoreError};
+use crate::suppression::ledger::{self, CompareError, Entry, EntryKind, Ledger, Settled};
+use crate::suppression::{self, Source};
+
+/// What the platform shows of something that the database has lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As it was left: the contact is gone, the policy off, the report handed over.
+    StillSo,
+    /// As it was before, and nothing tells that the person acted since: a restore of the platform, perhaps.
+    Back,
+    /// Otherwise, and the person acted since: they signed up, were seen or changed something.
+    NewerWill,
+}
+
+impl Verdict {
+    /// The word as shown and audited.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::StillSo => "still_so",
+            Self::Back => "back",
+            Self::NewerWill => "newer_will",
+        }
+    }
+}
+
+/// Something that the database has lost.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// Names it in commands.
+    pub entry: Uuid,
+    /// The request by which it was done.
+    pub reference: Reference,
+    /// What was done.
+    pub kind: EntryKind,
+    /// For an opt-out: which policy.
+    pub policy: Option<String>,
+    /// When it was begun.
+    pub at: DateTime<Utc>,
+    /// What the platform shows now.
+    pub verdict: Verdict,
+    #[serde(skip)]
+    contact: ContactId,
+    #[serde(skip)]
+    record: Entry,
+}
+
+/// What a look at ledger, database and platform found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replay {
+    /// What the database has lost, oldest first.
+    pub findings: Vec<Finding>,
+    /// Lines of the ledger that are damaged: what they said is not known.
+    pub damaged_lines: u64,
+}
+
+/// What a person has done about a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// It is as it was left: record it.
+    Record,
+    /// Have it done again.
+    Repeat,
+    /// Leave it as it is now.
+    Leave,
+}
+
+/// Why a replay does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// Files and database cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The platform failed.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// An entry does not open.
+    #[error("entry {entry} of the ledger does not open; was it written with another master key?")]
+    Sealed {
+        /// Which.
+        entry: Uuid,
+        /// Why.
+        #[source]
+        source: KeyError,
+    },
+    /// The request that repeats it was not accepted.
+    #[error("the request that would do it again was not accepted")]
+    Intake(#[source] IntakeError),
+    /// There is no such finding.
+    #[error("no such entry is lost; see `dsrd ledger replay`")]
+    NotFound,
+    /// The platform shows it as it was left.
+    #[error("entry {0} is still so at the platform; there is nothing to do again, and nothing to leave")]
+    StillSo(Uuid),
+    /// The person acted since.
+    #[error(
+        "entry {0} is not done again: the person acted since, and the older will does not overrule the newer; leave it, and \
+         hand in a new request when they ask again"
+    )]
+    NewerWill(Uuid),
+}
+
+/// Where a replay happens.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The database.
+    pub store: &'a Store,
+    /// Keys and clock.
+    pub desk: &'a Desk,
+    /// The organisation and its contacts.
+    pub site: &'a Site,
+    /// The files outside.
+    pub ledger: &'a Ledger,
+}
+
+/// Compares the ledger outside with the database, and reads the platform for what the database has lost. Changes nothing.
+pub async fn replay(place: Place<'_>) -> Result<Replay, ReplayError> {
+    let organisation = &place.site.controller.id;
+    let mut connection = place.store.connection().await?;
+    let outside = place.ledger.list_lost(&mut connection, organisation).await?;
+    drop(connection);
+    let mut findings = Vec::new();
+    for record in outside.entries {
+        let contact = record
+            .open_contact(&place.desk.keys)
+            .map_err(|source| ReplayError::Sealed { entry: record.entry, source })?;
+        let verdict = look(place.site, &record, &contact).await?;
+        findings.push(Finding {
+            entry: record.entry,
+            reference: Reference::of(RequestId(record.request)),
+            kind: record.kind,
+            policy: record.policy.clone(),
+            at: record.at,
+            verdict,
+            contact,
+            record,
+        });
+    }
+    Ok(Replay { findings, damaged_lines: outside.damaged })
+}
+
+async fn look(site: &Site, record: &Entry, contact: &ContactId) -> Result<Verdict, PlatformError> {
+    if record.kind == EntryKind::Report {
+        return Ok(Verdict::StillSo);
+    }
+    let found = site.platform.find_contact(contact, Urgency::Request).await?;
+    let Some(found) = found.filter(|found| !found.marked_deleted) else { return Ok(Verdict::StillSo) };
+    let is_off =
+        record.policy.as_ref().is_some_and(|policy| found.policies.get(bare(policy)) == Some(&false));
+    Ok(if is_off {
+        Verdict::StillSo
+    } else if acted_since(&found, record.at) {
+        Verdict::NewerWill
+    } else {
+        Verdict::Back
+    })
+}
+
+/// Whether anything tells that the person, or somebody for them, acted after an instant.
+fn acted_since(contact: &Contact, at: DateTime<Utc>) -> bool {
+    let created = match contact.created {
+        Created::At(created) | Created::About(created) => Some(created),
+        Created::Unknown => None,
+    };
+    let modified = serde_json::from_str::<serde_json::Value>(contact.raw.expose())
+        .ok()
+        .and_then(|profile| instant(profile.get("modified")?.as_str()?));
+    [created, modified, contact.last_seen_at].into_iter().flatten().any(|instant| instant > at)
+}
+
+/// Settles one finding as a person decided, and puts the entry back into the database. Returns the request that does it
+/// again, if one does.
+pub async fn settle(
+    place: Place<'_>,
+    finding: &Finding,
+    settlement: Settlement,
+    actor: Actor,
+) -> Result<Option<Reference>, ReplayError> {
+    let organisation = &place.site.controller.id;
+    let settled = match (settlement, finding.verdict) {
+        (Settlement::Record, Verdict::StillSo) => Settled::StillSo,
+        (Settlement::Repeat | Settlement::Leave, Verdict::StillSo) => {
+            return Err(ReplayError::StillSo(finding.entry));
+        }
+        (Settlement::Repeat, Verdict::NewerWill) => return Err(ReplayError::NewerWill(finding.entry)),
+        (Settlement::Repeat, Verdict::Back) => Settled::Repeated,
+        (Settlement::Leave, _) => Settled::Left,
+        // What is not as it was left is never recorded as if it were.
+        (Settlement::Record, _) => return Err(ReplayError::NotFound),
+    };
+    let now = place.desk.clock.now();
+    let mut tx = place.store.begin("execution.settle_replay").await?;
+    if !ledger::settle(&mut tx, &finding.record, settled).await? {
+        return Err(ReplayError::NotFound);
+    }
+    // Their will to be left alone was lost with the rest; where they acted since, it is not brought back.
+    if finding.verdict != Verdict::NewerWill && settled != Settled::Left {
+        let hashed = finding.record.suppressed();
+        suppression::add(&mut tx, &place.site.controller, &hashed, Source::Replay, finding.at).await?;
+    }
+    let repeated = match settled {
+        Settled::Repeated => {
+            let submission = again(finding, organisation, now, actor.clone());
+            let receipt = intake::submit(&mut tx, place.desk, &place.site.controller, submission)
+                .await
+                .map_err(ReplayError::Intake)?;
+            Some(receipt.reference)
+        }
+        Settled::StillSo | Settled::Left => None,
+    };
+    let mut detail = Detail::none()
+        .word("entry", &finding.entry.to_string())
+        .word("kind", finding.kind.as_str())
+        .word("verdict", finding.verdict.as_str())
+        .word("settled", settled.as_str());
+    if let Some(reference) = &repeated {
+        detail = detail.word("request", reference.as_str());
+    }
+    let event = Event::general(organisation, Action::LedgerSettled, actor, now);
+    audit::append(&mut tx, event.with(detail)).await?;
+    tx.commit().await?;
+    Ok(repeated)
+}
+
+fn again(finding: &Finding, organisation: &OrganisationId, now: DateTime<Utc>, actor: Actor) -> Submission {
+    let kind = match finding.kind {
+        EntryKind::OptOut => RequestKind::OptOut,
+        EntryKind::Erasure | EntryKind::Report => RequestKind::Erasure,
+    };
+    tracing::info!(%organisation, kind = kind.as_str(), "something that a restore had lost is done again");
+    Submission {
+        kind,
+        origin: Origin::Subject,
+        channel: Channel::Api,
+        received_at: now,
+        language: None,
+        identifiers: Vec::new(),
+        policies: finding.policy.iter().cloned().collect(),
+        // Who asks was known before it was done the first time.
+        proof: Some(Proof { assurance: Assurance::VerifiedChannelLoop, at: now }),
+        producer: "ledger".to_owned(),
+        handed_in_by: Some(actor),
+        idempotency_key: finding.entry.to_string(),
+        sweep_target: Some((finding.contact.clone(), now)),
+    }
+}

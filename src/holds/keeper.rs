@@ -1,0 +1,58 @@
+//! What time does to holds: they end, and their reviews come near.
+
+use chrono::TimeDelta;
+
+use super::{order, sql};
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::domain::{Clock, Controller};
+use crate::store::{Store, StoreError};
+
+/// What one look at the holds of an organisation led to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Holds whose last day has passed.
+    pub expired: u64,
+    /// Holds whose review was reminded of.
+    pub reminded: u64,
+}
+
+/// Ends the holds whose last day has passed, and reminds once of each date of review that lies at most `remind_days` away.
+/// Any number of daemons may call it at any time.
+pub async fn keep_in_order(
+    store: &Store,
+    controller: &Controller,
+    clock: &dyn Clock,
+    remind_days: u16,
+) -> Result<Kept, StoreError> {
+    let organisation = &controller.id;
+    let now = clock.now();
+    let today = now.with_timezone(&controller.time_zone).date_naive();
+    let actor = Actor::Schedule("holds");
+    let mut kept = Kept::default();
+    let mut tx = store.begin("holds.keep_in_order").await?;
+    for hold in sql::take_expired(&mut tx, organisation, today).await? {
+        order::end(&mut tx, organisation, &hold, Action::HoldExpired, "expired", (actor.clone(), now))
+            .await?;
+        tracing::info!(organisation = %organisation, hold = hold.reference, "a hold has ended: its last day has passed");
+        kept.expired += 1;
+    }
+    let until = today + TimeDelta::days(remind_days.into());
+    for hold in sql::take_due_for_review(&mut tx, organisation, until).await? {
+        sql::set_reminded(&mut tx, organisation, hold.id).await?;
+        let detail = Detail::none()
+            .word("hold", &hold.reference)
+            .word("review_on", &hold.review_on.to_string())
+            .flag("overdue", hold.review_on < today);
+        let event = Event::general(organisation, Action::HoldReviewDue, actor.clone(), now);
+        audit::append(&mut tx, event.with(detail)).await?;
+        tracing::warn!(
+            organisation = %organisation,
+            hold = hold.reference,
+            detail = %hold.review_on,
+            "the review of a hold is due: look whether it is still needed, then `dsrd hold review` or `dsrd hold lift`"
+        );
+        kept.reminded += 1;
+    }
+    tx.commit().await?;
+    Ok(kept)
+}

@@ -1,0 +1,114 @@
+//! Who must not be erased for now, and on which ground.
+//!
+//! A person places a hold ([`place`]) on one data subject or on all contacts created in a span, for one category of what
+//! is held; a statute that is switched on in the settings places one on everybody ([`settle_statutes`]). `execution` asks
+//! [`in_force`] before every deletion, in the transaction that announces it; `retention` asks [`held_among`] before it
+//! submits. [`keep_in_order`] ends holds whose last day has passed and reminds of reviews. An erasure of which a hold left
+//! the rest is remembered by [`postpone`] and found again by [`take_resumable`].
+//!
+//! Invariants:
+//! - A hold without a date of review cannot be stored: neither this module nor the table takes one.
+//! - What a hold says is never changed. It ends, or its review moves on; both stand in the audit log.
+//! - Placing a hold and announcing a deletion exclude each other ([`lock_for_deletion`]): either the deletion sees the
+//!   hold, or whoever places it is told that it came too late.
+//! - No identifier and no contact id is stored with a hold, only keyed pseudonyms.
+//!
+//! Why the end of a statutory hold is no date: it counts from the last record of each contact, which only the platform
+//! knows, and is computed when somebody asks for a deletion.
+//!
+//! To add a statute: a word in `domain::Statute` with its months and title. To add a kind: a word in `domain::HoldKind`,
+//! its place in the precedence, its grounds, and the word in the table's CHECK by a migration.
+
+mod error;
+mod keeper;
+mod order;
+mod settings;
+mod sql;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+pub use error::HoldError;
+pub use keeper::{Kept, keep_in_order};
+pub use order::{About, NewHold, Placed, lift, place, review, settle_statutes};
+pub use settings::Settings;
+pub use sql::{
+    Postponed, Postponement, find_by_reference, held_among, in_force, is_second_stage, list,
+    lock_for_deletion, note_resumed, postpone, postponed_by, purge, references_of, take_resumable,
+};
+
+use crate::domain::{HoldCategory, HoldKind, Reference, RequestId, Statute};
+
+/// Id of a hold: a version 7 UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct HoldId(pub Uuid);
+
+impl HoldId {
+    /// What people quote: `HLD-` and two groups of four.
+    #[must_use]
+    pub fn reference(self) -> String {
+        Reference::of(RequestId(self.0)).as_str().replace("DSR-", "HLD-")
+    }
+}
+
+/// When a hold ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndRule {
+    /// After this day, in the controller's time zone.
+    On(NaiveDate),
+    /// So many months after the last record of its category, for each contact.
+    MonthsAfterLast(u8),
+    /// Never: a person lifts it.
+    WhenLifted,
+}
+
+/// Who and when ended a hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ended {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// By whom, as the audit log names actors.
+    pub by: String,
+    /// Why: `expired`, `switched_off` or a `domain::LiftReason`.
+    pub reason: String,
+}
+
+/// A hold as stored.
+#[derive(Clone, Debug, Serialize)]
+pub struct Hold {
+    /// Its id.
+    pub id: HoldId,
+    /// What people quote.
+    pub reference: String,
+    /// What kind of order it is.
+    pub kind: HoldKind,
+    /// What it keeps.
+    pub category: HoldCategory,
+    /// The ground of the law, for example `RF-08`.
+    pub ground: String,
+    /// The law of the library that it follows.
+    pub statute: Option<Statute>,
+    /// The number of the matter, for example a court's.
+    pub matter: Option<String>,
+    /// The member of staff who answers for it.
+    pub owner: String,
+    /// Whether it is about persons; otherwise about every contact created in the span.
+    pub about_persons: bool,
+    /// Contacts created at or after this instant.
+    pub created_from: Option<DateTime<Utc>>,
+    /// Contacts created before this instant.
+    pub created_before: Option<DateTime<Utc>>,
+    /// When it ends by itself.
+    pub ends: EndRule,
+    /// By when it has to be reviewed.
+    pub review_on: NaiveDate,
+    /// By whom it was placed.
+    pub placed_by: String,
+    /// When it was placed.
+    pub placed_at: DateTime<Utc>,
+    /// How it ended, if it did.
+    pub ended: Option<Ended>,
+}

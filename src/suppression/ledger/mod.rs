@@ -1,0 +1,268 @@
+//! What was about to be done to contacts, outside of the database as well.
+//!
+//! `execution` enters an [`Entry`] in the transaction that announces an effect, appends it to the file of the month
+//! ([`Ledger::append`]: one line, synced to the disk) and only then calls the platform. After a restore the files know what
+//! the database has lost: [`Ledger::compare`] finds it, the requests concerned wait for a person, and `dsrd ledger replay`
+//! reads the platform again and offers what is to be decided (`execution::replay`).
+//!
+//! Invariants:
+//! - No effect without its line: when the file cannot be written, the platform is not called.
+//! - Lines are only appended, each with a checksum, in files that only the owner reads. A torn last line, as a crash leaves
+//!   it, is told from a damaged one.
+//! - An entry holds keyed hashes and the sealed id of the contact; without the master key it names nobody.
+//! - Whole months go when no backup is as old any more (`ledger.keep_days`), here and in the database.
+//!
+//! Why a file a month: purging must not rewrite what was written. Why the id of an entry follows from its request: a second
+//! attempt of the same effect is the same entry, in whatever order a crash left file and database.
+
+mod file;
+mod settings;
+mod sql;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+pub use file::{LedgerError, Outside};
+pub use settings::Settings;
+pub use sql::{purge, settle};
+
+use super::{Hashed, words};
+use crate::domain::{ContactId, KeyError, MasterKey, OrganisationId, Personal, RequestId};
+use crate::store::{Store, StoreError};
+
+words! {
+    /// What was about to be done.
+    EntryKind, "kind of ledger entry" {
+        /// The contact deleted.
+        Erasure = "erasure",
+        /// A policy switched off.
+        OptOut = "opt_out",
+        /// The access report handed over.
+        Report = "report",
+    }
+}
+
+words! {
+    /// What became of an entry that a restore had lost.
+    Settled, "settlement" {
+        /// The platform shows it as it was left; it stands in the database again.
+        StillSo = "still_so",
+        /// A person had it done again, by a request of its own.
+        Repeated = "repeated",
+        /// A person left it as the platform shows it now.
+        Left = "left",
+    }
+}
+
+/// The version of the form below.
+const VERSION: u8 = 1;
+
+/// One line of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The version of this form.
+    pub v: u8,
+    /// Its id; follows from request, kind and policy.
+    pub entry: Uuid,
+    /// Of which organisation.
+    pub organisation: String,
+    /// By which request.
+    pub request: Uuid,
+    /// What was about to be done.
+    pub kind: EntryKind,
+    /// For an opt-out: the policy.
+    pub policy: Option<String>,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The contact's id, sealed for this entry, as hexadecimal digits.
+    pub contact: String,
+    /// The entries of the suppression list that follow from it.
+    pub suppress: Vec<String>,
+}
+
+/// The purpose under which contact ids are sealed here.
+const SEALED: &str = "ledger";
+
+impl Entry {
+    /// What is about to be done to a contact.
+    #[must_use]
+    pub fn new(
+        keys: &MasterKey,
+        (organisation, request): (&OrganisationId, RequestId),
+        (kind, policy): (EntryKind, Option<&str>),
+        contact: &ContactId,
+        suppress: &[Hashed],
+        at: DateTime<Utc>,
+    ) -> Self {
+        let entry = id_of(request, kind, policy);
+        let clear = Personal::new(contact.as_str().as_bytes().to_vec());
+        Self {
+            v: VERSION,
+            entry,
+            organisation: organisation.as_str().to_owned(),
+            request: request.0,
+            kind,
+            policy: policy.map(str::to_owned),
+            at,
+            contact: hex::encode(keys.sealing(SEALED).seal(&entry.to_string(), &clear)),
+            suppress: suppress.iter().map(Hashed::to_text).collect(),
+        }
+    }
+
+    /// The contact's id.
+    pub fn open_contact(&self, keys: &MasterKey) -> Result<ContactId, KeyError> {
+        let sealed = hex::decode(&self.contact).map_err(|_| KeyError::DoesNotOpen)?;
+        let clear = keys.sealing(SEALED).open(&self.entry.to_string(), &sealed)?;
+        let text = std::str::from_utf8(clear.expose()).map_err(|_| KeyError::DoesNotOpen)?;
+        text.parse().map_err(|_| KeyError::DoesNotOpen)
+    }
+
+    /// The entries of the suppression list that follow from it.
+    #[must_use]
+    pub fn suppressed(&self) -> Vec<Hashed> {
+        self.suppress.iter().filter_map(|text| Hashed::from_text(text)).collect()
+    }
+}
+
+fn id_of(request: RequestId, kind: EntryKind, policy: Option<&str>) -> Uuid {
+    let mut digest = Sha256::new();
+    digest.update(request.0.as_bytes());
+    digest.update(kind.as_str().as_bytes());
+    digest.update([0]);
+    digest.update(policy.unwrap_or_default().as_bytes());
+    let mut bytes = [0_u8; 16];
+    bytes.copy_from_slice(&digest.finalize()[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// Enters what is about to be done, in the transaction that announces it. An attempt before this one may have.
+pub async fn enter(connection: &mut PgConnection, entry: &Entry) -> Result<(), StoreError> {
+    sql::insert(connection, entry).await
+}
+
+/// The files of the ledger, and what a comparison found missing in the database.
+#[derive(Debug)]
+pub struct Ledger {
+    directory: PathBuf,
+    /// Appends of this process take turns; those of other processes are told apart by the line.
+    turn: Arc<Mutex<()>>,
+    /// Requests with entries that the database had lost when it was last compared.
+    lost: Mutex<BTreeMap<RequestId, Vec<Uuid>>>,
+}
+
+impl Ledger {
+    /// The ledger in a directory, which is made when the first line is written.
+    #[must_use]
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory, turn: Arc::default(), lost: Mutex::default() }
+    }
+
+    /// Appends an entry to the file of its month and waits until the disk has it.
+    pub async fn append(&self, entry: &Entry) -> Result<(), LedgerError> {
+        self.append_all(vec![entry.clone()]).await
+    }
+
+    async fn append_all(&self, entries: Vec<Entry>) -> Result<(), LedgerError> {
+        let (directory, turn) = (self.directory.clone(), Arc::clone(&self.turn));
+        let written = tokio::task::spawn_blocking(move || {
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            file::append(&directory, &entries)
+        });
+        written.await.unwrap_or(Err(LedgerError::Interrupted))
+    }
+
+    /// Reads every entry of an organisation, each once.
+    pub async fn read(&self, organisation: &OrganisationId) -> Result<Outside, LedgerError> {
+        let directory = self.directory.clone();
+        let read = tokio::task::spawn_blocking(move || file::read(&directory)).await;
+        let mut outside = read.unwrap_or(Err(LedgerError::Interrupted))?;
+        outside.entries.retain(|entry| entry.organisation == organisation.as_str());
+        Ok(outside)
+    }
+
+    /// Brings files and database together at start: entries that only the database has are appended (the directory may be
+    /// new), and requests with entries that only the files have are remembered, until they are settled. Returns how many
+    /// entries the database has lost.
+    pub async fn compare(&self, store: &Store, organisation: &OrganisationId) -> Result<usize, CompareError> {
+        let outside = self.read(organisation).await?;
+        if outside.damaged > 0 {
+            tracing::error!(
+                %organisation,
+                directory = %self.directory.display(),
+                count = outside.damaged,
+                "lines of the ledger are damaged; what they said cannot be compared with the database"
+            );
+        }
+        let mut connection = store.connection().await?;
+        let known = sql::list(&mut connection, organisation).await?;
+        drop(connection);
+        let written: BTreeSet<Uuid> = outside.entries.iter().map(|entry| entry.entry).collect();
+        let missing: Vec<Entry> =
+            known.values().filter(|entry| !written.contains(&entry.entry)).cloned().collect();
+        if !missing.is_empty() {
+            self.append_all(missing).await?;
+        }
+        let mut lost: BTreeMap<RequestId, Vec<Uuid>> = BTreeMap::new();
+        for entry in outside.entries.iter().filter(|entry| !known.contains_key(&entry.entry)) {
+            lost.entry(RequestId(entry.request)).or_default().push(entry.entry);
+        }
+        let count = lost.values().map(Vec::len).sum();
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).extend(lost);
+        Ok(count)
+    }
+
+    /// Whether something was done for a request that the restored database does not know, and nobody has settled yet.
+    pub async fn has_lost(
+        &self,
+        connection: &mut PgConnection,
+        organisation: &OrganisationId,
+        request: RequestId,
+    ) -> Result<bool, StoreError> {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).get(&request).cloned();
+        let Some(entries) = lost else { return Ok(false) };
+        let known = sql::count_known(connection, organisation, &entries).await?;
+        if known < entries.len() as u64 {
+            return Ok(true);
+        }
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
+        Ok(false)
+    }
+
+    /// The entries that the database has lost and nobody has settled, oldest first, with the number of damaged lines.
+    pub async fn list_lost(
+        &self,
+        connection: &mut PgConnection,
+        organisation: &OrganisationId,
+    ) -> Result<Outside, CompareError> {
+        let mut outside = self.read(organisation).await?;
+        let known = sql::list(connection, organisation).await?;
+        outside.entries.retain(|entry| !known.contains_key(&entry.entry));
+        outside.entries.sort_by_key(|entry| (entry.at, entry.entry));
+        Ok(outside)
+    }
+
+    /// Deletes the files of months that ended before an instant; returns how many.
+    pub async fn purge_files(&self, before: DateTime<Utc>) -> Result<u64, LedgerError> {
+        let directory = self.directory.clone();
+        let purged = tokio::task::spawn_blocking(move || file::purge(&directory, before));
+        purged.await.unwrap_or(Err(LedgerError::Interrupted))
+    }
+}
+
+/// Why files and database could not be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// The files cannot be read or written.
+    #[error(transparent)]
+    Files(#[from] LedgerError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,428 @@
+//! Holds: nothing is deleted that must be kept, the person is told, and what waits follows by itself.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use dsrd::audit::Actor;
+use dsrd::domain::IdentifierKind::{Email, Phone};
+use dsrd::domain::{
+    Clock as _, HoldCategory, HoldKind, KillSwitch, LiftReason, Outcome, ParkReason, RequestId, RequestKind,
+    RequestState, Statute, SubjectIdentifier,
+};
+use dsrd::execution::resume_postponed;
+use dsrd::holds::{self, About, EndRule, HoldError, Kept, NewHold, Placed, Settings};
+use dsrd::intake::Receipt;
+use dsrd_simulator::{ContactSpec, Endpoint, Fault};
+
+use crate::rig::count;
+use crate::support::service::{TestService, start_of_test};
+
+const ADDRESS: &str = "canarino@posta.example";
+
+fn ada() -> ContactSpec {
+    ContactSpec::new()
+        .name("Canarino", "Prova")
+        .email(ADDRESS)
+        .phone("+39 333 1234567")
+        .created(start_of_test() - TimeDelta::days(400))
+        .policy("mktgCommunications", true)
+        .events(3)
+        .devices(2)
+        .accountings(4)
+}
+
+async fn erase(service: &TestService) -> Receipt {
+    service.submit(RequestKind::Erasure, &[(Email, ADDRESS)]).await
+}
+
+fn person(service: &TestService) -> About {
+    let identifier = SubjectIdentifier::parse(Email, ADDRESS, None).unwrap();
+    About::Person(vec![identifier.reference(&service.desk.keys, &service.controller.id)])
+}
+
+fn claim(service: &TestService) -> NewHold {
+    NewHold {
+        kind: HoldKind::Claim,
+        category: HoldCategory::Everything,
+        ground: None,
+        statute: None,
+        matter: Some("2026-O-17".to_owned()),
+        owner: "legal".to_owned(),
+        about: person(service),
+        ends: EndRule::WhenLifted,
+        review_on: Some((service.clock.now() + TimeDelta::days(90)).date_naive()),
+    }
+}
+
+async fn place(service: &TestService, new: NewHold) -> Placed {
+    let mut tx = service.store.begin("test.place").await.unwrap();
+    let dpo = Actor::Person("dpo".to_owned());
+    let placed = holds::place(&mut tx, &service.controller, new, dpo, service.clock.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    placed
+}
+
+async fn lift(service: &TestService, reference: &str, reason: LiftReason) -> Result<(), HoldError> {
+    let mut tx = service.store.begin("test.lift").await.unwrap();
+    let dpo = Actor::Person("dpo".to_owned());
+    let now = service.clock.now();
+    holds::lift(&mut tx, &service.controller.id, reference, reason, dpo, now).await?;
+    tx.commit().await.unwrap();
+    Ok(())
+}
+
+async fn resume(service: &TestService) -> Vec<RequestId> {
+    resume_postponed(&service.store, &service.desk, &service.controller).await.unwrap()
+}
+
+async fn outcome(service: &TestService, request: RequestId) -> Option<Outcome> {
+    service.case(request).await.outcome
+}
+
+fn exists(service: &TestService, contact: &str) -> bool {
+    service.platform.truth(contact).is_some_and(|truth| truth.exists)
+}
+
+fn move_to(service: &TestService, instant: &str) {
+    let instant: DateTime<Utc> = instant.parse().unwrap();
+    service.clock.advance(instant - service.clock.now());
+}
+
+fn statutes(review_on: &str) -> Settings {
+    Settings {
+        statutes: vec![Statute::FrenchConnectionLogs],
+        statutes_owner: Some("dpo".to_owned()),
+        statutes_review_on: Some(review_on.parse().unwrap()),
+        remind_days: 30,
+    }
+}
+
+async fn settle(service: &TestService, settings: &Settings) {
+    let mut tx = service.store.begin("test.settle").await.unwrap();
+    holds::settle_statutes(&mut tx, &service.controller.id, settings, service.clock.now()).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn r_65_an_erasure_under_a_statutory_hold_resumes_by_itself_at_midnight_after_its_last_day() {
+    let service = TestService::builder().starting_at("2026-02-10T09:00:00Z".parse().unwrap()).build().await;
+    // With one record it is of the instant of creation: the last session is of 15 January.
+    let contact =
+        service.platform.add_contact(ada().created("2026-01-15T09:00:00Z".parse().unwrap()).accountings(1));
+    settle(&service, &statutes("2026-12-31")).await;
+    let first = erase(&service).await;
+    service.work_to_the_end().await;
+
+    // First stage: nothing is deleted, marketing is off, and the person knows what is kept, why and until when.
+    let case = service.case(first.request).await;
+    assert_eq!((case.state, case.outcome), (RequestState::Closed, Some(Outcome::PartlyFulfilled)));
+    assert!(service.simulator.journal().deleted_contacts().is_empty());
+    assert_eq!(service.platform.truth(&contact).unwrap().policy("mktgCommunications"), Some(false));
+    let mails = service.mails.sent();
+    let told = String::from_utf8_lossy(mails.last().unwrap().raw.expose()).replace("=\r\n", "");
+    assert!(told.contains("15 January 2027"), "{told}");
+    assert!(told.contains("L.34-1 CPCE"), "{told}");
+    let entries = service.audit().await;
+    let postponed = entries.iter().find(|entry| entry.action == "erasure.postponed").unwrap();
+    assert_eq!(postponed.detail["until"], "2027-01-15");
+    assert_eq!(postponed.detail["ground"], "RF-08");
+
+    // The last second of the last day in Rome, and the first of the next.
+    move_to(&service, "2027-01-15T22:59:59Z");
+    assert!(resume(&service).await.is_empty());
+    move_to(&service, "2027-01-15T23:00:00Z");
+    let second = resume(&service).await;
+    assert_eq!(second.len(), 1);
+    assert!(resume(&service).await.is_empty(), "once is enough");
+    service.work_to_the_end().await;
+
+    // Second stage: evidence, read-back and notice of its own.
+    assert_eq!(outcome(&service, second[0]).await, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    let story = service.story(second[0]).await;
+    for step in ["deletion.began", "deletion.ended=done", "deletion.verified", "notice.ended=done"] {
+        assert!(story.contains(&step.to_owned()), "{step}: {story:?}");
+    }
+    assert!(service.story(first.request).await.contains(&"erasure.resumed".to_owned()));
+    assert_eq!(service.mails.sent().len(), mails.len() + 1, "the person is told that the rest is erased");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_67_a_hold_on_any_category_refuses_the_deletion_of_the_whole_contact() {
+    for category in HoldCategory::ALL {
+        let service = TestService::start().await;
+        let contact = service.platform.add_contact(ada());
+        let until = NaiveDate::from_ymd_opt(2027, 2, 1).unwrap();
+        let hold = NewHold { category: *category, ends: EndRule::On(until), ..claim(&service) };
+        place(&service, hold).await;
+        let receipt = erase(&service).await;
+        service.work_to_the_end().await;
+        assert_eq!(outcome(&service, receipt.request).await, Some(Outcome::PartlyFulfilled), "{category}");
+        assert!(exists(&service, &contact), "{category}");
+        assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0, "{category}");
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn r_65_a_claim_is_kept_until_it_is_lifted_and_what_waits_follows() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    let placed = place(&service, claim(&service)).await;
+    assert!(placed.reference.starts_with("HLD-") && placed.too_late_for.is_empty(), "{placed:?}");
+    let first = erase(&service).await;
+    service.work_to_the_end().await;
+    service.clock.advance(TimeDelta::days(80));
+    assert!(resume(&service).await.is_empty());
+
+    let wrong = lift(&service, &placed.reference, LiftReason::RestrictionEnded).await;
+    assert!(matches!(wrong, Err(HoldError::RestrictionReason)), "{wrong:?}");
+    lift(&service, &placed.reference, LiftReason::ClaimSettled).await.unwrap();
+    let again = lift(&service, &placed.reference, LiftReason::ClaimSettled).await;
+    assert!(matches!(again, Err(HoldError::Ended)), "{again:?}");
+    let second = resume(&service).await;
+    service.work_to_the_end().await;
+    assert_eq!(outcome(&service, second[0]).await, Some(Outcome::Fulfilled));
+    assert!(!exists(&service, &contact));
+    assert_eq!(
+        outcome(&service, first.request).await,
+        Some(Outcome::PartlyFulfilled),
+        "it ended as it was told"
+    );
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_a_second_hold_keeps_what_the_first_lets_go() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    let one = place(&service, claim(&service)).await;
+    let two = place(&service, NewHold { kind: HoldKind::Court, ..claim(&service) }).await;
+    erase(&service).await;
+    service.work_to_the_end().await;
+    lift(&service, &one.reference, LiftReason::ClaimSettled).await.unwrap();
+    assert!(resume(&service).await.is_empty(), "the court's order stands");
+    lift(&service, &two.reference, LiftReason::OrderEnded).await.unwrap();
+    assert_eq!(resume(&service).await.len(), 1);
+    service.work_to_the_end().await;
+    assert!(!exists(&service, &contact));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_a_hold_that_comes_while_an_erasure_is_on_its_way_is_honoured() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    let receipt = erase(&service).await;
+    service.simulator.faults().inject(Fault::Status(503).on(Endpoint::DeleteContact).times(2));
+    service.work().await;
+    assert_eq!(service.case(receipt.request).await.state, RequestState::InProgress);
+    let placed = place(&service, claim(&service)).await;
+    assert_eq!(placed.too_late_for, [receipt.reference.to_string()], "its deletion had been announced");
+    service.work_to_the_end().await;
+    assert_eq!(outcome(&service, receipt.request).await, Some(Outcome::PartlyFulfilled));
+    assert!(exists(&service, &contact));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_no_deletion_is_announced_past_a_hold_that_was_placed_a_moment_before() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    let receipt = erase(&service).await;
+    // Everything was looked at, and the hold comes before the announcement: only its own look can see it.
+    let passed = Arc::new(AtomicUsize::new(0));
+    let stops = {
+        let passed = Arc::clone(&passed);
+        KillSwitch::new(move |boundary| {
+            boundary.starts_with("delete") && passed.fetch_add(1, Ordering::SeqCst) == 0
+        })
+    };
+    service.worker_with(stops, false).await.work_until_idle().await.unwrap();
+    place(&service, claim(&service)).await;
+    service.bury_workers().await;
+    service.work_to_the_end().await;
+    assert_eq!(outcome(&service, receipt.request).await, Some(Outcome::PartlyFulfilled));
+    assert!(exists(&service, &contact));
+    assert!(!service.story(receipt.request).await.contains(&"deletion.began".to_owned()));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_a_sweep_leaves_what_is_held_or_restricted_and_a_restriction_does_not_stop_the_person() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    let restriction = NewHold { kind: HoldKind::Restriction, matter: None, ..claim(&service) };
+    place(&service, restriction).await;
+    let sweep = service.submit_sweep(&contact, start_of_test()).await;
+    service.work_to_the_end().await;
+    assert_eq!(outcome(&service, sweep.request).await, Some(Outcome::OutOfScope));
+    assert!(service.story(sweep.request).await.contains(&"erasure.postponed".to_owned()));
+    assert!(exists(&service, &contact));
+    assert!(resume(&service).await.is_empty(), "a later sweep looks again by itself");
+
+    let own = erase(&service).await;
+    service.work_to_the_end().await;
+    assert_eq!(outcome(&service, own.request).await, Some(Outcome::Fulfilled));
+    assert!(!exists(&service, &contact));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_a_hold_about_a_span_of_creation_dates_keeps_those_and_no_others() {
+    let service = TestService::start().await;
+    let inside = service.platform.add_contact(ada());
+    let outside = service.platform.add_contact(
+        ContactSpec::new()
+            .email("altro.canarino@posta.example")
+            .created(start_of_test() - TimeDelta::days(30)),
+    );
+    let about =
+        About::Contacts { created_from: None, created_before: Some(start_of_test() - TimeDelta::days(100)) };
+    place(&service, NewHold { about, ..claim(&service) }).await;
+    erase(&service).await;
+    service.submit(RequestKind::Erasure, &[(Email, "altro.canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    assert!(exists(&service, &inside) && !exists(&service, &outside));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_66_statutes_hold_nobody_until_they_are_switched_on_and_nobody_after() {
+    let service = TestService::start().await;
+    let off = Settings { statutes: Vec::new(), ..statutes("2027-06-30") };
+    settle(&service, &off).await;
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.hold").await, 0);
+    settle(&service, &statutes("2027-06-30")).await;
+    settle(&service, &statutes("2027-06-30")).await;
+    settle(&service, &statutes("2027-07-31")).await;
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.hold WHERE ended_at IS NULL").await, 1);
+
+    // No records, no last record: the law keeps nothing of this person.
+    let contact = service.platform.add_contact(ada().accountings(0));
+    erase(&service).await;
+    service.work_to_the_end().await;
+    assert!(!exists(&service, &contact));
+
+    let kept = service.platform.add_contact(ada());
+    let first = erase(&service).await;
+    service.work_to_the_end().await;
+    assert_eq!(outcome(&service, first.request).await, Some(Outcome::PartlyFulfilled));
+    settle(&service, &off).await;
+    assert_eq!(resume(&service).await.len(), 1);
+    service.work_to_the_end().await;
+    assert!(!exists(&service, &kept));
+    let words: Vec<String> = service.audit().await.into_iter().map(|entry| entry.action).collect();
+    for action in ["hold.placed", "hold.reviewed", "hold.lifted"] {
+        assert_eq!(words.iter().filter(|word| *word == action).count(), 1, "{action}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_holds_end_after_their_last_day_and_their_reviews_are_reminded_of_once() {
+    let service = TestService::start().await;
+    let until = NaiveDate::from_ymd_opt(2026, 12, 1).unwrap();
+    place(&service, NewHold { ends: EndRule::On(until), ..claim(&service) }).await;
+    let keep = || async {
+        holds::keep_in_order(&service.store, &service.controller, service.desk.clock.as_ref(), 30)
+            .await
+            .unwrap()
+    };
+    assert_eq!(keep().await, Kept::default());
+    move_to(&service, "2026-12-01T22:59:59Z");
+    assert_eq!(keep().await, Kept::default());
+    move_to(&service, "2026-12-01T23:00:00Z");
+    assert_eq!(keep().await, Kept { expired: 1, reminded: 0 });
+    place(&service, claim(&service)).await;
+    service.clock.advance(TimeDelta::days(60));
+    assert_eq!(keep().await, Kept { expired: 0, reminded: 1 });
+    assert_eq!(keep().await, Kept::default(), "once for each date");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_42_an_erasure_does_not_delete_who_signed_up_after_it_was_asked_for() {
+    let service = TestService::start().await;
+    let receipt = erase(&service).await;
+    let contact = service.platform.add_contact(ada().created(service.clock.now() + TimeDelta::minutes(5)));
+    service.clock.advance(TimeDelta::minutes(10));
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::NewerWill));
+    assert!(exists(&service, &contact));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_42_the_second_stage_does_not_overrule_who_opted_in_again() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    let placed = place(&service, claim(&service)).await;
+    erase(&service).await;
+    service.work_to_the_end().await;
+    service.platform.set_policy(&contact, "mktgCommunications", true);
+    lift(&service, &placed.reference, LiftReason::Reviewed).await.unwrap();
+    let second = resume(&service).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(second[0]).await.park_reason, Some(ParkReason::NewerWill));
+    assert!(exists(&service, &contact));
+}
+
+#[tokio::test]
+async fn f_1_a_postponed_erasure_killed_at_any_boundary_ends_as_if_it_was_not() {
+    let service = TestService::start().await;
+    let everybody = About::Contacts { created_from: None, created_before: None };
+    place(&service, NewHold { about: everybody, ..claim(&service) }).await;
+    let spec = |number: usize| {
+        let email = format!("canarino{number}@posta.example");
+        (email.clone(), ContactSpec::new().email(email).policy("mktgCommunications", true).accountings(1))
+    };
+    let passed = Arc::new(Mutex::new(Vec::new()));
+    let recorder = {
+        let passed = Arc::clone(&passed);
+        KillSwitch::new(move |boundary| {
+            passed.lock().unwrap().push(boundary.to_owned());
+            false
+        })
+    };
+    let (email, contact) = spec(0);
+    let _contact = service.platform.add_contact(contact);
+    service.submit(RequestKind::Erasure, &[(Email, &email)]).await;
+    service.worker_with(recorder, false).await.work_until_idle().await.unwrap();
+    let boundaries = passed.lock().unwrap().clone();
+    assert!(boundaries.iter().any(|boundary| boundary.starts_with("apply")), "{boundaries:?}");
+    for (dies_at, boundary) in boundaries.iter().enumerate() {
+        let (email, contact) = spec(dies_at + 1);
+        let contact = service.platform.add_contact(contact);
+        let receipt = service.submit(RequestKind::Erasure, &[(Email, &email)]).await;
+        let reached = AtomicUsize::new(0);
+        let dying = KillSwitch::new(move |_| reached.fetch_add(1, Ordering::SeqCst) == dies_at);
+        service.worker_with(dying, false).await.work_once().await.unwrap();
+        service.bury_workers().await;
+        service.advance(Duration::from_secs(1)).await;
+        service.work_to_the_end().await;
+        assert_eq!(outcome(&service, receipt.request).await, Some(Outcome::PartlyFulfilled), "{boundary}");
+        assert!(exists(&service, &contact), "{boundary}");
+        let truth = service.platform.truth(&contact).unwrap();
+        assert_eq!(truth.policy("mktgCommunications"), Some(false), "{boundary}");
+    }
+    let waiting = "SELECT count(*) FROM dsrd.postponed_erasure WHERE resumed_at IS NULL";
+    assert_eq!(usize::try_from(count(&service, waiting).await).unwrap(), boundaries.len() + 1);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_hold_is_found_by_the_phone_of_the_profile_although_the_request_gave_the_address() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    let identifier = SubjectIdentifier::parse(Phone, "+39 333 1234567", None).unwrap();
+    let reference = identifier.reference(&service.desk.keys, &service.controller.id);
+    place(&service, NewHold { about: About::Person(vec![reference]), ..claim(&service) }).await;
+    erase(&service).await;
+    service.work_to_the_end().await;
+    assert!(exists(&service, &contact));
+    service.finish().await;
+}

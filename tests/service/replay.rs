@@ -1,0 +1,241 @@
+//! The ledger outside of the database, and what it is for: the time after a restore.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use chrono::TimeDelta;
+use dsrd::audit::Actor;
+use dsrd::domain::IdentifierKind::Email;
+use dsrd::domain::{Clock as _, Outcome, ParkReason, RequestId, RequestKind, RequestState};
+use dsrd::execution::{self, Finding, Place, ReplayError, Settlement, Verdict};
+use dsrd::suppression::ledger::EntryKind;
+use dsrd_simulator::{ContactSpec, Endpoint};
+use sqlx::{Connection as _, PgConnection};
+
+use crate::rig::count;
+use crate::support::service::TestService;
+
+fn spec(name: &str) -> ContactSpec {
+    ContactSpec::new().email(address(name)).policy("mktgCommunications", true)
+}
+
+fn address(name: &str) -> String {
+    format!("canarino.{name}@posta.example")
+}
+
+async fn as_owner(service: &TestService, statements: &'static str) {
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    sqlx::raw_sql(statements).execute(&mut owner).await.unwrap();
+}
+
+/// What a dump of the service's tables holds.
+async fn dump(service: &TestService) {
+    as_owner(
+        service,
+        "CREATE SCHEMA dumped;
+         DO $$
+         DECLARE
+           name text;
+         BEGIN
+           FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'dsrd' LOOP
+             EXECUTE format('CREATE TABLE dumped.%I AS TABLE dsrd.%I', name, name);
+           END LOOP;
+         END
+         $$",
+    )
+    .await;
+}
+
+/// Puts the service's tables back to the dump.
+async fn restore(service: &TestService) {
+    as_owner(
+        service,
+        "SET session_replication_role = replica;
+         DO $$
+         DECLARE
+           name text;
+         BEGIN
+           FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'dsrd' LOOP
+             EXECUTE format('DELETE FROM dsrd.%I', name);
+             EXECUTE format('INSERT INTO dsrd.%I OVERRIDING SYSTEM VALUE TABLE dumped.%I', name, name);
+           END LOOP;
+         END
+         $$",
+    )
+    .await;
+}
+
+fn place(service: &TestService) -> Place<'_> {
+    Place {
+        store: &service.store,
+        desk: &service.desk,
+        site: &service.executor.sites[&service.controller.id],
+        ledger: &service.executor.ledger,
+    }
+}
+
+async fn lost(service: &TestService) -> Vec<Finding> {
+    let replay = execution::replay(place(service)).await.unwrap();
+    assert_eq!(replay.damaged_lines, 0);
+    replay.findings
+}
+
+async fn settle(
+    service: &TestService,
+    finding: &Finding,
+    settlement: Settlement,
+) -> Result<Option<String>, ReplayError> {
+    let dpo = Actor::Person("dpo".to_owned());
+    let repeated = execution::settle(place(service), finding, settlement, dpo).await?;
+    Ok(repeated.map(|reference| reference.to_string()))
+}
+
+/// As a daemon does before it takes the first request.
+async fn compare(service: &TestService) -> usize {
+    service.executor.ledger.compare(&service.store, &service.controller.id).await.unwrap()
+}
+
+async fn park_reason(service: &TestService, request: RequestId) -> Option<ParkReason> {
+    service.case(request).await.park_reason
+}
+
+#[tokio::test]
+async fn r_47_what_is_done_stands_outside_of_the_database_before_the_platform_is_called() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(spec("uno"));
+    service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
+    // While the file cannot be written, nothing is done.
+    let directory = service.directory.path().join("ledger");
+    std::fs::create_dir(&directory).unwrap();
+    let month = directory.join(format!("ledger-{}.txt", service.clock.now().format("%Y-%m")));
+    std::fs::create_dir(&month).unwrap();
+    service.work().await;
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0);
+    std::fs::remove_dir(&month).unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 1);
+    let text = std::fs::read_to_string(&month).unwrap();
+    assert_eq!(text.lines().count(), 1);
+    assert!(!text.to_lowercase().contains("canarino"), "{text}");
+    assert_eq!(std::fs::metadata(&month).unwrap().permissions().mode() & 0o077, 0);
+    assert!(lost(&service).await.is_empty());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_47_entries_go_when_no_backup_is_as_old_any_more() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(spec("uno"));
+    service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
+    service.work_to_the_end().await;
+    let purge = async |days: i64| {
+        let before = service.clock.now() + TimeDelta::days(days) - TimeDelta::days(65);
+        let mut connection = service.store.connection().await.unwrap();
+        let organisation = &service.controller.id;
+        let rows = dsrd::suppression::ledger::purge(&mut connection, organisation, before).await.unwrap();
+        (rows, service.executor.ledger.purge_files(before).await.unwrap())
+    };
+    assert_eq!(purge(65).await, (0, 0));
+    assert_eq!(purge(65 + 31).await, (1, 1));
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.ledger").await, 0);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_46_a_new_ledger_directory_is_filled_from_the_database() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(spec("uno"));
+    service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
+    service.work_to_the_end().await;
+    std::fs::remove_dir_all(service.directory.path().join("ledger")).unwrap();
+    assert_eq!(compare(&service).await, 0);
+    let outside = service.executor.ledger.read(&service.controller.id).await.unwrap();
+    assert_eq!(outside.entries.len(), 1);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_27_after_a_restore_nothing_is_repeated_by_itself_and_everything_is_offered() {
+    // Before the instant from which the simulator counts what it calls modified.
+    let service = TestService::builder().starting_at("2025-06-02T09:00:00Z".parse().unwrap()).build().await;
+    let old = service.clock.now() - TimeDelta::days(90);
+    let known = |name| service.platform.add_contact(spec(name).created(old).modified(old));
+    let (gone, opted, _) = (known("uno"), known("due"), known("tre"));
+    let erasure = service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await.request;
+    let opt_out = service.submit(RequestKind::OptOut, &[(Email, &address("due"))]).await.request;
+    let access = service.submit(RequestKind::Access, &[(Email, &address("tre"))]).await.request;
+    service.pump().await;
+    dump(&service).await;
+    service.work_to_the_end().await;
+    for request in [erasure, opt_out, access] {
+        assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
+    }
+    // In the window that will be lost the person signed up again, and the other opted in again.
+    service.clock.advance(TimeDelta::hours(2));
+    let back = service.platform.add_contact(spec("uno").created(service.clock.now()));
+    service.platform.set_policy(&opted, "mktgCommunications", true);
+    let mails = service.mails.sent().len();
+    let effects = service.simulator.journal().effects().len();
+    restore(&service).await;
+    assert_eq!(service.case(erasure).await.state, RequestState::Received, "the restore took it back");
+    assert_eq!(compare(&service).await, 3);
+    service.work_to_the_end().await;
+
+    for request in [erasure, opt_out, access] {
+        assert_eq!(park_reason(&service, request).await, Some(ParkReason::DoneBeforeRestore));
+    }
+    assert_eq!(service.simulator.journal().effects().len(), effects, "nothing was done again");
+    assert_eq!(service.mails.sent().len(), mails, "and nothing was sent again");
+    assert!(service.platform.truth(&back).unwrap().exists);
+
+    let found = lost(&service).await;
+    let verdict = |kind| found.iter().find(|each| each.kind == kind).unwrap().verdict;
+    assert_eq!(found.len(), 3);
+    assert_eq!(verdict(EntryKind::Erasure), Verdict::StillSo, "the contact that was deleted is gone");
+    assert_eq!(verdict(EntryKind::OptOut), Verdict::NewerWill);
+    assert_eq!(verdict(EntryKind::Report), Verdict::StillSo);
+    for finding in &found {
+        let refused = settle(&service, finding, Settlement::Repeat).await;
+        assert!(refused.is_err(), "{:?} is not done again", finding.kind);
+        let settlement = match finding.verdict {
+            Verdict::StillSo => Settlement::Record,
+            Verdict::Back | Verdict::NewerWill => Settlement::Leave,
+        };
+        assert_eq!(settle(&service, finding, settlement).await.unwrap(), None);
+        let twice = settle(&service, finding, settlement).await;
+        assert!(matches!(twice, Err(ReplayError::NotFound)), "{twice:?}");
+    }
+    assert!(lost(&service).await.is_empty());
+    // Who was erased is suppressed again; who opted in again is not.
+    assert!(count(&service, "SELECT count(*) FROM dsrd.suppression WHERE source = 'replay'").await > 0);
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.suppression WHERE source = 'opt_out'").await, 0);
+
+    // Even when a person sends the erasure on its way again, it does not take the new sign-up.
+    let mut tx = service.store.begin("test.resume").await.unwrap();
+    let dpo = Actor::Person("dpo".to_owned());
+    dsrd::intake::resume(&mut tx, &service.desk, &service.controller.id, erasure, dpo).await.unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(park_reason(&service, erasure).await, Some(ParkReason::NewerWill));
+    assert!(service.platform.truth(&back).unwrap().exists && !service.platform.truth(&gone).unwrap().exists);
+}
+
+#[tokio::test]
+async fn r_46_what_a_restore_of_the_platform_brought_back_is_erased_again_when_a_person_says_so() {
+    let service = TestService::start().await;
+    dump(&service).await;
+    let old = service.clock.now() - TimeDelta::days(90);
+    let contact = service.platform.add_contact(spec("uno").created(old).modified(old));
+    service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
+    service.work_to_the_end().await;
+    restore(&service).await;
+    service.platform.restore_contact(&contact);
+    assert_eq!(compare(&service).await, 1);
+    let found = lost(&service).await;
+    assert_eq!(found[0].verdict, Verdict::Back);
+    let wrong = settle(&service, &found[0], Settlement::Record).await;
+    assert!(wrong.is_err(), "what is there is not recorded as gone");
+    settle(&service, &found[0], Settlement::Repeat).await.unwrap().unwrap();
+    service.work_to_the_end().await;
+    assert!(!service.platform.truth(&contact).unwrap().exists);
+    assert!(lost(&service).await.is_empty());
+}
