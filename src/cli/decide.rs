@@ -277,8 +277,12 @@ async fn identify(
         .await
         .map_err(unasked)?;
     tx.commit().await?;
-    let decided =
-        Decided { reference: Reference::of(request), decision: "identity", reason: method.as_str() };
+    let decided = Decided {
+        reference: Reference::of(request),
+        decision: "identity",
+        reason: method.as_str(),
+        proposed: false,
+    };
     output.show(&decided, |decided| {
         format!("{}: recorded ({}); it goes on if it waited for that", decided.reference, decided.reason)
     })

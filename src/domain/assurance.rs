@@ -7,8 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Handling, RequestKind};
 use super::request::vocabulary;
+use super::{Handling, RequestKind};
 
 vocabulary! {
     /// How it is known who asks.

@@ -426,8 +426,12 @@ impl<'a> Run<'a> {
     /// What was proven by reading back is remembered by keyed hash, so that it lasts.
     async fn suppress(&self, tx: &mut Tx, step: Step) -> Result<(), Stop> {
         let (kind, source) = match step {
-            Step::ReadBack if self.case.kind == RequestKind::Erasure => (EntryKind::Erasure, Source::Erasure),
-            Step::ReadBack if self.case.kind == RequestKind::OptOut => (EntryKind::OptOut, Source::OptOut),
+            Step::ReadBack if self.case.kind.handling() == Handling::Erasure => {
+                (EntryKind::Erasure, Source::Erasure)
+            }
+            Step::ReadBack if self.case.kind.handling() == Handling::OptOut => {
+                (EntryKind::OptOut, Source::OptOut)
+            }
             // Data that a hold keeps is used for nothing else.
             Step::Hold => (EntryKind::OptOut, Source::OptOut),
             _ => return Ok(()),

@@ -25,7 +25,7 @@ use super::stop::Stop;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
     Assurance, Channel, ContactId, Controller, HoldCategory, Origin, ParkReason, Proof, RequestId,
-    RequestKind, SubjectRef,
+    RequestKind, RequesterRole, SubjectRef,
 };
 use crate::holds::{self, EndRule, Hold, HoldId, Postponement};
 use crate::intake::{self, Desk, IntakeError, Submission};
@@ -323,6 +323,9 @@ pub async fn resume_postponed(
         };
         let submission = Submission {
             kind: RequestKind::Erasure,
+            also: Vec::new(),
+            kind_unknown: false,
+            requester_role: RequesterRole::Own,
             origin: Origin::Subject,
             channel: Channel::Api,
             received_at: now,

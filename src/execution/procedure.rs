@@ -32,7 +32,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in an order that every procedure follows.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Locate,
         Self::Collect,
         Self::SwitchOff,

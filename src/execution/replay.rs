@@ -14,7 +14,8 @@ use super::effect::bare;
 use super::hold::instant;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Assurance, Channel, ContactId, KeyError, OrganisationId, Origin, Proof, Reference, RequestId, RequestKind,
+    Assurance, Channel, ContactId, KeyError, OrganisationId, Origin, Proof, Reference, RequestId,
+    RequestKind, RequesterRole,
 };
 use crate::intake::{self, Desk, IntakeError, Submission};
 use crate::platform::{Contact, Created, PlatformError, Urgency};
@@ -255,6 +256,9 @@ fn again(finding: &Finding, organisation: &OrganisationId, now: DateTime<Utc>, a
     tracing::info!(%organisation, kind = kind.as_str(), "something that a restore had lost is done again");
     Submission {
         kind,
+        also: Vec::new(),
+        kind_unknown: false,
+        requester_role: RequesterRole::Own,
         origin: Origin::Subject,
         channel: Channel::Api,
         received_at: now,

@@ -14,7 +14,8 @@ use super::error::IdentityError;
 use super::sql::{self, LinkRow, NewProof};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Assurance, Controller, Handling, OrganisationId, Personal, Proof, RequestId, RequestKind, SubjectIdentifier,
+    Assurance, Controller, Handling, OrganisationId, Personal, Proof, RequestId, RequestKind,
+    SubjectIdentifier,
 };
 use crate::intake::{self, CaseError, Desk};
 use crate::store::{Store, StoreError};

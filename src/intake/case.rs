@@ -10,8 +10,8 @@ use crate::audit::{self, Action, Actor, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
 use crate::domain::deadline::PauseCause;
 use crate::domain::{
-    CaseEvent, ContactId, Controller, IdentifierKind, OrganisationId, ParkReason, Proof, RefusalGround, RequestId,
-    RequestKind, RequestState,
+    CaseEvent, ContactId, Controller, IdentifierKind, OrganisationId, ParkReason, Proof, RefusalGround,
+    RequestId, RequestKind, RequestState,
 };
 use crate::queue;
 use crate::store::{StoreError, Tx};
@@ -322,7 +322,7 @@ pub async fn lock_waiting(
     organisation: &OrganisationId,
     request: RequestId,
 ) -> Result<WaitingCase, CaseError> {
-    let case = lock_open(tx, organisation, request).await?;
+    let case = lock(tx, organisation, request).await?;
     Ok(WaitingCase { kind: case.kind, state: case.state, park_reason: case.park_reason, proof: case.proof })
 }
 

@@ -9,7 +9,8 @@ use super::submission::{Receipt, Submission};
 use crate::domain::deadline::DueDates;
 use crate::domain::{
     AnsweredOutcome, Assurance, ContactId, ExtensionReason, IdentityDoubt, OrganisationId, Origin, Outcome,
-    ParkReason, Proof, Reference, RefusalGround, RequestId, RequestKind, RequestState, RequesterRole, SubjectRef,
+    ParkReason, Proof, Reference, RefusalGround, RequestId, RequestKind, RequestState, RequesterRole,
+    SubjectRef,
 };
 use crate::store::StoreError;
 

@@ -12,8 +12,8 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
 use crate::domain::deadline::{DueDates, Extension};
 use crate::domain::{
-    Assurance, Channel, Clock, ContactId, Controller, Handling, IdentifierKind, MasterKey, Origin, ParkReason,
-    Proof, Reference, RequestId, RequestKind, RequesterRole, SubjectIdentifier, SubjectRef,
+    Assurance, Channel, Clock, ContactId, Controller, Handling, IdentifierKind, MasterKey, Origin,
+    ParkReason, Proof, Reference, RequestId, RequestKind, RequesterRole, SubjectIdentifier, SubjectRef,
 };
 use crate::queue::{self, Lane};
 use crate::store::{Store, StoreError, Tx};

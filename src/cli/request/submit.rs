@@ -14,8 +14,7 @@ use crate::cli::output::{Output, pairs};
 use crate::daemon::Foundation;
 use crate::domain::{
     Assurance, Channel, Controller, IdentifierKind, OrganisationId, Origin, Personal, Proof, RequestKind,
-    RequesterRole,
-    SubjectIdentifier,
+    RequesterRole, SubjectIdentifier,
 };
 use crate::intake::{self, IntakeError, Receipt, Submission};
 

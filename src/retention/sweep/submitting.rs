@@ -9,7 +9,7 @@ use super::{
 };
 use crate::audit::manifest::{self, Page, PageItem};
 use crate::audit::{Action, Actor};
-use crate::domain::{Channel, ContactId, Origin, Personal, RequestKind, RequesterRole, SubjectKey};
+use crate::domain::{Channel, ContactId, Origin, RequestKind, RequesterRole, SubjectKey};
 use crate::holds;
 use crate::intake::{self, Submission};
 use crate::retention::period::cutoff;
