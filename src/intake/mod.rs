@@ -40,4 +40,4 @@ pub use sql::{
     Case, count_cases, find_by_reference, find_case, forget_contacts, forget_identifiers, list_cases,
     past_evidence, purge, registered_organisations, set_needs_identity, set_reminded,
 };
-pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_request};
+pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_on_page, submit_request};

@@ -139,6 +139,34 @@ pub async fn submit(
     controller: &Controller,
     submission: Submission,
 ) -> Result<Receipt, IntakeError> {
+    accept(tx, desk, controller, submission, Recorded::Here).await
+}
+
+/// Accepts one of the erasures that a sweep submits together, in the caller's transaction. The caller records them there:
+/// one entry of the log stands for the whole page ([`audit::manifest`]).
+pub async fn submit_on_page(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    submission: Submission,
+) -> Result<Receipt, IntakeError> {
+    accept(tx, desk, controller, submission, Recorded::WithItsPage).await
+}
+
+/// Where the log tells of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recorded {
+    Here,
+    WithItsPage,
+}
+
+async fn accept(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    submission: Submission,
+    recorded: Recorded,
+) -> Result<Receipt, IntakeError> {
     let now = desk.clock.now();
     let language = check(&submission, controller, now)?;
 
@@ -179,6 +207,10 @@ pub async fn submit(
     };
     queue::enqueue(tx, &controller.id, request, lane, controller.end_of_day(due_on)).await?;
 
+    if recorded == Recorded::WithItsPage {
+        // A sweep knows no address: there is nobody to tell.
+        return Ok(Receipt { request, reference, due_on, repeated: false });
+    }
     let subject =
         audit::subject::commit_to(tx, &desk.keys, &controller.id, request, &submission.identifiers, now)
             .await?;
