@@ -78,7 +78,10 @@ async fn open_rules(service: &TestService) -> Vec<AlertRule> {
 
 /// Every line of what staff was written, to look for what must not be there.
 fn everything(mails: &MemoryTransport) -> String {
-    mails.sent().iter().map(|mail| format!("{}\n{}\n", mail.subject, mail.text.expose())).collect()
+    let texts = mails.sent();
+    let texts: Vec<String> =
+        texts.iter().map(|mail| format!("{}\n{}\n", mail.subject, mail.text.expose())).collect();
+    texts.concat()
 }
 
 #[tokio::test]

@@ -47,8 +47,8 @@ pub(crate) async fn submit(
     intake::submit_request(&service.store, &service.desk, &service.controller, submission).await.unwrap()
 }
 
-fn proof(service: &TestService, assurance: Assurance, hours_ago: i64) -> Option<Proof> {
-    Some(Proof { assurance, at: service.desk.clock.now() - TimeDelta::hours(hours_ago) })
+fn proof(service: &TestService, assurance: Assurance, hours_ago: i64) -> Proof {
+    Proof { assurance, at: service.desk.clock.now() - TimeDelta::hours(hours_ago) }
 }
 
 pub(crate) fn page(service: &TestService) -> ProofPage {
@@ -137,7 +137,7 @@ async fn s_1_r_18_whoever_names_another_address_is_asked_at_the_one_in_the_profi
 async fn r_16_who_is_signed_in_is_not_asked_and_who_is_asked_is_asked_for_a_reason() {
     let service = TestService::start().await;
     let _contact = service.platform.add_contact(person());
-    let known = proof(&service, Assurance::AuthenticatedSession, 1);
+    let known = Some(proof(&service, Assurance::AuthenticatedSession, 1));
     let access = submit(&service, RequestKind::Access, &[(Email, STORED)], known).await;
     service.work_to_the_end().await;
     assert_eq!(service.case(access.request).await.outcome, Some(Outcome::Fulfilled));
@@ -287,7 +287,7 @@ async fn r_19_details_that_others_may_know_open_nothing() {
     // By default the hand-over is the loop: the package goes to the profile's own address and nowhere else.
     let service = TestService::start().await;
     let _contact = service.platform.add_contact(person());
-    let details = proof(&service, Assurance::MatchedData, 1);
+    let details = Some(proof(&service, Assurance::MatchedData, 1));
     let access = submit(&service, RequestKind::Access, &[(Phone, NUMBER)], details).await;
     service.work_to_the_end().await;
     assert_eq!(service.case(access.request).await.outcome, Some(Outcome::Fulfilled));
@@ -298,7 +298,7 @@ async fn r_19_details_that_others_may_know_open_nothing() {
     // Where the profile has no address, nobody is given anything on the strength of details.
     let service = TestService::start().await;
     let _contact = service.platform.add_contact(ContactSpec::new().phone(NUMBER).events(3));
-    let details = proof(&service, Assurance::MatchedData, 1);
+    let details = Some(proof(&service, Assurance::MatchedData, 1));
     let access = submit(&service, RequestKind::Access, &[(Phone, NUMBER)], details).await;
     service.work_to_the_end().await;
     assert_eq!(service.case(access.request).await.park_reason, Some(ParkReason::IdentityUnproven));
@@ -309,7 +309,7 @@ async fn r_19_details_that_others_may_know_open_nothing() {
     let rules = IdentityRules { access_by_hand_over: false, ..IdentityRules::default() };
     let service = TestService::builder().identity(rules).build().await;
     let _contact = service.platform.add_contact(person());
-    let details = proof(&service, Assurance::MatchedData, 1);
+    let details = Some(proof(&service, Assurance::MatchedData, 1));
     let access = submit(&service, RequestKind::Access, &[(Email, STORED)], details).await;
     let secret = asked(&service, access.request).await;
     assert_eq!(service.case(access.request).await.identity_doubt, Some(IdentityDoubt::NotEnough));
@@ -377,7 +377,7 @@ async fn r_22_several_matches_are_a_persons_to_choose_and_nobody_is_asked_before
 async fn r_24_an_agents_authority_is_enough_only_where_the_controller_says_so() {
     let service = TestService::start().await;
     let _contact = service.platform.add_contact(person());
-    let agent = proof(&service, Assurance::AgentProof, 1);
+    let agent = Some(proof(&service, Assurance::AgentProof, 1));
     let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], agent).await;
     asked(&service, receipt.request).await;
     let refused = check(&service, receipt.request, IdentityMethod::AgentAuthority).await.unwrap_err();
@@ -388,7 +388,7 @@ async fn r_24_an_agents_authority_is_enough_only_where_the_controller_says_so() 
     rules.erasure.push(Assurance::AgentProof);
     let service = TestService::builder().identity(rules).build().await;
     let _contact = service.platform.add_contact(person());
-    let agent = proof(&service, Assurance::AgentProof, 1);
+    let agent = Some(proof(&service, Assurance::AgentProof, 1));
     let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], agent).await;
     service.work_to_the_end().await;
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
@@ -399,7 +399,7 @@ async fn r_24_an_agents_authority_is_enough_only_where_the_controller_says_so() 
 async fn r_25_a_proof_of_ten_days_ago_is_asked_for_anew_before_a_deletion() {
     let service = TestService::start().await;
     let contact = service.platform.add_contact(person());
-    let old = proof(&service, Assurance::AuthenticatedSession, 240);
+    let old = Some(proof(&service, Assurance::AuthenticatedSession, 240));
     let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], old).await;
     let secret = asked(&service, receipt.request).await;
     assert_eq!(service.case(receipt.request).await.identity_doubt, Some(IdentityDoubt::TooOld));
