@@ -495,8 +495,7 @@ async fn a_hold_keeps_everything_until_it_is_lifted() {
 
     let forgotten = forget_now(&log).await;
     assert_eq!(forgotten, Forgotten::default(), "nothing goes while the log is held");
-    let held = forget_now(&log).await;
-    assert_eq!(held, Forgotten::default());
+    assert_eq!(forget_now(&log).await, Forgotten::default(), "nor later");
 
     let mut tx = service.store.begin("test").await.unwrap();
     assert!(forget::lift_hold(&mut tx, hold_again, &dpo, at).await.unwrap());
