@@ -19,6 +19,8 @@ mod crash;
 mod decide;
 mod erasure;
 mod gate;
+mod identity;
+mod identity_paths;
 mod intake;
 mod lanes;
 mod leaks;
