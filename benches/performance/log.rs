@@ -120,7 +120,10 @@ impl Log {
                 ));
             }
         }
-        sqlx::raw_sql("VACUUM ANALYZE audit.entry; CHECKPOINT").execute(&mut connection).await?;
+        // Each by itself: a vacuum cannot run inside a transaction, and several statements at once are one.
+        for statement in ["VACUUM ANALYZE audit.entry", "CHECKPOINT"] {
+            sqlx::raw_sql(statement).execute(&mut connection).await?;
+        }
         connection.close().await?;
         self.sealer.keep_checkpoint().await?;
         Ok(cases)
