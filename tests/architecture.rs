@@ -21,12 +21,17 @@ const RULE: &[(&str, &[&str])] = &[
     ("delivery", &["domain", "store", "audit", "report", "queue"]),
     // The acknowledgement is written in the transaction that accepts the request.
     ("intake", &["domain", "store", "audit", "queue", "delivery"]),
+    // A proof continues the case, which is intake's, and the question goes out by mail.
+    ("identity", &["domain", "store", "audit", "queue", "delivery", "intake"]),
     // A decision continues the case, which is intake's; a choice looks at the platform and shows masked identifiers.
     ("triage", &["domain", "store", "audit", "platform", "report", "delivery", "intake"]),
     // It carries out what persons decided, and matches contacts as they saw them.
     (
         "execution",
-        &["domain", "store", "audit", "queue", "platform", "report", "delivery", "intake", "triage"],
+        &[
+            "domain", "store", "audit", "queue", "platform", "report", "delivery", "intake", "identity",
+            "triage",
+        ],
     ),
     ("retention", &["domain", "store", "audit", "platform", "intake"]),
     // It mails to staff by the same way out as notices.
@@ -42,12 +47,16 @@ const RULE: &[(&str, &[&str])] = &[
             "delivery",
             "triage",
             "intake",
+            "identity",
             "execution",
             "retention",
             "alert",
         ],
     ),
-    ("http", &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "retention"]),
+    (
+        "http",
+        &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "identity", "retention"],
+    ),
     // The settings types of the others, which it only gathers.
     (
         "config",
@@ -78,6 +87,7 @@ const RULE: &[(&str, &[&str])] = &[
             "queue",
             "delivery",
             "intake",
+            "identity",
             "execution",
             "retention",
             "alert",
@@ -98,6 +108,7 @@ const RULE: &[(&str, &[&str])] = &[
             "queue",
             "delivery",
             "intake",
+            "identity",
             "triage",
             "execution",
             "retention",

@@ -144,6 +144,18 @@ actions! {
     RequestSuperseded = "request.superseded",
     /// Before a refusal was told, reading showed that an effect begun earlier is not in place.
     RefusalChecked = "refusal.checked",
+    /// It is not known well enough who asks: the request waits for a proof; the doubt is in the detail.
+    IdentityWanted = "identity.wanted",
+    /// A link to prove it was made for a contact point of the profile; why is in the detail.
+    IdentityAsked = "identity.asked",
+    /// A wrong answer was given on the page of such a link; with the last one the link was locked.
+    IdentityRefused = "identity.refused",
+    /// A person proved by such a link that a contact point is theirs.
+    IdentityProven = "identity.proven",
+    /// A person of the controller recorded how they found out who asks; the method is in the detail.
+    IdentityChecked = "identity.checked",
+    /// It did not become known in time who asks: the request ends as not identified.
+    IdentityUnproven = "identity.unproven",
     /// The contact was looked up; counts are in the detail.
     ContactLocated = "contact.located",
     /// The package was built; counts per source are in the detail.

@@ -127,6 +127,9 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
             ));
         }
         check_retention(&key, organisation, refused);
+        if let Some(reason) = organisation.identity.refused() {
+            refused.push(format!("{key}.{reason}"));
+        }
         if let Some(problem) = organisation.escalation.refused() {
             refused.push(format!("{key}.escalation.{problem}"));
         }

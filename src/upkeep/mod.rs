@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | `identifiers_days` | the encrypted identifiers, the secrets and words of notices that were never sent | questions and complaints about the answer |
 //! | `contact_ids_days` | the platform's id of the contact, the checkpoints that name it, the candidates of sweeps | a restored backup of the platform may need the deletion again |
-//! | `evidence_months` | the case with its notices, packages, pseudonyms and job, and the salts and tags by which the log is asked for the person | limitation of claims and fines; counts and dates only, no identifier |
+//! | `evidence_months` | the case with its notices, packages, proofs of identity, pseudonyms and job, and the salts and tags by which the log is asked for the person | limitation of claims and fines; counts and dates only, no identifier |
 //!
 //! The entries of the log go by `log_months` after they were sealed ([`audit::forget`]): announced by one run, dropped by a
 //! later one, when the announcement is sealed and published. While somebody holds the log nothing of it goes. Encrypted package files are destroyed by
@@ -34,7 +34,7 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{OrganisationId, RequestId};
 use crate::intake::{self, Desk};
 use crate::store::{Store, StoreError, Tx};
-use crate::{alert, delivery, execution, queue, retention, triage};
+use crate::{alert, delivery, execution, identity, queue, retention, triage};
 
 /// How many requests one transaction takes up.
 const BATCH: i64 = 500;
@@ -266,6 +266,7 @@ impl Upkeep {
         }
         delivery::purge(tx, organisation, requests).await?;
         triage::purge(tx, organisation, requests).await?;
+        identity::purge(tx, organisation, requests).await?;
         execution::purge(tx, organisation, requests).await?;
         retention::purge_candidates(tx, organisation, requests).await?;
         queue::purge(tx, organisation, requests).await?;

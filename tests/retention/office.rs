@@ -89,6 +89,7 @@ impl Office {
             default_country: None,
             language: "en".to_owned(),
             opt_out_policies: Vec::new(),
+            identity: dsrd::domain::IdentityRules::default(),
         };
         sqlx::query("INSERT INTO dsrd.organisation VALUES ('venues', 'platform-venues', '2026-01-01Z')")
             .execute(&mut *store.connection().await.unwrap())

@@ -20,6 +20,8 @@ mod deadlines;
 mod decide;
 mod erasure;
 mod gate;
+mod identity;
+mod identity_paths;
 mod intake;
 mod lanes;
 mod leaks;

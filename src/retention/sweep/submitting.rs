@@ -130,6 +130,8 @@ fn erasure_of(contact: ContactId, begun: &Begun, key: &SubjectKey) -> Submission
         language: None,
         identifiers: Vec::new(),
         policies: Vec::new(),
+        // A rule of the controller asks, nobody else.
+        proof: None,
         producer: "retention".to_owned(),
         idempotency_key: format!("{}:{pseudonym}", begun.sweep_id),
         handed_in_by: None,
