@@ -374,7 +374,7 @@ async fn r_36_e_45_an_incident_freezes_its_evidence_and_counts_72_hours_without_
             identifiers_days: 30,
             contact_ids_days: 120,
             evidence_months: 120,
-            log_months: 120,,
+            log_months: 120,
         },
     };
     let forgotten = upkeep.run(&Actor::Process("upkeep")).await.unwrap();
