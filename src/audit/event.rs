@@ -206,6 +206,9 @@ actions! {
     RequestClosed = "request.closed",
     /// A retention sweep began to list.
     SweepStarted = "sweep.started",
+    /// A page of a retention sweep's erasures was submitted; their number and the root of a tree over salted commitments to
+    /// them are in the detail.
+    SweepPage = "sweep.page",
     /// A retention sweep stopped at a safeguard.
     SweepStopped = "sweep.stopped",
     /// A retention sweep has submitted its erasures.
@@ -218,6 +221,8 @@ actions! {
     LogRead = "log.read",
     /// Somebody verified the log; the verdict is in the detail.
     LogVerified = "log.verified",
+    /// Somebody tampered with a copy of the log to see what is found; the numbers are in the detail.
+    LogDrilled = "log.drilled",
     /// Somebody exported entries; form, filters, number and hash are in the detail.
     LogExported = "log.exported",
     /// Somebody took receipts for entries.

@@ -49,4 +49,4 @@ pub use sql::{
     list_cases, past_evidence, purge, registered_organisations, set_needs_identity, set_reminded,
     surroundings,
 };
-pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_request};
+pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_on_page, submit_request};

@@ -174,6 +174,34 @@ pub async fn submit(
     controller: &Controller,
     submission: Submission,
 ) -> Result<Receipt, IntakeError> {
+    accept(tx, desk, controller, submission, Recorded::Here).await
+}
+
+/// Accepts one of the erasures that a sweep submits together, in the caller's transaction. The caller records them there:
+/// one entry of the log stands for the whole page ([`audit::manifest`]).
+pub async fn submit_on_page(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    submission: Submission,
+) -> Result<Receipt, IntakeError> {
+    accept(tx, desk, controller, submission, Recorded::WithItsPage).await
+}
+
+/// Where the log tells of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recorded {
+    Here,
+    WithItsPage,
+}
+
+async fn accept(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    submission: Submission,
+    recorded: Recorded,
+) -> Result<Receipt, IntakeError> {
     let now = desk.clock.now();
     let language = check(&submission, controller, now)?;
 
@@ -185,7 +213,7 @@ pub async fn submit(
         let receipt = Receipt::of(earlier).filter(|_| known == kinds);
         return receipt.ok_or(IntakeError::KeyReused);
     }
-    let arrival = Arrival { desk, controller, submission: &submission, language: &language, now };
+    let arrival = Arrival { desk, controller, submission: &submission, language: &language, now, recorded };
     let mut receipts = Vec::with_capacity(kinds.len());
     for (number, kind) in (0_i16..).zip(kinds) {
         receipts.push(arrival.accept(tx, number, kind).await?);
@@ -228,6 +256,7 @@ struct Arrival<'a> {
     submission: &'a Submission,
     language: &'a str,
     now: DateTime<Utc>,
+    recorded: Recorded,
 }
 
 impl Arrival<'_> {
@@ -262,8 +291,11 @@ impl Arrival<'_> {
         if first.is_none() {
             self.queue(tx, request, dates.conservative, waits).await?;
         }
-        self.record(tx, request, kind, dates, waits, first.as_ref()).await?;
-        self.acknowledge(tx, request, kind, dates.conservative).await?;
+        // A sweep knows no address: there is nobody to tell.
+        if self.recorded == Recorded::Here {
+            self.record(tx, request, kind, dates, waits, first.as_ref()).await?;
+            self.acknowledge(tx, request, kind, dates.conservative).await?;
+        }
         Ok(Receipt {
             request,
             kind,

@@ -12,6 +12,7 @@ mod support;
 mod access;
 mod alerts;
 mod append;
+mod bucket;
 mod carried_over;
 mod cases;
 mod conflicts;
