@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result, bail};
 use chrono::TimeDelta;
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
-    Assurance, Channel, Clock, Controller, IdentifierKind, MasterKey, Origin, Proof, RequestId, RequestKind, RequesterRole,
-    SubjectIdentifier, SystemClock,
+    Assurance, Channel, Clock, Controller, IdentifierKind, MasterKey, Origin, Proof, RequestId, RequestKind,
+    RequesterRole, SubjectIdentifier, SystemClock,
 };
 use dsrd::execution::{Executor, Gate, KillSwitch, PackageRules, Site, Worker};
 use dsrd::intake::{self, Desk, Submission};
