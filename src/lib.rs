@@ -14,12 +14,13 @@
 //! | [`queue`] | fair, leased, at-least-once hand-out of requests |
 //! | [`delivery`] | mails and packages brought to their recipient, with proof |
 //! | [`intake`] | the only way a request comes into being |
+//! | [`identity`] | who asks: links by which people prove it, and what persons record of it |
 //! | [`triage`] | what persons decide about parked requests |
 //! | [`execution`] | one leased request carried through its steps |
 //! | [`retention`] | contacts past their time found and submitted for erasure |
 //! | [`alert`] | staff told in time of what is due, late or failed |
 //! | [`upkeep`] | the service's own copies forgotten in time |
-//! | [`http`] | the hand-over page where a person fetches the package |
+//! | [`http`] | the pages where a person proves who asks, and fetches the package |
 //! | [`config`] | settings of all modules, layered, checked, explained |
 //! | [`daemon`] | composition root: roles, lifecycle, signals |
 //! | [`cli`] | one file per subcommand |
@@ -33,6 +34,7 @@ pub mod delivery;
 pub mod domain;
 pub mod execution;
 pub mod http;
+pub mod identity;
 pub mod intake;
 pub mod platform;
 pub mod queue;

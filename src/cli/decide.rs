@@ -9,12 +9,13 @@ use serde::Serialize;
 use super::Failure;
 use super::context::Context;
 use super::output::{Output, or_dash, read_small_text, table};
-use super::request::{Case, classed};
+use super::request::{Case, classed, unasked};
 use crate::daemon::{self, Foundation};
 use crate::domain::{
-    AcceptanceReason, ChoiceReason, ClarificationReason, ExtensionReason, IncidentCategory, IncidentCause,
-    IncidentEnd, OrganisationId, Reference, RefusalGround, RequestId, local_time,
+    AcceptanceReason, ChoiceReason, ClarificationReason, ExtensionReason, IdentityMethod, IncidentCategory,
+    IncidentCause, IncidentEnd, OrganisationId, Reference, RefusalGround, RequestId, local_time,
 };
+use crate::identity;
 use crate::triage::{self, Candidate, Decision, Facts, Taken, TriageError};
 
 /// What to decide.
@@ -101,6 +102,16 @@ pub(super) enum Command {
     Confirm(Named),
     /// Drop what you or another person proposed; the request waits as before.
     Drop(Named),
+    /// Record how you found out who asks, and let the request go on if it waits for that. Only the method, your login and the
+    /// time are kept: never a document, nor its number.
+    Identity {
+        #[command(flatten)]
+        named: Named,
+        /// in_person, account (signed in to an account of theirs), contact_point (they answered by an address or number that
+        /// the profile holds) or agent_authority (somebody acts for them, whose authority you saw).
+        #[arg(long)]
+        method: IdentityMethod,
+    },
     /// Refuse a request on a ground of the law. The person is told the ground and where to complain; the request is
     /// closed when the mail server took that notice. An opt-out is never refused.
     Refuse {
@@ -159,6 +170,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         }
         Command::Confirm(named) => second(&named, Second::Confirm, &context, &foundation, output).await,
         Command::Drop(named) => second(&named, Second::Drop, &context, &foundation, output).await,
+        Command::Identity { named, method } => identify(&named, method, &context, &foundation, output).await,
         Command::Refuse { named, ground, facts_file } => {
             let decision = Decision::Refusal(ground);
             decide(&named, decision, facts_file, &context, &foundation, output).await
@@ -246,6 +258,33 @@ async fn choose(
     };
     output.show(&decided, |decided| {
         format!("{}: on its way with the contact chosen; no other is touched", decided.reference)
+    })
+}
+
+async fn identify(
+    named: &Named,
+    method: IdentityMethod,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let (organisation, request) = find(named, context, foundation).await?;
+    let Some(controller) = foundation.controllers.get(&organisation) else {
+        return Err(Failure::NotFound.because(format!("organisation {organisation} is not registered")));
+    };
+    let mut tx = foundation.store.begin("cli.identify").await?;
+    identity::record_check(&mut tx, &foundation.desk, controller, request, method, context.person())
+        .await
+        .map_err(unasked)?;
+    tx.commit().await?;
+    let decided = Decided {
+        reference: Reference::of(request),
+        decision: "identity",
+        reason: method.as_str(),
+        proposed: false,
+    };
+    output.show(&decided, |decided| {
+        format!("{}: recorded ({}); it goes on if it waited for that", decided.reference, decided.reason)
     })
 }
 

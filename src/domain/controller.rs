@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::deadline::{self, CalendarCode, DueDates, Extension, Pause, RegimeCode, Term};
-use super::{DecisionKind, OrganisationId, RequestKind};
+use super::{DecisionKind, IdentityRules, OrganisationId, RequestKind};
 
 /// What every part of the service needs to know about one controller (Art. 4(7) GDPR).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Controller {
     pub language: String,
     /// The policies that an opt-out switches off where the request names none, for example `mktgCommunications`.
     pub opt_out_policies: Vec<String>,
+    /// How well it must be known who asks for what.
+    pub identity: IdentityRules,
 }
 
 /// Whether an open request is late: computed, never stored.

@@ -14,6 +14,7 @@
 //! ([`RequestKind::handling`]), and add a procedure in `execution`.
 
 mod alert;
+mod assurance;
 pub mod clock;
 mod controller;
 pub mod deadline;
@@ -28,6 +29,7 @@ pub mod random;
 mod request;
 
 pub use alert::{AlertRule, StaffRole};
+pub use assurance::{Assurance, IdentityDoubt, IdentityMethod, IdentityRules, Proof};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use controller::{Controller, Overdue, local_time};
 pub use decision::{

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{AnsweredOutcome, ContactId, IdentifierKind, RefusalGround};
+use crate::domain::{AnsweredOutcome, ContactId, IdentifierKind, IdentityDoubt, RefusalGround};
 use crate::report;
 
 /// The version of all forms below.
@@ -55,6 +55,13 @@ pub(super) struct Refused {
 pub(super) struct Answered {
     /// How the request ends.
     pub(super) outcome: AnsweredOutcome,
+}
+
+/// That it did not become known who asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Unproven {
+    /// What was doubted.
+    pub(super) doubt: IdentityDoubt,
 }
 
 /// What `collect` built.

@@ -18,6 +18,9 @@ pub enum Step {
     /// Prepares the notice of a refusal, in place of every step before `inform`. A part of no procedure: a person's
     /// decision puts it there.
     Refuse,
+    /// Prepares the notice that it did not become known who asks, in place of every step before `inform`. A part of no
+    /// procedure: the end of the waiting puts it there.
+    Unproven,
     /// Prepares the notice of what a person carried out.
     Answer,
     /// Tells the person.
@@ -26,13 +29,14 @@ pub enum Step {
 
 impl Step {
     /// Every step, in an order that every procedure follows.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Locate,
         Self::Collect,
         Self::SwitchOff,
         Self::Delete,
         Self::ReadBack,
         Self::Refuse,
+        Self::Unproven,
         Self::Answer,
         Self::Inform,
     ];
@@ -47,6 +51,7 @@ impl Step {
             Self::Delete => "delete",
             Self::ReadBack => "verify",
             Self::Refuse => "refuse",
+            Self::Unproven => "unproven",
             Self::Answer => "answer",
             Self::Inform => "inform",
         }
@@ -64,6 +69,7 @@ impl Step {
             Self::Delete => "delete the contact",
             Self::ReadBack => "read back that it is so",
             Self::Refuse => "a person refused: read back what was begun, and write why",
+            Self::Unproven => "it did not become known who asks: write why, and what would help",
             Self::Answer => "a person carried it out and recorded how: write the answer",
             Self::Inform => "tell the person",
         }

@@ -11,6 +11,8 @@
 //!
 //! - The same idempotency key of the same producer is the same request and gives the same receipt.
 //! - A producer's row that cannot become a request is parked, sealed, with a reason; none is dropped.
+//! - Who hands a request in says how it is known who asks; what a right needs is the controller's to say, and is asked for
+//!   by the engine on every way that a request can take.
 //! - The kind is what the producer said; free text is never read for another one (S-13), and nothing changes it later. A
 //!   word that is no kind becomes `other`, which a person looks at.
 //! - A message that asks for several rights becomes one request each, with one key and one date of receipt.
@@ -32,17 +34,19 @@ mod sql;
 mod submission;
 
 pub use case::{
-    CaseError, OpenCase, ParkedCase, clarified, continue_with, lock_open, lock_parked, recipient_of,
-    record_informed, resume, resume_despite_access, wait_for_person, withdraw,
+    CaseError, OpenCase, ParkedCase, WaitingCase, clarified, continue_proven, continue_with, lock_open,
+    lock_parked, lock_waiting, recipient_of, record_informed, resume, resume_despite_access, wait_for_person,
+    withdraw,
 };
 pub use clock::{dates_from_events, recompute, record_pause, settle_extensions};
-pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers};
+pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers, references};
 pub use producer::{
     Corrections, OpenedRow, ParkedColumn, ParkedRow, ParkedRowError, Taken, discard_parked_row,
     list_parked_rows, open_parked_row, release_parked_row, take_producer_rows,
 };
 pub use sql::{
     Case, Surroundings, count_cases, find_by_reference, find_case, forget_contacts, forget_identifiers,
-    list_cases, past_evidence, purge, registered_organisations, surroundings,
+    list_cases, past_evidence, purge, registered_organisations, set_needs_identity, set_reminded,
+    surroundings,
 };
-pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_request};
+pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_on_page, submit_request};

@@ -12,8 +12,8 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
 use crate::domain::deadline::{DueDates, Extension};
 use crate::domain::{
-    Channel, Clock, ContactId, Controller, Handling, IdentifierKind, MasterKey, Origin, ParkReason,
-    Reference, RequestId, RequestKind, RequesterRole, SubjectIdentifier, SubjectRef,
+    Assurance, Channel, Clock, ContactId, Controller, Handling, IdentifierKind, MasterKey, Origin,
+    ParkReason, Proof, Reference, RequestId, RequestKind, RequesterRole, SubjectIdentifier, SubjectRef,
 };
 use crate::queue::{self, Lane};
 use crate::store::{Store, StoreError, Tx};
@@ -50,6 +50,9 @@ pub struct Submission {
     pub identifiers: Vec<SubjectIdentifier>,
     /// For what is carried out as an opt-out: which policies; the controller's when empty.
     pub policies: Vec<String>,
+    /// How it is known who asks, and since when; nothing is known without it. What a right needs is the controller's to
+    /// say ([`crate::domain::IdentityRules`]): nothing that stands here makes it less.
+    pub proof: Option<Proof>,
     /// Who hands it in: a database role, `cli`, or `retention`.
     pub producer: String,
     /// The person at the keyboard, where one hands it in; the log names them instead of the producer.
@@ -58,6 +61,18 @@ pub struct Submission {
     pub idempotency_key: String,
     /// For a sweep: the contact, and the instant before which it must have been created.
     pub sweep_target: Option<(ContactId, DateTime<Utc>)>,
+}
+
+impl Submission {
+    /// How it is known who asks.
+    pub(super) fn assurance(&self) -> Assurance {
+        self.proven().map_or(Assurance::None, |proof| proof.assurance)
+    }
+
+    /// The same with its instant; a proof of nothing has none.
+    pub(super) fn proven(&self) -> Option<Proof> {
+        self.proof.filter(|proof| proof.assurance != Assurance::None)
+    }
 }
 
 /// What the producer gets back; the same for a repetition.
@@ -100,6 +115,9 @@ pub enum IntakeError {
     /// The request lies in the future.
     #[error("received_at lies in the future; give the time at which the request reached the controller")]
     ReceivedInFuture,
+    /// The proof of who asks lies in the future.
+    #[error("assured_at lies in the future; give the time at which it was proven who asks")]
+    AssuredInFuture,
     /// The key is missing or too long.
     #[error("idempotency_key must have 1 to 200 characters")]
     IdempotencyKey,
@@ -132,6 +150,7 @@ impl IntakeError {
         match self {
             Self::NoIdentifier => Some("no_identifier"),
             Self::ReceivedInFuture => Some("received_in_future"),
+            Self::AssuredInFuture => Some("assured_in_future"),
             Self::IdempotencyKey => Some("bad_idempotency_key"),
             Self::Language => Some("bad_language"),
             Self::Policies => Some("bad_policies"),
@@ -155,6 +174,34 @@ pub async fn submit(
     controller: &Controller,
     submission: Submission,
 ) -> Result<Receipt, IntakeError> {
+    accept(tx, desk, controller, submission, Recorded::Here).await
+}
+
+/// Accepts one of the erasures that a sweep submits together, in the caller's transaction. The caller records them there:
+/// one entry of the log stands for the whole page ([`audit::manifest`]).
+pub async fn submit_on_page(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    submission: Submission,
+) -> Result<Receipt, IntakeError> {
+    accept(tx, desk, controller, submission, Recorded::WithItsPage).await
+}
+
+/// Where the log tells of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recorded {
+    Here,
+    WithItsPage,
+}
+
+async fn accept(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    submission: Submission,
+    recorded: Recorded,
+) -> Result<Receipt, IntakeError> {
     let now = desk.clock.now();
     let language = check(&submission, controller, now)?;
 
@@ -166,7 +213,7 @@ pub async fn submit(
         let receipt = Receipt::of(earlier).filter(|_| known == kinds);
         return receipt.ok_or(IntakeError::KeyReused);
     }
-    let arrival = Arrival { desk, controller, submission: &submission, language: &language, now };
+    let arrival = Arrival { desk, controller, submission: &submission, language: &language, now, recorded };
     let mut receipts = Vec::with_capacity(kinds.len());
     for (number, kind) in (0_i16..).zip(kinds) {
         receipts.push(arrival.accept(tx, number, kind).await?);
@@ -209,6 +256,7 @@ struct Arrival<'a> {
     submission: &'a Submission,
     language: &'a str,
     now: DateTime<Utc>,
+    recorded: Recorded,
 }
 
 impl Arrival<'_> {
@@ -243,8 +291,11 @@ impl Arrival<'_> {
         if first.is_none() {
             self.queue(tx, request, dates.conservative, waits).await?;
         }
-        self.record(tx, request, kind, dates, waits, first.as_ref()).await?;
-        self.acknowledge(tx, request, kind, dates.conservative).await?;
+        // A sweep knows no address: there is nobody to tell.
+        if self.recorded == Recorded::Here {
+            self.record(tx, request, kind, dates, waits, first.as_ref()).await?;
+            self.acknowledge(tx, request, kind, dates.conservative).await?;
+        }
         Ok(Receipt {
             request,
             kind,
@@ -327,6 +378,7 @@ impl Arrival<'_> {
             .word("kind", kind.as_str())
             .word("channel", submission.channel.as_str())
             .word("due_on", &dates.conservative.to_string())
+            .word("assurance", submission.assurance().as_str())
             .count("identifiers", submission.identifiers.len() as u64);
         if submission.kind_unknown && kind == RequestKind::Other {
             // What word it was goes nowhere: it may say anything about anybody.
@@ -433,6 +485,9 @@ fn check(
     }
     if submission.received_at > now + CLOCK_TOLERANCE {
         return Err(IntakeError::ReceivedInFuture);
+    }
+    if submission.proof.is_some_and(|proof| proof.at > now + CLOCK_TOLERANCE) {
+        return Err(IntakeError::AssuredInFuture);
     }
     if !(1..=200).contains(&submission.idempotency_key.chars().count()) {
         return Err(IntakeError::IdempotencyKey);

@@ -13,7 +13,7 @@ use dsrd::domain::{
     Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Personal, Reference, RefusalGround,
     RequestId, RequestKind, SubjectIdentifier, random,
 };
-use dsrd::intake::{IdentifierRole, add_identifiers};
+use dsrd::intake::{Desk, IdentifierRole, add_identifiers};
 use dsrd::store::Store;
 use uuid::Uuid;
 
@@ -85,9 +85,14 @@ impl World {
             time_zone: chrono_tz::Europe::Rome,
             regime: dsrd::domain::deadline::RegimeCode::EU,
             calendar: None,
+            further_calendars: Vec::new(),
+            reminder_days: 0,
+            frequent_from: 4,
+            two_persons: Vec::new(),
             default_country: Some("IT".to_owned()),
             language: "en".to_owned(),
             opt_out_policies: vec!["mktgCommunications".to_owned()],
+            identity: dsrd::domain::IdentityRules::default(),
         };
         sqlx::query("INSERT INTO dsrd.organisation VALUES ('venue', 'platform-1', $1)")
             .bind(now)
@@ -110,6 +115,10 @@ impl World {
 
     pub(crate) fn controllers(&self) -> BTreeMap<OrganisationId, Arc<Controller>> {
         BTreeMap::from([(self.controller.id.clone(), Arc::new(self.controller.clone()))])
+    }
+
+    pub(crate) fn desk(&self) -> Desk {
+        Desk { keys: Arc::clone(&self.keys), clock: Arc::clone(&self.clock) as _ }
     }
 
     pub(crate) fn mailer(&self, transport: Transport) -> Mailer {

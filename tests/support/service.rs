@@ -12,8 +12,8 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use dsrd::audit::{self, LogKeys, SealError, Sealer};
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
-    Channel, Clock, ContactId, Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Origin,
-    RequestId, RequestKind, RequesterRole, SubjectIdentifier,
+    Assurance, Channel, Clock, ContactId, Controller, IdentifierKind, IdentityRules, ManualClock, MasterKey,
+    OrganisationId, Origin, Proof, RequestId, RequestKind, RequesterRole, SubjectIdentifier,
 };
 use dsrd::execution::{Ended, Executor, Gate, KillSwitch, PackageRules, Site, Worker};
 use dsrd::intake::{self, Case, Desk, Receipt, Submission};
@@ -43,6 +43,7 @@ pub(crate) struct Builder {
     most_attempts: u32,
     largest_package_bytes: u64,
     second_organisation: bool,
+    identity: IdentityRules,
 }
 
 /// The service under test, with everything around it.
@@ -89,6 +90,12 @@ impl Builder {
         self
     }
 
+    /// What each right needs to know of who asks.
+    pub(crate) fn identity(mut self, rules: IdentityRules) -> Self {
+        self.identity = rules;
+        self
+    }
+
     pub(crate) async fn build(self) -> TestService {
         super::logs::record();
         let logged_before = super::logs::length();
@@ -109,7 +116,7 @@ impl Builder {
         let mut sites = BTreeMap::new();
         let mut controllers = BTreeMap::new();
         for organisation in simulator.organisations() {
-            let controller = Arc::new(controller(organisation.name()));
+            let controller = Arc::new(controller(organisation.name(), &self.identity));
             register(&store, &controller, &organisation).await;
             let platform = connect(&organisation, &simulator.base_url(), directory.path(), clock.clone());
             controllers.insert(controller.id.clone(), Arc::clone(&controller));
@@ -182,7 +189,7 @@ impl Builder {
     }
 }
 
-fn controller(name: &str) -> Controller {
+fn controller(name: &str, identity: &IdentityRules) -> Controller {
     Controller {
         id: name.parse().expect("simulated organisations have plain names"),
         name: "Caffè Prova".to_owned(),
@@ -197,6 +204,7 @@ fn controller(name: &str) -> Controller {
         default_country: Some("IT".to_owned()),
         language: "en".to_owned(),
         opt_out_policies: vec!["mktgCommunications".to_owned()],
+        identity: identity.clone(),
     }
 }
 
@@ -331,7 +339,12 @@ fn secret_file(directory: &Path, name: &str, content: &str) -> PathBuf {
 impl TestService {
     /// Fifty generated contacts and boring settings.
     pub(crate) fn builder() -> Builder {
-        Builder { most_attempts: 5, largest_package_bytes: 1 << 30, second_organisation: false }
+        Builder {
+            most_attempts: 5,
+            largest_package_bytes: 1 << 30,
+            second_organisation: false,
+            identity: IdentityRules::default(),
+        }
     }
 
     /// A service with boring settings.
@@ -357,6 +370,8 @@ impl TestService {
                 })
                 .collect(),
             policies: Vec::new(),
+            // As a portal hands in what a person asks who is signed in; tests of who asks say otherwise.
+            proof: Some(Proof { assurance: Assurance::AuthenticatedSession, at: self.clock.now() }),
             producer: "tests".to_owned(),
             idempotency_key: uuid::Uuid::new_v4().to_string(),
             handed_in_by: None,
@@ -379,6 +394,7 @@ impl TestService {
             origin: Origin::Retention,
             channel: Channel::Retention,
             producer: "retention".to_owned(),
+            proof: None,
             handed_in_by: None,
             sweep_target: Some((contact, created_before)),
             ..self.submission(RequestKind::Erasure, &[])

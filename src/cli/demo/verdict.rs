@@ -95,7 +95,11 @@ impl Evidence<'_> {
                 Expected::Closed(outcome) => case.is_some_and(|case| case.outcome == Some(outcome)),
                 Expected::Waits(reason) => case.is_some_and(|case| case.park_reason == Some(reason)),
             };
-            if !as_expected {
+            // Whoever is deleted at their own wish was asked before.
+            let unasked = case.is_some_and(|case| case.kind == RequestKind::Erasure)
+                && asked.expected == Expected::Closed(Outcome::Fulfilled)
+                && !asked.confirmed;
+            if !as_expected || unasked {
                 let (what, door, became) = (asked.what, asked.door.as_str(), in_plain_words(asked, case));
                 found.push(format!("Asked by {door}: {what}. Expected {:?}, but: {became}.", asked.expected));
             }
@@ -233,7 +237,10 @@ pub(super) fn in_plain_words(asked: &Asked, case: Option<&Case>) -> String {
         (Some(Outcome::Fulfilled), kind) => match kind.handling() {
             Handling::Access => "data collected; the link went out by mail",
             Handling::OptOut => "marketing switched off, read back, confirmed by mail",
-            Handling::Erasure => "deleted, absence proved, confirmed by mail",
+            Handling::Erasure if asked.confirmed => {
+                "asked who asks, confirmed by link, deleted, absence proved, told by mail"
+            }
+            Handling::Erasure => "deleted, absence proved, told by mail",
             Handling::Person => "carried out by a person, answered by mail",
         }
         .to_owned(),

@@ -12,6 +12,7 @@ use crate::daemon::Foundation;
 use crate::delivery::{self, NoticeView};
 use crate::domain::{Controller, OrganisationId, Origin, Overdue, RequestState, RequesterRole, local_time};
 use crate::execution::{self, CheckpointView};
+use crate::identity::{self, ProofView};
 use crate::intake;
 use crate::triage::{self, Proposal};
 
@@ -43,6 +44,8 @@ struct Shown {
     frequent: bool,
     /// A decision that waits for a second person.
     proposal: Option<triage::Proposal>,
+    /// How and when it became known who asks.
+    proofs: Vec<ProofView>,
     /// What the person was told, by which text (template and digest), and whether it arrived.
     notices: Vec<NoticeView>,
     /// For a request that waits for a person: what can be done, with the exact commands.
@@ -88,6 +91,7 @@ pub(super) async fn show(
     let steps = execution::checkpoints_of(&mut tx, &organisation, request).await?;
     let surroundings = intake::surroundings(&mut tx, &organisation, request).await?;
     let proposal = triage::find_proposal(&mut tx, &organisation, request).await?;
+    let proofs = identity::proofs_of(&mut tx, &organisation, request).await?;
     let notices = delivery::notices_of(&mut tx, &organisation, request).await?;
     let identifiers: Vec<ShownIdentifier> = identifiers
         .into_iter()
@@ -131,6 +135,7 @@ pub(super) async fn show(
         surroundings,
         frequent,
         proposal,
+        proofs,
         notices,
         what_you_can_do,
     };
@@ -172,6 +177,10 @@ fn human(shown: &Shown, zone: Tz) -> String {
         ("waits because", or_dash(case.park_reason.as_ref())),
         ("refused for", or_dash(case.refusal.as_ref())),
         ("waits for", or_dash(case.waits_for.as_ref())),
+        ("assurance", case.assurance.to_string()),
+        ("proven at", instant(case.assured_at.as_ref())),
+        ("asked because", or_dash(case.identity_doubt.as_ref())),
+        ("waits until", instant(case.identity_until.as_ref())),
         ("outcome", or_dash(case.outcome.as_ref())),
         ("answered as", or_dash(case.answered.as_ref())),
         ("last code", or_dash(case.last_code.as_ref())),
@@ -239,6 +248,15 @@ fn human(shown: &Shown, zone: Tz) -> String {
             ]
         }),
     );
+    let proofs = if shown.proofs.is_empty() {
+        String::new()
+    } else {
+        let rows = shown.proofs.iter().map(|proof| {
+            let at = instant(Some(&proof.proven_at));
+            vec![proof.method.clone(), proof.assurance.clone(), at, proof.recorded_by.clone()]
+        });
+        format!("\n\n{}", table(&["who asks, proven by", "assurance", "at", "recorded by"], rows))
+    };
     let notices = table(
         &["notice", "how it stands", "text", "sha-256", "sent at"],
         shown.notices.iter().map(|notice| {
@@ -258,7 +276,13 @@ fn human(shown: &Shown, zone: Tz) -> String {
         let acts: Vec<String> = shown.what_you_can_do.iter().map(|act| one_line(act)).collect();
         format!("\n\nwhat you can do:\n- {}", acts.join("\n- "))
     };
-    format!("{head}\n\n{identifiers}\n\n{steps}\n\n{notices}{acts}")
+    format!("{head}\n\n{identifiers}\n\n{steps}{proofs}\n\n{notices}{acts}")
+}
+
+/// For a request that waits for a proof of who asks: why, in place of the queue's own code.
+fn waiting_for(case: &intake::Case) -> Option<String> {
+    let waits = case.state == RequestState::NeedsIdentity;
+    case.identity_doubt.filter(|_| waits).map(|doubt| doubt.to_string())
 }
 
 const fn in_words(overdue: Overdue) -> &'static str {
@@ -347,6 +371,7 @@ pub(super) async fn list(
                 case.park_reason
                     .map(|reason| reason.to_string())
                     .or_else(|| case.outcome.map(|outcome| outcome.to_string()))
+                    .or_else(|| waiting_for(case))
                     .or_else(|| case.last_code.clone())
                     .unwrap_or_default(),
                 match listed.overdue {
