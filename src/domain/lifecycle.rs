@@ -56,6 +56,7 @@ pub const TRANSITIONS: &[(RequestState, CaseEvent, RequestState)] = &[
     (S::InProgress, E::Withdraw, S::Closed),
     (S::InProgress, E::Close, S::Closed),
     (S::NeedsIdentity, E::SettleIdentity, S::InProgress),
+    (S::NeedsIdentity, E::Decide, S::InProgress),
     (S::NeedsIdentity, E::Park, S::Manual),
     (S::NeedsIdentity, E::Extend, S::NeedsIdentity),
     (S::NeedsIdentity, E::Withdraw, S::Closed),
@@ -133,7 +134,8 @@ mod tests {
                     CaseEvent::Withdraw => assert_eq!(next, open.then_some(RequestState::Closed), "{state}"),
                     CaseEvent::Extend => assert_eq!(next, open.then_some(*state), "{state}"),
                     CaseEvent::Decide => {
-                        assert_eq!(next.is_some(), *state == RequestState::Manual, "{state}");
+                        let by_person = matches!(state, RequestState::Manual | RequestState::NeedsIdentity);
+                        assert_eq!(next.is_some(), by_person, "{state}");
                     }
                     _ if !open => assert_eq!(next, None, "{event}"),
                     _ => {}

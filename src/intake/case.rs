@@ -239,6 +239,7 @@ pub async fn resume(
     match case.park_reason {
         Some(ParkReason::NotAutomated) => return Err(CaseError::ByPerson),
         Some(ParkReason::RequesterNotSelf) => return Err(CaseError::NotAccepted),
+        None => return Err(CaseError::NotParked),
         _ => {}
     }
     continue_case(tx, desk, organisation, request, actor, Continued::Resumed).await

@@ -83,8 +83,8 @@ async fn r_9_every_right_is_accepted_with_the_same_clock_and_what_no_procedure_c
     let mut producer = producer(&service).await;
     for kind in RequestKind::ALL {
         sqlx::query(
-            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
-             VALUES ('main', $1, $1, '2026-11-20T09:00:00Z', 'letter', $2)",
+            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email, assurance, assured_at)
+             VALUES ('main', $1, $1, '2026-11-20T09:00:00Z', 'letter', $2, 'authenticated_session', '2026-11-23T11:00:00Z')",
         )
         .bind(kind.as_str())
         .bind(format!("canarino-{}@posta.example", kind.as_str().replace('_', "-")))
@@ -281,8 +281,9 @@ async fn r_10_a_message_with_several_rights_is_one_request_each_with_one_date_ma
     let mut producer = producer(&service).await;
     for _ in 0..2 {
         sqlx::query(
-            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kinds, received_at, channel, email)
-             VALUES ('main', 'letter-1', '{erasure,access,opt_out}', '2026-11-20T09:00:00Z', 'letter', $1)",
+            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kinds, received_at, channel, email, assurance, assured_at)
+             VALUES ('main', 'letter-1', '{erasure,access,opt_out}', '2026-11-20T09:00:00Z', 'letter', $1,
+                     'authenticated_session', '2026-11-23T11:00:00Z')",
         )
         .bind(EMAIL)
         .execute(&mut producer)

@@ -136,6 +136,7 @@ pub(super) async fn show(
         surroundings,
         frequent,
         proposal,
+        proofs,
         notices,
         what_you_can_do,
     };

@@ -145,7 +145,7 @@ async fn every_request_is_somewhere(service: &TestService) -> Vec<String> {
         "SELECT reference, request.state, job.state AS job_state
          FROM dsrd.request LEFT JOIN dsrd.job USING (organisation_id, request_id)
          WHERE (request.state = 'closed') <> (job.job_id IS NULL)
-            OR (request.state IN ('manual', 'needs_identity', 'needs_clarification'))
+            OR (request.state IN ('manual', 'needs_clarification'))
                <> (coalesce(job.state, '') = 'parked')",
     )
     .await;
