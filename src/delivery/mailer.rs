@@ -89,6 +89,8 @@ pub enum Announced {
 pub struct Answered {
     attempt: Box<Attempt>,
     answer: Result<String, Failure>,
+    /// When the answer came, whenever it is written down.
+    at: DateTime<Utc>,
 }
 
 impl Answered {
@@ -155,8 +157,9 @@ impl Mailer {
     pub async fn send(&self, attempt: Box<Attempt>) -> Result<Answered, DeliveryError> {
         self.reached("begun")?;
         let answer = self.transport.send(&attempt.mail).await;
+        let at = self.clock.now();
         self.reached("sent")?;
-        Ok(Answered { attempt, answer })
+        Ok(Answered { attempt, answer, at })
     }
 
     fn reached(&self, point: &str) -> Result<(), DeliveryError> {
@@ -421,7 +424,7 @@ impl Mailer {
         connection: &mut PgConnection,
         answered: &Answered,
     ) -> Result<Delivery, DeliveryError> {
-        let at = self.clock.now();
+        let at = answered.at;
         let attempt = answered.attempt.as_ref();
         let organisation = &attempt.organisation;
         let detail = detail_of(attempt.kind, attempt.notice).count("attempt", attempt.number.into());

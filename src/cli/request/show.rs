@@ -131,7 +131,6 @@ pub(super) async fn show(
         case,
         identifiers,
         steps,
-        proofs,
         overdue,
         surroundings,
         frequent,
