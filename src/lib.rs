@@ -15,9 +15,12 @@
 //! | [`delivery`] | mails and packages brought to their recipient, with proof |
 //! | [`intake`] | the only way a request comes into being |
 //! | [`triage`] | what persons decide about parked requests |
+//! | [`recipients`] | those to whom data was given: named to people, told of erasures |
 //! | [`execution`] | one leased request carried through its steps |
 //! | [`retention`] | contacts past their time found and submitted for erasure |
 //! | [`upkeep`] | the service's own copies forgotten in time |
+//! | [`evidence`] | what was done about a request or in a period, in one file that proves itself |
+//! | [`figures`] | how requests are answered, counted from the audit log |
 //! | [`http`] | the hand-over page where a person fetches the package |
 //! | [`config`] | settings of all modules, layered, checked, explained |
 //! | [`daemon`] | composition root: roles, lifecycle, signals |
@@ -29,11 +32,14 @@ pub mod config;
 pub mod daemon;
 pub mod delivery;
 pub mod domain;
+pub mod evidence;
 pub mod execution;
+pub mod figures;
 pub mod http;
 pub mod intake;
 pub mod platform;
 pub mod queue;
+pub mod recipients;
 pub mod report;
 pub mod retention;
 pub mod store;

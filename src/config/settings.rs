@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::deadline::{CalendarCode, RegimeCode};
 use crate::domain::{Controller, OrganisationId};
 use crate::platform::cloud4wi;
-use crate::{audit, delivery, http, queue, report, retention, store, telemetry, upkeep};
+use crate::{audit, delivery, http, queue, recipients, report, retention, store, telemetry, upkeep};
 
 /// Everything that an operator can set.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -90,6 +90,8 @@ pub struct Organisation {
     /// What an access report must say beside the data (Art. 15(1)(a) to (h) GDPR): purposes, legal grounds,
     /// recipients, storage periods, sources.
     pub catalogue: Option<report::Catalogue>,
+    /// To whom it gives personal data or gave it (Art. 15(1)(c), 19 GDPR): named in access reports, told of erasures.
+    pub recipients: Vec<recipients::Recipient>,
 }
 
 impl Organisation {

@@ -33,6 +33,7 @@ mod message;
 mod notice;
 mod package;
 mod plain;
+mod proof;
 mod settings;
 mod sql;
 mod text;
@@ -49,7 +50,8 @@ pub use notice::{
 pub use package::{
     NewPackage, OpenedPackage, PackageId, destroy_expired, open_for_staff, record_package, remove_leftovers,
 };
-pub use plain::send_plain;
+pub use plain::{PlainMail, send_plain, send_plain_mail};
+pub use proof::{NoticeProof, PackageProof, list_notice_proofs, list_package_proofs};
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
 pub use sql::{
     answer_may_be_out, drop_unsent_answers, forget_secrets, purge, reopen_refused, take_back_claims, told_at,

@@ -169,6 +169,7 @@ pub async fn submit(
     let detail = Detail::none()
         .word("kind", submission.kind.as_str())
         .word("channel", submission.channel.as_str())
+        .word("received_on", &controller.local_date(submission.received_at).to_string())
         .word("due_on", &due_on.to_string())
         .count("identifiers", submission.identifiers.len() as u64);
     audit::append(tx, Event::of(&controller.id, request, Action::RequestReceived, actor, now).with(detail))

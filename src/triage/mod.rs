@@ -25,11 +25,13 @@
 mod choice;
 mod error;
 mod matching;
+mod record;
 mod refusal;
 mod sql;
 
 pub use choice::{Candidate, Matched, Site, candidates, choose};
 pub use error::TriageError;
 pub use matching::{Match, MatchError, Matches, carried, contradicts, find_matches};
+pub use record::{DecisionRecord, list_decisions};
 pub use refusal::{Facts, refusal_facts, refuse};
 pub use sql::{forget, purge};

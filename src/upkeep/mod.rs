@@ -7,7 +7,7 @@
 //! | Term | What goes | Why not earlier |
 //! |---|---|---|
 //! | `identifiers_days` | the encrypted identifiers, the secrets and words of notices that were never sent | questions and complaints about the answer |
-//! | `contact_ids_days` | the platform's id of the contact, the checkpoints that name it, the candidates of sweeps | a restored backup of the platform may need the deletion again |
+//! | `contact_ids_days` | the platform's id of the contact, the checkpoints that name it, the candidates of sweeps, what recipients were told of | a restored backup of the platform may need the deletion again |
 //! | `evidence_months` | the case with its notices, packages, pseudonyms and job | limitation of claims and fines; counts and dates only, no identifier |
 //!
 //! The audit log holds no identifier and has terms of its own. Encrypted package files are destroyed by
@@ -32,7 +32,7 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{OrganisationId, RequestId};
 use crate::intake::{self, Desk};
 use crate::store::{Store, StoreError};
-use crate::{delivery, execution, queue, retention, triage};
+use crate::{delivery, execution, queue, recipients, retention, triage};
 
 /// How many requests one transaction takes up.
 const BATCH: i64 = 500;
@@ -163,6 +163,7 @@ impl Upkeep {
             intake::forget_contacts(&mut tx, organisation, terms.contact_ids, terms.now, BATCH).await?;
         execution::purge(&mut tx, organisation, &contacts).await?;
         triage::forget(&mut tx, organisation, &contacts).await?;
+        recipients::forget(&mut tx, organisation, &contacts).await?;
         retention::purge_candidates(&mut tx, organisation, &contacts).await?;
 
         let requests = intake::past_evidence(&mut tx, organisation, terms.evidence, BATCH).await?;
@@ -203,6 +204,7 @@ impl Upkeep {
         }
         delivery::purge(tx, organisation, requests).await?;
         triage::purge(tx, organisation, requests).await?;
+        recipients::purge(tx, organisation, requests).await?;
         execution::purge(tx, organisation, requests).await?;
         retention::purge_candidates(tx, organisation, requests).await?;
         queue::purge(tx, organisation, requests).await?;

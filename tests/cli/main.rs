@@ -11,5 +11,6 @@ mod commands;
 mod daemon;
 mod deadline;
 mod decide;
+mod evidence;
 mod log;
 mod program;

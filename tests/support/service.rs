@@ -19,6 +19,7 @@ use dsrd::execution::{Ended, Executor, Gate, KillSwitch, PackageRules, Site, Wor
 use dsrd::intake::{self, Case, Desk, Receipt, Submission};
 use dsrd::platform::ContactPlatform;
 use dsrd::platform::cloud4wi::{self, Cloud4Wi, LocalBudget};
+use dsrd::recipients::Recipient;
 use dsrd::store::{self, Store};
 use dsrd::{queue, report};
 use dsrd_simulator::{OrganisationHandle, OrganisationSettings, Simulator, TokenClaims};
@@ -43,6 +44,8 @@ pub(crate) struct Builder {
     most_attempts: u32,
     largest_package_bytes: u64,
     second_organisation: bool,
+    recipients: Vec<Recipient>,
+    catalogue: Option<report::Catalogue>,
 }
 
 /// The service under test, with everything around it.
@@ -83,6 +86,18 @@ impl Builder {
         self
     }
 
+    /// To whom every organisation gives data.
+    pub(crate) fn recipients(mut self, recipients: Vec<Recipient>) -> Self {
+        self.recipients = recipients;
+        self
+    }
+
+    /// What access reports say beside the data.
+    pub(crate) fn catalogue(mut self, catalogue: report::Catalogue) -> Self {
+        self.catalogue = Some(catalogue);
+        self
+    }
+
     /// A second organisation, named `other`, with contacts of its own.
     pub(crate) fn second_organisation(mut self) -> Self {
         self.second_organisation = true;
@@ -115,7 +130,13 @@ impl Builder {
             controllers.insert(controller.id.clone(), Arc::clone(&controller));
             sites.insert(
                 controller.id.clone(),
-                Site { controller, platform, catalogue: None, gate: Gate::opened() },
+                Site {
+                    controller,
+                    platform,
+                    catalogue: self.catalogue.clone(),
+                    recipients: self.recipients.clone().into(),
+                    gate: Gate::opened(),
+                },
             );
         }
         let mails = MemoryTransport::new();
@@ -327,7 +348,13 @@ fn secret_file(directory: &Path, name: &str, content: &str) -> PathBuf {
 impl TestService {
     /// Fifty generated contacts and boring settings.
     pub(crate) fn builder() -> Builder {
-        Builder { most_attempts: 5, largest_package_bytes: 1 << 30, second_organisation: false }
+        Builder {
+            most_attempts: 5,
+            largest_package_bytes: 1 << 30,
+            second_organisation: false,
+            recipients: Vec::new(),
+            catalogue: None,
+        }
     }
 
     /// A service with boring settings.

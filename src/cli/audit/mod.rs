@@ -23,7 +23,7 @@ use crate::audit::{self, Action, Detail, Entry, Event, Filter, RestoreReason};
 use crate::daemon::{self, Foundation, StartError};
 use crate::domain::{OrganisationId, local_time};
 
-pub(super) use verify::is_verification;
+pub(super) use verify::{is_verification, read_policy};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -103,7 +103,7 @@ impl FromStr for Subject {
     }
 }
 
-fn day_or_instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
+pub(super) fn day_or_instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
     if let Ok(instant) = text.parse::<DateTime<Utc>>() {
         return Ok(instant);
     }
@@ -205,7 +205,7 @@ async fn read(
 }
 
 /// Records what was done with the log as a whole.
-async fn record(
+pub(super) async fn record(
     context: &Context,
     foundation: &Foundation,
     action: Action,
@@ -218,7 +218,7 @@ async fn record(
 }
 
 /// Whoever reads wants what has just happened, too. Where this account may not seal, the log is read as it is.
-async fn seal(context: &Context, foundation: &Foundation, output: &Output) {
+pub(super) async fn seal(context: &Context, foundation: &Foundation, output: &Output) {
     let sealed = async {
         let sealer =
             daemon::open_sealer(context.settings(), &foundation.database, Arc::clone(&foundation.desk.clock))
