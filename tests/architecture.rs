@@ -30,7 +30,16 @@ const RULE: &[(&str, &[&str])] = &[
     (
         "execution",
         &[
-            "domain", "store", "audit", "queue", "platform", "report", "delivery", "intake", "triage", "recipients",
+            "domain",
+            "store",
+            "audit",
+            "queue",
+            "platform",
+            "report",
+            "delivery",
+            "intake",
+            "triage",
+            "recipients",
         ],
     ),
     ("retention", &["domain", "store", "audit", "platform", "intake"]),
@@ -38,7 +47,16 @@ const RULE: &[(&str, &[&str])] = &[
     (
         "upkeep",
         &[
-            "domain", "store", "audit", "queue", "delivery", "triage", "intake", "recipients", "execution", "retention",
+            "domain",
+            "store",
+            "audit",
+            "queue",
+            "delivery",
+            "triage",
+            "intake",
+            "recipients",
+            "execution",
+            "retention",
         ],
     ),
     // Counts what the log says, and needs no case.

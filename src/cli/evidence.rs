@@ -91,7 +91,11 @@ async fn take(
         (None, Some(_), Some(_)) => {
             return Err(Failure::Usage.because("--since must be before --until"));
         }
-        _ => return Err(Failure::Usage.because("name a request with --case, or a period with --since and --until")),
+        _ => {
+            return Err(
+                Failure::Usage.because("name a request with --case, or a period with --since and --until")
+            );
+        }
     };
     let Some(out) = &args.out else {
         return Err(Failure::Usage.because("name the archive to write with --out"));
@@ -201,9 +205,19 @@ fn human(checked: &Checked) -> String {
         ("organisation", checked.organisation.clone()),
         ("taken at", checked.taken_at.clone()),
         ("log", checked.origin.clone()),
-        ("signed by", if checked.signed_by.is_empty() { "nobody whom you trust".to_owned() } else { checked.signed_by.join(", ") }),
+        (
+            "signed by",
+            if checked.signed_by.is_empty() {
+                "nobody whom you trust".to_owned()
+            } else {
+                checked.signed_by.join(", ")
+            },
+        ),
         ("entries", format!("{} proven under the head of {}", checked.entries, checked.size)),
-        ("cases", format!("{}; {} of their statements borne out by the log", checked.cases, checked.borne_out)),
+        (
+            "cases",
+            format!("{}; {} of their statements borne out by the log", checked.cases, checked.borne_out),
+        ),
         ("verdict", if checked.findings.is_empty() { "in order" } else { "NOT IN ORDER" }.to_owned()),
     ]);
     let files = table(

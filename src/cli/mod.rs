@@ -25,6 +25,7 @@ mod evidence;
 mod exit;
 mod migrate;
 mod output;
+mod procedure;
 mod recipient;
 mod request;
 mod retention;
@@ -108,6 +109,8 @@ enum Command {
     Stats(stats::Args),
     /// Take evidence about a request or a period out, in one archive that proves itself offline; or check one.
     Evidence(evidence::Args),
+    /// Print the written procedure of an organisation, made from the settings: terms, steps, roles, periods.
+    Procedure(procedure::Args),
     /// Tell until when an answer is due under a law and a calendar of public holidays, and why.
     Deadline(Box<deadline::Args>),
     /// Watch the audit log of somebody else, as an auditor does.
@@ -162,6 +165,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         }
         #[cfg(feature = "demo")]
         Command::Demo(args) => Box::pin(demo::run(args, &files, output)).await,
+        Command::Procedure(args) => procedure::run(&args, &files, output),
         Command::Deadline(args) => deadline::run(&args, &files, output),
         Command::Config(command) => config::run(command, &files, output),
         Command::Setup => setup::run(Context::load(&files)?, output).await,

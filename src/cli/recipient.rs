@@ -234,7 +234,12 @@ fn what_you_can_do(task: &Task) -> Vec<String> {
     let id = task.task;
     let mut acts = vec![format!("when the recipient says that it is done: dsrd recipient confirm {id}")];
     if task.state == TaskState::Queued && task.channel == "person" {
-        acts.insert(0, format!("tell the recipient by hand; the object that is meant: dsrd recipient show {id} --reveal"));
+        acts.insert(
+            0,
+            format!(
+                "tell the recipient by hand; the object that is meant: dsrd recipient show {id} --reveal"
+            ),
+        );
     }
     acts.push(format!(
         "when telling it proves impossible or out of proportion: dsrd recipient give-up {id} --ground impossible --reason WORD"

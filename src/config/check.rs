@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::decisions;
 use super::error::SettingsError;
 use super::settings::{Organisation, Settings};
 use crate::recipients::Recipient;
@@ -12,6 +13,7 @@ pub fn check(settings: &Settings) -> Result<(), SettingsError> {
     let mut refused = Vec::new();
     check_general(settings, &mut refused);
     check_organisations(&settings.organisations, &mut refused);
+    decisions::check(settings, &mut refused);
     if refused.is_empty() { Ok(()) } else { Err(SettingsError::Refused(refused)) }
 }
 

@@ -6,6 +6,7 @@ use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::decisions::ControllerDecision;
 use crate::domain::deadline::{CalendarCode, RegimeCode};
 use crate::domain::{Controller, OrganisationId};
 use crate::platform::cloud4wi;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub http: http::Settings,
     /// The organisations (controllers) served.
     pub organisations: Vec<Organisation>,
+    /// What controllers decided about settings that the law leaves to them: whose, about which key, by whom, when and why.
+    pub decisions: Vec<ControllerDecision>,
 }
 
 /// Where the master key is.

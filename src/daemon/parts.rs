@@ -286,7 +286,11 @@ impl Parts {
             keys: desk.keys,
             clock: desk.clock,
             controllers,
-            registers: self.sites.iter().map(|(id, site)| (id.clone(), Arc::clone(&site.recipients))).collect(),
+            registers: self
+                .sites
+                .iter()
+                .map(|(id, site)| (id.clone(), Arc::clone(&site.recipients)))
+                .collect(),
             secrets: Arc::new(super::recipients::secrets(organisations)?),
             transport: Arc::new(Transport::open(&self.settings.delivery, &self.settings.data_dir).await?),
             mail: self.settings.delivery.clone(),

@@ -10,9 +10,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 use zip::ZipArchive;
 
-use super::{
-    CASES, CHECKPOINT, EvidenceError, FILES, FORM, LOG, MANIFEST, POLICY, README, SUMS,
-};
+use super::{CASES, CHECKPOINT, EvidenceError, FILES, FORM, LOG, MANIFEST, POLICY, README, SUMS};
 use crate::audit::tlog::{self, Checkpoint, Hash, SignedNote, leaf_hash, verify_inclusion};
 use crate::audit::verify::Policy;
 use crate::audit::{Action, Ending, Leaf};
@@ -66,7 +64,11 @@ pub struct Checked {
 
 impl Checked {
     fn find(&mut self, finding: String) {
-        if self.findings.len() < MOST_FINDINGS { self.findings.push(finding) } else { self.more_findings += 1 }
+        if self.findings.len() < MOST_FINDINGS {
+            self.findings.push(finding)
+        } else {
+            self.more_findings += 1
+        }
     }
 }
 
@@ -115,7 +117,8 @@ pub fn check_bundle<R: Read + Seek>(bundle: R, policy: Option<&Policy>) -> Resul
     check_cases(&mut archive, &manifest, &told, &mut checked)?;
     for (key, counted) in [("entries", checked.entries), ("cases", checked.cases)] {
         if manifest[key] != counted {
-            checked.find(format!("{MANIFEST}: it promises {} {key}, the bundle holds {counted}", manifest[key]));
+            checked
+                .find(format!("{MANIFEST}: it promises {} {key}, the bundle holds {counted}", manifest[key]));
         }
     }
     Ok(checked)
@@ -166,7 +169,8 @@ fn check_files<R: Read + Seek>(
         if !as_packed {
             checked.find(format!("{name}: its SHA-256 is not the one in {SUMS} and {MANIFEST}"));
         }
-        let proves = FILES.iter().find(|(known, _)| *known == name).map_or("lists the files", |(_, proves)| *proves);
+        let proves =
+            FILES.iter().find(|(known, _)| *known == name).map_or("lists the files", |(_, proves)| *proves);
         checked.files.push(CheckedFile { name, sha256, as_packed, proves: proves.to_owned() });
     }
     for name in [README, CASES, LOG, CHECKPOINT, POLICY] {
@@ -208,10 +212,7 @@ fn open_head(note: &[u8], policy: &Policy, checked: &mut Checked) -> Option<Chec
 }
 
 /// Calls back for every line, with its number from 1. A line that is too long is no line of ours.
-fn for_each_line(
-    file: impl Read,
-    mut line: impl FnMut(usize, &[u8]),
-) -> Result<(), EvidenceError> {
+fn for_each_line(file: impl Read, mut line: impl FnMut(usize, &[u8])) -> Result<(), EvidenceError> {
     let mut reader = BufReader::new(file);
     let mut content = Vec::new();
     for number in 1.. {
@@ -278,7 +279,8 @@ fn proven(line: &Value, checkpoint: &Checkpoint) -> Result<(u64, Leaf), String> 
     let leaf = leaf_hash(entry.as_bytes());
     verify_inclusion(&leaf, seq - 1, checkpoint.size, &checkpoint.root, &hashes)
         .map_err(|error| format!("entry {seq} is not proven: {error}"))?;
-    let leaf = Leaf::parse(entry.as_bytes()).map_err(|error| format!("entry {seq} cannot be read: {error}"))?;
+    let leaf =
+        Leaf::parse(entry.as_bytes()).map_err(|error| format!("entry {seq} cannot be read: {error}"))?;
     Ok((seq, leaf))
 }
 
@@ -294,7 +296,8 @@ fn note_told(told: &mut Told, leaf: &Leaf) {
         told.outcome = Some(Outcome::Withdrawn.as_str().to_owned());
     } else if action == Action::PackageBuilt.as_str() {
         told.packages.extend(word("sha256"));
-    } else if action == Action::NoticeEnded.as_str() && leaf.outcome.as_deref() == Some(Ending::Done.as_str()) {
+    } else if action == Action::NoticeEnded.as_str() && leaf.outcome.as_deref() == Some(Ending::Done.as_str())
+    {
         told.notices.extend(word("notice"));
     }
 }
@@ -311,7 +314,8 @@ fn check_cases<R: Read + Seek>(
     let (since, until) = (instant(&period["since"]), instant(&period["until"]));
     // Of one case the bundle holds every entry; of a period those within it.
     let covered = |at: &Value| {
-        instant(at).is_some_and(|at| since.is_none_or(|since| at >= since) && until.is_none_or(|until| at < until))
+        instant(at)
+            .is_some_and(|at| since.is_none_or(|since| at >= since) && until.is_none_or(|until| at < until))
     };
     let nothing = Told::default();
     for_each_line(archive.by_name(CASES)?, |number, line| {

@@ -57,8 +57,8 @@ pub use crate::domain::KillSwitch;
 use crate::domain::{Controller, OrganisationId};
 use crate::intake::Desk;
 use crate::platform::ContactPlatform;
-use crate::store::Store;
 use crate::recipients::Recipient;
+use crate::store::Store;
 use crate::{queue, report};
 
 /// One organisation that the executor works for.

@@ -14,8 +14,7 @@ const NEEDS_NO_ANSWER: [&str; 2] = [Outcome::Withdrawn.as_str(), "superseded"];
 /// Counts the requests of a period. What the log covers is for the caller to say.
 #[must_use]
 pub fn count(question: &Question, courses: &[Course]) -> Figures {
-    let in_period =
-        |course: &&Course| (question.since..question.until).contains(&course.received_on);
+    let in_period = |course: &&Course| (question.since..question.until).contains(&course.received_on);
     let (sweeps, people): (Vec<&Course>, Vec<&Course>) =
         courses.iter().filter(in_period).partition(|course| course.by_sweep);
     let mut kinds: BTreeMap<String, Vec<&Course>> = BTreeMap::new();
@@ -166,7 +165,11 @@ mod tests {
         ];
         let figures = count(&question(), &courses);
         let month = figures.all.within_1_month;
-        assert_eq!((month.count, month.of, month.percent), (1, 4, Some(25.0)), "30 April ends both open months");
+        assert_eq!(
+            (month.count, month.of, month.percent),
+            (1, 4, Some(25.0)),
+            "30 April ends both open months"
+        );
         let three = figures.all.within_3_months;
         assert_eq!((three.count, three.of), (2, 2), "three months of the open ones are not over");
         assert_eq!((figures.all.open, figures.all.overdue), (2, 2));

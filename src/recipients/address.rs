@@ -12,7 +12,8 @@ pub(super) struct Place {
 
 /// Reads a URL as the client does, and refuses what no webhook may have; an error continues the sentence "url …".
 pub(super) fn check_url(text: &str) -> Result<Place, String> {
-    let url = reqwest::Url::parse(text).map_err(|_| "must be a URL, for example https://partner.example/dsrd")?;
+    let url =
+        reqwest::Url::parse(text).map_err(|_| "must be a URL, for example https://partner.example/dsrd")?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("holds a login: secrets come from files, and the signature shows who calls".to_owned());
     }
@@ -86,7 +87,9 @@ fn is_public(address: IpAddr) -> bool {
             }
             let first = six.segments()[0];
             // Global unicast, without the transition forms that carry an address of version 4 and without documentation.
-            (0x2000..0x4000).contains(&first) && first != 0x2002 && !(first == 0x2001 && six.segments()[1] < 0x0200)
+            (0x2000..0x4000).contains(&first)
+                && first != 0x2002
+                && !(first == 0x2001 && six.segments()[1] < 0x0200)
                 && !(first == 0x2001 && six.segments()[1] == 0x0db8)
         }
     }
@@ -99,13 +102,31 @@ mod tests {
     #[test]
     fn private_places_are_told_from_public_ones() {
         for private in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "198.18.0.1",
-            "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
-            "2002:7f00:1::", "64:ff9b::7f00:1", "2001:db8::1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "2002:7f00:1::",
+            "64:ff9b::7f00:1",
+            "2001:db8::1",
         ] {
             assert!(!is_public(private.parse().unwrap()), "{private}");
         }
-        for public in ["93.184.216.34", "8.8.8.8", "2606:2800:220:1::1", "2a00:1450:4001::1", "::ffff:8.8.8.8"] {
+        for public in
+            ["93.184.216.34", "8.8.8.8", "2606:2800:220:1::1", "2a00:1450:4001::1", "::ffff:8.8.8.8"]
+        {
             assert!(is_public(public.parse().unwrap()), "{public}");
         }
     }
@@ -117,7 +138,10 @@ mod tests {
         assert!(resolve(&place, true).await.is_ok());
         // Shorter and other spellings of the same address are read as the client reads them.
         let place = check_url("https://2130706433/").unwrap();
-        assert_eq!((place.host.as_str(), resolve(&place, false).await), ("127.0.0.1", Err("private_address")));
+        assert_eq!(
+            (place.host.as_str(), resolve(&place, false).await),
+            ("127.0.0.1", Err("private_address"))
+        );
         assert!(check_url("http://169.254.169.254/latest").is_err());
         assert!(check_url("https://partner.example/#part").is_err());
     }

@@ -57,7 +57,10 @@ pub struct Courier {
 
 impl fmt::Debug for Courier {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Courier").field("organisations", &self.controllers.len()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Courier")
+            .field("organisations", &self.controllers.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,9 +128,10 @@ impl Courier {
             tx.commit().await?;
             return Ok(None);
         }
-        let registered = self.registers.get(organisation).and_then(|register| {
-            register.iter().find(|recipient| recipient.id == locked.recipient).cloned()
-        });
+        let registered = self
+            .registers
+            .get(organisation)
+            .and_then(|register| register.iter().find(|recipient| recipient.id == locked.recipient).cloned());
         let problem = match &registered {
             None => Some("not_in_register"),
             Some(recipient) if recipient.channel == ChannelKind::Person => Some("by_person"),
@@ -231,8 +235,11 @@ impl Courier {
         audit::append(&mut tx, event.ending(sending.intent, ended.ending)).await?;
         if ended.is_confirmed && locked.state.is_open() {
             sql::end(&mut tx, organisation, task, (TaskState::Confirmed, None), at).await?;
-            audit::append(&mut tx, self::event(organisation, task, &sending.locked, Action::RecipientConfirmed, at))
-                .await?;
+            audit::append(
+                &mut tx,
+                self::event(organisation, task, &sending.locked, Action::RecipientConfirmed, at),
+            )
+            .await?;
         }
         tx.commit().await?;
         if !is_told {
@@ -247,7 +254,8 @@ impl Courier {
         for controller in self.controllers.values() {
             let organisation = &controller.id;
             let mut tx = self.store.begin("recipients.overdue").await?;
-            let overdue = sql::take_overdue(&mut tx, organisation, controller.local_date(at), at, 100).await?;
+            let overdue =
+                sql::take_overdue(&mut tx, organisation, controller.local_date(at), at, 100).await?;
             for late in &overdue {
                 let detail = Detail::none()
                     .word("task", &late.task.to_string())
@@ -275,7 +283,13 @@ fn wait_after(attempts: u32) -> Duration {
     FIRST_WAIT.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(LONGEST_WAIT)
 }
 
-fn event(organisation: &OrganisationId, task: Uuid, locked: &Locked, action: Action, at: DateTime<Utc>) -> Event {
+fn event(
+    organisation: &OrganisationId,
+    task: Uuid,
+    locked: &Locked,
+    action: Action,
+    at: DateTime<Utc>,
+) -> Event {
     let detail = Detail::none()
         .word("task", &task.to_string())
         .word("recipient", &locked.recipient)

@@ -66,7 +66,9 @@ mod tests {
         let names = |created: Option<&str>, section: Section| {
             let sections = [section];
             let today = day("2026-11-23");
-            held_by(&register, &sections, created.map(day), today).map(|each| each.id.clone()).collect::<Vec<_>>()
+            held_by(&register, &sections, created.map(day), today)
+                .map(|each| each.id.clone())
+                .collect::<Vec<_>>()
         };
         assert_eq!(names(Some("2025-03-01"), Section::Profile), ["crm"]);
         assert_eq!(names(Some("2025-06-30"), Section::Profile), ["crm"], "on its last day");
@@ -81,7 +83,10 @@ mod tests {
         let mut abroad = boring();
         abroad.country = "US".to_owned();
         abroad.safeguard = Some("standard contractual clauses".to_owned());
-        let entry = |recipients: &str| CatalogueEntry { recipients: recipients.to_owned(), ..CatalogueEntry::default() };
+        let entry = |recipients: &str| CatalogueEntry {
+            recipients: recipients.to_owned(),
+            ..CatalogueEntry::default()
+        };
         let catalogue = Catalogue {
             sections: [(Section::Profile, entry("Our staff.")), (Section::Devices, entry("Nobody."))].into(),
             ..Catalogue::default()

@@ -93,8 +93,8 @@ const ANSWER_WITHIN_DAYS: u16 = 30;
 
 /// The European Economic Area: the Union, Iceland, Liechtenstein and Norway.
 const EEA: [&str; 30] = [
-    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT", "LI", "LT",
-    "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT",
+    "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
 ];
 
 impl Recipient {
@@ -146,7 +146,9 @@ impl Recipient {
             }
         }
         if self.categories.is_empty() {
-            refuse("categories is empty: a recipient of nothing does not belong into the register".to_owned());
+            refuse(
+                "categories is empty: a recipient of nothing does not belong into the register".to_owned(),
+            );
         }
         if self.categories.contains(&Section::Requests) {
             refuse("categories: requests are this service's own records and are given to nobody".to_owned());
@@ -241,7 +243,10 @@ pub(super) mod tests {
     fn r_81_a_third_country_without_safeguard_is_refused() {
         assert_eq!(refused(|_| {}), Vec::<String>::new());
         let without = refused(|each| each.country = "US".to_owned());
-        assert!(without.len() == 1 && without[0].starts_with("recipients[0].safeguard is missing"), "{without:?}");
+        assert!(
+            without.len() == 1 && without[0].starts_with("recipients[0].safeguard is missing"),
+            "{without:?}"
+        );
         let with = refused(|each| {
             each.country = "US".to_owned();
             each.safeguard = Some("standard contractual clauses of 2024-03-01".to_owned());
@@ -266,7 +271,12 @@ pub(super) mod tests {
         };
         assert!(webhook("https://partner.example/hooks/dsrd").is_empty());
         assert!(webhook("http://127.0.0.1:8080/hook").is_empty(), "checked against its address when called");
-        for wrong in ["http://partner.example/", "ftp://partner.example/", "https://user:pass@partner.example/", "partner"] {
+        for wrong in [
+            "http://partner.example/",
+            "ftp://partner.example/",
+            "https://user:pass@partner.example/",
+            "partner",
+        ] {
             assert_eq!(webhook(wrong).len(), 1, "{wrong}");
         }
         assert_eq!(refused(|each| each.mail_to = None).len(), 1);

@@ -243,6 +243,7 @@ async fn end(
     if let Some(reason) = reason {
         detail = detail.word("ground", state.as_str()).word("reason", reason.as_str());
     }
-    audit::append(connection, Event::of(organisation, locked.request, action, actor, at).with(detail)).await?;
+    audit::append(connection, Event::of(organisation, locked.request, action, actor, at).with(detail))
+        .await?;
     Ok(())
 }

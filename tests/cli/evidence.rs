@@ -16,7 +16,8 @@ async fn answered() -> (TestDatabase, Scene, Vec<String>) {
     let database = TestDatabase::create().await;
     let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
     let organisation = scene.simulator.organisation("main");
-    let contact = ContactSpec::new().name("Canarino", "Prova").email("canarino.prova@posta.example").events(3);
+    let contact =
+        ContactSpec::new().name("Canarino", "Prova").email("canarino.prova@posta.example").events(3);
     let _contact = organisation.add_contact(contact);
     let references = ["access", "opt_out"].map(|kind| {
         let request = serde_json::json!({
@@ -52,7 +53,12 @@ fn unpack(archive: &Path, into: &Path) -> Vec<String> {
 }
 
 fn sha256sum(folder: &Path) -> bool {
-    Command::new("sha256sum").args(["-c", "--quiet", "SHA256SUMS"]).current_dir(folder).status().unwrap().success()
+    Command::new("sha256sum")
+        .args(["-c", "--quiet", "SHA256SUMS"])
+        .current_dir(folder)
+        .status()
+        .unwrap()
+        .success()
 }
 
 /// Packs a folder as a forger would: with hashes that fit.
@@ -89,8 +95,7 @@ async fn r_70_evidence_opens_offline_proves_itself_and_names_nobody() {
     let (_database, scene, references) = answered().await;
     let path = |name: &str| scene.path(name).to_str().unwrap().to_owned();
     let out = path("case.zip");
-    let taken =
-        scene.run(&["--json", "evidence", "--case", &references[0], "--out", &out]).expect(0).json();
+    let taken = scene.run(&["--json", "evidence", "--case", &references[0], "--out", &out]).expect(0).json();
     assert_eq!(taken["cases"], 1);
     assert!(taken["entries"].as_u64().unwrap() > 5, "{taken}");
     scene.run(&["evidence", "--case", &references[0], "--out", &out]).expect(5);
@@ -99,13 +104,24 @@ async fn r_70_evidence_opens_offline_proves_itself_and_names_nobody() {
     let names = unpack(&scene.path("case.zip"), &folder);
     assert_eq!(
         names,
-        ["cases.ndjson", "log.ndjson", "checkpoint", "log.policy", "README.txt", "manifest.json", "SHA256SUMS"]
+        [
+            "cases.ndjson",
+            "log.ndjson",
+            "checkpoint",
+            "log.policy",
+            "README.txt",
+            "manifest.json",
+            "SHA256SUMS"
+        ]
     );
     assert!(sha256sum(&folder), "plain sha256sum agrees");
     let everything: String =
         names.iter().map(|name| fs::read_to_string(folder.join(name)).unwrap().to_lowercase()).collect();
     assert!(!everything.contains("canarino") && !everything.contains("posta.example"), "it names nobody");
-    assert!(everything.contains("\"outcome\":\"fulfilled\"") && everything.contains(&references[0].to_lowercase()));
+    assert!(
+        everything.contains("\"outcome\":\"fulfilled\"")
+            && everything.contains(&references[0].to_lowercase())
+    );
 
     // Whoever receives it has neither configuration nor database.
     let verify = |file: &str, more: &[&str]| {
@@ -146,11 +162,15 @@ async fn r_72_forged_evidence_is_found_although_its_hashes_fit() {
         let forged = scene.path(&format!("forged-{number}.zip"));
         pack(&folder, &forged);
         assert!(sha256sum(&folder), "the forger's sums fit");
-        let checked = run(&mut dsrd(&["--json", "evidence", "verify", forged.to_str().unwrap()]), "").expect(4);
+        let checked =
+            run(&mut dsrd(&["--json", "evidence", "verify", forged.to_str().unwrap()]), "").expect(4);
         checked.json()["findings"].to_string()
     };
     // The case says another outcome than the log.
-    assert!(forge(1, "cases.ndjson", "\"outcome\":\"fulfilled\"", "\"outcome\":\"fulfilled_no_data\"").contains("outcome"));
+    assert!(
+        forge(1, "cases.ndjson", "\"outcome\":\"fulfilled\"", "\"outcome\":\"fulfilled_no_data\"")
+            .contains("outcome")
+    );
     // An entry says another thing than was signed.
     assert!(forge(2, "log.ndjson", "request.closed", "request.parked").contains("not proven"));
     // The head says another root than was signed.
@@ -164,9 +184,7 @@ async fn r_72_forged_evidence_is_found_although_its_hashes_fit() {
 async fn r_7_figures_for_people_programs_and_spreadsheets() {
     let (_database, scene, _) = answered().await;
     let period = ["--since", "2026-11-01", "--until", "2026-12-01"];
-    let stats = |form: &[&str]| {
-        scene.run(&[form, &["stats"], period.as_slice()].concat()).expect(0)
-    };
+    let stats = |form: &[&str]| scene.run(&[form, &["stats"], period.as_slice()].concat()).expect(0);
     let figures = stats(&["--json"]).json();
     assert_eq!(figures["all"]["received"], 2);
     assert_eq!(figures["all"]["outcomes"], serde_json::json!({ "fulfilled": 1, "withdrawn": 1 }));

@@ -15,10 +15,16 @@ use crate::support::service::TestService;
 const SHARED_PHONE: &str = "+39 333 7654321";
 
 /// Hands in a request that reached the controller so many days ago.
-async fn submit(service: &TestService, kind: RequestKind, by: (IdentifierKind, &str), days: u64) -> RequestId {
+async fn submit(
+    service: &TestService,
+    kind: RequestKind,
+    by: (IdentifierKind, &str),
+    days: u64,
+) -> RequestId {
     let mut submission = service.submission(kind, &[by]);
     submission.received_at = service.clock.now() - Days::new(days);
-    let receipt = intake::submit_request(&service.store, &service.desk, &service.controller, submission).await;
+    let receipt =
+        intake::submit_request(&service.store, &service.desk, &service.controller, submission).await;
     receipt.unwrap().request
 }
 
@@ -63,10 +69,8 @@ async fn a_hundred_requests(service: &TestService) {
     }
     let mut refused = Vec::new();
     for _ in 0..5 {
-        let mut submission = service.submission(
-            RequestKind::Access,
-            &[(Phone, SHARED_PHONE), (Email, "canarino.one@posta.example")],
-        );
+        let mut submission = service
+            .submission(RequestKind::Access, &[(Phone, SHARED_PHONE), (Email, "canarino.one@posta.example")]);
         submission.received_at = service.clock.now() - Days::new(10);
         let receipt =
             intake::submit_request(&service.store, &service.desk, &service.controller, submission).await;

@@ -68,8 +68,9 @@ async fn tasks(service: &TestService, request: RequestId) -> Vec<Task> {
     let today = service.controller.local_date(service.clock.now());
     let mut connection = service.store.connection().await.unwrap();
     let organisation = &service.controller.id;
-    let mut tasks =
-        recipients::list_tasks(&mut connection, organisation, Some(request), false, today, 100).await.unwrap();
+    let mut tasks = recipients::list_tasks(&mut connection, organisation, Some(request), false, today, 100)
+        .await
+        .unwrap();
     tasks.sort_by(|one, other| one.recipient.cmp(&other.recipient));
     tasks
 }
@@ -97,9 +98,17 @@ async fn erased(service: &TestService) -> (String, RequestId) {
 async fn r_42_two_recipients_one_times_out_and_the_request_closes_with_an_open_task() {
     let server = MockServer::start().await;
     // Stays silent for the first two calls, then confirms.
-    Mock::given(method("POST")).respond_with(ResponseTemplate::new(503)).up_to_n_times(2).mount(&server).await;
+    Mock::given(method("POST"))
+        .respond_with(ResponseTemplate::new(503))
+        .up_to_n_times(2)
+        .mount(&server)
+        .await;
     let answer = ResponseTemplate::new(200).set_body_json(serde_json::json!({ "status": "confirmed" }));
-    Mock::given(method("POST")).and(header("content-type", "application/json")).respond_with(answer).mount(&server).await;
+    Mock::given(method("POST"))
+        .and(header("content-type", "application/json"))
+        .respond_with(answer)
+        .mount(&server)
+        .await;
     let register =
         vec![recipient("mailing", ChannelKind::Mail), webhook("slow", &format!("{}/hook", server.uri()))];
     let service = TestService::builder().recipients(register).build().await;
@@ -173,7 +182,7 @@ async fn a_courier_that_dies_tells_again_and_the_log_says_that_nobody_knows() {
         let mails = MemoryTransport::new();
         let dying = courier(&service, &mails, KillSwitch::new(move |at| at == point));
         assert!(dying.pump_once().await.is_err(), "{point}");
-    let courier = courier(&service, &mails, KillSwitch::default());
+        let courier = courier(&service, &mails, KillSwitch::default());
         assert_eq!(courier.pump_once().await.unwrap(), 0, "it is claimed for a while");
         advance(&service, Duration::from_mins(6)).await;
         assert_eq!(courier.pump_once().await.unwrap(), 1);
@@ -209,9 +218,8 @@ async fn r_42_only_recipients_that_held_the_data_in_its_time_are_told() {
     not_of_sweeps.told_of_sweeps = Some(false);
     let register = vec![gone, later, not_of_sweeps, recipient("present", ChannelKind::Person)];
     let service = TestService::builder().recipients(register).build().await;
-    let spec = |address: &str| {
-        ContactSpec::new().email(address).created(service.clock.now() - TimeDelta::days(400))
-    };
+    let spec =
+        |address: &str| ContactSpec::new().email(address).created(service.clock.now() - TimeDelta::days(400));
     let _asked = service.platform.add_contact(spec("canarino@posta.example"));
     let swept = service.platform.add_contact(spec("canarino.swept@posta.example"));
     let asked = service.submit(RequestKind::Erasure, &[(Email, "canarino@posta.example")]).await;

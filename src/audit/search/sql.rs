@@ -82,9 +82,10 @@ pub async fn list_actions(
 /// From when on the log is whole: the instant of its oldest entry where older ones were removed, none where it still
 /// holds its first.
 pub async fn whole_since(connection: &mut PgConnection) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let oldest = sqlx::query!(r#"SELECT seq AS "seq!", at AS "at!" FROM audit_view.log ORDER BY seq LIMIT 1"#)
-        .fetch_optional(connection)
-        .await
-        .map_err(StoreError::during("audit.whole_since"))?;
+    let oldest =
+        sqlx::query!(r#"SELECT seq AS "seq!", at AS "at!" FROM audit_view.log ORDER BY seq LIMIT 1"#)
+            .fetch_optional(connection)
+            .await
+            .map_err(StoreError::during("audit.whole_since"))?;
     Ok(oldest.filter(|oldest| oldest.seq > 1).map(|oldest| oldest.at))
 }

@@ -131,8 +131,7 @@ fn header(run: &Run<'_>) -> ReportHeader {
     let controller = &run.site.controller;
     let today = controller.local_date(run.executor.desk.clock.now());
     let created_on = run.located().ok().and_then(|located| located.created_on);
-    let name_recipients =
-        |catalogue| recipients::name_in(catalogue, &run.site.recipients, created_on, today);
+    let name_recipients = |catalogue| recipients::name_in(catalogue, &run.site.recipients, created_on, today);
     ReportHeader {
         reference: run.case.reference.clone(),
         organisation_name: controller.name.clone(),
