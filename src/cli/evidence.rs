@@ -111,7 +111,7 @@ async fn take(
         Order { organisation, scope, taken_at: foundation.desk.clock.now(), settings_sha256, verifier_keys };
     let file = File::create_new(out)
         .map_err(|error| Failure::Refused.because(format!("{} cannot be made: {error}", out.display())))?;
-    let written = match write(file, out, order, context, foundation, output).await {
+    let written = match Box::pin(write(file, out, order, context, foundation, output)).await {
         Ok(written) => written,
         Err(error) => {
             // Who is told of a failure must not find half a file that looks like evidence.
@@ -148,7 +148,7 @@ async fn write(
     drop(connection);
     seal(context, foundation, output).await;
     let mut database = Database::open(foundation.database.options(), foundation.database.describe()).await?;
-    let finished = bundle.finish(&mut database).await;
+    let finished = Box::pin(bundle.finish(&mut database)).await;
     database.close().await;
     let (file, taken) = finished?;
     file.sync_all()?;

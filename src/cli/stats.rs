@@ -207,5 +207,5 @@ fn csv(figures: &Figures) -> anyhow::Result<Vec<u8>> {
         let of_grounds = grounds.iter().map(|ground| count_of(block.refused_on.get(*ground)));
         writer.write_record(cells.into_iter().chain(of_outcomes).chain(of_grounds))?;
     }
-    Ok(writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?)
+    writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"))
 }

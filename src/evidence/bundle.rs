@@ -92,15 +92,16 @@ impl<W: Write + Seek> Bundle<W> {
         self.taken.entries = exported.entries;
         self.taken.size = exported.size;
         self.add(CHECKPOINT, note.as_bytes())?;
-        let keys: String = self.order.verifier_keys.iter().map(|key| format!("log {key}\n")).collect();
-        self.add(POLICY, format!("{keys}quorum none\n").as_bytes())?;
+        let keys = self.order.verifier_keys.iter().map(|key| format!("log {key}"));
+        let policy: Vec<String> = keys.chain(["quorum none".to_owned()]).collect();
+        self.add(POLICY, (policy.join("\n") + "\n").as_bytes())?;
         let text = readme::text(&self.order, &self.taken);
         self.add(README, text.as_bytes())?;
         let manifest = self.manifest(&checkpoint);
         self.add(MANIFEST, format!("{manifest:#}\n").as_bytes())?;
-        let sums: String =
-            self.written.iter().map(|file| format!("{}  {}\n", file.sha256, file.name)).collect();
-        self.add(SUMS, sums.as_bytes())?;
+        let sums: Vec<String> =
+            self.written.iter().map(|file| format!("{}  {}", file.sha256, file.name)).collect();
+        self.add(SUMS, (sums.join("\n") + "\n").as_bytes())?;
         let Self { zip, taken, .. } = self;
         Ok((zip.finish()?, taken))
     }
@@ -159,7 +160,7 @@ fn selection(order: &Order) -> Selection {
 }
 
 /// Hashes what it passes on, and keeps the first line.
-struct Hashing<W> {
+pub(super) struct Hashing<W> {
     out: W,
     hash: Sha256,
     bytes: u64,
@@ -168,8 +169,13 @@ struct Hashing<W> {
 }
 
 impl<W: Write> Hashing<W> {
-    fn new(out: W) -> Self {
+    pub(super) fn new(out: W) -> Self {
         Self { out, hash: Sha256::new(), bytes: 0, first_line: Vec::new(), first_line_ended: false }
+    }
+
+    /// The hash of all that passed, in hexadecimal digits.
+    pub(super) fn sha256(self) -> String {
+        hex::encode(self.hash.finalize())
     }
 
     fn written(self, name: &'static str) -> Written {

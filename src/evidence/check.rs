@@ -6,10 +6,10 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 use zip::ZipArchive;
 
+use super::bundle::Hashing;
 use super::{CASES, CHECKPOINT, EvidenceError, FILES, FORM, LOG, MANIFEST, POLICY, README, SUMS};
 use crate::audit::tlog::{self, Checkpoint, Hash, SignedNote, leaf_hash, verify_inclusion};
 use crate::audit::verify::Policy;
@@ -65,9 +65,9 @@ pub struct Checked {
 impl Checked {
     fn find(&mut self, finding: String) {
         if self.findings.len() < MOST_FINDINGS {
-            self.findings.push(finding)
+            self.findings.push(finding);
         } else {
-            self.more_findings += 1
+            self.more_findings += 1;
         }
     }
 }
@@ -160,9 +160,9 @@ fn check_files<R: Read + Seek>(
         if name == SUMS {
             continue;
         }
-        let mut hash = Sha256::new();
+        let mut hash = Hashing::new(io::sink());
         io::copy(&mut file, &mut hash)?;
-        let sha256 = hex::encode(hash.finalize());
+        let sha256 = hash.sha256();
         let in_manifest = listed.iter().find(|each| each["name"] == name.as_str());
         let as_packed = sums.get(name.as_str()).is_some_and(|sum| *sum == sha256)
             && (name == MANIFEST || in_manifest.is_some_and(|each| each["sha256"] == sha256.as_str()));

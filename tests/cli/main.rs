@@ -12,5 +12,7 @@ mod daemon;
 mod deadline;
 mod decide;
 mod evidence;
+mod guide;
 mod log;
+mod procedure;
 mod program;

@@ -181,7 +181,8 @@ fn brackets(evidence: &Evidence<'_>) -> (Vec<Bracket>, Vec<String>) {
                 faults.push(format!("I-3: {name} is ended by entry {} ({})", end.seq, end.action));
             }
         }
-        if family == "notice" {
+        // Neither is an effect at the platform.
+        if ["notice", "recipient"].contains(&family) {
             continue;
         }
         let contact = began.case.and_then(|case| evidence.requests.get(&case)?.contact.clone());
