@@ -26,11 +26,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "DAY")]
     until: Option<NaiveDate>,
     /// Write comma-separated values: a line for all, then one for each kind.
-    #[arg(long, conflicts_with_all = ["json", "format"])]
+    #[arg(long)]
     csv: bool,
 }
 
 pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result<()> {
+    if args.csv && output.is_for_programs() {
+        return Err(Failure::Usage.because("--csv and --json are two forms of one output; name one of them"));
+    }
     let context = Context::load_checked(files)?;
     let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
     let result = tell(&args, &context, &foundation, output).await;

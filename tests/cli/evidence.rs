@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use dsrd_simulator::ContactSpec;
 use sqlx::ConnectOptions as _;
@@ -53,12 +53,9 @@ fn unpack(archive: &Path, into: &Path) -> Vec<String> {
 }
 
 fn sha256sum(folder: &Path) -> bool {
-    Command::new("sha256sum")
-        .args(["-c", "--quiet", "SHA256SUMS"])
-        .current_dir(folder)
-        .status()
-        .unwrap()
-        .success()
+    let mut command = Command::new("sha256sum");
+    command.args(["-c", "--quiet", "SHA256SUMS"]).current_dir(folder);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
 }
 
 /// Packs a folder as a forger would: with hashes that fit.
