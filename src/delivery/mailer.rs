@@ -23,7 +23,7 @@ use crate::domain::{
     Clock, Controller, KillSwitch, MasterKey, OrganisationId, Personal, RequestId, SubjectIdentifier, random,
 };
 use crate::queue::Instance;
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{Store, StoreError};
 
 /// How a delivery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +52,12 @@ pub struct Mailer {
     kill: KillSwitch,
 }
 
-/// An attempt that stands in the log and may now happen.
-struct Attempt {
+/// An attempt that is announced: once its announcement is committed, it may happen.
+#[derive(Debug)]
+pub struct Attempt {
+    organisation: OrganisationId,
+    request: RequestId,
+    kind: NoticeKind,
     notice: Uuid,
     sender: Sender,
     number: u32,
@@ -64,10 +68,30 @@ struct Attempt {
     mail: Outgoing,
 }
 
-/// What the first transaction found.
-enum Begun {
-    Attempt(Box<Attempt>),
+/// What became of announcing an attempt.
+#[derive(Debug)]
+pub enum Announced {
+    /// It stands in the transaction; commit that, then [`Mailer::send`].
+    Ready(Box<Attempt>),
+    /// There is nothing to send.
     Settled(Delivery),
+    /// The end of a former attempt is not recorded; [`Mailer::deliver`] records it before it announces another.
+    FormerOpen,
+}
+
+/// An attempt with the mail server's answer to it, which [`Mailer::record`] writes down.
+#[derive(Debug)]
+pub struct Answered {
+    attempt: Box<Attempt>,
+    answer: Result<String, Failure>,
+}
+
+impl Answered {
+    /// Whether the mail server took the message.
+    #[must_use]
+    pub const fn is_taken(&self) -> bool {
+        self.answer.is_ok()
+    }
 }
 
 impl Mailer {
@@ -112,15 +136,22 @@ impl Mailer {
         kind: NoticeKind,
     ) -> Result<Delivery, DeliveryError> {
         let attempt = match self.begin(organisation, request, kind).await? {
-            Begun::Settled(delivery) => return Ok(delivery),
-            Begun::Attempt(attempt) => attempt,
+            Announced::Ready(attempt) => attempt,
+            Announced::Settled(delivery) => return Ok(delivery),
+            Announced::FormerOpen => return Err(DeliveryError::Superseded),
         };
+        let answered = self.send(attempt).await?;
+        let delivery = self.record_alone(&answered).await?;
+        self.reached("ended")?;
+        Ok(delivery)
+    }
+
+    /// Sends what was announced in a transaction that is committed.
+    pub async fn send(&self, attempt: Box<Attempt>) -> Result<Answered, DeliveryError> {
         self.reached("begun")?;
         let answer = self.transport.send(&attempt.mail).await;
         self.reached("sent")?;
-        let delivery = self.end(organisation, request, kind, &attempt, answer).await?;
-        self.reached("ended")?;
-        Ok(delivery)
+        Ok(Answered { attempt, answer })
     }
 
     fn reached(&self, point: &str) -> Result<(), DeliveryError> {
@@ -189,57 +220,78 @@ impl Mailer {
         Ok(())
     }
 
+    /// Announces an attempt in a transaction of its own, after the end of a former one that nobody saw.
     async fn begin(
         &self,
         organisation: &OrganisationId,
         request: RequestId,
         kind: NoticeKind,
-    ) -> Result<Begun, DeliveryError> {
+    ) -> Result<Announced, DeliveryError> {
+        let mut tx = self.store.begin("delivery.begin").await?;
+        let announced = self.announce(&mut tx, organisation, request, kind).await?;
+        if !matches!(announced, Announced::FormerOpen) {
+            tx.commit().await?;
+            return Ok(announced);
+        }
+        // Nobody saw how it ended. Its end is committed by itself, so that it stands whatever becomes of this attempt.
+        let row = lock(&mut tx, organisation, request, kind).await?;
+        if let Some(former) = row.intent {
+            let at = self.clock.now();
+            sql::forget_intent(&mut tx, organisation, row.notice_id, former).await?;
+            let sender = row.sender.parse()?;
+            let ended = former_ended(organisation, request, sender, kind, row.notice_id, former, at);
+            audit::append(&mut tx, ended).await?;
+        }
+        tx.commit().await?;
+        let mut tx = self.store.begin("delivery.begin").await?;
+        let announced = self.announce(&mut tx, organisation, request, kind).await?;
+        tx.commit().await?;
+        Ok(announced)
+    }
+
+    /// Announces an attempt to send the notice of a request, inside the caller's transaction, which may be the one that
+    /// writes the finding which the notice tells. An error other than that of the database has written nothing.
+    pub async fn announce(
+        &self,
+        connection: &mut PgConnection,
+        organisation: &OrganisationId,
+        request: RequestId,
+        kind: NoticeKind,
+    ) -> Result<Announced, DeliveryError> {
         let controller = self.controllers.get(organisation).ok_or(DeliveryError::UnknownOrganisation)?;
         let at = self.clock.now();
-        let (mut tx, mut row) = self.lock(organisation, request, kind).await?;
+        let row = lock(connection, organisation, request, kind).await?;
         let sender: Sender = row.sender.parse()?;
-        if let Some(former) = row.intent {
-            // Nobody saw how it ended. Its end is committed by itself, so that it stands whatever becomes of this attempt.
-            sql::forget_intent(&mut tx, organisation, row.notice_id, former).await?;
-            audit::append(
-                &mut tx,
-                former_ended(organisation, request, sender, kind, row.notice_id, former, at),
-            )
-            .await?;
-            tx.commit().await?;
-            (tx, row) = self.lock(organisation, request, kind).await?;
-            if row.intent.is_some() {
-                return Err(DeliveryError::Superseded);
-            }
+        if row.intent.is_some() {
+            return Ok(Announced::FormerOpen);
         }
         match row.state.as_str() {
-            "sent" => return Ok(Begun::Settled(Delivery::AlreadySent)),
+            "sent" => return Ok(Announced::Settled(Delivery::AlreadySent)),
             "refused" => {
-                return Ok(Begun::Settled(Delivery::Refused(row.last_code.unwrap_or_default())));
+                return Ok(Announced::Settled(Delivery::Refused(row.last_code.unwrap_or_default())));
             }
             _ => {}
         }
         if row.withdrawn && kind != NoticeKind::Withdrawn {
             // The person took the request back: its answer must not follow.
-            sql::give_up(&mut tx, organisation, row.notice_id, "withdrawn").await?;
-            tx.commit().await?;
-            return Ok(Begun::Settled(Delivery::Refused("withdrawn".to_owned())));
+            sql::give_up(connection, organisation, row.notice_id, "withdrawn").await?;
+            return Ok(Announced::Settled(Delivery::Refused("withdrawn".to_owned())));
         }
         let attempt = self.prepare(controller, request, kind, &row, at)?;
         let Some((template, text_sha256, mail)) = attempt else {
             let delivery =
-                self.refuse_unaddressable(&mut tx, organisation, request, kind, sender, &row, at).await?;
-            tx.commit().await?;
-            return Ok(Begun::Settled(delivery));
+                self.refuse_unaddressable(connection, organisation, request, kind, sender, &row, at).await?;
+            return Ok(Announced::Settled(delivery));
         };
         let number = u32::try_from(row.attempts).unwrap_or_default() + 1;
         let event = Event::of(organisation, request, Action::NoticeBegan, sender.actor(), at)
             .with(detail_of(kind, row.notice_id).count("attempt", number.into()));
-        let intent = audit::append(&mut tx, event).await?;
-        sql::begin_attempt(&mut tx, organisation, row.notice_id, intent, at).await?;
-        tx.commit().await?;
-        Ok(Begun::Attempt(Box::new(Attempt {
+        let intent = audit::append(connection, event).await?;
+        sql::begin_attempt(connection, organisation, row.notice_id, intent, at).await?;
+        Ok(Announced::Ready(Box::new(Attempt {
+            organisation: organisation.clone(),
+            request,
+            kind,
             notice: row.notice_id,
             sender,
             number,
@@ -249,17 +301,6 @@ impl Mailer {
             text_sha256,
             mail,
         })))
-    }
-
-    async fn lock(
-        &self,
-        organisation: &OrganisationId,
-        request: RequestId,
-        kind: NoticeKind,
-    ) -> Result<(Tx, NoticeRow), DeliveryError> {
-        let mut tx = self.store.begin("delivery.begin").await?;
-        let row = sql::lock_notice(&mut tx, organisation, request, kind).await?;
-        Ok((tx, row.ok_or(DeliveryError::NoSuchNotice(kind))?))
     }
 
     /// The message of a notice; `None` when its recipient is no mail address.
@@ -370,36 +411,35 @@ impl Mailer {
         Ok(Delivery::Refused(CODE.to_owned()))
     }
 
-    async fn end(
+    /// Records how an attempt ended, inside the caller's transaction, which may be the one that closes the request.
+    pub async fn record(
         &self,
-        organisation: &OrganisationId,
-        request: RequestId,
-        kind: NoticeKind,
-        attempt: &Attempt,
-        answer: Result<String, Failure>,
+        connection: &mut PgConnection,
+        answered: &Answered,
     ) -> Result<Delivery, DeliveryError> {
         let at = self.clock.now();
-        let detail = detail_of(kind, attempt.notice).count("attempt", attempt.number.into());
+        let attempt = answered.attempt.as_ref();
+        let organisation = &attempt.organisation;
+        let detail = detail_of(attempt.kind, attempt.notice).count("attempt", attempt.number.into());
         let ended = |ending, detail| {
-            Event::of(organisation, request, Action::NoticeEnded, attempt.sender.actor(), at)
+            Event::of(organisation, attempt.request, Action::NoticeEnded, attempt.sender.actor(), at)
                 .ending(attempt.intent, ending)
                 .with(detail)
         };
-        let mut tx = self.store.begin("delivery.end").await?;
-        let (event, mine, delivery) = match answer {
+        let (event, mine, delivery) = match &answered.answer {
             Ok(code) => {
                 let mine = sql::end_sent(
-                    &mut tx,
+                    connection,
                     organisation,
                     attempt.notice,
                     attempt.intent,
                     &attempt.template,
                     &attempt.text_sha256,
-                    &code,
+                    code,
                     at,
                 )
                 .await?;
-                let detail = detail.word("code", &code).word("template", &attempt.template);
+                let detail = detail.word("code", code).word("template", &attempt.template);
                 (ended(Ending::Done, detail), mine, Delivery::Sent)
             }
             Err(failure) => {
@@ -408,7 +448,7 @@ impl Mailer {
                 let refused = failure.permanent || given_up;
                 let wait = self.wait(attempt.number);
                 let mine = sql::end_unsent(
-                    &mut tx,
+                    connection,
                     organisation,
                     attempt.notice,
                     attempt.intent,
@@ -422,14 +462,22 @@ impl Mailer {
                     Effect::Unknown => Ending::Unknown,
                 };
                 let detail = detail.word("code", &failure.code).flag("refused", refused);
-                let delivery = if refused { Delivery::Refused(failure.code) } else { Delivery::Later(wait) };
+                let delivery =
+                    if refused { Delivery::Refused(failure.code.clone()) } else { Delivery::Later(wait) };
                 (ended(ending, detail), mine, delivery)
             }
         };
         if !mine {
             return Err(DeliveryError::Superseded);
         }
-        audit::append(&mut tx, event).await?;
+        audit::append(connection, event).await?;
+        Ok(delivery)
+    }
+
+    /// Records how an attempt ended, in a transaction of its own: for a sender who has lost the case meanwhile.
+    pub async fn record_alone(&self, answered: &Answered) -> Result<Delivery, DeliveryError> {
+        let mut tx = self.store.begin("delivery.end").await?;
+        let delivery = self.record(&mut tx, answered).await?;
         tx.commit().await?;
         Ok(delivery)
     }
@@ -441,6 +489,17 @@ impl Mailer {
         // Up to a tenth less, so that notices that failed together do not come back together.
         Duration::from_secs_f64(doubled.min(longest) * (1.0 - random::fraction() / 10.0))
     }
+}
+
+/// Reads and locks the notice of a request.
+async fn lock(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    kind: NoticeKind,
+) -> Result<NoticeRow, DeliveryError> {
+    let row = sql::lock_notice(connection, organisation, request, kind).await?;
+    row.ok_or(DeliveryError::NoSuchNotice(kind))
 }
 
 /// Ends the attempts of a request's procedure whose end nobody will see any more, as unknown, inside the transaction that

@@ -41,7 +41,7 @@ mod transport;
 
 pub use error::DeliveryError;
 pub use handover::{Download, Handover, Landing, Redemption};
-pub use mailer::{Delivery, Mailer, end_open_attempts};
+pub use mailer::{Announced, Answered, Attempt, Delivery, Mailer, end_open_attempts};
 pub use message::Outgoing;
 pub use notice::{
     EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Refusal, Sender, enqueue,

@@ -71,6 +71,8 @@ pub(super) struct Run<'a> {
     pub(super) procedure: &'static Procedure,
     pub(super) checkpoints: BTreeMap<(String, String), Checkpoint>,
     pub(super) unsaved: Vec<Finished>,
+    /// That the mail server took the outcome notice: written when the request is closed.
+    pub(super) told: Option<delivery::Answered>,
 }
 
 impl Executor {
@@ -151,6 +153,7 @@ impl<'a> Run<'a> {
                 .map(|each| ((each.step.clone(), each.item.clone()), each))
                 .collect(),
             unsaved: Vec::new(),
+            told: None,
         })
     }
 
@@ -501,26 +504,6 @@ impl<'a> Run<'a> {
             code,
             counts: None,
             note_try_of: Some(Step::ReadBack),
-        })
-    }
-
-    pub(super) async fn deliver(&self, kind: delivery::NoticeKind) -> Result<delivery::Delivery, Stop> {
-        if !self.heart.may_act() {
-            // As for an effect: whoever took over may be sending this notice already.
-            return Err(Stop::LeaseLost);
-        }
-        let delivered =
-            self.executor.mailer.deliver(&self.lease.organisation, self.lease.request, kind).await;
-        delivered.map_err(|error| {
-            if matches!(error, delivery::DeliveryError::Killed) {
-                return Stop::Killed;
-            }
-            tracing::warn!(request = %self.lease.request, %error, "a notice could not be sent");
-            if error.is_transient() {
-                self.later("notice_failed")
-            } else {
-                Stop::NeedsPerson(ParkReason::NoticeFailed)
-            }
         })
     }
 }

@@ -10,8 +10,9 @@ use super::Step;
 use super::engine::Run;
 use super::outcome::{Located, Refused};
 use super::stop::Stop;
-use crate::delivery::{Delivery, Facts, Kept, NoticeKind, Refusal};
+use crate::delivery::{Announced, Delivery, DeliveryError, Facts, Kept, NoticeKind, Refusal};
 use crate::domain::{Origin, Outcome, ParkReason, Personal, RequestKind};
+use crate::store::Tx;
 
 /// A notice whose recipient is found when it is written.
 pub(super) struct PreparedNotice {
@@ -30,15 +31,84 @@ pub(super) async fn inform(run: &mut Run<'_>) -> Result<(), Stop> {
         Outcome::Refused => NoticeKind::Refused,
         outcome => notice_kind(run.case.kind, outcome, run.located()?.contact.is_some()),
     };
-    // The recipient is known only once the contact point is stored.
-    run.write_now(Step::Inform).await?;
-    if run.recipient().is_none() {
-        return Err(Stop::NeedsPerson(ParkReason::NoContactPoint));
-    }
-    match run.deliver(kind).await? {
+    match run.send(kind).await? {
         Delivery::Sent | Delivery::AlreadySent => Ok(()),
         Delivery::Later(after) => Err(Stop::wait(after, "notice_waits")),
         Delivery::Refused(_) => Err(Stop::NeedsPerson(ParkReason::NoticeRefused)),
+    }
+}
+
+impl Run<'_> {
+    /// Announces the notice in the transaction that writes the finding which it tells, sends it, and leaves the recording of
+    /// its success to the transaction that closes the request: each transaction saved is a flush of the log saved.
+    async fn send(&mut self, kind: NoticeKind) -> Result<Delivery, Stop> {
+        if !self.heart.may_act() {
+            // As for an effect: whoever took over may be sending this notice already.
+            return Err(Stop::LeaseLost);
+        }
+        let executor = self.executor;
+        let mut tx = self.open("execution.inform").await?;
+        executor.kill.reached(Step::Inform.as_str(), "written")?;
+        // The recipient is known only once the contact point is stored.
+        if self.recipient().is_none() {
+            tx.commit().await?;
+            return Err(Stop::NeedsPerson(ParkReason::NoContactPoint));
+        }
+        let (organisation, request) = (&self.lease.organisation, self.lease.request);
+        let announced = match executor.mailer.announce(&mut tx, organisation, request, kind).await {
+            Err(DeliveryError::Store(error)) => return Err(Stop::Store(error)),
+            announced => announced,
+        };
+        // What was found stands, whatever is wrong with the notice.
+        tx.commit().await?;
+        executor.kill.reached(Step::Inform.as_str(), "committed")?;
+        let attempt = match announced.map_err(|error| self.undelivered(&error))? {
+            Announced::Ready(attempt) => attempt,
+            Announced::Settled(delivery) => return Ok(delivery),
+            Announced::FormerOpen => {
+                let delivered = executor.mailer.deliver(organisation, request, kind).await;
+                return delivered.map_err(|error| self.undelivered(&error));
+            }
+        };
+        let answered = executor.mailer.send(attempt).await.map_err(|error| self.undelivered(&error))?;
+        if answered.is_taken() {
+            self.told = Some(answered);
+            return Ok(Delivery::Sent);
+        }
+        executor.mailer.record_alone(&answered).await.map_err(|error| self.undelivered(&error))
+    }
+
+    /// Records in the closing transaction that the mail server took the notice.
+    pub(super) async fn record_told(&mut self, tx: &mut Tx) -> Result<(), Stop> {
+        if let Some(answered) = self.told.take() {
+            let recorded = self.executor.mailer.record(tx, &answered).await;
+            recorded.map_err(|error| match error {
+                DeliveryError::Store(error) => Stop::Store(error),
+                other => self.undelivered(&other),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Records the same where the case went to somebody else while the mail was under way: what was sent was sent.
+    pub(super) async fn record_told_without_lease(&mut self) {
+        if let Some(answered) = self.told.take()
+            && let Err(error) = self.executor.mailer.record_alone(&answered).await
+        {
+            tracing::warn!(request = %self.lease.request, %error, "that a notice was sent could not be recorded");
+        }
+    }
+
+    fn undelivered(&self, error: &DeliveryError) -> Stop {
+        if matches!(error, DeliveryError::Killed) {
+            return Stop::Killed;
+        }
+        tracing::warn!(request = %self.lease.request, %error, "a notice could not be sent");
+        if error.is_transient() {
+            self.later("notice_failed")
+        } else {
+            Stop::NeedsPerson(ParkReason::NoticeFailed)
+        }
     }
 }
 

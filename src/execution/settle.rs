@@ -104,8 +104,15 @@ impl Executor {
 impl Run<'_> {
     pub(super) async fn close(&mut self) -> Result<(), Stop> {
         let outcome = self.conclusion()?;
-        let mut tx = self.open("execution.close").await?;
+        let mut tx = match self.open("execution.close").await {
+            Err(Stop::LeaseLost) => {
+                self.record_told_without_lease().await;
+                return Err(Stop::LeaseLost);
+            }
+            opened => opened?,
+        };
         let now = self.executor.desk.clock.now();
+        self.record_told(&mut tx).await?;
         // Told is who was told when the mail server took the notice, not when the case is put away.
         let informed_at = match self.case.origin {
             Origin::Subject => {
