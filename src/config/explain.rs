@@ -48,7 +48,11 @@ pub fn explain(loaded: &Loaded) -> Vec<Explained> {
         let Some(place) = place else { continue };
         let text = format!("decided by {} on {}: {}", decision.decided_by, decision.date, decision.reason);
         for row in &mut rows {
-            if row.key.strip_prefix(&place).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])) {
+            if row
+                .key
+                .strip_prefix(&place)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            {
                 row.decision = Some(text.clone());
             }
         }

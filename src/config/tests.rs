@@ -418,6 +418,20 @@ fn r_82_what_is_left_to_the_controller_is_listed_with_how_it_stands() {
     }
 }
 
+/// The names of all keys of a schema, however deep.
+fn names(schema: &serde_json::Value, into: &mut Vec<String>) {
+    match schema {
+        serde_json::Value::Object(members) => {
+            if let Some(serde_json::Value::Object(properties)) = members.get("properties") {
+                into.extend(properties.keys().cloned());
+            }
+            members.values().for_each(|each| names(each, into));
+        }
+        serde_json::Value::Array(elements) => elements.iter().for_each(|each| names(each, into)),
+        _ => {}
+    }
+}
+
 /// Law section 8, last line: for these there is no key, and none may come.
 #[test]
 fn what_the_law_leaves_to_nobody_has_no_key() {
@@ -450,18 +464,6 @@ fn what_the_law_leaves_to_nobody_has_no_key() {
     let every = decided(DECISION).load();
     let mut keys: Vec<String> = explain(&every).into_iter().map(|row| row.key).collect();
     // Of lists that are empty here, the schema knows the keys.
-    fn names(schema: &serde_json::Value, into: &mut Vec<String>) {
-        match schema {
-            serde_json::Value::Object(members) => {
-                if let Some(serde_json::Value::Object(properties)) = members.get("properties") {
-                    into.extend(properties.keys().cloned());
-                }
-                members.values().for_each(|each| names(each, into));
-            }
-            serde_json::Value::Array(elements) => elements.iter().for_each(|each| names(each, into)),
-            _ => {}
-        }
-    }
     names(&schema(), &mut keys);
     assert!(keys.len() > 150 && keys.iter().any(|key| key == "secret_file"), "{}", keys.len());
     let found: Vec<&String> =

@@ -150,11 +150,8 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
 fn decisions(context: &Context, findings: &mut Findings) {
     let left = config::left_to_controllers(&context.loaded);
     let count = |standing| left.iter().filter(|each| each.standing == standing).count();
-    let (decided, default, set) = (
-        count(Standing::Decided),
-        count(Standing::StrictDefault),
-        count(Standing::SetWithoutRecord),
-    );
+    let (decided, default, set) =
+        (count(Standing::Decided), count(Standing::StrictDefault), count(Standing::SetWithoutRecord));
     findings.ok(
         "decisions",
         format!(
