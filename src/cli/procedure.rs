@@ -91,7 +91,7 @@ fn steps(text: &mut String) {
     }
     line!(
         text,
-        "Nothing ends without an outcome that was told. A machine never refuses and never extends. An erasure counts as done when \
+        "No request of a person ends without an outcome that was told. A machine never refuses and never extends. An erasure counts as done when \
          reading the platform by id and by every known identifier finds nothing."
     );
 }

@@ -77,8 +77,8 @@ fn pack(folder: &Path, archive: &Path) {
     }
     fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
     let listed = names.iter().map(String::as_str).chain(["manifest.json"]);
-    let sums: String = listed.map(|name| format!("{}  {name}\n", hash(name))).collect();
-    fs::write(folder.join("SHA256SUMS"), sums).unwrap();
+    let sums: Vec<String> = listed.map(|name| format!("{}  {name}", hash(name))).collect();
+    fs::write(folder.join("SHA256SUMS"), sums.join("\n") + "\n").unwrap();
     let mut zip = zip::ZipWriter::new(fs::File::create_new(archive).unwrap());
     for name in names.iter().map(String::as_str).chain(["manifest.json", "SHA256SUMS"]) {
         zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();

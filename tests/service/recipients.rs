@@ -20,7 +20,7 @@ use crate::support::service::{TestService, mail_settings};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-fn recipient(id: &str, channel: ChannelKind) -> Recipient {
+pub(crate) fn recipient(id: &str, channel: ChannelKind) -> Recipient {
     Recipient {
         id: id.to_owned(),
         name: format!("{id} s.r.l."),
