@@ -138,6 +138,7 @@ fn standing(
     let own: Vec<&Explained> = rows.iter().filter(below).collect();
     let is_default = own.iter().all(|row| row.value.is_none() || row.origin.starts_with(BUILT_IN));
     let value = match own.as_slice() {
+        [] => "(none)".to_owned(),
         [only] => only.value.clone().unwrap_or_else(|| "(unset)".to_owned()),
         several => format!("({} keys)", several.iter().filter(|row| row.value.is_some()).count()),
     };

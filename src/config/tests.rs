@@ -414,7 +414,9 @@ fn r_82_what_is_left_to_the_controller_is_listed_with_how_it_stands() {
         let place = if each.organisation.is_some() { "organisations[0]." } else { "" };
         let key = format!("{place}{}", each.key);
         let is_key = |row: &Explained| row.key == key || row.key.starts_with(&format!("{key}."));
-        assert!(rows.iter().any(is_key), "{key} is no key of the settings");
+        // A list of tables that is empty has no rows; the schema knows it.
+        let known = each.key == "recipients" && each.value == "(none)";
+        assert!(rows.iter().any(is_key) || known, "{key} is no key of the settings");
     }
 }
 
