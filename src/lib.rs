@@ -18,6 +18,7 @@
 //! | [`recipients`] | those to whom data was given: named to people, told of erasures |
 //! | [`execution`] | one leased request carried through its steps |
 //! | [`retention`] | contacts past their time found and submitted for erasure |
+//! | [`alert`] | staff told in time of what is due, late or failed |
 //! | [`upkeep`] | the service's own copies forgotten in time |
 //! | [`evidence`] | what was done about a request or in a period, in one file that proves itself |
 //! | [`figures`] | how requests are answered, counted from the audit log |
@@ -26,6 +27,7 @@
 //! | [`daemon`] | composition root: roles, lifecycle, signals |
 //! | [`cli`] | one file per subcommand |
 
+pub mod alert;
 pub mod audit;
 pub mod cli;
 pub mod config;

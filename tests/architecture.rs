@@ -43,6 +43,8 @@ const RULE: &[(&str, &[&str])] = &[
         ],
     ),
     ("retention", &["domain", "store", "audit", "platform", "intake"]),
+    // It mails to staff by the same way out as notices.
+    ("alert", &["domain", "store", "audit", "delivery"]),
     // The purge functions of the owners of the tables.
     (
         "upkeep",
@@ -57,6 +59,7 @@ const RULE: &[(&str, &[&str])] = &[
             "recipients",
             "execution",
             "retention",
+            "alert",
         ],
     ),
     // Counts what the log says, and needs no case.
@@ -78,6 +81,7 @@ const RULE: &[(&str, &[&str])] = &[
             "delivery",
             "recipients",
             "retention",
+            "alert",
             "upkeep",
             "http",
         ],
@@ -97,6 +101,7 @@ const RULE: &[(&str, &[&str])] = &[
             "recipients",
             "execution",
             "retention",
+            "alert",
             "upkeep",
             "http",
             "config",
@@ -118,6 +123,7 @@ const RULE: &[(&str, &[&str])] = &[
             "recipients",
             "execution",
             "retention",
+            "alert",
             "upkeep",
             "figures",
             "evidence",

@@ -60,6 +60,27 @@ fn the_production_example_loads_and_passes_the_checks() {
     config::check(&loaded.settings).unwrap();
 }
 
+#[test]
+fn the_guide_to_notices_has_every_kind_with_its_placeholders() {
+    let guide = std::fs::read_to_string(project("docs/notices.md")).unwrap();
+    for kind in dsrd::delivery::NoticeKind::ALL {
+        let begin = format!("| `{kind}` |");
+        let row = guide.lines().find(|line| line.starts_with(&begin));
+        let row = row.unwrap_or_else(|| panic!("docs/notices.md has no row {begin}"));
+        let (required, optional) = dsrd::delivery::placeholders(kind);
+        let everywhere = ["organisation", "reference"];
+        for name in required.iter().filter(|name| !everywhere.contains(name)) {
+            assert!(row.contains(&format!("`{name}`")), "docs/notices.md: {kind} needs `{name}`");
+        }
+        for name in optional.iter().filter(|name| **name != "contact") {
+            assert!(row.contains(&format!("(`{name}`)")), "docs/notices.md: {kind} may have (`{name}`)");
+        }
+    }
+    for rule in dsrd::domain::AlertRule::ALL {
+        assert!(guide.contains(&format!("| `{rule}` |")), "docs/notices.md has no row for the alert {rule}");
+    }
+}
+
 /// The text with the program's explanation above each key, in place of whatever comment stood there.
 fn annotate(text: &str, schema: &serde_json::Value) -> String {
     let mut docs = Vec::new();
@@ -352,6 +373,9 @@ fn numbers_of(name: &str, catalogue: &str) -> Vec<u32> {
         (Some(first), Some(from), None) if *first == catalogue => {
             match (words.get(2), words.get(3), number(4)) {
                 (Some(&"to"), Some(second), Some(to)) if *second == catalogue => (from..=to).collect(),
+                (Some(second), Some(_), _) if *second == catalogue => {
+                    [from].into_iter().chain(number(3)).collect()
+                }
                 _ => vec![from],
             }
         }
@@ -419,6 +443,7 @@ Made from the names of the tests and from docs/requirements.toml by `cargo test 
 fn numbers_are_read_from_the_names_of_tests() {
     assert_eq!(numbers_of("r_7_a_hundred_requests", "r"), [7]);
     assert_eq!(numbers_of("r_71_to_r_75_after_37_months", "r"), [71, 72, 73, 74, 75]);
+    assert_eq!(numbers_of("r_72_r_74_entries_past_their_term", "r"), [72, 74]);
     assert!(numbers_of("r_12_4_a_refusal_needs_a_ground", "r").is_empty(), "an article of the law");
     assert!(numbers_of("s_1_a_package", "r").is_empty());
     assert!(numbers_of("run_7_times", "r").is_empty());

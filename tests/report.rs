@@ -240,6 +240,46 @@ fn r_26_nothing_held_is_an_answer_too() {
 }
 
 #[test]
+fn r_30_the_readable_report_speaks_the_language_of_the_request() {
+    for (language, wanted) in [
+        (Language::English, ["Your personal data", "What the words mean", "First name", "30 October 2026"]),
+        (
+            Language::German,
+            ["Ihre personenbezogenen Daten", "Was die Wörter bedeuten", "Vorname", "30. Oktober 2026"],
+        ),
+        (
+            Language::French,
+            ["Vos données personnelles", "Ce que les mots veulent dire", "Prénom", "30 octobre 2026"],
+        ),
+        (
+            Language::Italian,
+            ["I Suoi dati personali", "Che cosa significano le parole", "Cognome", "30 ottobre 2026"],
+        ),
+        (
+            Language::Spanish,
+            ["Sus datos personales", "Qué significan las palabras", "Apellidos", "30 de octubre de 2026"],
+        ),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = settings(directory.path());
+        let events = event(29, "login", "Harbour Café").replace("2026-03-02", "2026-10-30");
+        let records = [(Section::Profile, PROFILE), (Section::Events, events.as_str())];
+        let header = ReportHeader { language, ..header() };
+        let package = Package::write(&header, spool(&settings, &records), &settings).unwrap();
+        let entries = unpack(archive(&settings, &package));
+        let page = text(&entries, "report.html");
+        assert!(page.contains(&format!("<html lang=\"{}\"", language.tag())), "{language:?}");
+        for each in wanted {
+            assert!(page.contains(each), "{language:?}: {each:?} is not in the report");
+        }
+        let readme = text(&entries, "README.txt");
+        assert!(readme.contains("CSV") && !readme.contains('{'), "{language:?}: {readme}");
+        let english = Language::English == language;
+        assert_eq!(page.contains("What the words mean"), english, "{language:?}");
+    }
+}
+
+#[test]
 fn records_without_fields_and_records_that_are_no_objects_keep_their_rows() {
     let entries = entries_of(&[
         (Section::Devices, "{}"),

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::leaf::DetailValue;
+use super::subject::SubjectCommitment;
 use crate::domain::{OrganisationId, RequestId};
 
 /// Id of one entry, chosen by its writer.
@@ -18,7 +19,7 @@ pub struct EntryId(pub Uuid);
 pub enum Actor {
     /// A person at a keyboard, by login name.
     Person(String),
-    /// A part of the daemon: `intake`, `worker`, `pump`, `upkeep`.
+    /// A part of the daemon: `intake`, `worker`, `pump`, `upkeep`, `watch`.
     Process(&'static str),
     /// A schedule, by name.
     Schedule(&'static str),
@@ -152,6 +153,18 @@ actions! {
     NoticeEnded = "notice.ended",
     /// An acknowledgement that had not been sent was dropped: the answer was there first.
     NoticeSuperseded = "notice.superseded",
+    /// It was reported that a notice which the mail server had taken came back.
+    NoticeBounced = "notice.bounced",
+    /// The person was told by other means what a notice that failed should have told.
+    NoticeMadeGood = "notice.made_good",
+    /// Somebody of the staff has to look; the cause is in the detail.
+    AlertRaised = "alert.raised",
+    /// Somebody of the staff looks at the cause of an alert.
+    AlertAcknowledged = "alert.acknowledged",
+    /// A mail to staff, about alerts or the daily digest, is about to be handed to the mail server.
+    StaffMailBegan = "staff_mail.began",
+    /// The mail server took it, or did not.
+    StaffMailEnded = "staff_mail.ended",
     /// A request ended.
     RequestClosed = "request.closed",
     /// A recipient of the data has to be told; which, and what it is asked, is in the detail.
@@ -196,6 +209,16 @@ actions! {
     LogKey = "log.key",
     /// The database was restored from an older copy: the log goes on under another name; what was lost is in the detail.
     LogRestored = "log.restored",
+    /// Somebody asked whether a person's identifier stands in the log; the number of cases found is in the detail.
+    LogAsked = "log.asked",
+    /// What made entries personal was erased: which kind, how many rows and by which rule is in the detail.
+    LogRedact = "log.redact",
+    /// Entries past their term may be dropped: their numbers and instants, the term and the head are in the detail.
+    LogPrune = "log.prune",
+    /// Somebody put a hold on the log: nothing is pruned or erased until it ends; reason and dates are in the detail.
+    LogHoldSet = "log.hold_set",
+    /// Somebody lifted a hold on the log.
+    LogHoldLifted = "log.hold_lifted",
 }
 
 /// Counts and short words that belong to an event: `[a-z0-9_]` keys; numbers, booleans and words as values. The
@@ -267,6 +290,8 @@ pub struct Event {
     pub intent: Option<EntryId>,
     /// Counts and words.
     pub detail: Detail,
+    /// For the entry that receives a request: the commitment to the identifiers that it gave.
+    pub subject: Option<SubjectCommitment>,
 }
 
 impl Event {
@@ -295,6 +320,7 @@ impl Event {
             actor,
             intent: None,
             detail: Detail::none(),
+            subject: None,
         }
     }
 
@@ -302,6 +328,13 @@ impl Event {
     #[must_use]
     pub fn with(mut self, detail: Detail) -> Self {
         self.detail = detail;
+        self
+    }
+
+    /// The same event with a commitment to the identifiers of its request.
+    #[must_use]
+    pub fn about(mut self, subject: Option<SubjectCommitment>) -> Self {
+        self.subject = subject;
         self
     }
 

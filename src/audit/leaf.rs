@@ -21,7 +21,7 @@
 //! | `n`, `w` | how many-th entry of its writer, and which writer (reserved) |
 //! | `policy` | SHA-256 of the rule that decided (reserved) |
 //! | `sealed_us` | `v` 0 only: when the first form of the log had numbered it |
-//! | `subject_c` | salted commitment to an identifier (reserved): SHA-256 of `dsr-audit/subject/v1`, a zero byte, the salt and the normalised identifier |
+//! | `subject_c` | commitment to the identifiers that a request gave, in `request.received`; how it is made: `audit::subject` |
 //! | `tenant` | the organisation; left out for what concerns the log itself |
 //! | `v` | 1, or 0 for an entry carried over from the first form of the log |
 
@@ -32,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::event::{Action, Event};
+use super::subject::SubjectCommitment;
 
 /// The most bytes of an entry: what the length of a tlog-tiles bundle can say.
 pub const MAX_LEAF_BYTES: usize = 65_535;
@@ -103,7 +104,7 @@ pub struct Leaf {
     /// For a carried over entry: when it had been numbered, in microseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed_us: Option<u64>,
-    /// Salted commitment to an identifier, in hexadecimal.
+    /// Salted commitment to the identifiers of a request, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_c: Option<String>,
     /// The organisation.
@@ -124,6 +125,7 @@ impl Leaf {
             detail: event.detail.into_values(),
             intent: event.intent.map(|intent| intent.0),
             outcome: event.ending.map(|ending| ending.as_str().to_owned()),
+            subject_c: event.subject.map(SubjectCommitment::to_hex),
             tenant: Some(event.organisation.to_string()),
             ..Self::about_log(event.id.0, event.action, actor, event.at)
         }

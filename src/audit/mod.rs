@@ -18,19 +18,22 @@
 //! - The vocabulary is closed ([`Action`]); details are counts and short words ([`Detail`]), which the database checks.
 //! - Signed heads leave the machine ([`Publisher`]) and are compared with the database before anything is sealed; a
 //!   [`Witness`] is what somebody else runs to remember them.
-//! - No entry names a person: staff stand in it by a random word, whose meaning can be erased (`audit_private`).
+//! - No entry names a person: staff stand in it by a random word, people who ask by a salted commitment ([`subject`]).
+//!   What gives both a meaning stands in `audit_private` and is erased through [`forget`], which says so in the log.
 //!
 //! To record something new: add an [`Action`], describe it in `docs/audit-log.md`.
 
 mod event;
 pub mod export;
 mod files;
+pub mod forget;
 mod keys;
 mod leaf;
 mod publish;
 mod sealer;
 mod search;
 mod sql;
+pub mod subject;
 pub mod tlog;
 pub mod verify;
 mod witness;

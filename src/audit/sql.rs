@@ -16,10 +16,7 @@ use crate::store::StoreError;
 /// a person caused.
 pub async fn append(connection: &mut PgConnection, event: Event) -> Result<EntryId, StoreError> {
     let id = event.id;
-    let actor = match &event.actor {
-        Actor::Person(name) => word_for(connection, &plain(name)).await?,
-        other => other.to_string(),
-    };
+    let actor = word_of(connection, &event.actor).await?;
     write(connection, &Leaf::of(event, actor)).await?;
     Ok(id)
 }
@@ -33,18 +30,16 @@ pub async fn append_about_log(
     detail: Detail,
 ) -> Result<EntryId, StoreError> {
     let id = Uuid::now_v7();
-    let actor = match &actor {
-        Actor::Person(name) => word_for(connection, &plain(name)).await?,
-        other => other.to_string(),
-    };
+    let actor = word_of(connection, &actor).await?;
     let leaf = Leaf { detail: detail.into_values(), ..Leaf::about_log(id, action, actor, at) };
     write(connection, &leaf).await?;
     Ok(EntryId(id))
 }
 
-/// The random word by which the log knows a person; made when the person is seen for the first time.
-async fn word_for(connection: &mut PgConnection, name: &str) -> Result<String, StoreError> {
-    sqlx::query_scalar!(r#"SELECT audit.person($1) AS "word!""#, name)
+/// The word by which the log knows an actor: a random one for a person, made when the person is seen for the first time.
+pub(super) async fn word_of(connection: &mut PgConnection, actor: &Actor) -> Result<String, StoreError> {
+    let Actor::Person(name) = actor else { return Ok(actor.to_string()) };
+    sqlx::query_scalar!(r#"SELECT audit.person($1) AS "word!""#, plain(name))
         .fetch_one(connection)
         .await
         .map_err(StoreError::during("audit.person"))

@@ -13,6 +13,7 @@
 //!
 //! To add a command: a file with an `Args` structure and a `run` function, and a line in `Command`.
 
+mod alert;
 mod audit;
 mod check;
 mod config;
@@ -96,6 +97,9 @@ enum Command {
     /// See what recipients of personal data have to be told, and record their answers.
     #[command(subcommand)]
     Recipient(recipient::Command),
+    /// List what staff is alerted of, and say that you look at it.
+    #[command(subcommand)]
+    Alert(alert::Command),
     /// Preview or run the retention rule.
     #[command(subcommand)]
     Retention(retention::Command),
@@ -178,6 +182,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
             request::run(command, Context::load_checked(&files)?, output).await
         }
         Command::Decide(command) => decide::run(command, Context::load_checked(&files)?, output).await,
+        Command::Alert(command) => alert::run(command, Context::load_checked(&files)?, output).await,
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
         Command::Witness(command) => witness::run(command, Context::load_speaking(&files)?, output).await,
         Command::Upkeep(command) => upkeep::run(command, Context::load_checked(&files)?, output).await,

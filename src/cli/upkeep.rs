@@ -34,6 +34,9 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
             ("candidates of sweeps deleted", forgotten.candidates.to_string()),
             ("sweeps deleted", forgotten.sweeps.to_string()),
             ("ended processes deleted", forgotten.instances.to_string()),
+            ("cases that the log ties to nobody any more", forgotten.unlinked.to_string()),
+            ("entries of the log announced for pruning", forgotten.announced.to_string()),
+            ("entries of the log pruned", forgotten.pruned.to_string()),
         ])
     })
 }

@@ -137,6 +137,9 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
                 "{key}.recipients needs {key}.catalogue: without it an access report cannot name them (Art. 15(1)(c) GDPR)"
             ));
         }
+        if let Some(problem) = organisation.escalation.refused() {
+            refused.push(format!("{key}.escalation.{problem}"));
+        }
         for (name, text) in [("name", &organisation.name), ("contact", &organisation.contact)] {
             if text.trim().is_empty() || text.chars().any(char::is_control) {
                 refused.push(format!("{key}.{name} must be one line of text; people read it in notices"));

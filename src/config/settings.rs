@@ -10,7 +10,7 @@ use super::decisions::ControllerDecision;
 use crate::domain::deadline::{CalendarCode, RegimeCode};
 use crate::domain::{Controller, OrganisationId};
 use crate::platform::cloud4wi;
-use crate::{audit, delivery, http, queue, recipients, report, retention, store, telemetry, upkeep};
+use crate::{alert, audit, delivery, http, queue, recipients, report, retention, store, telemetry, upkeep};
 
 /// Everything that an operator can set.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -90,6 +90,8 @@ pub struct Organisation {
     pub platform: cloud4wi::Settings,
     /// How long its contacts are kept.
     pub retention: retention::Settings,
+    /// Who among its staff is told of requests that are due, late or failed, and of the daily digest.
+    pub escalation: alert::Settings,
     /// What an access report must say beside the data (Art. 15(1)(a) to (h) GDPR): purposes, legal grounds,
     /// recipients, storage periods, sources.
     pub catalogue: Option<report::Catalogue>,

@@ -12,6 +12,7 @@ use super::outside::{self, Gate};
 use super::platforms::{FirstLook, first_look};
 use super::tasks::{self, PresentInstance, Tasks};
 use super::{Database, Part, StartError, notify};
+use crate::alert::{Ward, Watch};
 use crate::audit::{Publisher, SealError, Sealer};
 use crate::config::Settings;
 use crate::delivery::{Handover, Mailer, Transport};
@@ -124,6 +125,7 @@ impl Parts {
         }
         if has(Part::Scheduler) {
             self.start_scheduler();
+            self.start_watch().await?;
         }
         Ok(())
     }
@@ -359,6 +361,44 @@ impl Parts {
                 Box::pin(tasks::sweep_when_due(sweeper.clone(), gate.clone(), stop.clone()))
             });
         }
+    }
+
+    /// Alerts and digests for staff. Where this process compares the log, they wait for it, as everything that mails does.
+    async fn start_watch(&mut self) -> Result<(), StartError> {
+        let Prepared { store, desk, controllers } = self.prepared.clone();
+        let mail = self.settings.delivery.clone();
+        let transport = Arc::new(Transport::open(&mail, &self.settings.data_dir).await?);
+        let wards = self.settings.organisations.iter().filter_map(|organisation| {
+            let controller = Arc::clone(controllers.get(&organisation.id)?);
+            Some((organisation.id.clone(), Ward { controller, settings: organisation.escalation.clone() }))
+        });
+        let watch = Watch {
+            store: store.clone(),
+            clock: Arc::clone(&desk.clock),
+            wards: wards.collect(),
+            transport,
+            mail,
+            kill: KillSwitch::default(),
+        };
+        let gate = self.log.publisher.as_ref().map(|_| self.gate.clone());
+        let stop = self.ending.clone();
+        self.tasks.start("staff alerts", move || {
+            let (watch, gate, stop) = (watch.clone(), gate.clone(), stop.clone());
+            Box::pin(async move {
+                match gate {
+                    Some(gate) => gate.pass(&stop, |turn| tasks::watch(watch.clone(), turn)).await,
+                    None => tasks::watch(watch, stop).await,
+                }
+            })
+        });
+        for site in self.sites.values() {
+            let site = site.clone();
+            let (store, desk, stop) = (store.clone(), desk.clone(), self.ending.clone());
+            self.tasks.start("platform watch", move || {
+                Box::pin(tasks::look_at_platform(site.clone(), store.clone(), desk.clone(), stop.clone()))
+            });
+        }
+        Ok(())
     }
 
     async fn start_http(&mut self) -> Result<(), StartError> {

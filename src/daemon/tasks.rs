@@ -15,12 +15,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::platforms::{FirstLook, first_look};
 use super::{StartError, load_log_keys, notify};
+use crate::alert::{self, Turn, Watch};
 use crate::audit::{self, Actor, SealError, Sealer};
 use crate::config::Settings;
 use crate::delivery::{self, Mailer};
 use crate::domain::{Controller, OrganisationId, random};
 use crate::execution::{Executor, Gate, Site, Worker};
 use crate::intake::{self, Desk};
+use crate::platform::PlatformError;
 use crate::queue::{self, Instance, Wake, WakeSource};
 use crate::recipients::Courier;
 use crate::retention::{SweepReport, Sweeper};
@@ -327,6 +329,52 @@ pub(super) async fn expire_packages(store: Store, desk: Desk, directory: PathBuf
         }
         pause(&stop, wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Looks for what staff must know, raises alerts, writes the daily digest, and mails both.
+pub(super) async fn watch(watch: Watch, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_mins(1);
+    while !stop.is_cancelled() {
+        let round = async {
+            let turn = watch.turn().await?;
+            watch.send_due().await?;
+            Ok::<_, StoreError>(turn)
+        };
+        match round.await {
+            Ok(turn) => {
+                if turn != Turn::default() {
+                    let count = turn.alerts + turn.digests;
+                    tracing::info!(count, "staff is told of alerts and digests; see dsrd alert list");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "staff could not be told; tried again");
+            }
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+/// Looks whether the platform of an organisation answers, so that an outage is told of also when nobody asks anything.
+pub(super) async fn look_at_platform(site: Site, store: Store, desk: Desk, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_mins(15);
+    // At start everything was asked anyway.
+    pause(&stop, EVERY).await;
+    while !stop.is_cancelled() {
+        // Only that it answers counts: what a wrong key means is for the first look to say.
+        let answers = !matches!(
+            site.platform.check_organisation().await,
+            Err(PlatformError::Unavailable { .. } | PlatformError::AnswerLost { .. })
+        );
+        let noted = async {
+            let mut connection = store.connection().await?;
+            alert::note_platform(&mut connection, &site.controller.id, answers, desk.clock.now()).await
+        };
+        if let Err(error) = noted.await {
+            tracing::debug!(%error, "whether the platform answers could not be noted");
+        }
+        pause(&stop, EVERY).await;
     }
 }
 

@@ -25,6 +25,9 @@ use crate::domain::{
 use crate::queue::Instance;
 use crate::store::{Store, StoreError};
 
+/// What stands for the controller's own words in the text whose digest is kept: as many blocks as any notice has.
+const BLANK: &str = "words\n\nwords\n\nwords";
+
 /// How a delivery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
@@ -65,6 +68,8 @@ pub struct Attempt {
     intent: EntryId,
     template: String,
     text_sha256: [u8; 32],
+    /// The language wished for, where there are no texts in it.
+    fell_back_from: Option<String>,
     mail: Outgoing,
 }
 
@@ -297,6 +302,7 @@ impl Mailer {
             number,
             enqueued_at: row.enqueued_at,
             intent,
+            fell_back_from: fell_back_from(&row.language, &template),
             template,
             text_sha256,
             mail,
@@ -350,28 +356,25 @@ impl Mailer {
             }
             None => None,
         };
-        let words = |secret: Option<&str>| {
+        let language = text::language_of(&row.language, &controller.language)
+            .map_err(|source| DeliveryError::Text { kind, source })?;
+        let words = |secret: Option<&str>, said: Option<&str>| {
             let link = secret.map(|secret| self.settings.link(secret));
             let occasion = Occasion {
                 controller,
                 reference: &row.reference,
                 facts: &facts,
-                words: own_words.as_ref().map(|words| words.expose().as_str()),
+                words: said,
                 link: link.as_deref(),
             };
-            text::text_of(kind, &row.language)
-                .and_then(|text| text::render(text, &text::values(&occasion)))
-                .map_err(|source| DeliveryError::Text { kind, source })
+            text::render(language, kind, &occasion).map_err(|source| DeliveryError::Text { kind, source })
         };
-        // The digest is that of the text without the secret, so that it can be made again from the row once the secret
-        // is forgotten.
-        let digest = |plain: &str| -> [u8; 32] { Sha256::digest(plain.as_bytes()).into() };
-        let (text_sha256, words) = if let Some(token) = &token {
-            (digest(&words(Some("secret"))?.plain), words(Some(token.expose().as_str()))?)
-        } else {
-            let words = words(None)?;
-            (digest(&words.plain), words)
-        };
+        let said = own_words.as_ref().map(|words| words.expose().as_str());
+        // The digest is that of the text without the secret and without what the controller wrote about the person: it
+        // can be made again from the row once both are forgotten, and is nobody's personal data.
+        let blank = words(token.as_ref().map(|_| "secret"), said.map(|_| BLANK))?;
+        let text_sha256: [u8; 32] = Sha256::digest(blank.plain.as_bytes()).into();
+        let words = words(token.as_ref().map(|token| token.expose().as_str()), said)?;
         let template = words.template.clone();
         let name = text::clean(self.settings.from_name.as_ref().unwrap_or(&controller.name));
         let mail = Outgoing::pack(Parcel {
@@ -439,7 +442,13 @@ impl Mailer {
                     at,
                 )
                 .await?;
-                let detail = detail.word("code", code).word("template", &attempt.template);
+                let mut detail = detail
+                    .word("code", code)
+                    .word("template", &attempt.template)
+                    .word("text_sha256", &hex::encode(attempt.text_sha256));
+                if let Some(wished) = &attempt.fell_back_from {
+                    detail = detail.word("wished_language", wished);
+                }
                 (ended(Ending::Done, detail), mine, Delivery::Sent)
             }
             Err(failure) => {
@@ -489,6 +498,12 @@ impl Mailer {
         // Up to a tenth less, so that notices that failed together do not come back together.
         Duration::from_secs_f64(doubled.min(longest) * (1.0 - random::fraction() / 10.0))
     }
+}
+
+/// The language wished for, if a text in another one was taken.
+fn fell_back_from(wished: &str, template: &str) -> Option<String> {
+    let used = template.split('/').nth(1);
+    (used != wished.split('-').next()).then(|| wished.to_owned())
 }
 
 /// Reads and locks the notice of a request.

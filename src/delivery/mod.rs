@@ -14,7 +14,8 @@
 //!   `outcome_unknown` before it is repeated, and when its request is parked or withdrawn.
 //! - What a pump has claimed goes to another one as soon as its instance is declared dead ([`take_back_claims`]).
 //! - Text is made from a template and facts at the moment of sending, in one pass, and never holds personal data beyond
-//!   the reference. The stored digest is that of the text without the secret of the link.
+//!   the reference and what the controller itself wrote to the person. The stored digest is that of the text without the
+//!   secret of the link and without those words.
 //! - Only the sealed row knows the address; it appears in the envelope, the `To` header and nowhere else.
 //! - Of a link only the SHA-256 is kept; of a package's key only a sealed copy, emptied before its file is deleted.
 //!
@@ -22,10 +23,12 @@
 //! failure without its phase, and whether the message body had been sent decides between "failed" and "unknown", just
 //! as the phase decides whether a 5xx concerns the recipient or our own set-up.
 //!
-//! To add a notice: add a [`NoticeKind`] (and its word to the CHECK of `dsrd.notice`), its text under
-//! `templates/mail/<language>/`, and its manifest in `text::catalogue`. To add a language: add its folder and its line
-//! in `text::catalogue`. A changed text gets a new version number; the test of digests says so.
+//! To add a notice: add a [`NoticeKind`] (and its word to the CHECK of `dsrd.notice`), its text in every
+//! `templates/mail/<language>/`, its file and its manifest in `text::catalogue`, and its row in `docs/notices.md`. To add
+//! a language: add its folder and its line in `text::catalogue`. A changed text gets a new version number; the test of
+//! digests says so.
 
+mod bounce;
 mod error;
 mod handover;
 mod mailer;
@@ -39,24 +42,26 @@ mod sql;
 mod text;
 mod transport;
 
+pub use bounce::{BounceError, make_good, record_bounce};
 pub use error::DeliveryError;
 pub use handover::{Download, Handover, Landing, Redemption};
 pub use mailer::{Announced, Answered, Attempt, Delivery, Mailer, end_open_attempts};
 pub use message::Outgoing;
 pub use notice::{
-    EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Refusal, Sender, enqueue,
+    EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Refusal, Sender, WhyLonger, enqueue,
     supersede_acknowledgement,
 };
 pub use package::{
     NewPackage, OpenedPackage, PackageId, destroy_expired, open_for_staff, record_package, remove_leftovers,
 };
-pub use plain::{PlainMail, send_plain, send_plain_mail};
+pub use plain::{StaffLetter, is_mail_address, send_plain, send_to_staff};
 pub use proof::{NoticeProof, PackageProof, list_notice_proofs, list_package_proofs};
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
 pub use sql::{
-    answer_may_be_out, drop_unsent_answers, forget_secrets, purge, reopen_refused, take_back_claims, told_at,
+    NoticeView, answer_may_be_out, drop_unsent_answers, forget_secrets, notices_of, purge, reopen_refused,
+    take_back_claims, told_at,
 };
-pub use text::{TextError, check_template, check_texts};
+pub use text::{TextError, check_template, check_texts, placeholders, speaks};
 pub use transport::{
     Effect, Failure, FileTransport, MemoryTransport, Plan, SentMail, SmtpTransport, Transport,
 };

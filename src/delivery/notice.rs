@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{sql, text};
+use super::sql;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
     IdentifierKind, MasterKey, OrganisationId, Personal, RefusalGround, RequestId, RequestKind,
@@ -25,39 +25,79 @@ impl fmt::Display for NoticeId {
     }
 }
 
-/// What a notice says. The words are those of the table's CHECK and of the templates' names.
+/// What a notice says; the numbers are those of section 5 of the requirements. The words are those of the table's CHECK
+/// and of the templates' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeKind {
-    /// The request arrived, and when it will be answered.
+    /// N-1: the request arrived, and when it will be answered.
     Acknowledgement,
-    /// The access package can be fetched.
-    AccessReady,
-    /// Nothing is held under the identifiers given.
-    NoData,
-    /// Everything was erased.
-    ErasureDone,
-    /// Part was erased; what is kept, and why.
-    ErasurePartlyDone,
-    /// The policies are switched off.
-    OptOutDone,
-    /// A person refused the request; the ground, and what can be done about it.
+    /// N-2: the person is asked to confirm, by a link, that they made the request.
+    IdentityRequest,
+    /// N-3: the person is asked what they mean; the question is the controller's.
+    ClarificationRequest,
+    /// N-4: the answer takes longer than the first term, and why (Art. 12(3) GDPR).
+    Extension,
+    /// N-5: a part of the answer, and when the rest follows.
+    PartialAnswer,
+    /// N-6: a fee is asked for, on a ground of the law (Art. 12(5) GDPR).
+    Fee,
+    /// N-7: the request was not carried out, because nobody knows for sure whose data it concerns.
+    NotIdentified,
+    /// N-8: a person refused the request; the ground, and what can be done about it.
     Refused,
-    /// The withdrawal was recorded.
+    /// N-9: the access package can be fetched.
+    AccessReady,
+    /// N-10: nothing is held under the identifiers given.
+    NoData,
+    /// N-11: everything was erased.
+    ErasureDone,
+    /// N-12: part was erased; what is kept, why and until when.
+    ErasurePartlyDone,
+    /// N-13: the use of the data is restricted (Art. 18 GDPR).
+    RestrictionSet,
+    /// N-13: the restriction is going to be lifted (Art. 18(3) GDPR).
+    RestrictionLifting,
+    /// N-14: the policies are switched off.
+    OptOutDone,
+    /// N-15: what was done about a correction.
+    RectificationDone,
+    /// N-16: the withdrawal was recorded.
     Withdrawn,
+    /// N-17: to a recipient of the data: what to do with which records (Art. 19 GDPR).
+    RecipientNotice,
+    /// N-18: a breach that concerns the person (Art. 34 GDPR).
+    BreachNotice,
+    /// N-20: a complaint arrived.
+    ComplaintReceived,
+    /// A person carried out a request of a kind that is not automated; what was done is the controller's words.
+    Answered,
 }
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 21] = [
         Self::Acknowledgement,
+        Self::IdentityRequest,
+        Self::ClarificationRequest,
+        Self::Extension,
+        Self::PartialAnswer,
+        Self::Fee,
+        Self::NotIdentified,
+        Self::Refused,
         Self::AccessReady,
         Self::NoData,
         Self::ErasureDone,
         Self::ErasurePartlyDone,
+        Self::RestrictionSet,
+        Self::RestrictionLifting,
         Self::OptOutDone,
-        Self::Refused,
+        Self::RectificationDone,
         Self::Withdrawn,
+        Self::RecipientNotice,
+        Self::BreachNotice,
+        Self::ComplaintReceived,
+        Self::Answered,
     ];
 
     /// The word as stored and audited.
@@ -65,13 +105,26 @@ impl NoticeKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Acknowledgement => "acknowledgement",
+            Self::IdentityRequest => "identity_request",
+            Self::ClarificationRequest => "clarification_request",
+            Self::Extension => "extension",
+            Self::PartialAnswer => "partial_answer",
+            Self::Fee => "fee",
+            Self::NotIdentified => "not_identified",
+            Self::Refused => "refused",
             Self::AccessReady => "access_ready",
             Self::NoData => "no_data",
             Self::ErasureDone => "erasure_done",
             Self::ErasurePartlyDone => "erasure_partly_done",
+            Self::RestrictionSet => "restriction_set",
+            Self::RestrictionLifting => "restriction_lifting",
             Self::OptOutDone => "opt_out_done",
-            Self::Refused => "refused",
+            Self::RectificationDone => "rectification_done",
             Self::Withdrawn => "withdrawn",
+            Self::RecipientNotice => "recipient_notice",
+            Self::BreachNotice => "breach_notice",
+            Self::ComplaintReceived => "complaint_received",
+            Self::Answered => "answered",
         }
     }
 }
@@ -145,12 +198,34 @@ impl FromStr for Sender {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kept {
-    /// What it is, for example `Invoices`. A category, never a value.
+    /// What it is: the ending of a phrase `kept.what.…` (`connection_records`), which is said in the language of the
+    /// notice, or words that are used as they are (`Invoices`). A category, never a value.
     pub what: String,
-    /// Why, for example `tax law requires us to keep them`.
+    /// Why: the ending of a phrase `kept.why.…`, or words (`tax law requires us to keep them`).
     pub why: String,
     /// Until when, if that is known.
     pub until: Option<NaiveDate>,
+}
+
+/// Why an answer takes longer than the first term (Art. 12(3) GDPR): the only two reasons that the law knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhyLonger {
+    /// The request is complex.
+    Complexity,
+    /// There are many requests of the person.
+    NumberOfRequests,
+}
+
+impl WhyLonger {
+    /// The word as stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complexity => "complexity",
+            Self::NumberOfRequests => "number_of_requests",
+        }
+    }
 }
 
 /// Why and how a request is refused. What the controller says in support of it travels sealed ([`NewNotice::words`]).
@@ -176,10 +251,10 @@ pub struct Facts {
     pub received_on: NaiveDate,
     /// By when it is answered.
     pub due_on: NaiveDate,
-    /// When it was carried out and read back: needed by all kinds but the acknowledgement and `access_ready`.
+    /// When it was carried out and read back, or decided: needed by every kind that tells an outcome.
     #[serde(default)]
     pub done_on: Option<NaiveDate>,
-    /// When the link stops working: needed by `access_ready`.
+    /// When the link stops working: needed by `access_ready` and `identity_request`.
     #[serde(default)]
     pub expires_at: Option<DateTime<Utc>>,
     /// The policies switched off, by their names at the platform: needed by `opt_out_done`.
@@ -191,9 +266,34 @@ pub struct Facts {
     /// What was not erased: needed by `erasure_partly_done`.
     #[serde(default)]
     pub kept: Vec<Kept>,
-    /// Why it is refused: needed by `refused`.
+    /// On which ground it is refused, not identified, or a fee is asked for: needed by `refused`, `not_identified` and
+    /// `fee`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
+    /// Until when the answer is due after the extension: needed by `extension`, whose `due_on` is the first term's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extended_to: Option<NaiveDate>,
+    /// Why it takes longer: needed by `extension`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension_reason: Option<WhyLonger>,
+    /// By when the reader should act: needed by `fee` and `recipient_notice`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_by: Option<NaiveDate>,
+    /// The fee with its currency: needed by `fee`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<String>,
+    /// When the restriction ends: needed by `restriction_lifting`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifted_on: Option<NaiveDate>,
+    /// Who received the data and was told, by name (Art. 19 GDPR). Organisations of the settings, never people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<String>,
+    /// Until when backups may hold copies (R-46).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backups_until: Option<NaiveDate>,
+    /// Whether a keyed fingerprint stays, so that the person is not written to or taken up again (R-54).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suppressed: bool,
     /// When the record of the request itself is forgotten; without it the text says "only as long as the law asks
     /// us to".
     #[serde(default)]
@@ -214,6 +314,14 @@ impl Facts {
             searched_by: Vec::new(),
             kept: Vec::new(),
             refusal: None,
+            extended_to: None,
+            extension_reason: None,
+            answer_by: None,
+            amount: None,
+            lifted_on: None,
+            recipients: Vec::new(),
+            backups_until: None,
+            suppressed: false,
             evidence_until: None,
         }
     }
@@ -232,13 +340,16 @@ pub struct NewNotice {
     pub sender: Sender,
     /// `identifier_no` of the row of `dsrd.identifier` with the address to which it goes.
     pub recipient_no: i16,
-    /// In which language; English where there is no text of that language.
+    /// The language that the person wished for; where there are no texts in it, the mail is in the controller's
+    /// language, else in English, and its template's name says so (R-30).
     pub language: String,
     /// What its text is made from.
     pub facts: Facts,
-    /// For `refused`: what the controller says in support of the ground, a few lines. Stored sealed.
+    /// What the controller says itself, a few lines: the question, the reasons beside a ground, what was done. For
+    /// `breach_notice` three blocks with an empty line between them: what happened, what it may mean, what is done. For
+    /// `recipient_notice` one record a line. Stored sealed.
     pub words: Option<Personal<String>>,
-    /// The secret of the hand-over link ([`crate::domain::random::token`]), for `access_ready` only.
+    /// The secret of the link ([`crate::domain::random::token`]), for `access_ready` and `identity_request`.
     pub link_token: Option<Personal<String>>,
 }
 
@@ -260,8 +371,6 @@ pub async fn enqueue(
     at: DateTime<Utc>,
 ) -> Result<Option<EnqueuedNotice>, StoreError> {
     let id = NoticeId(Uuid::now_v7());
-    // What is recorded is the language in which the person is written to, not the one that was wished for.
-    let notice = NewNotice { language: text::language_of(notice.kind, &notice.language), ..notice };
     // The right side needs no name of ours: the id alone is unique, and a name from the configuration could change
     // between two attempts. RFC 2606 keeps `invalid` from ever being somebody's domain.
     let message_id = format!("<{id}@{}.dsrd.invalid>", notice.organisation);

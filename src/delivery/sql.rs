@@ -162,6 +162,136 @@ pub async fn reopen_refused(
     Ok(())
 }
 
+/// A notice that the mail server took.
+pub(super) struct SentRow {
+    pub(super) notice_id: Uuid,
+    pub(super) kind: String,
+    pub(super) bounced: bool,
+}
+
+/// Finds and locks the sent notice of a kind, or the one that was sent last.
+pub(super) async fn lock_sent(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    kind: Option<NoticeKind>,
+) -> Result<Option<SentRow>, StoreError> {
+    sqlx::query_as!(
+        SentRow,
+        r#"SELECT notice_id, kind, bounced_at IS NOT NULL AS "bounced!"
+           FROM dsrd.notice
+           WHERE organisation_id = $1 AND request_id = $2 AND state = 'sent' AND ($3::text IS NULL OR kind = $3)
+           ORDER BY sent_at DESC, notice_id DESC
+           LIMIT 1
+           FOR UPDATE"#,
+        organisation.as_str(),
+        request.0,
+        kind.map(NoticeKind::as_str),
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("delivery.lock_sent"))
+}
+
+/// Marks a sent notice as come back.
+pub(super) async fn set_bounced(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    notice: Uuid,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET bounced_at = $3
+           WHERE organisation_id = $1 AND notice_id = $2 AND state = 'sent' AND bounced_at IS NULL"#,
+        organisation.as_str(),
+        notice,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.set_bounced"))?;
+    StoreError::expect_rows("delivery.set_bounced", 1, done.rows_affected())
+}
+
+/// A notice whose failure was made good just now.
+pub(super) struct MadeGoodRow {
+    pub(super) notice_id: Uuid,
+    pub(super) kind: String,
+}
+
+/// Marks the failures of a request's notices as made good: what came back, and what was refused and not dropped on
+/// purpose.
+pub(super) async fn make_good(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    at: DateTime<Utc>,
+) -> Result<Vec<MadeGoodRow>, StoreError> {
+    sqlx::query_as!(
+        MadeGoodRow,
+        r#"UPDATE dsrd.notice
+           SET made_good_at = $3
+           WHERE organisation_id = $1 AND request_id = $2 AND made_good_at IS NULL
+             AND (bounced_at IS NOT NULL
+                  OR (state = 'refused' AND coalesce(last_code, '') NOT IN ('superseded', 'withdrawn')))
+           RETURNING notice_id, kind"#,
+        organisation.as_str(),
+        request.0,
+        at,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("delivery.make_good"))
+}
+
+/// A notice of a request, as staff and auditors see it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct NoticeView {
+    /// Its id.
+    pub notice: Uuid,
+    /// What it says.
+    pub kind: String,
+    /// `pending`, `sent` or `refused`.
+    pub state: String,
+    /// The language that the person wished for.
+    pub wished_language: String,
+    /// Name, language and version of the text that was sent.
+    pub template: Option<String>,
+    /// SHA-256 of the text that was sent, without the secret of a link and without the controller's own words;
+    /// hexadecimal.
+    pub text_sha256: Option<String>,
+    /// The mail server's last reply code, or why there was none.
+    pub last_code: Option<String>,
+    /// When the mail server took it.
+    pub sent_at: Option<DateTime<Utc>>,
+    /// When it was reported that it came back.
+    pub bounced_at: Option<DateTime<Utc>>,
+    /// When the person was told by other means after that.
+    pub made_good_at: Option<DateTime<Utc>>,
+}
+
+/// The notices of a request, the first one first.
+pub async fn notices_of(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<NoticeView>, StoreError> {
+    sqlx::query_as!(
+        NoticeView,
+        r#"SELECT notice_id AS notice, kind, state, language AS wished_language, template,
+                  encode(text_sha256, 'hex') AS text_sha256, last_code, sent_at, bounced_at, made_good_at
+           FROM dsrd.notice
+           WHERE organisation_id = $1 AND request_id = $2
+           ORDER BY enqueued_at, notice_id"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("delivery.notices_of"))
+}
+
 /// When the mail server took the notice of a request's outcome; `None` when there is none, or it was not sent.
 pub async fn told_at(
     connection: &mut PgConnection,

@@ -3,7 +3,8 @@
 //! One [`MasterKey`] lives in a file outside the database. Each use has a key of its own derived from it, so
 //! that no value made for one purpose means anything for another: a [`SealingKey`] encrypts a column (the place of
 //! the value is bound in, so that a sealed value moved to another row does not open), a [`SubjectKey`] makes keyed
-//! pseudonyms ([`SubjectRef`]) that let two records of one person be linked without naming the person.
+//! pseudonyms ([`SubjectRef`]) that let two records of one person be linked without naming the person, a [`TagKey`] makes
+//! the tags by which the audit log's erasable part is asked.
 
 use std::fmt;
 
@@ -60,6 +61,13 @@ impl MasterKey {
     #[must_use]
     pub fn subject(&self, organisation: &OrganisationId) -> SubjectKey {
         SubjectKey(self.derive(&["subject", organisation.as_str()]))
+    }
+
+    /// The key that makes the tags by which the audit log is asked for one organisation's data subjects. A new epoch is a
+    /// new key.
+    #[must_use]
+    pub fn tagging(&self, organisation: &OrganisationId, epoch: i32) -> TagKey {
+        TagKey(self.derive(&["audit-tag", organisation.as_str(), &epoch.to_string()]))
     }
 
     /// A value to store beside the data, by which a later start notices that it was given another key.
@@ -155,6 +163,25 @@ impl fmt::Debug for SubjectKey {
     }
 }
 
+/// Makes the tags by which the erasable part of the audit log is asked for a data subject. They are no pseudonyms of any
+/// other table: the log's answer must not be found by joining.
+#[derive(Clone)]
+pub struct TagKey(Zeroizing<[u8; 32]>);
+
+impl TagKey {
+    /// The tag of a normalised identifier. `word` says what kind of value it is.
+    #[must_use]
+    pub fn tag(&self, word: &str, value: &Personal<String>) -> [u8; 32] {
+        authenticate(&self.0, &[word, value.expose()])
+    }
+}
+
+impl fmt::Debug for TagKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TagKey([secret])")
+    }
+}
+
 /// A keyed pseudonym: equal for equal identifiers of one organisation, meaningless without the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubjectRef([u8; 16]);
@@ -218,6 +245,20 @@ mod tests {
         assert_eq!(one.reference("email", &value), one.reference("email", &value));
         assert_ne!(one.reference("email", &value), two.reference("email", &value));
         assert_ne!(one.reference("email", &value), one.reference("username", &value));
+    }
+
+    #[test]
+    fn tags_differ_by_organisation_epoch_word_and_key() {
+        let master = MasterKey::generate();
+        let value = Personal::new("ada@people.example".to_owned());
+        let (one, two) = ("one".parse().unwrap(), "two".parse().unwrap());
+        let tag = master.tagging(&one, 1).tag("email", &value);
+        assert_eq!(master.tagging(&one, 1).tag("email", &value), tag);
+        assert_ne!(master.tagging(&two, 1).tag("email", &value), tag);
+        assert_ne!(master.tagging(&one, 2).tag("email", &value), tag);
+        assert_ne!(master.tagging(&one, 1).tag("username", &value), tag);
+        assert_ne!(MasterKey::generate().tagging(&one, 1).tag("email", &value), tag);
+        assert_ne!(&tag[..16], master.subject(&one).reference("email", &value).as_bytes());
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //!
 //! To add a request kind: add the variant to [`RequestKind`], its stored word, and a procedure in `execution`.
 
+mod alert;
 pub mod clock;
 mod controller;
 pub mod deadline;
@@ -24,12 +25,13 @@ mod personal;
 pub mod random;
 mod request;
 
+pub use alert::{AlertRule, StaffRole};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use controller::{Controller, local_time};
 pub use decision::{ChoiceReason, DiscardReason, RefusalGround};
 pub use identifier::{IdentifierError, IdentifierKind, SubjectIdentifier};
 pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};
-pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef};
+pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef, TagKey};
 pub use kill::{KillSwitch, Killed};
 pub use personal::Personal;
 pub use request::{Channel, Origin, Outcome, ParkReason, RequestKind, RequestState, UnknownWord};

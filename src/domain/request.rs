@@ -14,7 +14,7 @@ pub struct UnknownWord {
 }
 
 impl UnknownWord {
-    pub(super) fn new(what: &'static str, known: &[&str]) -> Self {
+    pub(crate) fn new(what: &'static str, known: &[&str]) -> Self {
         Self { what, known: known.join(", ") }
     }
 }

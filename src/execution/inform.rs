@@ -42,10 +42,6 @@ impl Run<'_> {
     /// Announces the notice in the transaction that writes the finding which it tells, sends it, and leaves the recording of
     /// its success to the transaction that closes the request: each transaction saved is a flush of the log saved.
     async fn send(&mut self, kind: NoticeKind) -> Result<Delivery, Stop> {
-        if !self.heart.may_act() {
-            // As for an effect: whoever took over may be sending this notice already.
-            return Err(Stop::LeaseLost);
-        }
         let executor = self.executor;
         let mut tx = self.open("execution.inform").await?;
         executor.kill.reached(Step::Inform.as_str(), "written")?;
@@ -63,6 +59,8 @@ impl Run<'_> {
         tx.commit().await?;
         executor.kill.reached(Step::Inform.as_str(), "committed")?;
         let attempt = match announced.map_err(|error| self.undelivered(&error))? {
+            // Frozen and thawed in between: whoever took over may be sending this notice already.
+            Announced::Ready(_) if !self.heart.may_act() => return Err(Stop::LeaseLost),
             Announced::Ready(attempt) => attempt,
             Announced::Settled(delivery) => return Ok(delivery),
             Announced::FormerOpen => {
@@ -169,8 +167,8 @@ pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {
     let mut facts = facts(run);
     if partly {
         facts.kept.push(Kept {
-            what: "Some connection records".to_owned(),
-            why: "the platform still answered with them after your contact was deleted".to_owned(),
+            what: "connection_records".to_owned(),
+            why: "still_answered".to_owned(),
             until: None,
         });
         return PreparedNotice { kind: NoticeKind::ErasurePartlyDone, facts, words: None, link_token: None };

@@ -190,7 +190,8 @@ pub async fn continue_with(
     continue_case(tx, desk, organisation, request, actor, Continued::Decided(contact)).await
 }
 
-/// Records that the person was told the outcome by other means (a letter, a call), and lets the request end.
+/// Records that the person was told the outcome by other means (a letter, a call), and lets the request end. For a request
+/// that is closed, whose notice came back afterwards, it ends the task of telling the person.
 pub async fn record_informed(
     tx: &mut Tx,
     desk: &Desk,
@@ -198,7 +199,11 @@ pub async fn record_informed(
     request: RequestId,
     actor: Actor,
 ) -> Result<(), CaseError> {
-    let case = lock_open(tx, organisation, request).await?;
+    let case = sql::lock_case(tx, organisation, request).await?.ok_or(CaseError::NotFound)?;
+    let made_good = delivery::make_good(tx, organisation, request, &actor, desk.clock.now()).await?;
+    if case.state == RequestState::Closed {
+        return if made_good > 0 { Ok(()) } else { Err(CaseError::Closed) };
+    }
     if case.state != RequestState::Manual {
         return Err(CaseError::NotParked);
     }

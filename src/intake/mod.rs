@@ -3,7 +3,8 @@
 //! Three doors lead to one function, [`submit`]: the command line and other library callers call it; producers insert
 //! into the table `dsrd.intake`, whose rows [`take_producer_rows`] turns into calls; the retention sweep calls it for
 //! each contact past its time. `submit` writes, in the caller's transaction, the case (`dsrd.request`), its
-//! identifiers (encrypted, `dsrd.identifier`), the acknowledgement, the job, and the audit entry.
+//! identifiers (encrypted, `dsrd.identifier`), the acknowledgement, the job, and the audit entry with what lets the log be
+//! asked for the person.
 //!
 //! Invariants:
 //! - The legal clock starts at `received_at`, which somebody must state; it never defaults to the time of insertion

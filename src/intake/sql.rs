@@ -454,7 +454,8 @@ pub async fn forget_identifiers(
                AND NOT EXISTS (SELECT FROM dsrd.notice
                                WHERE notice.organisation_id = request.organisation_id
                                  AND notice.request_id = request.request_id
-                                 AND notice.state = 'pending')
+                                 AND (notice.state = 'pending'
+                                      OR (notice.bounced_at IS NOT NULL AND notice.made_good_at IS NULL)))
              ORDER BY closed_at
              LIMIT $4
              FOR UPDATE SKIP LOCKED

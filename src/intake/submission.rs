@@ -160,6 +160,9 @@ pub async fn submit(
     };
     queue::enqueue(tx, &controller.id, request, lane, controller.end_of_day(due_on)).await?;
 
+    let subject =
+        audit::subject::commit_to(tx, &desk.keys, &controller.id, request, &submission.identifiers, now)
+            .await?;
     let actor = match submission.origin {
         Origin::Retention => Actor::Schedule("retention"),
         Origin::Subject => {
@@ -172,8 +175,8 @@ pub async fn submit(
         .word("received_on", &controller.local_date(submission.received_at).to_string())
         .word("due_on", &due_on.to_string())
         .count("identifiers", submission.identifiers.len() as u64);
-    audit::append(tx, Event::of(&controller.id, request, Action::RequestReceived, actor, now).with(detail))
-        .await?;
+    let received = Event::of(&controller.id, request, Action::RequestReceived, actor, now);
+    audit::append(tx, received.with(detail).about(subject)).await?;
 
     // The acknowledgement goes to the address that the person wrote from or gave; without one there is none to send.
     let first_email = submission.identifiers.iter().position(|each| each.kind() == IdentifierKind::Email);

@@ -16,8 +16,8 @@ use super::sql::{self, Locked};
 use super::task::{TaskAction, TaskState};
 use super::webhook::{self, Telling, Told};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
-use crate::delivery::{self, Effect, PlainMail, Transport, send_plain_mail};
-use crate::domain::{Clock, Controller, KillSwitch, MasterKey, OrganisationId, Personal, Reference};
+use crate::delivery::{self, Effect, StaffLetter, Transport, send_to_staff};
+use crate::domain::{Clock, Controller, KillSwitch, MasterKey, OrganisationId, Reference};
 use crate::store::{Store, StoreError};
 
 /// The secrets of webhooks, by organisation and short name of the recipient.
@@ -192,15 +192,15 @@ impl Courier {
                 }
             }
             ChannelKind::Mail => {
-                let mail = PlainMail {
-                    to: sending.recipient.mail_to.clone().unwrap_or_default(),
-                    message_id: Some(format!("<{task}@{organisation}.recipient.dsrd.invalid>")),
+                let letter = StaffLetter {
+                    to: sending.recipient.mail_to.as_deref().unwrap_or_default(),
+                    message_id: format!("<{task}@{organisation}.recipient.dsrd.invalid>"),
                     subject: subject(&telling),
-                    text: Personal::new(text(&telling)),
+                    text: text(&telling),
                     at: sending.at,
                 };
-                match send_plain_mail(&self.transport, &self.mail, mail).await {
-                    Ok(()) => Ended { ending: Ending::Done, code: "taken".to_owned(), is_confirmed: false },
+                match send_to_staff(&self.transport, &self.mail, letter).await {
+                    Ok(_) => Ended { ending: Ending::Done, code: "taken".to_owned(), is_confirmed: false },
                     Err(failure) => failed(
                         &failure.code,
                         if failure.effect == Effect::Unknown { Ending::Unknown } else { Ending::Failed },

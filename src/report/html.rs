@@ -32,8 +32,8 @@ pub(super) fn write(header: &ReportHeader, collected: &Collected, file: &mut dyn
                 ("sections", &counted(texts, sections, texts.categories)),
             ],
         ),
-        received: (texts.date)(header.received_at, header.time_zone),
-        generated: (texts.date)(header.generated_at, header.time_zone),
+        received: texts.date(header.received_at, header.time_zone),
+        generated: texts.date(header.generated_at, header.time_zone),
         searched: header
             .identifiers
             .iter()
@@ -52,7 +52,7 @@ pub(super) fn write(header: &ReportHeader, collected: &Collected, file: &mut dyn
 }
 
 fn counted(texts: &Texts, count: u64, noun: (&str, &str)) -> String {
-    format!("{} {}", (texts.number)(count), if count == 1 { noun.0 } else { noun.1 })
+    format!("{} {}", texts.number(count), if count == 1 { noun.0 } else { noun.1 })
 }
 
 #[derive(Template)]
@@ -122,7 +122,7 @@ const UNKNOWN_RANK: u8 = 80;
 impl<'a> Heading<'a> {
     fn of(texts: &Texts, path: &'a str) -> Self {
         let shown = cells::name(path);
-        match (texts.label)(path) {
+        match texts.label(path) {
             Some(Label { text, rank }) => Self { text: text.into(), path: shown, rank },
             None => Self { text: shown, path: "".into(), rank: UNKNOWN_RANK },
         }
@@ -145,11 +145,11 @@ impl<'a> Part<'a> {
             _ if shown == records => texts.shown_all,
             _ => texts.shown_some,
         };
-        let count = (texts.number)(records);
+        let count = texts.number(records);
         let unreadable = part.count.unreadable;
         let mut notices = Vec::new();
         if unreadable > 0 {
-            notices.push(fill(texts.unreadable, &[("count", &(texts.number)(unreadable))]));
+            notices.push(fill(texts.unreadable, &[("count", &texts.number(unreadable))]));
         }
         if part.count.incomplete {
             notices.push(texts.incomplete.to_owned());
@@ -163,7 +163,7 @@ impl<'a> Part<'a> {
             statement: fill(
                 statement,
                 &[
-                    ("shown", &(texts.number)(shown)),
+                    ("shown", &texts.number(shown)),
                     ("count", &count),
                     ("noun", noun),
                     ("csv", part.section.csv_name()),
@@ -189,7 +189,7 @@ fn span(texts: &Texts, part: &CollectedSection) -> String {
         None => texts.span_unknown.to_owned(),
         Some((first, last)) => {
             let text = if first == last { texts.span_one_day } else { texts.span };
-            fill(text, &[("first", &(texts.day)(first)), ("last", &(texts.day)(last))])
+            fill(text, &[("first", &texts.day(first)), ("last", &texts.day(last))])
         }
     }
 }
@@ -200,9 +200,9 @@ fn kinds(texts: &Texts, part: &CollectedSection) -> String {
         return String::new();
     }
     let mut all: Vec<String> =
-        kinds.into_iter().map(|(kind, count)| format!("{kind} ({})", (texts.number)(count))).collect();
+        kinds.into_iter().map(|(kind, count)| format!("{kind} ({})", texts.number(count))).collect();
     if further > 0 {
-        all.push(fill(texts.kinds_further, &[("count", &(texts.number)(further))]));
+        all.push(fill(texts.kinds_further, &[("count", &texts.number(further))]));
     }
     fill(texts.kinds, &[("kinds", &all.join(", "))])
 }

@@ -16,9 +16,9 @@ pub(super) fn text(header: &ReportHeader, collected: &Collected) -> String {
         .iter()
         .map(|part| {
             let title = (texts.section)(part.section).title;
-            let mut line = format!("{title:<18}{}", (texts.number)(part.count.records));
+            let mut line = format!("{title:<18}{}", texts.number(part.count.records));
             if part.count.unreadable > 0 {
-                let count = (texts.number)(part.count.unreadable);
+                let count = texts.number(part.count.unreadable);
                 line = format!("{line}. {}", fill(texts.unreadable, &[("count", &count)]));
             }
             if part.count.incomplete {
@@ -32,7 +32,7 @@ pub(super) fn text(header: &ReportHeader, collected: &Collected) -> String {
         &[
             ("reference", header.reference.as_str()),
             ("organisation", &header.organisation_name),
-            ("generated", &(texts.date)(header.generated_at, header.time_zone)),
+            ("generated", &texts.date(header.generated_at, header.time_zone)),
             ("contact", &header.controller_contact),
             ("csv_files", &files.join("\n")),
             ("counts", &counts.join("\n")),

@@ -8,9 +8,10 @@
 //! |---|---|---|
 //! | `identifiers_days` | the encrypted identifiers, the secrets and words of notices that were never sent | questions and complaints about the answer |
 //! | `contact_ids_days` | the platform's id of the contact, the checkpoints that name it, the candidates of sweeps, what recipients were told of | a restored backup of the platform may need the deletion again |
-//! | `evidence_months` | the case with its notices, packages, pseudonyms and job | limitation of claims and fines; counts and dates only, no identifier |
+//! | `evidence_months` | the case with its notices, packages, pseudonyms and job, and the salts and tags by which the log is asked for the person | limitation of claims and fines; counts and dates only, no identifier |
 //!
-//! The audit log holds no identifier and has terms of its own. Encrypted package files are destroyed by
+//! The entries of the log go by `log_months` after they were sealed ([`audit::forget`]): announced by one run, dropped by a
+//! later one, when the announcement is sealed and published. While somebody holds the log nothing of it goes. Encrypted package files are destroyed by
 //! [`delivery::destroy_expired`] at their expiry, long before.
 //!
 //! Invariants:
@@ -28,11 +29,12 @@ use chrono::{DateTime, Months, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::forget::{self as log, Erasing, LOWEST_LOG_MONTHS, Rule};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{OrganisationId, RequestId};
 use crate::intake::{self, Desk};
-use crate::store::{Store, StoreError};
-use crate::{delivery, execution, queue, recipients, retention, triage};
+use crate::store::{Store, StoreError, Tx};
+use crate::{alert, delivery, execution, queue, recipients, retention, triage};
 
 /// How many requests one transaction takes up.
 const BATCH: i64 = 500;
@@ -48,6 +50,9 @@ pub struct Settings {
     pub contact_ids_days: u32,
     /// Months after the closing of a request until the case itself goes.
     pub evidence_months: u32,
+    /// Months after the sealing of an entry until it is pruned from the audit log; at least 24, and better not fewer than
+    /// `evidence_months`.
+    pub log_months: u32,
 }
 
 impl Settings {
@@ -59,6 +64,11 @@ impl Settings {
         }
         if u64::from(self.evidence_months) * 28 < u64::from(self.contact_ids_days) {
             return Some("upkeep.evidence_months must not end before upkeep.contact_ids_days");
+        }
+        if !(LOWEST_LOG_MONTHS..=240).contains(&self.log_months) {
+            return Some(
+                "upkeep.log_months must be from 24 to 240: the laws of some countries ask for 24 months of records",
+            );
         }
         (!(12..=120).contains(&self.evidence_months)).then_some(
             "upkeep.evidence_months must be from 12 to 120: without evidence no answer can be proved, and without end it is \
@@ -82,6 +92,12 @@ pub struct Forgotten {
     pub sweeps: u64,
     /// Processes that ended long ago.
     pub instances: u64,
+    /// Cases whose entries cannot be tied to a person any more.
+    pub unlinked: u64,
+    /// Entries of the audit log that were announced to be pruned by a later run.
+    pub announced: u64,
+    /// Entries of the audit log that were pruned.
+    pub pruned: u64,
 }
 
 impl Forgotten {
@@ -98,6 +114,9 @@ impl Forgotten {
         self.candidates += other.candidates;
         self.sweeps += other.sweeps;
         self.instances += other.instances;
+        self.unlinked += other.unlinked;
+        self.announced += other.announced;
+        self.pruned += other.pruned;
     }
 }
 
@@ -108,7 +127,13 @@ struct Terms {
     identifiers: DateTime<Utc>,
     contact_ids: DateTime<Utc>,
     evidence: DateTime<Utc>,
+    /// Salts and tags that were kept beyond their case, because the log was held or the term was shortened.
+    leftovers: DateTime<Utc>,
 }
+
+/// Months after which what ties entries to a person goes even if its case has not taken it along, beyond the term of
+/// evidence: no request is open for so long.
+const LEFTOVER_MONTHS: u32 = 6;
 
 /// Forgets what is past its term.
 #[derive(Clone, Debug)]
@@ -126,11 +151,14 @@ impl Upkeep {
     pub async fn run(&self, actor: &Actor) -> Result<Forgotten, StoreError> {
         let now = self.desk.clock.now();
         let days = |days: u32| now - TimeDelta::days(days.into());
+        let months = |months: u32| now.checked_sub_months(Months::new(months)).unwrap_or(now);
         let terms = Terms {
             now,
             identifiers: days(self.settings.identifiers_days),
             contact_ids: days(self.settings.contact_ids_days),
-            evidence: now.checked_sub_months(Months::new(self.settings.evidence_months)).unwrap_or(now),
+            evidence: months(self.settings.evidence_months),
+            // Counted from the instant at which it may be erased at the earliest, a year after the request.
+            leftovers: months((self.settings.evidence_months + LEFTOVER_MONTHS).saturating_sub(12)),
         };
         let mut total = Forgotten::default();
         let organisations = intake::registered_organisations(&mut *self.store.connection().await?).await?;
@@ -145,7 +173,37 @@ impl Upkeep {
         }
         let mut connection = self.store.connection().await?;
         total.instances = queue::purge_instances(&mut connection, self.settings.contact_ids_days).await?;
+        drop(connection);
+        self.prune_log(&mut total, actor, now).await?;
         Ok(total)
+    }
+
+    /// Drops what earlier runs announced, and announces what is past its term now.
+    async fn prune_log(
+        &self,
+        total: &mut Forgotten,
+        actor: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.store.begin("upkeep.cut_partition").await?;
+        log::cut_partition(&mut tx).await?;
+        tx.commit().await?;
+
+        let mut tx = self.store.begin("upkeep.prune").await?;
+        if log::is_held(&mut tx).await? {
+            return Ok(());
+        }
+        total.pruned = log::prune_announced(&mut tx).await?.entries;
+        tx.commit().await?;
+
+        let months = self.settings.log_months;
+        let mut tx = self.store.begin("upkeep.announce").await?;
+        if let Some(prunable) = log::find_prunable(&mut tx, months).await?
+            && log::announce_pruning(&mut tx, &prunable, months, actor.clone(), now).await?.is_some()
+        {
+            total.announced = prunable.entries();
+        }
+        tx.commit().await
     }
 
     async fn forget_batch(
@@ -166,8 +224,11 @@ impl Upkeep {
         recipients::forget(&mut tx, organisation, &contacts).await?;
         retention::purge_candidates(&mut tx, organisation, &contacts).await?;
 
+        alert::purge(&mut tx, organisation, terms.identifiers).await?;
+
         let requests = intake::past_evidence(&mut tx, organisation, terms.evidence, BATCH).await?;
         self.purge_requests(&mut tx, organisation, &requests).await?;
+        let unlinked = unlink(&mut tx, organisation, &requests, terms, actor).await?;
 
         let forgotten = Forgotten {
             identifiers_of: number(&identifiers),
@@ -176,7 +237,8 @@ impl Upkeep {
             candidates: retention::purge_unused_candidates(&mut tx, organisation, terms.contact_ids, BATCH)
                 .await?,
             sweeps: retention::purge_sweeps(&mut tx, organisation, terms.evidence).await?,
-            instances: 0,
+            unlinked,
+            ..Forgotten::default()
         };
         if !forgotten.is_nothing() {
             let detail = Detail::none()
@@ -184,7 +246,8 @@ impl Upkeep {
                 .count("contacts_of", forgotten.contacts_of)
                 .count("requests", forgotten.requests)
                 .count("candidates", forgotten.candidates)
-                .count("sweeps", forgotten.sweeps);
+                .count("sweeps", forgotten.sweeps)
+                .count("unlinked", forgotten.unlinked);
             let event = Event::general(organisation, Action::UpkeepForgot, actor.clone(), terms.now);
             audit::append(&mut tx, event.with(detail)).await?;
         }
@@ -195,7 +258,7 @@ impl Upkeep {
     /// Deletes cases with all that refers to them, the case itself last.
     async fn purge_requests(
         &self,
-        tx: &mut crate::store::Tx,
+        tx: &mut Tx,
         organisation: &OrganisationId,
         requests: &[RequestId],
     ) -> Result<(), StoreError> {
@@ -210,6 +273,30 @@ impl Upkeep {
         queue::purge(tx, organisation, requests).await?;
         intake::purge(tx, organisation, requests).await
     }
+}
+
+/// Erases the salts and tags of the cases that go, and those that were kept too long; nothing while the log is held.
+/// Answers of how many cases.
+async fn unlink(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    purged: &[RequestId],
+    terms: Terms,
+    actor: &Actor,
+) -> Result<u64, StoreError> {
+    if log::is_held(tx).await? {
+        return Ok(0);
+    }
+    let erasing = Erasing { actor, at: terms.now, rule: Rule::EvidenceTerm };
+    let most = i32::try_from(BATCH).unwrap_or(i32::MAX);
+    let mut unlinked = 0;
+    if !purged.is_empty() {
+        let with_case =
+            log::erase_subjects(tx, organisation, Some(purged), (terms.now, most), &erasing).await?;
+        unlinked += number(&with_case);
+    }
+    let leftovers = log::erase_subjects(tx, organisation, None, (terms.leftovers, most), &erasing).await?;
+    Ok(unlinked + number(&leftovers))
 }
 
 fn number(requests: &[RequestId]) -> u64 {

@@ -1,11 +1,102 @@
 //! The log, verified, proven, searched and taken out on the command line.
 
 use std::fs;
+use std::process::Command;
 
 use sqlx::ConnectOptions as _;
 
 use crate::database::TestDatabase;
 use crate::program::{Scene, dsrd, run};
+
+/// The program of the auditor's guide recognises the person by the receipt, and nobody else.
+fn opened(receipt: &serde_json::Value, reference: &str) -> Result<(), &'static str> {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/opening.py");
+    let files = [receipt["entry"].as_str().unwrap(), receipt["proof"].as_str().unwrap()];
+    if Command::new("python3").arg("--version").output().is_err() {
+        return Err("this machine has no python3");
+    }
+    let open = |identifier: &str| run(Command::new("python3").arg(program).args(files), identifier);
+    let mine = open("canary.nobody@people.example\n").expect(0);
+    assert!(mine.stdout.contains("gave this email"), "{reference}: {mine:?}");
+    let other = open("somebody.else@people.example\n").expect(1);
+    assert!(other.stderr.contains("did not give this identifier"), "{other:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_41_the_log_is_asked_for_a_person_held_and_made_to_forget_a_member_of_staff() {
+    let database = TestDatabase::create().await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
+    let request = serde_json::json!({
+        "kind": "erasure",
+        "channel": "email",
+        "received_at": "2026-11-20T10:00:00Z",
+        "identifiers": { "email": "canary.nobody@people.example", "phone": "+39 06 12345678" },
+        "idempotency_key": "one",
+    });
+    let submit = &mut scene.command(&["--json", "request", "submit", "--from", "-"]);
+    let receipt = run(submit, &request.to_string()).expect(0).json();
+    let ask = |identifiers: &str| {
+        run(&mut scene.command(&["--json", "audit", "subject", "--from", "-"]), identifiers)
+    };
+    for asked in [r#"{"email": "Canary.Nobody@people.example"}"#, r#"{"phone": "+390612345678"}"#] {
+        let found = ask(asked).expect(0).json();
+        assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
+        assert_eq!(
+            (&found[0]["reference"], &found[0]["kind"], &found[0]["opens"]),
+            (&receipt["reference"], &"erasure".into(), &true.into())
+        );
+    }
+    assert!(ask(r#"{"email": "other@people.example"}"#).expect(0).json().as_array().unwrap().is_empty());
+    let shown = run(
+        &mut scene.command(&["audit", "subject", "--from", "-"]),
+        r#"{"email": "canary.nobody@people.example"}"#,
+    );
+    let shown = shown.expect(0);
+    assert!(shown.stdout.contains("fits") && !shown.stdout.contains("canary"), "{shown:?}");
+    for (wrong, why) in [
+        ("{}", "no identifier is given"),
+        (r#"{"e-mail": "canary@people.example"}"#, "known keys are email, phone"),
+        (r#"{"email": "canary"}"#, "name@domain.example"),
+    ] {
+        let refused = ask(wrong).expect(2);
+        assert!(refused.stderr.contains(why) && !refused.stderr.contains("canary"), "{wrong}: {refused:?}");
+    }
+    run(&mut scene.command(&["audit", "subject"]), "").expect(2);
+    let asked = scene.run(&["--json", "audit", "search", "--action", "log.asked"]).expect(0).json();
+    assert_eq!(asked.as_array().unwrap().len(), 4, "each answered question is an entry: {asked}");
+    assert_eq!((&asked[0]["detail"]["cases"], &asked[0]["detail"]["identifiers"]), (&1.into(), &1.into()));
+    let login = asked[0]["actor"].as_str().unwrap().strip_prefix("person:").unwrap().to_owned();
+
+    let nothing = scene.run(&["audit", "prune"]).expect(0);
+    assert!(nothing.stdout.contains("older than 36 months"), "{nothing:?}");
+    scene.run(&["audit", "prune", "--confirm", "1"]).expect(5);
+
+    scene.run(&["audit", "hold", "set", "--reason", "court_or_claim"]).expect(2);
+    scene.run(&["audit", "hold", "set", "--reason", "because", "--until", "2999-01-01"]).expect(2);
+    scene.run(&["audit", "hold", "set", "--reason", "court_or_claim", "--until", "2020-01-01"]).expect(2);
+    let set = ["--json", "audit", "hold", "set", "--reason", "court_or_claim", "--review", "2999-01-01"];
+    let made = scene.run(&set).expect(0).json();
+    let id = made["id"].as_str().unwrap();
+    let holds = scene.run(&["audit", "hold", "list"]).expect(0);
+    assert!(holds.stdout.contains(id) && holds.stdout.contains("in force"), "{holds:?}");
+    let refused = scene.run(&["audit", "forget-staff", &login]).expect(5);
+    assert!(refused.stderr.contains("a hold on the log is in force"), "{refused:?}");
+    scene.run(&["audit", "hold", "lift", id]).expect(0);
+    scene.run(&["audit", "hold", "lift", id]).expect(3);
+
+    scene.run(&["audit", "forget-staff", "nobody-here"]).expect(3);
+    scene.run(&["audit", "forget-staff", &login]).expect(0);
+    let asked = scene.run(&["--json", "audit", "search", "--action", "log.asked"]).expect(0).json();
+    let actor = asked[0]["actor"].as_str().unwrap();
+    assert!(actor.len() == 39 && !actor.contains(&login), "{actor}");
+    let verified = scene.run(&["audit", "verify"]).expect(0);
+    assert!(
+        verified.stdout.contains("1 salts or names were erased, as signed entries allow"),
+        "{verified:?}"
+    );
+    scene.simulator.shutdown().await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
@@ -89,7 +180,11 @@ async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
         scene.run(&["--json", "audit", "prove", "--case", reference, "--out", &receipts]).expect(0).json();
     assert_eq!(proven.as_array().unwrap().len(), fs::read_dir(&receipts).unwrap().count() / 2);
     let proof = fs::read_to_string(proven[0]["proof"].as_str().unwrap()).unwrap();
-    assert!(proof.starts_with("c2sp.org/tlog-proof@v1\nindex 0\n"), "{proof}");
+    assert!(proof.starts_with("c2sp.org/tlog-proof@v1\nextra "), "{proof}");
+    assert!(proof.contains("\nindex 0\n") && !proof.contains("canary"), "{proof}");
+    if let Err(reason) = opened(&proven[0], reference) {
+        println!("skipped: the program of the guide was not run, because {reason}");
+    }
     scene.run(&["audit", "prove", "--seq", "999999", "--out", &receipts]).expect(3);
 
     let log = scene.run(&["--json", "audit", "search", "--action", "log."]).expect(0).json();

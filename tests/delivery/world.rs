@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use dsrd::delivery::{
     self, Delivery, Facts, FileSettings, Kept, Mailer, MemoryTransport, NewNotice, NoticeKind, Refusal,
-    Security, Sender, Settings, SmtpSettings, Transport, TransportKind,
+    Security, Sender, Settings, SmtpSettings, Transport, TransportKind, WhyLonger,
 };
 use dsrd::domain::{
     Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Personal, Reference, RefusalGround,
@@ -173,17 +173,29 @@ impl World {
         sender: Sender,
         facts: Facts,
     ) -> Option<delivery::EnqueuedNotice> {
-        let link_token = (kind == NoticeKind::AccessReady).then(|| Personal::new(random::token()));
+        self.enqueue_in("en", request, kind, sender, facts).await
+    }
+
+    /// The same for a person who wished for another language.
+    pub(crate) async fn enqueue_in(
+        &self,
+        language: &str,
+        request: RequestId,
+        kind: NoticeKind,
+        sender: Sender,
+        facts: Facts,
+    ) -> Option<delivery::EnqueuedNotice> {
+        let with_link = [NoticeKind::AccessReady, NoticeKind::IdentityRequest];
+        let link_token = with_link.contains(&kind).then(|| Personal::new(random::token()));
         let notice = NewNotice {
             organisation: self.organisation().clone(),
             request,
             kind,
             sender,
             recipient_no: 0,
-            language: "en".to_owned(),
+            language: language.to_owned(),
             facts,
-            words: (kind == NoticeKind::Refused)
-                .then(|| Personal::new("Section 147 of the tax code: invoices.\nUntil 2036.".to_owned())),
+            words: words_of(kind).map(|words| Personal::new(words.to_owned())),
             link_token,
         };
         let mut tx = self.store.begin("test").await.unwrap();
@@ -198,7 +210,7 @@ impl World {
         request: RequestId,
         kind: NoticeKind,
     ) -> Option<delivery::EnqueuedNotice> {
-        self.enqueue_with(request, kind, Sender::Procedure, facts()).await
+        self.enqueue_with(request, kind, Sender::Procedure, facts_for(kind)).await
     }
 
     /// A request with an outcome notice, not sent yet.
@@ -258,25 +270,75 @@ pub(crate) struct NoticeRow {
     pub(crate) sent_at: Option<DateTime<Utc>>,
 }
 
+/// What the controller says itself in a notice of that kind.
+fn words_of(kind: NoticeKind) -> Option<&'static str> {
+    match kind {
+        NoticeKind::Refused => Some("Section 147 of the tax code: invoices.\nUntil 2036."),
+        NoticeKind::ClarificationRequest => Some("Do you mean the guest Wi-Fi or the loyalty card?"),
+        NoticeKind::Extension => Some("Records of three systems have to be put together."),
+        NoticeKind::PartialAnswer => Some("Your visits of 2026 are enclosed.\nThose of 2025 follow."),
+        NoticeKind::Fee => Some("The tenth copy in this year: 10 sheets at EUR 1.20."),
+        NoticeKind::NotIdentified => Some("Two people have used this telephone number."),
+        NoticeKind::RestrictionLifting => Some("The accuracy of the data was checked; it is correct."),
+        NoticeKind::RectificationDone => Some("The spelling of the family name was corrected."),
+        NoticeKind::RecipientNotice => Some("contact 5f3a\ncontact 5f3b"),
+        NoticeKind::BreachNotice => Some(
+            "A copy of data was sent to a wrong address.\n\nYou may get unwanted mail.\n\nThe copy was deleted.\nWatch out for strange mails.",
+        ),
+        NoticeKind::Answered => Some("The decision was looked at again by a person and stays as it is."),
+        _ => None,
+    }
+}
+
 /// Facts that every kind can be told with.
 pub(crate) fn facts() -> Facts {
+    let date = |text: &str| Some(text.parse().unwrap());
     Facts {
-        done_on: Some("2026-11-25".parse().unwrap()),
+        done_on: date("2026-11-25"),
         expires_at: Some("2026-12-09T09:00:00Z".parse().unwrap()),
         policies: vec!["mktgCommunications".to_owned()],
         searched_by: vec![IdentifierKind::Email, IdentifierKind::Phone],
         kept: vec![Kept {
             what: "Invoices".to_owned(),
             why: "tax law requires us to keep them".to_owned(),
-            until: Some("2036-12-31".parse().unwrap()),
+            until: date("2036-12-31"),
         }],
         refusal: Some(Refusal {
             ground: RefusalGround::LegalObligation,
             authority: Some("Garante, Piazza Venezia 11, Roma".to_owned()),
             deletion_failed: false,
         }),
+        extended_to: date("2027-02-23"),
+        answer_by: date("2026-12-07"),
+        amount: Some("EUR 12.00".to_owned()),
+        lifted_on: date("2027-01-01"),
+        recipients: vec!["Mailworks Ltd".to_owned()],
+        backups_until: date("2026-12-30"),
+        suppressed: true,
         ..Facts::of(RequestKind::Access, "2026-11-23".parse().unwrap(), "2026-12-23".parse().unwrap())
     }
+}
+
+/// The facts as a request of that kind of notice has them: what it asked, and on which ground it is answered.
+pub(crate) fn facts_for(kind: NoticeKind) -> Facts {
+    let mut facts = facts();
+    let (asked, ground) = match kind {
+        NoticeKind::ErasureDone
+        | NoticeKind::ErasurePartlyDone
+        | NoticeKind::IdentityRequest
+        | NoticeKind::RecipientNotice
+        | NoticeKind::Refused => (RequestKind::Erasure, RefusalGround::LegalObligation),
+        NoticeKind::OptOutDone => (RequestKind::OptOut, RefusalGround::LegalObligation),
+        NoticeKind::Fee => (RequestKind::Access, RefusalGround::Excessive),
+        NoticeKind::NotIdentified => (RequestKind::Access, RefusalGround::NotIdentifiable),
+        _ => (RequestKind::Access, RefusalGround::LegalObligation),
+    };
+    facts.request_kind = asked;
+    facts.extension_reason = (kind == NoticeKind::Extension).then_some(WhyLonger::Complexity);
+    let with_ground = [NoticeKind::Fee, NoticeKind::NotIdentified, NoticeKind::Refused];
+    let refusal = facts.refusal.take().filter(|_| with_ground.contains(&kind));
+    facts.refusal = refusal.map(|refusal| Refusal { ground, ..refusal });
+    facts
 }
 
 pub(crate) fn mode_of(path: &Path) -> u32 {

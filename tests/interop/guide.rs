@@ -59,7 +59,11 @@ async fn every_column_that_an_auditor_can_read_is_explained() {
 }
 
 #[test]
-fn the_program_in_the_guide_is_the_one_that_is_tested() {
-    let tested = include_str!("verify.py").trim_end();
-    assert!(blocks("python").contains(&tested), "copy tests/interop/verify.py into docs/auditor-guide.md");
+fn the_programs_in_the_guide_are_the_ones_that_are_tested() {
+    for (name, tested) in
+        [("verify.py", include_str!("verify.py")), ("opening.py", include_str!("opening.py"))]
+    {
+        let shown = blocks("python").contains(&tested.trim_end());
+        assert!(shown, "copy tests/interop/{name} into docs/auditor-guide.md");
+    }
 }

@@ -1,17 +1,18 @@
 //! A log of a real run, and copies of its database to be tampered with.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dsrd::audit::tlog::VerifierKey;
 use dsrd::audit::verify::{self, Database, Plan, Policy, Report};
-use dsrd::audit::{self, Action, Actor, Detail, Event};
+use dsrd::audit::{self, Action, Actor, Detail, Event, LogKeys};
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{RequestId, RequestKind};
 use dsrd_simulator::ContactSpec;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use crate::support::service::{ORGANISATION, TestService};
+use crate::support::service::{ORGANISATION, TestService, sealer_at};
 
 /// How many entries there are at least: a full tile, and a partial one on each of two levels.
 pub(crate) const ENTRIES: u64 = 300;
@@ -28,7 +29,27 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) async fn of_a_real_run() -> Self {
-        let service = TestService::start().await;
+        Self::of(TestService::start().await).await
+    }
+
+    /// The same with partitions of 256 entries. What is set when a log is made is set here as its maker does it: before
+    /// the first entry.
+    pub(crate) async fn narrow() -> Self {
+        let mut service = TestService::start().await;
+        service.sealer.close().await;
+        let statements = "ALTER TABLE audit.layout DISABLE TRIGGER layout_row_stays;
+             UPDATE audit.layout SET partition_width = 256;
+             ALTER TABLE audit.layout ENABLE ALWAYS TRIGGER layout_row_stays;
+             DROP TABLE audit.entry_000000, audit.entry_000001;
+             SELECT audit.make_partition_ahead()";
+        execute(&service.database.options(), statements).await.unwrap();
+        let keys = LogKeys::from_text(&service.log_keys).unwrap();
+        let opened = sealer_at(service.database.options(), keys, service.clock.clone()).await.unwrap();
+        service.sealer = Arc::new(opened);
+        Self::of(service).await
+    }
+
+    async fn of(service: TestService) -> Self {
         let mut case = None;
         for (kind, email) in [
             (RequestKind::Access, "ada@people.example"),

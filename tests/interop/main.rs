@@ -9,6 +9,7 @@ mod support;
 
 mod exports;
 mod foreign;
+mod forgetting;
 mod guide;
 mod log;
 mod tampering;

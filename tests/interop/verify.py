@@ -1,5 +1,5 @@
 """Checks an export of the audit log with none of its own code: python3 verify.py DIRECTORY VERIFIER_KEY"""
-import base64, hashlib, pathlib, sys
+import base64, hashlib, json, pathlib, sys
 
 directory, vkey = pathlib.Path(sys.argv[1]), sys.argv[2]
 sha = lambda data: hashlib.sha256(data).digest()
@@ -33,15 +33,24 @@ try:
 except ImportError:
     print("the package cryptography is missing: the signature was not checked")
 
-leaves = []
+leaves, pruned, allowed = [], 0, 0
 for index, width in enumerate(widths(int(size))):
+    if pruned == len(leaves) and not path("entries", index, width).exists():  # its hashes stay
+        tile = path("0", index, width).read_bytes()
+        leaves += [tile[at:at + 32] for at in range(0, len(tile), 32)]
+        pruned = len(leaves)
+        continue
     bundle = path("entries", index, width).read_bytes()
     for _ in range(width):
         length = int.from_bytes(bundle[:2], "big")
         assert len(bundle) >= 2 + length, f"bundle {index} is cut"
         leaves.append(sha(b"\x00" + bundle[2:2 + length]))
+        entry = json.loads(bundle[2:2 + length])
+        if entry["action"] == "log.prune":
+            allowed = max(allowed, entry["detail"]["last"])
         bundle = bundle[2 + length:]
     assert not bundle, f"bundle {index} has too much"
+assert pruned <= allowed, f"the first {pruned} entries are gone, and no entry allows it"
 assert base64.b64encode(root(leaves)).decode() == expected, "the root is another one"
 
 level, row = 0, leaves
@@ -50,4 +59,4 @@ while row:
         stored = path(str(level), index, width).read_bytes()
         assert stored == b"".join(row[256 * index:256 * index + width]), f"tile {level}/{index} is another one"
     level, row = level + 1, [root(row[256 * n:256 * n + 256]) for n in range(len(row) // 256)]
-print(f"in order: {size} entries of {origin}, root {expected}")
+print(f"in order: {size} entries of {origin}, root {expected}" + (f"; the first {pruned} were pruned" if pruned else ""))

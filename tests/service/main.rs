@@ -10,6 +10,7 @@ mod proxy;
 mod support;
 
 mod access;
+mod alerts;
 mod append;
 mod carried_over;
 mod conflicts;

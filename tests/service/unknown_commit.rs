@@ -4,10 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use chrono::TimeDelta;
+use dsrd::audit::Actor;
+use dsrd::delivery;
 use dsrd::domain::IdentifierKind::{Email, Phone};
-use dsrd::domain::{Outcome, ParkReason, RequestKind, RequestState};
+use dsrd::domain::{ChoiceReason, Outcome, ParkReason, RefusalGround, RequestId, RequestKind, RequestState};
 use dsrd::execution::KillSwitch;
 use dsrd::intake;
+use dsrd::store::Store;
+use dsrd::triage::{self, Facts, Site};
+use dsrd::upkeep::{Settings, Upkeep};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
@@ -207,5 +213,154 @@ async fn f_12_a_submission_whose_commit_is_not_answered_gives_one_request() {
         assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::FulfilledNoData));
         store.close().await;
         service.finish().await;
+    }
+}
+
+/// What persons and the clock do to a case, each in one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Choose,
+    Refuse,
+    Resume,
+    Withdraw,
+    Destroy,
+    Forget,
+}
+
+impl Deed {
+    const ALL: [Self; 6] =
+        [Self::Choose, Self::Refuse, Self::Resume, Self::Withdraw, Self::Destroy, Self::Forget];
+
+    /// The entry that it leaves.
+    const fn action(self) -> &'static str {
+        match self {
+            Self::Choose => "decision.contact_chosen",
+            Self::Refuse => "decision.refused",
+            Self::Resume => "request.resumed",
+            Self::Withdraw => "request.withdrawn",
+            Self::Destroy => "package.destroyed",
+            Self::Forget => "upkeep.forgot",
+        }
+    }
+
+    /// Brings a case to where this can be done to it.
+    async fn prepare(self, service: &TestService) -> RequestId {
+        let (email, spec) = person(1);
+        let _contact = service.platform.add_contact(spec.phone("+39 333 1234567"));
+        if matches!(self, Self::Destroy | Self::Forget) {
+            let request = service.submit(RequestKind::Access, &[(Email, &email)]).await.request;
+            service.work_to_the_end().await;
+            service.clock.advance(TimeDelta::days(31));
+            if self == Self::Forget {
+                let directory = &service.executor.packages.report.directory;
+                delivery::destroy_expired(&service.store, directory, service.desk.clock.now()).await.unwrap();
+            }
+            return request;
+        }
+        let _other = service
+            .platform
+            .add_contact(ContactSpec::new().email("canarone@posta.example").phone("+39 333 1234567"));
+        let request = service.submit(RequestKind::Erasure, &[(Phone, "333 1234567")]).await.request;
+        service.work_to_the_end().await;
+        request
+    }
+
+    async fn carry_out(self, service: &TestService, store: &Store, request: RequestId) -> Result<(), String> {
+        let desk = &service.desk;
+        let controller = service.controller.as_ref();
+        let organisation = &controller.id;
+        let dpo = || Actor::Person("dpo".to_owned());
+        let text = |error: &dyn std::error::Error| error.to_string();
+        match self {
+            Self::Choose => {
+                let platform = service.executor.sites[organisation].platform.as_ref();
+                // The candidates are looked at by the usual way: that leaves an entry, too.
+                let shown = Site { store: &service.store, desk, controller, platform };
+                let found = triage::candidates(shown, request, dpo()).await.map_err(|error| text(&error))?;
+                let site = Site { store, ..shown };
+                let code = &found.first().expect("a candidate").code;
+                let chosen = triage::choose(site, request, code, ChoiceReason::ToldByPerson, dpo()).await;
+                chosen.map_err(|error| text(&error))
+            }
+            Self::Refuse => {
+                let ground = RefusalGround::NationalRestriction;
+                let facts = Some(Facts::read("A statute, until 2027.").unwrap());
+                let mut tx = store.begin("test").await.map_err(|error| text(&error))?;
+                let refused =
+                    triage::refuse(&mut tx, desk, organisation, request, ground, facts, dpo()).await;
+                refused.map_err(|error| text(&error))?;
+                tx.commit().await.map_err(|error| text(&error))
+            }
+            Self::Resume => {
+                let mut tx = store.begin("test").await.map_err(|error| text(&error))?;
+                let resumed = intake::resume(&mut tx, desk, organisation, request, dpo()).await;
+                resumed.map_err(|error| text(&error))?;
+                tx.commit().await.map_err(|error| text(&error))
+            }
+            Self::Withdraw => {
+                let mut tx = store.begin("test").await.map_err(|error| text(&error))?;
+                let withdrawn = intake::withdraw(&mut tx, desk, controller, request, dpo()).await;
+                withdrawn.map_err(|error| text(&error))?;
+                tx.commit().await.map_err(|error| text(&error))
+            }
+            Self::Destroy => {
+                let directory = &service.executor.packages.report.directory;
+                let destroyed = delivery::destroy_expired(store, directory, desk.clock.now()).await;
+                destroyed.map(drop).map_err(|error| text(&error))
+            }
+            Self::Forget => {
+                let settings = Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 36 };
+                let upkeep = Upkeep { store: store.clone(), desk: desk.clone(), settings };
+                upkeep.run(&Actor::Process("upkeep")).await.map(drop).map_err(|error| text(&error))
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn f_12_what_persons_and_the_clock_do_is_done_once_although_its_commit_is_not_answered() {
+    for deed in Deed::ALL {
+        for cut in [Cut::Before, Cut::During, Cut::After] {
+            let place = format!("{deed:?}, cut {cut:?}");
+            let service = TestService::start().await;
+            let request = deed.prepare(&service).await;
+            let proxy = PgProxy::start(service.database.options()).await;
+            let store = rig::store(proxy.options(), 2);
+            let passed = AtomicU64::new(0);
+            proxy.cut_commits(move |sent| {
+                let counts = !matches!(kind_of(sent), "session");
+                (counts && passed.fetch_add(1, Ordering::SeqCst) == 0).then_some(cut)
+            });
+            let unanswered = deed.carry_out(&service, &store, request).await;
+            assert!(unanswered.is_err(), "{place}: nobody may say that it was done");
+            // Whoever did it does it again. What was done already is refused, and says so.
+            let again = deed.carry_out(&service, &store, request).await;
+            if cut == Cut::Before {
+                again.unwrap_or_else(|error| panic!("{place}: {error}"));
+            }
+            let entries = service.audit().await;
+            let times = entries.iter().filter(|entry| entry.action == deed.action()).count();
+            assert_eq!(times, 1, "{place}");
+            service.work_to_the_end().await;
+            let case = service.case(request).await;
+            match deed {
+                // Chosen, the erasure goes on; resumed, it is ambiguous again.
+                Deed::Choose => assert_eq!(case.outcome, Some(Outcome::Fulfilled), "{place}"),
+                // Refused, it waits for a way to tell the person: only a telephone number is known.
+                Deed::Refuse => assert_eq!(case.park_reason, Some(ParkReason::NoContactPoint), "{place}"),
+                Deed::Withdraw => assert_eq!(case.outcome, Some(Outcome::Withdrawn), "{place}"),
+                Deed::Resume => assert_eq!(case.park_reason, Some(ParkReason::AmbiguousMatch), "{place}"),
+                Deed::Destroy => {
+                    let kept = "SELECT count(*) FROM dsrd.package WHERE destroyed_at IS NULL";
+                    assert_eq!(count(&service, kept).await, 0, "{place}");
+                }
+                Deed::Forget => {
+                    let kept = "SELECT count(*) FROM dsrd.identifier WHERE sealed IS NOT NULL";
+                    assert_eq!(count(&service, kept).await, 0, "{place}");
+                }
+            }
+            store.close().await;
+            service.finish().await;
+        }
     }
 }

@@ -16,7 +16,8 @@ use crate::support::service::TestService;
 const ADDRESS: &str = "canarino.oblio@posta.example";
 
 fn upkeep(service: &TestService) -> Upkeep {
-    let settings = Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 36 };
+    let settings =
+        Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 36, log_months: 36 };
     Upkeep { store: service.store.clone(), desk: service.desk.clone(), settings }
 }
 

@@ -56,6 +56,14 @@ pub enum ExportError {
         /// How many are sealed.
         size: u64,
     },
+    /// The entry was pruned: its hash stands in the tree, its bytes are gone.
+    #[error(
+        "entry {seq} was pruned; the entry log.prune that allowed it says when (dsrd audit search --action log.prune)"
+    )]
+    Gone {
+        /// Its number.
+        seq: u64,
+    },
     /// An entry or a tile was changed: `dsrd audit verify` tells which.
     #[error("entry {seq} does not stand in the tree as it is stored; run dsrd audit verify")]
     Altered {

@@ -110,7 +110,7 @@ pub async fn prove<S: Source>(source: &mut S, seqs: &[u64]) -> Result<Vec<(Store
         let Some(index) = seq.checked_sub(1).filter(|index| *index < size) else { return Err(none) };
         let first = index - index % WIDTH;
         let rows = reader.source.entries(first, (first + WIDTH).min(size), size).await?;
-        let row = rows.into_iter().find(|row| row.seq == seq).ok_or(none)?;
+        let row = rows.into_iter().find(|row| row.seq == seq).ok_or(ExportError::Gone { seq })?;
         let hashes = reader.proof(index, &leaf_hash(&row.entry)).await?;
         let checkpoint = reader.note.clone();
         receipts.push((row, ProofFile { extra: None, index, hashes, checkpoint }));

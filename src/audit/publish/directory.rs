@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::audit::files;
-use crate::audit::tlog::{Checkpoint, SignedNote};
+use crate::audit::tlog::{Bundle, Checkpoint, SignedNote, TILE_WIDTH};
 
 /// The name of the newest checkpoint's file.
 const CHECKPOINT: &str = "checkpoint";
@@ -30,10 +30,34 @@ pub(super) fn read(folder: &Path) -> io::Result<Option<Checkpoint>> {
     note.map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the file is not a checkpoint"))
 }
 
-/// Whether the folder has got entries from the first one on.
-pub(super) fn has_entries(folder: &Path) -> bool {
-    let first = folder.join("tile/entries");
-    first.join("000").exists() || first.join("000.p").exists()
+/// The path of a full bundle.
+fn bundle_path(folder: &Path, index: u64) -> Option<PathBuf> {
+    Some(folder.join(Bundle::new(index, TILE_WIDTH).ok()?.path()))
+}
+
+/// Whether the folder has got entries from the bundle on that holds the first one that the log keeps.
+pub(super) fn has_entries(folder: &Path, first_kept: u64) -> bool {
+    bundle_path(folder, first_kept).is_some_and(|full| full.exists() || partial_of(&full).exists())
+}
+
+/// Removes the bundles before the first one that the log keeps: its entries were pruned. The lowest goes first, so that
+/// what an interrupted removal leaves is found from above.
+pub(super) fn forget_entries(folder: &Path, first_kept: u64) -> io::Result<()> {
+    let mut lowest = first_kept;
+    while lowest > 0 && bundle_path(folder, lowest - 1).is_some_and(|path| path.exists()) {
+        lowest -= 1;
+    }
+    for path in (lowest..first_kept).filter_map(|index| bundle_path(folder, index)) {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// Where the partial forms of a tile or bundle are.
+fn partial_of(full: &Path) -> PathBuf {
+    let mut name = full.as_os_str().to_owned();
+    name.push(".p");
+    name.into()
 }
 
 /// Writes files, each whole or not at all.
@@ -48,7 +72,7 @@ pub(super) fn write(folder: &Path, files: &[(String, Vec<u8>)]) -> io::Result<()
 pub(super) fn write_checkpoint(folder: &Path, note: &str, full: &[String]) -> io::Result<()> {
     files::write_whole(&folder.join(CHECKPOINT), note.as_bytes())?;
     for path in full {
-        match fs::remove_dir_all(folder.join(format!("{path}.p"))) {
+        match fs::remove_dir_all(partial_of(&folder.join(path))) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }

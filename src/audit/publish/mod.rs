@@ -282,8 +282,14 @@ impl Publisher {
         note: &SignedNote,
     ) -> Result<(), Trouble> {
         let folder = directory::folder_of(&self.settings.directory, checkpoint.origin.as_str());
-        let (looked, wants_entries) = (folder.clone(), self.settings.entries);
-        let misses_entries = blocking(move || Ok(wants_entries && !directory::has_entries(&looked))).await?;
+        let (looked, wants_entries, first_kept) =
+            (folder.clone(), self.settings.entries, self.first_kept_bundle().await?);
+        let misses_entries = blocking(move || {
+            // What the log has forgotten is not shown any longer.
+            directory::forget_entries(&looked, first_kept)?;
+            Ok(wants_entries && !directory::has_entries(&looked, first_kept))
+        })
+        .await?;
         if published >= checkpoint.size && !misses_entries {
             return Ok(());
         }
@@ -314,12 +320,15 @@ impl Publisher {
         }
         let mut bundles: Vec<Bundle> = Vec::new();
         if self.settings.entries {
-            bundles.extend(bundles_between(if misses_entries { 0 } else { published }, size));
+            let between = bundles_between(if misses_entries { 0 } else { published }, size);
+            bundles.extend(between.filter(|each| each.index() >= first_kept));
         }
         for chunk in bundles.chunks(BUNDLES_AT_ONCE) {
             let mut files = Vec::with_capacity(chunk.len());
             for each in chunk {
-                files.push((each.path(), self.bundle(*each).await?));
+                if let Some(content) = self.bundle(*each).await? {
+                    files.push((each.path(), content));
+                }
             }
             let folder = folder.clone();
             blocking(move || directory::write(&folder, &files)).await?;
@@ -332,15 +341,25 @@ impl Publisher {
         blocking(move || directory::write_checkpoint(&folder, &note, &full)).await
     }
 
-    /// The content of an entry bundle.
-    async fn bundle(&self, wanted: Bundle) -> Result<Vec<u8>, PublishError> {
+    /// The index of the bundle with the first entry that is kept. Entries go by whole bundles.
+    async fn first_kept_bundle(&self) -> Result<u64, PublishError> {
+        let first = sql::first_kept(&mut *self.store.connection().await?).await?;
+        Ok(u64::try_from(first - 1).unwrap_or_default() / u64::from(tlog::TILE_WIDTH))
+    }
+
+    /// The content of an entry bundle; `None` for one that was pruned meanwhile.
+    async fn bundle(&self, wanted: Bundle) -> Result<Option<Vec<u8>>, PublishError> {
         let first = stored(wanted.index()) * i64::from(tlog::TILE_WIDTH) + 1;
         let last = first + i64::from(wanted.width()) - 1;
         let entries = sql::entries(&mut *self.store.connection().await?, first, last).await?;
+        if entries.is_empty() && wanted.index() < self.first_kept_bundle().await? {
+            return Ok(None);
+        }
         if entries.len() != usize::from(wanted.width()) {
             return Err(PublishError::Altered("an entry is missing"));
         }
         bundle::write(entries.iter().map(Vec::as_slice))
+            .map(Some)
             .map_err(|_| PublishError::Altered("an entry is too long"))
     }
 

@@ -66,6 +66,15 @@ pub(super) async fn entries(
         .map_err(StoreError::during("audit.published_entries"))
 }
 
+/// The number of the first entry that is kept: those before were pruned.
+pub(super) async fn first_kept(connection: &mut PgConnection) -> Result<i64, StoreError> {
+    let first = sqlx::query_scalar!("SELECT min(seq) FROM audit.entry")
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::during("audit.first_kept"))?;
+    Ok(first.unwrap_or(1))
+}
+
 /// The newest checkpoint of the log of that name that a witness has signed: its size.
 pub(super) async fn newest_cosigned(
     connection: &mut PgConnection,

@@ -88,6 +88,8 @@ pub struct Sealer {
     keys: Mutex<Arc<LogKeys>>,
     clock: Arc<dyn Clock>,
     settings: Settings,
+    /// The most entries of a partition of this log.
+    partition_width: u64,
     state: tokio::sync::Mutex<State>,
 }
 
@@ -121,12 +123,14 @@ impl Sealer {
         }
         let state = State::load(&mut tx, head, &keys).await?;
         sql::make_partition_ahead(&mut tx).await?;
+        let partition_width = sql::partition_width(&mut tx).await?;
         tx.commit().await?;
         Ok(Self {
             store,
             keys: Mutex::new(Arc::new(keys)),
             clock,
             settings,
+            partition_width,
             state: tokio::sync::Mutex::new(state),
         })
     }
@@ -169,7 +173,7 @@ impl Sealer {
         loop {
             let entries = self.seal_once(MOST_AT_ONCE).await?;
             sealed += entries;
-            if entries < MOST_AT_ONCE.into() {
+            if entries < self.most(MOST_AT_ONCE) {
                 return Ok(sealed);
             }
         }
@@ -257,9 +261,15 @@ impl Sealer {
         Ok(())
     }
 
+    /// There is a place for the entries of one partition ahead, never for more.
+    fn most(&self, wanted: u32) -> u64 {
+        u64::from(wanted).min(self.partition_width)
+    }
+
     async fn seal(&self, state: &mut State, most: u32, beat: bool) -> Result<Sealed, SealError> {
         let mut tx = self.begin(state).await?;
-        let mut taken = sql::take(&mut tx, most.into()).await?;
+        let most = stored(self.most(most));
+        let mut taken = sql::take(&mut tx, most).await?;
         let now = self.clock.now();
         // Another daemon may have recorded it: the state was compared with the stored head just now.
         let is_silent =
@@ -269,7 +279,7 @@ impl Sealer {
             let size = i64::try_from(state.edge.size()).unwrap_or(i64::MAX);
             leaf.detail.insert("entries".to_owned(), DetailValue::Number(size));
             write(&mut tx, &leaf).await?;
-            taken = sql::take(&mut tx, most.into()).await?;
+            taken = sql::take(&mut tx, most).await?;
         }
         let entries = taken.len() as u64;
         if entries == 0 {
@@ -351,8 +361,8 @@ impl Sealer {
         if is_kept {
             sql::insert_checkpoint(tx, new.size, &root.0, &note, signed_at).await?;
         }
-        // Made when the log enters a partition, which leaves time for four million entries.
-        if crosses_partition(state.edge.size(), edge.size()) {
+        // Made when the log has grown by the width of a partition, which leaves a place for as many again.
+        if state.edge.size() / self.partition_width != edge.size() / self.partition_width {
             sql::make_partition_ahead(tx).await?;
         }
         Ok(Extended { edge, note, signed_at, is_kept })
@@ -470,10 +480,4 @@ fn words(keys: &[SigningKey]) -> Vec<String> {
 /// A size as the database stores it; the tree has fewer than 2^62 leaves.
 fn stored(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
-}
-
-/// Whether the log has entered a partition.
-const fn crosses_partition(before: u64, after: u64) -> bool {
-    const WIDTH: u64 = 4_194_304;
-    before / WIDTH != after / WIDTH
 }

@@ -234,6 +234,16 @@ pub(super) async fn insert_checkpoint(
     Ok(())
 }
 
+/// The most entries of a partition.
+pub(super) async fn partition_width(connection: &mut PgConnection) -> Result<u64, StoreError> {
+    let width = sqlx::query_scalar!("SELECT partition_width FROM audit.layout")
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::during("audit.partition_width"))?;
+    // The table holds positive numbers only; one entry at a time is always possible.
+    Ok(u64::try_from(width).unwrap_or(1).max(1))
+}
+
 /// Makes the partitions that the next entries need; answers whether there were any to make.
 pub(super) async fn make_partition_ahead(connection: &mut PgConnection) -> Result<bool, StoreError> {
     sqlx::query_scalar!(r#"SELECT audit.make_partition_ahead() AS "made!""#)

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use uuid::Uuid;
 
-use super::report::{Findings, Step};
+use super::erasure::Erasures;
+use super::report::{Counts, Findings, Step};
 use crate::audit::leaf::{DetailValue, Leaf};
 
 /// An effect that began so much earlier than the newest entry, in microseconds, should have ended: an hour. Calls time
@@ -47,6 +48,8 @@ pub(super) struct Account {
     last_at_us: u64,
     allowed: Vec<(u64, u64)>,
     missing: BTreeMap<u64, u64>,
+    /// What stands beside the entries.
+    pub(super) erasures: Erasures,
 }
 
 impl Account {
@@ -77,6 +80,7 @@ impl Account {
         {
             self.allowed.push(range);
         }
+        self.erasures.take(seq, leaf, findings);
     }
 
     /// Takes note of an entry that is not there.
@@ -90,8 +94,8 @@ impl Account {
     fn count(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
         let (Some(name), Some(number)) = (&leaf.w, leaf.n) else { return };
         if !self.writers.contains_key(name) {
-            // A writer counts from 1; a run from the middle cannot know what stood before.
-            let next = if self.partial { number } else { 1 };
+            // A writer counts from 1; a run from the middle, or after what was pruned, cannot know what stood before.
+            let next = if self.partial || !self.missing.is_empty() { number } else { 1 };
             self.writers.insert(name.clone(), Writer { next, ..Writer::default() });
         }
         let Some(writer) = self.writers.get_mut(name) else { return };
@@ -137,9 +141,9 @@ impl Account {
         self.last_at_us
     }
 
-    /// Settles the account. Answers with how many entries are gone as allowed, and how many effects are open.
-    pub(super) fn settle(self, findings: &mut Findings) -> (u64, u64) {
-        let absences = self.settle_absences(findings);
+    /// Settles the account: counts what is gone as allowed and what is open.
+    pub(super) fn settle(self, counts: &mut Counts, findings: &mut Findings) {
+        counts.authorised_absences = self.settle_absences(findings);
         let mut open: Vec<_> = self.open.iter().collect();
         open.sort_unstable_by_key(|(_, (seq, _))| *seq);
         for (id, (seq, at_us)) in &open {
@@ -175,7 +179,8 @@ impl Account {
                 );
             }
         }
-        (absences, u64::try_from(open.len()).unwrap_or(u64::MAX))
+        counts.open_effects = u64::try_from(open.len()).unwrap_or(u64::MAX);
+        self.erasures.settle(self.partial || !self.missing.is_empty(), counts, findings);
     }
 
     fn settle_absences(&self, findings: &mut Findings) -> u64 {
@@ -279,8 +284,9 @@ mod tests {
                 None => account.miss(seq),
             }
         }
-        let (absences, open) = account.settle(&mut findings);
-        (absences, open, findings.into_parts().0)
+        let mut counts = Counts::default();
+        account.settle(&mut counts, &mut findings);
+        (counts.authorised_absences, counts.open_effects, findings.into_parts().0)
     }
 
     #[test]

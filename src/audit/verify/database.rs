@@ -1,11 +1,13 @@
 //! The log in its tables.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
 
 use super::catalogue::{self, Flaw};
+use super::erasure::Erasable;
 use super::source::{KeptHead, Source, SourceError, Stored};
 use super::sql;
 use crate::audit::tlog::{Checkpoint, HASH_BYTES, SignedNote, Tile};
@@ -103,6 +105,14 @@ impl Source for Database {
 
     async fn kept_heads(&mut self, after: u64, end: u64) -> Result<Vec<KeptHead>, SourceError> {
         Ok(sql::kept_heads(&mut self.connection, signed(after), signed(end)).await?)
+    }
+
+    async fn erasable(&mut self) -> Result<Option<Erasable>, SourceError> {
+        Ok(Some(sql::erasable(&mut self.connection).await?))
+    }
+
+    async fn openings(&mut self, first: u64, end: u64) -> Result<HashMap<Uuid, String>, SourceError> {
+        Ok(sql::openings(&mut self.connection, signed(first), signed(end)).await?)
     }
 
     async fn flaws(&mut self, size: u64) -> Result<Option<Vec<Flaw>>, SourceError> {

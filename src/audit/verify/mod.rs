@@ -7,8 +7,8 @@
 //!
 //! The run ([`verify`]): signatures of the newest head; definition of the tables; then, in one pass over the entries,
 //! each entry rehashed and compared with its leaf, its columns and its form, the tiles and the root rebuilt, each known
-//! or kept head compared when the tree has its size, and an account kept of effects, counters, silence and allowed
-//! absences.
+//! or kept head compared when the tree has its size, and an account kept of effects, counters, silence, allowed absences,
+//! and of what made entries personal and was erased.
 //!
 //! Invariants:
 //! - Reader's rights are enough, and nothing is written. That somebody verified is recorded by the caller, who may write.
@@ -17,12 +17,14 @@
 //! - Each entry is compared with its own leaf and the leaves with the head, so that one changed entry is named as one,
 //!   and does not make all that follow look changed.
 //!
-//! To check one more thing: a [`Step`], in `account.rs` if it is told by the entries, in `run.rs` if by the tree, in
+//! To check one more thing: a [`Step`], in `account.rs` if it is told by the entries, in `erasure.rs` if by what stands beside
+//! them, in `run.rs` if by the tree, in
 //! `Source::flaws` if by the place where the log stands.
 
 mod account;
 mod catalogue;
 mod database;
+mod erasure;
 mod files;
 mod policy;
 mod report;
@@ -33,6 +35,7 @@ mod web;
 
 pub use catalogue::Flaw;
 pub use database::Database;
+pub use erasure::{Erasable, HeldRow};
 pub use files::{Directory, Files, Tiles};
 pub use policy::{Policy, PolicyError};
 pub use report::{Counts, Finding, Level, MAX_FINDINGS, Report, Severity, Step, Verdict};

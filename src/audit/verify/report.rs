@@ -31,6 +31,8 @@ pub enum Step {
     Counters,
     /// Silence.
     Heartbeats,
+    /// What made entries personal and is gone, and holds, against the signed entries that tell of them.
+    Erasures,
 }
 
 /// How bad a finding is.
@@ -147,6 +149,10 @@ pub struct Counts {
     pub witnessed_heads: u64,
     /// Effects whose end is not recorded.
     pub open_effects: u64,
+    /// Commitments to people's identifiers whose salts are kept and fit.
+    pub openings: u64,
+    /// Salts of cases and names of staff that are gone, as signed entries allow.
+    pub authorised_erasures: u64,
 }
 
 /// The result.

@@ -218,6 +218,10 @@ impl Run<'_> {
         let main = self.beginning(source, since, size).await?;
         let mut tree = Tree { main, of_entries: None, broken: false };
         let mut account = Account::new(since > 0);
+        match source.erasable().await {
+            Ok(erasable) => account.erasures.begin(erasable),
+            Err(error) => self.unreadable(Step::Erasures, error)?,
+        }
         self.consistent_beginnings(source, &tree.main, &mut known, size).await?;
         // Chunks begin at whole tiles.
         let mut first = since - since % WIDTH;
@@ -225,6 +229,7 @@ impl Run<'_> {
             let end = (first + CHUNK).min(size);
             let rows = self.rows(source, first, end, size).await?;
             let from = first.max(since);
+            account.erasures.may_open(source.openings(first, end).await?);
             let kept = source.kept_heads(from, end).await?;
             let heads = self.heads_up_to(&mut known, kept, end);
             let mut chunk = Chunk { rows: rows.into(), heads, tile: None, size };
@@ -234,9 +239,7 @@ impl Run<'_> {
         if !tree.broken {
             self.compare_edge(source, checkpoint, &tree).await?;
         }
-        let (absences, open) = account.settle(&mut self.findings);
-        self.counts.authorised_absences = absences;
-        self.counts.open_effects = open;
+        account.settle(&mut self.counts, &mut self.findings);
         Ok(())
     }
 

@@ -1,8 +1,12 @@
 //! Where a log is read from.
 
+use std::collections::HashMap;
 use std::future::Future;
 
+use uuid::Uuid;
+
 use super::catalogue::Flaw;
+use super::erasure::Erasable;
 use crate::audit::tlog::{Bundle, TILE_WIDTH, Tile};
 use crate::store::StoreError;
 
@@ -126,6 +130,22 @@ pub trait Source: Send {
     ) -> impl Future<Output = Result<Vec<KeptHead>, SourceError>> + Send {
         let _ = (after, end);
         async { Ok(Vec::new()) }
+    }
+
+    /// What stands beside the entries and can be erased; `None` where a place has no such part.
+    fn erasable(&mut self) -> impl Future<Output = Result<Option<Erasable>, SourceError>> + Send {
+        async { Ok(None) }
+    }
+
+    /// The commitments (field `subject_c`) that what is kept still makes, by case, for the entries with indexes from
+    /// `first` to below `end`.
+    fn openings(
+        &mut self,
+        first: u64,
+        end: u64,
+    ) -> impl Future<Output = Result<HashMap<Uuid, String>, SourceError>> + Send {
+        let _ = (first, end);
+        async { Ok(HashMap::new()) }
     }
 
     /// What else is wrong with the place itself, in a log of `size` entries.

@@ -1,7 +1,11 @@
 //! The log's tables and their definition, read with an auditor's rights.
 
-use sqlx::PgConnection;
+use std::collections::{HashMap, HashSet};
 
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::erasure::{Erasable, HeldRow};
 use super::source::{Columns, KeptHead, Stored};
 use crate::store::StoreError;
 
@@ -148,6 +152,60 @@ pub(super) async fn kept_heads(
         .into_iter()
         .map(|row| KeptHead { size: u64::try_from(row.size).unwrap_or_default(), note: row.note })
         .collect())
+}
+
+/// Reads what stands beside the entries: whose names are kept, holds, and what is recorded of both and not sealed yet.
+pub(super) async fn erasable(connection: &mut PgConnection) -> Result<Erasable, StoreError> {
+    let failed = || StoreError::during("audit.verify.erasable");
+    let actors = sqlx::query_scalar!(r#"SELECT actor_id AS "actor_id!" FROM audit.known_actor"#)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed())?;
+    let holds =
+        sqlx::query!(r#"SELECT hold_id::text AS "id!", lifted_at IS NOT NULL AS "lifted!" FROM audit.hold"#)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed())?;
+    let pending = sqlx::query!(
+        r#"SELECT case_id, detail ->> 'actor' AS actor, detail ->> 'hold' AS hold
+           FROM audit.pending
+           WHERE action IN ('log.redact', 'log.hold_set', 'log.hold_lifted')"#
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(failed())?;
+    Ok(Erasable {
+        actors: actors.into_iter().collect(),
+        holds: holds.into_iter().map(|row| HeldRow { id: row.id, lifted: row.lifted }).collect(),
+        pending_cases: pending.iter().filter_map(|row| row.case_id).collect(),
+        pending_actors: pending.iter().filter_map(|row| row.actor.clone()).collect(),
+        pending_holds: pending.into_iter().filter_map(|row| row.hold).collect::<HashSet<_>>(),
+    })
+}
+
+/// Reads the commitments that the kept salts make, for the cases received in the entries with numbers above `after` and up
+/// to `last`.
+pub(super) async fn openings(
+    connection: &mut PgConnection,
+    after: i64,
+    last: i64,
+) -> Result<HashMap<Uuid, String>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT received.case_id AS "case_id!", kept.subject_c AS "subject_c!"
+           FROM audit.entry AS received
+           CROSS JOIN LATERAL (
+             SELECT subject_c
+             FROM audit.opening
+             WHERE opening.organisation_id = received.organisation_id AND opening.case_id = received.case_id
+           ) AS kept
+           WHERE received.seq > $1 AND received.seq <= $2 AND received.action IN ('request.received', 'log.redact')"#,
+        after,
+        last
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("audit.verify.openings"))?;
+    Ok(rows.into_iter().map(|row| (row.case_id, row.subject_c)).collect())
 }
 
 /// The major version of the server.

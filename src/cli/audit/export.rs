@@ -10,14 +10,16 @@ use serde::Serialize;
 
 use super::{day_or_instant, record, seal};
 use crate::audit::export::{self, Exported, LineFormat, Selection};
-use crate::audit::verify::Database;
-use crate::audit::{Action, Detail, Filter, list};
+use crate::audit::subject::{self, Opening};
+use crate::audit::tlog::ProofFile;
+use crate::audit::verify::{Database, Stored};
+use crate::audit::{Action, Detail, Filter, Leaf, list};
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, pairs};
 use crate::cli::request::Case;
 use crate::daemon::Foundation;
-use crate::domain::OrganisationId;
+use crate::domain::{OrganisationId, RequestId};
 
 /// The form of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -173,6 +175,34 @@ const fn word(form: Form) -> &'static str {
     }
 }
 
+/// What a receipt carries beside the proof (the line `extra`): what shows, to whoever knows the identifiers, that the
+/// request was theirs.
+#[derive(Serialize)]
+struct Extra {
+    v: u8,
+    subject: Vec<Opening>,
+}
+
+/// Adds the openings of the commitments to people's identifiers, as long as the log keeps them.
+async fn with_openings(
+    mut proven: Vec<(Stored, ProofFile)>,
+    foundation: &Foundation,
+) -> anyhow::Result<Vec<(Stored, ProofFile)>> {
+    let mut connection = foundation.store.connection().await?;
+    for (row, proof) in &mut proven {
+        let Ok(Leaf { subject_c: Some(_), case: Some(case), tenant: Some(tenant), .. }) =
+            Leaf::parse(&row.entry)
+        else {
+            continue;
+        };
+        let subject = subject::openings(&mut connection, &tenant.parse()?, RequestId(case)).await?;
+        if !subject.is_empty() {
+            proof.extra = Some(serde_json::to_vec(&Extra { v: 1, subject })?);
+        }
+    }
+    Ok(proven)
+}
+
 pub(super) async fn prove(
     args: ProveArgs,
     context: &Context,
@@ -198,8 +228,12 @@ pub(super) async fn prove(
         Err(export::ExportError::NoEntry { seq, size }) => {
             return Err(Failure::NotFound.because(format!("there is no entry {seq}; {size} are sealed")));
         }
+        Err(gone @ export::ExportError::Gone { .. }) => {
+            return Err(Failure::NotFound.because(gone.to_string()));
+        }
         other => other?,
     };
+    let proven = with_openings(proven, foundation).await?;
     // Recorded first: who cannot be told of takes no receipt.
     let detail = Detail::none().count("entries", u64::try_from(proven.len()).unwrap_or(u64::MAX));
     record(context, foundation, Action::LogProved, detail).await?;

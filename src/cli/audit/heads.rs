@@ -97,6 +97,14 @@ pub(super) async fn ensure_continued(context: &Context, foundation: &Foundation)
     }
 }
 
+/// Shows the newest head to everybody who keeps heads; refuses where they have seen another log.
+pub(super) async fn publish(context: &Context, foundation: &Foundation) -> anyhow::Result<()> {
+    let publisher = open(context, foundation).await?;
+    let round = publisher.round().await;
+    publisher.close().await;
+    Ok(round?)
+}
+
 async fn open(context: &Context, foundation: &Foundation) -> anyhow::Result<Publisher> {
     let clock = Arc::clone(&foundation.desk.clock);
     Ok(daemon::open_publisher(context.settings(), &foundation.database, clock).await?)

@@ -2,9 +2,11 @@
 //! log itself.
 
 mod export;
+mod forget;
 mod heads;
 mod key;
 mod search;
+mod subject;
 mod verify;
 
 use std::path::PathBuf;
@@ -65,6 +67,19 @@ pub(super) enum Command {
     Prove(export::ProveArgs),
     /// Take the log out: as tiles that foreign software verifies, or as lines for other systems.
     Export(export::ExportArgs),
+    /// Find the cases of a person by an identifier, which is read from a file, from standard input or at the terminal, never
+    /// from an argument. That you asked stands in the log; the identifier does not.
+    Subject(subject::Args),
+    /// Drop entries that are past the term of the settings. Without --confirm this is a preview. The daemon does so by itself.
+    Prune(forget::PruneArgs),
+    /// Erase the name of a member of staff who left: their entries keep a random word that means nobody.
+    ForgetStaff {
+        /// The login name, as entries show it after person:.
+        login: String,
+    },
+    /// Forbid that anything of the log is pruned or erased, for as long as an authority or a court needs it.
+    #[command(subcommand)]
+    Hold(forget::HoldCommand),
     /// Make, show or exchange the key that signs the log.
     #[command(subcommand)]
     Key(key::Command),
@@ -138,6 +153,10 @@ pub(super) async fn run(command: Command, files: &[PathBuf], output: &Output) ->
             show(subject, organisation.as_ref(), &context, &foundation, output).await
         }
         Command::Search(args) => search::run(args, &context, &foundation, output).await,
+        Command::Subject(args) => subject::run(args, &context, &foundation, output).await,
+        Command::Prune(args) => Box::pin(forget::prune(args, &context, &foundation, output)).await,
+        Command::ForgetStaff { login } => forget::staff(&login, &context, &foundation, output).await,
+        Command::Hold(command) => forget::hold(command, &context, &foundation, output).await,
         Command::Prove(args) => Box::pin(export::prove(args, &context, &foundation, output)).await,
         Command::Export(args) => Box::pin(export::export(args, &context, &foundation, output)).await,
         // Was run above, without a foundation, and is the same with one.

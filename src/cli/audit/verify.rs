@@ -208,6 +208,12 @@ fn shown(report: &Report) -> String {
         checked =
             format!("{checked}; {} entries are gone as signed entries allow", counts.authorised_absences);
     }
+    if counts.authorised_erasures > 0 {
+        checked = format!(
+            "{checked}; {} salts or names were erased, as signed entries allow",
+            counts.authorised_erasures
+        );
+    }
     let definition = if report.catalogue_checked {
         "compared with what was shipped"
     } else {

@@ -3,12 +3,30 @@
 use super::Findings;
 use crate::cli::context::Context;
 use crate::delivery::{self, Transport, TransportKind};
+use crate::domain::StaffRole;
 
 pub(super) async fn check(context: &Context, findings: &mut Findings) {
     const CHECK: &str = "mail";
     let settings = &context.settings().delivery;
     if let Err(error) = delivery::check_texts() {
         findings.fail_with("mail texts", &error);
+    }
+    for organisation in &context.settings().organisations {
+        let id = &organisation.id;
+        if !delivery::speaks(&organisation.language) {
+            findings.warn(
+                format!("language of {id}"),
+                format!("there are no texts in {:?}: notices are in English", organisation.language),
+                "set organisations.language to en, de, fr, it or es",
+            );
+        }
+        if StaffRole::ALL.iter().all(|role| organisation.escalation.address_of(*role).is_none()) {
+            findings.warn(
+                format!("staff of {id}"),
+                "nobody is told of requests that are due, late or failed",
+                "set organisations.escalation.dpo to a mail address",
+            );
+        }
     }
     // Whatever is wrong with the settings was told before.
     if settings.check().is_err() {

@@ -2,6 +2,7 @@
 
 mod acts;
 mod ask;
+mod bounced;
 mod next;
 mod package;
 mod parked;
@@ -38,6 +39,11 @@ pub(super) enum Command {
     Resume(acts::ResumeArgs),
     /// Record that the person was told the outcome by other means, and let the request end.
     Informed(acts::Args),
+    /// Record that a notice came back after the mail server had taken it: the person was not told.
+    ///
+    /// The request stays as it ended; staff is alerted every day until the person was told by other means (`dsrd request
+    /// informed`).
+    Bounced(bounced::Args),
     /// Decrypt the access package of a request for a person who cannot use the link.
     Package(package::Args),
     /// Rows of producers that could not become a request: look at them, correct and hand them in, or remove them.
@@ -66,6 +72,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Withdraw(args) => acts::run(acts::Act::Withdraw, args, &context, &foundation, output).await,
         Command::Resume(args) => acts::resume(args, &context, &foundation, output).await,
         Command::Informed(args) => acts::run(acts::Act::Informed, args, &context, &foundation, output).await,
+        Command::Bounced(args) => bounced::run(args, &context, &foundation, output).await,
         Command::Parked(command) => parked::run(command, &context, &foundation, output).await,
         Command::Package(args) => package::run(args, &context, &foundation, output).await,
     };

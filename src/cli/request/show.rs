@@ -9,6 +9,7 @@ use crate::audit::{self, Action, Detail, Event};
 use crate::cli::context::Context;
 use crate::cli::output::{Output, one_line, or_dash, pairs, table};
 use crate::daemon::Foundation;
+use crate::delivery::{self, NoticeView};
 use crate::domain::{OrganisationId, Origin, RequestState, local_time};
 use crate::execution::{self, CheckpointView};
 use crate::intake;
@@ -32,6 +33,8 @@ struct Shown {
     case: intake::Case,
     identifiers: Vec<ShownIdentifier>,
     steps: Vec<CheckpointView>,
+    /// What the person was told, by which text (template and digest), and whether it arrived.
+    notices: Vec<NoticeView>,
     /// For a request that waits for a person: what can be done, with the exact commands.
     what_you_can_do: Vec<String>,
 }
@@ -59,6 +62,7 @@ pub(super) async fn show(
         .ok_or_else(|| crate::cli::Failure::NotFound.because("the request is gone"))?;
     let identifiers = intake::identifiers(&mut tx, &foundation.desk.keys, &organisation, request).await?;
     let steps = execution::checkpoints_of(&mut tx, &organisation, request).await?;
+    let notices = delivery::notices_of(&mut tx, &organisation, request).await?;
     let identifiers: Vec<ShownIdentifier> = identifiers
         .into_iter()
         .map(|each| ShownIdentifier {
@@ -75,9 +79,32 @@ pub(super) async fn show(
         Event::of(&organisation, request, Action::RequestRead, context.person(), foundation.desk.clock.now());
     audit::append(&mut tx, event.with(detail)).await?;
     tx.commit().await?;
-    let what_you_can_do = super::next::what_you_can_do(&case);
+    let mut what_you_can_do = super::next::what_you_can_do(&case);
+    if notices.iter().any(is_not_told) {
+        what_you_can_do.push(format!(
+            "a notice came back: tell the person by letter or telephone, then: dsrd request informed {}",
+            case.reference
+        ));
+    }
     let zone = context.zone(&organisation);
-    output.show(&Shown { case, identifiers, steps, what_you_can_do }, |shown| human(shown, zone))
+    output.show(&Shown { case, identifiers, steps, notices, what_you_can_do }, |shown| human(shown, zone))
+}
+
+/// Whether the person was not told by a notice although the mail server took it.
+const fn is_not_told(notice: &NoticeView) -> bool {
+    notice.bounced_at.is_some() && notice.made_good_at.is_none()
+}
+
+/// How a notice stands, in a word or two.
+fn standing(notice: &NoticeView) -> String {
+    match (notice.bounced_at, notice.made_good_at) {
+        (Some(_), None) => "came back".to_owned(),
+        (_, Some(_)) => "told otherwise".to_owned(),
+        (None, None) => match (&notice.last_code, notice.state.as_str()) {
+            (Some(code), state) if state != "sent" => format!("{state} ({code})"),
+            (_, state) => state.to_owned(),
+        },
+    }
 }
 
 /// An instant in a zone, or a dash.
@@ -131,13 +158,26 @@ fn human(shown: &Shown, zone: Tz) -> String {
             ]
         }),
     );
+    let notices = table(
+        &["notice", "how it stands", "text", "sha-256", "sent at"],
+        shown.notices.iter().map(|notice| {
+            vec![
+                notice.kind.clone(),
+                standing(notice),
+                // Before it is sent only the language wished for is known.
+                notice.template.clone().unwrap_or_else(|| format!("({})", notice.wished_language)),
+                notice.text_sha256.as_ref().map_or_else(|| "-".to_owned(), |digest| digest[..16].to_owned()),
+                instant(notice.sent_at.as_ref()),
+            ]
+        }),
+    );
     let acts = if shown.what_you_can_do.is_empty() {
         String::new()
     } else {
         let acts: Vec<String> = shown.what_you_can_do.iter().map(|act| one_line(act)).collect();
         format!("\n\nwhat you can do:\n- {}", acts.join("\n- "))
     };
-    format!("{head}\n\n{identifiers}\n\n{steps}{acts}")
+    format!("{head}\n\n{identifiers}\n\n{steps}\n\n{notices}{acts}")
 }
 
 /// Options of `dsrd request list`.

@@ -1,156 +1,302 @@
-//! All texts there are, with their versions and what each must say.
+//! All texts there are, by language, and what each must say.
 
 use std::sync::LazyLock;
 
+use super::phrases::Phrases;
 use super::template::{Template, TextError};
 use crate::delivery::NoticeKind;
 
-/// The texts of one kind in one language.
+/// The text of one kind in one language.
 pub(in crate::delivery) struct Text {
     kind: NoticeKind,
-    pub(super) language: &'static str,
-    version: u16,
     pub(super) template: Template,
+}
+
+/// All words of one language.
+pub(in crate::delivery) struct Language {
+    /// ISO 639 code.
+    pub(super) tag: &'static str,
     pub(super) closing: Template,
+    pub(super) phrases: Phrases,
+    texts: Vec<Text>,
+}
+
+impl Language {
+    /// The text of a kind.
+    pub(super) fn text(&self, kind: NoticeKind) -> Result<&Text, TextError> {
+        // Every language is read whole, or not at all.
+        self.texts.iter().find(|text| text.kind == kind).ok_or(TextError::Missing("subject"))
+    }
 }
 
 impl Text {
     /// Name, language and version, as stored with a notice that was sent.
-    pub(super) fn name(&self) -> String {
-        format!("{}/{}/{}", self.kind, self.language, self.version)
+    pub(super) fn name(&self, language: &Language) -> String {
+        format!("{}/{}/{}", self.kind, language.tag, self.template.version())
     }
 
-    /// The last line: why the person gets this.
-    #[expect(clippy::unused_self, reason = "the line belongs to the language of the text")]
-    pub(super) fn closing_line(&self, organisation: &str) -> String {
-        format!(
-            "{organisation} sends this message because of a request about your personal data. It is not advertising."
-        )
+    pub(super) const fn kind(&self) -> NoticeKind {
+        self.kind
     }
 }
 
 struct Source {
-    kind: NoticeKind,
-    language: &'static str,
-    version: u16,
-    text: &'static str,
+    tag: &'static str,
     closing: &'static str,
+    words: &'static str,
+    texts: &'static [(NoticeKind, &'static str)],
 }
 
-macro_rules! english {
-    ($kind:ident, $version:literal, $file:literal) => {
+/// The files of a language. A text whose words change gets the next version in its first line;
+/// `the_texts_are_those_of_their_versions` fails until it does.
+macro_rules! language {
+    ($tag:literal) => {
+        language!($tag:
+            Acknowledgement "acknowledgement",
+            IdentityRequest "identity_request",
+            ClarificationRequest "clarification_request",
+            Extension "extension",
+            PartialAnswer "partial_answer",
+            Fee "fee",
+            NotIdentified "not_identified",
+            Refused "refused",
+            AccessReady "access_ready",
+            NoData "no_data",
+            ErasureDone "erasure_done",
+            ErasurePartlyDone "erasure_partly_done",
+            RestrictionSet "restriction_set",
+            RestrictionLifting "restriction_lifting",
+            OptOutDone "opt_out_done",
+            RectificationDone "rectification_done",
+            Withdrawn "withdrawn",
+            RecipientNotice "recipient_notice",
+            BreachNotice "breach_notice",
+            ComplaintReceived "complaint_received",
+            Answered "answered")
+    };
+    ($tag:literal: $($kind:ident $file:literal),+) => {
         Source {
-            kind: NoticeKind::$kind,
-            language: "en",
-            version: $version,
-            text: include_str!(concat!("../../../templates/mail/en/", $file)),
-            closing: include_str!("../../../templates/mail/en/closing.txt"),
+            tag: $tag,
+            closing: include_str!(concat!("../../../templates/mail/", $tag, "/closing.txt")),
+            words: include_str!(concat!("../../../templates/mail/", $tag, "/words.txt")),
+            texts: &[$((
+                NoticeKind::$kind,
+                include_str!(concat!("../../../templates/mail/", $tag, "/", $file, ".txt")),
+            ),)+],
         }
     };
 }
 
-/// A text whose words change gets the next version; `the_texts_are_those_of_their_versions` fails until it does.
-const SOURCES: &[Source] = &[
-    english!(Acknowledgement, 1, "acknowledgement.txt"),
-    english!(AccessReady, 2, "access_ready.txt"),
-    english!(NoData, 1, "no_data.txt"),
-    english!(ErasureDone, 1, "erasure_done.txt"),
-    english!(ErasurePartlyDone, 1, "erasure_partly_done.txt"),
-    english!(OptOutDone, 1, "opt_out_done.txt"),
-    english!(Refused, 1, "refused.txt"),
-    english!(Withdrawn, 1, "withdrawn.txt"),
-];
+/// English first: where neither the language of the request nor that of the controller has texts, it is English.
+const SOURCES: [Source; 5] =
+    [language!("en"), language!("de"), language!("fr"), language!("it"), language!("es")];
 
-/// What every text must say.
-const COMMON: [&str; 4] = ["organisation", "reference", "asked", "received_on"];
-/// What the closing must say.
-const CLOSING: [&str; 3] = ["organisation", "reference", "contact"];
+/// What a text of some kind must hold, and what it may hold. A list that it may hold vanishes where there is nothing to
+/// say.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::delivery) struct Manifest {
+    /// Placeholders that the text must hold and the facts must fill.
+    pub(in crate::delivery) required: &'static [&'static str],
+    /// Placeholders that it may hold.
+    pub(in crate::delivery) optional: &'static [&'static str],
+}
 
-/// What a text of this kind must say beyond that.
-const fn particular(kind: NoticeKind) -> &'static [&'static str] {
+/// What every text about a request must say: who writes, which request, what was asked and when.
+macro_rules! about_a_request {
+    ($($more:literal),* ; $($optional:literal),*) => {
+        Manifest {
+            required: &["organisation", "reference", "asked", "received_on", $($more),*],
+            optional: &["contact", $($optional),*],
+        }
+    };
+}
+
+/// The manifest of a kind of notice: what section 5 of the requirements asks of N-1 to N-20.
+pub(in crate::delivery) const fn manifest(kind: NoticeKind) -> Manifest {
     match kind {
-        NoticeKind::Acknowledgement => &["due_on"],
-        NoticeKind::AccessReady => &["link", "expires_at"],
-        NoticeKind::NoData => &["done_on", "searched_by", "evidence"],
-        NoticeKind::ErasureDone | NoticeKind::Withdrawn => &["done_on", "evidence"],
-        NoticeKind::ErasurePartlyDone => &["done_on", "kept", "evidence"],
-        NoticeKind::OptOutDone => &["done_on", "policies", "evidence"],
-        NoticeKind::Refused => &["done_on", "concerned", "reasons", "authority", "evidence"],
+        NoticeKind::Acknowledgement => about_a_request!("due_on";),
+        NoticeKind::IdentityRequest => about_a_request!("link", "expires_at", "clock"; "said"),
+        NoticeKind::ClarificationRequest => about_a_request!("said", "contact", "clock";),
+        NoticeKind::Extension => about_a_request!("due_on", "new_due_on", "reasons";),
+        NoticeKind::PartialAnswer => about_a_request!("said", "due_on";),
+        NoticeKind::Fee => {
+            about_a_request!("amount", "answer_by", "reasons", "contact", "clock", "remedies";)
+        }
+        NoticeKind::NotIdentified => {
+            about_a_request!("done_on", "reasons", "contact", "remedies", "keep";)
+        }
+        NoticeKind::Refused => about_a_request!("done_on", "concerned", "reasons", "remedies", "keep";),
+        NoticeKind::AccessReady => about_a_request!("link", "expires_at";),
+        NoticeKind::NoData => about_a_request!("done_on", "searched_by", "keep";),
+        NoticeKind::ErasureDone => {
+            about_a_request!("done_on", "keep"; "recipients", "backups", "suppression")
+        }
+        NoticeKind::ErasurePartlyDone => {
+            about_a_request!("done_on", "kept", "keep", "remedies"; "recipients", "backups", "suppression")
+        }
+        NoticeKind::RestrictionSet => about_a_request!("done_on", "keep"; "said", "recipients"),
+        NoticeKind::RestrictionLifting => about_a_request!("lifted_on", "said", "contact", "remedies";),
+        NoticeKind::OptOutDone => {
+            about_a_request!("done_on", "policies", "keep"; "recipients", "suppression")
+        }
+        NoticeKind::RectificationDone => {
+            about_a_request!("done_on", "said", "contact", "keep"; "recipients")
+        }
+        NoticeKind::Withdrawn => about_a_request!("done_on", "keep";),
+        NoticeKind::RecipientNotice => Manifest {
+            required: &["organisation", "reference", "action", "answer_by", "objects", "contact"],
+            optional: &[],
+        },
+        NoticeKind::BreachNotice => Manifest {
+            required: &["organisation", "reference", "happened", "consequences", "measures", "contact"],
+            optional: &[],
+        },
+        NoticeKind::ComplaintReceived => Manifest {
+            required: &["organisation", "reference", "received_on", "due_on", "contact"],
+            optional: &[],
+        },
+        NoticeKind::Answered => about_a_request!("done_on", "said", "remedies", "keep";),
     }
 }
 
-static TEXTS: LazyLock<Result<Vec<Text>, TextError>> = LazyLock::new(|| SOURCES.iter().map(read).collect());
+/// The placeholders that every text of a kind must hold and whose values its facts must give, and those that it may
+/// hold, for the documentation and its test.
+#[must_use]
+pub const fn placeholders(kind: NoticeKind) -> (&'static [&'static str], &'static [&'static str]) {
+    let Manifest { required, optional } = manifest(kind);
+    (required, optional)
+}
 
-fn read(source: &Source) -> Result<Text, TextError> {
-    let template = Template::read(source.text)?;
-    let required: Vec<&'static str> = COMMON.iter().chain(particular(source.kind)).copied().collect();
-    template.check(&required, &["contact"])?;
-    let closing = Template::read(source.closing)?;
-    closing.check(&CLOSING, &[])?;
-    Ok(Text { kind: source.kind, language: source.language, version: source.version, template, closing })
+/// What the closing, which ends every text to a data subject, must say (Art. 12(4), 13(2)(d) GDPR; R-88).
+const CLOSING: [&str; 4] = ["organisation", "reference", "contact", "complaint"];
+
+static LANGUAGES: LazyLock<Result<Vec<Language>, TextError>> =
+    LazyLock::new(|| SOURCES.iter().map(read).collect());
+
+fn read(source: &Source) -> Result<Language, TextError> {
+    let tag = source.tag;
+    let located = |file: &str| {
+        let file = format!("templates/mail/{tag}/{file}.txt");
+        move |problem| TextError::File { file, problem: Box::new(problem) }
+    };
+    let phrases = Phrases::read(source.words).map_err(located("words"))?;
+    let closing = Template::read(source.closing)
+        .and_then(|closing| closing.check(&CLOSING, &[]).map(|()| closing))
+        .map_err(located("closing"))?;
+    let mut texts = Vec::new();
+    for (kind, text) in source.texts {
+        let Manifest { required, optional } = manifest(*kind);
+        let template = Template::read(text)
+            .and_then(|template| template.check(required, optional).map(|()| template))
+            .map_err(located(kind.as_str()))?;
+        texts.push(Text { kind: *kind, template });
+    }
+    Ok(Language { tag, closing, phrases, texts })
 }
 
 /// Checks all compiled-in texts against their manifests.
 pub fn check_texts() -> Result<(), TextError> {
-    texts().map(|_| ())
+    languages().map(|_| ())
 }
 
-fn texts() -> Result<&'static [Text], TextError> {
-    TEXTS.as_deref().map_err(Clone::clone)
+fn languages() -> Result<&'static [Language], TextError> {
+    LANGUAGES.as_deref().map_err(Clone::clone)
 }
 
-/// The text for a language tag such as `de-AT`; English where there is none.
-pub(in crate::delivery) fn text_of(kind: NoticeKind, language: &str) -> Result<&'static Text, TextError> {
-    let primary = language.split('-').next().unwrap_or_default();
-    let of_kind = || texts().map(|texts| texts.iter().filter(|text| text.kind == kind));
-    of_kind()?
-        .find(|text| text.language == primary)
-        .or(of_kind()?.find(|text| text.language == "en"))
+/// The language in which a person is written to: the one wished for (a tag such as `de-AT`), else the controller's, else
+/// English.
+pub(in crate::delivery) fn language_of(
+    wished: &str,
+    controllers: &str,
+) -> Result<&'static Language, TextError> {
+    let languages = languages()?;
+    [wished, controllers, "en"]
+        .into_iter()
+        .find_map(|tag| languages.iter().find(|language| language.tag == primary(tag)))
         .ok_or(TextError::Missing("subject"))
 }
 
-/// The language of the text for a language tag: `en` where there is none of that language. Texts that cannot be read are
-/// told when one is sent; until then the wish stands.
-pub(in crate::delivery) fn language_of(kind: NoticeKind, wished: &str) -> String {
-    text_of(kind, wished).map_or(wished, |text| text.language).to_owned()
+/// The primary part of a language tag.
+fn primary(tag: &str) -> &str {
+    tag.split('-').next().unwrap_or_default()
+}
+
+/// Whether there are texts in the language of a tag.
+#[must_use]
+pub fn speaks(tag: &str) -> bool {
+    languages().is_ok_and(|languages| languages.iter().any(|language| language.tag == primary(tag)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::domain::deadline::RegimeCode;
+    use crate::domain::{IdentifierKind, RefusalGround, RequestKind};
 
     #[test]
-    fn every_kind_has_an_english_text_that_says_what_it_must() {
+    fn every_kind_has_a_text_in_every_language_that_says_what_it_must() {
         assert_eq!(check_texts(), Ok(()));
-        for kind in NoticeKind::ALL {
-            let name = text_of(kind, "xx").unwrap().name();
-            assert!(name.starts_with(&format!("{kind}/en/")), "{name}");
+        for language in languages().unwrap() {
+            for kind in NoticeKind::ALL {
+                let name = language.text(kind).unwrap().name(language);
+                assert!(name.starts_with(&format!("{kind}/{}/", language.tag)), "{name}");
+            }
         }
     }
 
     #[test]
-    fn the_language_recorded_is_that_of_the_text() {
-        assert_eq!(language_of(NoticeKind::Acknowledgement, "it"), "en");
-        assert_eq!(language_of(NoticeKind::Acknowledgement, "en-GB"), "en");
+    fn every_language_has_a_phrase_for_every_word() {
+        let languages = languages().unwrap();
+        let keys = |language: &Language| {
+            // Only English has a form of dates of its own in the United States.
+            language.phrases.keys().filter(|key| *key != "date.us").collect::<BTreeSet<_>>()
+        };
+        let english = keys(&languages[0]);
+        for language in languages {
+            assert_eq!(keys(language), english, "{}", language.tag);
+            let speech = language.phrases.under(RegimeCode::EU);
+            let mut wanted: Vec<String> = Vec::new();
+            wanted.extend(RequestKind::ALL.iter().map(|kind| format!("asked.{kind}")));
+            wanted.extend(RefusalGround::ALL.iter().map(|ground| format!("ground.{ground}")));
+            wanted.extend(IdentifierKind::ALL.iter().map(|kind| format!("identifier.{kind}")));
+            for key in wanted {
+                assert!(speech.find(&key).is_some(), "{} has no {key}", language.tag);
+            }
+            for month in 1..=12 {
+                let date = chrono::NaiveDate::from_ymd_opt(2026, month, 1).unwrap();
+                assert!(speech.day(date).unwrap().contains("2026"));
+            }
+        }
+    }
+
+    #[test]
+    fn r_30_the_language_is_the_request_s_else_the_controller_s_else_english() {
+        let tag = |wished, controllers| language_of(wished, controllers).unwrap().tag;
+        assert_eq!(tag("it", "de"), "it");
+        assert_eq!(tag("de-AT", "fr"), "de");
+        assert_eq!(tag("sv", "de"), "de");
+        assert_eq!(tag("sv", "nb"), "en");
+        assert!(speaks("es-MX") && !speaks("sv"));
     }
 
     #[test]
     fn the_texts_are_those_of_their_versions() {
-        let digests: Vec<String> = SOURCES
-            .iter()
-            .map(|source| {
-                let digest = Sha256::digest(format!("{}{}", source.text, source.closing).as_bytes());
-                format!(
-                    "{}/{}/{} {}",
-                    source.kind,
-                    source.language,
-                    source.version,
-                    &hex::encode(digest)[..16]
-                )
-            })
-            .collect();
+        let mut digests = Vec::new();
+        for source in &SOURCES {
+            let closing = Template::read(source.closing).unwrap();
+            let mut note = |name: &str, version: u16, text: &str| {
+                let digest = hex::encode(Sha256::digest(text.as_bytes()));
+                digests.push(format!("{name}/{}/{version} {}", source.tag, &digest[..16]));
+            };
+            for (kind, text) in source.texts {
+                note(kind.as_str(), Template::read(text).unwrap().version(), text);
+            }
+            note("closing", closing.version(), source.closing);
+        }
         insta::assert_snapshot!(digests.join("\n"));
     }
 }

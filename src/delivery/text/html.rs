@@ -2,25 +2,17 @@
 
 use askama::Template;
 
-use super::{Part, TextError};
+use super::{Frame, Part, TextError};
 
 #[derive(Template)]
 #[template(path = "mail/frame.html")]
-struct Frame<'a> {
-    language: &'a str,
+struct Page<'a> {
     subject: &'a str,
-    organisation: &'a str,
-    footer: &'a str,
+    frame: &'a Frame<'a>,
     parts: &'a [Part],
 }
 
 /// The parts as a page. Every value is escaped by the template engine.
-pub(super) fn render(
-    language: &str,
-    subject: &str,
-    organisation: &str,
-    footer: &str,
-    parts: &[Part],
-) -> Result<String, TextError> {
-    Frame { language, subject, organisation, footer, parts }.render().map_err(|_| TextError::Html)
+pub(super) fn render(subject: &str, frame: &Frame<'_>, parts: &[Part]) -> Result<String, TextError> {
+    Page { subject, frame, parts }.render().map_err(|_| TextError::Html)
 }

@@ -1,22 +1,26 @@
 //! The texts of mails: read once, checked, filled in one pass.
 //!
-//! A text is a file of blocks, one a line: `subject: …`, `# title`, `## heading`, `- bullet`, `| label | value`,
-//! `! button label | {{link}}`, anything else a paragraph. `{{name}}` is a placeholder of a closed set. There is no
-//! logic: a value is never read again as text of a template (S-20), and a placeholder that stands for a list fills one
-//! bullet an item. Text and HTML are made from the same blocks, so that they cannot say different things.
+//! A text is a file: `version: 1`, `subject: …`, then blocks, one a line: `# title`, `## heading`, `- bullet`,
+//! `| label | value`, `! button label | {{link}}`, anything else a paragraph. `{{name}}` is a placeholder of a closed set.
+//! There is no logic: a value is never read again as text of a template (S-20), and a placeholder that stands for a list
+//! fills one bullet an item. Text and HTML are made from the same blocks, so that they cannot say different things.
+//!
+//! What differs by law and not by text (who is complained to, what the time does, which article) is a phrase of the
+//! language: see `phrases`. Whom each kind of notice is for and what it must say stands in `docs/notices.md`.
 
 mod catalogue;
 mod html;
+mod phrases;
 mod plain;
 mod template;
 mod values;
 
-pub use catalogue::check_texts;
-pub(super) use catalogue::{language_of, text_of};
+pub(super) use catalogue::{Language, language_of};
+pub use catalogue::{check_texts, placeholders, speaks};
 pub use template::{TextError, check_template};
-pub(super) use values::{Occasion, clean, values};
+pub(super) use values::{Occasion, clean};
 
-use values::Values;
+use super::NoticeKind;
 
 /// A block with its values filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,17 @@ enum Part {
     Facts(Vec<(String, String)>),
     Button(String, String),
     Rule,
+}
+
+/// What stands around the parts of a message.
+struct Frame<'a> {
+    language: &'a str,
+    organisation: &'a str,
+    /// The last line: why the person gets this.
+    footer: &'a str,
+    /// What follows a label: in French a colon has a space before it.
+    colon: &'a str,
+    button_help: &'a str,
 }
 
 /// A mail's words, ready to be packed.
@@ -42,18 +57,36 @@ pub(super) struct Words {
     pub(super) html: String,
 }
 
-/// Fills a text.
-pub(super) fn render(text: &catalogue::Text, values: &Values) -> Result<Words, TextError> {
-    let (subject, mut parts) = text.template.fill(values)?;
-    let (_, closing) = text.closing.fill(values)?;
-    parts.push(Part::Rule);
-    parts.extend(closing);
+/// Fills the text of a kind.
+pub(super) fn render(
+    language: &Language,
+    kind: NoticeKind,
+    occasion: &Occasion<'_>,
+) -> Result<Words, TextError> {
+    let speech = language.phrases.under(occasion.controller.regime);
+    let values = values::values(&speech, kind, occasion)?;
     let organisation = values.word("organisation")?;
-    let footer = text.closing_line(organisation);
+    let text = language.text(kind)?;
+    let (subject, mut parts) = text.template.fill(&values, catalogue::manifest(text.kind()).optional)?;
+    // A recipient of data is not told how to complain about us, nor asked for an identity card.
+    if kind != NoticeKind::RecipientNotice {
+        let (_, closing) = language.closing.fill(&values, &[])?;
+        parts.push(Part::Rule);
+        parts.extend(closing);
+    }
+    let footer_of_kind = format!("footer.{kind}");
+    let footer = speech.say_first([&footer_of_kind, "footer"], &[("organisation", organisation)])?;
+    let frame = Frame {
+        language: language.tag,
+        organisation,
+        footer: &footer,
+        colon: &speech.say("colon", &[])?,
+        button_help: &speech.say("button_help", &[])?,
+    };
     Ok(Words {
-        template: text.name(),
-        plain: plain::render(&parts, &footer),
-        html: html::render(text.language, &subject, organisation, &footer, &parts)?,
+        template: text.name(language),
+        plain: plain::render(&parts, &frame),
+        html: html::render(&subject, &frame, &parts)?,
         subject,
     })
 }

@@ -1,11 +1,12 @@
 //! The plain-text form.
 
-use super::Part;
+use super::{Frame, Part};
 
 const WIDTH: usize = 72;
 
 /// The parts as text with line feeds, wrapped at 72 characters. A long word, such as a link, stands on a line of its own.
-pub(super) fn render(parts: &[Part], footer: &str) -> String {
+pub(super) fn render(parts: &[Part], frame: &Frame<'_>) -> String {
+    let colon = frame.colon;
     let mut blocks: Vec<String> = Vec::new();
     for part in parts {
         match part {
@@ -19,15 +20,15 @@ pub(super) fn render(parts: &[Part], footer: &str) -> String {
                 let widest = rows.iter().map(|(label, _)| width(label)).max().unwrap_or_default();
                 let lines = rows.iter().map(|(label, value)| {
                     let gap = " ".repeat(widest - width(label) + 2);
-                    wrap(value, &format!("  {label}:{gap}"), &" ".repeat(widest + 5))
+                    wrap(value, &format!("  {label}{colon}{gap}"), &" ".repeat(widest + 4 + width(colon)))
                 });
                 blocks.push(lines.collect::<Vec<_>>().join("\n"));
             }
-            Part::Button(label, link) => blocks.push(format!("{label}:\n\n{link}")),
+            Part::Button(label, link) => blocks.push(format!("{label}{colon}\n\n{link}")),
             Part::Rule => blocks.push("-".repeat(WIDTH)),
         }
     }
-    blocks.push(wrap(footer, "", ""));
+    blocks.push(wrap(frame.footer, "", ""));
     blocks.join("\n\n") + "\n"
 }
 
@@ -67,7 +68,7 @@ mod tests {
                 Part::Bullets(vec!["item ".repeat(20).trim_end().to_owned()]),
                 Part::Button("Open".to_owned(), link.clone()),
             ],
-            "footer",
+            &Frame { language: "en", organisation: "", footer: "footer", colon: ":", button_help: "" },
         );
         assert!(text.lines().all(|line| line == link || line.chars().count() <= WIDTH), "{text}");
         assert!(text.lines().any(|line| line == link));

@@ -29,6 +29,18 @@ pub enum TextError {
     /// The facts hold no value for it.
     #[error("the facts have no value for {{{{{0}}}}}")]
     NoValue(&'static str),
+    /// The language has no phrase for a word, or the phrase asks for a value that there is not.
+    #[error("the language has no usable phrase {0:?}")]
+    NoPhrase(String),
+    /// What is wrong in a file.
+    #[error("{file} is wrong")]
+    File {
+        /// Which one, below the source folder.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        problem: Box<TextError>,
+    },
     /// The HTML could not be written.
     #[error("the HTML form cannot be made")]
     Html,
@@ -60,6 +72,7 @@ enum Block {
 /// A text that was read.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
+    version: u16,
     subject: Line,
     blocks: Vec<Block>,
 }
@@ -75,28 +88,41 @@ pub fn check_template(
 }
 
 impl Template {
-    /// Reads a text. One without a subject line has an empty subject (the closing).
+    /// Reads a text: its version, its subject, its blocks. One without a subject line has an empty subject (the closing).
     pub(super) fn read(source: &str) -> Result<Self, TextError> {
-        let mut template = Self { subject: Line::new(), blocks: Vec::new() };
+        let mut template = Self { version: 0, subject: Line::new(), blocks: Vec::new() };
         for (index, text) in source.lines().enumerate() {
             let number = index + 1;
+            let malformed = |problem| TextError::Malformed { line: number, problem };
             let text = text.trim_end();
             if text.is_empty() {
                 continue;
             }
+            if number == 1 {
+                let version = text.strip_prefix("version: ").and_then(|version| version.parse().ok());
+                template.version = version
+                    .filter(|version| *version > 0)
+                    .ok_or(malformed("the first line is the version, for example version: 1"))?;
+                continue;
+            }
             if let Some(subject) = text.strip_prefix("subject: ") {
-                if number != 1 {
-                    return Err(TextError::Malformed {
-                        line: number,
-                        problem: "the subject is the first line",
-                    });
+                if number != 2 {
+                    return Err(malformed("the subject is the second line"));
                 }
                 template.subject = read_line(subject, number)?;
                 continue;
             }
             template.blocks.push(read_block(text, number)?);
         }
+        if template.version == 0 {
+            return Err(TextError::Malformed { line: 1, problem: "the first line is the version" });
+        }
         Ok(template)
+    }
+
+    /// The version of its words.
+    pub(super) const fn version(&self) -> u16 {
+        self.version
     }
 
     pub(super) fn check(&self, required: &[&'static str], allowed: &[&'static str]) -> Result<(), TextError> {
@@ -123,8 +149,9 @@ impl Template {
         })
     }
 
-    /// Fills the values in: subject and blocks. One pass; a value is copied, never read.
-    pub(super) fn fill(&self, values: &Values) -> Result<(String, Vec<Part>), TextError> {
+    /// Fills the values in: subject and blocks. One pass; a value is copied, never read. A list of `optional` without a
+    /// value vanishes with its bullet; anything else without one is an error.
+    pub(super) fn fill(&self, values: &Values, optional: &[&str]) -> Result<(String, Vec<Part>), TextError> {
         let mut parts: Vec<Part> = Vec::new();
         for block in &self.blocks {
             match block {
@@ -136,7 +163,10 @@ impl Template {
                 }
                 Block::Bullet(line) => {
                     let items = match line.as_slice() {
-                        [Piece::Slot(name)] if shape(name) == Shape::List => values.list(name)?.to_vec(),
+                        [Piece::Slot(name)] if shape(name) == Shape::List => match values.list(name) {
+                            Err(TextError::NoValue(_)) if optional.contains(name) => continue,
+                            items => items?.to_vec(),
+                        },
                         _ => vec![fill_line(line, values)?],
                     };
                     match parts.last_mut() {
@@ -257,10 +287,10 @@ mod tests {
 
     #[test]
     fn s_20_bad_templates_are_refused() {
-        let check = |source| check_template(source, REQUIRED, ALLOWED);
+        let check = |source: &str| check_template(&format!("version: 1\n{source}"), REQUIRED, ALLOWED);
         assert_eq!(check("subject: {{reference}}\n# Title\n- {{policies}}\n! Go | {{link}}"), Ok(()));
         assert_eq!(check("# no reference"), Err(TextError::Missing("reference")));
-        assert_eq!(check("{{reference}} {{secret}}"), Err(TextError::Unknown { line: 1 }));
+        assert_eq!(check("{{reference}} {{secret}}"), Err(TextError::Unknown { line: 2 }));
         assert_eq!(check("{{reference}} {{due_on}}"), Err(TextError::Foreign("due_on")));
         for bad in [
             "{{reference}} {{organisation",
@@ -281,6 +311,12 @@ mod tests {
             "{{reference}} \u{7}",
         ] {
             assert!(matches!(check(bad), Err(TextError::Malformed { .. })), "{bad:?}: {:?}", check(bad));
+        }
+        for versionless in
+            ["", "# Title {{reference}}", "version: 0\n{{reference}}", "version: x\n{{reference}}"]
+        {
+            let checked = check_template(versionless, REQUIRED, ALLOWED);
+            assert!(matches!(checked, Err(TextError::Malformed { line: 1, .. })), "{versionless:?}");
         }
         for unknown in ["{{ reference }}", "{{reference|safe}}", "{{self.__init__}}", "{{{reference}}}"] {
             assert!(matches!(check(unknown), Err(TextError::Unknown { .. })), "{unknown:?}");

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
-
 use super::TextError;
-use crate::delivery::notice::{Facts, Refusal};
-use crate::domain::{Controller, IdentifierKind, RefusalGround, RequestKind};
+use super::phrases::{Named, Speech};
+use crate::delivery::NoticeKind;
+use crate::delivery::notice::Facts;
+use crate::domain::Controller;
+use crate::domain::deadline::{PauseCause, PauseEffect};
 
 /// How a placeholder's value looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ const fn list(name: &'static str) -> Slot {
     Slot { name, shape: Shape::List }
 }
 
-/// Every placeholder there is.
+/// Every placeholder there is. `docs/notices.md` tells what each stands for.
 pub(super) const SLOTS: &[Slot] = &[
     word("organisation"),
     word("contact"),
@@ -39,16 +40,31 @@ pub(super) const SLOTS: &[Slot] = &[
     word("asked"),
     word("received_on"),
     word("due_on"),
+    word("new_due_on"),
+    word("answer_by"),
     word("done_on"),
+    word("lifted_on"),
     word("expires_at"),
     word("link"),
-    word("evidence"),
+    word("amount"),
+    word("keep"),
+    word("clock"),
+    word("complaint"),
+    word("action"),
     list("policies"),
     list("searched_by"),
     list("kept"),
-    word("authority"),
+    list("recipients"),
+    list("backups"),
+    list("suppression"),
     list("concerned"),
     list("reasons"),
+    list("said"),
+    list("remedies"),
+    list("objects"),
+    list("happened"),
+    list("consequences"),
+    list("measures"),
 ];
 
 /// The values of one notice.
@@ -74,9 +90,13 @@ impl Values {
         }
     }
 
+    /// A phrase of the language, whose own values were cleaned when they were put into it.
+    fn set_phrase(&mut self, name: &'static str, phrase: String) {
+        self.words.insert(name, phrase);
+    }
+
     fn set_list(&mut self, name: &'static str, items: impl Iterator<Item = String>) {
-        let items: Vec<String> =
-            items.map(|item| clean(&item)).filter(|item| !item.is_empty()).take(50).collect();
+        let items: Vec<String> = items.map(|item| one_line(&item)).filter(|item| !item.is_empty()).collect();
         if !items.is_empty() {
             self.lists.insert(name, items);
         }
@@ -88,20 +108,19 @@ impl Values {
 /// line read other than it is written.
 pub(in crate::delivery) fn clean(text: &str) -> String {
     const LONGEST: usize = 400;
+    one_line(text).chars().take(LONGEST).collect::<String>().trim_end().to_owned()
+}
+
+/// The same without a limit: for what a controller says itself, of which nothing may be cut off.
+fn one_line(text: &str) -> String {
     let visible = text
         .chars()
         .map(|each| if each.is_control() || matches!(each, '\u{2028}' | '\u{2029}') { ' ' } else { each })
         .filter(|each| !matches!(each, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}'))
         .collect::<String>();
-    visible
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .take(LONGEST)
-        .collect::<String>()
-        .trim_end()
-        .to_owned()
+    // A space that does not break is kept: it belongs to the punctuation of French.
+    let breaks = |each: char| each.is_whitespace() && each != '\u{a0}';
+    visible.split(breaks).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// What a notice is about, beyond its facts.
@@ -115,143 +134,188 @@ pub(in crate::delivery) struct Occasion<'a> {
     pub(in crate::delivery) link: Option<&'a str>,
 }
 
-/// The values of an occasion, in English. What the facts lack gets no value: filling a text that needs it fails.
-pub(in crate::delivery) fn values(occasion: &Occasion<'_>) -> Values {
+/// The values of an occasion in a language. What the facts lack gets no value: filling a text that needs it fails.
+pub(super) fn values(
+    speech: &Speech<'_>,
+    kind: NoticeKind,
+    occasion: &Occasion<'_>,
+) -> Result<Values, TextError> {
     let Occasion { controller, reference, facts, words, link } = occasion;
     let mut values = Values::default();
     values.set("organisation", &controller.name);
     values.set("contact", &controller.contact);
     values.set("reference", reference);
-    values.set(
-        "asked",
-        match facts.request_kind {
-            RequestKind::Access => "a copy of your data",
-            RequestKind::Erasure => "the erasure of your data",
-            RequestKind::OptOut => "no more marketing",
-        },
-    );
-    values.set("received_on", &day(facts.received_on));
-    values.set("due_on", &day(facts.due_on));
-    if let Some(done_on) = facts.done_on {
-        values.set("done_on", &day(done_on));
+    let asked = speech.say(&format!("asked.{}", facts.request_kind), &[])?;
+    values.set_phrase("asked", asked.clone());
+    values.set_phrase("received_on", speech.day(facts.received_on)?);
+    values.set_phrase("due_on", speech.day(facts.due_on)?);
+    for (name, date) in [
+        ("done_on", facts.done_on),
+        ("new_due_on", facts.extended_to),
+        ("answer_by", facts.answer_by),
+        ("lifted_on", facts.lifted_on),
+    ] {
+        if let Some(date) = date {
+            values.set_phrase(name, speech.day(date)?);
+        }
     }
     if let Some(expires_at) = facts.expires_at {
-        values.set("expires_at", &controller.local_time_in_words(expires_at));
+        values.set_phrase("expires_at", speech.instant(expires_at, controller.time_zone)?);
     }
     if let Some(link) = link {
         values.set("link", link);
     }
-    values.set(
-        "evidence",
-        &facts.evidence_until.map_or_else(
-            || "only as long as the law asks us to".to_owned(),
-            |until| format!("until {}", day(until)),
-        ),
-    );
-    values.set_list("policies", facts.policies.iter().map(|policy| policy_name(policy)));
-    values.set_list("searched_by", facts.searched_by.iter().map(|kind| identifier_name(*kind).to_owned()));
-    values.set_list(
-        "kept",
-        facts.kept.iter().map(|kept| match kept.until {
-            Some(until) => format!("{}, because {}. Until {}.", kept.what, kept.why, day(until)),
-            None => format!("{}, because {}.", kept.what, kept.why),
-        }),
-    );
-    if let Some(refusal) = &facts.refusal {
-        set_refusal(&mut values, facts.request_kind, refusal, *words);
+    if let Some(amount) = &facts.amount {
+        values.set("amount", amount);
     }
-    values
-}
-
-fn set_refusal(values: &mut Values, kind: RequestKind, refusal: &Refusal, words: Option<&str>) {
-    let authority = refusal
-        .authority
-        .as_deref()
-        .unwrap_or("a data protection authority, for example in the country where you live or work");
-    values.set("authority", authority);
-    let concerned: &[&str] = match kind {
-        RequestKind::Access => {
-            &["A copy of what we may hold about you: profile, visits, devices, connections."]
-        }
-        RequestKind::Erasure => {
-            &["The erasure of what we may hold about you: profile, visits, devices, connections."]
-        }
-        // There is no such notice: an opt-out is never refused.
-        RequestKind::OptOut => &[],
+    let evidence = match facts.evidence_until {
+        Some(until) => speech.say("evidence.until", &[("date", &speech.day(until)?)])?,
+        None => speech.say("evidence.law", &[])?,
     };
-    let failed = refusal.deletion_failed.then_some(
-        "We had asked our contact platform to delete your contact. It did not do so: we looked, and the contact is still there.",
-    );
-    values.set_list("concerned", concerned.iter().copied().chain(failed).map(str::to_owned));
-    let said = words.unwrap_or_default().lines().map(str::to_owned);
-    values.set_list("reasons", std::iter::once(ground_in_words(refusal.ground).to_owned()).chain(said));
-}
-
-/// A ground as a person understands it.
-const fn ground_in_words(ground: RefusalGround) -> &'static str {
-    match ground {
-        RefusalGround::ManifestlyUnfounded => "The request is manifestly unfounded (Article 12(5) GDPR).",
-        RefusalGround::Excessive => {
-            "The request is excessive, in particular because it repeats others (Article 12(5) GDPR)."
-        }
-        RefusalGround::NotIdentifiable => {
-            "We cannot tell which data is yours (Articles 11(2) and 12(2) GDPR). You can send us details that help to find it."
-        }
-        RefusalGround::IdentityNotConfirmed => {
-            "We have reasonable doubts that it was you who asked, and they could not be cleared up (Article 12(6) GDPR)."
-        }
-        RefusalGround::RightsOfOthers => "It would harm the rights of other people (Article 15(4) GDPR).",
-        RefusalGround::NationalRestriction => "A national law restricts this right (Article 23 GDPR).",
-        RefusalGround::Expression => {
-            "The data is needed for the freedom of expression and information (Article 17(3)(a) GDPR)."
-        }
-        RefusalGround::LegalObligation => "A law obliges us to keep the data (Article 17(3)(b) GDPR).",
-        RefusalGround::PublicInterest => {
-            "The data is needed for public health, archives, research or statistics in the public interest (Article 17(3)(c) and (d) GDPR)."
-        }
-        RefusalGround::LegalClaims => {
-            "The data is needed to establish, exercise or defend legal claims (Article 17(3)(e) GDPR)."
-        }
-        RefusalGround::StillNeeded => {
-            "We still need the data for the purpose it was collected for, and may use it; none of the reasons for erasure in Article 17(1) GDPR is met."
-        }
-        RefusalGround::NoRestriction => "None of the cases of Article 18(1) GDPR is met.",
-        RefusalGround::NotPortable => "The data does not fall under Article 20 GDPR.",
-        RefusalGround::CompellingGrounds => {
-            "We have compelling legitimate grounds to use the data (Article 21(1) GDPR)."
-        }
-        RefusalGround::NotWrong => "There is nothing to correct in the data (Article 16 GDPR).",
-        RefusalGround::NotCovered => {
-            "The law on which the request relies does not give this right in your case."
-        }
-        RefusalGround::NotARequest => {
-            "What you ask is not a right under data protection law, or somebody else is responsible for it."
-        }
+    values.set_phrase("keep", speech.say("keep", &[("evidence", &evidence)])?);
+    values.set_phrase("complaint", speech.say("complaint", &[])?);
+    let action = format!("action.{}", facts.request_kind);
+    values.set_phrase("action", speech.say_first([&action, "action"], &[])?);
+    if let Some(clock) = clock(speech, kind, controller, facts)? {
+        values.set_phrase("clock", clock);
     }
+    set_lists(&mut values, speech, facts)?;
+    set_remedies(&mut values, speech, controller, facts)?;
+    set_concerned(&mut values, speech, facts, &asked)?;
+    set_words(&mut values, speech, kind, facts, words.unwrap_or_default())?;
+    Ok(values)
 }
 
-fn day(date: NaiveDate) -> String {
-    date.format("%-d %B %Y").to_string()
+/// What the time for the answer does while the organisation waits for the person.
+fn clock(
+    speech: &Speech<'_>,
+    kind: NoticeKind,
+    controller: &Controller,
+    facts: &Facts,
+) -> Result<Option<String>, TextError> {
+    let cause = match kind {
+        NoticeKind::IdentityRequest => PauseCause::Identity,
+        NoticeKind::ClarificationRequest => PauseCause::Clarification,
+        NoticeKind::Fee => PauseCause::Fee,
+        _ => return Ok(None),
+    };
+    // A day before the first version is judged by none, and then nothing is promised about standing still.
+    let effect = controller.regime.version_on(facts.received_on).map(|regime| regime.effect(cause));
+    let key = match effect {
+        Ok(PauseEffect::Suspend | PauseEffect::SuspendBothEnds) => "clock.suspend",
+        Ok(PauseEffect::Restart) => "clock.restart",
+        Ok(PauseEffect::Run) | Err(_) => "clock.run",
+    };
+    speech.say(key, &[("due", &speech.day(facts.due_on)?)]).map(Some)
 }
 
-/// The platform's built-in policies have names for programs; a controller's own are titles already.
-fn policy_name(policy: &str) -> String {
-    match policy {
-        "mktgCommunications" => "Marketing messages".to_owned(),
-        "emailMarketing" => "Marketing by e-mail".to_owned(),
-        "smsMarketing" => "Marketing by text message".to_owned(),
-        own => own.to_owned(),
+fn set_lists(values: &mut Values, speech: &Speech<'_>, facts: &Facts) -> Result<(), TextError> {
+    let known = |prefix: &str, word: &str| {
+        let phrase = speech.find(&format!("{prefix}.{word}"));
+        phrase.map_or_else(|| clean(word), str::to_owned)
+    };
+    values.set_list("policies", facts.policies.iter().map(|policy| known("policy", policy)));
+    let mut searched_by = Vec::new();
+    for kind in &facts.searched_by {
+        searched_by.push(speech.say(&format!("identifier.{kind}"), &[])?);
     }
+    values.set_list("searched_by", searched_by.into_iter());
+    let mut kept = Vec::new();
+    for each in &facts.kept {
+        let (what, why) = (known("kept.what", &each.what), known("kept.why", &each.why));
+        let named: Named<'_> = &[("what", &what), ("why", &why)];
+        kept.push(match each.until {
+            Some(until) => {
+                let date = speech.day(until)?;
+                speech.say("kept.until", &[named, &[("date", date.as_str())]].concat())?
+            }
+            None => speech.say("kept", named)?,
+        });
+    }
+    values.set_list("kept", kept.into_iter());
+    let mut recipients = Vec::new();
+    for recipient in &facts.recipients {
+        recipients.push(speech.say("recipient", &[("recipient", recipient)])?);
+    }
+    values.set_list("recipients", recipients.into_iter());
+    if let Some(until) = facts.backups_until {
+        let backups = speech.say("backups", &[("date", &speech.day(until)?)])?;
+        values.set_list("backups", std::iter::once(backups));
+    }
+    if facts.suppressed {
+        values.set_list("suppression", std::iter::once(speech.say("suppression", &[])?));
+    }
+    Ok(())
 }
 
-const fn identifier_name(kind: IdentifierKind) -> &'static str {
+/// What a person can do who is not content: us, the authority, a court (Art. 12(4), 77, 79 GDPR; R-88).
+fn set_remedies(
+    values: &mut Values,
+    speech: &Speech<'_>,
+    controller: &Controller,
+    facts: &Facts,
+) -> Result<(), TextError> {
+    let named = facts.refusal.as_ref().and_then(|refusal| refusal.authority.clone());
+    let authority = named.map_or_else(|| speech.say("authority", &[]), Ok)?;
+    let remedies = [
+        speech.say("remedy.review", &[("contact", &controller.contact)])?,
+        speech.say("remedy.authority", &[("authority", &authority)])?,
+        speech.say("remedy.court", &[])?,
+    ];
+    values.set_list("remedies", remedies.into_iter());
+    Ok(())
+}
+
+/// What a refusal is about.
+fn set_concerned(
+    values: &mut Values,
+    speech: &Speech<'_>,
+    facts: &Facts,
+    asked: &str,
+) -> Result<(), TextError> {
+    let Some(refusal) = &facts.refusal else { return Ok(()) };
+    let own = format!("concerned.{}", facts.request_kind);
+    let mut concerned = vec![speech.say_first([&own, "concerned"], &[("asked", asked)])?];
+    if refusal.deletion_failed {
+        concerned.push(speech.say("concerned.deletion_failed", &[])?);
+    }
+    values.set_list("concerned", concerned.into_iter());
+    Ok(())
+}
+
+/// What the controller says itself, where the kind of notice has a place for it.
+fn set_words(
+    values: &mut Values,
+    speech: &Speech<'_>,
+    kind: NoticeKind,
+    facts: &Facts,
+    words: &str,
+) -> Result<(), TextError> {
+    let said = || words.lines().map(str::to_owned);
     match kind {
-        IdentifierKind::Email => "the e-mail address",
-        IdentifierKind::Phone => "the telephone number",
-        IdentifierKind::Username => "the user name",
-        IdentifierKind::ExternalId => "the customer number",
-        IdentifierKind::ExternalProperty1 | IdentifierKind::ExternalProperty2 => "a further customer number",
+        NoticeKind::RecipientNotice => values.set_list("objects", said()),
+        NoticeKind::BreachNotice => {
+            // Art. 34(2) GDPR asks for each of the three: a text that lacks one is not sent.
+            let words = words.replace("\r\n", "\n");
+            let mut blocks = words.split("\n\n").map(str::trim).filter(|block| !block.is_empty());
+            for name in ["happened", "consequences"] {
+                values.set_list(name, blocks.next().unwrap_or_default().lines().map(str::to_owned));
+            }
+            values.set_list("measures", blocks.flat_map(str::lines).map(str::to_owned));
+        }
+        _ => {
+            let reason = match (&facts.refusal, facts.extension_reason) {
+                (Some(refusal), _) => Some(speech.say(&format!("ground.{}", refusal.ground), &[])?),
+                (None, Some(reason)) => Some(speech.say(&format!("reason.{}", reason.as_str()), &[])?),
+                (None, None) => None,
+            };
+            if let Some(reason) = reason {
+                values.set_list("reasons", std::iter::once(reason).chain(said()));
+            }
+            values.set_list("said", said());
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -145,7 +145,10 @@ fn header(run: &Run<'_>) -> ReportHeader {
             .filter(|each| each.role == IdentifierRole::Given)
             .map(|each| MaskedIdentifier::of(&each.identifier))
             .collect(),
-        language: Language::for_tag(&run.case.language).unwrap_or(Language::English),
+        // As of notices: the language of the request, else the controller's, else English.
+        language: Language::for_tag(&run.case.language)
+            .or_else(|| Language::for_tag(&controller.language))
+            .unwrap_or_default(),
         catalogue: run.site.catalogue.clone().map(name_recipients),
     }
 }

@@ -1,18 +1,32 @@
 //! English.
 
-use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
-
-use super::{Entry, Label, SectionTexts, Texts};
+use super::{Entry, Form, SectionTexts, Texts};
 use crate::domain::IdentifierKind;
 use crate::report::Section;
 
 pub(super) const TEXTS: Texts = Texts {
-    date,
-    day,
-    number,
+    form: Form {
+        months: [
+            "January",
+            "February",
+            "March",
+            "April",
+            "May",
+            "June",
+            "July",
+            "August",
+            "September",
+            "October",
+            "November",
+            "December",
+        ],
+        day: "{day} {month} {year}",
+        first: "1",
+        instant: "{day}, {time} {zone}",
+        thousands: ",",
+    },
     section,
-    label,
+    labels: LABELS,
     identifier,
     groups: &[
         (19, "Who you are"),
@@ -87,26 +101,6 @@ pub(super) const TEXTS: Texts = Texts {
     readme: README,
 };
 
-fn date(at: DateTime<Utc>, zone: Tz) -> String {
-    at.with_timezone(&zone).format("%-d %B %Y, %H:%M %Z").to_string()
-}
-
-fn day(text: &str) -> String {
-    text.parse::<NaiveDate>().map_or_else(|_| text.to_owned(), |day| day.format("%-d %B %Y").to_string())
-}
-
-fn number(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 const fn section(section: Section) -> SectionTexts {
     match section {
         Section::Profile => SectionTexts {
@@ -159,109 +153,95 @@ const fn identifier(kind: IdentifierKind) -> &'static str {
     }
 }
 
-/// Labels by whole path, or by the last part of the path. Ranks of a profile: see `groups`.
-fn label(path: &str) -> Option<Label> {
-    let found = |path: &str| {
-        LABELS.iter().find(|(known, _, _)| *known == path).map(|(_, rank, text)| Label { text, rank: *rank })
-    };
-    found(path).or_else(|| found(path.rsplit('.').next().unwrap_or(path)))
-}
-
-const LABELS: &[(&str, u8, &str)] = &[
-    // Who you are
-    ("title", 1, "Title"),
-    ("firstName", 2, "First name"),
-    ("lastName", 3, "Last name"),
-    ("gender", 4, "Gender"),
-    ("birthDate", 5, "Date of birth"),
-    ("birthDay", 6, "Birthday"),
-    ("age", 7, "Age"),
-    ("language", 8, "Language"),
-    ("civilStatus", 9, "Civil status"),
-    ("companyName", 10, "Company"),
-    ("personalId", 11, "Identity document number"),
-    // How you can be reached
-    ("email", 20, "E-mail address"),
-    ("emailVerified", 21, "E-mail address confirmed"),
-    ("phone", 22, "Telephone number"),
-    ("prefix", 22, "Telephone prefix"),
-    ("phoneVerified", 23, "Telephone number confirmed"),
-    ("country", 24, "Country"),
-    ("zipCode", 25, "Postal code"),
-    // What happened and when
-    ("event.type", 40, "What happened"),
-    ("type", 40, "Kind"),
-    ("name", 40, "Name"),
-    ("accepted", 41, "Accepted"),
-    ("macAddress", 40, "Device address (MAC)"),
-    ("when.createdAt", 41, "Time"),
-    ("createdAt", 41, "Time"),
-    ("startAt", 41, "Start"),
-    ("start", 41, "Start"),
-    ("stop", 42, "End"),
-    ("createdAtLocal", 43, "Time at the place"),
-    ("startAtLocal", 43, "Start at the place"),
-    ("timezone", 44, "Time zone of the place"),
-    ("duration", 45, "Duration (seconds)"),
-    ("bytesIn", 46, "Bytes received"),
-    ("bytesOut", 47, "Bytes sent"),
-    ("connections", 46, "Connections"),
-    ("lastConnection", 47, "Last connection"),
-    ("terminateCause", 48, "Why it ended"),
-    ("locationName", 45, "Place"),
-    ("campaignName", 48, "Campaign"),
-    ("channel", 48, "Channel"),
-    ("source", 49, "Source"),
-    ("reference", 40, "Reference"),
-    ("kind", 41, "Kind"),
-    ("received_at", 42, "Received"),
-    ("outcome", 43, "Outcome"),
-    // Your account
-    ("username", 41, "User name"),
-    ("created", 42, "Created"),
-    ("modified", 43, "Last changed"),
-    ("lastLogin", 44, "Last log-in"),
-    ("logins", 45, "Number of log-ins"),
-    ("signupMethod", 46, "Way of signing up"),
-    ("externalSource", 47, "Other source"),
-    ("locked", 50, "Locked"),
-    ("enabled", 51, "Active"),
-    ("system", 52, "System"),
-    ("policies", 53, "Terms and consents"),
-    ("segments", 54, "Groups you were put into"),
-    // Your visits, summed up
-    ("countTotalVisits", 60, "Visits in total"),
-    ("countVisitedLocations", 61, "Different places visited"),
-    ("avgVisitLength", 62, "Average length of a visit"),
-    ("avgDaysBetweenVisits", 63, "Average days between visits"),
-    ("frequencyMonthlyVisit", 64, "Visits per month"),
-    ("topFrequencyBuckets", 65, "Frequency class"),
-    ("lastVisitVenue", 66, "Place of the last visit"),
-    ("lastVisitDateUtc", 67, "Last visit"),
-    ("lastVisitDateBusiness", 68, "Last visit (business day)"),
-    ("prefVisitWDay", 69, "Usual day of the week"),
-    ("prefVisitTimebucket", 70, "Usual part of the day"),
-    ("prefVisitTimeHour", 71, "Usual hour"),
-    ("compassTopLocation", 72, "Most visited place"),
-    ("compassTopLocationCount", 73, "Visits to the most visited place"),
-    ("conversionRate", 74, "Share of visits with a log-in"),
-    // Internal identifiers
-    ("cid", 90, "Contact number"),
-    ("customerId", 90, "Contact number"),
-    ("event.id", 91, "Number of the entry"),
-    ("id", 91, "Number of the entry"),
-    ("organizationId", 92, "Organisation number"),
-    ("organizationCid", 92, "Organisation number"),
-    ("locationId", 93, "Place number"),
-    ("locationCid", 93, "Place number"),
-    ("hotspotId", 94, "Access point number"),
-    ("campaignId", 95, "Campaign number"),
-    ("communicationId", 96, "Message number"),
-    ("segmentCids", 97, "Group numbers"),
-    ("externalIdentityId", 98, "Number at an outside log-in service"),
-    ("extId.id", 98, "Customer number"),
-    ("extId.prop1", 98, "Customer property 1"),
-    ("extId.prop2", 98, "Customer property 2"),
+const LABELS: &[(&str, &str)] = &[
+    ("title", "Title"),
+    ("firstName", "First name"),
+    ("lastName", "Last name"),
+    ("gender", "Gender"),
+    ("birthDate", "Date of birth"),
+    ("birthDay", "Birthday"),
+    ("age", "Age"),
+    ("language", "Language"),
+    ("civilStatus", "Civil status"),
+    ("companyName", "Company"),
+    ("personalId", "Identity document number"),
+    ("email", "E-mail address"),
+    ("emailVerified", "E-mail address confirmed"),
+    ("phone", "Telephone number"),
+    ("prefix", "Telephone prefix"),
+    ("phoneVerified", "Telephone number confirmed"),
+    ("country", "Country"),
+    ("zipCode", "Postal code"),
+    ("event.type", "What happened"),
+    ("type", "Kind"),
+    ("name", "Name"),
+    ("accepted", "Accepted"),
+    ("macAddress", "Device address (MAC)"),
+    ("when.createdAt", "Time"),
+    ("createdAt", "Time"),
+    ("startAt", "Start"),
+    ("start", "Start"),
+    ("stop", "End"),
+    ("createdAtLocal", "Time at the place"),
+    ("startAtLocal", "Start at the place"),
+    ("timezone", "Time zone of the place"),
+    ("duration", "Duration (seconds)"),
+    ("bytesIn", "Bytes received"),
+    ("bytesOut", "Bytes sent"),
+    ("connections", "Connections"),
+    ("lastConnection", "Last connection"),
+    ("terminateCause", "Why it ended"),
+    ("locationName", "Place"),
+    ("campaignName", "Campaign"),
+    ("channel", "Channel"),
+    ("source", "Source"),
+    ("reference", "Reference"),
+    ("kind", "Kind"),
+    ("received_at", "Received"),
+    ("outcome", "Outcome"),
+    ("username", "User name"),
+    ("created", "Created"),
+    ("modified", "Last changed"),
+    ("lastLogin", "Last log-in"),
+    ("logins", "Number of log-ins"),
+    ("signupMethod", "Way of signing up"),
+    ("externalSource", "Other source"),
+    ("locked", "Locked"),
+    ("enabled", "Active"),
+    ("system", "System"),
+    ("policies", "Terms and consents"),
+    ("segments", "Groups you were put into"),
+    ("countTotalVisits", "Visits in total"),
+    ("countVisitedLocations", "Different places visited"),
+    ("avgVisitLength", "Average length of a visit"),
+    ("avgDaysBetweenVisits", "Average days between visits"),
+    ("frequencyMonthlyVisit", "Visits per month"),
+    ("topFrequencyBuckets", "Frequency class"),
+    ("lastVisitVenue", "Place of the last visit"),
+    ("lastVisitDateUtc", "Last visit"),
+    ("lastVisitDateBusiness", "Last visit (business day)"),
+    ("prefVisitWDay", "Usual day of the week"),
+    ("prefVisitTimebucket", "Usual part of the day"),
+    ("prefVisitTimeHour", "Usual hour"),
+    ("compassTopLocation", "Most visited place"),
+    ("compassTopLocationCount", "Visits to the most visited place"),
+    ("conversionRate", "Share of visits with a log-in"),
+    ("cid", "Contact number"),
+    ("customerId", "Contact number"),
+    ("event.id", "Number of the entry"),
+    ("id", "Number of the entry"),
+    ("organizationId", "Organisation number"),
+    ("organizationCid", "Organisation number"),
+    ("locationId", "Place number"),
+    ("locationCid", "Place number"),
+    ("hotspotId", "Access point number"),
+    ("campaignId", "Campaign number"),
+    ("communicationId", "Message number"),
+    ("segmentCids", "Group numbers"),
+    ("externalIdentityId", "Number at an outside log-in service"),
+    ("extId.id", "Customer number"),
+    ("extId.prop1", "Customer property 1"),
+    ("extId.prop2", "Customer property 2"),
 ];
 
 const GLOSSARY: &[Entry] = &[

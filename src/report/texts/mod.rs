@@ -1,6 +1,14 @@
 //! The words of the report, by language. Everything that a person reads is here and nowhere else.
 
+mod de;
 mod en;
+mod es;
+mod fr;
+mod it;
+mod rank;
+
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
+use chrono_tz::Tz;
 
 use super::Section;
 use crate::domain::IdentifierKind;
@@ -11,15 +19,26 @@ pub enum Language {
     /// English.
     #[default]
     English,
+    /// German.
+    German,
+    /// French.
+    French,
+    /// Italian.
+    Italian,
+    /// Spanish.
+    Spanish,
 }
 
 impl Language {
+    /// Every language.
+    pub const ALL: [Self; 5] = [Self::English, Self::German, Self::French, Self::Italian, Self::Spanish];
+
     /// The language for a tag such as `en`, `en-GB` or `en_US`; `None` if there are no texts in it, so that the caller
     /// can fall back and say so.
     #[must_use]
     pub fn for_tag(tag: &str) -> Option<Self> {
         let primary = tag.split(['-', '_']).next().unwrap_or_default();
-        primary.eq_ignore_ascii_case(Self::English.tag()).then_some(Self::English)
+        Self::ALL.into_iter().find(|language| primary.eq_ignore_ascii_case(language.tag()))
     }
 
     /// The tag for `lang` attributes and `report.json`.
@@ -27,12 +46,20 @@ impl Language {
     pub const fn tag(self) -> &'static str {
         match self {
             Self::English => "en",
+            Self::German => "de",
+            Self::French => "fr",
+            Self::Italian => "it",
+            Self::Spanish => "es",
         }
     }
 
     pub(super) const fn texts(self) -> &'static Texts {
         match self {
             Self::English => &en::TEXTS,
+            Self::German => &de::TEXTS,
+            Self::French => &fr::TEXTS,
+            Self::Italian => &it::TEXTS,
+            Self::Spanish => &es::TEXTS,
         }
     }
 }
@@ -59,13 +86,25 @@ pub(super) struct SectionTexts {
 /// A title with a text.
 pub(super) type Entry = (&'static str, &'static str);
 
+/// How dates and numbers are written.
+pub(super) struct Form {
+    pub(super) months: [&'static str; 12],
+    /// With the places `{day}`, `{month}` and `{year}`.
+    pub(super) day: &'static str,
+    /// The first day of a month.
+    pub(super) first: &'static str,
+    /// With the places `{day}`, `{time}` and `{zone}`.
+    pub(super) instant: &'static str,
+    /// What separates thousands.
+    pub(super) thousands: &'static str,
+}
+
 /// All texts of one language. Places in braces are filled by [`fill`].
 pub(super) struct Texts {
-    pub(super) date: fn(chrono::DateTime<chrono::Utc>, chrono_tz::Tz) -> String,
-    pub(super) day: fn(&str) -> String,
-    pub(super) number: fn(u64) -> String,
+    pub(super) form: Form,
     pub(super) section: fn(Section) -> SectionTexts,
-    pub(super) label: fn(&str) -> Option<Label>,
+    /// Names of fields, by whole path or by the last part of the path.
+    pub(super) labels: &'static [(&'static str, &'static str)],
     pub(super) identifier: fn(IdentifierKind) -> &'static str,
     /// Titles of the groups of a profile, with the highest rank that belongs to each.
     pub(super) groups: &'static [(u8, &'static str)],
@@ -126,6 +165,51 @@ pub(super) struct Texts {
     pub(super) readme: &'static str,
 }
 
+impl Texts {
+    /// An instant in a zone, to the minute, with the zone's name.
+    pub(super) fn date(&self, at: DateTime<Utc>, zone: Tz) -> String {
+        let local = at.with_timezone(&zone);
+        let (time, zone) = (local.format("%H:%M").to_string(), local.format("%Z").to_string());
+        let day = self.written(local.date_naive());
+        fill(self.form.instant, &[("day", &day), ("time", &time), ("zone", &zone)])
+    }
+
+    /// A stored date; as it stands where it is none.
+    pub(super) fn day(&self, text: &str) -> String {
+        text.parse().map_or_else(|_| text.to_owned(), |day| self.written(day))
+    }
+
+    fn written(&self, date: NaiveDate) -> String {
+        let day = if date.day() == 1 { self.form.first.to_owned() } else { date.day().to_string() };
+        let month = usize::try_from(date.month0()).ok().and_then(|month| self.form.months.get(month));
+        let month = month.copied().unwrap_or_default();
+        fill(self.form.day, &[("day", &day), ("month", month), ("year", &date.year().to_string())])
+    }
+
+    /// A number with its thousands apart.
+    pub(super) fn number(&self, number: u64) -> String {
+        let digits = number.to_string();
+        let mut grouped = String::with_capacity(digits.len() + digits.len());
+        for (place, digit) in digits.chars().enumerate() {
+            if place > 0 && (digits.len() - place).is_multiple_of(3) {
+                grouped.push_str(self.form.thousands);
+            }
+            grouped.push(digit);
+        }
+        grouped
+    }
+
+    /// How a field is called and where it stands, by its whole path or by the last part of the path.
+    pub(super) fn label(&self, path: &str) -> Option<Label> {
+        let found = |path: &str| {
+            let (_, text) = self.labels.iter().find(|(known, _)| *known == path)?;
+            let (_, rank) = rank::RANKS.iter().find(|(known, _)| *known == path)?;
+            Some(Label { text, rank: *rank })
+        };
+        found(path).or_else(|| found(path.rsplit('.').next().unwrap_or(path)))
+    }
+}
+
 /// Puts values into the places `{name}` of a text. Values are not looked at again.
 pub(super) fn fill(text: &str, values: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(text.len());
@@ -155,15 +239,85 @@ mod tests {
     #[test]
     fn languages_are_found_by_their_primary_tag() {
         assert_eq!(Language::for_tag("en_GB"), Some(Language::English));
+        assert_eq!(Language::for_tag("de-AT"), Some(Language::German));
+        assert_eq!(Language::for_tag("IT"), Some(Language::Italian));
         assert_eq!(Language::for_tag("xx"), None);
     }
 
     #[test]
-    fn english_numbers_and_days_read_well() {
+    fn numbers_and_days_read_well_in_every_language() {
+        let written = |language: Language| {
+            let texts = language.texts();
+            let at = "2026-11-01T09:05:00Z".parse().unwrap();
+            (texts.number(1_234_567), texts.day("2024-05-02"), texts.date(at, chrono_tz::Europe::Rome))
+        };
+        let expected =
+            |number: &str, day: &str, date: &str| (number.to_owned(), day.to_owned(), date.to_owned());
+        assert_eq!(
+            written(Language::English),
+            expected("1,234,567", "2 May 2024", "1 November 2026, 10:05 CET")
+        );
+        assert_eq!(
+            written(Language::German),
+            expected("1.234.567", "2. Mai 2024", "1. November 2026, 10:05 Uhr (CET)")
+        );
+        assert_eq!(
+            written(Language::French),
+            expected("1\u{202f}234\u{202f}567", "2 mai 2024", "1er novembre 2026 à 10:05 (CET)")
+        );
+        assert_eq!(
+            written(Language::Italian),
+            expected("1.234.567", "2 maggio 2024", "1º novembre 2026, ore 10:05 (CET)")
+        );
+        assert_eq!(
+            written(Language::Spanish),
+            expected("1.234.567", "2 de mayo de 2024", "1 de noviembre de 2026, a las 10:05 (CET)")
+        );
         let texts = Language::English.texts();
-        assert_eq!((texts.number)(1_234_567), "1,234,567");
-        assert_eq!((texts.number)(12), "12");
-        assert_eq!((texts.day)("2024-05-02"), "2 May 2024");
-        assert_eq!((texts.day)("2024-99-99"), "2024-99-99");
+        assert_eq!(texts.number(12), "12");
+        assert_eq!(texts.day("2024-99-99"), "2024-99-99");
+    }
+
+    /// The places of a text.
+    fn places(text: &str) -> Vec<&str> {
+        let mut found: Vec<&str> =
+            text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect();
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn r_30_every_language_says_as_much_as_english() {
+        let english = Language::English.texts();
+        for language in Language::ALL {
+            let texts = language.texts();
+            let names = |texts: &Texts| texts.labels.iter().map(|(path, _)| *path).collect::<Vec<_>>();
+            assert_eq!(names(texts), names(english), "{language:?}");
+            assert_eq!(names(english), rank::RANKS.iter().map(|(path, _)| *path).collect::<Vec<_>>());
+            assert_eq!(texts.glossary.len(), english.glossary.len(), "{language:?}");
+            assert_eq!(texts.rights.len(), english.rights.len(), "{language:?}");
+            assert_eq!(texts.limits.len(), english.limits.len(), "{language:?}");
+            let ranks = |texts: &Texts| texts.groups.iter().map(|(rank, _)| *rank).collect::<Vec<_>>();
+            assert_eq!(ranks(texts), ranks(english), "{language:?}");
+            for (own, theirs) in [
+                (texts.document_title, english.document_title),
+                (texts.lead, english.lead),
+                (texts.lead_none, english.lead_none),
+                (texts.span, english.span),
+                (texts.kinds, english.kinds),
+                (texts.kinds_further, english.kinds_further),
+                (texts.shown_all, english.shown_all),
+                (texts.shown_some, english.shown_some),
+                (texts.shown_none, english.shown_none),
+                (texts.unreadable, english.unreadable),
+                (texts.record_number, english.record_number),
+                (texts.rights_about, english.rights_about),
+                (texts.complaint_about, english.complaint_about),
+                (texts.contact_about, english.contact_about),
+                (texts.readme, english.readme),
+            ] {
+                assert_eq!(places(own), places(theirs), "{language:?}: {own}");
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -66,9 +67,22 @@ func main() {
 
 	// The reader checks each tile against the root before it gives a hash out of it.
 	hashes := tlog.TileHashReader(tree, directory)
+	var pruned, allowed int64
 	for first := int64(0); first < size; first += 256 {
 		width := min(256, size-first)
 		bundle, err := os.ReadFile(directory.path(tlog.Tile{H: 8, L: -1, N: first / 256, W: int(width)}))
+		if os.IsNotExist(err) && pruned == first {
+			// Pruned entries are gone from the beginning on; their hashes are still proven against the root.
+			pruned = first + width
+			for index := first; index < pruned; index++ {
+				leaf, err := hashes.ReadHashes([]int64{tlog.StoredHashIndex(0, index)})
+				must(err)
+				proof, err := tlog.ProveRecord(size, index, hashes)
+				must(err)
+				must(tlog.CheckRecord(proof, size, root, index, leaf[0]))
+			}
+			continue
+		}
 		must(err)
 		for index := first; index < first+width; index++ {
 			if len(bundle) < 2 || len(bundle) < 2+int(binary.BigEndian.Uint16(bundle)) {
@@ -76,6 +90,13 @@ func main() {
 			}
 			length := int(binary.BigEndian.Uint16(bundle))
 			leaf := tlog.RecordHash(bundle[2 : 2+length])
+			var entry struct {
+				Action string
+				Detail struct{ Last int64 }
+			}
+			if json.Unmarshal(bundle[2:2+length], &entry) == nil && entry.Action == "log.prune" {
+				allowed = max(allowed, entry.Detail.Last)
+			}
 			bundle = bundle[2+length:]
 			proof, err := tlog.ProveRecord(size, index, hashes)
 			must(err)
@@ -86,6 +107,9 @@ func main() {
 		if len(bundle) != 0 {
 			must(fmt.Errorf("the bundle of entry %d has too much", first+1))
 		}
+	}
+	if pruned > allowed {
+		must(fmt.Errorf("the first %d entries are gone, and no entry allows it", pruned))
 	}
 	for _, older := range []int64{1, size / 3, size - 1} {
 		if older < 1 {

@@ -1,0 +1,182 @@
+//! Looking at every organisation, raising what is new today, and writing the mails about it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, Timelike as _, Utc};
+use uuid::Uuid;
+
+use super::letter;
+use super::rule::{Cause, Watched, causes, platform_cause};
+use super::{Settings, digest, sql};
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::delivery::{self, Transport};
+use crate::domain::{Clock, Controller, KillSwitch, OrganisationId, StaffRole};
+use crate::store::{Store, StoreError, Tx};
+
+/// One organisation that is watched.
+#[derive(Clone, Debug)]
+pub struct Ward {
+    /// The controller.
+    pub controller: Arc<Controller>,
+    /// Who is told.
+    pub settings: Settings,
+}
+
+/// Watches over requests and platforms, and tells the staff.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// The database.
+    pub store: Store,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Whom it watches.
+    pub wards: BTreeMap<OrganisationId, Ward>,
+    /// The way out of mails.
+    pub transport: Arc<Transport>,
+    /// Sender, waits and patience of mails.
+    pub mail: delivery::Settings,
+    /// Dies at `staff_mail.begun` and `staff_mail.sent` where it says. For tests of crashes.
+    pub kill: KillSwitch,
+}
+
+/// What one turn did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Alerts raised.
+    pub alerts: usize,
+    /// Digests written.
+    pub digests: usize,
+}
+
+/// An alert raised just now.
+pub(super) struct Raised<'a> {
+    pub(super) cause: Cause,
+    /// None for the platform.
+    pub(super) watched: Option<&'a Watched>,
+}
+
+/// Who is recorded as having raised and mailed.
+pub(super) const ACTOR: Actor = Actor::Process("watch");
+
+impl Watch {
+    /// Raises what is to be raised now and has not been today, and writes the digest when its hour has come.
+    pub async fn turn(&self) -> Result<Turn, StoreError> {
+        let mut done = Turn::default();
+        for ward in self.wards.values() {
+            done.alerts += self.raise(ward).await?;
+            done.digests += usize::from(self.write_digest(ward).await?);
+        }
+        Ok(done)
+    }
+
+    async fn raise(&self, ward: &Ward) -> Result<usize, StoreError> {
+        let Ward { controller, settings } = ward;
+        let now = self.clock.now();
+        let today = now.with_timezone(&controller.time_zone).date_naive();
+        let mut tx = self.store.begin("alert.raise").await?;
+        let watched = sql::list_watched(&mut tx, &controller.id).await?;
+        let mut found: Vec<Raised<'_>> = Vec::new();
+        for each in &watched {
+            for cause in causes(each, controller, settings, now) {
+                found.push(Raised { cause, watched: Some(each) });
+            }
+        }
+        let down_since = sql::down_since(&mut tx, &controller.id).await?;
+        if let Some(cause) = down_since.and_then(|since| platform_cause(since, settings, now)) {
+            found.push(Raised { cause, watched: None });
+        }
+        let mut raised = Vec::new();
+        for each in found {
+            if raise_one(&mut tx, controller, &each, today, now).await? {
+                raised.push(each);
+            }
+        }
+        if raised.is_empty() {
+            return Ok(0);
+        }
+        for role in StaffRole::ALL {
+            let told: Vec<&Raised<'_>> = raised
+                .iter()
+                .filter(|each| settings.recipients(each.cause.rule, each.cause.step).contains(role))
+                .collect();
+            if !told.is_empty() {
+                let letter = letter::alerts(controller, &told);
+                sql::insert_mail(&mut tx, &controller.id, (Kind::Alerts, *role), today, Some(&letter), now)
+                    .await?;
+            }
+        }
+        if settings.reachable().next().is_none() {
+            tracing::warn!(organisation = %controller.id, count = raised.len(), "alerts were raised and nobody is told by mail; set organisations.escalation, see dsrd alert list");
+        }
+        let count = raised.len();
+        tx.commit().await?;
+        Ok(count)
+    }
+
+    /// Writes the digest of the day; false before its hour, where there is one, and where nobody gets it.
+    async fn write_digest(&self, ward: &Ward) -> Result<bool, StoreError> {
+        let Ward { controller, settings } = ward;
+        let now = self.clock.now();
+        let local = now.with_timezone(&controller.time_zone);
+        let reader = settings.reachable().next();
+        let (true, Some(role)) = (settings.digest && local.hour() >= settings.digest_hour, reader) else {
+            return Ok(false);
+        };
+        let today = local.date_naive();
+        let mut tx = self.store.begin("alert.digest").await?;
+        // Looked at first, because the digest is composed from the whole of what is open.
+        if sql::has_digest(&mut tx, &controller.id, role, today).await? {
+            return Ok(false);
+        }
+        let letter = digest::compose(&mut tx, controller, settings, now).await?;
+        let written =
+            sql::insert_mail(&mut tx, &controller.id, (Kind::Digest, role), today, letter.as_ref(), now)
+                .await?;
+        tx.commit().await?;
+        Ok(written && letter.is_some())
+    }
+}
+
+/// What a mail to staff is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Alerts,
+    Digest,
+}
+
+impl Kind {
+    /// The word as stored.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Alerts => "alerts",
+            Self::Digest => "digest",
+        }
+    }
+}
+
+/// Raises an alert with its audit entry; false when it was raised today or acknowledged.
+async fn raise_one(
+    tx: &mut Tx,
+    controller: &Controller,
+    raised: &Raised<'_>,
+    today: NaiveDate,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let Raised { cause, watched } = raised;
+    let request = watched.map(|watched| watched.request);
+    let id = Uuid::now_v7();
+    if !sql::insert_alert(tx, &controller.id, id, cause, request, today, now).await? {
+        return Ok(false);
+    }
+    let event = match request {
+        Some(request) => Event::of(&controller.id, request, Action::AlertRaised, ACTOR, now),
+        None => Event::general(&controller.id, Action::AlertRaised, ACTOR, now),
+    };
+    let mut detail = Detail::none().word("rule", cause.rule.as_str()).word("alert", &id.to_string());
+    if cause.step > 0 {
+        detail = detail.count("days_before_due", cause.step.into());
+    }
+    audit::append(tx, event.with(detail)).await?;
+    Ok(true)
+}

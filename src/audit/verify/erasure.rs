@@ -1,0 +1,358 @@
+//! What made entries personal and is gone, and what was forbidden to go: each absence against the signed entry that allows
+//! it, each hold against the entries that set and lifted it.
+//!
+//! Only a database has these parts; a directory of files shows entries and hashes, and nothing here is asked of it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::report::{Counts, Findings, Step};
+use crate::audit::leaf::{DetailValue, Leaf};
+
+/// Days of a month at least, for a term in months that is compared with instants in seconds.
+const SHORTEST_MONTH_DAYS: i64 = 28;
+
+/// A hold as the database holds it.
+#[derive(Clone, Debug)]
+pub struct HeldRow {
+    /// Its id, as entries name it.
+    pub id: String,
+    /// Whether it was lifted.
+    pub lifted: bool,
+}
+
+/// What a place has beside the entries, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Erasable {
+    /// The random words of people whose names are kept.
+    pub actors: HashSet<String>,
+    /// Every hold.
+    pub holds: Vec<HeldRow>,
+    /// Cases whose erasing is recorded and not sealed yet.
+    pub pending_cases: HashSet<Uuid>,
+    /// People whose erasing is recorded and not sealed yet.
+    pub pending_actors: HashSet<String>,
+    /// Holds whose setting or lifting is recorded and not sealed yet.
+    pub pending_holds: HashSet<String>,
+}
+
+/// A hold as the entries tell it.
+#[derive(Debug)]
+struct Told {
+    seq: u64,
+    lifted: bool,
+    /// The last day on which it is in force.
+    until: Option<NaiveDate>,
+}
+
+/// The account of a run over the log.
+#[derive(Debug, Default)]
+pub(super) struct Erasures {
+    erasable: Option<Erasable>,
+    /// Commitments that the salts kept make, of the cases of the present chunk.
+    openings: HashMap<Uuid, String>,
+    /// Cases whose salts are gone, with the number of the entry that holds the commitment.
+    closed_cases: BTreeMap<Uuid, u64>,
+    /// People whose name is gone, with the number of their first entry.
+    unnamed: HashMap<String, u64>,
+    redacted_actors: HashSet<String>,
+    holds: HashMap<String, Told>,
+    opened: u64,
+    authorised: u64,
+}
+
+impl Erasures {
+    /// Begins with what the place has, `None` where it has no such part.
+    pub(super) fn begin(&mut self, erasable: Option<Erasable>) {
+        self.erasable = erasable;
+    }
+
+    /// The commitments that can still be opened, for the entries that are taken next.
+    pub(super) fn may_open(&mut self, openings: HashMap<Uuid, String>) {
+        self.openings = openings;
+    }
+
+    pub(super) fn take(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
+        match leaf.action.as_str() {
+            "log.hold_set" => self.set(seq, leaf),
+            "log.hold_lifted" => self.lift(seq, leaf, findings),
+            "log.prune" => self.prune(seq, leaf, findings),
+            _ => {}
+        }
+        let Some(erasable) = &self.erasable else { return };
+        if leaf.actor.starts_with("person:")
+            && !erasable.actors.contains(&leaf.actor)
+            && !self.redacted_actors.contains(&leaf.actor)
+        {
+            self.unnamed.entry(leaf.actor.clone()).or_insert(seq);
+        }
+        if let (Some(said), Some(case)) = (&leaf.subject_c, leaf.case) {
+            match self.openings.get(&case) {
+                Some(kept) if kept == said => self.opened += 1,
+                Some(_) => findings.violation(
+                    Step::Erasures,
+                    format!("entry {seq}"),
+                    "the salts that are kept for its case do not make the commitment that it holds: they were changed",
+                ),
+                None => drop(self.closed_cases.insert(case, seq)),
+            }
+        }
+        if leaf.action == "log.redact" {
+            self.redact(seq, leaf, findings);
+        }
+    }
+
+    fn redact(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
+        let Some(erasable) = &self.erasable else { return };
+        let back = |what: &str| format!("it says that {what} erased, and they are there");
+        match (word(leaf, "kind"), leaf.case) {
+            (Some("subject"), Some(case)) => {
+                if self.closed_cases.remove(&case).is_some() {
+                    self.authorised += 1;
+                } else if self.openings.contains_key(&case) {
+                    findings.violation(
+                        Step::Erasures,
+                        format!("entry {seq}"),
+                        back("the salts of its case were"),
+                    );
+                }
+            }
+            (Some("actor"), _) => {
+                let Some(actor) = word(leaf, "actor") else { return };
+                if erasable.actors.contains(actor) {
+                    findings.violation(Step::Erasures, format!("entry {seq}"), back("a name was"));
+                }
+                self.unnamed.remove(actor);
+                self.redacted_actors.insert(actor.to_owned());
+                self.authorised += 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn set(&mut self, seq: u64, leaf: &Leaf) {
+        let Some(id) = word(leaf, "hold") else { return };
+        let until = word(leaf, "until_on").and_then(|day| day.parse().ok());
+        self.holds.insert(id.to_owned(), Told { seq, lifted: false, until });
+    }
+
+    fn lift(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
+        let id = word(leaf, "hold").unwrap_or_default();
+        match self.holds.get_mut(id) {
+            Some(told) if told.lifted => findings.violation(
+                Step::Erasures,
+                format!("entry {seq}"),
+                "it lifts a hold that was lifted before",
+            ),
+            Some(told) => told.lifted = true,
+            // It was set before the beginning of this run, or among pruned entries.
+            None => drop(self.holds.insert(id.to_owned(), Told { seq, lifted: true, until: None })),
+        }
+    }
+
+    /// An entry that allows others to go must keep to its own term, and not fall into a hold.
+    fn prune(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
+        let at = i64::try_from(leaf.at_us).ok().and_then(DateTime::from_timestamp_micros).unwrap_or_default();
+        let in_force = |told: &&Told| !told.lifted && told.until.is_none_or(|until| until >= at.date_naive());
+        if let Some(told) = self.holds.values().filter(in_force).min_by_key(|told| told.seq) {
+            findings.violation(
+                Step::Erasures,
+                format!("entry {seq}"),
+                format!("it lets entries go while the hold of entry {} was in force", told.seq),
+            );
+        }
+        let sealed: Option<DateTime<Utc>> = word(leaf, "sealed_up_to").and_then(|text| text.parse().ok());
+        if let (Some(months), Some(sealed)) = (number(leaf, "months"), sealed)
+            && at - sealed < TimeDelta::days(months * SHORTEST_MONTH_DAYS)
+        {
+            findings.violation(
+                Step::Erasures,
+                format!("entry {seq}"),
+                format!("it lets entries go that were not {months} months old"),
+            );
+        }
+    }
+
+    /// Settles the account. `partial`: the run did not see all entries.
+    pub(super) fn settle(self, partial: bool, counts: &mut Counts, findings: &mut Findings) {
+        counts.openings = self.opened;
+        counts.authorised_erasures = self.authorised;
+        let Some(erasable) = &self.erasable else { return };
+        let unsealed =
+            "what it refers to was erased a moment ago; the entry that allows it is not sealed yet";
+        let mut closed: Vec<_> = self.closed_cases.iter().collect();
+        closed.sort_unstable_by_key(|(_, seq)| **seq);
+        for (case, seq) in closed {
+            let place = format!("entry {seq}");
+            if erasable.pending_cases.contains(case) {
+                findings.remark(Step::Erasures, place, unsealed);
+            } else {
+                findings.violation(
+                    Step::Erasures,
+                    place,
+                    "the salts of its commitment are gone, and no signed entry of the log allows it",
+                );
+            }
+        }
+        let mut unnamed: Vec<_> = self.unnamed.iter().collect();
+        unnamed.sort_unstable_by_key(|(_, seq)| **seq);
+        for (actor, seq) in unnamed {
+            let place = format!("entry {seq}");
+            if erasable.pending_actors.contains(actor) {
+                findings.remark(Step::Erasures, place, unsealed);
+            } else if partial {
+                findings.undecided(
+                    Step::Erasures,
+                    place,
+                    "the name of its actor is gone; the entry that allows it may lie before the beginning of this run",
+                );
+            } else {
+                findings.violation(
+                    Step::Erasures,
+                    place,
+                    "the name of its actor is gone, and no signed entry of the log allows it",
+                );
+            }
+        }
+        self.settle_holds(erasable, partial, findings);
+    }
+
+    fn settle_holds(&self, erasable: &Erasable, partial: bool, findings: &mut Findings) {
+        let stored: HashMap<&str, bool> =
+            erasable.holds.iter().map(|row| (row.id.as_str(), row.lifted)).collect();
+        let mut told: Vec<_> = self.holds.iter().collect();
+        told.sort_unstable_by_key(|(_, told)| told.seq);
+        for (id, told) in told.into_iter().filter(|(id, _)| !erasable.pending_holds.contains(*id)) {
+            let what = match stored.get(id.as_str()) {
+                None => "the hold that it tells of is not in the table of holds",
+                Some(lifted) if *lifted != told.lifted => {
+                    "the table of holds says otherwise whether its hold was lifted"
+                }
+                Some(_) => continue,
+            };
+            findings.violation(Step::Erasures, format!("entry {}", told.seq), what);
+        }
+        for row in &erasable.holds {
+            let known = self.holds.contains_key(&row.id) || erasable.pending_holds.contains(&row.id);
+            if !known && !partial {
+                findings.violation(
+                    Step::Erasures,
+                    "audit.hold",
+                    format!("no entry tells of the hold {}", row.id),
+                );
+            }
+        }
+    }
+}
+
+fn word<'l>(leaf: &'l Leaf, key: &str) -> Option<&'l str> {
+    match leaf.detail.get(key) {
+        Some(DetailValue::Word(word)) => Some(word),
+        _ => None,
+    }
+}
+
+fn number(leaf: &Leaf, key: &str) -> Option<i64> {
+    match leaf.detail.get(key) {
+        Some(DetailValue::Number(number)) => Some(*number),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Finding;
+    use super::*;
+
+    fn leaf(action: &str, detail: &[(&str, &str)]) -> Leaf {
+        let text = r#"{"action":"a.b","actor":"process:test","at_us":1795473600000000,"detail":{},"id":"0193d3e0-0000-7000-8000-000000000000","v":1}"#;
+        let words = detail.iter().map(|(key, word)| {
+            let value =
+                word.parse().map_or_else(|_| DetailValue::Word((*word).to_owned()), DetailValue::Number);
+            ((*key).to_owned(), value)
+        });
+        let leaf = Leaf::parse(text.as_bytes()).unwrap();
+        Leaf { action: action.to_owned(), detail: words.collect(), ..leaf }
+    }
+
+    fn found(erasable: Erasable, openings: &[(Uuid, &str)], entries: &[Leaf]) -> (Counts, Vec<Finding>) {
+        let (mut erasures, mut findings) = (Erasures::default(), Findings::default());
+        let mut counts = Counts::default();
+        erasures.begin(Some(erasable));
+        erasures.may_open(openings.iter().map(|(case, word)| (*case, (*word).to_owned())).collect());
+        for (entry, seq) in entries.iter().zip(1..) {
+            erasures.take(seq, entry, &mut findings);
+        }
+        erasures.settle(false, &mut counts, &mut findings);
+        (counts, findings.into_parts().0)
+    }
+
+    #[test]
+    fn salts_that_are_gone_need_an_entry_that_allows_it() {
+        let case = Uuid::now_v7();
+        let received =
+            Leaf { case: Some(case), subject_c: Some("c".to_owned()), ..leaf("request.received", &[]) };
+        let redact = Leaf { case: Some(case), ..leaf("log.redact", &[("kind", "subject")]) };
+        let here = [(case, "c")];
+        let both = [received.clone(), redact];
+        let (counts, findings) = found(Erasable::default(), &here, &both[..1]);
+        assert!(counts.openings == 1 && findings.is_empty(), "{findings:?}");
+        let (counts, findings) = found(Erasable::default(), &[], &both);
+        assert!(counts.authorised_erasures == 1 && findings.is_empty(), "{findings:?}");
+        for (openings, entries, what) in [
+            (&[][..], &both[..1], "no signed entry"),
+            (&[(case, "d")][..], &both[..1], "were changed"),
+            (&here[..], &both[..], "they are there"),
+        ] {
+            let (_, findings) = found(Erasable::default(), openings, entries);
+            assert!(findings.len() == 1 && findings[0].what.contains(what), "{what}: {findings:?}");
+        }
+        let pending = Erasable { pending_cases: [case].into(), ..Erasable::default() };
+        let (_, findings) = found(pending, &[], &both[..1]);
+        assert!(findings[0].what.contains("not sealed yet"), "{findings:?}");
+    }
+
+    #[test]
+    fn a_name_that_is_gone_needs_an_entry_that_allows_it() {
+        let word = format!("person:{}", "a".repeat(32));
+        let read = Leaf { actor: word.clone(), ..leaf("request.read", &[]) };
+        let redact = leaf("log.redact", &[("kind", "actor"), ("actor", word.as_str())]);
+        let (_, findings) = found(Erasable::default(), &[], std::slice::from_ref(&read));
+        assert!(findings[0].what.contains("name of its actor is gone"), "{findings:?}");
+        let (_, findings) = found(Erasable::default(), &[], &[read.clone(), redact.clone(), read.clone()]);
+        assert!(findings.is_empty(), "{findings:?}");
+        let kept = Erasable { actors: [word].into(), ..Erasable::default() };
+        let (_, findings) = found(kept, &[], &[read, redact]);
+        assert!(findings[0].what.contains("they are there"), "{findings:?}");
+    }
+
+    #[test]
+    fn a_hold_stands_in_entries_and_table_alike_and_nothing_goes_meanwhile() {
+        let row =
+            |lifted| Erasable { holds: vec![HeldRow { id: "h".to_owned(), lifted }], ..Erasable::default() };
+        let set = leaf("log.hold_set", &[("hold", "h")]);
+        let lifted = leaf("log.hold_lifted", &[("hold", "h")]);
+        let old = leaf("log.prune", &[("months", "36"), ("sealed_up_to", "2020-01-01T00:00:00Z")]);
+        let young = leaf("log.prune", &[("months", "36"), ("sealed_up_to", "2025-01-01T00:00:00Z")]);
+        let over = leaf("log.hold_set", &[("hold", "h"), ("until_on", "2026-01-01")]);
+        for (erasable, entries, what) in [
+            (row(false), vec![&set], None),
+            (row(true), vec![&set, &lifted, &old], None),
+            (row(false), vec![&over, &old], None),
+            (row(false), vec![], Some("no entry tells")),
+            (Erasable::default(), vec![&set], Some("not in the table")),
+            (row(true), vec![&set], Some("says otherwise")),
+            (row(true), vec![&set, &lifted, &lifted], Some("lifted before")),
+            (row(false), vec![&set, &old], Some("the hold of entry 1 was in force")),
+            (row(true), vec![&set, &lifted, &young], Some("not 36 months old")),
+        ] {
+            let entries: Vec<Leaf> = entries.into_iter().cloned().collect();
+            let (_, findings) = found(erasable, &[], &entries);
+            let said = findings.first().map(|finding| finding.what.as_str());
+            assert_eq!(said.is_some(), what.is_some(), "{what:?}: {findings:?}");
+            assert!(said.zip(what).is_none_or(|(said, what)| said.contains(what)), "{what:?}: {findings:?}");
+        }
+    }
+}

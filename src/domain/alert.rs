@@ -1,0 +1,40 @@
+//! The words of alerts to staff (N-19): why somebody has to look, and who is told.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::request::vocabulary;
+
+vocabulary! {
+    /// Why somebody of the controller's staff has to look.
+    AlertRule, "alert rule" {
+        /// The conservative due date of an open request is near.
+        DueSoon = "due_soon",
+        /// The conservative due date of an open request has passed.
+        Overdue = "overdue",
+        /// The last lawful day for an open request has passed (Art. 12(3) GDPR).
+        StatutoryBreach = "statutory_breach",
+        /// A request is open for longer than the organisation's own goal, although its due date is far.
+        TargetMissed = "target_missed",
+        /// A notice came back or was refused: the person was not told.
+        NoticeBounced = "notice_bounced",
+        /// An effect was accepted by the platform, and reading back did not show it.
+        VerificationFailed = "verification_failed",
+        /// The platform has not answered for a long time: nobody's right can be carried out.
+        PlatformDown = "platform_down",
+    }
+}
+
+vocabulary! {
+    /// A role in which somebody of the staff is told.
+    StaffRole, "role of staff" {
+        /// The data protection officer, or whoever answers for requests.
+        Dpo = "dpo",
+        /// Who stands in when the first does not react.
+        Deputy = "deputy",
+        /// Who runs the service.
+        Operator = "operator",
+    }
+}

@@ -1,0 +1,394 @@
+//! Spanish.
+
+use super::{Entry, Form, SectionTexts, Texts};
+use crate::domain::IdentifierKind;
+use crate::report::Section;
+
+pub(super) const TEXTS: Texts = Texts {
+    form: Form {
+        months: [
+            "enero",
+            "febrero",
+            "marzo",
+            "abril",
+            "mayo",
+            "junio",
+            "julio",
+            "agosto",
+            "septiembre",
+            "octubre",
+            "noviembre",
+            "diciembre",
+        ],
+        day: "{day} de {month} de {year}",
+        first: "1",
+        instant: "{day}, a las {time} ({zone})",
+        thousands: ".",
+    },
+    section,
+    labels: LABELS,
+    identifier,
+    groups: &[
+        (19, "Quién es usted"),
+        (39, "Cómo contactar con usted"),
+        (59, "Su cuenta"),
+        (79, "Sus visitas, en resumen"),
+        (89, "Otros datos"),
+        (u8::MAX, "Identificadores internos"),
+    ],
+    glossary: GLOSSARY,
+    rights: RIGHTS,
+    limits: LIMITS,
+    files: FILES,
+    title: "Sus datos personales",
+    document_title: "Sus datos personales – {reference}",
+    skip: "Ir al contenido",
+    contents: "Índice",
+    lead: "Usted preguntó a {organisation} qué datos personales suyos se conservan. Se conservan datos sobre usted: {records} en \
+           {sections}. Este informe los muestra, los explica y le dice qué puede hacer.",
+    lead_none: "Usted preguntó a {organisation} qué datos personales suyos se conservan. Con las indicaciones que figuran aquí no se \
+                encontraron datos personales en la plataforma de contactos.",
+    records: ("registro", "registros"),
+    categories: ("categoría", "categorías"),
+    reference: "Referencia",
+    received: "Solicitud recibida",
+    generated: "Datos reunidos",
+    searched: "Búsqueda por",
+    overview: "De un vistazo",
+    overview_about: "Qué se conserva en cada categoría.",
+    span: "{first} – {last}",
+    span_one_day: "{first}",
+    span_unknown: "Sin fechas indicadas",
+    kinds: "Por tipo: {kinds}.",
+    kinds_further: "otros tipos ({count})",
+    shown_all: "Aquí se muestra completo. Los mismos datos están en {csv} y, exactamente como se conservan, en report.json.",
+    shown_some: "Aquí se muestran los primeros {shown} de {count} ({noun}). La lista completa está en {csv} y, exactamente como se \
+                 conserva, en report.json.",
+    shown_none: "No figura en este documento. La lista completa está en {csv} y, exactamente como se conserva, en report.json.",
+    unreadable: "{count} no se pudieron leer correctamente. Pregunte al responsable por ellos.",
+    incomplete: "Esta categoría no se pudo obtener completa. Pregunte al responsable por la parte que falta.",
+    record_number: "{noun} {number} de {count}",
+    rest: "Otros campos",
+    empty: "sin rellenar",
+    see_consents: "Véase «Sus consentimientos»",
+    yes: "Sí",
+    no: "No",
+    information_title: "Cómo se usan sus datos",
+    information_about: "Para cada categoría: por qué se conservan los datos, con qué base jurídica, quién los recibe, cuánto tiempo se \
+                        conservan y de dónde proceden (artículo 15, apartados 1 y 2, del RGPD).",
+    information_elsewhere: "Por qué se conservan los datos, con qué base jurídica, quién los recibe, cuánto tiempo se conservan y de \
+                            dónde proceden se lo comunica el responsable junto con este informe. Si no lo ha recibido, pregunte en la \
+                            dirección indicada en «Contacto».",
+    purposes: "Fines",
+    legal_basis: "Base jurídica",
+    recipients: "Destinatarios",
+    storage_period: "Se conserva hasta",
+    source: "Procedencia",
+    automated: "Decisiones automatizadas",
+    transfers: "Transferencias a otros países",
+    glossary_title: "Qué significan las palabras",
+    limits_title: "Qué puede no mostrar este informe",
+    rights_title: "Sus derechos",
+    rights_about: "Puede ejercer gratuitamente cada uno de estos derechos escribiendo a la dirección indicada en «Contacto». Indique la \
+                   referencia {reference}.",
+    complaint: "Reclamar",
+    complaint_about: "Puede presentar en cualquier momento una reclamación ante una autoridad de protección de datos: donde vive, donde \
+                      trabaja o donde cree que se vulneraron sus derechos. {authority}",
+    contact_title: "Contacto",
+    contact_about: "{organisation} es responsable de los datos de este informe.",
+    files_title: "Los archivos de este paquete",
+    confidential: "Este documento contiene datos personales. Guárdelo donde solo usted pueda leerlo.",
+    readme: README,
+};
+
+const fn section(section: Section) -> SectionTexts {
+    match section {
+        Section::Profile => SectionTexts {
+            title: "Su perfil",
+            about: "Lo que se indicó al registrarse, lo que se ha añadido desde entonces y lo que se ha calculado a partir de sus \
+                    visitas.",
+            none: "No se conserva ningún perfil sobre usted.",
+            noun: ("perfil", "perfiles"),
+        },
+        Section::Consents => SectionTexts {
+            title: "Sus consentimientos",
+            about: "Las condiciones y los consentimientos de su perfil, y si constan como aceptados.",
+            none: "En su perfil no consta ningún consentimiento.",
+            noun: ("consentimiento", "consentimientos"),
+        },
+        Section::Events => SectionTexts {
+            title: "Su actividad",
+            about: "Visitas, inicios de sesión en la wifi y mensajes enviados a usted o abiertos por usted, en la medida en que se \
+                    registraron.",
+            none: "No consta ninguna actividad suya.",
+            noun: ("entrada", "entradas"),
+        },
+        Section::Devices => SectionTexts {
+            title: "Sus dispositivos",
+            about: "Teléfonos, tabletas y ordenadores con los que usó la wifi.",
+            none: "No consta ningún dispositivo suyo.",
+            noun: ("dispositivo", "dispositivos"),
+        },
+        Section::Accountings => SectionTexts {
+            title: "Sus conexiones",
+            about: "Cuándo estuvo un dispositivo suyo conectado a la wifi, cuánto tiempo y cuántos datos transmitió.",
+            none: "No consta ninguna conexión suya.",
+            noun: ("conexión", "conexiones"),
+        },
+        Section::Requests => SectionTexts {
+            title: "Sus solicitudes",
+            about: "Lo que conserva sobre usted el propio servicio que responde a solicitudes como la suya.",
+            none: "Aparte de la solicitud a la que responde este informe, no figura nada.",
+            noun: ("entrada", "entradas"),
+        },
+    }
+}
+
+const fn identifier(kind: IdentifierKind) -> &'static str {
+    match kind {
+        IdentifierKind::Email => "Dirección de correo electrónico",
+        IdentifierKind::Phone => "Número de teléfono",
+        IdentifierKind::Username => "Nombre de usuario",
+        IdentifierKind::ExternalId => "Número de cliente",
+        IdentifierKind::ExternalProperty1 => "Propiedad de cliente 1",
+        IdentifierKind::ExternalProperty2 => "Propiedad de cliente 2",
+    }
+}
+
+const LABELS: &[(&str, &str)] = &[
+    ("title", "Tratamiento"),
+    ("firstName", "Nombre"),
+    ("lastName", "Apellidos"),
+    ("gender", "Sexo"),
+    ("birthDate", "Fecha de nacimiento"),
+    ("birthDay", "Cumpleaños"),
+    ("age", "Edad"),
+    ("language", "Idioma"),
+    ("civilStatus", "Estado civil"),
+    ("companyName", "Empresa"),
+    ("personalId", "Número del documento de identidad"),
+    ("email", "Dirección de correo electrónico"),
+    ("emailVerified", "Dirección de correo confirmada"),
+    ("phone", "Número de teléfono"),
+    ("prefix", "Prefijo telefónico"),
+    ("phoneVerified", "Número de teléfono confirmado"),
+    ("country", "País"),
+    ("zipCode", "Código postal"),
+    ("event.type", "Qué ocurrió"),
+    ("type", "Tipo"),
+    ("name", "Nombre"),
+    ("accepted", "Aceptado"),
+    ("macAddress", "Dirección del dispositivo (MAC)"),
+    ("when.createdAt", "Hora"),
+    ("createdAt", "Hora"),
+    ("startAt", "Inicio"),
+    ("start", "Inicio"),
+    ("stop", "Fin"),
+    ("createdAtLocal", "Hora en el lugar"),
+    ("startAtLocal", "Inicio, hora en el lugar"),
+    ("timezone", "Zona horaria del lugar"),
+    ("duration", "Duración (segundos)"),
+    ("bytesIn", "Bytes recibidos"),
+    ("bytesOut", "Bytes enviados"),
+    ("connections", "Conexiones"),
+    ("lastConnection", "Última conexión"),
+    ("terminateCause", "Por qué terminó"),
+    ("locationName", "Lugar"),
+    ("campaignName", "Campaña"),
+    ("channel", "Canal"),
+    ("source", "Fuente"),
+    ("reference", "Referencia"),
+    ("kind", "Tipo"),
+    ("received_at", "Recibida"),
+    ("outcome", "Resultado"),
+    ("username", "Nombre de usuario"),
+    ("created", "Creado"),
+    ("modified", "Última modificación"),
+    ("lastLogin", "Último inicio de sesión"),
+    ("logins", "Número de inicios de sesión"),
+    ("signupMethod", "Forma de registro"),
+    ("externalSource", "Otra fuente"),
+    ("locked", "Bloqueado"),
+    ("enabled", "Activo"),
+    ("system", "Sistema"),
+    ("policies", "Condiciones y consentimientos"),
+    ("segments", "Grupos en los que se le incluyó"),
+    ("countTotalVisits", "Visitas en total"),
+    ("countVisitedLocations", "Lugares distintos visitados"),
+    ("avgVisitLength", "Duración media de una visita"),
+    ("avgDaysBetweenVisits", "Días medios entre visitas"),
+    ("frequencyMonthlyVisit", "Visitas al mes"),
+    ("topFrequencyBuckets", "Clase de frecuencia"),
+    ("lastVisitVenue", "Lugar de la última visita"),
+    ("lastVisitDateUtc", "Última visita"),
+    ("lastVisitDateBusiness", "Última visita (día hábil)"),
+    ("prefVisitWDay", "Día habitual de la semana"),
+    ("prefVisitTimebucket", "Momento habitual del día"),
+    ("prefVisitTimeHour", "Hora habitual"),
+    ("compassTopLocation", "Lugar más visitado"),
+    ("compassTopLocationCount", "Visitas al lugar más visitado"),
+    ("conversionRate", "Proporción de visitas con inicio de sesión"),
+    ("cid", "Número de contacto"),
+    ("customerId", "Número de contacto"),
+    ("event.id", "Número de la entrada"),
+    ("id", "Número de la entrada"),
+    ("organizationId", "Número de la organización"),
+    ("organizationCid", "Número de la organización"),
+    ("locationId", "Número del lugar"),
+    ("locationCid", "Número del lugar"),
+    ("hotspotId", "Número del punto de acceso"),
+    ("campaignId", "Número de la campaña"),
+    ("communicationId", "Número del mensaje"),
+    ("segmentCids", "Números de los grupos"),
+    ("externalIdentityId", "Número en un servicio externo de acceso"),
+    ("extId.id", "Número de cliente"),
+    ("extId.prop1", "Propiedad de cliente 1"),
+    ("extId.prop2", "Propiedad de cliente 2"),
+];
+
+const GLOSSARY: &[Entry] = &[
+    (
+        "Punto de acceso, hotspot",
+        "El aparato de un local al que se conecta su dispositivo para la wifi. Se identifica con un número.",
+    ),
+    (
+        "Accounting, conexión",
+        "El registro de una conexión wifi: inicio, fin, duración y cantidad de datos recibidos y enviados, en bytes (un millón de \
+         bytes son un megabyte).",
+    ),
+    ("Contacto", "La palabra de la plataforma para una persona de la que conserva un perfil."),
+    (
+        "Evento, actividad",
+        "Algo que se registró en un instante, por ejemplo una visita, un inicio de sesión o un mensaje.",
+    ),
+    (
+        "Tipos de actividad",
+        "signup: usted se registró.\n\
+         login: inició sesión en la wifi.\n\
+         visit, arriving, leave: se detectó un dispositivo suyo en un local.\n\
+         send_email, send_sms: se le envió un mensaje.\n\
+         open_email, click_email, click_sms: abrió un mensaje o siguió un enlace que contiene.\n\
+         survey, promo: respondió a preguntas o abrió una oferta.",
+    ),
+    (
+        "Dirección MAC",
+        "El número con el que un dispositivo se muestra en una red wifi, por ejemplo AA:BB:CC:DD:EE:FF. Muchos teléfonos usan números \
+         cambiantes, de modo que un mismo teléfono puede aparecer varias veces.",
+    ),
+    (
+        "Policy, consentimiento",
+        "Condiciones que puede aceptar, por ejemplo condiciones de uso, privacidad o mensajes publicitarios.",
+    ),
+    (
+        "Segmento",
+        "Un grupo en el que se clasifican los perfiles, por ejemplo según la frecuencia de las visitas.",
+    ),
+    (
+        "Estadísticas (metrics)",
+        "Números calculados a partir de sus visitas, por ejemplo con qué frecuencia y cuándo suele venir.",
+    ),
+    (
+        "Horas",
+        "En este documento las horas están en la zona horaria del responsable, cuya abreviatura figura detrás, salvo que el nombre del \
+         campo termine en «Local»: entonces es la hora en el lugar. En report.json y en los archivos CSV las horas están como se \
+         conservan, en tiempo universal coordinado (UTC, con una Z al final); en los campos cuyo nombre termina en «Local» son la hora \
+         en el lugar a pesar de la Z. El primer y el último día de una lista son días en UTC.",
+    ),
+    (
+        "Por qué terminó una conexión",
+        "User-Request: el dispositivo se fue.\n\
+         Idle-Timeout: estuvo mucho tiempo en silencio.\n\
+         Session-Timeout: se agotó el tiempo permitido.\n\
+         Lost-Carrier: quedó fuera de alcance.\n\
+         Admin-Reset, NAS-Reboot: se reinició el equipo.",
+    ),
+];
+
+const RIGHTS: &[Entry] = &[
+    ("Rectificar", "Hacer que se corrijan datos incorrectos y se completen datos incompletos (artículo 16)."),
+    ("Suprimir", "Hacer que se supriman sus datos cuando ya no haya motivo para conservarlos (artículo 17)."),
+    (
+        "Limitar",
+        "Hacer que sus datos se conserven pero no se usen, por ejemplo mientras se comprueba su exactitud (artículo 18).",
+    ),
+    (
+        "Llevar consigo",
+        "Recibir los datos que facilitó en una forma legible por máquinas, o hacer que se transmitan (artículo 20).",
+    ),
+    (
+        "Oponerse",
+        "Oponerse a usos por motivos de su situación, y a la publicidad sin dar ningún motivo (artículo 21).",
+    ),
+    (
+        "Retirar",
+        "Retirar un consentimiento en cualquier momento. Lo hecho antes sigue siendo lícito (artículo 7, apartado 3).",
+    ),
+];
+
+const LIMITS: &[&str] = &[
+    "Este informe contiene lo que la plataforma de contactos entrega por su interfaz en el día indicado arriba. La plataforma puede \
+     contener otros datos que su interfaz no entrega, por ejemplo el nombre de la empresa, el estado civil, campos propios de \
+     formularios, una imagen, el número de un documento de identidad o identificadores técnicos de una aplicación móvil.",
+    "Abarca la plataforma de contactos. Si otros sistemas del responsable contienen datos sobre usted, debe decirlo el responsable.",
+    "Este documento está hecho para leer: las horas, las listas y los campos de sí o no están escritos de forma más sencilla de como se \
+     conservan, y los valores largos están abreviados. Los archivos CSV contienen todos los valores completos, y report.json exactamente \
+     como se conservan.",
+];
+
+const FILES: &[Entry] = &[
+    ("report.html", "Este documento, para leer e imprimir. Funciona sin conexión a Internet."),
+    ("*.csv", "Una tabla por categoría, completa, para una hoja de cálculo."),
+    ("report.json", "Todo exactamente como se conserva, para programas y para transmitirlo."),
+    ("README.txt", "Una breve descripción de todos los archivos."),
+];
+
+const README: &str = "\
+SUS DATOS PERSONALES
+====================
+
+Referencia:      {reference}
+Responsable:     {organisation}
+Datos reunidos:  {generated}
+
+Este paquete responde a su solicitud de acceso a sus datos personales.
+Contiene datos personales: guárdelo donde solo usted pueda leerlo.
+
+Empiece por report.html. Ábralo en un navegador; no hace falta conexión.
+
+ARCHIVOS
+--------
+
+report.html       El informe para leer e imprimir, con explicaciones y sus
+                  derechos. Las listas largas están abreviadas en él.
+report.json       Todos los datos, exactamente como se conservan, en texto JSON
+                  UTF-8. Los registros de cada categoría están en \"records\".
+                  Los números conservan todas sus cifras: léalos como texto si
+                  importa cada cifra.
+{csv_files}
+README.txt        Este texto.
+
+CÓMO LEER LOS ARCHIVOS CSV
+--------------------------
+
+Texto en UTF-8 (con marca de orden de bytes), separado por comas, entrecomillado
+según la RFC 4180, una línea por registro después de una primera línea con los
+nombres de los campos. Los campos dentro de otros campos se unen con un punto,
+las listas son texto JSON, los campos sin valor están vacíos. Los campos que son
+demasiados para una tabla están juntos en la columna \"other\", como texto JSON.
+
+Si una celda empieza por un apóstrofo ('), quite este único carácter para
+obtener el valor. Se pone delante de todo lo que una hoja de cálculo podría
+tomar por una fórmula (y de los valores que empiezan ellos mismos por un
+apóstrofo). Los caracteres de control aparecen como símbolos. report.json
+contiene cada valor exactamente.
+
+QUÉ SE CONSERVA
+---------------
+
+{counts}
+
+CONTACTO
+--------
+
+{contact}
+";

@@ -1,0 +1,546 @@
+//! The log forgets: what goes by the rules leaves it in order, and what goes otherwise is found (S-45, S-40, R-72, R-74).
+
+use std::fs;
+
+use chrono::{DateTime, Utc};
+use dsrd::audit::export::{self, ExportError, LineFormat, Selection};
+use dsrd::audit::forget::{self, Erasing, HoldReason, Rule};
+use dsrd::audit::tlog::leaf_hash;
+use dsrd::audit::verify::{self, Database, Directory, Report, Severity, Step, Tiles, Verdict};
+use dsrd::audit::{
+    self, Action, Actor, Detail, Event, PublishSettings, Publisher, append_about_log, subject,
+};
+use dsrd::domain::IdentifierKind;
+use dsrd::domain::SubjectIdentifier;
+use dsrd::store::Store;
+use dsrd::upkeep::{Forgotten, Settings, Upkeep};
+use sha2::{Digest as _, Sha256};
+
+use crate::log::{Log, execute, fill, plan, verified};
+use crate::support::oracle;
+use crate::support::service::TestService;
+
+const MONTHS: u32 = 36;
+
+/// Lets the database believe that entries were sealed earlier.
+async fn age(log: &Log, up_to: u64, months: u32) {
+    let statements = format!(
+        "DO $$
+         DECLARE part record;
+         BEGIN
+           ALTER TABLE audit.entry DISABLE TRIGGER USER;
+           FOR part IN SELECT * FROM audit.partitions() LOOP
+             EXECUTE format('ALTER TABLE audit.%I DISABLE TRIGGER USER', part.name);
+           END LOOP;
+           UPDATE audit.entry SET sealed_at = sealed_at - interval '{months} months' WHERE seq <= {up_to};
+           ALTER TABLE audit.entry ENABLE ALWAYS TRIGGER entry_rows_stay;
+           ALTER TABLE audit.entry ENABLE ALWAYS TRIGGER entry_stays;
+           FOR part IN SELECT * FROM audit.partitions() LOOP
+             EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER entry_rows_stay', part.name);
+             EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER %I', part.name, part.name || '_stays');
+           END LOOP;
+         END $$"
+    );
+    execute(&log.options(), &statements).await.unwrap();
+}
+
+/// Lets the database believe that the salts of all cases may be erased.
+async fn age_subjects(log: &Log) {
+    let statement = "UPDATE audit_private.subject SET erase_after = erase_after - interval '40 months'";
+    execute(&log.options(), statement).await.unwrap();
+}
+
+fn upkeep(service: &TestService) -> Upkeep {
+    let settings =
+        Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 12, log_months: MONTHS };
+    Upkeep { store: service.store.clone(), desk: service.desk.clone(), settings }
+}
+
+async fn forget_now(log: &Log) -> Forgotten {
+    let forgotten = upkeep(&log.service).run(&Actor::Process("upkeep")).await.unwrap();
+    log.service.sealer.seal_everything().await.unwrap();
+    log.service.sealer.keep_checkpoint().await.unwrap();
+    forgotten
+}
+
+async fn text(log: &Log, statement: &str) -> Option<String> {
+    let mut connection = log.service.store.connection().await.unwrap();
+    sqlx::query_scalar(sqlx::AssertSqlSafe(statement.to_owned())).fetch_one(&mut *connection).await.unwrap()
+}
+
+/// Asks the database itself to prune; its error as text.
+async fn prune(log: &Log, id: &str) -> Result<(), String> {
+    execute(&log.options(), &format!("SET ROLE dsrd_service; SELECT audit.prune('{id}')"))
+        .await
+        .map_err(|error| error.to_string())
+}
+
+async fn act_of_a_person(service: &TestService, login: &str) {
+    let mut tx = service.store.begin("test").await.unwrap();
+    let event = Event::general(
+        &service.controller.id,
+        Action::RequestRead,
+        Actor::Person(login.to_owned()),
+        service.desk.clock.now(),
+    );
+    audit::append(&mut tx, event).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[track_caller]
+fn found(report: &Report, what: &str) {
+    let bad = report.first_bad().unwrap_or_else(|| panic!("{what}: nothing was found"));
+    assert!(
+        bad.severity == Severity::Violation && bad.step == Step::Erasures && bad.what.contains(what),
+        "{what}: {:#?}",
+        report.findings
+    );
+}
+
+#[track_caller]
+fn in_order(report: &Report) {
+    assert_eq!(report.verdict, Verdict::Ok, "{:#?}", report.findings);
+}
+
+#[tokio::test]
+async fn r_41_an_outsider_with_salt_and_identifier_recomputes_what_the_log_holds() {
+    let log = Log::of_a_real_run().await;
+    let service = &log.service;
+    let mut connection = service.store.connection().await.unwrap();
+    let organisation = &service.controller.id;
+    let kept = subject::openings(&mut connection, organisation, log.case).await.unwrap();
+    assert_eq!(kept.len(), 1, "the erasure of cleo gave one address");
+    let entry = format!(
+        "SELECT convert_from(entry, 'UTF8')::json ->> 'subject_c' FROM audit.entry
+         WHERE case_id = '{}' AND action = 'request.received'",
+        log.case
+    );
+    let said = text(&log, &entry).await.unwrap();
+    // As the guide tells it, with nothing of the program.
+    let commitment = Sha256::new_with_prefix(b"dsr-audit/subject/v1\0")
+        .chain_update(hex::decode(&kept[0].salt).unwrap())
+        .chain_update(b"cleo@people.example")
+        .finalize();
+    assert_eq!(kept[0].commitment, hex::encode(commitment));
+    let all = Sha256::new_with_prefix(b"dsr-audit/subjects/v1\0").chain_update(commitment).finalize();
+    assert_eq!(said, hex::encode(all));
+
+    // The question of the data protection office: by the identifier, in whatever spelling, and by nothing else.
+    let asked = |text: &str| SubjectIdentifier::parse(IdentifierKind::Email, text, None).unwrap();
+    let keys = &service.desk.keys;
+    let hits =
+        subject::find_cases(&mut connection, keys, organisation, &[asked(" CLEO@People.example ")]).await;
+    let hits = hits.unwrap();
+    assert_eq!((hits.len(), hits[0].case, hits[0].opens), (1, log.case, true));
+    let nobody = [asked("dora@people.example")];
+    assert!(subject::find_cases(&mut connection, keys, organisation, &nobody).await.unwrap().is_empty());
+    let other = "other".parse().unwrap();
+    let elsewhere = subject::find_cases(&mut connection, keys, &other, &[asked("cleo@people.example")]).await;
+    assert!(elsewhere.unwrap().is_empty(), "another organisation has other tags");
+    drop(connection);
+    let report = verified(&log.options(), &log.plan()).await;
+    in_order(&report);
+    assert_eq!((report.counts.openings, report.counts.authorised_erasures), (3, 0), "{:?}", report.counts);
+    log.service.finish().await;
+}
+
+#[tokio::test]
+async fn s_45_salts_go_with_their_case_and_the_log_says_so() {
+    let log = Log::of_a_real_run().await;
+    assert_eq!(forget_now(&log).await, Forgotten::default(), "nothing is past its term on the first day");
+    age_subjects(&log).await;
+    let forgotten = forget_now(&log).await;
+    assert_eq!(forgotten.unlinked, 3);
+    assert_eq!(text(&log, "SELECT count(*)::text FROM audit_private.subject").await.unwrap(), "0");
+    let told = text(
+        &log,
+        "SELECT string_agg(concat_ws(' ', actor, organisation_id, detail ->> 'kind', detail ->> 'rows', detail ->> 'rule'), ',')
+         FROM audit_view.log WHERE action = 'log.redact' AND case_id IS NOT NULL",
+    );
+    let each = "process:upkeep main subject 1 evidence_term";
+    assert_eq!(told.await.unwrap(), [each; 3].join(","));
+    let report = verified(&log.options(), &log.plan()).await;
+    in_order(&report);
+    assert_eq!((report.counts.openings, report.counts.authorised_erasures), (0, 3), "{:?}", report.counts);
+    assert_eq!(forget_now(&log).await.unlinked, 0, "once is enough");
+    log.service.finish().await;
+}
+
+#[tokio::test]
+async fn s_45_a_name_is_erased_with_an_entry_and_the_person_becomes_another_one() {
+    let log = Log::of_a_real_run().await;
+    act_of_a_person(&log.service, "anna").await;
+    log.service.sealer.seal_everything().await.unwrap();
+    let (at, actor) = (log.service.desk.clock.now(), Actor::Person("zoe".to_owned()));
+    let erasing = Erasing { actor: &actor, at, rule: Rule::StaffLeft };
+    let mut tx = log.service.store.begin("test").await.unwrap();
+    assert!(!forget::forget_person(&mut tx, "nobody", &erasing).await.unwrap());
+    assert!(forget::forget_person(&mut tx, "anna", &erasing).await.unwrap());
+    tx.commit().await.unwrap();
+    // What is not sealed yet is told as such.
+    let unsealed = verified(&log.options(), &log.plan()).await;
+    in_order(&unsealed);
+    assert!(unsealed.findings.iter().any(|each| each.what.contains("not sealed yet")), "{unsealed:#?}");
+    act_of_a_person(&log.service, "anna").await;
+    log.service.sealer.seal_everything().await.unwrap();
+    let report = verified(&log.options(), &log.plan()).await;
+    in_order(&report);
+    assert_eq!(report.counts.authorised_erasures, 1);
+    let shown = text(
+        &log,
+        "SELECT string_agg(CASE WHEN actor ~ '^person:[0-9a-f]{32}$' THEN 'nobody' ELSE actor END, ' ' ORDER BY seq)
+         FROM audit_view.log WHERE actor LIKE 'person:%' AND action = 'request.read'",
+    );
+    assert_eq!(shown.await.unwrap(), "nobody person:anna", "whoever comes back is somebody new");
+    log.service.finish().await;
+}
+
+#[tokio::test]
+async fn s_40_what_is_erased_without_an_entry_is_found_and_named() {
+    let log = Log::of_a_real_run().await;
+    let service = &log.service;
+    act_of_a_person(service, "anna").await;
+    let (at, dpo) = (service.desk.clock.now(), Actor::Person("anna".to_owned()));
+    let mut tx = service.store.begin("test").await.unwrap();
+    let day = at.date_naive();
+    forget::set_hold(&mut tx, HoldReason::CourtOrClaim, (Some(day), None), &dpo, at).await.unwrap();
+    tx.commit().await.unwrap();
+    service.sealer.seal_everything().await.unwrap();
+    log.rest().await;
+    in_order(&verified(&log.options(), &log.plan()).await);
+    let unguarded = |statement: &str| {
+        format!(
+            "ALTER TABLE audit.hold DISABLE TRIGGER USER; {statement};
+             ALTER TABLE audit.hold ENABLE ALWAYS TRIGGER hold_row_stays;
+             ALTER TABLE audit.hold ENABLE ALWAYS TRIGGER hold_is_only_lifted;
+             ALTER TABLE audit.hold ENABLE ALWAYS TRIGGER hold_stays"
+        )
+    };
+    for (statement, what) in [
+        (
+            "DELETE FROM audit_private.subject WHERE kind = 'email'".to_owned(),
+            "the salts of its commitment are gone",
+        ),
+        ("UPDATE audit_private.subject SET commitment = sha256(salt)".to_owned(), "they were changed"),
+        ("DELETE FROM audit_private.actor".to_owned(), "the name of its actor is gone"),
+        (unguarded("DELETE FROM audit.hold"), "not in the table of holds"),
+        (unguarded("UPDATE audit.hold SET lifted_at = now(), lifted_by = set_by"), "says otherwise"),
+        (unguarded("UPDATE audit.hold SET hold_id = gen_random_uuid()"), "not in the table of holds"),
+    ] {
+        let copy = log.copy().await;
+        copy.tamper(&statement).await.unwrap();
+        found(&verified(&copy.options, &log.plan()).await, what);
+        copy.drop().await;
+    }
+    // The definition of what guards them is attested, too.
+    for statement in [
+        "ALTER TABLE audit.hold DISABLE TRIGGER hold_is_only_lifted",
+        "GRANT DELETE ON audit_private.subject TO aud_eraser",
+        "GRANT SELECT ON audit_private.subject TO auditor",
+        "CREATE OR REPLACE FUNCTION audit.is_held() RETURNS boolean LANGUAGE sql AS 'SELECT false'",
+        "ALTER FUNCTION audit.prune(uuid) SECURITY INVOKER",
+        "CREATE OR REPLACE VIEW audit.known_actor AS SELECT DISTINCT actor AS actor_id FROM audit.entry",
+    ] {
+        let copy = log.copy().await;
+        copy.tamper(statement).await.unwrap();
+        let report = verified(&copy.options, &log.plan()).await;
+        assert_eq!(report.first_bad().map(|bad| bad.step), Some(Step::Catalogue), "{statement}: {report:#?}");
+        copy.drop().await;
+    }
+    log.service.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn s_39_no_role_erases_or_prunes_but_through_the_functions_that_say_so() {
+    let log = Log::of_a_real_run().await;
+    let refused = [
+        ("auditor", "SELECT FROM audit_private.subject"),
+        ("auditor", "SELECT FROM audit_private.actor"),
+        ("auditor", "SELECT audit.prune(gen_random_uuid())"),
+        ("auditor", "SELECT audit.forget_person('anna', 'x', 'process:x', now())"),
+        ("aud_reader", "SELECT audit.cut_partition()"),
+        ("aud_eraser", "DELETE FROM audit_private.subject"),
+        ("aud_eraser", "DELETE FROM audit_private.actor"),
+        ("aud_writer", "SELECT audit.erase_subjects('main', NULL, now(), 1, 'x', 'process:x', now())"),
+        ("aud_sealer", "SELECT audit.prune(gen_random_uuid())"),
+        ("aud_sealer", "UPDATE audit.layout SET partition_width = 256"),
+        ("dsrd_service", "DELETE FROM audit_private.subject"),
+        ("dsrd_service", "UPDATE audit_private.subject SET erase_after = now()"),
+        ("dsrd_service", "UPDATE audit.hold SET lifted_at = now()"),
+        ("dsrd_service", "INSERT INTO audit.hold (hold_id) VALUES (gen_random_uuid())"),
+        ("dsrd_service", "SELECT audit.write_entry('log.redact', 'process:x', now(), NULL, NULL, '{}')"),
+        (
+            "dsrd_producer",
+            "SELECT audit.set_hold(gen_random_uuid(), 'court_or_claim', now()::date, NULL, 'process:x', now())",
+        ),
+    ];
+    for (role, statement) in refused {
+        let done = execute(&log.options(), &format!("SET ROLE {role}; {statement}")).await;
+        let error = done.expect_err(statement).to_string();
+        assert!(error.contains("permission denied"), "{role}: {statement}: {error}");
+    }
+    // Not even a superuser, by accident.
+    for statement in [
+        "DELETE FROM audit.hold WHERE false; TRUNCATE audit.hold",
+        "UPDATE audit.layout SET partition_width = 256",
+        "DELETE FROM audit.layout",
+    ] {
+        let error = execute(&log.options(), statement).await.unwrap_err().to_string();
+        assert!(error.contains("append-only"), "{statement}: {error}");
+    }
+    log.service.finish().await;
+}
+
+#[tokio::test]
+async fn r_72_r_74_entries_past_their_term_go_and_what_is_left_verifies() {
+    let log = Log::narrow().await;
+    // Afterwards the log has forgotten what the oracle asks for.
+    oracle::check(&log.service).await;
+    let early = log.head.clone();
+    let receipts = |seqs: Vec<u64>| {
+        let options = log.options();
+        async move {
+            let mut database = Database::open(&options, String::new()).await.unwrap();
+            let proven = export::prove(&mut database, &seqs).await;
+            database.close().await;
+            proven
+        }
+    };
+    let (old, old_proof) = receipts(vec![10]).await.unwrap().remove(0);
+    fill(&log.service, 500).await;
+    fill(&log.service, 700).await;
+    let service = &log.service;
+    let find = async || {
+        let mut connection = service.store.connection().await.unwrap();
+        forget::find_prunable(&mut connection, MONTHS).await.unwrap()
+    };
+    assert_eq!(find().await, None, "everything is young");
+    age(&log, 300, 40).await;
+    let some = find().await.unwrap();
+    assert_eq!((some.first, some.last), (1, 256), "whole closed partitions only");
+    age(&log, 700, 40).await;
+    let prunable = find().await.unwrap();
+    assert_eq!(
+        (prunable.first, prunable.last, prunable.partitions),
+        (1, 512, 2),
+        "never the one that is filled"
+    );
+    let published = published(service).await;
+    published.round().await.unwrap();
+
+    let mut tx = service.store.begin("test").await.unwrap();
+    let (actor, at) = (Actor::Process("upkeep"), service.desk.clock.now());
+    let id =
+        forget::announce_pruning(&mut tx, &prunable, MONTHS, actor.clone(), at).await.unwrap().unwrap().0;
+    assert!(
+        forget::announce_pruning(&mut tx, &prunable, MONTHS, actor, at).await.unwrap().is_none(),
+        "once is enough"
+    );
+    tx.commit().await.unwrap();
+    let id = id.to_string();
+    assert!(prune(&log, &id).await.unwrap_err().contains("no sealed entry"));
+    service.sealer.seal_everything().await.unwrap();
+    assert!(prune(&log, &id).await.unwrap_err().contains("no kept checkpoint"));
+    let head = service.sealer.keep_checkpoint().await.unwrap().unwrap();
+    published.round().await.unwrap();
+    let pruned = {
+        let mut tx = service.store.begin("test").await.unwrap();
+        let pruned = forget::prune_announced(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+        pruned
+    };
+    assert_eq!(pruned.entries, 512);
+    assert_eq!(text(&log, "SELECT min(seq)::text FROM audit.entry").await.unwrap(), "513");
+
+    // Everything that was signed before still fits, and what is gone is allowed to be.
+    fill(service, 720).await;
+    let ours = plan(&log.key, &[("known head early", early.as_str()), ("known head late", head.as_str())]);
+    let report = verified(&log.options(), &ours).await;
+    in_order(&report);
+    assert_eq!(report.counts.authorised_absences, 512);
+    assert!(report.counts.heads >= 2 && report.catalogue_checked, "{:?}", report.counts);
+    for since in [100, 512, 600] {
+        let mut part = ours.clone();
+        part.since = since;
+        in_order(&verified(&log.options(), &part).await);
+    }
+    let opened = old_proof.verify(&leaf_hash(&old.entry), [&log.key]);
+    assert!(opened.is_ok(), "a receipt outlives its entry");
+    assert!(matches!(receipts(vec![10]).await, Err(ExportError::Gone { seq: 10 })));
+    let (new, proof) = receipts(vec![600]).await.unwrap().remove(0);
+    proof.verify(&leaf_hash(&new.entry), [&log.key]).unwrap();
+
+    // Files tell the same, and foreign programs agree.
+    let place = service.directory.path().join("pruned");
+    let mut database = Database::open(&log.options(), String::new()).await.unwrap();
+    let exported = export::write_tiles(&mut database, &place).await.unwrap();
+    assert_eq!(exported.entries, exported.size - 512);
+    let selection = Selection::default();
+    let lines = export::write_lines(&mut database, &selection, LineFormat::Ndjson, Vec::new()).await.unwrap();
+    assert_eq!(lines.entries, exported.entries);
+    database.close().await;
+    in_order(&verify::verify(&mut Tiles(Directory(place.clone())), &ours).await.unwrap());
+    if let Err(reason) = crate::foreign::accept(&place, &log.key.to_string()).await {
+        println!("skipped: foreign programs were not run, because {reason}");
+    }
+    // Without the entry that allows it the same absence is a violation, to each of them.
+    fs::remove_file(place.join("tile/entries/002.p/208")).unwrap();
+    let report = verify::verify(&mut Tiles(Directory(place.clone())), &ours).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Violation, "{:#?}", report.findings);
+
+    // The published directory forgets, too.
+    published.round().await.unwrap();
+    let entries = service.directory.path().join("published/tile/entries");
+    let shown: Vec<_> = fs::read_dir(&entries).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(shown, ["002.p"], "what was pruned is not shown any longer");
+    assert!(entries.parent().unwrap().join("0/000").exists(), "its hashes are");
+    published.close().await;
+    log.service.simulator.shutdown().await;
+}
+
+/// A publisher into a directory, with entries.
+async fn published(service: &TestService) -> Publisher {
+    let settings = PublishSettings {
+        every_secs: 10,
+        directory: service.directory.path().join("published"),
+        entries: true,
+        witnesses: Vec::new(),
+        mail_to: String::new(),
+        mail_every_secs: 86_400,
+    };
+    let store = Store::connect_as_sealer(service.database.options(), &sealer_settings());
+    Publisher::new(store, settings, None, service.clock.clone()).unwrap()
+}
+
+fn sealer_settings() -> dsrd::store::Settings {
+    dsrd::store::Settings {
+        url_file: None,
+        url: None,
+        max_connections: 1,
+        statement_timeout_secs: 30,
+        acquire_timeout_secs: 30,
+        migrate_at_start: false,
+        embedded_binaries_dir: None,
+    }
+}
+
+#[tokio::test]
+async fn r_74_the_database_prunes_nothing_that_is_younger_than_24_months_whatever_it_is_told() {
+    let log = Log::narrow().await;
+    // Afterwards the log has forgotten what the oracle asks for.
+    oracle::check(&log.service).await;
+    fill(&log.service, 600).await;
+    age(&log, 256, 30).await;
+    let announce = async |last: u64, months: u64| {
+        let mut tx = log.service.store.begin("test").await.unwrap();
+        let detail = Detail::none().count("first", 1).count("last", last).count("months", months);
+        let at: DateTime<Utc> = log.service.desk.clock.now();
+        let id =
+            append_about_log(&mut tx, Action::LogPrune, Actor::Process("thief"), at, detail).await.unwrap();
+        tx.commit().await.unwrap();
+        log.service.sealer.seal_everything().await.unwrap();
+        log.service.sealer.keep_checkpoint().await.unwrap();
+        id.0.to_string()
+    };
+    for (last, months, why) in [
+        (256, 12, "less than 24 months"),
+        (256, 36, "newer than the term"),
+        (512, 24, "newer than the term"),
+        (100_000, 24, "itself to go"),
+    ] {
+        let id = announce(last, months).await;
+        let refused = prune(&log, &id).await.unwrap_err();
+        assert!(refused.contains(why), "{last} {months}: {refused}");
+        assert_eq!(text(&log, "SELECT min(seq)::text FROM audit.entry").await.unwrap(), "1");
+    }
+    let id = announce(300, 24).await;
+    prune(&log, &id).await.unwrap();
+    assert_eq!(text(&log, "SELECT min(seq)::text FROM audit.entry").await.unwrap(), "257");
+    prune(&log, &id).await.expect("a repetition finds nothing to drop");
+    log.service.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_hold_keeps_everything_until_it_is_lifted() {
+    let log = Log::narrow().await;
+    // Afterwards the log has forgotten what the oracle asks for.
+    oracle::check(&log.service).await;
+    fill(&log.service, 600).await;
+    age(&log, 512, 40).await;
+    age_subjects(&log).await;
+    let service = &log.service;
+    let dpo = Actor::Person("anna".to_owned());
+    let mut tx = service.store.begin("test").await.unwrap();
+    let at = service.desk.clock.now();
+    let neither =
+        forget::set_hold(&mut tx, HoldReason::CourtOrClaim, (None, None), &dpo, at).await.unwrap_err();
+    assert_eq!(neither.constraint(), Some("a_hold_ends_or_is_reviewed"));
+    drop(tx);
+    let review = Utc::now().date_naive();
+    let mut tx = service.store.begin("test").await.unwrap();
+    let reason = HoldReason::SupervisoryAuthority;
+    let over = review.pred_opt();
+    forget::set_hold(&mut tx, reason, (None, over), &dpo, at).await.unwrap();
+    assert!(!forget::is_held(&mut tx).await.unwrap(), "its last day is over");
+    let hold = forget::set_hold(&mut tx, reason, (Some(review), None), &dpo, at).await.unwrap();
+    assert!(forget::is_held(&mut tx).await.unwrap());
+    let erasing = Erasing { actor: &dpo, at, rule: Rule::StaffLeft };
+    let refused = forget::forget_person(&mut tx, "anna", &erasing).await.unwrap_err();
+    assert!(refused.to_string().contains("55006"), "{refused}");
+    drop(tx);
+    let mut tx = service.store.begin("test").await.unwrap();
+    let hold_again = forget::set_hold(&mut tx, reason, (Some(review), None), &dpo, at).await.unwrap();
+    assert_ne!(hold, hold_again);
+    tx.commit().await.unwrap();
+
+    let forgotten = forget_now(&log).await;
+    assert_eq!(forgotten, Forgotten::default(), "nothing goes while the log is held");
+    let held = forget_now(&log).await;
+    assert_eq!(held, Forgotten::default());
+
+    let mut tx = service.store.begin("test").await.unwrap();
+    assert!(forget::lift_hold(&mut tx, hold_again, &dpo, at).await.unwrap());
+    assert!(!forget::lift_hold(&mut tx, hold_again, &dpo, at).await.unwrap(), "once");
+    tx.commit().await.unwrap();
+    let first = forget_now(&log).await;
+    assert_eq!((first.unlinked, first.announced, first.pruned), (3, 512, 0), "announced by one run");
+    let second = forget_now(&log).await;
+    assert_eq!((second.unlinked, second.announced, second.pruned), (0, 0, 512), "dropped by the next");
+    let report = verified(&log.options(), &log.plan()).await;
+    in_order(&report);
+    let mut connection = service.store.connection().await.unwrap();
+    let holds = forget::list_holds(&mut connection).await.unwrap();
+    assert!(holds.iter().all(|hold| !hold.in_force && hold.set_by == "person:anna"), "{holds:?}");
+    drop(connection);
+    log.service.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn r_72_a_log_that_grows_slowly_is_cut_at_the_end_of_the_month() {
+    let log = Log::of_a_real_run().await;
+    // Afterwards the log has forgotten what the oracle asks for.
+    oracle::check(&log.service).await;
+    let cut = async || {
+        let mut tx = log.service.store.begin("test").await.unwrap();
+        let cut = forget::cut_partition(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+        cut
+    };
+    assert!(!cut().await, "the month is not over");
+    age(&log, 300, 2).await;
+    assert!(cut().await);
+    assert!(!cut().await, "once a month");
+    let ranges = "SELECT string_agg(first || '-' || beyond, ' ' ORDER BY first) FROM audit.partitions()";
+    assert_eq!(text(&log, ranges).await.unwrap(), "1-513 513-4194817 4194817-8389121");
+    fill(&log.service, 520).await;
+    in_order(&verified(&log.options(), &log.plan()).await);
+
+    age(&log, 512, 40).await;
+    assert_eq!(forget_now(&log).await.announced, 512);
+    assert_eq!(forget_now(&log).await.pruned, 512);
+    fill(&log.service, 540).await;
+    let report = verified(&log.options(), &log.plan()).await;
+    in_order(&report);
+    assert_eq!(report.counts.authorised_absences, 512);
+    log.service.simulator.shutdown().await;
+}

@@ -1,0 +1,417 @@
+//! N-19: staff is told in time, once a day and once over all daemons, until somebody looks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use dsrd::alert::{self, Settings, Turn, Ward, Watch};
+use dsrd::audit::Actor;
+use dsrd::delivery::{self, MemoryTransport, NoticeKind, Plan, Transport};
+use dsrd::domain::IdentifierKind::Email;
+use dsrd::domain::{AlertRule, KillSwitch, Outcome, ParkReason, RequestId, RequestKind, RequestState};
+use dsrd::intake;
+use dsrd_simulator::ContactSpec;
+
+use crate::rig::count;
+use crate::support::oracle::CANARY;
+use crate::support::service::{TestService, mail_settings};
+
+const EMAIL: &str = "canarino.sveglia@posta.example";
+const DPO: &str = "dpo@prova.example";
+const DEPUTY: &str = "deputy@prova.example";
+const OPERATOR: &str = "operator@prova.example";
+
+fn settings() -> Settings {
+    Settings {
+        dpo: Some(DPO.to_owned()),
+        deputy: Some(DEPUTY.to_owned()),
+        operator: Some(OPERATOR.to_owned()),
+        due_days: vec![10, 5, 2],
+        platform_down_hours: 24,
+        digest: false,
+        digest_hour: 8,
+    }
+}
+
+/// The watch of one daemon, with its mails in memory.
+fn watch(service: &TestService, settings: Settings) -> (Watch, MemoryTransport) {
+    let mails = MemoryTransport::new();
+    let ward = Ward { controller: Arc::clone(&service.controller), settings };
+    let watch = Watch {
+        store: service.store.clone(),
+        clock: Arc::clone(&service.desk.clock),
+        wards: BTreeMap::from([(service.controller.id.clone(), ward)]),
+        transport: Arc::new(Transport::Memory(mails.clone())),
+        mail: mail_settings(),
+        kill: KillSwitch::default(),
+    };
+    (watch, mails)
+}
+
+/// One round as the daemon does it: how many alerts, and who got a mail.
+async fn round(watch: &Watch, mails: &MemoryTransport) -> (usize, Vec<String>) {
+    let before = mails.sent().len();
+    let turn = watch.turn().await.unwrap();
+    watch.send_due().await.unwrap();
+    let told = mails.sent().into_iter().skip(before).map(|mail| mail.to.expose().clone()).collect();
+    (turn.alerts, told)
+}
+
+fn dpo() -> Actor {
+    Actor::Person("dpo".to_owned())
+}
+
+async fn acknowledge(service: &TestService, request: RequestId) -> u64 {
+    let mut tx = service.store.begin("test").await.unwrap();
+    let now = service.desk.clock.now();
+    let done =
+        alert::acknowledge_request(&mut tx, &service.controller.id, request, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    done.alerts
+}
+
+async fn open_rules(service: &TestService) -> Vec<AlertRule> {
+    let mut connection = service.store.connection().await.unwrap();
+    let listed = alert::list_alerts(&mut connection, &service.controller.id, false).await.unwrap();
+    listed.into_iter().map(|each| each.rule).collect()
+}
+
+/// Every line of what staff was written, to look for what must not be there.
+fn everything(mails: &MemoryTransport) -> String {
+    mails.sent().iter().map(|mail| format!("{}\n{}\n", mail.subject, mail.text.expose())).collect()
+}
+
+#[tokio::test]
+async fn r_5_a_request_is_alerted_at_its_target_then_ten_five_and_two_days_before_and_after_its_due_date() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::Access, &[(Email, EMAIL)]).await;
+    let (watch, mails) = watch(&service, settings());
+    assert_eq!(round(&watch, &mails).await, (0, vec![]), "nothing is late on the first day");
+
+    // Received on 23 November, due on 23 December, target ten days.
+    for (days, alerts, told) in [
+        (11, 1, vec![DPO]),
+        (0, 0, vec![]),
+        (1, 1, vec![DPO]),
+        (8, 1, vec![DPO]),
+        (5, 1, vec![DPO]),
+        (3, 1, vec![DPO, DEPUTY]),
+        (3, 1, vec![DPO, DEPUTY]),
+    ] {
+        service.clock.advance(TimeDelta::days(days));
+        assert_eq!(
+            round(&watch, &mails).await,
+            (alerts, told.iter().map(ToString::to_string).collect()),
+            "{days}"
+        );
+    }
+    assert_eq!(open_rules(&service).await, [AlertRule::Overdue]);
+    assert_eq!(service.case(receipt.request).await.due_on, receipt.due_on, "alerts move no date");
+
+    let said = everything(&mails);
+    assert!(said.contains(receipt.reference.as_str()));
+    assert!(!said.contains(CANARY), "no person is named: {said}");
+
+    // Acknowledged: no repetition. The answer ends what is listed.
+    assert!(acknowledge(&service, receipt.request).await >= 1);
+    assert_eq!(acknowledge(&service, receipt.request).await, 0);
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await, (0, vec![]));
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.state, RequestState::Closed);
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await, (0, vec![]));
+    assert!(open_rules(&service).await.is_empty());
+    let story = service.story(receipt.request).await;
+    let raised = story.iter().filter(|each| *each == "alert.raised").count();
+    assert_eq!(raised, 6, "{story:?}");
+    assert!(story.contains(&"alert.acknowledged".to_owned()));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn who_acknowledged_ten_days_still_hears_of_five() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::Access, &[(Email, EMAIL)]).await;
+    let (watch, mails) = watch(&service, settings());
+    service.clock.advance(TimeDelta::days(20));
+    assert_eq!(round(&watch, &mails).await.0, 1);
+    assert_eq!(acknowledge(&service, receipt.request).await, 1);
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await.0, 0);
+    service.clock.advance(TimeDelta::days(4));
+    assert_eq!(round(&watch, &mails).await.0, 1, "five days are another step");
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn several_daemons_raise_each_alert_and_each_digest_once() {
+    let service = TestService::start().await;
+    for number in 0..3 {
+        let email = format!("canarino.{number}@posta.example");
+        let _contact = service.platform.add_contact(ContactSpec::new().email(&email));
+        service.submit(RequestKind::Access, &[(Email, &email)]).await;
+    }
+    service.clock.advance(TimeDelta::days(21));
+    let digest = Settings { digest: true, ..settings() };
+    let watches: Vec<_> = (0..8).map(|_| watch(&service, digest.clone())).collect();
+    for _ in 0..3 {
+        let turns = watches.iter().map(|(watch, _)| async {
+            let turn = watch.turn().await.unwrap();
+            watch.send_due().await.unwrap();
+            turn
+        });
+        futures_util::future::join_all(turns).await;
+    }
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.alert").await, 3);
+    let digests = count(&service, "SELECT count(*) FROM dsrd.staff_mail WHERE kind = 'digest'").await;
+    assert_eq!(digests, 1);
+    let sent: Vec<_> = watches.iter().flat_map(|(_, mails)| mails.sent()).collect();
+    let mails = count(&service, "SELECT count(*) FROM dsrd.staff_mail").await;
+    assert_eq!(i64::try_from(sent.len()).unwrap(), mails, "each mail went out once");
+    let named: usize = sent
+        .iter()
+        .filter(|mail| !mail.text.expose().starts_with("Requests to"))
+        .map(|mail| mail.text.expose().matches("  DSR-").count())
+        .sum();
+    assert_eq!(named, 3, "each request stands in one mail of alerts");
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_1_a_daemon_that_dies_while_it_mails_leaves_the_mail_to_another_with_the_same_id() {
+    for (dies_at, times) in [("staff_mail.begun", 1), ("staff_mail.sent", 2)] {
+        let service = TestService::start().await;
+        let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+        service.submit(RequestKind::Access, &[(Email, EMAIL)]).await;
+        service.clock.advance(TimeDelta::days(14));
+        let (mut dying, mails) = watch(&service, settings());
+        let heir = dying.clone();
+        dying.kill = KillSwitch::new(move |boundary| boundary == dies_at);
+        assert_eq!(dying.turn().await.unwrap(), Turn { alerts: 1, digests: 0 });
+        dying.send_due().await.unwrap();
+        assert_eq!(heir.send_due().await.unwrap(), 0, "{dies_at}: the claim holds for a while");
+        let mut connection = service.store.connection().await.unwrap();
+        sqlx::query("UPDATE dsrd.staff_mail SET run_at = now()").execute(&mut *connection).await.unwrap();
+        drop(connection);
+        assert_eq!(heir.send_due().await.unwrap(), 1, "{dies_at}");
+        assert_eq!(heir.send_due().await.unwrap(), 0, "{dies_at}");
+        let ids: Vec<_> = mails.sent().into_iter().map(|mail| mail.message_id).collect();
+        assert_eq!(ids.len(), times, "{dies_at}");
+        assert!(ids.iter().all(|id| *id == ids[0]), "{dies_at}: one Message-ID");
+        let log = service.audit().await;
+        let of_mails = |action: &str| log.iter().filter(|entry| entry.action == action).count();
+        assert_eq!((of_mails("staff_mail.began"), of_mails("staff_mail.ended")), (2, 2), "{dies_at}");
+        service.work_to_the_end().await;
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn r_83_a_mail_refused_with_550_alerts_and_the_request_stays_open() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::OptOut, &[(Email, EMAIL)]).await;
+    service.pump().await;
+    service.mails.plan(Plan::Reply(550), 1);
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.state, case.park_reason), (RequestState::Manual, Some(ParkReason::NoticeRefused)));
+    let (watch, mails) = watch(&service, settings());
+    assert_eq!(round(&watch, &mails).await, (1, vec![DPO.to_owned(), OPERATOR.to_owned()]));
+    assert_eq!(open_rules(&service).await, [AlertRule::NoticeBounced]);
+
+    let mut tx = service.store.begin("test").await.unwrap();
+    intake::record_informed(&mut tx, &service.desk, &service.controller.id, receipt.request, dpo())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await.0, 0);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_83_an_answer_that_comes_back_after_the_closing_is_a_task_until_the_person_was_told_otherwise() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, EMAIL)]).await;
+    service.work_to_the_end().await;
+    let closed = service.case(receipt.request).await;
+    assert_eq!(closed.outcome, Some(Outcome::Fulfilled));
+    let organisation = &service.controller.id;
+    let now = service.desk.clock.now();
+
+    let mut tx = service.store.begin("test").await.unwrap();
+    let kind =
+        delivery::record_bounce(&mut tx, organisation, receipt.request, None, dpo(), now).await.unwrap();
+    assert_eq!(kind, NoticeKind::ErasureDone, "the one that was sent last");
+    let again = delivery::record_bounce(&mut tx, organisation, receipt.request, None, dpo(), now).await;
+    assert!(again.unwrap_err().to_string().contains("on record already"));
+    let other = Some(NoticeKind::AccessReady);
+    let other = delivery::record_bounce(&mut tx, organisation, receipt.request, other, dpo(), now).await;
+    assert!(other.unwrap_err().to_string().contains("no notice of this request was sent"));
+    tx.commit().await.unwrap();
+
+    // I-7: the case is not begun anew; what was erased is erased.
+    assert_eq!(service.case(receipt.request).await.closed_at, closed.closed_at);
+    let (watch, mails) = watch(&service, Settings { digest: true, ..settings() });
+    assert_eq!(round(&watch, &mails).await.0, 1);
+    assert!(everything(&mails).contains("the person has not been told"));
+    assert!(
+        everything(&mails).contains("Not told, because a notice did not arrive"),
+        "{}",
+        everything(&mails)
+    );
+    service.clock.advance(TimeDelta::days(40));
+    assert_eq!(round(&watch, &mails).await.0, 1, "every day until it is made good");
+
+    // What is needed to tell the person otherwise is not forgotten meanwhile.
+    let upkeep = dsrd::upkeep::Upkeep {
+        store: service.store.clone(),
+        desk: service.desk.clone(),
+        settings: dsrd::upkeep::Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 36 },
+    };
+    assert_eq!(upkeep.run(&Actor::Process("upkeep")).await.unwrap().identifiers_of, 0);
+
+    let mut tx = service.store.begin("test").await.unwrap();
+    intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await.unwrap();
+    let twice = intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await;
+    assert!(twice.unwrap_err().to_string().contains("the request is closed"));
+    tx.commit().await.unwrap();
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await.0, 0);
+    assert!(open_rules(&service).await.is_empty());
+    assert_eq!(upkeep.run(&Actor::Process("upkeep")).await.unwrap().identifiers_of, 1);
+    let story = service.story(receipt.request).await;
+    for action in ["notice.bounced", "notice.made_good"] {
+        assert_eq!(story.iter().filter(|each| *each == action).count(), 1, "{story:?}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_84_a_platform_away_for_a_day_is_alerted_daily_and_moves_no_due_date() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::Access, &[(Email, EMAIL)]).await;
+    let (watch, mails) = watch(&service, settings());
+    let organisation = service.controller.id.clone();
+    let look = async |answers: bool| {
+        let mut connection = service.store.connection().await.unwrap();
+        let now = service.desk.clock.now();
+        alert::note_platform(&mut connection, &organisation, answers, now).await.unwrap();
+    };
+    let both = vec![DPO.to_owned(), OPERATOR.to_owned()];
+
+    look(false).await;
+    assert_eq!(round(&watch, &mails).await.0, 0);
+    service.clock.advance(TimeDelta::hours(25));
+    look(false).await;
+    assert_eq!(round(&watch, &mails).await, (1, both.clone()), "on the first day");
+    assert_eq!(open_rules(&service).await, [AlertRule::PlatformDown]);
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await, (1, both.clone()), "and on the second");
+    assert_eq!(service.case(receipt.request).await.due_on, receipt.due_on);
+
+    let listed = {
+        let mut connection = service.store.connection().await.unwrap();
+        alert::list_alerts(&mut connection, &organisation, false).await.unwrap()
+    };
+    let mut tx = service.store.begin("test").await.unwrap();
+    let now = service.desk.clock.now();
+    let done = alert::acknowledge(&mut tx, &organisation, listed[0].alert, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(done.alerts, 2, "with all its days");
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await.0, 0);
+
+    look(true).await;
+    service.clock.advance(TimeDelta::hours(1));
+    look(false).await;
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await, (1, both), "another outage is told of anew");
+    look(true).await;
+    assert!(open_rules(&service).await.is_empty());
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn the_digest_comes_once_a_day_at_its_hour_and_not_when_there_is_nothing() {
+    let service = TestService::start().await;
+    // Noon in UTC is one o'clock in Rome.
+    let hour = |digest_hour| Settings { digest: true, digest_hour, ..settings() };
+    let (early, mails) = watch(&service, hour(14));
+    assert_eq!(early.turn().await.unwrap(), Turn::default(), "not before its hour");
+    let watch = Watch { wards: watch(&service, hour(13)).0.wards, ..early };
+    assert_eq!(watch.turn().await.unwrap(), Turn::default(), "nothing to tell");
+
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::Access, &[(Email, EMAIL)]).await;
+    assert_eq!(watch.turn().await.unwrap(), Turn::default(), "the day had nothing to tell at its hour");
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(watch.turn().await.unwrap(), Turn { alerts: 0, digests: 1 });
+    assert_eq!(watch.turn().await.unwrap(), Turn::default());
+    watch.send_due().await.unwrap();
+    let sent = mails.sent().remove(0);
+    assert_eq!(sent.to.expose(), DPO);
+    assert!(sent.subject.contains("1 open, 0 due soon, 0 overdue"), "{}", sent.subject);
+    assert!(sent.text.expose().contains("1  access, received"), "{}", sent.text.expose());
+    assert!(!sent.text.expose().contains(CANARY));
+
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.state, RequestState::Closed);
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(watch.turn().await.unwrap(), Turn { alerts: 0, digests: 1 });
+    watch.send_due().await.unwrap();
+    let text = mails.sent().remove(1).text.into_exposed();
+    assert!(text.contains("1  access, fulfilled"), "{text}");
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(watch.turn().await.unwrap(), Turn::default(), "nothing open, nothing ended");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_8_a_receipt_is_confirmed_at_once_with_both_dates_and_no_data() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::Access, &[(Email, EMAIL)]).await;
+    service.pump().await;
+    let sent = service.mails.sent().remove(0);
+    let text = sent.text.expose();
+    for wanted in [
+        receipt.reference.as_str(),
+        "23 November 2026",
+        "23 December 2026, at the latest",
+        "What happens next",
+    ] {
+        assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
+    }
+    assert!(!text.contains(CANARY), "no data beyond the reference");
+    // California gives ten business days (11 CCR 7021(a)); the mail server took it on the first.
+    let told: chrono::DateTime<chrono::Utc> =
+        sqlx::query_scalar("SELECT sent_at FROM dsrd.notice WHERE kind = 'acknowledgement'")
+            .fetch_one(&mut *service.store.connection().await.unwrap())
+            .await
+            .unwrap();
+    let term = dsrd::domain::deadline::Term {
+        regime: "US-CA".parse().unwrap(),
+        calendars: &["US-CA".parse().unwrap()],
+        zone: service.controller.time_zone,
+        received_at: service.desk.clock.now(),
+        kind: Some(RequestKind::Access),
+        extension: dsrd::domain::deadline::Extension::None,
+        pauses: &[],
+    };
+    let latest = term.deadline().unwrap().acknowledge_by.unwrap();
+    assert!(told.date_naive() <= latest && told.date_naive() == service.desk.clock.now().date_naive());
+    service.work_to_the_end().await;
+    service.finish().await;
+}
