@@ -14,6 +14,7 @@
 //! | [`queue`] | fair, leased, at-least-once hand-out of requests |
 //! | [`delivery`] | mails and packages brought to their recipient, with proof |
 //! | [`intake`] | the only way a request comes into being |
+//! | [`identity`] | who asks: links by which people prove it, and what persons record of it |
 //! | [`triage`] | what persons decide about parked requests |
 //! | [`recipients`] | those to whom data was given: named to people, told of erasures |
 //! | [`execution`] | one leased request carried through its steps |
@@ -22,7 +23,7 @@
 //! | [`upkeep`] | the service's own copies forgotten in time |
 //! | [`evidence`] | what was done about a request or in a period, in one file that proves itself |
 //! | [`figures`] | how requests are answered, counted from the audit log |
-//! | [`http`] | the hand-over page where a person fetches the package |
+//! | [`http`] | the pages where a person proves who asks, and fetches the package |
 //! | [`config`] | settings of all modules, layered, checked, explained |
 //! | [`daemon`] | composition root: roles, lifecycle, signals |
 //! | [`cli`] | one file per subcommand |
@@ -38,6 +39,7 @@ pub mod evidence;
 pub mod execution;
 pub mod figures;
 pub mod http;
+pub mod identity;
 pub mod intake;
 pub mod platform;
 pub mod queue;

@@ -1,7 +1,7 @@
 //! The performance targets of the acceptance suite that a user would recognise, each against its bound in the same run.
 //!
-//! `cargo bench --bench performance -- [P-1 P-2 P-5 P-6 P-15] [--quick] [--statements] [--json FILE]`. See
-//! docs/performance.md.
+//! `cargo bench --bench performance -- [P-1 P-2 P-5 P-6 P-7 P-8 P-14 P-15] [--quick] [--entries N]
+//! [--statements] [--json FILE]`. See docs/performance.md.
 //!
 //! It starts a private PostgreSQL that keeps its promises (fsync on) and the simulated platform as a process of its
 //! own, lets bound and candidate run alternately, and prints a table. Without `--bench`, which cargo passes, it does
@@ -9,8 +9,11 @@
 //!
 //! To add a target: a module with a function that gives [`outcome::Line`]s, and an arm in [`run`].
 
+mod append;
+mod auditor;
 mod bulk;
 mod drain;
+mod log;
 mod measure;
 mod naked;
 mod outcome;
@@ -33,9 +36,18 @@ pub(crate) struct Plan {
     pub(crate) quick: bool,
     /// Whether the server counts statements by their text, which slows it down.
     pub(crate) statements: bool,
+    /// How many entries a long log has, where that was asked for.
+    pub(crate) entries: Option<u64>,
 }
 
-const TARGETS: [&str; 5] = ["P-1", "P-2", "P-5", "P-6", "P-15"];
+impl Plan {
+    /// How many entries a long log has: what was asked for, or so many, or fewer in a quick run.
+    pub(crate) fn entries(self, usual: u64, quick: u64) -> u64 {
+        self.entries.unwrap_or(if self.quick { quick } else { usual })
+    }
+}
+
+const TARGETS: [&str; 8] = ["P-1", "P-2", "P-5", "P-6", "P-7", "P-8", "P-14", "P-15"];
 /// Above this load before the start, figures are shown but not fit to be published.
 const QUIET: f64 = 0.5;
 
@@ -76,7 +88,7 @@ async fn main() -> Result<()> {
 
 async fn run(arguments: &[String]) -> Result<()> {
     let mut wanted = Vec::new();
-    let mut plan = Plan { pairs: 5, quick: false, statements: false };
+    let mut plan = Plan { pairs: 5, quick: false, statements: false, entries: None };
     let mut file = None;
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -84,9 +96,12 @@ async fn run(arguments: &[String]) -> Result<()> {
             "--bench" => {}
             "--quick" => plan = Plan { pairs: 1, quick: true, ..plan },
             "--statements" => plan.statements = true,
+            "--entries" => plan.entries = Some(rest.next().context("--entries needs a number")?.parse()?),
             "--json" => file = Some(PathBuf::from(rest.next().context("--json needs a file")?)),
             target if TARGETS.contains(&target) => wanted.push(target.to_owned()),
-            other => bail!("{other} is none of {TARGETS:?}, --quick, --statements and --json FILE"),
+            other => {
+                bail!("{other} is none of {TARGETS:?}, --quick, --entries N, --statements and --json FILE")
+            }
         }
     }
     if wanted.is_empty() {
@@ -108,6 +123,9 @@ async fn run(arguments: &[String]) -> Result<()> {
             "P-2" => drain::with_latency(plan, &mut database).await?,
             "P-5" => bulk::access_report(plan).await?,
             "P-6" => bulk::retention_preview(plan).await?,
+            "P-7" => append::beside_a_bare_insert(plan, &mut database).await?,
+            "P-8" => auditor::verification(plan, &mut database).await?,
+            "P-14" => auditor::questions(plan, &mut database).await?,
             _ => single::submit_to_closed(plan, &mut database).await?,
         });
     }
@@ -116,7 +134,7 @@ async fn run(arguments: &[String]) -> Result<()> {
     let report = json!({
         "at": now(), "version": env!("CARGO_PKG_VERSION"), "profile": "bench (no LTO, 16 codegen units)",
         "load_before": load, "load_after": measure::load()?, "quiet": load <= QUIET,
-        "machine": machine, "postgresql": server, "pairs": plan.pairs, "quick": plan.quick,
+        "machine": machine, "postgresql": server, "pairs": plan.pairs, "quick": plan.quick, "entries": plan.entries,
         "lines": outcome::to_json(&lines),
     });
     print_line(&outcome::table(&lines));

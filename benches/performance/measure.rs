@@ -39,6 +39,11 @@ impl Figures {
         self.quantile(0.5)
     }
 
+    /// All of them together.
+    pub(crate) fn total(&self) -> f64 {
+        self.0.iter().sum()
+    }
+
     pub(crate) fn least(&self) -> f64 {
         self.quantile(0.0)
     }

@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result, bail};
 use chrono::TimeDelta;
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
-    Channel, Clock, Controller, IdentifierKind, MasterKey, Origin, RequestId, RequestKind, SubjectIdentifier,
-    SystemClock,
+    Assurance, Channel, Clock, Controller, IdentifierKind, MasterKey, Origin, Proof, RequestId, RequestKind,
+    SubjectIdentifier, SystemClock,
 };
 use dsrd::execution::{Executor, Gate, KillSwitch, PackageRules, Site, Worker};
 use dsrd::intake::{self, Desk, Submission};
@@ -184,6 +184,7 @@ pub(crate) fn controller() -> Result<Controller> {
         default_country: Some("IT".to_owned()),
         language: "en".to_owned(),
         opt_out_policies: vec!["mktgCommunications".to_owned()],
+        identity: dsrd::domain::IdentityRules::default(),
     })
 }
 
@@ -329,6 +330,7 @@ impl Service {
             language: None,
             identifiers: vec![identifier],
             policies: Vec::new(),
+            proof: Some(Proof { assurance: Assurance::AuthenticatedSession, at: crate::now() }),
             producer: "bench".to_owned(),
             idempotency_key: uuid::Uuid::new_v4().to_string(),
             handed_in_by: None,

@@ -52,8 +52,8 @@ pub(super) fn alerts(controller: &Controller, raised: &[&Raised<'_>]) -> Letter 
     let subject = format!("[dsrd] {}: {what}{more}", controller.name);
 
     let mut body = format!(
-        "Somebody has to look at these requests to {}. They are named by reference only; `dsrd request show REFERENCE` \
-         shows what each is about and what you can do.\n",
+        "Somebody has to look at these requests to {}. They are named by\nreference only: `dsrd request show REFERENCE` shows \
+         what each is about\nand what you can do.\n",
         controller.name
     );
     for rule in ORDER {
@@ -82,7 +82,7 @@ pub(super) fn alerts(controller: &Controller, raised: &[&Raised<'_>]) -> Letter 
         }
     }
     body.push_str(
-        "\nThis is repeated every day until the cause is gone or somebody says that it is being looked at:\n  dsrd alert list\n  \
+        "\nThis is repeated every day until the cause is gone or somebody says\nthat it is being looked at:\n  dsrd alert list\n  \
          dsrd alert acknowledge REFERENCE\n",
     );
     Letter { subject, body }

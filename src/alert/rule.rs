@@ -137,6 +137,7 @@ mod tests {
             default_country: None,
             language: "en".to_owned(),
             opt_out_policies: Vec::new(),
+            identity: crate::domain::IdentityRules::default(),
         }
     }
 

@@ -119,6 +119,18 @@ actions! {
     RequestRefused = "decision.refused",
     /// Before a refusal was told, reading showed that an effect begun earlier is not in place.
     RefusalChecked = "refusal.checked",
+    /// It is not known well enough who asks: the request waits for a proof; the doubt is in the detail.
+    IdentityWanted = "identity.wanted",
+    /// A link to prove it was made for a contact point of the profile; why is in the detail.
+    IdentityAsked = "identity.asked",
+    /// A wrong answer was given on the page of such a link; with the last one the link was locked.
+    IdentityRefused = "identity.refused",
+    /// A person proved by such a link that a contact point is theirs.
+    IdentityProven = "identity.proven",
+    /// A person of the controller recorded how they found out who asks; the method is in the detail.
+    IdentityChecked = "identity.checked",
+    /// It did not become known in time who asks: the request ends as not identified.
+    IdentityUnproven = "identity.unproven",
     /// The contact was looked up; counts are in the detail.
     ContactLocated = "contact.located",
     /// The package was built; counts per source are in the detail.
@@ -181,6 +193,9 @@ actions! {
     RecipientOverdue = "recipient.overdue",
     /// A retention sweep began to list.
     SweepStarted = "sweep.started",
+    /// A page of a retention sweep's erasures was submitted; their number and the root of a tree over salted commitments to
+    /// them are in the detail.
+    SweepPage = "sweep.page",
     /// A retention sweep stopped at a safeguard.
     SweepStopped = "sweep.stopped",
     /// A retention sweep has submitted its erasures.
@@ -193,6 +208,8 @@ actions! {
     LogRead = "log.read",
     /// Somebody verified the log; the verdict is in the detail.
     LogVerified = "log.verified",
+    /// Somebody tampered with a copy of the log to see what is found; the numbers are in the detail.
+    LogDrilled = "log.drilled",
     /// Somebody exported entries; form, filters, number and hash are in the detail.
     LogExported = "log.exported",
     /// Somebody took evidence about a request or a period; scope, numbers and hash are in the detail.

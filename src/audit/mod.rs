@@ -23,12 +23,14 @@
 //!
 //! To record something new: add an [`Action`], describe it in `docs/audit-log.md`.
 
+pub mod drill;
 mod event;
 pub mod export;
 mod files;
 pub mod forget;
 mod keys;
 mod leaf;
+pub mod manifest;
 mod publish;
 mod sealer;
 mod search;

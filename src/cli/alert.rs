@@ -75,9 +75,6 @@ async fn list(
 }
 
 fn human(alerts: &[ListedAlert]) -> String {
-    if alerts.is_empty() {
-        return String::new();
-    }
     let rows = alerts.iter().map(|each| {
         let rule =
             if each.step > 0 { format!("{} ({} days)", each.rule, each.step) } else { each.rule.to_string() };

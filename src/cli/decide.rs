@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::Failure;
 use super::context::Context;
 use super::output::{Output, or_dash, read_small_text, table};
-use super::request::{Case, classed};
+use super::request::{Case, classed, unasked};
 use crate::daemon::{self, Foundation};
-use crate::domain::{ChoiceReason, OrganisationId, Reference, RefusalGround, RequestId};
+use crate::domain::{ChoiceReason, IdentityMethod, OrganisationId, Reference, RefusalGround, RequestId};
+use crate::identity;
 use crate::triage::{self, Candidate, Facts, TriageError};
 
 /// What to decide.
@@ -30,6 +31,16 @@ pub(super) enum Command {
         /// How you know: told_by_person, details_match or identity_checked.
         #[arg(long)]
         reason: ChoiceReason,
+    },
+    /// Record how you found out who asks, and let the request go on if it waits for that. Only the method, your login and the
+    /// time are kept: never a document, nor its number.
+    Identity {
+        #[command(flatten)]
+        named: Named,
+        /// in_person, account (signed in to an account of theirs), contact_point (they answered by an address or number that
+        /// the profile holds) or agent_authority (somebody acts for them, whose authority you saw).
+        #[arg(long)]
+        method: IdentityMethod,
     },
     /// Refuse a request on a ground of the law. The person is told the ground and where to complain; the request is
     /// closed when the mail server took that notice. An opt-out is never refused.
@@ -65,6 +76,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Choose { named, contact, reason } => {
             choose(&named, &contact, reason, &context, &foundation, output).await
         }
+        Command::Identity { named, method } => identify(&named, method, &context, &foundation, output).await,
         Command::Refuse { named, ground, facts_file } => {
             refuse(&named, ground, facts_file, &context, &foundation, output).await
         }
@@ -143,6 +155,29 @@ async fn choose(
     let decided = Decided { reference: Reference::of(request), decision: "choice", reason: reason.as_str() };
     output.show(&decided, |decided| {
         format!("{}: on its way with the contact chosen; no other is touched", decided.reference)
+    })
+}
+
+async fn identify(
+    named: &Named,
+    method: IdentityMethod,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let (organisation, request) = find(named, context, foundation).await?;
+    let Some(controller) = foundation.controllers.get(&organisation) else {
+        return Err(Failure::NotFound.because(format!("organisation {organisation} is not registered")));
+    };
+    let mut tx = foundation.store.begin("cli.identify").await?;
+    identity::record_check(&mut tx, &foundation.desk, controller, request, method, context.person())
+        .await
+        .map_err(unasked)?;
+    tx.commit().await?;
+    let decided =
+        Decided { reference: Reference::of(request), decision: "identity", reason: method.as_str() };
+    output.show(&decided, |decided| {
+        format!("{}: recorded ({}); it goes on if it waited for that", decided.reference, decided.reason)
     })
 }
 

@@ -32,6 +32,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
             ("requests that name their contact no more", forgotten.contacts_of.to_string()),
             ("cases deleted", forgotten.requests.to_string()),
             ("candidates of sweeps deleted", forgotten.candidates.to_string()),
+            ("items of sweeps that open no more", forgotten.page_items.to_string()),
             ("sweeps deleted", forgotten.sweeps.to_string()),
             ("ended processes deleted", forgotten.instances.to_string()),
             ("cases that the log ties to nobody any more", forgotten.unlinked.to_string()),

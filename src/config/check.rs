@@ -65,8 +65,11 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
         refused.push("audit.origin must be at most 200 characters of a-z, A-Z, 0-9 and . _ : / -".into());
     }
     let publish = &settings.publish;
-    if publish.every_secs == 0 || publish.mail_every_secs == 0 {
-        refused.push("publish.every_secs and publish.mail_every_secs must be at least 1".into());
+    if publish.every_secs == 0 || publish.mail_every_secs == 0 || publish.bucket_every_secs == 0 {
+        refused.push(
+            "publish.every_secs, publish.mail_every_secs and publish.bucket_every_secs must be at least 1"
+                .into(),
+        );
     }
     if let Err(error) = publish.check() {
         refused.push(error.to_string());
@@ -136,6 +139,9 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
             refused.push(format!(
                 "{key}.recipients needs {key}.catalogue: without it an access report cannot name them (Art. 15(1)(c) GDPR)"
             ));
+        }
+        if let Some(reason) = organisation.identity.refused() {
+            refused.push(format!("{key}.{reason}"));
         }
         if let Some(problem) = organisation.escalation.refused() {
             refused.push(format!("{key}.escalation.{problem}"));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decisions::ControllerDecision;
 use crate::domain::deadline::{CalendarCode, RegimeCode};
-use crate::domain::{Controller, OrganisationId};
+use crate::domain::{Controller, IdentityRules, OrganisationId};
 use crate::platform::cloud4wi;
 use crate::{alert, audit, delivery, http, queue, recipients, report, retention, store, telemetry, upkeep};
 
@@ -86,6 +86,8 @@ pub struct Organisation {
     pub language: String,
     /// The policies that an opt-out switches off where the request names none (`mktgCommunications`).
     pub opt_out_policies: Vec<String>,
+    /// How well it must be known who asks for what (Art. 12(6) GDPR). An opt-out needs no proof.
+    pub identity: IdentityRules,
     /// Its contacts at Cloud4Wi.
     pub platform: cloud4wi::Settings,
     /// How long its contacts are kept.
@@ -113,6 +115,7 @@ impl Organisation {
             default_country: self.default_country.clone(),
             language: self.language.clone(),
             opt_out_policies: self.opt_out_policies.clone(),
+            identity: self.identity.clone(),
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Database, StartError, tasks};
 use crate::audit::{Courier, HeadMail, PublishError, Publisher};
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::delivery::{self, Transport};
 use crate::domain::Clock;
 use crate::store::Store;
@@ -140,7 +140,12 @@ pub async fn open_publisher(
         Some(Arc::new(Mails { transport, settings: settings.delivery.clone() }))
     };
     let store = Store::connect_as_sealer(database.options().clone(), &settings.database);
-    Ok(Publisher::new(store, settings.publish.clone(), courier, clock)?)
+    let publisher = Publisher::new(store, settings.publish.clone(), courier, clock)?;
+    if settings.publish.bucket_url.is_empty() {
+        return Ok(publisher);
+    }
+    let key = config::read_secret("publish.bucket_key_file", &settings.publish.bucket_key_file)?;
+    Ok(publisher.with_bucket(&key)?)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::delivery::{Handover, Mailer, Transport};
 use crate::domain::OrganisationId;
 use crate::execution::{Executor, KillSwitch, PackageRules, Site};
 use crate::http::{self, AppState};
+use crate::identity::ProofPage;
 use crate::queue::{Wake, WakeSource};
 use crate::recipients::Courier;
 use crate::retention::Sweeper;
@@ -406,9 +407,10 @@ impl Parts {
         let Prepared { store, desk, controllers } = self.prepared.clone();
         let delivery = &self.settings.delivery;
         let directory = self.settings.report.directory.clone();
+        let proofs = ProofPage::new(store.clone(), desk.clone(), controllers.clone());
         let handover = Handover::new(delivery, store.clone(), desk.keys, controllers, desk.clock, directory);
         let behind_tls = delivery.link_base_url.starts_with("https://");
-        let router = http::router(AppState { handover, store, behind_tls });
+        let router = http::router(AppState { handover, proofs, store, behind_tls });
         // Bound before anything starts, so that a failure ends the start; bound anew if the task breaks down.
         let bound = Arc::new(tokio::sync::Mutex::new(Some(http::bind(address).await?)));
         tracing::info!(%address, "the hand-over page is served");

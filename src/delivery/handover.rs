@@ -28,8 +28,7 @@ use super::sql::{self, PackageRow};
 use super::{DeliveryError, Settings};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Clock, Controller, IdentifierKind, MasterKey, OrganisationId, Personal, RequestId, SubjectIdentifier,
-    SubjectRef,
+    Clock, Controller, MasterKey, OrganisationId, Personal, RequestId, SubjectIdentifier, SubjectRef,
 };
 use crate::report::{PackageKey, PackageReader, read_package};
 use crate::store::{Store, StoreError};
@@ -259,9 +258,7 @@ impl Inner {
         answer: &'a Personal<String>,
     ) -> impl Iterator<Item = SubjectRef> + 'a {
         let country = self.controllers.get(organisation).and_then(|each| each.default_country.as_deref());
-        IdentifierKind::ALL
-            .into_iter()
-            .filter_map(move |kind| SubjectIdentifier::parse(kind, answer.expose(), country).ok())
+        SubjectIdentifier::readings(answer.expose(), country)
             .map(move |identifier| identifier.reference(&self.keys, organisation))
     }
 

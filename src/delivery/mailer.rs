@@ -222,6 +222,7 @@ impl Mailer {
             .parse()
             .map_err(|_| StoreError::unreadable("delivery.pump", "dsrd.notice.organisation_id"))?;
         self.deliver(&organisation, RequestId(row.request_id), row.kind.parse()?).await?;
+        sql::give_up_earlier_round(&mut *self.store.connection().await?, row).await?;
         Ok(())
     }
 
@@ -359,7 +360,7 @@ impl Mailer {
         let language = text::language_of(&row.language, &controller.language)
             .map_err(|source| DeliveryError::Text { kind, source })?;
         let words = |secret: Option<&str>, said: Option<&str>| {
-            let link = secret.map(|secret| self.settings.link(secret));
+            let link = secret.map(|secret| self.settings.link(kind, secret));
             let occasion = Occasion {
                 controller,
                 reference: &row.reference,

@@ -7,7 +7,7 @@
 //! [`open_for_staff`]; [`destroy_expired`] ends it.
 //!
 //! Invariants:
-//! - A notice exists once per request and kind; its Message-ID is fixed when it is written, so that a repetition after
+//! - A notice exists once per request and kind, those that may have to be repeated ([`enqueue_again`]) once per round; its Message-ID is fixed when it is written, so that a repetition after
 //!   a crash is recognised as one (at least once, at most one extra per crash).
 //! - Every attempt stands in the audit log before it happens, and has exactly one end there: whoever empties
 //!   `dsrd.notice.intent` writes it, in the same transaction. An attempt whose end nobody saw is ended as
@@ -49,7 +49,7 @@ pub use mailer::{Announced, Answered, Attempt, Delivery, Mailer, end_open_attemp
 pub use message::Outgoing;
 pub use notice::{
     EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Refusal, Sender, WhyLonger, enqueue,
-    supersede_acknowledgement,
+    enqueue_again, supersede_acknowledgement,
 };
 pub use package::{
     NewPackage, OpenedPackage, PackageId, destroy_expired, open_for_staff, record_package, remove_leftovers,
@@ -58,8 +58,8 @@ pub use plain::{StaffLetter, is_mail_address, send_plain, send_to_staff};
 pub use proof::{NoticeProof, PackageProof, list_notice_proofs, list_package_proofs};
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
 pub use sql::{
-    NoticeView, answer_may_be_out, drop_unsent_answers, forget_secrets, notices_of, purge, reopen_refused,
-    take_back_claims, told_at,
+    NoticeView, answer_may_be_out, drop_unsent, drop_unsent_answers, forget_secrets, notices_of, purge,
+    reopen_refused, take_back_claims, told_at, was_refused,
 };
 pub use text::{TextError, check_template, check_texts, placeholders, speaks};
 pub use transport::{

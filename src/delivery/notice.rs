@@ -370,6 +370,29 @@ pub async fn enqueue(
     notice: NewNotice,
     at: DateTime<Utc>,
 ) -> Result<Option<EnqueuedNotice>, StoreError> {
+    write(connection, keys, notice, 1, at).await
+}
+
+/// Writes a further notice of a kind that a person may have to get more than once, under a Message-ID of its own. Those of
+/// the kind that were not sent are dropped: their links are of no use any more.
+pub async fn enqueue_again(
+    connection: &mut PgConnection,
+    keys: &MasterKey,
+    notice: NewNotice,
+    at: DateTime<Utc>,
+) -> Result<Option<EnqueuedNotice>, StoreError> {
+    sql::drop_unsent(connection, &notice.organisation, notice.request, notice.kind).await?;
+    let round = sql::next_round(connection, &notice.organisation, notice.request, notice.kind).await?;
+    write(connection, keys, notice, round, at).await
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    keys: &MasterKey,
+    notice: NewNotice,
+    round: i16,
+    at: DateTime<Utc>,
+) -> Result<Option<EnqueuedNotice>, StoreError> {
     let id = NoticeId(Uuid::now_v7());
     // The right side needs no name of ours: the id alone is unique, and a name from the configuration could change
     // between two attempts. RFC 2606 keeps `invalid` from ever being somebody's domain.
@@ -380,7 +403,8 @@ pub async fn enqueue(
     let sealed_words = notice.words.as_ref().map(|words| {
         keys.sealing(WORDS).seal(&id.to_string(), &Personal::new(words.expose().clone().into_bytes()))
     });
-    if !sql::insert_notice(connection, id, &message_id, &notice, (sealed_link, sealed_words), at).await? {
+    let sealed = (sealed_link, sealed_words);
+    if !sql::insert_notice(connection, id, &message_id, (&notice, round), sealed, at).await? {
         return Ok(None);
     }
     let event =

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::DeliveryError;
+use super::{DeliveryError, NoticeKind};
 
 /// Settings of mails, links and packages.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -20,7 +20,7 @@ pub struct Settings {
     pub from_name: Option<String>,
     /// Where answers to a mail go, if not to `from_address`.
     pub reply_to_address: Option<String>,
-    /// How people reach the hand-over page: scheme, host and optional path, without `/handover`.
+    /// How people reach the pages: scheme, host and optional path, without `/handover` and `/identity`.
     pub link_base_url: String,
     /// Directory of the encrypted access packages; `packages` below the data directory when empty.
     pub package_dir: Option<PathBuf>,
@@ -134,9 +134,13 @@ impl Settings {
         if self.transport == TransportKind::Smtp { self.smtp.check() } else { Ok(()) }
     }
 
-    /// The address under which a person opens the hand-over of a link.
-    pub(super) fn link(&self, token: &str) -> String {
-        format!("{}/handover/{token}", self.link_base_url.trim_end_matches('/'))
+    /// The address under which a person opens the link of a notice.
+    pub(super) fn link(&self, kind: NoticeKind, token: &str) -> String {
+        let page = match kind {
+            NoticeKind::IdentityRequest => "identity",
+            _ => "handover",
+        };
+        format!("{}/{page}/{token}", self.link_base_url.trim_end_matches('/'))
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn insert_notice(
     connection: &mut PgConnection,
     id: NoticeId,
     message_id: &str,
-    notice: &NewNotice,
+    (notice, round): (&NewNotice, i16),
     (sealed_link, sealed_words): (Option<Vec<u8>>, Option<Vec<u8>>),
     at: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
@@ -28,9 +28,9 @@ pub(super) async fn insert_notice(
         .map_err(|_| StoreError::unreadable("delivery.enqueue", "dsrd.notice.facts"))?;
     let done = sqlx::query!(
         r#"INSERT INTO dsrd.notice (organisation_id, notice_id, request_id, kind, sender, identifier_no, message_id,
-                                    language, facts, sealed_link, sealed_words, enqueued_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-           ON CONFLICT (organisation_id, request_id, kind) DO NOTHING"#,
+                                    language, facts, sealed_link, sealed_words, enqueued_at, round)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+           ON CONFLICT (organisation_id, request_id, kind, round) DO NOTHING"#,
         notice.organisation.as_str(),
         id.0,
         notice.request.0,
@@ -43,11 +43,99 @@ pub(super) async fn insert_notice(
         sealed_link,
         sealed_words,
         at,
+        round,
     )
     .execute(connection)
     .await
     .map_err(StoreError::during("delivery.enqueue"))?;
     Ok(done.rows_affected() == 1)
+}
+
+/// The number that the next notice of a kind has for a request.
+pub(super) async fn next_round(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    kind: NoticeKind,
+) -> Result<i16, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT (coalesce(max(round), 0) + 1)::smallint AS "round!"
+           FROM dsrd.notice
+           WHERE organisation_id = $1 AND request_id = $2 AND kind = $3"#,
+        organisation.as_str(),
+        request.0,
+        kind.as_str(),
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("delivery.next_round"))
+}
+
+/// Gives up the notices of a kind that were not sent, because nothing of what they ask is needed any more; one whose sending
+/// has begun keeps its end.
+pub async fn drop_unsent(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    kind: NoticeKind,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET state = 'refused', last_code = 'superseded', sealed_link = NULL, claimed_by = NULL
+           WHERE organisation_id = $1 AND request_id = $2 AND kind = $3 AND state = 'pending' AND intent IS NULL"#,
+        organisation.as_str(),
+        request.0,
+        kind.as_str(),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.drop_unsent"))?;
+    Ok(())
+}
+
+/// Gives up a notice that was claimed while a later one of its kind is there.
+pub(super) async fn give_up_earlier_round(
+    connection: &mut PgConnection,
+    claimed: &ClaimRow,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.notice
+           SET state = 'refused', last_code = 'superseded', sealed_link = NULL, claimed_by = NULL
+           WHERE organisation_id = $1 AND notice_id = $2 AND state = 'pending' AND intent IS NULL
+             AND EXISTS (SELECT FROM dsrd.notice AS later
+                         WHERE later.organisation_id = notice.organisation_id
+                           AND later.request_id = notice.request_id AND later.kind = notice.kind
+                           AND later.round > notice.round)"#,
+        claimed.organisation_id,
+        claimed.notice_id,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.give_up_earlier_round"))?;
+    Ok(())
+}
+
+/// Whether the mail server refused the latest notice of a kind for good.
+pub async fn was_refused(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    kind: NoticeKind,
+) -> Result<bool, StoreError> {
+    let latest = sqlx::query_scalar!(
+        r#"SELECT state = 'refused' AND last_code IS DISTINCT FROM 'superseded' AS "refused!"
+           FROM dsrd.notice
+           WHERE organisation_id = $1 AND request_id = $2 AND kind = $3
+           ORDER BY round DESC
+           LIMIT 1"#,
+        organisation.as_str(),
+        request.0,
+        kind.as_str(),
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("delivery.was_refused"))?;
+    Ok(latest.unwrap_or(false))
 }
 
 /// Drops an acknowledgement of which no sending has begun; false when there is none.
@@ -91,7 +179,7 @@ pub(super) struct NoticeRow {
     pub(super) withdrawn: bool,
 }
 
-/// Reads and locks the notice of a request.
+/// Reads and locks the notice of a request: of several of a kind the latest.
 pub(super) async fn lock_notice(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -109,6 +197,8 @@ pub(super) async fn lock_notice(
            JOIN dsrd.identifier USING (organisation_id, request_id, identifier_no)
            JOIN dsrd.request USING (organisation_id, request_id)
            WHERE notice.organisation_id = $1 AND notice.request_id = $2 AND notice.kind = $3
+           ORDER BY notice.round DESC
+           LIMIT 1
            FOR UPDATE OF notice"#,
         organisation.as_str(),
         request.0,

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 
 use super::deadline::{self, CalendarCode, RegimeCode};
-use super::{OrganisationId, RequestKind};
+use super::{IdentityRules, OrganisationId, RequestKind};
 
 /// What every part of the service needs to know about one controller (Art. 4(7) GDPR).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Controller {
     pub language: String,
     /// The policies that an opt-out switches off where the request names none, for example `mktgCommunications`.
     pub opt_out_policies: Vec<String>,
+    /// How well it must be known who asks for what.
+    pub identity: IdentityRules,
 }
 
 impl Controller {

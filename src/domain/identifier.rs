@@ -133,6 +133,11 @@ impl SubjectIdentifier {
         Ok(Self { kind, given: Personal::new(trimmed.to_owned()), normalised: Personal::new(normalised) })
     }
 
+    /// Everything that a text can be read as, whatever kind of identifier its writer had in mind.
+    pub fn readings<'a>(text: &'a str, default_country: Option<&'a str>) -> impl Iterator<Item = Self> + 'a {
+        IdentifierKind::ALL.into_iter().filter_map(move |kind| Self::parse(kind, text, default_country).ok())
+    }
+
     /// What kind of identifier it is.
     #[must_use]
     pub const fn kind(&self) -> IdentifierKind {
@@ -315,7 +320,95 @@ mod tests {
         assert!(!username.matches("ada", None));
     }
 
+    /// Spellings of one address that the documentation calls the same.
+    fn same_addresses(local: &str, domain: &str) -> Vec<String> {
+        vec![
+            format!("{}@{domain}", local.to_uppercase()),
+            format!("{local}@{}", domain.to_uppercase()),
+            format!("  {local}@{domain}\u{a0}"),
+            format!("{local}@{domain}."),
+        ]
+    }
+
+    /// Spellings that look alike and are other addresses, or none.
+    fn other_addresses(local: &str, domain: &str) -> Vec<String> {
+        let (first, rest) = local.split_at(1);
+        vec![
+            format!("{local}+tag@{domain}"),
+            format!("{first}.{rest}@{domain}"),
+            format!("{local}@{domain}.org"),
+            format!("{local}@sub.{domain}"),
+            format!("x{local}@{domain}"),
+            format!("{local}x@{domain}"),
+            format!("{local}@x{domain}"),
+            // Cyrillic, zero-width, full-width, a mark that turns the direction of writing.
+            format!("{}@{domain}", local.replacen('a', "\u{430}", 1)),
+            format!("{local}@{}", domain.replacen('a', "\u{430}", 1)),
+            format!("{first}\u{200b}{rest}@{domain}"),
+            format!("{first}\u{2060}{rest}@{domain}"),
+            format!("\u{202e}{local}@{domain}"),
+            format!("{}@{domain}", local.replacen('a', "\u{ff41}", 1)),
+            format!("{local}@{}", domain.replace(".example", ".examp1e")),
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn s_8_no_confusable_address_is_the_same_one(rest in "[a-z0-9]{1,12}", name in "[a-z0-9]{1,10}") {
+            let (local, domain) = (format!("a{rest}"), format!("a{name}.example"));
+            let plain = SubjectIdentifier::parse(IdentifierKind::Email, &format!("{local}@{domain}"), None).unwrap();
+            for same in same_addresses(&local, &domain) {
+                let read = SubjectIdentifier::parse(IdentifierKind::Email, &same, None).unwrap();
+                prop_assert_eq!(read.normalised(), plain.normalised(), "{:?}", same);
+                prop_assert!(plain.matches(&same, None), "{:?}", same);
+                prop_assert_eq!(read.given().expose(), same.trim(), "as written is kept, too");
+            }
+            for other in other_addresses(&local, &domain) {
+                if let Ok(read) = SubjectIdentifier::parse(IdentifierKind::Email, &other, None) {
+                    prop_assert_ne!(read.normalised(), plain.normalised(), "{:?}", other);
+                }
+                prop_assert!(!plain.matches(&other, None), "{:?}", other);
+            }
+        }
+
+        #[test]
+        fn s_8_an_international_domain_is_one_in_both_its_forms(name in "[a-z]{1,8}") {
+            let unicode = format!("ada@{name}ü.example");
+            let ascii = normal(IdentifierKind::Email, &unicode).unwrap();
+            prop_assert!(ascii.contains("xn--"), "{}", ascii);
+            prop_assert_eq!(normal(IdentifierKind::Email, &ascii), Ok(ascii.clone()));
+            prop_assert_ne!(Ok(ascii), normal(IdentifierKind::Email, &format!("ada@{name}u.example")));
+        }
+
+        #[test]
+        fn s_8_a_number_is_one_in_its_documented_spellings_and_no_prefix_of_it(line in 1_000_000_u32..9_999_999) {
+            let plain = format!("+39333{line}");
+            let number = SubjectIdentifier::parse(IdentifierKind::Phone, &plain, Some("IT")).unwrap();
+            let digits = line.to_string();
+            for same in [
+                format!("0039333{line}"),
+                format!("333{line}"),
+                format!("+39 333 {} {}", &digits[..3], &digits[3..]),
+                format!("(+39) 333-{line}"),
+            ] {
+                prop_assert_eq!(normal(IdentifierKind::Phone, &same), Ok(plain.clone()), "{}", same);
+            }
+            // Digits of other scripts are either the same number or none, never another one.
+            let wide: String = plain.chars().map(|each| match each.to_digit(10) {
+                Some(digit) => char::from_u32(0xff10 + digit).unwrap(),
+                None => each,
+            }).collect();
+            if let Ok(read) = normal(IdentifierKind::Phone, &wide) {
+                prop_assert_eq!(read, plain.clone());
+            }
+            for other in [format!("+39333{}", &digits[..6]), format!("+44333{line}"), format!("{plain}0"), format!("333{line}")] {
+                prop_assert!(!number.matches(&other, Some("US")), "{}", other);
+            }
+            for other in ["User", "user ", "us\u{200b}er", "us\u{0435}r"] {
+                let user = SubjectIdentifier::parse(IdentifierKind::Username, "user", None).unwrap();
+                prop_assert_eq!(user.matches(other, None), other.trim() == "user", "{:?}", other);
+            }
+        }
         #[test]
         fn s_8_normalising_twice_changes_nothing(local in "[a-zA-Z0-9.+_-]{1,20}", domain in "[a-z]{1,10}\\.example") {
             if let Ok(once) = normal(IdentifierKind::Email, &format!("{local}@{domain}")) {

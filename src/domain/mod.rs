@@ -13,6 +13,7 @@
 //! To add a request kind: add the variant to [`RequestKind`], its stored word, and a procedure in `execution`.
 
 mod alert;
+mod assurance;
 pub mod clock;
 mod controller;
 pub mod deadline;
@@ -26,6 +27,7 @@ pub mod random;
 mod request;
 
 pub use alert::{AlertRule, StaffRole};
+pub use assurance::{Assurance, IdentityDoubt, IdentityMethod, IdentityRules, Proof};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use controller::{Controller, local_time};
 pub use decision::{ChoiceReason, DiscardReason, RefusalGround};

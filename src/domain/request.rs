@@ -78,6 +78,8 @@ vocabulary! {
         Received = "received",
         /// A procedure has begun.
         InProgress = "in_progress",
+        /// Waits until it is known well enough who asks (Art. 12(6) GDPR).
+        NeedsIdentity = "needs_identity",
         /// Waits for a person; the reason says why.
         Manual = "manual",
         /// Ended; the outcome says how.
@@ -96,6 +98,8 @@ vocabulary! {
         PartlyFulfilled = "partly_fulfilled",
         /// Refused by a person, on a ground of the law; the data subject was told which.
         Refused = "refused",
+        /// It did not become known well enough who asks; the person was told why and what would help (Art. 12(4) GDPR).
+        NotIdentified = "not_identified",
         /// Withdrawn by the person.
         Withdrawn = "withdrawn",
         /// A sweep's candidate that does not fall under the rule when looked at again; nothing was done.
@@ -112,6 +116,8 @@ vocabulary! {
         IdentifiersDisagree = "identifiers_disagree",
         /// The contact that a person chose is gone, or carries no identifier of the request any more.
         ChosenContactChanged = "chosen_contact_changed",
+        /// It is not known well enough who asks, and the profile holds no address by which they could be asked.
+        IdentityUnproven = "identity_unproven",
         /// There is no address to which the answer may be sent.
         NoContactPoint = "no_contact_point",
         /// The mail server refused the address for good.

@@ -13,10 +13,12 @@ use super::procedure::{self, Procedure, Step};
 use super::refuse::{self, Refusal};
 use super::sql::{self, Checkpoint, Marks, OpenAccess};
 use super::stop::{Ended, Stop};
-use super::{Executor, Site, access, erasure, inform, locate, opt_out};
+use super::{Executor, Site, access, erasure, identify, inform, locate, opt_out};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, NewNotice, NewPackage};
-use crate::domain::{ContactId, IdentifierKind, Origin, Outcome, ParkReason, RequestKind, SubjectIdentifier};
+use crate::domain::{
+    ContactId, IdentifierKind, Origin, Outcome, ParkReason, RequestKind, RequestState, SubjectIdentifier,
+};
 use crate::intake::{self, Case, Identifier, IdentifierRole};
 use crate::platform::{PlatformError, Urgency};
 use crate::queue::{self, Heart, Lease};
@@ -159,8 +161,13 @@ impl<'a> Run<'a> {
 
     async fn run_to_the_end(&mut self, leaving: &CancellationToken) -> Result<(), Stop> {
         let refusal = self.settle_refusal(leaving).await?;
+        if self.case.state == RequestState::NeedsIdentity && refusal == Refusal::None {
+            self.executor.kill.reached(Step::Unproven.as_str(), "before")?;
+            identify::look_at_wait(self).await?;
+        }
         for step in self.procedure.steps {
-            if !refusal.skips(*step) && !self.is_finished(*step, "") {
+            let skipped = refusal.skips(*step) || (self.ended_unproven() && *step != Step::Inform);
+            if !skipped && !self.is_finished(*step, "") {
                 if leaving.is_cancelled() {
                     return Err(Stop::wait(Duration::ZERO, "released"));
                 }
@@ -201,10 +208,18 @@ impl<'a> Run<'a> {
         let nobody = self.located()?.contact.is_none();
         match step {
             _ if nobody => Ok(()),
-            Step::Locate | Step::Refuse | Step::Inform => Ok(()),
-            Step::Collect => access::collect(self).await,
+            Step::Locate | Step::Refuse | Step::Unproven | Step::Inform => Ok(()),
+            Step::Collect => {
+                identify::gate(self).await?;
+                access::collect(self).await
+            }
             Step::SwitchOff => opt_out::switch_off(self).await,
-            Step::Delete => erasure::delete(self).await,
+            // What was begun is brought to its end: the gate stood before its beginning.
+            Step::Delete if self.was_begun(Step::Delete) => erasure::delete(self).await,
+            Step::Delete => {
+                identify::gate(self).await?;
+                erasure::delete(self).await
+            }
             Step::ReadBack => match self.case.kind {
                 RequestKind::OptOut => opt_out::read_back(self).await,
                 RequestKind::Erasure | RequestKind::Access => erasure::read_back(self).await,
@@ -216,6 +231,15 @@ impl<'a> Run<'a> {
 
     pub(super) fn is_finished(&self, step: Step, item: &str) -> bool {
         self.stored_outcome(step, item).is_some()
+    }
+
+    /// Whether the waiting for a proof of who asks came to its end without one.
+    pub(super) fn ended_unproven(&self) -> bool {
+        self.is_finished(Step::Unproven, "")
+    }
+
+    fn was_begun(&self, step: Step) -> bool {
+        self.checkpoints.contains_key(&(step.as_str().to_owned(), String::new()))
     }
 
     fn stored_outcome(&self, step: Step, item: &str) -> Option<&Value> {
@@ -284,6 +308,9 @@ impl<'a> Run<'a> {
         if self.is_finished(Step::Refuse, "") {
             return Ok(Outcome::Refused);
         }
+        if self.ended_unproven() {
+            return Ok(Outcome::NotIdentified);
+        }
         let located = self.located()?;
         if located.out_of_scope {
             return Ok(Outcome::OutOfScope);
@@ -313,7 +340,7 @@ impl<'a> Run<'a> {
         Ok(tx)
     }
 
-    async fn save(&mut self, tx: &mut Tx) -> Result<(), Stop> {
+    pub(super) async fn save(&mut self, tx: &mut Tx) -> Result<(), Stop> {
         let unsaved = std::mem::take(&mut self.unsaved);
         let first = self.case.procedure_version.is_none();
         if unsaved.is_empty() && !first {
@@ -406,7 +433,7 @@ impl<'a> Run<'a> {
     }
 
     /// Where the answer goes: to the address in the contact's profile. A package goes nowhere else (S-1); other
-    /// answers go to the address given where the profile has none.
+    /// answers go to the address given where the profile has none, if that shows nobody anything of others (S-5).
     pub(super) fn recipient(&self) -> Option<i16> {
         let of_role = |role| {
             self.identifiers
@@ -419,7 +446,11 @@ impl<'a> Run<'a> {
         let refused = self.is_finished(Step::Refuse, "");
         match self.case.kind {
             RequestKind::Access if has_contact && !refused => found,
-            _ => found.or_else(|| of_role(IdentifierRole::Given)),
+            // A refusal is the decision of a person, who knows to whom it goes.
+            _ if refused || identify::may_answer_given_address(self) => {
+                found.or_else(|| of_role(IdentifierRole::Given))
+            }
+            _ => found,
         }
     }
 

@@ -11,7 +11,7 @@ use super::engine::Run;
 use super::outcome::{Located, Refused};
 use super::stop::Stop;
 use crate::delivery::{Announced, Delivery, DeliveryError, Facts, Kept, NoticeKind, Refusal};
-use crate::domain::{Origin, Outcome, ParkReason, Personal, RequestKind};
+use crate::domain::{Origin, Outcome, ParkReason, Personal, RefusalGround, RequestKind};
 use crate::store::Tx;
 
 /// A notice whose recipient is found when it is written.
@@ -29,6 +29,7 @@ pub(super) async fn inform(run: &mut Run<'_>) -> Result<(), Stop> {
     }
     let kind = match run.conclusion()? {
         Outcome::Refused => NoticeKind::Refused,
+        Outcome::NotIdentified => NoticeKind::NotIdentified,
         outcome => notice_kind(run.case.kind, outcome, run.located()?.contact.is_some()),
     };
     match run.send(kind).await? {
@@ -152,15 +153,28 @@ pub(super) fn opted_out(run: &Run<'_>) -> PreparedNotice {
 
 pub(super) fn refused(run: &Run<'_>, refused: &Refused, words: Option<Personal<String>>) -> PreparedNotice {
     let mut facts = facts(run);
-    let catalogue = run.site.catalogue.as_ref();
     facts.refusal = Some(Refusal {
         ground: refused.ground,
-        authority: catalogue
-            .map(|catalogue| catalogue.complaint_authority.clone())
-            .filter(|authority| !authority.trim().is_empty()),
+        authority: authority(run),
         deletion_failed: refused.deletion_failed,
     });
     PreparedNotice { kind: NoticeKind::Refused, facts, words, link_token: None }
+}
+
+/// Whom the controller names for complaints.
+fn authority(run: &Run<'_>) -> Option<String> {
+    let named = run.site.catalogue.as_ref().map(|catalogue| catalogue.complaint_authority.clone());
+    named.filter(|authority| !authority.trim().is_empty())
+}
+
+pub(super) fn unproven(run: &Run<'_>) -> PreparedNotice {
+    let mut facts = facts(run);
+    facts.refusal = Some(Refusal {
+        ground: RefusalGround::IdentityNotConfirmed,
+        authority: authority(run),
+        deletion_failed: false,
+    });
+    PreparedNotice { kind: NoticeKind::NotIdentified, facts, words: None, link_token: None }
 }
 
 pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {

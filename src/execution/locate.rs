@@ -8,10 +8,10 @@ use chrono::TimeDelta;
 use super::Step;
 use super::effect::bare;
 use super::engine::{Finished, Run};
-use super::inform;
 use super::outcome::Located;
 use super::sql::Marks;
 use super::stop::Stop;
+use super::{identify, inform};
 use crate::audit::{Action, Detail};
 use crate::domain::{ContactId, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier};
 use crate::intake::IdentifierRole;
@@ -45,6 +45,9 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
         Created::About(at) => Some(run.site.controller.local_date(at - ZONE_UNCERTAINTY)),
         Created::Unknown => None,
     });
+    if contact.is_none() && run.case.origin == Origin::Subject {
+        identify::gate_of_no_data(run)?;
+    }
     let now = run.executor.desk.clock.now();
     let mut finished = Finished::new(Step::Locate, &located);
     let mut detail = Detail::none()

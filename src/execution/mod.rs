@@ -17,6 +17,8 @@
 //! - `fulfilled` needs a read-back after the effect; only then is the person told (Art. 12(3), R-37).
 //! - A refusal ([`crate::triage`]) takes the place of every step but `inform`; an effect that was begun before is read
 //!   back first, because what was done after all cannot be refused.
+//! - Nothing is disclosed and nobody deleted before it is known well enough who asks (`identify`), on whatever way the
+//!   request came there.
 //! - A contact that a person chose is the only one that is read.
 //! - Steps get ports, keys and earlier outcomes, no database: they cannot write beside the engine.
 //!
@@ -32,6 +34,7 @@ mod effect;
 mod engine;
 mod erasure;
 mod gate;
+mod identify;
 mod inform;
 mod locate;
 mod opt_out;

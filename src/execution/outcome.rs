@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{ContactId, IdentifierKind, RefusalGround};
+use crate::domain::{ContactId, IdentifierKind, IdentityDoubt, RefusalGround};
 use crate::report;
 
 /// The version of all forms below.
@@ -53,6 +53,13 @@ pub(super) struct Refused {
     pub(super) ground: RefusalGround,
     /// Whether a deletion was begun before, and reading showed that it is not in place.
     pub(super) deletion_failed: bool,
+}
+
+/// That it did not become known who asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Unproven {
+    /// What was doubted.
+    pub(super) doubt: IdentityDoubt,
 }
 
 /// What `collect` built.

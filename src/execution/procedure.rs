@@ -18,19 +18,23 @@ pub enum Step {
     /// Prepares the notice of a refusal, in place of every step before `inform`. A part of no procedure: a person's
     /// decision puts it there.
     Refuse,
+    /// Prepares the notice that it did not become known who asks, in place of every step before `inform`. A part of no
+    /// procedure: the end of the waiting puts it there.
+    Unproven,
     /// Tells the person.
     Inform,
 }
 
 impl Step {
     /// Every step, in an order that every procedure follows.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Locate,
         Self::Collect,
         Self::SwitchOff,
         Self::Delete,
         Self::ReadBack,
         Self::Refuse,
+        Self::Unproven,
         Self::Inform,
     ];
 
@@ -44,6 +48,7 @@ impl Step {
             Self::Delete => "delete",
             Self::ReadBack => "verify",
             Self::Refuse => "refuse",
+            Self::Unproven => "unproven",
             Self::Inform => "inform",
         }
     }
@@ -60,6 +65,7 @@ impl Step {
             Self::Delete => "delete the contact",
             Self::ReadBack => "read back that it is so",
             Self::Refuse => "a person refused: read back what was begun, and write why",
+            Self::Unproven => "it did not become known who asks: write why, and what would help",
             Self::Inform => "tell the person",
         }
     }

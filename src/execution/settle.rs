@@ -8,10 +8,10 @@ use super::procedure::Step;
 use super::sql;
 use super::stop::{Ended, Stop};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
-use crate::delivery;
 use crate::domain::{Origin, ParkReason, RequestKind};
 use crate::queue::{self, Lease, PutBack};
 use crate::store::Tx;
+use crate::{delivery, identity};
 
 async fn park_unloaded(executor: &Executor, lease: &Lease, reason: ParkReason) -> Result<(), Stop> {
     let mut tx = executor.store.begin("execution.park").await?;
@@ -70,7 +70,7 @@ fn ending_of(step: &str) -> Option<Action> {
     match Step::ALL.into_iter().find(|known| known.as_str() == step)? {
         Step::SwitchOff => Some(Action::PolicyEnded),
         Step::Delete => Some(Action::DeletionEnded),
-        Step::Locate | Step::Collect | Step::ReadBack | Step::Refuse | Step::Inform => None,
+        Step::Locate | Step::Collect | Step::ReadBack | Step::Refuse | Step::Unproven | Step::Inform => None,
     }
 }
 
@@ -122,6 +122,10 @@ impl Run<'_> {
             }
             Origin::Retention => None,
         };
+        if self.case.identity_wanted_at.is_some() {
+            // Whoever is asked still is asked for nothing any more.
+            identity::end_links(&mut tx, &self.lease.organisation, self.lease.request).await?;
+        }
         sql::set_closed(&mut tx, self.lease, outcome, informed_at, now).await?;
         queue::done(&mut tx, self.lease).await??;
         if self.case.kind == RequestKind::Access {
@@ -155,6 +159,8 @@ impl Run<'_> {
                 self.park(ParkReason::Poison).await
             }
             Stop::NeedsPerson(reason) => self.park(reason).await,
+            Stop::WantsIdentity(doubt) => self.want_identity(doubt).await,
+            Stop::AwaitsIdentity { remind } => self.await_identity(remind).await,
             Stop::Again { counts: Some(reason), .. }
                 if self.attempt() >= self.executor.settings.most_attempts =>
             {
@@ -202,6 +208,9 @@ impl Run<'_> {
     }
 
     fn current_step(&self) -> &'static str {
+        if self.is_finished(Step::Unproven, "") {
+            return Step::Inform.as_str();
+        }
         if self.case.refusal.is_some() {
             let step = if self.is_finished(Step::Refuse, "") { Step::Inform } else { Step::Refuse };
             return step.as_str();

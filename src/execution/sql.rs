@@ -260,7 +260,7 @@ pub(super) async fn mark(
                contact_id = coalesce($4, contact_id),
                executed_at = coalesce($5, executed_at),
                verified_at = coalesce($6, verified_at)
-           WHERE organisation_id = $1 AND request_id = $2 AND state IN ('received', 'in_progress')"#,
+           WHERE organisation_id = $1 AND request_id = $2 AND state IN ('received', 'in_progress', 'needs_identity')"#,
         lease.organisation.as_str(),
         lease.request.0,
         marks.procedure_version,
@@ -298,7 +298,7 @@ pub(super) async fn finish_and_mark(
                contact_id = coalesce($8, contact_id),
                executed_at = coalesce($9, executed_at),
                verified_at = coalesce($10, verified_at)
-           WHERE organisation_id = $1 AND request_id = $2 AND state IN ('received', 'in_progress')
+           WHERE organisation_id = $1 AND request_id = $2 AND state IN ('received', 'in_progress', 'needs_identity')
              AND EXISTS (SELECT FROM finished)"#,
         lease.organisation.as_str(),
         lease.request.0,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Step;
-use crate::domain::{Killed, ParkReason};
+use crate::domain::{IdentityDoubt, Killed, ParkReason};
 use crate::platform::PlatformError;
 use crate::queue::LeaseLost;
 use crate::store::StoreError;
@@ -36,6 +36,13 @@ pub(super) enum Stop {
         counts: Option<ParkReason>,
         /// A step whose own tries are counted, because its waits follow from their number.
         note_try_of: Option<Step>,
+    },
+    /// It is not known well enough who asks: they are asked.
+    WantsIdentity(IdentityDoubt),
+    /// They were asked, and did not answer yet.
+    AwaitsIdentity {
+        /// Whether it is time to remind them.
+        remind: bool,
     },
     /// A person has to look.
     NeedsPerson(ParkReason),

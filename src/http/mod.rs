@@ -1,11 +1,14 @@
-//! The hand-over page where a person fetches the package, two health answers, and the answers of a witness.
+//! The page where a person confirms that a request is theirs, the hand-over page where they fetch the package, two health
+//! answers, and the answers of a witness.
 //!
-//! A witness is another program run by somebody else ([`witness_router`]); what follows is about the hand-over page.
+//! A witness is another program run by somebody else ([`witness_router`]); what follows is about the two pages.
 //!
 //! A person comes with the link of a mail: `GET /handover/<token>` shows what the link is for, and changes nothing,
 //! because mail scanners and link previews follow links too; `POST` to the same address, from the page's one form, needs
 //! what the request was made with as a second proof, uses the link up and sends the archive. Every link that does not work, for whatever reason, gets the same page with the
 //! same status.
+//!
+//! `GET /identity/<token>` and `POST` to it are the same for the link by which a person proves who asks.
 //!
 //! Invariants:
 //! - The secret of a link appears in no log: requests are not logged at all.
@@ -19,6 +22,7 @@
 //! To add a page: a file under `templates/pages`, a handler in `pages`, a route in [`router`].
 
 mod error;
+mod identity;
 mod pages;
 mod server;
 mod settings;

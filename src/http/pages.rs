@@ -14,9 +14,10 @@ use axum::{Form, Router};
 
 use serde::Deserialize;
 
-use super::sql;
+use super::{identity, sql};
 use crate::delivery::{DeliveryError, Download, Handover, Landing, Redemption};
 use crate::domain::{Personal, random};
+use crate::identity::ProofPage;
 use crate::store::Store;
 
 /// One field of a form has a few hundred bytes.
@@ -30,6 +31,8 @@ const LONGEST_ANSWER: Duration = Duration::from_mins(1);
 pub struct AppState {
     /// Finds and redeems links.
     pub handover: Handover,
+    /// Finds and takes the links by which people prove who asks.
+    pub proofs: ProofPage,
     /// For the readiness answer.
     pub store: Store,
     /// Whether people come by TLS (`link_base_url` begins with `https`).
@@ -41,6 +44,7 @@ pub fn router(state: AppState) -> Router {
     let behind_tls = state.behind_tls;
     Router::new()
         .route("/handover/{token}", get(show_landing).post(download))
+        .route("/identity/{token}", get(identity::show).post(identity::confirm))
         .route("/health/live", get(|| async { plain(StatusCode::OK, "live\n") }))
         .route("/health/ready", get(ready))
         .fallback(|| async { not_found() })
@@ -62,14 +66,14 @@ struct LandingPage<'a> {
 
 #[derive(Template)]
 #[template(path = "pages/message.html")]
-struct MessagePage<'a> {
-    nonce: &'a str,
-    title: &'a str,
-    paragraphs: &'a [&'a str],
+pub(super) struct MessagePage<'a> {
+    pub(super) nonce: &'a str,
+    pub(super) title: &'a str,
+    pub(super) paragraphs: &'a [&'a str],
 }
 
 /// The secret of a link; a path that is no text is one more wrong link.
-type Token = Result<Path<String>, PathRejection>;
+pub(super) type Token = Result<Path<String>, PathRejection>;
 
 async fn show_landing(State(state): State<AppState>, token: Token) -> Response {
     let Ok(Path(token)) = token else { return not_found() };
@@ -85,8 +89,8 @@ async fn show_landing(State(state): State<AppState>, token: Token) -> Response {
 
 /// What the person typed. A body that is no such form counts as nothing typed.
 #[derive(Debug, Deserialize)]
-struct AnswerWire {
-    answer: Personal<String>,
+pub(super) struct AnswerWire {
+    pub(super) answer: Personal<String>,
 }
 
 async fn download(
@@ -110,7 +114,8 @@ async fn download(
     }
 }
 
-fn problem(tries_left: Option<u16>) -> String {
+/// What is wrong with an answer, above its field.
+pub(super) fn problem(tries_left: Option<u16>) -> String {
     match tries_left {
         None => "Please type the e-mail address or telephone number first.".to_owned(),
         Some(1) => {
@@ -150,12 +155,12 @@ fn archive(download: Download) -> Response {
 }
 
 /// The one page for links that do not work.
-fn not_found() -> Response {
+pub(super) fn not_found() -> Response {
     let nonce = random::token();
     let paragraphs = [
         "It may have been used already, it may have expired or been locked, or it was not copied in full.",
         "Please open it again from the message that we sent you. If it still does not work, write to the contact named \
-         in that message and quote your reference. You can ask for a new copy of your data at any time.",
+         in that message and quote your reference. You can make a new request at any time.",
     ];
     let message = MessagePage { nonce: &nonce, title: "This link does not work", paragraphs: &paragraphs };
     page(StatusCode::NOT_FOUND, &nonce, &message)
@@ -163,6 +168,11 @@ fn not_found() -> Response {
 
 fn trouble(error: &DeliveryError) -> Response {
     tracing::error!(error = error as &dyn std::error::Error, "a hand-over page could not be served");
+    try_later()
+}
+
+/// The page for troubles of ours.
+pub(super) fn try_later() -> Response {
     let nonce = random::token();
     let paragraphs =
         ["This is our fault, not yours. Your link was not used up: please try again in a few minutes."];
@@ -171,7 +181,7 @@ fn trouble(error: &DeliveryError) -> Response {
     page(StatusCode::SERVICE_UNAVAILABLE, &nonce, &message)
 }
 
-fn page(status: StatusCode, nonce: &str, template: &impl Template) -> Response {
+pub(super) fn page(status: StatusCode, nonce: &str, template: &impl Template) -> Response {
     let Ok(html) = template.render() else {
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "the page cannot be shown\n");
     };

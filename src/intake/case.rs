@@ -8,8 +8,8 @@ use super::submission::Desk;
 use crate::audit::{self, Action, Actor, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
 use crate::domain::{
-    ContactId, Controller, IdentifierKind, OrganisationId, ParkReason, RefusalGround, RequestId, RequestKind,
-    RequestState,
+    ContactId, Controller, IdentifierKind, OrganisationId, ParkReason, Proof, RefusalGround, RequestId,
+    RequestKind, RequestState,
 };
 use crate::queue;
 use crate::store::{StoreError, Tx};
@@ -29,6 +29,9 @@ pub enum CaseError {
     /// It does not wait for a person.
     #[error("the request does not wait for a person; nothing to resume or to decide")]
     NotParked,
+    /// It does not wait for a proof of who asks.
+    #[error("the request does not wait for a proof of who asks")]
+    NotWaitingForProof,
     /// It does not wait for a person because of an access request.
     #[error(
         "the request does not wait for an access request of the same person; resume it without --despite-access"
@@ -164,8 +167,11 @@ pub async fn lock_parked(
     request: RequestId,
 ) -> Result<ParkedCase, CaseError> {
     let case = lock_open(tx, organisation, request).await?;
-    let (RequestState::Manual, Some(reason)) = (case.state, case.park_reason) else {
-        return Err(CaseError::NotParked);
+    let reason = match (case.state, case.park_reason) {
+        (RequestState::Manual, Some(reason)) => reason,
+        // A person may end that wait, too.
+        (RequestState::NeedsIdentity, _) => ParkReason::IdentityUnproven,
+        _ => return Err(CaseError::NotParked),
     };
     Ok(ParkedCase {
         kind: case.kind,
@@ -175,6 +181,51 @@ pub async fn lock_parked(
         effect_begun: case.effect_begun,
         refusal: case.refusal,
     })
+}
+
+/// What a proof of who asks needs to know of a case, which stays locked until the end of the transaction.
+#[derive(Clone, Debug)]
+pub struct WaitingCase {
+    /// What is asked.
+    pub kind: RequestKind,
+    /// Where it stands.
+    pub state: RequestState,
+    /// Why it waits for a person.
+    pub park_reason: Option<ParkReason>,
+    /// How it is known who asks until now.
+    pub proof: Option<Proof>,
+}
+
+/// Locks a case that is open, whatever it waits for.
+pub async fn lock_waiting(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<WaitingCase, CaseError> {
+    let case = lock_open(tx, organisation, request).await?;
+    Ok(WaitingCase { kind: case.kind, state: case.state, park_reason: case.park_reason, proof: case.proof })
+}
+
+/// Notes on a case that was locked by [`lock_waiting`] how it became known who asks, and sends it on its way if it waited for
+/// that; one that waits for something else goes on waiting. The caller writes the proof itself and its entry in the log.
+pub async fn continue_proven(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    request: RequestId,
+    waiting: &WaitingCase,
+    proof: Proof,
+) -> Result<(), CaseError> {
+    sql::set_proven(tx, organisation, request, proof).await?;
+    let waited = waiting.state == RequestState::NeedsIdentity
+        || waiting.park_reason == Some(ParkReason::IdentityUnproven);
+    if !waited {
+        return Ok(());
+    }
+    sql::set_resumed(tx, organisation, request, None, None, false).await?;
+    if !queue::resume(tx, organisation, request).await? {
+        queue::wake(tx, organisation, request).await?;
+    }
+    Ok(())
 }
 
 /// Sends a case that was locked by [`lock_parked`] on its way with a decision: from now on it may touch `contact` only,
@@ -190,8 +241,9 @@ pub async fn continue_with(
     continue_case(tx, desk, organisation, request, actor, Continued::Decided(contact)).await
 }
 
-/// Records that the person was told the outcome by other means (a letter, a call), and lets the request end. For a request
-/// that is closed, whose notice came back afterwards, it ends the task of telling the person.
+/// Records that the person was told by other means (a letter, a call). A request that waits for a person because of it
+/// goes on to its end; for one that is closed or goes on by itself, it ends the task of telling what a notice should have
+/// told that came back.
 pub async fn record_informed(
     tx: &mut Tx,
     desk: &Desk,
@@ -201,11 +253,12 @@ pub async fn record_informed(
 ) -> Result<(), CaseError> {
     let case = sql::lock_case(tx, organisation, request).await?.ok_or(CaseError::NotFound)?;
     let made_good = delivery::make_good(tx, organisation, request, &actor, desk.clock.now()).await?;
-    if case.state == RequestState::Closed {
-        return if made_good > 0 { Ok(()) } else { Err(CaseError::Closed) };
-    }
-    if case.state != RequestState::Manual {
-        return Err(CaseError::NotParked);
+    match case.state {
+        RequestState::Manual => {}
+        // The acknowledgement of a request that goes on by itself, or an answer that came back after the end.
+        _ if made_good > 0 => return Ok(()),
+        RequestState::Closed => return Err(CaseError::Closed),
+        _ => return Err(CaseError::NotParked),
     }
     // What is refused is told without anything to read back.
     if !case.verified && case.refusal.is_none() {
@@ -241,7 +294,9 @@ async fn continue_case(
     let despite_access = matches!(how, Continued::DespiteAccess);
     let told_at = informed.then_some(now);
     sql::set_resumed(tx, organisation, request, told_at, contact, despite_access).await?;
-    queue::resume(tx, organisation, request).await?;
+    if !queue::resume(tx, organisation, request).await? {
+        queue::wake(tx, organisation, request).await?;
+    }
     if matches!(how, Continued::Resumed) {
         delivery::reopen_refused(tx, organisation, request, now).await?;
     }

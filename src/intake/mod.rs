@@ -11,6 +11,8 @@
 //!
 //! - The same idempotency key of the same producer is the same request and gives the same receipt.
 //! - A producer's row that cannot become a request is parked, sealed, with a reason; none is dropped.
+//! - Who hands a request in says how it is known who asks; what a right needs is the controller's to say, and is asked for
+//!   by the engine on every way that a request can take.
 //! - The kind is what the producer said; free text is never read for another one (S-13), and nothing changes it later.
 //! - A clear identifier stands in `dsrd.intake` for moments only, until its row is taken.
 //!
@@ -26,16 +28,16 @@ mod sql;
 mod submission;
 
 pub use case::{
-    CaseError, ParkedCase, continue_with, lock_parked, record_informed, resume, resume_despite_access,
-    withdraw,
+    CaseError, ParkedCase, WaitingCase, continue_proven, continue_with, lock_parked, lock_waiting,
+    record_informed, resume, resume_despite_access, withdraw,
 };
-pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers};
+pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers, references};
 pub use producer::{
     Corrections, OpenedRow, ParkedColumn, ParkedRow, ParkedRowError, Taken, discard_parked_row,
     list_parked_rows, open_parked_row, release_parked_row, take_producer_rows,
 };
 pub use sql::{
     Case, count_cases, find_by_reference, find_case, forget_contacts, forget_identifiers, list_cases,
-    past_evidence, purge, registered_organisations,
+    past_evidence, purge, registered_organisations, set_needs_identity, set_reminded,
 };
-pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_request};
+pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_on_page, submit_request};

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::submission::{Receipt, Submission};
 use crate::domain::{
-    ContactId, OrganisationId, Origin, Outcome, ParkReason, Reference, RefusalGround, RequestId, RequestKind,
-    RequestState,
+    Assurance, ContactId, IdentityDoubt, OrganisationId, Origin, Outcome, ParkReason, Proof, Reference,
+    RefusalGround, RequestId, RequestKind, RequestState,
 };
 use crate::store::StoreError;
 
@@ -30,8 +30,9 @@ pub(super) async fn insert_request(
     let target = case.submission.sweep_target.as_ref();
     sqlx::query!(
         r#"INSERT INTO dsrd.request (organisation_id, request_id, reference, kind, origin, channel, language, policies,
-             producer, idempotency_key, received_at, inserted_at, due_on, state, contact_id, created_before)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'received', $14, $15)"#,
+             producer, idempotency_key, received_at, inserted_at, due_on, state, contact_id, created_before, assurance,
+             assured_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'received', $14, $15, $16, $17)"#,
         case.organisation.as_str(),
         case.request.0,
         case.reference.as_str(),
@@ -47,6 +48,8 @@ pub(super) async fn insert_request(
         case.due_on,
         target.map(|(contact, _)| contact.as_str()),
         target.map(|(_, created_before)| *created_before),
+        case.submission.assurance().as_str(),
+        case.submission.proven().map(|proof| proof.at),
     )
     .execute(connection)
     .await
@@ -125,6 +128,18 @@ pub struct Case {
     pub waits_for: Option<String>,
     /// Whether a person decided that this erasure goes on although an access request of the same person is open.
     pub despite_access: bool,
+    /// How it is known who asks: as stated at the door, then as proven.
+    pub assurance: Assurance,
+    /// When that was proven.
+    pub assured_at: Option<DateTime<Utc>>,
+    /// Why more has to be known, or had to be, before it goes on.
+    pub identity_doubt: Option<IdentityDoubt>,
+    /// Since when a proof of who asks is waited for, or was.
+    pub identity_wanted_at: Option<DateTime<Utc>>,
+    /// When that waiting ends.
+    pub identity_until: Option<DateTime<Utc>>,
+    /// Whether the person was reminded.
+    pub identity_reminded: bool,
     /// How it ended.
     pub outcome: Option<Outcome>,
     /// Which version of the procedure it follows, once begun.
@@ -146,6 +161,14 @@ pub struct Case {
     pub last_code: Option<String>,
 }
 
+impl Case {
+    /// How it is known who asks, and since when.
+    #[must_use]
+    pub fn proof(&self) -> Option<Proof> {
+        self.assured_at.map(|at| Proof { assurance: self.assurance, at })
+    }
+}
+
 struct CaseRow {
     organisation_id: String,
     request_id: Uuid,
@@ -160,6 +183,12 @@ struct CaseRow {
     refusal: Option<String>,
     waits_for: Option<String>,
     despite_access: bool,
+    assurance: String,
+    assured_at: Option<DateTime<Utc>>,
+    identity_doubt: Option<String>,
+    identity_wanted_at: Option<DateTime<Utc>>,
+    identity_until: Option<DateTime<Utc>>,
+    identity_reminded: bool,
     outcome: Option<String>,
     procedure_version: Option<i16>,
     contact_id: Option<String>,
@@ -197,6 +226,16 @@ impl TryFrom<CaseRow> for Case {
             refusal: row.refusal.map(|word| word.parse()).transpose().map_err(|_| unreadable("refusal"))?,
             waits_for: row.waits_for,
             despite_access: row.despite_access,
+            assurance: row.assurance.parse().map_err(|_| unreadable("assurance"))?,
+            assured_at: row.assured_at,
+            identity_doubt: row
+                .identity_doubt
+                .map(|word| word.parse())
+                .transpose()
+                .map_err(|_| unreadable("identity_doubt"))?,
+            identity_wanted_at: row.identity_wanted_at,
+            identity_until: row.identity_until,
+            identity_reminded: row.identity_reminded,
             outcome: row.outcome.map(|word| word.parse()).transpose().map_err(|_| unreadable("outcome"))?,
             procedure_version: row.procedure_version,
             contact: row.contact_id.map(|id| id.parse()).transpose().map_err(|_| unreadable("contact_id"))?,
@@ -219,7 +258,8 @@ pub async fn find_case(
     sqlx::query_as!(
         CaseRow,
         r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at, due_on,
-                  request.state, park_reason, refusal.reason AS "refusal?", waits_for, despite_access, outcome,
+                  request.state, park_reason, refusal.reason AS "refusal?", waits_for, despite_access, assurance,
+                  assured_at, identity_doubt, identity_wanted_at, identity_until, identity_reminded, outcome,
                   procedure_version, request.contact_id, created_before, executed_at, verified_at, informed_at,
                   closed_at, job.last_code AS "last_code?"
            FROM dsrd.request AS request
@@ -267,7 +307,8 @@ pub async fn list_cases(
     sqlx::query_as!(
         CaseRow,
         r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at, due_on,
-                  request.state, park_reason, refusal.reason AS "refusal?", waits_for, despite_access, outcome,
+                  request.state, park_reason, refusal.reason AS "refusal?", waits_for, despite_access, assurance,
+                  assured_at, identity_doubt, identity_wanted_at, identity_until, identity_reminded, outcome,
                   procedure_version, request.contact_id, created_before, executed_at, verified_at, informed_at,
                   closed_at, job.last_code AS "last_code?"
            FROM dsrd.request AS request
@@ -325,6 +366,7 @@ pub(super) struct LockedCase {
     pub(super) refusal: Option<RefusalGround>,
     pub(super) verified: bool,
     pub(super) effect_begun: bool,
+    pub(super) proof: Option<Proof>,
 }
 
 pub(super) async fn lock_case(
@@ -342,7 +384,7 @@ pub(super) async fn lock_case(
     .await
     .map_err(StoreError::during("intake.lock_case"))?;
     let row = sqlx::query!(
-        r#"SELECT kind, state, park_reason, contact_id, verified_at IS NOT NULL AS "verified!",
+        r#"SELECT kind, state, park_reason, contact_id, verified_at IS NOT NULL AS "verified!", assurance, assured_at,
                   (SELECT decision.reason FROM dsrd.decision
                    WHERE decision.organisation_id = request.organisation_id
                      AND decision.request_id = request.request_id
@@ -375,6 +417,12 @@ pub(super) async fn lock_case(
             refusal: row.refusal.map(|word| word.parse()).transpose().map_err(|_| unreadable("refusal"))?,
             verified: row.verified,
             effect_begun: row.effect_begun,
+            proof: match row.assured_at {
+                Some(at) => {
+                    Some(Proof { assurance: row.assurance.parse().map_err(|_| unreadable("assurance"))?, at })
+                }
+                None => None,
+            },
         })
     })
     .transpose()
@@ -423,6 +471,69 @@ pub(super) async fn set_resumed(
     .await
     .map_err(StoreError::during("intake.set_resumed"))?;
     Ok(())
+}
+
+/// Notes that a case waits until it is known who asks, from when on and until when.
+pub async fn set_needs_identity(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    doubt: IdentityDoubt,
+    (wanted_at, until): (DateTime<Utc>, DateTime<Utc>),
+) -> Result<(), StoreError> {
+    let changed = sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = 'needs_identity', identity_doubt = $3, identity_wanted_at = $4, identity_until = $5,
+               identity_reminded = false
+           WHERE organisation_id = $1 AND request_id = $2 AND state IN ('received', 'in_progress', 'needs_identity')"#,
+        organisation.as_str(),
+        request.0,
+        doubt.as_str(),
+        wanted_at,
+        until,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_needs_identity"))?;
+    StoreError::expect_rows("intake.set_needs_identity", 1, changed.rows_affected())
+}
+
+/// Notes that the person was reminded.
+pub async fn set_reminded(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE dsrd.request SET identity_reminded = true WHERE organisation_id = $1 AND request_id = $2",
+        organisation.as_str(),
+        request.0,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_reminded"))?;
+    Ok(())
+}
+
+pub(super) async fn set_proven(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    proof: Proof,
+) -> Result<(), StoreError> {
+    let changed = sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET assurance = $3, assured_at = $4
+           WHERE organisation_id = $1 AND request_id = $2 AND state <> 'closed'"#,
+        organisation.as_str(),
+        request.0,
+        proof.assurance.as_str(),
+        proof.at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_proven"))?;
+    StoreError::expect_rows("intake.set_proven", 1, changed.rows_affected())
 }
 
 /// Every organisation that this database serves or once served.

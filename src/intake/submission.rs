@@ -11,8 +11,8 @@ use super::sql;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
 use crate::domain::{
-    Channel, Clock, ContactId, Controller, IdentifierKind, MasterKey, Origin, Reference, RequestId,
-    RequestKind, SubjectIdentifier,
+    Assurance, Channel, Clock, ContactId, Controller, IdentifierKind, MasterKey, Origin, Proof, Reference,
+    RequestId, RequestKind, SubjectIdentifier,
 };
 use crate::queue::{self, Lane};
 use crate::store::{Store, StoreError, Tx};
@@ -43,6 +43,9 @@ pub struct Submission {
     pub identifiers: Vec<SubjectIdentifier>,
     /// For an opt-out: which policies; the controller's when empty.
     pub policies: Vec<String>,
+    /// How it is known who asks, and since when; nothing is known without it. What a right needs is the controller's to
+    /// say ([`crate::domain::IdentityRules`]): nothing that stands here makes it less.
+    pub proof: Option<Proof>,
     /// Who hands it in: a database role, `cli`, or `retention`.
     pub producer: String,
     /// The person at the keyboard, where one hands it in; the log names them instead of the producer.
@@ -51,6 +54,18 @@ pub struct Submission {
     pub idempotency_key: String,
     /// For a sweep: the contact, and the instant before which it must have been created.
     pub sweep_target: Option<(ContactId, DateTime<Utc>)>,
+}
+
+impl Submission {
+    /// How it is known who asks.
+    pub(super) fn assurance(&self) -> Assurance {
+        self.proven().map_or(Assurance::None, |proof| proof.assurance)
+    }
+
+    /// The same with its instant; a proof of nothing has none.
+    pub(super) fn proven(&self) -> Option<Proof> {
+        self.proof.filter(|proof| proof.assurance != Assurance::None)
+    }
 }
 
 /// What the producer gets back; the same for a repetition.
@@ -77,6 +92,9 @@ pub enum IntakeError {
     /// The request lies in the future.
     #[error("received_at lies in the future; give the time at which the request reached the controller")]
     ReceivedInFuture,
+    /// The proof of who asks lies in the future.
+    #[error("assured_at lies in the future; give the time at which it was proven who asks")]
+    AssuredInFuture,
     /// The key is missing or too long.
     #[error("idempotency_key must have 1 to 200 characters")]
     IdempotencyKey,
@@ -101,6 +119,7 @@ impl IntakeError {
         match self {
             Self::NoIdentifier => Some("no_identifier"),
             Self::ReceivedInFuture => Some("received_in_future"),
+            Self::AssuredInFuture => Some("assured_in_future"),
             Self::IdempotencyKey => Some("bad_idempotency_key"),
             Self::Language => Some("bad_language"),
             Self::Policies => Some("bad_policies"),
@@ -119,6 +138,34 @@ pub async fn submit(
     desk: &Desk,
     controller: &Controller,
     submission: Submission,
+) -> Result<Receipt, IntakeError> {
+    accept(tx, desk, controller, submission, Recorded::Here).await
+}
+
+/// Accepts one of the erasures that a sweep submits together, in the caller's transaction. The caller records them there:
+/// one entry of the log stands for the whole page ([`audit::manifest`]).
+pub async fn submit_on_page(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    submission: Submission,
+) -> Result<Receipt, IntakeError> {
+    accept(tx, desk, controller, submission, Recorded::WithItsPage).await
+}
+
+/// Where the log tells of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recorded {
+    Here,
+    WithItsPage,
+}
+
+async fn accept(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    submission: Submission,
+    recorded: Recorded,
 ) -> Result<Receipt, IntakeError> {
     let now = desk.clock.now();
     let language = check(&submission, controller, now)?;
@@ -160,6 +207,10 @@ pub async fn submit(
     };
     queue::enqueue(tx, &controller.id, request, lane, controller.end_of_day(due_on)).await?;
 
+    if recorded == Recorded::WithItsPage {
+        // A sweep knows no address: there is nobody to tell.
+        return Ok(Receipt { request, reference, due_on, repeated: false });
+    }
     let subject =
         audit::subject::commit_to(tx, &desk.keys, &controller.id, request, &submission.identifiers, now)
             .await?;
@@ -174,6 +225,7 @@ pub async fn submit(
         .word("channel", submission.channel.as_str())
         .word("received_on", &controller.local_date(submission.received_at).to_string())
         .word("due_on", &due_on.to_string())
+        .word("assurance", submission.assurance().as_str())
         .count("identifiers", submission.identifiers.len() as u64);
     let received = Event::of(&controller.id, request, Action::RequestReceived, actor, now);
     audit::append(tx, received.with(detail).about(subject)).await?;
@@ -252,6 +304,9 @@ fn check(
     }
     if submission.received_at > now + CLOCK_TOLERANCE {
         return Err(IntakeError::ReceivedInFuture);
+    }
+    if submission.proof.is_some_and(|proof| proof.at > now + CLOCK_TOLERANCE) {
+        return Err(IntakeError::AssuredInFuture);
     }
     if !(1..=200).contains(&submission.idempotency_key.chars().count()) {
         return Err(IntakeError::IdempotencyKey);

@@ -33,7 +33,7 @@ pub use budget::{Limit, Reserved, block_calls, ensure_budget, has_budget, reserv
 pub use instance::{Heart, Instance};
 pub use sql::{
     Depth, claim, depth, done, enqueue, hold, note_progress, park, purge, purge_instances, put_back,
-    release_all, rescue, resume, running, wake_waiting, withdraw,
+    release_all, rescue, resume, running, wake, wake_waiting, withdraw,
 };
 pub use wake::{Wake, WakeSource};
 

@@ -246,6 +246,25 @@ pub async fn resume(
     Ok(changed.rows_affected() == 1)
 }
 
+/// Lets a job that waits for a date be handed out now; one that is leased is left to its holder.
+pub async fn wake(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.job
+           SET run_at = now()
+           WHERE organisation_id = $1 AND request_id = $2 AND state = 'ready'"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(StoreError::during("queue.wake"))?;
+    announce(connection).await
+}
+
 /// Lets the jobs that wait for an access request of an organisation look again, because one has just ended.
 pub async fn wake_waiting(
     connection: &mut PgConnection,

@@ -7,8 +7,8 @@
 //! | Term | What goes | Why not earlier |
 //! |---|---|---|
 //! | `identifiers_days` | the encrypted identifiers, the secrets and words of notices that were never sent | questions and complaints about the answer |
-//! | `contact_ids_days` | the platform's id of the contact, the checkpoints that name it, the candidates of sweeps, what recipients were told of | a restored backup of the platform may need the deletion again |
-//! | `evidence_months` | the case with its notices, packages, pseudonyms and job, and the salts and tags by which the log is asked for the person | limitation of claims and fines; counts and dates only, no identifier |
+//! | `contact_ids_days` | the platform's id of the contact, the checkpoints that name it, the candidates of sweeps, the salts of their items in the audit log, what recipients were told of | a restored backup of the platform may need the deletion again |
+//! | `evidence_months` | the case with its notices, packages, proofs of identity, pseudonyms and job, and the salts and tags by which the log is asked for the person | limitation of claims and fines; counts and dates only, no identifier |
 //!
 //! The entries of the log go by `log_months` after they were sealed ([`audit::forget`]): announced by one run, dropped by a
 //! later one, when the announcement is sealed and published. While somebody holds the log nothing of it goes. Encrypted package files are destroyed by
@@ -34,7 +34,7 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{OrganisationId, RequestId};
 use crate::intake::{self, Desk};
 use crate::store::{Store, StoreError, Tx};
-use crate::{alert, delivery, execution, queue, recipients, retention, triage};
+use crate::{alert, delivery, execution, identity, queue, recipients, retention, triage};
 
 /// How many requests one transaction takes up.
 const BATCH: i64 = 500;
@@ -88,6 +88,8 @@ pub struct Forgotten {
     pub requests: u64,
     /// Candidates of sweeps for which no request was made.
     pub candidates: u64,
+    /// Items on pages of sweeps in the audit log of which nobody can show any more whom they were about.
+    pub page_items: u64,
     /// Sweeps whose last trace was deleted.
     pub sweeps: u64,
     /// Processes that ended long ago.
@@ -112,6 +114,7 @@ impl Forgotten {
         self.contacts_of += other.contacts_of;
         self.requests += other.requests;
         self.candidates += other.candidates;
+        self.page_items += other.page_items;
         self.sweeps += other.sweeps;
         self.instances += other.instances;
         self.unlinked += other.unlinked;
@@ -223,11 +226,14 @@ impl Upkeep {
         triage::forget(&mut tx, organisation, &contacts).await?;
         recipients::forget(&mut tx, organisation, &contacts).await?;
         retention::purge_candidates(&mut tx, organisation, &contacts).await?;
+        let mut page_items = audit::manifest::forget_items(&mut tx, &contacts).await?;
 
         alert::purge(&mut tx, organisation, terms.identifiers).await?;
 
         let requests = intake::past_evidence(&mut tx, organisation, terms.evidence, BATCH).await?;
         self.purge_requests(&mut tx, organisation, &requests).await?;
+        // Those that stayed because somebody held the log.
+        page_items += audit::manifest::forget_items(&mut tx, &requests).await?;
         let unlinked = unlink(&mut tx, organisation, &requests, terms, actor).await?;
 
         let forgotten = Forgotten {
@@ -236,6 +242,7 @@ impl Upkeep {
             requests: number(&requests),
             candidates: retention::purge_unused_candidates(&mut tx, organisation, terms.contact_ids, BATCH)
                 .await?,
+            page_items,
             sweeps: retention::purge_sweeps(&mut tx, organisation, terms.evidence).await?,
             unlinked,
             ..Forgotten::default()
@@ -246,6 +253,7 @@ impl Upkeep {
                 .count("contacts_of", forgotten.contacts_of)
                 .count("requests", forgotten.requests)
                 .count("candidates", forgotten.candidates)
+                .count("page_items", forgotten.page_items)
                 .count("sweeps", forgotten.sweeps)
                 .count("unlinked", forgotten.unlinked);
             let event = Event::general(organisation, Action::UpkeepForgot, actor.clone(), terms.now);
@@ -268,6 +276,7 @@ impl Upkeep {
         delivery::purge(tx, organisation, requests).await?;
         triage::purge(tx, organisation, requests).await?;
         recipients::purge(tx, organisation, requests).await?;
+        identity::purge(tx, organisation, requests).await?;
         execution::purge(tx, organisation, requests).await?;
         retention::purge_candidates(tx, organisation, requests).await?;
         queue::purge(tx, organisation, requests).await?;

@@ -4,7 +4,7 @@ use crate::program::{dsrd, run};
 
 #[test]
 fn every_help_text_is_as_documented() {
-    let commands: [&[&str]; 31] = [
+    let commands: &[&[&str]] = &[
         &[],
         &["serve"],
         &["migrate"],
@@ -17,11 +17,15 @@ fn every_help_text_is_as_documented() {
         &["request", "withdraw"],
         &["request", "resume"],
         &["request", "package"],
+        &["request", "bounced"],
         &["request", "parked"],
         &["decide"],
         &["decide", "candidates"],
         &["decide", "choose"],
         &["decide", "refuse"],
+        &["alert"],
+        &["alert", "list"],
+        &["alert", "acknowledge"],
         &["retention"],
         &["retention", "preview"],
         &["retention", "run"],
@@ -29,6 +33,7 @@ fn every_help_text_is_as_documented() {
         &["audit", "list"],
         &["audit", "search"],
         &["audit", "verify"],
+        &["audit", "drill"],
         &["audit", "prove"],
         &["audit", "export"],
         &["audit", "key"],

@@ -200,3 +200,38 @@ async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
     );
     scene.simulator.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_40_a_drill_shows_what_is_found_on_a_copy_and_stands_in_the_log() {
+    let database = TestDatabase::create().await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
+    scene.run(&["audit", "drill"]).expect(1);
+    // Each reading is an entry.
+    for _ in 0..30 {
+        scene.run(&["audit", "search", "--limit", "1"]).expect(0);
+    }
+    let shown = scene.run(&["audit", "drill"]).expect(0);
+    for expected in ["superuser with key", "the original was only read", " found", "L3"] {
+        assert!(shown.stdout.contains(expected), "{expected}: {shown:?}");
+    }
+    assert!(!shown.stdout.contains("NOT FOUND"), "{shown:?}");
+    let recorded = scene.run(&["--json", "audit", "search", "--action", "log.drilled"]).expect(0).json();
+    let detail = &recorded[0]["detail"];
+    assert_eq!((&detail["missed"], recorded.as_array().unwrap().len()), (&0.into(), 1), "{recorded}");
+
+    // An auditor with an export needs no configuration, and nothing is recorded.
+    let path = |name: &str| scene.path(name).to_str().unwrap().to_owned();
+    let (tiles, policy) = (path("tiles"), path("log.policy"));
+    scene.run(&["audit", "export", "--as", "tiles", "--out", &tiles]).expect(0);
+    let key = scene.run(&["--json", "audit", "key", "show"]).expect(0).json();
+    fs::write(&policy, format!("log {}\nquorum none\n", key[0]["verifier_key"].as_str().unwrap())).unwrap();
+    let report = run(&mut dsrd(&["--json", "audit", "drill", "--dir", &tiles, "--policy", &policy]), "")
+        .expect(0)
+        .json();
+    assert_eq!((&report["missed"], &report["copied"]), (&0.into(), &report["size"]), "{report}");
+    assert_eq!(report["trials"][0]["result"], "found");
+    run(&mut dsrd(&["audit", "drill", "--dir", &tiles]), "").expect(2);
+    let again = scene.run(&["--json", "audit", "search", "--action", "log.drilled"]).expect(0).json();
+    assert_eq!(again.as_array().unwrap().len(), 1);
+    scene.simulator.shutdown().await;
+}

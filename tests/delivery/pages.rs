@@ -4,14 +4,18 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
+use dsrd::audit::Actor;
+use dsrd::domain::{Clock as _, IdentityDoubt, Personal, RequestId};
 use dsrd::http::{AppState, Settings, router, serve};
+use dsrd::identity::{self, Asked, Occasion, ProofPage};
+use dsrd::intake;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::handover::{Shelf, until_download};
-use crate::world::World;
+use crate::world::{ADA, World};
 
 /// The form as a browser sends it for the person who made the request.
 const RIGHT: &str = "answer=ada%40people.example";
@@ -26,8 +30,12 @@ impl Site {
     async fn start(world: &World, shelf: &Shelf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state =
-            AppState { handover: shelf.handover(world), store: world.store.clone(), behind_tls: true };
+        let state = AppState {
+            handover: shelf.handover(world),
+            proofs: ProofPage::new(world.store.clone(), world.desk(), world.controllers()),
+            store: world.store.clone(),
+            behind_tls: true,
+        };
         let settings = Settings { listen: None, header_timeout_secs: 1, max_connections: 8 };
         let stop = CancellationToken::new();
         let ending = stop.clone();
@@ -268,6 +276,112 @@ async fn s_11_a_torn_download_leaves_the_link_usable_for_a_while() {
     site.end().await;
 }
 
+/// A request whose person is asked who they are, and the secret of the link in their mail.
+async fn asked(world: &World) -> (RequestId, String) {
+    let request = world.request().await;
+    let now = world.clock.now();
+    let mut tx = world.store.begin("test").await.unwrap();
+    let case = intake::find_case(&mut tx, world.organisation(), request).await.unwrap().unwrap();
+    let asked = Asked {
+        doubt: IdentityDoubt::NoProof,
+        until: now + TimeDelta::days(14),
+        contact_point: 0,
+        occasion: Occasion::Wanted,
+    };
+    let actor = Actor::Process("test");
+    identity::ask(&mut tx, &world.keys, &world.controller, &case, asked, actor, now).await.unwrap();
+    tx.commit().await.unwrap();
+    let (mailer, memory) = world.memory_mailer();
+    mailer.pump_once().await.unwrap();
+    let mail = memory.sent_to(ADA).pop().unwrap();
+    (request, mail.link.map(Personal::into_exposed).unwrap())
+}
+
+#[tokio::test]
+async fn r_18_looking_at_the_page_confirms_nothing_and_the_button_needs_what_the_person_knows() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let site = Site::start(&world, &shelf).await;
+    let (request, secret) = asked(&world).await;
+    let path = format!("/identity/{secret}");
+    for method in ["HEAD", "GET", "HEAD", "GET"] {
+        let answer = site.ask(method, &path).await;
+        assert_eq!(answer.status, 200, "{method}");
+        let page = answer.text();
+        assert_eq!(page.is_empty(), method == "HEAD");
+        assert!(!page.contains("people.example"), "no personal data beyond the reference");
+        assert!(!page.contains(&secret), "the page does not repeat the secret");
+        assert!(!page.contains("<script"));
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("form-action 'self'"),
+            "{policy}"
+        );
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("referrer-policy", "no-referrer"),
+            ("x-content-type-options", "nosniff"),
+            ("strict-transport-security", "max-age=31536000"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{name}");
+        }
+    }
+    // What a scanner sends that presses buttons.
+    for form in ["", "answer=", "answer=+++", "nonsense", "other=ada%40people.example"] {
+        let answer = site.send("POST", &path, form).await;
+        assert_eq!(answer.status, 422, "{form:.20}");
+        assert!(answer.text().contains("Please type"), "{}", answer.text());
+    }
+    let wrong = site.send("POST", &path, "answer=%3Cb%3Eeve%40people.example").await;
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.text().contains("You can try 4 more times") && !wrong.text().contains("eve@"));
+    assert_eq!(world.log(request).await.iter().filter(|action| *action == "identity.proven").count(), 0);
+
+    let answer = site.ask("POST", &path).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.text().contains("Thank you, it is confirmed"), "{}", answer.text());
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let log = world.log(request).await;
+    assert_eq!(log.iter().filter(|action| *action == "identity.proven").count(), 1, "{log:?}");
+    for method in ["GET", "POST"] {
+        let expected = site.ask(method, "/handover/unknown").await.masked();
+        assert_eq!(expected.0, 404);
+        assert_eq!(site.ask(method, &path).await.masked(), expected, "second use");
+    }
+    site.end().await;
+}
+
+#[tokio::test]
+async fn s_5_all_links_that_do_not_work_look_alike_on_both_pages() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let site = Site::start(&world, &shelf).await;
+    let (_, locked) = asked(&world).await;
+    for _ in 0..5 {
+        site.send("POST", &format!("/identity/{locked}"), "answer=eve%40people.example").await;
+    }
+    let (_, expired) = asked(&world).await;
+    world.clock.advance(TimeDelta::hours(72));
+    let (_, fresh) = asked(&world).await;
+    let package = shelf.package(&world, 100).await;
+    for method in ["GET", "POST"] {
+        let expected = site.ask(method, "/handover/unknown").await.masked();
+        assert_eq!(expected.0, 404);
+        for path in [
+            format!("/identity/{locked}"),
+            format!("/identity/{expired}"),
+            format!("/identity/{}", fresh.to_uppercase().replace(|each: char| each.is_ascii_digit(), "A")),
+            format!("/identity/{}", &fresh[..63]),
+            // The secret of one purpose opens nothing of another.
+            format!("/handover/{fresh}"),
+            format!("/identity/{}", package.token),
+            "/identity/%ff%fe".to_owned(),
+        ] {
+            assert_eq!(site.ask(method, &path).await.masked(), expected, "{path}");
+        }
+    }
+    assert_eq!(site.ask("GET", &format!("/identity/{fresh}")).await.status, 200);
+    site.end().await;
+}
+
 #[tokio::test]
 async fn other_methods_and_paths_touch_nothing() {
     let (world, shelf) = (World::new().await, Shelf::new());
@@ -276,7 +390,7 @@ async fn other_methods_and_paths_touch_nothing() {
     for method in ["PUT", "DELETE", "OPTIONS", "PATCH"] {
         assert_eq!(site.ask(method, &format!("/handover/{}", stored.token)).await.status, 405, "{method}");
     }
-    for path in ["/", "/handover", "/handover/", "/favicon.ico", "/handover/a/b"] {
+    for path in ["/", "/handover", "/handover/", "/identity", "/identity/", "/favicon.ico", "/handover/a/b"] {
         assert_eq!(site.ask("GET", path).await.status, 404, "{path}");
     }
     assert_eq!(site.ask("GET", &format!("/handover/{}", stored.token)).await.status, 200);

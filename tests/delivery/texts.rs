@@ -80,7 +80,7 @@ async fn every_notice_says_what_the_law_wants_in_both_forms() {
                 "contact details that we already hold",
             ],
             NoticeKind::IdentityRequest => &[
-                "/handover/",
+                "/identity/",
                 "9 December 2026, 10:00 CET",
                 "not in a way that shows us who sent it",
                 "We need nothing else.",

@@ -13,7 +13,7 @@ use dsrd::domain::{
     Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Personal, Reference, RefusalGround,
     RequestId, RequestKind, SubjectIdentifier, random,
 };
-use dsrd::intake::{IdentifierRole, add_identifiers};
+use dsrd::intake::{Desk, IdentifierRole, add_identifiers};
 use dsrd::store::Store;
 use uuid::Uuid;
 
@@ -88,6 +88,7 @@ impl World {
             default_country: Some("IT".to_owned()),
             language: "en".to_owned(),
             opt_out_policies: vec!["mktgCommunications".to_owned()],
+            identity: dsrd::domain::IdentityRules::default(),
         };
         sqlx::query("INSERT INTO dsrd.organisation VALUES ('venue', 'platform-1', $1)")
             .bind(now)
@@ -110,6 +111,10 @@ impl World {
 
     pub(crate) fn controllers(&self) -> BTreeMap<OrganisationId, Arc<Controller>> {
         BTreeMap::from([(self.controller.id.clone(), Arc::new(self.controller.clone()))])
+    }
+
+    pub(crate) fn desk(&self) -> Desk {
+        Desk { keys: Arc::clone(&self.keys), clock: Arc::clone(&self.clock) as _ }
     }
 
     pub(crate) fn mailer(&self, transport: Transport) -> Mailer {

@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 
 use dsrd::audit::tlog::{Checkpoint, Hash, SignedNote, SigningKey};
 use dsrd::audit::verify::Verdict;
@@ -43,6 +44,8 @@ fn text(output: &Output) -> String {
 impl Foreign {
     /// Installs what is missing; an error says why that cannot be done on this machine.
     fn prepare() -> Result<Self, String> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop");
         let environment = place.join("python");
         let python = environment.join("bin/python");

@@ -407,6 +407,11 @@ async fn published(service: &TestService) -> Publisher {
         witnesses: Vec::new(),
         mail_to: String::new(),
         mail_every_secs: 86_400,
+        bucket_url: String::new(),
+        bucket_region: String::new(),
+        bucket_key_file: std::path::PathBuf::new(),
+        bucket_every_secs: 600,
+        bucket_retain_days: 0,
     };
     let store = Store::connect_as_sealer(service.database.options(), &sealer_settings());
     Publisher::new(store, settings, None, service.clock.clone()).unwrap()

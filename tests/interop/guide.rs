@@ -60,9 +60,11 @@ async fn every_column_that_an_auditor_can_read_is_explained() {
 
 #[test]
 fn the_programs_in_the_guide_are_the_ones_that_are_tested() {
-    for (name, tested) in
-        [("verify.py", include_str!("verify.py")), ("opening.py", include_str!("opening.py"))]
-    {
+    for (name, tested) in [
+        ("verify.py", include_str!("verify.py")),
+        ("receipt.py", include_str!("receipt.py")),
+        ("opening.py", include_str!("opening.py")),
+    ] {
         let shown = blocks("python").contains(&tested.trim_end());
         assert!(shown, "copy tests/interop/{name} into docs/auditor-guide.md");
     }

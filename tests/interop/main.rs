@@ -7,6 +7,7 @@
 #[expect(dead_code, reason = "these tests need some of it only")]
 mod support;
 
+mod drill;
 mod exports;
 mod foreign;
 mod forgetting;

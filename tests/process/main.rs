@@ -12,6 +12,7 @@ mod support;
 
 mod configuration;
 mod crash;
+mod failover;
 mod gate;
 mod memory;
 mod outage;

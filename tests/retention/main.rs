@@ -6,6 +6,7 @@
 mod database;
 
 mod due;
+mod manifests;
 mod office;
 mod pages;
 mod resume;

@@ -85,6 +85,7 @@ impl Office {
             default_country: None,
             language: "en".to_owned(),
             opt_out_policies: Vec::new(),
+            identity: dsrd::domain::IdentityRules::default(),
         };
         sqlx::query("INSERT INTO dsrd.organisation VALUES ('venues', 'platform-venues', '2026-01-01Z')")
             .execute(&mut *store.connection().await.unwrap())
@@ -155,14 +156,14 @@ impl Office {
             .unwrap()
     }
 
-    /// Actions and reasons of the sweeps in the audit log.
+    /// Actions and reasons of the sweeps in the audit log, without their pages.
     pub(crate) async fn log(&self) -> Vec<(String, String)> {
         let mut connection = self.store.connection().await.unwrap();
         self.sealer.seal_everything().await.unwrap();
         let entries =
             audit::list(&mut connection, &audit::Filter::default(), 0, 10_000).await.unwrap().into_iter();
         entries
-            .filter(|entry| entry.action.starts_with("sweep."))
+            .filter(|entry| entry.action.starts_with("sweep.") && entry.action != "sweep.page")
             .map(|entry| (entry.action, entry.detail["reason"].as_str().unwrap_or_default().to_owned()))
             .collect()
     }

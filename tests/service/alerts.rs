@@ -276,7 +276,12 @@ async fn r_83_an_answer_that_comes_back_after_the_closing_is_a_task_until_the_pe
     let upkeep = dsrd::upkeep::Upkeep {
         store: service.store.clone(),
         desk: service.desk.clone(),
-        settings: dsrd::upkeep::Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 36 },
+        settings: dsrd::upkeep::Settings {
+            identifiers_days: 30,
+            contact_ids_days: 65,
+            evidence_months: 36,
+            log_months: 36,
+        },
     };
     assert_eq!(upkeep.run(&Actor::Process("upkeep")).await.unwrap().identifiers_of, 0);
 
@@ -293,6 +298,37 @@ async fn r_83_an_answer_that_comes_back_after_the_closing_is_a_task_until_the_pe
     for action in ["notice.bounced", "notice.made_good"] {
         assert_eq!(story.iter().filter(|each| *each == action).count(), 1, "{story:?}");
     }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_83_a_receipt_that_comes_back_is_made_good_while_the_request_goes_on() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::OptOut, &[(Email, EMAIL)]).await;
+    service.pump().await;
+    let organisation = &service.controller.id;
+    let now = service.desk.clock.now();
+    let mut tx = service.store.begin("test").await.unwrap();
+    let nothing = intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await;
+    assert!(nothing.unwrap_err().to_string().contains("does not wait for a person"));
+    delivery::record_bounce(&mut tx, organisation, receipt.request, None, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    let (watch, mails) = watch(&service, settings());
+    assert_eq!(round(&watch, &mails).await.0, 1);
+
+    let mut tx = service.store.begin("test").await.unwrap();
+    intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(
+        service.case(receipt.request).await.state,
+        RequestState::Received,
+        "nothing was decided by it"
+    );
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await.0, 0);
     service.finish().await;
 }
 

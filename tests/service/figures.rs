@@ -147,7 +147,8 @@ async fn r_70_the_figures_of_a_period_are_the_same_after_its_cases_were_purged()
     assert_eq!((before.all.answered, before.sweeps.submitted, before.sweeps.ended), (3, 1, 1));
 
     service.clock.advance(TimeDelta::days(365 * 4));
-    let settings = Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 36, log_months: 36 };
+    let settings =
+        Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 36, log_months: 36 };
     let upkeep = Upkeep { store: service.store.clone(), desk: service.desk.clone(), settings };
     let directory = &service.executor.packages.report.directory;
     delivery::destroy_expired(&service.store, directory, service.clock.now()).await.unwrap();

@@ -33,8 +33,10 @@ async fn a_producers_row_becomes_a_request_and_leaves_the_table() {
     let mut producer = producer(&service).await;
     for _ in 0..2 {
         sqlx::query(
-            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
-             VALUES ('main', 'ticket-1', 'opt_out', '2026-11-23T09:00:00Z', 'web', 'canarino@posta.example')",
+            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email, assurance,
+               assured_at)
+             VALUES ('main', 'ticket-1', 'opt_out', '2026-11-23T09:00:00Z', 'web', 'canarino@posta.example',
+               'authenticated_session', '2026-11-23T09:00:00Z')",
         )
         .execute(&mut producer)
         .await

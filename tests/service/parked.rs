@@ -2,7 +2,9 @@
 
 use chrono::{TimeDelta, Utc};
 use dsrd::audit::Actor;
-use dsrd::domain::{DiscardReason, IdentifierKind, MasterKey, Outcome, Personal, RequestKind, RequestState};
+use dsrd::domain::{
+    Assurance, DiscardReason, IdentifierKind, MasterKey, Outcome, Personal, RequestKind, RequestState,
+};
 use dsrd::intake::{self, Corrections, OpenedRow, ParkedRow, ParkedRowError, Receipt};
 use dsrd_simulator::ContactSpec;
 use sqlx::AssertSqlSafe;
@@ -141,7 +143,13 @@ async fn r_1_a_released_row_keeps_producer_key_and_clock() {
     assert!(matches!(stands, ParkedRowError::Stands("idempotency_key")), "{stands}");
     assert_eq!(list(&service).await.len(), 1, "what failed left the row where it was");
 
-    let receipt = release(&service, row, of_kind(RequestKind::Erasure)).await.unwrap();
+    // The producer said nothing of who asks; whoever releases the row knows, and vouches for it.
+    let vouched = Corrections {
+        assurance: Some(Assurance::AuthenticatedSession),
+        assured_at: Some(start_of_test() + TimeDelta::days(14)),
+        ..of_kind(RequestKind::Erasure)
+    };
+    let receipt = release(&service, row, vouched).await.unwrap();
     assert!(!receipt.repeated);
     assert_eq!(receipt.due_on.to_string(), "2026-12-03");
     assert!(list(&service).await.is_empty());
@@ -175,7 +183,7 @@ async fn r_1_a_released_row_keeps_producer_key_and_clock() {
     let log = service.audit().await;
     let released = log.iter().find(|entry| entry.action == "intake.released").unwrap();
     assert_eq!(released.actor, "person:dpo");
-    assert_eq!(released.detail["corrected"], "kind");
+    assert_eq!(released.detail["corrected"], "kind assurance assured_at");
     let received = log.iter().find(|entry| entry.action == "request.received").unwrap();
     assert!(received.actor.starts_with("producer:"), "{}", received.actor);
     service.finish().await;

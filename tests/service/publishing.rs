@@ -214,7 +214,7 @@ fn of_requests_at_the_same_time_one_is_cosigned() {
     assert!(answers.iter().all(|(size, answer)| *size == signed[0] || *answer == conflict), "{answers:?}");
 }
 
-fn database_settings() -> store::Settings {
+pub(crate) fn database_settings() -> store::Settings {
     store::Settings {
         url_file: None,
         url: None,
@@ -223,6 +223,23 @@ fn database_settings() -> store::Settings {
         acquire_timeout_secs: 30,
         migrate_at_start: false,
         embedded_binaries_dir: None,
+    }
+}
+
+/// Settings of nothing but the directory's defaults, and no bucket.
+pub(crate) fn no_bucket() -> PublishSettings {
+    PublishSettings {
+        every_secs: 10,
+        directory: std::path::PathBuf::new(),
+        entries: false,
+        witnesses: Vec::new(),
+        mail_to: String::new(),
+        mail_every_secs: 86_400,
+        bucket_url: String::new(),
+        bucket_region: String::new(),
+        bucket_key_file: std::path::PathBuf::new(),
+        bucket_every_secs: 600,
+        bucket_retain_days: 0,
     }
 }
 
@@ -239,6 +256,7 @@ fn publisher(
         witnesses,
         mail_to: String::new(),
         mail_every_secs: 86_400,
+        ..no_bucket()
     };
     let store = Store::connect_as_sealer(service.database.options(), &database_settings());
     Publisher::new(store, settings, None, service.clock.clone()).unwrap()
@@ -256,7 +274,7 @@ async fn append(service: &TestService, number: u64) {
 }
 
 /// Appends, seals, and keeps a checkpoint.
-async fn grow(service: &TestService, number: u64) {
+pub(crate) async fn grow(service: &TestService, number: u64) {
     append(service, number).await;
     service.sealer.seal_everything().await.unwrap();
     service.sealer.keep_checkpoint().await.unwrap();
@@ -368,6 +386,7 @@ async fn a_head_is_mailed_when_it_is_due_and_again_after_a_refusal() {
         witnesses: Vec::new(),
         mail_to: "auditor@studio.example".to_owned(),
         mail_every_secs: 3_600,
+        ..no_bucket()
     };
     let store = Store::connect_as_sealer(service.database.options(), &database_settings());
     let publisher = Publisher::new(store, settings, Some(letters.clone()), service.clock.clone()).unwrap();

@@ -249,7 +249,8 @@ async fn r_42_what_recipients_were_told_of_is_forgotten_with_the_case() {
     courier.pump_once().await.unwrap();
     let held = |tasks: Vec<Task>| tasks.into_iter().map(|task| task.object_held).collect::<Vec<_>>();
     assert_eq!(held(tasks(&service, request).await), [true, true]);
-    let settings = Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 36, log_months: 36 };
+    let settings =
+        Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 36, log_months: 36 };
     let upkeep = Upkeep { store: service.store.clone(), desk: service.desk.clone(), settings };
     let actor = Actor::Process("upkeep");
     service.clock.advance(TimeDelta::days(66));

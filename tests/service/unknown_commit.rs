@@ -103,8 +103,10 @@ async fn commits_are_cut(seed: u64) -> BTreeMap<&'static str, u64> {
         let _contact = service.platform.add_contact(spec);
         if number % 2 == 0 {
             sqlx::query(
-                "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
-                 VALUES ('main', $1, $2, '2026-11-23T09:00:00Z', 'web', $3)",
+                "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email,
+                   assurance, assured_at)
+                 VALUES ('main', $1, $2, '2026-11-23T09:00:00Z', 'web', $3, 'authenticated_session',
+                   '2026-11-23T09:00:00Z')",
             )
             .bind(number.to_string())
             .bind(kind.as_str())
@@ -309,7 +311,12 @@ impl Deed {
                 destroyed.map(drop).map_err(|error| text(&error))
             }
             Self::Forget => {
-                let settings = Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 36 };
+                let settings = Settings {
+                    identifiers_days: 30,
+                    contact_ids_days: 65,
+                    evidence_months: 36,
+                    log_months: 36,
+                };
                 let upkeep = Upkeep { store: store.clone(), desk: desk.clone(), settings };
                 upkeep.run(&Actor::Process("upkeep")).await.map(drop).map_err(|error| text(&error))
             }

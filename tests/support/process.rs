@@ -248,8 +248,8 @@ breaker_failures = 100000
 /// Hands in requests of a kind as a producer does: one for each address.
 pub(crate) async fn insert(producer: &mut PgConnection, kind: RequestKind, key: &str, email: &str) {
     sqlx::query(
-        "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
-         VALUES ('main', $1, $2, now() - interval '1 hour', 'web', $3)",
+        "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email, assurance, assured_at)
+         VALUES ('main', $1, $2, now() - interval '1 hour', 'web', $3, 'authenticated_session', now())",
     )
     .bind(key)
     .bind(kind.as_str())

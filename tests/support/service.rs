@@ -12,8 +12,8 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use dsrd::audit::{self, LogKeys, SealError, Sealer};
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
-    Channel, Clock, ContactId, Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Origin,
-    RequestId, RequestKind, SubjectIdentifier,
+    Assurance, Channel, Clock, ContactId, Controller, IdentifierKind, IdentityRules, ManualClock, MasterKey,
+    OrganisationId, Origin, Proof, RequestId, RequestKind, SubjectIdentifier,
 };
 use dsrd::execution::{Ended, Executor, Gate, KillSwitch, PackageRules, Site, Worker};
 use dsrd::intake::{self, Case, Desk, Receipt, Submission};
@@ -46,6 +46,7 @@ pub(crate) struct Builder {
     second_organisation: bool,
     recipients: Vec<Recipient>,
     catalogue: Option<report::Catalogue>,
+    identity: IdentityRules,
 }
 
 /// The service under test, with everything around it.
@@ -104,6 +105,12 @@ impl Builder {
         self
     }
 
+    /// What each right needs to know of who asks.
+    pub(crate) fn identity(mut self, rules: IdentityRules) -> Self {
+        self.identity = rules;
+        self
+    }
+
     pub(crate) async fn build(self) -> TestService {
         super::logs::record();
         let logged_before = super::logs::length();
@@ -124,7 +131,7 @@ impl Builder {
         let mut sites = BTreeMap::new();
         let mut controllers = BTreeMap::new();
         for organisation in simulator.organisations() {
-            let controller = Arc::new(controller(organisation.name()));
+            let controller = Arc::new(controller(organisation.name(), &self.identity));
             register(&store, &controller, &organisation).await;
             let platform = connect(&organisation, &simulator.base_url(), directory.path(), clock.clone());
             controllers.insert(controller.id.clone(), Arc::clone(&controller));
@@ -203,7 +210,7 @@ impl Builder {
     }
 }
 
-fn controller(name: &str) -> Controller {
+fn controller(name: &str, identity: &IdentityRules) -> Controller {
     Controller {
         id: name.parse().expect("simulated organisations have plain names"),
         name: "Caffè Prova".to_owned(),
@@ -214,6 +221,7 @@ fn controller(name: &str) -> Controller {
         default_country: Some("IT".to_owned()),
         language: "en".to_owned(),
         opt_out_policies: vec!["mktgCommunications".to_owned()],
+        identity: identity.clone(),
     }
 }
 
@@ -354,6 +362,7 @@ impl TestService {
             second_organisation: false,
             recipients: Vec::new(),
             catalogue: None,
+            identity: IdentityRules::default(),
         }
     }
 
@@ -377,6 +386,8 @@ impl TestService {
                 })
                 .collect(),
             policies: Vec::new(),
+            // As a portal hands in what a person asks who is signed in; tests of who asks say otherwise.
+            proof: Some(Proof { assurance: Assurance::AuthenticatedSession, at: self.clock.now() }),
             producer: "tests".to_owned(),
             idempotency_key: uuid::Uuid::new_v4().to_string(),
             handed_in_by: None,
@@ -399,6 +410,7 @@ impl TestService {
             origin: Origin::Retention,
             channel: Channel::Retention,
             producer: "retention".to_owned(),
+            proof: None,
             handed_in_by: None,
             sweep_target: Some((contact, created_before)),
             ..self.submission(RequestKind::Erasure, &[])

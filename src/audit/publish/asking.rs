@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::Trouble;
-use super::{Divergence, Head, PublishError, PublishSettings, Publisher, WitnessSettings, sql, stored};
+use super::{
+    Divergence, Head, PublishError, PublishSettings, Publisher, WitnessSettings, bucket, sql, stored,
+};
 use crate::audit::tlog::{
     AddCheckpoint, Algorithm, Checkpoint, Signature, SignedNote, VerifierKey, consistency_proof,
     consistency_tiles,
@@ -118,6 +120,7 @@ pub(super) fn asked(settings: &WitnessSettings) -> Result<Asked, PublishError> {
 impl PublishSettings {
     /// Whether a publisher can be made of them.
     pub fn check(&self) -> Result<(), PublishError> {
+        bucket::check(self)?;
         self.witnesses.iter().try_for_each(|witness| asked(witness).map(drop))
     }
 }

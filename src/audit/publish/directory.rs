@@ -13,10 +13,12 @@ const CHECKPOINT: &str = "checkpoint";
 /// Where a log's files are: a log that goes on after a restore under another name has a folder of its own, beside what
 /// was published before.
 pub(super) fn folder_of(root: &Path, origin: &str) -> PathBuf {
-    match origin.rsplit_once("/restored-") {
-        Some((_, instant)) => root.join(format!("restored-{instant}")),
-        None => root.to_owned(),
-    }
+    root.join(folder_name(origin))
+}
+
+/// The name of that folder below the root; empty for the root itself.
+pub(super) fn folder_name(origin: &str) -> String {
+    origin.rsplit_once("/restored-").map_or_else(String::new, |(_, instant)| format!("restored-{instant}"))
 }
 
 /// The checkpoint that the folder holds; `None` where it holds none yet.

@@ -61,6 +61,9 @@ pub enum PublishError {
     /// The stored tree is not one.
     #[error("the stored tree of the audit log does not match its checkpoint ({0}); run `dsrd audit verify`")]
     Altered(&'static str),
+    /// A bucket cannot be used with these settings.
+    #[error("{0}")]
+    Bucket(&'static str),
     /// A witness cannot be asked with these settings.
     #[error("publish.witnesses: {0}")]
     Witness(&'static str),

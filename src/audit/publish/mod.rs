@@ -1,10 +1,10 @@
 //! Heads leave the machine: what is signed is shown to others, so that a later rewriting or an older copy of the database
 //! does not fit any more.
 //!
-//! Data enters as the newest kept checkpoint with its tree, read from the database. It leaves to a directory
-//! (tlog-tiles), to witnesses (tlog-witness; their cosignatures come back into `audit.cosignature`), and by mail through
-//! a [`Courier`] that the composition root hands in. Only heads and hashes leave; entries go to the directory only where
-//! the settings say so.
+//! Data enters as the newest kept checkpoint with its tree, read from the database. It leaves to a directory and to a
+//! bucket (tlog-tiles), to witnesses (tlog-witness; their cosignatures come back into `audit.cosignature`), and by mail through
+//! a [`Courier`] that the composition root hands in. Only heads and hashes leave; entries go to directory and bucket
+//! only where the settings say so.
 //!
 //! [`Publisher::round`] does two things in this order: it compares everything outside that can be read with the database,
 //! and it publishes what is new. A [`Divergence`] ends it before anything is written: whoever calls must stop sealing and
@@ -20,6 +20,8 @@
 //! To add a sink: a file here, a field of [`PublishSettings`], a call in `round` and a line in `status`.
 
 mod asking;
+mod aws;
+mod bucket;
 mod directory;
 mod error;
 mod post;
@@ -36,6 +38,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use self::asking::{Asked, asked};
+use self::bucket::Bucket;
 use self::error::Trouble;
 pub use self::error::{Divergence, PublishError};
 use self::post::Post;
@@ -83,7 +86,7 @@ pub trait Courier: Send + Sync + std::fmt::Debug {
 /// What one place has got.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SinkStatus {
-    /// `directory`, `witness` or `mail`.
+    /// `directory`, `bucket`, `witness` or `mail`.
     pub kind: &'static str,
     /// Which one.
     pub place: String,
@@ -112,6 +115,7 @@ pub struct Publisher {
     settings: PublishSettings,
     witnesses: Vec<Asked>,
     post: Post,
+    bucket: Option<Bucket>,
     courier: Option<Arc<dyn Courier>>,
     /// Places that failed the last time.
     away: Mutex<BTreeSet<String>>,
@@ -127,7 +131,13 @@ impl Publisher {
     ) -> Result<Self, PublishError> {
         let witnesses = settings.witnesses.iter().map(asked).collect::<Result<_, _>>()?;
         let post = Post::new()?;
-        Ok(Self { store, clock, settings, witnesses, post, courier, away: Mutex::default() })
+        Ok(Self { store, clock, settings, witnesses, post, bucket: None, courier, away: Mutex::default() })
+    }
+
+    /// The same with the bucket that the settings name; `key` is the content of `bucket_key_file`.
+    pub fn with_bucket(mut self, key: &str) -> Result<Self, PublishError> {
+        self.bucket = Bucket::of(&self.settings, key, Arc::clone(&self.clock))?;
+        Ok(self)
     }
 
     /// Closes its connection.
@@ -146,6 +156,10 @@ impl Publisher {
             Err(_) => None,
         };
         self.settle("directory", &place, compared.map(drop))?;
+        if let Some(bucket) = &self.bucket {
+            let compared = self.compare_bucket(bucket).await;
+            self.settle("bucket", &bucket.place(), compared.map(drop))?;
+        }
         let head = self.head().await?;
         if let Some((checkpoint, note)) = &head.kept {
             for witness in &self.witnesses {
@@ -156,6 +170,15 @@ impl Publisher {
         Ok(published)
     }
 
+    /// Compares what can be read without asking anybody over the network: the directory. For commands that seal in
+    /// passing and must not do so behind an older copy.
+    pub async fn glance(&self) -> Result<(), PublishError> {
+        match self.compare_directory().await {
+            Ok(_) | Err(Trouble::Away(_)) => Ok(()),
+            Err(Trouble::Stop(error)) => Err(error),
+        }
+    }
+
     /// Compares and publishes.
     pub async fn round(&self) -> Result<(), PublishError> {
         let published = self.look().await?;
@@ -164,6 +187,10 @@ impl Publisher {
         if let Some(published) = published {
             let filled = self.fill_directory(published, checkpoint, note).await;
             self.settle("directory", &self.settings.directory.display().to_string(), filled)?;
+        }
+        if let Some(bucket) = &self.bucket {
+            let filled = self.fill_bucket(bucket, checkpoint, note).await;
+            self.settle("bucket", &bucket.place(), filled)?;
         }
         let mailed = self.mail(&head, checkpoint, note).await;
         self.settle("mail", MAIL, mailed)
@@ -233,19 +260,29 @@ impl Publisher {
         // Read after the directory: what was published before was committed before.
         let head = self.head().await?;
         let Some(outside) = found else { return Ok(0) };
-        let place = format!("the directory {}", root.display());
-        if outside.origin.as_str() != head.origin {
-            return Err(Divergence::Foreign { place, origin: outside.origin.to_string() }.into());
-        }
-        self.compare(place, &outside, head.size).await?;
+        self.compare(format!("the directory {}", root.display()), &outside, &head).await?;
+        Ok(outside.size)
+    }
+
+    /// The size of the head that the bucket has; 0 for an empty one.
+    async fn compare_bucket(&self, bucket: &Bucket) -> Result<u64, Trouble> {
+        let folder = directory::folder_name(&self.head().await?.origin);
+        let found = bucket.checkpoint(&folder).await.map_err(Trouble::Away)?;
+        // Read after the bucket, as with the directory.
+        let head = self.head().await?;
+        let Some(outside) = found else { return Ok(0) };
+        self.compare(format!("the bucket {}", bucket.place()), &outside, &head).await?;
         Ok(outside.size)
     }
 
     /// Whether a head is that of a beginning of the log.
-    async fn compare(&self, place: String, outside: &Checkpoint, inside: u64) -> Result<(), PublishError> {
+    async fn compare(&self, place: String, outside: &Checkpoint, inside: &Head) -> Result<(), PublishError> {
         let (size, root) = (outside.size, Some(outside.root));
-        if size > inside {
-            return Err(Divergence::Ahead { place, outside: size, inside, root }.into());
+        if outside.origin.as_str() != inside.origin {
+            return Err(Divergence::Foreign { place, origin: outside.origin.to_string() }.into());
+        }
+        if size > inside.size {
+            return Err(Divergence::Ahead { place, outside: size, inside: inside.size, root }.into());
         }
         if self.root_at(size).await? != outside.root {
             return Err(Divergence::Fork { place, size, root }.into());
@@ -306,15 +343,7 @@ impl Publisher {
         }
         let tiles: Vec<Tile> = tiles_between(published, size).collect();
         for chunk in tiles.chunks(TILES_AT_ONCE) {
-            let held = self.tiles(chunk).await?;
-            let mut files = Vec::with_capacity(chunk.len());
-            for tile in chunk {
-                let Ok(hashes) = held.hashes(tile.level(), tile.index(), tile.width());
-                if hashes.len() != usize::from(tile.width()) {
-                    return Err(PublishError::Altered("a tile is missing").into());
-                }
-                files.push((tile.path(), Hash::row_to_bytes(&hashes)));
-            }
+            let files = self.tile_files(chunk).await?;
             let folder = folder.clone();
             blocking(move || directory::write(&folder, &files)).await?;
         }
@@ -324,12 +353,7 @@ impl Publisher {
             bundles.extend(between.filter(|each| each.index() >= first_kept));
         }
         for chunk in bundles.chunks(BUNDLES_AT_ONCE) {
-            let mut files = Vec::with_capacity(chunk.len());
-            for each in chunk {
-                if let Some(content) = self.bundle(*each).await? {
-                    files.push((each.path(), content));
-                }
-            }
+            let files = self.bundle_files(chunk).await?;
             let folder = folder.clone();
             blocking(move || directory::write(&folder, &files)).await?;
         }
@@ -339,6 +363,80 @@ impl Publisher {
         let full: Vec<String> = full_tiles.chain(full_bundles).collect();
         let note = note.to_string();
         blocking(move || directory::write_checkpoint(&folder, &note, &full)).await
+    }
+
+    /// Brings the bucket to the checkpoint, if one is due. Several daemons that do so at once write the same.
+    async fn fill_bucket(
+        &self,
+        bucket: &Bucket,
+        checkpoint: &Checkpoint,
+        note: &SignedNote,
+    ) -> Result<(), Trouble> {
+        let (now, place, size) = (self.clock.now(), bucket.place(), checkpoint.size);
+        let mut connection = self.store.connection().await?;
+        let last = sql::newest_anchor(&mut connection, "bucket", &place).await?;
+        drop(connection);
+        let every = TimeDelta::seconds(self.settings.bucket_every_secs.into());
+        if last.is_some_and(|last| last.size >= stored(size) || now - last.at < every) {
+            return Ok(());
+        }
+        let folder = directory::folder_name(checkpoint.origin.as_str());
+        let published = self.compare_bucket(bucket).await?;
+        let mut from = published;
+        if self.settings.entries && published > 0 {
+            let first = Bundle::of_tree(self.first_kept_bundle().await?, published).map(Bundle::path);
+            // Entries were not wanted at first.
+            if let Some(first) = first
+                && !bucket.has(&folder, &first).await.map_err(Trouble::Away)?
+            {
+                from = 0;
+            }
+        }
+        let tiles: Vec<Tile> = tiles_between(published, size).collect();
+        for chunk in tiles.chunks(TILES_AT_ONCE) {
+            let files = self.tile_files(chunk).await?;
+            bucket.write(&folder, files).await.map_err(Trouble::Away)?;
+        }
+        let mut bundles: Vec<Bundle> = Vec::new();
+        if self.settings.entries {
+            let first_kept = self.first_kept_bundle().await?;
+            bundles.extend(bundles_between(from, size).filter(|each| each.index() >= first_kept));
+        }
+        for chunk in bundles.chunks(BUNDLES_AT_ONCE) {
+            let files = self.bundle_files(chunk).await?;
+            bucket.write(&folder, files).await.map_err(Trouble::Away)?;
+        }
+        if published < size {
+            bucket.write_checkpoint(&folder, &note.to_string()).await.map_err(Trouble::Away)?;
+        }
+        let mut connection = self.store.connection().await?;
+        sql::insert_anchor(&mut connection, stored(size), "bucket", &place, now).await?;
+        Ok(())
+    }
+
+    /// Tiles with their paths.
+    async fn tile_files(&self, tiles: &[Tile]) -> Result<Vec<(String, Vec<u8>)>, PublishError> {
+        let held = self.tiles(tiles).await?;
+        let mut files = Vec::with_capacity(tiles.len());
+        for tile in tiles {
+            let Ok(hashes) = held.hashes(tile.level(), tile.index(), tile.width());
+            if hashes.len() != usize::from(tile.width()) {
+                return Err(PublishError::Altered("a tile is missing"));
+            }
+            files.push((tile.path(), Hash::row_to_bytes(&hashes)));
+        }
+        Ok(files)
+    }
+
+    /// Bundles of entries with their paths.
+    async fn bundle_files(&self, bundles: &[Bundle]) -> Result<Vec<(String, Vec<u8>)>, PublishError> {
+        let mut files = Vec::with_capacity(bundles.len());
+        for each in bundles {
+            if let Some(content) = self.bundle(*each).await? {
+                files.push((each.path(), content));
+            }
+        }
+        Ok(files)
     }
 
     /// The index of the bundle with the first entry that is kept. Entries go by whole bundles.
@@ -402,6 +500,16 @@ impl Publisher {
         };
         let place = self.settings.directory.display().to_string();
         let mut statuses = vec![SinkStatus { kind: "directory", place, size, behind: behind(size), problem }];
+        if let Some(bucket) = &self.bucket {
+            let (size, problem) = match self.compare_bucket(bucket).await {
+                Ok(size) => ((size > 0).then_some(size), None),
+                Err(Trouble::Away(why)) => (None, Some(why)),
+                Err(Trouble::Stop(PublishError::Diverged(found))) => (None, Some(found.to_string())),
+                Err(Trouble::Stop(error)) => return Err(error),
+            };
+            let place = bucket.place();
+            statuses.push(SinkStatus { kind: "bucket", place, size, behind: behind(size), problem });
+        }
         for witness in &self.witnesses {
             let size = self.newest_cosigned(&head.origin, &witness.key).await?;
             let place = witness.url.clone();

@@ -25,6 +25,19 @@ pub struct PublishSettings {
     pub mail_to: String,
     /// How often one is mailed while the log grows, in seconds.
     pub mail_every_secs: u32,
+    /// Bucket of an S3-compatible store that gets the same files as the directory: `https://<host>/<bucket>`, perhaps with
+    /// `/<prefix>`. Best in an account of somebody else, with Object Lock. None is used when empty.
+    pub bucket_url: String,
+    /// Region for which requests are signed, for example `eu-south-1`; for a store without regions `us-east-1`.
+    pub bucket_region: String,
+    /// File that holds the id of an access key and its secret, with a space between them, readable by its owner only. The
+    /// key needs the rights to list the bucket and to read and write objects, and none to delete.
+    pub bucket_key_file: PathBuf,
+    /// How often the bucket gets a checkpoint while the log grows, in seconds.
+    pub bucket_every_secs: u32,
+    /// For how many days each object is locked so that nobody can delete or replace it (Object Lock, compliance mode); 0
+    /// leaves that to the bucket's own rule.
+    pub bucket_retain_days: u32,
 }
 
 /// A witness.

@@ -17,7 +17,7 @@
 
 mod error;
 mod fork;
-mod sql;
+pub(super) mod sql;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

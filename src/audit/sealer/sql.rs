@@ -94,7 +94,7 @@ pub(super) async fn take(connection: &mut PgConnection, most: i64) -> Result<Vec
 }
 
 /// Writes entries with consecutive numbers, the first one being `first`.
-pub(super) async fn insert(
+pub(in crate::audit) async fn insert(
     connection: &mut PgConnection,
     first: i64,
     entries: &[Vec<u8>],
@@ -111,7 +111,7 @@ pub(super) async fn insert(
     StoreError::expect_rows("audit.seal", entries.len() as u64, inserted.rows_affected())
 }
 
-pub(super) async fn insert_tiles(
+pub(in crate::audit) async fn insert_tiles(
     connection: &mut PgConnection,
     tiles: &[TileHashes],
 ) -> Result<(), StoreError> {
@@ -129,7 +129,7 @@ pub(super) async fn insert_tiles(
 }
 
 /// Replaces the stored edge. A level without a partial tile keeps a row without hashes.
-pub(super) async fn replace_edge(
+pub(in crate::audit) async fn replace_edge(
     connection: &mut PgConnection,
     partial: &[TileHashes],
 ) -> Result<(), StoreError> {
@@ -163,17 +163,17 @@ fn columns(tiles: &[TileHashes]) -> (Vec<i16>, Vec<i64>, Vec<Vec<u8>>) {
 }
 
 /// What the head becomes.
-pub(super) struct NewHead<'a> {
-    pub(super) origin: &'a str,
-    pub(super) size: i64,
-    pub(super) root: &'a [u8],
-    pub(super) note: &'a str,
-    pub(super) verifier_keys: &'a [String],
-    pub(super) signed_at: DateTime<Utc>,
+pub(in crate::audit) struct NewHead<'a> {
+    pub(in crate::audit) origin: &'a str,
+    pub(in crate::audit) size: i64,
+    pub(in crate::audit) root: &'a [u8],
+    pub(in crate::audit) note: &'a str,
+    pub(in crate::audit) verifier_keys: &'a [String],
+    pub(in crate::audit) signed_at: DateTime<Utc>,
 }
 
 /// Moves the head, if it is still what it was; answers whether it did.
-pub(super) async fn move_head(
+pub(in crate::audit) async fn move_head(
     connection: &mut PgConnection,
     former_size: i64,
     former_note: Option<&str>,
@@ -214,7 +214,7 @@ pub(super) async fn name_log(
     StoreError::expect_rows("audit.name_log", 1, named.rows_affected())
 }
 
-pub(super) async fn insert_checkpoint(
+pub(in crate::audit) async fn insert_checkpoint(
     connection: &mut PgConnection,
     size: i64,
     root: &[u8],

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::catalogue::{self, Flaw};
 use super::erasure::Erasable;
-use super::source::{KeptHead, Source, SourceError, Stored};
+use super::source::{KeptHead, ManifestOf, Source, SourceError, Stored};
 use super::sql;
+use crate::audit::manifest;
 use crate::audit::tlog::{Checkpoint, HASH_BYTES, SignedNote, Tile};
 use crate::store::StoreError;
 
@@ -23,6 +24,8 @@ pub struct Database {
     described: String,
     acts_as_auditor: bool,
     ahead: VecDeque<(i64, Vec<u8>)>,
+    has_manifests: bool,
+    has_erasable: bool,
 }
 
 impl Database {
@@ -33,7 +36,14 @@ impl Database {
             PgConnection::connect_with(&options).await.map_err(StoreError::during("audit.verify.connect"))?;
         let acts_as_auditor = sql::act_as_auditor(&mut connection).await?;
         sql::begin(&mut connection).await?;
-        Ok(Self { connection, described, acts_as_auditor, ahead: VecDeque::new() })
+        Ok(Self {
+            connection,
+            described,
+            acts_as_auditor,
+            ahead: VecDeque::new(),
+            has_manifests: true,
+            has_erasable: true,
+        })
     }
 
     /// The origin that the log calls itself.
@@ -49,6 +59,14 @@ impl Database {
     /// The major version of the server.
     pub async fn server_major(&mut self) -> Result<i32, SourceError> {
         Ok(sql::server_major(&mut self.connection).await?)
+    }
+
+    /// Takes it for a copy that was made of entries and tiles: what can be erased is kept elsewhere, and so may be the
+    /// commitments beside pages of sweeps.
+    pub(in crate::audit) fn of_a_copy(mut self, has_manifests: bool) -> Self {
+        self.has_manifests = has_manifests;
+        self.has_erasable = false;
+        self
     }
 
     /// Ends reading.
@@ -107,7 +125,18 @@ impl Source for Database {
         Ok(sql::kept_heads(&mut self.connection, signed(after), signed(end)).await?)
     }
 
+    async fn manifest(&mut self, page: Uuid) -> Result<ManifestOf, SourceError> {
+        if !self.has_manifests {
+            return Ok(ManifestOf::Elsewhere);
+        }
+        let found = manifest::find_commitments(&mut self.connection, page).await?;
+        Ok(found.map_or(ManifestOf::Missing, ManifestOf::Kept))
+    }
+
     async fn erasable(&mut self) -> Result<Option<Erasable>, SourceError> {
+        if !self.has_erasable {
+            return Ok(None);
+        }
         Ok(Some(sql::erasable(&mut self.connection).await?))
     }
 

@@ -21,6 +21,8 @@ pub enum Step {
     Tree,
     /// Columns against the bytes of their entry.
     Columns,
+    /// The commitments beside pages of sweeps.
+    Manifests,
     /// Definition of the tables and rights on them.
     Catalogue,
     /// Missing entries against the signed entries that allow it.

@@ -7,8 +7,10 @@ use super::account::{Account, range_name};
 use super::catalogue::Flaw;
 use super::policy::Policy;
 use super::report::{Counts, Findings, Level, Report, Step, Verdict};
-use super::source::{Columns, KeptHead, Source, SourceError, Stored};
+use super::source::{Columns, KeptHead, ManifestOf, Source, SourceError, Stored};
+use crate::audit::event::Action;
 use crate::audit::leaf::{Leaf, LeafError};
+use crate::audit::manifest;
 use crate::audit::tlog::{
     self, Checkpoint, CheckpointError, Edge, Hash, NoteError, OpenedCheckpoint, SignedNote, TILE_WIDTH, Tile,
     TileHashes, TileMap, leaf_hash,
@@ -402,7 +404,12 @@ impl Run<'_> {
                 return Ok(());
             };
             match (&row, in_entry) {
-                (Some(row), Some(own)) => self.entry(row, own, hash, tree, account),
+                (Some(row), Some(own)) => {
+                    let leaf = self.entry(row, own, hash, tree, account);
+                    if let Some(leaf) = leaf.filter(|leaf| leaf.action == Action::SweepPage.as_str()) {
+                        self.page(source, seq, &leaf).await?;
+                    }
+                }
                 _ => account.miss(seq),
             }
             for tile in tree.push(hash, in_entry.unwrap_or(hash)) {
@@ -419,7 +426,14 @@ impl Run<'_> {
     }
 
     /// Checks one entry by itself: against its leaf in the tree, its columns, and the form that entries have.
-    fn entry(&mut self, row: &Stored, own: Hash, hash: Hash, tree: &mut Tree, account: &mut Account) {
+    fn entry(
+        &mut self,
+        row: &Stored,
+        own: Hash,
+        hash: Hash,
+        tree: &mut Tree,
+        account: &mut Account,
+    ) -> Option<Leaf> {
         self.counts.entries += 1;
         let place = || range_name(row.seq, row.seq);
         if own != hash {
@@ -439,6 +453,7 @@ impl Run<'_> {
                     self.findings.violation(Step::Columns, place(), what);
                 }
                 account.take(row.seq, &leaf, &mut self.findings);
+                return Some(leaf);
             }
             // A change of the bytes was told already.
             Err(_) if own != hash => {}
@@ -449,6 +464,20 @@ impl Run<'_> {
             ),
             Err(error) => self.findings.violation(Step::Entries, place(), told(&error)),
         }
+        None
+    }
+
+    /// Compares the commitments beside a page of a sweep with the root in its entry.
+    async fn page<S: Source>(&mut self, source: &mut S, seq: u64, leaf: &Leaf) -> Result<(), SourceError> {
+        let stored = match source.manifest(leaf.id).await? {
+            ManifestOf::Elsewhere => return Ok(()),
+            ManifestOf::Missing => None,
+            ManifestOf::Kept(commitments) => Some(commitments),
+        };
+        if let Some(Err(what)) = manifest::check_page(leaf, stored.as_deref()) {
+            self.findings.violation(Step::Manifests, range_name(seq, seq), what);
+        }
+        Ok(())
     }
 
     fn compare_head(&mut self, head: &Known, tree: &Tree, latest_us: u64) {

@@ -102,6 +102,17 @@ pub struct KeptHead {
     pub note: String,
 }
 
+/// The commitments beside an entry `sweep.page`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ManifestOf {
+    /// This place has entries and tiles only.
+    Elsewhere,
+    /// They are not where they should be.
+    Missing,
+    /// 32 bytes an item.
+    Kept(Vec<u8>),
+}
+
 /// A log, wherever it stands. Reading never changes it.
 pub trait Source: Send {
     /// What is read, for people: without a password.
@@ -130,6 +141,12 @@ pub trait Source: Send {
     ) -> impl Future<Output = Result<Vec<KeptHead>, SourceError>> + Send {
         let _ = (after, end);
         async { Ok(Vec::new()) }
+    }
+
+    /// The commitments beside an entry `sweep.page`.
+    fn manifest(&mut self, page: Uuid) -> impl Future<Output = Result<ManifestOf, SourceError>> + Send {
+        let _ = page;
+        async { Ok(ManifestOf::Elsewhere) }
     }
 
     /// What stands beside the entries and can be erased; `None` where a place has no such part.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -13,13 +14,14 @@ use crate::audit::export::{self, Exported, LineFormat, Selection};
 use crate::audit::subject::{self, Opening};
 use crate::audit::tlog::ProofFile;
 use crate::audit::verify::{Database, Stored};
-use crate::audit::{Action, Detail, Filter, Leaf, list};
+use crate::audit::{Action, Detail, Filter, Leaf, list, manifest};
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, pairs};
 use crate::cli::request::Case;
 use crate::daemon::Foundation;
 use crate::domain::{OrganisationId, RequestId};
+use crate::intake::find_case;
 
 /// The form of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -175,6 +177,29 @@ const fn word(form: Form) -> &'static str {
     }
 }
 
+/// The numbers of a case's entries. An erasure of a sweep stands on a page, too, whose entry comes first, with the opening
+/// of its item.
+async fn of_case(
+    foundation: &Foundation,
+    organisation: OrganisationId,
+    case: RequestId,
+    output: &Output,
+) -> anyhow::Result<(Vec<u64>, Option<(u64, manifest::Opening)>)> {
+    let mut connection = foundation.store.connection().await?;
+    let contact = find_case(&mut connection, &organisation, case).await?.and_then(|case| case.contact);
+    let found = manifest::open_item(&mut connection, case, contact.as_ref()).await?;
+    let filter = Filter { organisation: Some(organisation), case: Some(case), ..Filter::default() };
+    let entries = list(&mut connection, &filter, 0, 10_000).await?;
+    let mut seqs: Vec<u64> = entries.iter().filter_map(|entry| u64::try_from(entry.seq).ok()).collect();
+    let Some(found) = found else { return Ok((seqs, None)) };
+    let Some(seq) = found.seq else { return Ok((seqs, None)) };
+    seqs.insert(0, seq);
+    if found.opening.is_none() {
+        output.say("the page of the sweep is proved without its item: the id of the contact is forgotten");
+    }
+    Ok((seqs, found.opening.map(|opening| (seq, opening))))
+}
+
 /// What a receipt carries beside the proof (the line `extra`): what shows, to whoever knows the identifiers, that the
 /// request was theirs.
 #[derive(Serialize)]
@@ -210,15 +235,12 @@ pub(super) async fn prove(
     output: &Output,
 ) -> anyhow::Result<()> {
     seal(context, foundation, output).await;
-    let seqs = match &args.case {
-        None => args.seq.clone(),
+    let (seqs, page) = match &args.case {
+        None => (args.seq.clone(), None),
         Some(case) => {
             let organisation = context.organisation(args.organisation.as_ref())?;
             let case = case.find(foundation, &organisation).await?;
-            let filter = Filter { organisation: Some(organisation), case: Some(case), ..Filter::default() };
-            let mut connection = foundation.store.connection().await?;
-            let entries = list(&mut connection, &filter, 0, 10_000).await?;
-            entries.iter().filter_map(|entry| u64::try_from(entry.seq).ok()).collect()
+            of_case(foundation, organisation, case, output).await?
         }
     };
     let mut database = Database::open(foundation.database.options(), foundation.database.describe()).await?;
@@ -239,13 +261,20 @@ pub(super) async fn prove(
     record(context, foundation, Action::LogProved, detail).await?;
     fs::create_dir_all(&args.out)?;
     let mut receipts = Vec::with_capacity(proven.len());
-    for (row, proof) in proven {
+    for (row, mut proof) in proven {
+        if let Some((seq, opening)) = &page
+            && *seq == row.seq
+        {
+            proof.extra = Some(opening.to_bytes());
+        }
         let entry = args.out.join(format!("entry-{}.json", row.seq));
         let path = args.out.join(format!("entry-{}.tlog-proof", row.seq));
         for (path, content) in [(&entry, row.entry), (&path, proof.to_string().into_bytes())] {
-            let mut file = File::create_new(path).map_err(|error| {
-                Failure::Refused.because(format!("{} cannot be made: {error}", path.display()))
-            })?;
+            // The opening of an item names a contact.
+            let mut file =
+                File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+                    Failure::Refused.because(format!("{} cannot be made: {error}", path.display()))
+                })?;
             file.write_all(&content)?;
         }
         receipts.push(Receipt { seq: row.seq, entry, proof: path });

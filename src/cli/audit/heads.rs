@@ -97,6 +97,14 @@ pub(super) async fn ensure_continued(context: &Context, foundation: &Foundation)
     }
 }
 
+/// The same for a command that only reads, and would seal in passing: nobody is asked over the network.
+pub(super) async fn ensure_no_older_copy(context: &Context, foundation: &Foundation) -> anyhow::Result<()> {
+    let publisher = open(context, foundation).await?;
+    let looked = publisher.glance().await;
+    publisher.close().await;
+    Ok(looked?)
+}
+
 /// Shows the newest head to everybody who keeps heads; refuses where they have seen another log.
 pub(super) async fn publish(context: &Context, foundation: &Foundation) -> anyhow::Result<()> {
     let publisher = open(context, foundation).await?;

@@ -1,10 +1,12 @@
 //! `dsrd audit`: the log, read, searched, verified and taken out, and the keys that sign it. Each of these stands in the
 //! log itself.
 
+mod drill;
 mod export;
 mod forget;
 mod heads;
 mod key;
+mod receipts;
 mod search;
 mod subject;
 mod verify;
@@ -22,7 +24,7 @@ use super::context::Context;
 use super::output::{Output, or_dash, table};
 use super::request::Case;
 use crate::audit::{self, Action, Detail, Entry, Event, Filter, RestoreReason};
-use crate::daemon::{self, Foundation, StartError};
+use crate::daemon::{self, Foundation};
 use crate::domain::{OrganisationId, local_time};
 
 pub(super) use verify::{is_verification, read_policy};
@@ -63,6 +65,8 @@ pub(super) enum Command {
     Search(search::Args),
     /// Check that the log is what was signed: entries, tree, heads, tables; say how far that reaches.
     Verify(verify::Args),
+    /// Tamper with a copy of the log in every way that we know, and see what verify says to each. The log is only read.
+    Drill(drill::Args),
     /// Take receipts: for each entry its bytes and a proof that can be checked without the log.
     Prove(export::ProveArgs),
     /// Take the log out: as tiles that foreign software verifies, or as lines for other systems.
@@ -133,6 +137,9 @@ pub(super) async fn run(command: Command, files: &[PathBuf], output: &Output) ->
     if let Command::Verify(args) = command {
         return Box::pin(verify::run(args, files, output)).await;
     }
+    if let Command::Drill(args) = command {
+        return Box::pin(drill::run(args, files, output)).await;
+    }
     let context = Context::load_checked(files)?;
     let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
     let result = match command {
@@ -159,8 +166,9 @@ pub(super) async fn run(command: Command, files: &[PathBuf], output: &Output) ->
         Command::Hold(command) => forget::hold(command, &context, &foundation, output).await,
         Command::Prove(args) => Box::pin(export::prove(args, &context, &foundation, output)).await,
         Command::Export(args) => Box::pin(export::export(args, &context, &foundation, output)).await,
-        // Was run above, without a foundation, and is the same with one.
+        // Were run above, without a foundation, and are the same with one.
         Command::Verify(args) => Box::pin(verify::run(args, files, output)).await,
+        Command::Drill(args) => Box::pin(drill::run(args, files, output)).await,
     };
     foundation.close().await;
     result
@@ -236,15 +244,17 @@ pub(super) async fn record(
     Ok(())
 }
 
-/// Whoever reads wants what has just happened, too. Where this account may not seal, the log is read as it is.
+/// Whoever reads wants what has just happened, too. Where this account may not seal, or the database is an older copy than
+/// what was published, the log is read as it is.
 pub(super) async fn seal(context: &Context, foundation: &Foundation, output: &Output) {
     let sealed = async {
+        heads::ensure_no_older_copy(context, foundation).await?;
         let sealer =
             daemon::open_sealer(context.settings(), &foundation.database, Arc::clone(&foundation.desk.clock))
                 .await?;
         sealer.seal_everything().await?;
         sealer.close().await;
-        Ok::<_, StartError>(())
+        Ok::<_, anyhow::Error>(())
     };
     if let Err(error) = sealed.await {
         output.say(&format!(

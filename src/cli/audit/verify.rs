@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
 
-use super::record;
+use super::{receipts, record};
 use crate::audit::tlog::{MAX_NOTE_BYTES, VerifierKey};
 use crate::audit::verify::{
     self, Database, Directory, Plan, Policy, Report, Severity, Source, SourceError, Tiles, Verdict, Web,
@@ -41,6 +41,10 @@ pub(in crate::cli) struct Args {
     /// Read the database of the connection URL in this file: with a login of your own, a member of the role auditor.
     #[arg(long, value_name = "FILE", group = "source")]
     database_url_file: Option<PathBuf>,
+    /// Check receipts instead, as `dsrd audit prove` writes them: each `.tlog-proof` of this directory with the entry
+    /// beside it. No log is read.
+    #[arg(long, value_name = "DIR", group = "source", conflicts_with_all = ["known_head", "since"])]
+    receipts: Option<PathBuf>,
     /// Whom you trust: a policy file (c2sp.org/tlog-policy), for example the two lines `log VKEY` and `quorum none`.
     /// Needed but for the configured database, whose own word is taken for its key where it is left out.
     #[arg(long, value_name = "FILE")]
@@ -60,6 +64,9 @@ pub(in crate::cli) fn is_verification(arguments: &[OsString]) -> bool {
 }
 
 pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result<()> {
+    if let Some(directory) = &args.receipts {
+        return check_receipts(directory, args.policy.as_deref(), output);
+    }
     let report = match check(args, files, output).await {
         Ok(report) => report,
         Err(error) => {
@@ -77,6 +84,20 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
             Err(Verification { code: verdict.exit_code(), message: format!("{word}: {bad}") }.into())
         }
     }
+}
+
+fn check_receipts(directory: &Path, policy: Option<&Path>, output: &Output) -> anyhow::Result<()> {
+    let usage = |error: anyhow::Error| -> anyhow::Error {
+        let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+        if error.is::<Verification>() {
+            error
+        } else {
+            Verification { code: 3, message: chain.join(": ") }.into()
+        }
+    };
+    let given = policy.ok_or_else(|| Failure::Usage.because("name whom you trust with --policy FILE"));
+    let policy = given.and_then(read_policy).map_err(usage)?;
+    receipts::run(directory, &policy, output).map_err(usage)
 }
 
 async fn check(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result<Report> {
@@ -98,12 +119,7 @@ async fn check(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result
     }
     if let Some(path) = args.database_url_file {
         let plan = plan(given?);
-        let url = config::read_secret("--database-url-file", &path)?;
-        // The driver's error is dropped, because it may quote the URL.
-        let options = PgConnectOptions::from_str(&url)
-            .map_err(|_| Failure::Usage.because("the file of --database-url-file holds no connection URL"))?;
-        let described = options.get_database().unwrap_or("(default)").to_owned();
-        let mut database = Database::open(&options, described).await?;
+        let mut database = open_by_url_file(&path).await?;
         let report = examined(&mut database, &plan).await;
         database.close().await;
         return report;
@@ -113,6 +129,16 @@ async fn check(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result
     let report = configured(&context, &foundation, policy, plan, output).await;
     foundation.close().await;
     report
+}
+
+/// Opens the database whose connection URL stands in a file.
+pub(super) async fn open_by_url_file(path: &Path) -> anyhow::Result<Database> {
+    let url = config::read_secret("--database-url-file", path)?;
+    // The driver's error is dropped, because it may quote the URL.
+    let options = PgConnectOptions::from_str(&url)
+        .map_err(|_| Failure::Usage.because("the file of --database-url-file holds no connection URL"))?;
+    let described = options.get_database().unwrap_or("(default)").to_owned();
+    Ok(Database::open(&options, described).await?)
 }
 
 async fn examined<S: Source>(source: &mut S, plan: &Plan) -> anyhow::Result<Report> {
@@ -157,7 +183,8 @@ async fn configured(
     Ok(report)
 }
 
-async fn own_policy(foundation: &Foundation) -> anyhow::Result<Policy> {
+/// The keys that the configured database itself names.
+pub(super) async fn own_policy(foundation: &Foundation) -> anyhow::Result<Policy> {
     let mut connection = foundation.store.connection().await?;
     let keys = audit::verifier_keys(&mut connection).await?;
     let keys: Result<Vec<VerifierKey>, _> = keys.iter().map(|key| key.parse()).collect();
@@ -170,6 +197,7 @@ async fn own_policy(foundation: &Foundation) -> anyhow::Result<Policy> {
     Ok(Policy::of_logs(keys))
 }
 
+/// Reads a policy file.
 pub(in crate::cli) fn read_policy(path: &Path) -> anyhow::Result<Policy> {
     let refused = |reason: String| Failure::Usage.because(format!("{}: {reason}", path.display()));
     let text = String::from_utf8(read(path, MAX_POLICY_BYTES)?)

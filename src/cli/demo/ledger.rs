@@ -78,10 +78,11 @@ impl Ledger {
         settled
     }
 
-    /// Cases that a sweep handed in.
+    /// Cases that a sweep handed in: those that were not received one by one, but stand on a page of a sweep.
     pub(super) fn of_sweeps(&self) -> BTreeSet<Uuid> {
-        let by_sweep = |entry: &&Entry| entry.actor.starts_with("schedule:");
-        self.of(Action::RequestReceived).filter(by_sweep).filter_map(|entry| entry.case).collect()
+        let received = self.cases(Action::RequestReceived);
+        let all: BTreeSet<Uuid> = self.entries.iter().filter_map(|entry| entry.case).collect();
+        all.difference(&received).copied().collect()
     }
 
     /// Cases of which an effect was proved by reading back.

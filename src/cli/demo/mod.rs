@@ -7,13 +7,14 @@
 //!
 //! Invariants:
 //! - Nothing is done here that a user could not do: requests come in through the function behind `dsrd request submit`
-//!   and through `dsrd.intake`, the sweep is that of `dsrd retention run`, and the package is opened as by
+//!   and through `dsrd.intake`, people confirm by the page of the link that they were sent ([`confirm`]), the sweep is that of `dsrd retention run`, and the package is opened as by
 //!   `dsrd request package`.
 //! - The environment's `DSRD__` settings do not count: a demonstration must never reach a real database or platform.
 //! - If anything did not come out as it should, the demonstration says what, and fails.
 //! - Nothing runs afterwards, unless `--keep-running` asks for it. The files stay.
 
 mod closing;
+mod confirm;
 mod ledger;
 mod package;
 mod people;

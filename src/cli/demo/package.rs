@@ -87,16 +87,20 @@ pub(super) struct LinkMail {
 pub(super) fn find_link(mails: &[PathBuf], base_url: &str) -> anyhow::Result<Option<LinkMail>> {
     let beginning = format!("{base_url}/handover/");
     for file in mails {
-        let text = fs::read_to_string(file)?;
-        // Quoted-printable: a line that ends in `=` goes on in the next one.
-        let text = text.replace("=\r\n", "").replace("=\n", "");
-        if let Some(at) = text.find(&beginning) {
-            let token = |each: &char| each.is_ascii_alphanumeric() || matches!(each, '-' | '_');
-            let token: String = text[at + beginning.len()..].chars().take_while(token).collect();
-            return Ok(Some(LinkMail { file: file.clone(), link: format!("{beginning}{token}") }));
+        if let Some(link) = link_in(&fs::read_to_string(file)?, &beginning) {
+            return Ok(Some(LinkMail { file: file.clone(), link }));
         }
     }
     Ok(None)
+}
+
+/// The link in a mail that begins like this, as its recipient would copy it.
+pub(super) fn link_in(mail: &str, beginning: &str) -> Option<String> {
+    // Quoted-printable: a line that ends in `=` goes on in the next one.
+    let text = mail.replace("=\r\n", "").replace("=\n", "");
+    let (_, rest) = text.split_once(beginning)?;
+    let token = |each: &char| each.is_ascii_alphanumeric() || matches!(each, '-' | '_');
+    Some(format!("{beginning}{}", rest.chars().take_while(token).collect::<String>()))
 }
 
 /// The mails in a directory, in the order of their names.

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use dsrd_simulator::OrganisationHandle;
 use tokio::time::Instant;
 
+use super::confirm::Reader;
 use super::ledger::Ledger;
 use super::people::Cast;
 use super::script::{self, Asked};
@@ -89,6 +90,7 @@ impl Play<'_> {
         let mut swept = None;
         let mut ledger = Ledger::default();
         let mut deadline = Instant::now() + PATIENCE;
+        let mut reader = Reader::new(&self.foundation.settings);
         loop {
             tokio::select! {
                 result = &mut retention, if swept.is_none() => {
@@ -104,6 +106,7 @@ impl Play<'_> {
             }
             ledger.catch_up(&self.foundation.store).await?;
             note_receipts(&mut asked, producer).await?;
+            reader.confirm(&mut asked).await?;
             let settled = ledger.settled();
             let people = asked.iter().filter(|each| each.is_settled(&settled)).count();
             requests.set(people as u64);

@@ -25,6 +25,8 @@ pub(super) struct Asked {
     pub(super) key: String,
     /// The request, once there is one.
     pub(super) request: Option<Uuid>,
+    /// Whether the person confirmed by a link that the request is theirs.
+    pub(super) confirmed: bool,
     /// Why the row was parked, once it was.
     pub(super) parked: Option<String>,
 }
@@ -76,7 +78,16 @@ pub(super) fn script(cast: &Cast, controller: &Controller) -> anyhow::Result<Vec
     let asked = |what, door, kind, text: &str, expected| {
         let identifier = SubjectIdentifier::parse(kind, text, country)?;
         let key = Uuid::now_v7().to_string();
-        anyhow::Ok(Asked { what, identifier, door, expected, key, request: None, parked: None })
+        anyhow::Ok(Asked {
+            what,
+            identifier,
+            door,
+            expected,
+            key,
+            request: None,
+            confirmed: false,
+            parked: None,
+        })
     };
     let foreign = |phone: &str| international(phone).unwrap_or_else(|| phone.to_owned());
     let (email, phone) = (IdentifierKind::Email, IdentifierKind::Phone);
@@ -141,6 +152,8 @@ pub(super) async fn hand_in(
                 language: None,
                 identifiers: vec![asked.identifier.clone()],
                 policies: Vec::new(),
+                // They wrote a mail, which proves nothing: they are asked where the right needs more.
+                proof: None,
                 producer: "cli".to_owned(),
                 idempotency_key: asked.key.clone(),
                 handed_in_by: None,

@@ -96,7 +96,11 @@ impl Evidence<'_> {
                 Expected::Waits(reason) => case.is_some_and(|case| case.park_reason == Some(reason)),
                 Expected::RowParked => asked.parked.is_some() && asked.request.is_none(),
             };
-            if !as_expected {
+            // Whoever is deleted at their own wish was asked before.
+            let unasked = case.is_some_and(|case| case.kind == RequestKind::Erasure)
+                && asked.expected == Expected::Closed(Outcome::Fulfilled)
+                && !asked.confirmed;
+            if !as_expected || unasked {
                 let (what, door, became) = (asked.what, asked.door.as_str(), in_plain_words(asked, case));
                 found.push(format!("Asked by {door}: {what}. Expected {:?}, but: {became}.", asked.expected));
             }
@@ -234,8 +238,11 @@ pub(super) fn in_plain_words(asked: &Asked, case: Option<&Case>) -> String {
         (Some(Outcome::Fulfilled), RequestKind::OptOut) => {
             "marketing switched off, read back, confirmed by mail".to_owned()
         }
+        (Some(Outcome::Fulfilled), RequestKind::Erasure) if asked.confirmed => {
+            "asked who asks, confirmed by link, deleted, absence proved, told by mail".to_owned()
+        }
         (Some(Outcome::Fulfilled), RequestKind::Erasure) => {
-            "deleted, absence proved, confirmed by mail".to_owned()
+            "deleted, absence proved, told by mail".to_owned()
         }
         (Some(Outcome::FulfilledNoData), _) => "nobody found, answered so by mail".to_owned(),
         (Some(other), _) => format!("ended: {other}"),

@@ -1,4 +1,4 @@
-//! `dsrd request withdraw`, `resume` and `informed`: what people decide about a case.
+//! `dsrd request withdraw`, `resume`, `ask-again` and `informed`: what people decide about a case.
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -9,9 +9,10 @@ use crate::cli::context::Context;
 use crate::cli::output::Output;
 use crate::daemon::Foundation;
 use crate::domain::{OrganisationId, Reference, RequestId};
+use crate::identity::{self, IdentityError};
 use crate::intake::{self, CaseError};
 
-/// Options of the three commands.
+/// Options of the four commands.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Id or reference of the request.
@@ -48,6 +49,7 @@ pub(super) enum Act {
     Withdraw,
     Resume,
     ResumeDespiteAccess,
+    AskAgain,
     Informed,
 }
 
@@ -69,16 +71,19 @@ pub(super) async fn run(
     let request = args.request.find(foundation, &organisation).await?;
     let mut tx = foundation.store.begin("cli.act").await?;
     let (desk, actor) = (&foundation.desk, context.person());
+    // The context knows only organisations that the configuration lists, and each of those has its controller.
+    let controller =
+        foundation.controllers.get(&organisation).context("the organisation is not configured")?;
     match act {
-        Act::Withdraw => {
-            // The context knows only organisations that the configuration lists, and each of those has its controller.
-            let controller =
-                foundation.controllers.get(&organisation).context("the organisation is not configured")?;
-            intake::withdraw(&mut tx, desk, controller, request, actor).await
-        }
+        Act::Withdraw => intake::withdraw(&mut tx, desk, controller, request, actor).await,
         Act::Resume => intake::resume(&mut tx, desk, &organisation, request, actor).await,
         Act::ResumeDespiteAccess => {
             intake::resume_despite_access(&mut tx, desk, &organisation, request, actor).await
+        }
+        Act::AskAgain => {
+            let asked = identity::ask_again(&mut tx, desk, controller, request, actor).await;
+            asked.map_err(unasked)?;
+            Ok(())
         }
         Act::Informed => intake::record_informed(&mut tx, desk, &organisation, request, actor).await,
     }
@@ -89,7 +94,8 @@ pub(super) async fn run(
             Act::Withdraw => "withdrawn",
             Act::Resume => "on its way again",
             Act::ResumeDespiteAccess => "on its way again, although an access request of the person is open",
-            Act::Informed => "recorded: the person was told; the request ends",
+            Act::AskAgain => "the link goes out once more, to the address in the profile",
+            Act::Informed => "recorded: the person was told by other means",
         };
         format!("{}: {done}", report.reference)
     })
@@ -99,6 +105,14 @@ pub(in crate::cli) fn classed(error: CaseError) -> anyhow::Error {
     match error {
         CaseError::Store(error) => error.into(),
         CaseError::NotFound => Failure::NotFound.because(error.to_string()),
+        other => Failure::Refused.because(other.to_string()),
+    }
+}
+
+pub(in crate::cli) fn unasked(error: IdentityError) -> anyhow::Error {
+    match error {
+        IdentityError::Case(error) => classed(error),
+        IdentityError::Store(error) => error.into(),
         other => Failure::Refused.because(other.to_string()),
     }
 }

@@ -37,6 +37,8 @@ pub(super) enum Command {
     Withdraw(acts::Args),
     /// Send a request that waits for a person on its way again.
     Resume(acts::ResumeArgs),
+    /// Send the link once more by which a person proves that a request is theirs, to the address in their profile.
+    AskAgain(acts::Args),
     /// Record that the person was told the outcome by other means, and let the request end.
     Informed(acts::Args),
     /// Record that a notice came back after the mail server had taken it: the person was not told.
@@ -51,7 +53,7 @@ pub(super) enum Command {
     Parked(parked::Command),
 }
 
-pub(super) use acts::classed;
+pub(super) use acts::{classed, unasked};
 
 impl Command {
     /// What can be refused before anything is opened.
@@ -72,6 +74,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Withdraw(args) => acts::run(acts::Act::Withdraw, args, &context, &foundation, output).await,
         Command::Resume(args) => acts::resume(args, &context, &foundation, output).await,
         Command::Informed(args) => acts::run(acts::Act::Informed, args, &context, &foundation, output).await,
+        Command::AskAgain(args) => acts::run(acts::Act::AskAgain, args, &context, &foundation, output).await,
         Command::Bounced(args) => bounced::run(args, &context, &foundation, output).await,
         Command::Parked(command) => parked::run(command, &context, &foundation, output).await,
         Command::Package(args) => package::run(args, &context, &foundation, output).await,

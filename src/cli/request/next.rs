@@ -1,12 +1,21 @@
 //! What a person can do about a request that waits for one, by its reason, with the exact commands.
 
-use crate::domain::{ParkReason, RefusalGround, RequestKind};
+use crate::domain::{ParkReason, RefusalGround, RequestKind, RequestState};
 use crate::intake::Case;
 
 /// One line an act; none for a request that waits for nobody.
 pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
-    let Some(reason) = case.park_reason else { return Vec::new() };
     let reference = case.reference.as_str();
+    if case.state == RequestState::NeedsIdentity {
+        return vec![
+            format!("send the link once more: dsrd request ask-again {reference}"),
+            format!(
+                "or record how you found out who asks: dsrd decide identity {reference} --method in_person"
+            ),
+            format!("or refuse it on a ground of the law: dsrd decide refuse {reference} --ground RF-NN"),
+        ];
+    }
+    let Some(reason) = case.park_reason else { return Vec::new() };
     let resume = |cause: &str| format!("{cause}, then: dsrd request resume {reference}");
     let tell = |how: &str| {
         format!("tell the person by letter or telephone{how}, then: dsrd request informed {reference}")
@@ -41,6 +50,9 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
             ),
             format!("or delete although it is open: dsrd request resume {reference} --despite-access"),
         ],
+        ParkReason::IdentityUnproven => vec![format!(
+            "find out who asks, for example by calling the number in the profile, then: dsrd decide identity {reference} --method contact_point"
+        )],
         ParkReason::NoContactPoint => vec![tell(&package)],
         ParkReason::NoticeRefused => vec![resume("mend the mail server, if it was at fault"), tell(&package)],
         ParkReason::NoticeFailed => {

@@ -13,7 +13,9 @@ use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, or_dash, pairs, read_small_text, table};
 use crate::daemon::Foundation;
-use crate::domain::{Channel, DiscardReason, IdentifierKind, OrganisationId, Personal, RequestKind};
+use crate::domain::{
+    Assurance, Channel, DiscardReason, IdentifierKind, OrganisationId, Personal, RequestKind,
+};
 use crate::intake::{self, Corrections, IntakeError, ParkedRow, ParkedRowError};
 
 /// What to do.
@@ -79,6 +81,12 @@ pub(in crate::cli) struct ReleaseArgs {
     /// The organisation; only where the row names none of this daemon.
     #[arg(long)]
     organisation: Option<OrganisationId>,
+    /// How it is known who asks; only where the row says nothing that can be read. You vouch for it.
+    #[arg(long)]
+    assurance: Option<Assurance>,
+    /// When that was proven (RFC 3339); only where the row does not say so.
+    #[arg(long)]
+    assured_at: Option<DateTime<Utc>>,
     /// Identifiers to correct, as JSON from a file, or from standard input with -: {"email": …, "phone": null, …}. null
     /// takes one away.
     #[arg(long, value_name = "FILE")]
@@ -233,6 +241,8 @@ async fn release(
         language: args.language,
         policies: (!args.policies.is_empty()).then_some(args.policies),
         idempotency_key: args.idempotency_key,
+        assurance: args.assurance,
+        assured_at: args.assured_at,
         identifiers,
     };
     let mut tx = foundation.store.begin("cli.release").await?;

@@ -12,6 +12,7 @@ use crate::daemon::Foundation;
 use crate::delivery::{self, NoticeView};
 use crate::domain::{OrganisationId, Origin, RequestState, local_time};
 use crate::execution::{self, CheckpointView};
+use crate::identity::{self, ProofView};
 use crate::intake;
 
 /// Options of `dsrd request show`.
@@ -33,6 +34,8 @@ struct Shown {
     case: intake::Case,
     identifiers: Vec<ShownIdentifier>,
     steps: Vec<CheckpointView>,
+    /// How and when it became known who asks.
+    proofs: Vec<ProofView>,
     /// What the person was told, by which text (template and digest), and whether it arrived.
     notices: Vec<NoticeView>,
     /// For a request that waits for a person: what can be done, with the exact commands.
@@ -62,6 +65,7 @@ pub(super) async fn show(
         .ok_or_else(|| crate::cli::Failure::NotFound.because("the request is gone"))?;
     let identifiers = intake::identifiers(&mut tx, &foundation.desk.keys, &organisation, request).await?;
     let steps = execution::checkpoints_of(&mut tx, &organisation, request).await?;
+    let proofs = identity::proofs_of(&mut tx, &organisation, request).await?;
     let notices = delivery::notices_of(&mut tx, &organisation, request).await?;
     let identifiers: Vec<ShownIdentifier> = identifiers
         .into_iter()
@@ -87,7 +91,9 @@ pub(super) async fn show(
         ));
     }
     let zone = context.zone(&organisation);
-    output.show(&Shown { case, identifiers, steps, notices, what_you_can_do }, |shown| human(shown, zone))
+    output.show(&Shown { case, identifiers, steps, proofs, notices, what_you_can_do }, |shown| {
+        human(shown, zone)
+    })
 }
 
 /// Whether the person was not told by a notice although the mail server took it.
@@ -125,6 +131,10 @@ fn human(shown: &Shown, zone: Tz) -> String {
         ("waits because", or_dash(case.park_reason.as_ref())),
         ("refused for", or_dash(case.refusal.as_ref())),
         ("waits for", or_dash(case.waits_for.as_ref())),
+        ("assurance", case.assurance.to_string()),
+        ("proven at", instant(case.assured_at.as_ref())),
+        ("asked because", or_dash(case.identity_doubt.as_ref())),
+        ("waits until", instant(case.identity_until.as_ref())),
         ("outcome", or_dash(case.outcome.as_ref())),
         ("last code", or_dash(case.last_code.as_ref())),
         ("received at", instant(Some(&case.received_at))),
@@ -158,6 +168,15 @@ fn human(shown: &Shown, zone: Tz) -> String {
             ]
         }),
     );
+    let proofs = if shown.proofs.is_empty() {
+        String::new()
+    } else {
+        let rows = shown.proofs.iter().map(|proof| {
+            let at = instant(Some(&proof.proven_at));
+            vec![proof.method.clone(), proof.assurance.clone(), at, proof.recorded_by.clone()]
+        });
+        format!("\n\n{}", table(&["who asks, proven by", "assurance", "at", "recorded by"], rows))
+    };
     let notices = table(
         &["notice", "how it stands", "text", "sha-256", "sent at"],
         shown.notices.iter().map(|notice| {
@@ -177,7 +196,13 @@ fn human(shown: &Shown, zone: Tz) -> String {
         let acts: Vec<String> = shown.what_you_can_do.iter().map(|act| one_line(act)).collect();
         format!("\n\nwhat you can do:\n- {}", acts.join("\n- "))
     };
-    format!("{head}\n\n{identifiers}\n\n{steps}\n\n{notices}{acts}")
+    format!("{head}\n\n{identifiers}\n\n{steps}{proofs}\n\n{notices}{acts}")
+}
+
+/// For a request that waits for a proof of who asks: why, in place of the queue's own code.
+fn waiting_for(case: &intake::Case) -> Option<String> {
+    let waits = case.state == RequestState::NeedsIdentity;
+    case.identity_doubt.filter(|_| waits).map(|doubt| doubt.to_string())
 }
 
 /// Options of `dsrd request list`.
@@ -187,7 +212,7 @@ pub(in crate::cli) struct ListArgs {
     /// Short name of the organisation; the only one when left out.
     #[arg(long)]
     organisation: Option<OrganisationId>,
-    /// Only requests in this state: received, in_progress, manual or closed.
+    /// Only requests in this state: received, in_progress, needs_identity, manual or closed.
     #[arg(long)]
     state: Option<RequestState>,
     /// Whose requests: subject (of people), retention (of sweeps) or all.
@@ -253,6 +278,7 @@ pub(super) async fn list(
                 case.park_reason
                     .map(|reason| reason.to_string())
                     .or_else(|| case.outcome.map(|outcome| outcome.to_string()))
+                    .or_else(|| waiting_for(case))
                     .or_else(|| case.last_code.clone())
                     .unwrap_or_default(),
                 case.due_on.to_string(),

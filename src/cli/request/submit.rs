@@ -13,7 +13,8 @@ use crate::cli::context::Context;
 use crate::cli::output::{Output, pairs};
 use crate::daemon::Foundation;
 use crate::domain::{
-    Channel, Controller, IdentifierKind, OrganisationId, Origin, Personal, RequestKind, SubjectIdentifier,
+    Assurance, Channel, Controller, IdentifierKind, OrganisationId, Origin, Personal, Proof, RequestKind,
+    SubjectIdentifier,
 };
 use crate::intake::{self, IntakeError, Receipt, Submission};
 
@@ -26,7 +27,7 @@ const MOST_BYTES: u64 = 64 * 1024;
 pub(in crate::cli) struct Args {
     /// Read the request from a JSON file, or from standard input with -: {"kind": …, "channel": …, "received_at": …,
     /// "identifiers": {"email": …, "phone": …, "username": …, "external_id": …}, "language": …, "policies": […],
-    /// "idempotency_key": …, "organisation": …}. Options given beside it override it.
+    /// "idempotency_key": …, "organisation": …, "assurance": …, "assured_at": …}. Options given beside it override it.
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// Short name of the organisation; the only one when left out.
@@ -50,6 +51,13 @@ pub(in crate::cli) struct Args {
     /// Your own id of the request, without personal data. The same key again is the same request.
     #[arg(long = "key", value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// How it is known who asks: authenticated_session, verified_channel_loop, agent_proof, matched_data or none. Nothing
+    /// is known when left out; the person is then asked where the right needs it.
+    #[arg(long)]
+    assurance: Option<Assurance>,
+    /// When that was proven (RFC 3339); needed beside any assurance but none.
+    #[arg(long, value_parser = received_at)]
+    assured_at: Option<DateTime<Utc>>,
     #[command(flatten)]
     forbidden: IdentifierArgs,
 }
@@ -118,6 +126,9 @@ pub(super) struct SubmissionWire {
     pub(super) language: Option<String>,
     pub(super) policies: Vec<String>,
     pub(super) idempotency_key: Option<String>,
+    pub(super) assurance: Option<Assurance>,
+    /// As written, like `received_at`.
+    pub(super) assured_at: Option<String>,
     pub(super) identifiers: IdentifiersWire,
 }
 
@@ -206,7 +217,7 @@ fn read(path: &Path) -> anyhow::Result<SubmissionWire> {
     serde_json::from_str(&text).map_err(|error| {
         Failure::Usage.because(format!(
             "{shown} is not a request: line {}, column {}; known keys are organisation, kind, channel, received_at, \
-             language, policies, idempotency_key and identifiers with email, phone, username, external_id, \
+             language, policies, idempotency_key, assurance, assured_at and identifiers with email, phone, username, external_id, \
              external_property_1, external_property_2",
             error.line(),
             error.column()
@@ -256,6 +267,7 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
             ));
         }
     };
+    let proof = proof(args.assurance.or(wire.assurance), (args.assured_at, wire.assured_at))?;
     Ok(Submission {
         kind: args
             .kind
@@ -267,6 +279,7 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
         language: args.language.or(wire.language),
         identifiers,
         policies: if args.policies.is_empty() { wire.policies } else { args.policies },
+        proof,
         producer: "cli".to_owned(),
         idempotency_key: args
             .idempotency_key
@@ -275,4 +288,24 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
         handed_in_by: None,
         sweep_target: None,
     })
+}
+
+/// How it is known who asks. A proof without its instant could be any age.
+fn proof(
+    assurance: Option<Assurance>,
+    (option, written): (Option<DateTime<Utc>>, Option<String>),
+) -> anyhow::Result<Option<Proof>> {
+    let written = written.map(|text| received_at(&text)).transpose();
+    let written =
+        written.map_err(|problem| Failure::Usage.because(format!("assured_at cannot be read: {problem}")))?;
+    let at = option.or(written);
+    match (assurance, at) {
+        (None | Some(Assurance::None), None) => Ok(None),
+        (Some(assurance), Some(at)) if assurance != Assurance::None => Ok(Some(Proof { assurance, at })),
+        (Some(Assurance::None) | None, Some(_)) => Err(Failure::Usage.because(
+            "assured_at stands without an assurance: say how it is known who asks with --assurance, or leave it out",
+        )),
+        (Some(_), _) => Err(Failure::Usage
+            .because("assured_at is missing: say with --assured-at when it was proven who asks")),
+    }
 }

@@ -4,7 +4,7 @@ mod sql;
 
 use serde::Serialize;
 
-pub use sql::{add_identifiers, identifiers};
+pub use sql::{add_identifiers, identifiers, references};
 
 use crate::domain::SubjectIdentifier;
 

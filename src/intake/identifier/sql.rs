@@ -50,6 +50,24 @@ pub async fn add_identifiers(
     Ok(added)
 }
 
+/// The pseudonyms of what a request was made with, and of the address to which its answer goes.
+pub async fn references(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT subject_ref
+           FROM dsrd.identifier
+           WHERE organisation_id = $1 AND request_id = $2 AND role IN ('given', 'contact_point')"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("intake.references"))
+}
+
 /// The identifiers of a request, decrypted; none once the service has forgotten them.
 pub async fn identifiers(
     connection: &mut PgConnection,

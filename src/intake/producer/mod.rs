@@ -9,7 +9,9 @@ use std::sync::Arc;
 use self::sql::ProducerRow;
 use super::submission::{Desk, IntakeError, Submission, submit};
 use crate::audit::{self, Action, Actor, Detail, Event};
-use crate::domain::{Channel, Controller, IdentifierKind, OrganisationId, Origin, SubjectIdentifier};
+use crate::domain::{
+    Assurance, Channel, Controller, IdentifierKind, OrganisationId, Origin, Proof, SubjectIdentifier,
+};
 use crate::store::{Store, StoreError, Tx};
 
 pub use parked::{
@@ -123,12 +125,30 @@ fn read<'a>(
         language: row.language.clone(),
         identifiers: identifiers_of(row, controller)?,
         policies: row.policies.clone().unwrap_or_default(),
+        proof: proof_of(row)?,
         producer: row.producer.clone(),
         idempotency_key: row.idempotency_key.clone().ok_or_else(|| missing("idempotency_key"))?,
         handed_in_by: None,
         sweep_target: None,
     };
     Ok((controller, submission))
+}
+
+/// How the producer says that it is known who asks. Both columns or neither: a proof without its instant could be any age.
+fn proof_of(row: &ProducerRow) -> Result<Option<Proof>, Fault> {
+    let Some(word) = row.assurance.as_deref() else {
+        return match row.assured_at {
+            None => Ok(None),
+            Some(_) => Err(Fault::new("missing_column", "assurance is required beside assured_at")),
+        };
+    };
+    let assurance: Assurance =
+        word.parse().map_err(|error| Fault::new("unknown_assurance", format!("assurance: {error}")))?;
+    match row.assured_at {
+        _ if assurance == Assurance::None => Ok(None),
+        Some(at) => Ok(Some(Proof { assurance, at })),
+        None => Err(Fault::new("missing_column", "assured_at is required beside assurance")),
+    }
 }
 
 fn identifiers_of(row: &ProducerRow, controller: &Controller) -> Result<Vec<SubjectIdentifier>, Fault> {

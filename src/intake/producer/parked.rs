@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::sql::{self, ProducerRow, SealedRow};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Channel, Controller, DiscardReason, IdentifierKind, KeyError, OrganisationId, Personal, RequestKind,
+    Assurance, Channel, Controller, DiscardReason, IdentifierKind, KeyError, OrganisationId, Personal,
+    RequestKind,
 };
 use crate::intake::submission::{Desk, IntakeError, Receipt, submit};
 use crate::store::{StoreError, Tx};
@@ -79,6 +80,10 @@ pub struct Corrections {
     pub policies: Option<Vec<String>>,
     /// The producer's own id, where the row's is missing, unusable, or was used for another request.
     pub idempotency_key: Option<String>,
+    /// How it is known who asks, where the row says nothing that can be read.
+    pub assurance: Option<Assurance>,
+    /// When that was proven.
+    pub assured_at: Option<DateTime<Utc>>,
     /// Identifiers by kind; nothing takes one away.
     pub identifiers: BTreeMap<IdentifierKind, Option<Personal<String>>>,
 }
@@ -94,6 +99,8 @@ impl Corrections {
             ("language", self.language.is_some()),
             ("policies", self.policies.is_some()),
             ("idempotency_key", self.idempotency_key.is_some()),
+            ("assurance", self.assurance.is_some()),
+            ("assured_at", self.assured_at.is_some()),
         ];
         let named = fields.into_iter().filter_map(|(name, corrected)| corrected.then_some(name));
         named.chain(self.identifiers.keys().map(|kind| kind.as_str())).collect()
@@ -140,6 +147,10 @@ struct SealedWire {
     external_property_1: Option<Personal<String>>,
     external_property_2: Option<Personal<String>>,
     policies: Option<Vec<Personal<String>>>,
+    #[serde(default)]
+    assurance: Option<Personal<String>>,
+    #[serde(default)]
+    assured_at: Option<DateTime<Utc>>,
 }
 
 fn open(desk: &Desk, row: &SealedRow) -> Result<SealedWire, ParkedRowError> {
@@ -294,6 +305,16 @@ fn correct(
     if usable_key && row.reason != "key_reused" && corrections.idempotency_key.is_some() {
         return Err(ParkedRowError::Stands("idempotency_key"));
     }
+    // Whoever releases a row vouches for what its producer did not say, and for no more than that.
+    let usable_assurance =
+        wire.assurance.as_ref().is_some_and(|word| word.expose().parse::<Assurance>().is_ok());
+    if usable_assurance && corrections.assurance.is_some() {
+        return Err(ParkedRowError::Stands("assurance"));
+    }
+    if wire.assured_at.is_some_and(|at| at <= now + TimeDelta::minutes(5)) && corrections.assured_at.is_some()
+    {
+        return Err(ParkedRowError::Stands("assured_at"));
+    }
     let text = |value: Option<Personal<String>>| value.map(Personal::into_exposed);
     let mut identifiers = corrections.identifiers;
     let mut identifier = |kind: IdentifierKind, own: Option<Personal<String>>| {
@@ -317,6 +338,8 @@ fn correct(
         policies: corrections
             .policies
             .or_else(|| wire.policies.map(|all| all.into_iter().map(Personal::into_exposed).collect())),
+        assurance: corrections.assurance.map(|word| word.to_string()).or_else(|| text(wire.assurance)),
+        assured_at: corrections.assured_at.or(wire.assured_at),
     })
 }
 
@@ -325,6 +348,7 @@ fn columns_of(wire: SealedWire) -> Vec<ParkedColumn> {
         .policies
         .map(|all| Personal::new(all.into_iter().map(Personal::into_exposed).collect::<Vec<_>>().join(", ")));
     let received_at = wire.received_at.map(|at| Personal::new(at.to_rfc3339()));
+    let assured_at = wire.assured_at.map(|at| Personal::new(at.to_rfc3339()));
     let columns = [
         ("kind", wire.kind),
         ("received_at", received_at),
@@ -337,6 +361,8 @@ fn columns_of(wire: SealedWire) -> Vec<ParkedColumn> {
         ("external_property_1", wire.external_property_1),
         ("external_property_2", wire.external_property_2),
         ("policies", policies),
+        ("assurance", wire.assurance),
+        ("assured_at", assured_at),
     ];
     columns
         .into_iter()
@@ -353,7 +379,8 @@ fn masked(name: &'static str, value: &str) -> String {
     let harmless = match name {
         "kind" => value.parse::<RequestKind>().is_ok(),
         "channel" => value.parse::<Channel>().is_ok(),
-        "received_at" => true,
+        "assurance" => value.parse::<Assurance>().is_ok(),
+        "received_at" | "assured_at" => true,
         "language" => value.len() <= 5 && value.chars().all(|each| each.is_ascii_alphabetic() || each == '-'),
         _ => false,
     };

@@ -23,6 +23,8 @@ pub(super) struct ProducerRow {
     pub(super) external_property_1: Option<String>,
     pub(super) external_property_2: Option<String>,
     pub(super) policies: Option<Vec<String>>,
+    pub(super) assurance: Option<String>,
+    pub(super) assured_at: Option<DateTime<Utc>>,
 }
 
 /// Takes a row so that nothing in it can fail to be read: an instant that no calendar has counts as missing, and the
@@ -48,7 +50,8 @@ pub(super) async fn take_row(
            RETURNING intake_id, organisation_id, producer, idempotency_key, kind,
                      CASE WHEN received_at BETWEEN '1970-01-01' AND '9999-12-31' THEN received_at END AS received_at,
                      channel, language, email, phone, username, external_id, external_property_1, external_property_2,
-                     ARRAY(SELECT coalesce(each, '') FROM unnest(policies) AS each) AS policies"#,
+                     ARRAY(SELECT coalesce(each, '') FROM unnest(policies) AS each) AS policies, assurance,
+                     CASE WHEN assured_at BETWEEN '1970-01-01' AND '9999-12-31' THEN assured_at END AS assured_at"#,
         organisations,
     )
     .fetch_optional(connection)
@@ -68,7 +71,7 @@ pub(super) async fn park_row(
         "kind": row.kind, "received_at": row.received_at, "channel": row.channel, "language": row.language,
         "email": row.email, "phone": row.phone, "username": row.username, "external_id": row.external_id,
         "external_property_1": row.external_property_1, "external_property_2": row.external_property_2,
-        "policies": row.policies,
+        "policies": row.policies, "assurance": row.assurance, "assured_at": row.assured_at,
     });
     let sealed = keys
         .sealing("intake_parked")

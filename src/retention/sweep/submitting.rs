@@ -3,6 +3,7 @@
 use super::{
     Begun, Stage, SweepError, SweepLock, SweepReport, Sweeper, counted, detail_of, report, unsigned,
 };
+use crate::audit::manifest::{self, Page, PageItem};
 use crate::audit::{Action, Actor};
 use crate::domain::{Channel, ContactId, Origin, Personal, RequestKind, SubjectKey};
 use crate::intake::{self, Submission};
@@ -75,11 +76,26 @@ impl Sweeper {
         }
         let mut contacts = Vec::with_capacity(candidates.len());
         let mut requests = Vec::with_capacity(candidates.len());
+        let mut items = Vec::with_capacity(candidates.len());
         for contact in candidates {
             contacts.push(contact.as_str().to_owned());
-            let submission = erasure_of(contact, begun, &subject_key);
-            let receipt = intake::submit(&mut tx, &self.desk, &self.controller, submission).await?;
+            let submission = erasure_of(contact.clone(), begun, &subject_key);
+            let receipt = intake::submit_on_page(&mut tx, &self.desk, &self.controller, submission).await?;
             requests.push(receipt.request.0);
+            // One that had been submitted before stands on the page of that time.
+            if !receipt.repeated {
+                items.push(PageItem { request: receipt.request, contact });
+            }
+        }
+        if !items.is_empty() {
+            let page = Page {
+                organisation,
+                sweep: begun.sweep_id,
+                actor: Actor::Schedule("retention"),
+                at: self.desk.clock.now(),
+                items: &items,
+            };
+            manifest::append_page(&mut tx, page).await?;
         }
         sql::note_requests(&mut tx, organisation, begun.sweep_id, &contacts, &requests).await?;
         tx.commit().await?;
@@ -127,6 +143,8 @@ fn erasure_of(contact: ContactId, begun: &Begun, key: &SubjectKey) -> Submission
         language: None,
         identifiers: Vec::new(),
         policies: Vec::new(),
+        // A rule of the controller asks, nobody else.
+        proof: None,
         producer: "retention".to_owned(),
         idempotency_key: format!("{}:{pseudonym}", begun.sweep_id),
         handed_in_by: None,

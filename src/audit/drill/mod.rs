@@ -1,0 +1,323 @@
+//! A rehearsal: a copy of the log is tampered with in every way that we know, and each time it is shown what `verify` says.
+//!
+//! The log enters through a [`Source`], read with a reader's rights; it is copied into databases of a [`Place`], a
+//! throw-away cluster whose superuser the drill is. What comes out is a [`DrillReport`] with one [`Trial`] for each
+//! manipulation: who does it, how much must be there for it to be found ([`Level`]), and what was found.
+//!
+//! Two kinds of attackers are played. A superuser without the signing key does what the list of [`manipulations`] says;
+//! the original's own head and the auditor's own policy are enough to find it. A superuser *with* the key (`thief`)
+//! leaves a log that is in order by its own word: the drill shows that nothing is found then, and that a head kept
+//! elsewhere, or a witness, finds it.
+//!
+//! Invariants:
+//! - The original is only read. All that is written goes to the databases of the place, which are dropped.
+//! - The untouched copy is verified first; a drill on a log that is not in order says so and ends.
+//! - "Found" means: a violation, at the place and with the words that belong to this manipulation. Another finding does
+//!   not count.
+//!
+//! To add a manipulation: one more of the list in `manipulations.rs`; drill and tests both run it.
+
+mod copy;
+mod manipulations;
+mod sql;
+mod thief;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
+
+pub use self::manipulations::{Manipulation, RUN, Scene, manipulations};
+use self::sql::execute;
+use self::thief::Thief;
+use super::sealer::SealError;
+use super::verify::{
+    self, Database, Level, Plan, PolicyError, Report, Severity, Source, SourceError, Verdict,
+};
+use super::witness::WitnessError;
+use crate::domain::Clock;
+use crate::store::{self, StoreError};
+
+/// Why a drill cannot be held.
+#[derive(Debug, thiserror::Error)]
+pub enum DrillError {
+    /// The log cannot be read.
+    #[error("the log cannot be read")]
+    Source(#[from] SourceError),
+    /// The cluster of the drill failed.
+    #[error("the database of the drill failed")]
+    Store(#[from] StoreError),
+    /// The copy could not be sealed.
+    #[error("the copy could not be sealed")]
+    Seal(#[from] SealError),
+    /// The witness of the drill could not be opened.
+    #[error("the witness of the drill could not be opened")]
+    Witness(#[source] WitnessError),
+    /// The policy of the drill's own witness could not be read.
+    #[error("the drill's own policy cannot be read")]
+    Policy(#[source] PolicyError),
+    /// There is no signed head.
+    #[error("the log has no signed head that could be read; run dsrd audit verify")]
+    NoHead,
+    /// Too few entries.
+    #[error("the log is too short for a drill: it needs 20 entries, and 8 in a row of its present form")]
+    TooShort,
+    /// Too many entries.
+    #[error(
+        "the log has {size} entries, and none of the heads that it kept covers at most {most} of them; raise --most"
+    )]
+    TooLong {
+        /// How many it has.
+        size: u64,
+        /// How many are copied at most.
+        most: u64,
+    },
+    /// The entries are not those that the head was signed for.
+    #[error("the entries are not those that the head was signed for; run dsrd audit verify")]
+    Altered,
+    /// The copy is not what its policy and definition say.
+    #[error(
+        "the copy is not in order before anything was done to it: {place}: {what}; run dsrd audit verify"
+    )]
+    NotInOrder {
+        /// Where.
+        place: String,
+        /// What.
+        what: String,
+    },
+    /// The database of the copy holds a log already.
+    #[error("the database of the drill holds a log already")]
+    NotEmpty,
+}
+
+/// A throw-away cluster: its superuser may do anything, and nobody needs what is in it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    maintenance: PgConnectOptions,
+    prefix: String,
+}
+
+impl Place {
+    /// `maintenance` connects to a database of the cluster that stays, as its superuser; the names of the drill's own
+    /// databases begin with `prefix`.
+    #[must_use]
+    pub fn new(maintenance: PgConnectOptions, prefix: &str) -> Self {
+        // Making and dropping databases takes its time, of which nobody need be warned.
+        Self { maintenance: maintenance.disable_statement_logging(), prefix: prefix.to_owned() }
+    }
+
+    fn name(&self, database: &str) -> String {
+        format!("{}_{database}", self.prefix)
+    }
+
+    fn options(&self, database: &str) -> PgConnectOptions {
+        self.maintenance.clone().database(&self.name(database))
+    }
+
+    async fn create(&self, database: &str) -> Result<PgConnectOptions, StoreError> {
+        execute(&self.maintenance, &format!("CREATE DATABASE {}", self.name(database))).await?;
+        Ok(self.options(database))
+    }
+
+    async fn copy(&self, of: &str, database: &str) -> Result<PgConnectOptions, StoreError> {
+        let statement = format!("CREATE DATABASE {} TEMPLATE {}", self.name(database), self.name(of));
+        execute(&self.maintenance, &statement).await?;
+        Ok(self.options(database))
+    }
+
+    async fn discard(&self, database: &str) -> Result<(), StoreError> {
+        execute(&self.maintenance, &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name(database)))
+            .await
+    }
+}
+
+/// Who does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attacker {
+    /// Somebody with all rights on the database.
+    Superuser,
+    /// The same, with the key that signs the log.
+    SuperuserWithKey,
+}
+
+/// What came of one manipulation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum Outcome {
+    /// `verify` named it.
+    Found {
+        /// Where.
+        place: String,
+        /// What it says.
+        says: String,
+    },
+    /// `verify` did not name it: a fault of the program.
+    Missed {
+        /// What it said instead.
+        says: String,
+    },
+    /// This log has nothing to which it could be done.
+    NotTried {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// One manipulation and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Trial {
+    /// A short name.
+    pub name: &'static str,
+    /// What was done.
+    pub deed: String,
+    /// Who did it.
+    pub by: Attacker,
+    /// What must be there for it to be found.
+    pub needs: Level,
+    /// Whether it was found with one level less, too; not known where that was not tried.
+    pub found_one_level_lower: Option<bool>,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What a drill came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct DrillReport {
+    /// What was copied.
+    pub source: String,
+    /// Name of the log.
+    pub origin: String,
+    /// How many entries the copy has.
+    pub copied: u64,
+    /// How many the original has.
+    pub size: u64,
+    /// Manipulations that were found.
+    pub found: usize,
+    /// Manipulations that were not.
+    pub missed: usize,
+    /// Manipulations for which this log has nothing to be manipulated.
+    pub not_tried: usize,
+    /// Each of them.
+    pub trials: Vec<Trial>,
+}
+
+/// How a drill is held.
+pub struct Drill<'a> {
+    /// Where.
+    pub place: &'a Place,
+    /// An empty folder for the drill's own witness.
+    pub folder: &'a Path,
+    /// Whom the auditor trusts, as for a verification of the original.
+    pub plan: &'a Plan,
+    /// At most so many entries are copied.
+    pub most: u64,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Drill<'_> {
+    /// Holds it; `told` hears of each trial when it ends.
+    pub async fn hold<S: Source>(
+        &self,
+        source: &mut S,
+        told: &mut (dyn FnMut(&Trial) + Send),
+    ) -> Result<DrillReport, DrillError> {
+        let original = self.place.create("original").await?;
+        store::migrate(&original).await?;
+        let copied = copy::fill(source, self.most, &original, &*self.clock).await?;
+        // What the auditor knows of the original holds for the copy; heads that are newer than it are not compared.
+        let plan = Plan { policy: self.plan.policy.clone(), known_heads: Vec::new(), since: 0 };
+        let kind = Copies { has_manifests: copied.has_manifests };
+        let untouched = kind.verified(&original, &plan).await?;
+        if untouched.verdict == Verdict::Violation {
+            let bad = untouched.first_bad();
+            return Err(DrillError::NotInOrder {
+                place: bad.map(|bad| bad.place.clone()).unwrap_or_default(),
+                what: bad.map(|bad| bad.what.clone()).unwrap_or_default(),
+            });
+        }
+        let mut trials = Vec::new();
+        for manipulation in manipulations(&copied.scene) {
+            let trial = self.superuser(manipulation, kind, &plan).await?;
+            told(&trial);
+            trials.push(trial);
+        }
+        let thief =
+            Thief::prepare(self.place, kind, Arc::clone(&self.clock), &copied.checkpoint, copied.scene)
+                .await?;
+        for trial in thief.trials(self.folder).await? {
+            told(&trial);
+            trials.push(trial);
+        }
+        self.place.discard("stolen_key").await?;
+        self.place.discard("original").await?;
+        let count =
+            |wanted: fn(&Outcome) -> bool| trials.iter().filter(|trial| wanted(&trial.outcome)).count();
+        Ok(DrillReport {
+            source: source.describe(),
+            origin: copied.checkpoint.origin.to_string(),
+            copied: copied.checkpoint.size,
+            size: copied.original_size,
+            found: count(|outcome| matches!(outcome, Outcome::Found { .. })),
+            missed: count(|outcome| matches!(outcome, Outcome::Missed { .. })),
+            not_tried: count(|outcome| matches!(outcome, Outcome::NotTried { .. })),
+            trials,
+        })
+    }
+
+    async fn superuser(
+        &self,
+        manipulation: Manipulation,
+        copies: Copies,
+        plan: &Plan,
+    ) -> Result<Trial, DrillError> {
+        let Manipulation { name, deed, needs, statements, place, says } = manipulation;
+        let outcome = match statements {
+            Err(reason) => Outcome::NotTried { reason: reason.to_owned() },
+            Ok(statements) => {
+                let options = self.place.copy("original", "tampered").await?;
+                // The catalogue itself can be written by a superuser who says so.
+                execute(&options, &format!("SET allow_system_table_mods = on; {statements}")).await?;
+                let report = copies.verified(&options, plan).await?;
+                self.place.discard("tampered").await?;
+                judge(&report, &place, says)
+            }
+        };
+        Ok(Trial { name, deed, by: Attacker::Superuser, needs, found_one_level_lower: None, outcome })
+    }
+}
+
+/// What is common to all copies.
+#[derive(Clone, Copy, Debug)]
+struct Copies {
+    /// Whether they have the commitments beside pages of sweeps.
+    has_manifests: bool,
+}
+
+impl Copies {
+    /// Verifies one as its auditor.
+    async fn verified(self, options: &PgConnectOptions, plan: &Plan) -> Result<Report, DrillError> {
+        let database = Database::open(options, "a copy".to_owned()).await?;
+        let mut database = database.of_a_copy(self.has_manifests);
+        let report = verify::verify(&mut database, plan).await;
+        database.close().await;
+        Ok(report?)
+    }
+}
+
+/// Whether the first violation is the one that belongs to the manipulation.
+fn judge(report: &Report, place: &str, says: &str) -> Outcome {
+    let first = report.first_bad();
+    let expected = first.filter(|bad| {
+        bad.severity == Severity::Violation && bad.place.starts_with(place) && bad.what.contains(says)
+    });
+    match (expected, first) {
+        (Some(bad), _) => Outcome::Found { place: bad.place.clone(), says: bad.what.clone() },
+        (None, Some(bad)) => Outcome::Missed { says: format!("{}: {}", bad.place, bad.what) },
+        (None, None) => Outcome::Missed { says: "in order".to_owned() },
+    }
+}

@@ -1,0 +1,139 @@
+//! The question: a link to the contact point of the profile, and the notice that carries it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::error::IdentityError;
+use super::link::digest;
+use super::sql::{self, NewLink};
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
+use crate::domain::{
+    Controller, IdentifierKind, IdentityDoubt, MasterKey, OrganisationId, Personal, RequestId, RequestState,
+    random,
+};
+use crate::intake::{self, Case, CaseError, Desk, IdentifierRole};
+use crate::store::{StoreError, Tx};
+
+/// So many links are made for a request: nobody's mailbox is filled by asking.
+const MOST_LINKS: i64 = 6;
+
+/// Why a person is asked now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// The request came to where it has to be known.
+    Wanted,
+    /// There was no answer.
+    Reminder,
+    /// Staff let the link be sent again.
+    OnDemand,
+}
+
+impl Occasion {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Wanted => "wanted",
+            Self::Reminder => "reminder",
+            Self::OnDemand => "on_demand",
+        }
+    }
+}
+
+/// What is asked of a person.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// What is doubted.
+    pub doubt: IdentityDoubt,
+    /// Until when an answer is waited for.
+    pub until: DateTime<Utc>,
+    /// `identifier_no` of the contact point of the profile.
+    pub contact_point: i16,
+    /// Why now.
+    pub occasion: Occasion,
+}
+
+/// Makes a link and the notice that carries it to the contact point, in the caller's transaction. Links made before go on
+/// working until they expire; the first that is used ends all of them.
+pub async fn ask(
+    tx: &mut Tx,
+    keys: &MasterKey,
+    controller: &Controller,
+    case: &Case,
+    asked: Asked,
+    actor: Actor,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let token = Personal::new(random::token());
+    let expires_at = now + TimeDelta::hours(controller.identity.link_hours.into());
+    let link = NewLink {
+        organisation: &controller.id,
+        request: case.request,
+        link: Uuid::now_v7(),
+        contact_point: asked.contact_point,
+        made_at: now,
+        expires_at,
+    };
+    sql::insert_link(tx, &link, &digest(&token)).await?;
+    let local = |at: DateTime<Utc>| at.with_timezone(&controller.time_zone).date_naive();
+    let mut facts = Facts::of(case.kind, local(case.received_at), case.due_on);
+    facts.expires_at = Some(expires_at);
+    let notice = NewNotice {
+        organisation: controller.id.clone(),
+        request: case.request,
+        kind: NoticeKind::IdentityRequest,
+        sender: Sender::Pump,
+        recipient_no: asked.contact_point,
+        language: case.language.clone(),
+        facts,
+        words: None,
+        link_token: Some(token),
+    };
+    delivery::enqueue_again(tx, keys, notice, now).await?;
+    let detail = Detail::none().word("doubt", asked.doubt.as_str()).word("occasion", asked.occasion.as_str());
+    let event = Event::of(&controller.id, case.request, Action::IdentityAsked, actor, now);
+    audit::append(tx, event.with(detail)).await?;
+    Ok(())
+}
+
+/// Sends the link to a person once more, because staff want it so. The time until when an answer is waited for stands.
+pub async fn ask_again(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    request: RequestId,
+    actor: Actor,
+) -> Result<(), IdentityError> {
+    let waiting = intake::lock_waiting(tx, &controller.id, request).await?;
+    let case = intake::find_case(tx, &controller.id, request).await?.ok_or(CaseError::NotFound)?;
+    let (RequestState::NeedsIdentity, Some(doubt), Some(until)) =
+        (waiting.state, case.identity_doubt, case.identity_until)
+    else {
+        return Err(CaseError::NotWaitingForProof.into());
+    };
+    let known = intake::identifiers(tx, &desk.keys, &controller.id, request).await?;
+    let contact_point = known
+        .iter()
+        .find(|each| {
+            each.role == IdentifierRole::ContactPoint && each.identifier.kind() == IdentifierKind::Email
+        })
+        .map(|each| each.number)
+        .ok_or(IdentityError::NoContactPoint)?;
+    let links = sql::count_links(tx, &controller.id, request).await?;
+    if links >= MOST_LINKS {
+        return Err(IdentityError::TooOften(links));
+    }
+    let asked = Asked { doubt, until, contact_point, occasion: Occasion::OnDemand };
+    ask(tx, &desk.keys, controller, &case, asked, actor, desk.clock.now()).await?;
+    Ok(())
+}
+
+/// Ends the links of a request that is proven or over, and drops those that were not sent.
+pub async fn end_links(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<(), StoreError> {
+    sql::end_links(connection, organisation, request).await?;
+    delivery::drop_unsent(connection, organisation, request, NoticeKind::IdentityRequest).await
+}

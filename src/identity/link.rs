@@ -1,0 +1,233 @@
+//! The page of a link by which a person proves that a contact point is theirs.
+//!
+//! Looking changes nothing. Confirming needs a second proof, as the hand-over does: what the request was made with, or the
+//! address to which the link went, compared by its keyed pseudonym.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::asking::end_links;
+use super::error::IdentityError;
+use super::sql::{self, LinkRow, NewProof};
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::domain::{
+    Assurance, Controller, OrganisationId, Personal, Proof, RequestId, RequestKind, SubjectIdentifier,
+};
+use crate::intake::{self, CaseError, Desk};
+use crate::store::{Store, StoreError};
+
+/// So many wrong answers lock a link. Mirrored by a CHECK of `dsrd.proof_link`.
+const MOST_WRONG_ANSWERS: i16 = 5;
+
+/// Who confirms, in the log: the person, of whom it knows no more.
+const ACTOR: Actor = Actor::Process("identity");
+
+/// The form in which the secret of a link is kept. It has 256 bits, so that a plain hash cannot be guessed back.
+pub(super) fn digest(token: &Personal<String>) -> [u8; 32] {
+    Sha256::digest(token.expose().as_bytes()).into()
+}
+
+/// Serves the pages of links.
+#[derive(Clone, Debug)]
+pub struct ProofPage {
+    store: Store,
+    desk: Desk,
+    controllers: BTreeMap<OrganisationId, Arc<Controller>>,
+}
+
+/// What the page says. Nothing of it is about the person beyond what they know who were sent the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProofLanding {
+    /// The reference of the request.
+    pub reference: String,
+    /// The controller's name.
+    pub organisation: String,
+    /// How to reach its data protection officer.
+    pub contact: String,
+    /// The heading.
+    pub title: &'static str,
+    /// What was asked for, in a sentence.
+    pub asked: &'static str,
+    /// What happens after the confirmation.
+    pub consequences: &'static [&'static str],
+    /// The words on the button.
+    pub button: &'static str,
+    /// When the request reached the controller, for people.
+    pub received_on: String,
+    /// Until when the link works, in the controller's time zone, for people.
+    pub expires: String,
+}
+
+/// What became of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Confirmation {
+    /// The link does not work; alike for every reason.
+    NoSuchLink,
+    /// The answer is not what the request was made with.
+    Unproven {
+        /// What the page says.
+        landing: ProofLanding,
+        /// How many answers are left; `None` when nothing was answered, which counts as no try.
+        tries_left: Option<u16>,
+    },
+    /// The answer was wrong, and the last one: the link is locked.
+    Locked,
+    /// It is proven, and the request goes on.
+    Confirmed(ProofLanding),
+}
+
+impl ProofPage {
+    /// Serves the links of these organisations.
+    #[must_use]
+    pub const fn new(
+        store: Store,
+        desk: Desk,
+        controllers: BTreeMap<OrganisationId, Arc<Controller>>,
+    ) -> Self {
+        Self { store, desk, controllers }
+    }
+
+    /// What a link leads to; `None` alike when it is malformed, unknown, expired, locked or used.
+    pub async fn look(&self, token: &str) -> Result<Option<ProofLanding>, IdentityError> {
+        let Some(token_sha256) = well_formed(token) else { return Ok(None) };
+        let mut connection = self.store.connection().await?;
+        let now = self.desk.clock.now();
+        let row = sql::find_link(&mut connection, &token_sha256, MOST_WRONG_ANSWERS, now).await?;
+        Ok(row.and_then(|row| self.landing(&row)))
+    }
+
+    /// Takes an answer. A right one proves who asks, uses all links of the request up, and lets it go on.
+    pub async fn confirm(
+        &self,
+        token: &str,
+        answer: &Personal<String>,
+    ) -> Result<Confirmation, IdentityError> {
+        let Some(token_sha256) = well_formed(token) else { return Ok(Confirmation::NoSuchLink) };
+        let now = self.desk.clock.now();
+        let mut tx = self.store.begin("identity.confirm").await?;
+        let Some(row) = sql::find_link(&mut tx, &token_sha256, MOST_WRONG_ANSWERS, now).await? else {
+            return Ok(Confirmation::NoSuchLink);
+        };
+        let (organisation, request) = (row.organisation()?, RequestId(row.request_id));
+        let Some(landing) = self.landing(&row) else { return Ok(Confirmation::NoSuchLink) };
+        if answer.expose().trim().is_empty() {
+            return Ok(Confirmation::Unproven { landing, tries_left: None });
+        }
+        // Job and case before the link, in the order of everybody else who writes them.
+        let waiting = match intake::lock_waiting(&mut tx, &organisation, request).await {
+            Ok(waiting) => waiting,
+            Err(CaseError::Store(error)) => return Err(error.into()),
+            Err(_) => return Ok(Confirmation::NoSuchLink),
+        };
+        let Some(wrong) = sql::lock_link(&mut tx, &token_sha256, MOST_WRONG_ANSWERS).await? else {
+            return Ok(Confirmation::NoSuchLink);
+        };
+        if !self.is_right(&mut tx, &organisation, request, answer).await? {
+            sql::count_wrong_answer(&mut tx, &token_sha256).await?;
+            let left = u16::try_from(MOST_WRONG_ANSWERS - wrong - 1).unwrap_or_default();
+            let detail = Detail::none().count("tries_left", left.into()).flag("locked", left == 0);
+            let event = Event::of(&organisation, request, Action::IdentityRefused, ACTOR, now);
+            audit::append(&mut tx, event.with(detail)).await?;
+            tx.commit().await?;
+            return Ok(match left {
+                0 => Confirmation::Locked,
+                left => Confirmation::Unproven { landing, tries_left: Some(left) },
+            });
+        }
+        let proof = Proof { assurance: Assurance::VerifiedChannelLoop, at: now };
+        sql::use_link(&mut tx, &token_sha256, now).await?;
+        end_links(&mut tx, &organisation, request).await?;
+        let by = ACTOR.to_string();
+        let recorded = NewProof {
+            organisation: &organisation,
+            request,
+            id: Uuid::now_v7(),
+            proof,
+            method: "link",
+            by: &by,
+        };
+        sql::insert_proof(&mut tx, &recorded).await?;
+        let detail = Detail::none().word("method", "link").word("assurance", proof.assurance.as_str());
+        let event = Event::of(&organisation, request, Action::IdentityProven, ACTOR, now);
+        audit::append(&mut tx, event.with(detail)).await?;
+        intake::continue_proven(&mut tx, &organisation, request, &waiting, proof).await?;
+        tx.commit().await?;
+        Ok(Confirmation::Confirmed(landing))
+    }
+
+    async fn is_right(
+        &self,
+        tx: &mut crate::store::Tx,
+        organisation: &OrganisationId,
+        request: RequestId,
+        answer: &Personal<String>,
+    ) -> Result<bool, StoreError> {
+        let known = intake::references(tx, organisation, request).await?;
+        let country = self.controllers.get(organisation).and_then(|each| each.default_country.as_deref());
+        Ok(SubjectIdentifier::readings(answer.expose(), country).any(|reading| {
+            let reference = reading.reference(&self.desk.keys, organisation);
+            known.iter().any(|each| each == reference.as_bytes())
+        }))
+    }
+
+    fn landing(&self, row: &LinkRow) -> Option<ProofLanding> {
+        let controller = self.controllers.get(&row.organisation().ok()?)?;
+        let (title, asked, consequences, button) = words(row.kind.parse().ok()?);
+        Some(ProofLanding {
+            reference: row.reference.clone(),
+            organisation: controller.name.clone(),
+            contact: controller.contact.clone(),
+            title,
+            asked,
+            consequences,
+            button,
+            received_on: row.received_at.with_timezone(&controller.time_zone).format("%-d %B %Y").to_string(),
+            expires: controller.local_time_in_words(row.expires_at),
+        })
+    }
+}
+
+type Words = (&'static str, &'static str, &'static [&'static str], &'static str);
+
+/// What the page says about a kind of request: title, what was asked, the consequences, the button.
+const fn words(kind: RequestKind) -> Words {
+    match kind {
+        RequestKind::Access => (
+            "Did you ask for a copy of your data?",
+            "Somebody asked for a copy of the personal data that we hold about you.",
+            &[
+                "We collect the data and send you a message when it is ready.",
+                "The message goes to the address to which we sent this link, and nowhere else.",
+            ],
+            "Yes, this is my request",
+        ),
+        RequestKind::Erasure => (
+            "Did you ask us to delete your data?",
+            "Somebody asked us to delete the personal data that we hold about you.",
+            &[
+                "We delete your contact with us: your profile, visits, devices and connections.",
+                "This cannot be undone. Nobody can bring the data back, neither you nor we.",
+                "Services that need it end for you, for example signing in to our Wi-Fi without registering anew.",
+                "If you want a copy of your data, ask for that first, and confirm the deletion afterwards.",
+            ],
+            "Yes, delete my data",
+        ),
+        // Nobody is asked for an opt-out; whoever reaches this confirms nothing that would change anything else.
+        RequestKind::OptOut => (
+            "Did you ask for no more marketing?",
+            "Somebody asked that you get no more marketing from us.",
+            &["You get no more marketing from us."],
+            "Yes, this is my request",
+        ),
+    }
+}
+
+/// The digest of a secret of the form that we draw.
+fn well_formed(token: &str) -> Option<[u8; 32]> {
+    let plain =
+        token.len() == 64 && token.bytes().all(|each| each.is_ascii_digit() || (b'a'..=b'f').contains(&each));
+    plain.then(|| digest(&Personal::new(token.to_owned())))
+}

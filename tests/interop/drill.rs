@@ -1,0 +1,145 @@
+//! The drill: what `verify` finds on copies, shown to people; the log itself stays as it is (S-40).
+
+use dsrd::audit::drill::{Attacker, Drill, DrillError, DrillReport, Outcome, Place};
+use dsrd::audit::verify::{Database, Directory, Level, Source, Tiles, Verdict};
+use dsrd::store::embedded::{Cluster, Settings};
+use sqlx::Connection as _;
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::log::{Log, execute, verified};
+
+/// A throw-away cluster, as the command has one: roles belong to all databases of a cluster, and while a copy is being
+/// migrated its migrator holds rights that a verification beside it would call out.
+static YARD: OnceCell<Cluster> = OnceCell::const_new();
+
+/// One drill at a time, for the same reason.
+static ONE: Mutex<()> = Mutex::const_new(());
+
+/// Its directory lies in that of this process's other cluster, which the next test process removes.
+async fn yard() -> sqlx::postgres::PgConnectOptions {
+    let start = || async {
+        let directory = std::env::temp_dir().join(format!("dsrd-test-{}", std::process::id())).join("drill");
+        let settings = Settings::new(directory, std::env::var_os("PATH"));
+        Cluster::start(settings).await.unwrap()
+    };
+    YARD.get_or_init(start).await.options("postgres")
+}
+
+async fn hold<S: Source>(
+    log: &Log,
+    name: &str,
+    source: &mut S,
+    most: u64,
+) -> Result<DrillReport, DrillError> {
+    let _alone = ONE.lock().await;
+    let mut told = 0;
+    let drill = Drill {
+        place: &Place::new(yard().await, name),
+        folder: &log.service.directory.path().join(name),
+        plan: &log.plan(),
+        most,
+        clock: log.service.clock.clone(),
+    };
+    let report = drill.hold(source, &mut |_| told += 1).await?;
+    assert_eq!(told, report.trials.len());
+    Ok(report)
+}
+
+async fn on_the_database(log: &Log, name: &str, most: u64) -> Result<DrillReport, DrillError> {
+    let mut database = Database::open(&log.options(), "the log".to_owned()).await.unwrap();
+    let report = hold(log, name, &mut database, most).await;
+    database.close().await;
+    report
+}
+
+/// All that a manipulation could have changed: the head, and every entry.
+async fn everything(log: &Log) -> (String, String) {
+    let mut connection = log.service.store.connection().await.unwrap();
+    sqlx::query_as(
+        "SELECT (SELECT note FROM audit.head), encode(sha256(string_agg(seq || ' ' || encode(entry, 'hex'), ',' ORDER BY seq)::bytea), 'hex')
+         FROM audit.entry",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn s_40_a_drill_finds_every_manipulation_of_its_copies_and_leaves_the_log_alone() {
+    let log = Log::of_a_real_run().await;
+    let before = everything(&log).await;
+    let report = on_the_database(&log, "drill_whole", 1_000).await.unwrap();
+    assert_eq!((report.missed, report.not_tried), (0, 0), "{:#?}", report.trials);
+    assert_eq!(report.copied, report.size);
+    assert_eq!(report.found, report.trials.len());
+    assert!(report.found >= 29, "{}", report.found);
+    let by_key: Vec<_> =
+        report.trials.iter().filter(|trial| trial.by == Attacker::SuperuserWithKey).collect();
+    let levels: Vec<Level> = by_key.iter().map(|trial| trial.needs).collect();
+    assert_eq!(levels, [Level::L2, Level::L2, Level::L2, Level::L3]);
+    for trial in by_key {
+        assert_eq!(trial.found_one_level_lower, Some(false), "{trial:?}");
+    }
+    assert!(
+        report
+            .trials
+            .iter()
+            .any(|trial| matches!(&trial.outcome, Outcome::Found { says, .. } if says.contains("refuses"))),
+        "the witness does not sign the second log"
+    );
+    assert_eq!(everything(&log).await, before);
+    assert_eq!(verified(&log.options(), &log.plan()).await.verdict, Verdict::Ok);
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM pg_database WHERE datname LIKE 'drill\\_whole%'")
+            .fetch_one(&mut sqlx::PgConnection::connect_with(&yard().await).await.unwrap())
+            .await
+            .unwrap();
+    assert_eq!(left, 0, "the copies are gone");
+    log.service.finish().await;
+}
+
+#[tokio::test]
+async fn s_40_a_drill_takes_the_beginning_of_a_long_log_or_an_export() {
+    let log = Log::of_a_real_run().await;
+    // The first head that the log kept covers the real run, without the entries that fill it up.
+    let part = on_the_database(&log, "drill_part", 299).await.unwrap();
+    assert!(part.copied < 299 && part.size >= 300, "{part:?}");
+    assert_eq!(part.missed, 0, "{:#?}", part.trials);
+    let left_out: Vec<&str> = part
+        .trials
+        .iter()
+        .filter(|trial| matches!(trial.outcome, Outcome::NotTried { .. }))
+        .map(|trial| trial.name)
+        .collect();
+    assert_eq!(left_out, ["tile changed", "edge changed", "kept head replaced"]);
+
+    let directory = log.service.directory.path().join("tiles");
+    crate::exports::tiles(&log, &directory).await;
+    let mut files = Tiles(Directory(directory));
+    let report = hold(&log, "drill_files", &mut files, 1_000).await.unwrap();
+    assert_eq!((report.missed, report.not_tried), (0, 1), "{:#?}", report.trials);
+    let none = hold(&log, "drill_none", &mut files, 290).await;
+    assert!(matches!(none, Err(DrillError::TooLong { most: 290, .. })), "an export has no heads in between");
+    log.service.finish().await;
+}
+
+#[tokio::test]
+async fn s_40_a_drill_on_a_log_that_is_not_in_order_says_so() {
+    let log = Log::of_a_real_run().await;
+    log.rest().await;
+    let copy = log.copy().await;
+    copy.tamper(
+        "ALTER TABLE audit.entry DISABLE TRIGGER USER; ALTER TABLE audit.entry_000000 DISABLE TRIGGER USER;
+         UPDATE audit.entry SET entry = convert_to(replace(convert_from(entry, 'UTF8'), '\"v\":1', '\"v\":0'), 'UTF8')
+         WHERE seq = 30",
+    )
+    .await
+    .unwrap();
+    let mut database = Database::open(&copy.options, String::new()).await.unwrap();
+    let refused = hold(&log, "drill_altered", &mut database, 1_000).await;
+    database.close().await;
+    assert!(matches!(refused, Err(DrillError::Altered)), "{refused:?}");
+    copy.drop().await;
+    execute(&yard().await, "DROP DATABASE drill_altered_original WITH (FORCE)").await.unwrap();
+    log.service.simulator.shutdown().await;
+}

@@ -1,0 +1,224 @@
+//! A bucket of an S3-compatible store: what it gets, and how an older database is found out by it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use dsrd::audit::tlog::{Checkpoint, SignedNote, SigningKey};
+use dsrd::audit::verify::{self, Directory, Plan, Policy, Tiles, Verdict};
+use dsrd::audit::{Divergence, LogKeys, PublishError, PublishSettings, Publisher};
+use dsrd::domain::Clock as _;
+use dsrd::store::Store;
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::publishing::{database_settings, grow, no_bucket};
+use crate::support::service::TestService;
+
+const KEY: &str = "AKIDEXAMPLE wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
+/// One request, as the store saw it.
+#[derive(Clone, Debug)]
+struct Seen {
+    method: String,
+    path: String,
+    headers: BTreeMap<String, String>,
+}
+
+/// Speaks as much of S3 as the publisher uses, and refuses what a real store would refuse.
+#[derive(Default)]
+struct Stub {
+    objects: Mutex<BTreeMap<String, Vec<u8>>>,
+    seen: Mutex<Vec<Seen>>,
+}
+
+impl Stub {
+    async fn start() -> (Arc<Self>, SocketAddr, tokio::task::JoinHandle<()>) {
+        let stub = Arc::new(Self::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let own = Arc::clone(&stub);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let stub = Arc::clone(&own);
+                tokio::spawn(async move { stub.serve(stream).await });
+            }
+        });
+        (stub, address, task)
+    }
+
+    async fn serve(&self, stream: TcpStream) -> Option<()> {
+        let mut stream = BufReader::new(stream);
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line).await.ok()? == 0 {
+                return None;
+            }
+            let mut words = line.split_whitespace().map(str::to_owned);
+            let (method, path) = (words.next()?, words.next()?);
+            let mut headers = BTreeMap::new();
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line).await.ok()?;
+                let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+                headers.insert(name.to_ascii_lowercase(), value.to_owned());
+            }
+            let length = headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await.ok()?;
+            let (status, answer) = self.answer(Seen { method: method.clone(), path, headers }, body);
+            let sent = if method == "HEAD" { Vec::new() } else { answer.clone() };
+            let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n", answer.len());
+            stream.get_mut().write_all(&[head.as_bytes(), &sent].concat()).await.ok()?;
+        }
+    }
+
+    fn answer(&self, seen: Seen, body: Vec<u8>) -> (u16, Vec<u8>) {
+        let header = |name: &str| seen.headers.get(name).cloned().unwrap_or_default();
+        let digest = Sha256::digest(&body);
+        let is_signed = header("authorization").starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
+            && header("authorization").contains("/eu-south-1/s3/aws4_request,SignedHeaders=host;")
+            && header("x-amz-content-sha256") == hex::encode(digest)
+            && header("x-amz-date").ends_with('Z');
+        let is_checked =
+            header("x-amz-checksum-sha256") == base64::engine::general_purpose::STANDARD.encode(digest);
+        let mut objects = self.objects.lock().unwrap();
+        let (method, path) = (seen.method.clone(), seen.path.clone());
+        self.seen.lock().unwrap().push(seen);
+        match method.as_str() {
+            _ if !is_signed => (403, Vec::new()),
+            "PUT" if !is_checked => (400, Vec::new()),
+            "PUT" => {
+                objects.insert(path, body);
+                (200, Vec::new())
+            }
+            _ => objects.get(&path).map_or((404, Vec::new()), |object| (200, object.clone())),
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.objects.lock().unwrap().keys().cloned().collect()
+    }
+
+    fn sizes(&self, checkpoint: &str) -> u64 {
+        let objects = self.objects.lock().unwrap();
+        let note: SignedNote = String::from_utf8(objects[checkpoint].clone()).unwrap().parse().unwrap();
+        note.text().parse::<Checkpoint>().unwrap().size
+    }
+}
+
+fn publisher(service: &TestService, address: SocketAddr, entries: bool, key: &str) -> Publisher {
+    let settings = PublishSettings {
+        directory: service.directory.path().join("published"),
+        entries,
+        bucket_url: format!("http://{address}/audit-log/venue/"),
+        bucket_region: "eu-south-1".to_owned(),
+        bucket_key_file: "unused".into(),
+        bucket_retain_days: 400,
+        ..no_bucket()
+    };
+    settings.check().unwrap();
+    let store = Store::connect_as_sealer(service.database.options(), &database_settings());
+    Publisher::new(store, settings, None, service.clock.clone()).unwrap().with_bucket(key).unwrap()
+}
+
+#[tokio::test]
+async fn a_bucket_gets_the_tree_when_it_is_due_locked_and_verifiable() {
+    let service = TestService::start().await;
+    let (stub, address, _task) = Stub::start().await;
+    let publisher = publisher(&service, address, true, KEY);
+    grow(&service, 300).await;
+    publisher.round().await.unwrap();
+    let names = stub.names();
+    for expected in ["checkpoint", "tile/0/000", "tile/0/001.p/44", "tile/1/000.p/1", "tile/entries/000"] {
+        assert!(names.contains(&format!("/audit-log/venue/{expected}")), "{expected}: {names:?}");
+    }
+    assert_eq!(stub.sizes("/audit-log/venue/checkpoint"), 300);
+    let puts: Vec<Seen> =
+        stub.seen.lock().unwrap().iter().filter(|seen| seen.method == "PUT").cloned().collect();
+    assert!(puts.last().unwrap().path.ends_with("/checkpoint"), "what it needs is there before");
+    let until = (service.clock.now() + chrono::TimeDelta::days(400)).format("%Y-%m-%d").to_string();
+    for put in &puts {
+        assert_eq!(put.headers["x-amz-object-lock-mode"], "COMPLIANCE");
+        assert!(put.headers["x-amz-object-lock-retain-until-date"].starts_with(&until), "{put:?}");
+        for signed in
+            ["x-amz-object-lock-mode", "x-amz-checksum-sha256", "x-amz-object-lock-retain-until-date"]
+        {
+            assert!(put.headers["authorization"].contains(signed), "{signed} is signed");
+        }
+    }
+
+    // What lies there is a whole log.
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in stub.objects.lock().unwrap().iter() {
+        let path = folder.path().join(name.trim_start_matches("/audit-log/venue/"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    let key = service.sealer.verifier_keys().await[0].parse().unwrap();
+    let plan = Plan { policy: Policy::of_logs(vec![key]), known_heads: Vec::new(), since: 0 };
+    let report = verify::verify(&mut Tiles(Directory(folder.path().to_owned())), &plan).await.unwrap();
+    assert_eq!((report.verdict, report.size), (Verdict::Ok, 300), "{:#?}", report.findings);
+
+    grow(&service, 5).await;
+    publisher.round().await.unwrap();
+    assert_eq!(stub.sizes("/audit-log/venue/checkpoint"), 300, "the next one is not due");
+    service.clock.advance(chrono::TimeDelta::seconds(601));
+    publisher.round().await.unwrap();
+    assert_eq!(stub.sizes("/audit-log/venue/checkpoint"), 305);
+    let status = publisher.status().await.unwrap();
+    let bucket = status.iter().find(|each| each.kind == "bucket").unwrap();
+    assert_eq!((bucket.size, bucket.behind, &bucket.problem), (Some(305), 0, &None));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_26_a_bucket_that_is_ahead_or_another_logs_stops_everything_and_one_that_is_away_nothing() {
+    let service = TestService::start().await;
+    let (stub, address, task) = Stub::start().await;
+    let ours = publisher(&service, address, false, KEY);
+    grow(&service, 10).await;
+    ours.round().await.unwrap();
+    let name = "/audit-log/venue/checkpoint";
+    assert!(!stub.names().iter().any(|name| name.contains("entries")), "only hashes leave");
+    let published = stub.objects.lock().unwrap()[name].clone();
+
+    // What a newer copy of the database would have published; who signed it is not asked.
+    let note: SignedNote = String::from_utf8(published.clone()).unwrap().parse().unwrap();
+    let now: Checkpoint = note.text().parse().unwrap();
+    let keys = LogKeys::generate();
+    let put = |checkpoint: &Checkpoint| {
+        let key: SigningKey = keys.signing_keys(&checkpoint.origin).remove(0);
+        let note = checkpoint.sign([&key]).unwrap().to_string();
+        stub.objects.lock().unwrap().insert(name.to_owned(), note.into_bytes());
+    };
+    put(&Checkpoint { size: 40, ..now.clone() });
+    let ahead = ours.round().await.unwrap_err();
+    assert!(
+        matches!(&ahead, PublishError::Diverged(Divergence::Ahead { outside: 40, inside: 10, place, .. }) if place.contains("bucket")),
+        "{ahead}"
+    );
+    put(&Checkpoint { size: 9, ..now.clone() });
+    assert!(matches!(ours.round().await, Err(PublishError::Diverged(Divergence::Fork { size: 9, .. }))));
+    put(&Checkpoint { origin: "other.example/log".parse().unwrap(), ..now });
+    assert!(matches!(ours.round().await, Err(PublishError::Diverged(Divergence::Foreign { .. }))));
+    stub.objects.lock().unwrap().insert(name.to_owned(), published);
+    ours.round().await.unwrap();
+
+    // A key that is refused, and a store that is away, are told and stop nothing.
+    let problem = async |publisher: &Publisher| {
+        publisher.round().await.unwrap();
+        let status = publisher.status().await.unwrap();
+        status.into_iter().find(|each| each.kind == "bucket").unwrap().problem.unwrap()
+    };
+    let refused = publisher(&service, address, false, "AKIDOTHER wrong");
+    assert!(problem(&refused).await.contains("refuses the access key"));
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    let gone = publisher(&service, "127.0.0.1:9".parse().unwrap(), false, KEY);
+    assert!(problem(&gone).await.contains("cannot be reached"));
+    assert!(!format!("{gone:?}").contains("wJalrXUtnFEMI"), "the secret is not shown");
+    service.finish().await;
+}

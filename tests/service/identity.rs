@@ -1,0 +1,651 @@
+//! Who asks: the matrix, the link, the waiting and its end (R-16 to R-25, S-1, S-2, F-10).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use dsrd::audit::Actor;
+use dsrd::delivery::{Plan, SentMail};
+use dsrd::domain::IdentifierKind::{self, Email, Phone, Username};
+use dsrd::domain::{
+    Assurance, IdentityDoubt, IdentityMethod, IdentityRules, Outcome, ParkReason, Personal, Proof,
+    RefusalGround, RequestId, RequestKind, RequestState,
+};
+use dsrd::execution::KillSwitch;
+use dsrd::identity::{self, Confirmation, IdentityError, ProofPage};
+use dsrd::intake::{self, Receipt};
+use dsrd::triage::{self, Facts};
+use dsrd_simulator::{ContactSpec, Endpoint};
+use sqlx::Connection as _;
+
+use crate::rig::count;
+use crate::support::service::TestService;
+
+/// The address in the profile.
+pub(crate) const STORED: &str = "canarino@posta.example";
+/// An address that somebody types who may be anybody.
+pub(crate) const TYPED: &str = "canarino.altro@casella.example";
+pub(crate) const NUMBER: &str = "+39 333 1234567";
+
+pub(crate) fn person() -> ContactSpec {
+    ContactSpec::new().name("Canarino", "Prova").email(STORED).phone(NUMBER).events(3)
+}
+
+pub(crate) fn dpo() -> Actor {
+    Actor::Person("dpo".to_owned())
+}
+
+/// Hands in a request of somebody of whom so much is known.
+pub(crate) async fn submit(
+    service: &TestService,
+    kind: RequestKind,
+    identifiers: &[(IdentifierKind, &str)],
+    proof: Option<Proof>,
+) -> Receipt {
+    let submission = intake::Submission { proof, ..service.submission(kind, identifiers) };
+    intake::submit_request(&service.store, &service.desk, &service.controller, submission).await.unwrap()
+}
+
+fn proof(service: &TestService, assurance: Assurance, hours_ago: i64) -> Option<Proof> {
+    Some(Proof { assurance, at: service.desk.clock.now() - TimeDelta::hours(hours_ago) })
+}
+
+pub(crate) fn page(service: &TestService) -> ProofPage {
+    let controllers: BTreeMap<_, _> =
+        service.executor.sites.iter().map(|(id, site)| (id.clone(), Arc::clone(&site.controller))).collect();
+    ProofPage::new(service.store.clone(), service.desk.clone(), controllers)
+}
+
+/// The mails that ask who somebody is.
+fn questions(service: &TestService) -> Vec<SentMail> {
+    let mut sent = service.mails.sent();
+    sent.retain(|mail| mail.link.is_some() && mail.text.expose().contains("/identity/"));
+    sent
+}
+
+/// The secret of the latest link.
+pub(crate) fn secret(service: &TestService) -> String {
+    questions(service).pop().expect("somebody was asked").link.expect("a link").into_exposed()
+}
+
+pub(crate) async fn confirm(service: &TestService, secret: &str, answer: &str) -> Confirmation {
+    page(service).confirm(secret, &Personal::new(answer.to_owned())).await.unwrap()
+}
+
+/// Works, sends the question, and returns the secret of its link.
+pub(crate) async fn asked(service: &TestService, request: RequestId) -> String {
+    service.work().await;
+    service.pump().await;
+    assert_eq!(service.case(request).await.state, RequestState::NeedsIdentity);
+    secret(service)
+}
+
+async fn check(
+    service: &TestService,
+    request: RequestId,
+    method: IdentityMethod,
+) -> Result<(), IdentityError> {
+    let mut tx = service.store.begin("test").await.unwrap();
+    identity::record_check(&mut tx, &service.desk, &service.controller, request, method, dpo()).await?;
+    tx.commit().await.unwrap();
+    Ok(())
+}
+
+async fn ask_again(service: &TestService, request: RequestId) -> Result<(), IdentityError> {
+    let mut tx = service.store.begin("test").await.unwrap();
+    identity::ask_again(&mut tx, &service.desk, &service.controller, request, dpo()).await?;
+    tx.commit().await.unwrap();
+    Ok(())
+}
+
+#[tokio::test]
+async fn s_1_r_18_whoever_names_another_address_is_asked_at_the_one_in_the_profile() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(person());
+    let receipt = submit(&service, RequestKind::Erasure, &[(Email, TYPED), (Phone, NUMBER)], None).await;
+    // An erasure stops for a person where the profile holds another address than the one given.
+    service.work().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::IdentifiersDisagree));
+    let access = submit(&service, RequestKind::Access, &[(Email, TYPED), (Phone, NUMBER)], None).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(access.request).await.outcome, Some(Outcome::Fulfilled));
+    let by_phone = submit(&service, RequestKind::Erasure, &[(Phone, NUMBER)], None).await;
+    let secret = asked(&service, by_phone.request).await;
+    for mail in service.mails.sent() {
+        let text = format!("{}{}", mail.text.expose(), String::from_utf8_lossy(mail.raw.expose()));
+        if mail.to.expose() == TYPED {
+            assert!(
+                mail.link.is_none(),
+                "nothing that opens anything goes to an address that was merely typed"
+            );
+            assert!(!text.contains(STORED));
+        } else {
+            assert_eq!(mail.to.expose(), STORED);
+            assert!(!text.contains(TYPED), "not as a copy either");
+        }
+    }
+    assert!(service.platform.truth(&contact).unwrap().exists, "nothing is done before the proof");
+    assert!(matches!(confirm(&service, &secret, NUMBER).await, Confirmation::Confirmed(_)));
+    service.work_to_the_end().await;
+    assert_eq!(service.case(by_phone.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_16_who_is_signed_in_is_not_asked_and_who_is_asked_is_asked_for_a_reason() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
+    let known = proof(&service, Assurance::AuthenticatedSession, 1);
+    let access = submit(&service, RequestKind::Access, &[(Email, STORED)], known).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(access.request).await.outcome, Some(Outcome::Fulfilled));
+    assert!(!service.story(access.request).await.iter().any(|action| action.starts_with("identity.")));
+
+    let erasure = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+    asked(&service, erasure.request).await;
+    assert_eq!(service.case(erasure.request).await.identity_doubt, Some(IdentityDoubt::NoProof));
+    let log = service.audit().await;
+    let wanted = log.iter().find(|entry| entry.action == "identity.wanted").unwrap();
+    assert_eq!(wanted.detail["doubt"], "no_proof");
+    // The database knows no waiting without a doubt and an end.
+    let mut connection = service.store.connection().await.unwrap();
+    let refused = sqlx::query("UPDATE dsrd.request SET identity_doubt = NULL WHERE state = 'needs_identity'")
+        .execute(&mut *connection)
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("identity_is_wanted_with_an_end"), "{refused}");
+    drop(connection);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_17_the_database_has_no_place_for_a_document() {
+    let service = TestService::start().await;
+    let mut owner = sqlx::PgConnection::connect_with(&service.database.options()).await.unwrap();
+    let columns: Vec<String> = sqlx::query_scalar(
+        "SELECT table_name || '.' || column_name FROM information_schema.columns
+         WHERE table_schema NOT IN ('pg_catalog', 'information_schema')",
+    )
+    .fetch_all(&mut owner)
+    .await
+    .unwrap();
+    assert!(columns.iter().any(|column| column == "identity_proof.method"), "all columns are seen");
+    let suspicious =
+        ["passport", "id_card", "identity_card", "ssn", "document", "image", "photo", "attachment"];
+    for column in &columns {
+        let words: Vec<&str> = column.split(['.', '_']).collect();
+        for word in suspicious {
+            assert!(!column.contains(word) || (word == "ssn" && !words.contains(&word)), "{column}");
+        }
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_18_s_2_a_link_is_hashed_at_rest_expires_and_works_once_for_its_request() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
+    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+    let secret = asked(&service, receipt.request).await;
+    assert_eq!(secret.len(), 64, "256 bits");
+    let stored: Vec<String> = {
+        let mut connection = service.store.connection().await.unwrap();
+        sqlx::query_scalar(
+            "SELECT to_jsonb(link)::text FROM dsrd.proof_link AS link UNION ALL SELECT to_jsonb(notice)::text FROM dsrd.notice",
+        )
+        .fetch_all(&mut *connection)
+        .await
+        .unwrap()
+    };
+    assert!(stored.len() >= 3 && stored.iter().all(|row| !row.contains(&secret)), "only its hash is kept");
+
+    // Guesses, and what differs in one digit.
+    let mut other = secret.clone().into_bytes();
+    other[63] = if other[63] == b'0' { b'1' } else { b'0' };
+    let mut guesses = vec![String::from_utf8(other).unwrap(), secret.to_uppercase(), secret[..63].to_owned()];
+    guesses.extend((0..500).map(|_| dsrd::domain::random::token()));
+    for guess in &guesses {
+        assert_eq!(confirm(&service, guess, STORED).await, Confirmation::NoSuchLink);
+    }
+    assert_eq!(count(&service, "SELECT sum(wrong_answers) FROM dsrd.proof_link").await, 0);
+
+    // Looking changes nothing, however often.
+    for _ in 0..3 {
+        let landing = page(&service).look(&secret).await.unwrap().unwrap();
+        assert!(landing.consequences.iter().any(|line| line.contains("cannot be undone")), "R-25");
+    }
+    assert_eq!(service.case(receipt.request).await.state, RequestState::NeedsIdentity);
+    service.advance(Duration::from_hours(73)).await;
+    assert_eq!(page(&service).look(&secret).await.unwrap(), None, "expired");
+    assert_eq!(confirm(&service, &secret, STORED).await, Confirmation::NoSuchLink);
+
+    // The reminder carries a link of its own.
+    service.work().await;
+    service.pump().await;
+    let second = self::secret(&service);
+    assert_ne!(secret, second);
+    assert!(matches!(confirm(&service, &second, STORED).await, Confirmation::Confirmed(_)));
+    assert_eq!(confirm(&service, &second, STORED).await, Confirmation::NoSuchLink, "used");
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn s_2_five_wrong_answers_lock_a_link_whichever_process_is_asked() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(person());
+    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+    let secret = asked(&service, receipt.request).await;
+    let pages = [page(&service), page(&service)];
+    let answer = |text: &str| Personal::new(text.to_owned());
+    for empty in ["", "   "] {
+        let said = pages[0].confirm(&secret, &answer(empty)).await.unwrap();
+        assert!(matches!(said, Confirmation::Unproven { tries_left: None, .. }), "no try");
+    }
+    for (number, left) in [(0, 4), (1, 3), (2, 2), (3, 1)] {
+        let said = pages[number % 2].confirm(&secret, &answer("eve@people.example")).await.unwrap();
+        assert!(matches!(said, Confirmation::Unproven { tries_left: Some(tries), .. } if tries == left));
+    }
+    assert_eq!(pages[0].confirm(&secret, &answer("+39 333 7654321")).await.unwrap(), Confirmation::Locked);
+    for page in &pages {
+        assert_eq!(page.confirm(&secret, &answer(STORED)).await.unwrap(), Confirmation::NoSuchLink);
+        assert_eq!(page.look(&secret).await.unwrap(), None);
+    }
+    let story = service.story(receipt.request).await;
+    assert_eq!(story.iter().filter(|action| *action == "identity.refused").count(), 5);
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    // Staff may send another one; what was locked stays locked.
+    ask_again(&service, receipt.request).await.unwrap();
+    service.pump().await;
+    let second = self::secret(&service);
+    assert_eq!(confirm(&service, &secret, STORED).await, Confirmation::NoSuchLink);
+    assert!(matches!(confirm(&service, &second, STORED).await, Confirmation::Confirmed(_)));
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn s_2_of_many_confirmations_at_once_one_counts() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(person());
+    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+    let secret = asked(&service, receipt.request).await;
+    let said = futures_util::future::join_all((0..8).map(|_| confirm(&service, &secret, STORED))).await;
+    let confirmed = said.iter().filter(|each| matches!(each, Confirmation::Confirmed(_))).count();
+    assert_eq!(confirmed, 1, "{said:?}");
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.identity_proof").await, 1);
+    service.work_to_the_end().await;
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_19_details_that_others_may_know_open_nothing() {
+    // By default the hand-over is the loop: the package goes to the profile's own address and nowhere else.
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
+    let details = proof(&service, Assurance::MatchedData, 1);
+    let access = submit(&service, RequestKind::Access, &[(Phone, NUMBER)], details).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(access.request).await.outcome, Some(Outcome::Fulfilled));
+    let link = service.mails.sent().into_iter().find(|mail| mail.link.is_some()).unwrap();
+    assert_eq!(link.to.expose(), STORED);
+    service.finish().await;
+
+    // Where the profile has no address, nobody is given anything on the strength of details.
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().phone(NUMBER).events(3));
+    let details = proof(&service, Assurance::MatchedData, 1);
+    let access = submit(&service, RequestKind::Access, &[(Phone, NUMBER)], details).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(access.request).await.park_reason, Some(ParkReason::IdentityUnproven));
+    assert_eq!(service.simulator.journal().calls(Endpoint::ContactEvents), 0, "nothing was collected");
+    service.finish().await;
+
+    // Where the hand-over does not count, the person is asked before anything is collected.
+    let rules = IdentityRules { access_by_hand_over: false, ..IdentityRules::default() };
+    let service = TestService::builder().identity(rules).build().await;
+    let _contact = service.platform.add_contact(person());
+    let details = proof(&service, Assurance::MatchedData, 1);
+    let access = submit(&service, RequestKind::Access, &[(Email, STORED)], details).await;
+    let secret = asked(&service, access.request).await;
+    assert_eq!(service.case(access.request).await.identity_doubt, Some(IdentityDoubt::NotEnough));
+    assert_eq!(service.simulator.journal().calls(Endpoint::ContactEvents), 0, "nothing was collected");
+    assert!(matches!(confirm(&service, &secret, STORED).await, Confirmation::Confirmed(_)));
+    service.work_to_the_end().await;
+    assert_eq!(service.case(access.request).await.outcome, Some(Outcome::Fulfilled));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_20_an_opt_out_needs_no_proof_and_waits_for_none() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(person().policy("mktgCommunications", true));
+    let receipt = submit(&service, RequestKind::OptOut, &[(Phone, NUMBER)], None).await;
+    service.work().await;
+    assert_eq!(service.platform.truth(&contact).unwrap().policy("mktgCommunications"), Some(false));
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    let mut connection = service.store.connection().await.unwrap();
+    let refused = sqlx::query(
+        "UPDATE dsrd.request SET state = 'needs_identity', outcome = NULL, closed_at = NULL, identity_doubt = 'no_proof',
+           identity_wanted_at = now(), identity_until = now()",
+    )
+    .execute(&mut *connection)
+    .await
+    .unwrap_err();
+    assert!(refused.to_string().contains("an_opt_out_needs_no_identity"), "{refused}");
+    drop(connection);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_21_a_profile_without_a_name_is_enough() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ContactSpec::new().username("canarino88").email(STORED));
+    let receipt = submit(&service, RequestKind::Erasure, &[(Username, "canarino88")], None).await;
+    let secret = asked(&service, receipt.request).await;
+    let Confirmation::Confirmed(_) = confirm(&service, &secret, "canarino88").await else {
+        panic!("the user name is what the request was made with")
+    };
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_22_several_matches_are_a_persons_to_choose_and_nobody_is_asked_before() {
+    let service = TestService::start().await;
+    let _one = service.platform.add_contact(person());
+    let _other =
+        service.platform.add_contact(ContactSpec::new().email("canarino@altra.example").phone(NUMBER));
+    let receipt = submit(&service, RequestKind::Erasure, &[(Phone, NUMBER)], None).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::AmbiguousMatch));
+    assert!(questions(&service).is_empty());
+    // Nobody found, and the answer tells its recipient of nobody but themselves: it is given at once.
+    let unknown = submit(&service, RequestKind::Erasure, &[(Email, TYPED)], None).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(unknown.request).await.outcome, Some(Outcome::FulfilledNoData));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_24_an_agents_authority_is_enough_only_where_the_controller_says_so() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
+    let agent = proof(&service, Assurance::AgentProof, 1);
+    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], agent).await;
+    asked(&service, receipt.request).await;
+    let refused = check(&service, receipt.request, IdentityMethod::AgentAuthority).await.unwrap_err();
+    assert!(matches!(refused, IdentityError::NotEnough { doubt: IdentityDoubt::NotEnough, .. }), "{refused}");
+    service.finish().await;
+
+    let mut rules = IdentityRules::default();
+    rules.erasure.push(Assurance::AgentProof);
+    let service = TestService::builder().identity(rules).build().await;
+    let _contact = service.platform.add_contact(person());
+    let agent = proof(&service, Assurance::AgentProof, 1);
+    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], agent).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_25_a_proof_of_ten_days_ago_is_asked_for_anew_before_a_deletion() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(person());
+    let old = proof(&service, Assurance::AuthenticatedSession, 240);
+    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], old).await;
+    let secret = asked(&service, receipt.request).await;
+    assert_eq!(service.case(receipt.request).await.identity_doubt, Some(IdentityDoubt::TooOld));
+    assert!(matches!(confirm(&service, &secret, STORED).await, Confirmation::Confirmed(_)));
+    // It may also grow old on the way: the platform was away for two days.
+    service
+        .simulator
+        .faults()
+        .inject(dsrd_simulator::Fault::Status(500).on(Endpoint::DeleteContact).times(1));
+    service.advance(Duration::from_hours(48)).await;
+    service.work().await;
+    assert_eq!(service.case(receipt.request).await.state, RequestState::NeedsIdentity);
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    service.simulator.faults().clear();
+    service.pump().await;
+    let again = self::secret(&service);
+    assert!(matches!(confirm(&service, &again, STORED).await, Confirmation::Confirmed(_)));
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn i_3_the_database_deletes_nobody_while_nothing_is_known_of_who_asks() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
+    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+    asked(&service, receipt.request).await;
+    let mut connection = service.store.connection().await.unwrap();
+    let refused = sqlx::query(
+        "INSERT INTO dsrd.checkpoint (organisation_id, request_id, step, began_at) VALUES ('main', $1, 'delete', now())",
+    )
+    .bind(receipt.request.0)
+    .execute(&mut *connection)
+    .await
+    .unwrap_err();
+    assert!(refused.to_string().contains("only when it is known who asks"), "{refused}");
+    let refused =
+        sqlx::query("UPDATE dsrd.identity_proof SET method = 'account'").execute(&mut *connection).await;
+    assert!(refused.is_err(), "nobody may change a proof");
+    drop(connection);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_10_waiting_uses_up_no_attempts_reminds_once_and_ends_by_rule_with_a_notice() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(person());
+    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+    asked(&service, receipt.request).await;
+    let calls = service.simulator.journal().entries().len();
+    let until = service.case(receipt.request).await.identity_until.unwrap();
+    assert_eq!(until, service.desk.clock.now() + TimeDelta::days(14));
+    // Every hour somebody looks at it, as a wake-up too many would make them.
+    for _ in 0..(14 * 24 - 1) {
+        service.advance(Duration::from_hours(1)).await;
+        let mut connection = service.store.connection().await.unwrap();
+        sqlx::query("UPDATE dsrd.job SET run_at = now()").execute(&mut *connection).await.unwrap();
+        drop(connection);
+        service.work().await;
+    }
+    service.pump().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!(case.state, RequestState::NeedsIdentity);
+    assert_eq!(count(&service, "SELECT sum(attempt + crash_count) FROM dsrd.job").await, 0);
+    assert_eq!(questions(&service).len(), 2, "asked, and reminded once");
+    assert_eq!(service.simulator.journal().entries().len(), calls, "the platform is left alone");
+
+    service.advance(Duration::from_hours(2)).await;
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.state, case.outcome), (RequestState::Closed, Some(Outcome::NotIdentified)));
+    assert!(case.informed_at.is_some());
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    let end = service.mails.sent_to(STORED).pop().unwrap();
+    let text = end.text.expose().split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in
+        ["not carry it out", "Article 12(6)", "What would help", "supervisory authority", "Go to court"]
+    {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    for mail in questions(&service) {
+        let late = mail.link.unwrap().into_exposed();
+        assert_eq!(confirm(&service, &late, STORED).await, Confirmation::NoSuchLink);
+    }
+    let story = service.story(receipt.request).await;
+    let place = |action: &str| story.iter().position(|each| each == action).expect(action);
+    assert!(place("identity.wanted") < place("identity.asked"));
+    assert!(place("identity.asked") < place("identity.unproven"));
+    assert!(place("identity.unproven") < place("request.closed"));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn the_wait_ends_in_time_for_the_due_date_and_never_at_once() {
+    let rules = IdentityRules { wait_max_days: 60, ..IdentityRules::default() };
+    let service = TestService::builder().identity(rules).build().await;
+    let _contact = service.platform.add_contact(person());
+    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+    asked(&service, receipt.request).await;
+    let case = service.case(receipt.request).await;
+    let due = service.controller.end_of_day(case.due_on);
+    assert_eq!(case.identity_until.unwrap(), due - TimeDelta::days(5));
+    // One that comes late in its month.
+    let mut late = service.submission(RequestKind::Erasure, &[(Phone, NUMBER)]);
+    late.proof = None;
+    late.received_at = service.desk.clock.now() - TimeDelta::days(29);
+    let late =
+        intake::submit_request(&service.store, &service.desk, &service.controller, late).await.unwrap();
+    asked(&service, late.request).await;
+    let until = service.case(late.request).await.identity_until.unwrap();
+    assert_eq!(until, service.desk.clock.now() + TimeDelta::days(1));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn where_the_profile_has_no_address_a_person_finds_out_and_records_how() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ContactSpec::new().phone(NUMBER));
+    let receipt = submit(&service, RequestKind::Erasure, &[(Phone, NUMBER)], None).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::IdentityUnproven));
+    assert!(matches!(
+        ask_again(&service, receipt.request).await,
+        Err(IdentityError::Case(intake::CaseError::NotWaitingForProof))
+    ));
+    check(&service, receipt.request, IdentityMethod::ContactPoint).await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    let case = service.case(receipt.request).await;
+    assert_eq!(case.park_reason, Some(ParkReason::NoContactPoint), "carried out; told by telephone");
+    let mut connection = service.store.connection().await.unwrap();
+    let proofs = identity::proofs_of(&mut connection, &service.controller.id, receipt.request).await.unwrap();
+    assert_eq!(proofs.len(), 1);
+    let proof = &proofs[0];
+    assert_eq!((proof.method.as_str(), proof.recorded_by.as_str()), ("contact_point", "person:dpo"));
+    drop(connection);
+    let log = service.audit().await;
+    let entry = log.iter().find(|entry| entry.action == "identity.checked").unwrap();
+    assert_eq!(entry.actor, "person:dpo");
+    assert_eq!(entry.detail["method"], "contact_point");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_person_may_end_the_wait_by_a_proof_or_by_a_refusal() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(person());
+    let refused = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+    let secret = asked(&service, refused.request).await;
+    let mut tx = service.store.begin("test").await.unwrap();
+    let facts = Facts::read("We asked on 23 November and heard that it was not you.").unwrap();
+    triage::refuse(
+        &mut tx,
+        &service.desk,
+        &service.controller.id,
+        refused.request,
+        RefusalGround::IdentityNotConfirmed,
+        Some(facts),
+        dpo(),
+    )
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(refused.request).await.outcome, Some(Outcome::Refused));
+    assert_eq!(confirm(&service, &secret, STORED).await, Confirmation::NoSuchLink);
+    assert!(service.platform.truth(&contact).unwrap().exists);
+
+    let proven = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+    let secret = asked(&service, proven.request).await;
+    check(&service, proven.request, IdentityMethod::InPerson).await.unwrap();
+    assert_eq!(confirm(&service, &secret, STORED).await, Confirmation::NoSuchLink);
+    service.work_to_the_end().await;
+    assert_eq!(service.case(proven.request).await.outcome, Some(Outcome::Fulfilled));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn the_link_is_sent_again_as_another_message_and_not_without_end() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
+    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+    let first = asked(&service, receipt.request).await;
+    // Before the second one was sent a third is asked for: the second is dropped.
+    ask_again(&service, receipt.request).await.unwrap();
+    ask_again(&service, receipt.request).await.unwrap();
+    service.pump().await;
+    let sent = questions(&service);
+    assert_eq!(sent.len(), 2);
+    assert_ne!(sent[0].message_id, sent[1].message_id, "nobody takes it for a repetition");
+    for _ in 0..3 {
+        ask_again(&service, receipt.request).await.unwrap();
+    }
+    assert!(matches!(ask_again(&service, receipt.request).await, Err(IdentityError::TooOften(6))));
+    // The first link still works; it ends all others.
+    assert!(matches!(confirm(&service, &first, STORED).await, Confirmation::Confirmed(_)));
+    let sent = questions(&service).len();
+    service.pump().await;
+    assert_eq!(questions(&service).len(), sent, "what was not sent is not sent any more");
+    let second = questions(&service)[1].link.clone().unwrap().into_exposed();
+    assert_eq!(confirm(&service, &second, STORED).await, Confirmation::NoSuchLink);
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_question_that_the_mail_server_refuses_comes_to_a_person() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
+    let receipt = submit(&service, RequestKind::Erasure, &[(Phone, NUMBER)], None).await;
+    service.work().await;
+    service.mails.plan(Plan::Reply(550), 1);
+    service.pump().await;
+    service.advance(Duration::from_hours(73)).await;
+    service.work().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::NoticeRefused));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn killed_at_any_boundary_of_asking_and_ending_it_comes_to_the_same_end() {
+    for boundary in [
+        "identify.written",
+        "identify.committed",
+        "unproven.before",
+        "unproven.written",
+        "unproven.committed",
+    ] {
+        let service = TestService::start().await;
+        let _contact = service.platform.add_contact(person());
+        let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+        let dying = || KillSwitch::new(move |at| at == boundary);
+        service.worker_with(dying(), false).await.work_until_idle().await.unwrap();
+        service.bury_workers().await;
+        service.advance(Duration::from_hours(1)).await;
+        asked(&service, receipt.request).await;
+        assert_eq!(questions(&service).len(), 1, "{boundary}: asked once");
+        service.advance(Duration::from_hours(15 * 24)).await;
+        service.worker_with(dying(), false).await.work_until_idle().await.unwrap();
+        service.bury_workers().await;
+        service.advance(Duration::from_hours(1)).await;
+        service.work_to_the_end().await;
+        let case = service.case(receipt.request).await;
+        assert_eq!(case.outcome, Some(Outcome::NotIdentified), "{boundary}");
+        service.finish().await;
+    }
+}
