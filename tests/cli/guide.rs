@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use dsrd::domain::{Clock as _, SystemClock};
 use dsrd_simulator::ContactSpec;
 use sqlx::ConnectOptions as _;
 
@@ -102,7 +103,8 @@ channel = "person"
     ] {
         let _contact = organisation.add_contact(ContactSpec::new().email(address).phone(phone).events(1));
     }
-    let mut names: BTreeMap<&str, String> = BTreeMap::new();
+    let now = SystemClock.now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let mut names: BTreeMap<&str, String> = BTreeMap::from([("NOW", now)]);
     let (mut commands, mut cases) = (0, 0);
     for block in blocks() {
         let [kind, more @ ..] = block.head.as_slice() else { continue };
