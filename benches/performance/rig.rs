@@ -303,8 +303,13 @@ impl Service {
         let packages = directory.path().join("packages");
         report::prepare_directory(&packages)?;
         let report = defaults("report", &[("directory", packages.display().to_string().into())])?;
-        let site =
-            Site { controller: Arc::clone(&controller), platform, catalogue: None, gate: Gate::opened() };
+        let site = Site {
+            controller: Arc::clone(&controller),
+            platform,
+            catalogue: None,
+            recipients: Arc::default(),
+            gate: Gate::opened(),
+        };
         let executor = Arc::new(Executor {
             store: store.clone(),
             desk: desk.clone(),

@@ -226,6 +226,18 @@ actions! {
     StaffMailEnded = "staff_mail.ended",
     /// A request ended.
     RequestClosed = "request.closed",
+    /// A recipient of the data has to be told; which, and what it is asked, is in the detail.
+    RecipientQueued = "recipient.queued",
+    /// A recipient is about to be told.
+    RecipientBegan = "recipient.began",
+    /// It was, or was not.
+    RecipientEnded = "recipient.ended",
+    /// A recipient said that it is done.
+    RecipientConfirmed = "recipient.confirmed",
+    /// A person decided that a recipient is told no further; ground and reason are in the detail.
+    RecipientGivenUp = "recipient.given_up",
+    /// A recipient has not answered in its time.
+    RecipientOverdue = "recipient.overdue",
     /// A retention sweep began to list.
     SweepStarted = "sweep.started",
     /// A page of a retention sweep's erasures was submitted; their number and the root of a tree over salted commitments to
@@ -247,6 +259,8 @@ actions! {
     LogDrilled = "log.drilled",
     /// Somebody exported entries; form, filters, number and hash are in the detail.
     LogExported = "log.exported",
+    /// Somebody took evidence about a request or a period; scope, numbers and hash are in the detail.
+    EvidenceTaken = "evidence.taken",
     /// Somebody took receipts for entries.
     LogProved = "log.proved",
     /// Somebody read a case through the command line.

@@ -48,7 +48,7 @@ pub use publish::{
     published_folder,
 };
 pub use sealer::{MOST_AT_ONCE, RestoreReason, Restored, SealError, Sealed, Sealer, Settings};
-pub use search::{Search, search};
+pub use search::{Search, list_actions, search, whole_since};
 pub use sql::{
     Entry, Filter, append, append_about_log, list, open_intents, pending, sealed_up_to, verifier_keys,
 };

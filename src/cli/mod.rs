@@ -22,16 +22,20 @@ mod deadline;
 mod decide;
 #[cfg(feature = "demo")]
 mod demo;
+mod evidence;
 mod exit;
 mod hold;
 mod identifiers;
 mod ledger;
 mod migrate;
 mod output;
+mod procedure;
+mod recipient;
 mod request;
 mod retention;
 mod serve;
 mod setup;
+mod stats;
 mod suppression;
 mod upkeep;
 mod witness;
@@ -103,6 +107,9 @@ enum Command {
     /// After a restore: compare what was done with what the database and the platform show.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// See what recipients of personal data have to be told, and record their answers.
+    #[command(subcommand)]
+    Recipient(recipient::Command),
     /// List what staff is alerted of, and say that you look at it.
     #[command(subcommand)]
     Alert(alert::Command),
@@ -115,6 +122,12 @@ enum Command {
     /// Read, search, verify and export the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Count how requests were answered in a period: terms kept, outcomes, refusals, days; from the audit log.
+    Stats(stats::Args),
+    /// Take evidence about a request or a period out, in one archive that proves itself offline; or check one.
+    Evidence(evidence::Args),
+    /// Print the written procedure of an organisation, made from the settings: terms, steps, roles, periods.
+    Procedure(procedure::Args),
     /// Tell until when an answer is due under a law and a calendar of public holidays, and why.
     Deadline(Box<deadline::Args>),
     /// Watch the audit log of somebody else, as an auditor does.
@@ -169,6 +182,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         }
         #[cfg(feature = "demo")]
         Command::Demo(args) => Box::pin(demo::run(args, &files, output)).await,
+        Command::Procedure(args) => procedure::run(&args, &files, output),
         Command::Deadline(args) => deadline::run(&args, &files, output),
         Command::Config(command) => config::run(command, &files, output),
         Command::Setup => setup::run(Context::load(&files)?, output).await,
@@ -191,5 +205,8 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Witness(command) => witness::run(command, Context::load_speaking(&files)?, output).await,
         Command::Upkeep(command) => upkeep::run(command, Context::load_checked(&files)?, output).await,
         Command::Audit(command) => audit::run(command, &files, output).await,
+        Command::Recipient(command) => recipient::run(command, Context::load_checked(&files)?, output).await,
+        Command::Stats(args) => stats::run(args, &files, output).await,
+        Command::Evidence(args) => evidence::run(args, &files, output).await,
     }
 }

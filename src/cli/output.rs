@@ -32,7 +32,6 @@ impl Output {
     }
 
     /// Whether a program reads the results.
-    #[cfg(feature = "demo")]
     pub(super) fn is_for_programs(&self) -> bool {
         self.format == Format::Json
     }

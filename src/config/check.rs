@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::decisions;
 use super::error::SettingsError;
 use super::settings::{Organisation, Settings};
+use crate::recipients::Recipient;
 use crate::telemetry;
 
 /// Refuses settings that are well-formed but wrong or unsafe; tells all that is wrong at once.
@@ -11,6 +13,7 @@ pub fn check(settings: &Settings) -> Result<(), SettingsError> {
     let mut refused = Vec::new();
     check_general(settings, &mut refused);
     check_organisations(&settings.organisations, &mut refused);
+    decisions::check(settings, &mut refused);
     if refused.is_empty() { Ok(()) } else { Err(SettingsError::Refused(refused)) }
 }
 
@@ -138,6 +141,13 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
         check_retention(&key, organisation, refused);
         if let Some(problem) = organisation.holds.refused() {
             refused.push(format!("{key}.{problem}"));
+        }
+        let register = Recipient::refused(&organisation.recipients, organisation.regime);
+        refused.extend(register.into_iter().map(|problem| format!("{key}.{problem}")));
+        if !organisation.recipients.is_empty() && organisation.catalogue.is_none() {
+            refused.push(format!(
+                "{key}.recipients needs {key}.catalogue: without it an access report cannot name them (Art. 15(1)(c) GDPR)"
+            ));
         }
         if let Some(reason) = organisation.identity.refused() {
             refused.push(format!("{key}.{reason}"));

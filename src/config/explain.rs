@@ -22,6 +22,9 @@ pub struct Explained {
     pub origin: String,
     /// What it means.
     pub doc: String,
+    /// By whom, when and why it was decided, where that is on record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
 }
 
 /// Explains every key of the settings.
@@ -32,6 +35,26 @@ pub fn explain(loaded: &Loaded) -> Vec<Explained> {
     for (name, node) in Node::new(&schema).members() {
         if name != schema::ORGANISATION_DEFAULTS {
             explain_in(node, name, name, member(Some(&loaded.tree), name), &mut rows);
+        }
+    }
+    for decision in &loaded.settings.decisions {
+        let place = match &decision.organisation {
+            None => Some(decision.key.clone()),
+            Some(id) => {
+                let index = loaded.settings.organisations.iter().position(|each| each.id == *id);
+                index.map(|index| format!("organisations[{index}].{}", decision.key))
+            }
+        };
+        let Some(place) = place else { continue };
+        let text = format!("decided by {} on {}: {}", decision.decided_by, decision.date, decision.reason);
+        for row in &mut rows {
+            if row
+                .key
+                .strip_prefix(&place)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            {
+                row.decision = Some(text.clone());
+            }
         }
     }
     rows
@@ -90,6 +113,7 @@ fn explain_in(node: Node<'_>, name: &str, key: &str, value: Option<&Value>, rows
             value: value.and_then(|value| shown(name, value)),
             origin: value.and_then(origin).unwrap_or_else(|| BUILT_IN.to_owned()),
             doc: node.doc(),
+            decision: None,
         }),
     }
 }

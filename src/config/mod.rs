@@ -19,6 +19,7 @@
 //! `config/default.toml`, and renew the generated files (`tests/documents.rs` says how).
 
 mod check;
+mod decisions;
 mod directories;
 mod error;
 mod explain;
@@ -31,6 +32,7 @@ mod tests;
 mod values;
 
 pub use check::check;
+pub use decisions::{ControllerDecision, LeftToController, Standing, left_to_controllers};
 pub use error::SettingsError;
 pub use explain::{Explained, explain, near_keys, reference};
 pub use schema::schema;

@@ -6,11 +6,13 @@ use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::decisions::ControllerDecision;
 use crate::domain::deadline::{CalendarCode, RegimeCode};
 use crate::domain::{Controller, DecisionKind, IdentityRules, OrganisationId};
 use crate::platform::cloud4wi;
 use crate::{
-    alert, audit, delivery, holds, http, queue, report, retention, store, suppression, telemetry, upkeep,
+    alert, audit, delivery, holds, http, queue, recipients, report, retention, store, suppression, telemetry,
+    upkeep,
 };
 
 /// Everything that an operator can set.
@@ -45,6 +47,8 @@ pub struct Settings {
     pub http: http::Settings,
     /// The organisations (controllers) served.
     pub organisations: Vec<Organisation>,
+    /// What controllers decided about settings that the law leaves to them: whose, about which key, by whom, when and why.
+    pub decisions: Vec<ControllerDecision>,
 }
 
 /// Where the master key is.
@@ -113,6 +117,8 @@ pub struct Organisation {
     /// What an access report must say beside the data (Art. 15(1)(a) to (h) GDPR): purposes, legal grounds,
     /// recipients, storage periods, sources.
     pub catalogue: Option<report::Catalogue>,
+    /// To whom it gives personal data or gave it (Art. 15(1)(c), 19 GDPR): named in access reports, told of erasures.
+    pub recipients: Vec<recipients::Recipient>,
 }
 
 impl Organisation {

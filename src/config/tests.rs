@@ -339,3 +339,136 @@ fn s_51_wrong_or_unsafe_settings_are_refused_all_at_once() {
 fn other_programs_variables_are_ignored() {
     Scene::new().variable("DSRD_SERVICE_HOST", "10.0.0.1").variable("DSRD_PORT", "tcp://10.0.0.1:80").load();
 }
+
+/// An organisation, and decisions beside it.
+fn decided(more: &str) -> Scene {
+    Scene::new().file("dsrd.toml", &format!("{ORGANISATION}{more}")).file("mail.toml", MAIL)
+}
+
+fn refused(scene: &Scene) -> String {
+    check(&scene.load().settings).map_err(|error| error.to_string()).err().unwrap_or_default()
+}
+
+const DECISION: &str = r#"
+[[decisions]]
+key = "upkeep.evidence_months"
+decided_by = "the board"
+date = "2026-11-01"
+reason = "claims of guests become time-barred after five years"
+"#;
+
+#[test]
+fn r_82_a_looser_setting_needs_a_recorded_decision() {
+    let looser = "[upkeep]\nevidence_months = 60\n";
+    let problem = refused(&decided(looser));
+    assert!(problem.contains("upkeep.evidence_months is 60, more than 36 months"), "{problem}");
+    assert!(
+        problem.contains("[[decisions]]") && problem.contains("key = \"upkeep.evidence_months\""),
+        "{problem}"
+    );
+    assert_eq!(refused(&decided(&format!("{looser}{DECISION}"))), "");
+    // What is as strict as the default, or stricter, needs none.
+    assert_eq!(refused(&decided("[upkeep]\nevidence_months = 24\nidentifiers_days = 10\n")), "");
+
+    let suspended = ORGANISATION.replace("contact =", "regime = \"EU-suspend\"\ncontact =");
+    let scene =
+        |more: &str| Scene::new().file("dsrd.toml", &format!("{suspended}{more}")).file("mail.toml", MAIL);
+    let problem = refused(&scene(""));
+    assert!(problem.contains("regime of organisation venue-group lets the time stand still"), "{problem}");
+    let of_organisation = "organisation = \"venue-group\"\nkey = \"regime\"";
+    let decision = DECISION.replace("key = \"upkeep.evidence_months\"", of_organisation);
+    assert_eq!(refused(&scene(&decision)), "");
+}
+
+#[test]
+fn a_record_of_a_decision_that_cannot_be_right_is_refused() {
+    for (from, to, problem) in [
+        ("upkeep.evidence_months", "upkeep.evidence", "key is none that the law leaves"),
+        ("upkeep.evidence_months", "regime", "names none"),
+        ("key =", "organisation = \"elsewhere\"\nkey =", "organisation is none that is configured"),
+        ("the board", " ", "decided_by must be one line of text"),
+        ("2026-11-01", "yesterday", "decisions[0].date"),
+    ] {
+        let scene = decided(&DECISION.replace(from, to));
+        let said = load(&scene.sources).map_or_else(|error| error.to_string(), |_| refused(&scene));
+        assert!(said.contains(problem), "{from} -> {to}: {said}");
+    }
+}
+
+#[test]
+fn r_82_what_is_left_to_the_controller_is_listed_with_how_it_stands() {
+    let loaded = decided(DECISION).load();
+    let left = left_to_controllers(&loaded);
+    let standing = |key: &str| left.iter().find(|each| each.key == key).unwrap().standing;
+    assert_eq!(standing("upkeep.evidence_months"), Standing::Decided);
+    assert_eq!(standing("upkeep.identifiers_days"), Standing::StrictDefault);
+    assert_eq!(standing("regime"), Standing::StrictDefault);
+    let set = decided("retention = { keep_months = 24 }\n").load();
+    let set = left_to_controllers(&set);
+    let keep = set.iter().find(|each| each.key == "retention.keep_months").unwrap();
+    assert_eq!((keep.standing, keep.value.as_str()), (Standing::SetWithoutRecord, "24"));
+    let rows = explain(&loaded);
+    let row = rows.iter().find(|row| row.key == "upkeep.evidence_months").unwrap();
+    assert!(row.decision.as_ref().unwrap().starts_with("decided by the board on 2026-11-01"), "{row:?}");
+    for each in left {
+        let place = if each.organisation.is_some() { "organisations[0]." } else { "" };
+        let key = format!("{place}{}", each.key);
+        let is_key = |row: &Explained| row.key == key || row.key.starts_with(&format!("{key}."));
+        // A list of tables that is empty has no rows; the schema knows it.
+        let known = each.key == "recipients" && each.value == "(none)";
+        assert!(rows.iter().any(is_key) || known, "{key} is no key of the settings");
+    }
+}
+
+/// The names of all keys of a schema, however deep.
+fn names(schema: &serde_json::Value, into: &mut Vec<String>) {
+    match schema {
+        serde_json::Value::Object(members) => {
+            if let Some(serde_json::Value::Object(properties)) = members.get("properties") {
+                into.extend(properties.keys().cloned());
+            }
+            members.values().for_each(|each| names(each, into));
+        }
+        serde_json::Value::Array(elements) => elements.iter().for_each(|each| names(each, into)),
+        _ => {}
+    }
+}
+
+/// Law section 8, last line: for these there is no key, and none may come.
+#[test]
+fn what_the_law_leaves_to_nobody_has_no_key() {
+    const FORBIDDEN: &[&str] = &[
+        "silence",
+        "silent",
+        "without_notice",
+        "skip_notice",
+        "id_document",
+        "passport",
+        "id_card",
+        "upload",
+        "attachment",
+        "refuse",
+        "refusal",
+        "reject",
+        "second_extension",
+        "extensions",
+        "auto_",
+        "skip_verif",
+        "skip_read_back",
+        "without_read_back",
+        "verify_deletion",
+        "read_back",
+        "clear_identifiers",
+        "log_identifiers",
+        "plain_identifiers",
+        "reveal",
+    ];
+    let every = decided(DECISION).load();
+    let mut keys: Vec<String> = explain(&every).into_iter().map(|row| row.key).collect();
+    // Of lists that are empty here, the schema knows the keys.
+    names(&schema(), &mut keys);
+    assert!(keys.len() > 150 && keys.iter().any(|key| key == "secret_file"), "{}", keys.len());
+    let found: Vec<&String> =
+        keys.iter().filter(|key| FORBIDDEN.iter().any(|word| key.contains(word))).collect();
+    assert!(found.is_empty(), "the law leaves this to nobody: {found:?}");
+}

@@ -22,6 +22,14 @@ pub enum StartError {
     /// A secret file cannot be used.
     #[error(transparent)]
     Secret(#[from] SecretFileError),
+    /// The secret of a webhook is too short to sign anything.
+    #[error("{key} names a secret of fewer than {shortest} characters; write one with: openssl rand -hex 32")]
+    WebhookSecret {
+        /// The key that names the file.
+        key: String,
+        /// How long it must be.
+        shortest: usize,
+    },
     /// The connection URL cannot be read. Its text is not repeated: it may hold a password.
     #[error(
         "{key} is not a connection URL; write postgres://login:password@host/database, with special characters of the \

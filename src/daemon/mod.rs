@@ -29,6 +29,7 @@ mod notify;
 mod outside;
 mod parts;
 mod platforms;
+mod recipients;
 mod service;
 mod signals;
 mod sql;

@@ -21,6 +21,7 @@ use crate::execution::{Executor, KillSwitch, PackageRules, Site};
 use crate::http::{self, AppState};
 use crate::identity::ProofPage;
 use crate::queue::{Wake, WakeSource};
+use crate::recipients::Courier;
 use crate::retention::Sweeper;
 use crate::store::Store;
 use crate::suppression::ledger::Ledger;
@@ -245,6 +246,7 @@ impl Parts {
         self.tasks.start("extensions", move || {
             Box::pin(tasks::settle_extensions(settling.clone(), keys.clone(), served.clone(), stop.clone()))
         });
+        self.start_courier().await?;
 
         let rows = self.listen("intake wake-ups", WakeSource::Intake);
         let poll = Duration::from_secs(self.settings.queue.poll_secs);
@@ -284,6 +286,38 @@ impl Parts {
                     }
                 };
                 gate.pass(&stop, work).await;
+            })
+        });
+        Ok(())
+    }
+
+    /// Tells recipients, where any are registered.
+    async fn start_courier(&mut self) -> Result<(), StartError> {
+        let organisations = &self.settings.organisations;
+        if organisations.iter().all(|organisation| organisation.recipients.is_empty()) {
+            return Ok(());
+        }
+        let Prepared { store, desk, controllers } = self.prepared.clone();
+        let courier = Courier {
+            store,
+            keys: desk.keys,
+            clock: desk.clock,
+            controllers,
+            registers: self
+                .sites
+                .iter()
+                .map(|(id, site)| (id.clone(), Arc::clone(&site.recipients)))
+                .collect(),
+            secrets: Arc::new(super::recipients::secrets(organisations)?),
+            transport: Arc::new(Transport::open(&self.settings.delivery, &self.settings.data_dir).await?),
+            mail: self.settings.delivery.clone(),
+            kill: KillSwitch::default(),
+        };
+        let (gate, stop) = (self.gate.clone(), self.ending.clone());
+        self.tasks.start("recipients", move || {
+            let (courier, gate, stop) = (courier.clone(), gate.clone(), stop.clone());
+            Box::pin(async move {
+                gate.pass(&stop, |turn| tasks::tell_recipients(courier.clone(), turn)).await;
             })
         });
         Ok(())

@@ -53,6 +53,7 @@ pub fn sites(
             controller: Arc::clone(controller),
             platform,
             catalogue: organisation.catalogue.clone(),
+            recipients: organisation.recipients.clone().into(),
             gate: Gate::default(),
         };
         sites.insert(organisation.id.clone(), site);

@@ -25,6 +25,7 @@ use crate::holds;
 use crate::intake::{self, Desk};
 use crate::platform::PlatformError;
 use crate::queue::{self, Instance, Wake, WakeSource};
+use crate::recipients::Courier;
 use crate::retention::{SweepReport, Sweeper};
 use crate::store::{Store, StoreError};
 use crate::suppression::ledger::{self, CompareError, Ledger};
@@ -270,6 +271,24 @@ pub(super) async fn pump(mailer: Arc<Mailer>, pulse: Store, beat_every: Duration
         let retired = async { instance.retire(&mut *pulse.connection().await?).await };
         if let Err(error) = retired.await {
             tracing::debug!(%error, "the sending of notices could not sign off");
+        }
+    }
+}
+
+/// Tells recipients of personal data what became of it.
+pub(super) async fn tell_recipients(courier: Courier, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_secs(5);
+    while !stop.is_cancelled() {
+        match courier.pump_once().await {
+            Ok(0) => pause(&stop, EVERY).await,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "recipients could not be told; tried again"
+                );
+                pause(&stop, AFTER_FAILURE).await;
+            }
         }
     }
 }

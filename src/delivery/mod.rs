@@ -36,6 +36,7 @@ mod message;
 mod notice;
 mod package;
 mod plain;
+mod proof;
 mod settings;
 mod sql;
 mod text;
@@ -54,6 +55,7 @@ pub use package::{
     NewPackage, OpenedPackage, PackageId, destroy_expired, open_for_staff, record_package, remove_leftovers,
 };
 pub use plain::{StaffLetter, is_mail_address, send_plain, send_to_staff};
+pub use proof::{NoticeProof, PackageProof, list_notice_proofs, list_package_proofs};
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
 pub use sql::{
     NoticeView, answer_may_be_out, drop_unsent, drop_unsent_answers, drop_unsent_question, forget_secrets,

@@ -107,6 +107,12 @@ impl Controller {
         deadline::end_of_day(due_on, self.time_zone)
     }
 
+    /// The calendar day of an instant where this controller is established.
+    #[must_use]
+    pub fn local_date(&self, at: DateTime<Utc>) -> NaiveDate {
+        at.with_timezone(&self.time_zone).date_naive()
+    }
+
     /// An instant as people read it in tables: this controller's time zone, with its name, to the second.
     #[must_use]
     pub fn local_time(&self, at: DateTime<Utc>) -> String {

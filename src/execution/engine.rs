@@ -23,6 +23,7 @@ use crate::holds::HoldId;
 use crate::intake::{self, Case, Identifier, IdentifierRole};
 use crate::platform::{PlatformError, Urgency};
 use crate::queue::{self, Heart, Lease};
+use crate::recipients;
 use crate::store::{StoreError, Tx};
 use crate::suppression::ledger::EntryKind;
 use crate::suppression::{self, Source};
@@ -40,6 +41,8 @@ pub(super) struct Finished {
     pub(super) identifiers: Vec<(IdentifierRole, SubjectIdentifier)>,
     pub(super) package: Option<NewPackage>,
     pub(super) notice: Option<inform::PreparedNotice>,
+    /// What recipients of the data have to be told.
+    pub(super) to_tell: Option<recipients::Affected>,
 }
 
 impl Finished {
@@ -52,6 +55,7 @@ impl Finished {
             identifiers: Vec::new(),
             package: None,
             notice: None,
+            to_tell: None,
         }
     }
 }
@@ -397,6 +401,16 @@ impl<'a> Run<'a> {
             self.suppress(tx, step).await?;
             if let Some(package) = finished.package {
                 delivery::record_package(tx, &self.executor.desk.keys, package).await?;
+            }
+            if let Some(affected) = finished.to_tell {
+                let place = recipients::Place {
+                    organisation: &self.lease.organisation,
+                    request: self.lease.request,
+                    at: now,
+                    today: self.site.controller.local_date(now),
+                };
+                let keys = &self.executor.desk.keys;
+                recipients::enqueue(tx, keys, &self.site.recipients, &affected, place).await?;
             }
             // Nobody is told of a sweep: a notice that no step sends would wait in the outbox for ever.
             if self.case.origin == Origin::Subject

@@ -30,7 +30,7 @@ const ZONE_UNCERTAINTY: TimeDelta = TimeDelta::hours(14);
 
 /// Finds the contact and keeps what was found. More than one match, or a search that proves nothing, stops here.
 pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
-    let (located, contact) = match (run.case.origin, run.case.contact.clone()) {
+    let (mut located, contact) = match (run.case.origin, run.case.contact.clone()) {
         (Origin::Retention, Some(id)) => recheck(run, id).await?,
         // What follows from an earlier request: nobody gave an identifier again.
         (Origin::Subject, Some(id)) if given(run).is_empty() => second_stage(run, id).await?,
@@ -43,6 +43,11 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
     {
         let_access_go_first(run, &contact.id, &contact.identifiers).await?;
     }
+    located.created_on = contact.as_ref().and_then(|contact| match contact.created {
+        Created::At(at) => Some(run.site.controller.local_date(at)),
+        Created::About(at) => Some(run.site.controller.local_date(at - ZONE_UNCERTAINTY)),
+        Created::Unknown => None,
+    });
     if contact.is_none() && run.case.origin == Origin::Subject {
         identify::gate_of_no_data(run)?;
     }
@@ -129,6 +134,7 @@ async fn recheck(run: &Run<'_>, id: ContactId) -> Result<(Located, Option<Contac
         strangers: 0,
         policies_before: BTreeMap::new(),
         chosen: false,
+        created_on: None,
     };
     let Some(contact) = found else { return Ok((located, None)) };
     let in_scope = match (run.case.created_before, contact.created) {
@@ -161,6 +167,7 @@ async fn chosen(run: &Run<'_>, id: &ContactId) -> Result<(Located, Option<Contac
         strangers: 0,
         policies_before: policies_before(run, &contact),
         chosen: true,
+        created_on: None,
     };
     Ok((located, Some(contact)))
 }
@@ -179,6 +186,7 @@ async fn nobody_instead(run: &Run<'_>) -> Result<(Located, Option<Contact>), Sto
         strangers: matches.strangers,
         policies_before: BTreeMap::new(),
         chosen: true,
+        created_on: None,
     };
     Ok((located, None))
 }
@@ -236,6 +244,7 @@ async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
         strangers: matches.strangers,
         policies_before: contact.as_ref().map(|contact| policies_before(run, contact)).unwrap_or_default(),
         chosen: false,
+        created_on: None,
     };
     Ok((located, contact))
 }

@@ -66,6 +66,7 @@ pub use crate::domain::KillSwitch;
 use crate::domain::{Controller, OrganisationId};
 use crate::intake::Desk;
 use crate::platform::ContactPlatform;
+use crate::recipients::Recipient;
 use crate::store::Store;
 use crate::suppression::ledger::Ledger;
 use crate::{queue, report};
@@ -79,6 +80,8 @@ pub struct Site {
     pub platform: Arc<dyn ContactPlatform>,
     /// What the controller owes beside the data in an access report (Art. 15(1)(a) to (h)).
     pub catalogue: Option<report::Catalogue>,
+    /// To whom it gave data: named in access reports, told of erasures.
+    pub recipients: Arc<[Recipient]>,
     /// Opened once the platform's key was found to be that of the organisation; no job is claimed before.
     pub gate: Gate,
 }

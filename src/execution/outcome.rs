@@ -40,6 +40,10 @@ pub(super) struct Located {
     /// Whether a person chose the contact, so that nobody else was looked for.
     #[serde(default)]
     pub(super) chosen: bool,
+    /// The earliest day on which the contact may have been created, where the platform tells: who held its data since then
+    /// was a recipient.
+    #[serde(default)]
+    pub(super) created_on: Option<NaiveDate>,
 }
 
 /// What `refuse` prepared.

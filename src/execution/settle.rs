@@ -153,6 +153,7 @@ impl Run<'_> {
         let detail = Detail::none()
             .word("outcome", outcome.as_str())
             .word("kind", self.case.kind.as_str())
+            .word("answered_on", &self.site.controller.local_date(informed_at.unwrap_or(now)).to_string())
             .flag("in_time", now < self.site.controller.end_of_day(self.case.due_on));
         self.append(&mut tx, self.event(Action::RequestClosed).with(detail)).await?;
         self.executor.kill.reached("close", "written")?;

@@ -378,6 +378,7 @@ impl Arrival<'_> {
         let mut detail = Detail::none()
             .word("kind", kind.as_str())
             .word("channel", submission.channel.as_str())
+            .word("received_on", &controller.local_date(submission.received_at).to_string())
             .word("due_on", &dates.conservative.to_string())
             .word("assurance", submission.assurance().as_str())
             .count("identifiers", submission.identifiers.len() as u64);

@@ -11,5 +11,8 @@ mod commands;
 mod daemon;
 mod deadline;
 mod decide;
+mod evidence;
+mod guide;
 mod log;
+mod procedure;
 mod program;

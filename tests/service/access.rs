@@ -22,7 +22,7 @@ fn ada() -> ContactSpec {
 }
 
 /// The package of a request, decrypted: the names and texts of its files.
-async fn package(service: &TestService, request: RequestId) -> Vec<(String, String)> {
+pub(crate) async fn package(service: &TestService, request: RequestId) -> Vec<(String, String)> {
     let opened = delivery::open_for_staff(
         &service.store,
         &service.desk.keys,

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex};
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{Handling, Outcome, ParkReason, RequestKind, RequestState};
 use dsrd::execution::{Ended, KillSwitch};
+use dsrd::recipients::ChannelKind;
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
+use crate::recipients::recipient;
 use crate::support::service::{TestService, sealer};
 
 fn person(number: usize) -> (String, ContactSpec) {
@@ -25,7 +27,8 @@ fn person(number: usize) -> (String, ContactSpec) {
 /// F-1: dies once at each boundary that an undisturbed run passes, those of the mailer among them, and resumes; then twice
 /// in a row; then once while the platform's answer to the effect is lost as well.
 async fn killed_everywhere_ends_the_same(kind: RequestKind) {
-    let service = TestService::start().await;
+    let register = vec![recipient("partner", ChannelKind::Person)];
+    let service = TestService::builder().recipients(register).build().await;
     let passed = Arc::new(Mutex::new(Vec::new()));
     let recorder = {
         let passed = Arc::clone(&passed);
@@ -80,6 +83,13 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
             }
         }
     }
+    // Whoever got the data has to be told of each erasure, once.
+    let told: i64 = sqlx::query_scalar("SELECT count(*) FROM dsrd.recipient_task")
+        .fetch_one(&mut *service.store.connection().await.unwrap())
+        .await
+        .unwrap();
+    let erasures = if kind == RequestKind::Erasure { number + 1 } else { 0 };
+    assert_eq!(usize::try_from(told).unwrap(), erasures);
     // A file whose package was not recorded is swept away at the next start.
     if kind == RequestKind::Access {
         let directory = &service.executor.packages.report.directory;

@@ -19,6 +19,7 @@ use dsrd::execution::{Ended, Executor, Gate, KillSwitch, PackageRules, Site, Wor
 use dsrd::intake::{self, Case, Desk, Receipt, Submission};
 use dsrd::platform::ContactPlatform;
 use dsrd::platform::cloud4wi::{self, Cloud4Wi, LocalBudget};
+use dsrd::recipients::Recipient;
 use dsrd::store::{self, Store};
 use dsrd::suppression::ledger::Ledger;
 use dsrd::{queue, report};
@@ -45,6 +46,8 @@ pub(crate) struct Builder {
     largest_package_bytes: u64,
     second_organisation: bool,
     starts_at: DateTime<Utc>,
+    recipients: Vec<Recipient>,
+    catalogue: Option<report::Catalogue>,
     identity: IdentityRules,
 }
 
@@ -83,6 +86,18 @@ impl Builder {
     /// Refuses larger packages.
     pub(crate) fn largest_package_bytes(mut self, bytes: u64) -> Self {
         self.largest_package_bytes = bytes;
+        self
+    }
+
+    /// To whom every organisation gives data.
+    pub(crate) fn recipients(mut self, recipients: Vec<Recipient>) -> Self {
+        self.recipients = recipients;
+        self
+    }
+
+    /// What access reports say beside the data.
+    pub(crate) fn catalogue(mut self, catalogue: report::Catalogue) -> Self {
+        self.catalogue = Some(catalogue);
         self
     }
 
@@ -130,7 +145,13 @@ impl Builder {
             controllers.insert(controller.id.clone(), Arc::clone(&controller));
             sites.insert(
                 controller.id.clone(),
-                Site { controller, platform, catalogue: None, gate: Gate::opened() },
+                Site {
+                    controller,
+                    platform,
+                    catalogue: self.catalogue.clone(),
+                    recipients: self.recipients.clone().into(),
+                    gate: Gate::opened(),
+                },
             );
         }
         let mails = MemoryTransport::new();
@@ -353,6 +374,8 @@ impl TestService {
             largest_package_bytes: 1 << 30,
             second_organisation: false,
             starts_at: start_of_test(),
+            recipients: Vec::new(),
+            catalogue: None,
             identity: IdentityRules::default(),
         }
     }

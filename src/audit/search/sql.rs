@@ -1,9 +1,10 @@
 //! The view `audit_view.log`, searched.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::Search;
-use crate::audit::Entry;
+use crate::audit::{Action, Entry};
 use crate::domain::OrganisationId;
 use crate::store::StoreError;
 
@@ -46,4 +47,45 @@ pub async fn search(
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("audit.search"))
+}
+
+/// Lists sealed entries of an organisation with one of these actions, not older than `since`, with numbers above `after`;
+/// at most `most`. What figures are counted from.
+pub async fn list_actions(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    actions: &[Action],
+    since: DateTime<Utc>,
+    after: i64,
+    most: i64,
+) -> Result<Vec<Entry>, StoreError> {
+    let words: Vec<String> = actions.iter().map(|action| action.as_str().to_owned()).collect();
+    sqlx::query_as!(
+        Entry,
+        r#"SELECT seq AS "seq!", at AS "at!", organisation_id AS organisation, case_id AS "case", action AS "action!",
+                  outcome, actor AS "actor!", intent, uid AS "id!", detail AS "detail!"
+           FROM audit_view.log
+           WHERE seq > $1 AND organisation_id = $2 AND action = ANY ($3) AND at >= $4
+           ORDER BY seq
+           LIMIT $5"#,
+        after,
+        organisation.as_str(),
+        &words,
+        since,
+        most.clamp(1, 10_000),
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("audit.list_actions"))
+}
+
+/// From when on the log is whole: the instant of its oldest entry where older ones were removed, none where it still
+/// holds its first.
+pub async fn whole_since(connection: &mut PgConnection) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let oldest =
+        sqlx::query!(r#"SELECT seq AS "seq!", at AS "at!" FROM audit_view.log ORDER BY seq LIMIT 1"#)
+            .fetch_optional(connection)
+            .await
+            .map_err(StoreError::during("audit.whole_since"))?;
+    Ok(oldest.filter(|oldest| oldest.seq > 1).map(|oldest| oldest.at))
 }

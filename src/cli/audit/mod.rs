@@ -27,7 +27,7 @@ use crate::audit::{self, Action, Detail, Entry, Event, Filter, RestoreReason};
 use crate::daemon::{self, Foundation};
 use crate::domain::{OrganisationId, local_time};
 
-pub(super) use verify::is_verification;
+pub(super) use verify::{is_verification, read_policy};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -122,7 +122,7 @@ impl FromStr for Subject {
     }
 }
 
-fn day_or_instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
+pub(super) fn day_or_instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
     if let Ok(instant) = text.parse::<DateTime<Utc>>() {
         return Ok(instant);
     }
@@ -232,7 +232,7 @@ async fn read(
 }
 
 /// Records what was done with the log as a whole.
-async fn record(
+pub(super) async fn record(
     context: &Context,
     foundation: &Foundation,
     action: Action,
@@ -246,7 +246,7 @@ async fn record(
 
 /// Whoever reads wants what has just happened, too. Where this account may not seal, or the database is an older copy than
 /// what was published, the log is read as it is.
-async fn seal(context: &Context, foundation: &Foundation, output: &Output) {
+pub(super) async fn seal(context: &Context, foundation: &Foundation, output: &Output) {
     let sealed = async {
         heads::ensure_no_older_copy(context, foundation).await?;
         let sealer =

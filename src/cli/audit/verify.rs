@@ -198,7 +198,7 @@ pub(super) async fn own_policy(foundation: &Foundation) -> anyhow::Result<Policy
 }
 
 /// Reads a policy file.
-pub(super) fn read_policy(path: &Path) -> anyhow::Result<Policy> {
+pub(in crate::cli) fn read_policy(path: &Path) -> anyhow::Result<Policy> {
     let refused = |reason: String| Failure::Usage.because(format!("{}: {reason}", path.display()));
     let text = String::from_utf8(read(path, MAX_POLICY_BYTES)?)
         .map_err(|_| refused("it is not UTF-8".to_owned()))?;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::Failure;
 use super::context::Context;
 use super::output::{Output, table};
-use crate::config;
+use crate::config::{self, Standing};
 
 /// Options of `dsrd check`.
 #[derive(Debug, clap::Args)]
@@ -107,6 +107,7 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
                 Ok(()) => findings.ok("configuration", read_from(&context)),
                 Err(error) => findings.refuse("configuration", &error),
             }
+            decisions(&context, &mut findings);
             files::check(&context, &mut findings);
             if args.offline {
                 platform::check_settings(&context, &mut findings);
@@ -143,6 +144,20 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
         1 => Err(class.because("1 check failed")),
         number => Err(class.because(format!("{number} checks failed"))),
     }
+}
+
+/// What the law leaves to the controllers.
+fn decisions(context: &Context, findings: &mut Findings) {
+    let left = config::left_to_controllers(&context.loaded);
+    let count = |standing| left.iter().filter(|each| each.standing == standing).count();
+    let (decided, default, set) =
+        (count(Standing::Decided), count(Standing::StrictDefault), count(Standing::SetWithoutRecord));
+    findings.ok(
+        "decisions",
+        format!(
+            "{decided} on record, {default} on their default, {set} set without a recorded reason (dsrd config decisions)"
+        ),
+    );
 }
 
 fn read_from(context: &Context) -> String {

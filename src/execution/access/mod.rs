@@ -21,6 +21,7 @@ use crate::delivery::{NewPackage, PackageId};
 use crate::domain::{ContactId, ParkReason, Personal, random};
 use crate::intake::IdentifierRole;
 use crate::platform::{RawRecord, Source, Urgency};
+use crate::recipients;
 use crate::report::{
     Language, MaskedIdentifier, Package, ReportError, ReportHeader, Section, Spool, prepare_directory,
 };
@@ -128,6 +129,9 @@ fn write(
 
 fn header(run: &Run<'_>) -> ReportHeader {
     let controller = &run.site.controller;
+    let today = controller.local_date(run.executor.desk.clock.now());
+    let created_on = run.located().ok().and_then(|located| located.created_on);
+    let name_recipients = |catalogue| recipients::name_in(catalogue, &run.site.recipients, created_on, today);
     ReportHeader {
         reference: run.case.reference.clone(),
         organisation_name: controller.name.clone(),
@@ -145,7 +149,7 @@ fn header(run: &Run<'_>) -> ReportHeader {
         language: Language::for_tag(&run.case.language)
             .or_else(|| Language::for_tag(&controller.language))
             .unwrap_or_default(),
-        catalogue: run.site.catalogue.clone(),
+        catalogue: run.site.catalogue.clone().map(name_recipients),
     }
 }
 

@@ -17,6 +17,8 @@ use super::{hold, inform};
 use crate::audit::{Action, Detail};
 use crate::domain::{ContactId, IdentifierKind, SubjectIdentifier};
 use crate::platform::{Coverage, Source};
+use crate::recipients::{Affected, TaskAction};
+use crate::report::Section;
 
 /// When to read again while the contact still answers: deletion may take effect late, and a record marked as deleted
 /// is pending, not gone.
@@ -84,8 +86,21 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
     finished.marks = Marks { verified_at: Some(now), ..Marks::default() };
     finished.event = Some((Action::DeletionVerified, detail));
     finished.notice = Some(inform::erased(run, partly));
+    finished.to_tell = Some(Affected {
+        action: TaskAction::Erase,
+        contact,
+        sections: erased_sections(&done.remaining),
+        created_on: run.located()?.created_on,
+        origin: run.case.origin,
+    });
     run.keep(finished);
     Ok(())
+}
+
+/// The sections of which nothing is left at the platform: their recipients are told.
+fn erased_sections(remaining: &BTreeMap<String, u64>) -> Vec<Section> {
+    let of_contact = Section::ALL.into_iter().filter(|section| *section != Section::Requests);
+    of_contact.filter(|section| !remaining.contains_key(section.as_str())).collect()
 }
 
 /// Whether the contact is gone by its id and by every search. What cannot be read counts as still there.

@@ -200,7 +200,8 @@ fn brackets(evidence: &Evidence<'_>) -> (Vec<Bracket>, Vec<String>) {
                 faults.push(format!("I-3: {name} is ended by entry {} ({})", end.seq, end.action));
             }
         }
-        if ["notice", "staff_mail"].contains(&family) {
+        // None of these is an effect at the platform.
+        if ["notice", "staff_mail", "recipient"].contains(&family) {
             continue;
         }
         let contact = began.case.and_then(|case| evidence.requests.get(&case)?.contact.clone());

@@ -1,0 +1,200 @@
+//! Evidence taken out and checked, and figures, at the command line.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use dsrd_simulator::ContactSpec;
+use sqlx::ConnectOptions as _;
+
+use crate::database::TestDatabase;
+use crate::program::{Scene, dsrd, run};
+
+/// A fulfilled access request and a withdrawn opt-out; answers with the references.
+async fn answered() -> (TestDatabase, Scene, Vec<String>) {
+    let database = TestDatabase::create().await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
+    let organisation = scene.simulator.organisation("main");
+    let contact =
+        ContactSpec::new().name("Canarino", "Prova").email("canarino.prova@posta.example").events(3);
+    let _contact = organisation.add_contact(contact);
+    let references = ["access", "opt_out"].map(|kind| {
+        let request = serde_json::json!({
+            "kind": kind, "channel": "email", "received_at": "2026-11-20T10:00:00Z",
+            "identifiers": { "email": "canarino.prova@posta.example" }, "idempotency_key": kind,
+        });
+        let submit = &["--json", "request", "submit", "--from", "-"];
+        let receipt = run(&mut scene.command(submit), &request.to_string()).expect(0).json();
+        receipt["reference"].as_str().unwrap().to_owned()
+    });
+    scene.run(&["request", "withdraw", &references[1]]).expect(0);
+    let mut daemon = scene.serve();
+    daemon.wait_for("request closed");
+    daemon.signal("-TERM");
+    let (status, log) = daemon.finish();
+    assert!(status.success(), "{log}");
+    (database, scene, references.to_vec())
+}
+
+fn unpack(archive: &Path, into: &Path) -> Vec<String> {
+    let mut archive = zip::ZipArchive::new(fs::File::open(archive).unwrap()).unwrap();
+    fs::create_dir(into).unwrap();
+    (0..archive.len())
+        .map(|index| {
+            let mut file = archive.by_index(index).unwrap();
+            let name = String::from_utf8(file.name_raw().to_vec()).unwrap();
+            let mut content = Vec::new();
+            file.read_to_end(&mut content).unwrap();
+            fs::write(into.join(&name), content).unwrap();
+            name
+        })
+        .collect()
+}
+
+fn sha256sum(folder: &Path) -> bool {
+    let mut command = Command::new("sha256sum");
+    command.args(["-c", "--quiet", "SHA256SUMS"]).current_dir(folder);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+}
+
+/// Packs a folder as a forger would: with hashes that fit.
+fn pack(folder: &Path, archive: &Path) {
+    let hash = |name: &str| {
+        let output = Command::new("sha256sum").arg(name).current_dir(folder).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().split_whitespace().next().unwrap().to_owned()
+    };
+    let mut manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.join("manifest.json")).unwrap()).unwrap();
+    let names: Vec<String> = manifest["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["name"].as_str().unwrap().to_owned())
+        .collect();
+    for (index, name) in names.iter().enumerate() {
+        manifest["files"][index]["sha256"] = hash(name).into();
+    }
+    fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
+    let listed = names.iter().map(String::as_str).chain(["manifest.json"]);
+    let sums: Vec<String> = listed.map(|name| format!("{}  {name}", hash(name))).collect();
+    fs::write(folder.join("SHA256SUMS"), sums.join("\n") + "\n").unwrap();
+    let mut zip = zip::ZipWriter::new(fs::File::create_new(archive).unwrap());
+    for name in names.iter().map(String::as_str).chain(["manifest.json", "SHA256SUMS"]) {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(&fs::read(folder.join(name)).unwrap()).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_70_evidence_opens_offline_proves_itself_and_names_nobody() {
+    let (_database, scene, references) = answered().await;
+    let path = |name: &str| scene.path(name).to_str().unwrap().to_owned();
+    let out = path("case.zip");
+    let taken = scene.run(&["--json", "evidence", "--case", &references[0], "--out", &out]).expect(0).json();
+    assert_eq!(taken["cases"], 1);
+    assert!(taken["entries"].as_u64().unwrap() > 5, "{taken}");
+    scene.run(&["evidence", "--case", &references[0], "--out", &out]).expect(5);
+
+    let folder = scene.path("case");
+    let names = unpack(&scene.path("case.zip"), &folder);
+    assert_eq!(
+        names,
+        [
+            "cases.ndjson",
+            "log.ndjson",
+            "checkpoint",
+            "log.policy",
+            "README.txt",
+            "manifest.json",
+            "SHA256SUMS"
+        ]
+    );
+    assert!(sha256sum(&folder), "plain sha256sum agrees");
+    let everything: String =
+        names.iter().map(|name| fs::read_to_string(folder.join(name)).unwrap().to_lowercase()).collect();
+    assert!(!everything.contains("canarino") && !everything.contains("posta.example"), "it names nobody");
+    assert!(
+        everything.contains("\"outcome\":\"fulfilled\"")
+            && everything.contains(&references[0].to_lowercase())
+    );
+
+    // Whoever receives it has neither configuration nor database.
+    let verify = |file: &str, more: &[&str]| {
+        run(&mut dsrd(&[&["--json", "evidence", "verify", file], more].concat()), "")
+    };
+    let checked = verify(&out, &[]).expect(0);
+    assert!(checked.stderr.contains("no --policy was given"));
+    let checked = checked.json();
+    assert!(checked["borne_out"].as_u64().unwrap() >= 3, "outcome, package and notices: {checked}");
+    let policy = folder.join("log.policy");
+    verify(&out, &["--policy", policy.to_str().unwrap()]).expect(0);
+
+    // The taking itself stands in the log, with the hash of the file.
+    let found = scene.run(&["--json", "audit", "search", "--action", "evidence.taken"]).expect(0).json();
+    assert_eq!(found[0]["detail"]["sha256"], taken["sha256"]);
+    assert_eq!(found.as_array().unwrap().len(), 1, "a refused one is not taken");
+
+    // A period holds both requests, and the log bears them out.
+    let all = path("period.zip");
+    let period = ["--since", "2000-01-01", "--until", "2100-01-01", "--out", all.as_str()];
+    let taken = scene.run(&[&["--json", "evidence"], period.as_slice()].concat()).expect(0).json();
+    assert_eq!((&taken["cases"], &taken["cases_purged"]), (&2.into(), &0.into()));
+    verify(&all, &[]).expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_72_forged_evidence_is_found_although_its_hashes_fit() {
+    let (_database, scene, references) = answered().await;
+    let out = scene.path("case.zip");
+    scene.run(&["evidence", "--case", &references[0], "--out", out.to_str().unwrap()]).expect(0);
+    let forge = |number: usize, file: &str, from: &str, to: &str| {
+        let folder = scene.path(&format!("forged-{number}"));
+        unpack(&out, &folder);
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        assert!(text.contains(from), "{file} holds {from}: {text}");
+        fs::write(folder.join(file), text.replacen(from, to, 1)).unwrap();
+        assert!(!sha256sum(&folder), "an edited file is found by sha256sum");
+        let forged = scene.path(&format!("forged-{number}.zip"));
+        pack(&folder, &forged);
+        assert!(sha256sum(&folder), "the forger's sums fit");
+        let checked =
+            run(&mut dsrd(&["--json", "evidence", "verify", forged.to_str().unwrap()]), "").expect(4);
+        checked.json()["findings"].to_string()
+    };
+    // The case says another outcome than the log.
+    assert!(
+        forge(1, "cases.ndjson", "\"outcome\":\"fulfilled\"", "\"outcome\":\"fulfilled_no_data\"")
+            .contains("outcome")
+    );
+    // An entry says another thing than was signed.
+    assert!(forge(2, "log.ndjson", "request.closed", "request.parked").contains("not proven"));
+    // The head says another root than was signed.
+    let note = fs::read_to_string(scene.path("forged-1").join("checkpoint")).unwrap();
+    let root = note.lines().nth(2).unwrap();
+    let other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    assert!(forge(3, "checkpoint", root, other).contains("not signed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_7_figures_for_people_programs_and_spreadsheets() {
+    let (_database, scene, _) = answered().await;
+    let period = ["--since", "2026-11-01", "--until", "2026-12-01"];
+    let stats = |form: &[&str]| scene.run(&[form, &["stats"], period.as_slice()].concat()).expect(0);
+    let figures = stats(&["--json"]).json();
+    assert_eq!(figures["all"]["received"], 2);
+    assert_eq!(figures["all"]["outcomes"], serde_json::json!({ "fulfilled": 1, "withdrawn": 1 }));
+    assert_eq!(figures["by_kind"]["access"]["answered"], 1);
+    let shown = stats(&[]).stdout;
+    assert!(shown.contains("within 1 month") && shown.contains("(1 of 1)"), "{shown}");
+    let csv = scene.run(&[&["stats", "--csv"], period.as_slice()].concat()).expect(0).stdout;
+    let mut lines = csv.lines();
+    let head: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let all: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let cell = |name: &str| all[head.iter().position(|each| *each == name).unwrap()];
+    assert_eq!((cell("kind"), cell("received"), cell("outcome_withdrawn")), ("all", "2", "1"));
+    assert_eq!(lines.count(), 2, "a line for each kind");
+    scene.run(&["--json", "stats", "--csv"]).expect(2);
+    scene.run(&["stats", "--since", "2026-12-01", "--until", "2026-11-01"]).expect(2);
+}
