@@ -244,6 +244,7 @@ pub async fn surroundings(
 
 /// A request as stored: the case, without identifiers.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "one a column or fact, none of which follows from another")]
 pub struct Case {
     /// Whose request.
     pub organisation: OrganisationId,
@@ -328,6 +329,7 @@ impl Case {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "one a column or fact, none of which follows from another")]
 struct CaseRow {
     organisation_id: String,
     request_id: Uuid,

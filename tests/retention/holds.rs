@@ -40,6 +40,9 @@ async fn ask_for_access(office: &Office, contact: &'static str) -> RequestId {
     let email = SubjectIdentifier::parse(IdentifierKind::Email, "ada@people.example", None).unwrap();
     let submission = Submission {
         kind: RequestKind::Access,
+        also: Vec::new(),
+        kind_unknown: false,
+        requester_role: dsrd::domain::RequesterRole::Own,
         origin: Origin::Subject,
         channel: Channel::Web,
         received_at: office.clock.now(),

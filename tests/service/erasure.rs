@@ -1,5 +1,7 @@
 //! Erasures: deleted once, proven absent, told; and the erasures of sweeps.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -32,12 +34,18 @@ async fn told_is_when_the_mail_server_took_the_notice_and_not_when_the_case_was_
     let service = TestService::start().await;
     let _contact = service.platform.add_contact(ada());
     let receipt = erase(&service).await;
-    let dying = KillSwitch::new(|boundary| boundary.starts_with("close"));
-    service.worker_with(dying, false).await.work_until_idle().await.unwrap();
     let sent_at = service.desk.clock.now();
-    service.bury_workers().await;
-    service.advance(std::time::Duration::from_hours(5)).await;
-    service.work().await;
+    // Between the answer of the mail server and the closing lie five hours.
+    let slow = {
+        let clock = Arc::clone(&service.clock);
+        KillSwitch::new(move |boundary| {
+            if boundary == "notice.sent" {
+                clock.advance(chrono::TimeDelta::hours(5));
+            }
+            false
+        })
+    };
+    service.worker_with(slow, false).await.work_until_idle().await.unwrap();
     let case = service.case(receipt.request).await;
     assert_eq!(case.informed_at, Some(sent_at));
     assert_eq!(case.closed_at, Some(sent_at + chrono::TimeDelta::hours(5)));

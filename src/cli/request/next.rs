@@ -3,23 +3,59 @@
 use crate::domain::{ParkReason, RefusalGround, RequestKind, RequestState};
 use crate::intake::Case;
 
-/// One line an act; none for a request that waits for nobody.
-pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
+/// What can be done while the person is asked something; none when they are not.
+fn while_the_person_is_asked(case: &Case) -> Option<Vec<String>> {
     let reference = case.reference.as_str();
-    if case.state == RequestState::NeedsIdentity {
-        return vec![
+    match case.state {
+        RequestState::NeedsIdentity => Some(vec![
             format!("send the link once more: dsrd request ask-again {reference}"),
             format!(
                 "or record how you found out who asks: dsrd decide identity {reference} --method in_person"
             ),
             format!("or refuse it on a ground of the law: dsrd decide refuse {reference} --ground RF-NN"),
-        ];
-    }
-    if case.state == RequestState::NeedsClarification {
-        return vec![
+        ]),
+        RequestState::NeedsClarification => Some(vec![
             format!("when the person answers: dsrd request clarified {reference}"),
             format!("or when they do not: dsrd request clarified {reference} --no-answer"),
-        ];
+        ]),
+        _ => None,
+    }
+}
+
+/// What has to be mended before a request that waits for this reason is sent on its way again.
+const fn to_mend(reason: ParkReason) -> Option<&'static str> {
+    match reason {
+        ParkReason::VerificationFailed => Some(
+            "look at the contact in the platform; when it is as it should be or after a ticket with the vendor",
+        ),
+        ParkReason::PlatformForbidden => {
+            Some("give the platform's key the rights that the log names, run dsrd check")
+        }
+        ParkReason::PlatformRejected => {
+            Some("look at the contact in the platform, carry it out or mend it there")
+        }
+        ParkReason::PackageTooLarge => {
+            Some("raise report.largest_records_bytes or report.largest_package_bytes, restart")
+        }
+        ParkReason::SearchNotHonoured => Some("correct platform.dialect or set platform.full_scan, restart"),
+        ParkReason::HoldUnclear => Some(
+            "the records do not tell when the hold ends: place one with a last day (dsrd hold place --until), end the other \
+             (dsrd hold lift)",
+        ),
+        ParkReason::PlatformUnreadable
+        | ParkReason::RecordUnreadable
+        | ParkReason::AttemptsExhausted
+        | ParkReason::Poison
+        | ParkReason::CheckpointUnreadable => Some("mend the cause that the log names (see the runbook)"),
+        _ => None,
+    }
+}
+
+/// One line an act; none for a request that waits for nobody.
+pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
+    let reference = case.reference.as_str();
+    if let Some(acts) = while_the_person_is_asked(case) {
+        return acts;
     }
     let Some(reason) = case.park_reason else { return Vec::new() };
     let resume = |cause: &str| format!("{cause}, then: dsrd request resume {reference}");
@@ -64,27 +100,6 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
         ParkReason::NoticeFailed => {
             vec![resume("mend the cause that the log names"), tell(&package)]
         }
-        ParkReason::VerificationFailed => {
-            vec![resume(
-                "look at the contact in the platform; when it is as it should be or after a ticket with the vendor",
-            )]
-        }
-        ParkReason::PlatformForbidden => {
-            vec![resume("give the platform's key the rights that the log names, run dsrd check")]
-        }
-        ParkReason::PlatformRejected => {
-            vec![resume("look at the contact in the platform, carry it out or mend it there")]
-        }
-        ParkReason::PackageTooLarge => {
-            vec![resume("raise report.largest_records_bytes or report.largest_package_bytes, restart")]
-        }
-        ParkReason::SearchNotHonoured => {
-            vec![resume("correct platform.dialect or set platform.full_scan, restart")]
-        }
-        ParkReason::HoldUnclear => vec![resume(
-            "the records do not tell when the hold ends: place one with a last day (dsrd hold place --until), end the other \
-             (dsrd hold lift)",
-        )],
         ParkReason::DoneBeforeRestore => vec![
             "look at what was done, and settle it: dsrd ledger replay".to_owned(),
             resume("if it is to be done again after all, settle it"),
@@ -108,13 +123,17 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
             "check that the {} may ask for the data subject, then: dsrd decide accept {reference} --reason authority_checked",
             case.requester_role
         )],
-        ParkReason::PlatformUnreadable
+        ParkReason::VerificationFailed
+        | ParkReason::PlatformForbidden
+        | ParkReason::PlatformRejected
+        | ParkReason::PackageTooLarge
+        | ParkReason::SearchNotHonoured
+        | ParkReason::HoldUnclear
+        | ParkReason::PlatformUnreadable
         | ParkReason::RecordUnreadable
         | ParkReason::AttemptsExhausted
         | ParkReason::Poison
-        | ParkReason::CheckpointUnreadable => {
-            vec![resume("mend the cause that the log names (see the runbook)")]
-        }
+        | ParkReason::CheckpointUnreadable => to_mend(reason).map(resume).into_iter().collect(),
     };
     let carried_out = case.verified_at.is_some() && package.is_empty();
     if case.kind == RequestKind::Other && reason == ParkReason::NotAutomated {

@@ -131,11 +131,11 @@ pub(super) async fn show(
         case,
         identifiers,
         steps,
+        proofs,
         overdue,
         surroundings,
         frequent,
         proposal,
-        proofs,
         notices,
         what_you_can_do,
     };
@@ -164,7 +164,8 @@ pub(super) fn instant(at: Option<&DateTime<Utc>>, zone: Tz) -> String {
     at.map_or_else(|| "-".to_owned(), |at| local_time(*at, zone))
 }
 
-fn human(shown: &Shown, zone: Tz) -> String {
+/// The facts of the case, each with its name.
+fn facts(shown: &Shown, zone: Tz) -> Vec<(&'static str, String)> {
     let case = &shown.case;
     let instant = |at: Option<&DateTime<Utc>>| instant(at, zone);
     let mut head = vec![
@@ -223,7 +224,12 @@ fn human(shown: &Shown, zone: Tz) -> String {
             format!("{} of this kind within a year; that alone refuses nothing", around.within_a_year);
         head.push(("frequent", often));
     }
-    let head = pairs(head);
+    head
+}
+
+fn human(shown: &Shown, zone: Tz) -> String {
+    let instant = |at: Option<&DateTime<Utc>>| instant(at, zone);
+    let head = pairs(facts(shown, zone));
     let identifiers = table(
         &["no", "identifier", "role", "value"],
         shown.identifiers.iter().map(|each| {
