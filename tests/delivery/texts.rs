@@ -60,6 +60,96 @@ fn seen(html: &str) -> String {
     squeezed(&format!("{} {hrefs}", page.root_element().text().collect::<String>()))
 }
 
+/// What a notice of this kind must say beside what all say, word by word.
+fn particular_to(kind: NoticeKind) -> &'static [&'static str] {
+    match kind {
+        NoticeKind::Acknowledgement => {
+            &["23 November 2026", "23 December 2026, at the latest", "contact details that we already hold"]
+        }
+        NoticeKind::IdentityRequest => &[
+            "/identity/",
+            "9 December 2026, 10:00 CET",
+            "not in a way that shows us who sent it",
+            "We need nothing else.",
+            "runs on while we wait for you: you have it by 23 December 2026",
+            "If you do not confirm",
+        ],
+        NoticeKind::ClarificationRequest => &[
+            "Do you mean the guest Wi-Fi or the loyalty card?",
+            "You do not have to narrow your request.",
+            "runs on while we wait for you",
+        ],
+        NoticeKind::Extension => &[
+            "23 February 2027, at the latest",
+            "23 November 2026",
+            "Your request is complex.",
+            "Records of three systems",
+        ],
+        NoticeKind::PartialAnswer => &["are enclosed", "Those of 2025 follow.", "23 December 2026"],
+        NoticeKind::Fee => &[
+            "EUR 12.00",
+            "because it repeats others (Article 12(5) GDPR).",
+            "10 sheets at EUR 1.20",
+            "Narrow your request",
+            "Withdraw it.",
+            "7 December 2026",
+        ],
+        NoticeKind::NotIdentified => &[
+            "We cannot tell which data is yours (Articles 11(2) and 12(2) GDPR).",
+            "What would help",
+            "Complain to the supervisory authority: Garante",
+            "Go to court",
+        ],
+        NoticeKind::AccessReady => &["9 December 2026, 10:00 CET", "/handover/", "corrected"],
+        NoticeKind::NoData => {
+            &["25 November 2026", "the e-mail address", "the telephone number", "new request"]
+        }
+        NoticeKind::ErasureDone => &[
+            "25 November 2026",
+            "What we keep, and why",
+            "Article 5(2) GDPR",
+            "We have told Mailworks Ltd",
+            "copies until 30 December 2026",
+            "A fingerprint of your contact details",
+        ],
+        NoticeKind::ErasurePartlyDone => &[
+            "Invoices, because tax law requires us to keep them. Until 31 December 2036.",
+            "we erase the data after it by ourselves",
+            "Complain to the supervisory authority",
+        ],
+        NoticeKind::RestrictionSet => &["Before we lift the restriction, we tell you."],
+        NoticeKind::RestrictionLifting => &["1 January 2027", "it is correct", "you can object"],
+        NoticeKind::OptOutDone => &["Marketing messages", "nothing else", "Switched off on"],
+        NoticeKind::RectificationDone => &["The spelling of the family name", "We have told Mailworks"],
+        NoticeKind::Refused => &[
+            "25 November 2026",
+            "A law obliges us to keep the data (Article 17(3)(b) GDPR).",
+            "Section 147 of the tax code: invoices.",
+            "Until 2036.",
+            "Complain to the supervisory authority: Garante, Piazza Venezia 11, Roma",
+            "Go to court",
+        ],
+        NoticeKind::Withdrawn => &["25 November 2026", "new request"],
+        NoticeKind::RecipientNotice => &[
+            "erase the data, with all copies and links to it",
+            "contact 5f3a",
+            "contact 5f3b",
+            "7 December 2026",
+            "How to answer",
+        ],
+        NoticeKind::BreachNotice => &[
+            "What happened",
+            "A copy of data was sent",
+            "What it may mean for you",
+            "You may get unwanted mail.",
+            "The copy was deleted.",
+            "Watch out for strange mails.",
+        ],
+        NoticeKind::ComplaintReceived => &["23 December 2026, at the latest", "do not have to wait for us"],
+        NoticeKind::Answered => &["stays as it is", "Go to court"],
+    }
+}
+
 #[tokio::test]
 async fn every_notice_says_what_the_law_wants_in_both_forms() {
     let world = World::new().await;
@@ -73,96 +163,7 @@ async fn every_notice_says_what_the_law_wants_in_both_forms() {
     let everywhere = [reference.as_str(), "Harbour Café Group", "dpo@venue.example", "It is not advertising"];
     let to_subjects = ["data protection authority", "court", "Please do not send copies of identity cards"];
     for (kind, sent) in NoticeKind::ALL.into_iter().zip(memory.sent()) {
-        let particular: &[&str] = match kind {
-            NoticeKind::Acknowledgement => &[
-                "23 November 2026",
-                "23 December 2026, at the latest",
-                "contact details that we already hold",
-            ],
-            NoticeKind::IdentityRequest => &[
-                "/identity/",
-                "9 December 2026, 10:00 CET",
-                "not in a way that shows us who sent it",
-                "We need nothing else.",
-                "runs on while we wait for you: you have it by 23 December 2026",
-                "If you do not confirm",
-            ],
-            NoticeKind::ClarificationRequest => &[
-                "Do you mean the guest Wi-Fi or the loyalty card?",
-                "You do not have to narrow your request.",
-                "runs on while we wait for you",
-            ],
-            NoticeKind::Extension => &[
-                "23 February 2027, at the latest",
-                "23 November 2026",
-                "Your request is complex.",
-                "Records of three systems",
-            ],
-            NoticeKind::PartialAnswer => &["are enclosed", "Those of 2025 follow.", "23 December 2026"],
-            NoticeKind::Fee => &[
-                "EUR 12.00",
-                "because it repeats others (Article 12(5) GDPR).",
-                "10 sheets at EUR 1.20",
-                "Narrow your request",
-                "Withdraw it.",
-                "7 December 2026",
-            ],
-            NoticeKind::NotIdentified => &[
-                "We cannot tell which data is yours (Articles 11(2) and 12(2) GDPR).",
-                "What would help",
-                "Complain to the supervisory authority: Garante",
-                "Go to court",
-            ],
-            NoticeKind::AccessReady => &["9 December 2026, 10:00 CET", "/handover/", "corrected"],
-            NoticeKind::NoData => {
-                &["25 November 2026", "the e-mail address", "the telephone number", "new request"]
-            }
-            NoticeKind::ErasureDone => &[
-                "25 November 2026",
-                "What we keep, and why",
-                "Article 5(2) GDPR",
-                "We have told Mailworks Ltd",
-                "copies until 30 December 2026",
-                "A fingerprint of your contact details",
-            ],
-            NoticeKind::ErasurePartlyDone => &[
-                "Invoices, because tax law requires us to keep them. Until 31 December 2036.",
-                "we erase the data after it by ourselves",
-                "Complain to the supervisory authority",
-            ],
-            NoticeKind::RestrictionSet => &["Before we lift the restriction, we tell you."],
-            NoticeKind::RestrictionLifting => &["1 January 2027", "it is correct", "you can object"],
-            NoticeKind::OptOutDone => &["Marketing messages", "nothing else", "Switched off on"],
-            NoticeKind::RectificationDone => &["The spelling of the family name", "We have told Mailworks"],
-            NoticeKind::Refused => &[
-                "25 November 2026",
-                "A law obliges us to keep the data (Article 17(3)(b) GDPR).",
-                "Section 147 of the tax code: invoices.",
-                "Until 2036.",
-                "Complain to the supervisory authority: Garante, Piazza Venezia 11, Roma",
-                "Go to court",
-            ],
-            NoticeKind::Withdrawn => &["25 November 2026", "new request"],
-            NoticeKind::RecipientNotice => &[
-                "erase the data, with all copies and links to it",
-                "contact 5f3a",
-                "contact 5f3b",
-                "7 December 2026",
-                "How to answer",
-            ],
-            NoticeKind::BreachNotice => &[
-                "What happened",
-                "A copy of data was sent",
-                "What it may mean for you",
-                "You may get unwanted mail.",
-                "The copy was deleted.",
-                "Watch out for strange mails.",
-            ],
-            NoticeKind::ComplaintReceived => {
-                &["23 December 2026, at the latest", "do not have to wait for us"]
-            }
-            NoticeKind::Answered => &["stays as it is", "Go to court"],
-        };
+        let particular = particular_to(kind);
         let to_subjects: &[&str] = if kind == NoticeKind::RecipientNotice { &[] } else { &to_subjects };
         for form in [&squeezed(sent.text.expose()), &seen(sent.html.expose())] {
             for wanted in everywhere.iter().chain(to_subjects).chain(particular) {
