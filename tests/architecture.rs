@@ -115,6 +115,7 @@ const RULE: &[(&str, &[&str])] = &[
             "queue",
             "delivery",
             "intake",
+            "triage",
             "recipients",
             "identity",
             "execution",
