@@ -40,6 +40,9 @@ fn person(number: usize) -> (String, ContactSpec) {
     (email, spec)
 }
 
+/// What is asked, in turn: each procedure once.
+const KINDS: [RequestKind; 3] = [RequestKind::Access, RequestKind::Erasure, RequestKind::OptOut];
+
 /// Requests of every kind, one for each of so many people, who are added to the platform.
 async fn hand_in(
     service: &ProcessService,
@@ -48,7 +51,7 @@ async fn hand_in(
 ) -> Vec<(RequestKind, String)> {
     let mut handed_in = Vec::new();
     for number in numbers {
-        let kind = RequestKind::AUTOMATED[number % RequestKind::AUTOMATED.len()];
+        let kind = KINDS[number % KINDS.len()];
         let (email, spec) = person(number);
         let contact = service.world.platform.add_contact(spec);
         insert(producer, kind, &format!("ticket-{number}"), &email).await;

@@ -328,16 +328,20 @@ async fn r_20_an_opt_out_needs_no_proof_and_waits_for_none() {
     service.work().await;
     assert_eq!(service.platform.truth(&contact).unwrap().policy("mktgCommunications"), Some(false));
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    let open = submit(&service, RequestKind::OptOut, &[(Phone, NUMBER)], None).await;
     let mut connection = service.store.connection().await.unwrap();
     let refused = sqlx::query(
-        "UPDATE dsrd.request SET state = 'needs_identity', outcome = NULL, closed_at = NULL, identity_doubt = 'no_proof',
-           identity_wanted_at = now(), identity_until = now()",
+        "UPDATE dsrd.request SET state = 'needs_identity', identity_doubt = 'no_proof', identity_wanted_at = now(),
+           identity_until = now()
+         WHERE request_id = $1",
     )
+    .bind(open.request.0)
     .execute(&mut *connection)
     .await
     .unwrap_err();
     assert!(refused.to_string().contains("an_opt_out_needs_no_identity"), "{refused}");
     drop(connection);
+    service.work().await;
     service.finish().await;
 }
 

@@ -263,7 +263,7 @@ pub(super) fn success_follows_a_read_back(evidence: &Evidence<'_>) -> Vec<String
             "erasure" if postponed.is_some() => {}
             "erasure" => faults.extend(absence_was_read(evidence, *id, contact, &name)),
             kind if OPT_OUTS.contains(&kind) => {
-                faults.extend(policies_were_read(evidence, *id, request, contact, &name))
+                faults.extend(policies_were_read(evidence, *id, request, contact, &name));
             }
             _ => {}
         }
