@@ -150,11 +150,15 @@ impl Run<'_> {
         if matches!(self.case.kind, RequestKind::Access | RequestKind::Portability) {
             queue::wake_waiting(&mut tx, &self.lease.organisation).await?;
         }
-        let detail = Detail::none()
+        let mut detail = Detail::none()
             .word("outcome", outcome.as_str())
             .word("kind", self.case.kind.as_str())
             .word("answered_on", &self.site.controller.local_date(informed_at.unwrap_or(now)).to_string())
             .flag("in_time", now < self.site.controller.end_of_day(self.case.due_on));
+        if self.case.origin == Origin::Retention {
+            // The entry of a sweep's page names no single request: without this word nobody could tell its end apart.
+            detail = detail.word("origin", Origin::Retention.as_str());
+        }
         self.append(&mut tx, self.event(Action::RequestClosed).with(detail)).await?;
         self.executor.kill.reached("close", "written")?;
         tx.commit().await?;

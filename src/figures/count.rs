@@ -9,7 +9,7 @@ use super::{Block, Figures, Question, Share, Sweeps};
 use crate::domain::Outcome;
 
 /// Outcomes after which nobody waits for an answer: the person took the request back, or it was the repetition of another.
-const NEEDS_NO_ANSWER: [&str; 2] = [Outcome::Withdrawn.as_str(), "superseded"];
+const NEEDS_NO_ANSWER: [&str; 2] = [Outcome::Withdrawn.as_str(), Outcome::Superseded.as_str()];
 
 /// Counts the requests of a period. What the log covers is for the caller to say.
 #[must_use]
@@ -68,6 +68,10 @@ fn block(courses: &[&Course], today: NaiveDate) -> Block {
         open: number(open.len()),
         overdue: number(open.iter().filter(|course| course.due_on < today).count()),
         answered: number(days.len()),
+        extended: share(
+            number(courses.iter().filter(|course| course.extended).count()),
+            number(courses.len()),
+        ),
         within_1_month: within(courses, 1, today),
         within_3_months: within(courses, 3, today),
         median_days: median(&days),
@@ -149,6 +153,7 @@ mod tests {
             received_on,
             dated_by_entry: false,
             due_on: received_on + Months::new(1),
+            extended: false,
             refused_on: None,
             end: end.map(|(outcome, on)| End { outcome: outcome.to_owned(), on: day(on) }),
         }
@@ -162,8 +167,11 @@ mod tests {
             course("2026-03-31", None),
             course("2026-03-30", None),
             course("2026-02-10", Some(("withdrawn", "2026-02-11"))),
+            course("2026-02-12", Some(("superseded", "2026-02-12"))),
+            Course { extended: true, ..course("2026-02-10", Some(("withdrawn", "2026-02-11"))) },
         ];
         let figures = count(&question(), &courses);
+        assert_eq!((figures.all.extended.count, figures.all.extended.of), (1, 7));
         let month = figures.all.within_1_month;
         assert_eq!(
             (month.count, month.of, month.percent),

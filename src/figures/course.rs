@@ -6,8 +6,8 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use uuid::Uuid;
 
-use crate::audit::{Action, Entry};
-use crate::domain::{Channel, Outcome};
+use crate::audit::{self, Action, Entry};
+use crate::domain::{Channel, Origin, Outcome};
 
 /// What happened to one request, by its dates.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Course {
     pub dated_by_entry: bool,
     /// The conservative due day.
     pub due_on: NaiveDate,
+    /// Whether its term was extended: the person was told in time.
+    pub extended: bool,
     /// The ground of a refusal.
     pub refused_on: Option<String>,
     /// How and when it ended, if it did.
@@ -41,8 +43,11 @@ pub struct End {
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     received: Option<Received>,
+    extended: bool,
     refused_on: Option<String>,
     end: Option<End>,
+    /// Its end tells that a retention rule had submitted it; the page of the sweep tells of its receipt.
+    of_a_page: bool,
 }
 
 #[derive(Debug)]
@@ -73,15 +78,32 @@ pub(super) fn note(cases: &mut BTreeMap<Uuid, Notes>, entry: &Entry, zone: Tz) {
         });
     } else if entry.action == Action::RequestRefused.as_str() {
         notes.refused_on = word("ground").map(str::to_owned);
+    } else if entry.action == Action::TermExtended.as_str() {
+        notes.extended = true;
+    } else if entry.action == Action::RequestSuperseded.as_str() {
+        notes.end = Some(End { outcome: Outcome::Superseded.as_str().to_owned(), on: of_entry });
     } else if entry.action == Action::RequestWithdrawn.as_str() {
         notes.end = Some(End { outcome: Outcome::Withdrawn.as_str().to_owned(), on: of_entry });
     } else if entry.action == Action::RequestClosed.as_str() {
         let outcome = word("outcome").unwrap_or("unknown").to_owned();
         notes.end = Some(End { outcome, on: day("answered_on").unwrap_or(of_entry) });
+        notes.of_a_page = word("origin") == Some(Origin::Retention.as_str());
     }
 }
 
+/// How many erasures the page of a sweep submitted, and on which day; none for another entry.
+pub(super) fn submitted_by(page: &Entry, zone: Tz) -> Option<(NaiveDate, u64)> {
+    let items = page.detail.get(audit::manifest::ITEMS).and_then(serde_json::Value::as_u64);
+    let of_page = page.action == Action::SweepPage.as_str();
+    items.filter(|_| of_page).map(|items| (page.at.with_timezone(&zone).date_naive(), items))
+}
+
 impl Notes {
+    /// For an erasure of which the page of a sweep tells: the day on which it ended.
+    pub(super) fn ended_of_a_page(&self) -> Option<NaiveDate> {
+        self.end.as_ref().filter(|_| self.received.is_none() && self.of_a_page).map(|end| end.on)
+    }
+
     /// The course; none where the beginning is not in the log, so that nobody knows when it was received.
     pub(super) fn finish(self) -> Option<Course> {
         let received = self.received?;
@@ -91,8 +113,63 @@ impl Notes {
             received_on: received.on,
             dated_by_entry: received.dated_by_entry,
             due_on: received.due_on,
+            extended: self.extended,
             refused_on: self.refused_on,
             end: self.end,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(action: Action, case: Option<Uuid>, detail: serde_json::Value) -> Entry {
+        Entry {
+            seq: 1,
+            at: "2026-02-28T23:30:00Z".parse().unwrap(),
+            organisation: Some("main".to_owned()),
+            case,
+            action: action.as_str().to_owned(),
+            outcome: None,
+            actor: "process:worker".to_owned(),
+            intent: None,
+            id: Uuid::now_v7(),
+            detail,
+        }
+    }
+
+    #[test]
+    fn erasures_of_which_a_page_tells_are_counted_by_the_page_and_by_their_ends() {
+        let zone = chrono_tz::Europe::Rome;
+        let first_of_march: NaiveDate = "2026-03-01".parse().unwrap();
+        let page = entry(Action::SweepPage, None, serde_json::json!({"items": 2, "root": "00"}));
+        assert_eq!(submitted_by(&page, zone), Some((first_of_march, 2)));
+        let mut cases = BTreeMap::new();
+        for (origin, of_a_page) in [(Some("retention"), true), (None, false)] {
+            let case = Uuid::now_v7();
+            let detail = serde_json::json!({"outcome": "fulfilled", "origin": origin});
+            let closed = entry(Action::RequestClosed, Some(case), detail);
+            assert_eq!(submitted_by(&closed, zone), None);
+            note(&mut cases, &closed, zone);
+            assert_eq!(cases[&case].ended_of_a_page(), of_a_page.then_some(first_of_march));
+        }
+    }
+
+    #[test]
+    fn r_12_a_reminder_ends_as_superseded_and_r_6_an_extension_is_seen() {
+        let zone = chrono_tz::Europe::Rome;
+        let mut cases = BTreeMap::new();
+        let case = Uuid::now_v7();
+        note(
+            &mut cases,
+            &entry(Action::RequestReceived, Some(case), serde_json::json!({"kind": "access"})),
+            zone,
+        );
+        note(&mut cases, &entry(Action::TermExtended, Some(case), serde_json::json!({})), zone);
+        note(&mut cases, &entry(Action::RequestSuperseded, Some(case), serde_json::json!({})), zone);
+        let course = cases.remove(&case).and_then(Notes::finish).unwrap();
+        assert!(course.extended);
+        assert_eq!(course.end.unwrap().outcome, "superseded");
     }
 }

@@ -70,6 +70,8 @@ pub struct Block {
     pub overdue: u64,
     /// Those that ended with an answer.
     pub answered: u64,
+    /// Those whose term was extended, of all received.
+    pub extended: Share,
     /// Answered within one month, of those answered or open for longer.
     pub within_1_month: Share,
     /// Answered within three months, of those answered or open for longer.
@@ -117,8 +119,15 @@ pub struct Figures {
 }
 
 /// The milestones that are read.
-const MILESTONES: &[Action] =
-    &[Action::RequestReceived, Action::RequestRefused, Action::RequestWithdrawn, Action::RequestClosed];
+const MILESTONES: &[Action] = &[
+    Action::RequestReceived,
+    Action::RequestSuperseded,
+    Action::TermExtended,
+    Action::RequestRefused,
+    Action::RequestWithdrawn,
+    Action::RequestClosed,
+    Action::SweepPage,
+];
 
 /// So many entries are read at a time.
 const PAGE: i64 = 10_000;
@@ -129,6 +138,8 @@ pub async fn figures(connection: &mut PgConnection, question: &Question) -> Resu
     let first = question.since.checked_sub_days(Days::new(2)).unwrap_or(question.since);
     let since = first.and_time(NaiveTime::MIN).and_utc();
     let mut courses = BTreeMap::new();
+    let mut sweeps = Sweeps::default();
+    let in_period = |day: &NaiveDate| (question.since..question.until).contains(day);
     let mut after = 0;
     loop {
         let page =
@@ -137,10 +148,19 @@ pub async fn figures(connection: &mut PgConnection, question: &Question) -> Resu
         after = last.seq;
         for entry in &page {
             course::note(&mut courses, entry, question.zone);
+            if let Some((_, items)) =
+                course::submitted_by(entry, question.zone).filter(|(day, _)| in_period(day))
+            {
+                sweeps.submitted += items;
+            }
         }
     }
+    let ended = courses.values().filter_map(course::Notes::ended_of_a_page).filter(in_period).count();
+    sweeps.ended = u64::try_from(ended).unwrap_or(u64::MAX);
     let courses: Vec<Course> = courses.into_values().filter_map(course::Notes::finish).collect();
     let mut figures = count(question, &courses);
+    figures.sweeps.submitted += sweeps.submitted;
+    figures.sweeps.ended += sweeps.ended;
     let whole_since = audit::whole_since(connection).await?;
     figures.covered_since = whole_since.and_then(|at| covered_since(question, at));
     Ok(figures)

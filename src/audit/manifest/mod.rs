@@ -43,7 +43,7 @@ const FORM: &str = "dsrd-sweep-item/v1";
 const ROOT: &str = "root";
 
 /// The key of the number of items.
-const ITEMS: &str = "items";
+pub(crate) const ITEMS: &str = "items";
 
 /// An item of a page.
 #[derive(Clone, Debug)]
