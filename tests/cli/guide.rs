@@ -51,9 +51,12 @@ fn work(scene: &Scene) {
     daemon.wait_for("ready");
     loop {
         std::thread::sleep(std::time::Duration::from_millis(300));
-        let open = scene.run(&["--json", "request", "list", "--state", "in_progress"]).expect(0).json();
-        let new = scene.run(&["--json", "request", "list", "--state", "received"]).expect(0).json();
-        if open.as_array().unwrap().is_empty() && new.as_array().unwrap().is_empty() {
+        // In the order in which a request passes them, so that none is between the two looks.
+        let is_empty = |state| {
+            let listed = scene.run(&["--json", "request", "list", "--state", state]).expect(0).json();
+            listed.as_array().unwrap().is_empty()
+        };
+        if is_empty("received") && is_empty("in_progress") {
             break;
         }
     }
