@@ -9,15 +9,19 @@ use uuid::Uuid;
 use super::event::{Action, Actor, Detail, EntryId, Event, plain};
 use super::leaf::Leaf;
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{StoreError, Tx};
 
-/// Appends an event inside the caller's transaction; it lasts when the transaction does. The row must come back:
-/// a rule or trigger that swallows the insertion makes the whole transaction fail. One statement; two for an event that
-/// a person caused.
-pub async fn append(connection: &mut PgConnection, event: Event) -> Result<EntryId, StoreError> {
+/// Appends an event to the caller's transaction; it lasts when the transaction does, and keeps its place among the
+/// transaction's other events. It is written right before the commit, with all of them in one statement, because the
+/// database's check of an entry costs more than the insertion, and most of that is paid once a statement. Every row must
+/// come back: a rule or trigger that swallows one makes the whole transaction fail. Beside that one statement for an event
+/// that a person caused, whose word is looked up.
+pub async fn append(tx: &mut Tx, event: Event) -> Result<EntryId, StoreError> {
     let id = event.id;
-    let actor = word_of(connection, &event.actor).await?;
-    write(connection, &Leaf::of(event, actor)).await?;
+    let actor = word_of(tx, &event.actor).await?;
+    tx.put_off(Leaf::of(event, actor).to_bytes(), |connection, entries| {
+        Box::pin(write_all(connection, entries))
+    });
     Ok(id)
 }
 
@@ -45,16 +49,21 @@ pub(super) async fn word_of(connection: &mut PgConnection, actor: &Actor) -> Res
         .map_err(StoreError::during("audit.person"))
 }
 
-/// Puts an entry into the inbox.
+/// Puts an entry into the inbox at once.
 pub(super) async fn write(connection: &mut PgConnection, leaf: &Leaf) -> Result<(), StoreError> {
+    write_all(connection, vec![leaf.to_bytes()]).await
+}
+
+/// Puts entries into the inbox, in their order.
+async fn write_all(connection: &mut PgConnection, entries: Vec<Vec<u8>>) -> Result<(), StoreError> {
     let written = sqlx::query_scalar!(
-        "INSERT INTO audit.inbox (entry) VALUES ($1) RETURNING inbox_id",
-        leaf.to_bytes()
+        "INSERT INTO audit.inbox (entry) SELECT unnest($1::bytea[]) RETURNING inbox_id",
+        &entries,
     )
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("audit.append"))?;
-    StoreError::expect_rows("audit.append", 1, written.len() as u64)
+    StoreError::expect_rows("audit.append", entries.len() as u64, written.len() as u64)
 }
 
 /// The public keys that sign the log at present, oldest first, as verifier keys (`<origin>+<id>+<key>`); none before

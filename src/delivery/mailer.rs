@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::message::{Outgoing, Parcel, address_of};
-use super::notice::{Facts, LINK, NoticeKind, Sender, WORDS};
+use super::notice::{self, Facts, LINK, NewNotice, NoticeId, NoticeKind, Sender, WORDS, message_id};
 use super::sql::{self, NoticeRow};
 use super::text::{self, Occasion};
 use super::transport::{Effect, Failure, Transport};
@@ -23,7 +23,7 @@ use crate::domain::{
     Clock, Controller, KillSwitch, MasterKey, OrganisationId, Personal, RequestId, SubjectIdentifier, random,
 };
 use crate::queue::Instance;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Tx};
 
 /// What stands for the controller's own words in the text whose digest is kept: as many blocks as any notice has.
 const BLANK: &str = "words\n\nwords\n\nwords";
@@ -73,6 +73,60 @@ pub struct Attempt {
     mail: Outgoing,
 }
 
+/// What a notice says to whom, in clear.
+#[derive(Debug)]
+struct Letter {
+    to: Personal<Address>,
+    message_id: String,
+    /// As wished for.
+    language: String,
+    reference: String,
+    facts: Facts,
+    link_token: Option<Personal<String>>,
+    words: Option<Personal<String>>,
+}
+
+/// A message with what its announcement keeps of it.
+#[derive(Debug)]
+struct Prepared {
+    template: String,
+    text_sha256: [u8; 32],
+    fell_back_from: Option<String>,
+    mail: Outgoing,
+}
+
+/// Under which entry of the log an attempt is announced, and as the how-manieth of which notice.
+#[derive(Debug)]
+struct Announcement {
+    notice: Uuid,
+    number: u32,
+    enqueued_at: DateTime<Utc>,
+    intent: EntryId,
+}
+
+impl Prepared {
+    fn attempt(
+        self,
+        (organisation, request, kind, sender): (&OrganisationId, RequestId, NoticeKind, Sender),
+        announcement: Announcement,
+    ) -> Box<Attempt> {
+        Box::new(Attempt {
+            organisation: organisation.clone(),
+            request,
+            kind,
+            notice: announcement.notice,
+            sender,
+            number: announcement.number,
+            enqueued_at: announcement.enqueued_at,
+            intent: announcement.intent,
+            template: self.template,
+            text_sha256: self.text_sha256,
+            fell_back_from: self.fell_back_from,
+            mail: self.mail,
+        })
+    }
+}
+
 /// What became of announcing an attempt.
 #[derive(Debug)]
 pub enum Announced {
@@ -98,6 +152,12 @@ impl Answered {
     #[must_use]
     pub const fn is_taken(&self) -> bool {
         self.answer.is_ok()
+    }
+
+    /// When the answer came.
+    #[must_use]
+    pub const fn at(&self) -> DateTime<Utc> {
+        self.at
     }
 }
 
@@ -262,14 +322,14 @@ impl Mailer {
     /// writes the finding which the notice tells. An error other than that of the database has written nothing.
     pub async fn announce(
         &self,
-        connection: &mut PgConnection,
+        tx: &mut Tx,
         organisation: &OrganisationId,
         request: RequestId,
         kind: NoticeKind,
     ) -> Result<Announced, DeliveryError> {
         let controller = self.controllers.get(organisation).ok_or(DeliveryError::UnknownOrganisation)?;
         let at = self.clock.now();
-        let row = lock(connection, organisation, request, kind).await?;
+        let row = lock(tx, organisation, request, kind).await?;
         let sender: Sender = row.sender.parse()?;
         if row.intent.is_some() {
             return Ok(Announced::FormerOpen);
@@ -283,45 +343,74 @@ impl Mailer {
         }
         if row.withdrawn && kind != NoticeKind::Withdrawn {
             // The person took the request back: its answer must not follow.
-            sql::give_up(connection, organisation, row.notice_id, "withdrawn").await?;
+            sql::give_up(tx, organisation, row.notice_id, "withdrawn").await?;
             return Ok(Announced::Settled(Delivery::Refused("withdrawn".to_owned())));
         }
-        let attempt = self.prepare(controller, request, kind, &row, at)?;
-        let Some((template, text_sha256, mail)) = attempt else {
+        let letter = self.letter_of(controller, request, &row)?;
+        let Some(letter) = letter else {
             let delivery =
-                self.refuse_unaddressable(connection, organisation, request, kind, sender, &row, at).await?;
+                self.refuse_unaddressable(tx, organisation, request, kind, sender, &row, at).await?;
             return Ok(Announced::Settled(delivery));
         };
+        let prepared = self.prepare(controller, kind, letter, at)?;
         let number = u32::try_from(row.attempts).unwrap_or_default() + 1;
         let event = Event::of(organisation, request, Action::NoticeBegan, sender.actor(), at)
             .with(detail_of(kind, row.notice_id).count("attempt", number.into()));
-        let intent = audit::append(connection, event).await?;
-        sql::begin_attempt(connection, organisation, row.notice_id, intent, at).await?;
-        Ok(Announced::Ready(Box::new(Attempt {
-            organisation: organisation.clone(),
-            request,
-            kind,
-            notice: row.notice_id,
-            sender,
-            number,
-            enqueued_at: row.enqueued_at,
-            intent,
-            fell_back_from: fell_back_from(&row.language, &template),
-            template,
-            text_sha256,
-            mail,
-        })))
+        let intent = audit::append(tx, event).await?;
+        sql::begin_attempt(tx, organisation, row.notice_id, intent, at).await?;
+        let announcement =
+            Announcement { notice: row.notice_id, number, enqueued_at: row.enqueued_at, intent };
+        Ok(Announced::Ready(prepared.attempt((organisation, request, kind, sender), announcement)))
     }
 
-    /// The message of a notice; `None` when its recipient is no mail address.
-    fn prepare(
+    /// Writes a notice into the outbox and announces the first attempt to send it, in one go: what a procedure does that
+    /// has just found what the notice tells. Where it cannot be made into a mail, or the request has a notice of that kind
+    /// already, it is written and announced as [`super::enqueue`] and [`Mailer::announce`] do, one after the other.
+    pub async fn enqueue_and_announce(
+        &self,
+        tx: &mut Tx,
+        notice: NewNotice,
+        (recipient, reference): (&SubjectIdentifier, &str),
+        at: DateTime<Utc>,
+    ) -> Result<Announced, DeliveryError> {
+        let (organisation, request, kind) = (notice.organisation.clone(), notice.request, notice.kind);
+        let controller = self.controllers.get(&organisation).ok_or(DeliveryError::UnknownOrganisation)?;
+        let id = NoticeId(Uuid::now_v7());
+        let letter = address_of(recipient).map(|to| Letter {
+            to,
+            message_id: message_id(id, &organisation),
+            language: notice.language.clone(),
+            reference: reference.to_owned(),
+            facts: notice.facts.clone(),
+            link_token: notice.link_token.clone(),
+            words: notice.words.clone(),
+        });
+        let prepared = letter.map(|letter| self.prepare(controller, kind, letter, at)).transpose();
+        if let Ok(Some(prepared)) = prepared {
+            let sender = notice.sender;
+            let event = Event::of(&organisation, request, Action::NoticeBegan, sender.actor(), at)
+                .with(detail_of(kind, id.0).count("attempt", 1));
+            let intent = event.id;
+            if notice::write(tx, &self.keys, &notice, (id, 1), Some(intent), at).await? {
+                audit::append(tx, event).await?;
+                let announcement = Announcement { notice: id.0, number: 1, enqueued_at: at, intent };
+                return Ok(Announced::Ready(
+                    prepared.attempt((&organisation, request, kind, sender), announcement),
+                ));
+            }
+        } else {
+            notice::enqueue(tx, &self.keys, notice, at).await?;
+        }
+        self.announce(tx, &organisation, request, kind).await
+    }
+
+    /// What a stored notice says to whom; `None` when its recipient is no mail address.
+    fn letter_of(
         &self,
         controller: &Controller,
         request: RequestId,
-        kind: NoticeKind,
         row: &NoticeRow,
-        at: DateTime<Utc>,
-    ) -> Result<Option<(String, [u8; 32], Outgoing)>, DeliveryError> {
+    ) -> Result<Option<Letter>, DeliveryError> {
         let sealed = |what| move |source| DeliveryError::Sealed { what, source };
         let unreadable = |what: &str| StoreError::unreadable("delivery.read_notice", what);
         let identifier = SubjectIdentifier::open(
@@ -334,7 +423,7 @@ impl Mailer {
         let Some(to) = address_of(&identifier) else { return Ok(None) };
         let facts: Facts =
             serde_json::from_value(row.facts.clone()).map_err(|_| unreadable("dsrd.notice.facts"))?;
-        let token = match &row.sealed_link {
+        let link_token = match &row.sealed_link {
             Some(bytes) => {
                 let clear = self
                     .keys
@@ -347,7 +436,7 @@ impl Mailer {
             }
             None => None,
         };
-        let own_words = match &row.sealed_words {
+        let words = match &row.sealed_words {
             Some(bytes) => {
                 let clear = self
                     .keys
@@ -360,44 +449,73 @@ impl Mailer {
             }
             None => None,
         };
-        let language = text::language_of(&row.language, &controller.language)
+        Ok(Some(Letter {
+            to,
+            message_id: row.message_id.clone(),
+            language: row.language.clone(),
+            reference: row.reference.clone(),
+            facts,
+            link_token,
+            words,
+        }))
+    }
+
+    /// The message of a notice.
+    fn prepare(
+        &self,
+        controller: &Controller,
+        kind: NoticeKind,
+        letter: Letter,
+        at: DateTime<Utc>,
+    ) -> Result<Prepared, DeliveryError> {
+        let language = text::language_of(&letter.language, &controller.language)
             .map_err(|source| DeliveryError::Text { kind, source })?;
-        let words = |secret: Option<&str>, said: Option<&str>| {
+        let render = |secret: Option<&str>, said: Option<&str>| {
             let link = secret.map(|secret| self.settings.link(kind, secret));
             let occasion = Occasion {
                 controller,
-                reference: &row.reference,
-                facts: &facts,
+                reference: &letter.reference,
+                facts: &letter.facts,
                 words: said,
                 link: link.as_deref(),
             };
             text::render(language, kind, &occasion).map_err(|source| DeliveryError::Text { kind, source })
         };
-        let said = own_words.as_ref().map(|words| words.expose().as_str());
+        let secret = letter.link_token.as_ref().map(|token| token.expose().as_str());
+        let said = letter.words.as_ref().map(|words| words.expose().as_str());
+        let words = render(secret, said)?;
         // The digest is that of the text without the secret and without what the controller wrote about the person: it
         // can be made again from the row once both are forgotten, and is nobody's personal data.
-        let blank = words(token.as_ref().map(|_| "secret"), said.map(|_| BLANK))?;
-        let text_sha256: [u8; 32] = Sha256::digest(blank.plain.as_bytes()).into();
-        let words = words(token.as_ref().map(|token| token.expose().as_str()), said)?;
+        let text_sha256: [u8; 32] = if secret.is_none() && said.is_none() {
+            Sha256::digest(words.plain.as_bytes()).into()
+        } else {
+            let blank = render(secret.map(|_| "secret"), said.map(|_| BLANK))?;
+            Sha256::digest(blank.plain.as_bytes()).into()
+        };
         let template = words.template.clone();
         let name = text::clean(self.settings.from_name.as_ref().unwrap_or(&controller.name));
         let mail = Outgoing::pack(Parcel {
-            message_id: row.message_id.clone(),
+            message_id: letter.message_id,
             from: Mailbox::new((!name.is_empty()).then_some(name), self.from.clone()),
             reply_to: self.reply_to.clone(),
-            to,
+            to: letter.to,
             words,
-            link_token: token,
+            link_token: letter.link_token,
             at,
         })?;
-        Ok(Some((template, text_sha256, mail)))
+        Ok(Prepared {
+            fell_back_from: fell_back_from(&letter.language, &template),
+            template,
+            text_sha256,
+            mail,
+        })
     }
 
     /// Records that a notice has no address to which a mail could go.
     #[expect(clippy::too_many_arguments, reason = "what an event names")]
     async fn refuse_unaddressable(
         &self,
-        connection: &mut PgConnection,
+        tx: &mut Tx,
         organisation: &OrganisationId,
         request: RequestId,
         kind: NoticeKind,
@@ -408,22 +526,18 @@ impl Mailer {
         const CODE: &str = "no_mail_address";
         let began = Event::of(organisation, request, Action::NoticeBegan, sender.actor(), at)
             .with(detail_of(kind, row.notice_id));
-        let intent = audit::append(connection, began).await?;
-        sql::begin_attempt(connection, organisation, row.notice_id, intent, at).await?;
+        let intent = audit::append(tx, began).await?;
+        sql::begin_attempt(tx, organisation, row.notice_id, intent, at).await?;
         let ended = Event::of(organisation, request, Action::NoticeEnded, sender.actor(), at)
             .ending(intent, Ending::Failed)
             .with(detail_of(kind, row.notice_id).word("code", CODE).flag("refused", true));
-        audit::append(connection, ended).await?;
-        sql::end_unsent(connection, organisation, row.notice_id, intent, CODE, true, Duration::ZERO).await?;
+        audit::append(tx, ended).await?;
+        sql::end_unsent(tx, organisation, row.notice_id, intent, CODE, true, Duration::ZERO).await?;
         Ok(Delivery::Refused(CODE.to_owned()))
     }
 
     /// Records how an attempt ended, inside the caller's transaction, which may be the one that closes the request.
-    pub async fn record(
-        &self,
-        connection: &mut PgConnection,
-        answered: &Answered,
-    ) -> Result<Delivery, DeliveryError> {
+    pub async fn record(&self, tx: &mut Tx, answered: &Answered) -> Result<Delivery, DeliveryError> {
         let at = answered.at;
         let attempt = answered.attempt.as_ref();
         let organisation = &attempt.organisation;
@@ -436,7 +550,7 @@ impl Mailer {
         let (event, mine, delivery) = match &answered.answer {
             Ok(code) => {
                 let mine = sql::end_sent(
-                    connection,
+                    tx,
                     organisation,
                     attempt.notice,
                     attempt.intent,
@@ -461,7 +575,7 @@ impl Mailer {
                 let refused = failure.permanent || given_up;
                 let wait = self.wait(attempt.number);
                 let mine = sql::end_unsent(
-                    connection,
+                    tx,
                     organisation,
                     attempt.notice,
                     attempt.intent,
@@ -483,7 +597,7 @@ impl Mailer {
         if !mine {
             return Err(DeliveryError::Superseded);
         }
-        audit::append(connection, event).await?;
+        audit::append(tx, event).await?;
         Ok(delivery)
     }
 
@@ -524,16 +638,16 @@ async fn lock(
 /// Ends the attempts of a request's procedure whose end nobody will see any more, as unknown, inside the transaction that
 /// parks or withdraws the request: each announcement has one end, and has it in time.
 pub async fn end_open_attempts(
-    connection: &mut PgConnection,
+    tx: &mut Tx,
     organisation: &OrganisationId,
     request: RequestId,
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    for open in sql::forget_open_attempts(connection, organisation, request).await? {
+    for open in sql::forget_open_attempts(tx, organisation, request).await? {
         let (notice, intent) = (open.notice_id, open.intent);
         let event =
             former_ended(organisation, request, Sender::Procedure, open.kind.parse()?, notice, intent, at);
-        audit::append(connection, event).await?;
+        audit::append(tx, event).await?;
     }
     Ok(())
 }

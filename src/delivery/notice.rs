@@ -5,15 +5,14 @@ use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::sql;
-use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::audit::{self, Action, Actor, Detail, EntryId, Event};
 use crate::domain::{
     IdentifierKind, MasterKey, OrganisationId, Personal, RefusalGround, RequestId, RequestKind,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, Tx};
 
 /// Id of one notice: a version 7 UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -365,38 +364,57 @@ pub struct EnqueuedNotice {
 /// Writes a notice into the outbox, inside the caller's transaction. `None` when the request already has a notice of
 /// that kind, whose facts and link then stay as they are.
 pub async fn enqueue(
-    connection: &mut PgConnection,
+    tx: &mut Tx,
     keys: &MasterKey,
     notice: NewNotice,
     at: DateTime<Utc>,
 ) -> Result<Option<EnqueuedNotice>, StoreError> {
-    write(connection, keys, notice, 1, at).await
+    write_new(tx, keys, notice, 1, at).await
 }
 
 /// Writes a further notice of a kind that a person may have to get more than once, under a Message-ID of its own. Those of
 /// the kind that were not sent are dropped: their links are of no use any more.
 pub async fn enqueue_again(
-    connection: &mut PgConnection,
+    tx: &mut Tx,
     keys: &MasterKey,
     notice: NewNotice,
     at: DateTime<Utc>,
 ) -> Result<Option<EnqueuedNotice>, StoreError> {
-    sql::drop_unsent(connection, &notice.organisation, notice.request, notice.kind).await?;
-    let round = sql::next_round(connection, &notice.organisation, notice.request, notice.kind).await?;
-    write(connection, keys, notice, round, at).await
+    sql::drop_unsent(tx, &notice.organisation, notice.request, notice.kind).await?;
+    let round = sql::next_round(tx, &notice.organisation, notice.request, notice.kind).await?;
+    write_new(tx, keys, notice, round, at).await
 }
 
-async fn write(
-    connection: &mut PgConnection,
+async fn write_new(
+    tx: &mut Tx,
     keys: &MasterKey,
     notice: NewNotice,
     round: i16,
     at: DateTime<Utc>,
 ) -> Result<Option<EnqueuedNotice>, StoreError> {
     let id = NoticeId(Uuid::now_v7());
-    // The right side needs no name of ours: the id alone is unique, and a name from the configuration could change
-    // between two attempts. RFC 2606 keeps `invalid` from ever being somebody's domain.
-    let message_id = format!("<{id}@{}.dsrd.invalid>", notice.organisation);
+    let written = write(tx, keys, &notice, (id, round), None, at).await?;
+    Ok(written.then(|| EnqueuedNotice { id, message_id: message_id(id, &notice.organisation) }))
+}
+
+/// The Message-ID of a notice, with angle brackets. The right side needs no name of ours: the id alone is unique, and a
+/// name from the configuration could change between two attempts. RFC 2606 keeps `invalid` from ever being somebody's
+/// domain.
+pub(super) fn message_id(id: NoticeId, organisation: &OrganisationId) -> String {
+    format!("<{id}@{organisation}.dsrd.invalid>")
+}
+
+/// Writes a notice, with its first attempt where `intent` announces it; false when the request has one of that kind and
+/// round already.
+pub(super) async fn write(
+    tx: &mut Tx,
+    keys: &MasterKey,
+    notice: &NewNotice,
+    (id, round): (NoticeId, i16),
+    intent: Option<EntryId>,
+    at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let message_id = message_id(id, &notice.organisation);
     let sealed_link = notice.link_token.as_ref().map(|token| {
         keys.sealing(LINK).seal(&id.to_string(), &Personal::new(token.expose().clone().into_bytes()))
     });
@@ -404,27 +422,27 @@ async fn write(
         keys.sealing(WORDS).seal(&id.to_string(), &Personal::new(words.expose().clone().into_bytes()))
     });
     let sealed = (sealed_link, sealed_words);
-    if !sql::insert_notice(connection, id, &message_id, (&notice, round), sealed, at).await? {
-        return Ok(None);
+    if !sql::insert_notice(tx, (id, round), &message_id, notice, sealed, intent, at).await? {
+        return Ok(false);
     }
     let event =
         Event::of(&notice.organisation, notice.request, Action::NoticeEnqueued, notice.sender.writer(), at)
             .with(Detail::none().word("kind", notice.kind.as_str()).word("notice", &id.to_string()));
-    audit::append(connection, event).await?;
-    Ok(Some(EnqueuedNotice { id, message_id }))
+    audit::append(tx, event).await?;
+    Ok(true)
 }
 
 /// Drops the acknowledgement of a request if no sending of it has begun, inside the transaction that writes the answer:
 /// "we are working on it" must not arrive after "it is done".
 pub async fn supersede_acknowledgement(
-    connection: &mut PgConnection,
+    tx: &mut Tx,
     organisation: &OrganisationId,
     request: RequestId,
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    if sql::supersede_acknowledgement(connection, organisation, request).await? {
+    if sql::supersede_acknowledgement(tx, organisation, request).await? {
         let event = Event::of(organisation, request, Action::NoticeSuperseded, Actor::Process("worker"), at);
-        audit::append(connection, event).await?;
+        audit::append(tx, event).await?;
     }
     Ok(())
 }

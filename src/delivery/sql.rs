@@ -15,21 +15,25 @@ use crate::domain::{OrganisationId, RequestId};
 use crate::queue::Instance;
 use crate::store::StoreError;
 
-/// Writes a pending notice; false when the request has one of that kind already.
+/// Writes a pending notice, with its first attempt where `intent` announces it; false when the request has one of that
+/// kind already.
 pub(super) async fn insert_notice(
     connection: &mut PgConnection,
-    id: NoticeId,
+    (id, round): (NoticeId, i16),
     message_id: &str,
-    (notice, round): (&NewNotice, i16),
+    notice: &NewNotice,
     (sealed_link, sealed_words): (Option<Vec<u8>>, Option<Vec<u8>>),
+    intent: Option<EntryId>,
     at: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let facts = serde_json::to_value(&notice.facts)
         .map_err(|_| StoreError::unreadable("delivery.enqueue", "dsrd.notice.facts"))?;
     let done = sqlx::query!(
         r#"INSERT INTO dsrd.notice (organisation_id, notice_id, request_id, kind, sender, identifier_no, message_id,
-                                    language, facts, sealed_link, sealed_words, enqueued_at, round)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                                    language, facts, sealed_link, sealed_words, enqueued_at, round, intent, attempts,
+                                    attempted_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::timestamptz, $13, $14::uuid,
+                   ($14 IS NOT NULL)::integer, CASE WHEN $14 IS NOT NULL THEN $12::timestamptz END)
            ON CONFLICT (organisation_id, request_id, kind, round) DO NOTHING"#,
         notice.organisation.as_str(),
         id.0,
@@ -44,6 +48,7 @@ pub(super) async fn insert_notice(
         sealed_words,
         at,
         round,
+        intent.map(|intent| intent.0),
     )
     .execute(connection)
     .await

@@ -4,7 +4,7 @@
 //! machine does not know what was done: the proof is the person's record.
 
 use super::Step;
-use super::engine::{Finished, Run};
+use super::engine::Run;
 use super::inform;
 use super::outcome::Answered;
 use super::sql::Marks;
@@ -17,7 +17,7 @@ pub(super) async fn answer(run: &mut Run<'_>) -> Result<(), Stop> {
         return Err(Stop::NeedsPerson(ParkReason::NotAutomated));
     };
     let words = words(run).await?;
-    let mut finished = Finished::new(Step::Answer, &Answered { outcome });
+    let mut finished = run.finished(Step::Answer, &Answered { outcome });
     finished.marks = Marks { executed_at: Some(run.executor.desk.clock.now()), ..Marks::default() };
     finished.notice = Some(inform::answered(run, words));
     run.keep(finished);

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
+use super::Step;
 use super::effect::Effect;
 use super::engine::Run;
 use super::hold;
-use super::outcome::{self, EffectEnded};
+use super::outcome::EffectEnded;
 use super::sql::{self, Checkpoint, Marks};
 use super::stop::Stop;
 use crate::audit::{Detail, Ending, EntryId, Event};
@@ -51,7 +50,7 @@ impl Run<'_> {
                 effect.is_in_place(platform).await.map_err(|error| self.platform_failed(&error))?;
             self.executor.kill.reached(step.as_str(), "looked")?;
             if in_place {
-                return self.end_former(&effect, former).await;
+                return self.end_former(&effect, former);
             }
         }
         let intent = self.begin_effect(&effect, former).await?;
@@ -63,12 +62,12 @@ impl Run<'_> {
         let answer = effect.call(platform).await;
         self.executor.kill.reached(step.as_str(), "called")?;
         match answer {
-            Ok(EffectAnswer::Accepted) => self.end_effect(&effect, intent, Ending::Done).await,
+            Ok(EffectAnswer::Accepted) => self.end_effect(&effect, intent, Ending::Done),
             // "Absent" is our own doing only if a former attempt began.
             Ok(EffectAnswer::Absent) if former.is_some() => {
-                self.end_effect(&effect, intent, Ending::ByFormerAttempt).await
+                self.end_effect(&effect, intent, Ending::ByFormerAttempt)
             }
-            Ok(EffectAnswer::Absent) => self.end_effect(&effect, intent, Ending::Absent).await,
+            Ok(EffectAnswer::Absent) => self.end_effect(&effect, intent, Ending::Absent),
             Err(
                 error @ (PlatformError::AnswerLost { .. }
                 | PlatformError::Unreadable { .. }
@@ -79,7 +78,7 @@ impl Run<'_> {
                 let in_place =
                     effect.is_in_place(platform).await.map_err(|error| self.platform_failed(&error))?;
                 if in_place {
-                    return self.end_effect(&effect, intent, Ending::ByFormerAttempt).await;
+                    return self.end_effect(&effect, intent, Ending::ByFormerAttempt);
                 }
                 Err(Stop::from_platform(&error, self.back_off()))
             }
@@ -161,63 +160,57 @@ impl Run<'_> {
         })
     }
 
-    pub(super) async fn end_effect(
-        &mut self,
-        effect: &Effect<'_>,
-        intent: EntryId,
-        ending: Ending,
-    ) -> Result<(), Stop> {
-        let outcome = outcome::to_json(&EffectEnded { ending: ending.as_str().to_owned() });
-        match self.write_end(effect, None, intent, ending, &outcome).await {
-            Err(Stop::LeaseLost) => {
-                // The effect happened, so it is recorded, outside of the case that somebody else now writes.
-                let mut connection = self.executor.store.connection().await?;
-                let now = self.executor.desk.clock.now();
-                sql::record_stray(&mut connection, self.lease, effect.step(), effect.item(), &outcome, now)
-                    .await?;
-                Err(Stop::LeaseLost)
-            }
-            other => other,
-        }
+    /// Keeps how an effect ended for the next write, which comes at the latest with the answer to the person: that of a
+    /// further effect, of what was read back, or of how the run stops. A process that dies in between leaves the
+    /// announcement open, and the next one looks before it acts.
+    fn end_effect(&mut self, effect: &Effect<'_>, intent: EntryId, ending: Ending) -> Result<(), Stop> {
+        self.keep_end(effect, Vec::new(), intent, ending)
     }
 
-    /// Records an effect that was found in place: a former attempt did it.
-    pub(super) async fn end_former(&mut self, effect: &Effect<'_>, former: Former) -> Result<(), Stop> {
+    /// Keeps that an effect was found in place: a former attempt did it.
+    pub(super) fn end_former(&mut self, effect: &Effect<'_>, former: Former) -> Result<(), Stop> {
         let ending = Ending::ByFormerAttempt;
         if !former.ended {
-            return self.end_effect(effect, former.intent, ending).await;
+            return self.end_effect(effect, former.intent, ending);
         }
         // The announcement was ended as unknown already: what was found is bracketed by itself.
         let found = self.event(effect.began()).with(effect_detail(effect));
-        let outcome = outcome::to_json(&EffectEnded { ending: ending.as_str().to_owned() });
         let intent = found.id;
-        self.write_end(effect, Some(found), intent, ending, &outcome).await
+        self.keep_end(effect, vec![found], intent, ending)
     }
 
-    async fn write_end(
+    fn keep_end(
         &mut self,
         effect: &Effect<'_>,
-        began: Option<Event>,
+        mut events: Vec<Event>,
         intent: EntryId,
         ending: Ending,
-        outcome: &Value,
     ) -> Result<(), Stop> {
         let (step, item) = (effect.step(), effect.item());
-        let mut tx = self.open("execution.end_effect").await?;
-        let now = self.executor.desk.clock.now();
-        let marks = Marks { executed_at: Some(now), ..Marks::default() };
-        sql::finish_and_mark(&mut tx, self.lease, (step, item), outcome, &marks, now).await?;
-        self.note_progress(&mut tx).await?;
-        if let Some(began) = began {
-            self.append(&mut tx, began).await?;
-        }
-        self.append(&mut tx, self.event(effect.ended()).with(effect_detail(effect)).ending(intent, ending))
-            .await?;
+        events.push(self.event(effect.ended()).with(effect_detail(effect)).ending(intent, ending));
+        let mut finished = self.finished(step, &EffectEnded { ending: ending.as_str().to_owned() });
+        item.clone_into(&mut finished.item);
+        finished.events = events;
+        finished.marks = Marks { executed_at: Some(finished.at), ..Marks::default() };
+        self.keep(finished);
         self.executor.kill.reached(step.as_str(), "ended")?;
-        tx.commit().await?;
-        self.remember(step, item, outcome.clone());
-        self.executor.kill.reached(step.as_str(), "recorded")?;
         Ok(())
+    }
+
+    /// An effect that happened is recorded although somebody else has the case now, outside of what that one writes.
+    pub(super) async fn record_strays(&mut self) {
+        for finished in std::mem::take(&mut self.unsaved) {
+            if !matches!(finished.step, Step::SwitchOff | Step::Delete) {
+                continue;
+            }
+            let recorded = match self.executor.store.connection().await {
+                Ok(mut connection) => sql::record_stray(&mut connection, self.lease, &finished).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = recorded {
+                tracing::warn!(request = %self.lease.request, %error, "an effect after the loss of its lease could not be recorded");
+            }
+        }
     }
 
     /// Records that an announced effect certainly did not happen.

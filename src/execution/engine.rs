@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -31,11 +32,16 @@ use crate::suppression::{self, Source};
 /// How long a request that a newer program began is left to that program before it is looked at again.
 const LEAVE_TO_NEWER: Duration = Duration::from_mins(1);
 
-/// What a step without an outside effect leaves, to be written with the next write.
+/// What a step found or an outside effect came to, to be written with the next write: each transaction saved is a flush of
+/// the log saved. What is lost with a process before that is found again by looking.
 pub(super) struct Finished {
     pub(super) step: Step,
+    /// Which of a step's several effects; empty for a step that has one or none.
+    pub(super) item: String,
     pub(super) outcome: Value,
-    pub(super) event: Option<(Action, Detail)>,
+    /// When.
+    pub(super) at: DateTime<Utc>,
+    pub(super) events: Vec<Event>,
     pub(super) marks: Marks,
     /// Identifiers of the contact found; the contact point first.
     pub(super) identifiers: Vec<(IdentifierRole, SubjectIdentifier)>,
@@ -43,21 +49,6 @@ pub(super) struct Finished {
     pub(super) notice: Option<inform::PreparedNotice>,
     /// What recipients of the data have to be told.
     pub(super) to_tell: Option<recipients::Affected>,
-}
-
-impl Finished {
-    pub(super) fn new(step: Step, outcome: &impl Serialize) -> Self {
-        Self {
-            step,
-            outcome: outcome::to_json(outcome),
-            event: None,
-            marks: Marks::default(),
-            identifiers: Vec::new(),
-            package: None,
-            notice: None,
-            to_tell: None,
-        }
-    }
 }
 
 /// The run of one lease.
@@ -78,6 +69,9 @@ pub(super) struct Run<'a> {
     pub(super) procedure: &'static Procedure,
     pub(super) checkpoints: BTreeMap<(String, String), Checkpoint>,
     pub(super) unsaved: Vec<Finished>,
+    /// The notice whose sending follows the next write, and what became of announcing it there.
+    pub(super) announcing: Option<delivery::NoticeKind>,
+    pub(super) announced: Option<Result<delivery::Announced, delivery::DeliveryError>>,
     /// That the mail server took the outcome notice: written when the request is closed.
     pub(super) told: Option<delivery::Answered>,
 }
@@ -164,6 +158,8 @@ impl<'a> Run<'a> {
                 .map(|each| ((each.step.clone(), each.item.clone()), each))
                 .collect(),
             unsaved: Vec::new(),
+            announcing: None,
+            announced: None,
             told: None,
         })
     }
@@ -256,7 +252,7 @@ impl<'a> Run<'a> {
     }
 
     fn stored_outcome(&self, step: Step, item: &str) -> Option<&Value> {
-        let unsaved = self.unsaved.iter().find(|each| each.step == step && item.is_empty());
+        let unsaved = self.unsaved.iter().find(|each| each.step == step && each.item == item);
         unsaved.map(|each| &each.outcome).or_else(|| {
             self.checkpoints
                 .get(&(step.as_str().to_owned(), item.to_owned()))
@@ -354,6 +350,22 @@ impl<'a> Run<'a> {
 
     // ---- writing -------------------------------------------------------------------------------------------------
 
+    /// What a step leaves, as it is now.
+    pub(super) fn finished(&self, step: Step, outcome: &impl Serialize) -> Finished {
+        Finished {
+            step,
+            item: String::new(),
+            outcome: outcome::to_json(outcome),
+            at: self.executor.desk.clock.now(),
+            events: Vec::new(),
+            marks: Marks::default(),
+            identifiers: Vec::new(),
+            package: None,
+            notice: None,
+            to_tell: None,
+        }
+    }
+
     /// Keeps a finding until the next write.
     pub(super) fn keep(&mut self, finished: Finished) {
         self.unsaved.push(finished);
@@ -385,17 +397,13 @@ impl<'a> Run<'a> {
             sql::mark(tx, self.lease, &marks).await?;
         } else {
             self.note_progress(tx).await?;
+            sql::finish_and_mark(tx, self.lease, &unsaved, &marks).await?;
         }
-        for (number, finished) in unsaved.into_iter().enumerate() {
-            let (step, outcome) = (finished.step, finished.outcome);
-            if number == 0 {
-                sql::finish_and_mark(tx, self.lease, (step, ""), &outcome, &marks, now).await?;
-            } else {
-                sql::finish(tx, self.lease, step, "", &outcome, now).await?;
-            }
-            self.remember(step, "", outcome);
-            if let Some((action, detail)) = finished.event {
-                self.append(tx, self.event(action).with(detail)).await?;
+        for finished in unsaved {
+            let step = finished.step;
+            self.remember(step, &finished.item, finished.outcome);
+            for event in finished.events {
+                self.append(tx, event).await?;
             }
             self.save_identifiers(tx, finished.identifiers).await?;
             self.suppress(tx, step).await?;
@@ -428,7 +436,15 @@ impl<'a> Run<'a> {
                     words: prepared.words,
                     link_token: prepared.link_token,
                 };
-                delivery::enqueue(tx, &self.executor.desk.keys, notice, now).await?;
+                if self.announcing == Some(notice.kind)
+                    && let Some(recipient) = self.identifiers.iter().find(|each| each.number == recipient_no)
+                {
+                    let to = (&recipient.identifier, self.case.reference.as_str());
+                    let mailer = &self.executor.mailer;
+                    self.announced = Some(mailer.enqueue_and_announce(tx, notice, to, now).await);
+                } else {
+                    delivery::enqueue(tx, &self.executor.desk.keys, notice, now).await?;
+                }
                 delivery::supersede_acknowledgement(tx, &self.lease.organisation, self.lease.request, now)
                     .await?;
             }

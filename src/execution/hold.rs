@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::Step;
 use super::effect::{Effect, bare};
-use super::engine::{Finished, Run};
+use super::engine::Run;
 use super::inform;
 use super::outcome::Held;
 use super::settle::end_open_effects;
@@ -234,9 +234,9 @@ pub(super) async fn postponed(run: &mut Run<'_>, contact: &ContactId) -> Result<
         Some(until) => detail.word("until", &until.to_string()),
         None => detail.word("until", "when lifted"),
     };
-    let mut finished = Finished::new(Step::Hold, &held);
+    let mut finished = run.finished(Step::Hold, &held);
     finished.marks = marks;
-    finished.event = Some((Action::ErasurePostponed, detail));
+    finished.events.push(run.event(Action::ErasurePostponed).with(detail));
     finished.notice = Some(inform::kept_for_now(run, &standing));
     run.keep(finished);
     Ok(true)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Step;
-use super::engine::{Finished, Run};
+use super::engine::Run;
 use super::inform;
 use super::outcome::Unproven;
 use super::stop::{Ended, Stop};
@@ -130,8 +130,10 @@ async fn end_unproven(run: &mut Run<'_>, doubt: IdentityDoubt) -> Result<(), Sto
         return Err(Stop::wait(Duration::ZERO, WAITS_FOR_PROOF));
     }
     identity::end_links(&mut tx, organisation, request).await?;
-    let mut finished = Finished::new(Step::Unproven, &Unproven { doubt });
-    finished.event = Some((Action::IdentityUnproven, Detail::none().word("doubt", doubt.as_str())));
+    let mut finished = run.finished(Step::Unproven, &Unproven { doubt });
+    finished
+        .events
+        .push(run.event(Action::IdentityUnproven).with(Detail::none().word("doubt", doubt.as_str())));
     finished.notice = Some(inform::unproven(run));
     run.keep(finished);
     run.save(&mut tx).await?;

@@ -47,7 +47,10 @@ impl Run<'_> {
     /// its success to the transaction that closes the request: each transaction saved is a flush of the log saved.
     async fn send(&mut self, kind: NoticeKind) -> Result<Delivery, Stop> {
         let executor = self.executor;
-        let mut tx = self.open("execution.inform").await?;
+        self.announcing = Some(kind);
+        let opened = self.open("execution.inform").await;
+        self.announcing = None;
+        let mut tx = opened?;
         executor.kill.reached(Step::Inform.as_str(), "written")?;
         // The recipient is known only once the contact point is stored.
         if self.recipient().is_none() {
@@ -60,7 +63,11 @@ impl Run<'_> {
         if let Some(entry) = &entry {
             ledger::enter(&mut tx, entry).await?;
         }
-        let announced = match executor.mailer.announce(&mut tx, organisation, request, kind).await {
+        let announced = match self.announced.take() {
+            Some(announced) => announced,
+            None => executor.mailer.announce(&mut tx, organisation, request, kind).await,
+        };
+        let announced = match announced {
             Err(DeliveryError::Store(error)) => return Err(Stop::Store(error)),
             announced => announced,
         };
@@ -88,16 +95,15 @@ impl Run<'_> {
         executor.mailer.record_alone(&answered).await.map_err(|error| self.undelivered(&error))
     }
 
-    /// Records in the closing transaction that the mail server took the notice.
-    pub(super) async fn record_told(&mut self, tx: &mut Tx) -> Result<(), Stop> {
-        if let Some(answered) = self.told.take() {
-            let recorded = self.executor.mailer.record(tx, &answered).await;
-            recorded.map_err(|error| match error {
-                DeliveryError::Store(error) => Stop::Store(error),
-                other => self.undelivered(&other),
-            })?;
-        }
-        Ok(())
+    /// Records in the closing transaction that the mail server took the notice, and returns when it did.
+    pub(super) async fn record_told(&mut self, tx: &mut Tx) -> Result<Option<DateTime<Utc>>, Stop> {
+        let Some(answered) = self.told.take() else { return Ok(None) };
+        let recorded = self.executor.mailer.record(tx, &answered).await;
+        recorded.map_err(|error| match error {
+            DeliveryError::Store(error) => Stop::Store(error),
+            other => self.undelivered(&other),
+        })?;
+        Ok(Some(answered.at()))
     }
 
     /// Records the same where the case went to somebody else while the mail was under way: what was sent was sent.

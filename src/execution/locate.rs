@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use super::Step;
 use super::effect::bare;
-use super::engine::{Finished, Run};
+use super::engine::Run;
 use super::outcome::Located;
 use super::sql::Marks;
 use super::stop::Stop;
@@ -52,7 +52,7 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
         identify::gate_of_no_data(run)?;
     }
     let now = run.executor.desk.clock.now();
-    let mut finished = Finished::new(Step::Locate, &located);
+    let mut finished = run.finished(Step::Locate, &located);
     let mut detail = Detail::none()
         .count("contacts", u64::from(contact.is_some()))
         .count("strangers", located.strangers)
@@ -61,7 +61,7 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
     for (kind, hits) in &located.hits {
         detail = detail.count(hits_of(*kind), *hits);
     }
-    finished.event = Some((Action::ContactLocated, detail));
+    finished.events.push(run.event(Action::ContactLocated).with(detail));
     match contact {
         Some(contact) => {
             finished.marks.contact = Some(contact.id.clone());

@@ -10,7 +10,8 @@
 //! - An outside effect is announced (checkpoint and audit entry, committed) before it is called. When a former
 //!   attempt was announced and its end is not recorded, the platform is *read* before anything is called again: an
 //!   effect found in place was "by a former attempt".
-//! - What was only read is written together with the next write; a crash in between costs a repeated read.
+//! - What was read, and how an effect ended, is written together with the next write, at the latest with the answer to
+//!   the person or with what stops the run; a crash in between costs a repeated read.
 //! - Nothing of an organisation is handed out before its platform's key was found to be its own ([`Gate`]).
 //! - Every write first locks the job's row under the lease's fence. A worker that lost its lease writes nothing but
 //!   a stray effect, and calls nobody.

@@ -7,7 +7,7 @@
 use super::Step;
 use super::carry_out::Former;
 use super::effect::Effect;
-use super::engine::{Finished, Run};
+use super::engine::Run;
 use super::outcome::Refused;
 use super::stop::Stop;
 use super::{erasure, inform};
@@ -47,17 +47,17 @@ pub(super) async fn refuse(run: &mut Run<'_>, ground: RefusalGround) -> Result<R
                 && let Some(former) = Former::of(deletion)
             {
                 let effect = Effect::Delete { contact: &contact, urgency: run.urgency() };
-                run.end_former(&effect, former).await?;
+                run.end_former(&effect, former)?;
             }
             return Ok(Refusal::Overtaken);
         }
     }
     let words = facts(run).await?;
     let refused = Refused { ground, deletion_failed: deletion.is_some() };
-    let mut finished = Finished::new(Step::Refuse, &refused);
+    let mut finished = run.finished(Step::Refuse, &refused);
     if refused.deletion_failed {
         let detail = Detail::none().flag("contact_absent", false);
-        finished.event = Some((Action::RefusalChecked, detail));
+        finished.events.push(run.event(Action::RefusalChecked).with(detail));
     }
     finished.notice = Some(inform::refused(run, &refused, words));
     run.keep(finished);

@@ -126,14 +126,16 @@ impl Run<'_> {
             opened => opened?,
         };
         let now = self.executor.desk.clock.now();
-        self.record_told(&mut tx).await?;
+        let told_just_now = self.record_told(&mut tx).await?;
         // Told is who was told when the mail server took the notice, not when the case is put away.
         let informed_at = match self.case.origin {
-            Origin::Subject => {
-                let told_at =
-                    delivery::told_at(&mut tx, &self.lease.organisation, self.lease.request).await?;
-                Some(told_at.unwrap_or(now))
-            }
+            Origin::Subject => match told_just_now {
+                Some(told_at) => Some(told_at),
+                None => {
+                    let (organisation, request) = (&self.lease.organisation, self.lease.request);
+                    Some(delivery::told_at(&mut tx, organisation, request).await?.unwrap_or(now))
+                }
+            },
             Origin::Retention => None,
         };
         if self.case.identity_wanted_at.is_some() {
@@ -170,7 +172,7 @@ impl Run<'_> {
     /// Turns a stop into the state of the job.
     pub(super) async fn settle(&mut self, stop: Stop) -> Ended {
         let settled = match stop {
-            Stop::LeaseLost => return Ended::LeaseLost,
+            Stop::LeaseLost => Err(Stop::LeaseLost),
             Stop::Killed => return Ended::Killed,
             Stop::Store(error) if error.is_transient() => {
                 tracing::warn!(request = %self.lease.request, %error, "the database failed; the request goes on later");
@@ -195,7 +197,10 @@ impl Run<'_> {
         };
         match settled {
             Ok(ended) => ended,
-            Err(Stop::LeaseLost) => Ended::LeaseLost,
+            Err(Stop::LeaseLost) => {
+                self.record_strays().await;
+                Ended::LeaseLost
+            }
             Err(Stop::Killed) => Ended::Killed,
             Err(_) => Ended::Interrupted,
         }

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Step;
+use super::engine::Finished;
 use crate::domain::{ContactId, OrganisationId, Outcome, ParkReason, RequestId, SubjectRef};
 use crate::queue::Lease;
 use crate::store::StoreError;
@@ -155,33 +156,6 @@ pub(super) async fn set_intent(
     Ok(())
 }
 
-/// Finishes a checkpoint, begun or not.
-pub(super) async fn finish(
-    connection: &mut PgConnection,
-    lease: &Lease,
-    step: Step,
-    item: &str,
-    outcome: &Value,
-    at: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let finished = sqlx::query!(
-        r#"INSERT INTO dsrd.checkpoint (organisation_id, request_id, step, item, began_at, finished_at, outcome)
-           VALUES ($1, $2, $3, $4, $5, $5, $6)
-           ON CONFLICT (organisation_id, request_id, step, item) DO UPDATE
-           SET finished_at = excluded.finished_at, outcome = excluded.outcome, intent = NULL"#,
-        lease.organisation.as_str(),
-        lease.request.0,
-        step.as_str(),
-        item,
-        at,
-        outcome,
-    )
-    .execute(connection)
-    .await
-    .map_err(StoreError::during("execution.finish"))?;
-    StoreError::expect_rows("execution.finish", 1, finished.rows_affected())
-}
-
 /// Counts a try of a step that did not come to an end.
 pub(super) async fn note_try(
     connection: &mut PgConnection,
@@ -209,21 +183,18 @@ pub(super) async fn note_try(
 pub(super) async fn record_stray(
     connection: &mut PgConnection,
     lease: &Lease,
-    step: Step,
-    item: &str,
-    outcome: &Value,
-    at: DateTime<Utc>,
+    ended: &Finished,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"INSERT INTO dsrd.stray_effect (organisation_id, request_id, step, item, fence, outcome, at)
            VALUES ($1, $2, $3, $4, $5, $6, $7)"#,
         lease.organisation.as_str(),
         lease.request.0,
-        step.as_str(),
-        item,
+        ended.step.as_str(),
+        ended.item,
         lease.fence,
-        outcome,
-        at,
+        ended.outcome,
+        ended.at,
     )
     .execute(connection)
     .await
@@ -274,20 +245,23 @@ pub(super) async fn mark(
     StoreError::expect_rows("execution.mark", 1, marked.rows_affected())
 }
 
-/// Finishes a checkpoint and marks the case in one statement, because nearly every write does both and each statement
-/// is a round trip.
+/// Finishes checkpoints, begun or not, and marks the case in one statement, because nearly every write does both and each
+/// statement is a round trip.
 pub(super) async fn finish_and_mark(
     connection: &mut PgConnection,
     lease: &Lease,
-    (step, item): (Step, &str),
-    outcome: &Value,
+    finished: &[Finished],
     marks: &Marks,
-    at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    let steps: Vec<&str> = finished.iter().map(|each| each.step.as_str()).collect();
+    let items: Vec<&str> = finished.iter().map(|each| each.item.as_str()).collect();
+    let instants: Vec<DateTime<Utc>> = finished.iter().map(|each| each.at).collect();
+    let outcomes: Vec<Value> = finished.iter().map(|each| each.outcome.clone()).collect();
     let marked = sqlx::query!(
         r#"WITH finished AS (
              INSERT INTO dsrd.checkpoint (organisation_id, request_id, step, item, began_at, finished_at, outcome)
-             VALUES ($1, $2, $3, $4, $5, $5, $6)
+             SELECT $1, $2, given.step, given.item, given.at, given.at, given.outcome
+             FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::jsonb[]) AS given (step, item, at, outcome)
              ON CONFLICT (organisation_id, request_id, step, item) DO UPDATE
              SET finished_at = excluded.finished_at, outcome = excluded.outcome, intent = NULL
              RETURNING step
@@ -299,13 +273,13 @@ pub(super) async fn finish_and_mark(
                executed_at = coalesce($9, executed_at),
                verified_at = coalesce($10, verified_at)
            WHERE organisation_id = $1 AND request_id = $2 AND state IN ('received', 'in_progress', 'needs_identity')
-             AND EXISTS (SELECT FROM finished)"#,
+             AND (SELECT count(*) FROM finished) = cardinality($3)"#,
         lease.organisation.as_str(),
         lease.request.0,
-        step.as_str(),
-        item,
-        at,
-        outcome,
+        &steps as &[&str],
+        &items as &[&str],
+        &instants,
+        &outcomes,
         marks.procedure_version,
         marks.contact.as_ref().map(ContactId::as_str),
         marks.executed_at,

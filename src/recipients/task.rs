@@ -1,7 +1,6 @@
 //! What a recipient has to be told, and what became of it.
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::error::RecipientError;
@@ -225,25 +224,24 @@ pub async fn give_up(
 }
 
 async fn end(
-    connection: &mut PgConnection,
+    tx: &mut Tx,
     organisation: &OrganisationId,
     task: Uuid,
     (state, reason): (TaskState, Option<GiveUpReason>),
     actor: Actor,
     at: DateTime<Utc>,
 ) -> Result<(), RecipientError> {
-    let locked = sql::lock(connection, organisation, task).await?.ok_or(RecipientError::NotFound)?;
+    let locked = sql::lock(tx, organisation, task).await?.ok_or(RecipientError::NotFound)?;
     if !locked.state.is_open() {
         return Err(RecipientError::Ended);
     }
-    sql::end(connection, organisation, task, (state, reason), at).await?;
+    sql::end(tx, organisation, task, (state, reason), at).await?;
     let action =
         if state == TaskState::Confirmed { Action::RecipientConfirmed } else { Action::RecipientGivenUp };
     let mut detail = Detail::none().word("task", &task.to_string()).word("recipient", &locked.recipient);
     if let Some(reason) = reason {
         detail = detail.word("ground", state.as_str()).word("reason", reason.as_str());
     }
-    audit::append(connection, Event::of(organisation, locked.request, action, actor, at).with(detail))
-        .await?;
+    audit::append(tx, Event::of(organisation, locked.request, action, actor, at).with(detail)).await?;
     Ok(())
 }

@@ -23,6 +23,7 @@ mod sql;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::pool::PoolConnection;
@@ -124,7 +125,7 @@ impl Store {
     /// Begins a transaction; the name appears in traces.
     pub async fn begin(&self, name: &'static str) -> Result<Tx, StoreError> {
         let inner = self.pool.begin().await.map_err(StoreError::during(name))?;
-        Ok(Tx { inner, name })
+        Ok(Tx { inner, name, put_off: None })
     }
 
     /// A connection for a single statement.
@@ -144,18 +145,44 @@ impl Store {
     }
 }
 
+/// Writes the rows that a transaction put off, all of them in one statement.
+pub type WriteLast = for<'a> fn(&'a mut PgConnection, Vec<Vec<u8>>) -> BoxFuture<'a, Result<(), StoreError>>;
+
 /// An open transaction; dropped without [`Tx::commit`] it leaves no trace.
 #[derive(Debug)]
 pub struct Tx {
     inner: Transaction<'static, Postgres>,
     name: &'static str,
+    put_off: Option<PutOff>,
+}
+
+/// Rows that are written right before the commit, in the order in which they were put off.
+#[derive(Debug)]
+struct PutOff {
+    rows: Vec<Vec<u8>>,
+    write: WriteLast,
 }
 
 impl Tx {
-    /// Makes the transaction's changes last. An error whose [`StoreError::is_ambiguous`] is true says nothing about
-    /// whether they do.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    /// Puts a row off to the end of the transaction, where `write` writes it together with those put off before: a
+    /// statement for each would cost most of what a short transaction costs. Every caller gives the same `write`.
+    pub fn put_off(&mut self, row: Vec<u8>, write: WriteLast) {
+        self.put_off.get_or_insert_with(|| PutOff { rows: Vec::new(), write }).rows.push(row);
+    }
+
+    /// Makes the transaction's changes last, those put off among them. An error whose [`StoreError::is_ambiguous`] is
+    /// true says nothing about whether they do.
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        self.write_put_off().await?;
         self.inner.commit().await.map_err(|source| StoreError::during_commit(self.name, &source))
+    }
+
+    /// Writes at once what was put off, for a transaction that reads it or wants its locks in that order.
+    pub async fn write_put_off(&mut self) -> Result<(), StoreError> {
+        match self.put_off.take() {
+            Some(PutOff { rows, write }) => write(&mut self.inner, rows).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -39,6 +39,7 @@ mod publishing;
 mod recipients;
 mod replay;
 mod rig;
+mod rules;
 mod sealing;
 mod suppression;
 mod unknown_commit;

@@ -57,11 +57,11 @@ async fn i_3_an_effect_that_was_not_announced() {
 #[should_panic(expected = "(deletion.began) has no end")]
 async fn i_3_an_announcement_without_an_end() {
     let (service, _, receipt) = fulfilled(RequestKind::Erasure).await;
-    let mut connection = service.store.connection().await.unwrap();
+    let mut tx = service.store.begin("test").await.unwrap();
     let (organisation, now) = (&service.controller.id, service.desk.clock.now());
     let event = Event::of(organisation, receipt.request, Action::DeletionBegan, Actor::Process("test"), now);
-    audit::append(&mut connection, event).await.unwrap();
-    drop(connection);
+    audit::append(&mut tx, event).await.unwrap();
+    tx.commit().await.unwrap();
     oracle::check(&service).await;
 }
 

@@ -328,7 +328,8 @@ async fn an_insertion_that_is_swallowed_fails_the_transaction() {
         let service = TestService::start().await;
         sqlx::raw_sql(trap).execute(&mut owner(&service).await).await.unwrap();
         let mut tx = service.store.begin("test").await.unwrap();
-        let error = audit::append(&mut tx, event(&service, Actor::Process("test"))).await.unwrap_err();
+        audit::append(&mut tx, event(&service, Actor::Process("test"))).await.unwrap();
+        let error = tx.commit().await.unwrap_err();
         assert!(matches!(error, StoreError::RowCount { .. } | StoreError::Refused { .. }), "{error}");
     }
 }
@@ -507,6 +508,12 @@ async fn partitions_are_made_ahead_and_guarded() {
     tx.rollback().await.unwrap();
 }
 
+async fn append_alone(service: &TestService, event: Event) {
+    let mut tx = service.store.begin("test").await.unwrap();
+    audit::append(&mut tx, event).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 #[tokio::test]
 async fn open_intents_are_found_in_the_log_and_in_the_inbox() {
     let service = TestService::start().await;
@@ -514,12 +521,12 @@ async fn open_intents_are_found_in_the_log_and_in_the_inbox() {
     let ended = Event { action: Action::DeletionEnded, ..began.clone() };
     let intent = began.id;
     let mut connection = service.store.connection().await.unwrap();
-    audit::append(&mut connection, began.with(Detail::none().count("attempt", 1))).await.unwrap();
+    append_alone(&service, began.with(Detail::none().count("attempt", 1))).await;
     assert_eq!(audit::open_intents(&mut connection).await.unwrap(), 1);
     service.sealer.seal_everything().await.unwrap();
     assert_eq!(audit::open_intents(&mut connection).await.unwrap(), 1);
     let ended = Event { id: audit::EntryId(Uuid::now_v7()), ..ended }.ending(intent, Ending::Done);
-    audit::append(&mut connection, ended).await.unwrap();
+    append_alone(&service, ended).await;
     assert_eq!(audit::open_intents(&mut connection).await.unwrap(), 0);
     service.sealer.seal_everything().await.unwrap();
     assert_eq!(audit::open_intents(&mut connection).await.unwrap(), 0);

@@ -28,7 +28,7 @@ use super::leaf::{DetailValue, Leaf};
 use super::sql::append;
 use super::tlog::{Edge, HASH_BYTES, Hash, TileMap, inclusion_proof, leaf_hash, verify_inclusion};
 use crate::domain::{ContactId, OrganisationId, RequestId, random};
-use crate::store::StoreError;
+use crate::store::{StoreError, Tx};
 
 pub use self::sql::forget_items;
 pub(super) use self::sql::{find_commitments, insert_commitments};
@@ -70,7 +70,7 @@ pub struct Page<'a> {
 }
 
 /// Appends the entry of a page, with its commitments and salts, in the transaction that submitted its items.
-pub async fn append_page(connection: &mut PgConnection, page: Page<'_>) -> Result<EntryId, StoreError> {
+pub async fn append_page(tx: &mut Tx, page: Page<'_>) -> Result<EntryId, StoreError> {
     let mut commitments = Vec::with_capacity(page.items.len());
     let mut salts = Vec::with_capacity(page.items.len());
     for item in page.items {
@@ -83,10 +83,10 @@ pub async fn append_page(connection: &mut PgConnection, page: Page<'_>) -> Resul
         .count(ITEMS, commitments.len() as u64)
         .word(ROOT, &hex::encode(root(&commitments).0));
     let event = Event::general(page.organisation, Action::SweepPage, page.actor, page.at).with(detail);
-    let id = append(connection, event).await?;
+    let id = append(tx, event).await?;
     let requests: Vec<Uuid> = page.items.iter().map(|item| item.request.0).collect();
-    insert_commitments(connection, id.0, &bytes(&commitments)).await?;
-    sql::insert_items(connection, id.0, &requests, &salts).await?;
+    insert_commitments(tx, id.0, &bytes(&commitments)).await?;
+    sql::insert_items(tx, id.0, &requests, &salts).await?;
     Ok(id)
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::Step;
-use super::engine::{Finished, Run};
+use super::engine::Run;
 use super::outcome::PackageMade;
 use super::sql::Marks;
 use super::stop::Stop;
@@ -164,7 +164,7 @@ fn keep_package(run: &mut Run<'_>, package: Package) -> Result<(), Stop> {
     hex::decode_to_slice(&manifest.sha256, &mut sha256).map_err(|_| Stop::NeedsPerson(ParkReason::Poison))?;
 
     let mut finished =
-        Finished::new(Step::Collect, &PackageMade { package: id, manifest: manifest.clone(), incomplete });
+        run.finished(Step::Collect, &PackageMade { package: id, manifest: manifest.clone(), incomplete });
     finished.marks = Marks { executed_at: Some(now), verified_at: Some(now), ..Marks::default() };
     let mut detail = Detail::none()
         .word("package", &id.to_string())
@@ -174,7 +174,7 @@ fn keep_package(run: &mut Run<'_>, package: Package) -> Result<(), Stop> {
     for (section, count) in &manifest.sections {
         detail = detail.count(section.as_str(), count.records);
     }
-    finished.event = Some((Action::PackageBuilt, detail));
+    finished.events.push(run.event(Action::PackageBuilt).with(detail));
     finished.package = Some(NewPackage {
         organisation: run.case.organisation.clone(),
         request: run.case.request,

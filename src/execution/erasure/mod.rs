@@ -8,7 +8,7 @@ use futures_util::TryStreamExt;
 
 use super::Step;
 use super::effect::Effect;
-use super::engine::{Finished, Run};
+use super::engine::Run;
 use super::locate::let_access_go_first;
 use super::outcome::ReadBackDone;
 use super::sql::Marks;
@@ -82,9 +82,9 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
         remaining,
         policies_after: BTreeMap::new(),
     };
-    let mut finished = Finished::new(Step::ReadBack, &done);
+    let mut finished = run.finished(Step::ReadBack, &done);
     finished.marks = Marks { verified_at: Some(now), ..Marks::default() };
-    finished.event = Some((Action::DeletionVerified, detail));
+    finished.events.push(run.event(Action::DeletionVerified).with(detail));
     finished.notice = Some(inform::erased(run, partly));
     finished.to_tell = Some(Affected {
         action: TaskAction::Erase,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Step;
 use super::effect::{Effect, bare};
-use super::engine::{Finished, Run};
+use super::engine::Run;
 use super::inform;
 use super::outcome::ReadBackDone;
 use super::sql::Marks;
@@ -68,14 +68,16 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
         remaining: BTreeMap::new(),
         policies_after: after,
     };
-    let mut finished = Finished::new(Step::ReadBack, &done);
+    let mut finished = run.finished(Step::ReadBack, &done);
     finished.marks = Marks { verified_at: Some(now), ..Marks::default() };
-    finished.event = Some((
-        Action::PolicyVerified,
-        Detail::none()
-            .count("policies", run.case.policies.len() as u64)
-            .flag("contact_absent", done.contact_absent),
-    ));
+    let event = run.event(Action::PolicyVerified);
+    finished.events.push(
+        event.with(
+            Detail::none()
+                .count("policies", run.case.policies.len() as u64)
+                .flag("contact_absent", done.contact_absent),
+        ),
+    );
     finished.notice = Some(inform::opted_out(run));
     run.keep(finished);
     Ok(())

@@ -20,13 +20,14 @@ mod settings;
 mod sql;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 pub use file::{LedgerError, Outside};
@@ -151,17 +152,60 @@ pub async fn enter(connection: &mut PgConnection, entry: &Entry) -> Result<(), S
 #[derive(Debug)]
 pub struct Ledger {
     directory: PathBuf,
-    /// Appends of this process take turns; those of other processes are told apart by the line.
-    turn: Arc<Mutex<()>>,
+    /// What this process has to append; lines of other processes are told apart by the line.
+    queue: Arc<Mutex<Queue>>,
     /// Requests with entries that the database had lost when it was last compared.
     lost: Mutex<BTreeMap<RequestId, Vec<Uuid>>>,
+}
+
+/// Entries that wait for the disk. One task writes all that wait and syncs once, while the next ones gather: a sync for
+/// each would make every worker wait for all others.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Vec<Waiting>,
+    /// Whether the task is at work, which takes up what comes meanwhile.
+    is_written: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    entries: Vec<Entry>,
+    done: oneshot::Sender<Result<(), LedgerError>>,
+}
+
+/// Writes what waits until nothing does.
+fn write_waiting(directory: &Path, queue: &Mutex<Queue>) {
+    loop {
+        let waiting = {
+            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+            if queue.waiting.is_empty() {
+                queue.is_written = false;
+                return;
+            }
+            std::mem::take(&mut queue.waiting)
+        };
+        let together: Vec<Entry> = waiting.iter().flat_map(|each| each.entries.iter().cloned()).collect();
+        match file::append(directory, &together) {
+            Ok(()) => waiting.into_iter().for_each(|each| answer(each.done, Ok(()))),
+            // Which of them the disk has is not known: each is told by itself, and written again if need be. A line
+            // that stands there twice counts once.
+            Err(_) => {
+                waiting.into_iter().for_each(|each| answer(each.done, file::append(directory, &each.entries)))
+            }
+        }
+    }
+}
+
+/// Whoever waited may have given up meanwhile, which is their affair.
+fn answer(done: oneshot::Sender<Result<(), LedgerError>>, result: Result<(), LedgerError>) {
+    drop(done.send(result));
 }
 
 impl Ledger {
     /// The ledger in a directory, which is made when the first line is written.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, turn: Arc::default(), lost: Mutex::default() }
+        Self { directory, queue: Arc::default(), lost: Mutex::default() }
     }
 
     /// Appends an entry to the file of its month and waits until the disk has it.
@@ -170,11 +214,16 @@ impl Ledger {
     }
 
     async fn append_all(&self, entries: Vec<Entry>) -> Result<(), LedgerError> {
-        let (directory, turn) = (self.directory.clone(), Arc::clone(&self.turn));
-        let written = tokio::task::spawn_blocking(move || {
-            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            file::append(&directory, &entries)
-        });
+        let (done, written) = oneshot::channel();
+        let is_written = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.waiting.push(Waiting { entries, done });
+            std::mem::replace(&mut queue.is_written, true)
+        };
+        if !is_written {
+            let (directory, queue) = (self.directory.clone(), Arc::clone(&self.queue));
+            drop(tokio::task::spawn_blocking(move || write_waiting(&directory, &queue)));
+        }
         written.await.unwrap_or(Err(LedgerError::Interrupted))
     }
 
