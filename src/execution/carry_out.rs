@@ -50,7 +50,7 @@ impl Run<'_> {
                 effect.is_in_place(platform).await.map_err(|error| self.platform_failed(&error))?;
             self.executor.kill.reached(step.as_str(), "looked")?;
             if in_place {
-                return self.end_former(&effect, former);
+                return self.end_former(&effect, former).await;
             }
         }
         let intent = self.begin_effect(&effect, former).await?;
@@ -62,12 +62,12 @@ impl Run<'_> {
         let answer = effect.call(platform).await;
         self.executor.kill.reached(step.as_str(), "called")?;
         match answer {
-            Ok(EffectAnswer::Accepted) => self.end_effect(&effect, intent, Ending::Done),
+            Ok(EffectAnswer::Accepted) => self.end_effect(&effect, None, intent, Ending::Done).await,
             // "Absent" is our own doing only if a former attempt began.
             Ok(EffectAnswer::Absent) if former.is_some() => {
-                self.end_effect(&effect, intent, Ending::ByFormerAttempt)
+                self.end_effect(&effect, None, intent, Ending::ByFormerAttempt).await
             }
-            Ok(EffectAnswer::Absent) => self.end_effect(&effect, intent, Ending::Absent),
+            Ok(EffectAnswer::Absent) => self.end_effect(&effect, None, intent, Ending::Absent).await,
             Err(
                 error @ (PlatformError::AnswerLost { .. }
                 | PlatformError::Unreadable { .. }
@@ -78,7 +78,7 @@ impl Run<'_> {
                 let in_place =
                     effect.is_in_place(platform).await.map_err(|error| self.platform_failed(&error))?;
                 if in_place {
-                    return self.end_effect(&effect, intent, Ending::ByFormerAttempt);
+                    return self.end_effect(&effect, None, intent, Ending::ByFormerAttempt).await;
                 }
                 Err(Stop::from_platform(&error, self.back_off()))
             }
@@ -162,39 +162,36 @@ impl Run<'_> {
 
     /// Keeps how an effect ended for the next write, which comes at the latest with the answer to the person: that of a
     /// further effect, of what was read back, or of how the run stops. A process that dies in between leaves the
-    /// announcement open, and the next one looks before it acts.
-    fn end_effect(&mut self, effect: &Effect<'_>, intent: EntryId, ending: Ending) -> Result<(), Stop> {
-        self.keep_end(effect, Vec::new(), intent, ending)
-    }
-
-    /// Keeps that an effect was found in place: a former attempt did it.
-    pub(super) fn end_former(&mut self, effect: &Effect<'_>, former: Former) -> Result<(), Stop> {
-        let ending = Ending::ByFormerAttempt;
-        if !former.ended {
-            return self.end_effect(effect, former.intent, ending);
-        }
-        // The announcement was ended as unknown already: what was found is bracketed by itself.
-        let found = self.event(effect.began()).with(effect_detail(effect));
-        let intent = found.id;
-        self.keep_end(effect, vec![found], intent, ending)
-    }
-
-    fn keep_end(
+    /// announcement open, and the next one looks before it acts. That next one writes at once: what a case came through
+    /// after a crash or a failed attempt is counted as progress before anything else can go wrong.
+    async fn end_effect(
         &mut self,
         effect: &Effect<'_>,
-        mut events: Vec<Event>,
+        began: Option<Event>,
         intent: EntryId,
         ending: Ending,
     ) -> Result<(), Stop> {
         let (step, item) = (effect.step(), effect.item());
-        events.push(self.event(effect.ended()).with(effect_detail(effect)).ending(intent, ending));
+        let ended = self.event(effect.ended()).with(effect_detail(effect)).ending(intent, ending);
         let mut finished = self.finished(step, &EffectEnded { ending: ending.as_str().to_owned() });
         item.clone_into(&mut finished.item);
-        finished.events = events;
+        finished.events = began.into_iter().chain([ended]).collect();
         finished.marks = Marks { executed_at: Some(finished.at), ..Marks::default() };
         self.keep(finished);
         self.executor.kill.reached(step.as_str(), "ended")?;
-        Ok(())
+        if self.had_trouble() { self.write_now(step).await } else { Ok(()) }
+    }
+
+    /// Records that an effect was found in place: a former attempt did it.
+    pub(super) async fn end_former(&mut self, effect: &Effect<'_>, former: Former) -> Result<(), Stop> {
+        let ending = Ending::ByFormerAttempt;
+        if !former.ended {
+            return self.end_effect(effect, None, former.intent, ending).await;
+        }
+        // The announcement was ended as unknown already: what was found is bracketed by itself.
+        let found = self.event(effect.began()).with(effect_detail(effect));
+        let intent = found.id;
+        self.end_effect(effect, Some(found), intent, ending).await
     }
 
     /// An effect that happened is recorded although somebody else has the case now, outside of what that one writes.

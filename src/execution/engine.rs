@@ -308,9 +308,14 @@ impl<'a> Run<'a> {
         self.executor.settings.back_off(self.attempt())
     }
 
+    /// Whether a run before this one crashed or failed at the step that is to be finished.
+    pub(super) const fn had_trouble(&self) -> bool {
+        self.attempt > 1 || self.crashes > 0
+    }
+
     /// A step or an effect is finished: attempts and crashes count from here.
-    pub(super) async fn note_progress(&mut self, tx: &mut Tx) -> Result<(), Stop> {
-        if self.attempt > 1 || self.crashes > 0 {
+    async fn note_progress(&mut self, tx: &mut Tx) -> Result<(), Stop> {
+        if self.had_trouble() {
             queue::note_progress(tx, self.lease).await?;
             (self.attempt, self.crashes) = (1, 0);
         }

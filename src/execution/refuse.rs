@@ -47,7 +47,7 @@ pub(super) async fn refuse(run: &mut Run<'_>, ground: RefusalGround) -> Result<R
                 && let Some(former) = Former::of(deletion)
             {
                 let effect = Effect::Delete { contact: &contact, urgency: run.urgency() };
-                run.end_former(&effect, former)?;
+                run.end_former(&effect, former).await?;
             }
             return Ok(Refusal::Overtaken);
         }
