@@ -96,7 +96,7 @@ struct Prepared {
 }
 
 /// Under which entry of the log an attempt is announced, and as the how-manieth of which notice.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Announcement {
     notice: Uuid,
     number: u32,

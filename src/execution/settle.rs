@@ -129,13 +129,12 @@ impl Run<'_> {
         let told_just_now = self.record_told(&mut tx).await?;
         // Told is who was told when the mail server took the notice, not when the case is put away.
         let informed_at = match self.case.origin {
-            Origin::Subject => match told_just_now {
-                Some(told_at) => Some(told_at),
-                None => {
-                    let (organisation, request) = (&self.lease.organisation, self.lease.request);
-                    Some(delivery::told_at(&mut tx, organisation, request).await?.unwrap_or(now))
-                }
-            },
+            Origin::Subject if told_just_now.is_some() => told_just_now,
+            Origin::Subject => {
+                let told_at =
+                    delivery::told_at(&mut tx, &self.lease.organisation, self.lease.request).await?;
+                Some(told_at.unwrap_or(now))
+            }
             Origin::Retention => None,
         };
         if self.case.identity_wanted_at.is_some() {

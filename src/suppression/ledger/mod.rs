@@ -185,20 +185,15 @@ fn write_waiting(directory: &Path, queue: &Mutex<Queue>) {
             std::mem::take(&mut queue.waiting)
         };
         let together: Vec<Entry> = waiting.iter().flat_map(|each| each.entries.iter().cloned()).collect();
-        match file::append(directory, &together) {
-            Ok(()) => waiting.into_iter().for_each(|each| answer(each.done, Ok(()))),
-            // Which of them the disk has is not known: each is told by itself, and written again if need be. A line
-            // that stands there twice counts once.
-            Err(_) => {
-                waiting.into_iter().for_each(|each| answer(each.done, file::append(directory, &each.entries)))
-            }
+        let is_written = file::append(directory, &together).is_ok();
+        for each in waiting {
+            // Which of them the disk has after a failure is not known: each is told by itself, and written again if need
+            // be. A line that stands there twice counts once.
+            let written = if is_written { Ok(()) } else { file::append(directory, &each.entries) };
+            // Whoever waited may have given up meanwhile, which is their affair.
+            drop(each.done.send(written));
         }
     }
-}
-
-/// Whoever waited may have given up meanwhile, which is their affair.
-fn answer(done: oneshot::Sender<Result<(), LedgerError>>, result: Result<(), LedgerError>) {
-    drop(done.send(result));
 }
 
 impl Ledger {
