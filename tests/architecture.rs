@@ -27,7 +27,7 @@ const RULE: &[(&str, &[&str])] = &[
     // A proof continues the case, which is intake's, and the question goes out by mail.
     ("identity", &["domain", "store", "audit", "queue", "delivery", "intake"]),
     // A decision continues the case, which is intake's; a choice looks at the platform and shows masked identifiers.
-    ("triage", &["domain", "store", "audit", "platform", "report", "delivery", "intake"]),
+    ("triage", &["domain", "store", "audit", "platform", "report", "holds", "delivery", "intake"]),
     // Categories of data are the sections of a report, and mails go the way of notices.
     ("recipients", &["domain", "store", "audit", "report", "delivery"]),
     // It carries out what persons decided, and matches contacts as they saw them. Who has to be told of an erasure is

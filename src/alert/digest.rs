@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Days, Utc};
 
-use super::letter::{Letter, push};
+use super::letter::{Letter, paragraph, push, words};
+use super::rule::Watched;
 use super::{Settings, sql};
+use crate::delivery::Vocabulary;
 use crate::domain::{Controller, Origin, ParkReason};
 use crate::store::{StoreError, Tx};
 
@@ -20,15 +22,17 @@ pub(super) async fn compose(
     let yesterday = today - Days::new(1);
     let before = yesterday - Days::new(1);
     let (from, to) = (controller.end_of_day(before), controller.end_of_day(yesterday));
-    let watched = sql::list_watched(tx, &controller.id).await?;
+    let watched = sql::list_watched(tx, &controller.id, today).await?;
+    let reviews = sql::list_due_reviews(tx, &controller.id).await?;
     let ended = sql::count_ended(tx, &controller.id, from, to).await?;
     let rows = sql::count_parked_rows(tx, &controller.id).await?;
     let fallbacks = sql::count_fallbacks(tx, &controller.id, from, to).await?;
     let (closed, open): (Vec<_>, Vec<_>) = watched.iter().partition(|each| each.state == "closed");
-    if open.is_empty() && closed.is_empty() && ended.is_empty() && rows == 0 {
+    if open.is_empty() && closed.is_empty() && ended.is_empty() && rows == 0 && reviews.is_empty() {
         return Ok(None);
     }
 
+    let words = words(controller);
     let of_people: Vec<_> = open.iter().filter(|each| each.origin == Origin::Subject).collect();
     let horizon = settings.due_days.iter().copied().max().unwrap_or_default();
     let last_soon = today + Days::new(horizon.into());
@@ -36,81 +40,125 @@ pub(super) async fn compose(
     let soon: Vec<_> =
         of_people.iter().filter(|each| each.due_on >= today && each.due_on <= last_soon).collect();
 
-    let subject = format!(
-        "[dsrd] {}: {} open, {} due soon, {} overdue",
-        controller.name,
-        of_people.len(),
-        soon.len(),
-        overdue.len()
-    );
-    let mut body = format!("Requests to {} on the morning of {today}.\n", controller.name);
+    let (open_count, soon_count, overdue_count) =
+        (of_people.len().to_string(), soon.len().to_string(), overdue.len().to_string());
+    let (day, horizon) = (today.to_string(), horizon.to_string());
+    let values = [
+        ("organisation", controller.name.as_str()),
+        ("open", open_count.as_str()),
+        ("soon", soon_count.as_str()),
+        ("overdue", overdue_count.as_str()),
+        ("day", day.as_str()),
+        ("days", horizon.as_str()),
+    ];
+    let subject = words.say("digest.subject", &values);
+    let mut body = String::new();
+    paragraph(&mut body, &words.say("digest.intro", &values));
 
+    let of = |key: &str, each: &Watched, more: &[(&str, &str)]| about(words, key, each, more);
+    section(
+        &mut body,
+        words,
+        &words.say("digest.incidents", &[]),
+        watched.iter().filter_map(|each| {
+            let incident = each.incident?;
+            Some(match incident.authority_due_at {
+                Some(due_at) => of("line.incident", each, &[("at", &controller.local_time(due_at))]),
+                None => of("line.incident_no_hours", each, &[]),
+            })
+        }),
+    );
     let mut by_kind: BTreeMap<(String, &str), usize> = BTreeMap::new();
     for each in &of_people {
         *by_kind.entry((each.kind.to_string(), each.state.as_str())).or_default() += 1;
     }
     section(
         &mut body,
-        "Open",
+        words,
+        &words.say("digest.open", &[]),
         by_kind.iter().map(|((kind, state), count)| format!("{count:>4}  {kind}, {state}")),
     );
     section(
         &mut body,
-        "Overdue",
-        overdue.iter().map(|each| format!("{}  {}, was due {}", each.reference, each.kind, each.due_on)),
+        words,
+        &words.say("digest.overdue", &[]),
+        overdue.iter().map(|each| of("digest.line.overdue", each, &[])),
     );
     section(
         &mut body,
-        &format!("Due within {horizon} days"),
-        soon.iter().map(|each| format!("{}  {}, due {}", each.reference, each.kind, each.due_on)),
+        words,
+        &words.say("digest.soon", &values),
+        soon.iter().map(|each| of("digest.line.soon", each, &[])),
     );
     section(
         &mut body,
-        "Waiting for a person",
+        words,
+        &words.say("digest.waiting", &[]),
         open.iter().filter_map(|each| {
             let reason = each.park_reason?;
-            Some(format!("{}  {}, {reason}: {}", each.reference, each.kind, way_out(reason)))
+            let way_out = words.say(way_out(reason), &[]);
+            Some(of("digest.line.waiting", each, &[("reason", reason.as_str()), ("way_out", &way_out)]))
         }),
     );
     section(
         &mut body,
-        "Not told, because a notice did not arrive",
-        watched.iter().filter(|each| each.notice_failed_at.is_some()).map(|each| {
-            format!(
-                "{}  {}; tell the person otherwise, then: dsrd request informed {}",
-                each.reference, each.kind, each.reference
-            )
+        words,
+        &words.say("digest.not_told", &[]),
+        watched
+            .iter()
+            .filter(|each| each.notice_failed_at.is_some())
+            .map(|each| of("digest.line.not_told", each, &[])),
+    );
+    section(
+        &mut body,
+        words,
+        &words.say("digest.recipients", &[]),
+        watched.iter().filter_map(|each| {
+            let late = each.recipients_late?;
+            Some(of("digest.line.recipients", each, &[("count", &late.count.to_string())]))
+        }),
+    );
+    section(
+        &mut body,
+        words,
+        &words.say("digest.reviews", &[]),
+        reviews.iter().map(|each| {
+            let due = each.review_on.to_string();
+            let values = [("reference", each.reference.as_str()), ("due", due.as_str()), ("owner", &each.owner)];
+            words.say("line.hold", &values)
         }),
     );
     if rows > 0 {
-        push(
-            &mut body,
-            format_args!(
-                "\n{rows} row(s) of producers could not become a request: dsrd request parked list\n"
-            ),
-        );
+        body.push('\n');
+        paragraph(&mut body, &words.say("digest.rows", &[("count", &rows.to_string())]));
     }
     section(
         &mut body,
-        &format!("Ended on {yesterday}"),
+        words,
+        &words.say("digest.ended", &[("day", &yesterday.to_string())]),
         ended.iter().map(|each| format!("{:>4}  {}, {}", each.count, each.kind, each.outcome)),
     );
     if fallbacks > 0 {
-        push(
-            &mut body,
-            format_args!(
-                "\n{fallbacks} notice(s) of {yesterday} were written in another language than the person's, because there \
-                 are no texts in it (R-30); the log entries notice.ended name the language wished for.\n"
-            ),
-        );
+        body.push('\n');
+        let values = [("count", &*fallbacks.to_string()), ("day", &*yesterday.to_string())];
+        paragraph(&mut body, &words.say("digest.fallbacks", &values));
     }
-    body.push_str("\nWhat each request is about, and what you can do: dsrd request show REFERENCE\n");
+    body.push('\n');
+    paragraph(&mut body, &words.say("digest.closing", &[]));
     Ok(Some(Letter { subject, body }))
+}
+
+/// A line about a request.
+fn about(words: &Vocabulary, key: &str, watched: &Watched, more: &[(&str, &str)]) -> String {
+    let (reference, kind, due) =
+        (watched.reference.to_string(), watched.kind.to_string(), watched.due_on.to_string());
+    let named = [("reference", reference.as_str()), ("kind", kind.as_str()), ("due", due.as_str())];
+    words.say(key, &[named.as_slice(), more].concat())
 }
 
 /// A heading with its lines; nothing where there are none. A mail with thousands of lines helps nobody: the command
 /// shows them all.
-fn section(body: &mut String, heading: &str, lines: impl Iterator<Item = String>) {
+fn section(body: &mut String, words: &Vocabulary, heading: &str, lines: impl Iterator<Item = String>) {
     const MOST: usize = 40;
     let lines: Vec<String> = lines.collect();
     if lines.is_empty() {
@@ -121,26 +169,26 @@ fn section(body: &mut String, heading: &str, lines: impl Iterator<Item = String>
         push(body, format_args!("  {line}\n"));
     }
     if lines.len() > MOST {
-        push(body, format_args!("  … and {} more: dsrd request list\n", lines.len() - MOST));
+        let more = words.say("digest.more", &[("count", &(lines.len() - MOST).to_string())]);
+        push(body, format_args!("  {more}\n"));
     }
 }
 
-/// What gets a waiting request on, in a few words; `dsrd request show` has the exact commands.
-fn way_out(reason: ParkReason) -> &'static str {
+/// The key of what gets a waiting request on, in a few words; `dsrd request show` has the exact commands.
+const fn way_out(reason: ParkReason) -> &'static str {
     match reason {
         ParkReason::AmbiguousMatch | ParkReason::IdentifiersDisagree | ParkReason::ChosenContactChanged => {
-            "choose the contact that is meant"
+            "way_out.choose"
         }
-        ParkReason::NoContactPoint | ParkReason::NoticeRefused | ParkReason::NoticeFailed => {
-            "tell the person by other means, or mend the mail server"
-        }
-        ParkReason::VerificationFailed | ParkReason::PlatformRejected => {
-            "look at the contact in the platform"
-        }
-        ParkReason::PlatformForbidden => "give the platform's key the right that is missing",
-        ParkReason::PackageTooLarge => "raise the limits of the report",
-        ParkReason::WaitsForAccess => "end the access request of the same person first",
-        ParkReason::NothingToOptOutOf => "name a policy to opt out of",
-        _ => "look at what the command shows, mend it, resume",
+        ParkReason::NoContactPoint | ParkReason::NoticeRefused | ParkReason::NoticeFailed => "way_out.tell",
+        ParkReason::VerificationFailed | ParkReason::PlatformRejected => "way_out.platform",
+        ParkReason::PlatformForbidden => "way_out.right",
+        ParkReason::PackageTooLarge => "way_out.limits",
+        ParkReason::WaitsForAccess => "way_out.access",
+        ParkReason::NothingToOptOutOf => "way_out.policy",
+        ParkReason::NotAutomated => "way_out.carry_out",
+        ParkReason::RequesterNotSelf => "way_out.authority",
+        ParkReason::FeeUnanswered => "way_out.fee",
+        _ => "way_out.other",
     }
 }

@@ -1,8 +1,9 @@
-//! What mails to staff say: plain text in English, references and dates, no person.
+//! What mails to staff say: plain text in the organisation's language, references and dates, no person.
 
 use std::fmt::Write as _;
 
 use super::watch::Raised;
+use crate::delivery::{Vocabulary, VocabularyOf, vocabulary};
 use crate::domain::{AlertRule, Controller};
 
 /// A mail to staff.
@@ -11,84 +12,139 @@ pub(super) struct Letter {
     pub(super) body: String,
 }
 
-/// What a cause is, as the heading over its requests.
-pub(super) const fn heading(rule: AlertRule) -> &'static str {
-    match rule {
-        AlertRule::StatutoryBreach => "Past the last lawful day: answer at once, and look into why",
-        AlertRule::Overdue => "Past the conservative due date: answer at once",
-        AlertRule::DueSoon => "Due soon",
-        AlertRule::TargetMissed => "Open for longer than your own goal, although the due date is far",
-        AlertRule::NoticeBounced => "A notice did not arrive: the person has not been told",
-        AlertRule::VerificationFailed => "Carried out, but reading back did not show it",
-        AlertRule::PlatformDown => "The contact platform does not answer; due dates do not move for that",
-    }
-}
-
 /// The gravest first.
-const ORDER: [AlertRule; 7] = [
+const ORDER: [AlertRule; 11] = [
+    AlertRule::IncidentOverdue,
+    AlertRule::IncidentOpen,
     AlertRule::StatutoryBreach,
     AlertRule::Overdue,
     AlertRule::PlatformDown,
     AlertRule::NoticeBounced,
     AlertRule::VerificationFailed,
+    AlertRule::RecipientOverdue,
+    AlertRule::HoldReview,
     AlertRule::DueSoon,
     AlertRule::TargetMissed,
 ];
 
+/// The words in which staff of an organisation is written to.
+pub(super) fn words(controller: &Controller) -> &'static Vocabulary {
+    vocabulary(VocabularyOf::Staff, [controller.language.as_str()])
+}
+
 /// The mail about alerts raised in one turn.
 pub(super) fn alerts(controller: &Controller, raised: &[&Raised<'_>]) -> Letter {
+    let words = words(controller);
     let gravest = ORDER.into_iter().find(|rule| raised.iter().any(|each| each.cause.rule == *rule));
-    let what = gravest.map_or("alerts", |rule| match rule {
-        AlertRule::StatutoryBreach => "past the last lawful day",
-        AlertRule::Overdue => "overdue",
-        AlertRule::PlatformDown => "platform down",
-        AlertRule::NoticeBounced => "not told",
-        AlertRule::VerificationFailed => "not verified",
-        AlertRule::DueSoon => "due soon",
-        AlertRule::TargetMissed => "past your goal",
-    });
-    let count = raised.len();
-    let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
-    let subject = format!("[dsrd] {}: {what}{more}", controller.name);
+    let what = gravest.map(|rule| words.say(&format!("what.{rule}"), &[])).unwrap_or_default();
+    let more = (raised.len() - 1).to_string();
+    let key = if raised.len() > 1 { "subject.more" } else { "subject" };
+    let values = [("organisation", controller.name.as_str()), ("what", what.as_str()), ("count", more.as_str())];
+    let subject = words.say(key, &values);
 
-    let mut body = format!(
-        "Somebody has to look at these requests to {}. They are named by\nreference only: `dsrd request show REFERENCE` shows \
-         what each is about\nand what you can do.\n",
-        controller.name
-    );
+    let mut body = String::new();
+    paragraph(&mut body, &words.say("intro", &values));
     for rule in ORDER {
         let of_rule: Vec<_> = raised.iter().filter(|each| each.cause.rule == rule).collect();
         if of_rule.is_empty() {
             continue;
         }
-        push(&mut body, format_args!("\n{}\n", heading(rule)));
+        push(&mut body, format_args!("\n"));
+        paragraph(&mut body, &words.say(&format!("heading.{rule}"), &[]));
         for each in of_rule {
-            match each.watched {
-                Some(watched) => {
-                    let waits =
-                        watched.park_reason.map_or_else(String::new, |reason| format!(", waits: {reason}"));
-                    push(
-                        &mut body,
-                        format_args!(
-                            "  {}  {}, {}, due {}{waits}\n",
-                            watched.reference, watched.kind, watched.state, watched.due_on
-                        ),
-                    );
-                }
-                None => {
-                    push(&mut body, format_args!("  since {}\n", controller.local_time(each.cause.since)));
-                }
-            }
+            push(&mut body, format_args!("  {}\n", line(words, controller, each)));
         }
     }
-    body.push_str(
-        "\nThis is repeated every day until the cause is gone or somebody says\nthat it is being looked at:\n  dsrd alert list\n  \
-         dsrd alert acknowledge REFERENCE\n",
-    );
+    push(&mut body, format_args!("\n"));
+    paragraph(&mut body, &words.say("closing", &[]));
+    body.push_str("  dsrd alert list\n  dsrd alert acknowledge REFERENCE\n");
     Letter { subject, body }
+}
+
+/// What is said of one alert.
+fn line(words: &Vocabulary, controller: &Controller, raised: &Raised<'_>) -> String {
+    if let Some(review) = raised.review {
+        let due = review.review_on.to_string();
+        let values = [("reference", review.reference.as_str()), ("due", due.as_str()), ("owner", &review.owner)];
+        return words.say("line.hold", &values);
+    }
+    let Some(watched) = raised.watched else {
+        return words.say("line.since", &[("at", &controller.local_time(raised.cause.since))]);
+    };
+    let (reference, kind) = (watched.reference.to_string(), watched.kind.to_string());
+    let named = [("reference", reference.as_str()), ("kind", kind.as_str())];
+    match (raised.cause.rule, watched.incident, watched.recipients_late) {
+        (AlertRule::IncidentOpen | AlertRule::IncidentOverdue, Some(incident), _) => {
+            match incident.authority_due_at {
+                Some(due_at) => {
+                    let at = controller.local_time(due_at);
+                    words.say("line.incident", &[named[0], named[1], ("at", &at)])
+                }
+                None => words.say("line.incident_no_hours", &named),
+            }
+        }
+        (AlertRule::RecipientOverdue, _, Some(late)) => {
+            words.say("line.recipients", &[named[0], named[1], ("count", &late.count.to_string())])
+        }
+        _ => {
+            let due = watched.due_on.to_string();
+            let reason = watched.park_reason.map(|reason| reason.to_string());
+            let key = if reason.is_some() { "line.waits" } else { "line" };
+            let values = [
+                named[0],
+                named[1],
+                ("state", watched.state.as_str()),
+                ("due", due.as_str()),
+                ("reason", reason.as_deref().unwrap_or_default()),
+            ];
+            words.say(key, &values)
+        }
+    }
+}
+
+/// Appends a paragraph, broken between words so that no line is long.
+pub(super) fn paragraph(text: &mut String, paragraph: &str) {
+    const LONGEST: usize = 76;
+    let mut width = 0;
+    for word in paragraph.split(' ') {
+        let length = word.chars().count();
+        if width > 0 && width + 1 + length > LONGEST {
+            text.push('\n');
+            width = 0;
+        } else if width > 0 {
+            text.push(' ');
+            width += 1;
+        }
+        text.push_str(word);
+        width += length;
+    }
+    text.push('\n');
 }
 
 /// Appends to a text; writing to a string cannot fail.
 pub(super) fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
     text.write_fmt(what).unwrap_or_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn staff_has_words_for_every_alert() {
+        for rule in AlertRule::ALL {
+            assert!(ORDER.contains(rule), "{rule}");
+            let words = vocabulary(VocabularyOf::Staff, ["en"]);
+            assert!(words.has(&format!("what.{rule}")) && words.has(&format!("heading.{rule}")), "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_paragraph_has_short_lines_and_all_its_words() {
+        let mut text = String::new();
+        let long = "word ".repeat(60);
+        paragraph(&mut text, long.trim());
+        assert!(text.lines().all(|line| line.chars().count() <= 76), "{text}");
+        assert_eq!(text.split_whitespace().count(), 60);
+    }
 }

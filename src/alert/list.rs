@@ -19,8 +19,10 @@ pub struct ListedAlert {
     pub rule: AlertRule,
     /// For `due_soon`: how many days before the due date it begins; otherwise 0.
     pub step: u16,
-    /// The request's reference; none for the platform.
+    /// The request's reference; none for a hold and the platform.
     pub reference: Option<String>,
+    /// The hold's reference.
+    pub hold: Option<String>,
     /// The request's kind.
     pub kind: Option<String>,
     /// Its conservative due date.
@@ -60,7 +62,7 @@ pub async fn acknowledge(
     actor: Actor,
     at: DateTime<Utc>,
 ) -> Result<Acknowledged, StoreError> {
-    let rows = sql::acknowledge(tx, organisation, Some(alert), None, &actor.to_string(), at).await?;
+    let rows = sql::acknowledge(tx, organisation, Some(alert), (None, None), &actor.to_string(), at).await?;
     record(tx, organisation, &rows, actor, at).await
 }
 
@@ -72,7 +74,19 @@ pub async fn acknowledge_request(
     actor: Actor,
     at: DateTime<Utc>,
 ) -> Result<Acknowledged, StoreError> {
-    let rows = sql::acknowledge(tx, organisation, None, Some(request), &actor.to_string(), at).await?;
+    let rows = sql::acknowledge(tx, organisation, None, (Some(request), None), &actor.to_string(), at).await?;
+    record(tx, organisation, &rows, actor, at).await
+}
+
+/// The same for everything about a hold, by its reference.
+pub async fn acknowledge_hold(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    hold: &str,
+    actor: Actor,
+    at: DateTime<Utc>,
+) -> Result<Acknowledged, StoreError> {
+    let rows = sql::acknowledge(tx, organisation, None, (None, Some(hold)), &actor.to_string(), at).await?;
     record(tx, organisation, &rows, actor, at).await
 }
 

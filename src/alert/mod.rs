@@ -1,7 +1,8 @@
 //! Staff of the controllers told in time: alerts that repeat until somebody acknowledges them, and a daily digest (N-19).
 //!
 //! [`Watch::turn`] looks at every organisation: which open requests are near their due date, past it or past the
-//! organisation's own goal, whose notices came back, which effects could not be verified, which platform is away. Each
+//! organisation's own goal, whose notices came back, which effects could not be verified, of which breach the authority must
+//! be told, which recipients have not answered, which hold must be reviewed, which platform is away. Each
 //! cause becomes one row of `dsrd.alert` a day, in the transaction that puts the mails about it into
 //! `dsrd.staff_mail`. [`Watch::send_due`] sends those, as `delivery` sends notices. [`acknowledge`] ends the repetition.
 //!
@@ -30,7 +31,9 @@ mod settings;
 mod sql;
 mod watch;
 
-pub use list::{Acknowledged, ListedAlert, acknowledge, acknowledge_request, list_alerts};
+pub use list::{
+    Acknowledged, ListedAlert, acknowledge, acknowledge_hold, acknowledge_request, list_alerts,
+};
 pub use settings::Settings;
 pub use sql::{note_platform, purge};
 pub use watch::{Turn, Ward, Watch};

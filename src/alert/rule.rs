@@ -3,7 +3,6 @@
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 
 use super::Settings;
-use crate::domain::deadline::{Extension, Term};
 use crate::domain::{AlertRule, Controller, Origin, ParkReason, Reference, RequestId, RequestKind};
 
 /// A request as the rules see it: one that is open, or whose person was not told after all.
@@ -19,11 +18,48 @@ pub(super) struct Watched {
     pub(super) received_at: DateTime<Utc>,
     /// The conservative due date.
     pub(super) due_on: NaiveDate,
+    /// The last lawful day, as computed from the events of the case; none without a calendar of holidays.
+    pub(super) statutory_due_on: Option<NaiveDate>,
+    /// The breach that it led to and that is open.
+    pub(super) incident: Option<OpenIncident>,
+    /// Recipients of its data that have not answered in their time, and the day by which the first of them should have.
+    pub(super) recipients_late: Option<LateRecipients>,
     /// Since when a notice of it has failed, if one has and it was not made good.
     pub(super) notice_failed_at: Option<DateTime<Utc>>,
 }
 
-/// Why somebody has to look at a request, or at the platform.
+/// A breach that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OpenIncident {
+    /// When it was declared.
+    pub(super) declared_at: DateTime<Utc>,
+    /// Until when the authority must be told; none where the law sets no hours.
+    pub(super) authority_due_at: Option<DateTime<Utc>>,
+}
+
+/// Recipients that have not answered in their time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LateRecipients {
+    /// How many.
+    pub(super) count: i64,
+    /// By when the latest of them should have answered: an acknowledgement from before was for others.
+    pub(super) newest: NaiveDate,
+}
+
+/// A hold whose review is due.
+#[derive(Clone, Debug)]
+pub(super) struct DueReview {
+    pub(super) hold: uuid::Uuid,
+    /// What people quote.
+    pub(super) reference: String,
+    /// Who answers for it.
+    pub(super) owner: String,
+    pub(super) review_on: NaiveDate,
+    /// When the date came near.
+    pub(super) since: DateTime<Utc>,
+}
+
+/// Why somebody has to look at a request, at a hold, or at the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cause {
     pub(super) rule: AlertRule,
@@ -58,6 +94,12 @@ pub(super) fn causes(
     if is_open && watched.park_reason == Some(ParkReason::VerificationFailed) {
         causes.push(Cause::of(AlertRule::VerificationFailed));
     }
+    if let Some(incident) = watched.incident {
+        causes.push(incident_cause(incident, now));
+    }
+    if let Some(late) = watched.recipients_late {
+        causes.push(Cause { since: controller.end_of_day(late.newest), ..Cause::of(AlertRule::RecipientOverdue) });
+    }
     if let Some(since) = watched.notice_failed_at {
         causes.push(Cause { since, ..Cause::of(AlertRule::NoticeBounced) });
     }
@@ -68,7 +110,7 @@ pub(super) fn causes(
 fn by_date(watched: &Watched, controller: &Controller, settings: &Settings, today: NaiveDate) -> Vec<Cause> {
     if today > watched.due_on {
         let mut causes = vec![Cause::of(AlertRule::Overdue)];
-        if statutory_due(watched, controller).is_some_and(|last_day| today > last_day) {
+        if watched.statutory_due_on.is_some_and(|last_day| today > last_day) {
             causes.push(Cause::of(AlertRule::StatutoryBreach));
         }
         return causes;
@@ -92,21 +134,19 @@ fn target(watched: &Watched, controller: &Controller) -> Option<NaiveDate> {
     received_on.checked_add_days(Days::new(regime.target_days(watched.kind).into()))
 }
 
-/// The last lawful day; `None` without a calendar of holidays, and for a request whose term is not the plain one of its
-/// receipt. Until it is known, the conservative date has alarmed already.
-fn statutory_due(watched: &Watched, controller: &Controller) -> Option<NaiveDate> {
-    let calendars: Vec<_> = controller.calendar.into_iter().collect();
-    let term = Term {
-        regime: controller.regime,
-        calendars: &calendars,
-        zone: controller.time_zone,
-        received_at: watched.received_at,
-        kind: Some(watched.kind),
-        extension: Extension::None,
-        pauses: &[],
+/// What an open breach asks for: to tell the authority in time, anew in the last day, and after the time is over.
+fn incident_cause(incident: OpenIncident, now: DateTime<Utc>) -> Cause {
+    let (rule, step) = match incident.authority_due_at {
+        Some(due_at) if now >= due_at => (AlertRule::IncidentOverdue, 0),
+        Some(due_at) if due_at - now <= TimeDelta::days(1) => (AlertRule::IncidentOpen, 1),
+        _ => (AlertRule::IncidentOpen, 0),
     };
-    let deadline = term.deadline().ok()?;
-    (deadline.conservative_due == watched.due_on).then_some(deadline.statutory_due)
+    Cause { rule, step, since: incident.declared_at }
+}
+
+/// The cause that a hold gives whose review is due.
+pub(super) fn review_cause(review: &DueReview) -> Cause {
+    Cause { since: review.since, ..Cause::of(AlertRule::HoldReview) }
 }
 
 /// The cause that a platform gives which does not answer since `down_since`.
@@ -157,6 +197,9 @@ mod tests {
             park_reason: None,
             received_at,
             due_on: controller().due_on(kind, received_at),
+            statutory_due_on: Some(controller().due_on(kind, received_at)),
+            incident: None,
+            recipients_late: None,
             notice_failed_at: None,
         }
     }
@@ -197,10 +240,16 @@ mod tests {
         // E-20: due on a Tuesday that is a holiday in Italy.
         access.received_at = "2026-05-02T10:00:00Z".parse().unwrap();
         access.due_on = "2026-06-02".parse().unwrap();
+        access.statutory_due_on = Some("2026-06-03".parse().unwrap());
         assert_eq!(rules_on(&access, "2026-06-03"), [(Overdue, 0)]);
         assert_eq!(rules_on(&access, "2026-06-04"), [(Overdue, 0), (StatutoryBreach, 0)]);
-        // An extended term is not guessed at.
+        // An extension moves both dates; what is stored counts, and nothing is computed here.
         access.due_on = "2026-08-02".parse().unwrap();
+        access.statutory_due_on = Some("2026-08-03".parse().unwrap());
+        assert_eq!(rules_on(&access, "2026-08-03"), [(Overdue, 0)]);
+        assert_eq!(rules_on(&access, "2026-08-04"), [(Overdue, 0), (StatutoryBreach, 0)]);
+        // Without a calendar nobody knows it.
+        access.statutory_due_on = None;
         assert_eq!(rules_on(&access, "2026-08-05"), [(Overdue, 0)]);
     }
 
@@ -236,6 +285,32 @@ mod tests {
         asked.state = "needs_identity".to_owned();
         assert!(rules_on(&asked, "2026-12-10").is_empty());
         assert_eq!(rules_on(&asked, "2026-12-21"), [(AlertRule::DueSoon, 2)]);
+    }
+
+    #[test]
+    fn r_36_a_breach_is_told_of_until_the_authority_was_and_anew_in_its_last_day() {
+        use AlertRule::{IncidentOpen, IncidentOverdue};
+        let mut request = watched(RequestKind::Access);
+        request.state = "closed".to_owned();
+        let declared_at = "2026-11-24T12:00:00Z".parse().unwrap();
+        request.incident = Some(OpenIncident {
+            declared_at,
+            authority_due_at: Some("2026-11-27T11:00:00Z".parse().unwrap()),
+        });
+        assert_eq!(rules_on(&request, "2026-11-25"), [(IncidentOpen, 0)]);
+        assert_eq!(rules_on(&request, "2026-11-26"), [(IncidentOpen, 1)]);
+        assert_eq!(rules_on(&request, "2026-11-27"), [(IncidentOverdue, 0)]);
+        request.incident = Some(OpenIncident { declared_at, authority_due_at: None });
+        assert_eq!(rules_on(&request, "2026-12-27"), [(IncidentOpen, 0)], "no hours, and still open");
+    }
+
+    #[test]
+    fn r_42_a_recipient_that_does_not_answer_is_told_of_whatever_became_of_the_request() {
+        let mut request = watched(RequestKind::Erasure);
+        request.state = "closed".to_owned();
+        request.recipients_late =
+            Some(LateRecipients { count: 2, newest: "2026-12-24".parse().unwrap() });
+        assert_eq!(rules_on(&request, "2026-12-25"), [(AlertRule::RecipientOverdue, 0)]);
     }
 
     #[test]

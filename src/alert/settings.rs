@@ -62,6 +62,7 @@ impl Settings {
             AlertRule::NoticeBounced | AlertRule::VerificationFailed | AlertRule::PlatformDown => {
                 &[StaffRole::Dpo, StaffRole::Operator]
             }
+            AlertRule::RecipientOverdue | AlertRule::HoldReview => &[StaffRole::Dpo],
             AlertRule::DueSoon | AlertRule::TargetMissed if !is_last_step => &[StaffRole::Dpo],
             _ => &[StaffRole::Dpo, StaffRole::Deputy],
         };

@@ -9,17 +9,19 @@ use uuid::Uuid;
 
 use super::letter::Letter;
 use super::list::ListedAlert;
-use super::rule::{Cause, Watched};
+use super::rule::{Cause, DueReview, LateRecipients, OpenIncident, Watched};
 use super::watch::Kind;
 use crate::audit::EntryId;
 use crate::domain::{OrganisationId, Reference, RequestId, StaffRole};
 use crate::store::StoreError;
 
-/// What is watched of an organisation: open requests of people, sweeps' erasures that could not be verified, and
-/// requests whose person was not told although a notice was sent or had to be.
+/// What is watched of an organisation: open requests of people, sweeps' erasures that could not be verified, requests whose
+/// person was not told although a notice was sent or had to be, those that led to a breach, and those whose recipients have
+/// not answered by `today`.
 pub(super) async fn list_watched(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
+    today: NaiveDate,
 ) -> Result<Vec<Watched>, StoreError> {
     let rows = sqlx::query!(
         r#"WITH watched AS (
@@ -34,8 +36,22 @@ pub(super) async fn list_watched(
              UNION
              SELECT request_id
              FROM dsrd.notice
-             WHERE organisation_id = $1 AND state = 'refused' AND made_good_at IS NULL AND kind = 'withdrawn'
+             WHERE organisation_id = $1 AND state = 'refused' AND made_good_at IS NULL
+               AND kind IN ('withdrawn', 'breach_notice', 'restriction_lifting')
                AND last_code IS DISTINCT FROM 'superseded'
+             UNION
+             SELECT request_id
+             FROM dsrd.incident
+             WHERE organisation_id = $1 AND ended_as IS NULL
+             UNION
+             SELECT request_id
+             FROM dsrd.recipient_task
+             WHERE organisation_id = $1 AND state IN ('queued', 'sent') AND answer_by < $2
+           ), late AS (
+             SELECT request_id, count(*) AS count, max(answer_by) AS newest
+             FROM dsrd.recipient_task
+             WHERE organisation_id = $1 AND state IN ('queued', 'sent') AND answer_by < $2
+             GROUP BY request_id
            ), failed AS (
              SELECT request_id, max(coalesce(bounced_at, attempted_at, enqueued_at)) AS failed_at
              FROM dsrd.notice
@@ -46,13 +62,21 @@ pub(super) async fn list_watched(
              GROUP BY request_id
            )
            SELECT request_id AS "request_id!", reference, kind, origin, state, park_reason, received_at, due_on,
-                  failed_at AS "failed_at?"
+                  statutory_due_on, failed_at AS "failed_at?", late.count AS "late?", late.newest AS "newest?",
+                  (SELECT declared_at FROM dsrd.incident
+                   WHERE incident.organisation_id = $1 AND incident.request_id = watched.request_id AND ended_as IS NULL)
+                    AS "declared_at?",
+                  (SELECT authority_due_at FROM dsrd.incident
+                   WHERE incident.organisation_id = $1 AND incident.request_id = watched.request_id AND ended_as IS NULL)
+                    AS "authority_due_at?"
            FROM watched
            JOIN dsrd.request USING (request_id)
            LEFT JOIN failed USING (request_id)
+           LEFT JOIN late USING (request_id)
            WHERE organisation_id = $1
            ORDER BY due_on, request_id"#,
         organisation.as_str(),
+        today,
     )
     .fetch_all(connection)
     .await
@@ -74,10 +98,44 @@ pub(super) async fn list_watched(
                     .map_err(|_| unreadable("dsrd.request.park_reason"))?,
                 received_at: row.received_at,
                 due_on: row.due_on,
+                statutory_due_on: row.statutory_due_on,
+                incident: row.declared_at.map(|declared_at| OpenIncident {
+                    declared_at,
+                    authority_due_at: row.authority_due_at,
+                }),
+                recipients_late: match (row.late, row.newest) {
+                    (Some(count), Some(newest)) => Some(LateRecipients { count, newest }),
+                    _ => None,
+                },
                 notice_failed_at: row.failed_at,
             })
         })
         .collect()
+}
+
+/// The holds in force whose date of review came near and did not move on.
+pub(super) async fn list_due_reviews(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<Vec<DueReview>, StoreError> {
+    sqlx::query_as!(
+        DueReview,
+        r#"SELECT hold_id AS hold, reference, owner, review_on, coalesce(reminded_at, placed_at) AS "since!"
+           FROM dsrd.hold
+           WHERE organisation_id = $1 AND ended_at IS NULL AND reminded_on = review_on
+           ORDER BY review_on, hold_id"#,
+        organisation.as_str(),
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("alert.list_due_reviews"))
+}
+
+/// What an alert is about, beside the platform.
+#[derive(Clone, Copy)]
+pub(super) struct About {
+    pub(super) request: Option<RequestId>,
+    pub(super) hold: Option<Uuid>,
 }
 
 /// Raises an alert; false when it was raised that day, or acknowledged since its cause began.
@@ -86,7 +144,7 @@ pub(super) async fn insert_alert(
     organisation: &OrganisationId,
     id: Uuid,
     cause: &Cause,
-    request: Option<RequestId>,
+    about: About,
     raised_on: NaiveDate,
     at: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
@@ -94,21 +152,23 @@ pub(super) async fn insert_alert(
     // The earliest instant of chrono is before that of PostgreSQL.
     let since = (cause.since > DateTime::<Utc>::UNIX_EPOCH).then_some(cause.since);
     let done = sqlx::query!(
-        r#"INSERT INTO dsrd.alert (organisation_id, alert_id, rule, step, request_id, raised_on, raised_at)
-           SELECT $1, $2, $3, $4, $5, $6, $7
+        r#"INSERT INTO dsrd.alert (organisation_id, alert_id, rule, step, request_id, raised_on, raised_at, hold_id)
+           SELECT $1, $2, $3, $4, $5, $6, $7, $9
            WHERE NOT EXISTS (
              SELECT FROM dsrd.alert
-             WHERE organisation_id = $1 AND request_id IS NOT DISTINCT FROM $5 AND rule = $3 AND step = $4
+             WHERE organisation_id = $1 AND request_id IS NOT DISTINCT FROM $5 AND hold_id IS NOT DISTINCT FROM $9
+               AND rule = $3 AND step = $4
                AND acknowledged_at IS NOT NULL AND ($8::timestamptz IS NULL OR raised_at >= $8))
            ON CONFLICT DO NOTHING"#,
         organisation.as_str(),
         id,
         cause.rule.as_str(),
         step,
-        request.map(|request| request.0),
+        about.request.map(|request| request.0),
         raised_on,
         at,
         since,
+        about.hold,
     )
     .execute(connection)
     .await
@@ -373,20 +433,35 @@ pub(super) async fn list_alerts(
     all: bool,
 ) -> Result<Vec<ListedAlert>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT DISTINCT ON (alert.request_id, alert.rule, alert.step)
+        r#"SELECT DISTINCT ON (alert.request_id, alert.hold_id, alert.rule, alert.step)
                   alert.alert_id, alert.rule, alert.step, request.reference AS "reference?", request.kind AS "kind?",
                   request.due_on AS "due_on?", alert.raised_on AS last_on, alert.acknowledged_at, alert.acknowledged_by,
+                  (SELECT hold.reference FROM dsrd.hold
+                   WHERE hold.organisation_id = $1 AND hold.hold_id = alert.hold_id) AS "hold?",
                   (SELECT min(earlier.raised_on)
                    FROM dsrd.alert AS earlier
                    WHERE earlier.organisation_id = $1 AND earlier.rule = alert.rule AND earlier.step = alert.step
-                     AND earlier.request_id IS NOT DISTINCT FROM alert.request_id) AS "first_on!"
+                     AND earlier.request_id IS NOT DISTINCT FROM alert.request_id
+                     AND earlier.hold_id IS NOT DISTINCT FROM alert.hold_id) AS "first_on!"
            FROM dsrd.alert
            LEFT JOIN dsrd.request USING (organisation_id, request_id)
            WHERE organisation_id = $1
              AND ($2
                   OR (alert.acknowledged_at IS NULL
                       AND alert.raised_on = (SELECT max(raised_on) FROM dsrd.alert WHERE organisation_id = $1)
-                      AND (CASE WHEN alert.request_id IS NULL
+                      AND (CASE WHEN alert.rule = 'hold_review'
+                                THEN EXISTS (SELECT FROM dsrd.hold
+                                             WHERE hold.organisation_id = $1 AND hold.hold_id = alert.hold_id
+                                               AND hold.ended_at IS NULL AND hold.reminded_on = hold.review_on)
+                                WHEN alert.rule IN ('incident_open', 'incident_overdue')
+                                THEN EXISTS (SELECT FROM dsrd.incident
+                                             WHERE incident.organisation_id = $1
+                                               AND incident.request_id = alert.request_id AND incident.ended_as IS NULL)
+                                WHEN alert.rule = 'recipient_overdue'
+                                THEN EXISTS (SELECT FROM dsrd.recipient_task AS task
+                                             WHERE task.organisation_id = $1 AND task.request_id = alert.request_id
+                                               AND task.state IN ('queued', 'sent') AND task.answer_by < alert.raised_on)
+                                WHEN alert.request_id IS NULL
                                 THEN EXISTS (SELECT FROM dsrd.platform_watch
                                              WHERE organisation_id = $1 AND down_since IS NOT NULL)
                                 ELSE request.state <> 'closed'
@@ -396,7 +471,7 @@ pub(super) async fn list_alerts(
                                                   AND notice.made_good_at IS NULL
                                                   AND (notice.bounced_at IS NOT NULL OR notice.state = 'refused'))
                            END)))
-           ORDER BY alert.request_id, alert.rule, alert.step, alert.raised_on DESC"#,
+           ORDER BY alert.request_id, alert.hold_id, alert.rule, alert.step, alert.raised_on DESC"#,
         organisation.as_str(),
         all,
     )
@@ -410,6 +485,7 @@ pub(super) async fn list_alerts(
             rule: row.rule.parse().map_err(|_| StoreError::unreadable("alert.list", "dsrd.alert.rule"))?,
             step: u16::try_from(row.step).unwrap_or_default(),
             reference: row.reference,
+            hold: row.hold,
             kind: row.kind,
             due_on: row.due_on,
             first_on: row.first_on,
@@ -436,7 +512,7 @@ pub(super) async fn acknowledge(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     alert: Option<Uuid>,
-    request: Option<RequestId>,
+    (request, hold): (Option<RequestId>, Option<&str>),
     by: &str,
     at: DateTime<Utc>,
 ) -> Result<Vec<AcknowledgedRow>, StoreError> {
@@ -448,13 +524,17 @@ pub(super) async fn acknowledge(
              AND (request_id = $3
                   OR EXISTS (SELECT FROM dsrd.alert AS named
                              WHERE named.organisation_id = $1 AND named.alert_id = $2 AND named.rule = alert.rule
-                               AND named.step = alert.step AND named.request_id IS NOT DISTINCT FROM alert.request_id))
+                               AND named.step = alert.step AND named.request_id IS NOT DISTINCT FROM alert.request_id
+                               AND named.hold_id IS NOT DISTINCT FROM alert.hold_id)
+                  OR hold_id = (SELECT hold.hold_id FROM dsrd.hold
+                                WHERE hold.organisation_id = $1 AND hold.reference = $6))
            RETURNING alert_id, rule, request_id"#,
         organisation.as_str(),
         alert,
         request.map(|request| request.0),
         at,
         by,
+        hold,
     )
     .fetch_all(connection)
     .await

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Timelike as _, Utc};
 use uuid::Uuid;
 
 use super::letter;
-use super::rule::{Cause, Watched, causes, platform_cause};
+use super::rule::{Cause, DueReview, Watched, causes, platform_cause, review_cause};
 use super::{Settings, digest, sql};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Transport};
@@ -52,8 +52,9 @@ pub struct Turn {
 /// An alert raised just now.
 pub(super) struct Raised<'a> {
     pub(super) cause: Cause,
-    /// None for the platform.
+    /// None for a hold and the platform.
     pub(super) watched: Option<&'a Watched>,
+    pub(super) review: Option<&'a DueReview>,
 }
 
 /// Who is recorded as having raised and mailed.
@@ -75,16 +76,20 @@ impl Watch {
         let now = self.clock.now();
         let today = now.with_timezone(&controller.time_zone).date_naive();
         let mut tx = self.store.begin("alert.raise").await?;
-        let watched = sql::list_watched(&mut tx, &controller.id).await?;
+        let watched = sql::list_watched(&mut tx, &controller.id, today).await?;
+        let reviews = sql::list_due_reviews(&mut tx, &controller.id).await?;
         let mut found: Vec<Raised<'_>> = Vec::new();
         for each in &watched {
             for cause in causes(each, controller, settings, now) {
-                found.push(Raised { cause, watched: Some(each) });
+                found.push(Raised { cause, watched: Some(each), review: None });
             }
         }
         let down_since = sql::down_since(&mut tx, &controller.id).await?;
         if let Some(cause) = down_since.and_then(|since| platform_cause(since, settings, now)) {
-            found.push(Raised { cause, watched: None });
+            found.push(Raised { cause, watched: None, review: None });
+        }
+        for each in &reviews {
+            found.push(Raised { cause: review_cause(each), watched: None, review: Some(each) });
         }
         let mut raised = Vec::new();
         for each in found {
@@ -163,10 +168,11 @@ async fn raise_one(
     today: NaiveDate,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    let Raised { cause, watched } = raised;
+    let Raised { cause, watched, review } = raised;
     let request = watched.map(|watched| watched.request);
     let id = Uuid::now_v7();
-    if !sql::insert_alert(tx, &controller.id, id, cause, request, today, now).await? {
+    let about = sql::About { request, hold: review.map(|review| review.hold) };
+    if !sql::insert_alert(tx, &controller.id, id, cause, about, today, now).await? {
         return Ok(false);
     }
     let event = match request {
@@ -176,6 +182,9 @@ async fn raise_one(
     let mut detail = Detail::none().word("rule", cause.rule.as_str()).word("alert", &id.to_string());
     if cause.step > 0 {
         detail = detail.count("days_before_due", cause.step.into());
+    }
+    if let Some(review) = review {
+        detail = detail.word("hold", &review.reference);
     }
     audit::append(tx, event.with(detail)).await?;
     Ok(true)

@@ -134,10 +134,16 @@ actions! {
     TermExtended = "term.extended",
     /// A person decided to ask the data subject what they mean.
     ClarificationAsked = "decision.clarification_asked",
+    /// A person decided to ask for a fee; the ground is in the detail.
+    FeeAsked = "decision.fee_asked",
+    /// A person told the data subject a first part of the answer; the rest follows.
+    PartAnswered = "decision.part_answered",
     /// The data subject answered; whether time stood still is in the detail.
     ClarificationAnswered = "clarification.answered",
     /// A person declared a breach that a request led to; cause, categories and the authority's date are in the detail.
     IncidentDeclared = "incident.declared",
+    /// A person decided to tell the data subject of a breach (Art. 34 GDPR).
+    IncidentTold = "incident.person_told",
     /// It ended: the authority was told, or need not be.
     IncidentEnded = "incident.ended",
     /// A request was recognised as a reminder of an open one and ended; the first goes on.
@@ -186,6 +192,8 @@ actions! {
     HoldReviewed = "hold.reviewed",
     /// The date of review of a hold comes near.
     HoldReviewDue = "hold.review_due",
+    /// The person is told that a restriction is going to end: by a notice, or by other means; the day is in the detail.
+    HoldEndAnnounced = "hold.end_announced",
     /// A person, or a setting, ended a hold; the reason is in the detail.
     HoldLifted = "hold.lifted",
     /// The last day of a hold has passed.

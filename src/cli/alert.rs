@@ -15,7 +15,8 @@ use crate::domain::OrganisationId;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List what somebody has to look at: due soon, late, not told, not verified, platform away.
+    /// List what somebody has to look at: due soon, late, not told, not verified, breaches, reviews of holds, recipients that
+    /// have not answered, platform away.
     List(ListArgs),
     /// Say that you look at an alert, or at all alerts of a request: they are not mailed again. Your name is recorded.
     ///
@@ -37,7 +38,7 @@ pub(super) struct ListArgs {
 /// Options of `dsrd alert acknowledge`.
 #[derive(Debug, clap::Args)]
 pub(super) struct AcknowledgeArgs {
-    /// Id of an alert, or id or reference of a request.
+    /// Id of an alert, id or reference of a request, or reference of a hold.
     what: String,
     /// Short name of the organisation; the only one when left out.
     #[arg(long)]
@@ -80,7 +81,7 @@ fn human(alerts: &[ListedAlert]) -> String {
             if each.step > 0 { format!("{} ({} days)", each.rule, each.step) } else { each.rule.to_string() };
         vec![
             rule,
-            each.reference.clone().unwrap_or_else(|| "platform".to_owned()),
+            each.reference.clone().or_else(|| each.hold.clone()).unwrap_or_else(|| "platform".to_owned()),
             or_dash(each.kind.as_ref()),
             or_dash(each.due_on.as_ref()),
             each.first_on.to_string(),
@@ -89,7 +90,7 @@ fn human(alerts: &[ListedAlert]) -> String {
             each.alert.to_string(),
         ]
     });
-    let head = ["why", "request", "kind", "due on", "since", "last told", "acknowledged by", "alert"];
+    let head = ["why", "about", "kind", "due on", "since", "last told", "acknowledged by", "alert"];
     table(&head, rows)
 }
 
@@ -107,9 +108,22 @@ async fn acknowledge(
     output: &Output,
 ) -> anyhow::Result<()> {
     let organisation = context.organisation(args.organisation.as_ref())?;
+    let hold = args.what.trim().to_uppercase();
+    if hold.starts_with("HLD-") {
+        let mut tx = foundation.store.begin("cli.acknowledge").await?;
+        let (now, actor) = (foundation.desk.clock.now(), context.person());
+        let acknowledged = alert::acknowledge_hold(&mut tx, &organisation, &hold, actor, now).await?;
+        if acknowledged == Acknowledged::default() {
+            return Err(nothing(&args.what));
+        }
+        tx.commit().await?;
+        return show_acknowledged(args.what, acknowledged, output);
+    }
     let case: Case = args.what.parse().map_err(|_| {
-        Failure::Usage
-            .because("write the id of an alert, or the id or reference of a request (DSR-XXXX-XXXX)")
+        Failure::Usage.because(
+            "write the id of an alert, the id or reference of a request (DSR-XXXX-XXXX), or the reference of a hold \
+             (HLD-XXXX-XXXX)",
+        )
     })?;
     let mut tx = foundation.store.begin("cli.acknowledge").await?;
     let (now, actor) = (foundation.desk.clock.now(), context.person());
@@ -125,7 +139,11 @@ async fn acknowledge(
         return Err(nothing(&args.what));
     }
     tx.commit().await?;
-    output.show(&Report { what: args.what, acknowledged }, |report| {
+    show_acknowledged(args.what, acknowledged, output)
+}
+
+fn show_acknowledged(what: String, acknowledged: Acknowledged, output: &Output) -> anyhow::Result<()> {
+    output.show(&Report { what, acknowledged }, |report| {
         format!("{}: acknowledged; it is not mailed again", report.what)
     })
 }

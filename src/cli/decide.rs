@@ -16,7 +16,7 @@ use crate::domain::{
     IncidentCause, IncidentEnd, OrganisationId, Reference, RefusalGround, RequestId, local_time,
 };
 use crate::identity;
-use crate::triage::{self, Candidate, Decision, Facts, Taken, TriageError};
+use crate::triage::{self, Candidate, Decision, Facts, Fee, Taken, TriageError};
 
 /// What to decide.
 #[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
@@ -79,6 +79,32 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         question_file: PathBuf,
     },
+    /// Ask the person for a fee, which the law allows for unfounded or excessive requests only, and let the request wait for the
+    /// answer: dsrd request clarified. Nothing is carried out before.
+    AskFee {
+        #[command(flatten)]
+        named: Named,
+        /// The ground: RF-01 unfounded or RF-02 excessive.
+        #[arg(long, value_name = "RF-NN")]
+        ground: RefusalGround,
+        /// The fee with its currency, as the person reads it, for example "EUR 12.00".
+        #[arg(long)]
+        amount: String,
+        /// By when the person should answer.
+        #[arg(long, value_name = "DATE")]
+        answer_by: chrono::NaiveDate,
+        /// A text file, or - for standard input: why, and how the fee is computed, in up to 10 lines. The person reads it.
+        #[arg(long, value_name = "FILE")]
+        facts_file: PathBuf,
+    },
+    /// Tell the person a first part of the answer while the rest is still worked on. The request stays open, with its date.
+    AnswerPart {
+        #[command(flatten)]
+        named: Named,
+        /// A text file, or - for standard input: what this part is and what follows, in up to 10 lines. The person reads it.
+        #[arg(long, value_name = "FILE")]
+        answer_file: PathBuf,
+    },
     /// Declare a breach of personal data that a request led to, for example an answer that went to somebody else. Nothing of
     /// the case is forgotten from then on, and the 72 hours until the authority must be told are counted.
     Incident {
@@ -93,6 +119,19 @@ pub(super) enum Command {
         /// When the organisation became aware of it (RFC 3339); now when left out.
         #[arg(long, value_name = "WHEN", value_parser = super::request::received_at)]
         aware_at: Option<DateTime<Utc>>,
+    },
+    /// Tell the person of the open incident of their request, as a breach with a high risk for them asks for (Art. 34 GDPR).
+    TellBreach {
+        #[command(flatten)]
+        named: Named,
+        /// A text file, or - for standard input: what happened, what it may mean, what was done and can be done, with an empty
+        /// line between the three.
+        #[arg(long, value_name = "FILE")]
+        text_file: PathBuf,
+        /// Send it to the address that was given with the request, and not to the one in the profile: for where that one is
+        /// the mistake.
+        #[arg(long)]
+        to_given_address: bool,
     },
     /// End the incident of a request: its case is forgotten on its terms again.
     IncidentEnded {
@@ -158,6 +197,20 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         }
         Command::AskClarification { named, reason, question_file } => {
             ask(&named, reason, question_file, &context, &foundation, output).await
+        }
+        Command::AskFee { named, ground, amount, answer_by, facts_file } => {
+            let facts = read_facts(&facts_file)?;
+            let fee = Fee { ground, amount: amount.trim().to_owned(), answer_by, facts };
+            tell(&named, Telling::Fee(fee), &context, &foundation, output).await
+        }
+        Command::AnswerPart { named, answer_file } => {
+            let part = read_facts(&answer_file)?;
+            tell(&named, Telling::Part(part), &context, &foundation, output).await
+        }
+        Command::TellBreach { named, text_file, to_given_address } => {
+            let (_, text) = read_small_text(&text_file)?;
+            let words = Facts::read_breach(&text).map_err(explained)?;
+            tell(&named, Telling::Breach(words, to_given_address), &context, &foundation, output).await
         }
         Command::Incident { named, cause, categories, aware_at } => {
             let breach = (cause, categories, aware_at);
@@ -338,7 +391,7 @@ fn said(decided: &Decided, decision: Decision) -> String {
     }
 }
 
-fn read_facts(path: &std::path::Path) -> anyhow::Result<Facts> {
+pub(super) fn read_facts(path: &std::path::Path) -> anyhow::Result<Facts> {
     let (_, text) = read_small_text(path)?;
     Facts::read(&text).map_err(explained)
 }
@@ -378,6 +431,45 @@ async fn ask(
             "{reference}: the person is asked; record the answer with: dsrd request clarified {reference}"
         )
     })
+}
+
+/// What the person is told beside the answer itself.
+enum Telling {
+    Fee(Fee),
+    Part(Facts),
+    Breach(Facts, bool),
+}
+
+async fn tell(
+    named: &Named,
+    telling: Telling,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let (organisation, request) = find(named, context, foundation).await?;
+    let controller = controller(&organisation, foundation)?;
+    let (desk, person) = (&foundation.desk, context.person());
+    let mut tx = foundation.store.begin("cli.tell").await?;
+    let (decision, reason, follows) = match telling {
+        Telling::Fee(fee) => {
+            let reason = fee.ground.as_str();
+            triage::ask_fee(&mut tx, desk, controller, request, fee, person).await.map_err(explained)?;
+            ("fee", reason, "asked; record the answer with: dsrd request clarified")
+        }
+        Telling::Part(part) => {
+            triage::answer_part(&mut tx, desk, controller, request, part, person).await.map_err(explained)?;
+            ("partial_answer", "part_is_ready", "this part is sent; the request stays open, see dsrd request show")
+        }
+        Telling::Breach(words, to_given) => {
+            let told = (words, to_given);
+            triage::tell_breach(&mut tx, desk, controller, request, told, person).await.map_err(explained)?;
+            ("breach_notice", "incident", "the notice is sent; whether it arrived: dsrd request show")
+        }
+    };
+    tx.commit().await?;
+    let decided = Decided { reference: Reference::of(request), decision, reason, proposed: false };
+    output.show(&decided, |decided| format!("{}: {follows} {}", decided.reference, decided.reference))
 }
 
 async fn declare(
@@ -540,8 +632,12 @@ pub(super) fn explained(error: TriageError) -> anyhow::Error {
         TriageError::Store(error) => error.into(),
         TriageError::GroundDoesNotApply { .. }
         | TriageError::FactsMissing { .. }
+        | TriageError::FeeUnusable
+        | TriageError::NoGroundForAFee(_)
+        | TriageError::BreachUnusable
         | TriageError::FactsUnusable => Failure::Usage.because(error.to_string()),
         TriageError::NoSuchCandidate => Failure::NotFound.because(error.to_string()),
+        TriageError::Hold(error) => super::hold::explained(error),
         TriageError::Platform(_) | TriageError::Sealed(_) => error.into(),
         other => Failure::Refused.because(other.to_string()),
     }

@@ -9,13 +9,13 @@ use serde::Serialize;
 use super::context::Context;
 use super::output::{Output, or_dash, pairs, table};
 use super::request::Case;
-use super::{Failure, identifiers};
+use super::{Failure, decide, identifiers};
 use crate::daemon::Foundation;
 use crate::domain::{
     Controller, HoldCategory, HoldKind, LiftReason, OrganisationId, Statute, SubjectRef, local_time,
 };
 use crate::holds::{self, About, EndRule, Hold, HoldError, NewHold, Placed};
-use crate::intake;
+use crate::{execution, intake, triage};
 
 /// What to do.
 #[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
@@ -43,7 +43,23 @@ pub(super) enum Command {
         #[arg(long, value_name = "DATE")]
         next: NaiveDate,
     },
-    /// End a hold. Erasures that wait for it follow by themselves.
+    /// Tell the person of a restriction on which day it ends and why. It can be lifted from that day on, once the mail server has
+    /// taken the notice (Art. 18(3) GDPR).
+    AnnounceEnd {
+        #[command(flatten)]
+        named: Named,
+        /// The day on which it ends, after today and within a year.
+        #[arg(long, value_name = "DATE")]
+        on: NaiveDate,
+        /// A text file, or - for standard input: why it ends, in up to 10 lines. The person reads it.
+        #[arg(long, value_name = "FILE", required_unless_present = "told_otherwise")]
+        reason_file: Option<PathBuf>,
+        /// Send nothing: you told the person by letter, by telephone or in person. That you say so stands in the audit log.
+        #[arg(long, conflicts_with = "reason_file")]
+        told_otherwise: bool,
+    },
+    /// End a hold. Erasures that wait for it follow by themselves. A restriction ends only after the person was told: dsrd hold
+    /// announce-end.
     Lift {
         #[command(flatten)]
         named: Named,
@@ -124,6 +140,9 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         }
         Command::Show(named) => show(&named, &context, &foundation, output).await,
         Command::Review { named, next } => review(&named, next, &context, &foundation, output).await,
+        Command::AnnounceEnd { named, on, reason_file, told_otherwise: _ } => {
+            announce_end(&named, on, reason_file, &context, &foundation, output).await
+        }
         Command::Lift { named, reason } => lift(&named, reason, &context, &foundation, output).await,
     };
     foundation.close().await;
@@ -137,6 +156,10 @@ async fn place(
     output: &Output,
 ) -> anyhow::Result<()> {
     let controller = controller(args.organisation.as_ref(), context, foundation)?;
+    let request = match &args.request {
+        Some(named) => Some(named.find(foundation, &controller.id).await?),
+        None => None,
+    };
     // Refused before anybody is asked for an identifier.
     if args.review_on.is_none() {
         return Err(explained(HoldError::NoReview));
@@ -162,6 +185,7 @@ async fn place(
         about,
         ends,
         review_on: args.review_on,
+        request,
     };
     let mut tx = foundation.store.begin("cli.hold.place").await?;
     let now = foundation.desk.clock.now();
@@ -208,6 +232,12 @@ struct HoldView {
     #[serde(flatten)]
     hold: Hold,
     review_overdue: bool,
+    /// For a restriction: when it ends, as the person is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lift_on: Option<NaiveDate>,
+    /// Whether the person was told that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_told: Option<bool>,
     waiting: Vec<Waiting>,
 }
 
@@ -223,6 +253,16 @@ fn end_in_words(hold: &Hold) -> String {
         EndRule::On(last) => last.to_string(),
         EndRule::MonthsAfterLast(months) => format!("{months} months after the last of {}", hold.category),
         EndRule::WhenLifted => "until lifted".to_owned(),
+    }
+}
+
+/// When it ends, and for a restriction whether the person knows.
+fn announced_in_words(view: &HoldView) -> String {
+    match (view.lift_on, view.end_told) {
+        (Some(day), Some(true)) => format!("on {day}, when lifted; the person was told"),
+        (Some(day), _) => format!("on {day}, when lifted; the notice to the person is not taken yet"),
+        (None, Some(_)) => "when lifted, after the person was told".to_owned(),
+        _ => end_in_words(&view.hold),
     }
 }
 
@@ -278,7 +318,15 @@ async fn show(
     let waiting = holds::postponed_by(&mut connection, &controller.id, hold.id).await?;
     let waiting = waiting.into_iter().map(|(reference, until)| Waiting { reference, until }).collect();
     let today = foundation.desk.clock.now().with_timezone(&controller.time_zone).date_naive();
-    let view = HoldView { review_overdue: hold.ended.is_none() && hold.review_on < today, hold, waiting };
+    let end = holds::restriction_end(&mut connection, &controller.id, hold.id).await?;
+    let is_restriction = hold.kind == HoldKind::Restriction;
+    let view = HoldView {
+        review_overdue: hold.ended.is_none() && hold.review_on < today,
+        lift_on: end.lift_on,
+        end_told: is_restriction.then_some(end.told),
+        hold,
+        waiting,
+    };
     let zone = controller.time_zone;
     output.show(&view, |view| {
         let hold = &view.hold;
@@ -301,7 +349,7 @@ async fn show(
             ("statute", or_dash(hold.statute.map(Statute::title).as_ref())),
             ("matter", or_dash(hold.matter.as_ref())),
             ("owner", hold.owner.clone()),
-            ("ends", end_in_words(hold)),
+            ("ends", announced_in_words(view)),
             ("review by", format!("{}{overdue}", hold.review_on)),
             ("placed", format!("{} by {}", local_time(hold.placed_at, zone), hold.placed_by)),
             (
@@ -354,6 +402,33 @@ async fn review(
     })
 }
 
+async fn announce_end(
+    named: &Named,
+    on: NaiveDate,
+    reason_file: Option<PathBuf>,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let controller = controller(named.organisation.as_ref(), context, foundation)?;
+    let why = reason_file.map(|path| decide::read_facts(&path)).transpose()?;
+    let reference = named.hold.trim().to_uppercase();
+    let (desk, person, end) = (&foundation.desk, context.person(), (reference.as_str(), on));
+    let mut tx = foundation.store.begin("cli.hold.announce_end").await?;
+    let is_mailed = why.is_some();
+    let told = match why {
+        Some(why) => triage::announce_restriction_end(&mut tx, desk, controller, end, why, person).await,
+        None => triage::restriction_end_told_otherwise(&mut tx, desk, controller, end, person).await,
+    };
+    told.map_err(decide::explained)?;
+    tx.commit().await?;
+    output.show(&Done { reference, done: "announced" }, |done| {
+        let hold = &done.reference;
+        let when = if is_mailed { "once the mail server has taken the notice: " } else { "" };
+        format!("{hold}: its end is announced; from {on} on, {when}dsrd hold lift {hold} --reason restriction_ended")
+    })
+}
+
 async fn lift(
     named: &Named,
     reason: LiftReason,
@@ -364,8 +439,10 @@ async fn lift(
     let controller = controller(named.organisation.as_ref(), context, foundation)?;
     let reference = named.hold.trim().to_uppercase();
     let mut tx = foundation.store.begin("cli.hold.lift").await?;
-    let now = foundation.desk.clock.now();
-    holds::lift(&mut tx, &controller.id, &reference, reason, context.person(), now)
+    let found = context.settings().find_organisation(&controller.id);
+    let register = found.map(|organisation| organisation.recipients.as_slice()).unwrap_or_default();
+    let site = (controller, register);
+    execution::lift_hold(&mut tx, &foundation.desk, site, &reference, reason, context.person())
         .await
         .map_err(explained)?;
     tx.commit().await?;
@@ -390,13 +467,17 @@ fn controller<'a>(
         .ok_or_else(|| Failure::NotFound.because(format!("organisation {organisation} is not registered")))
 }
 
-fn explained(error: HoldError) -> anyhow::Error {
+pub(super) fn explained(error: HoldError) -> anyhow::Error {
     match error {
         HoldError::Store(error) => error.into(),
         HoldError::NotFound => Failure::NotFound.because(error.to_string()),
-        HoldError::Ended | HoldError::FromSettings | HoldError::RestrictionReason => {
-            Failure::Refused.because(error.to_string())
-        }
+        HoldError::Ended
+        | HoldError::FromSettings
+        | HoldError::RestrictionReason
+        | HoldError::RestrictedAlready
+        | HoldError::NoRestriction
+        | HoldError::NotTold
+        | HoldError::BeforeItsDay(_) => Failure::Refused.because(error.to_string()),
         other => Failure::Usage.because(other.to_string()),
     }
 }

@@ -9,7 +9,8 @@ use super::context::Context;
 use super::output::{Output, or_dash, pairs, table};
 use super::request::Case;
 use crate::daemon::Foundation;
-use crate::domain::{OrganisationId, Reference, local_time};
+use crate::domain::{OrganisationId, Reference, RequestKind, local_time};
+use crate::intake;
 use crate::recipients::{self, GiveUpReason, Recipient, RecipientError, Task, TaskState};
 
 /// What to do.
@@ -39,6 +40,13 @@ pub(super) enum Command {
         /// log.
         #[arg(long)]
         reveal: bool,
+        #[command(flatten)]
+        whose: Whose,
+    },
+    /// Record that the data of an erasure had been made public: a task for a person to tell those who use it (Art. 17(2) GDPR).
+    MadePublic {
+        /// Id or reference of the request.
+        request: Case,
         #[command(flatten)]
         whose: Whose,
     },
@@ -123,6 +131,10 @@ async fn act(
             let organisation = context.organisation(whose.organisation.as_ref())?;
             show(task, reveal, &organisation, context, foundation, output).await
         }
+        Command::MadePublic { request, whose } => {
+            let organisation = context.organisation(whose.organisation.as_ref())?;
+            made_public(&request, &organisation, context, foundation, output).await
+        }
         Command::Confirm { task, whose } => {
             let organisation = context.organisation(whose.organisation.as_ref())?;
             end(task, None, &organisation, context, foundation).await?;
@@ -138,6 +150,37 @@ async fn act(
             show(task, false, &organisation, context, foundation, output).await
         }
     }
+}
+
+async fn made_public(
+    named: &Case,
+    organisation: &OrganisationId,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let request = named.find(foundation, organisation).await?;
+    let now = foundation.desk.clock.now();
+    let place = recipients::Place {
+        organisation,
+        request,
+        at: now,
+        today: now.with_timezone(&context.zone(organisation)).date_naive(),
+    };
+    let mut tx = foundation.store.begin("cli.recipient.made_public").await?;
+    let case = intake::find_case(&mut tx, organisation, request).await?;
+    if case.is_none_or(|case| case.kind != RequestKind::Erasure) {
+        return Err(Failure::Refused.because("the request asks for no erasure; Article 17(2) GDPR is about those"));
+    }
+    if !recipients::note_published(&mut tx, place, context.person()).await? {
+        return Err(Failure::Refused.because("that is recorded already; see dsrd recipient list --case"));
+    }
+    tx.commit().await?;
+    let view = serde_json::json!({ "reference": Reference::of(request), "recorded": "made_public" });
+    output.show(&view, |_| {
+        let reference = Reference::of(request);
+        format!("{reference}: a task for a person, see dsrd recipient list --case {reference}")
+    })
 }
 
 async fn end(

@@ -109,9 +109,10 @@ async fn check(
                 local_time(entry.since, zone),
                 entry.source.to_string(),
                 entry.jurisdiction.clone(),
+                or_dash(entry.do_not_ask_before.as_ref()),
             ]
         });
-        format!("{sentence}\n\n{}", table(&["purpose", "by", "since", "source", "law"], rows))
+        format!("{sentence}\n\n{}", table(&["purpose", "by", "since", "source", "law", "ask again not before"], rows))
     })
 }
 

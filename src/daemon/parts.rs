@@ -369,10 +369,10 @@ impl Parts {
         for organisation in &self.settings.organisations {
             if let Some(site) = self.sites.get(&organisation.id) {
                 let (store, desk, controller) = (store.clone(), desk.clone(), Arc::clone(&site.controller));
-                let (remind_days, stop) = (organisation.holds.remind_days, self.ending.clone());
+                let (settings, stop) = (organisation.holds.clone(), self.ending.clone());
                 self.tasks.start("holds", move || {
                     let (store, desk, controller) = (store.clone(), desk.clone(), Arc::clone(&controller));
-                    Box::pin(tasks::keep_holds(store, desk, controller, remind_days, stop.clone()))
+                    Box::pin(tasks::keep_holds(store, desk, controller, settings.clone(), stop.clone()))
                 });
             }
             // `config::check` has refused rules that are switched on and cannot be read.

@@ -408,13 +408,19 @@ pub(super) async fn keep_holds(
     store: Store,
     desk: Desk,
     controller: Arc<Controller>,
-    remind_days: u16,
+    settings: holds::Settings,
     stop: CancellationToken,
 ) {
     const EVERY: Duration = Duration::from_mins(1);
     while !stop.is_cancelled() {
         let organisation = &controller.id;
-        let kept = holds::keep_in_order(&store, &controller, desk.clock.as_ref(), remind_days).await;
+        if settings.restrict_objections
+            && let Err(error) = holds::restrict_objections(&store, &controller, desk.clock.as_ref()).await
+        {
+            tracing::warn!(%organisation, %error, "objections could not be followed by restrictions; tried again");
+        }
+        let kept =
+            holds::keep_in_order(&store, &controller, desk.clock.as_ref(), settings.remind_days).await;
         if let Err(error) = kept {
             tracing::warn!(%organisation, %error, "the holds could not be kept in order; tried again");
         }

@@ -25,6 +25,7 @@ use tokio::time::timeout;
 
 use super::package::{PackageId, digest, open_identity};
 use super::sql::{self, PackageRow};
+use super::text;
 use super::{DeliveryError, Settings};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
@@ -60,6 +61,8 @@ pub struct Landing {
     pub organisation: String,
     /// How to reach its data protection officer.
     pub contact: String,
+    /// The language of the request; where there are no words in it, the controller's, else English.
+    pub language: String,
     /// Until when the link works, in the controller's time zone, for people.
     pub expires: String,
 }
@@ -212,11 +215,14 @@ enum Judgement {
 impl Inner {
     fn landing(&self, valid: &Valid) -> Option<Landing> {
         let controller = self.controllers.get(&valid.organisation)?;
+        let languages = [valid.row.language.as_str(), controller.language.as_str()];
+        let language = text::vocabulary(text::VocabularyOf::Pages, languages).tag();
         Some(Landing {
+            language: language.to_owned(),
             reference: valid.row.reference.clone(),
             organisation: controller.name.clone(),
             contact: controller.contact.clone(),
-            expires: controller.local_time_in_words(valid.row.expires_at),
+            expires: text::instant_in_words(language, controller, valid.row.expires_at),
         })
     }
 

@@ -341,7 +341,7 @@ impl Mailer {
             }
             _ => {}
         }
-        if row.withdrawn && kind != NoticeKind::Withdrawn {
+        if row.withdrawn && !kind.is_sent_after_withdrawal() {
             // The person took the request back: its answer must not follow.
             sql::give_up(tx, organisation, row.notice_id, "withdrawn").await?;
             return Ok(Announced::Settled(Delivery::Refused("withdrawn".to_owned())));
@@ -478,6 +478,7 @@ impl Mailer {
                 facts: &letter.facts,
                 words: said,
                 link: link.as_deref(),
+                action: None,
             };
             text::render(language, kind, &occasion).map_err(|source| DeliveryError::Text { kind, source })
         };

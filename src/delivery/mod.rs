@@ -37,6 +37,7 @@ mod notice;
 mod package;
 mod plain;
 mod proof;
+mod recipient;
 mod settings;
 mod sql;
 mod text;
@@ -56,12 +57,16 @@ pub use package::{
 };
 pub use plain::{StaffLetter, is_mail_address, send_plain, send_to_staff};
 pub use proof::{NoticeProof, PackageProof, list_notice_proofs, list_package_proofs};
+pub use recipient::{PreparedLetter, RecipientLetter, prepare_letter, send_letter};
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
 pub use sql::{
     NoticeView, answer_may_be_out, drop_unsent, drop_unsent_answers, drop_unsent_question, forget_secrets,
     notices_of, purge, reopen_refused, take_back_claims, told_at, was_refused,
 };
-pub use text::{TextError, check_template, check_texts, placeholders, speaks};
+pub use text::{
+    TextError, Vocabulary, VocabularyOf, check_template, check_texts, day_in_words, instant_in_words,
+    placeholders, speaks, vocabulary,
+};
 pub use transport::{
     Effect, Failure, FileTransport, MemoryTransport, Plan, SentMail, SmtpTransport, Transport,
 };

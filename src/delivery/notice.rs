@@ -99,6 +99,11 @@ impl NoticeKind {
         Self::Answered,
     ];
 
+    /// Whether it is told although the person took the request back: what it tells does not depend on that.
+    pub(super) const fn is_sent_after_withdrawal(self) -> bool {
+        matches!(self, Self::Withdrawn | Self::BreachNotice | Self::RestrictionLifting)
+    }
+
     /// The word as stored and audited.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -152,7 +152,7 @@ pub(super) async fn supersede_acknowledgement(
     let dropped = sqlx::query!(
         r#"UPDATE dsrd.notice
            SET state = 'refused', last_code = 'superseded'
-           WHERE organisation_id = $1 AND request_id = $2 AND kind = 'acknowledgement'
+           WHERE organisation_id = $1 AND request_id = $2 AND kind IN ('acknowledgement', 'complaint_received')
              AND state = 'pending' AND attempts = 0 AND intent IS NULL"#,
         organisation.as_str(),
         request.0,
@@ -452,7 +452,7 @@ pub async fn drop_unsent_question(
     sqlx::query!(
         r#"UPDATE dsrd.notice
            SET state = 'refused', last_code = 'superseded'
-           WHERE organisation_id = $1 AND request_id = $2 AND kind = 'clarification_request' AND state = 'pending'
+           WHERE organisation_id = $1 AND request_id = $2 AND kind IN ('clarification_request', 'fee') AND state = 'pending'
              AND intent IS NULL"#,
         organisation.as_str(),
         request.0,
@@ -717,6 +717,7 @@ pub(super) struct PackageRow {
     pub(super) package_id: Uuid,
     pub(super) request_id: Uuid,
     pub(super) reference: String,
+    pub(super) language: String,
     pub(super) file_name: String,
     pub(super) sealed_identity: Option<Vec<u8>>,
     pub(super) sha256: Vec<u8>,
@@ -734,7 +735,7 @@ pub(super) async fn find_by_token(
 ) -> Result<Option<PackageRow>, StoreError> {
     sqlx::query_as!(
         PackageRow,
-        r#"SELECT package.organisation_id, package.package_id, package.request_id, request.reference,
+        r#"SELECT package.organisation_id, package.package_id, package.request_id, request.reference, request.language,
                   package.file_name, package.sealed_identity, package.sha256, package.expires_at, package.fetched_at
            FROM dsrd.package
            JOIN dsrd.request USING (organisation_id, request_id)
@@ -841,7 +842,7 @@ pub(super) async fn find_of_request(
 ) -> Result<Option<PackageRow>, StoreError> {
     sqlx::query_as!(
         PackageRow,
-        r#"SELECT package.organisation_id, package.package_id, package.request_id, request.reference,
+        r#"SELECT package.organisation_id, package.package_id, package.request_id, request.reference, request.language,
                   package.file_name, package.sealed_identity, package.sha256, package.expires_at, package.fetched_at
            FROM dsrd.package
            JOIN dsrd.request USING (organisation_id, request_id)

@@ -22,6 +22,14 @@ vocabulary! {
         NoticeBounced = "notice_bounced",
         /// An effect was accepted by the platform, and reading back did not show it.
         VerificationFailed = "verification_failed",
+        /// A breach of personal data is declared, and the authority must be told within hours (Art. 33 GDPR, R-36).
+        IncidentOpen = "incident_open",
+        /// The time within which the authority must have been told of a breach is over.
+        IncidentOverdue = "incident_overdue",
+        /// The date of review of a hold is near or past: somebody must look whether it is still needed.
+        HoldReview = "hold_review",
+        /// A recipient of the data was told of an erasure, correction or restriction and has not answered in its time.
+        RecipientOverdue = "recipient_overdue",
         /// The platform has not answered for a long time: nobody's right can be carried out.
         PlatformDown = "platform_down",
     }

@@ -118,12 +118,6 @@ impl Controller {
     pub fn local_time(&self, at: DateTime<Utc>) -> String {
         local_time(at, self.time_zone)
     }
-
-    /// An instant as people read it in sentences: this controller's time zone, with its name, to the minute.
-    #[must_use]
-    pub fn local_time_in_words(&self, at: DateTime<Utc>) -> String {
-        at.with_timezone(&self.time_zone).format("%-d %B %Y, %H:%M %Z").to_string()
-    }
 }
 
 /// An instant as people read it in tables, in a time zone, with the zone's name.

@@ -22,7 +22,7 @@ vocabulary! {
         AskIdentity = "ask_identity",
         /// They did, or the time for it is over.
         SettleIdentity = "settle_identity",
-        /// The person is asked what they mean.
+        /// The person is asked what they mean, or for a fee.
         AskClarification = "ask_clarification",
         /// They answered, or will not.
         Clarify = "clarify",

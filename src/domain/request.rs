@@ -230,6 +230,8 @@ vocabulary! {
         NotAutomated = "not_automated",
         /// Somebody asks for the person: their authority has to be checked first.
         RequesterNotSelf = "requester_not_self",
+        /// The person was asked for a fee and did not answer: a person refuses the request, or lets it go on for nothing.
+        FeeUnanswered = "fee_unanswered",
     }
 }
 

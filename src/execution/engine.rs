@@ -16,7 +16,7 @@ use super::sql::{self, Checkpoint, Marks, OpenAccess};
 use super::stop::{Ended, Stop};
 use super::{Executor, Site, access, answered, erasure, identify, inform, locate, opt_out};
 use crate::audit::{self, Action, Actor, Detail, Event};
-use crate::delivery::{self, NewNotice, NewPackage};
+use crate::delivery::{self, NewNotice, NewPackage, NoticeKind};
 use crate::domain::{
     ContactId, Handling, IdentifierKind, Origin, Outcome, ParkReason, RequestState, SubjectIdentifier,
 };
@@ -320,6 +320,12 @@ impl<'a> Run<'a> {
             (self.attempt, self.crashes) = (1, 0);
         }
         Ok(())
+    }
+
+    /// By which notice the person is told what a person carried out.
+    pub(super) fn answered_by(&self) -> Result<NoticeKind, Stop> {
+        let answered = self.outcome::<Answered>(Step::Answer)?;
+        Ok(answered.map_or(NoticeKind::Answered, |answered| answered.notice))
     }
 
     /// How the request ended, from what its steps left.

@@ -13,6 +13,7 @@ use super::outcome::{Located, Refused};
 use super::stop::Stop;
 use crate::delivery::{Announced, Delivery, DeliveryError, Facts, Kept, NoticeKind, Refusal};
 use crate::domain::{Handling, HoldKind, Origin, Outcome, ParkReason, Personal, RefusalGround, RequestKind};
+use crate::recipients::{self, Affected};
 use crate::store::Tx;
 use crate::suppression::ledger;
 
@@ -32,7 +33,7 @@ pub(super) async fn inform(run: &mut Run<'_>) -> Result<(), Stop> {
     let kind = match run.conclusion()? {
         Outcome::Refused => NoticeKind::Refused,
         Outcome::NotIdentified => NoticeKind::NotIdentified,
-        _ if run.case.kind.handling() == Handling::Person => NoticeKind::Answered,
+        _ if run.case.kind.handling() == Handling::Person => run.answered_by()?,
         outcome => notice_kind(run.case.kind, outcome, run.located()?.contact.is_some()),
     };
     match run.send(kind).await? {
@@ -214,12 +215,27 @@ pub(super) fn unproven(run: &Run<'_>) -> PreparedNotice {
     PreparedNotice { kind: NoticeKind::NotIdentified, facts, words: None, link_token: None }
 }
 
-pub(super) fn answered(run: &Run<'_>, words: Option<Personal<String>>) -> PreparedNotice {
-    PreparedNotice { kind: NoticeKind::Answered, facts: facts(run), words, link_token: None }
+pub(super) fn answered(
+    run: &Run<'_>,
+    kind: NoticeKind,
+    words: Option<Personal<String>>,
+    recipients: Vec<String>,
+) -> PreparedNotice {
+    let mut facts = facts(run);
+    facts.recipients = recipients;
+    PreparedNotice { kind, facts, words, link_token: None }
 }
 
-pub(super) fn erased(run: &Run<'_>, partly: bool) -> PreparedNotice {
+/// The names of those that are told what was done to a person's data (Art. 19, second sentence, GDPR).
+pub(super) fn names_of(run: &Run<'_>, affected: &Affected) -> Vec<String> {
+    let today = run.site.controller.local_date(run.executor.desk.clock.now());
+    let told = recipients::told_of(&run.site.recipients, affected, today);
+    told.map(|recipient| recipient.name.clone()).collect()
+}
+
+pub(super) fn erased(run: &Run<'_>, partly: bool, recipients: Vec<String>) -> PreparedNotice {
     let mut facts = facts(run);
+    facts.recipients = recipients;
     // The suppression list is disclosed.
     facts.suppressed = true;
     if partly {

@@ -40,6 +40,7 @@ mod gate;
 mod hold;
 mod identify;
 mod inform;
+mod lift;
 mod locate;
 mod opt_out;
 mod outcome;
@@ -56,6 +57,7 @@ use std::sync::Arc;
 
 pub use gate::Gate;
 pub use hold::resume_postponed;
+pub use lift::lift_hold;
 pub use procedure::{Procedure, Step, describe};
 pub use replay::{Finding, Place, Replay, ReplayError, Settlement, Verdict, replay, settle};
 pub use sql::{CheckpointView, checkpoints_of, count_stray_effects, purge};

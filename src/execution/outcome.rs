@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::delivery::NoticeKind;
 use crate::domain::{AnsweredOutcome, ContactId, IdentifierKind, IdentityDoubt, RefusalGround};
 use crate::report;
 
@@ -71,11 +72,18 @@ pub(super) struct Unproven {
     pub(super) doubt: IdentityDoubt,
 }
 
+const fn answered_notice() -> NoticeKind {
+    NoticeKind::Answered
+}
+
 /// What `answer` prepared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Answered {
     /// How the request ends.
     pub(super) outcome: AnsweredOutcome,
+    /// By which notice the person is told; in the checkpoints of earlier programs by the general one.
+    #[serde(default = "answered_notice")]
+    pub(super) notice: NoticeKind,
 }
 
 /// What `collect` built.

@@ -63,6 +63,30 @@ pub enum HoldError {
     /// The reason belongs to another kind.
     #[error("a restriction is lifted with restriction_ended, once the person was told (Art. 18(3) GDPR)")]
     RestrictionReason,
+    /// A restriction with a last day.
+    #[error(
+        "a restriction ends when it is lifted, after the person was told (Art. 18(3) GDPR); leave its end out and give a \
+         date of review"
+    )]
+    RestrictionEndsByItself,
+    /// One at a time.
+    #[error("the person of this request is restricted already; see `dsrd hold list`")]
+    RestrictedAlready,
+    /// Another kind of hold.
+    #[error("the end of a restriction is announced; other holds end with `dsrd hold lift`")]
+    NoRestriction,
+    /// The day lies not after today, or too far.
+    #[error("the restriction must end after today and within a year, so that the person can object")]
+    EndTooSoon,
+    /// The person does not know yet.
+    #[error(
+        "the person has not been told that the restriction ends: announce it with `dsrd hold announce-end`, and lift it when \
+         the mail server has taken that notice (Art. 18(3) GDPR)"
+    )]
+    NotTold,
+    /// The day that the person was told has not come.
+    #[error("the person was told that the restriction ends on {0}; it can be lifted from that day on")]
+    BeforeItsDay(chrono::NaiveDate),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

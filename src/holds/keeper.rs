@@ -2,9 +2,10 @@
 
 use chrono::TimeDelta;
 
-use super::{order, sql};
+use super::order::{About, NewHold, place};
+use super::{EndRule, HoldError, order, sql};
 use crate::audit::{self, Action, Actor, Detail, Event};
-use crate::domain::{Clock, Controller};
+use crate::domain::{Clock, Controller, HoldCategory, HoldKind};
 use crate::store::{Store, StoreError};
 
 /// What one look at the holds of an organisation led to.
@@ -38,7 +39,7 @@ pub async fn keep_in_order(
     }
     let until = today + TimeDelta::days(remind_days.into());
     for hold in sql::take_due_for_review(&mut tx, organisation, until).await? {
-        sql::set_reminded(&mut tx, organisation, hold.id).await?;
+        sql::set_reminded(&mut tx, organisation, hold.id, now).await?;
         let detail = Detail::none()
             .word("hold", &hold.reference)
             .word("review_on", &hold.review_on.to_string())
@@ -55,4 +56,51 @@ pub async fn keep_in_order(
     }
     tx.commit().await?;
     Ok(kept)
+}
+
+/// By when somebody must look at a restriction that an objection placed by itself: the objection is to be answered within a
+/// month.
+const REVIEW_AFTER: TimeDelta = TimeDelta::days(30);
+
+/// Restricts the data of those whose objection (Art. 21(1) GDPR) waits to be weighed (Art. 18(1)(d)), once for each request;
+/// returns how many. Any number of daemons may call it at any time.
+pub async fn restrict_objections(
+    store: &Store,
+    controller: &Controller,
+    clock: &dyn Clock,
+) -> Result<u64, StoreError> {
+    let organisation = &controller.id;
+    let now = clock.now();
+    let mut restricted = 0;
+    let waiting = sql::unrestricted_objections(&mut *store.connection().await?, organisation).await?;
+    for request in waiting {
+        let mut tx = store.begin("holds.restrict_objections").await?;
+        let references = sql::references_of(&mut tx, organisation, request).await?;
+        let new = NewHold {
+            kind: HoldKind::Restriction,
+            category: HoldCategory::Everything,
+            ground: None,
+            statute: None,
+            matter: None,
+            owner: "dpo".to_owned(),
+            about: About::Person(references),
+            ends: EndRule::WhenLifted,
+            review_on: Some(controller.local_date(now + REVIEW_AFTER)),
+            request: Some(request),
+        };
+        match place(&mut tx, controller, new, Actor::Schedule("holds"), now).await {
+            Ok(placed) => {
+                tx.commit().await?;
+                tracing::info!(organisation = %organisation, %request, hold = placed.reference, "an objection is to be weighed: the use of the data is restricted meanwhile");
+                restricted += 1;
+            }
+            // Another daemon was faster.
+            Err(HoldError::RestrictedAlready) => {}
+            Err(HoldError::Store(error)) => return Err(error),
+            Err(error) => {
+                tracing::warn!(organisation = %organisation, %request, %error, "an objection could not be followed by a restriction; place it with `dsrd hold place`");
+            }
+        }
+    }
+    Ok(restricted)
 }

@@ -11,6 +11,8 @@
 //! - What a hold says is never changed. It ends, or its review moves on; both stand in the audit log.
 //! - Placing a hold and announcing a deletion exclude each other ([`lock_for_deletion`]): either the deletion sees the
 //!   hold, or whoever places it is told that it came too late.
+//! - A restriction has no last day: it is lifted by a person, on the day and after the notice by which the data subject was
+//!   told (Art. 18(3) GDPR, N-13), or by mistake's correction before anybody was told anything. A trigger looks, too.
 //! - No identifier and no contact id is stored with a hold, only keyed pseudonyms.
 //!
 //! Why the end of a statutory hold is no date: it counts from the last record of each contact, which only the platform
@@ -30,12 +32,15 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use error::HoldError;
-pub use keeper::{Kept, keep_in_order};
-pub use order::{About, NewHold, Placed, lift, place, review, settle_statutes};
+pub use keeper::{Kept, keep_in_order, restrict_objections};
+pub use order::{
+    About, Lifted, NewHold, Placed, announce_end, lift, place, restriction_to_end, review, settle_statutes,
+};
 pub use settings::Settings;
 pub use sql::{
-    Postponed, Postponement, find_by_reference, held_among, in_force, is_second_stage, list,
-    lock_for_deletion, note_resumed, postpone, postponed_by, purge, references_of, take_resumable,
+    Postponed, Postponement, RestrictionEnd, find_by_reference, forget_requests, held_among, in_force,
+    is_second_stage, list, lock_for_deletion, note_resumed, postpone, postponed_by, purge, references_of,
+    restriction_end, restriction_of, take_resumable,
 };
 
 use crate::domain::{HoldCategory, HoldKind, Reference, RequestId, Statute};

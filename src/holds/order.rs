@@ -7,7 +7,9 @@ use uuid::Uuid;
 use super::sql;
 use super::{EndRule, Hold, HoldError, HoldId, Settings};
 use crate::audit::{self, Action, Actor, Detail, Event};
-use crate::domain::{Controller, HoldCategory, HoldKind, LiftReason, OrganisationId, Statute, SubjectRef};
+use crate::domain::{
+    Controller, HoldCategory, HoldKind, LiftReason, OrganisationId, RequestId, Statute, SubjectRef,
+};
 use crate::store::{StoreError, Tx};
 
 /// The longest time until a review.
@@ -52,6 +54,9 @@ pub struct NewHold {
     pub ends: EndRule,
     /// By when it must be reviewed; without one the hold is refused.
     pub review_on: Option<NaiveDate>,
+    /// The request by which the person was named: the one that a restriction answers, and whose person is told before it
+    /// ends.
+    pub request: Option<RequestId>,
 }
 
 /// A hold that was placed.
@@ -75,6 +80,11 @@ pub async fn place(
     let today = now.with_timezone(&controller.time_zone).date_naive();
     let (ground, review_on) = check(&new, today)?;
     sql::lock_for_placing(tx, organisation).await?;
+    if let (HoldKind::Restriction, Some(request)) = (new.kind, new.request)
+        && sql::restriction_of(tx, organisation, request).await?.is_some()
+    {
+        return Err(HoldError::RestrictedAlready);
+    }
     let id = HoldId(Uuid::now_v7());
     insert(tx, organisation, id, &new, &ground, review_on, (&actor, now)).await?;
     let too_late_for = match &new.about {
@@ -105,6 +115,9 @@ fn check(new: &NewHold, today: NaiveDate) -> Result<(String, NaiveDate), HoldErr
         }
         EndRule::MonthsAfterLast(months) if !(1..=240).contains(&months) => return Err(HoldError::Months),
         EndRule::WhenLifted if new.kind == HoldKind::Statutory => return Err(HoldError::StatuteWithoutEnd),
+        EndRule::On(_) | EndRule::MonthsAfterLast(_) if new.kind == HoldKind::Restriction => {
+            return Err(HoldError::RestrictionEndsByItself);
+        }
         _ => {}
     }
     let plain = |text: &str, most: usize, others: &str| {
@@ -180,15 +193,17 @@ pub async fn review(
     Ok(())
 }
 
-/// Ends a hold. What waited for it follows by itself, if nothing else stands against it.
+/// Ends a hold. What waited for it follows by itself, if nothing else stands against it. A restriction ends on the day that
+/// the person was told, and not before they were (Art. 18(3) GDPR): the database looks at the notice, too.
 pub async fn lift(
     tx: &mut Tx,
-    organisation: &OrganisationId,
+    controller: &Controller,
     reference: &str,
     reason: LiftReason,
     actor: Actor,
     now: DateTime<Utc>,
-) -> Result<(), HoldError> {
+) -> Result<Lifted, HoldError> {
+    let organisation = &controller.id;
     let hold = get_open(tx, organisation, reference).await?;
     if is_from_settings(&hold) {
         return Err(HoldError::FromSettings);
@@ -198,7 +213,66 @@ pub async fn lift(
     {
         return Err(HoldError::RestrictionReason);
     }
-    end(tx, organisation, &hold, Action::HoldLifted, reason.as_str(), (actor, now)).await?;
+    let end = sql::restriction_end(tx, organisation, hold.id).await?;
+    let must_be_told = reason == LiftReason::RestrictionEnded || end.lift_on.is_some();
+    if hold.kind == HoldKind::Restriction && must_be_told {
+        if !end.told {
+            return Err(HoldError::NotTold);
+        }
+        if let Some(day) = end.lift_on.filter(|day| *day > controller.local_date(now)) {
+            return Err(HoldError::BeforeItsDay(day));
+        }
+    }
+    self::end(tx, organisation, &hold, Action::HoldLifted, reason.as_str(), (actor, now)).await?;
+    Ok(Lifted { kind: hold.kind, request: end.request })
+}
+
+/// What was lifted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifted {
+    /// What kind of hold it was.
+    pub kind: HoldKind,
+    /// The request by which the person was named.
+    pub request: Option<RequestId>,
+}
+
+/// An open restriction whose person can be told that it ends on a day: the hold, and the request whose person that is.
+/// Locked for the transaction.
+pub async fn restriction_to_end(
+    tx: &mut Tx,
+    controller: &Controller,
+    reference: &str,
+    on: NaiveDate,
+    now: DateTime<Utc>,
+) -> Result<(Hold, Option<RequestId>), HoldError> {
+    let hold = get_open(tx, &controller.id, reference).await?;
+    if hold.kind != HoldKind::Restriction {
+        return Err(HoldError::NoRestriction);
+    }
+    let today = controller.local_date(now);
+    if on <= today || on - today > LONGEST_UNTIL_REVIEW {
+        return Err(HoldError::EndTooSoon);
+    }
+    let request = sql::restriction_end(tx, &controller.id, hold.id).await?.request;
+    Ok((hold, request))
+}
+
+/// Records on which day a restriction ends and that the person is told so: by a notice, or by other means, which the person
+/// who records it answers for.
+pub async fn announce_end(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    hold: &Hold,
+    on: NaiveDate,
+    notice: Option<Uuid>,
+    (actor, now): (Actor, DateTime<Utc>),
+) -> Result<(), StoreError> {
+    sql::set_end_announced(tx, organisation, hold.id, on, notice, now).await?;
+    let detail = Detail::none()
+        .word("hold", &hold.reference)
+        .word("ends_on", &on.to_string())
+        .flag("told_by_other_means", notice.is_none());
+    audit::append(tx, Event::general(organisation, Action::HoldEndAnnounced, actor, now).with(detail)).await?;
     Ok(())
 }
 
@@ -270,6 +344,7 @@ pub async fn settle_statutes(
                     category: statute.category(),
                     ground: None,
                     statute: Some(*statute),
+                    request: None,
                     matter: None,
                     owner: owner.clone(),
                     about: About::Contacts { created_from: None, created_before: None },
@@ -299,6 +374,7 @@ mod tests {
             about: About::Contacts { created_from: None, created_before: None },
             ends: EndRule::WhenLifted,
             review_on: NaiveDate::from_ymd_opt(2027, 3, 1),
+            request: None,
         }
     }
 

@@ -124,8 +124,8 @@ pub(super) async fn insert(
     };
     sqlx::query!(
         r#"INSERT INTO dsrd.hold (organisation_id, hold_id, reference, kind, category, ground, statute, matter, owner,
-             scope, created_from, created_before, ends_on, months_after_last, review_on, placed_by, placed_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"#,
+             scope, created_from, created_before, ends_on, months_after_last, review_on, placed_by, placed_at, request_id)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"#,
         organisation.as_str(),
         id.0,
         id.reference(),
@@ -143,6 +143,7 @@ pub(super) async fn insert(
         review_on,
         by,
         at,
+        new.request.map(|request| request.0),
     )
     .execute(&mut *connection)
     .await
@@ -443,11 +444,13 @@ pub(super) async fn set_reminded(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     id: HoldId,
+    at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "UPDATE dsrd.hold SET reminded_on = review_on WHERE organisation_id = $1 AND hold_id = $2",
+        "UPDATE dsrd.hold SET reminded_on = review_on, reminded_at = $3 WHERE organisation_id = $1 AND hold_id = $2",
         organisation.as_str(),
         id.0,
+        at,
     )
     .execute(connection)
     .await
@@ -635,6 +638,124 @@ pub async fn postponed_by(
     .map_err(StoreError::during("holds.postponed_by"))?;
     let reference = |request| Reference::of(RequestId(request)).as_str().to_owned();
     Ok(rows.into_iter().map(|row| (reference(row.request_id), row.held_until)).collect())
+}
+
+/// How far the end of a restriction is.
+pub struct RestrictionEnd {
+    /// The request by which the person was named.
+    pub request: Option<RequestId>,
+    /// On which day it ends, as the person was told.
+    pub lift_on: Option<NaiveDate>,
+    /// Whether the person was told: the mail server took the notice and it did not come back, or a person told them.
+    pub told: bool,
+}
+
+/// How far the end of a hold is, which matters for restrictions.
+pub async fn restriction_end(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    hold: HoldId,
+) -> Result<RestrictionEnd, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT hold.request_id, hold.lift_on,
+                  (hold.told_otherwise_at IS NOT NULL
+                   OR EXISTS (SELECT FROM dsrd.notice
+                              WHERE notice.organisation_id = hold.organisation_id
+                                AND notice.notice_id = hold.lift_notice_id
+                                AND (notice.made_good_at IS NOT NULL
+                                     OR (notice.state = 'sent' AND notice.bounced_at IS NULL)))) AS "told!"
+           FROM dsrd.hold
+           WHERE hold.organisation_id = $1 AND hold.hold_id = $2"#,
+        organisation.as_str(),
+        hold.0,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("holds.restriction_end"))?;
+    Ok(RestrictionEnd { request: row.request_id.map(RequestId), lift_on: row.lift_on, told: row.told })
+}
+
+/// The reference of the open restriction that answers a request.
+pub async fn restriction_of(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<String>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT reference
+           FROM dsrd.hold
+           WHERE organisation_id = $1 AND request_id = $2 AND kind = 'restriction' AND ended_at IS NULL"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("holds.restriction_of"))
+}
+
+/// Open objections of people to which no restriction was ever placed.
+pub(super) async fn unrestricted_objections(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<Vec<RequestId>, StoreError> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT request_id
+           FROM dsrd.request AS request
+           WHERE organisation_id = $1 AND kind = 'objection' AND origin = 'subject' AND state <> 'closed'
+             AND NOT EXISTS (SELECT FROM dsrd.hold
+                             WHERE hold.organisation_id = request.organisation_id
+                               AND hold.request_id = request.request_id AND hold.kind = 'restriction')
+           ORDER BY received_at, request_id
+           LIMIT 100"#,
+        organisation.as_str(),
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("holds.unrestricted_objections"))?;
+    Ok(found.into_iter().map(RequestId).collect())
+}
+
+/// Notes when a restriction ends and which notice tells the person; without one they were told by other means.
+pub(super) async fn set_end_announced(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    hold: HoldId,
+    on: NaiveDate,
+    notice: Option<Uuid>,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let changed = sqlx::query!(
+        r#"UPDATE dsrd.hold
+           SET lift_on = $3, lift_notice_id = $4, told_otherwise_at = CASE WHEN $4::uuid IS NULL THEN $5::timestamptz END
+           WHERE organisation_id = $1 AND hold_id = $2 AND ended_at IS NULL"#,
+        organisation.as_str(),
+        hold.0,
+        on,
+        notice,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("holds.set_end_announced"))?;
+    StoreError::expect_rows("holds.set_end_announced", 1, changed.rows_affected())
+}
+
+/// Cuts holds from requests that are deleted: whom they are about stands in keyed pseudonyms of their own.
+pub async fn forget_requests(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    requests: &[RequestId],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
+    sqlx::query!(
+        "UPDATE dsrd.hold SET request_id = NULL, lift_notice_id = NULL WHERE organisation_id = $1 AND request_id = ANY ($2)",
+        organisation.as_str(),
+        &ids,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::during("holds.forget_requests"))
 }
 
 /// Deletes postponed erasures that were resumed, and holds that ended, before an instant; returns how many holds.

@@ -4,10 +4,11 @@ use askama::Template;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::pages::{AnswerWire, AppState, MessagePage, Token, not_found, page, problem};
+use super::pages::{AnswerWire, AppState, Token, message, not_found, page};
+use super::words::PageWords;
 use crate::domain::{Personal, random};
 use crate::identity::{Confirmation, IdentityError, ProofLanding};
 
@@ -15,72 +16,68 @@ use crate::identity::{Confirmation, IdentityError, ProofLanding};
 #[template(path = "pages/identity.html")]
 struct IdentityPage<'a> {
     nonce: &'a str,
+    words: &'a PageWords,
     landing: &'a ProofLanding,
     /// Why the last answer confirmed nothing.
     problem: Option<&'a str>,
 }
 
-pub(super) async fn show(State(state): State<AppState>, token: Token) -> Response {
-    let Ok(Path(token)) = token else { return not_found() };
+pub(super) async fn show(State(state): State<AppState>, headers: HeaderMap, token: Token) -> Response {
+    let Ok(Path(token)) = token else { return not_found(&headers) };
     match state.proofs.look(&token).await {
-        Ok(Some(landing)) => {
-            let nonce = random::token();
-            page(StatusCode::OK, &nonce, &IdentityPage { nonce: &nonce, landing: &landing, problem: None })
-        }
-        Ok(None) => not_found(),
-        Err(error) => trouble(&error),
+        Ok(Some(landing)) => landing_page(StatusCode::OK, &landing, None),
+        Ok(None) => not_found(&headers),
+        Err(error) => trouble(&headers, &error),
     }
+}
+
+fn words_of(landing: &ProofLanding) -> PageWords {
+    PageWords::about(&landing.language, &landing.reference, &landing.contact)
+}
+
+/// The page of a link that works; with `tries_left` after an answer that confirmed nothing.
+fn landing_page(status: StatusCode, landing: &ProofLanding, wrong: Option<Option<u16>>) -> Response {
+    let nonce = random::token();
+    let words = words_of(landing);
+    let problem = wrong.map(|tries_left| words.problem(tries_left));
+    let page_of = IdentityPage { nonce: &nonce, words: &words, landing, problem: problem.as_deref() };
+    page(status, &nonce, &page_of)
 }
 
 pub(super) async fn confirm(
     State(state): State<AppState>,
+    headers: HeaderMap,
     token: Token,
     form: Result<Form<AnswerWire>, FormRejection>,
 ) -> Response {
-    let Ok(Path(token)) = token else { return not_found() };
+    let Ok(Path(token)) = token else { return not_found(&headers) };
     let answer = form.map_or_else(|_| Personal::new(String::new()), |Form(wire)| wire.answer);
     match state.proofs.confirm(&token, &answer).await {
-        Ok(Confirmation::Confirmed(landing)) => confirmed(&landing),
+        Ok(Confirmation::Confirmed(landing)) => message(
+            StatusCode::OK,
+            &words_of(&landing),
+            "identity.confirmed.title",
+            &["identity.confirmed.next", "identity.confirmed.reference", "identity.confirmed.close"],
+        ),
         Ok(Confirmation::Unproven { landing, tries_left }) => {
-            let nonce = random::token();
-            let problem = problem(tries_left);
-            let page_of = IdentityPage { nonce: &nonce, landing: &landing, problem: Some(&problem) };
-            page(StatusCode::UNPROCESSABLE_ENTITY, &nonce, &page_of)
+            landing_page(StatusCode::UNPROCESSABLE_ENTITY, &landing, Some(tries_left))
         }
-        Ok(Confirmation::Locked) => locked(),
-        Ok(Confirmation::NoSuchLink) => not_found(),
-        Err(error) => trouble(&error),
+        // After the last wrong answer. From then on the link is one that does not work.
+        Ok(Confirmation::Locked) => message(
+            StatusCode::FORBIDDEN,
+            &PageWords::for_browser(&headers),
+            "locked.title",
+            &["identity.locked", "identity.locked.way"],
+        ),
+        Ok(Confirmation::NoSuchLink) => not_found(&headers),
+        Err(error) => trouble(&headers, &error),
     }
 }
 
-fn confirmed(landing: &ProofLanding) -> Response {
-    let nonce = random::token();
-    let known_by = format!("Your reference is {}.", landing.reference);
-    let paragraphs = [
-        "We go on with the request now, and write to you when it is done. There is nothing more to do for you.",
-        known_by.as_str(),
-        "You can close this page.",
-    ];
-    let message = MessagePage { nonce: &nonce, title: "Thank you, it is confirmed", paragraphs: &paragraphs };
-    page(StatusCode::OK, &nonce, &message)
-}
-
-/// After the last wrong answer. From then on the link is one that does not work.
-fn locked() -> Response {
-    let nonce = random::token();
-    let paragraphs = [
-        "None of the answers was what the request was made with. To protect you, this link confirms nothing any more.",
-        "If you made the request, write to the contact named in the message that we sent you and quote your reference: \
-         we find another way.",
-    ];
-    let message = MessagePage { nonce: &nonce, title: "This link is locked", paragraphs: &paragraphs };
-    page(StatusCode::FORBIDDEN, &nonce, &message)
-}
-
-fn trouble(error: &IdentityError) -> Response {
+fn trouble(headers: &HeaderMap, error: &IdentityError) -> Response {
     tracing::error!(
         error = error as &dyn std::error::Error,
         "a page to confirm a request could not be served"
     );
-    super::pages::try_later()
+    super::pages::try_later(headers)
 }

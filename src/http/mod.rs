@@ -28,6 +28,7 @@ mod server;
 mod settings;
 mod sql;
 mod witness;
+mod words;
 
 pub use error::HttpError;
 pub use pages::{AppState, router};

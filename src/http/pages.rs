@@ -6,7 +6,7 @@ use askama::Template;
 use axum::body::Body;
 use axum::extract::rejection::{FormRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -14,6 +14,7 @@ use axum::{Form, Router};
 
 use serde::Deserialize;
 
+use super::words::PageWords;
 use super::{identity, sql};
 use crate::delivery::{DeliveryError, Download, Handover, Landing, Redemption};
 use crate::domain::{Personal, random};
@@ -47,7 +48,7 @@ pub fn router(state: AppState) -> Router {
         .route("/identity/{token}", get(identity::show).post(identity::confirm))
         .route("/health/live", get(|| async { plain(StatusCode::OK, "live\n") }))
         .route("/health/ready", get(ready))
-        .fallback(|| async { not_found() })
+        .fallback(|headers: HeaderMap| async move { not_found(&headers) })
         .method_not_allowed_fallback(|| async { plain(StatusCode::METHOD_NOT_ALLOWED, "not allowed\n") })
         .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
         .layer(axum::middleware::from_fn(in_time))
@@ -59,6 +60,7 @@ pub fn router(state: AppState) -> Router {
 #[template(path = "pages/handover.html")]
 struct LandingPage<'a> {
     nonce: &'a str,
+    words: &'a PageWords,
     landing: &'a Landing,
     /// Why the last answer opened nothing.
     problem: Option<&'a str>,
@@ -68,23 +70,37 @@ struct LandingPage<'a> {
 #[template(path = "pages/message.html")]
 pub(super) struct MessagePage<'a> {
     pub(super) nonce: &'a str,
-    pub(super) title: &'a str,
-    pub(super) paragraphs: &'a [&'a str],
+    pub(super) words: &'a PageWords,
+    pub(super) title: String,
+    pub(super) paragraphs: Vec<String>,
 }
 
 /// The secret of a link; a path that is no text is one more wrong link.
 pub(super) type Token = Result<Path<String>, PathRejection>;
 
-async fn show_landing(State(state): State<AppState>, token: Token) -> Response {
-    let Ok(Path(token)) = token else { return not_found() };
+async fn show_landing(State(state): State<AppState>, headers: HeaderMap, token: Token) -> Response {
+    let Ok(Path(token)) = token else { return not_found(&headers) };
     match state.handover.look(&token).await {
-        Ok(Some(landing)) => {
-            let nonce = random::token();
-            page(StatusCode::OK, &nonce, &LandingPage { nonce: &nonce, landing: &landing, problem: None })
-        }
-        Ok(None) => not_found(),
-        Err(error) => trouble(&error),
+        Ok(Some(landing)) => landing_page(StatusCode::OK, &landing, None),
+        Ok(None) => not_found(&headers),
+        Err(error) => trouble(&headers, &error),
     }
+}
+
+/// The page of a link that works; with `tries_left` after an answer that opened nothing.
+fn landing_page(status: StatusCode, landing: &Landing, wrong: Option<Option<u16>>) -> Response {
+    let nonce = random::token();
+    let words = PageWords::about(&landing.language, &landing.reference, &landing.contact);
+    let problem = wrong.map(|tries_left| words.problem(tries_left));
+    let page_of = LandingPage { nonce: &nonce, words: &words, landing, problem: problem.as_deref() };
+    page(status, &nonce, &page_of)
+}
+
+/// A page of a title and paragraphs, by their keys.
+pub(super) fn message(status: StatusCode, words: &PageWords, title: &str, paragraphs: &[&str]) -> Response {
+    let nonce = random::token();
+    let paragraphs = paragraphs.iter().map(|key| words.of(key)).collect();
+    page(status, &nonce, &MessagePage { nonce: &nonce, words, title: words.of(title), paragraphs })
 }
 
 /// What the person typed. A body that is no such form counts as nothing typed.
@@ -95,47 +111,25 @@ pub(super) struct AnswerWire {
 
 async fn download(
     State(state): State<AppState>,
+    headers: HeaderMap,
     token: Token,
     form: Result<Form<AnswerWire>, FormRejection>,
 ) -> Response {
-    let Ok(Path(token)) = token else { return not_found() };
+    let Ok(Path(token)) = token else { return not_found(&headers) };
     let answer = form.map_or_else(|_| Personal::new(String::new()), |Form(wire)| wire.answer);
     match state.handover.redeem(&token, &answer).await {
         Ok(Redemption::Download(download)) => archive(download),
         Ok(Redemption::Unproven { landing, tries_left }) => {
-            let nonce = random::token();
-            let problem = problem(tries_left);
-            let page_of = LandingPage { nonce: &nonce, landing: &landing, problem: Some(&problem) };
-            page(StatusCode::UNPROCESSABLE_ENTITY, &nonce, &page_of)
+            landing_page(StatusCode::UNPROCESSABLE_ENTITY, &landing, Some(tries_left))
         }
-        Ok(Redemption::Locked) => locked(),
-        Ok(Redemption::NoSuchLink) => not_found(),
-        Err(error) => trouble(&error),
-    }
-}
-
-/// What is wrong with an answer, above its field.
-pub(super) fn problem(tries_left: Option<u16>) -> String {
-    match tries_left {
-        None => "Please type the e-mail address or telephone number first.".to_owned(),
-        Some(1) => {
-            "This is not what the request was made with. You can try once more; after that the link is locked."
-                .to_owned()
+        // After the last wrong answer. From then on the link is one that does not work.
+        Ok(Redemption::Locked) => {
+            let words = PageWords::for_browser(&headers);
+            message(StatusCode::FORBIDDEN, &words, "locked.title", &["handover.locked", "handover.locked.way"])
         }
-        Some(left) => format!("This is not what the request was made with. You can try {left} more times."),
+        Ok(Redemption::NoSuchLink) => not_found(&headers),
+        Err(error) => trouble(&headers, &error),
     }
-}
-
-/// After the last wrong answer. From then on the link is one that does not work.
-fn locked() -> Response {
-    let nonce = random::token();
-    let paragraphs = [
-        "None of the answers was what the request was made with. To protect your data, this link opens nothing any more.",
-        "If you made the request, write to the contact named in the message that we sent you and quote your reference: \
-         we find another way to give you the copy.",
-    ];
-    let message = MessagePage { nonce: &nonce, title: "This link is locked", paragraphs: &paragraphs };
-    page(StatusCode::FORBIDDEN, &nonce, &message)
 }
 
 fn archive(download: Download) -> Response {
@@ -155,30 +149,20 @@ fn archive(download: Download) -> Response {
 }
 
 /// The one page for links that do not work.
-pub(super) fn not_found() -> Response {
-    let nonce = random::token();
-    let paragraphs = [
-        "It may have been used already, it may have expired or been locked, or it was not copied in full.",
-        "Please open it again from the message that we sent you. If it still does not work, write to the contact named \
-         in that message and quote your reference. You can make a new request at any time.",
-    ];
-    let message = MessagePage { nonce: &nonce, title: "This link does not work", paragraphs: &paragraphs };
-    page(StatusCode::NOT_FOUND, &nonce, &message)
+pub(super) fn not_found(headers: &HeaderMap) -> Response {
+    let words = PageWords::for_browser(headers);
+    message(StatusCode::NOT_FOUND, &words, "not_found.title", &["not_found.why", "not_found.way"])
 }
 
-fn trouble(error: &DeliveryError) -> Response {
+fn trouble(headers: &HeaderMap, error: &DeliveryError) -> Response {
     tracing::error!(error = error as &dyn std::error::Error, "a hand-over page could not be served");
-    try_later()
+    try_later(headers)
 }
 
 /// The page for troubles of ours.
-pub(super) fn try_later() -> Response {
-    let nonce = random::token();
-    let paragraphs =
-        ["This is our fault, not yours. Your link was not used up: please try again in a few minutes."];
-    let message =
-        MessagePage { nonce: &nonce, title: "Please try again a little later", paragraphs: &paragraphs };
-    page(StatusCode::SERVICE_UNAVAILABLE, &nonce, &message)
+pub(super) fn try_later(headers: &HeaderMap) -> Response {
+    let words = PageWords::for_browser(headers);
+    message(StatusCode::SERVICE_UNAVAILABLE, &words, "later.title", &["later.why"])
 }
 
 pub(super) fn page(status: StatusCode, nonce: &str, template: &impl Template) -> Response {

@@ -13,6 +13,7 @@ use super::asking::end_links;
 use super::error::IdentityError;
 use super::sql::{self, LinkRow, NewProof};
 use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::delivery::{self, VocabularyOf, vocabulary};
 use crate::domain::{
     Assurance, Controller, Handling, OrganisationId, Personal, Proof, RequestId, RequestKind,
     SubjectIdentifier,
@@ -48,14 +49,16 @@ pub struct ProofLanding {
     pub organisation: String,
     /// How to reach its data protection officer.
     pub contact: String,
+    /// The language of the request, in which all of this is.
+    pub language: String,
     /// The heading.
-    pub title: &'static str,
+    pub title: String,
     /// What was asked for, in a sentence.
-    pub asked: &'static str,
+    pub asked: String,
     /// What happens after the confirmation.
-    pub consequences: &'static [&'static str],
+    pub consequences: Vec<String>,
     /// The words on the button.
-    pub button: &'static str,
+    pub button: String,
     /// When the request reached the controller, for people.
     pub received_on: String,
     /// Until when the link works, in the controller's time zone, for people.
@@ -176,60 +179,39 @@ impl ProofPage {
 
     fn landing(&self, row: &LinkRow) -> Option<ProofLanding> {
         let controller = self.controllers.get(&row.organisation().ok()?)?;
-        let (title, asked, consequences, button) = words(row.kind.parse().ok()?);
+        let kind: RequestKind = row.kind.parse().ok()?;
+        let languages = [row.language.as_str(), controller.language.as_str()];
+        let words = vocabulary(VocabularyOf::Pages, languages);
+        let kind = word_of(kind.handling());
+        let say = |what: &str| words.say(&format!("asked.{kind}.{what}"), &[]);
+        let numbers = (1..).map(|number: u8| number.to_string());
+        let received_on = row.received_at.with_timezone(&controller.time_zone).date_naive();
         Some(ProofLanding {
             reference: row.reference.clone(),
             organisation: controller.name.clone(),
             contact: controller.contact.clone(),
-            title,
-            asked,
-            consequences,
-            button,
-            received_on: row.received_at.with_timezone(&controller.time_zone).format("%-d %B %Y").to_string(),
-            expires: controller.local_time_in_words(row.expires_at),
+            language: words.tag().to_owned(),
+            title: say("title"),
+            asked: say("asked"),
+            consequences: numbers
+                .take_while(|number| words.has(&format!("asked.{kind}.{number}")))
+                .map(|number| say(&number))
+                .collect(),
+            button: say("button"),
+            received_on: delivery::day_in_words(words.tag(), controller, received_on),
+            expires: delivery::instant_in_words(words.tag(), controller, row.expires_at),
         })
     }
 }
 
-type Words = (&'static str, &'static str, &'static [&'static str], &'static str);
-
-/// What the page says about a kind of request: title, what was asked, the consequences, the button.
-const fn words(kind: RequestKind) -> Words {
-    match kind.handling() {
-        Handling::Access => (
-            "Did you ask for a copy of your data?",
-            "Somebody asked for a copy of the personal data that we hold about you.",
-            &[
-                "We collect the data and send you a message when it is ready.",
-                "The message goes to the address to which we sent this link, and nowhere else.",
-            ],
-            "Yes, this is my request",
-        ),
-        Handling::Erasure => (
-            "Did you ask us to delete your data?",
-            "Somebody asked us to delete the personal data that we hold about you.",
-            &[
-                "We delete your contact with us: your profile, visits, devices and connections.",
-                "This cannot be undone. Nobody can bring the data back, neither you nor we.",
-                "Services that need it end for you, for example signing in to our Wi-Fi without registering anew.",
-                "If you want a copy of your data, ask for that first, and confirm the deletion afterwards.",
-            ],
-            "Yes, delete my data",
-        ),
-        // Nobody is asked by a link for what a person carries out.
-        Handling::Person => (
-            "Did you write to us about your data?",
-            "Somebody wrote to us about the personal data that we hold about you.",
-            &["A person looks at what was asked and answers you."],
-            "Yes, this is my request",
-        ),
-        // Nobody is asked for an opt-out; whoever reaches this confirms nothing that would change anything else.
-        Handling::OptOut => (
-            "Did you ask for no more marketing?",
-            "Somebody asked that you get no more marketing from us.",
-            &["You get no more marketing from us."],
-            "Yes, this is my request",
-        ),
+/// The part of the keys that tells what was asked. Nobody is asked by a link for what a person carries out, nor for an
+/// opt-out; whoever reaches those words confirms nothing that would change anything else.
+const fn word_of(handling: Handling) -> &'static str {
+    match handling {
+        Handling::Access => "access",
+        Handling::Erasure => "erasure",
+        Handling::Person => "person",
+        Handling::OptOut => "opt_out",
     }
 }
 

@@ -47,6 +47,7 @@ pub(super) struct LinkRow {
     pub(super) request_id: Uuid,
     pub(super) reference: String,
     pub(super) kind: String,
+    pub(super) language: String,
     pub(super) received_at: DateTime<Utc>,
     pub(super) expires_at: DateTime<Utc>,
 }
@@ -68,8 +69,8 @@ pub(super) async fn find_link(
 ) -> Result<Option<LinkRow>, StoreError> {
     sqlx::query_as!(
         LinkRow,
-        r#"SELECT link.organisation_id, link.request_id, request.reference, request.kind, request.received_at,
-                  link.expires_at
+        r#"SELECT link.organisation_id, link.request_id, request.reference, request.kind, request.language,
+                  request.received_at, link.expires_at
            FROM dsrd.proof_link AS link
            JOIN dsrd.request AS request USING (organisation_id, request_id)
            WHERE link.token_sha256 = $1 AND link.purpose = 'identity' AND link.expires_at > $2

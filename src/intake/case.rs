@@ -115,6 +115,20 @@ pub async fn recipient_of(
     Ok(of_role(IdentifierRole::ContactPoint).or_else(|| of_role(IdentifierRole::Given)))
 }
 
+/// The first address that was given with a request, for where the one in the profile is the mistake.
+pub async fn given_address_of(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<i16>, StoreError> {
+    let known = identifiers(tx, &desk.keys, organisation, request).await?;
+    let given = |each: &&super::Identifier| {
+        each.role == IdentifierRole::Given && each.identifier.kind() == IdentifierKind::Email
+    };
+    Ok(known.iter().find(given).map(|each| each.number))
+}
+
 /// Lets a case that was locked by [`lock_open`] wait for the person, who was asked something. Whoever works on it finds its
 /// lease lost.
 pub async fn wait_for_person(
@@ -149,12 +163,17 @@ pub async fn clarified(
     if answered_at.is_some_and(|at| at > now || at < case.received_at) {
         return Err(CaseError::AnswerOutOfTime);
     }
+    let asked = clock::asked_last(tx, organisation, request).await?;
     let paused = match answered_at {
-        Some(at) => clock::record_pause(tx, controller, request, PauseCause::Clarification, at).await?,
+        Some(at) => clock::record_pause(tx, controller, request, asked, at).await?,
         None => false,
     };
     delivery::drop_unsent_question(tx, organisation, request).await?;
     match waits_for_a_person(case.kind, case.requester_role) {
+        // A fee that nobody answered about: a person decides whether it is refused, or carried out for nothing.
+        None if answered_at.is_none() && asked == PauseCause::Fee => {
+            sql::set_parked_again(tx, organisation, request, ParkReason::FeeUnanswered).await?;
+        }
         Some(reason) if !case.accepted => sql::set_parked_again(tx, organisation, request, reason).await?,
         _ => {
             sql::set_resumed(tx, organisation, request, None, None, false).await?;

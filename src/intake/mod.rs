@@ -34,8 +34,8 @@ mod sql;
 mod submission;
 
 pub use case::{
-    CaseError, OpenCase, ParkedCase, WaitingCase, clarified, continue_proven, continue_with, lock_open,
-    lock_parked, lock_waiting, recipient_of, record_informed, resume, resume_despite_access, wait_for_person,
+    CaseError, OpenCase, ParkedCase, WaitingCase, clarified, continue_proven, continue_with,
+    given_address_of, lock_open, lock_parked, lock_waiting, recipient_of, record_informed, resume, resume_despite_access, wait_for_person,
     withdraw,
 };
 pub use clock::{dates_from_events, recompute, record_pause, settle_extensions};

@@ -419,7 +419,12 @@ impl Arrival<'_> {
         let notice = NewNotice {
             organisation: controller.id.clone(),
             request,
-            kind: NoticeKind::Acknowledgement,
+            // A complaint has an acknowledgement of its own (in the United Kingdom the law asks for it within 30 days).
+            kind: if kind == RequestKind::Complaint {
+                NoticeKind::ComplaintReceived
+            } else {
+                NoticeKind::Acknowledgement
+            },
             sender: Sender::Pump,
             recipient_no: i16::try_from(position).unwrap_or_default(),
             language: self.language.to_owned(),

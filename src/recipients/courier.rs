@@ -16,8 +16,8 @@ use super::sql::{self, Locked};
 use super::task::{TaskAction, TaskState};
 use super::webhook::{self, Telling, Told};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
-use crate::delivery::{self, Effect, StaffLetter, Transport, send_to_staff};
-use crate::domain::{Clock, Controller, KillSwitch, MasterKey, OrganisationId, Reference};
+use crate::delivery::{self, Effect, RecipientLetter, Transport};
+use crate::domain::{Clock, Controller, KillSwitch, MasterKey, OrganisationId, Personal, Reference};
 use crate::store::{Store, StoreError};
 
 /// The secrets of webhooks, by organisation and short name of the recipient.
@@ -77,6 +77,8 @@ struct Ended {
     ending: Ending,
     code: String,
     is_confirmed: bool,
+    /// For a mail: name and digest of its text.
+    text: Option<(String, [u8; 32])>,
 }
 
 impl Courier {
@@ -154,7 +156,9 @@ impl Courier {
     }
 
     async fn send(&self, organisation: &OrganisationId, task: Uuid, sending: &Sending) -> Ended {
-        let failed = |code: &str, ending| Ended { ending, code: code.to_owned(), is_confirmed: false };
+        let failed = |code: &str, ending| {
+            Ended { ending, code: code.to_owned(), is_confirmed: false, text: None }
+        };
         let Some(controller) = self.controllers.get(organisation) else {
             return failed("unknown_organisation", Ending::Failed);
         };
@@ -164,9 +168,6 @@ impl Courier {
         };
         let telling = Telling {
             organisation: organisation.as_str(),
-            organisation_name: &controller.name,
-            contact_point: &controller.contact,
-            reference: Reference::of(sending.locked.request).to_string(),
             task,
             action: sending.locked.action,
             object,
@@ -185,31 +186,57 @@ impl Courier {
                         ending: Ending::Done,
                         code: "taken".to_owned(),
                         is_confirmed: told == Told::Confirmed,
+                        text: None,
                     },
                     Err((code, may_have_arrived)) => {
                         failed(&code, if may_have_arrived { Ending::Unknown } else { Ending::Failed })
                     }
                 }
             }
-            ChannelKind::Mail => {
-                let letter = StaffLetter {
-                    to: sending.recipient.mail_to.as_deref().unwrap_or_default(),
-                    message_id: format!("<{task}@{organisation}.recipient.dsrd.invalid>"),
-                    subject: subject(&telling),
-                    text: text(&telling),
-                    at: sending.at,
-                };
-                match send_to_staff(&self.transport, &self.mail, letter).await {
-                    Ok(_) => Ended { ending: Ending::Done, code: "taken".to_owned(), is_confirmed: false },
-                    Err(failure) => failed(
-                        &failure.code,
-                        if failure.effect == Effect::Unknown { Ending::Unknown } else { Ending::Failed },
-                    ),
-                }
-            }
+            ChannelKind::Mail => self.mail(controller, sending, &telling).await,
             // Was put off when the sending was to be announced.
             ChannelKind::Person => failed("by_person", Ending::Failed),
         }
+    }
+
+    /// The notice N-17, in the recipient's language.
+    async fn mail(&self, controller: &Controller, sending: &Sending, telling: &Telling<'_>) -> Ended {
+        let Telling { task, action, object, categories, answer_by, at, .. } = telling;
+        let reference = Reference::of(sending.locked.request);
+        let letter = RecipientLetter {
+            controller,
+            language: sending.recipient.language.as_deref().unwrap_or(&controller.language),
+            reference: reference.as_str(),
+            action: phrase_of(*action),
+            on: controller.local_date(*at),
+            answer_by: *answer_by,
+            objects: Personal::new(format!(
+                "Cloud4Wi {}: {} (dsrd-task {task})",
+                object.expose(),
+                categories.join(", "),
+            )),
+            to: sending.recipient.mail_to.as_deref().unwrap_or_default(),
+            message_id: format!("<{task}@{}.recipient.dsrd.invalid>", controller.id),
+            at: *at,
+        };
+        let prepared = match delivery::prepare_letter(&self.mail, letter) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                tracing::error!(organisation = %controller.id, error = &error as &dyn std::error::Error, "a mail to a recipient cannot be made");
+                return Ended {
+                    ending: Ending::Failed,
+                    code: "unusable_message".to_owned(),
+                    is_confirmed: false,
+                    text: None,
+                };
+            }
+        };
+        let (ending, code) = match delivery::send_letter(&self.transport, &prepared).await {
+            Ok(_) => (Ending::Done, "taken".to_owned()),
+            Err(failure) if failure.effect == Effect::Unknown => (Ending::Unknown, failure.code),
+            Err(failure) => (Ending::Failed, failure.code),
+        };
+        Ended { ending, code, is_confirmed: false, text: Some((prepared.template, prepared.text_sha256)) }
     }
 
     async fn finish(
@@ -232,6 +259,11 @@ impl Courier {
         }
         let mut event = event(organisation, task, &sending.locked, Action::RecipientEnded, at);
         event.detail = event.detail.word("code", &ended.code);
+        if let (Some((template, digest)), true) = (&ended.text, is_told) {
+            event.detail =
+                event.detail.word("template", template).word("text_sha256", &hex::encode(digest));
+            sql::set_text(&mut tx, organisation, task, template, digest).await?;
+        }
         audit::append(&mut tx, event.ending(sending.intent, ended.ending)).await?;
         if ended.is_confirmed && locked.state.is_open() {
             sql::end(&mut tx, organisation, task, (TaskState::Confirmed, None), at).await?;
@@ -297,44 +329,14 @@ fn event(
     Event::of(organisation, locked.request, action, Actor::Process("courier"), at).with(detail)
 }
 
-fn subject(telling: &Telling<'_>) -> String {
-    let what = match telling.action {
-        TaskAction::Erase => "Erasure",
-        TaskAction::Rectify => "Correction",
-        TaskAction::Restrict => "Restriction",
-    };
-    format!("{what} of personal data: please act by {} ({})", telling.answer_by, telling.reference)
-}
-
-/// The notice N-17: the object by its id only, what to do, by when, and where to answer.
-fn text(telling: &Telling<'_>) -> String {
-    let (was, please) = match telling.action {
-        TaskAction::Erase => ("erased", "erase every copy that you hold of the data below"),
-        TaskAction::Rectify => ("corrected", "correct the data below; we tell you what is right another way"),
-        TaskAction::Restrict => ("restricted", "restrict the data below: keep it, and do not use it"),
-    };
-    format!(
-        "{name} has {was} personal data that it gave to you earlier. Article 19 of the General Data Protection Regulation
-asks us to tell you so. Please {please}, and tell those to whom you gave it.
-
-Object      {object} (id of the contact at Cloud4Wi)
-Data        {categories}
-Please by   {answer_by}
-Task        {task}
-Reference   {reference}
-
-Please answer this mail when it is done, or when it cannot be done, and name the task. Do not send us data of the person.
-
-Contact: {contact}
-",
-        name = telling.organisation_name,
-        object = telling.object.expose(),
-        categories = telling.categories.join(", "),
-        answer_by = telling.answer_by,
-        task = telling.task,
-        reference = telling.reference,
-        contact = telling.contact_point,
-    )
+/// The ending of the phrase that says what a recipient is asked to do.
+const fn phrase_of(action: TaskAction) -> &'static str {
+    match action {
+        TaskAction::Erase => "erasure",
+        TaskAction::Rectify => "rectification",
+        TaskAction::Restrict => "restriction",
+        TaskAction::Release => "release",
+    }
 }
 
 #[cfg(test)]

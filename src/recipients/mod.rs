@@ -2,8 +2,9 @@
 //!
 //! The register is settings ([`Recipient`]): who, which categories of data, from when to when, in which country under which
 //! safeguard, and how to reach them. An access report names those that held the person's data in their time ([`name_in`],
-//! When an erasure was read back, [`enqueue`] writes one task for each of them into the transaction of that proof
-//! . [`Courier`] sends what is due, by mail or by a signed call to a webhook; persons record the answers
+//! When an erasure was read back, or a person's record of a correction or restriction was taken up, [`enqueue`]
+//! writes one task for each of them into the transaction of that proof; [`enqueue_release`] does when a restriction
+//! ends. [`Courier`] sends what is due, by mail or by a signed call to a webhook; persons record the answers
 //! ([`confirm`], [`give_up`]).
 //!
 //! Invariants:
@@ -36,5 +37,8 @@ pub use error::RecipientError;
 pub use register::{held_by, name_in};
 pub use settings::{ChannelKind, Recipient, Role};
 pub use sql::{Task, find_task, forget, list_tasks, purge};
-pub use task::{Affected, GiveUpReason, Place, TaskAction, TaskState, confirm, enqueue, give_up, reveal};
+pub use task::{
+    Affected, GiveUpReason, Place, TaskAction, TaskState, confirm, enqueue, enqueue_release, give_up,
+    note_published, reveal, told_of,
+};
 pub use webhook::signature;

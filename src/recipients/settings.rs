@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address;
+use crate::delivery;
 use crate::domain::deadline::RegimeCode;
 use crate::report::Section;
 
@@ -48,6 +49,8 @@ pub struct Recipient {
     pub answer_within_days: Option<u16>,
     /// Whether it is told of erasures by retention rules, too. It is when left out.
     pub told_of_sweeps: Option<bool>,
+    /// The language of mails to it: `en`, `de`, `fr`, `it`, `es`. That of the organisation when left out.
+    pub language: Option<String>,
 }
 
 /// What a recipient is in the words of the law.
@@ -96,6 +99,9 @@ const EEA: [&str; 30] = [
     "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT",
     "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
 ];
+
+/// Stands in tasks for those who use data that the controller made public (Art. 17(2) GDPR).
+pub(super) const PUBLIC: &str = "public";
 
 impl Recipient {
     /// Days for an answer.
@@ -165,6 +171,12 @@ impl Recipient {
                 self.country
             ));
         }
+        if self.id == PUBLIC {
+            refuse("id must be another one: public stands for data that were made public".to_owned());
+        }
+        if self.language.as_deref().is_some_and(|language| !delivery::speaks(language)) {
+            refuse("language must be one in which there are texts: en, de, fr, it or es".to_owned());
+        }
         if self.answer_within_days == Some(0) {
             refuse("answer_within_days must be at least 1".to_owned());
         }
@@ -230,6 +242,7 @@ pub(super) mod tests {
             allow_private_address: None,
             answer_within_days: None,
             told_of_sweeps: None,
+            language: None,
         }
     }
 

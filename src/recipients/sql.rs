@@ -22,7 +22,7 @@ pub(super) struct NewTask<'a> {
     pub(super) action: TaskAction,
     pub(super) categories: &'a [String],
     pub(super) channel: ChannelKind,
-    pub(super) sealed_object: Vec<u8>,
+    pub(super) sealed_object: Option<Vec<u8>>,
     pub(super) answer_by: NaiveDate,
     pub(super) at: DateTime<Utc>,
 }
@@ -49,6 +49,35 @@ pub(super) async fn insert(connection: &mut PgConnection, new: NewTask<'_>) -> R
     .await
     .map_err(StoreError::during("recipients.insert"))?;
     Ok(inserted.rows_affected() == 1)
+}
+
+/// A recipient that was told of a restriction.
+pub(super) struct Restricted {
+    pub(super) task: Uuid,
+    pub(super) recipient: String,
+    pub(super) categories: Vec<String>,
+    pub(super) sealed_object: Option<Vec<u8>>,
+}
+
+/// Those that were told, or are to be told, of the restriction of a request. One that was never told needs not hear of its
+/// end, and is told in its turn all the same: its order may be on the way.
+pub(super) async fn restricted(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<Restricted>, StoreError> {
+    sqlx::query_as!(
+        Restricted,
+        r#"SELECT task_id AS task, recipient, categories, sealed_object
+           FROM dsrd.recipient_task
+           WHERE organisation_id = $1 AND request_id = $2 AND action = 'restrict'
+           ORDER BY recipient"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("recipients.restricted"))
 }
 
 /// A task as shown to people, without the object.
@@ -313,6 +342,27 @@ pub(super) async fn set_intent(
     .await
     .map_err(StoreError::during("recipients.set_intent"))?;
     Ok(())
+}
+
+/// Notes by which text a recipient was told.
+pub(super) async fn set_text(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    task: Uuid,
+    template: &str,
+    digest: &[u8],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE dsrd.recipient_task SET template = $3, text_sha256 = $4 WHERE organisation_id = $1 AND task_id = $2",
+        organisation.as_str(),
+        task,
+        template,
+        digest,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::during("recipients.set_text"))
 }
 
 /// Notes how a sending ended, if it is still the announced one: told at an instant, or to be tried again after a wait. A

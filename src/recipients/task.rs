@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::error::RecipientError;
 use super::register::held_by;
-use super::settings::Recipient;
+use super::settings::{ChannelKind, PUBLIC, Recipient};
 use super::{object, sql};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{ContactId, MasterKey, OrganisationId, Origin, Personal, RequestId};
@@ -55,6 +55,8 @@ words! {
         Rectify = "rectify",
         /// Restrict it (Art. 18 GDPR).
         Restrict = "restrict",
+        /// Restrict it no more.
+        Release = "release",
     }
 }
 
@@ -103,8 +105,8 @@ words! {
 pub struct Affected {
     /// What they are asked to do.
     pub action: TaskAction,
-    /// The contact.
-    pub contact: ContactId,
+    /// The contact; none where nobody knows which one is meant, and a person has to tell the recipients.
+    pub contact: Option<ContactId>,
     /// The sections concerned.
     pub sections: Vec<Section>,
     /// The day on which the contact was created, as far as that is known.
@@ -136,10 +138,7 @@ pub async fn enqueue(
     place: Place<'_>,
 ) -> Result<u64, StoreError> {
     let mut written = 0;
-    for recipient in held_by(register, &affected.sections, affected.created_on, place.today) {
-        if affected.origin == Origin::Retention && !recipient.is_told_of_sweeps() {
-            continue;
-        }
+    for recipient in told_of(register, affected, place.today) {
         let task = Uuid::now_v7();
         let categories: Vec<String> = recipient
             .categories
@@ -154,31 +153,99 @@ pub async fn enqueue(
             recipient: &recipient.id,
             action: affected.action,
             categories: &categories,
-            channel: recipient.channel,
-            sealed_object: object::seal(keys, task, &affected.contact),
+            channel: channel_for(recipient, affected.contact.is_some()),
+            sealed_object: affected.contact.as_ref().map(|contact| object::seal(keys, task, contact)),
             answer_by: place.today + Days::new(recipient.answer_within_days().into()),
             at: place.at,
         };
-        if !sql::insert(tx, new).await? {
-            continue;
-        }
-        written += 1;
-        let detail = Detail::none()
-            .word("task", &task.to_string())
-            .word("recipient", &recipient.id)
-            .word("action", affected.action.as_str())
-            .word("channel", recipient.channel.as_str())
-            .count("categories", categories.len() as u64);
-        let event = Event::of(
-            place.organisation,
-            place.request,
-            Action::RecipientQueued,
-            Actor::Process("worker"),
-            place.at,
-        );
-        audit::append(tx, event.with(detail)).await?;
+        written += u64::from(write(tx, new, Actor::Process("worker")).await?);
     }
     Ok(written)
+}
+
+/// Those that are told of something that was done.
+pub fn told_of<'a>(
+    register: &'a [Recipient],
+    affected: &'a Affected,
+    today: NaiveDate,
+) -> impl Iterator<Item = &'a Recipient> {
+    held_by(register, &affected.sections, affected.created_on, today)
+        .filter(|recipient| affected.origin != Origin::Retention || recipient.is_told_of_sweeps())
+}
+
+/// Writes a task for every recipient that was told of the restriction which a request led to and which ended now. The object
+/// is the one that they were told of; where it is forgotten, a person tells them.
+pub async fn enqueue_release(
+    tx: &mut Tx,
+    keys: &MasterKey,
+    register: &[Recipient],
+    place: Place<'_>,
+) -> Result<u64, StoreError> {
+    let mut written = 0;
+    for told in sql::restricted(tx, place.organisation, place.request).await? {
+        let sealed = told.sealed_object.as_deref();
+        let contact = sealed.and_then(|sealed| object::open(keys, told.task, sealed).ok());
+        // Who left the register since then is told by hand.
+        let registered = register.iter().find(|recipient| recipient.id == told.recipient);
+        let task = Uuid::now_v7();
+        let new = sql::NewTask {
+            organisation: place.organisation,
+            request: place.request,
+            task,
+            recipient: &told.recipient,
+            action: TaskAction::Release,
+            categories: &told.categories,
+            channel: registered
+                .map_or(ChannelKind::Person, |recipient| channel_for(recipient, contact.is_some())),
+            sealed_object: contact.as_ref().map(|contact| object::seal(keys, task, contact.expose())),
+            answer_by: place.today
+                + Days::new(registered.map_or(30, Recipient::answer_within_days).into()),
+            at: place.at,
+        };
+        written += u64::from(write(tx, new, Actor::Process("worker")).await?);
+    }
+    Ok(written)
+}
+
+/// How a recipient is told: without an object nothing but a person can tell it.
+const fn channel_for(recipient: &Recipient, has_object: bool) -> ChannelKind {
+    if has_object { recipient.channel } else { ChannelKind::Person }
+}
+
+/// Writes a task with its entry in the log; false when there is one of this request, recipient and action already.
+async fn write(tx: &mut Tx, new: sql::NewTask<'_>, actor: Actor) -> Result<bool, StoreError> {
+    let detail = Detail::none()
+        .word("task", &new.task.to_string())
+        .word("recipient", new.recipient)
+        .word("action", new.action.as_str())
+        .word("channel", new.channel.as_str())
+        .count("categories", new.categories.len() as u64);
+    let event = Event::of(new.organisation, new.request, Action::RecipientQueued, actor, new.at);
+    if !sql::insert(tx, new).await? {
+        return Ok(false);
+    }
+    audit::append(tx, event.with(detail)).await?;
+    Ok(true)
+}
+
+/// Writes the task of telling those who use data that the controller had made public (Art. 17(2) GDPR): by hand, because nobody
+/// else knows where that was. False when the request has it already.
+pub async fn note_published(tx: &mut Tx, place: Place<'_>, actor: Actor) -> Result<bool, StoreError> {
+    let task = Uuid::now_v7();
+    let categories = [Section::Profile.as_str().to_owned()];
+    let new = sql::NewTask {
+        organisation: place.organisation,
+        request: place.request,
+        task,
+        recipient: PUBLIC,
+        action: TaskAction::Erase,
+        categories: &categories,
+        channel: ChannelKind::Person,
+        sealed_object: None,
+        answer_by: place.today + Days::new(30),
+        at: place.at,
+    };
+    write(tx, new, actor).await
 }
 
 /// Shows which object a task means, to a person who tells the recipient by hand; that it was shown is recorded. None where

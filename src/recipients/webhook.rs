@@ -22,9 +22,6 @@ const MOST_ANSWER_BYTES: usize = 16 * 1024;
 /// What is told, whatever the channel.
 pub(super) struct Telling<'a> {
     pub(super) organisation: &'a str,
-    pub(super) organisation_name: &'a str,
-    pub(super) contact_point: &'a str,
-    pub(super) reference: String,
     pub(super) task: Uuid,
     pub(super) action: TaskAction,
     pub(super) object: Personal<ContactId>,

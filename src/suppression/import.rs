@@ -86,6 +86,7 @@ mod tests {
             source: Source::Erasure,
             jurisdiction: "EU".to_owned(),
             since: at("2026-03-02T12:00:00Z"),
+            do_not_ask_before: None,
         }
     }
 

@@ -19,7 +19,7 @@ mod import;
 pub mod ledger;
 mod sql;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Months, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
@@ -164,8 +164,17 @@ pub async fn add(
     if hashed.is_empty() {
         return Ok(0);
     }
-    sql::upsert(connection, &controller.id, hashed, source, controller.regime.as_str(), since).await?;
+    let times = (since, do_not_ask_before(controller, since));
+    sql::upsert(connection, &controller.id, hashed, source, controller.regime.as_str(), times).await?;
     Ok(hashed.len() as u64)
+}
+
+/// The day before which nobody may ask a person who opted out at an instant to change their mind; none where the law of the
+/// organisation sets none.
+fn do_not_ask_before(controller: &Controller, since: DateTime<Utc>) -> Option<NaiveDate> {
+    let day = controller.local_date(since);
+    let months = controller.regime.version_on(day).ok()?.no_asking_months?;
+    day.checked_add_months(Months::new(months))
 }
 
 /// An entry that one of the hashes asked for has.
@@ -181,6 +190,8 @@ pub struct Suppressed {
     pub jurisdiction: String,
     /// Since when.
     pub since: DateTime<Utc>,
+    /// The day before which nobody may ask the person to change their mind, where the law sets one.
+    pub do_not_ask_before: Option<NaiveDate>,
 }
 
 /// The entries of a person, by any of their identifiers; none when nothing is suppressed.

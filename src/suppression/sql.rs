@@ -1,6 +1,6 @@
 //! Table `dsrd.suppression`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
@@ -22,16 +22,19 @@ pub(super) async fn upsert(
     hashed: &[Hashed],
     source: Source,
     jurisdiction: &str,
-    since: DateTime<Utc>,
+    (since, do_not_ask_before): (DateTime<Utc>, Option<NaiveDate>),
 ) -> Result<(), StoreError> {
     let (purposes, kinds, bytes) = columns(hashed);
     sqlx::query!(
-        r#"INSERT INTO dsrd.suppression AS stored (organisation_id, purpose, kind, hash, source, jurisdiction, since)
-           SELECT $1, given.purpose, given.kind, given.hash, $5, $6, $7
+        r#"INSERT INTO dsrd.suppression AS stored (organisation_id, purpose, kind, hash, source, jurisdiction, since,
+                                                   do_not_ask_before)
+           SELECT $1, given.purpose, given.kind, given.hash, $5, $6, $7,
+                  CASE WHEN given.purpose = 'marketing' THEN $8::date END
            FROM unnest($2::text[], $3::text[], $4::bytea[]) AS given (purpose, kind, hash)
            ON CONFLICT (organisation_id, purpose, kind, hash) DO UPDATE
            SET source = CASE WHEN excluded.since > stored.since THEN excluded.source ELSE stored.source END,
-               since = greatest(stored.since, excluded.since)"#,
+               since = greatest(stored.since, excluded.since),
+               do_not_ask_before = greatest(stored.do_not_ask_before, excluded.do_not_ask_before)"#,
         organisation.as_str(),
         &purposes,
         &kinds,
@@ -39,6 +42,7 @@ pub(super) async fn upsert(
         source.as_str(),
         jurisdiction,
         since,
+        do_not_ask_before,
     )
     .execute(connection)
     .await
@@ -53,7 +57,8 @@ pub(super) async fn find(
 ) -> Result<Vec<Suppressed>, StoreError> {
     let (purposes, kinds, bytes) = columns(hashed);
     let rows = sqlx::query!(
-        r#"SELECT stored.purpose, stored.kind, stored.source, stored.jurisdiction, stored.since
+        r#"SELECT stored.purpose, stored.kind, stored.source, stored.jurisdiction, stored.since,
+                  stored.do_not_ask_before
            FROM dsrd.suppression AS stored
            JOIN unnest($2::text[], $3::text[], $4::bytea[]) AS given (purpose, kind, hash)
              ON stored.purpose = given.purpose AND stored.kind = given.kind AND stored.hash = given.hash
@@ -77,6 +82,7 @@ pub(super) async fn find(
                 source: row.source.parse().map_err(|_| unreadable("source"))?,
                 jurisdiction: row.jurisdiction,
                 since: row.since,
+                do_not_ask_before: row.do_not_ask_before,
             })
         })
         .collect()

@@ -6,7 +6,10 @@ use super::second::Deciders;
 use super::sql;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery;
-use crate::domain::{AcceptanceReason, AnsweredOutcome, Handling, OrganisationId, ParkReason, RequestId};
+use crate::domain::{
+    AcceptanceReason, AnsweredOutcome, Handling, OrganisationId, ParkReason, Reference, RequestId, RequestKind,
+};
+use crate::holds;
 use crate::intake::{self, Desk};
 use crate::store::Tx;
 
@@ -44,6 +47,23 @@ pub(super) async fn check_answer(
     if words.is_some() { Ok(()) } else { Err(TriageError::FactsUnusable) }
 }
 
+/// That a restriction is not said to be in place which nobody placed (Art. 18 GDPR).
+pub(super) async fn check_restricted(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    request: RequestId,
+    outcome: AnsweredOutcome,
+) -> Result<(), TriageError> {
+    let parked = intake::lock_parked(tx, organisation, request).await?;
+    if parked.kind != RequestKind::Restriction || outcome == AnsweredOutcome::FulfilledNoData {
+        return Ok(());
+    }
+    match holds::restriction_of(tx, organisation, request).await? {
+        Some(_) => Ok(()),
+        None => Err(TriageError::NotRestricted(Reference::of(request))),
+    }
+}
+
 pub(super) async fn answer_as(
     tx: &mut Tx,
     desk: &Desk,
@@ -53,6 +73,7 @@ pub(super) async fn answer_as(
     deciders: Deciders,
 ) -> Result<(), TriageError> {
     check_answer(tx, organisation, request, Some(&words)).await?;
+    check_restricted(tx, organisation, request, outcome).await?;
     let act = deciders.act(organisation, request, desk);
     sql::insert_answer(tx, &act, outcome, seal(desk, &act, words)).await?;
     let event = Event::of(organisation, request, Action::RequestAnswered, deciders.actor.clone(), act.at);

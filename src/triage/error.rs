@@ -2,7 +2,8 @@
 
 use super::matching::MatchError;
 use crate::domain::deadline::RegimeCode;
-use crate::domain::{KeyError, ParkReason, RefusalGround, RequestKind};
+use crate::domain::{KeyError, ParkReason, Reference, RefusalGround, RequestKind};
+use crate::holds::HoldError;
 use crate::intake::CaseError;
 use crate::platform::PlatformError;
 use crate::store::StoreError;
@@ -138,6 +139,36 @@ pub enum TriageError {
     /// There is none.
     #[error("no incident about this request is open")]
     NoIncident,
+    /// The notice of a breach lacks a part.
+    #[error(
+        "say three things, with an empty line between them: what happened, what it may mean for the person, and what was \
+         done and can be done (Article 34(2) GDPR)"
+    )]
+    BreachUnusable,
+    /// There are two grounds only.
+    #[error("a fee can be asked for on RF-01 (unfounded) or RF-02 (excessive) only, not on {0} (Article 12(5) GDPR)")]
+    NoGroundForAFee(RefusalGround),
+    /// The fee cannot be as it is told.
+    #[error("give an amount with its currency, for example EUR 12.00, and a day for the answer after today and within 92 days")]
+    FeeUnusable,
+    /// What is carried out at once has no parts.
+    #[error("an opt-out is carried out at once and as a whole")]
+    NoPart,
+    /// The whole answer is there.
+    #[error("the whole answer is recorded already; nothing follows that could be a second part")]
+    NothingFollows,
+    /// One after the other.
+    #[error("the part before is still to be sent; wait until the mail server has taken it")]
+    PartPending,
+    /// The data are not restricted.
+    #[error(
+        "nothing is restricted for this request yet: `dsrd hold place --request {0} --kind restriction --review-on DATE`, \
+         then record the answer"
+    )]
+    NotRestricted(Reference),
+    /// The hold cannot end so.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
     /// The facts stored do not open.
     #[error("the facts of the refusal cannot be opened; is it another master key?")]
     Sealed(#[source] KeyError),

@@ -7,7 +7,7 @@ use super::refusal::{Facts, seal};
 use super::second::Deciders;
 use super::sql;
 use crate::audit::{self, Action, Actor, Detail, Event};
-use crate::delivery::{self, NewNotice, NoticeKind, Sender};
+use crate::delivery::{self, NewNotice, NoticeId, NoticeKind, Sender};
 use crate::domain::deadline::DueDates;
 use crate::domain::{
     CaseEvent, ClarificationReason, Controller, ExtensionReason, Handling, Personal, RequestId,
@@ -116,37 +116,56 @@ pub async fn ask_clarification(
     enqueue(tx, desk, controller, &open.case, told).await
 }
 
-fn facts_of(controller: &Controller, case: &Case) -> delivery::Facts {
+pub(super) fn facts_of(controller: &Controller, case: &Case) -> delivery::Facts {
     let received_on = case.received_at.with_timezone(&controller.time_zone).date_naive();
     delivery::Facts::of(case.kind, received_on, case.due_on)
 }
 
 /// A notice to be written.
-struct Told {
-    kind: NoticeKind,
-    facts: delivery::Facts,
-    words: Personal<String>,
-    recipient_no: i16,
+pub(super) struct Told {
+    pub(super) kind: NoticeKind,
+    pub(super) facts: delivery::Facts,
+    pub(super) words: Personal<String>,
+    pub(super) recipient_no: i16,
 }
 
-async fn enqueue(
+impl Told {
+    fn notice(self, controller: &Controller, case: &Case) -> NewNotice {
+        NewNotice {
+            organisation: controller.id.clone(),
+            request: case.request,
+            kind: self.kind,
+            sender: Sender::Pump,
+            recipient_no: self.recipient_no,
+            language: case.language.clone(),
+            facts: self.facts,
+            words: Some(self.words),
+            link_token: None,
+        }
+    }
+}
+
+/// Puts a notice into the outbox that a request has once.
+pub(super) async fn enqueue(
     tx: &mut Tx,
     desk: &Desk,
     controller: &Controller,
     case: &Case,
     told: Told,
 ) -> Result<(), TriageError> {
-    let notice = NewNotice {
-        organisation: controller.id.clone(),
-        request: case.request,
-        kind: told.kind,
-        sender: Sender::Pump,
-        recipient_no: told.recipient_no,
-        language: case.language.clone(),
-        facts: told.facts,
-        words: Some(told.words),
-        link_token: None,
-    };
-    delivery::enqueue(tx, &desk.keys, notice, desk.clock.now()).await?;
+    delivery::enqueue(tx, &desk.keys, told.notice(controller, case), desk.clock.now()).await?;
     Ok(())
+}
+
+/// Puts a notice into the outbox that a request may have several times.
+pub(super) async fn enqueue_again(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    case: &Case,
+    told: Told,
+) -> Result<Option<NoticeId>, TriageError> {
+    let notice = told.notice(controller, case);
+    let written = delivery::enqueue_again(tx, &desk.keys, notice, desk.clock.now()).await?;
+    Ok(written.map(|written| written.id))
 }

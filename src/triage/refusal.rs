@@ -30,6 +30,21 @@ impl Facts {
         if usable { Ok(Self(Personal::new(lines.join("\n")))) } else { Err(TriageError::FactsUnusable) }
     }
 
+    /// Reads what a person is told of a breach: three or more blocks with an empty line between them.
+    pub fn read_breach(text: &str) -> Result<Self, TriageError> {
+        let blocks: Vec<String> = text
+            .replace("\r\n", "\n")
+            .split("\n\n")
+            .map(|block| Self::read(block).map(|Self(lines)| lines.into_exposed()))
+            .collect::<Result<_, _>>()?;
+        Self(Personal::new(blocks.join("\n\n"))).in_three_parts()
+    }
+
+    /// The same text, if it says what happened, what it may mean and what is done (Art. 34(2) GDPR).
+    pub(super) fn in_three_parts(self) -> Result<Self, TriageError> {
+        if self.0.expose().split("\n\n").count() >= 3 { Ok(self) } else { Err(TriageError::BreachUnusable) }
+    }
+
     /// The text, as the person reads it.
     pub(super) fn words(&self) -> Personal<String> {
         self.0.clone()

@@ -206,7 +206,10 @@ async fn check(
             refusal::check(tx, organisation, request, ground, facts).await.map(|_| ())
         }
         Decision::Extension(_) => extension::check(tx, desk, controller, request).await.map(|_| ()),
-        Decision::Answer(_) => answer::check_answer(tx, organisation, request, facts).await,
+        Decision::Answer(outcome) => {
+            answer::check_answer(tx, organisation, request, facts).await?;
+            answer::check_restricted(tx, organisation, request, outcome).await
+        }
         Decision::Acceptance(_) => answer::check_acceptance(tx, organisation, request).await,
     }
 }

@@ -165,6 +165,47 @@ pub(super) async fn insert_clarification(
     Ok(())
 }
 
+/// Writes a decision that tells the person something: its kind, its reason, and what they are told.
+pub(super) async fn insert_telling(
+    connection: &mut PgConnection,
+    act: &Act<'_>,
+    (kind, reason): (&str, &str),
+    sealed_facts: Vec<u8>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"INSERT INTO dsrd.decision (organisation_id, decision_id, request_id, kind, reason, sealed_facts, decided_by, decided_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#,
+        act.organisation.as_str(),
+        act.decision,
+        act.request.0,
+        kind,
+        reason,
+        sealed_facts,
+        act.by,
+        act.at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("triage.insert_telling"))?;
+    Ok(())
+}
+
+/// What happened in the open incident of a request.
+pub(super) async fn open_incident_cause(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<String>, StoreError> {
+    sqlx::query_scalar!(
+        "SELECT cause FROM dsrd.incident WHERE organisation_id = $1 AND request_id = $2 AND ended_as IS NULL",
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("triage.open_incident_cause"))
+}
+
 /// Whether there is a decision of a kind about a request.
 pub(super) async fn has_decision(
     connection: &mut PgConnection,

@@ -278,6 +278,7 @@ impl Upkeep {
         if requests.is_empty() {
             return Ok(());
         }
+        holds::forget_requests(tx, organisation, requests).await?;
         delivery::purge(tx, organisation, requests).await?;
         triage::purge(tx, organisation, requests).await?;
         recipients::purge(tx, organisation, requests).await?;

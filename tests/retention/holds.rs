@@ -27,6 +27,7 @@ async fn hold(office: &Office, kind: HoldKind, contact: &str) -> String {
         about: About::Person(vec![office.desk.keys.subject(&office.controller.id).contact(&contact)]),
         ends: EndRule::WhenLifted,
         review_on: Some((office.clock.now() + TimeDelta::days(90)).date_naive()),
+        request: None,
     };
     let mut tx = office.store.begin("test.place").await.unwrap();
     let dpo = Actor::Person("dpo".to_owned());
@@ -92,9 +93,8 @@ async fn r_65_r_44_and_r_11_a_sweep_skips_with_a_reason_and_a_later_one_takes_wh
 
     let mut tx = office.store.begin("test.release").await.unwrap();
     let dpo = || Actor::Person("dpo".to_owned());
-    let organisation = &office.controller.id;
     let now = office.clock.now();
-    holds::lift(&mut tx, organisation, &claim, LiftReason::ClaimSettled, dpo(), now).await.unwrap();
+    holds::lift(&mut tx, &office.controller, &claim, LiftReason::ClaimSettled, dpo(), now).await.unwrap();
     intake::withdraw(&mut tx, &office.desk, &office.controller, access, dpo()).await.unwrap();
     tx.commit().await.unwrap();
     let report = office.sweeper(&platform, &settings()).sweep("ada").await.unwrap();

@@ -8,10 +8,15 @@ use dsrd::alert::{self, Settings, Turn, Ward, Watch};
 use dsrd::audit::Actor;
 use dsrd::delivery::{self, MemoryTransport, NoticeKind, Plan, Transport};
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{AlertRule, KillSwitch, Outcome, ParkReason, RequestId, RequestKind, RequestState};
-use dsrd::intake;
+use dsrd::domain::{
+    AlertRule, HoldCategory, HoldKind, IncidentCategory, IncidentCause, IncidentEnd, KillSwitch, LiftReason, Outcome,
+    ParkReason, RequestId, RequestKind, RequestState,
+};
+use dsrd::recipients::{self, ChannelKind};
+use dsrd::{holds, intake, triage};
 use dsrd_simulator::ContactSpec;
 
+use crate::recipients::recipient;
 use crate::rig::count;
 use crate::support::oracle::CANARY;
 use crate::support::service::{TestService, mail_settings};
@@ -452,5 +457,139 @@ async fn r_8_a_receipt_is_confirmed_at_once_with_both_dates_and_no_data() {
     let latest = term.deadline().unwrap().acknowledge_by.unwrap();
     assert!(told.date_naive() <= latest && told.date_naive() == service.desk.clock.now().date_naive());
     service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_36_an_open_breach_is_mailed_daily_until_somebody_looks_and_anew_in_its_last_day() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::Access, &[(Email, EMAIL)]).await;
+    service.work_to_the_end().await;
+    let (watch, mails) = watch(&service, Settings { digest: true, digest_hour: 0, ..settings() });
+    let turn = async || {
+        let (alerts, told) = round(&watch, &mails).await;
+        (alerts, told.contains(&DPO.to_owned()) && told.contains(&DEPUTY.to_owned()))
+    };
+    let mut tx = service.store.begin("test").await.unwrap();
+    let breach = (IncidentCause::Misdirected, [IncidentCategory::Profile].as_slice(), service.desk.clock.now());
+    triage::declare_incident(&mut tx, &service.desk, &service.controller, receipt.request, breach, dpo())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(turn().await, (1, true));
+    assert_eq!(turn().await.0, 0, "once a day");
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(turn().await, (1, true), "and again on the next");
+    assert_eq!(open_rules(&service).await, [AlertRule::IncidentOpen]);
+    assert_eq!(acknowledge(&service, receipt.request).await, 2);
+    service.clock.advance(TimeDelta::hours(26));
+    assert_eq!(turn().await, (1, true), "22 hours are left");
+    service.clock.advance(TimeDelta::hours(23));
+    assert_eq!(turn().await, (1, true), "too late");
+    assert_eq!(open_rules(&service).await, [AlertRule::IncidentOverdue]);
+    let said = everything(&mails);
+    for wanted in ["tell the authority of a breach", "should have been told", "2026-11-26 13:00"] {
+        assert!(said.contains(wanted), "{wanted:?} is not in {said}");
+    }
+    let digest = mails.sent().into_iter().filter(|mail| mail.subject.contains("open,")).next_back().unwrap();
+    assert!(digest.text.expose().contains("Breaches of which the authority must be told"));
+    assert!(!said.contains(CANARY));
+    let mut tx = service.store.begin("test").await.unwrap();
+    let ended = IncidentEnd::Reported;
+    triage::end_incident(&mut tx, &service.desk, &service.controller, receipt.request, ended, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(open_rules(&service).await.is_empty());
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(turn().await.0, 0);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_the_review_of_a_hold_is_mailed_daily_until_somebody_looks_and_anew_at_the_next_date() {
+    let service = TestService::start().await;
+    let (watch, mails) = watch(&service, settings());
+    let today = || service.controller.local_date(service.desk.clock.now());
+    let days = |days| Some(today() + chrono::Days::new(days));
+    let mut tx = service.store.begin("test").await.unwrap();
+    let new = holds::NewHold {
+        kind: HoldKind::Claim,
+        category: HoldCategory::Everything,
+        ground: None,
+        statute: None,
+        matter: Some("7-O-1".to_owned()),
+        owner: "legal".to_owned(),
+        about: holds::About::Contacts { created_from: None, created_before: None },
+        ends: holds::EndRule::WhenLifted,
+        review_on: days(30),
+        request: None,
+    };
+    let now = service.desk.clock.now();
+    let hold = holds::place(&mut tx, &service.controller, new, dpo(), now).await.unwrap().reference;
+    tx.commit().await.unwrap();
+    let look = async |days: i64| {
+        service.clock.advance(TimeDelta::days(days));
+        holds::keep_in_order(&service.store, &service.controller, &*service.desk.clock, 14).await.unwrap();
+        round(&watch, &mails).await
+    };
+    let dpo_only = vec![DPO.to_owned()];
+    assert_eq!(look(1).await.0, 0, "far");
+    assert_eq!(look(20).await, (1, dpo_only.clone()), "near");
+    assert_eq!(look(1).await, (1, dpo_only.clone()), "every day");
+    let said = everything(&mails);
+    assert!(said.contains(&hold) && said.contains("answered for by legal"), "{said}");
+    let mut tx = service.store.begin("test").await.unwrap();
+    let now = service.desk.clock.now();
+    let done = alert::acknowledge_hold(&mut tx, &service.controller.id, &hold, dpo(), now).await.unwrap();
+    assert_eq!(done.alerts, 2);
+    tx.commit().await.unwrap();
+    assert_eq!(look(1).await.0, 0);
+    // Reviewed: still needed. The next date is another one.
+    let mut tx = service.store.begin("test").await.unwrap();
+    let now = service.desk.clock.now();
+    holds::review(&mut tx, &service.controller, &hold, days(60).unwrap(), dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(look(1).await.0, 0);
+    assert_eq!(look(50).await, (1, dpo_only));
+    assert_eq!(open_rules(&service).await, [AlertRule::HoldReview]);
+    let mut tx = service.store.begin("test").await.unwrap();
+    let now = service.desk.clock.now();
+    let reason = LiftReason::ClaimSettled;
+    holds::lift(&mut tx, &service.controller, &hold, reason, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(open_rules(&service).await.is_empty());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_42_a_recipient_that_does_not_answer_is_mailed_to_staff_until_somebody_looks_in_their_language() {
+    let register = vec![recipient("hand", ChannelKind::Person)];
+    let mut service = TestService::builder().recipients(register).build().await;
+    Arc::make_mut(&mut service.controller).language = "de".to_owned();
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, EMAIL)]).await;
+    service.work_to_the_end().await;
+    let (watch, mails) = watch(&service, settings());
+    service.clock.advance(TimeDelta::days(10));
+    assert_eq!(round(&watch, &mails).await.0, 0, "its day is not over");
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await, (1, vec![DPO.to_owned()]));
+    assert_eq!(open_rules(&service).await, [AlertRule::RecipientOverdue]);
+    let said = everything(&mails);
+    assert!(said.contains("ein Empfänger hat nicht geantwortet"), "{said}");
+    assert!(said.contains(receipt.reference.as_str()) && said.contains("Empfänger: 1"), "{said}");
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await.0, 1, "repeated");
+    assert_eq!(acknowledge(&service, receipt.request).await, 2);
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await.0, 0);
+
+    let mut tx = service.store.begin("test").await.unwrap();
+    let (organisation, now) = (&service.controller.id, service.desk.clock.now());
+    let today = service.controller.local_date(now);
+    let tasks = recipients::list_tasks(&mut tx, organisation, None, true, today, 10).await.unwrap();
+    recipients::confirm(&mut tx, organisation, tasks[0].task, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(open_rules(&service).await.is_empty());
     service.finish().await;
 }

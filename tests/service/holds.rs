@@ -53,6 +53,7 @@ fn claim(service: &TestService) -> NewHold {
         about: person(service),
         ends: EndRule::WhenLifted,
         review_on: Some((service.clock.now() + TimeDelta::days(90)).date_naive()),
+        request: None,
     }
 }
 
@@ -68,7 +69,7 @@ async fn lift(service: &TestService, reference: &str, reason: LiftReason) -> Res
     let mut tx = service.store.begin("test.lift").await.unwrap();
     let dpo = Actor::Person("dpo".to_owned());
     let now = service.clock.now();
-    holds::lift(&mut tx, &service.controller.id, reference, reason, dpo, now).await?;
+    holds::lift(&mut tx, &service.controller, reference, reason, dpo, now).await?;
     tx.commit().await.unwrap();
     Ok(())
 }
@@ -96,6 +97,7 @@ fn statutes(review_on: &str) -> Settings {
         statutes_owner: Some("dpo".to_owned()),
         statutes_review_on: Some(review_on.parse().unwrap()),
         remind_days: 30,
+        restrict_objections: true,
     }
 }
 

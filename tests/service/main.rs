@@ -30,6 +30,7 @@ mod lanes;
 mod leaks;
 mod mail_crash;
 mod model;
+mod notices;
 mod opt_out;
 mod oracle;
 mod organisations;

@@ -37,6 +37,7 @@ pub(crate) fn recipient(id: &str, channel: ChannelKind) -> Recipient {
         allow_private_address: Some(true),
         answer_within_days: Some(10),
         told_of_sweeps: None,
+        language: None,
     }
 }
 

@@ -98,3 +98,32 @@ async fn r_54_a_sweep_suppresses_nobody() {
     assert_eq!(count(&service, "SELECT count(*) FROM dsrd.suppression").await, 0);
     service.finish().await;
 }
+
+#[tokio::test]
+async fn r_55_nobody_asks_again_before_the_day_that_the_law_sets() {
+    let mut service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    let day = async |service: &TestService| {
+        let mut tx = service.store.begin("test").await.unwrap();
+        let who = [identifier(Email, ADDRESS)];
+        let found = suppression::contains(&mut tx, &service.desk.keys, &service.controller.id, &who).await;
+        let found = found.unwrap().into_iter().filter(|entry| entry.purpose == Purpose::Marketing);
+        found.map(|entry| entry.do_not_ask_before).next().unwrap()
+    };
+    service.submit(RequestKind::OptOut, &[(Email, ADDRESS)]).await;
+    service.work_to_the_end().await;
+    assert_eq!(day(&service).await, None, "the law of the Union sets none");
+
+    // The same person, in California: twelve months (Civ. Code 1798.135(c)(4)).
+    std::sync::Arc::make_mut(&mut service.controller).regime = "US-CA".parse().unwrap();
+    let opted_out = "2026-03-02T18:00:00Z".parse().unwrap();
+    let who = identifier(Email, ADDRESS);
+    let organisation = &service.controller.id;
+    let hashed = suppression::hashes(&service.desk.keys, organisation, &[Purpose::Marketing], &[&who], None);
+    let mut tx = service.store.begin("test").await.unwrap();
+    let source = suppression::Source::OptOut;
+    suppression::add(&mut tx, &service.controller, &hashed, source, opted_out).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(day(&service).await.unwrap().to_string(), "2027-03-02");
+    service.finish().await;
+}

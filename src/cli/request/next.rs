@@ -119,6 +119,7 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
         ParkReason::NotAutomated => vec![format!(
             "carry it out, write what you did into a file, then: dsrd request answered {reference} --outcome fulfilled --answer-file FILE"
         )],
+        ParkReason::FeeUnanswered => vec![resume("carry it out without a fee")],
         ParkReason::RequesterNotSelf => vec![format!(
             "check that the {} may ask for the data subject, then: dsrd decide accept {reference} --reason authority_checked",
             case.requester_role

@@ -14,13 +14,18 @@ mod phrases;
 mod plain;
 mod template;
 mod values;
+mod vocabulary;
 
 pub(super) use catalogue::{Language, language_of};
 pub use catalogue::{check_texts, placeholders, speaks};
 pub use template::{TextError, check_template};
 pub(super) use values::{Occasion, clean};
+pub use vocabulary::{Vocabulary, VocabularyOf, vocabulary};
+
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::NoticeKind;
+use crate::domain::Controller;
 
 /// A block with its values filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,4 +94,20 @@ pub(super) fn render(
         html: html::render(&subject, &frame, &parts)?,
         subject,
     })
+}
+
+/// A day as people read it in a language of the texts, else in ISO form.
+#[must_use]
+pub fn day_in_words(language: &str, controller: &Controller, day: NaiveDate) -> String {
+    let said = language_of(language, &controller.language)
+        .and_then(|language| language.phrases.under(controller.regime).day(day));
+    said.unwrap_or_else(|_| day.to_string())
+}
+
+/// An instant as people read it in a language of the texts, in the controller's time zone, to the minute.
+#[must_use]
+pub fn instant_in_words(language: &str, controller: &Controller, at: DateTime<Utc>) -> String {
+    let said = language_of(language, &controller.language)
+        .and_then(|language| language.phrases.under(controller.regime).instant(at, controller.time_zone));
+    said.unwrap_or_else(|_| controller.local_time(at))
 }

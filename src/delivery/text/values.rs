@@ -132,6 +132,8 @@ pub(in crate::delivery) struct Occasion<'a> {
     pub(in crate::delivery) words: Option<&'a str>,
     /// The whole link, if the notice has one.
     pub(in crate::delivery) link: Option<&'a str>,
+    /// What a recipient of data is asked to do, where that is not what the person asked: the ending of a phrase `action.…`.
+    pub(in crate::delivery) action: Option<&'a str>,
 }
 
 /// The values of an occasion in a language. What the facts lack gets no value: filling a text that needs it fails.
@@ -140,7 +142,7 @@ pub(super) fn values(
     kind: NoticeKind,
     occasion: &Occasion<'_>,
 ) -> Result<Values, TextError> {
-    let Occasion { controller, reference, facts, words, link } = occasion;
+    let Occasion { controller, reference, facts, words, link, action } = occasion;
     let mut values = Values::default();
     values.set("organisation", &controller.name);
     values.set("contact", &controller.contact);
@@ -174,7 +176,7 @@ pub(super) fn values(
     };
     values.set_phrase("keep", speech.say("keep", &[("evidence", &evidence)])?);
     values.set_phrase("complaint", speech.say("complaint", &[])?);
-    let action = format!("action.{}", facts.request_kind);
+    let action = format!("action.{}", action.unwrap_or(facts.request_kind.as_str()));
     values.set_phrase("action", speech.say_first([&action, "action"], &[])?);
     if let Some(clock) = clock(speech, kind, controller, facts)? {
         values.set_phrase("clock", clock);

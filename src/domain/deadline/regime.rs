@@ -35,6 +35,7 @@ struct RegimeWire {
     acknowledge_business_days: Option<u32>,
     opt_out_business_days: Option<u32>,
     incident_hours: Option<u32>,
+    no_asking_months: Option<u32>,
     source: String,
 }
 
@@ -91,6 +92,8 @@ pub struct Regime {
     pub opt_out_business_days: Option<u32>,
     /// Hours from becoming aware of a breach to telling the authority.
     pub incident_hours: Option<u32>,
+    /// Months after an opt-out during which nobody may ask the person to change their mind; none where the law sets none.
+    pub no_asking_months: Option<u32>,
     /// Where it stands.
     pub source: String,
     pauses: PausesWire,
@@ -138,6 +141,7 @@ impl From<RegimeWire> for Regime {
             acknowledge_business_days: wire.acknowledge_business_days,
             opt_out_business_days: wire.opt_out_business_days,
             incident_hours: wire.incident_hours,
+            no_asking_months: wire.no_asking_months,
             source: wire.source,
             pauses: wire.pauses,
             target_days: wire.target_days,

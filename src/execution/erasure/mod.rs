@@ -85,14 +85,15 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
     let mut finished = run.finished(Step::ReadBack, &done);
     finished.marks = Marks { verified_at: Some(now), ..Marks::default() };
     finished.events.push(run.event(Action::DeletionVerified).with(detail));
-    finished.notice = Some(inform::erased(run, partly));
-    finished.to_tell = Some(Affected {
+    let affected = Affected {
         action: TaskAction::Erase,
-        contact,
+        contact: Some(contact),
         sections: erased_sections(&done.remaining),
         created_on: run.located()?.created_on,
         origin: run.case.origin,
-    });
+    };
+    finished.notice = Some(inform::erased(run, partly, inform::names_of(run, &affected)));
+    finished.to_tell = Some(affected);
     run.keep(finished);
     Ok(())
 }

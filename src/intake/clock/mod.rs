@@ -18,7 +18,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub(super) use sql::purge;
+pub(super) use sql::{asked_last, purge};
 
 use super::submission::Desk;
 use crate::audit::{self, Action, Actor, Detail, Event};

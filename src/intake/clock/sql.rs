@@ -82,6 +82,27 @@ pub(super) async fn set_dates(
     Ok(())
 }
 
+/// What the person was asked last: what they mean, or for a fee.
+pub(in crate::intake) async fn asked_last(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<PauseCause, StoreError> {
+    let kind = sqlx::query_scalar!(
+        r#"SELECT kind
+           FROM dsrd.notice
+           WHERE organisation_id = $1 AND request_id = $2 AND kind IN ('clarification_request', 'fee')
+           ORDER BY enqueued_at DESC, notice_id DESC
+           LIMIT 1"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("intake.asked_last"))?;
+    Ok(if kind.as_deref() == Some("fee") { PauseCause::Fee } else { PauseCause::Clarification })
+}
+
 /// A question to the person that the mail server took.
 pub(super) struct Asked {
     pub(super) notice: Uuid,
