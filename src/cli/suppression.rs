@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::context::Context;
-use super::output::{Output, table};
+use super::output::{Output, or_dash, table};
 use super::{Failure, identifiers};
 use crate::daemon::Foundation;
 use crate::domain::{Controller, OrganisationId, local_time};

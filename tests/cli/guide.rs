@@ -85,8 +85,9 @@ fn mails_to(scene: &Scene, address: &str) -> Vec<String> {
     for mail in mails {
         let (head, body) = mail.split_once("\r\n\r\n").unwrap();
         if head.contains(&format!("To: {address}\r\n")) {
-            // The first part is the text.
-            let text = body.split_once("\r\n\r\n").unwrap().1.split("\r\n--").next().unwrap();
+            // The first part is the text; the first line of all says what ends it.
+            let (mark, body) = body.split_once("\r\n").unwrap();
+            let text = body.split_once("\r\n\r\n").unwrap().1.split(mark).next().unwrap();
             found.push(words(&decoded(text)));
         }
     }

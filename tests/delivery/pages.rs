@@ -433,3 +433,40 @@ async fn a_head_that_never_ends_or_is_huge_is_cut_off() {
     assert!(answer.is_empty() || answer.contains(" 414 ") || answer.contains(" 431 "), "{answer}");
     site.end().await;
 }
+
+#[tokio::test]
+async fn r_30_a_page_speaks_the_language_of_the_request_and_one_that_leads_nowhere_that_of_the_browser() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let site = Site::start(&world, &shelf).await;
+    for (language, title, problem) in [
+        ("en", "Your data is ready", "You can try 4 more times"),
+        ("de-AT", "Ihre Daten liegen bereit", "noch 4-mal versuchen"),
+        ("fr", "Vos données sont prêtes", "essayer encore 4 fois"),
+        ("it", "I Suoi dati sono pronti", "provare ancora 4 volte"),
+        ("es", "Sus datos están listos", "intentarlo 4 veces más"),
+    ] {
+        let stored = shelf.package(&world, 100).await;
+        sqlx::query("UPDATE dsrd.request SET language = $1 WHERE request_id = $2")
+            .bind(language)
+            .bind(stored.request.0)
+            .execute(&mut *world.store.connection().await.unwrap())
+            .await
+            .unwrap();
+        let path = format!("/handover/{}", stored.token);
+        let page = site.ask("GET", &path).await.text();
+        assert!(page.contains(title), "{language}: {page}");
+        assert!(page.contains(&format!("<html lang=\"{}\">", &language[..2])), "{language}: {page}");
+        let wrong = site.send("POST", &path, "answer=eve%40people.example").await.text();
+        assert!(wrong.contains(problem), "{language}: {wrong}");
+    }
+    let mut stream = TcpStream::connect(site.address).await.unwrap();
+    let request = "GET /handover/nothing HTTP/1.1\r\nHost: venue.example\r\nAccept-Language: it-CH, de;q=0.5\r\n\
+                   Connection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    let answer = Answer::parse(&bytes);
+    assert_eq!(answer.status, 404);
+    assert!(answer.text().contains("Questo link non funziona"), "{}", answer.text());
+    site.end().await;
+}

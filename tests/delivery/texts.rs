@@ -108,7 +108,7 @@ fn particular_to(kind: NoticeKind) -> &'static [&'static str] {
             "25 November 2026",
             "What we keep, and why",
             "Article 5(2) GDPR",
-            "We have told Mailworks Ltd",
+            "We tell Mailworks Ltd",
             "copies until 30 December 2026",
             "A fingerprint of your contact details",
         ],
