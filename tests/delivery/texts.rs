@@ -120,7 +120,7 @@ fn particular_to(kind: NoticeKind) -> &'static [&'static str] {
         NoticeKind::RestrictionSet => &["Before we lift the restriction, we tell you."],
         NoticeKind::RestrictionLifting => &["1 January 2027", "it is correct", "you can object"],
         NoticeKind::OptOutDone => &["Marketing messages", "nothing else", "Switched off on"],
-        NoticeKind::RectificationDone => &["The spelling of the family name", "We have told Mailworks"],
+        NoticeKind::RectificationDone => &["The spelling of the family name", "We tell Mailworks"],
         NoticeKind::Refused => &[
             "25 November 2026",
             "A law obliges us to keep the data (Article 17(3)(b) GDPR).",
