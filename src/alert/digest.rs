@@ -124,7 +124,8 @@ pub(super) async fn compose(
         &words.say("digest.reviews", &[]),
         reviews.iter().map(|each| {
             let due = each.review_on.to_string();
-            let values = [("reference", each.reference.as_str()), ("due", due.as_str()), ("owner", &each.owner)];
+            let values =
+                [("reference", each.reference.as_str()), ("due", due.as_str()), ("owner", &each.owner)];
             words.say("line.hold", &values)
         }),
     );

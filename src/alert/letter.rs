@@ -39,7 +39,8 @@ pub(super) fn alerts(controller: &Controller, raised: &[&Raised<'_>]) -> Letter 
     let what = gravest.map(|rule| words.say(&format!("what.{rule}"), &[])).unwrap_or_default();
     let more = (raised.len() - 1).to_string();
     let key = if raised.len() > 1 { "subject.more" } else { "subject" };
-    let values = [("organisation", controller.name.as_str()), ("what", what.as_str()), ("count", more.as_str())];
+    let values =
+        [("organisation", controller.name.as_str()), ("what", what.as_str()), ("count", more.as_str())];
     let subject = words.say(key, &values);
 
     let mut body = String::new();
@@ -65,7 +66,8 @@ pub(super) fn alerts(controller: &Controller, raised: &[&Raised<'_>]) -> Letter 
 fn line(words: &Vocabulary, controller: &Controller, raised: &Raised<'_>) -> String {
     if let Some(review) = raised.review {
         let due = review.review_on.to_string();
-        let values = [("reference", review.reference.as_str()), ("due", due.as_str()), ("owner", &review.owner)];
+        let values =
+            [("reference", review.reference.as_str()), ("due", due.as_str()), ("owner", &review.owner)];
         return words.say("line.hold", &values);
     }
     let Some(watched) = raised.watched else {

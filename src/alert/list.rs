@@ -74,7 +74,8 @@ pub async fn acknowledge_request(
     actor: Actor,
     at: DateTime<Utc>,
 ) -> Result<Acknowledged, StoreError> {
-    let rows = sql::acknowledge(tx, organisation, None, (Some(request), None), &actor.to_string(), at).await?;
+    let rows =
+        sql::acknowledge(tx, organisation, None, (Some(request), None), &actor.to_string(), at).await?;
     record(tx, organisation, &rows, actor, at).await
 }
 

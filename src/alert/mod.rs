@@ -31,9 +31,7 @@ mod settings;
 mod sql;
 mod watch;
 
-pub use list::{
-    Acknowledged, ListedAlert, acknowledge, acknowledge_hold, acknowledge_request, list_alerts,
-};
+pub use list::{Acknowledged, ListedAlert, acknowledge, acknowledge_hold, acknowledge_request, list_alerts};
 pub use settings::Settings;
 pub use sql::{note_platform, purge};
 pub use watch::{Turn, Ward, Watch};

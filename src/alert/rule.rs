@@ -98,7 +98,10 @@ pub(super) fn causes(
         causes.push(incident_cause(incident, now));
     }
     if let Some(late) = watched.recipients_late {
-        causes.push(Cause { since: controller.end_of_day(late.newest), ..Cause::of(AlertRule::RecipientOverdue) });
+        causes.push(Cause {
+            since: controller.end_of_day(late.newest),
+            ..Cause::of(AlertRule::RecipientOverdue)
+        });
     }
     if let Some(since) = watched.notice_failed_at {
         causes.push(Cause { since, ..Cause::of(AlertRule::NoticeBounced) });
@@ -308,8 +311,7 @@ mod tests {
     fn r_42_a_recipient_that_does_not_answer_is_told_of_whatever_became_of_the_request() {
         let mut request = watched(RequestKind::Erasure);
         request.state = "closed".to_owned();
-        request.recipients_late =
-            Some(LateRecipients { count: 2, newest: "2026-12-24".parse().unwrap() });
+        request.recipients_late = Some(LateRecipients { count: 2, newest: "2026-12-24".parse().unwrap() });
         assert_eq!(rules_on(&request, "2026-12-25"), [(AlertRule::RecipientOverdue, 0)]);
     }
 

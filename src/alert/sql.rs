@@ -99,10 +99,9 @@ pub(super) async fn list_watched(
                 received_at: row.received_at,
                 due_on: row.due_on,
                 statutory_due_on: row.statutory_due_on,
-                incident: row.declared_at.map(|declared_at| OpenIncident {
-                    declared_at,
-                    authority_due_at: row.authority_due_at,
-                }),
+                incident: row
+                    .declared_at
+                    .map(|declared_at| OpenIncident { declared_at, authority_due_at: row.authority_due_at }),
                 recipients_late: match (row.late, row.newest) {
                     (Some(count), Some(newest)) => Some(LateRecipients { count, newest }),
                     _ => None,

@@ -459,7 +459,11 @@ async fn tell(
         }
         Telling::Part(part) => {
             triage::answer_part(&mut tx, desk, controller, request, part, person).await.map_err(explained)?;
-            ("partial_answer", "part_is_ready", "this part is sent; the request stays open, see dsrd request show")
+            (
+                "partial_answer",
+                "part_is_ready",
+                "this part is sent; the request stays open, see dsrd request show",
+            )
         }
         Telling::Breach(words, to_given) => {
             let told = (words, to_given);

@@ -170,7 +170,9 @@ async fn made_public(
     let mut tx = foundation.store.begin("cli.recipient.made_public").await?;
     let case = intake::find_case(&mut tx, organisation, request).await?;
     if case.is_none_or(|case| case.kind != RequestKind::Erasure) {
-        return Err(Failure::Refused.because("the request asks for no erasure; Article 17(2) GDPR is about those"));
+        return Err(
+            Failure::Refused.because("the request asks for no erasure; Article 17(2) GDPR is about those")
+        );
     }
     if !recipients::note_published(&mut tx, place, context.person()).await? {
         return Err(Failure::Refused.because("that is recorded already; see dsrd recipient list --case"));

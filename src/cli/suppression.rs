@@ -112,7 +112,10 @@ async fn check(
                 or_dash(entry.do_not_ask_before.as_ref()),
             ]
         });
-        format!("{sentence}\n\n{}", table(&["purpose", "by", "since", "source", "law", "ask again not before"], rows))
+        format!(
+            "{sentence}\n\n{}",
+            table(&["purpose", "by", "since", "source", "law", "ask again not before"], rows)
+        )
     })
 }
 

@@ -419,8 +419,7 @@ pub(super) async fn keep_holds(
         {
             tracing::warn!(%organisation, %error, "objections could not be followed by restrictions; tried again");
         }
-        let kept =
-            holds::keep_in_order(&store, &controller, desk.clock.as_ref(), settings.remind_days).await;
+        let kept = holds::keep_in_order(&store, &controller, desk.clock.as_ref(), settings.remind_days).await;
         if let Err(error) = kept {
             tracing::warn!(%organisation, %error, "the holds could not be kept in order; tried again");
         }

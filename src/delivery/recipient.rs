@@ -48,7 +48,10 @@ pub struct PreparedLetter {
 }
 
 /// Makes the letter. An error means that the address or the settings are unusable, or a text is: nothing was sent.
-pub fn prepare_letter(settings: &Settings, letter: RecipientLetter<'_>) -> Result<PreparedLetter, DeliveryError> {
+pub fn prepare_letter(
+    settings: &Settings,
+    letter: RecipientLetter<'_>,
+) -> Result<PreparedLetter, DeliveryError> {
     const KIND: NoticeKind = NoticeKind::RecipientNotice;
     let unusable = |source| DeliveryError::Text { kind: KIND, source };
     let to: Address = letter.to.parse().map_err(|_| DeliveryError::Message)?;

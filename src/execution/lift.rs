@@ -20,12 +20,8 @@ pub async fn lift_hold(
     let now = desk.clock.now();
     let lifted = holds::lift(tx, controller, hold, reason, actor, now).await?;
     if let (HoldKind::Restriction, Some(request)) = (lifted.kind, lifted.request) {
-        let place = Place {
-            organisation: &controller.id,
-            request,
-            at: now,
-            today: controller.local_date(now),
-        };
+        let place =
+            Place { organisation: &controller.id, request, at: now, today: controller.local_date(now) };
         recipients::enqueue_release(tx, &desk.keys, register, place).await?;
     }
     Ok(())

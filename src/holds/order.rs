@@ -272,7 +272,8 @@ pub async fn announce_end(
         .word("hold", &hold.reference)
         .word("ends_on", &on.to_string())
         .flag("told_by_other_means", notice.is_none());
-    audit::append(tx, Event::general(organisation, Action::HoldEndAnnounced, actor, now).with(detail)).await?;
+    audit::append(tx, Event::general(organisation, Action::HoldEndAnnounced, actor, now).with(detail))
+        .await?;
     Ok(())
 }
 

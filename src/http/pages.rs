@@ -125,7 +125,12 @@ async fn download(
         // After the last wrong answer. From then on the link is one that does not work.
         Ok(Redemption::Locked) => {
             let words = PageWords::for_browser(&headers);
-            message(StatusCode::FORBIDDEN, &words, "locked.title", &["handover.locked", "handover.locked.way"])
+            message(
+                StatusCode::FORBIDDEN,
+                &words,
+                "locked.title",
+                &["handover.locked", "handover.locked.way"],
+            )
         }
         Ok(Redemption::NoSuchLink) => not_found(&headers),
         Err(error) => trouble(&headers, &error),

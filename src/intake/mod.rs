@@ -35,8 +35,8 @@ mod submission;
 
 pub use case::{
     CaseError, OpenCase, ParkedCase, WaitingCase, clarified, continue_proven, continue_with,
-    given_address_of, lock_open, lock_parked, lock_waiting, recipient_of, record_informed, resume, resume_despite_access, wait_for_person,
-    withdraw,
+    given_address_of, lock_open, lock_parked, lock_waiting, recipient_of, record_informed, resume,
+    resume_despite_access, wait_for_person, withdraw,
 };
 pub use clock::{dates_from_events, recompute, record_pause, settle_extensions};
 pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers, references};

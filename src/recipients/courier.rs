@@ -156,9 +156,8 @@ impl Courier {
     }
 
     async fn send(&self, organisation: &OrganisationId, task: Uuid, sending: &Sending) -> Ended {
-        let failed = |code: &str, ending| {
-            Ended { ending, code: code.to_owned(), is_confirmed: false, text: None }
-        };
+        let failed =
+            |code: &str, ending| Ended { ending, code: code.to_owned(), is_confirmed: false, text: None };
         let Some(controller) = self.controllers.get(organisation) else {
             return failed("unknown_organisation", Ending::Failed);
         };
@@ -260,8 +259,7 @@ impl Courier {
         let mut event = event(organisation, task, &sending.locked, Action::RecipientEnded, at);
         event.detail = event.detail.word("code", &ended.code);
         if let (Some((template, digest)), true) = (&ended.text, is_told) {
-            event.detail =
-                event.detail.word("template", template).word("text_sha256", &hex::encode(digest));
+            event.detail = event.detail.word("template", template).word("text_sha256", &hex::encode(digest));
             sql::set_text(&mut tx, organisation, task, template, digest).await?;
         }
         audit::append(&mut tx, event.ending(sending.intent, ended.ending)).await?;

@@ -198,8 +198,7 @@ pub async fn enqueue_release(
             channel: registered
                 .map_or(ChannelKind::Person, |recipient| channel_for(recipient, contact.is_some())),
             sealed_object: contact.as_ref().map(|contact| object::seal(keys, task, contact.expose())),
-            answer_by: place.today
-                + Days::new(registered.map_or(30, Recipient::answer_within_days).into()),
+            answer_by: place.today + Days::new(registered.map_or(30, Recipient::answer_within_days).into()),
             at: place.at,
         };
         written += u64::from(write(tx, new, Actor::Process("worker")).await?);

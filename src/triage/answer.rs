@@ -7,7 +7,8 @@ use super::sql;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery;
 use crate::domain::{
-    AcceptanceReason, AnsweredOutcome, Handling, OrganisationId, ParkReason, Reference, RequestId, RequestKind,
+    AcceptanceReason, AnsweredOutcome, Handling, OrganisationId, ParkReason, Reference, RequestId,
+    RequestKind,
 };
 use crate::holds;
 use crate::intake::{self, Desk};

@@ -146,10 +146,14 @@ pub enum TriageError {
     )]
     BreachUnusable,
     /// There are two grounds only.
-    #[error("a fee can be asked for on RF-01 (unfounded) or RF-02 (excessive) only, not on {0} (Article 12(5) GDPR)")]
+    #[error(
+        "a fee can be asked for on RF-01 (unfounded) or RF-02 (excessive) only, not on {0} (Article 12(5) GDPR)"
+    )]
     NoGroundForAFee(RefusalGround),
     /// The fee cannot be as it is told.
-    #[error("give an amount with its currency, for example EUR 12.00, and a day for the answer after today and within 92 days")]
+    #[error(
+        "give an amount with its currency, for example EUR 12.00, and a day for the answer after today and within 92 days"
+    )]
     FeeUnusable,
     /// What is carried out at once has no parts.
     #[error("an opt-out is carried out at once and as a whole")]

@@ -75,16 +75,14 @@ pub async fn ask_fee(
     let words = fee.facts.words();
     sql::insert_telling(tx, &act, ("fee", fee.ground.as_str()), seal(desk, &act, fee.facts)).await?;
     let event = Event::of(organisation, request, Action::FeeAsked, deciders.actor.clone(), act.at);
-    let detail = Detail::none()
-        .word("ground", fee.ground.as_str())
-        .word("answer_by", &fee.answer_by.to_string());
+    let detail =
+        Detail::none().word("ground", fee.ground.as_str()).word("answer_by", &fee.answer_by.to_string());
     audit::append(tx, event.with(detail)).await?;
     intake::wait_for_person(tx, desk, organisation, request, asked).await?;
     let mut facts = facts_of(controller, &open.case);
     facts.amount = Some(fee.amount);
     facts.answer_by = Some(fee.answer_by);
-    facts.refusal =
-        Some(delivery::Refusal { ground: fee.ground, authority: None, deletion_failed: false });
+    facts.refusal = Some(delivery::Refusal { ground: fee.ground, authority: None, deletion_failed: false });
     let told = Told { kind: NoticeKind::Fee, facts, words, recipient_no };
     enqueue(tx, desk, controller, &open.case, told).await
 }

@@ -9,8 +9,8 @@ use dsrd::audit::Actor;
 use dsrd::delivery::{self, MemoryTransport, NoticeKind, Plan, Transport};
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{
-    AlertRule, HoldCategory, HoldKind, IncidentCategory, IncidentCause, IncidentEnd, KillSwitch, LiftReason, Outcome,
-    ParkReason, RequestId, RequestKind, RequestState,
+    AlertRule, HoldCategory, HoldKind, IncidentCategory, IncidentCause, IncidentEnd, KillSwitch, LiftReason,
+    Outcome, ParkReason, RequestId, RequestKind, RequestState,
 };
 use dsrd::recipients::{self, ChannelKind};
 use dsrd::{holds, intake, triage};
@@ -472,7 +472,8 @@ async fn r_36_an_open_breach_is_mailed_daily_until_somebody_looks_and_anew_in_it
         (alerts, told.contains(&DPO.to_owned()) && told.contains(&DEPUTY.to_owned()))
     };
     let mut tx = service.store.begin("test").await.unwrap();
-    let breach = (IncidentCause::Misdirected, [IncidentCategory::Profile].as_slice(), service.desk.clock.now());
+    let breach =
+        (IncidentCause::Misdirected, [IncidentCategory::Profile].as_slice(), service.desk.clock.now());
     triage::declare_incident(&mut tx, &service.desk, &service.controller, receipt.request, breach, dpo())
         .await
         .unwrap();
@@ -497,7 +498,9 @@ async fn r_36_an_open_breach_is_mailed_daily_until_somebody_looks_and_anew_in_it
     assert!(!said.contains(CANARY));
     let mut tx = service.store.begin("test").await.unwrap();
     let ended = IncidentEnd::Reported;
-    triage::end_incident(&mut tx, &service.desk, &service.controller, receipt.request, ended, dpo()).await.unwrap();
+    triage::end_incident(&mut tx, &service.desk, &service.controller, receipt.request, ended, dpo())
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     assert!(open_rules(&service).await.is_empty());
     service.clock.advance(TimeDelta::days(1));

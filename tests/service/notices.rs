@@ -8,8 +8,8 @@ use dsrd::audit::Actor;
 use dsrd::delivery::Plan;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
-    AnsweredOutcome, Clock as _, HoldCategory, HoldKind, IncidentCategory, IncidentCause, LiftReason, Outcome,
-    ParkReason, RefusalGround, RequestId, RequestKind, RequestState,
+    AnsweredOutcome, Clock as _, HoldCategory, HoldKind, IncidentCategory, IncidentCause, LiftReason,
+    Outcome, ParkReason, RefusalGround, RequestId, RequestKind, RequestState,
 };
 use dsrd::holds::{self, About, EndRule, HoldError, NewHold};
 use dsrd::recipients::{self, ChannelKind, Recipient, Task, TaskAction, TaskState};
@@ -62,7 +62,8 @@ async fn answer(
     said: &str,
 ) -> Result<(), TriageError> {
     let mut tx = service.store.begin("test").await.unwrap();
-    triage::answer(&mut tx, &service.desk, &service.controller.id, request, outcome, words(said), dpo()).await?;
+    triage::answer(&mut tx, &service.desk, &service.controller.id, request, outcome, words(said), dpo())
+        .await?;
     tx.commit().await.unwrap();
     Ok(())
 }
@@ -128,11 +129,15 @@ async fn r_44_a_restriction_is_in_place_before_it_is_told_and_ends_after_the_per
     assert!(matches!(early, Err(TriageError::NotRestricted(_))), "{early:?}");
     let hold = restrict(&service, request).await.unwrap();
     assert!(matches!(restrict(&service, request).await, Err(HoldError::RestrictedAlready)));
-    answer(&service, request, AnsweredOutcome::Fulfilled, "Your address is kept and not used.").await.unwrap();
+    answer(&service, request, AnsweredOutcome::Fulfilled, "Your address is kept and not used.")
+        .await
+        .unwrap();
     service.work_to_the_end().await;
     assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
     let mail = last_mail(&service);
-    for wanted in ["is restricted", "Your address is kept and not used.", "We tell crm s.r.l.", "Before we lift"] {
+    for wanted in
+        ["is restricted", "Your address is kept and not used.", "We tell crm s.r.l.", "Before we lift"]
+    {
         assert!(mail.contains(wanted), "{wanted:?} is not in {mail}");
     }
     // Art. 19: the recipient is told of the restriction, by the id of the contact.
@@ -163,7 +168,9 @@ async fn r_44_a_restriction_is_in_place_before_it_is_told_and_ends_after_the_per
     service.advance(std::time::Duration::from_hours(1)).await;
     service.pump().await;
     let mail = last_mail(&service);
-    for wanted in ["is going to end", "7 December 2026", "We checked the data", "Until that day you can object"] {
+    for wanted in
+        ["is going to end", "7 December 2026", "We checked the data", "Until that day you can object"]
+    {
         assert!(mail.contains(wanted), "{wanted:?} is not in {mail}");
     }
     assert!(matches!(lifted().await, Err(HoldError::BeforeItsDay(on)) if on == day));
@@ -208,7 +215,9 @@ async fn r_45_a_correction_is_told_to_the_person_and_to_those_who_have_the_data(
     let _contact = service.platform.add_contact(person());
     let request = service.submit(RequestKind::Rectification, &[(Email, EMAIL)]).await.request;
     service.work_to_the_end().await;
-    answer(&service, request, AnsweredOutcome::Fulfilled, "The date of birth is 3 May 1980 now.").await.unwrap();
+    answer(&service, request, AnsweredOutcome::Fulfilled, "The date of birth is 3 May 1980 now.")
+        .await
+        .unwrap();
     service.work_to_the_end().await;
     assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
     let mail = last_mail(&service);
@@ -232,7 +241,9 @@ async fn r_45_a_correction_is_told_to_the_person_and_to_those_who_have_the_data(
 
     // Nothing was there: nobody has anything to correct.
     let none = service.submit(RequestKind::Rectification, &[(Email, "canarino.nessuno@posta.example")]).await;
-    answer(&service, none.request, AnsweredOutcome::FulfilledNoData, "We hold nothing about you.").await.unwrap();
+    answer(&service, none.request, AnsweredOutcome::FulfilledNoData, "We hold nothing about you.")
+        .await
+        .unwrap();
     service.work_to_the_end().await;
     assert!(tasks(&service, none.request).await.is_empty());
     service.finish().await;
@@ -373,7 +384,9 @@ async fn r_36_the_person_is_told_of_a_breach_in_three_parts_whatever_became_of_t
     assert!(matches!(tell(three, true).await, Err(TriageError::NoIncident)), "declared first");
     let mut tx = service.store.begin("test").await.unwrap();
     let breach = (IncidentCause::Misdirected, [IncidentCategory::Request].as_slice(), service.clock.now());
-    triage::declare_incident(&mut tx, &service.desk, &service.controller, request, breach, dpo()).await.unwrap();
+    triage::declare_incident(&mut tx, &service.desk, &service.controller, request, breach, dpo())
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     let two = tell("What happened.\n\nWhat it means.", true).await;
     assert!(matches!(two, Err(TriageError::BreachUnusable)), "{two:?}");
@@ -381,10 +394,11 @@ async fn r_36_the_person_is_told_of_a_breach_in_three_parts_whatever_became_of_t
     service.pump().await;
     let (subject, text) = mails_to(&service, given).pop().unwrap();
     assert!(subject.contains("A breach"), "{subject}");
-    let places: Vec<usize> = ["A letter went", "Somebody may know", "We had it back", "Be careful with calls"]
-        .iter()
-        .map(|wanted| text.find(wanted).unwrap_or_else(|| panic!("{wanted:?} is not in {text}")))
-        .collect();
+    let places: Vec<usize> =
+        ["A letter went", "Somebody may know", "We had it back", "Be careful with calls"]
+            .iter()
+            .map(|wanted| text.find(wanted).unwrap_or_else(|| panic!("{wanted:?} is not in {text}")))
+            .collect();
     assert!(places.is_sorted(), "{text}");
     let story = service.story(request).await;
     let place = |action: &str| story.iter().rposition(|each| each == action).expect("in the log");
@@ -399,9 +413,8 @@ async fn r_88_a_complaint_is_acknowledged_as_one_in_the_language_of_the_person()
     let service = TestService::start().await;
     let mut submission = service.submission(RequestKind::Complaint, &[(Email, EMAIL)]);
     submission.language = Some("it".to_owned());
-    let receipt = intake::submit_request(&service.store, &service.desk, &service.controller, submission)
-        .await
-        .unwrap();
+    let receipt =
+        intake::submit_request(&service.store, &service.desk, &service.controller, submission).await.unwrap();
     service.work_to_the_end().await;
     let [(subject, text)] = mails_to(&service, EMAIL).try_into().unwrap();
     assert!(subject.contains("reclamo") && text.contains("23 dicembre 2026"), "{subject} {text}");
@@ -431,7 +444,9 @@ async fn r_57_an_objection_restricts_until_it_is_weighed_and_the_end_is_told() {
     let mut tx = service.store.begin("test").await.unwrap();
     let facts = Some(words("We need the visits to answer for the safety of the building."));
     let ground = RefusalGround::CompellingGrounds;
-    triage::refuse(&mut tx, &service.desk, &service.controller.id, request, ground, facts, dpo()).await.unwrap();
+    triage::refuse(&mut tx, &service.desk, &service.controller.id, request, ground, facts, dpo())
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     service.work_to_the_end().await;
     assert_eq!(service.case(request).await.outcome, Some(Outcome::Refused));
