@@ -176,6 +176,10 @@ impl<'a> Run<'a> {
                 if leaving.is_cancelled() {
                     return Err(Stop::wait(Duration::ZERO, "released"));
                 }
+                if !self.heart.may_act() {
+                    // Frozen and thawed, or cut off from the database: whoever took over looks and acts now.
+                    return Err(Stop::LeaseLost);
+                }
                 self.executor.kill.reached(step.as_str(), "before")?;
                 self.take_step(*step).await?;
                 self.executor.kill.reached(step.as_str(), "after")?;

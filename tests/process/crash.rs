@@ -6,10 +6,10 @@ use dsrd::domain::RequestKind;
 use dsrd_simulator::{Endpoint, Fault};
 use rustix::process::Signal;
 
-use crate::process::{LEASE_SECS, ProcessService, eventually, insert};
+use crate::process::{LEASE_SECS, ProcessService, asked_for, eventually, insert};
 use crate::{assert_done, hand_in, person};
 
-/// How often the daemon is killed. The nightly run takes hundreds.
+/// How often the daemon is killed. `DSRD_TEST_CYCLES=500` is the number of the catalogue.
 const CYCLES: usize = 20;
 
 /// How many requests come in during each of its lives.
@@ -33,7 +33,8 @@ async fn f_2_a_daemon_that_is_killed_again_and_again_finishes_everything_once() 
     let mut producer = service.producer().await;
     let mut moments = Moments(2);
     let mut handed_in = Vec::new();
-    for cycle in 0..CYCLES {
+    let cycles = asked_for("DSRD_TEST_CYCLES", CYCLES);
+    for cycle in 0..cycles {
         let daemon = service.serve().await;
         handed_in.extend(hand_in(&service, &mut producer, cycle * REQUESTS..(cycle + 1) * REQUESTS).await);
         tokio::time::sleep(moments.next(5, 800)).await;
@@ -57,7 +58,7 @@ async fn f_2_a_daemon_that_is_killed_again_and_again_finishes_everything_once() 
     eventually("the jobs of the dead are taken over", limit, taken_over).await;
     println!("{held_by_the_dead} jobs of the dead were taken over after {:?}", ready.elapsed());
     // Acknowledgements that a dead daemon was about to send are taken over with its lease, too.
-    service.rest(Duration::from_mins(1)).await;
+    service.rest(Duration::from_mins(1 + cycles as u64 / 50)).await;
     daemon.stop().await;
 
     assert_done(&service, &handed_in);

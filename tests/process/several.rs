@@ -6,39 +6,40 @@ use dsrd::domain::RequestKind;
 use dsrd_simulator::Endpoint;
 
 use crate::person;
-use crate::process::{Daemon, ProcessService, eventually, insert};
+use crate::process::{Daemon, ProcessService, asked_for, eventually, insert};
 use crate::support::service::TestService;
 
-/// How many requests two daemons share. The nightly run takes ten thousand.
+/// How many requests two daemons share. `DSRD_TEST_REQUESTS=10000` is the number of the catalogue.
 const REQUESTS: usize = 300;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f_5_two_daemons_of_eight_workers_share_the_work_and_finish_each_step_once() {
     let service = ProcessService::start().await;
+    let requests = asked_for("DSRD_TEST_REQUESTS", REQUESTS);
     let (one, two) = tokio::join!(service.serve(), service.serve());
-    for number in 0..REQUESTS {
+    for number in 0..requests {
         let _contact = service.world.platform.add_contact(person(number).1);
     }
     let mut producer = service.producer().await;
     sqlx::query("BEGIN").execute(&mut producer).await.unwrap();
-    for number in 0..REQUESTS {
+    for number in 0..requests {
         insert(&mut producer, RequestKind::OptOut, &format!("ticket-{number}"), &person(number).0).await;
     }
     sqlx::query("COMMIT").execute(&mut producer).await.unwrap();
-    service.rest(Duration::from_mins(2)).await;
+    service.rest(Duration::from_mins(2 + requests as u64 / 500)).await;
     let shares = [one.log(), two.log()].map(|log| log.matches("\"request closed\"").count());
     one.stop().await;
     two.stop().await;
 
-    assert_eq!(shares.iter().sum::<usize>(), REQUESTS);
-    assert!(shares.iter().all(|share| (REQUESTS * 3 / 10..=REQUESTS * 7 / 10).contains(share)), "{shares:?}");
+    assert_eq!(shares.iter().sum::<usize>(), requests);
+    assert!(shares.iter().all(|share| (requests * 3 / 10..=requests * 7 / 10).contains(share)), "{shares:?}");
     let journal = service.world.simulator.journal();
-    assert_eq!(journal.calls(Endpoint::UpdatePolicies), REQUESTS as u64);
+    assert_eq!(journal.calls(Endpoint::UpdatePolicies), requests as u64);
     let entries = service.world.audit().await;
     for action in ["request.received", "contact.located", "policy.ended", "policy.verified", "request.closed"]
     {
         let count = entries.iter().filter(|entry| entry.action == action).count();
-        assert_eq!(count, REQUESTS, "{action}");
+        assert_eq!(count, requests, "{action}");
     }
     service.finish().await;
 }
