@@ -19,7 +19,7 @@ pub struct EntryId(pub Uuid);
 pub enum Actor {
     /// A person at a keyboard, by login name.
     Person(String),
-    /// A part of the daemon: `intake`, `worker`, `pump`, `upkeep`, `watch`.
+    /// A part of the daemon: `intake`, `worker`, `pump`, `upkeep`, `watch`, `writer`.
     Process(&'static str),
     /// A schedule, by name.
     Schedule(&'static str),
@@ -291,6 +291,19 @@ actions! {
     LogHoldSet = "log.hold_set",
     /// Somebody lifted a hold on the log.
     LogHoldLifted = "log.hold_lifted",
+    /// Log and working tables were restored from different moments, and a person accepted that; which was newer is in the
+    /// detail.
+    LogMixed = "log.mixed",
+    /// A process that writes entries announced itself; the public key with which it signs its accounts is in the detail.
+    WriterStart = "writer.start",
+    /// A writer gave up numbers of its entries: their transactions were rolled back; first and last are in the detail.
+    WriterVoid = "writer.void",
+    /// A writer accounted for its entries: numbers, hash and signature are in the detail.
+    WriterAccount = "writer.account",
+    /// A writer ended and closed its account.
+    WriterStop = "writer.stop",
+    /// A writer that had not been heard of for ten minutes was declared ended, without a stop; its name is in the detail.
+    WriterEnded = "writer.ended",
 }
 
 /// Counts and short words that belong to an event: `[a-z0-9_]` keys; numbers, booleans and words as values. The

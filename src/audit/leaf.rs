@@ -18,7 +18,7 @@
 //! | `case` | the request; random |
 //! | `detail` | flat object of counts, truths and short words |
 //! | `id`, `intent` | of this entry; of the entry that announced the effect which ends here |
-//! | `n`, `w` | how many-th entry of its writer, and which writer (reserved) |
+//! | `n`, `w` | how many-th entry of its writer, and which writer: `audit::writer` |
 //! | `policy` | SHA-256 of the rule that decided (reserved) |
 //! | `sealed_us` | `v` 0 only: when the first form of the log had numbered it |
 //! | `subject_c` | commitment to the identifiers that a request gave, in `request.received`; how it is made: `audit::subject` |

@@ -16,6 +16,8 @@
 //!   given by writers would let rows appear in a past that an auditor has read already.
 //! - No role of the service can change or delete an entry (grants and triggers of the migrations).
 //! - The vocabulary is closed ([`Action`]); details are counts and short words ([`Detail`]), which the database checks.
+//! - A process numbers the entries that it writes and accounts for them ([`Writer`]), so that one which vanishes before it is
+//!   sealed is missed.
 //! - Signed heads leave the machine ([`Publisher`]) and are compared with the database before anything is sealed; a
 //!   [`Witness`] is what somebody else runs to remember them.
 //! - No entry names a person: staff stand in it by a random word, people who ask by a salted commitment ([`subject`]).
@@ -28,6 +30,7 @@ mod event;
 pub mod export;
 mod files;
 pub mod forget;
+mod half;
 mod keys;
 mod leaf;
 pub mod manifest;
@@ -39,8 +42,10 @@ pub mod subject;
 pub mod tlog;
 pub mod verify;
 mod witness;
+mod writer;
 
 pub use event::{Action, Actor, Detail, Ending, EntryId, Event};
+pub use half::{Half, half, raise_half, settle_half};
 pub use keys::{LogKeys, MalformedLogKeys};
 pub use leaf::{DetailValue, Leaf, LeafError, MAX_LEAF_BYTES};
 pub use publish::{
@@ -53,3 +58,4 @@ pub use sql::{
     Entry, Filter, append, append_about_log, list, open_intents, pending, sealed_up_to, verifier_keys,
 };
 pub use witness::{Answer, Witness, WitnessError};
+pub use writer::{Turn as WriterTurn, Writer};

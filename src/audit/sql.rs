@@ -8,35 +8,37 @@ use uuid::Uuid;
 
 use super::event::{Action, Actor, Detail, EntryId, Event, plain};
 use super::leaf::Leaf;
+use super::tlog::leaf_hash;
+use super::writer::{self, Writer};
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, Written};
 
 /// Appends an event to the caller's transaction; it lasts when the transaction does, and keeps its place among the
 /// transaction's other events. It is written right before the commit, with all of them in one statement, because the
 /// database's check of an entry costs more than the insertion, and most of that is paid once a statement. Every row must
 /// come back: a rule or trigger that swallows one makes the whole transaction fail. Beside that one statement for an event
-/// that a person caused, whose word is looked up.
+/// that a person caused, whose word is looked up. A store with a [`Writer`] numbers it.
 pub async fn append(tx: &mut Tx, event: Event) -> Result<EntryId, StoreError> {
     let id = event.id;
     let actor = word_of(tx, &event.actor).await?;
-    tx.put_off(Leaf::of(event, actor).to_bytes(), |connection, entries| {
-        Box::pin(write_all(connection, entries))
-    });
+    put_off(tx, Leaf::of(event, actor)).await?;
     Ok(id)
 }
 
-/// Appends an entry about the log itself, which concerns no organisation: that somebody verified or exported it.
+/// Appends an entry about the log itself, which concerns no organisation: that somebody verified or exported it. It is
+/// written at once, with what was put off before it.
 pub async fn append_about_log(
-    connection: &mut PgConnection,
+    tx: &mut Tx,
     action: Action,
     actor: Actor,
     at: DateTime<Utc>,
     detail: Detail,
 ) -> Result<EntryId, StoreError> {
     let id = Uuid::now_v7();
-    let actor = word_of(connection, &actor).await?;
+    let actor = word_of(tx, &actor).await?;
     let leaf = Leaf { detail: detail.into_values(), ..Leaf::about_log(id, action, actor, at) };
-    write(connection, &leaf).await?;
+    put_off(tx, leaf).await?;
+    tx.write_put_off().await?;
     Ok(EntryId(id))
 }
 
@@ -49,7 +51,30 @@ pub(super) async fn word_of(connection: &mut PgConnection, actor: &Actor) -> Res
         .map_err(StoreError::during("audit.person"))
 }
 
-/// Puts an entry into the inbox at once.
+/// Puts an entry off to the end of the transaction as the next one of the store's writer; answers with its number there, if
+/// it has one. The first transaction of a writer brings its announcement.
+pub(super) async fn put_off(tx: &mut Tx, mut leaf: Leaf) -> Result<Option<u64>, StoreError> {
+    let write = |tx: &mut Tx, bytes| {
+        tx.put_off(bytes, |connection, entries| Box::pin(write_all(connection, entries)));
+    };
+    let Some(writer) = tx.numbering::<Writer>() else {
+        write(tx, leaf.to_bytes());
+        return Ok(None);
+    };
+    if let Some((number, start)) = writer.announcement(leaf.at_us) {
+        let bytes = start.to_bytes();
+        tx.note(Written { number, digest: leaf_hash(&bytes).0 });
+        write(tx, bytes);
+        writer::enter(tx, writer.name()).await?;
+    }
+    let number = writer.number(&mut leaf);
+    let bytes = leaf.to_bytes();
+    tx.note(Written { number, digest: leaf_hash(&bytes).0 });
+    write(tx, bytes);
+    Ok(Some(number))
+}
+
+/// Puts an entry without a writer's number into the inbox at once.
 pub(super) async fn write(connection: &mut PgConnection, leaf: &Leaf) -> Result<(), StoreError> {
     write_all(connection, vec![leaf.to_bytes()]).await
 }

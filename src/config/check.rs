@@ -63,6 +63,9 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
     if !(0.01..=60.0).contains(&audit.seal_secs) {
         refused.push("audit.seal_secs must be between 0.01 and 60".into());
     }
+    if audit.merge_delay_secs == 0 || !(1..=300).contains(&audit.account_secs) {
+        refused.push("audit.merge_delay_secs must be at least 1, audit.account_secs 1 to 300".into());
+    }
     if audit.checkpoint_secs == 0 || audit.heartbeat_secs < 10 {
         refused.push("audit.checkpoint_secs must be at least 1, audit.heartbeat_secs at least 10".into());
     }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Database, StartError, load_or_create_master_key, sql};
+use super::{Database, StartError, halves, load_or_create_master_key, sql};
+use crate::audit::Writer;
 use crate::config::{Loaded, Settings, Sources};
 use crate::domain::{Clock, Controller, OrganisationId, SystemClock};
 use crate::holds;
 use crate::intake::Desk;
 use crate::queue;
-use crate::store::{self, SchemaState, Store, StoreError};
+use crate::store::{self, Numbering, SchemaState, Store, StoreError};
 
 /// Database, keys, clock and organisations, ready for work.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Foundation {
     pub settings: Arc<Settings>,
     /// The database.
     pub store: Store,
+    /// Who numbers the entries of the audit log that this process writes.
+    pub writer: Arc<Writer>,
     /// Keys and clock.
     pub desk: Desk,
     /// The organisations.
@@ -33,8 +36,8 @@ impl Foundation {
         let settings = Arc::new(loaded.settings.clone());
         let database = Database::open(&settings, sources).await?;
         match Self::prepare(&settings, &database, Arc::new(SystemClock)).await {
-            Ok(Prepared { store, desk, controllers }) => {
-                Ok(Self { settings, store, desk, controllers, database })
+            Ok(Prepared { store, writer, desk, controllers }) => {
+                Ok(Self { settings, store, writer, desk, controllers, database })
             }
             Err(error) => {
                 database.close().await;
@@ -51,10 +54,12 @@ impl Foundation {
         clock: Arc<dyn Clock>,
     ) -> Result<Prepared, StartError> {
         bring_up_to_date(settings, database).await?;
-        let store = Store::connect_lazily(database.options().clone(), &settings.database);
-        let prepared = settle(settings, &store, clock).await;
+        let writer = Writer::draw(Duration::from_secs(settings.audit.merge_delay_secs.into()));
+        let store = Store::connect_lazily(database.options().clone(), &settings.database)
+            .numbered_by(Arc::clone(&writer) as Arc<dyn Numbering>);
+        let prepared = settle(settings, &store, &writer, clock).await;
         match prepared {
-            Ok((desk, controllers)) => Ok(Prepared { store, desk, controllers }),
+            Ok((desk, controllers)) => Ok(Prepared { store, writer, desk, controllers }),
             Err(error) => {
                 store.close().await;
                 Err(error)
@@ -62,8 +67,16 @@ impl Foundation {
         }
     }
 
-    /// Closes the pool and stops the private cluster.
+    /// Closes the account of what was written into the audit log, then the pool, and stops the private cluster.
     pub async fn close(self) {
+        if let Err(error) = self.writer.stop(&self.store, &*self.desk.clock).await {
+            tracing::warn!(%error, "the account of the audit entries was not closed; another process declares it ended");
+        }
+        if self.writer.drawn() > 0
+            && let Err(error) = halves::raise(&self.store).await
+        {
+            tracing::debug!(%error, "the last moment of log and working tables was not noted");
+        }
         self.store.close().await;
         self.database.close().await;
     }
@@ -73,6 +86,7 @@ impl Foundation {
 #[derive(Clone, Debug)]
 pub(super) struct Prepared {
     pub(super) store: Store,
+    pub(super) writer: Arc<Writer>,
     pub(super) desk: Desk,
     pub(super) controllers: BTreeMap<OrganisationId, Arc<Controller>>,
 }
@@ -104,10 +118,12 @@ async fn bring_up_to_date(settings: &Settings, database: &Database) -> Result<()
 async fn settle(
     settings: &Settings,
     store: &Store,
+    writer: &Writer,
     clock: Arc<dyn Clock>,
 ) -> Result<(Desk, BTreeMap<OrganisationId, Arc<Controller>>), StartError> {
     let path = &settings.keys.master_key_file;
     let mut tx = store.begin("daemon.settle").await?;
+    writer.begin(&mut tx).await?;
     let stored = sql::find_fingerprint(&mut tx).await?;
     let key = load_or_create_master_key(path, stored.as_deref())?;
     // Another daemon may have settled on its own key since.

@@ -23,6 +23,7 @@ mod budget;
 mod database;
 mod error;
 mod foundation;
+pub mod halves;
 mod log_key;
 mod master_key;
 mod notify;

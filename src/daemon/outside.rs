@@ -8,12 +8,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::halves::{self, Mixed};
 use super::{Database, StartError, tasks};
 use crate::audit::{Courier, HeadMail, PublishError, Publisher};
 use crate::config::{self, Settings};
 use crate::delivery::{self, Transport};
 use crate::domain::Clock;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// A gate before everything that has an effect: closed until the log is known to continue what was published of it.
 #[derive(Clone, Debug)]
@@ -65,13 +66,13 @@ impl Gate {
 }
 
 /// Compares and publishes for as long as the daemon runs; opens the gate, and closes it at a divergence.
-pub(super) async fn publish(publisher: Arc<Publisher>, gate: Gate, stop: CancellationToken) {
+pub(super) async fn publish(publisher: Arc<Publisher>, store: Store, gate: Gate, stop: CancellationToken) {
     const AFTER_FAILURE: Duration = Duration::from_secs(5);
-    let mut told: Option<PublishError> = None;
+    let mut told: Option<String> = None;
     while !stop.is_cancelled() {
         // A round can be broken off anywhere and begun again; a witness that does not answer must not delay the end.
         let round = tokio::select! {
-            round = publisher.round() => round,
+            round = round(&publisher, &store) => round,
             () = stop.cancelled() => return,
         };
         let pause = match round {
@@ -82,22 +83,44 @@ pub(super) async fn publish(publisher: Arc<Publisher>, gate: Gate, stop: Cancell
                 gate.set(true);
                 publisher.every()
             }
-            Err(PublishError::Store(error)) => {
+            Err(Unfit::Publish(PublishError::Store(error)) | Unfit::Store(error)) => {
                 // Whoever works without a database finds out alone; a gate that is open stays open.
                 tracing::warn!(%error, "the audit log could not be compared with what was published of it; tried again");
                 AFTER_FAILURE
             }
             Err(error) => {
                 gate.set(false);
-                if told.as_ref().map(ToString::to_string) != Some(error.to_string()) {
+                let what = error.to_string();
+                if told.as_ref() != Some(&what) {
                     tracing::error!(%error, "safe mode: nothing is sealed, claimed or mailed");
                 }
-                told = Some(error);
+                told = Some(what);
                 publisher.every()
             }
         };
         tasks::pause(&stop, pause).await;
     }
+}
+
+/// Why nothing may be done.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Mixed(#[from] Mixed),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Both halves of the database are of one moment, and the log continues what was published; then what is new is.
+async fn round(publisher: &Publisher, store: &Store) -> Result<(), Unfit> {
+    // Where both are wrong, the comparison with outside says more.
+    publisher.glance().await?;
+    if let Some(mixed) = halves::compare(store).await? {
+        return Err(mixed.into());
+    }
+    Ok(publisher.round().await?)
 }
 
 /// Mails heads by the way out of the notices.

@@ -11,7 +11,7 @@ use super::foundation::Prepared;
 use super::outside::{self, Gate};
 use super::platforms::{FirstLook, first_look};
 use super::tasks::{self, PresentInstance, Tasks};
-use super::{Database, Part, StartError, notify};
+use super::{Database, Part, StartError, halves, notify};
 use crate::alert::{Ward, Watch};
 use crate::audit::{Publisher, SealError, Sealer};
 use crate::config::Settings;
@@ -118,6 +118,13 @@ impl Parts {
             let stop = self.last.clone();
             self.last_tasks.start("watchdog", move || Box::pin(tasks::feed_watchdog(every, stop.clone())));
         }
+        let Prepared { store, writer, desk, .. } = self.prepared.clone();
+        let every = Duration::from_secs(self.settings.audit.account_secs.into());
+        let stop = self.last.clone();
+        self.last_tasks.start("audit account", move || {
+            let (writer, store, clock) = (Arc::clone(&writer), store.clone(), Arc::clone(&desk.clock));
+            Box::pin(tasks::keep_account(writer, store, clock, every, stop.clone()))
+        });
         if has(Part::Http) {
             self.start_http().await?;
         }
@@ -146,6 +153,13 @@ impl Parts {
         self.last.cancel();
         let sealed = tokio::time::timeout(TO_SEAL, async {
             self.last_tasks.wait().await;
+            let Prepared { store, writer, desk, .. } = &self.prepared;
+            if let Err(error) = writer.stop(store, &*desk.clock).await {
+                tracing::warn!(%error, "the account of the audit entries was not closed; another process declares it ended");
+            }
+            if let Err(error) = halves::raise(store).await {
+                tracing::debug!(%error, "the last moment of log and working tables was not noted");
+            }
             if let Some(sealer) = &self.log.sealer {
                 if self.gate.is_open() {
                     sealer.seal_everything().await?;
@@ -209,11 +223,11 @@ impl Parts {
     }
 
     async fn start_worker(&mut self) -> Result<(), StartError> {
-        let Prepared { store, desk, controllers } = self.prepared.clone();
+        let Prepared { store, desk, controllers, .. } = self.prepared.clone();
         if let Some(publisher) = self.log.publisher.clone() {
-            let (gate, stop) = (self.gate.clone(), self.last.clone());
+            let (gate, stop, both) = (self.gate.clone(), self.last.clone(), store.clone());
             self.last_tasks.start("audit heads", move || {
-                Box::pin(outside::publish(Arc::clone(&publisher), gate.clone(), stop.clone()))
+                Box::pin(outside::publish(Arc::clone(&publisher), both.clone(), gate.clone(), stop.clone()))
             });
         }
         if let Some(sealer) = self.log.sealer.clone() {
@@ -297,7 +311,7 @@ impl Parts {
         if organisations.iter().all(|organisation| organisation.recipients.is_empty()) {
             return Ok(());
         }
-        let Prepared { store, desk, controllers } = self.prepared.clone();
+        let Prepared { store, desk, controllers, .. } = self.prepared.clone();
         let courier = Courier {
             store,
             keys: desk.keys,
@@ -333,7 +347,7 @@ impl Parts {
     }
 
     async fn mailer(&self) -> Result<Arc<Mailer>, StartError> {
-        let Prepared { store, desk, controllers } = self.prepared.clone();
+        let Prepared { store, desk, controllers, .. } = self.prepared.clone();
         let settings = &self.settings.delivery;
         let transport = Transport::open(settings, &self.settings.data_dir).await?;
         Ok(Arc::new(Mailer::new(settings.clone(), store, desk.keys, controllers, desk.clock, transport)?))
@@ -403,7 +417,7 @@ impl Parts {
 
     /// Alerts and digests for staff. Where this process compares the log, they wait for it, as everything that mails does.
     async fn start_watch(&mut self) -> Result<(), StartError> {
-        let Prepared { store, desk, controllers } = self.prepared.clone();
+        let Prepared { store, desk, controllers, .. } = self.prepared.clone();
         let mail = self.settings.delivery.clone();
         let transport = Arc::new(Transport::open(&mail, &self.settings.data_dir).await?);
         let wards = self.settings.organisations.iter().filter_map(|organisation| {
@@ -441,7 +455,7 @@ impl Parts {
 
     async fn start_http(&mut self) -> Result<(), StartError> {
         let Some(address) = self.settings.http.listen else { return Ok(()) };
-        let Prepared { store, desk, controllers } = self.prepared.clone();
+        let Prepared { store, desk, controllers, .. } = self.prepared.clone();
         let delivery = &self.settings.delivery;
         let directory = self.settings.report.directory.clone();
         let proofs = ProofPage::new(store.clone(), desk.clone(), controllers.clone());

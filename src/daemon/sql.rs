@@ -1,8 +1,9 @@
-//! Tables `dsrd.master_key` and `dsrd.organisation`, and what the server says about itself.
+//! Tables `dsrd.master_key`, `dsrd.organisation` and `dsrd.half`, and what the server says about itself.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::audit::Half;
 use crate::domain::OrganisationId;
 use crate::store::StoreError;
 
@@ -168,4 +169,29 @@ pub async fn server_settings(connection: &mut PgConnection) -> Result<Vec<(Strin
     .await
     .map_err(StoreError::during("daemon.server_settings"))?;
     Ok(rows.into_iter().map(|row| (row.name, row.setting)).collect())
+}
+
+/// Reads the half of the working tables, and keeps others from raising it until the transaction ends.
+pub(super) async fn lock_half(connection: &mut PgConnection) -> Result<Half, StoreError> {
+    sqlx::query_as!(Half, "SELECT number, at FROM dsrd.half FOR UPDATE")
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::during("daemon.lock_half"))
+}
+
+/// Raises the number of the working tables' half; answers with the new one.
+pub(super) async fn raise_half(connection: &mut PgConnection) -> Result<i64, StoreError> {
+    sqlx::query_scalar!("UPDATE dsrd.half SET number = number + 1, at = clock_timestamp() RETURNING number")
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::during("daemon.raise_half"))
+}
+
+/// Sets the number of the working tables' half, when a person accepted that it was another one.
+pub(super) async fn settle_half(connection: &mut PgConnection, number: i64) -> Result<(), StoreError> {
+    let settled = sqlx::query!("UPDATE dsrd.half SET number = $1, at = clock_timestamp()", number)
+        .execute(connection)
+        .await
+        .map_err(StoreError::during("daemon.settle_half"))?;
+    StoreError::expect_rows("daemon.settle_half", 1, settled.rows_affected())
 }

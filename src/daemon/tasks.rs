@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::platforms::{FirstLook, first_look};
-use super::{StartError, load_log_keys, notify};
+use super::{StartError, halves, load_log_keys, notify};
 use crate::alert::{self, Turn, Watch};
-use crate::audit::{self, Actor, SealError, Sealer};
+use crate::audit::{self, Actor, SealError, Sealer, Writer, WriterTurn};
 use crate::config::Settings;
 use crate::delivery::{self, Mailer};
 use crate::domain::{Clock, Controller, OrganisationId, random};
@@ -104,6 +104,58 @@ pub(super) async fn work(
                 pause(&stop, AFTER_FAILURE).await;
             }
         }
+    }
+}
+
+/// Looks whether the audit entries that this process writes are sealed, and accounts for them.
+pub(super) async fn keep_account(
+    writer: Arc<Writer>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    every: Duration,
+    stop: CancellationToken,
+) {
+    const LOOK_EVERY: Duration = Duration::from_secs(1);
+    let mut accounted_at: Option<tokio::time::Instant> = None;
+    let mut raised_at = 0;
+    while !stop.is_cancelled() {
+        let is_due = accounted_at.is_none_or(|at| at.elapsed() >= every);
+        match writer.turn(&store, &*clock, is_due).await {
+            Ok(turn) => {
+                tell_of(&writer, &turn);
+                if is_due {
+                    accounted_at = Some(tokio::time::Instant::now());
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the audit entries of this process could not be looked after"),
+        }
+        let drawn = writer.drawn();
+        if drawn != raised_at {
+            match halves::raise(&store).await {
+                Ok(()) => raised_at = drawn,
+                Err(error) => tracing::warn!(%error, "it could not be noted how far log and working tables have come together"),
+            }
+        }
+        pause(&stop, LOOK_EVERY).await;
+    }
+}
+
+fn tell_of(writer: &Writer, turn: &WriterTurn) {
+    let writer = writer.name();
+    if !turn.late.is_empty() {
+        let count = turn.late.len();
+        tracing::error!(writer, count, "audit entries were not sealed in time; does a worker run, and does it seal?");
+    }
+    if !turn.lost.is_empty() {
+        tracing::error!(
+            writer,
+            count = turn.lost.len(),
+            remedy = "dsrd audit verify",
+            "audit entries that were committed are not in the log, or others stand there: somebody changed the inbox"
+        );
+    }
+    for writer in &turn.ended {
+        tracing::warn!(writer, "a process that wrote audit entries ended without closing its account");
     }
 }
 

@@ -15,6 +15,7 @@ use super::refuse::{self, Refusal};
 use super::sql::{self, Checkpoint, Marks, OpenAccess};
 use super::stop::{Ended, Stop};
 use super::{Executor, Site, access, answered, erasure, identify, inform, locate, opt_out};
+use crate::audit::subject::SubjectCommitment;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, NewNotice, NewPackage, NoticeKind};
 use crate::domain::{
@@ -417,7 +418,10 @@ impl<'a> Run<'a> {
         for finished in unsaved {
             let step = finished.step;
             self.remember(step, &finished.item, finished.outcome);
-            for event in finished.events {
+            for mut event in finished.events {
+                if event.action == Action::ContactLocated {
+                    event = event.about(self.commit_to_found(tx, &finished.identifiers, now).await?);
+                }
                 self.append(tx, event).await?;
             }
             self.save_identifiers(tx, finished.identifiers).await?;
@@ -489,6 +493,22 @@ impl<'a> Run<'a> {
         let entries = suppression::add(tx, &self.site.controller, &hashed, source, now).await?;
         let detail = Detail::none().word("source", source.as_str()).count("entries", entries);
         self.append(tx, self.event(Action::SuppressionAdded).with(detail)).await
+    }
+
+    /// Of a case for which nobody gave an identifier (a sweep's), what the platform tells at the first look is committed to, so
+    /// that the log can be asked about the person as it can about those who asked themselves.
+    async fn commit_to_found(
+        &self,
+        tx: &mut Tx,
+        found: &[(IdentifierRole, SubjectIdentifier)],
+        now: DateTime<Utc>,
+    ) -> Result<Option<SubjectCommitment>, Stop> {
+        if !self.identifiers.is_empty() || found.is_empty() {
+            return Ok(None);
+        }
+        let found: Vec<SubjectIdentifier> = found.iter().map(|(_, identifier)| identifier.clone()).collect();
+        let (keys, organisation) = (&self.executor.desk.keys, &self.lease.organisation);
+        Ok(audit::subject::commit_to(tx, keys, organisation, self.lease.request, &found, now).await?)
     }
 
     async fn save_identifiers(

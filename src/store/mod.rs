@@ -13,14 +13,19 @@
 //! and repeating is the business of the job's attempt, not of the transaction. A COMMIT whose answer is lost is
 //! [`StoreError::is_ambiguous`]: the caller reads back by its own key before it repeats anything.
 //!
+//! Somebody may number what is written ([`Numbering`]): a transaction carries the numbers and tells how it ended, whichever
+//! way that was.
+//!
 //! With no database configured, [`embedded`] runs a private cluster.
 
 pub mod embedded;
 mod error;
+mod numbering;
 mod schema;
 mod sql;
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -30,7 +35,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 
+use self::numbering::Carried;
 pub use error::StoreError;
+pub use numbering::{Fate, Numbering, Written};
 pub use schema::{MIGRATOR, SchemaState, migrate, schema_state};
 
 /// Settings of the database.
@@ -68,6 +75,7 @@ enum Role {
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
+    numbering: Option<Arc<dyn Numbering>>,
 }
 
 impl Store {
@@ -119,13 +127,19 @@ impl Store {
                 })
             })
             .connect_lazy_with(options);
-        Self { pool }
+        Self { pool, numbering: None }
+    }
+
+    /// The same store, with somebody who numbers what is written in its transactions.
+    #[must_use]
+    pub fn numbered_by(self, numbering: Arc<dyn Numbering>) -> Self {
+        Self { numbering: Some(numbering), ..self }
     }
 
     /// Begins a transaction; the name appears in traces.
     pub async fn begin(&self, name: &'static str) -> Result<Tx, StoreError> {
         let inner = self.pool.begin().await.map_err(StoreError::during(name))?;
-        Ok(Tx { inner, name, put_off: None })
+        Ok(Tx { inner, name, put_off: None, carried: Carried::new(self.numbering.clone()) })
     }
 
     /// A connection for a single statement.
@@ -154,6 +168,7 @@ pub struct Tx {
     inner: Transaction<'static, Postgres>,
     name: &'static str,
     put_off: Option<PutOff>,
+    carried: Carried,
 }
 
 /// Rows that are written right before the commit, in the order in which they were put off.
@@ -174,7 +189,24 @@ impl Tx {
     /// true says nothing about whether they do.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         self.write_put_off().await?;
-        self.inner.commit().await.map_err(|source| StoreError::during_commit(self.name, &source))
+        let Self { inner, name, mut carried, .. } = self;
+        // So it is also where nobody waits for the answer (this future may be dropped), and where a server that shuts down
+        // says no after it wrote.
+        carried.ends_as(Fate::Unknown);
+        inner.commit().await.map_err(|source| StoreError::during_commit(name, &source))?;
+        carried.ends_as(Fate::Committed);
+        Ok(())
+    }
+
+    /// Who numbers what is written here, if it is such a one.
+    #[must_use]
+    pub fn numbering<N: Numbering>(&self) -> Option<Arc<N>> {
+        self.carried.numbering()
+    }
+
+    /// Takes note of what is written here under a number, for who numbers it.
+    pub fn note(&mut self, written: Written) {
+        self.carried.note(written);
     }
 
     /// Writes at once what was put off, for a transaction that reads it or wants its locks in that order.

@@ -59,4 +59,5 @@ pub const ALL: &[(&str, &str)] = &[
     ("wait_secs", "pause in seconds"),
     ("waits_for", "reference of a request"),
     ("worker", "number of a worker within this process"),
+    ("writer", "random name of a process that writes audit entries"),
 ];

@@ -14,3 +14,4 @@ mod forgetting;
 mod guide;
 mod log;
 mod tampering;
+mod writers;

@@ -71,6 +71,8 @@ impl Office {
             seal_secs: 0.2,
             checkpoint_secs: 10,
             heartbeat_secs: 600,
+            merge_delay_secs: 5,
+            account_secs: 60,
         };
         let own = Store::connect_as_sealer(database.options(), &settings);
         let sealer = Sealer::open(own, LogKeys::generate(), clock.clone(), log).await.unwrap();

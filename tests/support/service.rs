@@ -271,6 +271,8 @@ pub(crate) async fn sealer_at(
         seal_secs: 0.2,
         checkpoint_secs: 10,
         heartbeat_secs: 600,
+        merge_delay_secs: 5,
+        account_secs: 60,
     };
     Sealer::open(Store::connect_as_sealer(options, &database_settings()), keys, clock, settings).await
 }

@@ -227,6 +227,8 @@ impl<'a> Thief<'a> {
             seal_secs: 0.2,
             checkpoint_secs: 10,
             heartbeat_secs: 600,
+            merge_delay_secs: 5,
+            account_secs: 60,
         };
         let keys = LogKeys::from_text(&self.keys.to_text()).map_err(|_| DrillError::NoHead)?;
         let sealer = Sealer::open(store, keys, Arc::clone(&self.clock), settings).await?;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::sql;
 use crate::audit::event::{Action, Actor, Detail, EntryId};
 use crate::audit::sql::append_about_log;
-use crate::store::StoreError;
+use crate::store::{StoreError, Tx};
 
 /// The lowest term of entries in months, which the database keeps to whatever it is told (R-74: 24 months under the laws
 /// of California and Colorado).
@@ -61,7 +61,7 @@ pub async fn find_prunable(
 /// Writes the entry `log.prune` that allows these entries to go, unless there is one already. Nothing goes before it is
 /// sealed and a checkpoint that covers it is kept: [`prune_announced`].
 pub async fn announce_pruning(
-    connection: &mut PgConnection,
+    connection: &mut Tx,
     prunable: &Prunable,
     months: u32,
     actor: Actor,

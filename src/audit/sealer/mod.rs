@@ -59,6 +59,10 @@ pub struct Settings {
     pub checkpoint_secs: u32,
     /// After how many seconds without an entry the log records that it lives.
     pub heartbeat_secs: u32,
+    /// How long an entry may wait for its sealing before the service's log says that it is late, in seconds.
+    pub merge_delay_secs: u32,
+    /// How often each process accounts for the entries that it wrote, in seconds.
+    pub account_secs: u32,
 }
 
 /// What one turn of the sealer did.

@@ -1,8 +1,9 @@
 //! What ties an entry to a person, and can be erased: salted commitments to identifiers, found by keyed tag.
 //!
-//! Data enters with the identifiers of a request, when it is received ([`commit_to`]): each gets a row in
+//! Data enters with the identifiers of a request, when it is received ([`commit_to`]); for a case to which nobody gave any,
+//! as those of a retention sweep are, with what the platform tells when the contact is located. Each gets a row in
 //! `audit_private.subject` with a tag (an HMAC whose key is outside of the database), a random salt, and its commitment.
-//! Only the commitment to all of them goes into the entry `request.received` (field `subject_c`). It leaves as an answer to
+//! Only the commitment to all of them goes into the entry `request.received` or `contact.located` (field `subject_c`). It leaves as an answer to
 //! "was this person's request logged?" ([`find_cases`]), for those who have the identifier and the rights of the service,
 //! and as the opening of a receipt ([`openings`]).
 //!
@@ -70,8 +71,8 @@ fn commitment(salt: &[u8], identifier: &SubjectIdentifier) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Keeps what opens the entry of a request, in the transaction that receives it; `None` for one without identifiers (the
-/// erasure of a retention sweep).
+/// Keeps what opens an entry of a request, in the transaction that receives it or locates its contact; `None` without
+/// identifiers. At most once for a case.
 pub async fn commit_to(
     connection: &mut PgConnection,
     keys: &MasterKey,
@@ -108,8 +109,8 @@ pub struct FoundCase {
     pub opens: bool,
 }
 
-/// The cases of an organisation whose requests gave one of the identifiers, oldest first. Only requests of people are
-/// found: the erasures of retention sweeps know no identifier.
+/// The cases of an organisation whose requests gave one of the identifiers, or whose contact had one where nobody gave any
+/// (retention sweeps), oldest first.
 pub async fn find_cases(
     connection: &mut PgConnection,
     keys: &MasterKey,

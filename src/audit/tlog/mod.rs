@@ -34,6 +34,7 @@ mod key;
 mod note;
 mod proof;
 mod proof_file;
+mod session;
 mod text;
 mod tile;
 mod tree;
@@ -51,6 +52,7 @@ pub use proof::{
     inclusion_tiles, root, root_tiles, verify_consistency, verify_inclusion,
 };
 pub use proof_file::{MAX_PROOF_HASHES, ProofFile, ProofFileError};
+pub use session::{SessionKey, is_signed_in_session};
 pub use text::NumberError;
 pub use tile::{Bundle, TILE_WIDTH, Tile, TileError, TilePath, bundles_between, tiles_between};
 pub use tree::{Edge, EdgeError, MAX_SIZE, TileHashes};

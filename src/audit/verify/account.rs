@@ -8,7 +8,10 @@ use uuid::Uuid;
 
 use super::erasure::Erasures;
 use super::report::{Counts, Findings, Step};
+use crate::audit::event::Action;
 use crate::audit::leaf::{DetailValue, Leaf};
+use crate::audit::tlog::Hash;
+use crate::audit::writer::{self, Account as Stated, Summary};
 
 /// An effect that began so much earlier than the newest entry, in microseconds, should have ended: an hour. Calls time
 /// out within minutes, and an interrupted one is read back when its job is taken up again.
@@ -26,6 +29,36 @@ const PRUNED: &str = "log.prune";
 /// The word of an entry by which a writer says that numbers of it were never committed: `first` and `last`.
 const VOID: &str = "writer.void";
 
+/// The most leaf hashes of entries that no account covers yet which are kept, of all writers together.
+const MOST_UNACCOUNTED: usize = 1_000_000;
+
+/// So many microseconds after its last entry a writer that is alive has closed its account, or is declared ended: a
+/// quarter of an hour.
+const WRITER_PATIENCE_US: u64 = 15 * 60 * 1_000_000;
+
+/// Entries that have no number: the sealer writes them in the transaction that seals them, or a function of the database
+/// does.
+const WITHOUT_NUMBER: [&str; 7] = [
+    "log.heartbeat",
+    "log.hold_lifted",
+    "log.hold_set",
+    "log.key",
+    "log.migrated",
+    "log.redact",
+    "log.restored",
+];
+
+/// How a writer ended, as far as the log says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum End {
+    #[default]
+    None,
+    /// It closed its account with the entry of this number.
+    Stopped(u64),
+    /// Another one declared it ended.
+    Declared,
+}
+
 /// Counters of one writer.
 #[derive(Debug, Default)]
 struct Writer {
@@ -35,6 +68,16 @@ struct Writer {
     holes: BTreeSet<u64>,
     /// Whether more are missing than are kept.
     overflow: bool,
+    /// The key that it announced.
+    key: Option<String>,
+    /// Leaf hashes of numbers that no account covers yet; zero bytes for those that were given up.
+    leaves: BTreeMap<u64, [u8; 32]>,
+    /// Up to which number it has accounted for its entries, or from where on this run saw them.
+    accounted: u64,
+    /// Whether what it wrote cannot be compared with its next account.
+    is_partial: bool,
+    end: End,
+    last_at_us: u64,
 }
 
 /// The account of a run over the log.
@@ -44,6 +87,10 @@ pub(super) struct Account {
     partial: bool,
     open: HashMap<Uuid, (u64, u64)>,
     writers: HashMap<String, Writer>,
+    /// How many leaf hashes the writers hold.
+    unaccounted: usize,
+    /// Entries without a writer since the first one of a writer: the first one's number, and how many.
+    without_writer: Option<(u64, u64)>,
     heartbeats: u64,
     last_at_us: u64,
     allowed: Vec<(u64, u64)>,
@@ -57,8 +104,8 @@ impl Account {
         Self { partial, ..Self::default() }
     }
 
-    /// Takes note of an entry that is there.
-    pub(super) fn take(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
+    /// Takes note of an entry that is there, and of the hash of its bytes.
+    pub(super) fn take(&mut self, seq: u64, leaf: &Leaf, hash: Hash, findings: &mut Findings) {
         if let Some(intent) = leaf.intent
             && self.open.remove(&intent).is_none()
             && !self.partial
@@ -73,7 +120,7 @@ impl Account {
         if matches!(leaf.action.rsplit_once('.'), Some((_, "began"))) {
             self.open.insert(leaf.id, (seq, leaf.at_us));
         }
-        self.count(seq, leaf, findings);
+        self.count(seq, leaf, hash, findings);
         self.listen(seq, leaf, findings);
         if leaf.action == PRUNED
             && let Some(range) = range_of(leaf)
@@ -91,32 +138,81 @@ impl Account {
         }
     }
 
-    fn count(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
-        let (Some(name), Some(number)) = (&leaf.w, leaf.n) else { return };
+    fn count(&mut self, seq: u64, leaf: &Leaf, hash: Hash, findings: &mut Findings) {
+        if leaf.action == Action::WriterEnded.as_str()
+            && let Some(DetailValue::Word(name)) = leaf.detail.get("writer")
+            && let Some(writer) = self.writers.get_mut(name)
+            && writer.end == End::None
+        {
+            writer.end = End::Declared;
+        }
+        let (Some(name), Some(number)) = (&leaf.w, leaf.n) else {
+            if !self.writers.is_empty() && leaf.v > 0 && !WITHOUT_NUMBER.contains(&leaf.action.as_str()) {
+                self.without_writer.get_or_insert((seq, 0)).1 += 1;
+            }
+            return;
+        };
         if !self.writers.contains_key(name) {
             // A writer counts from 1; a run from the middle, or after what was pruned, cannot know what stood before.
-            let next = if self.partial || !self.missing.is_empty() { number } else { 1 };
-            self.writers.insert(name.clone(), Writer { next, ..Writer::default() });
+            let is_partial = self.partial || !self.missing.is_empty();
+            let next = if is_partial { number } else { 1 };
+            let writer = Writer { next, accounted: next.saturating_sub(1), is_partial, ..Writer::default() };
+            self.writers.insert(name.clone(), writer);
         }
         let Some(writer) = self.writers.get_mut(name) else { return };
+        writer.last_at_us = writer.last_at_us.max(leaf.at_us);
         if leaf.action == VOID
             && let Some((first, last)) = range_of(leaf)
         {
-            writer.reach(last.saturating_add(1));
+            writer.reach(last.saturating_add(1).min(number));
             let void: Vec<u64> = writer.holes.range(first..=last).copied().collect();
             for each in void {
                 writer.holes.remove(&each);
+                writer.keep(each, writer::VOID, &mut self.unaccounted);
             }
         }
+        let place = || format!("entry {seq}");
         if number >= writer.next {
+            if let End::Stopped(stop) = writer.end {
+                findings.violation(
+                    Step::Counters,
+                    place(),
+                    format!("it is number {number} of the writer {name}, which closed its account with number {stop}"),
+                );
+            }
             writer.reach(number);
             writer.next = number + 1;
         } else if !writer.holes.remove(&number) && !self.partial && !writer.overflow {
             findings.violation(
                 Step::Counters,
-                format!("entry {seq}"),
+                place(),
                 format!("writer {name} used its number {number} a second time, or after giving it up"),
             );
+        }
+        writer.keep(number, hash.0, &mut self.unaccounted);
+        if leaf.action == Action::WriterStart.as_str()
+            && let Some(DetailValue::Word(key)) = leaf.detail.get("key")
+        {
+            if writer.key.as_ref().is_some_and(|known| known != key) {
+                findings.violation(
+                    Step::Counters,
+                    place(),
+                    format!("the writer {name} announces itself with another key than before"),
+                );
+            }
+            writer.key.get_or_insert_with(|| key.clone());
+        }
+        let is_stop = leaf.action == Action::WriterStop.as_str();
+        if is_stop || leaf.action == Action::WriterAccount.as_str() {
+            if let Some((stated, signature)) = Stated::read(leaf) {
+                let compared = writer.compare(name, number, &stated, &signature, &mut self.unaccounted);
+                for what in compared {
+                    findings.violation(Step::Counters, place(), what);
+                }
+            }
+            if is_stop {
+                writer.end = End::Stopped(number);
+            }
         }
     }
 
@@ -158,29 +254,71 @@ impl Account {
                 findings.remark(Step::Effects, place, format!("the effect {id} may be under way"));
             }
         }
+        counts.writers = u64::try_from(self.writers.len()).unwrap_or(u64::MAX);
         let mut writers: Vec<_> = self.writers.iter().collect();
         writers.sort_unstable_by_key(|(name, _)| *name);
         for (name, writer) in writers {
-            if writer.overflow {
-                findings.undecided(
-                    Step::Counters,
-                    format!("writer {name}"),
-                    "more of its numbers are missing than are kept; check the log in parts (--since)",
-                );
-            }
-            for (first, last) in runs(&writer.holes) {
-                findings.undecided(
-                    Step::Counters,
-                    format!("writer {name}"),
-                    format!(
-                        "its entries {first} to {last} are not in the log, and no entry says that they were given up: \
-                         rolled back as the process died, or removed before they were sealed"
-                    ),
-                );
-            }
+            self.settle_writer(name, writer, findings);
+        }
+        if let Some((first, number)) = self.without_writer {
+            findings.remark(
+                Step::Counters,
+                format!("entry {first}"),
+                format!(
+                    "{number} entries from it on have no writer's number: an older program wrote them, or somebody \
+                     with the service's login did"
+                ),
+            );
         }
         counts.open_effects = u64::try_from(open.len()).unwrap_or(u64::MAX);
         self.erasures.settle(self.partial || !self.missing.is_empty(), counts, findings);
+    }
+
+    fn settle_writer(&self, name: &str, writer: &Writer, findings: &mut Findings) {
+        let place = || format!("writer {name}");
+        let is_recent = self.last_at_us.saturating_sub(writer.last_at_us) <= WRITER_PATIENCE_US;
+        if writer.overflow {
+            findings.undecided(
+                Step::Counters,
+                place(),
+                "more of its numbers are missing than are kept; check the log in parts (--since)",
+            );
+        }
+        if writer.key.is_none() && !writer.is_partial && !is_recent {
+            findings.undecided(
+                Step::Counters,
+                place(),
+                "it never announced itself: an entry was removed before it was sealed, or somebody else wrote in this name",
+            );
+        }
+        for (first, last) in runs(&writer.holes) {
+            let numbers = if first == last {
+                format!("its entry {first} is not in the log")
+            } else {
+                format!("its entries {first} to {last} are not in the log")
+            };
+            match writer.end {
+                End::Declared => findings.remark(
+                    Step::Counters,
+                    place(),
+                    format!(
+                        "{numbers}: it ended without a stop and could not say what became of them; rolled back as the \
+                         process died, or removed in the last moments before that"
+                    ),
+                ),
+                End::None if writer.key.is_some() && is_recent => {
+                    findings.remark(Step::Counters, place(), format!("{numbers}: they may be under way"));
+                }
+                End::None | End::Stopped(_) => findings.undecided(
+                    Step::Counters,
+                    place(),
+                    format!(
+                        "{numbers}, and no entry says that they were given up: \
+                         rolled back as the process died, or removed before they were sealed"
+                    ),
+                ),
+            }
+        }
     }
 
     fn settle_absences(&self, findings: &mut Findings) -> u64 {
@@ -214,6 +352,71 @@ impl Account {
 }
 
 impl Writer {
+    /// Keeps a leaf hash until an account covers its number.
+    fn keep(&mut self, number: u64, leaf: [u8; 32], kept: &mut usize) {
+        if number <= self.accounted {
+            return;
+        }
+        if *kept >= MOST_UNACCOUNTED {
+            // The next account of this writer cannot be compared; its numbers still are.
+            self.is_partial = true;
+        } else if self.leaves.insert(number, leaf).is_none() {
+            *kept += 1;
+        }
+    }
+
+    /// Compares an account, which entry `number` brings, with what is in the log; answers with what is wrong.
+    fn compare(
+        &mut self,
+        name: &str,
+        number: u64,
+        stated: &Stated,
+        signature: &str,
+        kept: &mut usize,
+    ) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let Stated { first, last, .. } = *stated;
+        let is_signed = self.key.as_ref().map(|key| stated.is_signed(name, key, signature));
+        if is_signed == Some(false) {
+            // Its numbers are as little worth as its signature.
+            return vec![format!("the account is not signed by the key that the writer {name} announced")];
+        }
+        if last >= number || (first != self.accounted + 1 && !self.is_partial) {
+            wrong.push(format!(
+                "the writer {name} accounts for its entries {first} to {last}, and had accounted for those up to {}",
+                self.accounted
+            ));
+            return wrong;
+        }
+        let missing: BTreeSet<u64> = self.holes.range(first..=last).copied().collect();
+        for (first, last) in runs(&missing) {
+            wrong.push(format!(
+                "the writer {name} accounts for its entries {first} to {last} as committed, and they are not in the log: \
+                 they were removed before they were sealed"
+            ));
+        }
+        let later = self.leaves.split_off(&(last + 1));
+        let covered = std::mem::replace(&mut self.leaves, later);
+        *kept -= covered.len();
+        if missing.is_empty() && !self.is_partial && !self.overflow {
+            let mut summary = Summary::default();
+            for leaf in covered.values() {
+                summary.take(leaf);
+            }
+            if summary.finish() != stated.sha256 {
+                wrong.push(format!(
+                    "the entries {first} to {last} of the writer {name} are not those that it accounts for"
+                ));
+            }
+        }
+        for each in missing {
+            self.holes.remove(&each);
+        }
+        self.accounted = last;
+        self.is_partial = false;
+        wrong
+    }
+
     /// Everything from `next` to below `number` is missing so far.
     fn reach(&mut self, number: u64) {
         for missing in self.next..number {
@@ -256,8 +459,11 @@ pub(super) fn range_name(first: u64, last: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use zeroize::Zeroizing;
+
     use super::super::report::{Finding, Severity};
     use super::*;
+    use crate::audit::tlog::{SessionKey, leaf_hash};
 
     fn leaf(action: &str) -> Leaf {
         let text = r#"{"action":"a.b","actor":"process:test","at_us":1,"detail":{},"id":"0193d3e0-0000-7000-8000-000000000000","v":1}"#;
@@ -280,7 +486,7 @@ mod tests {
         let (mut account, mut findings) = (Account::new(false), Findings::default());
         for (entry, seq) in entries.into_iter().zip(1..) {
             match entry {
-                Some(leaf) => account.take(seq, &leaf, &mut findings),
+                Some(leaf) => account.take(seq, &leaf, leaf_hash(&leaf.to_bytes()), &mut findings),
                 None => account.miss(seq),
             }
         }
@@ -335,6 +541,46 @@ mod tests {
         assert!(findings.is_empty(), "{findings:?}");
         let (_, _, findings) = found([1, 2, 2].map(|number| Some(written(number))));
         assert_eq!((findings[0].severity, findings[0].place.as_str()), (Severity::Violation, "entry 3"));
+    }
+
+    #[test]
+    fn an_account_is_compared_with_what_is_there() {
+        const NAME: &str = "00000000000000aa";
+        let key = SessionKey::from_seed(&Zeroizing::new([7; 32]));
+        let other = SessionKey::from_seed(&Zeroizing::new([8; 32]));
+        let mut start = Leaf { action: Action::WriterStart.as_str().to_owned(), ..written(1) };
+        start.detail.insert("key".to_owned(), DetailValue::Word(key.public()));
+        let entries = [start, written(2), written(3)];
+        let account = |number, first: u64, last: u64, leaves: &[Leaf], key: &SessionKey| {
+            let mut summary = Summary::default();
+            for leaf in leaves {
+                summary.take(&leaf_hash(&leaf.to_bytes()).0);
+            }
+            let stated = Stated { first, last, sha256: summary.finish() };
+            let detail = stated.detail(NAME, key).into_values();
+            Leaf { action: Action::WriterAccount.as_str().to_owned(), detail, ..written(number) }
+        };
+        let what = |entries: &[Leaf]| {
+            let (_, _, findings) = found(entries.iter().cloned().map(Some));
+            findings.into_iter().map(|finding| (finding.severity, finding.what)).collect::<Vec<_>>()
+        };
+        let says = |entries: &[Leaf], part: &str| {
+            let found = what(entries);
+            assert!(found.iter().any(|(severity, what)| *severity == Severity::Violation && what.contains(part)), "{found:?}");
+        };
+        let [one, two, three] = entries.clone();
+        let good = account(4, 1, 3, &entries, &key);
+        assert!(what(&[one.clone(), two.clone(), three.clone(), good.clone()]).is_empty());
+        // The order of sealing is another one.
+        assert!(what(&[two.clone(), one.clone(), three.clone(), good.clone()]).is_empty());
+        says(&[one.clone(), three.clone(), good.clone()], "accounts for its entries 2 to 2 as committed");
+        says(&[one.clone(), written(2), three.clone(), good], "not those that it accounts for");
+        let stranger = account(4, 1, 3, &entries, &other);
+        says(&[one.clone(), two.clone(), three.clone(), stranger], "not signed by the key");
+        let leap = account(4, 2, 3, &entries[1..], &key);
+        says(&[one.clone(), two.clone(), three.clone(), leap], "had accounted for those up to 0");
+        let early = account(3, 1, 3, &entries, &key);
+        says(&[one, two, early], "had accounted for those up to 0");
     }
 
     #[test]

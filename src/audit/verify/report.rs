@@ -151,6 +151,8 @@ pub struct Counts {
     pub witnessed_heads: u64,
     /// Effects whose end is not recorded.
     pub open_effects: u64,
+    /// Processes that numbered their entries.
+    pub writers: u64,
     /// Commitments to people's identifiers whose salts are kept and fit.
     pub openings: u64,
     /// Salts of cases and names of staff that are gone, as signed entries allow.

@@ -452,7 +452,7 @@ impl Run<'_> {
                     let what = format!("the column {column} is not what the entry's bytes say");
                     self.findings.violation(Step::Columns, place(), what);
                 }
-                account.take(row.seq, &leaf, &mut self.findings);
+                account.take(row.seq, &leaf, own, &mut self.findings);
                 return Some(leaf);
             }
             // A change of the bytes was told already.

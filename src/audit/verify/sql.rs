@@ -198,7 +198,9 @@ pub(super) async fn openings(
              FROM audit.opening
              WHERE opening.organisation_id = received.organisation_id AND opening.case_id = received.case_id
            ) AS kept
-           WHERE received.seq > $1 AND received.seq <= $2 AND received.action IN ('request.received', 'log.redact')"#,
+           WHERE received.seq > $1 AND received.seq <= $2
+             AND (received.action IN ('request.received', 'log.redact')
+                  OR received.action = 'contact.located' AND position('"subject_c"'::bytea IN received.entry) > 0)"#,
         after,
         last
     )

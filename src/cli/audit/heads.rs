@@ -8,6 +8,7 @@ use crate::audit::{Divergence, PublishError, Publisher, RestoreReason, Restored}
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, or_dash, table};
+use crate::daemon::halves::{self, Mixed};
 use crate::daemon::{self, Foundation};
 
 /// Shows what each place outside has got.
@@ -86,8 +87,48 @@ async fn recover_with(
     Ok(Recovered { origin, verifier_keys })
 }
 
+/// Lets work go on although log and working tables were restored from different moments.
+pub(super) async fn accept_mixed(
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let now = foundation.desk.clock.now();
+    let Some(mixed) = halves::accept(&foundation.store, context.person(), now).await? else {
+        return Err(Failure::Refused.because("log and working tables are of the same moment; there is nothing to accept"));
+    };
+    let newer = match mixed {
+        Mixed::LogNewer { .. } => "log",
+        Mixed::WorkNewer { .. } => "working_tables",
+    };
+    output.show(&Accepted { newer }, |accepted| {
+        let next = if accepted.newer == "log" {
+            "What the log tells of and the working tables do not know is shown by `dsrd ledger replay` and by `dsrd audit list`."
+        } else {
+            "What was done since the log's moment has no entries; the ledger and the working tables tell of it."
+        };
+        format!("Recorded (log.mixed). The daemon takes up its work by itself.\n{next}")
+    })
+}
+
+/// What was accepted.
+#[derive(Serialize)]
+struct Accepted {
+    /// Which half was newer.
+    newer: &'static str,
+}
+
+/// Refuses what would seal an entry, where log and working tables are of different moments.
+async fn ensure_whole(foundation: &Foundation) -> anyhow::Result<()> {
+    match halves::compare(&foundation.store).await? {
+        Some(mixed) => Err(Failure::Refused.because(mixed.to_string())),
+        None => Ok(()),
+    }
+}
+
 /// Refuses what would seal an entry, where the log does not continue what was published of it.
 pub(super) async fn ensure_continued(context: &Context, foundation: &Foundation) -> anyhow::Result<()> {
+    ensure_whole(foundation).await?;
     let publisher = open(context, foundation).await?;
     let looked = publisher.look().await;
     publisher.close().await;
@@ -99,6 +140,7 @@ pub(super) async fn ensure_continued(context: &Context, foundation: &Foundation)
 
 /// The same for a command that only reads, and would seal in passing: nobody is asked over the network.
 pub(super) async fn ensure_no_older_copy(context: &Context, foundation: &Foundation) -> anyhow::Result<()> {
+    ensure_whole(foundation).await?;
     let publisher = open(context, foundation).await?;
     let looked = publisher.glance().await;
     publisher.close().await;

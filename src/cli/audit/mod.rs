@@ -93,11 +93,14 @@ pub(super) enum Command {
     /// says what was lost. The daemon works again from then on.
     Recover {
         /// Confirms that the database was restored, and that the newest copy is the one that was restored.
-        #[arg(long, required = true)]
+        #[arg(long, required_unless_present = "mixed", requires = "reason", conflicts_with = "mixed")]
         after_restore: bool,
-        /// Why, in one of the words of the runbook.
+        /// Confirms instead that log and working tables were restored from different moments, and that nothing better is left.
+        #[arg(long)]
+        mixed: bool,
+        /// Why, in one of the words of the runbook; with --after-restore.
         #[arg(long, value_name = "WORD", value_parser = heads::reason)]
-        reason: RestoreReason,
+        reason: Option<RestoreReason>,
     },
 }
 
@@ -145,9 +148,10 @@ pub(super) async fn run(command: Command, files: &[PathBuf], output: &Output) ->
     let result = match command {
         Command::Key(command) => key::run(command, &context, &foundation, output).await,
         Command::Heads => heads::show(&context, &foundation, output).await,
-        Command::Recover { after_restore: _, reason } => {
+        Command::Recover { reason: Some(reason), mixed: false, .. } => {
             heads::recover(reason, &context, &foundation, output).await
         }
+        Command::Recover { .. } => heads::accept_mixed(&context, &foundation, output).await,
         Command::List { organisation, action, since, until, after, limit } => {
             async {
                 let organisation = Some(context.organisation(organisation.as_ref())?);

@@ -6,12 +6,20 @@ use super::Findings;
 use super::database::Opened;
 use crate::audit::Publisher;
 use crate::cli::context::Context;
+use crate::daemon::halves;
 use crate::domain::SystemClock;
 use crate::store::Store;
 
 const CHECK: &str = "audit heads";
 
+const HALVES: &str = "audit log and working tables";
+
 pub(super) async fn check(context: &Context, opened: &Opened, findings: &mut Findings) {
+    match halves::compare(opened.store()).await {
+        Ok(None) => findings.ok(HALVES, "log and working tables are of the same moment"),
+        Ok(Some(mixed)) => findings.fail(HALVES, mixed.to_string(), "see docs/operator-runbook.md, One half restored alone"),
+        Err(error) => findings.fail_with(HALVES, &error),
+    }
     let settings = context.settings();
     let store = Store::connect_as_sealer(opened.database().options().clone(), &settings.database);
     match Publisher::new(store, settings.publish.clone(), None, Arc::new(SystemClock)) {
