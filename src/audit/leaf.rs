@@ -21,7 +21,7 @@
 //! | `n`, `w` | how many-th entry of its writer, and which writer: `audit::writer` |
 //! | `policy` | SHA-256 of the rule that decided (reserved) |
 //! | `sealed_us` | `v` 0 only: when the first form of the log had numbered it |
-//! | `subject_c` | commitment to the identifiers that a request gave, in `request.received`; how it is made: `audit::subject` |
+//! | `subject_c` | commitment to the identifiers that a request gave (`request.received`) or its contact has (`contact.located`): `audit::subject` |
 //! | `tenant` | the organisation; left out for what concerns the log itself |
 //! | `v` | 1, or 0 for an entry carried over from the first form of the log |
 

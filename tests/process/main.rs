@@ -12,12 +12,14 @@ mod support;
 
 mod configuration;
 mod crash;
+mod dumps;
 mod failover;
 mod gate;
 mod memory;
 mod outage;
 mod poison;
 mod restored;
+mod sealer;
 mod several;
 mod signals;
 mod witness;
