@@ -39,6 +39,8 @@ mod sealer;
 mod search;
 mod sql;
 pub mod subject;
+#[cfg(feature = "timestamps")]
+pub mod timestamp;
 pub mod tlog;
 pub mod verify;
 mod witness;

@@ -74,6 +74,12 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
         refused.push("audit.origin must be at most 200 characters of a-z, A-Z, 0-9 and . _ : / -".into());
     }
     let publish = &settings.publish;
+    if publish.timestamp_url.is_empty() != publish.timestamp_certificate_file.as_os_str().is_empty() {
+        refused.push("publish.timestamp_url and publish.timestamp_certificate_file belong together".into());
+    }
+    if publish.timestamp_every_secs == 0 {
+        refused.push("publish.timestamp_every_secs must be at least 1".into());
+    }
     if publish.every_secs == 0 || publish.mail_every_secs == 0 || publish.bucket_every_secs == 0 {
         refused.push(
             "publish.every_secs, publish.mail_every_secs and publish.bucket_every_secs must be at least 1"

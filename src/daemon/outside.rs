@@ -164,11 +164,32 @@ pub async fn open_publisher(
     };
     let store = Store::connect_as_sealer(database.options().clone(), &settings.database);
     let publisher = Publisher::new(store, settings.publish.clone(), courier, clock)?;
+    let publisher = with_authority(publisher, settings)?;
     if settings.publish.bucket_url.is_empty() {
         return Ok(publisher);
     }
     let key = config::read_secret("publish.bucket_key_file", &settings.publish.bucket_key_file)?;
     Ok(publisher.with_bucket(&key)?)
+}
+
+#[cfg(feature = "timestamps")]
+fn with_authority(publisher: Publisher, settings: &Settings) -> Result<Publisher, StartError> {
+    if settings.publish.timestamp_url.is_empty() {
+        return Ok(publisher);
+    }
+    // A certificate is no secret: anybody may be able to read it.
+    let pem = std::fs::read(&settings.publish.timestamp_certificate_file)
+        .map_err(|error| PublishError::Timestamp(error.kind().to_string()))?;
+    Ok(publisher.with_authority(&pem)?)
+}
+
+#[cfg(not(feature = "timestamps"))]
+fn with_authority(publisher: Publisher, settings: &Settings) -> Result<Publisher, StartError> {
+    if settings.publish.timestamp_url.is_empty() {
+        Ok(publisher)
+    } else {
+        Err(PublishError::Timestamp("this program was built without time-stamps".to_owned()).into())
+    }
 }
 
 #[cfg(test)]

@@ -411,12 +411,15 @@ fn published(service: &TestService) -> Publisher {
         bucket_key_file: std::path::PathBuf::new(),
         bucket_every_secs: 600,
         bucket_retain_days: 0,
+        timestamp_url: String::new(),
+        timestamp_every_secs: 3_600,
+        timestamp_certificate_file: std::path::PathBuf::new(),
     };
     let store = Store::connect_as_sealer(service.database.options(), &sealer_settings());
     Publisher::new(store, settings, None, service.clock.clone()).unwrap()
 }
 
-fn sealer_settings() -> dsrd::store::Settings {
+pub(crate) fn sealer_settings() -> dsrd::store::Settings {
     dsrd::store::Settings {
         url_file: None,
         url: None,

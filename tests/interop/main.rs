@@ -14,4 +14,6 @@ mod forgetting;
 mod guide;
 mod log;
 mod tampering;
+#[cfg(feature = "timestamps")]
+mod timestamps;
 mod writers;

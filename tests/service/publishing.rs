@@ -240,6 +240,9 @@ pub(crate) fn no_bucket() -> PublishSettings {
         bucket_key_file: std::path::PathBuf::new(),
         bucket_every_secs: 600,
         bucket_retain_days: 0,
+        timestamp_url: String::new(),
+        timestamp_every_secs: 3_600,
+        timestamp_certificate_file: std::path::PathBuf::new(),
     }
 }
 

@@ -64,6 +64,9 @@ pub enum PublishError {
     /// A bucket cannot be used with these settings.
     #[error("{0}")]
     Bucket(&'static str),
+    /// A time-stamping authority cannot be asked with these settings.
+    #[error("publish.timestamp_url and publish.timestamp_certificate_file: {0}")]
+    Timestamp(String),
     /// A witness cannot be asked with these settings.
     #[error("publish.witnesses: {0}")]
     Witness(&'static str),

@@ -3,7 +3,8 @@
 //!
 //! Data enters as the newest kept checkpoint with its tree, read from the database. It leaves to a directory and to a
 //! bucket (tlog-tiles), to witnesses (tlog-witness; their cosignatures come back into `audit.cosignature`), and by mail through
-//! a [`Courier`] that the composition root hands in. Only heads and hashes leave; entries go to directory and bucket
+//! a [`Courier`] that the composition root hands in; their hashes go to a time-stamping authority (RFC 3161), whose tokens come
+//! back into `audit.anchor`. Only heads and hashes leave; entries go to directory and bucket
 //! only where the settings say so.
 //!
 //! [`Publisher::round`] does two things in this order: it compares everything outside that can be read with the database,
@@ -27,6 +28,8 @@ mod error;
 mod post;
 mod settings;
 mod sql;
+#[cfg(feature = "timestamps")]
+mod stamp;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -86,7 +89,7 @@ pub trait Courier: Send + Sync + std::fmt::Debug {
 /// What one place has got.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SinkStatus {
-    /// `directory`, `bucket`, `witness` or `mail`.
+    /// `directory`, `bucket`, `witness`, `timestamp` or `mail`.
     pub kind: &'static str,
     /// Which one.
     pub place: String,
@@ -116,6 +119,8 @@ pub struct Publisher {
     witnesses: Vec<Asked>,
     post: Post,
     bucket: Option<Bucket>,
+    #[cfg(feature = "timestamps")]
+    authority: Option<stamp::Authority>,
     courier: Option<Arc<dyn Courier>>,
     /// Places that failed the last time.
     away: Mutex<BTreeSet<String>>,
@@ -131,12 +136,31 @@ impl Publisher {
     ) -> Result<Self, PublishError> {
         let witnesses = settings.witnesses.iter().map(asked).collect::<Result<_, _>>()?;
         let post = Post::new()?;
-        Ok(Self { store, clock, settings, witnesses, post, bucket: None, courier, away: Mutex::default() })
+        Ok(Self {
+            store,
+            clock,
+            settings,
+            witnesses,
+            post,
+            bucket: None,
+            #[cfg(feature = "timestamps")]
+            authority: None,
+            courier,
+            away: Mutex::default(),
+        })
     }
 
     /// The same with the bucket that the settings name; `key` is the content of `bucket_key_file`.
     pub fn with_bucket(mut self, key: &str) -> Result<Self, PublishError> {
         self.bucket = Bucket::of(&self.settings, key, Arc::clone(&self.clock))?;
+        Ok(self)
+    }
+
+    /// The same with the time-stamping authority that the settings name; `pem` is the content of
+    /// `timestamp_certificate_file`.
+    #[cfg(feature = "timestamps")]
+    pub fn with_authority(mut self, pem: &[u8]) -> Result<Self, PublishError> {
+        self.authority = stamp::Authority::of(&self.settings, pem)?;
         Ok(self)
     }
 
@@ -191,6 +215,11 @@ impl Publisher {
         if let Some(bucket) = &self.bucket {
             let filled = self.fill_bucket(bucket, checkpoint, note).await;
             self.settle("bucket", &bucket.place(), filled)?;
+        }
+        #[cfg(feature = "timestamps")]
+        if let Some(authority) = &self.authority {
+            let stamped = self.stamp(authority, checkpoint, note).await;
+            self.settle("timestamp", &authority.url, stamped)?;
         }
         let mailed = self.mail(&head, checkpoint, note).await;
         self.settle("mail", MAIL, mailed)
@@ -514,6 +543,14 @@ impl Publisher {
             let size = self.newest_cosigned(&head.origin, &witness.key).await?;
             let place = witness.url.clone();
             statuses.push(SinkStatus { kind: "witness", place, size, behind: behind(size), problem: None });
+        }
+        #[cfg(feature = "timestamps")]
+        if !self.settings.timestamp_url.is_empty() {
+            let place = self.settings.timestamp_url.clone();
+            let mut connection = self.store.connection().await?;
+            let last = sql::newest_anchor(&mut connection, stamp::KIND, &place).await?;
+            let size = last.and_then(|last| u64::try_from(last.size).ok());
+            statuses.push(SinkStatus { kind: "timestamp", place, size, behind: behind(size), problem: None });
         }
         if !self.settings.mail_to.is_empty() {
             let mut connection = self.store.connection().await?;

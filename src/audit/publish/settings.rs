@@ -38,6 +38,14 @@ pub struct PublishSettings {
     /// For how many days each object is locked so that nobody can delete or replace it (Object Lock, compliance mode); 0
     /// leaves that to the bucket's own rule.
     pub bucket_retain_days: u32,
+    /// Time-stamping authority (RFC 3161) that is asked to stamp the newest checkpoint: `https://…`. It sees a hash. None is
+    /// asked when empty.
+    pub timestamp_url: String,
+    /// How often it is asked while the log grows, in seconds.
+    pub timestamp_every_secs: u32,
+    /// File with the certificate of the authority, or of who issued it, in PEM form: a time-stamp that does not lead there is
+    /// not kept.
+    pub timestamp_certificate_file: PathBuf,
 }
 
 /// A witness.

@@ -139,6 +139,28 @@ pub(super) async fn newest_anchor(
     .map_err(StoreError::during("audit.newest_anchor"))
 }
 
+/// Keeps the time-stamp of a checkpoint.
+#[cfg(feature = "timestamps")]
+pub(super) async fn insert_timestamp(
+    connection: &mut PgConnection,
+    size: i64,
+    place: &str,
+    token: &[u8],
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO audit.anchor (size, kind, place, token, at) VALUES ($1, 'rfc3161', $2, $3, $4) ON CONFLICT DO NOTHING",
+        size,
+        place,
+        token,
+        at
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("audit.insert_timestamp"))?;
+    Ok(())
+}
+
 pub(super) async fn insert_anchor(
     connection: &mut PgConnection,
     size: i64,

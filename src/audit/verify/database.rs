@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::catalogue::{self, Flaw};
 use super::erasure::Erasable;
-use super::source::{KeptHead, ManifestOf, Source, SourceError, Stored};
+use super::source::{KeptHead, KeptStamp, ManifestOf, Source, SourceError, Stored};
 use super::sql;
 use crate::audit::manifest;
 use crate::audit::tlog::{Checkpoint, HASH_BYTES, SignedNote, Tile};
@@ -123,6 +123,10 @@ impl Source for Database {
 
     async fn kept_heads(&mut self, after: u64, end: u64) -> Result<Vec<KeptHead>, SourceError> {
         Ok(sql::kept_heads(&mut self.connection, signed(after), signed(end)).await?)
+    }
+
+    async fn stamps(&mut self, after: u64, end: u64) -> Result<Vec<KeptStamp>, SourceError> {
+        Ok(sql::stamps(&mut self.connection, signed(after), signed(end)).await?)
     }
 
     async fn manifest(&mut self, page: Uuid) -> Result<ManifestOf, SourceError> {

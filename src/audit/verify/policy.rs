@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::audit::tlog::{Algorithm, KeyError, OpenedCheckpoint, VerifierKey};
 
@@ -73,13 +74,64 @@ pub struct Policy {
     logs: Vec<VerifierKey>,
     members: BTreeMap<String, Member>,
     quorum: Option<String>,
+    stamps: Option<StampCheck>,
+}
+
+/// Checks the token of a head's hash (SHA-256 of its text): the second since 1970 at which it was stamped, or what is wrong.
+type Stamped = dyn Fn(&[u8], &[u8; 32]) -> Result<u64, String> + Send + Sync;
+
+/// How time-stamps are checked, with whom is believed.
+#[derive(Clone)]
+pub struct StampCheck(Arc<Stamped>);
+
+impl StampCheck {
+    /// Checks time-stamps of RFC 3161 against these authorities.
+    #[cfg(feature = "timestamps")]
+    #[must_use]
+    pub fn by(authorities: crate::audit::timestamp::Authorities) -> Self {
+        Self(Arc::new(move |token, hash| {
+            let at = crate::audit::timestamp::check(token, hash, &authorities).map_err(|error| error.to_string())?;
+            u64::try_from(at.timestamp()).map_err(|_| "its instant lies before 1970".to_owned())
+        }))
+    }
+
+    /// When the token of a head was made, in seconds since 1970, or what is wrong with it.
+    pub(super) fn check(&self, token: &[u8], hash: &[u8; 32]) -> Result<u64, String> {
+        self.0(token, hash)
+    }
+}
+
+impl PartialEq for StampCheck {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for StampCheck {}
+
+impl std::fmt::Debug for StampCheck {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("StampCheck").finish_non_exhaustive()
+    }
 }
 
 impl Policy {
     /// Believes these keys of the log and asks for no witness.
     #[must_use]
     pub const fn of_logs(logs: Vec<VerifierKey>) -> Self {
-        Self { logs, members: BTreeMap::new(), quorum: None }
+        Self { logs, members: BTreeMap::new(), quorum: None, stamps: None }
+    }
+
+    /// The same, which also believes time-stamps.
+    #[must_use]
+    pub fn with_stamps(self, stamps: StampCheck) -> Self {
+        Self { stamps: Some(stamps), ..self }
+    }
+
+    /// How time-stamps are checked, if they are.
+    #[must_use]
+    pub const fn stamps(&self) -> Option<&StampCheck> {
+        self.stamps.as_ref()
     }
 
     /// The keys of the log.
@@ -132,7 +184,7 @@ impl FromStr for Policy {
         if text.bytes().any(|byte| (byte < b' ' && !matches!(byte, b'\n' | b'\t')) || byte == 0x7f) {
             return Err(PolicyError::Characters);
         }
-        let mut policy = Self { logs: Vec::new(), members: BTreeMap::new(), quorum: None };
+        let mut policy = Self { logs: Vec::new(), members: BTreeMap::new(), quorum: None, stamps: None };
         let mut quorum = None;
         let mut grouped: Vec<&str> = Vec::new();
         for (index, content) in text.split('\n').enumerate() {

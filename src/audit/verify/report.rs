@@ -15,6 +15,8 @@ pub enum Step {
     Head,
     /// Heads that were known before, the auditor's and those that the log kept.
     Consistency,
+    /// Time-stamps of kept heads.
+    Stamps,
     /// Entries against the tree.
     Entries,
     /// Tiles and root.
@@ -97,7 +99,7 @@ pub enum Level {
     L2,
     /// Witnesses that somebody else runs cosigned it.
     L3,
-    /// L3, and their times bound every part of it.
+    /// L3, and their times, or those of a time-stamping authority, bound every part of it.
     L4,
 }
 
@@ -123,7 +125,7 @@ impl Level {
             ),
             Self::L4 => format!(
                 "The signing key together with the witnesses' could have made another log; without them only the \
-                 {newer} entries after number {protected_up_to}, and instants within one interval of witnessing, \
+                 {newer} entries after number {protected_up_to}, and instants within one interval between heads with a time, \
                  could have been chosen freely."
             ),
         }
@@ -149,6 +151,8 @@ pub struct Counts {
     pub heads: u64,
     /// Heads with enough witnesses.
     pub witnessed_heads: u64,
+    /// Heads with a time-stamp of a trusted authority.
+    pub stamped_heads: u64,
     /// Effects whose end is not recorded.
     pub open_effects: u64,
     /// Processes that numbered their entries.

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use sha2::{Digest as _, Sha256};
+
 use super::account::{Account, range_name};
 use super::catalogue::Flaw;
 use super::policy::Policy;
 use super::report::{Counts, Findings, Level, Report, Step, Verdict};
-use super::source::{Columns, KeptHead, ManifestOf, Source, SourceError, Stored};
+use super::source::{Columns, KeptHead, KeptStamp, ManifestOf, Source, SourceError, Stored};
 use crate::audit::event::Action;
 use crate::audit::leaf::{Leaf, LeafError};
 use crate::audit::manifest;
@@ -52,6 +54,8 @@ struct Known {
     root: Hash,
     /// When enough witnesses had signed it, in seconds since 1970.
     witnessed_at_secs: Option<u64>,
+    /// When an authority stamped it, in seconds since 1970.
+    stamped_at_secs: Option<u64>,
 }
 
 /// The tree as it grows.
@@ -74,6 +78,8 @@ pub async fn verify<S: Source>(source: &mut S, plan: &Plan) -> Result<Report, So
         catalogue_checked: false,
         protected_up_to: 0,
         witness: Witness::default(),
+        stamps: Witness::default(),
+        unchecked_stamps: 0,
     };
     let Some(head) = run.head(source).await? else {
         return Ok(run.report(source.describe(), None, Level::L0));
@@ -110,6 +116,9 @@ struct Run<'p> {
     /// The largest size of a head that somebody else kept and that agrees.
     protected_up_to: u64,
     witness: Witness,
+    /// What the time-stamping authority stands for.
+    stamps: Witness,
+    unchecked_stamps: u64,
 }
 
 /// What witnesses stand for.
@@ -196,6 +205,7 @@ impl Run<'_> {
                     size: opened.checkpoint.size,
                     root: opened.checkpoint.root,
                     witnessed_at_secs: self.plan.policy.witnessed(&opened),
+                    stamped_at_secs: None,
                 }),
             }
         }
@@ -233,7 +243,8 @@ impl Run<'_> {
             let from = first.max(since);
             account.erasures.may_open(source.openings(first, end).await?);
             let kept = source.kept_heads(from, end).await?;
-            let heads = self.heads_up_to(&mut known, kept, end);
+            let stamps = source.stamps(from, end).await?;
+            let heads = self.heads_up_to(&mut known, kept, &stamps, end);
             let mut chunk = Chunk { rows: rows.into(), heads, tile: None, size };
             self.chunk(source, from..end, &mut chunk, &mut tree, &mut account).await?;
             first = end;
@@ -323,21 +334,26 @@ impl Run<'_> {
     }
 
     /// The heads to be met up to `end`: those that were given, and those that the log kept.
-    fn heads_up_to(&mut self, known: &mut VecDeque<Known>, kept: Vec<KeptHead>, end: u64) -> VecDeque<Known> {
+    fn heads_up_to(
+        &mut self,
+        known: &mut VecDeque<Known>,
+        kept: Vec<KeptHead>,
+        stamps: &[KeptStamp],
+        end: u64,
+    ) -> VecDeque<Known> {
         let mut heads = Vec::new();
         while let Some(head) = known.pop_front_if(|head| head.size <= end) {
             heads.push(head);
         }
         for KeptHead { size, note } in kept {
             let note = SignedNote::from_bytes(note.as_bytes()).map_err(|error| told(&error));
+            let text = note.as_ref().map(|note| note.text().to_owned()).unwrap_or_default();
             let what = match note.and_then(|note| open(self.plan, &note)) {
                 Ok(opened) if opened.checkpoint.size == size => {
-                    heads.push(Known {
-                        name: String::new(),
-                        size,
-                        root: opened.checkpoint.root,
-                        witnessed_at_secs: self.plan.policy.witnessed(&opened),
-                    });
+                    let (root, witnessed_at_secs) =
+                        (opened.checkpoint.root, self.plan.policy.witnessed(&opened));
+                    let stamped_at_secs = self.stamped(&text, size, stamps);
+                    heads.push(Known { name: String::new(), size, root, witnessed_at_secs, stamped_at_secs });
                     continue;
                 }
                 Ok(_) => "its note is of another size".to_owned(),
@@ -351,6 +367,26 @@ impl Run<'_> {
         }
         heads.sort_by_key(|head| head.size);
         heads.into()
+    }
+
+    /// When a kept head was stamped, by the earliest time-stamp of its text that counts.
+    fn stamped(&mut self, text: &str, size: u64, stamps: &[KeptStamp]) -> Option<u64> {
+        let of_head: Vec<&KeptStamp> = stamps.iter().filter(|stamp| stamp.size == size).collect();
+        let Some(check) = self.plan.policy.stamps() else {
+            self.unchecked_stamps += of_head.len() as u64;
+            return None;
+        };
+        let hash: [u8; 32] = Sha256::digest(text).into();
+        let mut earliest: Option<u64> = None;
+        for stamp in of_head {
+            match check.check(&stamp.token, &hash) {
+                Ok(at) => earliest = Some(earliest.map_or(at, |earlier| earlier.min(at))),
+                Err(what) => {
+                    self.findings.violation(Step::Stamps, format!("time-stamp of checkpoint {size}"), what);
+                }
+            }
+        }
+        earliest
     }
 
     /// Takes note of a head that agrees; `latest_us` is the latest instant of the entries that it covers.
@@ -371,6 +407,17 @@ impl Run<'_> {
             );
         }
         self.witness.take(head.size, head.witnessed_at_secs);
+        if let Some(at_secs) = head.stamped_at_secs
+            && latest_us > at_secs.saturating_mul(1_000_000).saturating_add(CLOCK_TOLERANCE_US)
+        {
+            self.stamps.clock_is_ahead = true;
+            self.findings.remark(
+                Step::Stamps,
+                format!("time-stamp of checkpoint {}", head.size),
+                "an entry that it covers says that it is younger than the time-stamp",
+            );
+        }
+        self.stamps.take(head.size, head.stamped_at_secs);
     }
 
     async fn chunk<S: Source>(
@@ -594,6 +641,14 @@ impl Run<'_> {
             );
         }
         self.counts.witnessed_heads = self.witness.heads;
+        self.counts.stamped_heads = self.stamps.heads;
+        if self.unchecked_stamps > 0 {
+            let what = format!(
+                "{} heads have a time-stamp that was not checked: name whom you trust with --timestamp-authority",
+                self.unchecked_stamps
+            );
+            self.findings.remark(Step::Stamps, "time-stamps", what);
+        }
         if !signed {
             return Level::L0;
         }
@@ -601,8 +656,10 @@ impl Run<'_> {
             return if self.protected_up_to > 0 { Level::L2 } else { Level::L1 };
         }
         self.protected_up_to = self.protected_up_to.max(self.witness.size);
-        let bounded = self.witness.longest_interval_secs <= LONGEST_INTERVAL_SECS;
-        if self.witness.heads > 1 && bounded && !self.witness.clock_is_ahead { Level::L4 } else { Level::L3 }
+        let is_bounded = |times: &Witness| {
+            times.heads > 1 && times.longest_interval_secs <= LONGEST_INTERVAL_SECS && !times.clock_is_ahead
+        };
+        if is_bounded(&self.witness) || is_bounded(&self.stamps) { Level::L4 } else { Level::L3 }
     }
 
     fn report(self, source: String, checkpoint: Option<&Checkpoint>, level: Level) -> Report {

@@ -102,6 +102,15 @@ pub struct KeptHead {
     pub note: String,
 }
 
+/// A time-stamp of a checkpoint that the log kept (RFC 3161).
+#[derive(Clone, Debug)]
+pub struct KeptStamp {
+    /// The size of the checkpoint.
+    pub size: u64,
+    /// The token.
+    pub token: Vec<u8>,
+}
+
 /// The commitments beside an entry `sweep.page`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ManifestOf {
@@ -139,6 +148,16 @@ pub trait Source: Send {
         after: u64,
         end: u64,
     ) -> impl Future<Output = Result<Vec<KeptHead>, SourceError>> + Send {
+        let _ = (after, end);
+        async { Ok(Vec::new()) }
+    }
+
+    /// Time-stamps of kept checkpoints with sizes above `after` and up to `end`.
+    fn stamps(
+        &mut self,
+        after: u64,
+        end: u64,
+    ) -> impl Future<Output = Result<Vec<KeptStamp>, SourceError>> + Send {
         let _ = (after, end);
         async { Ok(Vec::new()) }
     }

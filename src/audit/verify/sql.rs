@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::erasure::{Erasable, HeldRow};
-use super::source::{Columns, KeptHead, Stored};
+use super::source::{Columns, KeptHead, KeptStamp, Stored};
 use crate::store::StoreError;
 
 /// Begins to read one unchanging state of the database. Names are resolved in the system's own schema only, so that what
@@ -208,6 +208,26 @@ pub(super) async fn openings(
     .await
     .map_err(StoreError::during("audit.verify.openings"))?;
     Ok(rows.into_iter().map(|row| (row.case_id, row.subject_c)).collect())
+}
+
+/// Reads the time-stamps of kept checkpoints with sizes above `after` and up to `last`: size and token.
+pub(super) async fn stamps(
+    connection: &mut PgConnection,
+    after: i64,
+    last: i64,
+) -> Result<Vec<KeptStamp>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT size, token AS "token!" FROM audit.anchor
+           WHERE kind = 'rfc3161' AND token IS NOT NULL AND size > $1 AND size <= $2
+           ORDER BY size, place"#,
+        after,
+        last
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("audit.verify.stamps"))?;
+    // The table refuses sizes below 1.
+    Ok(rows.into_iter().map(|row| KeptStamp { size: row.size.try_into().unwrap_or_default(), token: row.token }).collect())
 }
 
 /// The major version of the server.

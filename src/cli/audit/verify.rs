@@ -7,9 +7,11 @@ use std::str::FromStr;
 use sqlx::postgres::PgConnectOptions;
 
 use super::{receipts, record};
+#[cfg(feature = "timestamps")]
+use crate::audit::timestamp::Authorities;
 use crate::audit::tlog::{MAX_NOTE_BYTES, VerifierKey};
 use crate::audit::verify::{
-    self, Database, Directory, Plan, Policy, Report, Severity, Source, SourceError, Tiles, Verdict, Web,
+    self, Database, Directory, Plan, Policy, Report, Severity, Source, SourceError, StampCheck, Tiles, Verdict, Web,
 };
 use crate::audit::{self, Action, Detail};
 use crate::cli::Failure;
@@ -49,6 +51,11 @@ pub(in crate::cli) struct Args {
     /// Needed but for the configured database, whose own word is taken for its key where it is left out.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Certificate in PEM form of the authority whose time-stamps you trust, or of who issued it. Time-stamps (RFC 3161) stand
+    /// in the database, beside the heads that the log kept; with two or more witnessed heads they bound the log in time.
+    #[cfg(feature = "timestamps")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dir", "url", "receipts"])]
+    timestamp_authority: Option<PathBuf>,
     /// A signed head that you kept from earlier, or got from somebody else. May be given several times.
     #[arg(long, value_name = "FILE")]
     known_head: Vec<PathBuf>,
@@ -109,7 +116,17 @@ async fn check(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result
     }
     let given =
         policy.clone().ok_or_else(|| Failure::Usage.because("name whom you trust with --policy FILE"));
-    let plan = |policy| Plan { policy, known_heads, since: args.since };
+    #[cfg(feature = "timestamps")]
+    let stamps = args.timestamp_authority.as_deref().map(read_authorities).transpose()?;
+    #[cfg(not(feature = "timestamps"))]
+    let stamps: Option<StampCheck> = None;
+    let plan = |policy: Policy| {
+        let policy = match stamps {
+            Some(stamps) => policy.with_stamps(stamps),
+            None => policy,
+        };
+        Plan { policy, known_heads, since: args.since }
+    };
     if let Some(directory) = args.dir {
         return examined(&mut Tiles(Directory(directory)), &plan(given?)).await;
     }
@@ -129,6 +146,13 @@ async fn check(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result
     let report = configured(&context, &foundation, policy, plan, output).await;
     foundation.close().await;
     report
+}
+
+#[cfg(feature = "timestamps")]
+fn read_authorities(path: &Path) -> anyhow::Result<StampCheck> {
+    let authorities = Authorities::from_pem(&read(path, MAX_POLICY_BYTES)?)
+        .map_err(|error| Failure::Usage.because(format!("{}: {error}", path.display())))?;
+    Ok(StampCheck::by(authorities))
 }
 
 /// Opens the database whose connection URL stands in a file.

@@ -1,0 +1,324 @@
+//! Time-stamps (RFC 3161) that `openssl ts` made, kept beside heads and checked offline.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::{TimeDelta, Utc};
+use dsrd::audit::timestamp::{self, Authorities, TimestampError};
+use dsrd::audit::tlog::{CosigningKey, SignedNote};
+use dsrd::audit::verify::{Level, Policy, Report, Severity, StampCheck, Step, Verdict};
+use dsrd::audit::{PublishError, PublishSettings, Publisher};
+use dsrd::store::Store;
+use sha2::{Digest as _, Sha256};
+use wiremock::matchers::{header, method, path};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
+use zeroize::Zeroizing;
+
+use crate::forgetting::sealer_settings;
+use crate::log::{Log, execute, fill, plan, verified};
+use crate::support::service::start_of_test;
+
+/// A time-stamping authority made of `openssl`: a root, a certificate below it, and what else is asked for.
+struct Authority {
+    directory: PathBuf,
+    signer: &'static str,
+    /// Whether it stamps something else than what it is asked for.
+    confused: AtomicBool,
+}
+
+impl Authority {
+    fn openssl(directory: &Path, arguments: &str) {
+        let done = Command::new("openssl")
+            .current_dir(directory)
+            .args(arguments.split_whitespace())
+            .output()
+            .expect("openssl");
+        assert!(done.status.success(), "{arguments}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Makes a root `ca` and, below it, a certificate for time-stamping (`tsa`, elliptic; `rsa`) and one for servers (`web`).
+    fn make(directory: &Path) {
+        let run = |arguments: &str| Self::openssl(directory, arguments);
+        fs::write(directory.join("ts.ext"), "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=critical,timeStamping\n").unwrap();
+        fs::write(directory.join("web.ext"), "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n").unwrap();
+        fs::write(
+            directory.join("ts.cnf"),
+            "[tsa]\ndefault_tsa = one\n[one]\nserial = serial\nsigner_digest = sha256\ndefault_policy = 1.2.3.4.1\n\
+             digests = sha256\naccuracy = secs:1\nordering = no\ntsa_name = yes\ness_cert_id_chain = no\ness_cert_id_alg = sha256\n",
+        )
+        .unwrap();
+        fs::write(directory.join("serial"), "01\n").unwrap();
+        run("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 30 -subj /CN=Root -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign");
+        for (name, key, extensions) in [
+            ("tsa", "ec -pkeyopt ec_paramgen_curve:P-256", "ts.ext"),
+            ("rsa", "rsa:2048", "ts.ext"),
+            ("web", "ec -pkeyopt ec_paramgen_curve:P-256", "web.ext"),
+        ] {
+            run(&format!("req -newkey {key} -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"));
+            run(&format!("x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile {extensions} -out {name}.pem"));
+        }
+    }
+
+    /// What `openssl ts` answers to a query.
+    fn reply(&self, query: &[u8]) -> Vec<u8> {
+        fs::write(self.directory.join("query"), query).unwrap();
+        if self.confused.load(Ordering::Relaxed) {
+            fs::write(self.directory.join("other"), "something else").unwrap();
+            Self::openssl(&self.directory, "ts -query -data other -sha256 -cert -out query");
+        }
+        let signer = self.signer;
+        Self::openssl(
+            &self.directory,
+            &format!("ts -reply -config ts.cnf -queryfile query -inkey {signer}.key -signer {signer}.pem -out reply"),
+        );
+        fs::read(self.directory.join("reply")).unwrap()
+    }
+
+    fn trusted(&self, name: &str) -> Authorities {
+        Authorities::from_pem(&fs::read(self.directory.join(name)).unwrap()).unwrap()
+    }
+}
+
+impl Respond for Authority {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        ResponseTemplate::new(200).set_body_raw(self.reply(&request.body), "application/timestamp-reply")
+    }
+}
+
+struct Shared(Arc<Authority>);
+
+impl Respond for Shared {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        self.0.respond(request)
+    }
+}
+
+fn authority(directory: &Path, signer: &'static str) -> Authority {
+    Authority { directory: directory.to_owned(), signer, confused: AtomicBool::new(false) }
+}
+
+#[test]
+fn a_token_of_openssl_is_read_and_one_of_something_or_somebody_else_is_refused() {
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    Authority::make(folder.path());
+    Authority::make(elsewhere.path());
+    let hash: [u8; 32] = Sha256::digest("head").into();
+    let other: [u8; 32] = Sha256::digest("another head").into();
+    for signer in ["tsa", "rsa"] {
+        let tsa = authority(folder.path(), signer);
+        for nonce in [0, 1, 0x7f, 0x80, u64::MAX] {
+            let reply = tsa.reply(&timestamp::request(&hash, nonce));
+            let token = timestamp::token_of(&reply, &hash, nonce).unwrap();
+            let at = timestamp::check(&token, &hash, &tsa.trusted("ca.pem")).unwrap();
+            assert!((Utc::now() - at).abs() < TimeDelta::minutes(1), "{at}");
+            // Whoever trusts the authority's own certificate need not know its root.
+            let error = timestamp::token_of(&reply, &hash, nonce ^ 1).unwrap_err();
+            assert_eq!(error, TimestampError::OtherRequest);
+            assert_eq!(timestamp::token_of(&reply, &other, nonce).unwrap_err(), TimestampError::OtherHash);
+            assert_eq!(timestamp::check(&token, &other, &tsa.trusted("ca.pem")), Err(TimestampError::OtherHash));
+        }
+        let token = timestamp::token_of(&tsa.reply(&timestamp::request(&hash, 7)), &hash, 7).unwrap();
+        let stranger = authority(elsewhere.path(), signer);
+        let untrusted = timestamp::check(&token, &hash, &stranger.trusted("ca.pem"));
+        assert_eq!(untrusted, Err(TimestampError::Untrusted));
+        // No byte can be another one without its being noticed, or the instant would be another one.
+        let mut taken = 0;
+        for place in 0..token.len() {
+            let mut altered = token.clone();
+            altered[place] ^= 1;
+            if let Ok(at) = timestamp::check(&altered, &hash, &tsa.trusted("ca.pem")) {
+                taken += 1;
+                assert_eq!(at, timestamp::check(&token, &hash, &tsa.trusted("ca.pem")).unwrap());
+            }
+        }
+        // What is not signed may be another: versions, the list of digests, names of algorithms.
+        assert!(taken < 40, "{taken} of {}", token.len());
+    }
+    let refused = authority(folder.path(), "tsa").reply(b"no query");
+    assert_eq!(timestamp::token_of(&refused, &hash, 1).unwrap_err(), TimestampError::Refused(2));
+    assert_eq!(Authorities::from_pem(b"").unwrap_err(), TimestampError::NoCertificate);
+}
+
+#[test]
+fn a_certificate_for_another_purpose_stamps_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    Authority::make(folder.path());
+    let hash: [u8; 32] = Sha256::digest("head").into();
+    // `openssl ts` itself refuses to sign with such a certificate: the token of the right one is signed anew with CMS.
+    let tsa = authority(folder.path(), "tsa");
+    let token = timestamp::token_of(&tsa.reply(&timestamp::request(&hash, 7)), &hash, 7).unwrap();
+    fs::write(folder.path().join("token"), &token).unwrap();
+    let run = |arguments: &str| Authority::openssl(folder.path(), arguments);
+    run("ts -reply -in reply -token_out -out token");
+    run("cms -verify -noverify -inform DER -in token -out content -binary");
+    run("cms -sign -binary -nodetach -econtent_type 1.2.840.113549.1.9.16.1.4 -in content -signer web.pem -inkey web.key -outform DER -out forged -md sha256");
+    let forged = fs::read(folder.path().join("forged")).unwrap();
+    assert_eq!(timestamp::check(&forged, &hash, &tsa.trusted("ca.pem")), Err(TimestampError::Untrusted));
+    run("cms -sign -binary -nodetach -econtent_type 1.2.840.113549.1.9.16.1.4 -in content -signer tsa.pem -inkey tsa.key -outform DER -out right -md sha256");
+    let right = fs::read(folder.path().join("right")).unwrap();
+    assert!(timestamp::check(&right, &hash, &tsa.trusted("ca.pem")).is_ok(), "the same with the right certificate");
+}
+
+fn settings(log: &Log, url: String) -> PublishSettings {
+    PublishSettings {
+        every_secs: 10,
+        directory: log.service.directory.path().join("published"),
+        entries: false,
+        witnesses: Vec::new(),
+        mail_to: String::new(),
+        mail_every_secs: 86_400,
+        bucket_url: String::new(),
+        bucket_region: String::new(),
+        bucket_key_file: PathBuf::new(),
+        bucket_every_secs: 600,
+        bucket_retain_days: 0,
+        timestamp_url: url,
+        timestamp_every_secs: 3_600,
+        timestamp_certificate_file: PathBuf::new(),
+    }
+}
+
+fn publisher(log: &Log, url: String, pem: &[u8]) -> Result<Publisher, PublishError> {
+    let store = Store::connect_as_sealer(log.options(), &sealer_settings());
+    Publisher::new(store, settings(log, url), None, log.service.clock.clone()).unwrap().with_authority(pem)
+}
+
+async fn stamped(log: &Log) -> i64 {
+    let mut connection = log.service.store.connection().await.unwrap();
+    sqlx::query_scalar("SELECT count(*) FROM audit.anchor WHERE kind = 'rfc3161' AND token IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap()
+}
+
+/// The kept heads that were stamped, smallest first.
+async fn kept(log: &Log) -> Vec<(i64, String)> {
+    let mut connection = log.service.store.connection().await.unwrap();
+    sqlx::query_as(
+        "SELECT size, note FROM audit.checkpoint JOIN audit.anchor USING (size) WHERE kind = 'rfc3161' ORDER BY size",
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .unwrap()
+}
+
+fn about_stamps(report: &Report) -> Vec<(Severity, &str)> {
+    let stamps = report.findings.iter().filter(|finding| finding.step == Step::Stamps);
+    stamps.map(|finding| (finding.severity, finding.what.as_str())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_are_stamped_when_due_and_the_stamps_are_verified_beside_them() {
+    let log = Log::of_a_real_run().await;
+    let folder = tempfile::tempdir().unwrap();
+    Authority::make(folder.path());
+    let pem = fs::read(folder.path().join("ca.pem")).unwrap();
+    let tsa = Arc::new(authority(folder.path(), "tsa"));
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .and(path("/tsa"))
+        .and(header("content-type", "application/timestamp-query"))
+        .respond_with(Shared(Arc::clone(&tsa)))
+        .mount(&server)
+        .await;
+    for unsafe_url in ["http://tsa.example/", "https://user:word@tsa.example/", "tsa.example"] {
+        assert!(publisher(&log, unsafe_url.to_owned(), &pem).is_err(), "{unsafe_url}");
+    }
+    let publisher = publisher(&log, format!("{}/tsa", server.uri()), &pem).unwrap();
+    // What the authority stamps must be what it was asked for.
+    tsa.confused.store(true, Ordering::Relaxed);
+    publisher.round().await.unwrap();
+    assert_eq!(stamped(&log).await, 0);
+    tsa.confused.store(false, Ordering::Relaxed);
+    publisher.round().await.unwrap();
+    assert_eq!(stamped(&log).await, 1);
+    let status = publisher.status().await.unwrap();
+    assert!(status.iter().any(|each| each.kind == "timestamp" && each.behind == 0), "{status:?}");
+    publisher.round().await.unwrap();
+    log.service.clock.advance(TimeDelta::minutes(30));
+    fill(&log.service, 310).await;
+    log.service.sealer.keep_checkpoint().await.unwrap();
+    publisher.round().await.unwrap();
+    assert_eq!(stamped(&log).await, 1, "the next one is not due yet");
+    log.service.clock.advance(TimeDelta::minutes(31));
+    publisher.round().await.unwrap();
+    assert_eq!(stamped(&log).await, 2);
+    publisher.close().await;
+
+    let silent = verified(&log.options(), &log.plan()).await;
+    assert_eq!(silent.verdict, Verdict::Ok, "{:#?}", silent.findings);
+    assert!(about_stamps(&silent)[0].1.starts_with("2 heads have a time-stamp that was not checked"));
+    let check = |name: &str| StampCheck::by(tsa.trusted(name));
+    let believing = |stamps| {
+        let mut ours = plan(&log.key, &[("ours", log.head.as_str())]);
+        ours.policy = Policy::of_logs(vec![log.key.clone()]).with_stamps(stamps);
+        ours
+    };
+    let whole = verified(&log.options(), &believing(check("ca.pem"))).await;
+    assert_eq!((whole.verdict, whole.counts.stamped_heads), (Verdict::Ok, 2), "{:#?}", whole.findings);
+    assert_eq!(whole.level, Level::L2, "time alone is no witness");
+    assert!(about_stamps(&whole).is_empty(), "{:#?}", whole.findings);
+
+    // A witness that signs every third day bounds nothing by itself; with the authority's time it does.
+    let witness = CosigningKey::from_seed("witness.example/w".parse().unwrap(), &Zeroizing::new([9; 32]));
+    for (days, (size, note)) in [1, 4].into_iter().zip(kept(&log).await) {
+        let checkpoint = note.parse::<SignedNote>().unwrap().text().parse().unwrap();
+        let at = start_of_test() + TimeDelta::days(days);
+        let line = witness.sign(&checkpoint, at.timestamp().try_into().unwrap()).unwrap();
+        let (name, id) = (witness.verifier().name(), witness.verifier().id());
+        let statement =
+            format!("INSERT INTO audit.cosignature VALUES ({size}, '{name}', '\\x{id}', '{line}')");
+        execute(&log.options(), &statement).await.unwrap();
+    }
+    let policy = format!("log {}\nwitness w {}\nquorum w\n", log.key, witness.verifier());
+    let witnessed = |stamps: Option<StampCheck>| {
+        let mut ours = plan(&log.key, &[]);
+        let policy: Policy = policy.parse().unwrap();
+        ours.policy = match stamps {
+            Some(stamps) => policy.with_stamps(stamps),
+            None => policy,
+        };
+        ours
+    };
+    let seldom = verified(&log.options(), &witnessed(None)).await;
+    assert_eq!((seldom.verdict, seldom.level), (Verdict::Ok, Level::L3), "{:#?}", seldom.findings);
+    let timed = verified(&log.options(), &witnessed(Some(check("ca.pem")))).await;
+    assert_eq!((timed.verdict, timed.level), (Verdict::Ok, Level::L4), "{:#?}", timed.findings);
+
+    // Stamps of another authority, of another head, and altered ones.
+    let elsewhere = tempfile::tempdir().unwrap();
+    Authority::make(elsewhere.path());
+    let stranger = StampCheck::by(authority(elsewhere.path(), "tsa").trusted("ca.pem"));
+    let untrusted = verified(&log.options(), &believing(stranger)).await;
+    assert_eq!(untrusted.verdict, Verdict::Violation);
+    assert!(about_stamps(&untrusted)[0].1.contains("trusted for time-stamping"), "{:#?}", untrusted.findings);
+    log.rest().await;
+    let free = "ALTER TABLE audit.anchor DISABLE TRIGGER USER";
+    let guard = "ALTER TABLE audit.anchor ENABLE ALWAYS TRIGGER anchor_rows_stay;
+                 ALTER TABLE audit.anchor ENABLE ALWAYS TRIGGER anchor_stays";
+    for (change, says) in [
+        (
+            "UPDATE audit.anchor SET token = (SELECT token FROM audit.anchor WHERE kind = 'rfc3161' ORDER BY size LIMIT 1)
+             WHERE kind = 'rfc3161'",
+            "not one of this head",
+        ),
+        (
+            "UPDATE audit.anchor SET token = set_byte(token, octet_length(token) - 5, get_byte(token, octet_length(token) - 5) # 1)
+             WHERE kind = 'rfc3161'",
+            "signature",
+        ),
+        ("UPDATE audit.anchor SET token = '\\x3000' WHERE kind = 'rfc3161'", "malformed"),
+    ] {
+        let copy = log.copy().await;
+        execute(&copy.options, &format!("{free}; {change}; {guard}")).await.unwrap();
+        let report = verified(&copy.options, &believing(check("ca.pem"))).await;
+        assert_eq!(report.verdict, Verdict::Violation, "{says}");
+        let told = about_stamps(&report);
+        assert!(told.iter().any(|(_, what)| what.contains(says)), "{says}: {told:?}");
+        copy.drop().await;
+    }
+    log.service.simulator.shutdown().await;
+}
