@@ -30,7 +30,6 @@ mod event;
 pub mod export;
 mod files;
 pub mod forget;
-mod half;
 mod keys;
 mod leaf;
 pub mod manifest;
@@ -47,7 +46,6 @@ mod witness;
 mod writer;
 
 pub use event::{Action, Actor, Detail, Ending, EntryId, Event};
-pub use half::{Half, half, raise_half, settle_half};
 pub use keys::{LogKeys, MalformedLogKeys};
 pub use leaf::{DetailValue, Leaf, LeafError, MAX_LEAF_BYTES};
 pub use publish::{
@@ -57,7 +55,8 @@ pub use publish::{
 pub use sealer::{MOST_AT_ONCE, RestoreReason, Restored, SealError, Sealed, Sealer, Settings};
 pub use search::{Search, list_actions, search, whole_since};
 pub use sql::{
-    Entry, Filter, append, append_about_log, list, open_intents, pending, sealed_up_to, verifier_keys,
+    Entry, Filter, Half, append, append_about_log, half, list, open_intents, pending, raise_half, sealed_up_to,
+    settle_half, verifier_keys,
 };
 pub use witness::{Answer, Witness, WitnessError};
 pub use writer::{Turn as WriterTurn, Writer};

@@ -30,10 +30,18 @@ fn clients() -> Option<(PathBuf, PathBuf)> {
     found
 }
 
+/// The address as PostgreSQL's own programs read it: without what only the driver knows.
+fn address(database: &PgConnectOptions) -> String {
+    let mut url = database.to_url_lossy();
+    let pairs: Vec<_> = url.query_pairs().into_owned().collect();
+    url.query_pairs_mut().clear().extend_pairs(pairs.iter().filter(|(key, _)| key == "host" || key == "port"));
+    url.to_string()
+}
+
 async fn run(program: &Path, database: &PgConnectOptions, arguments: &[&str]) {
     let ended = Command::new(program)
         .arg("--dbname")
-        .arg(database.to_url_lossy().as_str())
+        .arg(address(database))
         .args(arguments)
         .output()
         .await
