@@ -13,6 +13,7 @@ use dsrd::audit::{
 use dsrd::domain::{Clock as _, IdentifierKind, SubjectIdentifier, SystemClock};
 use dsrd::store::Store;
 use dsrd::upkeep::{Forgotten, Settings, Upkeep};
+use dsrd_simulator::ContactSpec;
 use sha2::{Digest as _, Sha256};
 
 use crate::log::{Log, execute, fill, plan, verified};
@@ -99,6 +100,34 @@ fn found(report: &Report, what: &str) {
 #[track_caller]
 fn in_order(report: &Report) {
     assert_eq!(report.verdict, Verdict::Ok, "{:#?}", report.findings);
+}
+
+#[tokio::test]
+async fn r_41_the_erasure_of_a_sweep_is_found_by_what_stood_in_the_profile() {
+    let log = Log::of_a_real_run().await;
+    let service = &log.service;
+    let before = verified(&log.options(), &log.plan()).await.counts.openings;
+    let spec = ContactSpec::new().name("Prova", "Persona").email("dora@people.example");
+    let contact = service.platform.add_contact(spec);
+    let case = service.submit_sweep(&contact, service.desk.clock.now()).await.request;
+    service.work_to_the_end().await;
+    service.sealer.seal_everything().await.unwrap();
+    let mut connection = service.store.connection().await.unwrap();
+    let asked = |text: &str| [SubjectIdentifier::parse(IdentifierKind::Email, text, None).unwrap()];
+    let (keys, organisation) = (&service.desk.keys, &service.controller.id);
+    let found = subject::find_cases(&mut connection, keys, organisation, &asked("Dora@people.example")).await;
+    let found = found.unwrap();
+    assert_eq!((found.len(), found[0].case, found[0].opens), (1, case, true));
+    let nobody = subject::find_cases(&mut connection, keys, organisation, &asked("eva@people.example")).await;
+    assert!(nobody.unwrap().is_empty());
+    drop(connection);
+    let report = verified(&log.options(), &log.plan()).await;
+    in_order(&report);
+    assert_eq!(report.counts.openings, before + 1, "the commitment stands in contact.located");
+    let gone = format!("DELETE FROM audit_private.subject WHERE case_id = '{}'", case.0);
+    execute(&log.options(), &gone).await.unwrap();
+    self::found(&verified(&log.options(), &log.plan()).await, "the salts of its commitment are gone");
+    log.service.finish().await;
 }
 
 #[tokio::test]
