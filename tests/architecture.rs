@@ -50,7 +50,8 @@ const RULE: &[(&str, &[&str])] = &[
             "recipients",
         ],
     ),
-    ("retention", &["domain", "store", "audit", "holds", "platform", "intake"]),
+    // What a sweep lists may have been erased: the suppression list is asked.
+    ("retention", &["domain", "store", "audit", "holds", "suppression", "platform", "intake"]),
     // It mails to staff by the same way out as notices.
     ("alert", &["domain", "store", "audit", "delivery"]),
     // The purge functions of the owners of the tables.
@@ -61,6 +62,7 @@ const RULE: &[(&str, &[&str])] = &[
             "store",
             "audit",
             "holds",
+            "suppression",
             "queue",
             "delivery",
             "triage",

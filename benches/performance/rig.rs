@@ -189,6 +189,12 @@ pub(crate) fn controller() -> Result<Controller> {
         language: "en".to_owned(),
         opt_out_policies: vec!["mktgCommunications".to_owned()],
         identity: dsrd::domain::IdentityRules::default(),
+        // Counted, as usual, and never reached.
+        flood: dsrd::domain::FloodLimits {
+            per_source_per_hour: 10_000_000,
+            per_identifier_per_day: 10_000_000,
+            all_per_hour: 10_000_000,
+        },
     })
 }
 
@@ -318,6 +324,7 @@ impl Service {
             settings: defaults::<queue::Settings>("queue", &[("request_workers", workers.into())])?,
             packages: PackageRules { report, keep_days: 14 },
             ledger: Arc::new(dsrd::suppression::ledger::Ledger::new(directory.path().join("ledger"))),
+            watch: defaults("suppression", &[])?,
             kill: KillSwitch::default(),
         });
         Ok(Self { store, pulse, executor, controller, desk, mails, directory })

@@ -13,7 +13,7 @@ pub(super) struct Letter {
 }
 
 /// The gravest first.
-const ORDER: [AlertRule; 11] = [
+const ORDER: [AlertRule; 15] = [
     AlertRule::IncidentOverdue,
     AlertRule::IncidentOpen,
     AlertRule::StatutoryBreach,
@@ -23,6 +23,10 @@ const ORDER: [AlertRule; 11] = [
     AlertRule::VerificationFailed,
     AlertRule::RecipientOverdue,
     AlertRule::HoldReview,
+    AlertRule::CameBack,
+    AlertRule::SweepMissed,
+    AlertRule::PastTerm,
+    AlertRule::Flood,
     AlertRule::DueSoon,
     AlertRule::TargetMissed,
 ];

@@ -19,7 +19,7 @@ pub struct ListedAlert {
     pub rule: AlertRule,
     /// For `due_soon`: how many days before the due date it begins; otherwise 0.
     pub step: u16,
-    /// The request's reference; none for a hold and the platform.
+    /// The request's reference; none for a hold and what concerns the organisation.
     pub reference: Option<String>,
     /// The hold's reference.
     pub hold: Option<String>,

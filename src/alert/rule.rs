@@ -163,6 +163,29 @@ pub(super) fn platform_cause(
         .then_some(Cause { since: down_since, ..Cause::of(AlertRule::PlatformDown) })
 }
 
+/// The cause that contacts give which came back and wait for a person, the last of them found at `found_at`.
+pub(super) const fn came_back(found_at: DateTime<Utc>) -> Cause {
+    Cause { rule: AlertRule::CameBack, step: 0, since: found_at }
+}
+
+/// The cause that a flood gives whose latest window began at `window_start` (S-10).
+pub(super) const fn flood(window_start: DateTime<Utc>) -> Cause {
+    Cause { rule: AlertRule::Flood, step: 0, since: window_start }
+}
+
+/// The cause that a sweep gives which was due at `due_at` and has not begun.
+pub(super) fn sweep_missed(due_at: DateTime<Utc>, settings: &Settings, now: DateTime<Utc>) -> Option<Cause> {
+    let patience = TimeDelta::hours(settings.sweep_late_hours.into());
+    (now - due_at >= patience)
+        .then_some(Cause { since: due_at, ..Cause::of(AlertRule::SweepMissed) })
+}
+
+/// The cause that contacts give which are past their term although a sweep ended, or an erasure of one came to wait, at an
+/// instant.
+pub(super) const fn past_term(since: DateTime<Utc>) -> Cause {
+    Cause { rule: AlertRule::PastTerm, step: 0, since }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +208,7 @@ mod tests {
             language: "en".to_owned(),
             opt_out_policies: Vec::new(),
             identity: crate::domain::IdentityRules::default(),
+            flood: crate::domain::FloodLimits::NONE,
         }
     }
 

@@ -20,6 +20,8 @@ pub struct Settings {
     pub due_days: Vec<u16>,
     /// After how many hours without an answer of the platform it is told of.
     pub platform_down_hours: u32,
+    /// How many hours after its due time a retention sweep that did not begin is told of.
+    pub sweep_late_hours: u32,
     /// Whether a digest is mailed every day on which there is something to tell.
     pub digest: bool,
     /// The hour of the digest, 0 to 23, in the organisation's time zone.
@@ -41,6 +43,9 @@ impl Settings {
         if self.platform_down_hours == 0 {
             return Some("platform_down_hours must be at least 1".to_owned());
         }
+        if self.sweep_late_hours == 0 {
+            return Some("sweep_late_hours must be at least 1".to_owned());
+        }
         (self.digest_hour > 23).then(|| "digest_hour must be from 0 to 23".to_owned())
     }
 
@@ -59,9 +64,13 @@ impl Settings {
     pub(super) fn recipients(&self, rule: AlertRule, step: u16) -> Vec<StaffRole> {
         let is_last_step = rule == AlertRule::DueSoon && self.due_days.iter().min() == Some(&step);
         let concerned: &[StaffRole] = match rule {
-            AlertRule::NoticeBounced | AlertRule::VerificationFailed | AlertRule::PlatformDown => {
-                &[StaffRole::Dpo, StaffRole::Operator]
-            }
+            AlertRule::NoticeBounced
+            | AlertRule::VerificationFailed
+            | AlertRule::PlatformDown
+            | AlertRule::CameBack
+            | AlertRule::Flood
+            | AlertRule::SweepMissed
+            | AlertRule::PastTerm => &[StaffRole::Dpo, StaffRole::Operator],
             AlertRule::RecipientOverdue | AlertRule::HoldReview => &[StaffRole::Dpo],
             AlertRule::DueSoon | AlertRule::TargetMissed if !is_last_step => &[StaffRole::Dpo],
             _ => &[StaffRole::Dpo, StaffRole::Deputy],
@@ -96,6 +105,7 @@ pub(super) mod tests {
             operator: Some("dpo@venue.example".to_owned()),
             due_days: vec![10, 5, 2],
             platform_down_hours: 24,
+            sweep_late_hours: 24,
             digest: true,
             digest_hour: 8,
         }

@@ -1,5 +1,5 @@
 //! Tables `dsrd.alert`, `dsrd.staff_mail` and `dsrd.platform_watch`; reads what is watched from `dsrd.request`,
-//! `dsrd.notice` and `dsrd.intake_parked`.
+//! `dsrd.notice`, `dsrd.look`, `dsrd.intake_rate`, `dsrd.sweep`, `dsrd.schedule` and `dsrd.intake_parked`.
 
 use std::time::Duration;
 
@@ -188,6 +188,79 @@ pub(super) async fn down_since(
     .await
     .map_err(StoreError::during("alert.down_since"))?;
     Ok(found.flatten())
+}
+
+/// When the latest contact was found to be back of those that wait for a person.
+pub(super) async fn last_came_back(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT max(looked_at)
+           FROM dsrd.look
+           WHERE organisation_id = $1 AND verdict IN ('back', 'newer_will', 'other_contact') AND settled IS NULL"#,
+        organisation.as_str(),
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("alert.last_came_back"))
+}
+
+/// The latest window since an instant in which more came in than the limits allow at once.
+pub(super) async fn last_flood(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    since: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT max(window_start)
+           FROM dsrd.intake_rate
+           WHERE organisation_id = $1 AND window_start >= $2 AND held_back + unacknowledged > 0"#,
+        organisation.as_str(),
+        since,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("alert.last_flood"))
+}
+
+/// When the next retention sweep is due.
+pub(super) async fn next_sweep(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    sqlx::query_scalar!(
+        "SELECT next_run_at FROM dsrd.schedule WHERE organisation_id = $1 AND name = 'retention'",
+        organisation.as_str(),
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("alert.next_sweep"))
+}
+
+/// Since when contacts are past their term without a hold that explains it: the last sweep did not get through, or an erasure
+/// of a sweep waits for a person.
+pub(super) async fn past_term_since(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT greatest(
+             (SELECT max(inserted_at)
+              FROM dsrd.request
+              WHERE organisation_id = $1 AND origin = 'retention' AND state = 'manual'),
+             (SELECT last.finished_at
+              FROM (SELECT finished_at, state, candidates
+                    FROM dsrd.sweep
+                    WHERE organisation_id = $1 AND finished_at IS NOT NULL
+                    ORDER BY started_at DESC, sweep_id DESC
+                    LIMIT 1) AS last
+              WHERE last.state IN ('stopped', 'failed') AND last.candidates > 0)) AS since"#,
+        organisation.as_str(),
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("alert.past_term_since"))
 }
 
 /// Records whether the platform of an organisation answered just now. An outage begins with the first time that it did
@@ -460,9 +533,14 @@ pub(super) async fn list_alerts(
                                 THEN EXISTS (SELECT FROM dsrd.recipient_task AS task
                                              WHERE task.organisation_id = $1 AND task.request_id = alert.request_id
                                                AND task.state IN ('queued', 'sent') AND task.answer_by < alert.raised_on)
-                                WHEN alert.request_id IS NULL
+                                WHEN alert.rule = 'platform_down'
                                 THEN EXISTS (SELECT FROM dsrd.platform_watch
                                              WHERE organisation_id = $1 AND down_since IS NOT NULL)
+                                WHEN alert.rule IN ('flood', 'sweep_missed', 'past_term') THEN true
+                                WHEN alert.rule = 'came_back'
+                                THEN EXISTS (SELECT FROM dsrd.look
+                                             WHERE organisation_id = $1 AND settled IS NULL
+                                               AND verdict IN ('back', 'newer_will', 'other_contact'))
                                 ELSE request.state <> 'closed'
                                      OR EXISTS (SELECT FROM dsrd.notice
                                                 WHERE notice.organisation_id = $1

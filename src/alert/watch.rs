@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, Timelike as _, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Timelike as _, Utc};
 use uuid::Uuid;
 
 use super::letter;
-use super::rule::{Cause, DueReview, Watched, causes, platform_cause, review_cause};
+use super::rule::{
+    Cause, DueReview, Watched, came_back, causes, flood, past_term, platform_cause, review_cause, sweep_missed,
+};
 use super::{Settings, digest, sql};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Transport};
@@ -21,6 +23,8 @@ pub struct Ward {
     pub controller: Arc<Controller>,
     /// Who is told.
     pub settings: Settings,
+    /// Whether its retention rule is switched on, so that a sweep that does not begin is a failure.
+    pub sweeps: bool,
 }
 
 /// Watches over requests and platforms, and tells the staff.
@@ -52,7 +56,7 @@ pub struct Turn {
 /// An alert raised just now.
 pub(super) struct Raised<'a> {
     pub(super) cause: Cause,
-    /// None for a hold and the platform.
+    /// None for a hold and for what concerns the organisation as a whole.
     pub(super) watched: Option<&'a Watched>,
     pub(super) review: Option<&'a DueReview>,
 }
@@ -72,7 +76,7 @@ impl Watch {
     }
 
     async fn raise(&self, ward: &Ward) -> Result<usize, StoreError> {
-        let Ward { controller, settings } = ward;
+        let Ward { controller, settings, .. } = ward;
         let now = self.clock.now();
         let today = now.with_timezone(&controller.time_zone).date_naive();
         let mut tx = self.store.begin("alert.raise").await?;
@@ -90,6 +94,22 @@ impl Watch {
         }
         for each in &reviews {
             found.push(Raised { cause: review_cause(each), watched: None, review: Some(each) });
+        }
+        if let Some(found_at) = sql::last_came_back(&mut tx, &controller.id).await? {
+            found.push(Raised { cause: came_back(found_at), watched: None, review: None });
+        }
+        let lately = now - TimeDelta::days(1);
+        if let Some(window_start) = sql::last_flood(&mut tx, &controller.id, lately).await? {
+            found.push(Raised { cause: flood(window_start), watched: None, review: None });
+        }
+        if ward.sweeps {
+            let due_at = sql::next_sweep(&mut tx, &controller.id).await?;
+            if let Some(cause) = due_at.and_then(|due_at| sweep_missed(due_at, settings, now)) {
+                found.push(Raised { cause, watched: None, review: None });
+            }
+            if let Some(since) = sql::past_term_since(&mut tx, &controller.id).await? {
+                found.push(Raised { cause: past_term(since), watched: None, review: None });
+            }
         }
         let mut raised = Vec::new();
         for each in found {
@@ -121,7 +141,7 @@ impl Watch {
 
     /// Writes the digest of the day; false before its hour, where there is one, and where nobody gets it.
     async fn write_digest(&self, ward: &Ward) -> Result<bool, StoreError> {
-        let Ward { controller, settings } = ward;
+        let Ward { controller, settings, .. } = ward;
         let now = self.clock.now();
         let local = now.with_timezone(&controller.time_zone);
         let reader = settings.reachable().next();

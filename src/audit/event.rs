@@ -97,6 +97,8 @@ macro_rules! actions {
 actions! {
     /// A request was accepted.
     RequestReceived = "request.received",
+    /// A person let everything begin at once that a flood had held back; their number is in the detail.
+    FloodReleased = "flood.released",
     /// A producer's row could not become a request.
     IntakeParked = "intake.parked",
     /// A person opened a producer's parked row.
@@ -208,6 +210,10 @@ actions! {
     SuppressionRevoked = "suppression.revoked",
     /// An import asked about somebody who was erased, and was told not to create them.
     ImportBlocked = "suppression.import_blocked",
+    /// A look at the platform did not show an erasure or opt-out as it was left; what was seen is in the detail.
+    Reappeared = "suppression.reappeared",
+    /// What such a look had found was settled: done again by the request in the detail, or left as it is.
+    ReappearanceSettled = "suppression.reappearance_settled",
     /// After a restore, an entry of the ledger that the database had lost was compared with the platform and settled.
     LedgerSettled = "ledger.settled",
     /// Reading back did not show what was to be shown.

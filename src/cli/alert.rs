@@ -10,7 +10,7 @@ use super::output::{Output, or_dash, table};
 use super::request::Case;
 use crate::alert::{self, Acknowledged, ListedAlert};
 use crate::daemon::Foundation;
-use crate::domain::OrganisationId;
+use crate::domain::{AlertRule, OrganisationId};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -81,7 +81,9 @@ fn human(alerts: &[ListedAlert]) -> String {
             if each.step > 0 { format!("{} ({} days)", each.rule, each.step) } else { each.rule.to_string() };
         vec![
             rule,
-            each.reference.clone().or_else(|| each.hold.clone()).unwrap_or_else(|| "platform".to_owned()),
+            each.reference.clone().or_else(|| each.hold.clone()).unwrap_or_else(|| {
+                (if each.rule == AlertRule::PlatformDown { "platform" } else { "organisation" }).to_owned()
+            }),
             or_dash(each.kind.as_ref()),
             or_dash(each.due_on.as_ref()),
             each.first_on.to_string(),

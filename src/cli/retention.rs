@@ -248,6 +248,7 @@ async fn list(
                 sweep.unreadable.to_string(),
                 sweep.submitted.to_string(),
                 sweep.skipped.to_string(),
+                or_dash(sweep.still_past.as_ref()),
             ]
         });
         table(
@@ -261,6 +262,7 @@ async fn list(
                 "unreadable",
                 "submitted",
                 "skipped",
+                "still past",
             ],
             rows,
         )

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::context::Context;
 use super::output::{Output, or_dash, table};
 use super::{Failure, identifiers};
-use crate::daemon::Foundation;
+use crate::daemon::{self, Foundation};
 use crate::domain::{Controller, OrganisationId, local_time};
+use crate::execution::{self, Decided, LookedAgain, Lookout, WatchError};
+use crate::suppression::watch::{Found, Watched};
 use crate::suppression::{self, ImportDecision, Purpose, Suppressed};
 
 /// What to do.
@@ -31,6 +34,21 @@ pub(super) enum Command {
         /// Short name of the organisation; the only one when left out.
         #[arg(long)]
         organisation: Option<OrganisationId>,
+    },
+    /// Show what is looked at again after an erasure or opt-out, what was found, and what waits for a decision.
+    Watch {
+        /// Short name of the organisation; the only one when left out.
+        #[arg(long)]
+        organisation: Option<OrganisationId>,
+        /// Look at once at everything whose contact is still known.
+        #[arg(long, conflicts_with_all = ["again", "leave"])]
+        now: bool,
+        /// Have it done again, by a request of its own: a contact or policy that is as it was before, and untouched since.
+        #[arg(long, value_name = "LOOK")]
+        again: Vec<Uuid>,
+        /// Leave what this look found as it is; it is not looked at again.
+        #[arg(long, value_name = "LOOK")]
+        leave: Vec<Uuid>,
     },
     /// Forget a person who wants to be contacted, or created, again.
     Revoke {
@@ -60,6 +78,10 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
             check(&who, signed_up_at, &context, &foundation, output).await
         }
         Command::List { organisation } => list(organisation.as_ref(), &context, &foundation, output).await,
+        Command::Watch { organisation, now, again, leave } => {
+            let wanted = Wanted { now, again, leave };
+            watch(organisation.as_ref(), wanted, &context, &foundation, output).await
+        }
         Command::Revoke { who, purpose } => revoke(&who, purpose, &context, &foundation, output).await,
     };
     foundation.close().await;
@@ -146,6 +168,159 @@ async fn list(
         });
         table(&["purpose", "kind", "source", "law", "entries", "oldest", "newest"], rows)
     })
+}
+
+/// What is to be done before it is shown.
+struct Wanted {
+    now: bool,
+    again: Vec<Uuid>,
+    leave: Vec<Uuid>,
+}
+
+/// How many findings are shown.
+const MOST_FOUND: u16 = 500;
+
+/// What is looked at, and what was found.
+#[derive(Serialize)]
+struct Watch {
+    looked_now: Option<LookedAgain>,
+    done_again_by: Vec<String>,
+    left: usize,
+    open: Vec<Found>,
+    settled: Vec<Found>,
+    watched: Vec<Watched>,
+}
+
+async fn watch(
+    named: Option<&OrganisationId>,
+    wanted: Wanted,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let controller = controller(named, context, foundation)?;
+    let id = &controller.id;
+    let (mut looked_now, mut done_again_by) = (None, Vec::new());
+    let left = wanted.leave.len();
+    if wanted.now || !wanted.again.is_empty() || !wanted.leave.is_empty() {
+        let organisation = context
+            .settings()
+            .find_organisation(id)
+            .ok_or_else(|| Failure::NotFound.because(format!("no organisation {id} is configured")))?;
+        let organisations = std::slice::from_ref(organisation);
+        let sites =
+            daemon::sites(organisations, &foundation.controllers, &foundation.store, &foundation.desk)?;
+        let Some(site) = sites.get(id) else {
+            return Err(Failure::NotFound.because(format!("organisation {id} is not registered")));
+        };
+        if wanted.now || !wanted.again.is_empty() {
+            // The contacts of another organisation would all seem to be gone (S-14).
+            daemon::check_organisation(site).await?;
+        }
+        let settings = &context.settings().suppression;
+        let lookout = Lookout { store: &foundation.store, desk: &foundation.desk, site, settings };
+        if wanted.now {
+            looked_now = Some(execution::look_now(lookout).await.map_err(explained)?);
+        }
+        for look in wanted.again {
+            let by = execution::settle_look(lookout, look, Decided::Again, context.person()).await;
+            done_again_by.extend(by.map_err(explained)?.map(|reference| reference.to_string()));
+        }
+        for look in wanted.leave {
+            execution::settle_look(lookout, look, Decided::Leave, context.person())
+                .await
+                .map_err(explained)?;
+        }
+    }
+    let mut connection = foundation.store.connection().await?;
+    let found = suppression::watch::list_found(&mut connection, id, MOST_FOUND).await?;
+    let now = foundation.desk.clock.now();
+    let watched = suppression::watch::list_watched(&mut connection, id, now).await?;
+    let (open, settled) = found.into_iter().partition(Found::is_open);
+    let zone = controller.time_zone;
+    output.show(&Watch { looked_now, done_again_by, left, open, settled, watched }, |watch| {
+        in_words(watch, zone)
+    })
+}
+
+fn in_words(watch: &Watch, zone: chrono_tz::Tz) -> String {
+    let mut parts = Vec::new();
+    if let Some(LookedAgain { looked, found, applied_again, put_back }) = &watch.looked_now {
+        let applied = applied_again.len();
+        parts.push(format!(
+            "looked at {looked}: {found} newly found, {applied} opt-outs applied again, {put_back} without an answer (tried again)"
+        ));
+    }
+    if !watch.done_again_by.is_empty() {
+        parts.push(format!("done again by {}", watch.done_again_by.join(", ")));
+    }
+    if watch.left > 0 {
+        parts.push(format!("{} left", watch.left));
+    }
+    if watch.watched.is_empty() {
+        parts.push("nothing is looked at again: nobody was erased or opted out lately".to_owned());
+    } else {
+        let rows = watch.watched.iter().map(|each| {
+            vec![
+                each.purpose.clone(),
+                each.effects.to_string(),
+                format!("{} of {}", each.still_so, each.looks),
+                or_dash(each.last_at.map(|at| local_time(at, zone)).as_ref()),
+                each.to_come.to_string(),
+                or_dash(each.next_at.map(|at| local_time(at, zone)).as_ref()),
+                match (&each.last_code, each.failing) {
+                    (Some(code), failing) => format!("{failing} ({code})"),
+                    (None, _) => "-".to_owned(),
+                },
+            ]
+        });
+        let head = ["purpose", "watched", "still so", "last look", "to come", "next look", "without answer"];
+        parts.push(table(&head, rows));
+    }
+    if !watch.open.is_empty() {
+        parts.push(format!(
+            "to be decided:\n{}\n\nback: have it done again with --again LOOK, or leave it with --leave LOOK. newer_will, \
+             other_contact: ask the person, then leave it; it is never done again against a newer will.",
+            found(&watch.open, zone)
+        ));
+    }
+    if !watch.settled.is_empty() {
+        parts.push(format!("found before:\n{}", found(&watch.settled, zone)));
+    }
+    parts.join("\n\n")
+}
+
+fn found(found: &[Found], zone: chrono_tz::Tz) -> String {
+    let rows = found.iter().map(|each| {
+        let settled = match (&each.settled, &each.again_by) {
+            (_, Some(request)) => format!("again by {request}"),
+            (Some(settled), None) => settled.to_string(),
+            (None, None) if each.seen.needs_person() => "-".to_owned(),
+            (None, None) => "nothing to do".to_owned(),
+        };
+        vec![
+            each.look.to_string(),
+            or_dash(each.reference.as_ref()),
+            each.purpose.to_string(),
+            local_time(each.since, zone),
+            local_time(each.found_at, zone),
+            each.cause.to_string(),
+            each.seen.to_string(),
+            settled,
+        ]
+    });
+    table(&["look", "request", "purpose", "proven at", "found at", "by", "seen", "settled"], rows)
+}
+
+fn explained(error: WatchError) -> anyhow::Error {
+    match error {
+        WatchError::Store(error) => error.into(),
+        WatchError::NotFound => Failure::NotFound.because(error.to_string()),
+        WatchError::NewerWill | WatchError::OtherContact | WatchError::StillSo => {
+            Failure::Refused.because(error.to_string())
+        }
+        other => other.into(),
+    }
 }
 
 /// What went.

@@ -59,6 +59,9 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
                 .into(),
         );
     }
+    if let Some(reason) = settings.suppression.refused() {
+        refused.push(reason);
+    }
     let audit = &settings.audit;
     if !(0.01..=60.0).contains(&audit.seal_secs) {
         refused.push("audit.seal_secs must be between 0.01 and 60".into());

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decisions::ControllerDecision;
 use crate::domain::deadline::{CalendarCode, RegimeCode};
-use crate::domain::{Controller, DecisionKind, IdentityRules, OrganisationId};
+use crate::domain::{Controller, DecisionKind, FloodLimits, IdentityRules, OrganisationId};
 use crate::platform::cloud4wi;
 use crate::{
     alert, audit, delivery, holds, http, queue, recipients, report, retention, store, suppression, telemetry,
@@ -41,6 +41,8 @@ pub struct Settings {
     pub delivery: delivery::Settings,
     /// What was done to contacts, outside of the database, for the time after a restore (docs/holds.md).
     pub ledger: suppression::ledger::Settings,
+    /// Whether what was erased or opted out lasts (docs/holds.md).
+    pub suppression: suppression::watch::Settings,
     /// When the service forgets its own copies.
     pub upkeep: upkeep::Settings,
     /// The hand-over page where people fetch their package, and the health answers.
@@ -106,6 +108,8 @@ pub struct Organisation {
     pub opt_out_policies: Vec<String>,
     /// How well it must be known who asks for what (Art. 12(6) GDPR). An opt-out needs no proof.
     pub identity: IdentityRules,
+    /// How much may begin at once; what comes beyond waits a little, and nothing is refused.
+    pub flood: FloodLimits,
     /// Its contacts at Cloud4Wi.
     pub platform: cloud4wi::Settings,
     /// How long its contacts are kept.
@@ -140,6 +144,7 @@ impl Organisation {
             language: self.language.clone(),
             opt_out_policies: self.opt_out_policies.clone(),
             identity: self.identity.clone(),
+            flood: self.flood,
         }
     }
 }

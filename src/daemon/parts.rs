@@ -281,6 +281,7 @@ impl Parts {
                 keep_days: self.settings.delivery.package_expiry_days,
             },
             ledger: Arc::clone(&self.ledger),
+            watch: self.settings.suppression.clone(),
             kill: KillSwitch::default(),
         });
         let jobs = self.listen("job wake-ups", WakeSource::Jobs);
@@ -380,6 +381,15 @@ impl Parts {
             Upkeep { store: store.clone(), desk: desk.clone(), settings: self.settings.upkeep.clone() };
         let stop = self.ending.clone();
         self.tasks.start("upkeep", move || Box::pin(tasks::forget(upkeep.clone(), stop.clone())));
+        for site in self.sites.values() {
+            let (site, store, desk) = (site.clone(), store.clone(), desk.clone());
+            let (settings, stop) = (self.settings.suppression.clone(), self.ending.clone());
+            self.tasks.start("watch over what was done", move || {
+                let (site, store, desk) = (site.clone(), store.clone(), desk.clone());
+                let (settings, stop) = (settings.clone(), stop.clone());
+                Box::pin(tasks::look_whether_it_lasts(site, store, desk, settings, stop))
+            });
+        }
         for organisation in &self.settings.organisations {
             if let Some(site) = self.sites.get(&organisation.id) {
                 let (store, desk, controller) = (store.clone(), desk.clone(), Arc::clone(&site.controller));
@@ -422,7 +432,8 @@ impl Parts {
         let transport = Arc::new(Transport::open(&mail, &self.settings.data_dir).await?);
         let wards = self.settings.organisations.iter().filter_map(|organisation| {
             let controller = Arc::clone(controllers.get(&organisation.id)?);
-            Some((organisation.id.clone(), Ward { controller, settings: organisation.escalation.clone() }))
+            let (settings, sweeps) = (organisation.escalation.clone(), organisation.retention.enabled);
+            Some((organisation.id.clone(), Ward { controller, settings, sweeps }))
         });
         let watch = Watch {
             store: store.clone(),

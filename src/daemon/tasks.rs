@@ -20,7 +20,7 @@ use crate::audit::{self, Actor, SealError, Sealer, Writer, WriterTurn};
 use crate::config::Settings;
 use crate::delivery::{self, Mailer};
 use crate::domain::{Clock, Controller, OrganisationId, random};
-use crate::execution::{self, Executor, Gate, Site, Worker};
+use crate::execution::{self, Executor, Gate, LookedAgain, Lookout, Site, Worker};
 use crate::holds;
 use crate::intake::{self, Desk};
 use crate::platform::PlatformError;
@@ -29,6 +29,7 @@ use crate::recipients::Courier;
 use crate::retention::{SweepReport, Sweeper};
 use crate::store::{Store, StoreError};
 use crate::suppression::ledger::{self, CompareError, Ledger};
+use crate::suppression::watch::Settings as WatchSettings;
 use crate::upkeep::Upkeep;
 
 /// How long a task that failed waits before it tries again.
@@ -477,6 +478,33 @@ pub(super) async fn keep_holds(
         }
         if let Err(error) = execution::resume_postponed(&store, &desk, &controller).await {
             tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "erasures that a hold had postponed could not be handed in; tried again");
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+/// Looks again at what was erased or opted out, when it is due.
+pub(super) async fn look_whether_it_lasts(
+    site: Site,
+    store: Store,
+    desk: Desk,
+    settings: WatchSettings,
+    stop: CancellationToken,
+) {
+    const EVERY: Duration = Duration::from_mins(1);
+    while !stop.is_cancelled() {
+        if site.gate.is_open() {
+            let lookout = Lookout { store: &store, desk: &desk, site: &site, settings: &settings };
+            let organisation = &site.controller.id;
+            match execution::look_again(lookout, || stop.is_cancelled()).await {
+                Ok(done) if done == LookedAgain::default() => {}
+                Ok(LookedAgain { looked, .. }) => {
+                    tracing::info!(%organisation, count = looked, "what was erased or opted out was looked at again; see dsrd suppression watch");
+                }
+                Err(error) => {
+                    tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "what was erased or opted out could not be looked at; tried again");
+                }
+            }
         }
         pause(&stop, EVERY).await;
     }

@@ -32,6 +32,14 @@ vocabulary! {
         RecipientOverdue = "recipient_overdue",
         /// The platform has not answered for a long time: nobody's right can be carried out.
         PlatformDown = "platform_down",
+        /// Somebody who was erased or opted out is back at the platform, and a person has to decide.
+        CameBack = "came_back",
+        /// More was handed in than the limits allow at once: some of it waits (S-10).
+        Flood = "flood",
+        /// A retention sweep that was due did not begin.
+        SweepMissed = "sweep_missed",
+        /// Contacts are past their term after the last sweep, and no hold explains it.
+        PastTerm = "past_term",
     }
 }
 

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::deadline::{self, CalendarCode, DueDates, Extension, Pause, RegimeCode, Term};
 use super::{DecisionKind, IdentityRules, OrganisationId, RequestKind};
@@ -40,6 +41,26 @@ pub struct Controller {
     pub opt_out_policies: Vec<String>,
     /// How well it must be known who asks for what.
     pub identity: IdentityRules,
+    /// How much may begin at once.
+    pub flood: FloodLimits,
+}
+
+/// How much may begin at once (S-10). What comes beyond is accepted, with its legal clock running, and begins later; nothing is
+/// refused, and an opt-out never waits. 0 means no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FloodLimits {
+    /// Messages of one source, a database role and channel, in an hour.
+    pub per_source_per_hour: u32,
+    /// Messages that name the same identifier in a day. Reminders beyond it are not acknowledged by mail once more.
+    pub per_identifier_per_day: u32,
+    /// Messages of all sources in an hour. Who has not asked yet that day waits only beyond four times as many.
+    pub all_per_hour: u32,
+}
+
+impl FloodLimits {
+    /// No limits.
+    pub const NONE: Self = Self { per_source_per_hour: 0, per_identifier_per_day: 0, all_per_hour: 0 };
 }
 
 /// Whether an open request is late: computed, never stored.

@@ -32,7 +32,7 @@ mod request;
 pub use alert::{AlertRule, StaffRole};
 pub use assurance::{Assurance, IdentityDoubt, IdentityMethod, IdentityRules, Proof};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use controller::{Controller, Overdue, local_time};
+pub use controller::{Controller, FloodLimits, Overdue, local_time};
 pub use decision::{
     AcceptanceReason, AnsweredOutcome, ChoiceReason, ClarificationReason, DecisionKind, DiscardReason,
     ExtensionReason, IncidentCategory, IncidentCause, IncidentEnd, RefusalGround,

@@ -28,7 +28,8 @@ use crate::queue::{self, Heart, Lease};
 use crate::recipients;
 use crate::store::{StoreError, Tx};
 use crate::suppression::ledger::EntryKind;
-use crate::suppression::{self, Source};
+use crate::suppression::watch::{self, Proven};
+use crate::suppression::{self, Purpose, Source};
 
 /// How long a request that a newer program began is left to that program before it is looked at again.
 const LEAVE_TO_NEWER: Duration = Duration::from_mins(1);
@@ -265,7 +266,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn outcome<T: DeserializeOwned>(&self, step: Step) -> Result<Option<T>, Stop> {
+    pub(super) fn outcome<T: DeserializeOwned>(&self, step: Step) -> Result<Option<T>, Stop> {
         self.stored_outcome(step, "")
             .map(|json| outcome::from_json(json).ok_or(Stop::NeedsPerson(ParkReason::CheckpointUnreadable)))
             .transpose()
@@ -492,7 +493,24 @@ impl<'a> Run<'a> {
         let now = self.executor.desk.clock.now();
         let entries = suppression::add(tx, &self.site.controller, &hashed, source, now).await?;
         let detail = Detail::none().word("source", source.as_str()).count("entries", entries);
-        self.append(tx, self.event(Action::SuppressionAdded).with(detail)).await
+        self.append(tx, self.event(Action::SuppressionAdded).with(detail)).await?;
+        if step == Step::ReadBack { self.watch(tx, kind, now).await } else { Ok(()) }
+    }
+
+    /// What was proven just now is looked at again later, so that it is known to last.
+    async fn watch(&self, tx: &mut Tx, kind: EntryKind, since: DateTime<Utc>) -> Result<(), Stop> {
+        let read: Option<ReadBackDone> = self.outcome(Step::ReadBack)?;
+        let proven = Proven {
+            organisation: &self.lease.organisation,
+            request: self.lease.request,
+            purpose: if kind == EntryKind::Erasure { Purpose::ReCreation } else { Purpose::Marketing },
+            contact: &self.contact()?,
+            policies: if kind == EntryKind::Erasure { &[] } else { &self.case.policies },
+            others: read.map_or(0, |read| read.other_contacts),
+            since,
+        };
+        watch::begin(tx, &self.executor.desk.keys, &self.executor.watch, proven).await?;
+        Ok(())
     }
 
     /// Of a case for which nobody gave an identifier (a sweep's), what the platform tells at the first look is committed to, so

@@ -8,12 +8,13 @@ use chrono::TimeDelta;
 use super::Step;
 use super::effect::bare;
 use super::engine::Run;
+use super::opt_out::opted_in_since;
 use super::outcome::Located;
 use super::sql::Marks;
 use super::stop::Stop;
 use super::{identify, inform};
 use crate::audit::{Action, Detail};
-use crate::domain::{ContactId, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier};
+use crate::domain::{ContactId, Handling, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier};
 use crate::holds;
 use crate::intake::IdentifierRole;
 use crate::platform::{Contact, Created, Urgency};
@@ -42,6 +43,13 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
         && let Some(contact) = &contact
     {
         let_access_go_first(run, &contact.id, &contact.identifiers).await?;
+    }
+    if run.case.kind.handling() == Handling::OptOut
+        && !located.chosen
+        && let Some(contact) = &contact
+        && opted_in_since(run, contact)?
+    {
+        return Err(Stop::NeedsPerson(ParkReason::NewerWill));
     }
     located.created_on = contact.as_ref().and_then(|contact| match contact.created {
         Created::At(at) => Some(run.site.controller.local_date(at)),

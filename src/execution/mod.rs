@@ -22,6 +22,7 @@
 //!   request came there.
 //! - A contact that a person chose is the only one that is read.
 //! - No deletion is announced against which a hold stands ([`crate::holds`]): the transaction of the announcement looks.
+//! - What was proven is looked at again later ([`look_again`]); what did not last is recorded and told to a person.
 //! - Steps get ports, keys and earlier outcomes, no database: they cannot write beside the engine.
 //!
 //! Why an enum of steps and no workflow library: the procedures are short lines, the list is data that auditors and
@@ -50,6 +51,7 @@ mod replay;
 mod settle;
 mod sql;
 mod stop;
+mod watch;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -62,6 +64,7 @@ pub use procedure::{Procedure, Step, describe};
 pub use replay::{Finding, Place, Replay, ReplayError, Settlement, Verdict, replay, settle};
 pub use sql::{CheckpointView, checkpoints_of, count_stray_effects, purge};
 pub use stop::Ended;
+pub use watch::{Decided, LookedAgain, Lookout, WatchError, look_again, look_now, settle_look};
 pub use worker::Worker;
 
 use crate::delivery::Mailer;
@@ -72,6 +75,7 @@ use crate::platform::ContactPlatform;
 use crate::recipients::Recipient;
 use crate::store::Store;
 use crate::suppression::ledger::Ledger;
+use crate::suppression::watch::Settings as WatchSettings;
 use crate::{queue, report};
 
 /// One organisation that the executor works for.
@@ -115,6 +119,8 @@ pub struct Executor {
     pub packages: PackageRules,
     /// What is about to be done, outside of the database as well.
     pub ledger: Arc<Ledger>,
+    /// When what was done is looked at again.
+    pub watch: WatchSettings,
     /// Stops the engine at a boundary; inert in production.
     pub kill: KillSwitch,
 }

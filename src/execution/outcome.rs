@@ -120,6 +120,9 @@ pub(super) struct ReadBackDone {
     pub(super) remaining: BTreeMap<String, u64>,
     /// For an opt-out: each policy as read back.
     pub(super) policies_after: BTreeMap<String, bool>,
+    /// For an opt-out: whether the platform emptied the profile with it.
+    #[serde(default)]
+    pub(super) profile_emptied: bool,
 }
 
 pub(super) fn to_json<T: Serialize>(outcome: &T) -> serde_json::Value {

@@ -183,15 +183,18 @@ async fn look(site: &Site, record: &Entry, contact: &ContactId) -> Result<Verdic
 }
 
 /// Whether anything tells that the person, or somebody for them, acted after an instant.
-fn acted_since(contact: &Contact, at: DateTime<Utc>) -> bool {
+pub(super) fn acted_since(contact: &Contact, at: DateTime<Utc>) -> bool {
     let created = match contact.created {
         Created::At(created) | Created::About(created) => Some(created),
         Created::Unknown => None,
     };
-    let modified = serde_json::from_str::<serde_json::Value>(contact.raw.expose())
-        .ok()
-        .and_then(|profile| instant(profile.get("modified")?.as_str()?));
-    [created, modified, contact.last_seen_at].into_iter().flatten().any(|instant| instant > at)
+    [created, modified_at(contact), contact.last_seen_at].into_iter().flatten().any(|instant| instant > at)
+}
+
+/// When the platform says that anything of the contact was changed last.
+pub(super) fn modified_at(contact: &Contact) -> Option<DateTime<Utc>> {
+    let profile = serde_json::from_str::<serde_json::Value>(contact.raw.expose()).ok()?;
+    instant(profile.get("modified")?.as_str()?)
 }
 
 /// Settles one finding as a person decided, and puts the entry back into the database. Returns the request that does it

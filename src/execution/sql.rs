@@ -1,6 +1,6 @@
 //! Tables `dsrd.checkpoint` and `dsrd.stray_effect`, and the columns of `dsrd.request` that say how far a case is.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -372,6 +372,45 @@ pub(super) async fn find_open_access(
     .fetch_optional(connection)
     .await
     .map_err(StoreError::during("execution.find_open_access"))
+}
+
+/// An earlier request of the same person, as far as their report tells of it.
+pub(super) struct EarlierRequest {
+    pub(super) reference: String,
+    pub(super) kind: String,
+    pub(super) channel: String,
+    pub(super) language: String,
+    pub(super) received_at: DateTime<Utc>,
+    pub(super) due_on: NaiveDate,
+    pub(super) closed_at: Option<DateTime<Utc>>,
+    pub(super) outcome: Option<String>,
+}
+
+/// The other requests that were made with an address, or answered to it; oldest first.
+pub(super) async fn list_earlier(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    address: SubjectRef,
+) -> Result<Vec<EarlierRequest>, StoreError> {
+    sqlx::query_as!(
+        EarlierRequest,
+        r#"SELECT other.reference, other.kind, other.channel, other.language, other.received_at, other.due_on,
+                  other.closed_at, other.outcome
+           FROM dsrd.request AS other
+           WHERE other.organisation_id = $1 AND other.request_id <> $2 AND other.origin = 'subject'
+             AND other.request_id IN (SELECT identifier.request_id
+                                      FROM dsrd.identifier AS identifier
+                                      WHERE identifier.organisation_id = $1 AND identifier.subject_ref = $3
+                                        AND identifier.role IN ('given', 'contact_point'))
+           ORDER BY other.received_at, other.reference
+           LIMIT 1000"#,
+        lease.organisation.as_str(),
+        lease.request.0,
+        &address.as_bytes()[..],
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("execution.list_earlier"))
 }
 
 /// Deletes the checkpoints and late answers of closed requests: both may name the contact.

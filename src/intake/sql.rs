@@ -262,6 +262,9 @@ pub struct Case {
     pub policies: Vec<String>,
     /// When the legal clock started.
     pub received_at: DateTime<Utc>,
+    /// When the service accepted it.
+    #[serde(skip)]
+    pub inserted_at: DateTime<Utc>,
     /// Who asks.
     pub requester_role: RequesterRole,
     /// Conservative due date.
@@ -338,6 +341,7 @@ struct CaseRow {
     language: String,
     policies: Vec<String>,
     received_at: DateTime<Utc>,
+    inserted_at: DateTime<Utc>,
     requester_role: String,
     due_on: NaiveDate,
     statutory_due_on: Option<NaiveDate>,
@@ -384,6 +388,7 @@ impl TryFrom<CaseRow> for Case {
             language: row.language,
             policies: row.policies,
             received_at: row.received_at,
+            inserted_at: row.inserted_at,
             requester_role: row.requester_role.parse().map_err(|_| unreadable("requester_role"))?,
             due_on: row.due_on,
             statutory_due_on: row.statutory_due_on,
@@ -440,7 +445,7 @@ pub async fn find_case(
 ) -> Result<Option<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at,
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at, inserted_at,
                   requester_role, due_on, statutory_due_on, request.state, park_reason, refusal.reason AS "refusal?",
                   answer.reason AS "answered?",
                   (SELECT decision.reason FROM dsrd.decision
@@ -505,7 +510,7 @@ pub async fn list_cases(
 ) -> Result<Vec<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at,
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at, inserted_at,
                   requester_role, due_on, statutory_due_on, request.state, park_reason, refusal.reason AS "refusal?",
                   answer.reason AS "answered?",
                   (SELECT decision.reason FROM dsrd.decision

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::flood;
 use super::identifier::{IdentifierRole, add_identifiers};
 use super::sql::{self, First};
 use crate::audit::{self, Action, Actor, Detail, Event};
@@ -214,7 +215,19 @@ async fn accept(
         let receipt = Receipt::of(earlier).filter(|_| known == kinds);
         return receipt.ok_or(IntakeError::KeyReused);
     }
-    let arrival = Arrival { desk, controller, submission: &submission, language: &language, now, recorded };
+    let reference = |each: &SubjectIdentifier| each.reference(&desk.keys, &controller.id);
+    let references: Vec<SubjectRef> = submission.identifiers.iter().map(reference).collect();
+    let flood = flood::count(tx, controller, &submission, &references, now).await?;
+    let arrival = Arrival {
+        desk,
+        controller,
+        submission: &submission,
+        language: &language,
+        now,
+        recorded,
+        references: &references,
+        flood: &flood,
+    };
     let mut receipts = Vec::with_capacity(kinds.len());
     for (number, kind) in (0_i16..).zip(kinds) {
         receipts.push(arrival.accept(tx, number, kind).await?);
@@ -250,6 +263,20 @@ pub(super) const fn waits_for_a_person(kind: RequestKind, role: RequesterRole) -
     }
 }
 
+/// That the work on a request begins later.
+#[derive(Clone, Copy, Debug)]
+struct HeldBack {
+    wait: std::time::Duration,
+    scope: flood::Scope,
+}
+
+/// What a flood means for a request.
+#[derive(Clone, Copy, Debug)]
+struct Flooded {
+    held_back: Option<HeldBack>,
+    acknowledged: bool,
+}
+
 /// A message that arrived, of which each right that is asked becomes a request.
 struct Arrival<'a> {
     desk: &'a Desk,
@@ -258,6 +285,8 @@ struct Arrival<'a> {
     language: &'a str,
     now: DateTime<Utc>,
     recorded: Recorded,
+    references: &'a [SubjectRef],
+    flood: &'a flood::Verdict,
 }
 
 impl Arrival<'_> {
@@ -289,13 +318,20 @@ impl Arrival<'_> {
         sql::insert_request(tx, &case).await?;
         let given = submission.identifiers.iter().map(|each| (IdentifierRole::Given, each.clone())).collect();
         add_identifiers(tx, &desk.keys, &controller.id, request, 0, given).await?;
+        let (mut held_back, mut acknowledged) = (None, true);
         if first.is_none() {
-            self.queue(tx, request, dates.conservative, waits).await?;
+            held_back = self.queue(tx, kind, request, dates.conservative, waits).await?;
+        } else if let Some(because) = self.flood.too_often() {
+            flood::note_unacknowledged(tx, controller, because).await?;
+            acknowledged = false;
         }
         // A sweep's page tells of all of its requests, and a sweep knows no address: there is nobody to tell.
         if self.recorded == Recorded::Here {
-            self.record(tx, request, kind, dates, waits, first.as_ref()).await?;
-            self.acknowledge(tx, request, kind, dates.conservative).await?;
+            let flood = Flooded { held_back, acknowledged };
+            self.record(tx, request, kind, dates, waits, first.as_ref(), flood).await?;
+            if acknowledged {
+                self.acknowledge(tx, request, kind, dates.conservative).await?;
+            }
         }
         Ok(Receipt {
             request,
@@ -324,7 +360,7 @@ impl Arrival<'_> {
             kind,
             role: submission.requester_role,
             policies,
-            references: &self.references(),
+            references: self.references,
             from: submission.received_at - TimeDelta::days(controller.reminder_days.into()),
             until: submission.received_at,
             // A sibling of the same message is no earlier request.
@@ -333,31 +369,33 @@ impl Arrival<'_> {
         sql::find_first(tx, &controller.id, &sought).await
     }
 
-    fn references(&self) -> Vec<SubjectRef> {
-        let reference = |each: &SubjectIdentifier| each.reference(&self.desk.keys, &self.controller.id);
-        self.submission.identifiers.iter().map(reference).collect()
-    }
-
     async fn queue(
         &self,
         tx: &mut Tx,
+        kind: RequestKind,
         request: RequestId,
         due_on: NaiveDate,
         waits: Option<ParkReason>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<HeldBack>, StoreError> {
         let lane = match self.submission.origin {
             Origin::Subject => Lane::Request,
             Origin::Retention => Lane::Sweep,
         };
         let (organisation, due_at) = (&self.controller.id, self.controller.end_of_day(due_on));
-        match waits {
-            None => queue::enqueue(tx, organisation, request, lane, due_at).await,
-            Some(reason) => {
-                queue::enqueue_parked(tx, organisation, request, lane, due_at, reason.as_str()).await
-            }
+        if let Some(reason) = waits {
+            queue::enqueue_parked(tx, organisation, request, lane, due_at, reason.as_str()).await?;
+            return Ok(None);
         }
+        let Some((wait, because)) = self.flood.wait(kind, due_at, self.now) else {
+            queue::enqueue(tx, organisation, request, lane, due_at).await?;
+            return Ok(None);
+        };
+        queue::enqueue_held_back(tx, organisation, request, lane, due_at, wait).await?;
+        flood::note_held_back(tx, self.controller, because).await?;
+        Ok(Some(HeldBack { wait, scope: because.scope() }))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what is known of the request when it is recorded")]
     async fn record(
         &self,
         tx: &mut Tx,
@@ -366,6 +404,7 @@ impl Arrival<'_> {
         dates: DueDates,
         waits: Option<ParkReason>,
         first: Option<&First>,
+        flood: Flooded,
     ) -> Result<(), StoreError> {
         let Self { controller, submission, now, .. } = *self;
         let actor = match submission.origin {
@@ -388,6 +427,12 @@ impl Arrival<'_> {
         }
         if submission.requester_role != RequesterRole::Own {
             detail = detail.word("requester_role", submission.requester_role.as_str());
+        }
+        if let Some(HeldBack { wait, scope }) = flood.held_back {
+            detail = detail.word("held_back_by", scope.as_str()).count("held_back_secs", wait.as_secs());
+        }
+        if !flood.acknowledged {
+            detail = detail.flag("acknowledged", false);
         }
         let event = |action, actor| Event::of(&controller.id, request, action, actor, now);
         let (keys, identifiers) = (&self.desk.keys, &submission.identifiers);

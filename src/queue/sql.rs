@@ -40,6 +40,30 @@ pub async fn enqueue(
     announce(connection).await
 }
 
+/// Puts a request into the queue that begins after a while only, because a flood came before it.
+pub async fn enqueue_held_back(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    lane: Lane,
+    due_at: DateTime<Utc>,
+    wait: Duration,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"INSERT INTO dsrd.job (organisation_id, request_id, lane, due_at, run_at, last_code)
+           VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5), 'held_back')"#,
+        organisation.as_str(),
+        request.0,
+        lane.as_str(),
+        due_at,
+        wait.as_secs_f64(),
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::during("queue.enqueue_held_back"))
+}
+
 /// Puts a request into the queue that waits for a person from its receipt on, because of `code`; nobody is woken.
 pub async fn enqueue_parked(
     connection: &mut PgConnection,

@@ -7,6 +7,9 @@
 //! through [`intake`](crate::intake), with origin `retention`. **It deletes nothing itself**: there is one way by which
 //! a contact is deleted, with one set of checks and proofs, and that is the erasure procedure of `execution`.
 //!
+//! Each page that is listed is compared with the suppression list: who was erased and is listed again is looked at by
+//! [`suppression::watch`](crate::suppression::watch).
+//!
 //! Invariants:
 //! - Nothing is submitted before the listing is complete and within the caps. Over a cap, with clocks that differ by
 //!   more than five minutes, or at a platform that ignores its filters, the sweep stops and says why.

@@ -38,6 +38,8 @@ pub struct SweepRow {
     pub submitted: i64,
     /// Candidates that it left to a later sweep, because a hold, a restriction or an open access request stands.
     pub skipped: i64,
+    /// Of the latest sweep: contacts that it found past their time, that nothing holds, and that are not gone yet.
+    pub still_past: Option<i64>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
 }
@@ -51,7 +53,19 @@ pub async fn list_sweeps(
     sqlx::query_as!(
         SweepRow,
         r#"SELECT sweep_id, scheduled_for, started_at, created_before, state, reason, contacts, candidates,
-                  unreadable, submitted, skipped, finished_at
+                  unreadable, submitted, skipped,
+                  CASE WHEN EXISTS (SELECT FROM dsrd.sweep AS later
+                                    WHERE later.organisation_id = sweep.organisation_id
+                                      AND (later.started_at, later.sweep_id) > (sweep.started_at, sweep.sweep_id)) THEN NULL
+                       WHEN state IN ('stopped', 'failed') AND submitted = 0 THEN candidates
+                       ELSE (SELECT count(*)
+                             FROM dsrd.sweep_candidate AS candidate
+                             LEFT JOIN dsrd.request AS request USING (organisation_id, request_id)
+                             WHERE candidate.organisation_id = sweep.organisation_id
+                               AND candidate.sweep_id = sweep.sweep_id AND candidate.skipped IS NULL
+                               AND (candidate.request_id IS NULL OR request.state <> 'closed'))
+                  END AS still_past,
+                  finished_at
            FROM dsrd.sweep
            WHERE organisation_id = $1
            ORDER BY started_at DESC, sweep_id DESC

@@ -2,7 +2,8 @@
 //!
 //! `execution` calls [`add`] in the transaction that records a proven erasure or opt-out. Importers ask [`decide`] (or
 //! `dsrd suppression check`) before they create a contact; [`revoke`] forgets a person who wants to be contacted again. The
-//! [`ledger`] stands beside it: what was about to be done to contacts, copied to files outside of the database.
+//! [`ledger`] stands beside it: what was about to be done to contacts, copied to files outside of the database. [`watch`]
+//! plans when somebody looks whether it lasted.
 //!
 //! Invariants:
 //! - Nothing but keyed hashes is stored, with purpose, kind, source, jurisdiction and date. Each purpose has a key of
@@ -18,6 +19,7 @@
 mod import;
 pub mod ledger;
 mod sql;
+pub mod watch;
 
 use chrono::{DateTime, Months, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};

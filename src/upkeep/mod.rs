@@ -7,7 +7,7 @@
 //! | Term | What goes | Why not earlier |
 //! |---|---|---|
 //! | `identifiers_days` | the encrypted identifiers, the secrets and words of notices that were never sent | questions and complaints about the answer |
-//! | `contact_ids_days` | the platform's id of the contact, the checkpoints that name it, the candidates of sweeps, the salts of their items in the audit log, what recipients were told of | a restored backup of the platform may need the deletion again |
+//! | `contact_ids_days` | the platform's id of the contact, the checkpoints that name it, the candidates of sweeps, the looks whether it lasted, the salts of their items in the audit log, what recipients were told of | a restored backup of the platform may need the deletion again |
 //! | `evidence_months` | the case with its notices, packages, proofs of identity, pseudonyms and job, and the salts and tags by which the log is asked for the person | limitation of claims and fines; counts and dates only, no identifier |
 //!
 //! The entries of the log go by `log_months` after they were sealed ([`audit::forget`]): announced by one run, dropped by a
@@ -34,6 +34,7 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{OrganisationId, RequestId};
 use crate::intake::{self, Desk};
 use crate::store::{Store, StoreError, Tx};
+use crate::suppression::watch;
 use crate::{alert, delivery, execution, holds, identity, queue, recipients, retention, triage};
 
 /// How many requests one transaction takes up.
@@ -229,9 +230,12 @@ impl Upkeep {
         triage::forget(&mut tx, organisation, &contacts).await?;
         recipients::forget(&mut tx, organisation, &contacts).await?;
         retention::purge_candidates(&mut tx, organisation, &contacts).await?;
+        watch::forget(&mut tx, organisation, &contacts).await?;
+        watch::purge_without_request(&mut tx, organisation, terms.contact_ids, terms.evidence).await?;
         let mut page_items = audit::manifest::forget_items(&mut tx, &contacts).await?;
 
         alert::purge(&mut tx, organisation, terms.identifiers).await?;
+        intake::purge_rates(&mut tx, organisation, terms.identifiers).await?;
 
         let requests = intake::past_evidence(&mut tx, organisation, terms.evidence, BATCH).await?;
         self.purge_requests(&mut tx, organisation, &requests).await?;
@@ -285,6 +289,7 @@ impl Upkeep {
         identity::purge(tx, organisation, requests).await?;
         execution::purge(tx, organisation, requests).await?;
         retention::purge_candidates(tx, organisation, requests).await?;
+        watch::purge(tx, organisation, requests).await?;
         queue::purge(tx, organisation, requests).await?;
         intake::purge(tx, organisation, requests).await
     }

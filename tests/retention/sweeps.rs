@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use dsrd::domain::Clock as _;
 use dsrd::platform::{ContactPlatform as _, Created, ReadOnly};
 use dsrd::retention::{self, Rule, Settings, StopReason, SweepState};
+use dsrd::suppression::{self, Purpose};
 use futures_util::StreamExt as _;
 
 use crate::office::{NOON, Office, at, settings, words};
@@ -205,4 +206,41 @@ async fn a_preview_of_a_hundred_thousand_contacts_holds_one_page_at_a_time() {
     assert_eq!((preview.contacts, preview.candidates, pages), (100_000, 1_000, 10));
     assert_eq!(platform.list_created_before(at(NOON)).count().await, 10);
     drop(office.database);
+}
+
+#[tokio::test]
+async fn r_48_a_sweep_has_those_looked_at_that_it_lists_although_they_were_erased() {
+    let office = Office::open().await;
+    let erased = |id: &str| {
+        let contact = id.parse().unwrap();
+        suppression::hashes(
+            &office.desk.keys,
+            &office.controller.id,
+            &[Purpose::ReCreation],
+            &[],
+            Some(&contact),
+        )
+    };
+    let mut connection = office.store.connection().await.unwrap();
+    for id in ["young-0003", "gone-0001"] {
+        let since = at("2026-10-01T00:00:00Z");
+        suppression::add(&mut connection, &office.controller, &erased(id), suppression::Source::Erasure, since)
+            .await
+            .unwrap();
+    }
+    drop(connection);
+    let platform = Arc::new(Pages::of(contacts(2, 10)));
+    for _ in 0..2 {
+        office.sweeper(&platform, &settings()).sweep("ada").await.unwrap();
+        let mut connection = office.store.connection().await.unwrap();
+        let looks: Vec<(String, i32, bool)> =
+            sqlx::query_as("SELECT cause, after_days, due_at <= $1 FROM dsrd.look")
+                .bind(office.clock.now())
+                .fetch_all(&mut *connection)
+                .await
+                .unwrap();
+        assert_eq!(looks, [("sweep".to_owned(), 53, true)], "one look, however often it is listed");
+    }
+    assert_eq!(office.submitted().await, ["old-0000", "old-0001"], "the sweep itself leaves it alone");
+    assert_eq!(platform.effects.load(Ordering::SeqCst), 0);
 }

@@ -69,6 +69,31 @@ async fn an_access_request_gives_everything_to_the_address_in_the_profile() {
 }
 
 #[tokio::test]
+async fn r_33_the_report_tells_of_earlier_requests_and_of_the_suppression_list() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada().policy("mktgCommunications", true));
+    // Somebody else with the same number: what they asked is not hers to read.
+    let _other = service
+        .platform
+        .add_contact(ContactSpec::new().email("altra@posta.example").phone("+39 333 7654321"));
+    let opt_out = service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+    let other = service.submit(RequestKind::OptOut, &[(Email, "altra@posta.example")]).await;
+    service.work_to_the_end().await;
+    let opted_out_at = service.case(opt_out.request).await.verified_at.unwrap();
+    service.advance(std::time::Duration::from_hours(30)).await;
+    let receipt = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    let files = package(&service, receipt.request).await;
+    let requests = &files.iter().find(|(name, _)| name == "requests.csv").unwrap().1;
+    assert!(requests.contains(opt_out.reference.as_str()), "{requests}");
+    assert!(requests.contains(receipt.reference.as_str()), "{requests}");
+    assert!(requests.contains("marketing") && requests.contains("opt_out"), "{requests}");
+    assert!(requests.contains(&opted_out_at.format("%Y-%m-%d").to_string()), "{requests}");
+    assert!(!requests.contains(other.reference.as_str()), "{requests}");
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn s_1_a_package_is_never_offered_to_an_address_that_the_profile_does_not_hold() {
     let service = TestService::start().await;
     let _contact = service.platform.add_contact(ada());

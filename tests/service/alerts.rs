@@ -33,6 +33,7 @@ fn settings() -> Settings {
         operator: Some(OPERATOR.to_owned()),
         due_days: vec![10, 5, 2],
         platform_down_hours: 24,
+        sweep_late_hours: 24,
         digest: false,
         digest_hour: 8,
     }
@@ -41,7 +42,7 @@ fn settings() -> Settings {
 /// The watch of one daemon, with its mails in memory.
 fn watch(service: &TestService, settings: Settings) -> (Watch, MemoryTransport) {
     let mails = MemoryTransport::new();
-    let ward = Ward { controller: Arc::clone(&service.controller), settings };
+    let ward = Ward { controller: Arc::clone(&service.controller), settings, sweeps: true };
     let watch = Watch {
         store: service.store.clone(),
         clock: Arc::clone(&service.desk.clock),
@@ -594,5 +595,64 @@ async fn r_42_a_recipient_that_does_not_answer_is_mailed_to_staff_until_somebody
     recipients::confirm(&mut tx, organisation, tasks[0].task, dpo(), now).await.unwrap();
     tx.commit().await.unwrap();
     assert!(open_rules(&service).await.is_empty());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_62_a_sweep_that_does_not_begin_and_contacts_left_past_their_term_are_told() {
+    let service = TestService::start().await;
+    let (watch, mails) = watch(&service, settings());
+    let mut connection = service.store.connection().await.unwrap();
+    let organisation = service.controller.id.as_str();
+    sqlx::query("INSERT INTO dsrd.schedule (organisation_id, name, expression, next_run_at) VALUES ($1, 'retention', '30 2 * * *', $2)")
+        .bind(organisation)
+        .bind(service.desk.clock.now() + TimeDelta::hours(14))
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    service.clock.advance(TimeDelta::hours(37));
+    assert_eq!(round(&watch, &mails).await.0, 0, "late, and still within patience");
+    service.clock.advance(TimeDelta::days(2));
+    assert_eq!(round(&watch, &mails).await, (1, vec![DPO.to_owned(), OPERATOR.to_owned()]));
+    assert_eq!(open_rules(&service).await, [AlertRule::SweepMissed]);
+    sqlx::query("UPDATE dsrd.schedule SET next_run_at = $1")
+        .bind(service.desk.clock.now() + TimeDelta::hours(14))
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+
+    // A sweep ended without getting through; the next one did.
+    let sweep = async |state: &str, reason: Option<&str>, connection: &mut sqlx::PgConnection| {
+        service.clock.advance(TimeDelta::hours(1));
+        let now = service.desk.clock.now();
+        sqlx::query(
+            "INSERT INTO dsrd.sweep (organisation_id, sweep_id, started_at, created_before, state, reason, contacts, candidates,
+                                     finished_at)
+             VALUES ($1, $2, $3, $3, $4, $5, 100, 40, $3)",
+        )
+        .bind(organisation)
+        .bind(uuid::Uuid::now_v7())
+        .bind(now)
+        .bind(state)
+        .bind(reason)
+        .execute(connection)
+        .await
+        .unwrap();
+    };
+    sweep("stopped", Some("over_most_percent"), &mut connection).await;
+    assert_eq!(round(&watch, &mails).await.0, 1);
+    let listed = dsrd::retention::list_sweeps(&mut connection, &service.controller.id, 10).await.unwrap();
+    assert_eq!(listed[0].still_past, Some(40));
+    sweep("finished", None, &mut connection).await;
+    service.clock.advance(TimeDelta::hours(1));
+    assert_eq!(round(&watch, &mails).await.0, 0);
+    // An erasure of a sweep that waits for a person is one that is still there.
+    drop(connection);
+    let contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    service.simulator.faults().inject(dsrd_simulator::Fault::DeleteIgnored);
+    service.submit_sweep(&contact, service.desk.clock.now()).await;
+    service.work_to_the_end().await;
+    assert!(round(&watch, &mails).await.0 >= 1);
+    assert!(open_rules(&service).await.contains(&AlertRule::PastTerm));
     service.finish().await;
 }

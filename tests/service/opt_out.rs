@@ -127,3 +127,28 @@ async fn f_40_a_policy_that_the_profile_never_shows_is_no_proof() {
     assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::VerificationFailed));
     service.finish().await;
 }
+
+#[tokio::test]
+async fn r_69_notices_go_to_those_who_opted_out_and_advertise_nothing() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    let told = service.mails.sent().len();
+    assert_eq!(service.platform.truth(&contact).unwrap().policy("mktgCommunications"), Some(false));
+
+    let receipt = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    let mails = service.mails.sent();
+    assert_eq!(mails.len(), told + 2, "acknowledgement and answer, whatever the flags say");
+    for mail in &mails {
+        assert_eq!(mail.to.expose(), "canarino@posta.example");
+        let text = format!("{}\n{}", mail.subject, mail.text.expose()).to_lowercase();
+        for advertising in ["<img", "newsletter", "discount", "special offer", "utm_", "follow us", "download our app"] {
+            assert!(!text.contains(advertising), "{advertising}: {text}");
+        }
+    }
+    assert_eq!(service.platform.truth(&contact).unwrap().policy("mktgCommunications"), Some(false));
+    service.finish().await;
+}

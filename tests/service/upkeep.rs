@@ -109,7 +109,7 @@ async fn r_71_to_r_75_after_37_months_no_table_leads_back_to_the_person() {
     for trace in &known {
         assert!(!after.contains(trace), "left after 37 months: {trace}");
     }
-    for table in ["request", "identifier", "notice", "package", "checkpoint", "job", "job_done"] {
+    for table in ["request", "identifier", "notice", "package", "checkpoint", "job", "job_done", "look"] {
         assert!(after.contains(&format!("-- dsrd.{table}\n\n")), "dsrd.{table} is empty");
     }
     assert!(after.contains("upkeep.forgot"), "that they were forgotten stands in the log");

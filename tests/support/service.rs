@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use dsrd::audit::{self, LogKeys, SealError, Sealer};
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
-    Assurance, Channel, Clock, ContactId, Controller, IdentifierKind, IdentityRules, ManualClock, MasterKey,
+    Assurance, Channel, Clock, ContactId, Controller, FloodLimits, IdentifierKind, IdentityRules, ManualClock, MasterKey,
     OrganisationId, Origin, Proof, RequestId, RequestKind, RequesterRole, SubjectIdentifier,
 };
 use dsrd::execution::{Ended, Executor, Gate, KillSwitch, PackageRules, Site, Worker};
@@ -22,6 +22,7 @@ use dsrd::platform::cloud4wi::{self, Cloud4Wi, LocalBudget};
 use dsrd::recipients::Recipient;
 use dsrd::store::{self, Store};
 use dsrd::suppression::ledger::Ledger;
+use dsrd::suppression::watch;
 use dsrd::{queue, report};
 use dsrd_simulator::{OrganisationHandle, OrganisationSettings, Simulator, TokenClaims};
 use serde::de::DeserializeOwned;
@@ -49,6 +50,7 @@ pub(crate) struct Builder {
     recipients: Vec<Recipient>,
     catalogue: Option<report::Catalogue>,
     identity: IdentityRules,
+    flood: FloodLimits,
 }
 
 /// The service under test, with everything around it.
@@ -119,6 +121,12 @@ impl Builder {
         self
     }
 
+    /// How much may begin at once; everything without it.
+    pub(crate) fn flood(mut self, limits: FloodLimits) -> Self {
+        self.flood = limits;
+        self
+    }
+
     pub(crate) async fn build(self) -> TestService {
         super::logs::record();
         let logged_before = super::logs::length();
@@ -139,7 +147,7 @@ impl Builder {
         let mut sites = BTreeMap::new();
         let mut controllers = BTreeMap::new();
         for organisation in simulator.organisations() {
-            let controller = Arc::new(controller(organisation.name(), &self.identity));
+            let controller = Arc::new(controller(organisation.name(), &self.identity, self.flood));
             register(&store, &controller, &organisation).await;
             let platform = connect(&organisation, &simulator.base_url(), directory.path(), clock.clone());
             controllers.insert(controller.id.clone(), Arc::clone(&controller));
@@ -194,6 +202,7 @@ impl Builder {
             settings: settings.clone(),
             packages,
             ledger: Arc::new(Ledger::new(directory.path().join("ledger"))),
+            watch: watch::Settings { watch_days: vec![1, 7, 30], watch_searches: true, daily_sample: 20 },
             kill: KillSwitch::default(),
         });
         let log_keys = LogKeys::generate();
@@ -219,7 +228,7 @@ impl Builder {
     }
 }
 
-fn controller(name: &str, identity: &IdentityRules) -> Controller {
+fn controller(name: &str, identity: &IdentityRules, flood: FloodLimits) -> Controller {
     Controller {
         id: name.parse().expect("simulated organisations have plain names"),
         name: "Caffè Prova".to_owned(),
@@ -235,6 +244,7 @@ fn controller(name: &str, identity: &IdentityRules) -> Controller {
         language: "en".to_owned(),
         opt_out_policies: vec!["mktgCommunications".to_owned()],
         identity: identity.clone(),
+        flood,
     }
 }
 
@@ -379,6 +389,7 @@ impl TestService {
             recipients: Vec::new(),
             catalogue: None,
             identity: IdentityRules::default(),
+            flood: FloodLimits::NONE,
         }
     }
 
@@ -460,6 +471,7 @@ impl TestService {
             settings: self.settings.clone(),
             packages: self.executor.packages.clone(),
             ledger: Arc::clone(&self.executor.ledger),
+            watch: self.executor.watch.clone(),
             kill,
         }
     }

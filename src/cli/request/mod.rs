@@ -4,6 +4,7 @@ mod acts;
 mod answered;
 mod ask;
 mod bounced;
+mod floods;
 mod next;
 mod package;
 mod parked;
@@ -55,6 +56,8 @@ pub(super) enum Command {
     Bounced(bounced::Args),
     /// Decrypt the access package of a request for a person who cannot use the link.
     Package(package::Args),
+    /// Show in which hours and days more was handed in than the limits allow at once, by whom, and how much of it waits.
+    Floods(floods::Args),
     /// Rows of producers that could not become a request: look at them, correct and hand them in, or remove them.
     #[command(subcommand)]
     Parked(parked::Command),
@@ -86,6 +89,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Clarified(args) => acts::clarified(args, &context, &foundation, output).await,
         Command::Answered(args) => answered::run(args, &context, &foundation, output).await,
         Command::Bounced(args) => bounced::run(args, &context, &foundation, output).await,
+        Command::Floods(args) => floods::run(args, &context, &foundation, output).await,
         Command::Parked(command) => parked::run(command, &context, &foundation, output).await,
         Command::Package(args) => package::run(args, &context, &foundation, output).await,
     };

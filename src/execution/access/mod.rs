@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::Step;
 use super::engine::Run;
 use super::outcome::PackageMade;
-use super::sql::Marks;
+use super::sql::{self, Marks};
 use super::stop::Stop;
 use super::{PackageRules, inform};
 use crate::audit::{Action, Detail};
@@ -21,14 +21,16 @@ use crate::delivery::{NewPackage, PackageId};
 use crate::domain::{ContactId, ParkReason, Personal, random};
 use crate::intake::IdentifierRole;
 use crate::platform::{RawRecord, Source, Urgency};
-use crate::recipients;
 use crate::report::{
     Language, MaskedIdentifier, Package, ReportError, ReportHeader, Section, Spool, prepare_directory,
 };
+use crate::{recipients, suppression};
 
 /// What flows to the thread that writes the spool.
 enum Piece {
     Records(Section, Vec<RawRecord>),
+    /// Something that this service itself holds, from before.
+    Own(Section, String),
     Note(Section, String),
     Incomplete(Section),
     Unreadable(Section, u64),
@@ -83,7 +85,64 @@ async fn fetch(run: &Run<'_>, contact: &ContactId, pieces: &mpsc::Sender<Piece>)
             pieces.send(Piece::Records(section, batch.records)).await.map_err(|_| None)?;
         }
     }
+    for record in earlier_records(run).await.map_err(Some)? {
+        pieces.send(Piece::Own(Section::Requests, record)).await.map_err(|_| None)?;
+    }
     pieces.send(Piece::Note(Section::Requests, own_record(run))).await.map_err(|_| None)
+}
+
+/// What this service itself holds about the person from before: their other requests, and that they are on the suppression
+/// list. Found by the address in their profile; a number that a household shares is no ground for
+/// showing somebody the requests of another.
+async fn earlier_records(run: &Run<'_>) -> Result<Vec<String>, Stop> {
+    let address = run
+        .identifiers
+        .iter()
+        .find(|each| each.role == IdentifierRole::ContactPoint)
+        .map(|each| each.identifier.clone())
+        .or_else(|| {
+            // Found a moment ago, and not written yet.
+            let found = run.unsaved.iter().flat_map(|finished| &finished.identifiers);
+            found
+                .filter(|(role, _)| *role == IdentifierRole::ContactPoint)
+                .map(|(_, identifier)| identifier.clone())
+                .next()
+        });
+    let Some(address) = address else { return Ok(Vec::new()) };
+    let organisation = &run.lease.organisation;
+    let keys = &run.executor.desk.keys;
+    let mut connection = run.executor.store.connection().await?;
+    let reference = address.reference(keys, organisation);
+    let earlier = sql::list_earlier(&mut connection, run.lease, reference).await?;
+    let suppressed = suppression::contains(&mut connection, keys, organisation, &[address]).await?;
+    drop(connection);
+    let mut records: Vec<String> = earlier
+        .into_iter()
+        .map(|earlier| {
+            serde_json::json!({
+                "reference": earlier.reference,
+                "kind": earlier.kind,
+                "received_at": earlier.received_at,
+                "due_on": earlier.due_on,
+                "language": earlier.language,
+                "channel": earlier.channel,
+                "closed_at": earlier.closed_at,
+                "outcome": earlier.outcome,
+            })
+            .to_string()
+        })
+        .collect();
+    records.extend(suppressed.into_iter().map(|entry| {
+        serde_json::json!({
+            "suppression_list": entry.purpose.as_str(),
+            "identifier": entry.kind,
+            "source": entry.source.as_str(),
+            "law": entry.jurisdiction,
+            "since": entry.since,
+        })
+        .to_string()
+    }));
+    Ok(records)
 }
 
 /// What this service itself holds about the person: the request.
@@ -117,6 +176,7 @@ fn write(
             }
             Piece::Unreadable(section, records) => spool.note_unreadable(section, records),
             Piece::Incomplete(section) => spool.mark_incomplete(section),
+            Piece::Own(section, record) => spool.push(section, &record)?,
             Piece::Note(section, record) => {
                 spool.push(section, &record)?;
                 // The note about the request itself is sent last, when every source was read to its end.

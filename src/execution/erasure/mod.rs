@@ -81,6 +81,7 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
         other_contacts: searched.others.len() as u64,
         remaining,
         policies_after: BTreeMap::new(),
+        profile_emptied: false,
     };
     let mut finished = run.finished(Step::ReadBack, &done);
     finished.marks = Marks { verified_at: Some(now), ..Marks::default() };

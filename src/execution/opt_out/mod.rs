@@ -3,15 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use super::Step;
 use super::effect::{Effect, bare};
 use super::engine::Run;
 use super::inform;
-use super::outcome::ReadBackDone;
+use super::outcome::{Located, ReadBackDone};
+use super::replay::modified_at;
 use super::sql::Marks;
 use super::stop::Stop;
 use crate::audit::{Action, Detail};
 use crate::domain::ParkReason;
+use crate::intake::IdentifierRole;
+use crate::platform::Contact;
 
 /// When to read again while the platform does not show the change yet (it may answer "accepted" and act later).
 const READ_AGAIN_AFTER: [Duration; 5] = [
@@ -22,15 +27,58 @@ const READ_AGAIN_AFTER: [Duration; 5] = [
     Duration::from_mins(1),
 ];
 
+/// By how much the platform's clock may differ from ours; sweeps trust no platform whose clock differs by more. A portal writes
+/// the profile a moment before it hands the request in.
+const CLOCKS_MAY_DIFFER: TimeDelta = TimeDelta::minutes(5);
+
 pub(super) async fn switch_off(run: &mut Run<'_>) -> Result<(), Stop> {
     if run.case.policies.is_empty() {
         return Err(Stop::NeedsPerson(ParkReason::NothingToOptOutOf));
     }
     let contact = run.contact()?;
+    // Located by an earlier attempt: what happened while the request waited is not known yet.
+    if !run.unsaved.iter().any(|finished| finished.step == Step::Locate) {
+        let found = run.site.platform.find_contact(&contact, run.urgency()).await;
+        let found = found.map_err(|error| run.platform_failed(&error))?;
+        if let Some(found) = &found
+            && opted_in_since(run, found)?
+        {
+            return Err(Stop::NeedsPerson(ParkReason::NewerWill));
+        }
+    }
     for policy in run.case.policies.clone() {
         run.carry_out(Effect::SwitchOff { contact: &contact, policy: &policy }).await?;
     }
     Ok(())
+}
+
+/// Whether the person opted in again after they had opted out, as far as the platform tells (F-42): a policy that was off when
+/// the contact was found is on, or one is on and the profile was changed after the request was accepted, and not by us. The
+/// older will does not overrule the newer.
+pub(super) fn opted_in_since(run: &Run<'_>, found: &Contact) -> Result<bool, Stop> {
+    let to_do = |policy: &&String| !run.is_finished(Step::SwitchOff, policy);
+    let on: Vec<&String> = run
+        .case
+        .policies
+        .iter()
+        .filter(to_do)
+        .filter(|policy| found.policies.get(bare(policy)) == Some(&true))
+        .collect();
+    if on.is_empty() {
+        return Ok(false);
+    }
+    let before: Option<Located> = run.outcome(Step::Locate)?;
+    if before.as_ref().is_some_and(|located| located.chosen) {
+        // A person looked, and had it go on.
+        return Ok(false);
+    }
+    let was_off = before.is_some_and(|located| {
+        on.iter().any(|policy| located.policies_before.get(*policy) == Some(&false))
+    });
+    // A policy of several that was switched off by an earlier attempt changed the profile, too.
+    let ours = run.case.executed_at.map_or(run.case.inserted_at, |at| at.max(run.case.inserted_at));
+    let changed = modified_at(found).is_some_and(|at| at > ours + CLOCKS_MAY_DIFFER);
+    Ok(was_off || changed)
 }
 
 pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
@@ -44,6 +92,9 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
         .map_err(|error| run.platform_failed(&error))?;
     let mut after = BTreeMap::new();
     let mut still_on = 0_u64;
+    // Some rules of the platform take the profile with a policy (F-44). What the answer needs was kept before.
+    let profile_emptied = found.as_ref().is_some_and(|contact| contact.held.is_empty())
+        && run.identifiers.iter().any(|each| each.role != IdentifierRole::Given);
     if let Some(contact) = &found {
         for policy in &run.case.policies {
             match contact.policies.get(bare(policy)) {
@@ -67,6 +118,7 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
         other_contacts: 0,
         remaining: BTreeMap::new(),
         policies_after: after,
+        profile_emptied,
     };
     let mut finished = run.finished(Step::ReadBack, &done);
     finished.marks = Marks { verified_at: Some(now), ..Marks::default() };
@@ -75,7 +127,8 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
         event.with(
             Detail::none()
                 .count("policies", run.case.policies.len() as u64)
-                .flag("contact_absent", done.contact_absent),
+                .flag("contact_absent", done.contact_absent)
+                .flag("profile_emptied", profile_emptied),
         ),
     );
     finished.notice = Some(inform::opted_out(run));

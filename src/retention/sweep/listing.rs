@@ -4,12 +4,14 @@ use futures_util::TryStreamExt;
 
 use super::{Begun, Stage, SweepError, SweepLock, SweepReport, Sweeper, counted, detail_of, report};
 use crate::audit::{Action, Actor};
-use crate::platform::PlatformError;
+use crate::domain::ContactId;
+use crate::platform::{ListingBatch, PlatformError};
 use crate::retention::settings::RETRY_AFTER;
 use crate::retention::sql::{self, Counts, UnfinishedRow};
 use crate::retention::survey::{self, Candidate, EVERYBODY, Survey};
 use crate::retention::vocabulary::{StopReason, SweepState};
 use crate::store::{StoreError, Tx};
+use crate::suppression::{self, watch};
 
 impl Sweeper {
     /// Carries a recorded sweep to its end.
@@ -54,6 +56,7 @@ impl Sweeper {
                 Ok(None) => return Ok((survey, None)),
                 Err(error) => return Err(ListingError::Platform(Box::new(survey), error)),
             };
+            self.look_for_erased(begun, &batch).await.map_err(SweepError::from)?;
             let candidates = survey.take(batch);
             // Above the cap nothing of this sweep will be submitted: count on, but keep no more contacts.
             if !candidates.is_empty() && survey.candidates <= self.rule.caps.most_contacts {
@@ -61,6 +64,36 @@ impl Sweeper {
             }
             self.pass(Stage::Listed)?;
         }
+    }
+
+    /// Has those contacts looked at that are listed although they were erased. The sweep itself does nothing about it: a
+    /// contact past its time is a candidate as any other.
+    async fn look_for_erased(&self, begun: &Begun, batch: &ListingBatch) -> Result<(), StoreError> {
+        if batch.contacts.is_empty() {
+            return Ok(());
+        }
+        let organisation = &self.controller.id;
+        let contacts: Vec<&ContactId> = batch.contacts.iter().map(|contact| &contact.id).collect();
+        let mut connection = self.store.connection().await?;
+        let erased =
+            suppression::erased_among(&mut connection, &self.desk.keys, organisation, &contacts).await?;
+        drop(connection);
+        if erased.is_empty() {
+            return Ok(());
+        }
+        let listed: Vec<_> = erased
+            .into_iter()
+            .filter_map(|(place, since)| contacts.get(place).map(|contact| (*contact, since)))
+            .collect();
+        let mut tx = self.store.begin("retention.look_for_erased").await?;
+        let planned =
+            watch::look_at_erased(&mut tx, &self.desk.keys, organisation, &listed, self.desk.clock.now())
+                .await?;
+        tx.commit().await?;
+        if planned > 0 {
+            tracing::warn!(%organisation, sweep = %begun.sweep_id, count = planned, "the sweep lists contacts that were erased; they are looked at, see dsrd suppression watch");
+        }
+        Ok(())
     }
 
     async fn freeze(&self, begun: &Begun, candidates: &[Candidate]) -> Result<(), StoreError> {

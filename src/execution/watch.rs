@@ -1,0 +1,417 @@
+//! Looks at the platform after an erasure or opt-out was proven, and what follows when it did not last (R-48, R-53, F-39).
+//!
+//! A look is taken, the platform is read without a transaction, and what was seen is recorded with its audit entry in one.
+//! What each verdict means:
+//!
+//! | Seen | What follows |
+//! |---|---|
+//! | as it was left | the next look |
+//! | policies on again, nothing tells that anybody acted since | the opt-out is applied again by a request of its own, once; a second time a person decides |
+//! | the contact back, nothing tells that anybody acted since | a person decides: have it erased again, or leave it |
+//! | back, and acted upon since | a person decides; it is never done again by itself or by us: the newer will stands |
+//! | another contact with the same identifier, created since | recorded; a sign-up of their own is allowed |
+//! | another contact that seems older | a person decides |
+//!
+//! Why an erasure is not repeated by itself although an opt-out is: a policy can be switched on again, a deletion cannot be
+//! taken back.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Site;
+use super::effect::bare;
+use super::replay::acted_since;
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::domain::{
+    Assurance, Channel, ContactId, Origin, Proof, Reference, RequestId, RequestKind, RequesterRole,
+    SubjectIdentifier,
+};
+use crate::intake::{self, Desk, IntakeError, Submission};
+use crate::platform::{Contact, Coverage, Created, PlatformError, Urgency};
+use crate::store::{Store, StoreError, Tx};
+use crate::suppression::Purpose;
+use crate::suppression::watch::{self, Ended, Look, Novelty, Seen, SettledAs, Settings};
+
+/// Who looks.
+const ACTOR: Actor = Actor::Process("watch");
+
+/// Where somebody looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Lookout<'a> {
+    /// The database.
+    pub store: &'a Store,
+    /// Keys and clock.
+    pub desk: &'a Desk,
+    /// The organisation and its contacts.
+    pub site: &'a Site,
+    /// When to look, and how.
+    pub settings: &'a Settings,
+}
+
+/// What a round of looks led to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LookedAgain {
+    /// Looks that ended.
+    pub looked: u64,
+    /// Of these, those that found something that was not known.
+    pub found: u64,
+    /// Requests by which an opt-out is applied again.
+    pub applied_again: Vec<Reference>,
+    /// Looks that the platform did not answer; they are due again soon.
+    pub put_back: u64,
+}
+
+/// What a person decided about something found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// Have it done again.
+    Again,
+    /// Leave it as it is.
+    Leave,
+}
+
+/// Why a look, or a decision about one, comes to no end.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The platform failed.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// The request that does it again was not accepted.
+    #[error("the request that would do it again was not accepted")]
+    Intake(#[source] IntakeError),
+    /// There is no such task.
+    #[error("no such finding waits for a decision; see `dsrd suppression watch`")]
+    NotFound,
+    /// Somebody acted since.
+    #[error(
+        "it is not done again: the person, or somebody, acted upon the contact since, and the older will does not overrule the \
+         newer; ask them, then leave it, and hand in a new request when they ask again"
+    )]
+    NewerWill,
+    /// It is another contact than the one that was erased.
+    #[error(
+        "it is not done again: this is another contact than the one that was erased, and nobody has shown whose it is; leave it, \
+         and hand in a new request when the person asks"
+    )]
+    OtherContact,
+    /// The platform shows it as it was left.
+    #[error("it is not done again: the platform shows it as it was left by now; leave it")]
+    StillSo,
+}
+
+/// What a look saw.
+struct Sight {
+    seen: Seen,
+    other: Option<ContactId>,
+    searches: u64,
+}
+
+impl Sight {
+    const fn of(seen: Seen) -> Self {
+        Self { seen, other: None, searches: 0 }
+    }
+}
+
+/// Draws the sample of the day and looks at everything that is due, until `halt` says to stop or the platform does not answer.
+/// Any number of daemons may call it at any time.
+pub async fn look_again(
+    lookout: Lookout<'_>,
+    halt: impl Fn() -> bool + Send,
+) -> Result<LookedAgain, WatchError> {
+    let Lookout { store, desk, site, settings } = lookout;
+    let organisation = &site.controller.id;
+    let mut done = LookedAgain::default();
+    let mut tx = store.begin("execution.draw_sample").await?;
+    watch::draw_sample(&mut tx, &desk.keys, organisation, settings, desk.clock.now()).await?;
+    tx.commit().await?;
+    while !halt() {
+        let mut connection = store.connection().await?;
+        let Some(look) =
+            watch::take_due(&mut connection, &desk.keys, organisation, desk.clock.now()).await?
+        else {
+            break;
+        };
+        let identifiers = identifiers_of(lookout, &mut connection, &look).await?;
+        drop(connection);
+        match see(site, &look, &identifiers).await {
+            Ok(sight) => {
+                if record(lookout, &look, &sight, &mut done).await? {
+                    done.looked += 1;
+                }
+            }
+            Err(error) => {
+                let mut connection = store.connection().await?;
+                watch::put_back(&mut connection, &look, code_of(&error)).await?;
+                done.put_back += 1;
+                tracing::warn!(%organisation, %error, "a look at what was erased or opted out did not succeed; it is repeated");
+                // What one contact's answer is about does not concern the others.
+                if !matches!(error, PlatformError::Unreadable { .. } | PlatformError::TooLarge { .. }) {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// The identifiers to search by: those of the request, each once, while the service still knows them.
+async fn identifiers_of(
+    lookout: Lookout<'_>,
+    connection: &mut sqlx::PgConnection,
+    look: &Look,
+) -> Result<Vec<SubjectIdentifier>, StoreError> {
+    let (Purpose::ReCreation, true, Some(request)) =
+        (look.purpose, lookout.settings.watch_searches, look.request)
+    else {
+        return Ok(Vec::new());
+    };
+    let known =
+        intake::identifiers(connection, &lookout.desk.keys, &look.organisation, request).await?;
+    let mut distinct: Vec<SubjectIdentifier> = Vec::new();
+    for each in known {
+        let is_there = distinct.iter().any(|other| {
+            other.kind() == each.identifier.kind() && other.normalised() == each.identifier.normalised()
+        });
+        if !is_there {
+            distinct.push(each.identifier);
+        }
+    }
+    Ok(distinct)
+}
+
+async fn see(site: &Site, look: &Look, identifiers: &[SubjectIdentifier]) -> Result<Sight, PlatformError> {
+    let found = site.platform.find_contact(&look.contact, Urgency::Sweep).await?;
+    match look.purpose {
+        Purpose::Marketing => {
+            let is_on = found.as_ref().filter(|found| !found.marked_deleted).is_some_and(|found| {
+                // A policy that the profile does not name any more is not seen to be off.
+                look.policies.iter().any(|policy| found.policies.get(bare(policy)) != Some(&false))
+            });
+            Ok(Sight::of(match found {
+                Some(found) if is_on => back_or_newer(&found, look),
+                _ => Seen::StillSo,
+            }))
+        }
+        Purpose::ReCreation => match found {
+            Some(found) => Ok(Sight::of(back_or_newer(&found, look))),
+            None => search(site, look, identifiers).await,
+        },
+    }
+}
+
+fn back_or_newer(found: &Contact, look: &Look) -> Seen {
+    if acted_since(found, look.since) { Seen::NewerWill } else { Seen::Back }
+}
+
+/// Looks for other contacts with one of the person's identifiers.
+async fn search(
+    site: &Site,
+    look: &Look,
+    identifiers: &[SubjectIdentifier],
+) -> Result<Sight, PlatformError> {
+    let (mut searches, mut older, mut newer) = (0, BTreeSet::new(), BTreeSet::new());
+    for identifier in identifiers {
+        let answer = site.platform.search(identifier).await?;
+        if answer.unreadable > 0 {
+            return Err(PlatformError::Unreadable {
+                operation: "search",
+                detail: "records that cannot be read may be the contact".to_owned(),
+            });
+        }
+        if answer.coverage == Coverage::FilterNotHonoured {
+            continue;
+        }
+        searches += 1;
+        for found in answer.contacts {
+            let is_newer = match found.created {
+                Created::At(created) | Created::About(created) => created > look.since,
+                Created::Unknown => false,
+            };
+            if is_newer { newer.insert(found.id) } else { older.insert(found.id) };
+        }
+    }
+    // Those that were there when the erasure was proven are none of its business.
+    let unexpected = older.into_iter().next().filter(|_| look.others == 0);
+    Ok(match (unexpected, newer.into_iter().next()) {
+        (Some(other), _) => Sight { seen: Seen::OtherContact, other: Some(other), searches },
+        (None, Some(other)) => Sight { seen: Seen::SignedUp, other: Some(other), searches },
+        (None, None) => Sight { seen: Seen::StillSo, other: None, searches },
+    })
+}
+
+const fn code_of(error: &PlatformError) -> &'static str {
+    match error {
+        PlatformError::Throttled { .. } => "throttled",
+        PlatformError::Unavailable { .. } => "platform_unavailable",
+        PlatformError::AnswerLost { .. } => "answer_lost",
+        PlatformError::Rejected { .. } => "platform_rejected",
+        PlatformError::BadCredentials { .. } => "bad_credentials",
+        PlatformError::Forbidden { .. } => "platform_forbidden",
+        PlatformError::Unreadable { .. } => "platform_unreadable",
+        PlatformError::TooLarge { .. } => "answer_too_large",
+        PlatformError::ReadOnly { .. } => "read_only",
+    }
+}
+
+/// Records what was seen with its audit entry, and has an opt-out applied again that did not last; false when somebody else had
+/// the look.
+async fn record(
+    lookout: Lookout<'_>,
+    look: &Look,
+    sight: &Sight,
+    done: &mut LookedAgain,
+) -> Result<bool, WatchError> {
+    let Lookout { store, desk, settings, .. } = lookout;
+    let now = desk.clock.now();
+    let mut tx = store.begin("execution.look").await?;
+    // Asked before it is recorded, so that this look is not the one.
+    let may_apply = look.purpose == Purpose::Marketing
+        && sight.seen == Seen::Back
+        && !watch::was_done_again(&mut tx, look).await?;
+    let ended = Ended { seen: sight.seen, other: sight.other.as_ref(), searches: sight.searches, at: now };
+    let novelty = watch::record(&mut tx, &desk.keys, settings, look, &ended).await?;
+    if novelty == Novelty::Overtaken {
+        return Ok(false);
+    }
+    if sight.seen == Seen::StillSo || novelty == Novelty::Known {
+        tx.commit().await?;
+        return Ok(true);
+    }
+    let detail = Detail::none()
+        .word("look", &look.id.to_string())
+        .word("purpose", look.purpose.as_str())
+        .word("seen", sight.seen.as_str())
+        .word("cause", look.cause.as_str())
+        .count("after_days", look.after_days.into());
+    audit::append(&mut tx, about(look, Action::Reappeared, ACTOR, now).with(detail)).await?;
+    if may_apply {
+        let reference = do_again(lookout, &mut tx, look, ACTOR).await?;
+        done.applied_again.push(reference);
+    }
+    tx.commit().await?;
+    done.found += 1;
+    tracing::warn!(
+        organisation = %look.organisation, kind = %look.purpose, reason = sight.seen.as_str(),
+        "what was erased or opted out is not as it was left; see dsrd suppression watch"
+    );
+    Ok(true)
+}
+
+/// Hands in the request that does it again, and settles the look by it.
+async fn do_again(
+    lookout: Lookout<'_>,
+    tx: &mut Tx,
+    look: &Look,
+    actor: Actor,
+) -> Result<Reference, WatchError> {
+    let Lookout { desk, site, .. } = lookout;
+    let now = desk.clock.now();
+    let former = match look.request {
+        Some(request) => intake::find_case(tx, &look.organisation, request).await?,
+        None => None,
+    };
+    let submission = Submission {
+        kind: match look.purpose {
+            Purpose::ReCreation => RequestKind::Erasure,
+            Purpose::Marketing => RequestKind::OptOut,
+        },
+        also: Vec::new(),
+        kind_unknown: false,
+        requester_role: RequesterRole::Own,
+        origin: Origin::Subject,
+        channel: Channel::Api,
+        received_at: now,
+        language: former.map(|case| case.language),
+        identifiers: Vec::new(),
+        policies: look.policies.clone(),
+        // Who asks was known before it was done the first time.
+        proof: Some(Proof { assurance: Assurance::VerifiedChannelLoop, at: now }),
+        producer: "watch".to_owned(),
+        handed_in_by: Some(actor.clone()),
+        idempotency_key: look.id.to_string(),
+        sweep_target: Some((look.contact.clone(), now)),
+    };
+    let receipt =
+        intake::submit(tx, desk, &site.controller, submission).await.map_err(WatchError::Intake)?;
+    settle(tx, look, (SettledAs::Again, Some((receipt.request, &receipt.reference))), actor, now).await?;
+    Ok(receipt.reference)
+}
+
+async fn settle(
+    tx: &mut Tx,
+    look: &Look,
+    (settled, again): (SettledAs, Option<(RequestId, &Reference)>),
+    actor: Actor,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<(), StoreError> {
+    let by = actor.to_string();
+    watch::settle(tx, look, (settled, again.map(|(request, _)| request)), &by, now).await?;
+    let mut detail =
+        Detail::none().word("look", &look.id.to_string()).word("settled", settled.as_str());
+    if let Some((_, reference)) = again {
+        detail = detail.word("request", reference.as_str());
+    }
+    audit::append(tx, about(look, Action::ReappearanceSettled, actor, now).with(detail)).await.map(|_| ())
+}
+
+fn about(look: &Look, action: Action, actor: Actor, at: chrono::DateTime<chrono::Utc>) -> Event {
+    match look.request {
+        Some(request) => Event::of(&look.organisation, request, action, actor, at),
+        None => Event::general(&look.organisation, action, actor, at),
+    }
+}
+
+/// Settles something found as a person decided. Before anything is done again, the platform is read once more: somebody may
+/// have acted meanwhile. Returns the request that does it again, if one does.
+pub async fn settle_look(
+    lookout: Lookout<'_>,
+    look: Uuid,
+    decided: Decided,
+    actor: Actor,
+) -> Result<Option<Reference>, WatchError> {
+    let Lookout { store, desk, site, .. } = lookout;
+    let organisation = &site.controller.id;
+    if decided == Decided::Again {
+        let mut tx = store.begin("execution.read_look").await?;
+        let found = watch::lock_open(&mut tx, &desk.keys, organisation, look).await?;
+        tx.commit().await?;
+        let (found, seen) = found.ok_or(WatchError::NotFound)?;
+        let seen_now = match seen {
+            Seen::Back => see(site, &found, &[]).await?.seen,
+            seen => seen,
+        };
+        match seen_now {
+            Seen::Back => {}
+            Seen::NewerWill => return Err(WatchError::NewerWill),
+            Seen::StillSo => return Err(WatchError::StillSo),
+            Seen::OtherContact | Seen::SignedUp => return Err(WatchError::OtherContact),
+        }
+    }
+    let mut tx = store.begin("execution.settle_look").await?;
+    let found = watch::lock_open(&mut tx, &desk.keys, organisation, look).await?;
+    let (found, _) = found.ok_or(WatchError::NotFound)?;
+    let again = match decided {
+        Decided::Again => Some(do_again(lookout, &mut tx, &found, actor).await?),
+        Decided::Leave => {
+            let now = desk.clock.now();
+            settle(&mut tx, &found, (SettledAs::Left, None), actor, now).await?;
+            None
+        }
+    };
+    tx.commit().await?;
+    Ok(again)
+}
+
+/// Plans a look at once at everything whose contact is still known, and looks.
+pub async fn look_now(lookout: Lookout<'_>) -> Result<LookedAgain, WatchError> {
+    let Lookout { store, desk, site, .. } = lookout;
+    let mut tx = store.begin("execution.look_now").await?;
+    watch::look_at_all(&mut tx, &desk.keys, &site.controller.id, desk.clock.now()).await?;
+    tx.commit().await?;
+    look_again(lookout, || false).await
+}
