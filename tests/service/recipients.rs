@@ -317,3 +317,30 @@ async fn r_28_an_access_report_names_those_that_held_the_data_in_its_time() {
     }
     service.finish().await;
 }
+
+#[tokio::test]
+async fn r_42_a_recipient_reads_what_to_do_in_its_own_language_and_the_text_is_on_record() {
+    let mut german = recipient("mailing", ChannelKind::Mail);
+    german.language = Some("de".to_owned());
+    let service = TestService::builder().recipients(vec![german]).build().await;
+    let (contact, request) = erased(&service).await;
+    let mails = MemoryTransport::new();
+    courier(&service, &mails, KillSwitch::default()).pump_once().await.unwrap();
+    let [mail] = mails.sent_to("privacy@mailing.example").try_into().unwrap();
+    let text = mail.text.expose().split_whitespace().collect::<Vec<_>>().join(" ");
+    for wanted in ["Caffè Prova", contact.as_str(), "3. Dezember 2026", "profile, events"] {
+        assert!(text.contains(wanted), "{wanted:?} is not in {text}");
+    }
+    assert!(!text.contains("canarino"), "{text}");
+    let stored: (String, Vec<u8>) =
+        sqlx::query_as("SELECT template, text_sha256 FROM dsrd.recipient_task WHERE request_id = $1")
+            .bind(request.0)
+            .fetch_one(&mut *service.store.connection().await.unwrap())
+            .await
+            .unwrap();
+    assert_eq!((stored.0.as_str(), stored.1.len()), ("recipient_notice/de/1", 32));
+    let log = service.audit().await;
+    let ended = log.iter().find(|entry| entry.action == "recipient.ended").unwrap();
+    assert_eq!(ended.detail["template"], "recipient_notice/de/1");
+    service.finish().await;
+}
