@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Days, Utc};
 
 use super::letter::{Letter, paragraph, push, words};
-use super::rule::Watched;
+use super::rule::{DueReview, Watched};
 use super::{Settings, sql};
 use crate::delivery::Vocabulary;
 use crate::domain::{Controller, Origin, ParkReason};
@@ -33,12 +33,12 @@ pub(super) async fn compose(
     }
 
     let words = words(controller);
-    let of_people: Vec<_> = open.iter().filter(|each| each.origin == Origin::Subject).collect();
+    let of_people: Vec<_> = open.iter().copied().filter(|each| each.origin == Origin::Subject).collect();
     let horizon = settings.due_days.iter().copied().max().unwrap_or_default();
     let last_soon = today + Days::new(horizon.into());
-    let overdue: Vec<_> = of_people.iter().filter(|each| each.due_on < today).collect();
+    let overdue: Vec<_> = of_people.iter().copied().filter(|each| each.due_on < today).collect();
     let soon: Vec<_> =
-        of_people.iter().filter(|each| each.due_on >= today && each.due_on <= last_soon).collect();
+        of_people.iter().copied().filter(|each| each.due_on >= today && each.due_on <= last_soon).collect();
 
     let (open_count, soon_count, overdue_count) =
         (of_people.len().to_string(), soon.len().to_string(), overdue.len().to_string());
@@ -55,80 +55,9 @@ pub(super) async fn compose(
     let mut body = String::new();
     paragraph(&mut body, &words.say("digest.intro", &values));
 
-    let of = |key: &str, each: &Watched, more: &[(&str, &str)]| about(words, key, each, more);
-    section(
-        &mut body,
-        words,
-        &words.say("digest.incidents", &[]),
-        watched.iter().filter_map(|each| {
-            let incident = each.incident?;
-            Some(match incident.authority_due_at {
-                Some(due_at) => of("line.incident", each, &[("at", &controller.local_time(due_at))]),
-                None => of("line.incident_no_hours", each, &[]),
-            })
-        }),
-    );
-    let mut by_kind: BTreeMap<(String, &str), usize> = BTreeMap::new();
-    for each in &of_people {
-        *by_kind.entry((each.kind.to_string(), each.state.as_str())).or_default() += 1;
-    }
-    section(
-        &mut body,
-        words,
-        &words.say("digest.open", &[]),
-        by_kind.iter().map(|((kind, state), count)| format!("{count:>4}  {kind}, {state}")),
-    );
-    section(
-        &mut body,
-        words,
-        &words.say("digest.overdue", &[]),
-        overdue.iter().map(|each| of("digest.line.overdue", each, &[])),
-    );
-    section(
-        &mut body,
-        words,
-        &words.say("digest.soon", &values),
-        soon.iter().map(|each| of("digest.line.soon", each, &[])),
-    );
-    section(
-        &mut body,
-        words,
-        &words.say("digest.waiting", &[]),
-        open.iter().filter_map(|each| {
-            let reason = each.park_reason?;
-            let way_out = words.say(way_out(reason), &[]);
-            Some(of("digest.line.waiting", each, &[("reason", reason.as_str()), ("way_out", &way_out)]))
-        }),
-    );
-    section(
-        &mut body,
-        words,
-        &words.say("digest.not_told", &[]),
-        watched
-            .iter()
-            .filter(|each| each.notice_failed_at.is_some())
-            .map(|each| of("digest.line.not_told", each, &[])),
-    );
-    section(
-        &mut body,
-        words,
-        &words.say("digest.recipients", &[]),
-        watched.iter().filter_map(|each| {
-            let late = each.recipients_late?;
-            Some(of("digest.line.recipients", each, &[("count", &late.count.to_string())]))
-        }),
-    );
-    section(
-        &mut body,
-        words,
-        &words.say("digest.reviews", &[]),
-        reviews.iter().map(|each| {
-            let due = each.review_on.to_string();
-            let values =
-                [("reference", each.reference.as_str()), ("due", due.as_str()), ("owner", &each.owner)];
-            words.say("line.hold", &values)
-        }),
-    );
+    incidents(&mut body, words, controller, &watched);
+    requests(&mut body, words, &values, (&open, &overdue, &soon));
+    others(&mut body, words, &watched, &reviews);
     if rows > 0 {
         body.push('\n');
         paragraph(&mut body, &words.say("digest.rows", &[("count", &rows.to_string())]));
@@ -147,6 +76,102 @@ pub(super) async fn compose(
     body.push('\n');
     paragraph(&mut body, &words.say("digest.closing", &[]));
     Ok(Some(Letter { subject, body }))
+}
+
+/// Breaches of which the authority must be told.
+fn incidents(body: &mut String, words: &Vocabulary, controller: &Controller, watched: &[Watched]) {
+    section(
+        body,
+        words,
+        &words.say("digest.incidents", &[]),
+        watched.iter().filter_map(|each| {
+            let incident = each.incident?;
+            Some(match incident.authority_due_at {
+                Some(due_at) => {
+                    about(words, "line.incident", each, &[("at", &controller.local_time(due_at))])
+                }
+                None => about(words, "line.incident_no_hours", each, &[]),
+            })
+        }),
+    );
+}
+
+/// What is open, late, near and waiting.
+fn requests(
+    body: &mut String,
+    words: &Vocabulary,
+    values: &[(&str, &str)],
+    (open, overdue, soon): (&[&Watched], &[&Watched], &[&Watched]),
+) {
+    let mut by_kind: BTreeMap<(String, &str), usize> = BTreeMap::new();
+    for each in open.iter().filter(|each| each.origin == Origin::Subject) {
+        *by_kind.entry((each.kind.to_string(), each.state.as_str())).or_default() += 1;
+    }
+    section(
+        body,
+        words,
+        &words.say("digest.open", &[]),
+        by_kind.iter().map(|((kind, state), count)| format!("{count:>4}  {kind}, {state}")),
+    );
+    section(
+        body,
+        words,
+        &words.say("digest.overdue", &[]),
+        overdue.iter().map(|each| about(words, "digest.line.overdue", each, &[])),
+    );
+    section(
+        body,
+        words,
+        &words.say("digest.soon", values),
+        soon.iter().map(|each| about(words, "digest.line.soon", each, &[])),
+    );
+    section(
+        body,
+        words,
+        &words.say("digest.waiting", &[]),
+        open.iter().filter_map(|each| {
+            let reason = each.park_reason?;
+            let way_out = words.say(way_out(reason), &[]);
+            let more = [("reason", reason.as_str()), ("way_out", way_out.as_str())];
+            Some(about(words, "digest.line.waiting", each, &more))
+        }),
+    );
+}
+
+/// Who was not told, and what is left beside the requests themselves.
+fn others(body: &mut String, words: &Vocabulary, watched: &[Watched], reviews: &[DueReview]) {
+    section(
+        body,
+        words,
+        &words.say("digest.not_told", &[]),
+        watched
+            .iter()
+            .filter(|each| each.notice_failed_at.is_some())
+            .map(|each| about(words, "digest.line.not_told", each, &[])),
+    );
+    section(
+        body,
+        words,
+        &words.say("digest.recipients", &[]),
+        watched.iter().filter_map(|each| {
+            let late = each.recipients_late?;
+            Some(about(words, "digest.line.recipients", each, &[("count", &late.count.to_string())]))
+        }),
+    );
+    section(
+        body,
+        words,
+        &words.say("digest.reviews", &[]),
+        reviews.iter().map(|each| {
+            let due = each.review_on.to_string();
+            let values = [
+                ("reference", each.reference.as_str()),
+                ("due", due.as_str()),
+                ("owner", each.owner.as_str()),
+            ];
+            words.say("line.hold", &values)
+        }),
+    );
 }
 
 /// A line about a request.

@@ -25,7 +25,7 @@ struct IdentityPage<'a> {
 pub(super) async fn show(State(state): State<AppState>, headers: HeaderMap, token: Token) -> Response {
     let Ok(Path(token)) = token else { return not_found(&headers) };
     match state.proofs.look(&token).await {
-        Ok(Some(landing)) => landing_page(StatusCode::OK, &landing, None),
+        Ok(Some(landing)) => landing_page(StatusCode::OK, &landing, &words_of(&landing), None),
         Ok(None) => not_found(&headers),
         Err(error) => trouble(&headers, &error),
     }
@@ -35,12 +35,15 @@ fn words_of(landing: &ProofLanding) -> PageWords {
     PageWords::about(&landing.language, &landing.reference, &landing.contact)
 }
 
-/// The page of a link that works; with `tries_left` after an answer that confirmed nothing.
-fn landing_page(status: StatusCode, landing: &ProofLanding, wrong: Option<Option<u16>>) -> Response {
+/// The page of a link that works; with a problem after an answer that confirmed nothing.
+fn landing_page(
+    status: StatusCode,
+    landing: &ProofLanding,
+    words: &PageWords,
+    problem: Option<&str>,
+) -> Response {
     let nonce = random::token();
-    let words = words_of(landing);
-    let problem = wrong.map(|tries_left| words.problem(tries_left));
-    let page_of = IdentityPage { nonce: &nonce, words: &words, landing, problem: problem.as_deref() };
+    let page_of = IdentityPage { nonce: &nonce, words, landing, problem };
     page(status, &nonce, &page_of)
 }
 
@@ -60,7 +63,9 @@ pub(super) async fn confirm(
             &["identity.confirmed.next", "identity.confirmed.reference", "identity.confirmed.close"],
         ),
         Ok(Confirmation::Unproven { landing, tries_left }) => {
-            landing_page(StatusCode::UNPROCESSABLE_ENTITY, &landing, Some(tries_left))
+            let words = words_of(&landing);
+            let problem = words.problem(tries_left);
+            landing_page(StatusCode::UNPROCESSABLE_ENTITY, &landing, &words, Some(&problem))
         }
         // After the last wrong answer. From then on the link is one that does not work.
         Ok(Confirmation::Locked) => message(

@@ -81,18 +81,20 @@ pub(super) type Token = Result<Path<String>, PathRejection>;
 async fn show_landing(State(state): State<AppState>, headers: HeaderMap, token: Token) -> Response {
     let Ok(Path(token)) = token else { return not_found(&headers) };
     match state.handover.look(&token).await {
-        Ok(Some(landing)) => landing_page(StatusCode::OK, &landing, None),
+        Ok(Some(landing)) => landing_page(StatusCode::OK, &landing, &words_of(&landing), None),
         Ok(None) => not_found(&headers),
         Err(error) => trouble(&headers, &error),
     }
 }
 
-/// The page of a link that works; with `tries_left` after an answer that opened nothing.
-fn landing_page(status: StatusCode, landing: &Landing, wrong: Option<Option<u16>>) -> Response {
+fn words_of(landing: &Landing) -> PageWords {
+    PageWords::about(&landing.language, &landing.reference, &landing.contact)
+}
+
+/// The page of a link that works; with a problem after an answer that opened nothing.
+fn landing_page(status: StatusCode, landing: &Landing, words: &PageWords, problem: Option<&str>) -> Response {
     let nonce = random::token();
-    let words = PageWords::about(&landing.language, &landing.reference, &landing.contact);
-    let problem = wrong.map(|tries_left| words.problem(tries_left));
-    let page_of = LandingPage { nonce: &nonce, words: &words, landing, problem: problem.as_deref() };
+    let page_of = LandingPage { nonce: &nonce, words, landing, problem };
     page(status, &nonce, &page_of)
 }
 
@@ -120,7 +122,9 @@ async fn download(
     match state.handover.redeem(&token, &answer).await {
         Ok(Redemption::Download(download)) => archive(download),
         Ok(Redemption::Unproven { landing, tries_left }) => {
-            landing_page(StatusCode::UNPROCESSABLE_ENTITY, &landing, Some(tries_left))
+            let words = words_of(&landing);
+            let problem = words.problem(tries_left);
+            landing_page(StatusCode::UNPROCESSABLE_ENTITY, &landing, &words, Some(&problem))
         }
         // After the last wrong answer. From then on the link is one that does not work.
         Ok(Redemption::Locked) => {

@@ -134,7 +134,7 @@ pub async fn tell_breach(
     actor: Actor,
 ) -> Result<(), TriageError> {
     let organisation = &controller.id;
-    let case = intake::find_case(tx, organisation, request).await?.ok_or(CaseError::NotFound)?;
+    let known = intake::find_case(tx, organisation, request).await?.ok_or(CaseError::NotFound)?;
     let cause = sql::open_incident_cause(tx, organisation, request).await?.ok_or(TriageError::NoIncident)?;
     let words = words.in_three_parts()?;
     let recipient_no = if to_given {
@@ -150,9 +150,9 @@ pub async fn tell_breach(
     let detail = Detail::none().word("cause", &cause).flag("to_the_address_given", to_given);
     let event = Event::of(organisation, request, Action::IncidentTold, deciders.actor.clone(), act.at);
     audit::append(tx, event.with(detail)).await?;
-    let facts = facts_of(controller, &case);
+    let facts = facts_of(controller, &known);
     let told = Told { kind: NoticeKind::BreachNotice, facts, words: said, recipient_no };
-    enqueue_again(tx, desk, controller, &case, told).await?;
+    enqueue_again(tx, desk, controller, &known, told).await?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use dsrd::domain::{Clock as _, SystemClock};
 use dsrd_simulator::ContactSpec;
@@ -79,7 +80,9 @@ async fn work(scene: &Scene, database: &TestDatabase) {
 /// The mails to an address that the daemon wrote, each with its subject, in one line.
 fn mails_to(scene: &Scene, address: &str) -> Vec<String> {
     let directory = scene.path("data").join("mail");
-    let mails = files(&directory).into_iter().filter(|name| name.ends_with(".eml"));
+    let mails = files(&directory)
+        .into_iter()
+        .filter(|name| Path::new(name).extension().is_some_and(|end| end == "eml"));
     let mails = mails.map(|name| fs::read_to_string(directory.join(name)).unwrap());
     let mut found = Vec::new();
     for mail in mails {
@@ -113,9 +116,8 @@ fn decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_command_of_the_ten_cases_in_the_guide_for_officers_does_what_it_says() {
-    let database = TestDatabase::create().await;
+/// An organisation with a partner, and the people of the guide.
+async fn scene(database: &TestDatabase) -> Scene {
     let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
     let settings = scene.path("dsrd.toml");
     let mut text = fs::read_to_string(&settings).unwrap();
@@ -158,6 +160,13 @@ channel = "person"
     ] {
         let _contact = organisation.add_contact(ContactSpec::new().email(address).phone(phone).events(1));
     }
+    scene
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_of_the_ten_cases_in_the_guide_for_officers_does_what_it_says() {
+    let database = TestDatabase::create().await;
+    let scene = scene(&database).await;
     let now = SystemClock.now();
     let mut names: BTreeMap<&str, String> = BTreeMap::from([
         ("NOW", now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),

@@ -494,7 +494,7 @@ async fn r_36_an_open_breach_is_mailed_daily_until_somebody_looks_and_anew_in_it
     for wanted in ["tell the authority of a breach", "should have been told", "2026-11-26 13:00"] {
         assert!(said.contains(wanted), "{wanted:?} is not in {said}");
     }
-    let digest = mails.sent().into_iter().filter(|mail| mail.subject.contains("open,")).next_back().unwrap();
+    let digest = mails.sent().into_iter().rfind(|mail| mail.subject.contains("open,")).unwrap();
     assert!(digest.text.expose().contains("Breaches of which the authority must be told"));
     assert!(!said.contains(CANARY));
     let mut tx = service.store.begin("test").await.unwrap();
