@@ -176,8 +176,7 @@ pub(super) const fn flood(window_start: DateTime<Utc>) -> Cause {
 /// The cause that a sweep gives which was due at `due_at` and has not begun.
 pub(super) fn sweep_missed(due_at: DateTime<Utc>, settings: &Settings, now: DateTime<Utc>) -> Option<Cause> {
     let patience = TimeDelta::hours(settings.sweep_late_hours.into());
-    (now - due_at >= patience)
-        .then_some(Cause { since: due_at, ..Cause::of(AlertRule::SweepMissed) })
+    (now - due_at >= patience).then_some(Cause { since: due_at, ..Cause::of(AlertRule::SweepMissed) })
 }
 
 /// The cause that contacts give which are past their term although a sweep ended, or an erasure of one came to wait, at an

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::letter;
 use super::rule::{
-    Cause, DueReview, Watched, came_back, causes, flood, past_term, platform_cause, review_cause, sweep_missed,
+    Cause, DueReview, Watched, came_back, causes, flood, past_term, platform_cause, review_cause,
+    sweep_missed,
 };
 use super::{Settings, digest, sql};
 use crate::audit::{self, Action, Actor, Detail, Event};

@@ -55,8 +55,8 @@ pub use publish::{
 pub use sealer::{MOST_AT_ONCE, RestoreReason, Restored, SealError, Sealed, Sealer, Settings};
 pub use search::{Search, list_actions, search, whole_since};
 pub use sql::{
-    Entry, Filter, Half, append, append_about_log, half, list, open_intents, pending, raise_half, sealed_up_to,
-    settle_half, verifier_keys,
+    Entry, Filter, Half, append, append_about_log, half, list, open_intents, pending, raise_half,
+    sealed_up_to, settle_half, verifier_keys,
 };
 pub use witness::{Answer, Witness, WitnessError};
 pub use writer::{Turn as WriterTurn, Writer};

@@ -148,7 +148,8 @@ pub fn token_of(reply: &[u8], hash: &[u8; 32], nonce: u64) -> Result<Vec<u8>, Ti
     }
     let mut reader = SliceReader::new(outer.value()).map_err(wrong)?;
     let status: Any = reader.decode().map_err(wrong)?;
-    let granted = SliceReader::new(status.value()).and_then(|mut inner| inner.decode::<u8>()).map_err(wrong)?;
+    let granted =
+        SliceReader::new(status.value()).and_then(|mut inner| inner.decode::<u8>()).map_err(wrong)?;
     // Granted, or granted with modifications.
     if granted > 1 {
         return Err(TimestampError::Refused(granted));
@@ -205,7 +206,8 @@ impl Signed {
         if data.encap_content_info.econtent_type != TST_INFO {
             return Err(TimestampError::Malformed("other content"));
         }
-        let content = data.encap_content_info.econtent.as_ref().ok_or(TimestampError::Malformed("no content"))?;
+        let content =
+            data.encap_content_info.econtent.as_ref().ok_or(TimestampError::Malformed("no content"))?;
         let content: OctetString = content.decode_as().map_err(wrong("content"))?;
         Ok(Self { content: content.into_bytes(), data })
     }
@@ -245,7 +247,8 @@ impl Signed {
         let [signer] = self.data.signer_infos.0.as_slice() else {
             return Err(TimestampError::Malformed("not one signer"));
         };
-        let attributes = signer.signed_attrs.as_ref().ok_or(TimestampError::Malformed("no signed attributes"))?;
+        let attributes =
+            signer.signed_attrs.as_ref().ok_or(TimestampError::Malformed("no signed attributes"))?;
         let value = |oid: ObjectIdentifier| {
             let mut of = attributes.iter().filter(move |attribute| attribute.oid == oid);
             match (of.next(), of.next()) {
@@ -300,7 +303,9 @@ impl Signed {
         let brought = self.data.certificates.iter().flat_map(|set| set.0.iter());
         brought
             .filter_map(|choice| match choice {
-                CertificateChoices::Certificate(certificate) => certificate.to_der().ok().map(CertificateDer::from),
+                CertificateChoices::Certificate(certificate) => {
+                    certificate.to_der().ok().map(CertificateDer::from)
+                }
                 CertificateChoices::Other(_) => None,
             })
             .collect()

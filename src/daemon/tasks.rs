@@ -128,13 +128,17 @@ pub(super) async fn keep_account(
                     accounted_at = Some(tokio::time::Instant::now());
                 }
             }
-            Err(error) => tracing::warn!(%error, "the audit entries of this process could not be looked after"),
+            Err(error) => {
+                tracing::warn!(%error, "the audit entries of this process could not be looked after")
+            }
         }
         let drawn = writer.drawn();
         if drawn != raised_at {
             match halves::raise(&store).await {
                 Ok(()) => raised_at = drawn,
-                Err(error) => tracing::warn!(%error, "it could not be noted how far log and working tables have come together"),
+                Err(error) => {
+                    tracing::warn!(%error, "it could not be noted how far log and working tables have come together")
+                }
             }
         }
         pause(&stop, LOOK_EVERY).await;
@@ -145,7 +149,11 @@ fn tell_of(writer: &Writer, turn: &WriterTurn) {
     let writer = writer.name();
     if !turn.late.is_empty() {
         let count = turn.late.len();
-        tracing::error!(writer, count, "audit entries were not sealed in time; does a worker run, and does it seal?");
+        tracing::error!(
+            writer,
+            count,
+            "audit entries were not sealed in time; does a worker run, and does it seal?"
+        );
     }
     if !turn.lost.is_empty() {
         tracing::error!(

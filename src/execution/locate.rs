@@ -14,7 +14,9 @@ use super::sql::Marks;
 use super::stop::Stop;
 use super::{identify, inform};
 use crate::audit::{Action, Detail};
-use crate::domain::{ContactId, Handling, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier};
+use crate::domain::{
+    ContactId, Handling, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier,
+};
 use crate::holds;
 use crate::intake::IdentifierRole;
 use crate::platform::{Contact, Created, Urgency};

@@ -32,7 +32,7 @@ use crate::intake::{self, Desk, IntakeError, Submission};
 use crate::platform::{Contact, Coverage, Created, PlatformError, Urgency};
 use crate::store::{Store, StoreError, Tx};
 use crate::suppression::Purpose;
-use crate::suppression::watch::{self, Ended, Look, Novelty, Seen, SettledAs, Settings};
+use crate::suppression::watch::{self, Ended, Look, Novelty, Seen, Settings, SettledAs};
 
 /// Who looks.
 const ACTOR: Actor = Actor::Process("watch");
@@ -131,8 +131,7 @@ pub async fn look_again(
     tx.commit().await?;
     while !halt() {
         let mut connection = store.connection().await?;
-        let Some(look) =
-            watch::take_due(&mut connection, &desk.keys, organisation, desk.clock.now()).await?
+        let Some(look) = watch::take_due(&mut connection, &desk.keys, organisation, desk.clock.now()).await?
         else {
             break;
         };
@@ -170,8 +169,7 @@ async fn identifiers_of(
     else {
         return Ok(Vec::new());
     };
-    let known =
-        intake::identifiers(connection, &lookout.desk.keys, &look.organisation, request).await?;
+    let known = intake::identifiers(connection, &lookout.desk.keys, &look.organisation, request).await?;
     let mut distinct: Vec<SubjectIdentifier> = Vec::new();
     for each in known {
         let is_there = distinct.iter().any(|other| {
@@ -209,11 +207,7 @@ fn back_or_newer(found: &Contact, look: &Look) -> Seen {
 }
 
 /// Looks for other contacts with one of the person's identifiers.
-async fn search(
-    site: &Site,
-    look: &Look,
-    identifiers: &[SubjectIdentifier],
-) -> Result<Sight, PlatformError> {
+async fn search(site: &Site, look: &Look, identifiers: &[SubjectIdentifier]) -> Result<Sight, PlatformError> {
     let (mut searches, mut older, mut newer) = (0, BTreeSet::new(), BTreeSet::new());
     for identifier in identifiers {
         let answer = site.platform.search(identifier).await?;
@@ -232,7 +226,11 @@ async fn search(
                 Created::At(created) | Created::About(created) => created > look.since,
                 Created::Unknown => false,
             };
-            if is_newer { newer.insert(found.id) } else { older.insert(found.id) };
+            if is_newer {
+                newer.insert(found.id)
+            } else {
+                older.insert(found.id)
+            };
         }
     }
     // Those that were there when the erasure was proven are none of its business.
@@ -336,8 +334,7 @@ async fn do_again(
         idempotency_key: look.id.to_string(),
         sweep_target: Some((look.contact.clone(), now)),
     };
-    let receipt =
-        intake::submit(tx, desk, &site.controller, submission).await.map_err(WatchError::Intake)?;
+    let receipt = intake::submit(tx, desk, &site.controller, submission).await.map_err(WatchError::Intake)?;
     settle(tx, look, (SettledAs::Again, Some((receipt.request, &receipt.reference))), actor, now).await?;
     Ok(receipt.reference)
 }
@@ -351,8 +348,7 @@ async fn settle(
 ) -> Result<(), StoreError> {
     let by = actor.to_string();
     watch::settle(tx, look, (settled, again.map(|(request, _)| request)), &by, now).await?;
-    let mut detail =
-        Detail::none().word("look", &look.id.to_string()).word("settled", settled.as_str());
+    let mut detail = Detail::none().word("look", &look.id.to_string()).word("settled", settled.as_str());
     if let Some((_, reference)) = again {
         detail = detail.word("request", reference.as_str());
     }

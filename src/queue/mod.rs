@@ -32,8 +32,9 @@ use serde::{Deserialize, Serialize};
 pub use budget::{Limit, Reserved, block_calls, ensure_budget, has_budget, reserve_calls};
 pub use instance::{Heart, Instance};
 pub use sql::{
-    Depth, claim, depth, done, enqueue, enqueue_held_back, enqueue_parked, hold, note_progress, park, purge, purge_instances,
-    put_back, release_all, rescue, resume, running, set_aside, set_due, wake, wake_waiting, withdraw,
+    Depth, claim, depth, done, enqueue, enqueue_held_back, enqueue_parked, hold, note_progress, park, purge,
+    purge_instances, put_back, release_all, rescue, resume, running, set_aside, set_due, wake, wake_waiting,
+    withdraw,
 };
 pub use wake::{Wake, WakeSource};
 

@@ -181,7 +181,8 @@ async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
     assert_eq!(proven.as_array().unwrap().len(), fs::read_dir(&receipts).unwrap().count() / 2);
     let proof = fs::read_to_string(proven[0]["proof"].as_str().unwrap()).unwrap();
     assert!(proof.starts_with("c2sp.org/tlog-proof@v1\nextra "), "{proof}");
-    assert!(proof.contains("\nindex 0\n") && !proof.contains("canary"), "{proof}");
+    // Before it stands the announcement of the process that wrote it.
+    assert!(proof.contains("\nindex 1\n") && !proof.contains("canary"), "{proof}");
     if let Err(reason) = opened(&proven[0], reference) {
         println!("skipped: the program of the guide was not run, because {reason}");
     }

@@ -51,14 +51,18 @@ impl Authority {
         )
         .unwrap();
         fs::write(directory.join("serial"), "01\n").unwrap();
-        run("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 30 -subj /CN=Root -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign");
+        run(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 30 -subj /CN=Root -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign",
+        );
         for (name, key, extensions) in [
             ("tsa", "ec -pkeyopt ec_paramgen_curve:P-256", "ts.ext"),
             ("rsa", "rsa:2048", "ts.ext"),
             ("web", "ec -pkeyopt ec_paramgen_curve:P-256", "web.ext"),
         ] {
             run(&format!("req -newkey {key} -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"));
-            run(&format!("x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile {extensions} -out {name}.pem"));
+            run(&format!(
+                "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile {extensions} -out {name}.pem"
+            ));
         }
     }
 
@@ -72,7 +76,9 @@ impl Authority {
         let signer = self.signer;
         Self::openssl(
             &self.directory,
-            &format!("ts -reply -config ts.cnf -queryfile query -inkey {signer}.key -signer {signer}.pem -out reply"),
+            &format!(
+                "ts -reply -config ts.cnf -queryfile query -inkey {signer}.key -signer {signer}.pem -out reply"
+            ),
         );
         fs::read(self.directory.join("reply")).unwrap()
     }
@@ -118,7 +124,10 @@ fn a_token_of_openssl_is_read_and_one_of_something_or_somebody_else_is_refused()
             let error = timestamp::token_of(&reply, &hash, nonce ^ 1).unwrap_err();
             assert_eq!(error, TimestampError::OtherRequest);
             assert_eq!(timestamp::token_of(&reply, &other, nonce).unwrap_err(), TimestampError::OtherHash);
-            assert_eq!(timestamp::check(&token, &other, &tsa.trusted("ca.pem")), Err(TimestampError::OtherHash));
+            assert_eq!(
+                timestamp::check(&token, &other, &tsa.trusted("ca.pem")),
+                Err(TimestampError::OtherHash)
+            );
         }
         let token = timestamp::token_of(&tsa.reply(&timestamp::request(&hash, 7)), &hash, 7).unwrap();
         let stranger = authority(elsewhere.path(), signer);
@@ -154,12 +163,19 @@ fn a_certificate_for_another_purpose_stamps_nothing() {
     let run = |arguments: &str| Authority::openssl(folder.path(), arguments);
     run("ts -reply -in reply -token_out -out token");
     run("cms -verify -noverify -inform DER -in token -out content -binary");
-    run("cms -sign -binary -nodetach -econtent_type 1.2.840.113549.1.9.16.1.4 -in content -signer web.pem -inkey web.key -outform DER -out forged -md sha256");
+    run(
+        "cms -sign -binary -nodetach -econtent_type 1.2.840.113549.1.9.16.1.4 -in content -signer web.pem -inkey web.key -outform DER -out forged -md sha256",
+    );
     let forged = fs::read(folder.path().join("forged")).unwrap();
     assert_eq!(timestamp::check(&forged, &hash, &tsa.trusted("ca.pem")), Err(TimestampError::Untrusted));
-    run("cms -sign -binary -nodetach -econtent_type 1.2.840.113549.1.9.16.1.4 -in content -signer tsa.pem -inkey tsa.key -outform DER -out right -md sha256");
+    run(
+        "cms -sign -binary -nodetach -econtent_type 1.2.840.113549.1.9.16.1.4 -in content -signer tsa.pem -inkey tsa.key -outform DER -out right -md sha256",
+    );
     let right = fs::read(folder.path().join("right")).unwrap();
-    assert!(timestamp::check(&right, &hash, &tsa.trusted("ca.pem")).is_ok(), "the same with the right certificate");
+    assert!(
+        timestamp::check(&right, &hash, &tsa.trusted("ca.pem")).is_ok(),
+        "the same with the right certificate"
+    );
 }
 
 fn settings(log: &Log, url: String) -> PublishSettings {

@@ -99,7 +99,10 @@ async fn a_writer_numbers_its_entries_gives_up_what_was_rolled_back_and_closes_i
     writing.append(&service, 1, true).await;
     let unfinished = report(&service).await;
     assert_eq!(unfinished.verdict, Verdict::Ok, "{:#?}", unfinished.findings);
-    assert!(told(&unfinished)[0].what.contains("4 to 6 are not in the log: they may be under way"), "{unfinished:#?}");
+    assert!(
+        told(&unfinished)[0].what.contains("4 to 6 are not in the log: they may be under way"),
+        "{unfinished:#?}"
+    );
     assert_eq!(writing.turn(&service).await, WriterTurn::default());
     writing.append(&service, 1, true).await;
     writing.stop(&service).await;
@@ -119,7 +122,8 @@ async fn a_writer_numbers_its_entries_gives_up_what_was_rolled_back_and_closes_i
     ];
     assert_eq!(words, expected.map(|(word, number)| (word.to_owned(), number)));
     let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
-    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM audit.writer").fetch_one(&mut owner).await.unwrap();
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM audit.writer").fetch_one(&mut owner).await.unwrap();
     assert_eq!(left, 0, "who has stopped is entered no more");
 }
 
@@ -146,7 +150,8 @@ async fn an_entry_that_is_removed_before_it_is_sealed_is_missed_by_its_writer_an
     let bad = report.first_bad().unwrap();
     assert_eq!((report.verdict, bad.step), (Verdict::Violation, Step::Counters), "{:#?}", report.findings);
     assert!(
-        bad.what.contains(&format!("entries {0} to {0} as committed", lost[0])) && bad.what.contains("removed before"),
+        bad.what.contains(&format!("entries {0} to {0} as committed", lost[0]))
+            && bad.what.contains("removed before"),
         "{}",
         bad.what
     );
@@ -177,7 +182,11 @@ async fn an_entry_of_somebody_else_in_a_writers_name_is_found() {
     assert!(bad.what.contains("used its number 3 a second time"), "{}", bad.what);
     execute(&service.database.options(), &forged(100)).await.unwrap();
     let after = report(&service).await;
-    assert!(told(&after).iter().any(|finding| finding.what.contains("closed its account")), "{:#?}", after.findings);
+    assert!(
+        told(&after).iter().any(|finding| finding.what.contains("closed its account")),
+        "{:#?}",
+        after.findings
+    );
 }
 
 #[tokio::test]
@@ -210,7 +219,9 @@ async fn a_writer_that_was_killed_is_declared_ended_and_its_last_numbers_are_tol
     killed.append(&service, 1, true).await;
     let other = Writing::begin(&service, Duration::from_secs(5)).await;
     assert_eq!(other.turn(&service).await.ended, Vec::<String>::new(), "it was heard of a moment ago");
-    execute(&service.database.options(), "UPDATE audit.writer SET beat_at = beat_at - interval '11 min'").await.unwrap();
+    execute(&service.database.options(), "UPDATE audit.writer SET beat_at = beat_at - interval '11 min'")
+        .await
+        .unwrap();
     assert_eq!(other.turn(&service).await.ended, [killed.writer.name()]);
     assert!(other.turn(&service).await.ended.is_empty(), "once");
     other.stop(&service).await;
@@ -218,7 +229,11 @@ async fn a_writer_that_was_killed_is_declared_ended_and_its_last_numbers_are_tol
     assert_eq!((report.verdict, report.counts.writers), (Verdict::Ok, 2), "{:#?}", report.findings);
     let [finding] = told(&report)[..] else { panic!("{:#?}", report.findings) };
     assert_eq!(finding.severity, Severity::Remark);
-    assert!(finding.what.contains("its entries 3 to 4 are not in the log: it ended without a stop"), "{}", finding.what);
+    assert!(
+        finding.what.contains("its entries 3 to 4 are not in the log: it ended without a stop"),
+        "{}",
+        finding.what
+    );
 }
 
 #[tokio::test]

@@ -34,18 +34,15 @@ fn clients() -> Option<(PathBuf, PathBuf)> {
 fn address(database: &PgConnectOptions) -> String {
     let mut url = database.to_url_lossy();
     let pairs: Vec<_> = url.query_pairs().into_owned().collect();
-    url.query_pairs_mut().clear().extend_pairs(pairs.iter().filter(|(key, _)| key == "host" || key == "port"));
+    url.query_pairs_mut()
+        .clear()
+        .extend_pairs(pairs.iter().filter(|(key, _)| key == "host" || key == "port"));
     url.to_string()
 }
 
 async fn run(program: &Path, database: &PgConnectOptions, arguments: &[&str]) {
-    let ended = Command::new(program)
-        .arg("--dbname")
-        .arg(address(database))
-        .args(arguments)
-        .output()
-        .await
-        .unwrap();
+    let ended =
+        Command::new(program).arg("--dbname").arg(address(database)).args(arguments).output().await.unwrap();
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
@@ -184,8 +181,15 @@ async fn mix(psql: &Path, database: &PgConnectOptions, working: &Path) {
         triggers("DISABLE")
     );
     execute(database, &empty).await;
-    let arguments =
-        ["-q", "-v", "ON_ERROR_STOP=1", "-c", "SET session_replication_role = replica", "-f", working.to_str().unwrap()];
+    let arguments = [
+        "-q",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-c",
+        "SET session_replication_role = replica",
+        "-f",
+        working.to_str().unwrap(),
+    ];
     run(psql, database, &arguments).await;
     execute(database, &format!("{}; DROP TABLE public.guard", triggers("ENABLE"))).await;
 }
@@ -245,7 +249,11 @@ async fn f_28_a_half_that_was_restored_alone_is_named_and_nothing_is_done_until_
         .await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         let size = number(&copy, "SELECT size FROM audit.head").await;
-        assert_eq!(number(&copy, "SELECT count(*) FROM dsrd.job WHERE attempt > 0").await, 0, "{name}: nothing is claimed");
+        assert_eq!(
+            number(&copy, "SELECT count(*) FROM dsrd.job WHERE attempt > 0").await,
+            0,
+            "{name}: nothing is claimed"
+        );
         let check = service.command(&["check"]).output().await.unwrap();
         let said = String::from_utf8_lossy(&check.stdout).into_owned();
         assert!(said.contains("FAIL") && said.contains(says), "{said}");

@@ -224,9 +224,15 @@ async fn r_48_a_sweep_has_those_looked_at_that_it_lists_although_they_were_erase
     let mut connection = office.store.connection().await.unwrap();
     for id in ["young-0003", "gone-0001"] {
         let since = at("2026-10-01T00:00:00Z");
-        suppression::add(&mut connection, &office.controller, &erased(id), suppression::Source::Erasure, since)
-            .await
-            .unwrap();
+        suppression::add(
+            &mut connection,
+            &office.controller,
+            &erased(id),
+            suppression::Source::Erasure,
+            since,
+        )
+        .await
+        .unwrap();
     }
     drop(connection);
     let platform = Arc::new(Pages::of(contacts(2, 10)));

@@ -41,7 +41,8 @@ async fn ready_now(service: &TestService) -> i64 {
 /// How many messages make a flood: the catalogue's 10,000 where `DSRD_TEST_FLOOD` says so; the machines of every day take
 /// fewer.
 fn flood_of(usual: usize) -> usize {
-    std::env::var("DSRD_TEST_FLOOD").ok().and_then(|number| number.parse().ok()).unwrap_or(usual)
+    let number = std::env::var_os("DSRD_TEST_FLOOD").map(|number| number.into_string().expect("a number"));
+    number.map_or(usual, |number| number.parse().expect("a number"))
 }
 
 #[tokio::test]
@@ -58,7 +59,8 @@ async fn s_10_a_flood_from_one_source_waits_and_others_keep_their_place() {
 
     // Somebody else, and an opt-out even from there, begin at once.
     let _contact = service.platform.add_contact(ContactSpec::new().email("altro@posta.example"));
-    let other = hand_in(&service, message(&service, RequestKind::Access, "portal", "altro@posta.example")).await;
+    let other =
+        hand_in(&service, message(&service, RequestKind::Access, "portal", "altro@posta.example")).await;
     let email = "canarino.0@posta.example";
     let opt_out = hand_in(&service, message(&service, RequestKind::OptOut, "flooder", email)).await;
     assert_eq!(ready_now(&service).await, 102);

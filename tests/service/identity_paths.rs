@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dsrd::domain::IdentifierKind::{Email, Phone};
-use dsrd::domain::{ChoiceReason, Outcome, ParkReason, RequestId, RequestKind, RequestState};
+use dsrd::domain::{ChoiceReason, FloodLimits, Outcome, ParkReason, RequestId, RequestKind, RequestState};
 use dsrd::execution::KillSwitch;
 use dsrd::identity::Confirmation;
 use dsrd::intake::{self, Corrections};
@@ -18,11 +18,12 @@ use crate::intake::{producer, take};
 use crate::support::service::TestService;
 
 /// The functions that make a job ready to be handed out, and the ways by which a request comes through them.
-const EDGES: [(&str, &[Way]); 5] = [
+const EDGES: [(&str, &[Way]); 6] = [
     (
         "enqueue",
         &[Way::Submitted, Way::HandedInTwice, Way::InsertedByProducer, Way::ReleasedRow, Way::BesideAnAccess],
     ),
+    ("enqueue_held_back", &[Way::HeldBack]),
     ("put_back", &[Way::PlatformWasAway]),
     ("resume", &[Way::Resumed, Way::Chosen, Way::ResumedDespiteAccess]),
     ("rescue", &[Way::WorkerDied]),
@@ -36,6 +37,7 @@ enum Way {
     InsertedByProducer,
     ReleasedRow,
     BesideAnAccess,
+    HeldBack,
     PlatformWasAway,
     Resumed,
     Chosen,
@@ -78,6 +80,19 @@ async fn come(service: &TestService, way: Way) -> RequestId {
     match way {
         Way::Submitted => {
             let request = erase().await.request;
+            service.work().await;
+            request
+        }
+        Way::HeldBack => {
+            // The source may send one message an hour.
+            submit(service, RequestKind::Access, &[(Email, "altro@posta.example")], None).await;
+            let request = erase().await.request;
+            service.work().await;
+            assert_eq!(service.case(request).await.state, RequestState::Received, "it waits");
+            let mut connection = service.store.connection().await.unwrap();
+            let released = intake::release_held_back(&mut connection, &service.controller.id).await.unwrap();
+            assert_eq!(released, 1);
+            drop(connection);
             service.work().await;
             request
         }
@@ -240,7 +255,9 @@ async fn s_3_every_way_into_the_queue_meets_the_same_rule() {
     let listed: BTreeSet<String> = EDGES.iter().map(|(function, _)| (*function).to_owned()).collect();
     assert_eq!(edges_in_the_source(), listed, "a new way into `ready` needs its line in the table");
     for way in EDGES.iter().flat_map(|(_, ways)| *ways) {
-        let service = TestService::start().await;
+        let per_source_per_hour = u32::from(*way == Way::HeldBack);
+        let limits = FloodLimits { per_source_per_hour, ..FloodLimits::NONE };
+        let service = TestService::builder().flood(limits).build().await;
         let contact = service.platform.add_contact(person());
         // Somebody whose profile has no address at which they could be asked.
         let without = service.platform.add_contact(ContactSpec::new().phone("+39 333 7654321"));

@@ -145,7 +145,9 @@ async fn r_69_notices_go_to_those_who_opted_out_and_advertise_nothing() {
     for mail in &mails {
         assert_eq!(mail.to.expose(), "canarino@posta.example");
         let text = format!("{}\n{}", mail.subject, mail.text.expose()).to_lowercase();
-        for advertising in ["<img", "newsletter", "discount", "special offer", "utm_", "follow us", "download our app"] {
+        for advertising in
+            ["<img", "newsletter", "discount", "special offer", "utm_", "follow us", "download our app"]
+        {
             assert!(!text.contains(advertising), "{advertising}: {text}");
         }
     }

@@ -11,7 +11,7 @@ use dsrd::delivery::Transport;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{AlertRule, Clock as _, KillSwitch, Outcome, ParkReason, Reference, RequestKind};
 use dsrd::execution::{self, Decided, LookedAgain, Lookout, WatchError};
-use dsrd::suppression::watch::{self, Cause, Found, Seen, SettledAs, Settings};
+use dsrd::suppression::watch::{self, Cause, Found, Seen, Settings, SettledAs};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
 use crate::rig::count;
@@ -355,7 +355,11 @@ async fn f_42_an_opt_out_that_waited_is_carried_out_where_nobody_acted_since() {
         service.simulator.faults().clear();
         service.advance(Duration::from_hours(1)).await;
         service.work_to_the_end().await;
-        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled), "located: {located}");
+        assert_eq!(
+            service.case(receipt.request).await.outcome,
+            Some(Outcome::Fulfilled),
+            "located: {located}"
+        );
         let policy = service.platform.truth(&contact).unwrap().policy("mktgCommunications");
         assert_eq!(policy, Some(false));
         service.finish().await;
@@ -369,9 +373,10 @@ async fn f_44_an_opt_out_that_empties_the_profile_is_told_and_says_so() {
     service.simulator.faults().inject(Fault::PrivacyWipesProfile);
     let mut submission = service.submission(RequestKind::OptOut, &[(Email, ADDRESS)]);
     submission.policies = vec!["termsOfUse".to_owned()];
-    let receipt = dsrd::intake::submit_request(&service.store, &service.desk, &service.controller, submission)
-        .await
-        .unwrap();
+    let receipt =
+        dsrd::intake::submit_request(&service.store, &service.desk, &service.controller, submission)
+            .await
+            .unwrap();
     service.work_to_the_end().await;
     assert!(service.platform.truth(&contact).unwrap().wiped);
     let case = service.case(receipt.request).await;

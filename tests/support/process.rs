@@ -26,7 +26,8 @@ pub(crate) const LEASE_SECS: u64 = 3;
 
 /// A number that a long run asks for by a variable of the environment, or that of the ordinary run.
 pub(crate) fn asked_for(variable: &str, ordinary: usize) -> usize {
-    std::env::var(variable).ok().map_or(ordinary, |text| text.parse().expect("a number"))
+    let text = std::env::var_os(variable).map(|text| text.into_string().expect("a number"));
+    text.map_or(ordinary, |text| text.parse().expect("a number"))
 }
 
 /// Waits until the condition holds; fails when it does not within the time.

@@ -177,7 +177,8 @@ pub struct Trial {
     pub by: Attacker,
     /// What must be there for it to be found.
     pub needs: Level,
-    /// Whether it was found with one level less, too; not known where that was not tried.
+    /// Whether it was found with one level less, too (then by the signed account of a writer, whose key was not stolen);
+    /// not known where that was not tried.
     pub found_one_level_lower: Option<bool>,
     /// What came of it.
     #[serde(flatten)]
@@ -309,13 +310,13 @@ impl Copies {
     }
 }
 
-/// Whether the first violation is the one that belongs to the manipulation.
+/// Whether a violation is told that belongs to the manipulation. It need not be the first: the accounts of the writers tell
+/// of a missing or changed entry, too, at another place.
 fn judge(report: &Report, place: &str, says: &str) -> Outcome {
-    let first = report.first_bad();
-    let expected = first.filter(|bad| {
+    let expected = report.findings.iter().find(|bad| {
         bad.severity == Severity::Violation && bad.place.starts_with(place) && bad.what.contains(says)
     });
-    match (expected, first) {
+    match (expected, report.first_bad()) {
         (Some(bad), _) => Outcome::Found { place: bad.place.clone(), says: bad.what.clone() },
         (None, Some(bad)) => Outcome::Missed { says: format!("{}: {}", bad.place, bad.what) },
         (None, None) => Outcome::Missed { says: "in order".to_owned() },

@@ -72,7 +72,8 @@ impl Publisher {
             timestamp::check(&token, &hash, &authority.trusted)?;
             Ok(token)
         });
-        let token = token.map_err(|error| Trouble::Away(format!("answers with what is not kept: {error}")))?;
+        let token =
+            token.map_err(|error| Trouble::Away(format!("answers with what is not kept: {error}")))?;
         let mut connection = self.store.connection().await?;
         sql::insert_timestamp(&mut connection, size, &authority.url, &token, now).await?;
         Ok(())

@@ -566,7 +566,10 @@ mod tests {
         };
         let says = |entries: &[Leaf], part: &str| {
             let found = what(entries);
-            assert!(found.iter().any(|(severity, what)| *severity == Severity::Violation && what.contains(part)), "{found:?}");
+            assert!(
+                found.iter().any(|(severity, what)| *severity == Severity::Violation && what.contains(part)),
+                "{found:?}"
+            );
         };
         let [one, two, three] = entries.clone();
         let good = account(4, 1, 3, &entries, &key);

@@ -90,7 +90,8 @@ impl StampCheck {
     #[must_use]
     pub fn by(authorities: crate::audit::timestamp::Authorities) -> Self {
         Self(Arc::new(move |token, hash| {
-            let at = crate::audit::timestamp::check(token, hash, &authorities).map_err(|error| error.to_string())?;
+            let at = crate::audit::timestamp::check(token, hash, &authorities)
+                .map_err(|error| error.to_string())?;
             u64::try_from(at.timestamp()).map_err(|_| "its instant lies before 1970".to_owned())
         }))
     }

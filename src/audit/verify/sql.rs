@@ -227,7 +227,10 @@ pub(super) async fn stamps(
     .await
     .map_err(StoreError::during("audit.verify.stamps"))?;
     // The table refuses sizes below 1.
-    Ok(rows.into_iter().map(|row| KeptStamp { size: row.size.try_into().unwrap_or_default(), token: row.token }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| KeptStamp { size: row.size.try_into().unwrap_or_default(), token: row.token })
+        .collect())
 }
 
 /// The major version of the server.

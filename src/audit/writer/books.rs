@@ -170,9 +170,7 @@ impl Books {
 
     /// Numbers whose COMMIT went unanswered so long ago.
     pub(super) fn doubtful(&self, delay: Duration, now: Instant) -> Vec<u64> {
-        let is_old = |standing: &Standing| {
-            matches!(standing, Standing::InDoubt(_, since) if now.saturating_duration_since(*since) >= delay)
-        };
+        let is_old = |standing: &Standing| matches!(standing, Standing::InDoubt(_, since) if now.saturating_duration_since(*since) >= delay);
         self.standing.iter().filter(|(_, standing)| is_old(standing)).map(|(number, _)| *number).collect()
     }
 

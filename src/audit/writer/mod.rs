@@ -43,7 +43,7 @@ use self::books::Books;
 pub(super) use self::sql::enter;
 use super::event::{Action, Actor, Detail};
 use super::leaf::Leaf;
-use super::sql::{sealed_up_to, put_off};
+use super::sql::{put_off, sealed_up_to};
 use super::tlog::SessionKey;
 use crate::domain::{Clock, random};
 use crate::store::{Fate, Numbering, Store, StoreError, Written};
@@ -125,7 +125,12 @@ impl Writer {
         }
         let number = books.draw_announcement();
         let detail = Detail::none().word("key", &self.key.public());
-        let leaf = Leaf { at_us, n: Some(number), w: Some(self.name.clone()), ..entry(Action::WriterStart, detail, DateTime::UNIX_EPOCH) };
+        let leaf = Leaf {
+            at_us,
+            n: Some(number),
+            w: Some(self.name.clone()),
+            ..entry(Action::WriterStart, detail, DateTime::UNIX_EPOCH)
+        };
         Some((number, leaf))
     }
 
@@ -167,7 +172,8 @@ impl Writer {
         if overdue.is_empty() && doubtful.is_empty() {
             return Ok(());
         }
-        let asked: Vec<i64> = overdue.iter().chain(&doubtful).filter_map(|number| (*number).try_into().ok()).collect();
+        let asked: Vec<i64> =
+            overdue.iter().chain(&doubtful).filter_map(|number| (*number).try_into().ok()).collect();
         let waiting = sql::pending(connection, &self.name, &asked).await?;
         let waits = |number: &u64| waiting.iter().any(|waiting| u64::try_from(*waiting) == Ok(*number));
         // An entry goes from the inbox to the log and never back: what does not wait is in the log by now.
@@ -216,7 +222,8 @@ impl Writer {
             let detail = Detail::none().count("first", *first).count("last", *last);
             put_off(&mut tx, entry(Action::WriterVoid, detail, at)).await?;
         }
-        let detail = due.account.as_ref().map(|account| account.detail(&self.name, &self.key)).unwrap_or_default();
+        let detail =
+            due.account.as_ref().map(|account| account.detail(&self.name, &self.key)).unwrap_or_default();
         if is_end {
             sql::leave(&mut tx, &self.name).await?;
         }

@@ -212,7 +212,7 @@ fn shown(report: &DrillReport) -> String {
         report.source,
         table(&["what is done", "by", "needs", "result", "verify says"], rows),
         "L0: the shipped definition. L1: a signed head. L2: a head kept elsewhere. L3: a witness. Of what somebody with \
-         the key does, nothing is found with one level less.",
+         the key does, nothing is found with one level less, unless the signed account of a writer shows it.",
     );
     let mut counts = format!("{} found", report.found);
     for (count, word) in [(report.missed, "NOT found"), (report.not_tried, "not tried")] {

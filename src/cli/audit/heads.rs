@@ -95,7 +95,8 @@ pub(super) async fn accept_mixed(
 ) -> anyhow::Result<()> {
     let now = foundation.desk.clock.now();
     let Some(mixed) = halves::accept(&foundation.store, context.person(), now).await? else {
-        return Err(Failure::Refused.because("log and working tables are of the same moment; there is nothing to accept"));
+        return Err(Failure::Refused
+            .because("log and working tables are of the same moment; there is nothing to accept"));
     };
     let newer = match mixed {
         Mixed::LogNewer { .. } => "log",

@@ -11,7 +11,8 @@ use super::{receipts, record};
 use crate::audit::timestamp::Authorities;
 use crate::audit::tlog::{MAX_NOTE_BYTES, VerifierKey};
 use crate::audit::verify::{
-    self, Database, Directory, Plan, Policy, Report, Severity, Source, SourceError, StampCheck, Tiles, Verdict, Web,
+    self, Database, Directory, Plan, Policy, Report, Severity, Source, SourceError, StampCheck, Tiles,
+    Verdict, Web,
 };
 use crate::audit::{self, Action, Detail};
 use crate::cli::Failure;

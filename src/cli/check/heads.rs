@@ -17,7 +17,9 @@ const HALVES: &str = "audit log and working tables";
 pub(super) async fn check(context: &Context, opened: &Opened, findings: &mut Findings) {
     match halves::compare(opened.store()).await {
         Ok(None) => findings.ok(HALVES, "log and working tables are of the same moment"),
-        Ok(Some(mixed)) => findings.fail(HALVES, mixed.to_string(), "see docs/operator-runbook.md, One half restored alone"),
+        Ok(Some(mixed)) => {
+            findings.fail(HALVES, mixed.to_string(), "see docs/operator-runbook.md, One half restored alone")
+        }
         Err(error) => findings.fail_with(HALVES, &error),
     }
     let settings = context.settings();

@@ -72,9 +72,8 @@ pub(super) fn opted_in_since(run: &Run<'_>, found: &Contact) -> Result<bool, Sto
         // A person looked, and had it go on.
         return Ok(false);
     }
-    let was_off = before.is_some_and(|located| {
-        on.iter().any(|policy| located.policies_before.get(*policy) == Some(&false))
-    });
+    let was_off = before
+        .is_some_and(|located| on.iter().any(|policy| located.policies_before.get(*policy) == Some(&false)));
     // A policy of several that was switched off by an earlier attempt changed the profile, too.
     let ours = run.case.executed_at.map_or(run.case.inserted_at, |at| at.max(run.case.inserted_at));
     let changed = modified_at(found).is_some_and(|at| at > ours + CLOCKS_MAY_DIFFER);

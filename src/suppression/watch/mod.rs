@@ -170,7 +170,12 @@ impl Found {
 }
 
 /// The keyed hash by which a contact is known here.
-fn hash_of(keys: &MasterKey, organisation: &OrganisationId, purpose: Purpose, contact: &ContactId) -> [u8; 32] {
+fn hash_of(
+    keys: &MasterKey,
+    organisation: &OrganisationId,
+    purpose: Purpose,
+    contact: &ContactId,
+) -> [u8; 32] {
     keys.suppression(organisation, purpose.as_str()).hash(CONTACT, contact.as_str())
 }
 

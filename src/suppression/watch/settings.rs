@@ -31,8 +31,9 @@ impl Settings {
                 "suppression.watch_days must name days from 1 to {MOST_DAYS} in ascending order, for example [1, 7, 30]"
             ));
         }
-        (self.daily_sample > 10_000)
-            .then(|| "suppression.daily_sample must be at most 10000: each is a call to the platform".to_owned())
+        (self.daily_sample > 10_000).then(|| {
+            "suppression.daily_sample must be at most 10000: each is a call to the platform".to_owned()
+        })
     }
 
     /// The first day to look at, later than `after`; none when that was the last.
@@ -53,13 +54,10 @@ mod tests {
     fn days_ascend_and_follow_each_other() {
         let usual = settings(&[1, 7, 30]);
         assert_eq!(usual.refused(), None);
-        assert_eq!([0, 1, 6, 7, 30].map(|after| usual.next_day(after)), [
-            Some(1),
-            Some(7),
-            Some(7),
-            Some(30),
-            None
-        ]);
+        assert_eq!(
+            [0, 1, 6, 7, 30].map(|after| usual.next_day(after)),
+            [Some(1), Some(7), Some(7), Some(30), None]
+        );
         assert_eq!(settings(&[]).refused(), None);
         for wrong in [&[7, 1][..], &[1, 1], &[0, 7], &[367]] {
             assert!(settings(wrong).refused().unwrap().starts_with("suppression.watch_days"), "{wrong:?}");

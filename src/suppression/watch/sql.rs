@@ -58,8 +58,7 @@ struct Row {
 }
 
 fn look_of(keys: &MasterKey, organisation: &OrganisationId, row: Row) -> Result<Look, StoreError> {
-    let unreadable =
-        |column: &str| StoreError::unreadable("suppression.read_look", format!("look.{column}"));
+    let unreadable = |column: &str| StoreError::unreadable("suppression.read_look", format!("look.{column}"));
     Ok(Look {
         organisation: organisation.clone(),
         id: row.look_id,
@@ -308,10 +307,8 @@ pub(super) async fn lock_open(
     .await
     .map_err(StoreError::during("suppression.lock_open"))?;
     let Some(row) = row else { return Ok(None) };
-    let seen = row
-        .verdict
-        .parse()
-        .map_err(|_| StoreError::unreadable("suppression.lock_open", "look.verdict"))?;
+    let seen =
+        row.verdict.parse().map_err(|_| StoreError::unreadable("suppression.lock_open", "look.verdict"))?;
     let row = Row {
         look_id: row.look_id,
         request_id: row.request_id,
