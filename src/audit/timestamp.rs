@@ -75,7 +75,7 @@ pub enum TimestampError {
     /// The reply is not one.
     #[error("the reply is no time-stamp reply")]
     Reply,
-    /// The authority refused, with a PKIStatus.
+    /// The authority refused, with a `PKIStatus`.
     #[error("the authority refused (status {0})")]
     Refused(u8),
     /// The token is not DER of the right shape.

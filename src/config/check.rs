@@ -62,36 +62,7 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
     if let Some(reason) = settings.suppression.refused() {
         refused.push(reason);
     }
-    let audit = &settings.audit;
-    if !(0.01..=60.0).contains(&audit.seal_secs) {
-        refused.push("audit.seal_secs must be between 0.01 and 60".into());
-    }
-    if audit.merge_delay_secs == 0 || !(1..=300).contains(&audit.account_secs) {
-        refused.push("audit.merge_delay_secs must be at least 1, audit.account_secs 1 to 300".into());
-    }
-    if audit.checkpoint_secs == 0 || audit.heartbeat_secs < 10 {
-        refused.push("audit.checkpoint_secs must be at least 1, audit.heartbeat_secs at least 10".into());
-    }
-    let is_plain = |each: char| each.is_ascii_alphanumeric() || "._:/-".contains(each);
-    if audit.origin.len() > 200 || !audit.origin.chars().all(is_plain) {
-        refused.push("audit.origin must be at most 200 characters of a-z, A-Z, 0-9 and . _ : / -".into());
-    }
-    let publish = &settings.publish;
-    if publish.timestamp_url.is_empty() != publish.timestamp_certificate_file.as_os_str().is_empty() {
-        refused.push("publish.timestamp_url and publish.timestamp_certificate_file belong together".into());
-    }
-    if publish.timestamp_every_secs == 0 {
-        refused.push("publish.timestamp_every_secs must be at least 1".into());
-    }
-    if publish.every_secs == 0 || publish.mail_every_secs == 0 || publish.bucket_every_secs == 0 {
-        refused.push(
-            "publish.every_secs, publish.mail_every_secs and publish.bucket_every_secs must be at least 1"
-                .into(),
-        );
-    }
-    if let Err(error) = publish.check() {
-        refused.push(error.to_string());
-    }
+    check_log(settings, refused);
     let queue = &settings.queue;
     if queue.request_workers == 0 {
         refused
@@ -129,6 +100,40 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
     }
     if queue.retry_cap_secs < queue.retry_base_secs {
         refused.push("queue.retry_cap_secs must not be below queue.retry_base_secs".into());
+    }
+}
+
+/// The audit log, and where its heads go.
+fn check_log(settings: &Settings, refused: &mut Vec<String>) {
+    let audit = &settings.audit;
+    if !(0.01..=60.0).contains(&audit.seal_secs) {
+        refused.push("audit.seal_secs must be between 0.01 and 60".into());
+    }
+    if audit.merge_delay_secs == 0 || !(1..=300).contains(&audit.account_secs) {
+        refused.push("audit.merge_delay_secs must be at least 1, audit.account_secs 1 to 300".into());
+    }
+    if audit.checkpoint_secs == 0 || audit.heartbeat_secs < 10 {
+        refused.push("audit.checkpoint_secs must be at least 1, audit.heartbeat_secs at least 10".into());
+    }
+    let is_plain = |each: char| each.is_ascii_alphanumeric() || "._:/-".contains(each);
+    if audit.origin.len() > 200 || !audit.origin.chars().all(is_plain) {
+        refused.push("audit.origin must be at most 200 characters of a-z, A-Z, 0-9 and . _ : / -".into());
+    }
+    let publish = &settings.publish;
+    if publish.timestamp_url.is_empty() != publish.timestamp_certificate_file.as_os_str().is_empty() {
+        refused.push("publish.timestamp_url and publish.timestamp_certificate_file belong together".into());
+    }
+    if publish.timestamp_every_secs == 0 {
+        refused.push("publish.timestamp_every_secs must be at least 1".into());
+    }
+    if publish.every_secs == 0 || publish.mail_every_secs == 0 || publish.bucket_every_secs == 0 {
+        refused.push(
+            "publish.every_secs, publish.mail_every_secs and publish.bucket_every_secs must be at least 1"
+                .into(),
+        );
+    }
+    if let Err(error) = publish.check() {
+        refused.push(error.to_string());
     }
 }
 

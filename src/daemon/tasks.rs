@@ -129,7 +129,7 @@ pub(super) async fn keep_account(
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "the audit entries of this process could not be looked after")
+                tracing::warn!(%error, "the audit entries of this process could not be looked after");
             }
         }
         let drawn = writer.drawn();
@@ -137,7 +137,7 @@ pub(super) async fn keep_account(
             match halves::raise(&store).await {
                 Ok(()) => raised_at = drawn,
                 Err(error) => {
-                    tracing::warn!(%error, "it could not be noted how far log and working tables have come together")
+                    tracing::warn!(%error, "it could not be noted how far log and working tables have come together");
                 }
             }
         }

@@ -6,11 +6,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use dsrd::audit::timestamp::{self, Authorities, TimestampError};
 use dsrd::audit::tlog::{CosigningKey, SignedNote};
-use dsrd::audit::verify::{Level, Policy, Report, Severity, StampCheck, Step, Verdict};
+use dsrd::audit::verify::{Level, Plan, Policy, Report, Severity, StampCheck, Step, Verdict};
 use dsrd::audit::{PublishError, PublishSettings, Publisher};
+use dsrd::domain::{Clock as _, SystemClock};
 use dsrd::store::Store;
 use sha2::{Digest as _, Sha256};
 use wiremock::matchers::{header, method, path};
@@ -119,7 +120,7 @@ fn a_token_of_openssl_is_read_and_one_of_something_or_somebody_else_is_refused()
             let reply = tsa.reply(&timestamp::request(&hash, nonce));
             let token = timestamp::token_of(&reply, &hash, nonce).unwrap();
             let at = timestamp::check(&token, &hash, &tsa.trusted("ca.pem")).unwrap();
-            assert!((Utc::now() - at).abs() < TimeDelta::minutes(1), "{at}");
+            assert!((SystemClock.now() - at).abs() < TimeDelta::minutes(1), "{at}");
             // Whoever trusts the authority's own certificate need not know its root.
             let error = timestamp::token_of(&reply, &hash, nonce ^ 1).unwrap_err();
             assert_eq!(error, TimestampError::OtherRequest);
@@ -134,17 +135,17 @@ fn a_token_of_openssl_is_read_and_one_of_something_or_somebody_else_is_refused()
         let untrusted = timestamp::check(&token, &hash, &stranger.trusted("ca.pem"));
         assert_eq!(untrusted, Err(TimestampError::Untrusted));
         // No byte can be another one without its being noticed, or the instant would be another one.
-        let mut taken = 0;
+        let mut unnoticed = 0;
         for place in 0..token.len() {
             let mut altered = token.clone();
             altered[place] ^= 1;
             if let Ok(at) = timestamp::check(&altered, &hash, &tsa.trusted("ca.pem")) {
-                taken += 1;
+                unnoticed += 1;
                 assert_eq!(at, timestamp::check(&token, &hash, &tsa.trusted("ca.pem")).unwrap());
             }
         }
         // What is not signed may be another: versions, the list of digests, names of algorithms.
-        assert!(taken < 40, "{taken} of {}", token.len());
+        assert!(unnoticed < 40, "{unnoticed} of {}", token.len());
     }
     let refused = authority(folder.path(), "tsa").reply(b"no query");
     assert_eq!(timestamp::token_of(&refused, &hash, 1).unwrap_err(), TimestampError::Refused(2));
@@ -312,6 +313,11 @@ async fn heads_are_stamped_when_due_and_the_stamps_are_verified_beside_them() {
     assert_eq!(untrusted.verdict, Verdict::Violation);
     assert!(about_stamps(&untrusted)[0].1.contains("trusted for time-stamping"), "{:#?}", untrusted.findings);
     log.rest().await;
+    altered_stamps_are_told(&log, &believing(check("ca.pem"))).await;
+    log.service.simulator.shutdown().await;
+}
+
+async fn altered_stamps_are_told(log: &Log, plan: &Plan) {
     let free = "ALTER TABLE audit.anchor DISABLE TRIGGER USER";
     let guard = "ALTER TABLE audit.anchor ENABLE ALWAYS TRIGGER anchor_rows_stay;
                  ALTER TABLE audit.anchor ENABLE ALWAYS TRIGGER anchor_stays";
@@ -330,11 +336,10 @@ async fn heads_are_stamped_when_due_and_the_stamps_are_verified_beside_them() {
     ] {
         let copy = log.copy().await;
         execute(&copy.options, &format!("{free}; {change}; {guard}")).await.unwrap();
-        let report = verified(&copy.options, &believing(check("ca.pem"))).await;
+        let report = verified(&copy.options, plan).await;
         assert_eq!(report.verdict, Verdict::Violation, "{says}");
         let told = about_stamps(&report);
         assert!(told.iter().any(|(_, what)| what.contains(says)), "{says}: {told:?}");
         copy.drop().await;
     }
-    log.service.simulator.shutdown().await;
 }

@@ -1,4 +1,4 @@
-//! Entries are missed that vanish before they are sealed, and strangers among them are told (audit::writer).
+//! Entries are missed that vanish before they are sealed, and strangers among them are told (`audit::writer`).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -55,7 +55,7 @@ const SILENT_AFTER_SECS: i32 = 600;
 const MOST_AT_ONCE: i64 = 20_000;
 
 /// How long after an unanswered COMMIT a number counts as given up when there is no trace of its entry.
-const DOUBT: Duration = Duration::from_secs(120);
+const DOUBT: Duration = Duration::from_mins(2);
 
 /// A process that writes entries.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ pub(super) async fn check(context: &Context, opened: &Opened, findings: &mut Fin
     match halves::compare(opened.store()).await {
         Ok(None) => findings.ok(HALVES, "log and working tables are of the same moment"),
         Ok(Some(mixed)) => {
-            findings.fail(HALVES, mixed.to_string(), "see docs/operator-runbook.md, One half restored alone")
+            findings.fail(HALVES, mixed.to_string(), "see docs/operator-runbook.md, One half restored alone");
         }
         Err(error) => findings.fail_with(HALVES, &error),
     }

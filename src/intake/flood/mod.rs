@@ -120,8 +120,8 @@ pub(super) async fn count(
     // In one order, so that two messages never wait for each other.
     counters.sort_by(|one, other| (one.scope, &one.key).cmp(&(other.scope, &other.key)));
     counters.dedup_by(|one, other| (one.scope, &one.key) == (other.scope, &other.key));
-    let counted = sql::count(connection, &controller.id, counters).await?;
-    Ok(judge(controller, counted))
+    let arrivals = sql::count(connection, &controller.id, counters).await?;
+    Ok(judge(controller, arrivals))
 }
 
 fn cut(text: &str) -> String {
@@ -246,12 +246,12 @@ mod tests {
             window_start: noon().duration_trunc(scope.window()).unwrap(),
             accepted,
         };
-        let counted = vec![
+        let arrivals = vec![
             counter(Scope::Everybody, all),
             counter(Scope::Identifier, identifier),
             counter(Scope::Source, source),
         ];
-        judge(&controller(), counted)
+        judge(&controller(), arrivals)
     }
 
     fn wait(verdict: &Verdict) -> Option<(i64, Scope)> {
