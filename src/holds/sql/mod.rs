@@ -1,0 +1,11 @@
+//! Tables `dsrd.hold`, `dsrd.hold_subject`, `dsrd.postponed_erasure` and `dsrd.postponed_by`.
+
+mod hold;
+mod postponed;
+mod restriction;
+mod review;
+
+pub use hold::*;
+pub use postponed::*;
+pub use restriction::*;
+pub use review::*;

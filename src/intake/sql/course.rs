@@ -1,0 +1,237 @@
+//! What becomes of a case between its arrival and its end, under the lock of its row.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::domain::{
+    ContactId, IdentityDoubt, OrganisationId, ParkReason, Proof, RefusalGround, RequestId, RequestKind,
+    RequestState,
+};
+use crate::store::StoreError;
+
+/// What a decision about a case needs to know, with the case's row locked.
+pub(in crate::intake) struct LockedCase {
+    pub(in crate::intake) kind: RequestKind,
+    pub(in crate::intake) state: RequestState,
+    pub(in crate::intake) park_reason: Option<ParkReason>,
+    pub(in crate::intake) contact: Option<ContactId>,
+    pub(in crate::intake) refusal: Option<RefusalGround>,
+    pub(in crate::intake) answered: bool,
+    pub(in crate::intake) verified: bool,
+    pub(in crate::intake) effect_begun: bool,
+    pub(in crate::intake) proof: Option<Proof>,
+}
+
+pub(in crate::intake) async fn lock_case(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<LockedCase>, StoreError> {
+    // The job's row first: a worker locks it before it writes the case, so that two orders cannot deadlock.
+    sqlx::query_scalar!(
+        "SELECT job_id FROM dsrd.job WHERE organisation_id = $1 AND request_id = $2 FOR UPDATE",
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(StoreError::during("intake.lock_case"))?;
+    let row = sqlx::query!(
+        r#"SELECT kind, state, park_reason, contact_id, verified_at IS NOT NULL AS "verified!", assurance, assured_at,
+                  (SELECT decision.reason FROM dsrd.decision
+                   WHERE decision.organisation_id = request.organisation_id
+                     AND decision.request_id = request.request_id
+                     AND decision.kind = 'refusal') AS refusal,
+                  EXISTS (SELECT FROM dsrd.decision
+                          WHERE decision.organisation_id = request.organisation_id
+                            AND decision.request_id = request.request_id
+                            AND decision.kind = 'answer') AS "answered!",
+                  EXISTS (SELECT FROM dsrd.checkpoint AS step
+                          WHERE step.organisation_id = request.organisation_id
+                            AND step.request_id = request.request_id
+                            AND step.step IN ('apply', 'delete')) AS "effect_begun!"
+           FROM dsrd.request AS request
+           WHERE organisation_id = $1 AND request_id = $2
+           FOR UPDATE"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("intake.lock_case"))?;
+    let unreadable =
+        |column: &'static str| StoreError::unreadable("intake.lock_case", format!("request.{column}"));
+    row.map(|row| {
+        Ok(LockedCase {
+            kind: row.kind.parse().map_err(|_| unreadable("kind"))?,
+            state: row.state.parse().map_err(|_| unreadable("state"))?,
+            park_reason: row
+                .park_reason
+                .map(|word| word.parse())
+                .transpose()
+                .map_err(|_| unreadable("park_reason"))?,
+            contact: row.contact_id.map(|id| id.parse()).transpose().map_err(|_| unreadable("contact_id"))?,
+            refusal: row.refusal.map(|word| word.parse()).transpose().map_err(|_| unreadable("refusal"))?,
+            answered: row.answered,
+            verified: row.verified,
+            effect_begun: row.effect_begun,
+            proof: match row.assured_at {
+                Some(at) => {
+                    Some(Proof { assurance: row.assurance.parse().map_err(|_| unreadable("assurance"))?, at })
+                }
+                None => None,
+            },
+        })
+    })
+    .transpose()
+}
+
+pub(in crate::intake) async fn set_withdrawn(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = 'closed', park_reason = NULL, waits_for = NULL, outcome = 'withdrawn', closed_at = $3
+           WHERE organisation_id = $1 AND request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_withdrawn"))?;
+    Ok(())
+}
+
+pub(in crate::intake) async fn set_resumed(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    informed_at: Option<DateTime<Utc>>,
+    contact: Option<&ContactId>,
+    despite_access: bool,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = 'in_progress', park_reason = NULL, waits_for = NULL, informed_at = coalesce($3, informed_at),
+               contact_id = coalesce($4, contact_id), despite_access = despite_access OR $5
+           WHERE organisation_id = $1 AND request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+        informed_at,
+        contact.map(ContactId::as_str),
+        despite_access,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_resumed"))?;
+    Ok(())
+}
+
+/// Notes that a case waits until it is known who asks, from when on and until when.
+pub async fn set_needs_identity(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    doubt: IdentityDoubt,
+    (wanted_at, until): (DateTime<Utc>, DateTime<Utc>),
+) -> Result<(), StoreError> {
+    let changed = sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = 'needs_identity', identity_doubt = $3, identity_wanted_at = $4, identity_until = $5,
+               identity_reminded = false
+           WHERE organisation_id = $1 AND request_id = $2 AND state IN ('received', 'in_progress', 'needs_identity')"#,
+        organisation.as_str(),
+        request.0,
+        doubt.as_str(),
+        wanted_at,
+        until,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_needs_identity"))?;
+    StoreError::expect_rows("intake.set_needs_identity", 1, changed.rows_affected())
+}
+
+/// Notes that the person was reminded.
+pub async fn set_reminded(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE dsrd.request SET identity_reminded = true WHERE organisation_id = $1 AND request_id = $2",
+        organisation.as_str(),
+        request.0,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_reminded"))?;
+    Ok(())
+}
+
+pub(in crate::intake) async fn set_proven(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    proof: Proof,
+) -> Result<(), StoreError> {
+    let changed = sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET assurance = $3, assured_at = $4
+           WHERE organisation_id = $1 AND request_id = $2 AND state <> 'closed'"#,
+        organisation.as_str(),
+        request.0,
+        proof.assurance.as_str(),
+        proof.at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_proven"))?;
+    StoreError::expect_rows("intake.set_proven", 1, changed.rows_affected())
+}
+
+/// Lets a case wait for an answer of the person.
+pub(in crate::intake) async fn set_waiting(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    state: RequestState,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = $3, park_reason = NULL, waits_for = NULL
+           WHERE organisation_id = $1 AND request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+        state.as_str(),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_waiting"))?;
+    Ok(())
+}
+
+/// Gives a case back to the person who carries it out.
+pub(in crate::intake) async fn set_parked_again(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    reason: ParkReason,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = 'manual', park_reason = $3
+           WHERE organisation_id = $1 AND request_id = $2"#,
+        organisation.as_str(),
+        request.0,
+        reason.as_str(),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_parked_again"))?;
+    Ok(())
+}
