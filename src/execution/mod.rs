@@ -53,6 +53,7 @@ mod sql;
 mod stop;
 mod watch;
 mod worker;
+mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Step;
-use super::engine::Finished;
+use super::write::Finished;
 use crate::domain::{ContactId, OrganisationId, Outcome, ParkReason, RequestId, SubjectRef};
 use crate::queue::Lease;
 use crate::store::StoreError;

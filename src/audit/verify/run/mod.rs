@@ -1,0 +1,391 @@
+//! The run over a log, from its newest head to its last entry.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::audit::event::Action;
+use crate::audit::leaf::{Leaf, LeafError};
+use crate::audit::manifest;
+use crate::audit::tlog::{Checkpoint, Hash, TILE_WIDTH, Tile, leaf_hash};
+use crate::audit::verify::account::{Account, range_name};
+use crate::audit::verify::catalogue::Flaw;
+use crate::audit::verify::policy::Policy;
+use crate::audit::verify::report::{Counts, Findings, Level, Report, Step, Verdict};
+use crate::audit::verify::source::{Columns, ManifestOf, Source, SourceError, Stored};
+
+mod heads;
+mod tiles;
+
+use self::heads::{Known, told};
+use self::tiles::Tree;
+
+/// Entries in a full tile.
+const WIDTH: u64 = TILE_WIDTH as u64;
+
+/// Entries that are read at a time: a whole number of tiles.
+const CHUNK: u64 = 16 * WIDTH;
+
+/// The longest interval between witnessed heads that still counts as bounding the log in time, in seconds: a day.
+const LONGEST_INTERVAL_SECS: u64 = 24 * 60 * 60;
+
+/// What to compare with.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Whom to believe.
+    pub policy: Policy,
+    /// Heads that were kept elsewhere: a name for people, and the signed note as it was kept.
+    pub known_heads: Vec<(String, Vec<u8>)>,
+    /// Begin after so many entries; the tiles stand for those before.
+    pub since: u64,
+}
+
+/// Verifies a log. What is wrong stands in the report; the answer is an error only where the log cannot be read.
+pub async fn verify<S: Source>(source: &mut S, plan: &Plan) -> Result<Report, SourceError> {
+    let mut run = Run {
+        plan,
+        findings: Findings::default(),
+        counts: Counts::default(),
+        catalogue_checked: false,
+        protected_up_to: 0,
+        witness: Witness::default(),
+        stamps: Witness::default(),
+        unchecked_stamps: 0,
+    };
+    let Some(head) = run.head(source).await? else {
+        return Ok(run.report(source.describe(), None, Level::L0));
+    };
+    match source.flaws(head.checkpoint.size).await {
+        Ok(Some(flaws)) => {
+            run.catalogue_checked = true;
+            for Flaw { severity, place, what } in flaws {
+                run.findings.add(severity, Step::Catalogue, place, what);
+            }
+        }
+        Ok(None) => {}
+        Err(error) => run.unreadable(Step::Catalogue, error)?,
+    }
+    let known = run.known_heads(&head.checkpoint);
+    run.walk(source, &head.checkpoint, known).await?;
+    run.witness.take(head.checkpoint.size, head.witnessed_at_secs);
+    let level = run.level(head.signed);
+    Ok(run.report(source.describe(), Some(&head.checkpoint), level))
+}
+
+struct Run<'p> {
+    plan: &'p Plan,
+    findings: Findings,
+    counts: Counts,
+    catalogue_checked: bool,
+    /// The largest size of a head that somebody else kept and that agrees.
+    protected_up_to: u64,
+    witness: Witness,
+    /// What the time-stamping authority stands for.
+    stamps: Witness,
+    unchecked_stamps: u64,
+}
+
+/// What witnesses stand for.
+#[derive(Default)]
+struct Witness {
+    /// The largest size that enough of them signed.
+    size: u64,
+    /// When they did, in seconds since 1970.
+    at_secs: u64,
+    longest_interval_secs: u64,
+    /// How many different heads.
+    heads: u64,
+    /// Whether an entry says that it is younger than its witness.
+    clock_is_ahead: bool,
+}
+
+impl Witness {
+    /// Takes note of a head; smaller ones first.
+    fn take(&mut self, size: u64, at_secs: Option<u64>) {
+        let Some(at_secs) = at_secs else { return };
+        if self.heads > 0 && size <= self.size {
+            return;
+        }
+        if self.heads > 0 {
+            self.longest_interval_secs = self.longest_interval_secs.max(at_secs.saturating_sub(self.at_secs));
+        }
+        self.heads += 1;
+        self.at_secs = self.at_secs.max(at_secs);
+        self.size = size;
+    }
+}
+
+impl Run<'_> {
+    /// Rehashes all entries after `since`, rebuilds the tiles and compares everything on the way.
+    async fn walk<S: Source>(
+        &mut self,
+        source: &mut S,
+        checkpoint: &Checkpoint,
+        mut known: VecDeque<Known>,
+    ) -> Result<(), SourceError> {
+        let size = checkpoint.size;
+        let since = self.plan.since.min(size);
+        if self.plan.since > size {
+            let what =
+                format!("the log has {size} entries, fewer than the {} to begin after", self.plan.since);
+            self.findings.violation(Step::Head, "checkpoint", what);
+        }
+        let main = self.beginning(source, since, size).await?;
+        let mut tree = Tree { main, of_entries: None, broken: false };
+        let mut account = Account::new(since > 0);
+        match source.erasable().await {
+            Ok(erasable) => account.erasures.begin(erasable),
+            Err(error) => self.unreadable(Step::Erasures, error)?,
+        }
+        self.consistent_beginnings(source, &tree.main, &mut known, size).await?;
+        // Chunks begin at whole tiles.
+        let mut first = since - since % WIDTH;
+        while first < size && !tree.broken {
+            let end = (first + CHUNK).min(size);
+            let rows = self.rows(source, first, end, size).await?;
+            let from = first.max(since);
+            account.erasures.may_open(source.openings(first, end).await?);
+            let kept = source.kept_heads(from, end).await?;
+            let stamps = source.stamps(from, end).await?;
+            let heads = self.heads_up_to(&mut known, kept, &stamps, end);
+            let mut chunk = Chunk { rows: rows.into(), heads, tile: None, size };
+            self.chunk(source, from..end, &mut chunk, &mut tree, &mut account).await?;
+            first = end;
+        }
+        if !tree.broken {
+            self.compare_edge(source, checkpoint, &tree).await?;
+        }
+        account.settle(&mut self.counts, &mut self.findings);
+        Ok(())
+    }
+
+    /// The entries of a chunk. Where one bundle of them is broken, the others are read nevertheless.
+    async fn rows<S: Source>(
+        &mut self,
+        source: &mut S,
+        first: u64,
+        end: u64,
+        size: u64,
+    ) -> Result<Vec<Stored>, SourceError> {
+        if let Ok(rows) = source.entries(first, end, size).await {
+            return Ok(rows);
+        }
+        let mut rows = Vec::new();
+        let mut from = first;
+        while from < end {
+            let to = (from + WIDTH).min(end);
+            match source.entries(from, to, size).await {
+                Ok(some) => rows.extend(some),
+                Err(error) => self.unreadable(Step::Entries, error)?,
+            }
+            from = to;
+        }
+        Ok(rows)
+    }
+
+    async fn chunk<S: Source>(
+        &mut self,
+        source: &mut S,
+        range: Range<u64>,
+        chunk: &mut Chunk,
+        tree: &mut Tree,
+        account: &mut Account,
+    ) -> Result<(), SourceError> {
+        for index in range {
+            let seq = index + 1;
+            if index % WIDTH == 0 || chunk.tile.is_none() {
+                chunk.tile = Some(match Tile::of_tree(0, index / WIDTH, chunk.size) {
+                    Some(tile) => self.tile(source, tile).await?.unwrap_or_default(),
+                    None => Vec::new(),
+                });
+            }
+            let position = usize::try_from(index % WIDTH).unwrap_or_default();
+            let in_tile = chunk.tile.as_ref().and_then(|tile| tile.get(position)).copied();
+            while chunk.rows.pop_front_if(|row| row.seq < seq).is_some() {}
+            let row = chunk.rows.pop_front_if(|row| row.seq == seq);
+            let in_entry = row.as_ref().map(|row| leaf_hash(&row.entry));
+            let Some(hash) = in_tile.or(in_entry) else {
+                self.findings.violation(
+                    Step::Entries,
+                    range_name(seq, seq),
+                    "neither the entry nor its hash is there; what follows cannot be compared",
+                );
+                tree.broken = true;
+                return Ok(());
+            };
+            match (&row, in_entry) {
+                (Some(row), Some(own)) => {
+                    let leaf = self.entry(row, own, hash, tree, account);
+                    if let Some(leaf) = leaf.filter(|leaf| leaf.action == Action::SweepPage.as_str()) {
+                        self.page(source, seq, &leaf).await?;
+                    }
+                }
+                _ => account.miss(seq),
+            }
+            for tile in tree.push(hash, in_entry.unwrap_or(hash)) {
+                // Those of level 0 are where the hashes came from.
+                if tile.level > 0 {
+                    self.compare_tile(source, &tile).await?;
+                }
+            }
+            while let Some(head) = chunk.heads.pop_front_if(|head| head.size == tree.main.size()) {
+                self.compare_head(&head, tree, account.latest_us());
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks one entry by itself: against its leaf in the tree, its columns, and the form that entries have.
+    fn entry(
+        &mut self,
+        row: &Stored,
+        own: Hash,
+        hash: Hash,
+        tree: &mut Tree,
+        account: &mut Account,
+    ) -> Option<Leaf> {
+        self.counts.entries += 1;
+        let place = || range_name(row.seq, row.seq);
+        if own != hash {
+            tree.diverge();
+            self.findings.violation(
+                Step::Entries,
+                place(),
+                "its bytes do not hash to the leaf that stands in the tree: entry or tile was changed",
+            );
+        }
+        match Leaf::parse(&row.entry) {
+            Ok(leaf) => {
+                if let Some(columns) = &row.columns
+                    && let Some(column) = columns.first_difference(&leaf, own)
+                {
+                    let what = format!("the column {column} is not what the entry's bytes say");
+                    self.findings.violation(Step::Columns, place(), what);
+                }
+                account.take(row.seq, &leaf, own, &mut self.findings);
+                return Some(leaf);
+            }
+            // A change of the bytes was told already.
+            Err(_) if own != hash => {}
+            Err(LeafError::Json) => self.findings.undecided(
+                Step::Entries,
+                place(),
+                "it is of a form that this program does not know; verify with the version that wrote it",
+            ),
+            Err(error) => self.findings.violation(Step::Entries, place(), told(&error)),
+        }
+        None
+    }
+
+    /// Compares the commitments beside a page of a sweep with the root in its entry.
+    async fn page<S: Source>(&mut self, source: &mut S, seq: u64, leaf: &Leaf) -> Result<(), SourceError> {
+        let stored = match source.manifest(leaf.id).await? {
+            ManifestOf::Elsewhere => return Ok(()),
+            ManifestOf::Missing => None,
+            ManifestOf::Kept(commitments) => Some(commitments),
+        };
+        if let Some(Err(what)) = manifest::check_page(leaf, stored.as_deref()) {
+            self.findings.violation(Step::Manifests, range_name(seq, seq), what);
+        }
+        Ok(())
+    }
+
+    /// A missing thing leaves the question open, a malformed one answers it; anything else ends the run.
+    fn unreadable(&mut self, step: Step, error: SourceError) -> Result<(), SourceError> {
+        match error {
+            SourceError::Missing { place } => self.findings.undecided(step, place, "it is not there"),
+            SourceError::Malformed { place, reason } => self.findings.violation(step, place, reason),
+            other => return Err(other),
+        }
+        Ok(())
+    }
+
+    fn level(&mut self, signed: bool) -> Level {
+        if self.plan.policy.asks_for_witnesses() && self.witness.heads == 0 {
+            self.findings.undecided(
+                Step::Head,
+                "checkpoint",
+                "no head has the signatures of the witnesses that the policy asks for",
+            );
+        }
+        self.counts.witnessed_heads = self.witness.heads;
+        self.counts.stamped_heads = self.stamps.heads;
+        if self.unchecked_stamps > 0 {
+            let what = format!(
+                "{} heads have a time-stamp that was not checked: name whom you trust with --timestamp-authority",
+                self.unchecked_stamps
+            );
+            self.findings.remark(Step::Stamps, "time-stamps", what);
+        }
+        if !signed {
+            return Level::L0;
+        }
+        if self.witness.heads == 0 {
+            return if self.protected_up_to > 0 { Level::L2 } else { Level::L1 };
+        }
+        self.protected_up_to = self.protected_up_to.max(self.witness.size);
+        let is_bounded = |times: &Witness| {
+            times.heads > 1 && times.longest_interval_secs <= LONGEST_INTERVAL_SECS && !times.clock_is_ahead
+        };
+        if is_bounded(&self.witness) || is_bounded(&self.stamps) { Level::L4 } else { Level::L3 }
+    }
+
+    fn report(self, source: String, checkpoint: Option<&Checkpoint>, level: Level) -> Report {
+        let verdict = self.findings.verdict();
+        let size = checkpoint.map_or(0, |checkpoint| checkpoint.size);
+        let (level, still_possible) = if verdict == Verdict::Violation {
+            (
+                Level::L0,
+                "The log is not what was signed: rely on no entry before each finding is explained."
+                    .to_owned(),
+            )
+        } else {
+            (level, level.still_possible(self.protected_up_to, size))
+        };
+        let (findings, more_findings) = self.findings.into_parts();
+        Report {
+            source,
+            origin: checkpoint.map(|checkpoint| checkpoint.origin.to_string()),
+            size,
+            root: checkpoint.map(|checkpoint| checkpoint.root.to_string()),
+            since: self.plan.since,
+            verdict,
+            level,
+            still_possible,
+            catalogue_checked: self.catalogue_checked,
+            counts: self.counts,
+            findings,
+            more_findings,
+        }
+    }
+}
+
+/// What is needed while one chunk is gone through.
+struct Chunk {
+    rows: VecDeque<Stored>,
+    heads: VecDeque<Known>,
+    /// The tile of level 0 that the next entry belongs to; empty where it is missing.
+    tile: Option<Vec<Hash>>,
+    size: u64,
+}
+
+impl Columns {
+    /// The name of the first column that says something else than the entry.
+    fn first_difference(&self, leaf: &Leaf, own: Hash) -> Option<&'static str> {
+        let word = |uuid: Option<uuid::Uuid>| uuid.map(|uuid| uuid.to_string());
+        let number = |number: u64| i64::try_from(number).ok();
+        let equal = [
+            ("leaf", self.leaf == own.as_bytes()),
+            ("uid", self.uid == leaf.id.to_string()),
+            ("at", Some(self.at_us) == number(leaf.at_us)),
+            ("organisation_id", self.organisation == leaf.tenant),
+            ("action", self.action == leaf.action),
+            ("outcome", self.outcome == leaf.outcome),
+            ("actor", self.actor == leaf.actor),
+            ("case_id", self.case == word(leaf.case)),
+            ("intent", self.intent == word(leaf.intent)),
+            ("writer", self.writer == leaf.w),
+            ("wseq", self.wseq == leaf.n.and_then(number)),
+        ];
+        equal.iter().find(|(_, equal)| !equal).map(|(name, _)| *name)
+    }
+}

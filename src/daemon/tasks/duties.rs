@@ -1,0 +1,332 @@
+//! What falls due by the clock: terms, sweeps, holds, packages, alerts, what is to be forgotten.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
+
+use crate::alert::{self, Turn, Watch};
+use crate::audit::Actor;
+use crate::daemon::StartError;
+use crate::daemon::platforms::{FirstLook, first_look};
+use crate::delivery::{self};
+use crate::domain::{Controller, OrganisationId};
+use crate::execution::{self, Gate, LookedAgain, Lookout, Site};
+use crate::holds;
+use crate::intake::{self, Desk};
+use crate::platform::PlatformError;
+use crate::recipients::Courier;
+use crate::retention::{SweepReport, Sweeper};
+use crate::store::{Store, StoreError};
+use crate::suppression::watch::Settings as WatchSettings;
+use crate::upkeep::Upkeep;
+
+use super::{AFTER_FAILURE, pause};
+
+/// Tells recipients of personal data what became of it.
+pub(in crate::daemon) async fn tell_recipients(courier: Courier, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_secs(5);
+    while !stop.is_cancelled() {
+        match courier.pump_once().await {
+            Ok(0) => pause(&stop, EVERY).await,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "recipients could not be told; tried again"
+                );
+                pause(&stop, AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+/// Lets extensions count whose notice was taken by the mail server in time.
+pub(in crate::daemon) async fn settle_extensions(
+    store: Store,
+    desk: Desk,
+    controllers: BTreeMap<OrganisationId, Arc<Controller>>,
+    stop: CancellationToken,
+) {
+    const EVERY: Duration = Duration::from_secs(5);
+    const ALARM_EVERY: Duration = Duration::from_hours(1);
+    let mut asked = std::time::Instant::now();
+    alarm_incidents(&store, &desk, &controllers).await;
+    while !stop.is_cancelled() {
+        if asked.elapsed() >= ALARM_EVERY {
+            asked = std::time::Instant::now();
+            alarm_incidents(&store, &desk, &controllers).await;
+        }
+        match intake::settle_extensions(&store, &desk, &controllers).await {
+            Ok(_) => pause(&stop, EVERY).await,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "extensions could not be looked at; tried again"
+                );
+                pause(&stop, AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+/// Says in the log which incidents are open, and how long there is to tell the authority.
+async fn alarm_incidents(
+    store: &Store,
+    desk: &Desk,
+    controllers: &BTreeMap<OrganisationId, Arc<Controller>>,
+) {
+    let now = desk.clock.now();
+    for organisation in controllers.keys() {
+        let open =
+            async { crate::triage::list_incidents(&mut *store.connection().await?, organisation).await };
+        match open.await {
+            Ok(open) => {
+                for incident in open {
+                    let hours_left = incident.authority_due_at.map(|due_at| (due_at - now).num_hours());
+                    tracing::error!(%organisation, reference = incident.reference, hours_left, "an incident is open; tell the authority or end it");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "incidents could not be looked at");
+            }
+        }
+    }
+}
+
+/// Runs the retention sweeps of one organisation when they are due, once its platform was checked.
+pub(in crate::daemon) async fn sweep_when_due(sweeper: Sweeper, gate: Gate, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_mins(1);
+    while !stop.is_cancelled() {
+        if !gate.is_open() {
+            pause(&stop, EVERY).await;
+            continue;
+        }
+        let organisation = &sweeper.controller.id;
+        match sweeper.run_due().await {
+            Ok(turn) => {
+                for report in turn.continued.iter().chain(&turn.ran) {
+                    tell(organisation, report);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "the retention sweep did not come to an end; it goes on when it is next looked at");
+            }
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+/// Ends holds in time, reminds of their reviews, and hands in what waited for them.
+pub(in crate::daemon) async fn keep_holds(
+    store: Store,
+    desk: Desk,
+    controller: Arc<Controller>,
+    settings: holds::Settings,
+    stop: CancellationToken,
+) {
+    const EVERY: Duration = Duration::from_mins(1);
+    while !stop.is_cancelled() {
+        let organisation = &controller.id;
+        if settings.restrict_objections
+            && let Err(error) = holds::restrict_objections(&store, &controller, desk.clock.as_ref()).await
+        {
+            tracing::warn!(%organisation, %error, "objections could not be followed by restrictions; tried again");
+        }
+        let kept = holds::keep_in_order(&store, &controller, desk.clock.as_ref(), settings.remind_days).await;
+        if let Err(error) = kept {
+            tracing::warn!(%organisation, %error, "the holds could not be kept in order; tried again");
+        }
+        if let Err(error) = execution::resume_postponed(&store, &desk, &controller).await {
+            tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "erasures that a hold had postponed could not be handed in; tried again");
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+/// Looks again at what was erased or opted out, when it is due.
+pub(in crate::daemon) async fn look_whether_it_lasts(
+    site: Site,
+    store: Store,
+    desk: Desk,
+    settings: WatchSettings,
+    stop: CancellationToken,
+) {
+    const EVERY: Duration = Duration::from_mins(1);
+    while !stop.is_cancelled() {
+        if site.gate.is_open() {
+            let lookout = Lookout { store: &store, desk: &desk, site: &site, settings: &settings };
+            let organisation = &site.controller.id;
+            match execution::look_again(lookout, || stop.is_cancelled()).await {
+                Ok(done) if done == LookedAgain::default() => {}
+                Ok(LookedAgain { looked, .. }) => {
+                    tracing::info!(%organisation, count = looked, "what was erased or opted out was looked at again; see dsrd suppression watch");
+                }
+                Err(error) => {
+                    tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "what was erased or opted out could not be looked at; tried again");
+                }
+            }
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+fn tell(organisation: &OrganisationId, report: &SweepReport) {
+    let reason = report.reason.map(|reason| reason.to_string());
+    let (sweep, state) = (report.sweep_id, report.state);
+    if let Some(reason) = reason {
+        tracing::warn!(%organisation, %sweep, %state, reason, candidates = report.candidates, "a retention sweep did not submit its erasures");
+    } else {
+        tracing::info!(%organisation, %sweep, %state, candidates = report.candidates, count = report.submitted, "a retention sweep ended");
+    }
+}
+
+/// Destroys packages at their expiry and deletes what no package names.
+pub(in crate::daemon) async fn expire_packages(
+    store: Store,
+    desk: Desk,
+    directory: PathBuf,
+    stop: CancellationToken,
+) {
+    // What a killed daemon left is found at once, or as soon as its lease has run out.
+    const FIRST_WAIT: Duration = Duration::from_mins(1);
+    const LONGEST_WAIT: Duration = Duration::from_mins(10);
+    // For files whose name does not tell who is writing them.
+    const LEFTOVER_AFTER: TimeDelta = TimeDelta::hours(6);
+    let mut wait = FIRST_WAIT;
+    while !stop.is_cancelled() {
+        let now = desk.clock.now();
+        let expired = async {
+            let destroyed = delivery::destroy_expired(&store, &directory, now).await?;
+            let leftovers = delivery::remove_leftovers(&store, &directory, now - LEFTOVER_AFTER).await?;
+            Ok::<_, delivery::DeliveryError>((destroyed, leftovers))
+        };
+        match expired.await {
+            Ok((0, 0)) => {}
+            Ok((destroyed, leftovers)) => {
+                tracing::info!(count = destroyed, "expired packages were destroyed");
+                if leftovers > 0 {
+                    tracing::info!(count = leftovers, "files that belong to no package were deleted");
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "expired packages could not be destroyed in full; tried again"
+                );
+            }
+        }
+        pause(&stop, wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Looks for what staff must know, raises alerts, writes the daily digest, and mails both.
+pub(in crate::daemon) async fn watch(watch: Watch, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_mins(1);
+    while !stop.is_cancelled() {
+        let round = async {
+            let turn = watch.turn().await?;
+            watch.send_due().await?;
+            Ok::<_, StoreError>(turn)
+        };
+        match round.await {
+            Ok(turn) => {
+                if turn != Turn::default() {
+                    let count = turn.alerts + turn.digests;
+                    tracing::info!(count, "staff is told of alerts and digests; see dsrd alert list");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "staff could not be told; tried again");
+            }
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+/// Looks whether the platform of an organisation answers, so that an outage is told of also when nobody asks anything.
+pub(in crate::daemon) async fn look_at_platform(
+    site: Site,
+    store: Store,
+    desk: Desk,
+    stop: CancellationToken,
+) {
+    const EVERY: Duration = Duration::from_mins(15);
+    // At start everything was asked anyway.
+    pause(&stop, EVERY).await;
+    while !stop.is_cancelled() {
+        // Only that it answers counts: what a wrong key means is for the first look to say.
+        let answers = !matches!(
+            site.platform.check_organisation().await,
+            Err(PlatformError::Unavailable { .. } | PlatformError::AnswerLost { .. })
+        );
+        let noted = async {
+            let mut connection = store.connection().await?;
+            alert::note_platform(&mut connection, &site.controller.id, answers, desk.clock.now()).await
+        };
+        if let Err(error) = noted.await {
+            tracing::debug!(%error, "whether the platform answers could not be noted");
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+/// Forgets the service's own copies that are past their term.
+pub(in crate::daemon) async fn forget(upkeep: Upkeep, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_hours(1);
+    while !stop.is_cancelled() {
+        match upkeep.run(&Actor::Process("upkeep")).await {
+            Ok(forgotten) if forgotten.is_nothing() => {}
+            // The audit log has the numbers.
+            Ok(_) => tracing::info!("copies past their term were forgotten"),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "copies past their term could not be forgotten in full; tried again"
+                );
+            }
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+/// Looks at platforms that did not answer at start, until each has. A key of another organisation ends the daemon.
+pub(in crate::daemon) async fn look_again(
+    waiting: Vec<Site>,
+    store: Store,
+    desk: Desk,
+    refused: Arc<Mutex<Option<StartError>>>,
+    stop: CancellationToken,
+) {
+    // Its organisations stand still until then, so that the first looks follow each other soon.
+    const FIRST_WAIT: Duration = Duration::from_secs(2);
+    const LONGEST_WAIT: Duration = Duration::from_mins(1);
+    let mut wait = FIRST_WAIT;
+    let mut waiting = waiting;
+    while !waiting.is_empty() {
+        pause(&stop, wait).await;
+        if stop.is_cancelled() {
+            return;
+        }
+        wait = (wait * 2).min(LONGEST_WAIT);
+        let mut still = Vec::new();
+        for site in waiting {
+            match first_look(&site, &store, &desk).await {
+                FirstLook::Done => {
+                    tracing::info!(organisation = %site.controller.id, "the platform answers and was checked");
+                }
+                FirstLook::Later => still.push(site),
+                FirstLook::Other(error) => {
+                    *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    stop.cancel();
+                    return;
+                }
+            }
+        }
+        waiting = still;
+    }
+}

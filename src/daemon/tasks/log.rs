@@ -1,0 +1,165 @@
+//! The audit log and the ledger: sealed, accounted for, compared.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
+
+use crate::audit::{self, SealError, Sealer, Writer, WriterTurn};
+use crate::config::Settings;
+use crate::daemon::{halves, load_log_keys};
+use crate::domain::{Clock, OrganisationId};
+use crate::execution::Executor;
+use crate::store::Store;
+use crate::suppression::ledger::{self, CompareError, Ledger};
+
+use super::{AFTER_FAILURE, pause};
+
+/// Looks whether the audit entries that this process writes are sealed, and accounts for them.
+pub(in crate::daemon) async fn keep_account(
+    writer: Arc<Writer>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    every: Duration,
+    stop: CancellationToken,
+) {
+    const LOOK_EVERY: Duration = Duration::from_secs(1);
+    let mut accounted_at: Option<tokio::time::Instant> = None;
+    let mut raised_at = 0;
+    while !stop.is_cancelled() {
+        let is_due = accounted_at.is_none_or(|at| at.elapsed() >= every);
+        match writer.turn(&store, &*clock, is_due).await {
+            Ok(turn) => {
+                tell_of(&writer, &turn);
+                if is_due {
+                    accounted_at = Some(tokio::time::Instant::now());
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the audit entries of this process could not be looked after");
+            }
+        }
+        let drawn = writer.drawn();
+        if drawn != raised_at {
+            match halves::raise(&store).await {
+                Ok(()) => raised_at = drawn,
+                Err(error) => {
+                    tracing::warn!(%error, "it could not be noted how far log and working tables have come together");
+                }
+            }
+        }
+        pause(&stop, LOOK_EVERY).await;
+    }
+}
+
+fn tell_of(writer: &Writer, turn: &WriterTurn) {
+    let writer = writer.name();
+    if !turn.late.is_empty() {
+        let count = turn.late.len();
+        tracing::error!(
+            writer,
+            count,
+            "audit entries were not sealed in time; does a worker run, and does it seal?"
+        );
+    }
+    if !turn.lost.is_empty() {
+        tracing::error!(
+            writer,
+            count = turn.lost.len(),
+            remedy = "dsrd audit verify",
+            "audit entries that were committed are not in the log, or others stand there: somebody changed the inbox"
+        );
+    }
+    for writer in &turn.ended {
+        tracing::warn!(writer, "a process that wrote audit entries ended without closing its account");
+    }
+}
+
+/// Compares the ledger outside with the database before the first request is taken: what a restore has lost must not be
+/// done a second time by itself.
+pub(in crate::daemon) async fn compare_ledger(executor: &Executor, stop: &CancellationToken) {
+    for organisation in executor.sites.keys() {
+        while !stop.is_cancelled() {
+            match executor.ledger.compare(&executor.store, organisation).await {
+                Ok(0) => break,
+                Ok(lost) => {
+                    tracing::warn!(
+                        %organisation,
+                        count = lost,
+                        remedy = "dsrd ledger replay",
+                        "the database was restored: the ledger knows of things done that the database has lost; none is repeated by itself"
+                    );
+                    break;
+                }
+                Err(error) => {
+                    tracing::error!(
+                        %organisation,
+                        error = &error as &dyn std::error::Error,
+                        "the ledger cannot be compared with the database; no request is taken until it can"
+                    );
+                    pause(stop, AFTER_FAILURE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Deletes what is older than the oldest backup, in the files of the ledger and in its table.
+pub(in crate::daemon) async fn purge_ledger(
+    ledger: Arc<Ledger>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    organisations: Vec<OrganisationId>,
+    keep_days: u32,
+    stop: CancellationToken,
+) {
+    const EVERY: Duration = Duration::from_hours(1);
+    while !stop.is_cancelled() {
+        let before = clock.now() - TimeDelta::days(keep_days.into());
+        let purged = async {
+            let mut connection = store.connection().await?;
+            let mut rows = 0;
+            for organisation in &organisations {
+                rows += ledger::purge(&mut connection, organisation, before).await?;
+            }
+            Ok::<_, CompareError>(rows + ledger.purge_files(before).await?)
+        };
+        match purged.await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "old months of the ledger were deleted"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "old months of the ledger could not be deleted; tried again"
+            ),
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+/// Seals audit entries. It goes on until after the stop, because what ends last is recorded last.
+pub(in crate::daemon) async fn seal(sealer: Arc<Sealer>, settings: Arc<Settings>, stop: CancellationToken) {
+    let every = Duration::from_secs_f64(settings.audit.seal_secs);
+    while !stop.is_cancelled() {
+        match sealer.turn().await {
+            Ok(turn) if turn.entries >= audit::MOST_AT_ONCE.into() => {}
+            Ok(_) => pause(&stop, every).await,
+            Err(SealError::Overtaken) => {}
+            Err(error) => {
+                if error.is_transient() {
+                    tracing::warn!(%error, "audit entries could not be sealed; tried again");
+                } else {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "audit entries cannot be sealed; they wait in the inbox"
+                    );
+                }
+                // `dsrd audit key rotate` has put another key into the file, perhaps.
+                if let (SealError::KeyOther { .. }, Ok(keys)) = (&error, load_log_keys(&settings)) {
+                    sealer.take_keys(keys);
+                }
+                pause(&stop, AFTER_FAILURE).await;
+            }
+        }
+    }
+}

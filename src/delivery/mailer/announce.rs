@@ -1,0 +1,293 @@
+//! A notice made into a message, and its sending announced before it begins.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use lettre::message::Mailbox;
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::audit::{self, Action, Ending, Event};
+use crate::delivery::DeliveryError;
+use crate::delivery::message::{Outgoing, Parcel, address_of};
+use crate::delivery::notice::{
+    self, Facts, LINK, NewNotice, NoticeId, NoticeKind, Sender, WORDS, message_id,
+};
+use crate::delivery::sql::{self, NoticeRow};
+use crate::delivery::text::{self, Occasion};
+use crate::domain::{Controller, OrganisationId, Personal, RequestId, SubjectIdentifier};
+use crate::store::{StoreError, Tx};
+
+use super::attempt::{Announced, Announcement, Letter, Prepared};
+use super::{Delivery, Mailer, detail_of, former_ended};
+
+impl Mailer {
+    /// Announces an attempt in a transaction of its own, after the end of a former one that nobody saw.
+    pub(super) async fn begin(
+        &self,
+        organisation: &OrganisationId,
+        request: RequestId,
+        kind: NoticeKind,
+    ) -> Result<Announced, DeliveryError> {
+        let mut tx = self.store.begin("delivery.begin").await?;
+        let announced = self.announce(&mut tx, organisation, request, kind).await?;
+        if !matches!(announced, Announced::FormerOpen) {
+            tx.commit().await?;
+            return Ok(announced);
+        }
+        // Nobody saw how it ended. Its end is committed by itself, so that it stands whatever becomes of this attempt.
+        let row = lock(&mut tx, organisation, request, kind).await?;
+        if let Some(former) = row.intent {
+            let at = self.clock.now();
+            sql::forget_intent(&mut tx, organisation, row.notice_id, former).await?;
+            let sender = row.sender.parse()?;
+            let ended = former_ended(organisation, request, sender, kind, row.notice_id, former, at);
+            audit::append(&mut tx, ended).await?;
+        }
+        tx.commit().await?;
+        let mut tx = self.store.begin("delivery.begin").await?;
+        let announced = self.announce(&mut tx, organisation, request, kind).await?;
+        tx.commit().await?;
+        Ok(announced)
+    }
+
+    /// Announces an attempt to send the notice of a request, inside the caller's transaction, which may be the one that
+    /// writes the finding which the notice tells. An error other than that of the database has written nothing.
+    pub async fn announce(
+        &self,
+        tx: &mut Tx,
+        organisation: &OrganisationId,
+        request: RequestId,
+        kind: NoticeKind,
+    ) -> Result<Announced, DeliveryError> {
+        let controller = self.controllers.get(organisation).ok_or(DeliveryError::UnknownOrganisation)?;
+        let at = self.clock.now();
+        let row = lock(tx, organisation, request, kind).await?;
+        let sender: Sender = row.sender.parse()?;
+        if row.intent.is_some() {
+            return Ok(Announced::FormerOpen);
+        }
+        match row.state.as_str() {
+            "sent" => return Ok(Announced::Settled(Delivery::AlreadySent)),
+            "refused" => {
+                return Ok(Announced::Settled(Delivery::Refused(row.last_code.unwrap_or_default())));
+            }
+            _ => {}
+        }
+        if row.withdrawn && !kind.is_sent_after_withdrawal() {
+            // The person took the request back: its answer must not follow.
+            sql::give_up(tx, organisation, row.notice_id, "withdrawn").await?;
+            return Ok(Announced::Settled(Delivery::Refused("withdrawn".to_owned())));
+        }
+        let letter = self.letter_of(controller, request, &row)?;
+        let Some(letter) = letter else {
+            let delivery =
+                self.refuse_unaddressable(tx, organisation, request, kind, sender, &row, at).await?;
+            return Ok(Announced::Settled(delivery));
+        };
+        let prepared = self.prepare(controller, kind, letter, at)?;
+        let number = u32::try_from(row.attempts).unwrap_or_default() + 1;
+        let event = Event::of(organisation, request, Action::NoticeBegan, sender.actor(), at)
+            .with(detail_of(kind, row.notice_id).count("attempt", number.into()));
+        let intent = audit::append(tx, event).await?;
+        sql::begin_attempt(tx, organisation, row.notice_id, intent, at).await?;
+        let announcement =
+            Announcement { notice: row.notice_id, number, enqueued_at: row.enqueued_at, intent };
+        Ok(Announced::Ready(prepared.attempt((organisation, request, kind, sender), announcement)))
+    }
+
+    /// Writes a notice into the outbox and announces the first attempt to send it, in one go: what a procedure does that
+    /// has just found what the notice tells. Where it cannot be made into a mail, or the request has a notice of that kind
+    /// already, it is written and announced as [`crate::delivery::enqueue`] and [`Mailer::announce`] do, one after the other.
+    pub async fn enqueue_and_announce(
+        &self,
+        tx: &mut Tx,
+        notice: NewNotice,
+        (recipient, reference): (&SubjectIdentifier, &str),
+        at: DateTime<Utc>,
+    ) -> Result<Announced, DeliveryError> {
+        let (organisation, request, kind) = (notice.organisation.clone(), notice.request, notice.kind);
+        let controller = self.controllers.get(&organisation).ok_or(DeliveryError::UnknownOrganisation)?;
+        let id = NoticeId(Uuid::now_v7());
+        let letter = address_of(recipient).map(|to| Letter {
+            to,
+            message_id: message_id(id, &organisation),
+            language: notice.language.clone(),
+            reference: reference.to_owned(),
+            facts: notice.facts.clone(),
+            link_token: notice.link_token.clone(),
+            words: notice.words.clone(),
+        });
+        let prepared = letter.map(|letter| self.prepare(controller, kind, letter, at)).transpose();
+        if let Ok(Some(prepared)) = prepared {
+            let sender = notice.sender;
+            let event = Event::of(&organisation, request, Action::NoticeBegan, sender.actor(), at)
+                .with(detail_of(kind, id.0).count("attempt", 1));
+            let intent = event.id;
+            if notice::write(tx, &self.keys, &notice, (id, 1), Some(intent), at).await? {
+                audit::append(tx, event).await?;
+                let announcement = Announcement { notice: id.0, number: 1, enqueued_at: at, intent };
+                return Ok(Announced::Ready(
+                    prepared.attempt((&organisation, request, kind, sender), announcement),
+                ));
+            }
+        } else {
+            notice::enqueue(tx, &self.keys, notice, at).await?;
+        }
+        self.announce(tx, &organisation, request, kind).await
+    }
+
+    /// What a stored notice says to whom; `None` when its recipient is no mail address.
+    pub(super) fn letter_of(
+        &self,
+        controller: &Controller,
+        request: RequestId,
+        row: &NoticeRow,
+    ) -> Result<Option<Letter>, DeliveryError> {
+        let sealed = |what| move |source| DeliveryError::Sealed { what, source };
+        let unreadable = |what: &str| StoreError::unreadable("delivery.read_notice", what);
+        let identifier = SubjectIdentifier::open(
+            &self.keys,
+            (&controller.id, request, row.identifier_no),
+            row.identifier_kind.parse().map_err(|_| unreadable("dsrd.identifier.kind"))?,
+            &row.sealed_identifier,
+        )
+        .map_err(sealed("dsrd.identifier.sealed"))?;
+        let Some(to) = address_of(&identifier) else { return Ok(None) };
+        let facts: Facts =
+            serde_json::from_value(row.facts.clone()).map_err(|_| unreadable("dsrd.notice.facts"))?;
+        let link_token = match &row.sealed_link {
+            Some(bytes) => {
+                let clear = self
+                    .keys
+                    .sealing(LINK)
+                    .open(&row.notice_id.to_string(), bytes)
+                    .map_err(sealed("dsrd.notice.sealed_link"))?;
+                let text = String::from_utf8(clear.into_exposed())
+                    .map_err(|_| unreadable("dsrd.notice.sealed_link"))?;
+                Some(Personal::new(text))
+            }
+            None => None,
+        };
+        let words = match &row.sealed_words {
+            Some(bytes) => {
+                let clear = self
+                    .keys
+                    .sealing(WORDS)
+                    .open(&row.notice_id.to_string(), bytes)
+                    .map_err(sealed("dsrd.notice.sealed_words"))?;
+                let text = String::from_utf8(clear.into_exposed())
+                    .map_err(|_| unreadable("dsrd.notice.sealed_words"))?;
+                Some(Personal::new(text))
+            }
+            None => None,
+        };
+        Ok(Some(Letter {
+            to,
+            message_id: row.message_id.clone(),
+            language: row.language.clone(),
+            reference: row.reference.clone(),
+            facts,
+            link_token,
+            words,
+        }))
+    }
+
+    /// The message of a notice.
+    pub(super) fn prepare(
+        &self,
+        controller: &Controller,
+        kind: NoticeKind,
+        letter: Letter,
+        at: DateTime<Utc>,
+    ) -> Result<Prepared, DeliveryError> {
+        let language = text::language_of(&letter.language, &controller.language)
+            .map_err(|source| DeliveryError::Text { kind, source })?;
+        let render = |secret: Option<&str>, said: Option<&str>| {
+            let link = secret.map(|secret| self.settings.link(kind, secret));
+            let occasion = Occasion {
+                controller,
+                reference: &letter.reference,
+                facts: &letter.facts,
+                words: said,
+                link: link.as_deref(),
+                action: None,
+            };
+            text::render(language, kind, &occasion).map_err(|source| DeliveryError::Text { kind, source })
+        };
+        let secret = letter.link_token.as_ref().map(|token| token.expose().as_str());
+        let said = letter.words.as_ref().map(|words| words.expose().as_str());
+        let words = render(secret, said)?;
+        // The digest is that of the text without the secret and without what the controller wrote about the person: it
+        // can be made again from the row once both are forgotten, and is nobody's personal data.
+        let text_sha256: [u8; 32] = if secret.is_none() && said.is_none() {
+            Sha256::digest(words.plain.as_bytes()).into()
+        } else {
+            let blank = render(secret.map(|_| "secret"), said.map(|_| BLANK))?;
+            Sha256::digest(blank.plain.as_bytes()).into()
+        };
+        let template = words.template.clone();
+        let name = text::clean(self.settings.from_name.as_ref().unwrap_or(&controller.name));
+        let mail = Outgoing::pack(Parcel {
+            message_id: letter.message_id,
+            from: Mailbox::new((!name.is_empty()).then_some(name), self.from.clone()),
+            reply_to: self.reply_to.clone(),
+            to: letter.to,
+            words,
+            link_token: letter.link_token,
+            at,
+        })?;
+        Ok(Prepared {
+            fell_back_from: fell_back_from(&letter.language, &template),
+            template,
+            text_sha256,
+            mail,
+        })
+    }
+
+    /// Records that a notice has no address to which a mail could go.
+    #[expect(clippy::too_many_arguments, reason = "what an event names")]
+    pub(super) async fn refuse_unaddressable(
+        &self,
+        tx: &mut Tx,
+        organisation: &OrganisationId,
+        request: RequestId,
+        kind: NoticeKind,
+        sender: Sender,
+        row: &NoticeRow,
+        at: DateTime<Utc>,
+    ) -> Result<Delivery, DeliveryError> {
+        const CODE: &str = "no_mail_address";
+        let began = Event::of(organisation, request, Action::NoticeBegan, sender.actor(), at)
+            .with(detail_of(kind, row.notice_id));
+        let intent = audit::append(tx, began).await?;
+        sql::begin_attempt(tx, organisation, row.notice_id, intent, at).await?;
+        let ended = Event::of(organisation, request, Action::NoticeEnded, sender.actor(), at)
+            .ending(intent, Ending::Failed)
+            .with(detail_of(kind, row.notice_id).word("code", CODE).flag("refused", true));
+        audit::append(tx, ended).await?;
+        sql::end_unsent(tx, organisation, row.notice_id, intent, CODE, true, Duration::ZERO).await?;
+        Ok(Delivery::Refused(CODE.to_owned()))
+    }
+}
+
+/// What stands for the controller's own words in the text whose digest is kept: as many blocks as any notice has.
+const BLANK: &str = "words\n\nwords\n\nwords";
+
+/// The language wished for, if a text in another one was taken.
+fn fell_back_from(wished: &str, template: &str) -> Option<String> {
+    let used = template.split('/').nth(1);
+    (used != wished.split('-').next()).then(|| wished.to_owned())
+}
+
+/// Reads and locks the notice of a request.
+async fn lock(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    kind: NoticeKind,
+) -> Result<NoticeRow, DeliveryError> {
+    let row = sql::lock_notice(connection, organisation, request, kind).await?;
+    row.ok_or(DeliveryError::NoSuchNotice(kind))
+}

@@ -1,0 +1,203 @@
+//! Sending, with proof before and after.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
+use lettre::Address;
+use lettre::message::Mailbox;
+use uuid::Uuid;
+
+use crate::audit::{Action, Detail, Ending, EntryId, Event};
+use crate::delivery::notice::{NoticeKind, Sender};
+use crate::delivery::sql::{self};
+use crate::delivery::text::{self};
+use crate::delivery::transport::Transport;
+use crate::delivery::{DeliveryError, Settings};
+use crate::domain::{Clock, Controller, KillSwitch, MasterKey, OrganisationId, RequestId};
+use crate::queue::Instance;
+use crate::store::{Store, StoreError};
+
+mod announce;
+mod attempt;
+mod record;
+
+pub use attempt::{Announced, Answered, Attempt};
+pub use record::end_open_attempts;
+
+/// How a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The mail server took the notice just now.
+    Sent,
+    /// It did not; try again after this time.
+    Later(Duration),
+    /// It never will, with this code: a person must find another way.
+    Refused(String),
+    /// It was sent before.
+    AlreadySent,
+}
+
+/// Sends notices.
+#[derive(Clone, Debug)]
+pub struct Mailer {
+    settings: Settings,
+    store: Store,
+    keys: Arc<MasterKey>,
+    controllers: BTreeMap<OrganisationId, Arc<Controller>>,
+    clock: Arc<dyn Clock>,
+    transport: Arc<Transport>,
+    from: Address,
+    reply_to: Option<Mailbox>,
+    kill: KillSwitch,
+}
+
+impl Mailer {
+    /// Checks the settings and all texts. Nothing is sent or connected yet.
+    pub fn new(
+        settings: Settings,
+        store: Store,
+        keys: Arc<MasterKey>,
+        controllers: BTreeMap<OrganisationId, Arc<Controller>>,
+        clock: Arc<dyn Clock>,
+        transport: Transport,
+    ) -> Result<Self, DeliveryError> {
+        settings.check()?;
+        text::check_texts().map_err(DeliveryError::Texts)?;
+        let from = settings.from_address.parse().map_err(|_| DeliveryError::Message)?;
+        let reply_to = match &settings.reply_to_address {
+            Some(address) => Some(Mailbox::new(None, address.parse().map_err(|_| DeliveryError::Message)?)),
+            None => None,
+        };
+        let transport = Arc::new(transport);
+        let kill = KillSwitch::default();
+        Ok(Self { settings, store, keys, controllers, clock, transport, from, reply_to, kill })
+    }
+
+    /// The same mailer, dying where `kill` says: at `notice.begun`, `notice.sent` and `notice.ended`. For tests of
+    /// crashes.
+    #[must_use]
+    pub fn with_kill(&self, kill: KillSwitch) -> Self {
+        Self { kill, ..self.clone() }
+    }
+
+    /// Sends the notice of a request now and waits for the mail server's answer. Whoever calls it must make sure that
+    /// nobody else does so for the same notice at the same time: the procedure by its lease, the pump by its claim.
+    ///
+    /// Three parts: a transaction that announces the attempt, the sending, a transaction that records its end. When the
+    /// process dies in between, the next call finds the announcement without an end, records it as `outcome_unknown`, and
+    /// sends once more under the same Message-ID.
+    pub async fn deliver(
+        &self,
+        organisation: &OrganisationId,
+        request: RequestId,
+        kind: NoticeKind,
+    ) -> Result<Delivery, DeliveryError> {
+        let attempt = match self.begin(organisation, request, kind).await? {
+            Announced::Ready(attempt) => attempt,
+            Announced::Settled(delivery) => return Ok(delivery),
+            Announced::FormerOpen => return Err(DeliveryError::Superseded),
+        };
+        let answered = self.send(attempt).await?;
+        let delivery = self.record_alone(&answered).await?;
+        self.reached("ended")?;
+        Ok(delivery)
+    }
+
+    /// Sends what was announced in a transaction that is committed.
+    pub async fn send(&self, attempt: Box<Attempt>) -> Result<Answered, DeliveryError> {
+        self.reached("begun")?;
+        let answer = self.transport.send(&attempt.mail).await;
+        let at = self.clock.now();
+        self.reached("sent")?;
+        Ok(Answered { attempt, answer, at })
+    }
+
+    fn reached(&self, point: &str) -> Result<(), DeliveryError> {
+        Ok(self.kill.reached("notice", point)?)
+    }
+
+    /// Sends the due notices that nobody waits for, one round of as many as may be under way at once, and returns how
+    /// many it took up: call it again at once while that is not 0. A notice that cannot be made into a mail is put off
+    /// for the longest wait and told in the log; it does not keep the others.
+    ///
+    /// Without an instance a claim ends by its time only: for tests and tools that end with their process. A daemon pumps
+    /// with [`Mailer::pump_as`].
+    pub async fn pump_once(&self) -> Result<usize, DeliveryError> {
+        self.pump(None).await
+    }
+
+    /// The same in the name of an instance: as soon as that is declared dead, [`crate::delivery::take_back_claims`] gives what it
+    /// was about to send to others. An instance that was declared dead gets nothing.
+    pub async fn pump_as(&self, instance: Instance) -> Result<usize, DeliveryError> {
+        self.pump(Some(instance)).await
+    }
+
+    async fn pump(&self, instance: Option<Instance>) -> Result<usize, DeliveryError> {
+        let organisations: Vec<String> = self.controllers.keys().map(ToString::to_string).collect();
+        let most = i64::from(self.settings.smtp.max_connections.max(1));
+        // Waiting for a place and sending may each last this long, the transactions a little.
+        let claim = Duration::from_secs(2 * u64::from(self.settings.send_timeout_secs) + 60);
+        let claimed =
+            sql::claim_due(&mut *self.store.connection().await?, instance, &organisations, most, claim)
+                .await?;
+        let sendings = claimed.iter().map(|row| async move {
+            let result = self.pump_one(row).await;
+            if let Err(error) = &result
+                && !error.is_transient()
+                && !matches!(error, DeliveryError::Killed)
+            {
+                let wait = Duration::from_secs(self.settings.retry_max_secs.into());
+                let mut connection = self.store.connection().await?;
+                sql::put_off(&mut connection, &row.organisation_id, row.notice_id, "unsendable", wait)
+                    .await?;
+            }
+            result
+        });
+        let mut failed = None;
+        for result in join_all(sendings).await {
+            if let Err(error) = result {
+                if matches!(error, DeliveryError::Killed) {
+                    return Err(error);
+                }
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a notice could not be sent and waits; see dsrd.notice"
+                );
+                failed = failed.or(error.is_transient().then_some(error));
+            }
+        }
+        failed.map_or(Ok(claimed.len()), Err)
+    }
+
+    async fn pump_one(&self, row: &sql::ClaimRow) -> Result<(), DeliveryError> {
+        let organisation = row
+            .organisation_id
+            .parse()
+            .map_err(|_| StoreError::unreadable("delivery.pump", "dsrd.notice.organisation_id"))?;
+        self.deliver(&organisation, RequestId(row.request_id), row.kind.parse()?).await?;
+        sql::give_up_earlier_round(&mut *self.store.connection().await?, row).await?;
+        Ok(())
+    }
+}
+
+/// The end of an attempt that nobody saw.
+fn former_ended(
+    organisation: &OrganisationId,
+    request: RequestId,
+    sender: Sender,
+    kind: NoticeKind,
+    notice: Uuid,
+    intent: Uuid,
+    at: DateTime<Utc>,
+) -> Event {
+    Event::of(organisation, request, Action::NoticeEnded, sender.actor(), at)
+        .ending(EntryId(intent), Ending::Unknown)
+        .with(detail_of(kind, notice))
+}
+
+fn detail_of(kind: NoticeKind, notice: Uuid) -> Detail {
+    Detail::none().word("kind", kind.as_str()).word("notice", &notice.to_string())
+}
