@@ -14,7 +14,7 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, NewNotice, NewPackage};
 use crate::domain::{Handling, Origin, SubjectIdentifier};
 use crate::intake::{self, IdentifierRole};
-use crate::queue::{self};
+use crate::queue;
 use crate::recipients;
 use crate::store::Tx;
 use crate::suppression::ledger::EntryKind;

@@ -12,7 +12,7 @@ use crate::alert::{self, Turn, Watch};
 use crate::audit::Actor;
 use crate::daemon::StartError;
 use crate::daemon::platforms::{FirstLook, first_look};
-use crate::delivery::{self};
+use crate::delivery;
 use crate::domain::{Controller, OrganisationId};
 use crate::execution::{self, Gate, LookedAgain, Lookout, Site};
 use crate::holds;

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::audit::{Action, Detail, Ending, EntryId, Event};
 use crate::delivery::notice::{NoticeKind, Sender};
-use crate::delivery::sql::{self};
-use crate::delivery::text::{self};
+use crate::delivery::sql;
+use crate::delivery::text;
 use crate::delivery::transport::Transport;
 use crate::delivery::{DeliveryError, Settings};
 use crate::domain::{Clock, Controller, KillSwitch, MasterKey, OrganisationId, RequestId};

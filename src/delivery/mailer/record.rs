@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::audit::{self, Action, Ending, Event};
 use crate::delivery::DeliveryError;
 use crate::delivery::notice::Sender;
-use crate::delivery::sql::{self};
+use crate::delivery::sql;
 use crate::delivery::transport::Effect;
 use crate::domain::{OrganisationId, RequestId, random};
 use crate::store::{StoreError, Tx};
