@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use clap::Subcommand;
 use serde::Serialize;
 use uuid::Uuid;
@@ -13,7 +14,7 @@ use super::{Failure, identifiers};
 use crate::daemon::{self, Foundation};
 use crate::domain::{Controller, OrganisationId, local_time};
 use crate::execution::{self, Decided, LookedAgain, Lookout, WatchError};
-use crate::suppression::watch::{Found, Watched};
+use crate::suppression::watch::{Found, Seen, Watched};
 use crate::suppression::{self, ImportDecision, Purpose, Suppressed};
 
 /// What to do.
@@ -243,26 +244,44 @@ async fn watch(
     })
 }
 
-fn in_words(watch: &Watch, zone: chrono_tz::Tz) -> String {
+fn in_words(watch: &Watch, zone: Tz) -> String {
     let mut parts = Vec::new();
     if let Some(LookedAgain { looked, found, applied_again, put_back }) = &watch.looked_now {
-        let applied = applied_again.len();
-        parts.push(format!(
-            "looked at {looked}: {found} newly found, {applied} opt-outs applied again, {put_back} without an answer (tried again)"
-        ));
+        let mut said = format!("looked at {looked}: {found} newly found");
+        if !applied_again.is_empty() {
+            let by: Vec<String> = applied_again.iter().map(ToString::to_string).collect();
+            said = format!("{said}, applied again by {}", by.join(", "));
+        }
+        if *put_back > 0 {
+            said = format!("{said}; {put_back} without an answer of the platform, looked at again later");
+        }
+        parts.push(said);
     }
     if !watch.done_again_by.is_empty() {
         parts.push(format!("done again by {}", watch.done_again_by.join(", ")));
     }
-    if watch.left > 0 {
-        parts.push(format!("{} left", watch.left));
+    match watch.left {
+        0 => {}
+        1 => parts.push("1 finding is left as it is, and not looked at again".to_owned()),
+        number => parts.push(format!("{number} findings are left as they are, and not looked at again")),
+    }
+    if !watch.open.is_empty() {
+        parts.push(format!(
+            "to be decided:\n{}\n\n{}",
+            found(&watch.open, zone),
+            what_to_do(&watch.open).join("\n")
+        ));
+    }
+    if !watch.settled.is_empty() {
+        parts.push(format!("found before:\n{}", found(&watch.settled, zone)));
     }
     if watch.watched.is_empty() {
         parts.push("nothing is looked at again: nobody was erased or opted out lately".to_owned());
     } else {
         let rows = watch.watched.iter().map(|each| {
+            let purpose: Result<Purpose, _> = each.purpose.parse();
             vec![
-                each.purpose.clone(),
+                purpose.map_or_else(|_| each.purpose.clone(), |purpose| effect(purpose).to_owned()),
                 each.effects.to_string(),
                 format!("{} of {}", each.still_so, each.looks),
                 or_dash(each.last_at.map(|at| local_time(at, zone)).as_ref()),
@@ -274,23 +293,42 @@ fn in_words(watch: &Watch, zone: chrono_tz::Tz) -> String {
                 },
             ]
         });
-        let head = ["purpose", "watched", "still so", "last look", "to come", "next look", "without answer"];
+        let head =
+            ["effect", "contacts", "looks: still so", "last look", "to come", "next look", "without answer"];
         parts.push(table(&head, rows));
-    }
-    if !watch.open.is_empty() {
-        parts.push(format!(
-            "to be decided:\n{}\n\nback: have it done again with --again LOOK, or leave it with --leave LOOK. newer_will, \
-             other_contact: ask the person, then leave it; it is never done again against a newer will.",
-            found(&watch.open, zone)
-        ));
-    }
-    if !watch.settled.is_empty() {
-        parts.push(format!("found before:\n{}", found(&watch.settled, zone)));
     }
     parts.join("\n\n")
 }
 
-fn found(found: &[Found], zone: chrono_tz::Tz) -> String {
+/// What was done to the contact that is looked at again.
+const fn effect(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::ReCreation => "erased",
+        Purpose::Marketing => "opted out",
+    }
+}
+
+/// For each verdict that waits, what it means and what can be done.
+fn what_to_do(open: &[Found]) -> Vec<&'static str> {
+    let means = |seen| match seen {
+        Seen::Back => {
+            "back: as it was before, and nothing tells that anybody acted since. Have it done again with --again LOOK, or \
+             leave it with --leave LOOK."
+        }
+        Seen::NewerWill => {
+            "newer_will: as it was before, and the person, or somebody, acted since. Ask the person, then leave it with \
+             --leave LOOK; it is never done again against a newer will."
+        }
+        _ => {
+            "other_contact: another contact with one of the identifiers that seems older. Find out whose it is, then leave it \
+             with --leave LOOK; a new request of the person erases it."
+        }
+    };
+    let kinds = [Seen::Back, Seen::NewerWill, Seen::OtherContact];
+    kinds.into_iter().filter(|kind| open.iter().any(|each| each.seen == *kind)).map(means).collect()
+}
+
+fn found(found: &[Found], zone: Tz) -> String {
     let rows = found.iter().map(|each| {
         let settled = match (&each.settled, &each.again_by) {
             (_, Some(request)) => format!("again by {request}"),
@@ -301,15 +339,15 @@ fn found(found: &[Found], zone: chrono_tz::Tz) -> String {
         vec![
             each.look.to_string(),
             or_dash(each.reference.as_ref()),
-            each.purpose.to_string(),
+            effect(each.purpose).to_owned(),
             local_time(each.since, zone),
+            each.seen.to_string(),
             local_time(each.found_at, zone),
             each.cause.to_string(),
-            each.seen.to_string(),
             settled,
         ]
     });
-    table(&["look", "request", "purpose", "proven at", "found at", "by", "seen", "settled"], rows)
+    table(&["look", "request", "effect", "proven at", "seen", "found at", "why looked at", "settled"], rows)
 }
 
 fn explained(error: WatchError) -> anyhow::Error {

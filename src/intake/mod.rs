@@ -40,7 +40,7 @@ pub use case::{
     resume_despite_access, wait_for_person, withdraw,
 };
 pub use clock::{dates_from_events, recompute, record_pause, settle_extensions};
-pub use flood::{FloodWindow, Scope, list_floods, purge_rates, release_held_back};
+pub use flood::{FloodWindow, HeldBack, Scope, count_held_back, list_floods, purge_rates, release_held_back};
 pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers, references};
 pub use producer::{
     Corrections, OpenedRow, ParkedColumn, ParkedRow, ParkedRowError, Taken, discard_parked_row,

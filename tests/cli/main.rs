@@ -11,6 +11,7 @@ mod commands;
 mod daemon;
 mod deadline;
 mod decide;
+mod dpo;
 mod evidence;
 mod guide;
 mod log;

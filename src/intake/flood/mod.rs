@@ -24,7 +24,7 @@ use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
-pub use sql::{list_floods, purge_rates, release_held_back};
+pub use sql::{count_held_back, list_floods, purge_rates, release_held_back};
 
 use super::submission::Submission;
 use crate::domain::{Controller, Handling, Origin, RequestKind, SubjectRef};
@@ -76,6 +76,17 @@ pub struct FloodWindow {
     pub held_back: i64,
     /// Reminders whose receipt was not acknowledged once more.
     pub unacknowledged: i64,
+}
+
+/// What waits now because of a flood.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct HeldBack {
+    /// Requests that have not begun.
+    pub requests: i64,
+    /// When the first of them begins.
+    pub first_at: Option<DateTime<Utc>>,
+    /// When the last of them begins.
+    pub last_at: Option<DateTime<Utc>>,
 }
 
 /// A counter of a message.

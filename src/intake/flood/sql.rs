@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{Counter, FloodWindow};
+use super::{Counter, FloodWindow, HeldBack};
 use crate::domain::OrganisationId;
 use crate::store::StoreError;
 
@@ -98,6 +98,23 @@ pub async fn list_floods(
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("intake.list_floods"))
+}
+
+/// Counts what was held back and has not begun.
+pub async fn count_held_back(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<HeldBack, StoreError> {
+    sqlx::query_as!(
+        HeldBack,
+        r#"SELECT count(*) AS "requests!", min(run_at) AS first_at, max(run_at) AS last_at
+           FROM dsrd.job
+           WHERE organisation_id = $1 AND state = 'ready' AND last_code = 'held_back' AND run_at > now()"#,
+        organisation.as_str(),
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("intake.count_held_back"))
 }
 
 /// Lets everything begin now that was held back; returns how many requests.
