@@ -48,7 +48,7 @@ pub(crate) async fn verification(plan: Plan, database: &mut Database) -> Result<
         let verified = timed(&mut source, &checks).await?;
         source.close().await;
         let chained = chain(&content);
-        let offline = timed(&mut Tiles(Directory(tiles.clone())), &checks).await?;
+        let offline = timed(&mut Tiles::of(Directory(tiles.clone())), &checks).await?;
         say(&format!(
             "P-8 pair {}: COPY of {} MB {bound:.2} s, verified {verified:.2} s; chained SHA-256 {chained:.2} s, verified from files {offline:.2} s",
             pair + 1,

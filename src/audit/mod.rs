@@ -37,6 +37,7 @@ mod publish;
 mod sealer;
 mod search;
 mod sql;
+mod stamped;
 pub mod subject;
 #[cfg(feature = "timestamps")]
 pub mod timestamp;
@@ -58,5 +59,6 @@ pub use sql::{
     Entry, Filter, Half, append, append_about_log, half, list, open_intents, pending, raise_half,
     sealed_up_to, settle_half, verifier_keys,
 };
+pub use stamped::StampedHeads;
 pub use witness::{Answer, Witness, WitnessError};
 pub use writer::{Turn as WriterTurn, Writer};

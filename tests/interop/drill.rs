@@ -115,7 +115,7 @@ async fn s_40_a_drill_takes_the_beginning_of_a_long_log_or_an_export() {
 
     let directory = log.service.directory.path().join("tiles");
     crate::exports::tiles(&log, &directory).await;
-    let mut files = Tiles(Directory(directory));
+    let mut files = Tiles::of(Directory(directory));
     let report = hold(&log, "drill_files", &mut files, 1_000).await.unwrap();
     assert_eq!((report.missed, report.not_tried), (0, 1), "{:#?}", report.trials);
     let none = hold(&log, "drill_none", &mut files, 290).await;

@@ -23,7 +23,7 @@ pub(crate) async fn tiles(log: &Log, directory: &Path) {
 
 pub(crate) async fn verified(log: &Log, directory: &Path) -> Report {
     let known = [("known head", log.head.as_str())];
-    verify::verify(&mut Tiles(Directory(directory.to_owned())), &plan(&log.key, &known)).await.unwrap()
+    verify::verify(&mut Tiles::of(Directory(directory.to_owned())), &plan(&log.key, &known)).await.unwrap()
 }
 
 async fn lines(log: &Log, selection: &Selection, format: LineFormat) -> (String, export::Exported) {
@@ -36,7 +36,7 @@ async fn lines(log: &Log, selection: &Selection, format: LineFormat) -> (String,
 }
 
 /// Serves files of a directory until it is dropped.
-async fn serve(directory: &Path) -> SocketAddr {
+pub(crate) async fn serve(directory: &Path) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let directory = directory.to_owned();
@@ -75,14 +75,14 @@ async fn tiles_are_verified_from_a_directory_and_from_an_address() {
     assert!(report.counts.entries >= crate::log::ENTRIES && report.counts.tiles >= 3, "{:?}", report.counts);
 
     let address = serve(&directory).await;
-    let mut web = Tiles(Web::new(&format!("http://{address}/log")).unwrap());
+    let mut web = Tiles::of(Web::new(&format!("http://{address}/log")).unwrap());
     let report = verify::verify(&mut web, &plan(&log.key, &[])).await.unwrap();
     assert_eq!(report.verdict, Verdict::Ok, "{:#?}", report.findings);
 
     // A missing file leaves the question open; so does a server that is away.
     std::fs::remove_file(directory.join("checkpoint")).unwrap();
     assert_eq!(verified(&log, &directory).await.verdict, Verdict::Undecided);
-    let mut nobody = Tiles(Web::new("http://127.0.0.1:9/").unwrap());
+    let mut nobody = Tiles::of(Web::new("http://127.0.0.1:9/").unwrap());
     assert!(verify::verify(&mut nobody, &plan(&log.key, &[])).await.is_err());
     for refused in ["ftp://a/", "no address", "http://name:word@host/", "http://host/?x=1"] {
         assert!(Web::new(refused).is_err(), "{refused}");
@@ -110,7 +110,7 @@ async fn witnesses_raise_the_level_and_a_missing_quorum_leaves_it_open() {
     let verified = async |known: &[(&str, &str)]| {
         let mut plan = plan(&log.key, known);
         plan.policy = policy.parse().unwrap();
-        verify::verify(&mut Tiles(Directory(directory.clone())), &plan).await.unwrap()
+        verify::verify(&mut Tiles::of(Directory(directory.clone())), &plan).await.unwrap()
     };
     let report = verified(&[("known head", &log.head)]).await;
     assert_eq!(report.verdict, Verdict::Undecided, "nobody witnessed: {:#?}", report.findings);

@@ -408,13 +408,13 @@ async fn r_72_r_74_entries_past_their_term_go_and_what_is_left_verifies() {
     let lines = export::write_lines(&mut database, &selection, LineFormat::Ndjson, Vec::new()).await.unwrap();
     assert_eq!(lines.entries, exported.entries);
     database.close().await;
-    in_order(&verify::verify(&mut Tiles(Directory(place.clone())), &ours).await.unwrap());
+    in_order(&verify::verify(&mut Tiles::of(Directory(place.clone())), &ours).await.unwrap());
     if let Err(reason) = crate::foreign::accept(&place, &log.key.to_string()).await {
         println!("skipped: foreign programs were not run, because {reason}");
     }
     // Without the entry that allows it the same absence is a violation, to each of them.
     fs::remove_file(place.join("tile/entries/002.p/208")).unwrap();
-    let report = verify::verify(&mut Tiles(Directory(place.clone())), &ours).await.unwrap();
+    let report = verify::verify(&mut Tiles::of(Directory(place.clone())), &ours).await.unwrap();
     assert_eq!(report.verdict, Verdict::Violation, "{:#?}", report.findings);
 
     // The published directory forgets, too.

@@ -7,7 +7,7 @@ use crate::log::{Log, execute};
 const GUIDE: &str = include_str!("../../docs/auditor-guide.md");
 
 /// The blocks of a language in the guide.
-fn blocks(language: &str) -> Vec<&'static str> {
+pub(crate) fn blocks(language: &str) -> Vec<&'static str> {
     let start = format!("```{language}\n");
     GUIDE.split(start.as_str()).skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect()
 }

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::TimeDelta;
 use dsrd::audit::timestamp::{self, Authorities, TimestampError};
 use dsrd::audit::tlog::{CosigningKey, SignedNote};
-use dsrd::audit::verify::{Level, Plan, Policy, Report, Severity, StampCheck, Step, Verdict};
+use dsrd::audit::verify::{
+    self, Directory, Level, Plan, Policy, Report, Severity, StampCheck, Step, Tiles, Verdict, Web,
+};
 use dsrd::audit::{PublishError, PublishSettings, Publisher};
 use dsrd::domain::{Clock as _, SystemClock};
 use dsrd::store::Store;
@@ -18,6 +20,7 @@ use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 use zeroize::Zeroizing;
 
+use crate::exports;
 use crate::forgetting::sealer_settings;
 use crate::log::{Log, execute, fill, plan, verified};
 use crate::support::service::start_of_test;
@@ -342,4 +345,153 @@ async fn altered_stamps_are_told(log: &Log, plan: &Plan) {
         assert!(told.iter().any(|(_, what)| what.contains(says)), "{says}: {told:?}");
         copy.drop().await;
     }
+}
+
+/// A log with two stamped heads, the authority that stamped them, and the directory that they were published to.
+async fn with_two_stamps(entries: bool) -> (Log, tempfile::TempDir, Arc<Authority>) {
+    let log = Log::of_a_real_run().await;
+    let folder = tempfile::tempdir().unwrap();
+    Authority::make(folder.path());
+    let pem = fs::read(folder.path().join("ca.pem")).unwrap();
+    let tsa = Arc::new(authority(folder.path(), "tsa"));
+    let server = MockServer::start().await;
+    Mock::given(method("POST")).respond_with(Shared(Arc::clone(&tsa))).mount(&server).await;
+    let settings = PublishSettings { entries, ..settings(&log, server.uri()) };
+    let store = Store::connect_as_sealer(log.options(), &sealer_settings());
+    let publisher = Publisher::new(store, settings, None, log.service.clock.clone()).unwrap();
+    let publisher = publisher.with_authority(&pem).unwrap();
+    publisher.round().await.unwrap();
+    log.service.clock.advance(TimeDelta::minutes(61));
+    fill(&log.service, 310).await;
+    log.service.sealer.keep_checkpoint().await.unwrap();
+    publisher.round().await.unwrap();
+    publisher.close().await;
+    assert_eq!(stamped(&log).await, 2);
+    (log, folder, tsa)
+}
+
+async fn from_files(directory: &Path, plan: &Plan) -> Report {
+    verify::verify(&mut Tiles::of(Directory(directory.to_owned())), plan).await.unwrap()
+}
+
+fn believing(log: &Log, authorities: Authorities) -> Plan {
+    let policy = Policy::of_logs(vec![log.key.clone()]).with_stamps(StampCheck::by(authorities));
+    Plan { policy, ..plan(&log.key, &[]) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stamps_travel_with_the_files_and_are_checked_there_offline() {
+    let (log, _folder, tsa) = with_two_stamps(true).await;
+    let directory = log.service.directory.path().join("tiles");
+    exports::tiles(&log, &directory).await;
+    let published = log.service.directory.path().join("published");
+    let whole = believing(&log, tsa.trusted("ca.pem"));
+    for place in [&directory, &published] {
+        let report = from_files(place, &whole).await;
+        assert_eq!((report.verdict, report.counts.stamped_heads), (Verdict::Ok, 2), "{:#?}", report.findings);
+        assert!(report.findings.is_empty(), "{:#?}", report.findings);
+        let silent = from_files(place, &log.plan()).await;
+        assert!(about_stamps(&silent)[0].1.starts_with("2 heads have a time-stamp that was not checked"));
+    }
+    let address = exports::serve(&directory).await;
+    let mut web = Tiles::of(Web::new(&format!("http://{address}/log")).unwrap());
+    let report = verify::verify(&mut web, &whole).await.unwrap();
+    assert_eq!((report.verdict, report.counts.stamped_heads), (Verdict::Ok, 2), "{:#?}", report.findings);
+    let elsewhere = tempfile::tempdir().unwrap();
+    Authority::make(elsewhere.path());
+    let stranger = believing(&log, authority(elsewhere.path(), "tsa").trusted("ca.pem"));
+    let untrusted = from_files(&directory, &stranger).await;
+    assert_eq!(untrusted.verdict, Verdict::Violation);
+    assert!(about_stamps(&untrusted)[0].1.contains("trusted for time-stamping"), "{:#?}", untrusted.findings);
+
+    let sizes: Vec<i64> = kept(&log).await.into_iter().map(|(size, _)| size).collect();
+    altered_files_are_told(&directory, &whole, &sizes).await;
+    log.service.finish().await;
+}
+
+/// Each change of a copy of the files, with what is said of it.
+async fn altered_files_are_told(directory: &Path, plan: &Plan, sizes: &[i64]) {
+    let at = |name: &str| format!("timestamps/{name}");
+    let (note, later) = (at(&format!("{}.note", sizes[0])), at(&format!("{}.note", sizes[1])));
+    let (token, other) = (at(&format!("{}-1.der", sizes[0])), at(&format!("{}-1.der", sizes[1])));
+    let read = |name: &str| fs::read(directory.join(name)).unwrap();
+    let flipped = |name: &str, from_end: usize| {
+        let mut content = read(name);
+        let place = content.len() - from_end;
+        content[place] ^= 1;
+        Some(content)
+    };
+    let index = at("index");
+    let cases = [
+        (token.as_str(), Some(read(&other)), Verdict::Violation, "not one of this head"),
+        (&token, flipped(&token, 5), Verdict::Violation, "signature"),
+        (&token, Some(b"0".to_vec()), Verdict::Violation, "malformed"),
+        (&token, None, Verdict::Undecided, "it is not there"),
+        (&note, None, Verdict::Undecided, "it is not there"),
+        (&note, Some(read(&later)), Verdict::Violation, "its note is of another size"),
+        (&note, flipped(&note, 5), Verdict::Violation, "signature"),
+        (&note, Some(vec![0xff]), Verdict::Violation, "it is no text"),
+        (&index, Some(b"12 x\n".to_vec()), Verdict::Violation, "a number of tokens is none"),
+        // The checkpoint is set back to the first stamped head.
+        ("checkpoint", Some(read(&note)), Verdict::Violation, "the log was cut or set back"),
+    ];
+    for (name, content, verdict, says) in cases {
+        let before = read(name);
+        let file = directory.join(name);
+        match content {
+            Some(content) => fs::write(&file, content).unwrap(),
+            None => fs::remove_file(&file).unwrap(),
+        }
+        let report = from_files(directory, plan).await;
+        assert_eq!(report.verdict, verdict, "{name}, {says}: {:#?}", report.findings);
+        let said = report.findings.iter().any(|finding| finding.what.contains(says));
+        assert!(said, "{name}, {says}: {:#?}", report.findings);
+        fs::write(&file, before).unwrap();
+    }
+    // Nobody signs the index: without it there is less proof, and nothing wrong.
+    fs::remove_file(directory.join(index)).unwrap();
+    let without = from_files(directory, plan).await;
+    assert_eq!((without.verdict, without.counts.stamped_heads), (Verdict::Ok, 0), "{:#?}", without.findings);
+}
+
+/// Runs lines of the guide in a directory, with an auditor's rights on the database.
+fn shell(directory: &Path, lines: &str) -> std::process::Output {
+    let mut command = Command::new("sh");
+    command.current_dir(directory).env("PGOPTIONS", "-c role=auditor").args(["-e", "-c", lines]);
+    command.output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_guides_lines_for_openssl_check_the_stamps_of_a_real_run() {
+    let (log, folder, _tsa) = with_two_stamps(false).await;
+    let place = tempfile::tempdir().unwrap();
+    exports::tiles(&log, &place.path().join("export")).await;
+    let options = log.options();
+    let url = format!(
+        "postgres://{}@/{}?host={}&port={}",
+        options.get_username(),
+        options.get_database().unwrap(),
+        options.get_socket().unwrap().display(),
+        options.get_port()
+    );
+    fs::write(place.path().join("anna.url"), url).unwrap();
+    fs::copy(folder.path().join("ca.pem"), place.path().join("authority.pem")).unwrap();
+    let blocks: Vec<&str> =
+        crate::guide::blocks("sh").into_iter().filter(|block| block.contains("openssl ts")).collect();
+    assert_eq!(blocks.len(), 2, "one for the database, one for an export");
+    for (size, _) in kept(&log).await {
+        for block in &blocks {
+            let lines = block.replace("size=52736 ", &format!("size={size} "));
+            assert_ne!(lines, *block, "the guide's example is of another log");
+            let done = shell(place.path(), &lines);
+            let said =
+                format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+            assert!(done.status.success() && said.contains("Verification: OK"), "{lines}: {said}");
+            // The same lines refuse another head.
+            let other = lines.replace("openssl", "echo >> head.txt; openssl");
+            let refused = shell(place.path(), &other);
+            assert!(!refused.status.success(), "{other}");
+        }
+    }
+    log.service.finish().await;
 }

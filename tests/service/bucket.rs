@@ -159,7 +159,7 @@ async fn a_bucket_gets_the_tree_when_it_is_due_locked_and_verifiable() {
     }
     let key = service.sealer.verifier_keys().await[0].parse().unwrap();
     let plan = Plan { policy: Policy::of_logs(vec![key]), known_heads: Vec::new(), since: 0 };
-    let report = verify::verify(&mut Tiles(Directory(folder.path().to_owned())), &plan).await.unwrap();
+    let report = verify::verify(&mut Tiles::of(Directory(folder.path().to_owned())), &plan).await.unwrap();
     assert_eq!((report.verdict, report.size), (Verdict::Ok, 300), "{:#?}", report.findings);
 
     grow(&service, 5).await;

@@ -36,6 +36,10 @@ impl<'s, S: Source> Reader<'s, S> {
         self.checkpoint.size
     }
 
+    pub(super) fn source(&mut self) -> &mut S {
+        self.source
+    }
+
     /// The entries with indexes from `first` (whole tiles) to below `end`, each compared with its leaf.
     pub(super) async fn entries(&mut self, first: u64, end: u64) -> Result<Vec<Stored>, ExportError> {
         let rows = self.source.entries(first, end, self.size()).await?;

@@ -8,8 +8,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::reader::{CHUNK, Reader, WIDTH};
 use super::{ExportError, Exported};
+use crate::audit::stamped::{self, StampedHeads};
 use crate::audit::tlog::{Bundle, Hash, Tile, bundle};
-use crate::audit::verify::{Source, Stored};
+use crate::audit::verify::{Source, SourceError, Stored};
 
 /// Writes the log into an empty directory, which is made where there is none. The checkpoint comes last: a directory
 /// without one is not complete.
@@ -24,6 +25,7 @@ pub async fn write_tiles<S: Source>(source: &mut S, directory: &Path) -> Result<
     let mut reader = Reader::open(source).await?;
     let size = reader.size();
     let mut exported = Exported { entries: 0, size, sha256: String::new(), bytes: 0 };
+    let mut stamped = StampedHeads::default();
     let mut first = 0;
     while first < size {
         let end = (first + CHUNK).min(size);
@@ -45,6 +47,9 @@ pub async fn write_tiles<S: Source>(source: &mut S, directory: &Path) -> Result<
             let content = bundle::write(own.iter().map(|row| row.entry.as_slice()))?;
             exported.bytes += write(directory, &held.path(), &content)?;
         }
+        for (path, content) in stamped_files(reader.source(), first, end, &mut stamped).await? {
+            exported.bytes += write(directory, &path, &content)?;
+        }
         first = end;
     }
     for level in 0..8_u8 {
@@ -55,10 +60,40 @@ pub async fn write_tiles<S: Source>(source: &mut S, directory: &Path) -> Result<
             index += 1;
         }
     }
+    if !stamped.is_empty() {
+        exported.bytes += write(directory, stamped::INDEX, &stamped.to_bytes())?;
+    }
     let note = reader.note.to_string();
     exported.bytes += write(directory, "checkpoint", note.as_bytes())?;
     exported.sha256 = hex::encode(Sha256::digest(note.as_bytes()));
     Ok(exported)
+}
+
+/// The time-stamped heads with sizes above `after` and up to `end`, as files; they are added to the index.
+async fn stamped_files<S: Source>(
+    source: &mut S,
+    after: u64,
+    end: u64,
+    index: &mut StampedHeads,
+) -> Result<Vec<(String, Vec<u8>)>, SourceError> {
+    let stamps = source.stamps(after, end).await?;
+    if stamps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for head in source.kept_heads(after, end).await? {
+        let mut has_some = false;
+        for stamp in stamps.iter().filter(|stamp| stamp.size == head.size) {
+            // More than are read would make the export unreadable.
+            let Some(number) = index.add(head.size) else { continue };
+            files.push((stamped::token_path(head.size, number), stamp.token.clone()));
+            has_some = true;
+        }
+        if has_some {
+            files.push((stamped::note_path(head.size), head.note.into_bytes()));
+        }
+    }
+    Ok(files)
 }
 
 /// The first number that is missing among the entries of a bundle.

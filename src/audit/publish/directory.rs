@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::audit::files;
+use crate::audit::stamped::{self, StampedHeads};
 use crate::audit::tlog::{Bundle, Checkpoint, SignedNote, TILE_WIDTH};
 
 /// The name of the newest checkpoint's file.
@@ -30,6 +31,20 @@ pub(super) fn read(folder: &Path) -> io::Result<Option<Checkpoint>> {
     // Who signed it is not asked: whatever stands there is to be a beginning of our own log.
     let note = SignedNote::from_bytes(&bytes).ok().and_then(|note| note.text().parse().ok());
     note.map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the file is not a checkpoint"))
+}
+
+/// The index of the time-stamped heads in the folder; an empty one where there is none yet.
+pub(super) fn stamped(folder: &Path) -> io::Result<StampedHeads> {
+    match fs::read(folder.join(stamped::INDEX)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(StampedHeads::default()),
+        Err(error) => Err(error),
+        Ok(content) => StampedHeads::from_bytes(&content).map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "its index of time-stamped heads cannot be read; remove timestamps/index",
+            )
+        }),
+    }
 }
 
 /// The path of a full bundle.

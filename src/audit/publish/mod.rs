@@ -5,7 +5,8 @@
 //! bucket (tlog-tiles), to witnesses (tlog-witness; their cosignatures come back into `audit.cosignature`), and by mail through
 //! a [`Courier`] that the composition root hands in; their hashes go to a time-stamping authority (RFC 3161), whose tokens come
 //! back into `audit.anchor`. Only heads and hashes leave; entries go to directory and bucket
-//! only where the settings say so.
+//! only where the settings say so. The directory gets the time-stamped heads with their tokens, too ([`stamped`]); the bucket
+//! does not, where each new index would stay as another version.
 //!
 //! [`Publisher::round`] does two things in this order: it compares everything outside that can be read with the database,
 //! and it publishes what is new. A [`Divergence`] ends it before anything is written: whoever calls must stop sealing and
@@ -47,6 +48,7 @@ pub use self::error::{Divergence, PublishError};
 use self::post::Post;
 pub use self::settings::{PublishSettings, WitnessSettings};
 use super::files;
+use super::stamped;
 use super::tlog::{
     self, Bundle, Checkpoint, Hash, SignedNote, Tile, TileHashes, TileMap, TileSource as _, bundle,
     bundles_between, root_tiles, tiles_between,
@@ -59,6 +61,9 @@ const TILES_AT_ONCE: usize = 256;
 
 /// How many bundles are held in memory at once (up to 16 MiB each, mostly 150 KiB).
 const BUNDLES_AT_ONCE: usize = 4;
+
+/// How many time-stamped heads are written before their index.
+const STAMPED_AT_ONCE: i64 = 100;
 
 /// What stands for the mailbox in tables and messages: its address stays in the settings.
 const MAIL: &str = "publish.mail_to";
@@ -220,6 +225,10 @@ impl Publisher {
         if let Some(authority) = &self.authority {
             let stamped = self.stamp(authority, checkpoint, note).await;
             self.settle("timestamp", &authority.url, stamped)?;
+        }
+        if published.is_some() {
+            let filled = self.fill_stamps(checkpoint).await;
+            self.settle("directory", &self.settings.directory.display().to_string(), filled)?;
         }
         let mailed = self.mail(&head, checkpoint, note).await;
         self.settle("mail", MAIL, mailed)
@@ -392,6 +401,38 @@ impl Publisher {
         let full: Vec<String> = full_tiles.chain(full_bundles).collect();
         let note = note.to_string();
         blocking(move || directory::write_checkpoint(&folder, &note, &full)).await
+    }
+
+    /// Brings the time-stamps of kept heads into the directory, as far as its checkpoint reaches.
+    async fn fill_stamps(&self, checkpoint: &Checkpoint) -> Result<(), Trouble> {
+        let folder = directory::folder_of(&self.settings.directory, checkpoint.origin.as_str());
+        let own = folder.clone();
+        let (present, mut index) =
+            blocking(move || Ok((directory::read(&own)?, directory::stamped(&own)?))).await?;
+        let reached = present.map_or(0, |present| present.size);
+        loop {
+            let mut connection = self.store.connection().await?;
+            let rows =
+                sql::stamped(&mut connection, stored(index.newest()), stored(reached), STAMPED_AT_ONCE)
+                    .await?;
+            drop(connection);
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let mut files = Vec::new();
+            for row in rows {
+                let size = u64::try_from(row.size).unwrap_or_default();
+                let Some(number) = index.add(size) else { continue };
+                files.push((stamped::token_path(size, number), row.token));
+                if number == 1 {
+                    files.push((stamped::note_path(size), row.note.into_bytes()));
+                }
+            }
+            // Last: what it names is there.
+            files.push((stamped::INDEX.to_owned(), index.to_bytes()));
+            let folder = folder.clone();
+            blocking(move || directory::write(&folder, &files)).await?;
+        }
     }
 
     /// Brings the bucket to the checkpoint, if one is due. Several daemons that do so at once write the same.

@@ -139,6 +139,45 @@ pub(super) async fn newest_anchor(
     .map_err(StoreError::during("audit.newest_anchor"))
 }
 
+/// A time-stamp with the checkpoint that it is of.
+pub(super) struct StampedRow {
+    pub(super) size: i64,
+    /// The signed note with the cosignatures that were kept beside it.
+    pub(super) note: String,
+    pub(super) token: Vec<u8>,
+}
+
+/// The time-stamps of the next checkpoints with sizes above `after` and up to `last`, of at most so many checkpoints.
+pub(super) async fn stamped(
+    connection: &mut PgConnection,
+    after: i64,
+    last: i64,
+    most: i64,
+) -> Result<Vec<StampedRow>, StoreError> {
+    sqlx::query_as!(
+        StampedRow,
+        r#"WITH wanted AS (
+             SELECT DISTINCT size FROM audit.anchor
+             WHERE kind = 'rfc3161' AND token IS NOT NULL AND size > $1 AND size <= $2
+             ORDER BY size
+             LIMIT $3
+           )
+           SELECT kept.size AS "size!", token AS "token!",
+                  kept.note || coalesce((SELECT string_agg(signed.line || chr(10), '' ORDER BY signed.key_name)
+                                         FROM audit.cosignature AS signed WHERE signed.size = kept.size), '') AS "note!"
+           FROM wanted
+           JOIN audit.checkpoint AS kept USING (size)
+           JOIN audit.anchor AS stamp ON stamp.size = kept.size AND kind = 'rfc3161' AND token IS NOT NULL
+           ORDER BY kept.size, place"#,
+        after,
+        last,
+        most
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("audit.published_stamps"))
+}
+
 /// Keeps the time-stamp of a checkpoint.
 #[cfg(feature = "timestamps")]
 pub(super) async fn insert_timestamp(

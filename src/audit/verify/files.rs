@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use tokio::io::AsyncReadExt as _;
 
-use super::source::{Source, SourceError, Stored, bundles};
+use super::source::{KeptHead, KeptStamp, Source, SourceError, Stored, bundles};
+use crate::audit::stamped::{self, StampedHeads};
 use crate::audit::tlog::{Bundle, HASH_BYTES, MAX_NOTE_BYTES, TILE_WIDTH, Tile, bundle};
 
 /// The longest bundle: 256 entries of the longest kind, each after its length.
@@ -64,19 +65,51 @@ impl Files for Directory {
     }
 }
 
-/// A log in the layout of tlog-tiles below a [`Files`].
+/// A log in the layout of tlog-tiles below a [`Files`], with the time-stamped heads beside it where there are any.
 #[derive(Clone, Debug)]
-pub struct Tiles<F>(pub F);
+pub struct Tiles<F> {
+    files: F,
+    /// The index of the time-stamped heads, once it was read.
+    stamped: Option<StampedHeads>,
+}
 
 impl<F: Files> Tiles<F> {
+    /// The log below this place.
+    pub const fn of(files: F) -> Self {
+        Self { files, stamped: None }
+    }
+
+    /// Which heads have time-stamps; none where no index stands.
+    async fn stamped(&mut self) -> Result<&StampedHeads, SourceError> {
+        let heads = match self.stamped.take() {
+            Some(heads) => heads,
+            None => match self.files.get(stamped::INDEX, stamped::MAX_INDEX_BYTES).await? {
+                None => StampedHeads::default(),
+                Some(content) => {
+                    StampedHeads::from_bytes(&content).map_err(|reason| SourceError::Malformed {
+                        place: self.files.place(stamped::INDEX),
+                        reason: reason.to_owned(),
+                    })?
+                }
+            },
+        };
+        Ok(self.stamped.insert(heads))
+    }
+
+    /// A file that the index names.
+    async fn named(&mut self, path: &str, limit: usize) -> Result<Vec<u8>, SourceError> {
+        let content = self.files.get(path, limit).await?;
+        content.ok_or_else(|| SourceError::Missing { place: self.files.place(path) })
+    }
+
     /// A bundle's file, or the beginning of the full one where the partial one was removed.
     async fn bundle(&mut self, wanted: Bundle) -> Result<Option<(Bundle, Vec<u8>)>, SourceError> {
-        if let Some(content) = self.0.get(&wanted.path(), MAX_BUNDLE_BYTES).await? {
+        if let Some(content) = self.files.get(&wanted.path(), MAX_BUNDLE_BYTES).await? {
             return Ok(Some((wanted, content)));
         }
         match Bundle::new(wanted.index(), TILE_WIDTH) {
             Ok(full) if full != wanted => {
-                Ok(self.0.get(&full.path(), MAX_BUNDLE_BYTES).await?.map(|content| (full, content)))
+                Ok(self.files.get(&full.path(), MAX_BUNDLE_BYTES).await?.map(|content| (full, content)))
             }
             _ => Ok(None),
         }
@@ -85,12 +118,15 @@ impl<F: Files> Tiles<F> {
 
 impl<F: Files> Source for Tiles<F> {
     fn describe(&self) -> String {
-        self.0.describe()
+        self.files.describe()
     }
 
     async fn head(&mut self) -> Result<Vec<u8>, SourceError> {
-        let head = self.0.get("checkpoint", MAX_NOTE_BYTES).await?;
-        head.ok_or_else(|| SourceError::Missing { place: self.0.place("checkpoint") })
+        // Whoever publishes writes the checkpoint before the index: read the other way round, no head of the index can be
+        // newer than the checkpoint. What is wrong with the index is told where it is used.
+        drop(self.stamped().await);
+        let head = self.files.get("checkpoint", MAX_NOTE_BYTES).await?;
+        head.ok_or_else(|| SourceError::Missing { place: self.files.place("checkpoint") })
     }
 
     async fn entries(&mut self, first: u64, end: u64, size: u64) -> Result<Vec<Stored>, SourceError> {
@@ -98,7 +134,7 @@ impl<F: Files> Source for Tiles<F> {
         for wanted in bundles(first, end, size) {
             let Some((held, content)) = self.bundle(wanted).await? else { continue };
             let read = bundle::read(held, &content).map_err(|error| SourceError::Malformed {
-                place: self.0.place(&held.path()),
+                place: self.files.place(&held.path()),
                 reason: error.to_string(),
             })?;
             let first_seq = wanted.index() * u64::from(TILE_WIDTH) + 1;
@@ -109,14 +145,40 @@ impl<F: Files> Source for Tiles<F> {
     }
 
     async fn tile(&mut self, tile: Tile) -> Result<Option<Vec<u8>>, SourceError> {
-        if let Some(content) = self.0.get(&tile.path(), MAX_TILE_BYTES).await? {
+        if let Some(content) = self.files.get(&tile.path(), MAX_TILE_BYTES).await? {
             return Ok(Some(content));
         }
         let Ok(full) = Tile::new(tile.level(), tile.index(), TILE_WIDTH) else { return Ok(None) };
-        let mut content = if full == tile { None } else { self.0.get(&full.path(), MAX_TILE_BYTES).await? };
+        let mut content =
+            if full == tile { None } else { self.files.get(&full.path(), MAX_TILE_BYTES).await? };
         if let Some(content) = &mut content {
             content.truncate(usize::from(tile.width()) * HASH_BYTES);
         }
         Ok(content)
+    }
+
+    async fn kept_heads(&mut self, after: u64, end: u64) -> Result<Vec<KeptHead>, SourceError> {
+        let sizes: Vec<u64> = self.stamped().await?.between(after, end).map(|(size, _)| size).collect();
+        let mut heads = Vec::with_capacity(sizes.len());
+        for size in sizes {
+            let path = stamped::note_path(size);
+            let note = String::from_utf8(self.named(&path, MAX_NOTE_BYTES).await?).map_err(|_| {
+                SourceError::Malformed { place: self.files.place(&path), reason: "it is no text".to_owned() }
+            })?;
+            heads.push(KeptHead { size, note });
+        }
+        Ok(heads)
+    }
+
+    async fn stamps(&mut self, after: u64, end: u64) -> Result<Vec<KeptStamp>, SourceError> {
+        let heads: Vec<(u64, u16)> = self.stamped().await?.between(after, end).collect();
+        let mut stamps = Vec::new();
+        for (size, tokens) in heads {
+            for number in 1..=tokens {
+                let token = self.named(&stamped::token_path(size, number), stamped::MAX_TOKEN_BYTES).await?;
+                stamps.push(KeptStamp { size, token });
+            }
+        }
+        Ok(stamps)
     }
 }

@@ -68,11 +68,11 @@ async fn hold(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result<
         let yard = Yard::make(&sources, settings).await?;
         let report = match (args.dir, args.url, args.database_url_file) {
             (Some(directory), _, _) => {
-                yard.hold(&mut Tiles(Directory(directory)), policy, args.most, output).await
+                yard.hold(&mut Tiles::of(Directory(directory)), policy, args.most, output).await
             }
             (_, Some(url), _) => {
                 let web = Web::new(&url).map_err(|error| Failure::Usage.because(error.to_string()))?;
-                yard.hold(&mut Tiles(web), policy, args.most, output).await
+                yard.hold(&mut Tiles::of(web), policy, args.most, output).await
             }
             (_, _, Some(path)) => {
                 let mut database = open_by_url_file(&path).await?;

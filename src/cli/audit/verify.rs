@@ -129,11 +129,11 @@ async fn check(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result
         Plan { policy, known_heads, since: args.since }
     };
     if let Some(directory) = args.dir {
-        return examined(&mut Tiles(Directory(directory)), &plan(given?)).await;
+        return examined(&mut Tiles::of(Directory(directory)), &plan(given?)).await;
     }
     if let Some(url) = args.url {
         let web = Web::new(&url).map_err(|error| Failure::Usage.because(error.to_string()))?;
-        return examined(&mut Tiles(web), &plan(given?)).await;
+        return examined(&mut Tiles::of(web), &plan(given?)).await;
     }
     if let Some(path) = args.database_url_file {
         let plan = plan(given?);

@@ -216,6 +216,31 @@ impl Run<'_> {
         heads.into()
     }
 
+    /// Tells of heads that stand beside the log, were signed for it, and are larger than its newest one.
+    pub(super) fn heads_beyond(&mut self, checkpoint: &Checkpoint, kept: Vec<KeptHead>) {
+        for KeptHead { size, note } in kept {
+            let note = SignedNote::from_bytes(note.as_bytes()).map_err(|error| told(&error));
+            let place = format!("kept checkpoint {size}");
+            match note.and_then(|note| open(self.plan, &note)) {
+                Ok(opened) if opened.checkpoint.origin == checkpoint.origin => {
+                    let what = format!(
+                        "it was signed, and the newest head covers only {}: the log was cut or set back",
+                        checkpoint.size
+                    );
+                    self.findings.violation(Step::Consistency, place, what);
+                }
+                Ok(_) => {
+                    self.findings.undecided(
+                        Step::Consistency,
+                        place,
+                        "it is larger than the log, and of another",
+                    );
+                }
+                Err(reason) => self.findings.undecided(Step::Consistency, place, reason),
+            }
+        }
+    }
+
     /// When a kept head was stamped, by the earliest time-stamp of its text that counts.
     pub(super) fn stamped(&mut self, text: &str, size: u64, stamps: &[KeptStamp]) -> Option<u64> {
         let of_head: Vec<&KeptStamp> = stamps.iter().filter(|stamp| stamp.size == size).collect();

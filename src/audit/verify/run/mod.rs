@@ -144,8 +144,8 @@ impl Run<'_> {
             let rows = self.rows(source, first, end, size).await?;
             let from = first.max(since);
             account.erasures.may_open(source.openings(first, end).await?);
-            let kept = source.kept_heads(from, end).await?;
-            let stamps = source.stamps(from, end).await?;
+            let kept = self.told_of(Step::Consistency, source.kept_heads(from, end).await)?;
+            let stamps = self.told_of(Step::Stamps, source.stamps(from, end).await)?;
             let heads = self.heads_up_to(&mut known, kept, &stamps, end);
             let mut chunk = Chunk { rows: rows.into(), heads, tile: None, size };
             self.chunk(source, from..end, &mut chunk, &mut tree, &mut account).await?;
@@ -154,6 +154,8 @@ impl Run<'_> {
         if !tree.broken {
             self.compare_edge(source, checkpoint, &tree).await?;
         }
+        let beyond = self.told_of(Step::Consistency, source.kept_heads(size, u64::MAX).await)?;
+        self.heads_beyond(checkpoint, beyond);
         account.settle(&mut self.counts, &mut self.findings);
         Ok(())
     }
@@ -297,6 +299,14 @@ impl Run<'_> {
             other => return Err(other),
         }
         Ok(())
+    }
+
+    /// What was read, or nothing and a finding.
+    fn told_of<T: Default>(&mut self, step: Step, read: Result<T, SourceError>) -> Result<T, SourceError> {
+        match read {
+            Ok(read) => Ok(read),
+            Err(error) => self.unreadable(step, error).map(|()| T::default()),
+        }
     }
 
     fn level(&mut self, signed: bool) -> Level {
