@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dsrd::domain::{Clock as _, SystemClock};
 use dsrd_simulator::ContactSpec;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
@@ -22,7 +23,7 @@ fn submit(scene: &Scene, kind: &str, email: &str) -> String {
     let request = serde_json::json!({
         "kind": kind, "channel": "email", "received_at": "2026-11-20T10:00:00Z",
         "identifiers": { "email": email }, "idempotency_key": format!("{kind} {email}"), "assurance": "authenticated_session",
-        "assured_at": chrono::Utc::now(),
+        "assured_at": SystemClock.now(),
     });
     let submit = &["--json", "request", "submit", "--from", "-"];
     let receipt = run(&mut scene.command(submit), &request.to_string()).expect(0).json();
