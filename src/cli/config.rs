@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::output::{Output, table};
-use crate::config::{self, Explained, LeftToController, Settings, Sources, Standing};
+use crate::config::{self, Explained, LeftToController, Organisation, Settings, Sources, Standing};
+use crate::retention::Anchor;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -85,11 +86,18 @@ fn decided(left: &[LeftToController]) -> String {
             }
             (Standing::Decided | Standing::SetWithoutRecord, _) => "set; nobody said why".to_owned(),
             (Standing::StrictDefault, _) => "default".to_owned(),
+            (Standing::Unconfirmed, _) => "default; the controller has to confirm it".to_owned(),
         };
         let organisation = each.organisation.as_ref().map_or_else(|| "(all)".to_owned(), ToString::to_string);
         vec![organisation, each.key.to_owned(), each.value.clone(), standing, each.what.to_owned()]
     });
     table(&["organisation", "key", "value", "standing", "decides"], rows)
+}
+
+/// How long contacts are kept after an event, if that is the one that counts.
+fn contacts_months(organisation: &Organisation, anchor: Anchor) -> Option<u32> {
+    let retention = &organisation.retention;
+    retention.keep_months.filter(|_| retention.enabled && retention.anchor == anchor)
 }
 
 /// The record of Art. 30(1)(a) to (g) GDPR of what this program does for each organisation.
@@ -140,8 +148,8 @@ fn processing_record(settings: &Settings) -> Value {
                 "contact_ids_days_after_end": upkeep.contact_ids_days,
                 "evidence_months_after_end": upkeep.evidence_months,
                 "access_packages_days": settings.delivery.package_expiry_days,
-                "contacts_months_after_creation":
-                    if organisation.retention.enabled { organisation.retention.keep_months.map(u64::from) } else { None },
+                "contacts_months_after_creation": contacts_months(organisation, Anchor::Created),
+                "contacts_months_after_last_activity": contacts_months(organisation, Anchor::LastActivity),
             },
             "g_security_measures": [
                 "identifiers encrypted for their row, with a key outside of the database",

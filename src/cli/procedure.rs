@@ -9,6 +9,7 @@ use crate::config::{Organisation, Settings, left_to_controllers};
 use crate::domain::deadline::RegimeCode;
 use crate::domain::{OrganisationId, ParkReason, RefusalGround, RequestKind};
 use crate::execution;
+use crate::retention::Anchor;
 
 /// Options of `dsrd procedure`.
 #[derive(Debug, clap::Args)]
@@ -125,8 +126,12 @@ fn erasure_by_rule(organisation: &Organisation, text: &mut String) {
         Some(months) => {
             line!(
                 text,
-                "Contacts are erased {months} months after their creation, by sweeps at `{}` ({}). A sweep that would erase more than {} \
+                "Contacts are erased {months} months after their {}, by sweeps at `{}` ({}). A sweep that would erase more than {} \
                  per cent of all contacts or more than {} contacts stops before the first.",
+                match retention.anchor {
+                    Anchor::Created => "creation",
+                    Anchor::LastActivity => "last activity",
+                },
                 retention.schedule,
                 retention.schedule_time_zone,
                 retention.most_percent.map_or_else(|| "-".to_owned(), |number| number.to_string()),

@@ -12,9 +12,11 @@ use super::context::Context;
 use super::output::{Output, or_dash, pairs, table};
 use crate::config::Organisation;
 use crate::daemon::{self, Foundation};
-use crate::domain::{OrganisationId, local_time};
+use crate::domain::{ContactId, OrganisationId, local_time};
 use crate::platform::ContactPlatform;
-use crate::retention::{self, Preview, Rule, StopReason, Sweeper, never_halt};
+use crate::retention::{
+    self, ActiveLately, Anchor, Preview, Progress, Rule, StopReason, Sweeper, never_halt,
+};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -43,6 +45,15 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 20)]
         limit: u16,
     },
+    /// List the contacts of the latest sweep whose last activity cannot be known, by the platform's ids: look at them there.
+    Review {
+        /// Short name of the organisation; the only one when left out.
+        #[arg(long)]
+        organisation: Option<OrganisationId>,
+        /// At most this many.
+        #[arg(long, default_value_t = 100)]
+        limit: u16,
+    },
 }
 
 pub(super) async fn run(command: Command, context: Context, output: &Output) -> anyhow::Result<()> {
@@ -57,6 +68,9 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::List { organisation, limit } => {
             list(organisation.as_ref(), limit, &context, &foundation, output).await
         }
+        Command::Review { organisation, limit } => {
+            review(organisation.as_ref(), limit, &context, &foundation, output).await
+        }
     };
     foundation.close().await;
     result
@@ -66,9 +80,14 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
 #[derive(Serialize)]
 struct PreviewView {
     organisation: String,
+    anchor: &'static str,
     created_before: String,
     contacts: u64,
     candidates: u64,
+    old_enough: u64,
+    active: u64,
+    unclear: u64,
+    active_lately: Option<ActiveLately>,
     share_percent: String,
     unreadable: u64,
     oldest: Option<String>,
@@ -77,14 +96,19 @@ struct PreviewView {
 }
 
 impl PreviewView {
-    fn new(organisation: &OrganisationId, preview: &Preview) -> Self {
+    fn new(organisation: &OrganisationId, anchor: Anchor, preview: &Preview) -> Self {
         let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let share = preview.share_basis_points;
         Self {
             organisation: organisation.to_string(),
+            anchor: anchor.as_str(),
             created_before: instant(preview.created_before),
             contacts: preview.contacts,
             candidates: preview.candidates,
+            old_enough: preview.old_enough,
+            active: preview.active,
+            unclear: preview.unclear,
+            active_lately: preview.active_lately,
             share_percent: format!("{}.{:02}", share / 100, share % 100),
             unreadable: preview.unreadable,
             oldest: preview.oldest.map(instant),
@@ -95,10 +119,20 @@ impl PreviewView {
 
     fn human(&self, preview: &Preview, zone: Tz) -> String {
         let instant = |at: DateTime<Utc>| local_time(at, zone);
-        pairs([
+        let mut rows = vec![
             ("organisation", self.organisation.clone()),
+            ("counted from", self.anchor.replace('_', " ")),
             ("created before", instant(preview.created_before)),
             ("contacts", self.contacts.to_string()),
+        ];
+        if self.anchor == Anchor::LastActivity.as_str() {
+            rows.extend([
+                ("old enough", self.old_enough.to_string()),
+                ("active since", format!("{} (kept)", self.active)),
+                ("to review", format!("{} (last activity not known; never erased by a sweep)", self.unclear)),
+            ]);
+        }
+        rows.extend([
             ("past their time", format!("{} ({} %)", self.candidates, self.share_percent)),
             ("unreadable date", format!("{} (never erased by a sweep)", self.unreadable)),
             ("oldest", or_dash(preview.oldest.map(instant).as_ref())),
@@ -110,7 +144,17 @@ impl PreviewView {
                     |reason| format!("stop: {reason}"),
                 ),
             ),
-        ])
+        ]);
+        if let Some(ActiveLately { active, dated }) = self.active_lately.filter(|lately| lately.active > 0) {
+            rows.push((
+                "warning",
+                format!(
+                    "{active} active in the last 12 months (of {dated} past their time whose listing shows a log-in or \
+                     visit); the period counts from the creation: see retention.anchor"
+                ),
+            ));
+        }
+        pairs(rows)
     }
 }
 
@@ -143,7 +187,7 @@ async fn preview_or_sweep(
     daemon::check_organisation(site).await?;
     let found = preview(organisation, site.platform.as_ref(), &rule, foundation, output).await?;
     let Some(confirmed) = confirm else {
-        let view = PreviewView::new(&id, &found);
+        let view = PreviewView::new(&id, organisation.retention.anchor, &found);
         let zone = context.zone(&id);
         output.show(&view, |view| view.human(&found, zone))?;
         output.say(&format!("nothing was done; {}", next_step(&id, &found, &organisation.retention)));
@@ -171,6 +215,8 @@ async fn preview_or_sweep(
             ("reason", or_dash(report.reason.as_ref())),
             ("contacts", report.contacts.to_string()),
             ("past their time", report.candidates.to_string()),
+            ("active since", report.active.to_string()),
+            ("to review", report.unclear.to_string()),
             ("erasures submitted", report.submitted.to_string()),
             ("left to a later sweep", report.skipped.to_string()),
         ])
@@ -219,8 +265,14 @@ async fn preview(
     let bar = output.progress("contacts listed");
     let now = foundation.desk.clock.now();
     let found =
-        retention::preview(platform, &organisation.controller(), rule, now, |seen| bar.set_position(seen))
-            .await;
+        retention::preview(platform, &organisation.controller(), rule, now, |progress| match progress {
+            Progress::Listed(seen) => bar.set_position(seen),
+            Progress::Read(seen, all) => {
+                bar.set_message(format!("records of contacts read, of {all}"));
+                bar.set_position(seen);
+            }
+        })
+        .await;
     bar.finish_and_clear();
     Ok(found?)
 }
@@ -244,7 +296,10 @@ async fn list(
                 sweep.state.clone(),
                 or_dash(sweep.reason.as_ref()),
                 or_dash(sweep.contacts.as_ref()),
+                sweep.anchor.replace('_', " "),
                 sweep.candidates.to_string(),
+                sweep.active.to_string(),
+                sweep.unclear.to_string(),
                 sweep.unreadable.to_string(),
                 sweep.submitted.to_string(),
                 sweep.skipped.to_string(),
@@ -258,7 +313,10 @@ async fn list(
                 "state",
                 "reason",
                 "contacts",
+                "counted from",
                 "past their time",
+                "active",
+                "to review",
                 "unreadable",
                 "submitted",
                 "skipped",
@@ -267,4 +325,19 @@ async fn list(
             rows,
         )
     })
+}
+
+/// Contacts that a person has to look at, by the ids under which the platform shows them.
+async fn review(
+    named: Option<&OrganisationId>,
+    limit: u16,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let organisation = context.organisation(named)?;
+    let mut connection = foundation.store.connection().await?;
+    let unclear = retention::list_unclear(&mut connection, &organisation, limit).await?;
+    let ids: Vec<&str> = unclear.iter().map(ContactId::as_str).collect();
+    output.show(&ids, |ids| ids.join("\n"))
 }

@@ -18,6 +18,7 @@ use super::settings::{Organisation, Settings};
 use super::source::BUILT_IN;
 use crate::delivery::{Security, TransportKind};
 use crate::domain::OrganisationId;
+use crate::retention::Anchor;
 
 /// A decision of a controller about a setting that the law leaves to it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -55,6 +56,9 @@ const fn of_daemon(key: &'static str, what: &'static str) -> Left {
     Left { key, of_organisation: false, what }
 }
 
+/// From which event contacts are kept: its default is the one that the controller has to confirm.
+const ANCHOR: &str = "retention.anchor";
+
 const LEFT: &[Left] = &[
     of_organisation("time_zone", "where days begin and end"),
     of_organisation("calendar", "which public holidays move the last lawful day"),
@@ -64,7 +68,9 @@ const LEFT: &[Left] = &[
     of_organisation("catalogue", "purposes, legal grounds, periods, sources, transfers"),
     of_organisation("recipients", "to whom data is given, and how they are told"),
     of_organisation("retention.enabled", "whether contacts past their time are erased by rule"),
-    of_organisation("retention.keep_months", "how long contacts are kept, counted from their creation"),
+    of_organisation("retention.keep_months", "how long contacts are kept"),
+    of_organisation(ANCHOR, "from which event that time counts"),
+    of_organisation("retention.activities", "what counts as contact from the person"),
     of_organisation("retention.most_percent", "cap of a sweep, in per cent"),
     of_organisation("retention.most_contacts", "cap of a sweep, in contacts"),
     of_daemon("delivery.package_expiry_days", "how long an access package can be fetched"),
@@ -88,6 +94,8 @@ pub enum Standing {
     StrictDefault,
     /// It was set, and nobody said why.
     SetWithoutRecord,
+    /// It is in force and not the strict one, and the controller has not confirmed it.
+    Unconfirmed,
 }
 
 /// A key that the law leaves to the controller, as it stands.
@@ -143,8 +151,11 @@ fn standing(
         several => format!("({} keys)", several.iter().filter(|row| row.value.is_some()).count()),
     };
     let decision = find(settings, organisation, left.key).cloned();
+    let unconfirmed = left.key == ANCHOR
+        && organisation.and_then(|id| settings.find_organisation(id)).is_some_and(counts_from_creation);
     let standing = match (&decision, is_default) {
         (Some(_), _) => Standing::Decided,
+        (None, _) if unconfirmed => Standing::Unconfirmed,
         (None, true) => Standing::StrictDefault,
         (None, false) => Standing::SetWithoutRecord,
     };
@@ -156,6 +167,11 @@ fn standing(
         standing,
         decision,
     }
+}
+
+/// Whether contacts are erased by a period that runs from their creation.
+fn counts_from_creation(organisation: &Organisation) -> bool {
+    organisation.retention.enabled && organisation.retention.anchor == Anchor::Created
 }
 
 /// The latest decision about a key.

@@ -420,6 +420,34 @@ fn r_82_what_is_left_to_the_controller_is_listed_with_how_it_stands() {
     }
 }
 
+#[test]
+fn r_60_a_period_from_the_creation_is_to_be_confirmed() {
+    let standing = |more: &str| {
+        let rule = |anchor: &str| {
+            format!(
+                "retention = {{ enabled = true, keep_months = 24, most_percent = 5, most_contacts = 9{anchor} }}\n{more}"
+            )
+        };
+        [rule(""), rule(", anchor = \"created\""), rule(", anchor = \"last_activity\"")].map(|text| {
+            let scene = decided(&text);
+            assert_eq!(refused(&scene), "", "existing settings go on working");
+            let left = left_to_controllers(&scene.load());
+            left.iter().find(|each| each.key == "retention.anchor").unwrap().standing
+        })
+    };
+    let decision = DECISION.replace(
+        "key = \"upkeep.evidence_months\"",
+        "organisation = \"venue-group\"\nkey = \"retention.anchor\"",
+    );
+    let set = Standing::SetWithoutRecord;
+    assert_eq!(standing(""), [Standing::Unconfirmed, Standing::Unconfirmed, set]);
+    assert_eq!(standing(&decision), [Standing::Decided; 3]);
+    // Nobody is erased by a rule that is off.
+    let left = left_to_controllers(&decided("").load());
+    let anchor = left.iter().find(|each| each.key == "retention.anchor").unwrap();
+    assert_eq!((anchor.standing, anchor.value.as_str()), (Standing::StrictDefault, "created"));
+}
+
 /// The names of all keys of a schema, however deep.
 fn names(schema: &serde_json::Value, into: &mut Vec<String>) {
     match schema {

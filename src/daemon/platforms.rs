@@ -54,6 +54,7 @@ pub fn sites(
             platform,
             catalogue: organisation.catalogue.clone(),
             recipients: organisation.recipients.clone().into(),
+            activity: organisation.retention.activity(),
             gate: Gate::default(),
         };
         sites.insert(organisation.id.clone(), site);

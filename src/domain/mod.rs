@@ -13,6 +13,7 @@
 //! To add a request kind: add the variant to [`RequestKind`] with its stored word, say who carries it out
 //! ([`RequestKind::handling`]), and add a procedure in `execution`.
 
+mod activity;
 mod alert;
 mod assurance;
 pub mod clock;
@@ -29,6 +30,7 @@ mod personal;
 pub mod random;
 mod request;
 
+pub use activity::{ActivityKind, ActivityRule, WithoutActivity};
 pub use alert::{AlertRule, StaffRole};
 pub use assurance::{Assurance, IdentityDoubt, IdentityMethod, IdentityRules, Proof};
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -9,10 +9,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::{DateTime, Months, NaiveDate, NaiveDateTime, Utc};
+use chrono::{DateTime, Months, NaiveDate, Utc};
 use chrono_tz::Tz;
 use futures_util::TryStreamExt;
-use serde_json::Value;
 
 use super::Step;
 use super::effect::{Effect, bare};
@@ -29,7 +28,7 @@ use crate::domain::{
 };
 use crate::holds::{self, EndRule, Hold, HoldId, Postponement};
 use crate::intake::{self, Desk, IntakeError, Submission};
-use crate::platform::{Contact, Created, Source};
+use crate::platform::{Contact, Created, RawRecord, Shown, Source, date_of};
 use crate::store::{Store, Tx};
 
 /// When to read again while the platform does not show a policy switched off yet.
@@ -158,7 +157,7 @@ async fn last_record(
             return Err(Stop::NeedsPerson(ParkReason::HoldUnclear));
         }
     };
-    let records = run.site.platform.records(contact, source).await;
+    let records = run.site.platform.records(contact, source, run.urgency()).await;
     let Some(mut records) = records.map_err(|error| run.platform_failed(&error))? else { return Ok(None) };
     let mut last: Option<DateTime<Utc>> = None;
     while let Some(batch) = records.try_next().await.map_err(|error| run.platform_failed(&error))? {
@@ -166,44 +165,19 @@ async fn last_record(
             return Err(Stop::NeedsPerson(ParkReason::HoldUnclear));
         }
         for record in batch.records {
-            let at = latest_instant(record.expose()).ok_or(Stop::NeedsPerson(ParkReason::HoldUnclear))?;
+            let at = latest_instant(&record).ok_or(Stop::NeedsPerson(ParkReason::HoldUnclear))?;
             last = last.max(Some(at));
         }
     }
     Ok(last.map(|last| last.with_timezone(&zone).date_naive()))
 }
 
-/// The latest instant that a record names, whatever the names of its fields. Those that end in `Local` carry the
-/// platform's false `Z` and are left out.
-fn latest_instant(json: &str) -> Option<DateTime<Utc>> {
-    let mut latest = None;
-    walk(&serde_json::from_str(json).ok()?, &mut latest);
-    latest
-}
-
-fn walk(value: &Value, latest: &mut Option<DateTime<Utc>>) {
-    match value {
-        Value::String(text) => *latest = (*latest).max(instant(text)),
-        Value::Array(values) => values.iter().for_each(|each| walk(each, latest)),
-        Value::Object(fields) => {
-            fields
-                .iter()
-                .filter(|(name, _)| !name.ends_with("Local"))
-                .for_each(|(_, each)| walk(each, latest));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+/// The latest instant that a record names, whatever the names of its fields.
+fn latest_instant(record: &RawRecord) -> Option<DateTime<Utc>> {
+    match date_of(record) {
+        Shown::At(at) | Shown::About(at) => Some(at),
+        Shown::Nothing | Shown::Unreadable => None,
     }
-}
-
-/// Reads an instant as the platform may write it; one without a zone as UTC.
-pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Some(at.to_utc());
-    }
-    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S"]
-        .iter()
-        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
-        .map(|at| at.and_utc())
 }
 
 /// Carries out what a hold leaves of an erasure, if one stands; false when the deletion may go on.
@@ -221,6 +195,7 @@ pub(super) async fn postponed(run: &mut Run<'_>, contact: &ContactId) -> Result<
     let held = Held {
         holds: standing.iter().map(|each| (each.hold.id.0, each.until)).collect(),
         policies_off: switched_off,
+        active: false,
     };
     let strongest = &standing[0].hold;
     let mut detail = Detail::none()
@@ -244,7 +219,7 @@ pub(super) async fn postponed(run: &mut Run<'_>, contact: &ContactId) -> Result<
 
 /// Says of a deletion that was announced before the hold was placed, and that reading does not show, that its outcome is
 /// unknown: nobody will look for it in this request any more.
-async fn end_open_deletion(run: &mut Run<'_>) -> Result<(), Stop> {
+pub(super) async fn end_open_deletion(run: &mut Run<'_>) -> Result<(), Stop> {
     let key = (Step::Delete.as_str().to_owned(), String::new());
     let is_open =
         |checkpoint: &Checkpoint| checkpoint.intent.is_some() && checkpoint.intent != checkpoint.ended_intent;
@@ -353,11 +328,14 @@ pub async fn resume_postponed(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
 
     #[test]
     fn r_65_the_last_instant_of_a_record_is_found_whatever_its_fields_are_called() {
-        let found = |json: &str| latest_instant(json).map(|at| at.to_rfc3339());
+        let record = |json: &str| RawRecord::new(RawValue::from_string(json.to_owned()).unwrap());
+        let found = |json: &str| latest_instant(&record(json)).map(|at| at.to_rfc3339());
         assert_eq!(
             found(r#"{"start":"2026-01-15T10:00:00Z","stop":"2026-01-15T23:30:00.5Z","bytesIn":7}"#)
                 .as_deref(),

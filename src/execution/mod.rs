@@ -22,6 +22,8 @@
 //!   request came there.
 //! - A contact that a person chose is the only one that is read.
 //! - No deletion is announced against which a hold stands ([`crate::holds`]): the transaction of the announcement looks.
+//! - Nobody is deleted by a retention rule from the last activity who was active since: it is read again before the
+//!   announcement.
 //! - What was proven is looked at again later ([`look_again`]); what did not last is recorded and told to a person.
 //! - Steps get ports, keys and earlier outcomes, no database: they cannot write beside the engine.
 //!
@@ -70,7 +72,7 @@ pub use worker::Worker;
 
 use crate::delivery::Mailer;
 pub use crate::domain::KillSwitch;
-use crate::domain::{Controller, OrganisationId};
+use crate::domain::{ActivityRule, Controller, OrganisationId};
 use crate::intake::Desk;
 use crate::platform::ContactPlatform;
 use crate::recipients::Recipient;
@@ -90,6 +92,8 @@ pub struct Site {
     pub catalogue: Option<report::Catalogue>,
     /// To whom it gave data: named in access reports, told of erasures.
     pub recipients: Arc<[Recipient]>,
+    /// For a retention rule that counts from the last activity: what counts. Looked at again before each deletion by rule.
+    pub activity: Option<ActivityRule>,
     /// Opened once the platform's key was found to be that of the organisation; no job is claimed before.
     pub gate: Gate,
 }

@@ -56,13 +56,16 @@ pub(super) struct Refused {
     pub(super) deletion_failed: bool,
 }
 
-/// What `hold` found in the way of a deletion.
+/// What stood in the way of a deletion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Held {
     /// The holds, each with its last day for this contact, where one is known.
     pub(super) holds: Vec<(Uuid, Option<NaiveDate>)>,
     /// How many policies were switched off in the first stage.
     pub(super) policies_off: u64,
+    /// No hold: the contact of a sweep was active since, or nobody can tell.
+    #[serde(default)]
+    pub(super) active: bool,
 }
 
 /// That it did not become known who asks.

@@ -11,14 +11,13 @@ use uuid::Uuid;
 
 use super::Site;
 use super::effect::bare;
-use super::hold::instant;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
     Assurance, Channel, ContactId, KeyError, OrganisationId, Origin, Proof, Reference, RequestId,
     RequestKind, RequesterRole,
 };
 use crate::intake::{self, Desk, IntakeError, Submission};
-use crate::platform::{Contact, Created, PlatformError, Urgency};
+use crate::platform::{Contact, Created, PlatformError, Shown, Urgency};
 use crate::store::{Store, StoreError};
 use crate::suppression::ledger::{self, CompareError, Entry, EntryKind, Ledger, Settled};
 use crate::suppression::{self, Source};
@@ -194,7 +193,10 @@ pub(super) fn acted_since(contact: &Contact, at: DateTime<Utc>) -> bool {
 /// When the platform says that anything of the contact was changed last.
 pub(super) fn modified_at(contact: &Contact) -> Option<DateTime<Utc>> {
     let profile = serde_json::from_str::<serde_json::Value>(contact.raw.expose()).ok()?;
-    instant(profile.get("modified")?.as_str()?)
+    match Shown::read(profile.get("modified")) {
+        Shown::At(at) | Shown::About(at) => Some(at),
+        Shown::Nothing | Shown::Unreadable => None,
+    }
 }
 
 /// Settles one finding as a person decided, and puts the entry back into the database. Returns the request that does it

@@ -12,12 +12,17 @@
 //! - An effect that may have happened although its answer was lost is [`PlatformError::AnswerLost`].
 //! - No error, log line or metric holds personal data or a query string.
 //!
+//! What all platforms have in common is read here: when a contact was last active ([`seen_since`]), by records whose dates
+//! are believed sparingly ([`date_of`]).
+//!
 //! Calls of people's requests go before calls of sweeps: each call says its [`Urgency`], and the rate limiter draws
 //! for the urgent ones first.
 //!
 //! To add a platform: implement the trait in a module beside [`cloud4wi`] and run the conformance suite over it.
 
+mod activity;
 pub mod cloud4wi;
+mod dates;
 mod read_only;
 
 use std::collections::BTreeMap;
@@ -30,6 +35,7 @@ use chrono::{DateTime, Utc};
 use futures_util::Stream;
 use serde_json::value::RawValue;
 
+pub use activity::{ProfileDates, Seen, Shown, Span, date_of, seen_since};
 pub use read_only::ReadOnly;
 
 use crate::domain::{ContactId, IdentifierKind, Personal, SubjectIdentifier};
@@ -129,6 +135,8 @@ pub struct Contact {
     pub created: Created,
     /// When it was last seen, where the platform says so in a form that can be read.
     pub last_seen_at: Option<DateTime<Utc>>,
+    /// The dates of activity that the profile shows.
+    pub shows: ProfileDates,
     /// Marked as deleted or disabled by the platform: a deletion under way, not an absence.
     pub marked_deleted: bool,
     /// Whether each policy is accepted, by the platform's name for it without prefix (`mktgCommunications`,
@@ -176,6 +184,8 @@ pub struct ListedContact {
     pub id: ContactId,
     /// When it was created.
     pub created: Created,
+    /// The dates of activity that the listing shows.
+    pub shows: ProfileDates,
 }
 
 /// One page of a listing.
@@ -322,7 +332,12 @@ pub trait ContactPlatform: Send + Sync + fmt::Debug {
     fn find_contact<'a>(&'a self, id: &'a ContactId, urgency: Urgency) -> Call<'a, Option<Contact>>;
 
     /// Reads all records of one source. `None` when the platform answers that the contact does not exist.
-    fn records<'a>(&'a self, id: &'a ContactId, source: Source) -> Call<'a, Option<Records<'a>>>;
+    fn records<'a>(
+        &'a self,
+        id: &'a ContactId,
+        source: Source,
+        urgency: Urgency,
+    ) -> Call<'a, Option<Records<'a>>>;
 
     /// Lists the contacts created before an instant, oldest first, as far as the platform sorts. Every contact is
     /// compared again here; those of unknown or later creation are dropped and counted.

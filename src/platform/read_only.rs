@@ -21,8 +21,13 @@ impl<P: ContactPlatform> ContactPlatform for ReadOnly<P> {
         self.0.find_contact(id, urgency)
     }
 
-    fn records<'a>(&'a self, id: &'a ContactId, source: Source) -> Call<'a, Option<Records<'a>>> {
-        self.0.records(id, source)
+    fn records<'a>(
+        &'a self,
+        id: &'a ContactId,
+        source: Source,
+        urgency: Urgency,
+    ) -> Call<'a, Option<Records<'a>>> {
+        self.0.records(id, source, urgency)
     }
 
     fn list_created_before(&self, before: DateTime<Utc>) -> Listing<'_> {

@@ -13,7 +13,7 @@ use crate::audit::Actor;
 /// What one look at the schedule led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Turn {
-    /// Sweeps that had been killed while submitting and were brought to an end.
+    /// Sweeps that had been killed while reading or submitting and were brought to an end.
     pub continued: Vec<SweepReport>,
     /// How many sweeps had been killed while listing.
     pub interrupted: usize,
@@ -56,6 +56,8 @@ impl Sweeper {
         for unfinished in self.list_unfinished().await? {
             if unfinished.submitting {
                 turn.continued.push(self.continue_submitting(unfinished, lock).await?);
+            } else if unfinished.reading {
+                turn.continued.push(self.continue_reading(unfinished, lock).await?);
             } else {
                 interrupted.push(unfinished);
             }

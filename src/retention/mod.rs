@@ -1,4 +1,4 @@
-//! Contacts past their time found by creation date and submitted for erasure.
+//! Contacts past their time found and submitted for erasure.
 //!
 //! A [`Rule`] (from [`Settings`]) says how long contacts are kept, when sweeps run and how much one may erase at most.
 //! [`preview`] shows what a sweep would do; [`Sweeper::run_due`] is called by the daemon every minute and does it when
@@ -6,6 +6,10 @@
 //! time in `dsrd.sweep_candidate`, compares their number with the caps, and only then submits one erasure for each
 //! through [`intake`](crate::intake), with origin `retention`. **It deletes nothing itself**: there is one way by which
 //! a contact is deleted, with one set of checks and proofs, and that is the erasure procedure of `execution`.
+//!
+//! The period runs from the creation, or from the last contact that came from the person ([`Anchor`], R-60). For the latter
+//! the records of everybody old enough are read between the listing and the caps; who was active is dropped, and of whom it
+//! cannot be known is left for a person to look at. The same is read once more right before each deletion, by `execution`.
 //!
 //! Each page that is listed is compared with the suppression list: who was erased and is listed again is looked at by
 //! [`suppression::watch`](crate::suppression::watch).
@@ -17,8 +21,9 @@
 //! - A contact that has an open retention request gets no second one.
 //! - One sweep of an organisation runs at a time (advisory lock), and each due time runs once: it is claimed by a
 //!   conditional update together with the insertion of its sweep.
-//! - A sweep may be killed at any point. While it listed, it is marked `failed` and run anew; while it submitted, the
-//!   candidates without a request are continued, unless the rule has become milder since.
+//! - A contact whose last activity cannot be known is never a candidate of a period that runs from it.
+//! - A sweep may be killed at any point. While it listed, it is marked `failed` and run anew; while it read or submitted, the
+//!   candidates that are left are continued, unless the rule has become milder since or counts from another event.
 //!
 //! What happens between the listing and the deletion is the erasure procedure's matter: it reads the contact again,
 //! takes its absence for normal (somebody deleted it meanwhile), and waits while an access request for the same contact
@@ -43,8 +48,8 @@ mod vocabulary;
 pub use due::Turn;
 pub use period::cutoff;
 pub use schedule::{Schedule, ScheduleError};
-pub use settings::{Caps, Rule, Settings, SettingsError};
-pub use sql::{SweepRow, list_sweeps, purge_candidates, purge_sweeps, purge_unused_candidates};
-pub use survey::{Preview, preview};
+pub use settings::{Anchor, Caps, Rule, Settings, SettingsError};
+pub use sql::{SweepRow, list_sweeps, list_unclear, purge_candidates, purge_sweeps, purge_unused_candidates};
+pub use survey::{ActiveLately, Preview, Progress, preview};
 pub use sweep::{Halt, Stage, SweepError, SweepReport, Sweeper, never_halt};
 pub use vocabulary::{SkipReason, StopReason, SweepState};

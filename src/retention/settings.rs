@@ -6,6 +6,28 @@ use serde::{Deserialize, Serialize};
 
 use super::schedule::{Schedule, ScheduleError};
 use super::vocabulary::StopReason;
+use crate::domain::{ActivityKind, ActivityRule, WithoutActivity};
+
+/// From which event a retention period runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Anchor {
+    /// The creation of the contact.
+    Created,
+    /// The last contact that came from the person.
+    LastActivity,
+}
+
+impl Anchor {
+    /// The word as set, shown and audited.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::LastActivity => "last_activity",
+        }
+    }
+}
 
 /// Settings of the retention rule of one organisation.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -13,9 +35,22 @@ use super::vocabulary::StopReason;
 pub struct Settings {
     /// Whether sweeps run, by schedule or because a person asks. A preview can be asked for before.
     pub enabled: bool,
-    /// How many months a contact is kept after its creation. The legal reason for the number belongs into the
-    /// controller's record of processing (Art. 30(1)(f) GDPR). No default.
+    /// How many months a contact is kept after the event that `anchor` names. The legal reason for the number belongs into
+    /// the controller's record of processing (Art. 30(1)(f) GDPR). No default.
     pub keep_months: Option<u32>,
+    /// From which event the months run. `created` erases guests who still come, and is not what supervisory authorities
+    /// count (CNIL: three years from the last contact that comes from the person), so that the controller has to confirm it:
+    /// `[[decisions]]` with the key `retention.anchor`. `last_activity` reads the records of everybody old enough before
+    /// anybody is erased.
+    pub anchor: Anchor,
+    /// For `last_activity`: what counts as contact from the person. `last_login` and `last_visit` stand in the profile and
+    /// cost one call a contact, or none where the platform lists them; `events`, `devices` and `accountings` cost a call each.
+    pub activities: Vec<ActivityKind>,
+    /// Types of events that are no contact from the person. Every other type counts, a new one of the platform included.
+    pub passive_events: Vec<String>,
+    /// What follows when nothing tells of any activity: `review` leaves the contact for a person to look at, `created` lets
+    /// its period run from the creation.
+    pub without_activity: WithoutActivity,
     /// Hours taken off on top, because the platform's creation date may be a local time without a zone. 24 covers
     /// every zone; less deletes contacts up to 14 hours too early.
     pub safety_margin_hours: u32,
@@ -48,6 +83,14 @@ pub enum SettingsError {
         /// The greatest value allowed.
         most: u64,
     },
+    /// A period from the last activity for which no activity counts.
+    #[error(
+        "retention.activities is empty; a period from the last activity needs at least one kind that counts"
+    )]
+    NoActivity,
+    /// A type of event that no platform can have.
+    #[error("retention.passive_events must be words of letters, digits, `_` and `-`, 64 characters at most")]
+    PassiveEvent,
     /// The schedule is refused.
     #[error("retention.schedule is refused")]
     Schedule(#[from] ScheduleError),
@@ -58,6 +101,8 @@ pub enum SettingsError {
 pub struct Rule {
     pub(super) enabled: bool,
     pub(super) keep_months: u32,
+    /// What counts, for a period from the last activity; none for one from the creation.
+    pub(super) activity: Option<ActivityRule>,
     pub(super) safety_margin_hours: u32,
     pub(super) schedule: Schedule,
     pub(super) caps: Caps,
@@ -94,6 +139,16 @@ pub(super) const RETRY_AFTER: TimeDelta = TimeDelta::hours(1);
 pub(super) const MOST_CLOCK_DIFFERENCE_SECS: u64 = 300;
 
 impl Settings {
+    /// What counts as activity, for a period that runs from the last one; none for one from the creation.
+    #[must_use]
+    pub fn activity(&self) -> Option<ActivityRule> {
+        (self.anchor == Anchor::LastActivity).then(|| ActivityRule {
+            kinds: self.activities.clone(),
+            passive_events: self.passive_events.clone(),
+            without: self.without_activity,
+        })
+    }
+
     /// Checks the settings and gives the rule.
     pub fn rule(&self) -> Result<Rule, SettingsError> {
         let keep_months = self.keep_months.ok_or(SettingsError::Missing("keep_months"))?;
@@ -104,9 +159,21 @@ impl Settings {
         in_range("most_percent", u64::from(most_percent), 1, 100)?;
         in_range("most_contacts", most_contacts, 1, 100_000_000)?;
         in_range("submit_batch", u64::from(self.submit_batch), 1, 1_000)?;
+        let is_word = |word: &String| {
+            (1..=64).contains(&word.len())
+                && word.bytes().all(|each| each.is_ascii_alphanumeric() || matches!(each, b'_' | b'-'))
+        };
+        if !self.passive_events.iter().all(is_word) {
+            return Err(SettingsError::PassiveEvent);
+        }
+        let activity = self.activity();
+        if activity.as_ref().is_some_and(|activity| activity.kinds.is_empty()) {
+            return Err(SettingsError::NoActivity);
+        }
         Ok(Rule {
             enabled: self.enabled,
             keep_months,
+            activity,
             safety_margin_hours: self.safety_margin_hours,
             schedule: Schedule::parse(&self.schedule, &self.schedule_time_zone)?,
             caps: Caps { most_percent, most_contacts },
@@ -120,6 +187,12 @@ impl Rule {
     #[must_use]
     pub const fn is_enabled(&self) -> bool {
         self.enabled
+    }
+
+    /// From which event the period runs.
+    #[must_use]
+    pub const fn anchor(&self) -> Anchor {
+        if self.activity.is_some() { Anchor::LastActivity } else { Anchor::Created }
     }
 
     /// When sweeps are due.
@@ -139,6 +212,7 @@ impl Rule {
         Self {
             enabled: true,
             keep_months,
+            activity: None,
             safety_margin_hours,
             schedule: Schedule::parse("30 2 * * *", "UTC").unwrap(),
             caps: Caps { most_percent: 5, most_contacts: 1_000 },
@@ -159,6 +233,10 @@ mod tests {
         Settings {
             enabled: true,
             keep_months: Some(36),
+            anchor: Anchor::Created,
+            activities: vec![ActivityKind::LastLogin],
+            passive_events: vec!["open_email".to_owned()],
+            without_activity: WithoutActivity::Review,
             safety_margin_hours: 24,
             schedule: "30 2 * * *".to_owned(),
             schedule_time_zone: "UTC".to_owned(),
@@ -203,6 +281,12 @@ mod tests {
         ] {
             assert!(matches!(settings.rule(), Err(SettingsError::Range { .. })), "{settings:?}");
         }
+        let last_activity = Settings { anchor: Anchor::LastActivity, ..complete() };
+        assert!(last_activity.rule().unwrap().activity.is_some());
+        let nothing_counts = Settings { activities: Vec::new(), ..last_activity };
+        assert_eq!(nothing_counts.rule().unwrap_err(), SettingsError::NoActivity);
+        let no_word = Settings { passive_events: vec!["open an e-mail".to_owned()], ..complete() };
+        assert_eq!(no_word.rule().unwrap_err(), SettingsError::PassiveEvent);
         let never = Settings { schedule: "0 3 30 2 *".to_owned(), ..complete() };
         assert_eq!(never.rule().unwrap_err(), SettingsError::Schedule(ScheduleError::Never));
     }

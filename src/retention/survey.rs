@@ -4,16 +4,24 @@
 //! the same moment. Nothing rests on the platform's filter by creation date: every contact is compared here. The
 //! filter is probed all the same, because a platform that ignores what it is asked is not one to delete at by the
 //! thousand.
+//!
+//! Where the period runs from the last activity, the listing still goes by creation: nobody who was created within the
+//! period can have been away for longer. Of those who are old enough, the dates that the listing itself shows settle some;
+//! the records of the others are read afterwards ([`seen_since`]), when the listing is complete, because a scroll of the
+//! platform does not wait.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Months, TimeDelta, Utc};
 use futures_util::TryStreamExt;
 use serde::Serialize;
 
 use super::period::cutoff;
 use super::settings::MOST_CLOCK_DIFFERENCE_SECS;
 use super::{Rule, StopReason};
-use crate::domain::{ContactId, Controller};
-use crate::platform::{ContactPlatform, Created, FilterTrust, ListingBatch, PlatformError, ProbeReport};
+use crate::domain::{ActivityRule, ContactId, Controller};
+use crate::platform::{
+    ContactPlatform, Created, FilterTrust, ListedContact, ListingBatch, PlatformError, ProbeReport, Seen,
+    Span, Urgency, seen_since,
+};
 
 /// Later than any date of creation: whoever lists the contacts created before it lists everybody. (2999-01-01.)
 pub(super) const EVERYBODY: DateTime<Utc> =
@@ -26,8 +34,16 @@ pub struct Preview {
     pub created_before: DateTime<Utc>,
     /// All contacts of the organisation.
     pub contacts: u64,
-    /// Contacts past their time.
+    /// Contacts past their time: those that a sweep would submit.
     pub candidates: u64,
+    /// Contacts created before that instant, whatever became of them since.
+    pub old_enough: u64,
+    /// For a period from the last activity: those of them that were active since.
+    pub active: u64,
+    /// For a period from the last activity: those of them whose last activity cannot be known. Never erased by a sweep.
+    pub unclear: u64,
+    /// For a period from the creation: what the listing tells of candidates who still come.
+    pub active_lately: Option<ActiveLately>,
     /// Candidates among all contacts, in hundredths of a percent, rounded up.
     pub share_basis_points: u64,
     /// Contacts whose date of creation is missing, cannot be read or lies in the future, and records that cannot be
@@ -41,6 +57,24 @@ pub struct Preview {
     pub stops: Option<StopReason>,
 }
 
+/// How many candidates of a period from the creation still come, as far as the listing shows it at no further cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ActiveLately {
+    /// Candidates whose listed log-in or visit lies within the last 12 months.
+    pub active: u64,
+    /// Candidates of which the listing shows a log-in or visit at all; of the others nothing is known.
+    pub dated: u64,
+}
+
+/// How far a preview has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many contacts are listed.
+    Listed(u64),
+    /// The records of so many contacts are read, of so many to read.
+    Read(u64, u64),
+}
+
 impl Preview {
     /// Whether a sweep would submit its candidates.
     #[must_use]
@@ -49,31 +83,58 @@ impl Preview {
     }
 }
 
-/// Finds out what a sweep would do, without doing it: the platform is only listed, nothing is written anywhere. Pages
-/// are dropped as soon as they are counted. `progress` is told the number of contacts seen so far after each page.
+/// Finds out what a sweep would do, without doing it: the platform is only listed and read, nothing is written anywhere.
+/// For a period from the creation, pages are dropped as soon as they are counted; for one from the last activity, the ids of
+/// those are kept whose records must be read. `progress` is told how far it came.
 pub async fn preview(
     platform: &dyn ContactPlatform,
     controller: &Controller,
     rule: &Rule,
     now: DateTime<Utc>,
-    mut progress: impl FnMut(u64) + Send,
+    mut progress: impl FnMut(Progress) + Send,
 ) -> Result<Preview, PlatformError> {
     let probe = platform.probe().await?;
-    let mut survey = Survey::new(cutoff(now, rule, controller.time_zone), now);
+    let mut survey = Survey::new(cutoff(now, rule, controller.time_zone), now, rule.activity.as_ref());
     let mut listing = platform.list_created_before(EVERYBODY);
+    let mut to_read = Vec::new();
     while let Some(batch) = listing.try_next().await? {
-        survey.count(&batch);
-        progress(survey.contacts);
+        if rule.activity.is_some() {
+            to_read.extend(survey.take(batch));
+        } else {
+            survey.count(&batch);
+        }
+        progress(Progress::Listed(survey.contacts));
+    }
+    drop(listing);
+    let mut unclear = 0;
+    let distrusted = distrust(&probe);
+    if let (Some(activity), None) = (&rule.activity, distrusted) {
+        survey.start_anew();
+        let span = Span { since: survey.created_before, now };
+        let all = to_read.len() as u64;
+        for (number, candidate) in (1..).zip(&to_read) {
+            match seen_since(platform, &candidate.contact, activity, span, Urgency::Sweep).await? {
+                Seen::Before => survey.note(candidate.created_at),
+                Seen::Since => survey.active += 1,
+                Seen::Unclear => unclear += 1,
+                Seen::Gone => {}
+            }
+            progress(Progress::Read(number, all));
+        }
     }
     Ok(Preview {
         created_before: survey.created_before,
         contacts: survey.contacts,
         candidates: survey.candidates,
+        old_enough: survey.old_enough,
+        active: survey.active,
+        unclear,
+        active_lately: rule.activity.is_none().then_some(survey.lately),
         share_basis_points: survey.share_basis_points(),
         unreadable: survey.unreadable,
         oldest: survey.oldest,
         newest: survey.newest,
-        stops: distrust(&probe).or_else(|| rule.caps.exceeded_by(survey.candidates, survey.contacts)),
+        stops: distrusted.or_else(|| rule.caps.exceeded_by(survey.candidates, survey.contacts)),
     })
 }
 
@@ -103,31 +164,82 @@ pub(super) struct Candidate {
 pub(super) struct Survey {
     pub(super) created_before: DateTime<Utc>,
     now: DateTime<Utc>,
+    activity: Option<ActivityRule>,
     pub(super) contacts: u64,
+    pub(super) old_enough: u64,
+    /// Of those old enough, who were active since by what the listing shows.
+    pub(super) active: u64,
     pub(super) candidates: u64,
+    lately: ActiveLately,
     pub(super) unreadable: u64,
     pub(super) oldest: Option<DateTime<Utc>>,
     pub(super) newest: Option<DateTime<Utc>>,
 }
 
 impl Survey {
-    pub(super) const fn new(created_before: DateTime<Utc>, now: DateTime<Utc>) -> Self {
-        Self { created_before, now, contacts: 0, candidates: 0, unreadable: 0, oldest: None, newest: None }
+    pub(super) fn new(
+        created_before: DateTime<Utc>,
+        now: DateTime<Utc>,
+        activity: Option<&ActivityRule>,
+    ) -> Self {
+        Self {
+            created_before,
+            now,
+            activity: activity.cloned(),
+            contacts: 0,
+            old_enough: 0,
+            active: 0,
+            candidates: 0,
+            lately: ActiveLately { active: 0, dated: 0 },
+            unreadable: 0,
+            oldest: None,
+            newest: None,
+        }
+    }
+
+    /// Forgets the candidates: they were only to be read, and those who are left are noted one by one.
+    const fn start_anew(&mut self) {
+        self.candidates = 0;
+        self.oldest = None;
+        self.newest = None;
+    }
+
+    /// Counts a candidate.
+    fn note(&mut self, created_at: DateTime<Utc>) {
+        self.candidates += 1;
+        self.oldest = Some(self.oldest.map_or(created_at, |oldest| oldest.min(created_at)));
+        self.newest = Some(self.newest.map_or(created_at, |newest| newest.max(created_at)));
+    }
+
+    /// Whether the listing itself settles that a contact who is old enough is kept; counts what it tells.
+    fn is_active(&mut self, contact: &ListedContact) -> bool {
+        if let Some(activity) = &self.activity {
+            let span = Span { since: self.created_before, now: self.now };
+            let active = contact.shows.counting(activity).any(|shown| span.judge(shown) == Some(Seen::Since));
+            self.active += u64::from(active);
+            return active;
+        }
+        let shown = [contact.shows.last_login, contact.shows.last_visit];
+        if let Some(latest) = shown.iter().filter_map(|shown| shown.latest()).max() {
+            self.lately.dated += 1;
+            self.lately.active += u64::from(latest >= self.now - Months::new(12));
+        }
+        false
     }
 
     /// Counts a page.
     pub(super) fn count(&mut self, batch: &ListingBatch) {
         self.count_others(batch);
         for contact in &batch.contacts {
-            self.past_its_time(contact.created);
+            self.past_its_time(contact);
         }
     }
 
     /// Counts a page and keeps its candidates.
     pub(super) fn take(&mut self, batch: ListingBatch) -> Vec<Candidate> {
         self.count_others(&batch);
-        let candidate = |contact: crate::platform::ListedContact| {
-            let created_at = self.past_its_time(contact.created)?;
+        let candidate = |contact: ListedContact| {
+            let created_at = self.past_its_time(&contact)?;
             Some(Candidate { contact: contact.id, created_at })
         };
         batch.contacts.into_iter().filter_map(candidate).collect()
@@ -146,8 +258,10 @@ impl Survey {
         self.unreadable += others;
     }
 
-    /// The date of creation of a candidate; `None`, and counted, when it is unknown or in the future.
-    fn past_its_time(&mut self, created: Created) -> Option<DateTime<Utc>> {
+    /// The date of creation of a candidate; `None`, and counted, when it is unknown or in the future, or when the listing
+    /// shows activity that counts.
+    fn past_its_time(&mut self, contact: &ListedContact) -> Option<DateTime<Utc>> {
+        let created = contact.created;
         let created_at = match created {
             Created::At(instant) | Created::About(instant) => instant,
             Created::Unknown => {
@@ -165,9 +279,11 @@ impl Survey {
         if latest >= self.created_before {
             return None;
         }
-        self.candidates += 1;
-        self.oldest = Some(self.oldest.map_or(created_at, |oldest| oldest.min(created_at)));
-        self.newest = Some(self.newest.map_or(created_at, |newest| newest.max(created_at)));
+        self.old_enough += 1;
+        if self.is_active(contact) {
+            return None;
+        }
+        self.note(created_at);
         Some(created_at)
     }
 }
@@ -177,14 +293,14 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::platform::ListedContact;
+    use crate::platform::ProfileDates;
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
     }
 
     fn survey() -> Survey {
-        Survey::new(at("2023-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"))
+        Survey::new(at("2023-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"), None)
     }
 
     fn counted(contacts: u64, candidates: u64) -> Survey {
@@ -193,7 +309,11 @@ mod tests {
 
     #[test]
     fn f_53_unknown_and_future_dates_are_counted_and_never_candidates() {
-        let listed = |id: &str, created| ListedContact { id: id.parse().unwrap(), created };
+        let listed = |id: &str, created| ListedContact {
+            id: id.parse().unwrap(),
+            created,
+            shows: ProfileDates::default(),
+        };
         let batch = ListingBatch {
             contacts: vec![
                 listed("old", Created::At(at("2020-01-01T00:00:00Z"))),

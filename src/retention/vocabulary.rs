@@ -40,6 +40,8 @@ words! {
     SweepState {
         /// Contacts are being listed.
         Listing = "listing",
+        /// For a period from the last activity: the records of those created long enough ago are read.
+        Reading = "reading",
         /// Stopped at a safeguard; nothing was submitted, or nothing more.
         Stopped = "stopped",
         /// Erasures are being submitted.
@@ -62,7 +64,8 @@ words! {
         FilterNotHonoured = "filter_not_honoured",
         /// Our clock and the platform's differ by more than five minutes.
         ClockDiffers = "clock_differs",
-        /// The rule was made milder, or a cap lowered, after the sweep had frozen its candidates.
+        /// The rule was made milder, counts from another event, or a cap was lowered, after the sweep had frozen its
+        /// candidates.
         RuleChanged = "rule_changed",
         /// The daemon ended while the sweep was listing.
         Interrupted = "interrupted",
@@ -122,5 +125,7 @@ words! {
         Restriction = "restriction",
         /// An access request about it is open: the answer is about the data as it was when they asked.
         OpenAccessRequest = "open_access_request",
+        /// Its last activity cannot be known: a person has to look.
+        UnclearActivity = "unclear_activity",
     }
 }

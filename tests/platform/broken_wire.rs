@@ -168,7 +168,7 @@ async fn f_32_a_long_answer_cut_in_its_middle_ends_the_stream_with_an_error() {
             .await;
     let client = client(&raw.url);
     let contact = id("a");
-    let mut stream = client.records(&contact, Source::Events).await.unwrap().unwrap();
+    let mut stream = client.records(&contact, Source::Events, Urgency::Request).await.unwrap().unwrap();
     let mut batches = 0;
     let error = loop {
         match futures_util::StreamExt::next(&mut stream).await.expect("the stream must end with an error") {

@@ -390,7 +390,7 @@ async fn f_30_bursts_of_server_errors_cost_few_extra_calls() {
 async fn p_5_a_long_single_body_comes_in_small_batches_while_it_arrives() {
     let rig = rig().await;
     rig.simulator.faults().inject(Fault::RecordNumber(40_000).on(Endpoint::ContactEvents));
-    let mut stream = rig.client.records(&rig.known, Source::Events).await.unwrap().unwrap();
+    let mut stream = rig.client.records(&rig.known, Source::Events, Urgency::Request).await.unwrap().unwrap();
     let (mut records, mut batches) = (0, 0);
     while let Some(batch) = stream.next().await {
         let batch = batch.unwrap();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use dsrd::domain::{ContactId, IdentifierKind, ManualClock, SubjectIdentifier};
 use dsrd::platform::cloud4wi::{Cloud4Wi, LocalBudget, Settings};
-use dsrd::platform::{ContactPlatform, Listing, ListingBatch, PlatformError, RecordBatch, Source};
+use dsrd::platform::{ContactPlatform, Listing, ListingBatch, PlatformError, RecordBatch, Source, Urgency};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -178,7 +178,7 @@ pub(crate) async fn drain_records(
     id: &ContactId,
     source: Source,
 ) -> Result<Option<RecordBatch>, PlatformError> {
-    let Some(mut stream) = client.records(id, source).await? else { return Ok(None) };
+    let Some(mut stream) = client.records(id, source, Urgency::Request).await? else { return Ok(None) };
     let mut all = RecordBatch::default();
     while let Some(batch) = stream.next().await {
         let batch = batch?;

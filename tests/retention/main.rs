@@ -5,6 +5,7 @@
 #[path = "../support/database.rs"]
 mod database;
 
+mod anchors;
 mod due;
 mod holds;
 mod manifests;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use dsrd::audit::{self, LogKeys, Sealer};
-use dsrd::domain::{Clock, Controller, ManualClock, MasterKey};
+use dsrd::domain::{ActivityKind, Clock, Controller, ManualClock, MasterKey, WithoutActivity};
 use dsrd::intake::Desk;
 use dsrd::platform::ContactPlatform;
-use dsrd::retention::{self, Halt, Settings, SweepRow, Sweeper, never_halt};
+use dsrd::retention::{self, Anchor, Halt, Settings, SweepRow, Sweeper, never_halt};
 use dsrd::store::Store;
 use sqlx::Connection as _;
 
@@ -23,6 +23,10 @@ pub(crate) fn settings() -> Settings {
     Settings {
         enabled: true,
         keep_months: Some(36),
+        anchor: Anchor::Created,
+        activities: ActivityKind::ALL.to_vec(),
+        passive_events: vec!["send_email".to_owned(), "open_email".to_owned()],
+        without_activity: WithoutActivity::Review,
         safety_margin_hours: 24,
         schedule: "30 2 * * *".to_owned(),
         schedule_time_zone: "UTC".to_owned(),

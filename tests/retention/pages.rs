@@ -8,9 +8,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use dsrd::domain::{ContactId, SubjectIdentifier};
 use dsrd::platform::{
     Call, Contact, ContactPlatform, Created, EffectAnswer, FilterTrust, ListedContact, Listing, ListingBatch,
-    OrganisationMatch, PlatformError, ProbeReport, Records, SearchAnswer, Source, Urgency,
+    OrganisationMatch, PlatformError, ProbeReport, ProfileDates, RawRecord, RecordBatch, Records,
+    SearchAnswer, Source, Urgency,
 };
 use futures_util::stream;
+use serde_json::value::RawValue;
 
 use crate::office::at;
 
@@ -39,6 +41,25 @@ pub(crate) struct Pages {
     /// Removed from the platform when the first page has been listed.
     pub(crate) vanishes: Option<ContactId>,
     pub(crate) effects: AtomicUsize,
+    /// Contacts whose profile and records can be read; nobody else's can.
+    pub(crate) people: Mutex<BTreeMap<String, Person>>,
+    /// How often a profile or a list was asked for.
+    pub(crate) reads: AtomicUsize,
+    /// The platform is away for reads from so many on.
+    pub(crate) away_from: AtomicUsize,
+}
+
+/// What can be read of a contact.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Person {
+    pub(crate) shows: ProfileDates,
+    pub(crate) events: &'static [&'static str],
+    pub(crate) devices: &'static [&'static str],
+    pub(crate) accountings: &'static [&'static str],
+    /// Records of every list that cannot be read.
+    pub(crate) poison: u64,
+    /// Every list is larger than what is read.
+    pub(crate) too_large: bool,
 }
 
 impl Pages {
@@ -50,11 +71,30 @@ impl Pages {
             fault: Mutex::new(Fault::None),
             vanishes: None,
             effects: AtomicUsize::new(0),
+            people: Mutex::default(),
+            reads: AtomicUsize::new(0),
+            away_from: AtomicUsize::new(usize::MAX),
         }
     }
 
     pub(crate) fn with(self, fault: Fault) -> Self {
         Self { fault: Mutex::new(fault), ..self }
+    }
+
+    /// Adds somebody created long ago whose records can be read.
+    pub(crate) fn person(self, id: &str, created: &str, person: Person) -> Self {
+        let contact = ListedContact { shows: person.shows, ..listed(id, Created::At(at(created))) };
+        self.contacts.lock().unwrap().push(contact);
+        self.people.lock().unwrap().insert(id.to_owned(), person);
+        self
+    }
+
+    fn read(&self, id: &ContactId) -> Result<Option<Person>, PlatformError> {
+        if self.reads.fetch_add(1, Ordering::SeqCst) >= self.away_from.load(Ordering::SeqCst) {
+            return Err(PlatformError::Unavailable { operation: "read", detail: "503".to_owned() });
+        }
+        let people = self.people.lock().unwrap();
+        if people.is_empty() { not_asked() } else { Ok(people.get(id.as_str()).cloned()) }
     }
 
     pub(crate) fn break_down(&self, fault: Fault) {
@@ -102,12 +142,45 @@ impl ContactPlatform for Pages {
         Box::pin(async { not_asked() })
     }
 
-    fn find_contact<'a>(&'a self, _id: &'a ContactId, _urgency: Urgency) -> Call<'a, Option<Contact>> {
-        Box::pin(async { not_asked() })
+    fn find_contact<'a>(&'a self, id: &'a ContactId, _urgency: Urgency) -> Call<'a, Option<Contact>> {
+        Box::pin(async move {
+            Ok(self.read(id)?.map(|person| Contact {
+                id: id.clone(),
+                created: Created::Unknown,
+                last_seen_at: None,
+                shows: person.shows,
+                marked_deleted: false,
+                policies: BTreeMap::new(),
+                email: None,
+                language: None,
+                identifiers: Vec::new(),
+                held: Vec::new(),
+                raw: record("{}"),
+            }))
+        })
     }
 
-    fn records<'a>(&'a self, _id: &'a ContactId, _source: Source) -> Call<'a, Option<Records<'a>>> {
-        Box::pin(async { not_asked() })
+    fn records<'a>(
+        &'a self,
+        id: &'a ContactId,
+        source: Source,
+        urgency: Urgency,
+    ) -> Call<'a, Option<Records<'a>>> {
+        assert_eq!(urgency, Urgency::Sweep, "a sweep keeps no person's request waiting");
+        Box::pin(async move {
+            let Some(person) = self.read(id)? else { return Ok(None) };
+            if person.too_large {
+                return Err(PlatformError::TooLarge { operation: "read", limit: "limits".to_owned() });
+            }
+            let list = match source {
+                Source::Events => person.events,
+                Source::Devices => person.devices,
+                Source::Accountings => person.accountings,
+            };
+            let records = list.iter().copied().map(record).collect();
+            let batch = RecordBatch { records, unreadable: person.poison };
+            Ok(Some(Box::pin(stream::iter([Ok(batch)])) as Records<'a>))
+        })
     }
 
     /// Ignores `before`, as the worst platform would: whoever sweeps must compare by itself.
@@ -158,7 +231,11 @@ impl ContactPlatform for Pages {
 }
 
 pub(crate) fn listed(id: &str, created: Created) -> ListedContact {
-    ListedContact { id: id.parse().unwrap(), created }
+    ListedContact { id: id.parse().unwrap(), created, shows: ProfileDates::default() }
+}
+
+fn record(json: &str) -> RawRecord {
+    RawRecord::new(RawValue::from_string(json.to_owned()).unwrap())
 }
 
 /// `past` contacts past their time and `kept` others, mixed.

@@ -200,3 +200,58 @@ async fn f_35_a_scroll_that_expires_now_and_then_submits_nobody_twice() {
     assert_eq!((report.state, report.contacts, report.submitted), (SweepState::Finished, 100, 40));
     assert_eq!(office.count("contacts with a request").await, 40);
 }
+
+#[tokio::test]
+async fn r_60_over_the_wire_the_records_themselves_say_who_still_comes() {
+    let office = Office::open().await;
+    let platform = Platform::start().await;
+    platform.people(0, 30);
+    let now = SystemClock.now();
+    let long_ago = now - TimeDelta::days(6 * 366);
+    // Records lie evenly between the creation and today: a single one on the first day, the last of nine on a late one.
+    for (number, (sessions, seen)) in
+        [(1, long_ago), (9, long_ago), (1, now - TimeDelta::days(90))].into_iter().enumerate()
+    {
+        let spec = ContactSpec::new()
+            .email(format!("old-{number}@people.example"))
+            .created(long_ago)
+            .modified(seen)
+            .events(1)
+            .devices(0)
+            .accountings(sessions);
+        drop(platform.organisation.add_contact(spec));
+    }
+    let last_activity = retention::Settings { anchor: retention::Anchor::LastActivity, ..settings() };
+    let rule = last_activity.rule().unwrap();
+    let preview =
+        retention::preview(&*platform.client, &office.controller, &rule, now, |_| ()).await.unwrap();
+    assert_eq!((preview.old_enough, preview.candidates, preview.active, preview.unclear), (3, 1, 2, 0));
+    // Who logged in lately is known from the listing; the two others are read.
+    assert_eq!(platform.simulator.journal().calls(Endpoint::Accountings), 2);
+    assert_eq!(platform.simulator.journal().calls(Endpoint::Contact), 2);
+
+    let sweeper = Sweeper { rule, ..platform.sweeper(&office) };
+    let report = sweeper.sweep("ada").await.unwrap();
+    assert_eq!((report.state, report.submitted, report.active), (SweepState::Finished, 1, 2));
+    let from_creation = platform.sweeper(&office).sweep("ada").await.unwrap();
+    assert_eq!(from_creation.candidates, 3);
+    assert_eq!(
+        platform.simulator.journal().calls(Endpoint::Accountings),
+        4,
+        "a period from the creation reads nobody"
+    );
+}
+
+#[tokio::test]
+async fn r_60_over_the_wire_one_hostile_record_leaves_its_contact_for_a_person() {
+    let office = Office::open().await;
+    let platform = Platform::start().await;
+    platform.people(3, 30);
+    let fault = Fault::Poison { poison: Poison::NotAnObject, position: 0 }.on(Endpoint::Accountings);
+    platform.simulator.faults().inject(fault);
+    let activities = vec![dsrd::domain::ActivityKind::Accountings];
+    let settings = retention::Settings { anchor: retention::Anchor::LastActivity, activities, ..settings() };
+    let sweeper = Sweeper { rule: settings.rule().unwrap(), ..platform.sweeper(&office) };
+    let report = sweeper.sweep("ada").await.unwrap();
+    assert_eq!((report.state, report.unclear, report.submitted), (SweepState::Finished, 3, 0));
+}

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use dsrd::domain::Clock as _;
 use dsrd::platform::{ContactPlatform as _, Created, ReadOnly};
-use dsrd::retention::{self, Rule, Settings, StopReason, SweepState};
+use dsrd::retention::{self, Progress, Rule, Settings, StopReason, SweepState};
 use dsrd::suppression::{self, Purpose};
 use futures_util::StreamExt as _;
 
@@ -38,7 +38,8 @@ async fn a_preview_shows_what_the_sweep_will_do_and_writes_nothing() {
     let rule: Rule = settings().rule().unwrap();
     let seen = Mutex::new(Vec::new());
     let read_only = ReadOnly(Pages { poison: 2, ..Pages::of(contacts(10, 30)) });
-    let preview = retention::preview(&read_only, &office.controller, &rule, office.clock.now(), |contacts| {
+    let preview = retention::preview(&read_only, &office.controller, &rule, office.clock.now(), |progress| {
+        let Progress::Listed(contacts) = progress else { panic!("nothing is read") };
         seen.lock().unwrap().push(contacts);
     })
     .await

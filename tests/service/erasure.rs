@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use dsrd::domain::IdentifierKind::{Email, ExternalId, Phone};
-use dsrd::domain::{Outcome, ParkReason, RequestKind, RequestState};
+use dsrd::domain::{
+    ActivityKind, ActivityRule, Outcome, ParkReason, RequestKind, RequestState, WithoutActivity,
+};
 use dsrd::execution::{KillSwitch, Worker};
-use dsrd_simulator::{ContactSpec, Endpoint, Fault};
+use dsrd_simulator::{ContactSpec, Endpoint, Fault, Poison};
 
 use crate::rig;
 use crate::support::service::{TestService, start_of_test};
@@ -330,6 +332,59 @@ async fn f_53_a_sweep_never_deletes_what_is_young_or_of_unknown_age() {
         assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::OutOfScope));
     }
     assert!(service.simulator.journal().effects().is_empty());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_60_who_came_back_after_the_sweep_had_looked_is_not_deleted() {
+    let rule = ActivityRule {
+        kinds: ActivityKind::ALL.to_vec(),
+        passive_events: Vec::new(),
+        without: WithoutActivity::Review,
+    };
+    let service = TestService::builder().activity(rule).build().await;
+    let person = |email: &str| ada().email(email).phone("").ext_id("").events(1).devices(1).accountings(1);
+    // The single record of each kind lies on the day of the creation.
+    let away = service.platform.add_contact(person("one@posta.example"));
+    let back = service.platform.add_contact(person("two@posta.example").accountings(5));
+    let logged_in = person("three@posta.example").modified(start_of_test() - TimeDelta::days(2));
+    let logged_in = service.platform.add_contact(logged_in);
+    let silent = service.platform.add_contact(person("four@posta.example"));
+    let since = start_of_test() - TimeDelta::days(390);
+    let mut receipts = Vec::new();
+    for contact in [&away, &back, &logged_in] {
+        receipts.push(service.submit_sweep(contact, since).await);
+    }
+    service.work_to_the_end().await;
+    let outcome = async |number: usize| service.case(receipts[number].request).await.outcome;
+    assert_eq!(outcome(0).await, Some(Outcome::Fulfilled));
+    assert_eq!(outcome(1).await, Some(Outcome::OutOfScope));
+    assert_eq!(outcome(2).await, Some(Outcome::OutOfScope));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [away]);
+
+    // What cannot be read is no ground either.
+    let fault = Fault::Poison { poison: Poison::NotAnObject, position: 0 }.on(Endpoint::Accountings);
+    service.simulator.faults().inject(fault);
+    let receipt = service.submit_sweep(&silent, since).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::OutOfScope));
+    assert!(service.platform.truth(&silent).is_some());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_60_a_person_who_asks_is_deleted_however_active() {
+    let rule = ActivityRule {
+        kinds: ActivityKind::ALL.to_vec(),
+        passive_events: Vec::new(),
+        without: WithoutActivity::Review,
+    };
+    let service = TestService::builder().activity(rule).build().await;
+    let contact = service.platform.add_contact(ada().accountings(9));
+    let receipt = erase(&service).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
     service.finish().await;
 }
 

@@ -133,7 +133,7 @@ async fn s_41_nothing_that_can_be_printed_shows_the_person() {
     clean("a contact", &format!("{found:?}"));
     let identifier = SubjectIdentifier::parse(Email, "canarino@posta.example", None).unwrap();
     clean("an answer", &format!("{:?}", site.platform.search(&identifier).await.unwrap()));
-    let mut records = site.platform.records(&id, Source::Events).await.unwrap().unwrap();
+    let mut records = site.platform.records(&id, Source::Events, Urgency::Request).await.unwrap().unwrap();
     clean("records", &format!("{:?}", records.try_next().await.unwrap()));
     drop(records);
     let error = SubjectIdentifier::parse(Phone, "canarino", Some("IT")).unwrap_err();

@@ -133,7 +133,11 @@ async fn i_8_a_file_that_was_left() {
     let (service, contact, _) = fulfilled(RequestKind::Access).await;
     // As the platform shows it, without what separates the digits.
     let contact: ContactId = contact.parse().unwrap();
-    let devices = platform(&service).records(&contact, dsrd::platform::Source::Devices);
+    let devices = platform(&service).records(
+        &contact,
+        dsrd::platform::Source::Devices,
+        dsrd::platform::Urgency::Request,
+    );
     let mut devices = devices.await.unwrap().unwrap();
     let batch = futures_util::TryStreamExt::try_next(&mut devices).await.unwrap().unwrap();
     let device: serde_json::Value = serde_json::from_str(batch.records[0].expose()).unwrap();

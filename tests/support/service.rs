@@ -12,9 +12,9 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use dsrd::audit::{self, LogKeys, SealError, Sealer};
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
-    Assurance, Channel, Clock, ContactId, Controller, FloodLimits, IdentifierKind, IdentityRules,
-    ManualClock, MasterKey, OrganisationId, Origin, Proof, RequestId, RequestKind, RequesterRole,
-    SubjectIdentifier,
+    ActivityRule, Assurance, Channel, Clock, ContactId, Controller, FloodLimits, IdentifierKind,
+    IdentityRules, ManualClock, MasterKey, OrganisationId, Origin, Proof, RequestId, RequestKind,
+    RequesterRole, SubjectIdentifier,
 };
 use dsrd::execution::{Ended, Executor, Gate, KillSwitch, PackageRules, Site, Worker};
 use dsrd::intake::{self, Case, Desk, Receipt, Submission};
@@ -52,6 +52,7 @@ pub(crate) struct Builder {
     catalogue: Option<report::Catalogue>,
     identity: IdentityRules,
     flood: FloodLimits,
+    activity: Option<ActivityRule>,
 }
 
 /// The service under test, with everything around it.
@@ -128,6 +129,12 @@ impl Builder {
         self
     }
 
+    /// The retention rule counts from the last activity.
+    pub(crate) fn activity(mut self, rule: ActivityRule) -> Self {
+        self.activity = Some(rule);
+        self
+    }
+
     pub(crate) async fn build(self) -> TestService {
         super::logs::record();
         let logged_before = super::logs::length();
@@ -159,6 +166,7 @@ impl Builder {
                     platform,
                     catalogue: self.catalogue.clone(),
                     recipients: self.recipients.clone().into(),
+                    activity: self.activity.clone(),
                     gate: Gate::opened(),
                 },
             );
@@ -391,6 +399,7 @@ impl TestService {
             catalogue: None,
             identity: IdentityRules::default(),
             flood: FloodLimits::NONE,
+            activity: None,
         }
     }
 

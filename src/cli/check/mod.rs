@@ -158,6 +158,15 @@ fn decisions(context: &Context, findings: &mut Findings) {
             "{decided} on record, {default} on their default, {set} set without a recorded reason (dsrd config decisions)"
         ),
     );
+    for each in left.iter().filter(|each| each.standing == Standing::Unconfirmed) {
+        let organisation = each.organisation.as_ref().map_or_else(String::new, |id| format!(" of {id}"));
+        findings.warn(
+            "decisions",
+            format!("{}{organisation} is {}, which the controller has not confirmed", each.key, each.value),
+            "it counts from the creation and erases guests who still come: set \"last_activity\", or record who decided \
+             it, when and why in [[decisions]]",
+        );
+    }
 }
 
 fn read_from(context: &Context) -> String {

@@ -145,7 +145,9 @@ impl Play<'_> {
         let bar = listing.bar();
         let now = foundation.desk.clock.now();
         let preview = retention::preview(site.platform.as_ref(), controller, &rule, now, |seen| {
-            bar.set_position(seen);
+            if let retention::Progress::Listed(seen) = seen {
+                bar.set_position(seen);
+            }
         })
         .await?;
         listing.finish(&format!("{} past their time", grouped(preview.candidates)));

@@ -74,7 +74,8 @@ async fn fetch(run: &Run<'_>, contact: &ContactId, pieces: &mpsc::Sender<Piece>)
     pieces.send(piece).await.map_err(|_| None)?;
     for source in Source::ALL {
         let section = section_of(source);
-        let Some(mut records) = platform.records(contact, source).await.map_err(failed)? else {
+        let Some(mut records) = platform.records(contact, source, Urgency::Request).await.map_err(failed)?
+        else {
             pieces.send(Piece::Incomplete(section)).await.map_err(|_| None)?;
             continue;
         };

@@ -10,13 +10,13 @@ use super::Step;
 use super::effect::Effect;
 use super::engine::Run;
 use super::locate::let_access_go_first;
-use super::outcome::ReadBackDone;
+use super::outcome::{Held, ReadBackDone};
 use super::sql::Marks;
 use super::stop::Stop;
 use super::{hold, inform};
 use crate::audit::{Action, Detail};
-use crate::domain::{ContactId, IdentifierKind, SubjectIdentifier};
-use crate::platform::{Coverage, Source};
+use crate::domain::{ContactId, IdentifierKind, Origin, SubjectIdentifier};
+use crate::platform::{Coverage, Seen, Source, Span, seen_since};
 use crate::recipients::{Affected, TaskAction};
 use crate::report::Section;
 
@@ -39,7 +39,38 @@ pub(super) async fn delete(run: &mut Run<'_>) -> Result<(), Stop> {
     if hold::postponed(run, &contact).await? {
         return Ok(());
     }
+    if let Some(why) = active_since(run, &contact).await? {
+        return leave_alone(run, why).await;
+    }
     run.carry_out(Effect::Delete { contact: &contact, urgency }).await
+}
+
+/// Why a sweep's candidate is not deleted by a rule that counts from the last activity: the sweep had looked, but
+/// somebody may have come back since.
+async fn active_since(run: &Run<'_>, contact: &ContactId) -> Result<Option<&'static str>, Stop> {
+    let (Origin::Retention, Some(rule), Some(since)) =
+        (run.case.origin, &run.site.activity, run.case.created_before)
+    else {
+        return Ok(None);
+    };
+    let span = Span { since, now: run.executor.desk.clock.now() };
+    let seen = seen_since(run.site.platform.as_ref(), contact, rule, span, run.urgency()).await;
+    Ok(match seen.map_err(|error| run.platform_failed(&error))? {
+        Seen::Since => Some("active_since"),
+        Seen::Unclear => Some("activity_unclear"),
+        // What is gone already is found so, and ends a deletion that was begun.
+        Seen::Before | Seen::Gone => None,
+    })
+}
+
+/// Ends the erasure of a sweep without deleting anything: a later sweep looks again.
+async fn leave_alone(run: &mut Run<'_>, why: &'static str) -> Result<(), Stop> {
+    hold::end_open_deletion(run).await?;
+    let mut finished = run.finished(Step::Hold, &Held { holds: Vec::new(), policies_off: 0, active: true });
+    let detail = Detail::none().count("contacts", 1).flag("out_of_scope", true).word("reason", why);
+    finished.events.push(run.event(Action::ContactLocated).with(detail));
+    run.keep(finished);
+    Ok(())
 }
 
 pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
@@ -161,7 +192,7 @@ async fn search_again(run: &Run<'_>, contact: &ContactId) -> Result<Searched, St
 async fn remaining_records(run: &Run<'_>, contact: &ContactId) -> Result<BTreeMap<String, u64>, Stop> {
     let mut remaining = BTreeMap::new();
     for source in Source::ALL {
-        let records = run.site.platform.records(contact, source).await;
+        let records = run.site.platform.records(contact, source, run.urgency()).await;
         let Some(mut records) = records.map_err(|error| run.platform_failed(&error))? else { continue };
         let mut count = 0_u64;
         while let Some(batch) = records.try_next().await.map_err(|error| run.platform_failed(&error))? {

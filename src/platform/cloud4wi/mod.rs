@@ -11,7 +11,7 @@
 //! | `session` | one token for all workers |
 //! | `transport`, `body`, `failure` | one attempt, its limits, and what follows from its failure |
 //! | `split` | records found in an answer of any length while it arrives |
-//! | `wire`, `dates` | the platform's JSON and dates, read tolerantly and believed sparingly |
+//! | `wire` | the platform's JSON, read tolerantly and believed sparingly |
 //! | `scroll` | a whole list in spite of its paging |
 //! | `search`, `records`, `effects`, `probe` | the calls themselves |
 //! | `redaction` | the platform's words made fit for logs |
@@ -30,7 +30,6 @@
 mod api;
 mod body;
 mod budget;
-mod dates;
 mod effects;
 mod failure;
 mod probe;
@@ -57,12 +56,12 @@ pub use settings::{
 };
 
 use self::api::Api;
-use self::dates::{filter_text, surely_before};
 use self::scroll::Scroll;
 use self::search::Trust;
 use self::session::Session;
 use self::settings::Credentials;
 use self::transport::{Spec, Transport};
+use super::dates::{filter_text, surely_before};
 use super::{
     Call, CallBudget, Contact, ContactPlatform, Created, EffectAnswer, Listing, ListingBatch,
     OrganisationMatch, ProbeReport, Records, SearchAnswer, Source, Urgency,
@@ -155,8 +154,13 @@ impl ContactPlatform for Cloud4Wi {
         Box::pin(self.read_contact(id, urgency))
     }
 
-    fn records<'a>(&'a self, id: &'a ContactId, source: Source) -> Call<'a, Option<Records<'a>>> {
-        Box::pin(self.read_records(id, source))
+    fn records<'a>(
+        &'a self,
+        id: &'a ContactId,
+        source: Source,
+        urgency: Urgency,
+    ) -> Call<'a, Option<Records<'a>>> {
+        Box::pin(self.read_records(id, source, urgency))
     }
 
     fn list_created_before(&self, before: DateTime<Utc>) -> Listing<'_> {

@@ -81,6 +81,7 @@ struct Progress<'a> {
     api: &'a Api,
     id: &'a ContactId,
     source: Source,
+    urgency: Urgency,
     part: Option<Part>,
     /// With what the page that is being read was asked for.
     query: Option<(String, String)>,
@@ -100,11 +101,12 @@ impl Cloud4Wi {
         &'a self,
         id: &'a ContactId,
         source: Source,
+        urgency: Urgency,
     ) -> Result<Option<Records<'a>>, PlatformError> {
         let operation = operation(source);
-        let Some(part) = open_page(&self.api, id, source, None).await? else {
+        let Some(part) = open_page(&self.api, id, source, urgency, None).await? else {
             // The path may be wrong as well as the contact gone: only the contact itself can tell.
-            return if self.read_contact(id, Urgency::Request).await?.is_some() {
+            return if self.read_contact(id, urgency).await?.is_some() {
                 Err(PlatformError::Rejected {
                     operation,
                     detail: "status 404 although the contact exists".to_owned(),
@@ -117,6 +119,7 @@ impl Cloud4Wi {
             api: &self.api,
             id,
             source,
+            urgency,
             part: Some(part),
             query: None,
             streamed: false,
@@ -177,7 +180,7 @@ impl Progress<'_> {
     }
 
     async fn open_next(&self) -> Result<Part, PlatformError> {
-        let part = open_page(self.api, self.id, self.source, self.query.clone()).await?;
+        let part = open_page(self.api, self.id, self.source, self.urgency, self.query.clone()).await?;
         part.ok_or_else(|| PlatformError::Unavailable {
             operation: operation(self.source),
             detail: "the contact went away while its records were read".to_owned(),
@@ -238,11 +241,12 @@ async fn open_page(
     api: &Api,
     id: &ContactId,
     source: Source,
+    urgency: Urgency,
     query: Option<(String, String)>,
 ) -> Result<Option<Part>, PlatformError> {
     let settings = &api.transport.settings;
     let path = vec!["v2", "customers", id.as_str(), source.as_str()];
-    let mut spec = Spec::get(operation(source), path, Urgency::Request, settings);
+    let mut spec = Spec::get(operation(source), path, urgency, settings);
     spec.absence_is_answer = true;
     spec.patience = secs(settings.limits.records_timeout_secs);
     spec.repeatable = query.is_none();

@@ -28,11 +28,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::api::{Api, Decode, Page};
-use super::dates::filter_text;
 use super::failure::{CallError, pause_before};
 use super::transport::Spec;
 use super::wire;
 use crate::domain::ContactId;
+use crate::platform::dates::filter_text;
 use crate::platform::{Created, ListedContact, PlatformError, Urgency};
 
 /// How often in a row a list is taken up anew without bringing a new contact.

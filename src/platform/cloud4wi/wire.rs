@@ -10,13 +10,14 @@ use std::fmt;
 use reqwest::header::HeaderMap;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::dates::parse_created;
 use super::failure::Failure;
 use super::split::{Envelope, RecordLimits, nesting};
 use crate::domain::{ContactId, IdentifierKind, Personal, SubjectIdentifier};
-use crate::platform::{Contact, Created, ListedContact, RawRecord};
+use crate::platform::dates::parse_created;
+use crate::platform::{Contact, Created, ListedContact, ProfileDates, RawRecord, Shown};
 
 /// The names under which a list of contacts may stand.
 pub(super) const CONTACT_LISTS: &[&str] = &["customers", "contacts", "data", "items", "results", "content"];
@@ -108,13 +109,40 @@ struct ListedWire<'a> {
     id: Scalar<'a>,
     #[serde(borrow, default)]
     created: Scalar<'a>,
+    #[serde(borrow, default, rename = "lastLogin")]
+    last_login: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    metrics: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct MetricsWire<'a> {
+    #[serde(borrow, default, rename = "lastVisitDateUtc")]
+    last_visit: Option<&'a RawValue>,
+}
+
+/// The dates of activity in a profile, as the platform wrote them.
+fn profile_dates(last_login: Option<&RawValue>, metrics: Option<&RawValue>) -> ProfileDates {
+    let shown = |raw: Option<&RawValue>| match raw.map(|raw| serde_json::from_str::<Value>(raw.get())) {
+        None => Shown::Nothing,
+        Some(read) => read.map_or(Shown::Unreadable, |value| Shown::read(Some(&value))),
+    };
+    let last_visit = match metrics {
+        None => Shown::Nothing,
+        Some(raw) => match serde_json::from_str::<Option<MetricsWire<'_>>>(raw.get()) {
+            Ok(metrics) => shown(metrics.and_then(|metrics| metrics.last_visit)),
+            Err(_) => Shown::Unreadable,
+        },
+    };
+    ProfileDates { last_login: shown(last_login), last_visit }
 }
 
 /// Reads one contact of a listing.
 pub(super) fn listed_contact(record: &[u8]) -> Option<ListedContact> {
     let wire: ListedWire<'_> = serde_json::from_slice(record).ok()?;
     let id = wire.cid.text().or_else(|| wire.id.text())?.parse().ok()?;
-    Some(ListedContact { id, created: created(&wire.created) })
+    let shows = profile_dates(wire.last_login, wire.metrics);
+    Some(ListedContact { id, created: created(&wire.created), shows })
 }
 
 fn created(scalar: &Scalar<'_>) -> Created {
@@ -132,7 +160,9 @@ pub(super) struct ContactWire<'a> {
     #[serde(borrow, default)]
     created: Scalar<'a>,
     #[serde(borrow, default)]
-    last_login: Scalar<'a>,
+    last_login: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    metrics: Option<&'a RawValue>,
     #[serde(borrow, default)]
     deleted: Scalar<'a>,
     #[serde(borrow, default)]
@@ -251,13 +281,15 @@ impl<'a> ContactWire<'a> {
             .filter_map(|(kind, value)| SubjectIdentifier::parse(*kind, value, default_country).ok())
             .collect();
         let raw = RawValue::from_string(record.to_owned()).ok()?;
+        let shows = profile_dates(self.last_login, self.metrics);
         Some(Contact {
             id: self.contact_id()?,
             created: self.created(),
-            last_seen_at: match created(&self.last_login) {
-                Created::At(at) | Created::About(at) => Some(at),
-                Created::Unknown => None,
+            last_seen_at: match shows.last_login {
+                Shown::At(at) | Shown::About(at) => Some(at),
+                Shown::Nothing | Shown::Unreadable => None,
             },
+            shows,
             marked_deleted: self.deleted.flag() == Some(true) || self.enabled.flag() == Some(false),
             policies: self.policies()?,
             email: self

@@ -90,6 +90,152 @@ pub(in crate::retention) async fn take_candidates(
         .map_err(|_| StoreError::unreadable("retention.take_candidates", "dsrd.sweep_candidate.contact_id"))
 }
 
+/// Candidates whose records were not read yet, oldest first.
+pub(in crate::retention) async fn list_unread(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    sweep_id: Uuid,
+    most: i64,
+) -> Result<Vec<ContactId>, StoreError> {
+    let rows = sqlx::query_scalar!(
+        r#"SELECT contact_id
+           FROM dsrd.sweep_candidate
+           WHERE organisation_id = $1
+             AND sweep_id = $2
+             AND request_id IS NULL
+             AND read_at IS NULL
+           ORDER BY created_at, contact_id
+           LIMIT $3"#,
+        organisation.as_str(),
+        sweep_id,
+        most,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("retention.list_unread"))?;
+    rows.iter()
+        .map(|id| id.parse())
+        .collect::<Result<_, _>>()
+        .map_err(|_| StoreError::unreadable("retention.list_unread", "dsrd.sweep_candidate.contact_id"))
+}
+
+/// What was read of candidates' last activity.
+#[derive(Debug, Default)]
+pub(in crate::retention) struct Read {
+    /// Not active since: they stay candidates.
+    pub(in crate::retention) past: Vec<String>,
+    /// It cannot be known: they are left for a person to look at.
+    pub(in crate::retention) unclear: Vec<String>,
+    /// Active since, or gone: their names are kept no longer.
+    pub(in crate::retention) dropped: Vec<String>,
+    /// How many of the dropped were active.
+    pub(in crate::retention) active: i64,
+}
+
+/// Notes what was read, in the caller's transaction.
+pub(in crate::retention) async fn note_read(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    sweep_id: Uuid,
+    read: &Read,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    const DURING: &str = "retention.note_read";
+    sqlx::query!(
+        r#"UPDATE dsrd.sweep_candidate
+           SET read_at = $5, skipped = CASE WHEN contact_id = ANY ($4::text[]) THEN 'unclear_activity' END
+           WHERE organisation_id = $1
+             AND sweep_id = $2
+             AND (contact_id = ANY ($3) OR contact_id = ANY ($4))
+             AND read_at IS NULL"#,
+        organisation.as_str(),
+        sweep_id,
+        &read.past,
+        &read.unclear,
+        at,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(StoreError::during(DURING))?;
+    sqlx::query!(
+        "DELETE FROM dsrd.sweep_candidate WHERE organisation_id = $1 AND sweep_id = $2 AND contact_id = ANY ($3) AND request_id IS NULL",
+        organisation.as_str(),
+        sweep_id,
+        &read.dropped,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(StoreError::during(DURING))?;
+    let counted = sqlx::query!(
+        r#"UPDATE dsrd.sweep
+           SET active = active + $3, unclear = unclear + $4
+           WHERE organisation_id = $1
+             AND sweep_id = $2
+             AND state = 'reading'"#,
+        organisation.as_str(),
+        sweep_id,
+        read.active,
+        i64::try_from(read.unclear.len()).unwrap_or(i64::MAX),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during(DURING))?;
+    StoreError::expect_rows(DURING, 1, counted.rows_affected())
+}
+
+/// What the reading left: candidates past their time, contacts that were active, and those that nobody can tell of.
+pub(in crate::retention) async fn count_read(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    sweep_id: Uuid,
+) -> Result<(i64, i64, i64), StoreError> {
+    sqlx::query!(
+        r#"SELECT active, unclear,
+                  (SELECT count(*)
+                   FROM dsrd.sweep_candidate AS candidate
+                   WHERE candidate.organisation_id = sweep.organisation_id
+                     AND candidate.sweep_id = sweep.sweep_id
+                     AND candidate.read_at IS NOT NULL
+                     AND candidate.skipped IS NULL) AS "past!"
+           FROM dsrd.sweep
+           WHERE organisation_id = $1
+             AND sweep_id = $2"#,
+        organisation.as_str(),
+        sweep_id,
+    )
+    .fetch_one(connection)
+    .await
+    .map(|row| (row.past, row.active, row.unclear))
+    .map_err(StoreError::during("retention.count_read"))
+}
+
+/// Contacts of the latest sweep whose last activity cannot be known.
+pub async fn list_unclear(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    most: u16,
+) -> Result<Vec<ContactId>, StoreError> {
+    let rows = sqlx::query_scalar!(
+        r#"SELECT contact_id
+           FROM dsrd.sweep_candidate
+           WHERE organisation_id = $1
+             AND sweep_id = (SELECT sweep_id FROM dsrd.sweep WHERE organisation_id = $1
+                             ORDER BY started_at DESC, sweep_id DESC LIMIT 1)
+             AND skipped = 'unclear_activity'
+           ORDER BY created_at, contact_id
+           LIMIT $2"#,
+        organisation.as_str(),
+        i64::from(most),
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("retention.list_unclear"))?;
+    rows.iter()
+        .map(|id| id.parse())
+        .collect::<Result<_, _>>()
+        .map_err(|_| StoreError::unreadable("retention.list_unclear", "dsrd.sweep_candidate.contact_id"))
+}
+
 /// Those of the contacts about whom an access request is open (R-11).
 pub(in crate::retention) async fn with_open_access(
     connection: &mut PgConnection,

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -18,16 +19,22 @@ pub struct SweepRow {
     pub scheduled_for: Option<DateTime<Utc>>,
     /// When it started; later than `scheduled_for` by its lateness.
     pub started_at: DateTime<Utc>,
-    /// Contacts created before this instant were past their time.
+    /// Contacts created before this instant, or last active before it, were past their time.
     pub created_before: DateTime<Utc>,
+    /// From which event the period ran (`Anchor`).
+    pub anchor: String,
     /// Where it stands (`SweepState`).
     pub state: String,
     /// Why it stopped or failed (`StopReason`).
     pub reason: Option<String>,
     /// All contacts of the organisation.
     pub contacts: Option<i64>,
-    /// Contacts past their time.
+    /// Contacts past their time; while their records are read, those that are old enough.
     pub candidates: i64,
+    /// For a period from the last activity: contacts old enough that were active since.
+    pub active: i64,
+    /// For a period from the last activity: contacts old enough whose last activity cannot be known.
+    pub unclear: i64,
     /// Contacts without a readable creation date.
     pub unreadable: i64,
     /// Erasure requests that it made.
@@ -49,7 +56,8 @@ pub async fn list_sweeps(
     sqlx::query_as!(
         SweepRow,
         r#"SELECT sweep_id, scheduled_for, started_at, created_before, state, reason, contacts, candidates,
-                  unreadable, submitted, skipped,
+                  active, unclear, unreadable, submitted, skipped,
+                  CASE WHEN activity IS NULL THEN 'created' ELSE 'last_activity' END AS "anchor!",
                   CASE WHEN EXISTS (SELECT FROM dsrd.sweep AS later
                                     WHERE later.organisation_id = sweep.organisation_id
                                       AND (later.started_at, later.sweep_id) > (sweep.started_at, sweep.sweep_id)) THEN NULL
@@ -113,10 +121,29 @@ pub(in crate::retention) struct UnfinishedRow {
     pub(in crate::retention) scheduled_for: Option<DateTime<Utc>>,
     pub(in crate::retention) started_at: DateTime<Utc>,
     pub(in crate::retention) created_before: DateTime<Utc>,
+    /// What counted as activity, as it was stored; none for a period from the creation.
+    pub(in crate::retention) activity: Option<Value>,
+    /// Whether the records of those old enough were being read.
+    pub(in crate::retention) reading: bool,
     pub(in crate::retention) submitting: bool,
     pub(in crate::retention) contacts: Option<i64>,
     pub(in crate::retention) candidates: i64,
+    pub(in crate::retention) active: i64,
+    pub(in crate::retention) unclear: i64,
     pub(in crate::retention) unreadable: i64,
+}
+
+impl UnfinishedRow {
+    /// What its listing counted, as far as it is recorded.
+    pub(in crate::retention) fn counts(&self) -> Counts {
+        Counts {
+            contacts: self.contacts.unwrap_or_default(),
+            candidates: self.candidates,
+            active: self.active,
+            unclear: self.unclear,
+            unreadable: self.unreadable,
+        }
+    }
 }
 
 /// The organisation's sweeps that have not ended, oldest first.
@@ -126,11 +153,11 @@ pub(in crate::retention) async fn list_unfinished(
 ) -> Result<Vec<UnfinishedRow>, StoreError> {
     sqlx::query_as!(
         UnfinishedRow,
-        r#"SELECT sweep_id, scheduled_for, started_at, created_before, state = 'submitting' AS "submitting!",
-                  contacts, candidates, unreadable
+        r#"SELECT sweep_id, scheduled_for, started_at, created_before, activity, state = 'reading' AS "reading!",
+                  state = 'submitting' AS "submitting!", contacts, candidates, active, unclear, unreadable
            FROM dsrd.sweep
            WHERE organisation_id = $1
-             AND state IN ('listing', 'submitting')
+             AND state IN ('listing', 'reading', 'submitting')
            ORDER BY started_at, sweep_id"#,
         organisation.as_str(),
     )
@@ -147,15 +174,17 @@ pub(in crate::retention) async fn insert_sweep(
     scheduled_for: Option<DateTime<Utc>>,
     started_at: DateTime<Utc>,
     created_before: DateTime<Utc>,
+    activity: Option<Value>,
 ) -> Result<(), StoreError> {
     let inserted = sqlx::query!(
-        r#"INSERT INTO dsrd.sweep (organisation_id, sweep_id, scheduled_for, started_at, created_before, state)
-           VALUES ($1, $2, $3, $4, $5, 'listing')"#,
+        r#"INSERT INTO dsrd.sweep (organisation_id, sweep_id, scheduled_for, started_at, created_before, activity, state)
+           VALUES ($1, $2, $3, $4, $5, $6, 'listing')"#,
         organisation.as_str(),
         sweep_id,
         scheduled_for,
         started_at,
         created_before,
+        activity,
     )
     .execute(connection)
     .await
@@ -168,32 +197,37 @@ pub(in crate::retention) async fn insert_sweep(
 pub(in crate::retention) struct Counts {
     pub(in crate::retention) contacts: i64,
     pub(in crate::retention) candidates: i64,
+    pub(in crate::retention) active: i64,
+    pub(in crate::retention) unclear: i64,
     pub(in crate::retention) unreadable: i64,
 }
 
-/// Records the end of a listing: the counts, and the state that follows.
+/// Records the end of a listing, or of the reading that followed it: the counts, and the state that follows.
 pub(in crate::retention) async fn end_listing(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     sweep_id: Uuid,
     counts: Counts,
-    end: Option<(SweepState, StopReason, DateTime<Utc>)>,
+    state: SweepState,
+    end: Option<(StopReason, DateTime<Utc>)>,
 ) -> Result<(), StoreError> {
-    let state = end.map_or(SweepState::Submitting, |(state, _, _)| state);
     let changed = sqlx::query!(
         r#"UPDATE dsrd.sweep
-           SET contacts = $3, candidates = $4, unreadable = $5, state = $6, reason = $7, finished_at = $8
+           SET contacts = $3, candidates = $4, active = $5, unclear = $6, unreadable = $7, state = $8, reason = $9,
+               finished_at = $10
            WHERE organisation_id = $1
              AND sweep_id = $2
-             AND state = 'listing'"#,
+             AND state IN ('listing', 'reading')"#,
         organisation.as_str(),
         sweep_id,
         counts.contacts,
         counts.candidates,
+        counts.active,
+        counts.unclear,
         counts.unreadable,
         state.as_str(),
-        end.map(|(_, reason, _)| reason.as_str()),
-        end.map(|(_, _, at)| at),
+        end.map(|(reason, _)| reason.as_str()),
+        end.map(|(_, at)| at),
     )
     .execute(connection)
     .await

@@ -1,8 +1,10 @@
-//! The first half of a sweep: everybody is listed, those past their time are frozen, the caps are asked.
+//! The first part of a sweep: everybody is listed, those past their time are frozen, the caps are asked.
 
 use futures_util::TryStreamExt;
 
-use super::{Begun, Stage, SweepError, SweepLock, SweepReport, Sweeper, counted, detail_of, report};
+use super::{
+    Begun, Stage, SweepError, SweepLock, SweepReport, Sweeper, counted, detail_of, report, unsigned,
+};
 use crate::audit::{Action, Actor};
 use crate::domain::ContactId;
 use crate::platform::{ListingBatch, PlatformError};
@@ -24,16 +26,14 @@ impl Sweeper {
         match self.list(&begun).await {
             Ok((survey, None)) => {
                 self.pass(Stage::Surveyed)?;
-                self.decide(
-                    &begun,
-                    &survey,
-                    self.rule.caps.exceeded_by(survey.candidates, survey.contacts),
-                    lock,
-                )
-                .await
+                let counts = counts(&survey);
+                if self.rule.activity.is_some() {
+                    return self.begin_reading(&begun, counts, lock).await;
+                }
+                self.decide(&begun, counts, None, lock).await
             }
-            Ok((survey, distrust)) => self.decide(&begun, &survey, distrust, lock).await,
-            Err(ListingError::Platform(survey, error)) => self.give_up(&begun, &survey, &error).await,
+            Ok((survey, distrust)) => self.decide(&begun, counts(&survey), distrust, lock).await,
+            Err(ListingError::Platform(survey, error)) => self.give_up(&begun, counts(&survey), &error).await,
             Err(ListingError::Sweep(error)) => Err(error),
         }
     }
@@ -41,7 +41,7 @@ impl Sweeper {
     /// Lists all contacts and freezes those past their time. The second part says why the platform is not trusted, in
     /// which case nothing was listed.
     async fn list(&self, begun: &Begun) -> Result<(Survey, Option<StopReason>), ListingError> {
-        let mut survey = Survey::new(begun.created_before, begun.started_at);
+        let mut survey = Survey::new(begun.created_before, begun.started_at, self.rule.activity.as_ref());
         let probe = match self.platform.probe().await {
             Ok(probe) => probe,
             Err(error) => return Err(ListingError::Platform(Box::new(survey), error)),
@@ -58,8 +58,10 @@ impl Sweeper {
             };
             self.look_for_erased(begun, &batch).await.map_err(SweepError::from)?;
             let candidates = survey.take(batch);
-            // Above the cap nothing of this sweep will be submitted: count on, but keep no more contacts.
-            if !candidates.is_empty() && survey.candidates <= self.rule.caps.most_contacts {
+            // Above the cap nothing of this sweep will be submitted: count on, but keep no more contacts. Of those whose
+            // records are still to be read nobody knows yet how many will be left.
+            let within = self.rule.activity.is_some() || survey.candidates <= self.rule.caps.most_contacts;
+            if !candidates.is_empty() && within {
                 self.freeze(begun, &candidates).await.map_err(SweepError::from)?;
             }
             self.pass(Stage::Listed)?;
@@ -101,29 +103,33 @@ impl Sweeper {
         sql::insert_candidates(&mut connection, &self.controller.id, begun.sweep_id, candidates).await
     }
 
-    /// Stops at a safeguard, or goes on to submit.
-    async fn decide(
+    /// Stops at a safeguard, or goes on to submit. Caps are asked of what is left to submit.
+    pub(super) async fn decide(
         &self,
         begun: &Begun,
-        survey: &Survey,
-        stop: Option<StopReason>,
+        counts: Counts,
+        distrust: Option<StopReason>,
         lock: &mut SweepLock,
     ) -> Result<SweepReport, SweepError> {
+        let stop = distrust
+            .or_else(|| self.rule.caps.exceeded_by(unsigned(counts.candidates), unsigned(counts.contacts)));
         if let Some(reason) = stop {
-            return Ok(self.end_listing(begun, survey, SweepState::Stopped, reason).await?);
+            return Ok(self.end_listing(begun, counts, SweepState::Stopped, reason).await?);
         }
         let mut connection = self.store.connection().await?;
-        sql::end_listing(&mut connection, &self.controller.id, begun.sweep_id, counts(survey), None).await?;
+        let organisation = &self.controller.id;
+        sql::end_listing(&mut connection, organisation, begun.sweep_id, counts, SweepState::Submitting, None)
+            .await?;
         drop(connection);
         self.pass(Stage::Decided)?;
-        self.submit_all(begun, counts(survey), lock).await
+        self.submit_all(begun, counts, lock).await
     }
 
     /// Records that the platform gave no complete listing. A passing trouble makes the schedule due again soon.
-    async fn give_up(
+    pub(super) async fn give_up(
         &self,
         begun: &Begun,
-        survey: &Survey,
+        counts: Counts,
         error: &PlatformError,
     ) -> Result<SweepReport, SweepError> {
         let reason = StopReason::from_platform(error);
@@ -131,7 +137,7 @@ impl Sweeper {
             organisation = %self.controller.id, sweep = %begun.sweep_id, %reason, %error,
             "the retention sweep could not list the contacts; nothing was submitted"
         );
-        let report = self.end_listing(begun, survey, SweepState::Failed, reason).await?;
+        let report = self.end_listing(begun, counts, SweepState::Failed, reason).await?;
         if reason == StopReason::PlatformUnavailable && begun.scheduled_for.is_some() {
             let again_at = self.desk.clock.now() + RETRY_AFTER;
             let mut connection = self.store.connection().await?;
@@ -141,18 +147,17 @@ impl Sweeper {
     }
 
     /// Ends a sweep before anything is submitted.
-    async fn end_listing(
+    pub(super) async fn end_listing(
         &self,
         begun: &Begun,
-        survey: &Survey,
+        counts: Counts,
         state: SweepState,
         reason: StopReason,
     ) -> Result<SweepReport, StoreError> {
         let now = self.desk.clock.now();
-        let counts = counts(survey);
         let mut tx = self.store.begin("retention.stop").await?;
-        sql::end_listing(&mut tx, &self.controller.id, begun.sweep_id, counts, Some((state, reason, now)))
-            .await?;
+        let end = Some((reason, now));
+        sql::end_listing(&mut tx, &self.controller.id, begun.sweep_id, counts, state, end).await?;
         let detail = counted(detail_of(begun.sweep_id), counts)
             .word("state", state.as_str())
             .word("reason", reason.as_str())
@@ -204,6 +209,8 @@ fn counts(survey: &Survey) -> Counts {
     Counts {
         contacts: signed(survey.contacts),
         candidates: signed(survey.candidates),
+        active: signed(survey.active),
+        unclear: 0,
         unreadable: signed(survey.unreadable),
     }
 }

@@ -1,10 +1,11 @@
 //! One run of the rule: list, decide, submit.
 //!
 //! [`Sweeper`] is called by a person or by the schedule (`due`), takes the organisation's lock, records the sweep, and
-//! carries it through its two halves: `listing` freezes those past their time and asks the caps, `submitting` hands in an
-//! erasure for each. Between two steps it may be halted or killed; what is recorded tells where a later call goes on.
+//! carries it through: `listing` freezes those past their time; for a period from the last activity `reading` looks at the
+//! records of each; the caps are asked, and `submitting` hands in an erasure for each. Between two steps it may be halted or killed; what is recorded tells where a later call goes on.
 
 mod listing;
+mod reading;
 mod submitting;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
@@ -22,7 +24,7 @@ use super::vocabulary::{StopReason, SweepState};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::Controller;
 use crate::intake::{Desk, IntakeError};
-use crate::platform::ContactPlatform;
+use crate::platform::{ContactPlatform, PlatformError};
 use crate::store::{Store, StoreError, Tx};
 
 /// Between two steps of a sweep.
@@ -34,6 +36,8 @@ pub enum Stage {
     Listed,
     /// The listing is complete; nothing was decided yet.
     Surveyed,
+    /// For a period from the last activity: the records of some candidates were read.
+    Read,
     /// The candidates are within the caps; nothing was submitted yet.
     Decided,
     /// A batch of erasures was submitted.
@@ -68,6 +72,11 @@ pub enum SweepError {
     /// The sweep was asked to halt.
     #[error("the retention sweep was halted; it goes on when it is next due")]
     Halted,
+    /// The platform was away while the records of candidates were read. What was read is kept.
+    #[error(
+        "the platform could not be asked when contacts were last active; the sweep goes on when it is next due"
+    )]
+    Platform(#[source] PlatformError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -101,12 +110,16 @@ pub struct SweepReport {
     pub state: SweepState,
     /// Why, when it stopped or failed.
     pub reason: Option<StopReason>,
-    /// Contacts created before this instant were past their time.
+    /// Contacts created before this instant, or last active before it, were past their time.
     pub created_before: DateTime<Utc>,
     /// All contacts of the organisation.
     pub contacts: u64,
     /// Contacts past their time.
     pub candidates: u64,
+    /// For a period from the last activity: contacts old enough that were active since.
+    pub active: u64,
+    /// For a period from the last activity: contacts old enough whose last activity cannot be known. Never candidates.
+    pub unclear: u64,
     /// Contacts without a usable date of creation: never candidates.
     pub unreadable: u64,
     /// Erasure requests that the sweep made.
@@ -178,6 +191,8 @@ impl Sweeper {
         for unfinished in self.list_unfinished().await? {
             if unfinished.submitting {
                 self.continue_submitting(unfinished, lock).await?;
+            } else if unfinished.reading {
+                self.continue_reading(unfinished, lock).await?;
             } else {
                 let mut tx = self.store.begin("retention.interrupted").await?;
                 self.fail_interrupted(&mut tx, &unfinished).await?;
@@ -212,6 +227,29 @@ impl Sweeper {
         Begun { sweep_id: Uuid::now_v7(), scheduled_for, started_at, created_before, actor }
     }
 
+    /// What counts as activity by the present rule, as it is stored beside a sweep.
+    fn stored_activity(&self) -> Option<Value> {
+        self.rule.activity.as_ref().and_then(|activity| serde_json::to_value(activity).ok())
+    }
+
+    /// Whether the present rule would not have chosen the candidates of a sweep that is taken up again: a longer period, or
+    /// one that runs from another event.
+    fn chooses_otherwise(&self, unfinished: &UnfinishedRow) -> bool {
+        cutoff(self.desk.clock.now(), &self.rule, self.controller.time_zone) < unfinished.created_before
+            || self.stored_activity() != unfinished.activity
+    }
+
+    /// A sweep that is taken up again.
+    const fn taken_up(unfinished: &UnfinishedRow) -> Begun {
+        Begun {
+            sweep_id: unfinished.sweep_id,
+            scheduled_for: unfinished.scheduled_for,
+            started_at: unfinished.started_at,
+            created_before: unfinished.created_before,
+            actor: Actor::Schedule("retention"),
+        }
+    }
+
     /// Records a sweep in the caller's transaction.
     pub(in crate::retention) async fn record_start(
         &self,
@@ -225,11 +263,13 @@ impl Sweeper {
             begun.scheduled_for,
             begun.started_at,
             begun.created_before,
+            self.stored_activity(),
         )
         .await?;
         let late_secs = late_secs(begun.scheduled_for, begun.started_at);
         let detail = detail_of(begun.sweep_id)
             .word("created_before", &begun.created_before.to_rfc3339())
+            .word("anchor", self.rule.anchor().as_str())
             .word(
                 "scheduled_for",
                 &begun.scheduled_for.map_or_else(|| "none".to_owned(), |at| at.to_rfc3339()),
@@ -264,6 +304,8 @@ fn counted(detail: Detail, counts: Counts) -> Detail {
     detail
         .count("contacts", unsigned(counts.contacts))
         .count("candidates", unsigned(counts.candidates))
+        .count("active", unsigned(counts.active))
+        .count("unclear", unsigned(counts.unclear))
         .count("unreadable", unsigned(counts.unreadable))
 }
 
@@ -283,6 +325,8 @@ fn report(
         created_before: begun.created_before,
         contacts: unsigned(counts.contacts),
         candidates: unsigned(counts.candidates),
+        active: unsigned(counts.active),
+        unclear: unsigned(counts.unclear),
         unreadable: unsigned(counts.unreadable),
         submitted,
         skipped: 0,

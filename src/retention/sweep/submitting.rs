@@ -1,4 +1,4 @@
-//! The second half of a sweep: an erasure request for each frozen contact.
+//! The last part of a sweep: an erasure request for each frozen contact.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,6 @@ use crate::audit::{Action, Actor};
 use crate::domain::{Channel, ContactId, Origin, RequestKind, RequesterRole, SubjectKey};
 use crate::holds;
 use crate::intake::{self, Submission};
-use crate::retention::period::cutoff;
 use crate::retention::sql::{self, Counts, UnfinishedRow};
 use crate::retention::vocabulary::{SkipReason, StopReason, SweepState};
 use crate::store::{StoreError, Tx};
@@ -25,22 +24,11 @@ impl Sweeper {
         unfinished: UnfinishedRow,
         lock: &mut SweepLock,
     ) -> Result<SweepReport, SweepError> {
-        let counts = Counts {
-            contacts: unfinished.contacts.unwrap_or_default(),
-            candidates: unfinished.candidates,
-            unreadable: unfinished.unreadable,
-        };
-        let begun = Begun {
-            sweep_id: unfinished.sweep_id,
-            scheduled_for: unfinished.scheduled_for,
-            started_at: unfinished.started_at,
-            created_before: unfinished.created_before,
-            actor: Actor::Schedule("retention"),
-        };
-        let present_cutoff = cutoff(self.desk.clock.now(), &self.rule, self.controller.time_zone);
+        let counts = unfinished.counts();
+        let begun = Self::taken_up(&unfinished);
         let over_present_caps =
             self.rule.caps.exceeded_by(unsigned(counts.candidates), unsigned(counts.contacts)).is_some();
-        if present_cutoff < begun.created_before || over_present_caps {
+        if self.chooses_otherwise(&unfinished) || over_present_caps {
             let stop = Some(StopReason::RuleChanged);
             return Ok(self.end_submitting(&begun, counts, SweepState::Stopped, stop).await?);
         }

@@ -1,0 +1,336 @@
+//! When a person was last there, by the contact's own records (R-60).
+//!
+//! A retention period that runs from the last activity is over only when every record that counts was read and every one
+//! of them tells a date before the cutoff. One that tells a later date settles the question, and nothing more is read.
+//! One that cannot be read, that tells no date or one that lies ahead of us leaves it open ([`Seen::Unclear`]): nobody is
+//! deleted on a guess.
+//!
+//! The platform documents no fields of these lists. The date of a record is the latest that any of its fields shows, so
+//! that a field that we do not know makes somebody younger and never older.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::TryStreamExt;
+use serde_json::Value;
+
+use super::dates::{ZONE_UNCERTAINTY, parse_created};
+use super::{Contact, ContactPlatform, Created, PlatformError, RawRecord, Source, Urgency};
+use crate::domain::{ActivityKind, ActivityRule, ContactId, WithoutActivity};
+
+/// A date as a record shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shown {
+    /// It shows none: the field is missing, null, empty or all zeros.
+    #[default]
+    Nothing,
+    /// Something stands there that is no date.
+    Unreadable,
+    /// With a zone or in UTC.
+    At(DateTime<Utc>),
+    /// A local time without a zone, or a day, read as UTC: may be off by up to 14 hours, a day by 38.
+    About(DateTime<Utc>),
+}
+
+impl Shown {
+    /// Reads a field; `None` when it is missing.
+    #[must_use]
+    pub fn read(value: Option<&Value>) -> Self {
+        match value {
+            None | Some(Value::Null) => Self::Nothing,
+            Some(Value::String(text)) => Self::of_text(text),
+            Some(Value::Number(number)) => Self::of_text(&number.to_string()),
+            Some(_) => Self::Unreadable,
+        }
+    }
+
+    fn of_text(text: &str) -> Self {
+        if text.trim().is_empty()
+            || text.bytes().all(|each| matches!(each, b'0' | b'-' | b':' | b' ' | b'T' | b'Z' | b'.'))
+        {
+            return Self::Nothing;
+        }
+        match parse_created(text) {
+            Created::At(at) => Self::At(at),
+            Created::About(at) => Self::About(at),
+            Created::Unknown => Self::Unreadable,
+        }
+    }
+
+    /// The latest instant that it can mean.
+    #[must_use]
+    pub fn latest(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::At(at) => Some(at),
+            // A day without a time may end 24 hours later; other times are taken for as much, which only keeps longer.
+            Self::About(at) => at.checked_add_signed(ZONE_UNCERTAINTY + TimeDelta::days(1)),
+            Self::Nothing | Self::Unreadable => None,
+        }
+    }
+
+    fn later(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unreadable, _) | (_, Self::Unreadable) => Self::Unreadable,
+            _ if other.latest() > self.latest() => other,
+            _ => self,
+        }
+    }
+}
+
+/// The dates of activity that stand in a profile, and in a listing at no further cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProfileDates {
+    /// The last log-in.
+    pub last_login: Shown,
+    /// The last visit.
+    pub last_visit: Shown,
+}
+
+impl ProfileDates {
+    /// The dates of the kinds that count.
+    pub fn counting<'a>(&self, rule: &'a ActivityRule) -> impl Iterator<Item = Shown> + use<'a> {
+        [(ActivityKind::LastLogin, self.last_login), (ActivityKind::LastVisit, self.last_visit)]
+            .into_iter()
+            .filter(|(kind, _)| rule.counts(*kind))
+            .map(|(_, shown)| shown)
+    }
+}
+
+/// What the records say of a contact's last activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// There was some at or after the instant.
+    Since,
+    /// All was read, and there was none since.
+    Before,
+    /// It cannot be known: something is unreadable, cut off, without a date or dated ahead of us, or nothing tells of any.
+    Unclear,
+    /// The contact is gone.
+    Gone,
+}
+
+/// Until when activity is asked about, and by what time.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// Activity at or after this instant keeps the contact.
+    pub since: DateTime<Utc>,
+    /// The present; what lies more than 14 hours ahead is no date of activity.
+    pub now: DateTime<Utc>,
+}
+
+impl Span {
+    /// What one date means.
+    #[must_use]
+    pub fn judge(&self, shown: Shown) -> Option<Seen> {
+        match shown {
+            Shown::Nothing => None,
+            Shown::Unreadable => Some(Seen::Unclear),
+            Shown::At(at) | Shown::About(at) if at > self.now + ZONE_UNCERTAINTY => Some(Seen::Unclear),
+            Shown::At(_) | Shown::About(_) => Some(match shown.latest() {
+                Some(latest) if latest < self.since => Seen::Before,
+                Some(_) => Seen::Since,
+                None => Seen::Unclear,
+            }),
+        }
+    }
+}
+
+/// Reads whether a contact was active at or after an instant: the profile first, then the lists that count, until one
+/// settles it. A contact that a deletion under way has marked counts as gone.
+///
+/// # Errors
+/// When the platform is away, throttles or refuses the key. What concerns this contact only is [`Seen::Unclear`].
+pub async fn seen_since(
+    platform: &dyn ContactPlatform,
+    id: &ContactId,
+    rule: &ActivityRule,
+    span: Span,
+    urgency: Urgency,
+) -> Result<Seen, PlatformError> {
+    let Some(contact) = own(platform.find_contact(id, urgency).await)? else { return Ok(Seen::Unclear) };
+    let Some(contact) = contact.filter(|contact| !contact.marked_deleted) else { return Ok(Seen::Gone) };
+    let (mut dated, mut unclear) = (false, false);
+    for seen in contact.shows.counting(rule).filter_map(|shown| span.judge(shown)) {
+        match seen {
+            Seen::Since => return Ok(Seen::Since),
+            Seen::Unclear => unclear = true,
+            Seen::Before | Seen::Gone => dated = true,
+        }
+    }
+    if unclear {
+        return Ok(Seen::Unclear);
+    }
+    for (kind, source) in [
+        (ActivityKind::Accountings, Source::Accountings),
+        (ActivityKind::Devices, Source::Devices),
+        (ActivityKind::Events, Source::Events),
+    ] {
+        if !rule.counts(kind) {
+            continue;
+        }
+        match in_list(platform, &contact, source, rule, span, urgency).await? {
+            Some(Seen::Before) => dated = true,
+            Some(settled) => return Ok(settled),
+            None => {}
+        }
+    }
+    Ok(if dated || rule.without == WithoutActivity::Created { Seen::Before } else { Seen::Unclear })
+}
+
+/// What one list says; `None` when nothing in it counts. The first record that settles it ends the reading.
+async fn in_list(
+    platform: &dyn ContactPlatform,
+    contact: &Contact,
+    source: Source,
+    rule: &ActivityRule,
+    span: Span,
+    urgency: Urgency,
+) -> Result<Option<Seen>, PlatformError> {
+    let Some(records) = own(platform.records(&contact.id, source, urgency).await)? else {
+        return Ok(Some(Seen::Unclear));
+    };
+    let Some(mut records) = records else { return Ok(Some(Seen::Gone)) };
+    let (mut dated, mut unclear) = (false, false);
+    loop {
+        let Some(batch) = own(records.try_next().await)? else { return Ok(Some(Seen::Unclear)) };
+        let Some(batch) = batch else { break };
+        unclear |= batch.unreadable > 0;
+        for record in &batch.records {
+            if source == Source::Events && is_passive(record, rule) {
+                continue;
+            }
+            match span.judge(date_of(record)) {
+                Some(Seen::Since) => return Ok(Some(Seen::Since)),
+                Some(Seen::Before) => dated = true,
+                // A record that counts and tells no date may be of yesterday.
+                Some(Seen::Unclear | Seen::Gone) | None => unclear = true,
+            }
+        }
+    }
+    Ok(if unclear { Some(Seen::Unclear) } else { dated.then_some(Seen::Before) })
+}
+
+/// Tells a failure that concerns this contact only (`Ok(None)`) from one that concerns them all.
+fn own<T>(answer: Result<T, PlatformError>) -> Result<Option<T>, PlatformError> {
+    match answer {
+        Ok(read) => Ok(Some(read)),
+        Err(
+            PlatformError::Unreadable { .. }
+            | PlatformError::TooLarge { .. }
+            | PlatformError::Rejected { .. },
+        ) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an event is of a type that is no contact from the person. One of unknown type, or of none, is not passive.
+fn is_passive(record: &RawRecord, rule: &ActivityRule) -> bool {
+    let Ok(event) = serde_json::from_str::<Value>(record.expose()) else { return false };
+    let kind = event.pointer("/event/type").or_else(|| event.get("type")).and_then(Value::as_str);
+    kind.is_some_and(|kind| rule.passive_events.iter().any(|passive| passive == kind))
+}
+
+/// The fields of records that the vendor documents or that our simulator proposes as dates: what stands there and is no
+/// date leaves the record without one, whatever its other fields show.
+const DATES: &[&str] = &[
+    "created",
+    "createdAt",
+    "date",
+    "end",
+    "endAt",
+    "lastConnection",
+    "modified",
+    "start",
+    "startAt",
+    "stop",
+    "stopAt",
+];
+
+/// The latest date that a record shows in any of its fields. Those that end in `Local` carry the platform's false `Z`
+/// and are left out, and a birth date is none of the record.
+#[must_use]
+pub fn date_of(record: &RawRecord) -> Shown {
+    let mut found = Shown::Nothing;
+    match serde_json::from_str(record.expose()) {
+        Ok(value) => walk("", &value, &mut found),
+        Err(_) => found = Shown::Unreadable,
+    }
+    found
+}
+
+fn walk(name: &str, value: &Value, found: &mut Shown) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|each| walk(name, each, found)),
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(name, _)| !name.ends_with("Local") && !name.starts_with("birth"))
+            .for_each(|(name, each)| walk(name, each, found)),
+        _ if DATES.contains(&name) => *found = found.later(Shown::read(Some(value))),
+        // An id or a number of bytes is no date, however much it may look like seconds since 1970.
+        Value::String(text) if text.parse::<f64>().is_err() => {
+            let shown = Shown::of_text(text);
+            if shown != Shown::Unreadable {
+                *found = found.later(shown);
+            }
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn date(json: &str) -> Shown {
+        date_of(&RawRecord::new(RawValue::from_string(json.to_owned()).unwrap()))
+    }
+
+    #[test]
+    fn r_60_the_date_of_a_record_is_the_latest_it_shows_and_none_where_one_cannot_be_read() {
+        let exact = |text: &str| Shown::At(at(text));
+        for (json, expected) in [
+            (
+                r#"{"start":"2026-01-15T10:00:00Z","stop":"2026-01-15T23:30:00.5Z","bytesIn":1700000000}"#,
+                exact("2026-01-15T23:30:00.5Z"),
+            ),
+            // The platform's local times carry a false `Z`.
+            (
+                r#"{"when":{"createdAt":"2026-01-15T10:00:00Z","createdAtLocal":"2026-01-16T01:00:00Z"}}"#,
+                exact("2026-01-15T10:00:00Z"),
+            ),
+            (r#"{"visit":{"startAt":1768471200000}}"#, exact("2026-01-15T10:00:00Z")),
+            (
+                r#"{"somethingNew":"2026-03-01T00:00:00Z","date":"2020-01-01T00:00:00Z"}"#,
+                exact("2026-03-01T00:00:00Z"),
+            ),
+            (r#"{"stop":"2026-01-15 10:00:00"}"#, Shown::About(at("2026-01-15T10:00:00Z"))),
+            (r#"{"id":"393331234567","duration":3600}"#, Shown::Nothing),
+            (r#"{"stop":null,"id":"s-1"}"#, Shown::Nothing),
+            (r#"{"lastConnection":"yesterday","first":"2019-01-01T00:00:00Z"}"#, Shown::Unreadable),
+        ] {
+            assert_eq!(date(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn r_60_a_date_without_a_zone_keeps_as_long_as_it_may_mean() {
+        let span = Span { since: at("2023-11-22T00:00:00Z"), now: at("2026-11-23T00:00:00Z") };
+        for (shown, expected) in [
+            (Shown::At(at("2023-11-21T23:59:59Z")), Some(Seen::Before)),
+            (Shown::At(at("2023-11-22T00:00:00Z")), Some(Seen::Since)),
+            (Shown::About(at("2023-11-20T09:59:59Z")), Some(Seen::Before)),
+            (Shown::About(at("2023-11-20T10:00:00Z")), Some(Seen::Since)),
+            (Shown::At(at("2030-01-01T00:00:00Z")), Some(Seen::Unclear)),
+            (Shown::Unreadable, Some(Seen::Unclear)),
+            (Shown::Nothing, None),
+        ] {
+            assert_eq!(span.judge(shown), expected, "{shown:?}");
+        }
+        assert_eq!(Shown::read(Some(&"0000-00-00 00:00:00".into())), Shown::Nothing);
+        assert_eq!(Shown::read(Some(&serde_json::json!({}))), Shown::Unreadable);
+    }
+}
