@@ -15,7 +15,7 @@ use crate::daemon::{self, Foundation};
 use crate::domain::{ContactId, OrganisationId, local_time};
 use crate::platform::ContactPlatform;
 use crate::retention::{
-    self, ActiveLately, Anchor, Preview, Progress, Rule, StopReason, Sweeper, never_halt,
+    self, ActiveLately, Anchor, Finding, Preview, Progress, Rule, StopReason, Sweeper, never_halt,
 };
 
 /// What to do.
@@ -88,6 +88,7 @@ struct PreviewView {
     active: u64,
     unclear: u64,
     active_lately: Option<ActiveLately>,
+    findings: Vec<Finding>,
     share_percent: String,
     unreadable: u64,
     oldest: Option<String>,
@@ -109,6 +110,7 @@ impl PreviewView {
             active: preview.active,
             unclear: preview.unclear,
             active_lately: preview.active_lately,
+            findings: preview.findings.clone(),
             share_percent: format!("{}.{:02}", share / 100, share % 100),
             unreadable: preview.unreadable,
             oldest: preview.oldest.map(instant),
@@ -154,6 +156,7 @@ impl PreviewView {
                 ),
             ));
         }
+        rows.extend(self.findings.iter().map(|finding| ("found", finding.text())));
         pairs(rows)
     }
 }
@@ -209,7 +212,8 @@ async fn preview_or_sweep(
     };
     let report = sweeper.sweep(&context.login_name()).await?;
     output.show(&report, |report| {
-        pairs([
+        let found = report.findings.iter().map(|finding| ("found", finding.text()));
+        let rows = [
             ("sweep", report.sweep_id.to_string()),
             ("state", report.state.to_string()),
             ("reason", or_dash(report.reason.as_ref())),
@@ -219,7 +223,8 @@ async fn preview_or_sweep(
             ("to review", report.unclear.to_string()),
             ("erasures submitted", report.submitted.to_string()),
             ("left to a later sweep", report.skipped.to_string()),
-        ])
+        ];
+        pairs(rows.into_iter().chain(found))
     })?;
     match report.reason {
         Some(reason) => Err(Failure::Refused.because(format!("the sweep stopped: {reason}"))),
@@ -304,6 +309,7 @@ async fn list(
                 sweep.submitted.to_string(),
                 sweep.skipped.to_string(),
                 or_dash(sweep.still_past.as_ref()),
+                sweep.findings.iter().map(Finding::text).collect::<Vec<_>>().join("\n"),
             ]
         });
         table(
@@ -321,6 +327,7 @@ async fn list(
                 "submitted",
                 "skipped",
                 "still past",
+                "found",
             ],
             rows,
         )

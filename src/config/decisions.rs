@@ -59,6 +59,9 @@ const fn of_daemon(key: &'static str, what: &'static str) -> Left {
 /// From which event contacts are kept: its default is the one that the controller has to confirm (R-60).
 const ANCHOR: &str = "retention.anchor";
 
+/// Terms of records. A rule needs its legal reason and somebody who answers for it (R-59).
+const RECORDS: &str = "retention.records";
+
 const LEFT: &[Left] = &[
     of_organisation("time_zone", "where days begin and end"),
     of_organisation("calendar", "which public holidays move the last lawful day"),
@@ -70,6 +73,8 @@ const LEFT: &[Left] = &[
     of_organisation("retention.enabled", "whether contacts past their time are erased by rule"),
     of_organisation("retention.keep_months", "how long contacts are kept"),
     of_organisation(ANCHOR, "from which event that time counts"),
+    of_organisation(RECORDS, "how long records of contacts that are kept may be kept"),
+    of_organisation("retention.classified_fields", "which further fields of profiles the rule for contacts covers"),
     of_organisation("retention.activities", "what counts as contact from the person"),
     of_organisation("retention.most_percent", "cap of a sweep, in per cent"),
     of_organisation("retention.most_contacts", "cap of a sweep, in contacts"),
@@ -204,6 +209,16 @@ pub(super) fn check(settings: &Settings, refused: &mut Vec<String>) {
             if text.trim().is_empty() || text.chars().any(char::is_control) {
                 refuse(&format!("{key} must be one line of text: it is what an authority will be told"));
             }
+        }
+    }
+    for organisation in &settings.organisations {
+        let id = &organisation.id;
+        if !organisation.retention.records.terms().is_empty() && find(settings, Some(id), RECORDS).is_none() {
+            refused.push(format!(
+                "{RECORDS} of organisation {id} sets a term: a rule needs its legal reason and who answers for it on record; \
+                 add [[decisions]] with organisation = \"{id}\", key = \"{RECORDS}\", decided_by, date and reason \
+                 (Art. 5(1)(e), 30(1)(f) GDPR)"
+            ));
         }
     }
     for (organisation, key, looser) in loosened(settings) {

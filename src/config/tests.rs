@@ -448,6 +448,16 @@ fn r_60_a_period_from_the_creation_is_to_be_confirmed() {
     assert_eq!((anchor.standing, anchor.value.as_str()), (Standing::StrictDefault, "created"));
 }
 
+#[test]
+fn r_59_a_term_of_records_needs_its_reason_and_who_answers_for_it() {
+    let term = "retention = { records = { accountings_months = 12 } }\n";
+    let problem = refused(&decided(term));
+    assert!(problem.contains("retention.records of organisation venue-group sets a term"), "{problem}");
+    let decision = DECISION
+        .replace("key = \"upkeep.evidence_months\"", "organisation = \"venue-group\"\nkey = \"retention.records\"");
+    assert_eq!(refused(&decided(&format!("{term}{decision}"))), "");
+}
+
 /// The names of all keys of a schema, however deep.
 fn names(schema: &serde_json::Value, into: &mut Vec<String>) {
     match schema {

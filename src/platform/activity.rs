@@ -212,11 +212,7 @@ async fn in_list(
 fn own<T>(answer: Result<T, PlatformError>) -> Result<Option<T>, PlatformError> {
     match answer {
         Ok(read) => Ok(Some(read)),
-        Err(
-            PlatformError::Unreadable { .. }
-            | PlatformError::TooLarge { .. }
-            | PlatformError::Rejected { .. },
-        ) => Ok(None),
+        Err(error) if error.concerns_one() => Ok(None),
         Err(error) => Err(error),
     }
 }

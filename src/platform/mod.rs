@@ -186,6 +186,9 @@ pub struct ListedContact {
     pub created: Created,
     /// The dates of activity that the listing shows.
     pub shows: ProfileDates,
+    /// The names of its top-level fields that the platform's documentation does not name; `(other)` for what is no plain
+    /// name, because anything may stand there.
+    pub undocumented: Vec<String>,
 }
 
 /// One page of a listing.
@@ -321,6 +324,15 @@ pub enum PlatformError {
         /// Which call.
         operation: &'static str,
     },
+}
+
+impl PlatformError {
+    /// Whether the failure is one of what was asked for, so that the same call for another contact may succeed. Every other
+    /// failure concerns all calls.
+    #[must_use]
+    pub const fn concerns_one(&self) -> bool {
+        matches!(self, Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Rejected { .. })
+    }
 }
 
 /// The contacts of one organisation at a contact platform.

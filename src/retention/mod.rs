@@ -11,6 +11,9 @@
 //! the records of everybody old enough are read between the listing and the caps; who was active is dropped, and of whom it
 //! cannot be known is left for a person to look at. The same is read once more right before each deletion, by `execution`.
 //!
+//! What cannot be mended by deleting contacts is found and counted ([`Finding`]): records past a term of their own on contacts
+//! that are kept, and fields of profiles that no rule names.
+//!
 //! Each page that is listed is compared with the suppression list: who was erased and is listed again is looked at by
 //! [`suppression::watch`](crate::suppression::watch).
 //!
@@ -37,6 +40,7 @@
 //! sweep both look.
 
 mod due;
+mod look;
 mod period;
 mod schedule;
 mod settings;
@@ -46,9 +50,10 @@ mod sweep;
 mod vocabulary;
 
 pub use due::Turn;
+pub use look::{Finding, FindingKind};
 pub use period::cutoff;
 pub use schedule::{Schedule, ScheduleError};
-pub use settings::{Anchor, Caps, Rule, Settings, SettingsError};
+pub use settings::{Anchor, Caps, RecordTerms, Rule, Settings, SettingsError};
 pub use sql::{SweepRow, list_sweeps, list_unclear, purge_candidates, purge_sweeps, purge_unused_candidates};
 pub use survey::{ActiveLately, Preview, Progress, preview};
 pub use sweep::{Halt, Stage, SweepError, SweepReport, Sweeper, never_halt};

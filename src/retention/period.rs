@@ -14,9 +14,14 @@ use crate::domain::deadline;
 /// zone and with the rule's safety margin taken off.
 #[must_use]
 pub fn cutoff(now: DateTime<Utc>, rule: &Rule, zone: Tz) -> DateTime<Utc> {
+    cutoff_after(now, rule.keep_months, rule.safety_margin_hours, zone)
+}
+
+/// The instant before which something must lie that is kept for so many months.
+pub(super) fn cutoff_after(now: DateTime<Utc>, months: u32, margin_hours: u32, zone: Tz) -> DateTime<Utc> {
     let today = now.with_timezone(&zone).date_naive();
-    let last_past = last_day_past(today, rule.keep_months);
-    deadline::end_of_day(last_past, zone) - TimeDelta::hours(i64::from(rule.safety_margin_hours))
+    let last_past = last_day_past(today, months);
+    deadline::end_of_day(last_past, zone) - TimeDelta::hours(i64::from(margin_hours))
 }
 
 /// The latest day of creation whose period ended before `today`.

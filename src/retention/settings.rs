@@ -3,10 +3,12 @@
 use chrono::TimeDelta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::schedule::{Schedule, ScheduleError};
 use super::vocabulary::StopReason;
 use crate::domain::{ActivityKind, ActivityRule, WithoutActivity};
+use crate::platform::Source;
 
 /// From which event a retention period runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -51,6 +53,12 @@ pub struct Settings {
     /// What follows when nothing tells of any activity: `review` leaves the contact for a person to look at, `created` lets
     /// its period run from the creation.
     pub without_activity: WithoutActivity,
+    /// Names of top-level fields of the profile, beside those that the vendor documents, that the controller knows and has
+    /// decided about: the rule for contacts covers them. A field that is neither is a finding of each sweep
+    /// (`unclassified_data`).
+    pub classified_fields: Vec<String>,
+    /// For how long the records of contacts that are kept may be kept themselves.
+    pub records: RecordTerms,
     /// Hours taken off on top, because the platform's creation date may be a local time without a zone. 24 covers
     /// every zone; less deletes contacts up to 14 hours too early.
     pub safety_margin_hours: u32,
@@ -65,6 +73,37 @@ pub struct Settings {
     pub most_contacts: Option<u64>,
     /// How many erasures are submitted in one database transaction.
     pub submit_batch: u16,
+}
+
+/// Terms of the records that hang on contacts. The platform deletes contacts only, so that what is past its term while
+/// the contact is kept is reported as a gap. Each term needs a recorded decision with its legal reason and who answers for
+/// it: `[[decisions]]` with the key `retention.records`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordTerms {
+    /// How many months events may be kept. Nobody looks when it is not set.
+    pub events_months: Option<u32>,
+    /// How many months devices may be kept after their last connection. Nobody looks when it is not set.
+    pub devices_months: Option<u32>,
+    /// How many months connection records may be kept. Nobody looks when it is not set.
+    pub accountings_months: Option<u32>,
+    /// Into how many contacts, drawn at random, a sweep or preview looks at most: one call for each and category.
+    pub most_looked_at: u32,
+}
+
+impl RecordTerms {
+    /// The categories that have a term, with it.
+    #[must_use]
+    pub fn terms(&self) -> Vec<(Source, u32)> {
+        [
+            (Source::Events, self.events_months),
+            (Source::Devices, self.devices_months),
+            (Source::Accountings, self.accountings_months),
+        ]
+        .into_iter()
+        .filter_map(|(source, months)| Some((source, months?)))
+        .collect()
+    }
 }
 
 /// Why settings give no retention rule.
@@ -103,6 +142,12 @@ pub struct Rule {
     pub(super) keep_months: u32,
     /// What counts, for a period from the last activity; none for one from the creation.
     pub(super) activity: Option<ActivityRule>,
+    /// Terms of the records of contacts that are kept, in months.
+    pub(super) record_terms: Vec<(Source, u32)>,
+    pub(super) most_looked_at: usize,
+    pub(super) classified_fields: Vec<String>,
+    /// Tells one wording of the rule from another: the beginning of a SHA-256 over its settings.
+    pub(super) version: String,
     pub(super) safety_margin_hours: u32,
     pub(super) schedule: Schedule,
     pub(super) caps: Caps,
@@ -149,6 +194,12 @@ impl Settings {
         })
     }
 
+    /// The version of the rule: it changes with every setting that may change what a sweep does.
+    fn version(&self) -> String {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        hex::encode(&Sha256::digest(text)[..8])
+    }
+
     /// Checks the settings and gives the rule.
     pub fn rule(&self) -> Result<Rule, SettingsError> {
         let keep_months = self.keep_months.ok_or(SettingsError::Missing("keep_months"))?;
@@ -170,10 +221,24 @@ impl Settings {
         if activity.as_ref().is_some_and(|activity| activity.kinds.is_empty()) {
             return Err(SettingsError::NoActivity);
         }
+        let record_terms = self.records.terms();
+        for (source, months) in &record_terms {
+            let setting = match source {
+                Source::Events => "records.events_months",
+                Source::Devices => "records.devices_months",
+                Source::Accountings => "records.accountings_months",
+            };
+            in_range(setting, u64::from(*months), 1, 1_200)?;
+        }
+        in_range("records.most_looked_at", u64::from(self.records.most_looked_at), 1, 100_000)?;
         Ok(Rule {
             enabled: self.enabled,
             keep_months,
             activity,
+            record_terms,
+            most_looked_at: usize::try_from(self.records.most_looked_at).unwrap_or(usize::MAX),
+            classified_fields: self.classified_fields.clone(),
+            version: self.version(),
             safety_margin_hours: self.safety_margin_hours,
             schedule: Schedule::parse(&self.schedule, &self.schedule_time_zone)?,
             caps: Caps { most_percent, most_contacts },
@@ -213,6 +278,10 @@ impl Rule {
             enabled: true,
             keep_months,
             activity: None,
+            record_terms: Vec::new(),
+            most_looked_at: 200,
+            classified_fields: Vec::new(),
+            version: String::new(),
             safety_margin_hours,
             schedule: Schedule::parse("30 2 * * *", "UTC").unwrap(),
             caps: Caps { most_percent: 5, most_contacts: 1_000 },
@@ -237,6 +306,8 @@ mod tests {
             activities: vec![ActivityKind::LastLogin],
             passive_events: vec!["open_email".to_owned()],
             without_activity: WithoutActivity::Review,
+            classified_fields: Vec::new(),
+            records: RecordTerms { most_looked_at: 200, ..RecordTerms::default() },
             safety_margin_hours: 24,
             schedule: "30 2 * * *".to_owned(),
             schedule_time_zone: "UTC".to_owned(),
@@ -255,6 +326,21 @@ mod tests {
             (Settings { most_contacts: None, ..complete() }, "most_contacts"),
         ] {
             assert_eq!(settings.rule().unwrap_err(), SettingsError::Missing(expected));
+        }
+    }
+
+    #[test]
+    fn r_59_every_change_of_the_rule_is_another_version_of_it() {
+        let version = |settings: Settings| settings.rule().unwrap().version;
+        let first = version(complete());
+        assert_eq!(first, version(complete()));
+        assert_eq!(first.len(), 16);
+        for changed in [
+            Settings { keep_months: Some(35), ..complete() },
+            Settings { anchor: Anchor::LastActivity, ..complete() },
+            Settings { classified_fields: vec!["loyalty".to_owned()], ..complete() },
+        ] {
+            assert_ne!(first, version(changed));
         }
     }
 
@@ -281,6 +367,9 @@ mod tests {
         ] {
             assert!(matches!(settings.rule(), Err(SettingsError::Range { .. })), "{settings:?}");
         }
+        let records = RecordTerms { accountings_months: Some(0), most_looked_at: 200, ..RecordTerms::default() };
+        let no_months = Settings { records, ..complete() };
+        assert!(matches!(no_months.rule(), Err(SettingsError::Range { .. })));
         let last_activity = Settings { anchor: Anchor::LastActivity, ..complete() };
         assert!(last_activity.rule().unwrap().activity.is_some());
         let nothing_counts = Settings { activities: Vec::new(), ..last_activity };

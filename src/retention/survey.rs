@@ -10,14 +10,18 @@
 //! the records of the others are read afterwards ([`seen_since`]), when the listing is complete, because a scroll of the
 //! platform does not wait.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Months, TimeDelta, Utc};
+use chrono_tz::Tz;
 use futures_util::TryStreamExt;
 use serde::Serialize;
 
-use super::period::cutoff;
+use super::look::{Drawn, Finding, findings};
+use super::period::{cutoff, cutoff_after};
 use super::settings::MOST_CLOCK_DIFFERENCE_SECS;
 use super::{Rule, StopReason};
-use crate::domain::{ActivityRule, ContactId, Controller};
+use crate::domain::{ActivityRule, ContactId, Controller, random};
 use crate::platform::{
     ContactPlatform, Created, FilterTrust, ListedContact, ListingBatch, PlatformError, ProbeReport, Seen,
     Span, Urgency, seen_since,
@@ -53,6 +57,8 @@ pub struct Preview {
     pub oldest: Option<DateTime<Utc>>,
     /// When the newest candidate was created.
     pub newest: Option<DateTime<Utc>>,
+    /// What was found that no sweep can mend.
+    pub findings: Vec<Finding>,
     /// Why a sweep would stop without submitting anything; `None` when it would go on.
     pub stops: Option<StopReason>,
 }
@@ -94,7 +100,7 @@ pub async fn preview(
     mut progress: impl FnMut(Progress) + Send,
 ) -> Result<Preview, PlatformError> {
     let probe = platform.probe().await?;
-    let mut survey = Survey::new(cutoff(now, rule, controller.time_zone), now, rule.activity.as_ref());
+    let mut survey = Survey::new(cutoff(now, rule, controller.time_zone), now, rule, controller.time_zone);
     let mut listing = platform.list_created_before(EVERYBODY);
     let mut to_read = Vec::new();
     while let Some(batch) = listing.try_next().await? {
@@ -108,6 +114,7 @@ pub async fn preview(
     drop(listing);
     let mut unclear = 0;
     let distrusted = distrust(&probe);
+    let found = findings(platform, rule, &survey, now, controller.time_zone).await?;
     if let (Some(activity), None) = (&rule.activity, distrusted) {
         survey.start_anew();
         let span = Span { since: survey.created_before, now };
@@ -134,6 +141,7 @@ pub async fn preview(
         unreadable: survey.unreadable,
         oldest: survey.oldest,
         newest: survey.newest,
+        findings: found,
         stops: distrusted.or_else(|| rule.caps.exceeded_by(survey.candidates, survey.contacts)),
     })
 }
@@ -159,6 +167,20 @@ pub(super) struct Candidate {
     pub(super) created_at: DateTime<Utc>,
 }
 
+/// How contacts are drawn for a look at their records.
+#[derive(Clone, Copy, Debug)]
+struct Draws {
+    /// Who was created later cannot have records past their term.
+    created_before: DateTime<Utc>,
+    /// At most so many.
+    most: usize,
+    /// Those who could have been drawn so far.
+    from: u64,
+}
+
+/// So many different names of fields are told apart; a platform that has more has no names there.
+const MOST_NAMES: usize = 50;
+
 /// The running count of a listing.
 #[derive(Clone, Debug)]
 pub(super) struct Survey {
@@ -171,21 +193,33 @@ pub(super) struct Survey {
     pub(super) active: u64,
     pub(super) candidates: u64,
     lately: ActiveLately,
+    /// Names of fields that no rule names, with the number of contacts that show one.
+    pub(super) unclassified: BTreeMap<String, u64>,
+    classified: Vec<String>,
+    /// Contacts drawn at random from those created long enough ago to have records past their term.
+    pub(super) drawn: Vec<Drawn>,
+    draws: Option<Draws>,
     pub(super) unreadable: u64,
     pub(super) oldest: Option<DateTime<Utc>>,
     pub(super) newest: Option<DateTime<Utc>>,
 }
 
 impl Survey {
-    pub(super) fn new(
-        created_before: DateTime<Utc>,
-        now: DateTime<Utc>,
-        activity: Option<&ActivityRule>,
-    ) -> Self {
+    pub(super) fn new(created_before: DateTime<Utc>, now: DateTime<Utc>, rule: &Rule, zone: Tz) -> Self {
+        let shortest = rule.record_terms.iter().map(|(_, months)| *months).min();
+        let draws = shortest.map(|months| Draws {
+            created_before: cutoff_after(now, months, rule.safety_margin_hours, zone),
+            most: rule.most_looked_at,
+            from: 0,
+        });
         Self {
             created_before,
             now,
-            activity: activity.cloned(),
+            activity: rule.activity.clone(),
+            unclassified: BTreeMap::new(),
+            classified: rule.classified_fields.clone(),
+            drawn: Vec::new(),
+            draws,
             contacts: 0,
             old_enough: 0,
             active: 0,
@@ -194,6 +228,43 @@ impl Survey {
             unreadable: 0,
             oldest: None,
             newest: None,
+        }
+    }
+
+    /// Counts the fields of a contact that no rule names.
+    fn classify(&mut self, contact: &ListedContact) {
+        for (place, name) in contact.undocumented.iter().enumerate() {
+            if self.classified.contains(name) || contact.undocumented[..place].contains(name) {
+                continue;
+            }
+            let known = self.unclassified.contains_key(name) || self.unclassified.len() < MOST_NAMES;
+            let name = if known { name.as_str() } else { "(other)" };
+            *self.unclassified.entry(name.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Draws each contact that may have records past their term with the same chance, however many there are.
+    fn draw(&mut self, contact: &ListedContact, may_be_past: bool) {
+        let Some(draws) = &mut self.draws else { return };
+        let (Created::At(created) | Created::About(created)) = contact.created else { return };
+        if created >= draws.created_before {
+            return;
+        }
+        draws.from += 1;
+        let drawn = || Drawn { contact: contact.id.clone(), may_be_past };
+        if self.drawn.len() < draws.most {
+            self.drawn.push(drawn());
+            return;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a place among at most some hundred million"
+        )]
+        let place = (random::fraction() * draws.from as f64) as usize;
+        if let Some(place) = self.drawn.get_mut(place) {
+            *place = drawn();
         }
     }
 
@@ -261,6 +332,16 @@ impl Survey {
     /// The date of creation of a candidate; `None`, and counted, when it is unknown or in the future, or when the listing
     /// shows activity that counts.
     fn past_its_time(&mut self, contact: &ListedContact) -> Option<DateTime<Utc>> {
+        self.classify(contact);
+        let past = self.judge(contact);
+        // What goes as a whole has no records that stay.
+        if past.is_none() || self.activity.is_some() {
+            self.draw(contact, past.is_some());
+        }
+        past
+    }
+
+    fn judge(&mut self, contact: &ListedContact) -> Option<DateTime<Utc>> {
         let created = contact.created;
         let created_at = match created {
             Created::At(instant) | Created::About(instant) => instant,
@@ -293,14 +374,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::platform::ProfileDates;
+    use crate::platform::{ProfileDates, Source};
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
     }
 
     fn survey() -> Survey {
-        Survey::new(at("2023-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"), None)
+        let rule = Rule::for_tests(36, 24);
+        Survey::new(at("2023-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"), &rule, chrono_tz::UTC)
     }
 
     fn counted(contacts: u64, candidates: u64) -> Survey {
@@ -313,6 +395,7 @@ mod tests {
             id: id.parse().unwrap(),
             created,
             shows: ProfileDates::default(),
+            undocumented: Vec::new(),
         };
         let batch = ListingBatch {
             contacts: vec![
@@ -357,6 +440,34 @@ mod tests {
         assert_eq!(distrust(&probe(FilterTrust::Ignored, Some(0))), Some(StopReason::FilterNotHonoured));
         assert_eq!(distrust(&probe(FilterTrust::Honoured, Some(301))), Some(StopReason::ClockDiffers));
         assert_eq!(distrust(&probe(FilterTrust::Honoured, Some(-301))), Some(StopReason::ClockDiffers));
+    }
+
+    #[test]
+    fn r_61_contacts_are_drawn_with_the_same_chance_and_never_more_than_allowed() {
+        let mut rule = Rule::for_tests(36, 0);
+        rule.record_terms = vec![(Source::Accountings, 12)];
+        rule.most_looked_at = 10;
+        let mut times = [0_u32; 40];
+        for _ in 0..400 {
+            let now = at("2026-11-23T00:00:00Z");
+            let mut survey = Survey::new(at("2023-11-22T00:00:00Z"), now, &rule, chrono_tz::UTC);
+            for number in 0..60 {
+                // A third is too young to have old records.
+                let created = if number < 40 { "2025-01-01T00:00:00Z" } else { "2026-01-01T00:00:00Z" };
+                survey.past_its_time(&ListedContact {
+                    id: format!("{number}").parse().unwrap(),
+                    created: Created::At(at(created)),
+                    shows: ProfileDates::default(),
+                    undocumented: Vec::new(),
+                });
+            }
+            assert_eq!(survey.drawn.len(), 10);
+            for drawn in &survey.drawn {
+                times[drawn.contact.as_str().parse::<usize>().unwrap()] += 1;
+            }
+        }
+        // A hundred times each on average, with a deviation of nine.
+        assert!(times.iter().all(|times| (50..150).contains(times)), "{times:?}");
     }
 
     #[test]

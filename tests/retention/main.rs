@@ -7,6 +7,7 @@ mod database;
 
 mod anchors;
 mod due;
+mod findings;
 mod holds;
 mod manifests;
 mod office;

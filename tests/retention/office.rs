@@ -7,7 +7,7 @@ use dsrd::audit::{self, LogKeys, Sealer};
 use dsrd::domain::{ActivityKind, Clock, Controller, ManualClock, MasterKey, WithoutActivity};
 use dsrd::intake::Desk;
 use dsrd::platform::ContactPlatform;
-use dsrd::retention::{self, Anchor, Halt, Settings, SweepRow, Sweeper, never_halt};
+use dsrd::retention::{self, Anchor, Halt, RecordTerms, Settings, SweepRow, Sweeper, never_halt};
 use dsrd::store::Store;
 use sqlx::Connection as _;
 
@@ -27,6 +27,8 @@ pub(crate) fn settings() -> Settings {
         activities: ActivityKind::ALL.to_vec(),
         passive_events: vec!["send_email".to_owned(), "open_email".to_owned()],
         without_activity: WithoutActivity::Review,
+        classified_fields: Vec::new(),
+        records: RecordTerms { most_looked_at: 200, ..RecordTerms::default() },
         safety_margin_hours: 24,
         schedule: "30 2 * * *".to_owned(),
         schedule_time_zone: "UTC".to_owned(),
@@ -141,6 +143,7 @@ impl Office {
             }
             "contacts with a request" => "SELECT count(DISTINCT contact_id) FROM dsrd.request",
             "candidates" => "SELECT count(*) FROM dsrd.sweep_candidate",
+            "findings" => "SELECT count(*) FROM dsrd.sweep_finding",
             "open candidates" => "SELECT count(*) FROM dsrd.sweep_candidate WHERE request_id IS NULL",
             other => panic!("no such count: {other}"),
         };

@@ -246,7 +246,15 @@ async fn r_60_over_the_wire_the_records_themselves_say_who_still_comes() {
 async fn r_60_over_the_wire_one_hostile_record_leaves_its_contact_for_a_person() {
     let office = Office::open().await;
     let platform = Platform::start().await;
-    platform.people(3, 30);
+    platform.people(0, 30);
+    // The second of two records lies four years back: without the hostile one, all three would be past their time.
+    for number in 0..3 {
+        let spec = ContactSpec::new()
+            .email(format!("old-{number}@people.example"))
+            .created(SystemClock.now() - TimeDelta::days(6 * 366))
+            .accountings(2);
+        drop(platform.organisation.add_contact(spec));
+    }
     let fault = Fault::Poison { poison: Poison::NotAnObject, position: 0 }.on(Endpoint::Accountings);
     platform.simulator.faults().inject(fault);
     let activities = vec![dsrd::domain::ActivityKind::Accountings];
@@ -254,4 +262,38 @@ async fn r_60_over_the_wire_one_hostile_record_leaves_its_contact_for_a_person()
     let sweeper = Sweeper { rule: settings.rule().unwrap(), ..platform.sweeper(&office) };
     let report = sweeper.sweep("ada").await.unwrap();
     assert_eq!((report.state, report.unclear, report.submitted), (SweepState::Finished, 3, 0));
+}
+
+#[tokio::test]
+async fn r_59_over_the_wire_a_field_that_nobody_documents_is_found_by_its_name_only() {
+    let office = Office::open().await;
+    let platform = Platform::start().await;
+    platform.people(0, 10);
+    let spec = ContactSpec::new().email("member@people.example").raw("loyalty", "{\"points\":7}");
+    drop(platform.organisation.add_contact(spec.raw("mario@posta.example", "1")));
+    let report = platform.sweeper(&office).sweep("ada").await.unwrap();
+    let found: Vec<(&str, i64)> =
+        report.findings.iter().map(|finding| (finding.category.as_str(), finding.contacts)).collect();
+    assert_eq!(found, [("(other)", 1), ("loyalty", 1)]);
+}
+
+#[tokio::test]
+async fn r_61_over_the_wire_old_connections_of_a_contact_that_is_kept_are_counted() {
+    let office = Office::open().await;
+    let platform = Platform::start().await;
+    let created = SystemClock.now() - TimeDelta::days(2 * 366);
+    // Records lie evenly between the creation and today: a year is exceeded by those of the first half.
+    let spec = ContactSpec::new().email("kept@people.example").created(created).accountings(4);
+    drop(platform.organisation.add_contact(spec));
+    let records = retention::RecordTerms {
+        accountings_months: Some(18),
+        most_looked_at: 10,
+        ..retention::RecordTerms::default()
+    };
+    let rule = retention::Settings { records, ..settings() }.rule().unwrap();
+    let report = Sweeper { rule, ..platform.sweeper(&office) }.sweep("ada").await.unwrap();
+    let [finding] = report.findings.as_slice() else { panic!("{:?}", report.findings) };
+    assert_eq!((finding.category.as_str(), finding.looked_at, finding.contacts), ("accountings", 1, 1));
+    assert_eq!((finding.records, finding.unreadable), (2, 0));
+    assert_eq!((report.candidates, platform.simulator.journal().calls(Endpoint::Accountings)), (0, 1));
 }

@@ -100,19 +100,112 @@ impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
     }
 }
 
-/// What a listing reads of a contact. A field that comes twice makes the record unreadable.
-#[derive(Deserialize)]
+/// The top-level fields of a contact that the vendor documents (Contacts page), and those that this client reads besides.
+const DOCUMENTED: &[&str] = &[
+    "cid",
+    "id",
+    "title",
+    "firstName",
+    "lastName",
+    "gender",
+    "birthDate",
+    "birthDay",
+    "age",
+    "country",
+    "zipCode",
+    "created",
+    "modified",
+    "email",
+    "emailVerified",
+    "phone",
+    "phoneNumber",
+    "phoneVerified",
+    "signupMethod",
+    "externalIdentityId",
+    "username",
+    "locked",
+    "organizationCid",
+    "locationCid",
+    "system",
+    "enabled",
+    "deleted",
+    "type",
+    "locationName",
+    "personalId",
+    "externalSource",
+    "language",
+    "lastLogin",
+    "segmentCids",
+    "logins",
+    "policies",
+    "segments",
+    "extId",
+    "extProp1",
+    "extProp2",
+    "metrics",
+];
+
+/// What a listing reads of a contact. One of its fields that comes twice makes the record unreadable.
+#[derive(Default)]
 struct ListedWire<'a> {
-    #[serde(borrow, default)]
-    cid: Scalar<'a>,
-    #[serde(borrow, default)]
-    id: Scalar<'a>,
-    #[serde(borrow, default)]
-    created: Scalar<'a>,
-    #[serde(borrow, default, rename = "lastLogin")]
-    last_login: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    metrics: Option<&'a RawValue>,
+    cid: Option<Scalar<'a>>,
+    id: Option<Scalar<'a>>,
+    created: Option<Scalar<'a>>,
+    last_login: Option<Option<&'a RawValue>>,
+    metrics: Option<Option<&'a RawValue>>,
+    undocumented: Vec<String>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ListedWire<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = ListedWire<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a contact")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut listed = ListedWire::default();
+                while let Some(name) = map.next_key::<Scalar<'de>>()? {
+                    let name = name.0.unwrap_or_default();
+                    match name.as_ref() {
+                        "cid" => once(&mut listed.cid, map.next_value()?)?,
+                        "id" => once(&mut listed.id, map.next_value()?)?,
+                        "created" => once(&mut listed.created, map.next_value()?)?,
+                        "lastLogin" => once(&mut listed.last_login, map.next_value()?)?,
+                        "metrics" => once(&mut listed.metrics, map.next_value()?)?,
+                        name => {
+                            if !DOCUMENTED.contains(&name) {
+                                listed.undocumented.push(plain_name(name));
+                            }
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(listed)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+fn once<T, E: serde::de::Error>(place: &mut Option<T>, value: T) -> Result<(), E> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::custom("a field comes twice")),
+    }
+}
+
+/// A field's name, if it is a name: anything may stand there.
+fn plain_name(name: &str) -> String {
+    let is_plain = (1..=64).contains(&name.len())
+        && name.starts_with(|each: char| each.is_ascii_alphabetic() || each == '_')
+        && name.bytes().all(|each| each.is_ascii_alphanumeric() || matches!(each, b'_' | b'-' | b'.'));
+    if is_plain { name.to_owned() } else { "(other)".to_owned() }
 }
 
 #[derive(Deserialize)]
@@ -140,9 +233,11 @@ fn profile_dates(last_login: Option<&RawValue>, metrics: Option<&RawValue>) -> P
 /// Reads one contact of a listing.
 pub(super) fn listed_contact(record: &[u8]) -> Option<ListedContact> {
     let wire: ListedWire<'_> = serde_json::from_slice(record).ok()?;
-    let id = wire.cid.text().or_else(|| wire.id.text())?.parse().ok()?;
-    let shows = profile_dates(wire.last_login, wire.metrics);
-    Some(ListedContact { id, created: created(&wire.created), shows })
+    let text = |scalar: &Option<Scalar<'_>>| scalar.as_ref().and_then(Scalar::text).map(str::to_owned);
+    let id = text(&wire.cid).or_else(|| text(&wire.id))?.parse().ok()?;
+    let shows = profile_dates(wire.last_login.flatten(), wire.metrics.flatten());
+    let created = wire.created.as_ref().map_or(Created::Unknown, created);
+    Some(ListedContact { id, created, shows, undocumented: wire.undocumented })
 }
 
 fn created(scalar: &Scalar<'_>) -> Created {

@@ -4,9 +4,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::domain::OrganisationId;
+use crate::retention::look::Finding;
 use crate::retention::vocabulary::{StopReason, SweepState};
 use crate::store::StoreError;
 
@@ -43,6 +45,8 @@ pub struct SweepRow {
     pub skipped: i64,
     /// Of the latest sweep: contacts that it found past their time, that nothing holds, and that are not gone yet.
     pub still_past: Option<i64>,
+    /// What it found and cannot mend.
+    pub findings: Json<Vec<Finding>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
 }
@@ -69,6 +73,11 @@ pub async fn list_sweeps(
                                AND candidate.sweep_id = sweep.sweep_id AND candidate.skipped IS NULL
                                AND (candidate.request_id IS NULL OR request.state <> 'closed'))
                   END AS still_past,
+                  (SELECT COALESCE(jsonb_agg(to_jsonb(found) ORDER BY found.finding, found.category), '[]')
+                   FROM (SELECT finding, category, looked_at, contacts, records, unreadable
+                         FROM dsrd.sweep_finding AS finding
+                         WHERE finding.organisation_id = sweep.organisation_id
+                           AND finding.sweep_id = sweep.sweep_id) AS found) AS "findings!: Json<Vec<Finding>>",
                   finished_at
            FROM dsrd.sweep
            WHERE organisation_id = $1

@@ -3,11 +3,12 @@
 use futures_util::TryStreamExt;
 
 use super::{
-    Begun, Stage, SweepError, SweepLock, SweepReport, Sweeper, counted, detail_of, report, unsigned,
+    Begun, Stage, SweepError, SweepLock, SweepReport, Sweeper, counted, detail_of, found, report, unsigned,
 };
 use crate::audit::{Action, Actor};
 use crate::domain::ContactId;
 use crate::platform::{ListingBatch, PlatformError};
+use crate::retention::look::{self, Finding};
 use crate::retention::settings::RETRY_AFTER;
 use crate::retention::sql::{self, Counts, UnfinishedRow};
 use crate::retention::survey::{self, Candidate, EVERYBODY, Survey};
@@ -53,7 +54,7 @@ impl Sweeper {
         loop {
             let batch = match listing.try_next().await {
                 Ok(Some(batch)) => batch,
-                Ok(None) => return Ok((survey, None)),
+                Ok(None) => break,
                 Err(error) => return Err(ListingError::Platform(Box::new(survey), error)),
             };
             self.look_for_erased(begun, &batch).await.map_err(SweepError::from)?;
@@ -66,6 +67,38 @@ impl Sweeper {
             }
             self.pass(Stage::Listed)?;
         }
+        drop(listing);
+        match look::findings(
+            self.platform.as_ref(),
+            &self.rule,
+            &survey,
+            begun.started_at,
+            self.controller.time_zone,
+        )
+        .await
+        {
+            Ok(found) => self.note(begun, &found).await.map_err(SweepError::from)?,
+            Err(error) => return Err(ListingError::Platform(Box::new(survey), error)),
+        }
+        Ok((survey, None))
+    }
+
+    /// Records what was found that no sweep can mend, and says so.
+    async fn note(&self, begun: &Begun, found: &[Finding]) -> Result<(), StoreError> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        let mut connection = self.store.connection().await?;
+        sql::insert_findings(&mut connection, &self.controller.id, begun.sweep_id, found).await?;
+        drop(connection);
+        for finding in found.iter().filter(|finding| finding.contacts > 0) {
+            tracing::warn!(
+                organisation = %self.controller.id, sweep = %begun.sweep_id, finding = finding.finding.as_str(),
+                category = finding.category, contacts = finding.contacts, looked_at = finding.looked_at,
+                "the retention sweep found what it cannot mend, see dsrd retention list"
+            );
+        }
+        Ok(())
     }
 
     /// Has those contacts looked at that are listed although they were erased. The sweep itself does nothing about it: a
@@ -158,7 +191,8 @@ impl Sweeper {
         let mut tx = self.store.begin("retention.stop").await?;
         let end = Some((reason, now));
         sql::end_listing(&mut tx, &self.controller.id, begun.sweep_id, counts, state, end).await?;
-        let detail = counted(detail_of(begun.sweep_id), counts)
+        let findings = sql::list_findings(&mut tx, &self.controller.id, begun.sweep_id).await?;
+        let detail = found(counted(detail_of(begun.sweep_id), counts), &findings)
             .word("state", state.as_str())
             .word("reason", reason.as_str())
             .count("most_percent", u64::from(self.rule.caps.most_percent))
@@ -172,7 +206,7 @@ impl Sweeper {
                 "the retention sweep stopped at a safeguard; nothing was submitted"
             );
         }
-        Ok(report(begun, state, Some(reason), counts, 0))
+        Ok(SweepReport { findings, ..report(begun, state, Some(reason), counts, 0) })
     }
 
     /// Marks a sweep that was killed while it listed.

@@ -18,6 +18,7 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::Rule;
+use super::look::{Finding, FindingKind};
 use super::period::cutoff;
 use super::sql::{self, Counts, UnfinishedRow};
 use super::vocabulary::{StopReason, SweepState};
@@ -126,6 +127,8 @@ pub struct SweepReport {
     pub submitted: u64,
     /// Candidates left to a later sweep, because a hold, a restriction or an open access request stands.
     pub skipped: u64,
+    /// What it found and cannot mend.
+    pub findings: Vec<Finding>,
 }
 
 /// Runs the sweeps of one organisation.
@@ -270,6 +273,7 @@ impl Sweeper {
         let detail = detail_of(begun.sweep_id)
             .word("created_before", &begun.created_before.to_rfc3339())
             .word("anchor", self.rule.anchor().as_str())
+            .word("rule", &self.rule.version)
             .word(
                 "scheduled_for",
                 &begun.scheduled_for.map_or_else(|| "none".to_owned(), |at| at.to_rfc3339()),
@@ -309,6 +313,31 @@ fn counted(detail: Detail, counts: Counts) -> Detail {
         .count("unreadable", unsigned(counts.unreadable))
 }
 
+/// Findings as numbers: how many contacts, never a name.
+fn found(mut detail: Detail, findings: &[Finding]) -> Detail {
+    let mut unclassified = 0;
+    for finding in findings {
+        let contacts = unsigned(finding.contacts);
+        let looked_at = unsigned(finding.looked_at);
+        detail = match (finding.finding, finding.category.as_str()) {
+            (FindingKind::UnclassifiedData, _) => {
+                unclassified += 1;
+                detail.count("unclassified_data", unclassified)
+            }
+            (FindingKind::OldRecords, "events") => {
+                detail.count("old_events", contacts).count("looked_at_events", looked_at)
+            }
+            (FindingKind::OldRecords, "devices") => {
+                detail.count("old_devices", contacts).count("looked_at_devices", looked_at)
+            }
+            (FindingKind::OldRecords, _) => {
+                detail.count("old_accountings", contacts).count("looked_at_accountings", looked_at)
+            }
+        };
+    }
+    detail
+}
+
 fn report(
     begun: &Begun,
     state: SweepState,
@@ -330,6 +359,7 @@ fn report(
         unreadable: unsigned(counts.unreadable),
         submitted,
         skipped: 0,
+        findings: Vec::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Begun, Stage, SweepError, SweepLock, SweepReport, Sweeper, counted, detail_of, report, unsigned,
+    Begun, Stage, SweepError, SweepLock, SweepReport, Sweeper, counted, detail_of, found, report, unsigned,
 };
 use crate::audit::manifest::{self, Page, PageItem};
 use crate::audit::{Action, Actor};
@@ -151,7 +151,8 @@ impl Sweeper {
             sql::end_submitting(&mut tx, &self.controller.id, begun.sweep_id, state, reason, now).await?;
         let submitted = u64::try_from(submitted).unwrap_or_default();
         let skipped = u64::try_from(skipped).unwrap_or_default();
-        let detail = counted(detail_of(begun.sweep_id), counts)
+        let findings = sql::list_findings(&mut tx, &self.controller.id, begun.sweep_id).await?;
+        let detail = found(counted(detail_of(begun.sweep_id), counts), &findings)
             .count("submitted", submitted)
             .count("skipped", skipped)
             .word("state", state.as_str());
@@ -166,7 +167,7 @@ impl Sweeper {
             contacts = counts.contacts, candidates = counts.candidates, unreadable = counts.unreadable, submitted, skipped,
             "the retention sweep ended"
         );
-        Ok(SweepReport { skipped, ..report(begun, state, reason, counts, submitted) })
+        Ok(SweepReport { skipped, findings, ..report(begun, state, reason, counts, submitted) })
     }
 }
 
