@@ -74,7 +74,10 @@ const LEFT: &[Left] = &[
     of_organisation("retention.keep_months", "how long contacts are kept"),
     of_organisation(ANCHOR, "from which event that time counts"),
     of_organisation(RECORDS, "how long records of contacts that are kept may be kept"),
-    of_organisation("retention.classified_fields", "which further fields of profiles the rule for contacts covers"),
+    of_organisation(
+        "retention.classified_fields",
+        "which further fields of profiles the rule for contacts covers",
+    ),
     of_organisation("retention.activities", "what counts as contact from the person"),
     of_organisation("retention.most_percent", "cap of a sweep, in per cent"),
     of_organisation("retention.most_contacts", "cap of a sweep, in contacts"),

@@ -453,8 +453,10 @@ fn r_59_a_term_of_records_needs_its_reason_and_who_answers_for_it() {
     let term = "retention = { records = { accountings_months = 12 } }\n";
     let problem = refused(&decided(term));
     assert!(problem.contains("retention.records of organisation venue-group sets a term"), "{problem}");
-    let decision = DECISION
-        .replace("key = \"upkeep.evidence_months\"", "organisation = \"venue-group\"\nkey = \"retention.records\"");
+    let decision = DECISION.replace(
+        "key = \"upkeep.evidence_months\"",
+        "organisation = \"venue-group\"\nkey = \"retention.records\"",
+    );
     assert_eq!(refused(&decided(&format!("{term}{decision}"))), "");
 }
 

@@ -367,7 +367,8 @@ mod tests {
         ] {
             assert!(matches!(settings.rule(), Err(SettingsError::Range { .. })), "{settings:?}");
         }
-        let records = RecordTerms { accountings_months: Some(0), most_looked_at: 200, ..RecordTerms::default() };
+        let records =
+            RecordTerms { accountings_months: Some(0), most_looked_at: 200, ..RecordTerms::default() };
         let no_months = Settings { records, ..complete() };
         assert!(matches!(no_months.rule(), Err(SettingsError::Range { .. })));
         let last_activity = Settings { anchor: Anchor::LastActivity, ..complete() };

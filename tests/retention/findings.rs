@@ -60,7 +60,9 @@ async fn r_61_old_records_of_contacts_that_are_kept_are_reported_as_a_gap() {
     let expected = [old("accountings", 3, 1, 1, 1), old("events", 3, 0, 0, 0)];
     let rule = terms().rule().unwrap();
     let preview =
-        retention::preview(&ReadOnly(people()), &office.controller, &rule, office.clock.now(), |_| ()).await.unwrap();
+        retention::preview(&ReadOnly(people()), &office.controller, &rule, office.clock.now(), |_| ())
+            .await
+            .unwrap();
     let mut shown = preview.findings.clone();
     shown.sort_by(|a, b| a.category.cmp(&b.category));
     assert_eq!(shown, expected);
@@ -75,7 +77,10 @@ async fn r_61_old_records_of_contacts_that_are_kept_are_reported_as_a_gap() {
     assert_eq!((&detail["old_accountings"], &detail["looked_at_accountings"]), (&1.into(), &3.into()));
     assert_eq!(detail["old_events"], 0);
     assert_eq!(platform.reads.load(Ordering::SeqCst), 6, "one call for each contact and category");
-    assert_eq!(expected[0].text(), "accountings past their term: 1 of 3 contacts looked at, 1 records; 1 unreadable");
+    assert_eq!(
+        expected[0].text(),
+        "accountings past their term: 1 of 3 contacts looked at, 1 records; 1 unreadable"
+    );
 }
 
 #[tokio::test]
@@ -86,7 +91,8 @@ async fn r_61_nobody_looks_unless_a_term_is_set_and_never_at_more_than_allowed()
     assert_eq!((report.findings, platform.reads.load(Ordering::SeqCst)), (Vec::new(), 0));
 
     let few = RecordTerms { accountings_months: Some(12), most_looked_at: 2, ..RecordTerms::default() };
-    let report = office.sweeper(&platform, &Settings { records: few, ..settings() }).sweep("ada").await.unwrap();
+    let report =
+        office.sweeper(&platform, &Settings { records: few, ..settings() }).sweep("ada").await.unwrap();
     assert_eq!(report.findings[0].looked_at, 2);
 }
 
@@ -95,9 +101,11 @@ async fn r_61_an_old_guest_who_still_comes_has_old_records_and_who_goes_has_none
     let office = Office::open().await;
     let guest = Person { accountings: SESSIONS, ..Person::default() };
     let gone = Person { accountings: &[r#"{"stop":"2021-01-01T00:00:00Z"}"#], ..Person::default() };
-    let platform = Pages::of(contacts(0, 20))
-        .person("guest", "2020-01-10T09:00:00Z", guest)
-        .person("gone", "2020-01-10T09:00:00Z", gone);
+    let platform = Pages::of(contacts(0, 20)).person("guest", "2020-01-10T09:00:00Z", guest).person(
+        "gone",
+        "2020-01-10T09:00:00Z",
+        gone,
+    );
     let rule = Settings { anchor: Anchor::LastActivity, ..terms() };
     let report = office.sweeper(&Arc::new(platform), &rule).sweep("ada").await.unwrap();
     assert_eq!((report.active, report.submitted), (1, 1));
@@ -133,7 +141,8 @@ async fn r_59_data_that_no_rule_names_is_a_finding_and_not_silence() {
 
     // What the controller has decided about is found no more.
     let classified_fields = vec!["loyalty".to_owned()];
-    let report = office.sweeper(&pages(), &Settings { classified_fields, ..settings() }).sweep("ada").await.unwrap();
+    let report =
+        office.sweeper(&pages(), &Settings { classified_fields, ..settings() }).sweep("ada").await.unwrap();
     assert_eq!(found(&report.findings).len(), 2);
 }
 

@@ -231,7 +231,12 @@ impl ContactPlatform for Pages {
 }
 
 pub(crate) fn listed(id: &str, created: Created) -> ListedContact {
-    ListedContact { id: id.parse().unwrap(), created, shows: ProfileDates::default(), undocumented: Vec::new() }
+    ListedContact {
+        id: id.parse().unwrap(),
+        created,
+        shows: ProfileDates::default(),
+        undocumented: Vec::new(),
+    }
 }
 
 fn record(json: &str) -> RawRecord {

@@ -42,7 +42,8 @@ impl Sweeper {
     /// Lists all contacts and freezes those past their time. The second part says why the platform is not trusted, in
     /// which case nothing was listed.
     async fn list(&self, begun: &Begun) -> Result<(Survey, Option<StopReason>), ListingError> {
-        let mut survey = Survey::new(begun.created_before, begun.started_at, self.rule.activity.as_ref());
+        let mut survey =
+            Survey::new(begun.created_before, begun.started_at, &self.rule, self.controller.time_zone);
         let probe = match self.platform.probe().await {
             Ok(probe) => probe,
             Err(error) => return Err(ListingError::Platform(Box::new(survey), error)),
