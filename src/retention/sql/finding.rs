@@ -37,11 +37,11 @@ pub(in crate::retention) async fn list_findings(
     sweep_id: Uuid,
 ) -> Result<Vec<Finding>, StoreError> {
     sqlx::query_scalar!(
-        r#"SELECT COALESCE(jsonb_agg(to_jsonb(finding) ORDER BY finding, category), '[]') AS "findings!: Json<Vec<Finding>>"
+        r#"SELECT COALESCE(jsonb_agg(to_jsonb(found) ORDER BY found.finding, found.category), '[]') AS "findings!: Json<Vec<Finding>>"
            FROM (SELECT finding, category, looked_at, contacts, records, unreadable
                  FROM dsrd.sweep_finding
                  WHERE organisation_id = $1
-                   AND sweep_id = $2) AS finding"#,
+                   AND sweep_id = $2) AS found"#,
         organisation.as_str(),
         sweep_id,
     )

@@ -94,8 +94,8 @@ impl Sweeper {
         drop(connection);
         for finding in found.iter().filter(|finding| finding.contacts > 0) {
             tracing::warn!(
-                organisation = %self.controller.id, sweep = %begun.sweep_id, finding = finding.finding.as_str(),
-                category = finding.category, contacts = finding.contacts, looked_at = finding.looked_at,
+                organisation = %self.controller.id, sweep = %begun.sweep_id, kind = finding.finding.as_str(),
+                count = finding.contacts,
                 "the retention sweep found what it cannot mend, see dsrd retention list"
             );
         }
