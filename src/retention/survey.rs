@@ -251,9 +251,9 @@ impl Survey {
             return;
         }
         draws.from += 1;
-        let drawn = || Drawn { contact: contact.id.clone(), may_be_past };
+        let entry = || Drawn { contact: contact.id.clone(), may_be_past };
         if self.drawn.len() < draws.most {
-            self.drawn.push(drawn());
+            self.drawn.push(entry());
             return;
         }
         #[expect(
@@ -264,7 +264,7 @@ impl Survey {
         )]
         let place = (random::fraction() * draws.from as f64) as usize;
         if let Some(place) = self.drawn.get_mut(place) {
-            *place = drawn();
+            *place = entry();
         }
     }
 

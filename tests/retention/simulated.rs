@@ -34,6 +34,8 @@ fn secret_file(directory: &Path, name: &str, text: &str) -> PathBuf {
 impl Platform {
     async fn start() -> Self {
         let mut wanted = Settings::with_contacts(0);
+        // Until when records are written.
+        wanted.reference = SystemClock.now();
         for organisation in &mut wanted.organisations {
             organisation.rate_limit = None;
         }
