@@ -110,7 +110,7 @@ async fn r_60_what_cannot_be_known_is_nobodys_end_and_waits_for_a_person() {
     let mut connection = office.store.connection().await.unwrap();
     let listed = retention::list_unclear(&mut connection, &office.controller.id, 100).await.unwrap();
     drop(connection);
-    let mut listed: Vec<&str> = listed.iter().map(|id| id.as_str()).collect();
+    let mut listed: Vec<&str> = listed.iter().map(dsrd::domain::ContactId::as_str).collect();
     listed.sort_unstable();
     let mut expected = unclear.each_ref().map(|(id, _)| *id);
     expected.sort_unstable();

@@ -145,14 +145,19 @@ const DOCUMENTED: &[&str] = &[
     "metrics",
 ];
 
+/// The JSON of a field that is there; none for null.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Given<'a>(#[serde(borrow)] Option<&'a RawValue>);
+
 /// What a listing reads of a contact. One of its fields that comes twice makes the record unreadable.
 #[derive(Default)]
 struct ListedWire<'a> {
     cid: Option<Scalar<'a>>,
     id: Option<Scalar<'a>>,
     created: Option<Scalar<'a>>,
-    last_login: Option<Option<&'a RawValue>>,
-    metrics: Option<Option<&'a RawValue>>,
+    last_login: Option<Given<'a>>,
+    metrics: Option<Given<'a>>,
     undocumented: Vec<String>,
 }
 
@@ -235,7 +240,8 @@ pub(super) fn listed_contact(record: &[u8]) -> Option<ListedContact> {
     let wire: ListedWire<'_> = serde_json::from_slice(record).ok()?;
     let text = |scalar: &Option<Scalar<'_>>| scalar.as_ref().and_then(Scalar::text).map(str::to_owned);
     let id = text(&wire.cid).or_else(|| text(&wire.id))?.parse().ok()?;
-    let shows = profile_dates(wire.last_login.flatten(), wire.metrics.flatten());
+    let shows =
+        profile_dates(wire.last_login.and_then(|given| given.0), wire.metrics.and_then(|given| given.0));
     let created = wire.created.as_ref().map_or(Created::Unknown, created);
     Some(ListedContact { id, created, shows, undocumented: wire.undocumented })
 }
