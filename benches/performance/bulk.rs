@@ -175,7 +175,10 @@ pub(crate) async fn access_child(task: &str) -> Result<()> {
         (Source::Devices, Section::Devices),
         (Source::Accountings, Section::Accountings),
     ] {
-        let mut records = platform.records(&contact, source).await?.context("no such contact")?;
+        let mut records = platform
+            .records(&contact, source, dsrd::platform::Urgency::Request)
+            .await?
+            .context("no such contact")?;
         while let Some(batch) = records.try_next().await? {
             pieces.send((section, batch.records)).await?;
         }

@@ -314,6 +314,7 @@ impl Service {
             platform,
             catalogue: None,
             recipients: Arc::default(),
+            activity: None,
             gate: Gate::opened(),
         };
         let executor = Arc::new(Executor {
