@@ -50,7 +50,8 @@ impl Database {
         let mut settings = embedded::Settings::new(directory.path(), std::env::var_os("PATH"));
         if statements {
             let library = ("shared_preload_libraries".to_owned(), "pg_stat_statements".to_owned());
-            settings.server_settings.push(library);
+            let planning = ("pg_stat_statements.track_planning".to_owned(), "on".to_owned());
+            settings.server_settings.extend([library, planning]);
         }
         let cluster = Cluster::start(settings).await?;
         Ok(Self { cluster, directory, number: 0 })
@@ -146,18 +147,19 @@ pub(crate) async fn watch_statements(options: &PgConnectOptions) -> Result<()> {
 /// The statements that took the server longest: times executed for each unit, microseconds each, text.
 pub(crate) async fn statements_by_time(options: &PgConnectOptions, units: f64) -> Result<Vec<String>> {
     let mut connection = PgConnection::connect_with(options).await?;
-    let rows: Vec<(i64, f64, String)> = sqlx::query_as(
-        "SELECT calls, mean_exec_time * 1000, left(regexp_replace(query, '\\s+', ' ', 'g'), 90)
+    let rows: Vec<(i64, f64, i64, f64, String)> = sqlx::query_as(
+        "SELECT calls, mean_exec_time * 1000, plans, mean_plan_time * 1000, left(regexp_replace(query, '\\s+', ' ', 'g'), 90)
          FROM pg_stat_statements JOIN pg_database ON dbid = pg_database.oid
          WHERE datname = current_database()
-         ORDER BY total_exec_time DESC LIMIT 30",
+         ORDER BY total_exec_time + total_plan_time DESC LIMIT 40",
     )
     .fetch_all(&mut connection)
     .await?;
     connection.close().await?;
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    let line = |(calls, micros, text): (i64, f64, String)| {
-        format!("{:6.2} × {micros:7.1} µs  {text}", calls as f64 / units)
+    let line = |(calls, micros, plans, planning, text): (i64, f64, i64, f64, String)| {
+        let (calls, plans) = (calls as f64 / units, plans as f64 / units);
+        format!("{calls:6.2} × {micros:7.1} µs  planned {plans:5.2} × {planning:7.1} µs  {text}")
     };
     Ok(rows.into_iter().map(line).collect())
 }

@@ -62,17 +62,17 @@ pub struct Stored {
     pub seq: u64,
     /// Its bytes.
     pub entry: Vec<u8>,
-    /// The columns beside the bytes, where the source is a table: pairs of a name and the value as text.
+    /// The columns beside the bytes, where the source is a table.
     pub columns: Option<Columns>,
 }
 
-/// The columns that the database generates from an entry, as text.
+/// The columns that the database generates from an entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
     /// Leaf hash.
     pub leaf: Vec<u8>,
     /// Id of the entry.
-    pub uid: String,
+    pub uid: Uuid,
     /// Microseconds since 1970.
     pub at_us: i64,
     /// Organisation.
@@ -84,9 +84,9 @@ pub struct Columns {
     /// Actor.
     pub actor: String,
     /// Case.
-    pub case: Option<String>,
+    pub case: Option<Uuid>,
     /// Intent.
-    pub intent: Option<String>,
+    pub intent: Option<Uuid>,
     /// Writer.
     pub writer: Option<String>,
     /// Counter of the writer.

@@ -6,16 +6,18 @@ use std::ops::Range;
 use crate::audit::event::Action;
 use crate::audit::leaf::{Leaf, LeafError};
 use crate::audit::manifest;
-use crate::audit::tlog::{Checkpoint, Hash, TILE_WIDTH, Tile, leaf_hash};
+use crate::audit::tlog::{Checkpoint, Hash, TILE_WIDTH, Tile};
 use crate::audit::verify::account::{Account, range_name};
 use crate::audit::verify::catalogue::Flaw;
 use crate::audit::verify::policy::Policy;
 use crate::audit::verify::report::{Counts, Findings, Level, Report, Step, Verdict};
-use crate::audit::verify::source::{Columns, ManifestOf, Source, SourceError, Stored};
+use crate::audit::verify::source::{ManifestOf, Source, SourceError, Stored};
 
+mod examine;
 mod heads;
 mod tiles;
 
+use self::examine::{Examined, examine};
 use self::heads::{Known, told};
 use self::tiles::Tree;
 
@@ -139,16 +141,20 @@ impl Run<'_> {
         self.consistent_beginnings(source, &tree.main, &mut known, size).await?;
         // Chunks begin at whole tiles.
         let mut first = since - since % WIDTH;
+        let mut rows = self.rows(source, first, (first + CHUNK).min(size), size).await?;
         while first < size && !tree.broken {
             let end = (first + CHUNK).min(size);
-            let rows = self.rows(source, first, end, size).await?;
+            // The next ones are fetched while these are examined.
+            let next = self.rows(source, end, (end + CHUNK).min(size), size);
+            let (examined, next) = tokio::join!(examine(rows), next);
             let from = first.max(since);
             account.erasures.may_open(source.openings(first, end).await?);
             let kept = self.told_of(Step::Consistency, source.kept_heads(from, end).await)?;
             let stamps = self.told_of(Step::Stamps, source.stamps(from, end).await)?;
             let heads = self.heads_up_to(&mut known, kept, &stamps, end);
-            let mut chunk = Chunk { rows: rows.into(), heads, tile: None, size };
+            let mut chunk = Chunk { rows: examined.into(), heads, tile: None, size };
             self.chunk(source, from..end, &mut chunk, &mut tree, &mut account).await?;
+            rows = next?;
             first = end;
         }
         if !tree.broken {
@@ -168,6 +174,9 @@ impl Run<'_> {
         end: u64,
         size: u64,
     ) -> Result<Vec<Stored>, SourceError> {
+        if first >= end {
+            return Ok(Vec::new());
+        }
         if let Ok(rows) = source.entries(first, end, size).await {
             return Ok(rows);
         }
@@ -204,7 +213,7 @@ impl Run<'_> {
             let in_tile = chunk.tile.as_ref().and_then(|tile| tile.get(position)).copied();
             while chunk.rows.pop_front_if(|row| row.seq < seq).is_some() {}
             let row = chunk.rows.pop_front_if(|row| row.seq == seq);
-            let in_entry = row.as_ref().map(|row| leaf_hash(&row.entry));
+            let in_entry = row.as_ref().map(|row| row.own);
             let Some(hash) = in_tile.or(in_entry) else {
                 self.findings.violation(
                     Step::Entries,
@@ -214,14 +223,14 @@ impl Run<'_> {
                 tree.broken = true;
                 return Ok(());
             };
-            match (&row, in_entry) {
-                (Some(row), Some(own)) => {
-                    let leaf = self.entry(row, own, hash, tree, account);
+            match row {
+                Some(row) => {
+                    let leaf = self.entry(row, hash, tree, account);
                     if let Some(leaf) = leaf.filter(|leaf| leaf.action == Action::SweepPage.as_str()) {
                         self.page(source, seq, &leaf).await?;
                     }
                 }
-                _ => account.miss(seq),
+                None => account.miss(seq),
             }
             for tile in tree.push(hash, in_entry.unwrap_or(hash)) {
                 // Those of level 0 are where the hashes came from.
@@ -236,17 +245,17 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Checks one entry by itself: against its leaf in the tree, its columns, and the form that entries have.
+    /// Tells what is wrong with one entry: against its leaf in the tree, its columns, and the form that entries have.
     fn entry(
         &mut self,
-        row: &Stored,
-        own: Hash,
+        row: Examined,
         hash: Hash,
         tree: &mut Tree,
         account: &mut Account,
     ) -> Option<Leaf> {
         self.counts.entries += 1;
-        let place = || range_name(row.seq, row.seq);
+        let Examined { seq, own, leaf, different_column } = row;
+        let place = || range_name(seq, seq);
         if own != hash {
             tree.diverge();
             self.findings.violation(
@@ -255,15 +264,13 @@ impl Run<'_> {
                 "its bytes do not hash to the leaf that stands in the tree: entry or tile was changed",
             );
         }
-        match Leaf::parse(&row.entry) {
+        match leaf {
             Ok(leaf) => {
-                if let Some(columns) = &row.columns
-                    && let Some(column) = columns.first_difference(&leaf, own)
-                {
+                if let Some(column) = different_column {
                     let what = format!("the column {column} is not what the entry's bytes say");
                     self.findings.violation(Step::Columns, place(), what);
                 }
-                account.take(row.seq, &leaf, own, &mut self.findings);
+                account.take(seq, &leaf, own, &mut self.findings);
                 return Some(leaf);
             }
             // A change of the bytes was told already.
@@ -371,31 +378,9 @@ impl Run<'_> {
 
 /// What is needed while one chunk is gone through.
 struct Chunk {
-    rows: VecDeque<Stored>,
+    rows: VecDeque<Examined>,
     heads: VecDeque<Known>,
     /// The tile of level 0 that the next entry belongs to; empty where it is missing.
     tile: Option<Vec<Hash>>,
     size: u64,
-}
-
-impl Columns {
-    /// The name of the first column that says something else than the entry.
-    fn first_difference(&self, leaf: &Leaf, own: Hash) -> Option<&'static str> {
-        let word = |uuid: Option<uuid::Uuid>| uuid.map(|uuid| uuid.to_string());
-        let number = |number: u64| i64::try_from(number).ok();
-        let equal = [
-            ("leaf", self.leaf == own.as_bytes()),
-            ("uid", self.uid == leaf.id.to_string()),
-            ("at", Some(self.at_us) == number(leaf.at_us)),
-            ("organisation_id", self.organisation == leaf.tenant),
-            ("action", self.action == leaf.action),
-            ("outcome", self.outcome == leaf.outcome),
-            ("actor", self.actor == leaf.actor),
-            ("case_id", self.case == word(leaf.case)),
-            ("intent", self.intent == word(leaf.intent)),
-            ("writer", self.writer == leaf.w),
-            ("wseq", self.wseq == leaf.n.and_then(number)),
-        ];
-        equal.iter().find(|(_, equal)| !equal).map(|(name, _)| *name)
-    }
 }

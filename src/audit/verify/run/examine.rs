@@ -1,0 +1,79 @@
+//! What can be said of an entry by itself: its hash, its form, its columns. Entries are examined on all cores, because
+//! this is what takes most of the time of a verification, and no entry needs another one for it.
+
+use std::num::NonZero;
+use std::thread::available_parallelism;
+
+use crate::audit::leaf::{Leaf, LeafError};
+use crate::audit::tlog::{Hash, leaf_hash};
+use crate::audit::verify::source::{Columns, Stored};
+
+/// An entry, examined by itself.
+pub(super) struct Examined {
+    /// Its number, 1..n.
+    pub(super) seq: u64,
+    /// The leaf hash of its bytes.
+    pub(super) own: Hash,
+    /// Its fields, or why its bytes are no entry.
+    pub(super) leaf: Result<Leaf, LeafError>,
+    /// The first column beside it that says something else.
+    pub(super) different_column: Option<&'static str>,
+}
+
+impl Examined {
+    fn of(stored: &Stored) -> Self {
+        let own = leaf_hash(&stored.entry);
+        let leaf = Leaf::parse(&stored.entry);
+        let different_column = match (&leaf, &stored.columns) {
+            (Ok(leaf), Some(columns)) => columns.first_difference(leaf, own),
+            _ => None,
+        };
+        Self { seq: stored.seq, own, leaf, different_column }
+    }
+}
+
+/// Examines entries beside the caller; they keep their order.
+pub(super) async fn examine(stored: Vec<Stored>) -> Vec<Examined> {
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    let share = stored.len().div_ceil(cores).max(1);
+    let mut rest = stored;
+    let mut under_way = Vec::new();
+    while !rest.is_empty() {
+        let later = rest.split_off(share.min(rest.len()));
+        under_way.push(tokio::task::spawn_blocking(move || rest.iter().map(Examined::of).collect::<Vec<_>>()));
+        rest = later;
+    }
+    let mut examined = Vec::new();
+    for share in under_way {
+        match share.await {
+            Ok(share) => examined.extend(share),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is being shut down, and this task with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+    examined
+}
+
+impl Columns {
+    /// The name of the first column that says something else than the entry.
+    fn first_difference(&self, leaf: &Leaf, own: Hash) -> Option<&'static str> {
+        let number = |number: u64| i64::try_from(number).ok();
+        let equal = [
+            ("leaf", self.leaf == own.as_bytes()),
+            ("uid", self.uid == leaf.id),
+            ("at", Some(self.at_us) == number(leaf.at_us)),
+            ("organisation_id", self.organisation == leaf.tenant),
+            ("action", self.action == leaf.action),
+            ("outcome", self.outcome == leaf.outcome),
+            ("actor", self.actor == leaf.actor),
+            ("case_id", self.case == leaf.case),
+            ("intent", self.intent == leaf.intent),
+            ("writer", self.writer == leaf.w),
+            ("wseq", self.wseq == leaf.n.and_then(number)),
+        ];
+        equal.iter().find(|(_, equal)| !equal).map(|(name, _)| *name)
+    }
+}
