@@ -36,23 +36,3 @@ async fn very_many_events_are_streamed_and_counted_right() {
         .collect();
     assert_eq!(ids.len(), 50_000, "every event has an id of its own");
 }
-
-/// Speed, for benches. Run with `cargo test --release -- --ignored speed --nocapture`.
-#[tokio::test]
-#[ignore = "measures; needs a release build and a quiet machine"]
-async fn speed_of_pages_and_events() {
-    let rig = Rig::with_contacts(1_000_000).await;
-    for query in ["size=10000", "size=10000&createdTo=2024-01-01T00:00:00Z"] {
-        let start = std::time::Instant::now();
-        let bytes = rig.list(query).await.raw.len();
-        println!("list {query}: {bytes} bytes, {:.0} MB/s", rate(bytes, start));
-    }
-    let id = rig.organisation.add_contact(ContactSpec::new().events(1_000_000));
-    let start = std::time::Instant::now();
-    let bytes = rig.get(&format!("/v2/customers/{id}/events")).await.raw.len();
-    println!("a million events: {bytes} bytes, {:.0} MB/s", rate(bytes, start));
-}
-
-fn rate(bytes: usize, start: std::time::Instant) -> f64 {
-    f64::from(u32::try_from(bytes).unwrap()) / start.elapsed().as_secs_f64() / 1e6
-}
