@@ -1,7 +1,7 @@
 //! The drill: what `verify` finds on copies, shown to people; the log itself stays as it is (S-40).
 
 use dsrd::audit::drill::{Attacker, Drill, DrillError, DrillReport, Outcome, Place};
-use dsrd::audit::verify::{Database, Directory, Level, Source, Tiles, Verdict};
+use dsrd::audit::verify::{Database, Directory, Level, Source, Step, Tiles, Verdict};
 use dsrd::store::embedded::{Cluster, Settings};
 use sqlx::Connection as _;
 use tokio::sync::{Mutex, OnceCell};
@@ -77,6 +77,13 @@ async fn s_40_a_drill_finds_every_manipulation_of_its_copies_and_leaves_the_log_
         report.trials.iter().filter(|trial| trial.by == Attacker::SuperuserWithKey).collect();
     let levels: Vec<Level> = by_key.iter().map(|trial| trial.needs).collect();
     assert_eq!(levels, [Level::L2, Level::L2, Level::L2, Level::L3]);
+    for trial in &report.trials {
+        let Outcome::Found { told_before, .. } = &trial.outcome else { panic!("{trial:?}") };
+        // Nothing but a writer's account, or the definition that lets it happen, may come before what the row expects.
+        let fits =
+            told_before.as_ref().is_none_or(|first| matches!(first.step, Step::Counters | Step::Catalogue));
+        assert!(fits, "{trial:?}");
+    }
     for trial in by_key {
         assert_eq!(trial.found_one_level_lower, Some(false), "{trial:?}");
     }

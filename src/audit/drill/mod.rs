@@ -34,7 +34,7 @@ use self::sql::execute;
 use self::thief::Thief;
 use super::sealer::SealError;
 use super::verify::{
-    self, Database, Level, Plan, PolicyError, Report, Severity, Source, SourceError, Verdict,
+    self, Database, Finding, Level, Plan, PolicyError, Report, Severity, Source, SourceError, Step, Verdict,
 };
 use super::witness::WitnessError;
 use crate::domain::Clock;
@@ -147,12 +147,14 @@ pub enum Attacker {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "result")]
 pub enum Outcome {
-    /// `verify` named it.
+    /// `verify` named it, by the violation that its row of the list expects.
     Found {
         /// Where.
         place: String,
         /// What it says.
         says: String,
+        /// The violation that was told before that one; none where the expected one is the first.
+        told_before: Option<ToldBefore>,
     },
     /// `verify` did not name it: a fault of the program.
     Missed {
@@ -164,6 +166,17 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+}
+
+/// The first violation of a report, where another one is that of the manipulation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ToldBefore {
+    /// Which check told it.
+    pub step: Step,
+    /// Where.
+    pub place: String,
+    /// What it says.
+    pub says: String,
 }
 
 /// One manipulation and what came of it.
@@ -311,14 +324,24 @@ impl Copies {
 }
 
 /// Whether a violation is told that belongs to the manipulation. It need not be the first: the accounts of the writers tell
-/// of a missing or changed entry, too, at another place.
+/// of a missing or changed entry, too, at another place; then the answer says which one was.
 fn judge(report: &Report, place: &str, says: &str) -> Outcome {
-    let expected = report.findings.iter().find(|bad| {
-        bad.severity == Severity::Violation && bad.place.starts_with(place) && bad.what.contains(says)
-    });
-    match (expected, report.first_bad()) {
-        (Some(bad), _) => Outcome::Found { place: bad.place.clone(), says: bad.what.clone() },
-        (None, Some(bad)) => Outcome::Missed { says: format!("{}: {}", bad.place, bad.what) },
-        (None, None) => Outcome::Missed { says: "in order".to_owned() },
+    let mut violations = report.findings.iter().filter(|bad| bad.severity == Severity::Violation);
+    let expected = violations.clone().find(|bad| bad.place.starts_with(place) && bad.what.contains(says));
+    match (expected, violations.next()) {
+        (Some(bad), first) => Outcome::Found {
+            place: bad.place.clone(),
+            says: bad.what.clone(),
+            told_before: first.filter(|first| !std::ptr::eq(*first, bad)).map(told_before),
+        },
+        (None, _) => Outcome::Missed {
+            says: report
+                .first_bad()
+                .map_or_else(|| "in order".to_owned(), |bad| format!("{}: {}", bad.place, bad.what)),
+        },
     }
+}
+
+fn told_before(first: &Finding) -> ToldBefore {
+    ToldBefore { step: first.step, place: first.place.clone(), says: first.what.clone() }
 }

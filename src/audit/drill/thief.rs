@@ -197,6 +197,7 @@ impl<'a> Thief<'a> {
                         "{}; the witness, asked to sign it, refuses: it has signed another head of {} entries",
                         bad.what, shown_to_auditor.size
                     ),
+                    told_before: None,
                 },
                 None => judge(&report, "checkpoint", "witnesses"),
             },

@@ -226,7 +226,10 @@ fn shown(report: &DrillReport) -> String {
 
 fn row(trial: &Trial) -> Vec<String> {
     let (result, says) = match &trial.outcome {
-        Outcome::Found { place, says } => ("found", format!("{place}: {says}")),
+        Outcome::Found { place, says, told_before: None } => ("found", format!("{place}: {says}")),
+        Outcome::Found { place, says, told_before: Some(first) } => {
+            ("found", format!("{place}: {says} (told before it: {}: {})", first.place, first.says))
+        }
         Outcome::Missed { says } => ("NOT FOUND", says.clone()),
         Outcome::NotTried { reason } => ("not tried", reason.clone()),
     };
