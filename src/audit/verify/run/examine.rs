@@ -40,7 +40,8 @@ pub(super) async fn examine(stored: Vec<Stored>) -> Vec<Examined> {
     let mut under_way = Vec::new();
     while !rest.is_empty() {
         let later = rest.split_off(share.min(rest.len()));
-        under_way.push(tokio::task::spawn_blocking(move || rest.iter().map(Examined::of).collect::<Vec<_>>()));
+        under_way
+            .push(tokio::task::spawn_blocking(move || rest.iter().map(Examined::of).collect::<Vec<_>>()));
         rest = later;
     }
     let mut examined = Vec::new();

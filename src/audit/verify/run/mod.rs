@@ -246,13 +246,7 @@ impl Run<'_> {
     }
 
     /// Tells what is wrong with one entry: against its leaf in the tree, its columns, and the form that entries have.
-    fn entry(
-        &mut self,
-        row: Examined,
-        hash: Hash,
-        tree: &mut Tree,
-        account: &mut Account,
-    ) -> Option<Leaf> {
+    fn entry(&mut self, row: Examined, hash: Hash, tree: &mut Tree, account: &mut Account) -> Option<Leaf> {
         self.counts.entries += 1;
         let Examined { seq, own, leaf, different_column } = row;
         let place = || range_name(seq, seq);

@@ -1,0 +1,219 @@
+//! What is in a package, and how it reads.
+
+use std::collections::BTreeMap;
+
+use dsrd::report::{
+    Catalogue, CatalogueEntry, FILE_NAMES, Language, Package, ReportError, ReportHeader, Section,
+    SectionCount, Settings,
+};
+use scraper::Html;
+use serde_json::value::RawValue;
+
+use crate::ground::{
+    ACCOUNTING, DEVICE, PROFILE, archive, csv_rows, entries_of, event, files, header, json, selector,
+    settings, spool, text, unpack,
+};
+
+#[test]
+fn r_29_every_record_is_in_the_json_text_for_text_and_counted() {
+    let odd = [
+        r#"{"a":123456789012345678901234567890.10,"b":1e999,"c":-0.0,"d":1E+2}"#,
+        r#"{"nul":"x\u0000y","lone":"\ud800","pair":"\ud83d\ude00"}"#,
+        "{ \"spaced\" :\n [ 1 , 2 ] }",
+        r#"{"twice":1,"twice":2}"#,
+    ];
+    let mut records: Vec<_> = odd.iter().map(|record| (Section::Events, *record)).collect();
+    records.extend([
+        (Section::Profile, PROFILE),
+        (Section::Devices, DEVICE),
+        (Section::Accountings, ACCOUNTING),
+    ]);
+    let entries = entries_of(&records);
+    let report = json(&entries);
+    assert_eq!(report.format, "dsrd-access-report/1");
+    assert_eq!(report.reference, header().reference.as_str());
+    let events: Vec<&str> = report.records[&Section::Events].iter().map(|record| record.get()).collect();
+    assert_eq!(events, odd);
+    assert_eq!(report.records[&Section::Profile][0].get(), PROFILE);
+    for (section, records) in &report.records {
+        assert_eq!(report.counts[section].records, records.len() as u64);
+        assert_eq!(csv_rows(&entries, *section).1.len(), records.len(), "{section}");
+    }
+    assert_eq!(report.counts[&Section::Consents].records, 3);
+    let (columns, rows) = csv_rows(&entries, Section::Events);
+    assert_eq!(columns, ["a", "b", "c", "d", "nul", "lone", "pair", "spaced", "twice", "other"]);
+    assert_eq!(rows[0][..4], ["123456789012345678901234567890.10", "1e999", "-0.0", "1E+2"]);
+    assert_eq!(rows[1][4..7], ["x␀y", "\u{fffd}", "😀"]);
+    assert_eq!(rows[3][8..], ["1", r#"{"twice":2}"#]);
+    assert!(!text(&entries, "report.html").contains('\0'));
+}
+
+#[test]
+fn consents_of_the_profile_have_a_table_of_their_own() {
+    let entries = entries_of(&[(Section::Profile, PROFILE)]);
+    let (columns, rows) = csv_rows(&entries, Section::Consents);
+    assert_eq!(columns, ["name", "accepted"]);
+    assert_eq!(rows[2], ["mktgCommunications", "false"]);
+}
+
+#[test]
+fn the_readable_report_says_what_is_held_and_what_is_left_out() {
+    let mut records = vec![(Section::Profile, PROFILE.to_owned())];
+    records.extend((0..75).map(|number| (Section::Events, event(number, "login", "Harbour"))));
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let borrowed: Vec<_> = records.iter().map(|(section, record)| (*section, record.as_str())).collect();
+    let mut spool = spool(&settings, &borrowed);
+    spool.note_unreadable(Section::Devices, 2);
+    spool.mark_incomplete(Section::Accountings);
+    let package = Package::write(&header(), spool, &settings).unwrap();
+    let entries = unpack(archive(&settings, &package));
+    let page = Html::parse_document(text(&entries, "report.html"));
+    let words = page.root_element().text().collect::<Vec<_>>().join(" ");
+    for expected in [
+        // Instants stand in the controller's time zone, which is named: the request came at 08:15 UTC.
+        "3 November 2026, 09:15 CET",
+        "4 November 2026, 15:15 CET",
+        "The first 50 of 75 entries are shown here. The complete list is in events.csv",
+        "By kind: login (75).",
+        "79 records in 3 categories",
+        "a•••@people.example",
+        "Harbour Cafés Ltd, Data Protection",
+        "interface does not give out",
+        "2 could not be read properly",
+        "could not be fetched in full",
+        "DSR-",
+        "Article 16",
+    ] {
+        assert!(words.contains(expected), "{expected}");
+    }
+    assert_eq!(page.select(&selector("#events tbody tr")).count(), 50);
+    assert_eq!(csv_rows(&entries, Section::Events).1.len(), 75);
+    let counts = &package.manifest.sections;
+    assert_eq!(counts[&Section::Devices], SectionCount { records: 0, unreadable: 2, incomplete: false });
+    assert!(counts[&Section::Accountings].incomplete);
+    assert!(text(&entries, "README.txt").contains("2 could not be read properly"));
+}
+
+#[test]
+fn r_26_nothing_held_is_an_answer_too() {
+    let entries = entries_of(&[]);
+    assert_eq!(entries.keys().map(String::as_str).collect::<Vec<_>>().len(), FILE_NAMES.len());
+    let page = text(&entries, "report.html");
+    assert!(page.contains("no personal data were found"));
+    for section in Section::ALL {
+        let (columns, rows) = csv_rows(&entries, section);
+        assert_eq!((columns, rows.len()), (vec!["no records held".to_owned()], 0));
+    }
+    assert!(json(&entries).records.values().all(Vec::is_empty));
+}
+
+#[test]
+fn r_30_the_readable_report_speaks_the_language_of_the_request() {
+    for (language, wanted) in [
+        (Language::English, ["Your personal data", "What the words mean", "First name", "30 October 2026"]),
+        (
+            Language::German,
+            ["Ihre personenbezogenen Daten", "Was die Wörter bedeuten", "Vorname", "30. Oktober 2026"],
+        ),
+        (
+            Language::French,
+            ["Vos données personnelles", "Ce que les mots veulent dire", "Prénom", "30 octobre 2026"],
+        ),
+        (
+            Language::Italian,
+            ["I Suoi dati personali", "Che cosa significano le parole", "Cognome", "30 ottobre 2026"],
+        ),
+        (
+            Language::Spanish,
+            ["Sus datos personales", "Qué significan las palabras", "Apellidos", "30 de octubre de 2026"],
+        ),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = settings(directory.path());
+        let events = event(29, "login", "Harbour Café").replace("2026-03-02", "2026-10-30");
+        let records = [(Section::Profile, PROFILE), (Section::Events, events.as_str())];
+        let header = ReportHeader { language, ..header() };
+        let package = Package::write(&header, spool(&settings, &records), &settings).unwrap();
+        let entries = unpack(archive(&settings, &package));
+        let page = text(&entries, "report.html");
+        assert!(page.contains(&format!("<html lang=\"{}\"", language.tag())), "{language:?}");
+        for each in wanted {
+            assert!(page.contains(each), "{language:?}: {each:?} is not in the report");
+        }
+        let readme = text(&entries, "README.txt");
+        assert!(readme.contains("CSV") && !readme.contains('{'), "{language:?}: {readme}");
+        let english = Language::English == language;
+        assert_eq!(page.contains("What the words mean"), english, "{language:?}");
+    }
+}
+
+#[test]
+fn records_without_fields_and_records_that_are_no_objects_keep_their_rows() {
+    let entries = entries_of(&[
+        (Section::Devices, "{}"),
+        (Section::Devices, "{}"),
+        (Section::Accountings, "[1,2]"),
+        (Section::Accountings, "not json"),
+    ]);
+    assert_eq!(csv_rows(&entries, Section::Devices).1.len(), 2);
+    let (columns, rows) = csv_rows(&entries, Section::Accountings);
+    assert_eq!(columns, ["value"]);
+    assert_eq!(rows, [["[1,2]"], ["not json"]]);
+    let report = json(&entries);
+    assert_eq!(report.counts[&Section::Accountings].unreadable, 1);
+    assert_eq!(report.records[&Section::Accountings][1].get(), r#""not json""#);
+}
+
+#[test]
+fn one_huge_record_passes_and_is_cut_in_the_readable_report_only() {
+    let long = "x".repeat(8 << 20);
+    let record = format!(r#"{{"note":"{long}","list":[{}1]}}"#, "[],".repeat(1 << 20));
+    let entries = entries_of(&[(Section::Events, &record)]);
+    assert_eq!(json(&entries).records[&Section::Events][0].get(), record);
+    assert_eq!(csv_rows(&entries, Section::Events).1[0][0], long);
+    assert!(entries["report.html"].len() < 200_000);
+}
+
+#[test]
+fn more_fields_than_columns_go_to_the_column_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings { csv_columns: 3, ..settings(directory.path()) };
+    let fields: Vec<String> = (0..500).map(|number| format!("\"f{number}\":{number}.0")).collect();
+    let record = format!("{{{}}}", fields.join(","));
+    let package =
+        Package::write(&header(), spool(&settings, &[(Section::Events, &record)]), &settings).unwrap();
+    let (columns, rows) = csv_rows(&unpack(archive(&settings, &package)), Section::Events);
+    assert_eq!(columns, ["f0", "f1", "f2", "other"]);
+    let other: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&rows[0][3]).unwrap();
+    assert_eq!(other.len(), 497);
+    assert_eq!(other["f499"].get(), "499.0");
+}
+
+#[test]
+fn r_27_a_catalogue_must_cover_every_section_with_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let entry = CatalogueEntry {
+        purposes: "To run the guest Wi-Fi".to_owned(),
+        storage_period: "2027-04-30".to_owned(),
+        ..CatalogueEntry::default()
+    };
+    let covered = [Section::Profile, Section::Consents].map(|section| (section, entry.clone()));
+    let catalogue = Catalogue {
+        sections: covered.into(),
+        complaint_authority: "Information Commissioner".to_owned(),
+        ..Catalogue::default()
+    };
+    let header = ReportHeader { catalogue: Some(catalogue), ..header() };
+    let package =
+        Package::write(&header, spool(&settings, &[(Section::Profile, PROFILE)]), &settings).unwrap();
+    let entries = unpack(archive(&settings, &package));
+    for expected in ["To run the guest Wi-Fi", "2027-04-30", "Information Commissioner"] {
+        assert!(text(&entries, "report.html").contains(expected), "{expected}");
+    }
+    let records = [(Section::Profile, PROFILE), (Section::Events, "{}")];
+    let error = Package::write(&header, spool(&settings, &records), &settings).unwrap_err();
+    assert!(matches!(error, ReportError::CatalogueEntryMissing { section: Section::Events }), "{error}");
+    assert_eq!(files(directory.path()).len(), 1);
+}
