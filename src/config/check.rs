@@ -74,6 +74,13 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
                 .into(),
         );
     }
+    if !(1..=86_400).contains(&queue.second_look_secs) {
+        refused.push(
+            "queue.second_look_secs must be from 1 to 86400: two looks at the same moment prove no more than one, and a \
+             person waits for the answer"
+                .into(),
+        );
+    }
     if let Err(error) = settings.delivery.check() {
         refused.push(format!("delivery: {error}"));
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,7 @@ use super::outcome::{self, Answered, Held, Located, PackageMade, ReadBackDone};
 use super::procedure::{self, Procedure, Step};
 use super::refuse::{self, Refusal};
 use super::sql::{self, Checkpoint, OpenAccess};
-use super::stop::{Ended, Stop};
+use super::stop::{Ended, Note, Stop};
 use super::write::Finished;
 use super::{Executor, Site, access, answered, erasure, identify, inform, locate, opt_out};
 use crate::audit::{Action, Detail};
@@ -23,10 +24,13 @@ use crate::holds::HoldId;
 use crate::intake::{self, Case, Identifier, IdentifierRole};
 use crate::platform::{PlatformError, Urgency};
 use crate::queue::{Heart, Lease};
-use crate::store::StoreError;
+use crate::store::{StoreError, Tx};
 
 /// How long a request that a newer program began is left to that program before it is looked at again.
 const LEAVE_TO_NEWER: Duration = Duration::from_mins(1);
+
+/// Why a request waits between the two looks at a deletion.
+pub(super) const SECOND_LOOK: &str = "second_look";
 
 /// The run of one lease.
 pub(super) struct Run<'a> {
@@ -371,35 +375,68 @@ impl<'a> Run<'a> {
 
     /// Going on after a wait that counts as an attempt.
     pub(super) fn later(&self, code: &'static str) -> Stop {
-        Stop::Again {
-            after: self.back_off(),
-            code,
-            counts: Some(ParkReason::AttemptsExhausted),
-            note_try_of: None,
-        }
+        Stop::Again { after: self.back_off(), code, counts: Some(ParkReason::AttemptsExhausted), note: None }
     }
 
     /// What follows when reading back does not show the effect yet: another look after the next of `waits`, or a
     /// person when all were waited.
     pub(super) async fn read_again(&mut self, waits: &[Duration], code: &'static str) -> Result<Stop, Stop> {
-        if let Some(again) = self.read_again_if_any(waits, code) {
+        if let Some(again) = self.read_again_if_any(waits, code, false) {
             return Ok(again);
         }
         let mut tx = self.open("execution.verification_failed").await?;
         let event = self.event(Action::VerificationFailed).with(Detail::none().word("code", code));
         self.append(&mut tx, event).await?;
+        // Once a person has looked, what was seen before counts no more.
+        let now = self.executor.desk.clock.now();
+        sql::note_try(&mut tx, self.lease, Step::ReadBack, false, now).await?;
         tx.commit().await?;
         Ok(Stop::NeedsPerson(ParkReason::VerificationFailed))
     }
 
     /// Another look after the next of `waits`; none when all were waited.
-    pub(super) fn read_again_if_any(&self, waits: &[Duration], code: &'static str) -> Option<Stop> {
+    pub(super) fn read_again_if_any(
+        &self,
+        waits: &[Duration],
+        code: &'static str,
+        absence_lasts: bool,
+    ) -> Option<Stop> {
         let tries = usize::try_from(self.tries_of(Step::ReadBack)).unwrap_or(usize::MAX);
-        waits.get(tries).map(|after| Stop::Again {
-            after: *after,
-            code,
-            counts: None,
-            note_try_of: Some(Step::ReadBack),
-        })
+        let note = Some(Note::Try { of: Step::ReadBack, absence_lasts });
+        waits.get(tries).map(|after| Stop::Again { after: *after, code, counts: None, note })
+    }
+
+    /// Since when every look found the contact gone.
+    pub(super) fn absent_since(&self) -> Option<DateTime<Utc>> {
+        self.checkpoints.get(&(Step::ReadBack.as_str().to_owned(), String::new()))?.absent_since
+    }
+
+    /// How long it still is until the second look at a deletion; none when it is due, or when there was no first one.
+    pub(super) fn until_second_look(&self) -> Option<Duration> {
+        let passed = self.executor.desk.clock.now() - self.absent_since()?;
+        let left = self.executor.settings.second_look().checked_sub(passed.to_std().unwrap_or_default())?;
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// A first look found the contact gone: the lease is given back until the second one is due (F-39).
+    pub(super) fn look_a_second_time(&self) -> Stop {
+        let note = Some(Note::Absence(Step::ReadBack));
+        let after = self.executor.settings.second_look();
+        Stop::Again { after, code: SECOND_LOOK, counts: None, note }
+    }
+
+    /// Records that a contact which had been seen to be gone is there again: it is not told done, and looked at again.
+    pub(super) async fn note_return(
+        &self,
+        tx: &mut Tx,
+        code: &'static str,
+        absence_lasts: bool,
+    ) -> Result<(), Stop> {
+        if absence_lasts || self.absent_since().is_none() {
+            return Ok(());
+        }
+        tracing::warn!(request = %self.lease.request, code, "a contact that had been seen to be gone answers again");
+        let detail = Detail::none().word("code", code).flag("after_absence", true);
+        self.append(tx, self.event(Action::VerificationFailed).with(detail)).await
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::engine::Run;
 use super::procedure::Step;
 use super::sql;
-use super::stop::{Ended, Stop};
+use super::stop::{Ended, Note, Stop};
 use super::{Executor, hold};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
 use crate::domain::{Origin, ParkReason, RequestKind};
@@ -190,8 +190,8 @@ impl Run<'_> {
             {
                 self.park(reason).await
             }
-            Stop::Again { after, code, counts, note_try_of } => {
-                self.put_back(after, code, counts.is_some(), note_try_of).await
+            Stop::Again { after, code, counts, note } => {
+                self.put_back(after, code, counts.is_some(), note).await
             }
         };
         match settled {
@@ -221,11 +221,17 @@ impl Run<'_> {
         after: Duration,
         code: &'static str,
         counts: bool,
-        note_try_of: Option<Step>,
+        note: Option<Note>,
     ) -> Result<Ended, Stop> {
         let mut tx = self.open("execution.put_back").await?;
-        if let Some(step) = note_try_of {
-            sql::note_try(&mut tx, self.lease, step, self.executor.desk.clock.now()).await?;
+        let now = self.executor.desk.clock.now();
+        match note {
+            None => {}
+            Some(Note::Absence(step)) => sql::note_absence(&mut tx, self.lease, step, now).await?,
+            Some(Note::Try { of, absence_lasts }) => {
+                self.note_return(&mut tx, code, absence_lasts).await?;
+                sql::note_try(&mut tx, self.lease, of, absence_lasts, now).await?;
+            }
         }
         queue::put_back(&mut tx, self.lease, PutBack { after, code, counts, crashed: false }).await??;
         self.executor.kill.reached("put_back", "written")?;

@@ -22,6 +22,8 @@ pub(super) struct Checkpoint {
     pub(super) intent: Option<Uuid>,
     /// The announcement whose end is recorded as unknown: it is still looked for, and gets no second end.
     pub(super) ended_intent: Option<Uuid>,
+    /// For the read-back of a deletion: since when every look found the contact gone.
+    pub(super) absent_since: Option<DateTime<Utc>>,
     pub(super) outcome: Option<Value>,
 }
 
@@ -32,7 +34,7 @@ pub(super) async fn load_checkpoints(
 ) -> Result<Vec<Checkpoint>, StoreError> {
     sqlx::query_as!(
         Checkpoint,
-        "SELECT step, item, attempts, intent, ended_intent, outcome FROM dsrd.checkpoint WHERE organisation_id = $1 AND request_id = $2",
+        "SELECT step, item, attempts, intent, ended_intent, absent_since, outcome FROM dsrd.checkpoint WHERE organisation_id = $1 AND request_id = $2",
         organisation.as_str(),
         request.0,
     )
@@ -156,18 +158,44 @@ pub(super) async fn set_intent(
     Ok(())
 }
 
-/// Counts a try of a step that did not come to an end.
+/// Counts a try of a step that did not come to an end. An absence that a look before it saw counts no more, unless it lasted.
 pub(super) async fn note_try(
     connection: &mut PgConnection,
     lease: &Lease,
     step: Step,
+    absence_lasts: bool,
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"INSERT INTO dsrd.checkpoint AS checkpoint (organisation_id, request_id, step, began_at)
            VALUES ($1, $2, $3, $4)
            ON CONFLICT (organisation_id, request_id, step, item) DO UPDATE
-           SET attempts = checkpoint.attempts + 1"#,
+           SET attempts = checkpoint.attempts + 1,
+               absent_since = CASE WHEN $5 THEN checkpoint.absent_since END"#,
+        lease.organisation.as_str(),
+        lease.request.0,
+        step.as_str(),
+        at,
+        absence_lasts,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("execution.note_try"))?;
+    Ok(())
+}
+
+/// Notes that a first look found the contact gone. It is no try that failed: the waits after those are not used up by it.
+pub(super) async fn note_absence(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    step: Step,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"INSERT INTO dsrd.checkpoint AS checkpoint (organisation_id, request_id, step, attempts, began_at, absent_since)
+           VALUES ($1, $2, $3, 0, $4, $4)
+           ON CONFLICT (organisation_id, request_id, step, item) DO UPDATE
+           SET absent_since = excluded.absent_since"#,
         lease.organisation.as_str(),
         lease.request.0,
         step.as_str(),
@@ -175,7 +203,7 @@ pub(super) async fn note_try(
     )
     .execute(connection)
     .await
-    .map_err(StoreError::during("execution.note_try"))?;
+    .map_err(StoreError::during("execution.note_absence"))?;
     Ok(())
 }
 
@@ -259,11 +287,13 @@ pub(super) async fn finish_and_mark(
     let outcomes: Vec<Value> = finished.iter().map(|each| each.outcome.clone()).collect();
     let marked = sqlx::query!(
         r#"WITH finished AS (
-             INSERT INTO dsrd.checkpoint (organisation_id, request_id, step, item, began_at, finished_at, outcome)
+             INSERT INTO dsrd.checkpoint AS checkpoint
+               (organisation_id, request_id, step, item, began_at, finished_at, outcome)
              SELECT $1, $2, given.step, given.item, given.at, given.at, given.outcome
              FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::jsonb[]) AS given (step, item, at, outcome)
              ON CONFLICT (organisation_id, request_id, step, item) DO UPDATE
-             SET finished_at = excluded.finished_at, outcome = excluded.outcome, intent = NULL
+             SET finished_at = excluded.finished_at, outcome = excluded.outcome, intent = NULL,
+                 attempts = greatest(checkpoint.attempts, 1)
              RETURNING step
            )
            UPDATE dsrd.request

@@ -25,6 +25,20 @@ pub enum Ended {
     Killed,
 }
 
+/// What is noted of a step that did not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Note {
+    /// One more try: the step's waits follow from their number.
+    Try {
+        /// Of which step.
+        of: Step,
+        /// Whether the contact was seen to be gone all the same.
+        absence_lasts: bool,
+    },
+    /// A first look found the contact gone.
+    Absence(Step),
+}
+
 /// Why a step does not lead to the next one.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -34,8 +48,8 @@ pub(super) enum Stop {
         code: &'static str,
         /// Whether it counts as an attempt, and with which reason the request is parked when they are used up.
         counts: Option<ParkReason>,
-        /// A step whose own tries are counted, because its waits follow from their number.
-        note_try_of: Option<Step>,
+        /// What is noted of the step that did not come to its end.
+        note: Option<Note>,
     },
     /// It is not known well enough who asks: they are asked.
     WantsIdentity(IdentityDoubt),
@@ -57,13 +71,12 @@ pub(super) enum Stop {
 impl Stop {
     /// Waiting for something that will come by itself.
     pub(super) const fn wait(after: Duration, code: &'static str) -> Self {
-        Self::Again { after, code, counts: None, note_try_of: None }
+        Self::Again { after, code, counts: None, note: None }
     }
 
     /// What a failed call to the platform means for the request.
     pub(super) fn from_platform(error: &PlatformError, back_off: Duration) -> Self {
-        let counted =
-            |code, reason| Self::Again { after: back_off, code, counts: Some(reason), note_try_of: None };
+        let counted = |code, reason| Self::Again { after: back_off, code, counts: Some(reason), note: None };
         match error {
             PlatformError::Throttled { wait, .. } => Self::wait(*wait, "throttled"),
             PlatformError::Unavailable { .. } => {

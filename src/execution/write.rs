@@ -245,6 +245,7 @@ impl Run<'_> {
             attempts: 1,
             intent: None,
             ended_intent: None,
+            absent_since: None,
             outcome: Some(outcome),
         };
         self.checkpoints.insert(key, checkpoint);

@@ -65,6 +65,9 @@ pub struct Settings {
     /// How many days before its due date an erasure no longer waits for an access request of the same person to end, but
     /// for a person's decision.
     pub access_goes_first_until_days: u32,
+    /// How many seconds after a first look found a deleted contact gone it is looked a second time, 1 to 86400. Only two
+    /// such looks prove a deletion; no worker is held in between.
+    pub second_look_secs: u64,
 }
 
 impl Settings {
@@ -74,6 +77,12 @@ impl Settings {
         let doubled = self.retry_base_secs.saturating_mul(1_u64 << attempt.min(20));
         let full = Duration::from_secs(doubled.min(self.retry_cap_secs));
         full.mul_f64(0.5 + random::fraction() / 2.0)
+    }
+
+    /// The least time between the two looks that prove a deletion (F-39).
+    #[must_use]
+    pub const fn second_look(&self) -> Duration {
+        Duration::from_secs(self.second_look_secs)
     }
 }
 

@@ -13,6 +13,9 @@ use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use crate::recipients::recipient;
 use crate::support::service::{TestService, sealer};
 
+/// The time between the two looks at a deletion.
+const SECOND_LOOK: std::time::Duration = std::time::Duration::from_secs(2);
+
 fn person(number: usize) -> (String, ContactSpec) {
     let email = format!("canarino{number}@posta.example");
     let spec = ContactSpec::new()
@@ -28,7 +31,7 @@ fn person(number: usize) -> (String, ContactSpec) {
 /// in a row; then once while the platform's answer to the effect is lost as well.
 async fn killed_everywhere_ends_the_same(kind: RequestKind) {
     let register = vec![recipient("partner", ChannelKind::Person)];
-    let service = TestService::builder().recipients(register).build().await;
+    let service = TestService::builder().recipients(register).second_look_secs(2).build().await;
     let passed = Arc::new(Mutex::new(Vec::new()));
     let recorder = {
         let passed = Arc::clone(&passed);
@@ -40,10 +43,24 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
     let (email, spec) = person(0);
     let _contact = service.platform.add_contact(spec);
     let receipt = service.submit(kind, &[(Email, &email)]).await;
-    service.worker_with(recorder, false).await.work_until_idle().await.unwrap();
+    let worker = service.worker_with(recorder, false).await;
+    worker.work_until_idle().await.unwrap();
+    // A deletion is looked at a second time (F-39).
+    service.advance(SECOND_LOOK).await;
+    worker.work_until_idle().await.unwrap();
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
     let boundaries = passed.lock().unwrap().clone();
     assert!(boundaries.len() >= 11, "{boundaries:?}");
+    let looks = boundaries.iter().filter(|boundary| *boundary == "verify.before").count();
+    let put_back =
+        ["put_back.written", "put_back.committed"].map(|name| boundaries.contains(&name.to_owned()));
+    match kind.handling() {
+        Handling::Erasure => assert_eq!((looks, put_back), (2, [true; 2]), "{boundaries:?}"),
+        Handling::OptOut => assert_eq!((looks, put_back), (1, [false; 2]), "{boundaries:?}"),
+        Handling::Access | Handling::Person => {
+            assert_eq!((looks, put_back), (0, [false; 2]), "{boundaries:?}")
+        }
+    }
     assert!(boundaries.contains(&"notice.sent".to_owned()), "{boundaries:?}");
     let effect = match kind.handling() {
         Handling::Access | Handling::Person => None,
@@ -61,10 +78,16 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
             let receipt = service.submit(kind, &[(Email, &email)]).await;
             let lost = loses
                 .map(|endpoint| service.simulator.faults().inject(Fault::LoseAnswer.on(endpoint).times(1)));
-            for _ in 0..kills {
+            for kill in 0..kills {
                 let reached = AtomicUsize::new(0);
                 let dying = KillSwitch::new(move |_| reached.fetch_add(1, Ordering::SeqCst) == dies_at);
-                service.worker_with(dying, false).await.work_once().await.unwrap();
+                let worker = service.worker_with(dying, false).await;
+                let mut ended = worker.work_once().await.unwrap();
+                if ended == [Ended::PutBack] {
+                    service.advance(SECOND_LOOK).await;
+                    ended = worker.work_once().await.unwrap();
+                }
+                assert!(kill > 0 || lost.is_some() || ended == [Ended::Killed], "{boundary}: {ended:?}");
                 service.bury_workers().await;
             }
             service.work_to_the_end().await;

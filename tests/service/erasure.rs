@@ -109,6 +109,97 @@ async fn f_39_a_deletion_that_takes_effect_late_is_told_only_then() {
     service.finish().await;
 }
 
+/// Reads of the contact by its id since it was deleted.
+fn looks(service: &TestService) -> usize {
+    let entries = service.simulator.journal().entries();
+    let deletion = entries.iter().rposition(|entry| entry.endpoint == Endpoint::DeleteContact).unwrap();
+    entries[deletion..].iter().filter(|entry| entry.endpoint == Endpoint::Contact).count()
+}
+
+#[tokio::test]
+async fn f_39_a_deletion_is_done_after_two_absences_that_are_apart_and_holds_no_worker_between_them() {
+    let service = TestService::builder().second_look_secs(600).build().await;
+    let _contact = service.platform.add_contact(ada());
+    let receipt = erase(&service).await;
+    service.work().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.state, case.last_code.as_deref()), (RequestState::InProgress, Some("second_look")));
+    assert!(case.executed_at.is_some() && case.verified_at.is_none());
+    assert_eq!(service.mails.sent().len(), 1, "the acknowledgement only");
+    assert_eq!(looks(&service), 1, "the first look is one call");
+    let calls = service.simulator.journal().total_calls();
+    let depth = service.depth().await;
+    assert_eq!((depth.leased, depth.scheduled), (0, 1), "no worker waits for it");
+    // Whatever makes it due too early: nothing is read, and it goes on waiting.
+    let mut connection = service.store.connection().await.unwrap();
+    sqlx::query("UPDATE dsrd.job SET run_at = now()").execute(&mut *connection).await.unwrap();
+    drop(connection);
+    service.work().await;
+    assert_eq!(service.simulator.journal().total_calls(), calls);
+    assert_eq!(service.depth().await.scheduled, 1);
+
+    service.advance(Duration::from_mins(10)).await;
+    service.work().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!((looks(&service), service.mails.sent().len()), (2, 2));
+    let log = service.audit().await;
+    let verified = log.iter().find(|entry| entry.action == "deletion.verified").unwrap();
+    assert!(verified.detail["looks_apart_secs"].as_u64().unwrap() >= 600, "{:?}", verified.detail);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_39_a_contact_that_answers_again_at_the_second_look_is_not_told_done() {
+    let service = TestService::builder().second_look_secs(2).build().await;
+    let contact = service.platform.add_contact(ada());
+    let receipt = erase(&service).await;
+    service.work().await;
+    service.platform.restore_contact(&contact);
+    service.advance(Duration::from_secs(2)).await;
+    service.work().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.verified_at, case.last_code.as_deref()), (None, Some("contact_still_there")));
+    assert_eq!(service.mails.sent().len(), 1, "nobody is told that it is done");
+    let log = service.audit().await;
+    let returned = log.iter().find(|entry| entry.action == "verification.failed").unwrap();
+    assert_eq!(returned.detail["after_absence"], true);
+    // The copy that lagged behind has caught up: it takes two absences again.
+    service.platform.delete_contact(&contact);
+    service.advance(Duration::from_mins(1)).await;
+    service.work().await;
+    assert_eq!(service.case(receipt.request).await.last_code.as_deref(), Some("second_look"));
+    service.advance(Duration::from_secs(2)).await;
+    service.work().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 1, "nothing is deleted twice");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_39_a_contact_that_is_back_for_good_at_the_second_look_ends_with_a_person() {
+    let service = TestService::builder().second_look_secs(2).build().await;
+    let contact = service.platform.add_contact(ada());
+    let receipt = erase(&service).await;
+    service.work().await;
+    service.platform.restore_contact(&contact);
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::VerificationFailed));
+    assert_eq!(service.mails.sent().len(), 1, "nobody is told that it is done");
+    // Looked at by a person and resumed: what was seen before counts no more.
+    service.platform.delete_contact(&contact);
+    let mut tx = service.store.begin("test").await.unwrap();
+    let actor = dsrd::audit::Actor::Person("operator".to_owned());
+    dsrd::intake::resume(&mut tx, &service.desk, &service.controller.id, receipt.request, actor)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    service.work().await;
+    assert_eq!(service.case(receipt.request).await.last_code.as_deref(), Some("second_look"));
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    service.finish().await;
+}
+
 #[tokio::test]
 async fn f_39_a_contact_that_is_only_marked_as_deleted_is_pending_and_ends_with_a_person() {
     let service = TestService::start().await;

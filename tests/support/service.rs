@@ -45,6 +45,7 @@ pub(crate) const ORGANISATION: &str = "main";
 /// Builds a [`TestService`].
 pub(crate) struct Builder {
     most_attempts: u32,
+    second_look_secs: u64,
     largest_package_bytes: u64,
     second_organisation: bool,
     starts_at: DateTime<Utc>,
@@ -84,6 +85,13 @@ impl Builder {
     /// Parks after so many attempts.
     pub(crate) fn most_attempts(mut self, attempts: u32) -> Self {
         self.most_attempts = attempts;
+        self
+    }
+
+    /// Lets so much time pass between the two looks at a deletion. Without it the second one, as always by a lease of its
+    /// own, is due at once, so that tests of other things need not move the clock.
+    pub(crate) fn second_look_secs(mut self, secs: u64) -> Self {
+        self.second_look_secs = secs;
         self
     }
 
@@ -192,6 +200,7 @@ impl Builder {
             retry_base_secs: 1,
             retry_cap_secs: 60,
             access_goes_first_until_days: 5,
+            second_look_secs: self.second_look_secs,
         };
         let packages = PackageRules {
             report: report::Settings {
@@ -392,6 +401,7 @@ impl TestService {
     pub(crate) fn builder() -> Builder {
         Builder {
             most_attempts: 5,
+            second_look_secs: 0,
             largest_package_bytes: 1 << 30,
             second_organisation: false,
             starts_at: start_of_test(),

@@ -1,5 +1,9 @@
 //! Steps `delete` and `verify` of an erasure: one deletion, then the proof of absence by id, by every identifier that
 //! the request gave or the profile held, and by events, devices and accountings.
+//!
+//! One absence is no proof: an answer may come from a copy that lags behind, or a deletion may be undone (F-39). A first look
+//! reads the contact by its id, one call; the lease is given back, and only a second look, the whole one, that finds it gone
+//! as well ends the step. A contact that answers again in between begins anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,7 +12,7 @@ use futures_util::TryStreamExt;
 
 use super::Step;
 use super::effect::Effect;
-use super::engine::Run;
+use super::engine::{Run, SECOND_LOOK};
 use super::locate::let_access_go_first;
 use super::outcome::{Held, ReadBackDone};
 use super::sql::Marks;
@@ -74,6 +78,9 @@ async fn leave_alone(run: &mut Run<'_>, why: &'static str) -> Result<(), Stop> {
 }
 
 pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
+    if let Some(left) = run.until_second_look() {
+        return Err(Stop::wait(left, SECOND_LOOK));
+    }
     let contact = run.contact()?;
     let urgency = run.urgency();
     let found = run
@@ -85,19 +92,21 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
     if found.is_some() {
         return Err(run.read_again(&READ_AGAIN_AFTER, "contact_still_there").await?);
     }
+    let Some(absent_since) = run.absent_since() else { return Err(run.look_a_second_time()) };
     let searched = search_again(run, &contact).await?;
     if searched.found {
         return Err(run.read_again(&READ_AGAIN_AFTER, "contact_still_found").await?);
     }
     let remaining = remaining_records(run, &contact).await?;
     if !remaining.is_empty()
-        && let Some(again) = run.read_again_if_any(&READ_AGAIN_AFTER[..3], "records_still_there")
+        && let Some(again) = run.read_again_if_any(&READ_AGAIN_AFTER[..3], "records_still_there", true)
     {
         return Err(again);
     }
     let now = run.executor.desk.clock.now();
     let mut detail = Detail::none()
         .flag("contact_absent", true)
+        .count("looks_apart_secs", (now - absent_since).num_seconds().unsigned_abs())
         .count("searches_clear", searched.clear.values().sum())
         .count("searches_not_honoured", searched.not_honoured)
         .count("other_contacts", searched.others.len() as u64);
