@@ -191,6 +191,7 @@ pub(crate) fn controller() -> Result<Controller> {
         language: "en".to_owned(),
         opt_out_policies: vec!["mktgCommunications".to_owned()],
         identity: dsrd::domain::IdentityRules::default(),
+        erasure: dsrd::domain::ErasureRules::default(),
         // Counted, as usual, and never reached.
         flood: dsrd::domain::FloodLimits {
             per_source_per_hour: 10_000_000,
@@ -348,6 +349,7 @@ impl Service {
             language: None,
             identifiers: vec![identifier],
             policies: Vec::new(),
+            ground: None,
             proof: Some(Proof { assurance: Assurance::AuthenticatedSession, at: crate::now() }),
             producer: "bench".to_owned(),
             idempotency_key: uuid::Uuid::new_v4().to_string(),

@@ -207,6 +207,7 @@ mod tests {
             language: "en".to_owned(),
             opt_out_policies: Vec::new(),
             identity: crate::domain::IdentityRules::default(),
+            erasure: crate::domain::ErasureRules::default(),
             flood: crate::domain::FloodLimits::NONE,
         }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decisions::ControllerDecision;
 use crate::domain::deadline::{CalendarCode, RegimeCode};
-use crate::domain::{Controller, DecisionKind, FloodLimits, IdentityRules, OrganisationId};
+use crate::domain::{Controller, DecisionKind, ErasureRules, FloodLimits, IdentityRules, OrganisationId};
 use crate::platform::cloud4wi;
 use crate::{
     alert, audit, delivery, holds, http, queue, recipients, report, retention, store, suppression, telemetry,
@@ -108,6 +108,8 @@ pub struct Organisation {
     pub opt_out_policies: Vec<String>,
     /// How well it must be known who asks for what (Art. 12(6) GDPR). An opt-out needs no proof.
     pub identity: IdentityRules,
+    /// On which ground of Art. 17(1) GDPR it erases, and on which legal bases it holds what.
+    pub erasure: ErasureRules,
     /// How much may begin at once; what comes beyond waits a little, and nothing is refused.
     pub flood: FloodLimits,
     /// Its contacts at Cloud4Wi.
@@ -144,6 +146,7 @@ impl Organisation {
             language: self.language.clone(),
             opt_out_policies: self.opt_out_policies.clone(),
             identity: self.identity.clone(),
+            erasure: self.erasure.clone(),
             flood: self.flood,
         }
     }

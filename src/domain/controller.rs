@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::deadline::{self, CalendarCode, DueDates, Extension, Pause, RegimeCode, Term};
-use super::{DecisionKind, IdentityRules, OrganisationId, RequestKind};
+use super::{DecisionKind, ErasureRules, IdentityRules, OrganisationId, RequestKind};
 
 /// What every part of the service needs to know about one controller (Art. 4(7) GDPR).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Controller {
     pub opt_out_policies: Vec<String>,
     /// How well it must be known who asks for what.
     pub identity: IdentityRules,
+    /// On which grounds it erases, and on which legal bases it holds what.
+    pub erasure: ErasureRules,
     /// How much may begin at once.
     pub flood: FloodLimits,
 }

@@ -20,6 +20,7 @@ pub mod clock;
 mod controller;
 pub mod deadline;
 mod decision;
+mod erasure;
 mod hold;
 mod identifier;
 mod ids;
@@ -39,6 +40,7 @@ pub use decision::{
     AcceptanceReason, AnsweredOutcome, ChoiceReason, ClarificationReason, DecisionKind, DiscardReason,
     ExtensionReason, IncidentCategory, IncidentCause, IncidentEnd, RefusalGround,
 };
+pub use erasure::{DataCategory, ErasureGround, ErasureRules, LegalBases, LegalBasis};
 pub use hold::{HoldCategory, HoldKind, LiftReason, Statute};
 pub use identifier::{IdentifierError, IdentifierKind, SubjectIdentifier};
 pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};

@@ -296,6 +296,7 @@ pub async fn resume_postponed(
         let Some(first) = holds::take_resumable(&mut tx, organisation, today).await? else {
             return Ok(resumed);
         };
+        let former = intake::find_case(&mut tx, organisation, first.request).await?;
         let submission = Submission {
             kind: RequestKind::Erasure,
             also: Vec::new(),
@@ -307,6 +308,7 @@ pub async fn resume_postponed(
             language: Some(first.language),
             identifiers: Vec::new(),
             policies: Vec::new(),
+            ground: former.and_then(|former| former.ground),
             // Who asks was known before the first stage was carried out.
             proof: Some(Proof { assurance: Assurance::VerifiedChannelLoop, at: now }),
             producer: "holds".to_owned(),

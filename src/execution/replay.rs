@@ -270,6 +270,8 @@ fn again(finding: &Finding, organisation: &OrganisationId, now: DateTime<Utc>, a
         language: None,
         identifiers: Vec::new(),
         policies: finding.policy.iter().cloned().collect(),
+        // The case that named one is lost.
+        ground: None,
         // Who asks was known before it was done the first time.
         proof: Some(Proof { assurance: Assurance::VerifiedChannelLoop, at: now }),
         producer: "ledger".to_owned(),

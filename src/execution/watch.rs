@@ -324,8 +324,9 @@ async fn do_again(
         origin: Origin::Subject,
         channel: Channel::Api,
         received_at: now,
-        language: former.map(|case| case.language),
+        language: former.as_ref().map(|case| case.language.clone()),
         identifiers: Vec::new(),
+        ground: former.as_ref().filter(|_| look.purpose == Purpose::ReCreation).and_then(|case| case.ground),
         policies: look.policies.clone(),
         // Who asks was known before it was done the first time.
         proof: Some(Proof { assurance: Assurance::VerifiedChannelLoop, at: now }),

@@ -13,8 +13,9 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
 use crate::domain::deadline::{DueDates, Extension};
 use crate::domain::{
-    Assurance, Channel, Clock, ContactId, Controller, Handling, IdentifierKind, MasterKey, Origin,
-    ParkReason, Proof, Reference, RequestId, RequestKind, RequesterRole, SubjectIdentifier, SubjectRef,
+    Assurance, Channel, Clock, ContactId, Controller, ErasureGround, Handling, IdentifierKind, MasterKey,
+    Origin, ParkReason, Proof, Reference, RequestId, RequestKind, RequesterRole, SubjectIdentifier,
+    SubjectRef,
 };
 use crate::queue::{self, Lane};
 use crate::store::{Store, StoreError, Tx};
@@ -51,6 +52,8 @@ pub struct Submission {
     pub identifiers: Vec<SubjectIdentifier>,
     /// For what is carried out as an opt-out: which policies; the controller's when empty.
     pub policies: Vec<String>,
+    /// For an erasure: the ground of Art. 17(1) GDPR, where it is stated; the controller's when not.
+    pub ground: Option<ErasureGround>,
     /// How it is known who asks, and since when; nothing is known without it. What a right needs is the controller's to
     /// say ([`crate::domain::IdentityRules`]): nothing that stands here makes it less.
     pub proof: Option<Proof>,
@@ -131,6 +134,9 @@ pub enum IntakeError {
         "policies must be 1 to 20 names of at most 200 characters, and only for opt_out, consent_withdrawal or ccpa_opt_out"
     )]
     Policies,
+    /// A ground is given for something else than an erasure.
+    #[error("ground is only for an erasure; leave it out")]
+    Ground,
     /// Nothing is asked.
     #[error("no kind given; say what is asked")]
     NoKind,
@@ -156,6 +162,7 @@ impl IntakeError {
             Self::IdempotencyKey => Some("bad_idempotency_key"),
             Self::Language => Some("bad_language"),
             Self::Policies => Some("bad_policies"),
+            Self::Ground => Some("bad_ground"),
             Self::NoKind | Self::Kinds => Some("bad_kinds"),
             Self::KeyReused => Some("key_reused"),
             Self::Store(_) => None,
@@ -301,6 +308,7 @@ impl Arrival<'_> {
             |first| DueDates { conservative: first.due_on, statutory: first.statutory_due_on },
         );
         let waits = waits_for_a_person(kind, submission.requester_role);
+        let ground = self.ground(kind);
         let case = sql::NewCase {
             organisation: &controller.id,
             request,
@@ -314,6 +322,10 @@ impl Arrival<'_> {
             submission,
             waits,
             reminds_of: first.as_ref().map(|first| first.request),
+            ground,
+            categories: &ground
+                .map(|ground| controller.erasure.legal_bases.concerned_by(ground))
+                .unwrap_or_default(),
         };
         sql::insert_request(tx, &case).await?;
         let given = submission.identifiers.iter().map(|each| (IdentifierRole::Given, each.clone())).collect();
@@ -342,6 +354,12 @@ impl Arrival<'_> {
             reminds_of: first.map(|first| Reference::of(first.request)),
             also: Vec::new(),
         })
+    }
+
+    /// On which ground of Art. 17(1) GDPR it erases, if it does: as stated, else as the controller says.
+    fn ground(&self, kind: RequestKind) -> Option<ErasureGround> {
+        let is_erasure = kind == RequestKind::Erasure;
+        self.submission.ground.or(self.controller.erasure.ground).filter(|_| is_erasure)
     }
 
     /// The open request of which this one is a reminder: of the same kind, handed in by the same side, and naming the
@@ -424,6 +442,11 @@ impl Arrival<'_> {
         if submission.kind_unknown && kind == RequestKind::Other {
             // What word it was goes nowhere: it may say anything about anybody.
             detail = detail.flag("kind_unknown", true);
+        }
+        if let Some(ground) = self.ground(kind) {
+            let categories = controller.erasure.legal_bases.concerned_by(ground);
+            let categories: Vec<&str> = categories.iter().map(|each| each.as_str()).collect();
+            detail = detail.word("ground", ground.as_str()).word("categories", &categories.join(" "));
         }
         if submission.requester_role != RequesterRole::Own {
             detail = detail.word("requester_role", submission.requester_role.as_str());
@@ -554,6 +577,9 @@ fn check(
         || (!submission.policies.is_empty() && !kinds_in_order(submission).iter().any(is_opt_out))
     {
         return Err(IntakeError::Policies);
+    }
+    if submission.ground.is_some() && !kinds_in_order(submission).contains(&RequestKind::Erasure) {
+        return Err(IntakeError::Ground);
     }
     let language = submission.language.as_deref().unwrap_or(&controller.language);
     if is_language_tag(language) { Ok(language.to_owned()) } else { Err(IntakeError::Language) }

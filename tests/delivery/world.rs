@@ -93,6 +93,7 @@ impl World {
             language: "en".to_owned(),
             opt_out_policies: vec!["mktgCommunications".to_owned()],
             identity: dsrd::domain::IdentityRules::default(),
+            erasure: dsrd::domain::ErasureRules::default(),
             flood: dsrd::domain::FloodLimits::NONE,
         };
         sqlx::query("INSERT INTO dsrd.organisation VALUES ('venue', 'platform-1', $1)")

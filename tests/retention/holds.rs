@@ -50,6 +50,7 @@ async fn ask_for_access(office: &Office, contact: &'static str) -> RequestId {
         language: None,
         identifiers: vec![email],
         policies: Vec::new(),
+        ground: None,
         proof: None,
         producer: "tests".to_owned(),
         idempotency_key: "access".to_owned(),

@@ -98,6 +98,7 @@ impl Office {
             language: "en".to_owned(),
             opt_out_policies: Vec::new(),
             identity: dsrd::domain::IdentityRules::default(),
+            erasure: dsrd::domain::ErasureRules::default(),
             flood: dsrd::domain::FloodLimits::NONE,
         };
         sqlx::query("INSERT INTO dsrd.organisation VALUES ('venues', 'platform-venues', '2026-01-01Z')")

@@ -33,7 +33,8 @@ async fn requests_and_sweeps_progress_side_by_side_and_neither_starves() {
     });
     let worker = Worker::start(executor, service.store.clone()).await.unwrap();
     for round in 1..=EACH {
-        // One of each lane, although the sweeps came first.
+        // One of each lane, although the sweeps came first; each by two leases, one for each look at the deletion.
+        assert_eq!(worker.work_once().await.unwrap(), [Ended::PutBack; 2]);
         assert_eq!(worker.work_once().await.unwrap(), [Ended::Closed; 2]);
         for lane in ["request", "sweep"] {
             let done: i64 = sqlx::query_scalar("SELECT count(*) FROM dsrd.job_done WHERE lane = $1")
@@ -60,9 +61,10 @@ async fn f_4_a_worker_that_doubts_its_lease_calls_nobody_and_gives_the_request_b
         let contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
         let receipt = service.submit(RequestKind::Erasure, &[(Email, "canarino@posta.example")]).await;
         let doubted = std::sync::atomic::AtomicBool::new(false);
+        // Counted from the first heartbeat; the second look at a deletion comes a poll later.
+        let until = Instant::now() + LEASE.mul_f64(0.6);
         let slow = KillSwitch::new(move |reached| {
             if reached == boundary && !doubted.swap(true, std::sync::atomic::Ordering::SeqCst) {
-                let until = Instant::now() + LEASE.mul_f64(0.6);
                 tokio::task::block_in_place(|| std::thread::sleep(until - Instant::now()));
             }
             false

@@ -23,6 +23,7 @@ mod erasure;
 mod figures;
 mod floods;
 mod gate;
+mod grounds;
 mod holds;
 mod identity;
 mod identity_paths;

@@ -74,7 +74,7 @@ async fn i_5_a_policy_that_is_on_after_all() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "nobody read that the contact is gone")]
+#[should_panic(expected = "nobody read twice that the contact is gone")]
 async fn i_5_a_proof_that_nobody_read() {
     let (service, _, _) = fulfilled(RequestKind::Erasure).await;
     // The other witness forgets what it saw.

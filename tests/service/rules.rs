@@ -22,6 +22,14 @@ const BREAKS: &[(&str, &str, &str)] = &[
     ("request", "assurance = 'hope', assured_at = now()", "request_assurance_check"),
     ("request", "identity_doubt = 'a_feeling'", "request_identity_doubt_check"),
     ("request", "sibling_no = 21", "request_sibling_no_check"),
+    ("request", "erasure_ground = 'whim'", "request_erasure_ground_check"),
+    (
+        "request",
+        "erasure_ground = 'unlawful', erasure_categories = '{shoes}'",
+        "request_erasure_categories_check",
+    ),
+    ("request", "kind = 'access', erasure_ground = 'unlawful'", "only_an_erasure_has_a_ground"),
+    ("request", "erasure_categories = '{events}'", "categories_have_a_ground"),
     ("request", "state = 'closed', closed_at = now()", "closed_with_an_outcome"),
     (
         "request",

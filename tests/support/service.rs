@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use dsrd::audit::{self, LogKeys, SealError, Sealer};
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
-    ActivityRule, Assurance, Channel, Clock, ContactId, Controller, FloodLimits, IdentifierKind,
+    ActivityRule, Assurance, Channel, Clock, ContactId, Controller, ErasureRules, FloodLimits, IdentifierKind,
     IdentityRules, ManualClock, MasterKey, OrganisationId, Origin, Proof, RequestId, RequestKind,
     RequesterRole, SubjectIdentifier,
 };
@@ -52,6 +52,7 @@ pub(crate) struct Builder {
     recipients: Vec<Recipient>,
     catalogue: Option<report::Catalogue>,
     identity: IdentityRules,
+    erasure: ErasureRules,
     flood: FloodLimits,
     activity: Option<ActivityRule>,
 }
@@ -131,6 +132,12 @@ impl Builder {
         self
     }
 
+    /// On which grounds it erases, and on which legal bases it holds what.
+    pub(crate) fn erasure(mut self, rules: ErasureRules) -> Self {
+        self.erasure = rules;
+        self
+    }
+
     /// How much may begin at once; everything without it.
     pub(crate) fn flood(mut self, limits: FloodLimits) -> Self {
         self.flood = limits;
@@ -163,7 +170,8 @@ impl Builder {
         let mut sites = BTreeMap::new();
         let mut controllers = BTreeMap::new();
         for organisation in simulator.organisations() {
-            let controller = Arc::new(controller(organisation.name(), &self.identity, self.flood));
+            let controller =
+                Arc::new(controller(organisation.name(), &self.identity, &self.erasure, self.flood));
             register(&store, &controller, &organisation).await;
             let platform = connect(&organisation, &simulator.base_url(), directory.path(), clock.clone());
             controllers.insert(controller.id.clone(), Arc::clone(&controller));
@@ -246,7 +254,12 @@ impl Builder {
     }
 }
 
-fn controller(name: &str, identity: &IdentityRules, flood: FloodLimits) -> Controller {
+fn controller(
+    name: &str,
+    identity: &IdentityRules,
+    erasure: &ErasureRules,
+    flood: FloodLimits,
+) -> Controller {
     Controller {
         id: name.parse().expect("simulated organisations have plain names"),
         name: "Caffè Prova".to_owned(),
@@ -262,6 +275,7 @@ fn controller(name: &str, identity: &IdentityRules, flood: FloodLimits) -> Contr
         language: "en".to_owned(),
         opt_out_policies: vec!["mktgCommunications".to_owned()],
         identity: identity.clone(),
+        erasure: erasure.clone(),
         flood,
     }
 }
@@ -408,6 +422,7 @@ impl TestService {
             recipients: Vec::new(),
             catalogue: None,
             identity: IdentityRules::default(),
+            erasure: ErasureRules::default(),
             flood: FloodLimits::NONE,
             activity: None,
         }
@@ -436,6 +451,7 @@ impl TestService {
                 })
                 .collect(),
             policies: Vec::new(),
+            ground: None,
             // As a portal hands in what a person asks who is signed in; tests of who asks say otherwise.
             proof: Some(Proof { assurance: Assurance::AuthenticatedSession, at: self.clock.now() }),
             producer: "tests".to_owned(),

@@ -159,6 +159,7 @@ pub(super) async fn hand_in(
                 language: None,
                 identifiers: vec![asked.identifier.clone()],
                 policies: Vec::new(),
+                ground: None,
                 // They wrote a mail, which proves nothing: they are asked where the right needs more.
                 proof: None,
                 producer: "cli".to_owned(),

@@ -14,7 +14,7 @@ use crate::cli::context::Context;
 use crate::cli::output::{Output, or_dash, pairs, read_small_text, table};
 use crate::daemon::Foundation;
 use crate::domain::{
-    Assurance, Channel, DiscardReason, IdentifierKind, OrganisationId, Personal, RequestKind,
+    Assurance, Channel, DiscardReason, ErasureGround, IdentifierKind, OrganisationId, Personal, RequestKind,
 };
 use crate::intake::{self, Corrections, IntakeError, ParkedRow, ParkedRowError};
 
@@ -87,6 +87,9 @@ pub(in crate::cli) struct ReleaseArgs {
     /// When that was proven (RFC 3339); only where the row does not say so.
     #[arg(long)]
     assured_at: Option<DateTime<Utc>>,
+    /// For erasure: on which ground of Art. 17(1) GDPR, as for dsrd request submit.
+    #[arg(long)]
+    ground: Option<ErasureGround>,
     /// Identifiers to correct, as JSON from a file, or from standard input with -: {"email": …, "phone": null, …}. null
     /// takes one away.
     #[arg(long, value_name = "FILE")]
@@ -243,6 +246,7 @@ async fn release(
         idempotency_key: args.idempotency_key,
         assurance: args.assurance,
         assured_at: args.assured_at,
+        ground: args.ground,
         identifiers,
     };
     let mut tx = foundation.store.begin("cli.release").await?;

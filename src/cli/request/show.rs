@@ -164,6 +164,17 @@ pub(super) fn instant(at: Option<&DateTime<Utc>>, zone: Tz) -> String {
     at.map_or_else(|| "-".to_owned(), |at| local_time(*at, zone))
 }
 
+/// On which ground of Art. 17(1) GDPR an erasure is carried out, and to which data it applies.
+fn ground(case: &intake::Case) -> String {
+    let Some(ground) = case.ground else { return "-".to_owned() };
+    let categories: Vec<&str> = case.categories.iter().map(|each| each.as_str()).collect();
+    let concerned = match categories.as_slice() {
+        [] => "no category with its legal basis is configured".to_owned(),
+        listed => listed.join(", "),
+    };
+    format!("{ground} (Art. 17(1)({}) GDPR): {concerned}", ground.letter())
+}
+
 /// The facts of the case, each with its name.
 fn facts(shown: &Shown, zone: Tz) -> Vec<(&'static str, String)> {
     let case = &shown.case;
@@ -184,6 +195,7 @@ fn facts(shown: &Shown, zone: Tz) -> Vec<(&'static str, String)> {
         ("waits until", instant(case.identity_until.as_ref())),
         ("outcome", or_dash(case.outcome.as_ref())),
         ("answered as", or_dash(case.answered.as_ref())),
+        ("ground", ground(case)),
         ("last code", or_dash(case.last_code.as_ref())),
         ("received at", instant(Some(&case.received_at))),
         ("due on", case.due_on.to_string()),

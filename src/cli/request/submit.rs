@@ -13,8 +13,8 @@ use crate::cli::context::Context;
 use crate::cli::output::{Output, pairs};
 use crate::daemon::Foundation;
 use crate::domain::{
-    Assurance, Channel, Controller, IdentifierKind, OrganisationId, Origin, Personal, Proof, RequestKind,
-    RequesterRole, SubjectIdentifier,
+    Assurance, Channel, Controller, ErasureGround, IdentifierKind, OrganisationId, Origin, Personal, Proof,
+    RequestKind, RequesterRole, SubjectIdentifier,
 };
 use crate::intake::{self, IntakeError, Receipt, Submission};
 
@@ -26,7 +26,7 @@ const MOST_BYTES: u64 = 64 * 1024;
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Read the request from a JSON file, or from standard input with -: {"kind": …, "channel": …, "received_at": …,
-    /// "identifiers": {"email": …, "phone": …, "username": …, "external_id": …}, "language": …, "policies": […],
+    /// "identifiers": {"email": …, "phone": …, "username": …, "external_id": …}, "language": …, "policies": […], "ground": …,
     /// "idempotency_key": …, "organisation": …, "requester_role": …, "assurance": …, "assured_at": …}; "kinds": […] instead of
     /// "kind" for several rights in one message. Options given beside it override it.
     #[arg(long, value_name = "FILE")]
@@ -55,6 +55,10 @@ pub(in crate::cli) struct Args {
     /// For opt_out: a policy to switch off; may be given several times. Those of the configuration when left out.
     #[arg(long = "policy", value_name = "NAME")]
     policies: Vec<String>,
+    /// For erasure: the ground of Art. 17(1) GDPR, where it is known: no_longer_needed, consent_withdrawn, objection,
+    /// unlawful, legal_obligation or child. The configured one when left out.
+    #[arg(long)]
+    ground: Option<ErasureGround>,
     /// Your own id of the request, without personal data. The same key again is the same request.
     #[arg(long = "key", value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -134,6 +138,7 @@ pub(super) struct SubmissionWire {
     pub(super) received_at: Option<String>,
     pub(super) language: Option<String>,
     pub(super) policies: Vec<String>,
+    pub(super) ground: Option<ErasureGround>,
     pub(super) idempotency_key: Option<String>,
     pub(super) assurance: Option<Assurance>,
     /// As written, like `received_at`.
@@ -236,7 +241,7 @@ fn read(path: &Path) -> anyhow::Result<SubmissionWire> {
     serde_json::from_str(&text).map_err(|error| {
         Failure::Usage.because(format!(
             "{shown} is not a request: line {}, column {}; known keys are organisation, kind, kinds, channel, \
-             received_at, language, policies, idempotency_key, requester_role, assurance, assured_at and identifiers with email, phone, username, external_id, \
+             received_at, language, policies, ground, idempotency_key, requester_role, assurance, assured_at and identifiers with email, phone, username, external_id, \
              external_property_1, external_property_2",
             error.line(),
             error.column()
@@ -302,6 +307,7 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
         received_at,
         language: args.language.or(wire.language),
         identifiers,
+        ground: args.ground.or(wire.ground),
         policies: if args.policies.is_empty() { wire.policies } else { args.policies },
         proof,
         producer: "cli".to_owned(),

@@ -242,6 +242,7 @@ mod tests {
             language: "en".to_owned(),
             opt_out_policies: Vec::new(),
             identity: crate::domain::IdentityRules::default(),
+            erasure: crate::domain::ErasureRules::default(),
             flood: FloodLimits { per_source_per_hour: 100, per_identifier_per_day: 5, all_per_hour: 200 },
         }
     }

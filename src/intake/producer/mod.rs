@@ -10,8 +10,8 @@ use self::sql::ProducerRow;
 use super::submission::{Desk, IntakeError, Submission, submit};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Assurance, Channel, Controller, IdentifierKind, OrganisationId, Origin, Proof, RequestKind,
-    RequesterRole, SubjectIdentifier,
+    Assurance, Channel, Controller, ErasureGround, IdentifierKind, OrganisationId, Origin, Proof,
+    RequestKind, RequesterRole, SubjectIdentifier,
 };
 use crate::store::{Store, StoreError, Tx};
 
@@ -129,6 +129,7 @@ fn read<'a>(
         language: row.language.clone(),
         identifiers: identifiers_of(row, controller)?,
         policies: row.policies.clone().unwrap_or_default(),
+        ground: ground_of(row)?,
         proof: proof_of(row)?,
         producer: row.producer.clone(),
         idempotency_key: row.idempotency_key.clone().ok_or_else(|| missing("idempotency_key"))?,
@@ -136,6 +137,13 @@ fn read<'a>(
         sweep_target: None,
     };
     Ok((controller, submission))
+}
+
+/// On which ground the producer says that an erasure is asked for.
+fn ground_of(row: &ProducerRow) -> Result<Option<ErasureGround>, Fault> {
+    let word = row.ground.as_deref().map(str::trim).filter(|word| !word.is_empty());
+    word.map(|word| word.parse().map_err(|error| Fault::new("unknown_ground", format!("ground: {error}"))))
+        .transpose()
 }
 
 /// How the producer says that it is known who asks. Both columns or neither: a proof without its instant could be any age.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::sql::{self, ProducerRow, SealedRow};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Assurance, Channel, Controller, DiscardReason, IdentifierKind, KeyError, OrganisationId, Personal,
-    RequestKind, RequesterRole,
+    Assurance, Channel, Controller, DiscardReason, ErasureGround, IdentifierKind, KeyError, OrganisationId,
+    Personal, RequestKind, RequesterRole,
 };
 use crate::intake::submission::{Desk, IntakeError, Receipt, submit};
 use crate::store::{StoreError, Tx};
@@ -84,6 +84,8 @@ pub struct Corrections {
     pub assurance: Option<Assurance>,
     /// When that was proven.
     pub assured_at: Option<DateTime<Utc>>,
+    /// On which ground an erasure is asked for.
+    pub ground: Option<ErasureGround>,
     /// Identifiers by kind; nothing takes one away.
     pub identifiers: BTreeMap<IdentifierKind, Option<Personal<String>>>,
 }
@@ -101,6 +103,7 @@ impl Corrections {
             ("idempotency_key", self.idempotency_key.is_some()),
             ("assurance", self.assurance.is_some()),
             ("assured_at", self.assured_at.is_some()),
+            ("ground", self.ground.is_some()),
         ];
         let named = fields.into_iter().filter_map(|(name, corrected)| corrected.then_some(name));
         named.chain(self.identifiers.keys().map(|kind| kind.as_str())).collect()
@@ -155,6 +158,8 @@ struct SealedWire {
     kinds: Option<Vec<Personal<String>>>,
     #[serde(default)]
     requester_role: Option<Personal<String>>,
+    #[serde(default)]
+    ground: Option<Personal<String>>,
 }
 
 fn open(desk: &Desk, row: &SealedRow) -> Result<SealedWire, ParkedRowError> {
@@ -351,6 +356,7 @@ fn correct(
             wire.kinds.map(|all| all.into_iter().map(Personal::into_exposed).collect())
         },
         requester_role: text(wire.requester_role),
+        ground: corrections.ground.map(|ground| ground.to_string()).or_else(|| text(wire.ground)),
     })
 }
 
@@ -379,6 +385,7 @@ fn columns_of(wire: SealedWire) -> Vec<ParkedColumn> {
         ("assured_at", assured_at),
         ("kinds", kinds),
         ("requester_role", wire.requester_role),
+        ("ground", wire.ground),
     ];
     columns
         .into_iter()
@@ -397,6 +404,7 @@ fn masked(name: &'static str, value: &str) -> String {
         "kinds" => value.split(", ").all(|word| RequestKind::read(word).is_ok()),
         "requester_role" => value.parse::<RequesterRole>().is_ok(),
         "channel" => value.parse::<Channel>().is_ok(),
+        "ground" => value.parse::<ErasureGround>().is_ok(),
         "assurance" => value.parse::<Assurance>().is_ok(),
         "received_at" | "assured_at" => true,
         "language" => value.len() <= 5 && value.chars().all(|each| each.is_ascii_alphabetic() || each == '-'),

@@ -27,6 +27,7 @@ pub(super) struct ProducerRow {
     pub(super) assured_at: Option<DateTime<Utc>>,
     pub(super) kinds: Option<Vec<String>>,
     pub(super) requester_role: Option<String>,
+    pub(super) ground: Option<String>,
 }
 
 /// Takes a row so that nothing in it can fail to be read: an instant that no calendar has counts as missing, and the
@@ -54,7 +55,7 @@ pub(super) async fn take_row(
                      channel, language, email, phone, username, external_id, external_property_1, external_property_2,
                      ARRAY(SELECT coalesce(each, '') FROM unnest(policies) AS each) AS policies, assurance,
                      CASE WHEN assured_at BETWEEN '1970-01-01' AND '9999-12-31' THEN assured_at END AS assured_at,
-                     ARRAY(SELECT coalesce(each, '') FROM unnest(kinds) AS each) AS kinds, requester_role"#,
+                     ARRAY(SELECT coalesce(each, '') FROM unnest(kinds) AS each) AS kinds, requester_role, ground"#,
         organisations,
     )
     .fetch_optional(connection)
@@ -75,7 +76,7 @@ pub(super) async fn park_row(
         "email": row.email, "phone": row.phone, "username": row.username, "external_id": row.external_id,
         "external_property_1": row.external_property_1, "external_property_2": row.external_property_2,
         "policies": row.policies, "kinds": row.kinds, "requester_role": row.requester_role,
-        "assurance": row.assurance, "assured_at": row.assured_at,
+        "assurance": row.assurance, "assured_at": row.assured_at, "ground": row.ground,
     });
     let sealed = keys
         .sealing("intake_parked")

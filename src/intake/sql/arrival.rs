@@ -6,8 +6,8 @@ use sqlx::PgConnection;
 
 use crate::domain::deadline::DueDates;
 use crate::domain::{
-    OrganisationId, Origin, Outcome, ParkReason, Reference, RequestId, RequestKind, RequestState,
-    RequesterRole, SubjectRef,
+    DataCategory, ErasureGround, OrganisationId, Origin, Outcome, ParkReason, Reference, RequestId,
+    RequestKind, RequestState, RequesterRole, SubjectRef,
 };
 use crate::intake::submission::{Receipt, Submission};
 use crate::store::StoreError;
@@ -27,6 +27,10 @@ pub(in crate::intake) struct NewCase<'a> {
     pub(in crate::intake) waits: Option<ParkReason>,
     /// The open request of which it is a reminder: it is closed from the beginning.
     pub(in crate::intake) reminds_of: Option<RequestId>,
+    /// For an erasure: on which ground, where one is known.
+    pub(in crate::intake) ground: Option<ErasureGround>,
+    /// To which categories of data that ground applies.
+    pub(in crate::intake) categories: &'a [DataCategory],
 }
 
 pub(in crate::intake) async fn insert_request(
@@ -40,12 +44,14 @@ pub(in crate::intake) async fn insert_request(
         (None, Some(_)) => (RequestState::Manual, None),
         (None, None) => (RequestState::Received, None),
     };
+    let categories: Vec<&str> = case.categories.iter().map(|each| each.as_str()).collect();
     sqlx::query!(
         r#"INSERT INTO dsrd.request (organisation_id, request_id, reference, kind, origin, channel, language, policies,
              producer, idempotency_key, received_at, inserted_at, due_on, statutory_due_on, state, contact_id,
-             created_before, park_reason, outcome, closed_at, reminds_of, sibling_no, requester_role, assurance, assured_at)
+             created_before, park_reason, outcome, closed_at, reminds_of, sibling_no, requester_role, assurance, assured_at,
+             erasure_ground, erasure_categories)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-             $23, $24, $25)"#,
+             $23, $24, $25, $26, $27)"#,
         case.organisation.as_str(),
         case.request.0,
         case.reference.as_str(),
@@ -72,6 +78,8 @@ pub(in crate::intake) async fn insert_request(
         case.submission.requester_role.as_str(),
         case.submission.assurance().as_str(),
         case.submission.proven().map(|proof| proof.at),
+        case.ground.map(ErasureGround::as_str),
+        &categories as &[&str],
     )
     .execute(connection)
     .await

@@ -6,8 +6,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::{
-    AnsweredOutcome, Assurance, ContactId, ExtensionReason, IdentityDoubt, OrganisationId, Origin, Outcome,
-    ParkReason, Proof, Reference, RefusalGround, RequestId, RequestKind, RequestState, RequesterRole,
+    AnsweredOutcome, Assurance, ContactId, DataCategory, ErasureGround, ExtensionReason, IdentityDoubt,
+    OrganisationId, Origin, Outcome, ParkReason, Proof, Reference, RefusalGround, RequestId, RequestKind,
+    RequestState, RequesterRole,
 };
 use crate::store::StoreError;
 
@@ -29,6 +30,10 @@ pub struct Case {
     pub language: String,
     /// For an opt-out: the policies to switch off.
     pub policies: Vec<String>,
+    /// For an erasure: the ground of Art. 17(1) GDPR, where one is known.
+    pub ground: Option<ErasureGround>,
+    /// The categories of data to which that ground applies, by the legal bases that were configured at its receipt.
+    pub categories: Vec<DataCategory>,
     /// When the legal clock started.
     pub received_at: DateTime<Utc>,
     /// When the service accepted it.
@@ -109,6 +114,8 @@ struct CaseRow {
     origin: String,
     language: String,
     policies: Vec<String>,
+    erasure_ground: Option<String>,
+    erasure_categories: Vec<String>,
     received_at: DateTime<Utc>,
     inserted_at: DateTime<Utc>,
     requester_role: String,
@@ -156,6 +163,17 @@ impl TryFrom<CaseRow> for Case {
             origin: row.origin.parse().map_err(|_| unreadable("origin"))?,
             language: row.language,
             policies: row.policies,
+            ground: row
+                .erasure_ground
+                .map(|word| word.parse())
+                .transpose()
+                .map_err(|_| unreadable("erasure_ground"))?,
+            categories: row
+                .erasure_categories
+                .iter()
+                .map(|word| word.parse())
+                .collect::<Result<_, _>>()
+                .map_err(|_| unreadable("erasure_categories"))?,
             received_at: row.received_at,
             inserted_at: row.inserted_at,
             requester_role: row.requester_role.parse().map_err(|_| unreadable("requester_role"))?,
@@ -214,7 +232,7 @@ pub async fn find_case(
 ) -> Result<Option<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at, inserted_at,
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, erasure_ground, erasure_categories, received_at, inserted_at,
                   requester_role, due_on, statutory_due_on, request.state, park_reason, refusal.reason AS "refusal?",
                   answer.reason AS "answered?",
                   (SELECT decision.reason FROM dsrd.decision
@@ -279,7 +297,7 @@ pub async fn list_cases(
 ) -> Result<Vec<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, received_at, inserted_at,
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, erasure_ground, erasure_categories, received_at, inserted_at,
                   requester_role, due_on, statutory_due_on, request.state, park_reason, refusal.reason AS "refusal?",
                   answer.reason AS "answered?",
                   (SELECT decision.reason FROM dsrd.decision
