@@ -356,10 +356,14 @@ impl Arrival<'_> {
         })
     }
 
-    /// On which ground of Art. 17(1) GDPR it erases, if it does: as stated, else as the controller says.
+    /// On which ground of Art. 17(1) GDPR it erases, if it does: as stated, else as the controller says. The time of what a
+    /// sweep finds is over, whatever the controller says of what people ask.
     fn ground(&self, kind: RequestKind) -> Option<ErasureGround> {
-        let is_erasure = kind == RequestKind::Erasure;
-        self.submission.ground.or(self.controller.erasure.ground).filter(|_| is_erasure)
+        let ground = match self.submission.origin {
+            Origin::Subject => self.submission.ground.or(self.controller.erasure.ground),
+            Origin::Retention => Some(ErasureGround::NoLongerNeeded),
+        };
+        ground.filter(|_| kind == RequestKind::Erasure)
     }
 
     /// The open request of which this one is a reminder: of the same kind, handed in by the same side, and naming the

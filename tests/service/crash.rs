@@ -58,7 +58,7 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
         Handling::Erasure => assert_eq!((looks, put_back), (2, [true; 2]), "{boundaries:?}"),
         Handling::OptOut => assert_eq!((looks, put_back), (1, [false; 2]), "{boundaries:?}"),
         Handling::Access | Handling::Person => {
-            assert_eq!((looks, put_back), (0, [false; 2]), "{boundaries:?}")
+            assert_eq!((looks, put_back), (0, [false; 2]), "{boundaries:?}");
         }
     }
     assert!(boundaries.contains(&"notice.sent".to_owned()), "{boundaries:?}");

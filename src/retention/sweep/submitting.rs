@@ -9,7 +9,7 @@ use super::{
 };
 use crate::audit::manifest::{self, Page, PageItem};
 use crate::audit::{Action, Actor};
-use crate::domain::{Channel, ContactId, ErasureGround, Origin, RequestKind, RequesterRole, SubjectKey};
+use crate::domain::{Channel, ContactId, Origin, RequestKind, RequesterRole, SubjectKey};
 use crate::holds;
 use crate::intake::{self, Submission};
 use crate::retention::sql::{self, Counts, UnfinishedRow};
@@ -185,8 +185,7 @@ fn erasure_of(contact: ContactId, begun: &Begun, key: &SubjectKey) -> Submission
         language: None,
         identifiers: Vec::new(),
         policies: Vec::new(),
-        // Its time is over: letter a, whatever the controller says of the erasures that people ask for.
-        ground: Some(ErasureGround::NoLongerNeeded),
+        ground: None,
         // A rule of the controller asks, nobody else.
         proof: None,
         producer: "retention".to_owned(),
