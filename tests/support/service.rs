@@ -12,9 +12,9 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use dsrd::audit::{self, LogKeys, SealError, Sealer};
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
-    ActivityRule, Assurance, Channel, Clock, ContactId, Controller, ErasureRules, FloodLimits, IdentifierKind,
-    IdentityRules, ManualClock, MasterKey, OrganisationId, Origin, Proof, RequestId, RequestKind,
-    RequesterRole, SubjectIdentifier,
+    ActivityRule, Assurance, Channel, Clock, ContactId, Controller, ErasureRules, FloodLimits,
+    IdentifierKind, IdentityRules, ManualClock, MasterKey, OrganisationId, Origin, Proof, RequestId,
+    RequestKind, RequesterRole, SubjectIdentifier,
 };
 use dsrd::execution::{Ended, Executor, Gate, KillSwitch, PackageRules, Site, Worker};
 use dsrd::intake::{self, Case, Desk, Receipt, Submission};
