@@ -197,29 +197,8 @@ impl Builder {
             Transport::Memory(mails.clone()),
         )
         .expect("mail settings that pass their check");
-        let settings = queue::Settings {
-            request_workers: 4,
-            sweep_workers: 2,
-            heartbeat_secs: 3,
-            lease_secs: 20,
-            poll_secs: 1,
-            most_attempts: self.most_attempts,
-            most_crashes: 3,
-            retry_base_secs: 1,
-            retry_cap_secs: 60,
-            access_goes_first_until_days: 5,
-            second_look_secs: self.second_look_secs,
-        };
-        let packages = PackageRules {
-            report: report::Settings {
-                directory: directory.path().join("packages"),
-                largest_records_bytes: 1 << 30,
-                largest_package_bytes: self.largest_package_bytes,
-                table_rows: 100,
-                csv_columns: 200,
-            },
-            keep_days: 14,
-        };
+        let settings = self.queue_settings();
+        let packages = self.package_rules(directory.path());
         let executor = Arc::new(Executor {
             store: store.clone(),
             desk: desk.clone(),
@@ -250,6 +229,35 @@ impl Builder {
             directory,
             logged_before,
             settings,
+        }
+    }
+
+    fn queue_settings(&self) -> queue::Settings {
+        queue::Settings {
+            request_workers: 4,
+            sweep_workers: 2,
+            heartbeat_secs: 3,
+            lease_secs: 20,
+            poll_secs: 1,
+            most_attempts: self.most_attempts,
+            most_crashes: 3,
+            retry_base_secs: 1,
+            retry_cap_secs: 60,
+            access_goes_first_until_days: 5,
+            second_look_secs: self.second_look_secs,
+        }
+    }
+
+    fn package_rules(&self, directory: &Path) -> PackageRules {
+        PackageRules {
+            report: report::Settings {
+                directory: directory.join("packages"),
+                largest_records_bytes: 1 << 30,
+                largest_package_bytes: self.largest_package_bytes,
+                table_rows: 100,
+                csv_columns: 200,
+            },
+            keep_days: 14,
         }
     }
 }
