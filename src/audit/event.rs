@@ -204,6 +204,10 @@ actions! {
     ErasurePostponed = "erasure.postponed",
     /// No hold stands any more: the rest of the erasure follows by the request in the detail.
     ErasureResumed = "erasure.resumed",
+    /// A withdrawal of consent was carried out: what follows for the data that rested on it alone, and when, is in the detail.
+    FollowUpScheduled = "follow_up.scheduled",
+    /// It was handed in as the request in the detail, or does not follow any more.
+    FollowUpEnded = "follow_up.ended",
     /// Keyed hashes of a person were put on the suppression list; their number is in the detail.
     SuppressionAdded = "suppression.added",
     /// A person took somebody off the suppression list.

@@ -59,6 +59,16 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
                 .into(),
         );
     }
+    let contacts_go = settings.upkeep.contact_ids_days;
+    for organisation in &settings.organisations {
+        // Without the contact's id nothing could follow.
+        if organisation.erasure.consent_follow_up_days.is_some_and(|days| days >= contacts_go) {
+            refused.push(format!(
+                "erasure.consent_follow_up_days of organisation {} must be less than upkeep.contact_ids_days, which is {contacts_go}",
+                organisation.id
+            ));
+        }
+    }
     if let Some(reason) = settings.suppression.refused() {
         refused.push(reason);
     }

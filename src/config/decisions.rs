@@ -68,6 +68,12 @@ const LEFT: &[Left] = &[
     of_organisation("regime", "which law holds, and whether its time may stand still"),
     of_organisation("language", "language of answers where the request names none"),
     of_organisation("opt_out_policies", "what an objection to marketing switches off"),
+    of_organisation("erasure.ground", "the ground of erasures for which nobody states one"),
+    of_organisation("erasure.legal_bases", "on which legal bases each category of data is held"),
+    of_organisation(
+        "erasure.consent_follow_up_days",
+        "when what rested on a withdrawn consent alone is erased",
+    ),
     of_organisation("catalogue", "purposes, legal grounds, periods, sources, transfers"),
     of_organisation("recipients", "to whom data is given, and how they are told"),
     of_organisation("retention.enabled", "whether contacts past their time are erased by rule"),

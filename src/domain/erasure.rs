@@ -124,6 +124,16 @@ impl LegalBases {
         };
         DataCategory::ALL.iter().copied().filter(applies).collect()
     }
+
+    /// The categories that have no other legal basis than the person's consent.
+    #[must_use]
+    pub fn on_consent_alone(&self) -> Vec<DataCategory> {
+        let alone = |category: &DataCategory| {
+            let bases = self.of(*category);
+            !bases.is_empty() && bases.iter().all(|basis| *basis == LegalBasis::Consent)
+        };
+        DataCategory::ALL.iter().copied().filter(alone).collect()
+    }
 }
 
 /// What a controller says about the grounds of erasures.
@@ -138,6 +148,10 @@ pub struct ErasureRules {
     /// On which legal bases each category of data is held (Art. 6(1) GDPR): the categories to which a ground applies follow
     /// from it.
     pub legal_bases: LegalBases,
+    /// So many days after a withdrawal of consent was carried out, what rested on the consent alone follows: the erasure of
+    /// the contact where every category does, else a task for a person. Unless the consent was given again. Off without it;
+    /// fewer than `upkeep.contact_ids_days`. No default.
+    pub consent_follow_up_days: Option<u32>,
 }
 
 #[cfg(test)]
@@ -172,5 +186,7 @@ mod tests {
             ]
         );
         assert!(LegalBases::default().concerned_by(ErasureGround::ConsentWithdrawn).is_empty());
+        assert_eq!(bases.on_consent_alone(), [DataCategory::Events]);
+        assert!(LegalBases::default().on_consent_alone().is_empty());
     }
 }

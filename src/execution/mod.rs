@@ -24,6 +24,8 @@
 //! - No deletion is announced against which a hold stands ([`crate::holds`]): the transaction of the announcement looks.
 //! - Nobody is deleted by a retention rule from the last activity who was active since: it is read again before the
 //!   announcement.
+//! - What a withdrawn consent leaves without any basis follows by a request of its own, where the controller says so
+//!   ([`hand_in_due`]).
 //! - What was proven is looked at again later ([`look_again`]); what did not last is recorded and told to a person.
 //! - Steps get ports, keys and earlier outcomes, no database: they cannot write beside the engine.
 //!
@@ -39,6 +41,7 @@ mod carry_out;
 mod effect;
 mod engine;
 mod erasure;
+mod follow_up;
 mod gate;
 mod hold;
 mod identify;
@@ -60,6 +63,7 @@ mod write;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use follow_up::{FollowUpError, FollowUpView, FollowedUp, follow_up_of, hand_in_due};
 pub use gate::Gate;
 pub use hold::resume_postponed;
 pub use lift::lift_hold;

@@ -8,7 +8,7 @@ use super::engine::Run;
 use super::procedure::Step;
 use super::sql;
 use super::stop::{Ended, Note, Stop};
-use super::{Executor, hold};
+use super::{Executor, follow_up, hold};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
 use crate::domain::{Origin, ParkReason, RequestKind};
 use crate::queue::{self, Lease, PutBack};
@@ -148,6 +148,7 @@ impl Run<'_> {
         {
             hold::remember(self, &mut tx, &held).await?;
         }
+        follow_up::schedule(self, &mut tx, outcome, now).await?;
         if matches!(self.case.kind, RequestKind::Access | RequestKind::Portability) {
             queue::wake_waiting(&mut tx, &self.lease.organisation).await?;
         }

@@ -1,13 +1,19 @@
-//! Why data is erased, and on which legal basis it was held.
+//! Why data is erased, and on which legal basis it was held.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
+use dsrd::domain::Assurance;
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{DataCategory, ErasureGround, ErasureRules, LegalBases, LegalBasis, Outcome, RequestKind};
+use dsrd::domain::{
+    DataCategory, ErasureGround, ErasureRules, LegalBases, LegalBasis, Outcome, ParkReason, RequestId,
+    RequestKind, RequestState,
+};
+use dsrd::execution;
 use dsrd::intake::{self, IntakeError, Submission};
-use dsrd_simulator::ContactSpec;
+use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::support::service::{TestService, start_of_test};
@@ -22,7 +28,7 @@ fn rules(ground: Option<ErasureGround>) -> ErasureRules {
         devices: vec![LegalBasis::LegitimateInterest, LegalBasis::Consent],
         accountings: vec![LegalBasis::LegitimateInterest],
     };
-    ErasureRules { ground, legal_bases }
+    ErasureRules { ground, legal_bases, consent_follow_up_days: None }
 }
 
 /// Ground and categories in the case, and the same words in the log.
@@ -133,4 +139,147 @@ async fn r_38_a_producer_states_the_ground_and_a_word_that_nobody_knows_waits_fo
     assert_eq!(service.case(released.request).await.ground, Some(ErasureGround::Unlawful));
     service.work_to_the_end().await;
     service.finish().await;
+}
+
+/// Everything rests on the consent, or visits only; what follows comes after a week.
+fn follow_up(everything: bool) -> ErasureRules {
+    let consent = vec![LegalBasis::Consent];
+    let other = if everything { consent.clone() } else { vec![LegalBasis::Contract] };
+    let legal_bases =
+        LegalBases { profile: other.clone(), events: consent, devices: other.clone(), accountings: other };
+    ErasureRules { ground: None, legal_bases, consent_follow_up_days: Some(7) }
+}
+
+/// A consent withdrawn and that carried out, by somebody of whom so much is known.
+async fn withdrawn(service: &TestService, assurance: Assurance) -> (RequestId, String) {
+    let spec = ContactSpec::new().email(ADDRESS).policy("mktgCommunications", true).events(3);
+    let contact = service.platform.add_contact(spec);
+    let mut submission = service.submission(RequestKind::ConsentWithdrawal, &[(Email, ADDRESS)]);
+    submission.proof = submission
+        .proof
+        .filter(|_| assurance != Assurance::None)
+        .map(|proof| dsrd::domain::Proof { assurance, ..proof });
+    let receipt =
+        intake::submit_request(&service.store, &service.desk, &service.controller, submission).await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    (receipt.request, contact)
+}
+
+/// As the daemon does every minute.
+async fn hand_in(service: &TestService) -> Vec<RequestId> {
+    let site = &service.executor.sites[&service.controller.id];
+    execution::hand_in_due(&service.store, &service.desk, site).await.unwrap()
+}
+
+const WEEK: Duration = Duration::from_hours(7 * 24);
+
+#[tokio::test]
+async fn r_52_what_rests_on_a_withdrawn_consent_alone_is_erased_after_the_delay() {
+    let service = TestService::builder().erasure(follow_up(true)).build().await;
+    let (withdrawal, contact) = withdrawn(&service, Assurance::AuthenticatedSession).await;
+    assert_eq!(hand_in(&service).await, [], "not before its time");
+    assert!(service.story(withdrawal).await.contains(&"follow_up.scheduled".to_owned()));
+    service.advance(WEEK).await;
+    // A platform that does not answer ends nothing.
+    let away = service.simulator.faults().inject(Fault::Status(503).on(Endpoint::Contact));
+    let site = &service.executor.sites[&service.controller.id];
+    execution::hand_in_due(&service.store, &service.desk, site).await.unwrap_err();
+    service.simulator.faults().remove(away);
+    let handed_in = hand_in(&service).await;
+    let [erasure] = handed_in.as_slice() else { panic!("{handed_in:?}") };
+    assert_eq!(hand_in(&service).await, [], "once");
+    let mails = service.mails.sent().len();
+    service.work_to_the_end().await;
+    let case = service.case(*erasure).await;
+    assert_eq!((case.kind, case.outcome), (RequestKind::Erasure, Some(Outcome::Fulfilled)));
+    assert_eq!((case.ground, case.categories.len()), (Some(ErasureGround::ConsentWithdrawn), 4));
+    assert!(!service.platform.truth(&contact).unwrap().exists);
+    assert_eq!(service.mails.sent().len(), mails + 1, "the person is told");
+    let mut connection = service.store.connection().await.unwrap();
+    let seen =
+        execution::follow_up_of(&mut connection, &service.controller.id, *erasure).await.unwrap().unwrap();
+    drop(connection);
+    assert_eq!(seen.withdrawal, service.case(withdrawal).await.reference.to_string());
+    assert_eq!(seen.followed_by, Some(case.reference.to_string()));
+    let log = service.audit().await;
+    let ended = log.iter().find(|entry| entry.action == "follow_up.ended").unwrap();
+    assert_eq!(
+        (ended.case, ended.detail["request"].as_str()),
+        (Some(withdrawal.0), seen.followed_by.as_deref())
+    );
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_52_where_some_data_has_another_basis_a_person_decides() {
+    let service = TestService::builder().erasure(follow_up(false)).build().await;
+    let (_, contact) = withdrawn(&service, Assurance::AuthenticatedSession).await;
+    service.advance(WEEK).await;
+    let handed_in = hand_in(&service).await;
+    let [task] = handed_in.as_slice() else { panic!("{handed_in:?}") };
+    service.work_to_the_end().await;
+    let case = service.case(*task).await;
+    assert_eq!((case.kind, case.park_reason), (RequestKind::Other, Some(ParkReason::NotAutomated)));
+    let mut connection = service.store.connection().await.unwrap();
+    let seen =
+        execution::follow_up_of(&mut connection, &service.controller.id, *task).await.unwrap().unwrap();
+    drop(connection);
+    assert_eq!(seen.categories, ["events"]);
+    assert!(service.platform.truth(&contact).unwrap().exists, "nothing is deleted with it");
+    assert!(service.simulator.journal().deleted_contacts().is_empty());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_52_a_consent_that_was_given_again_is_not_overruled() {
+    let service = TestService::builder().erasure(follow_up(true)).build().await;
+    let (withdrawal, contact) = withdrawn(&service, Assurance::AuthenticatedSession).await;
+    service.advance(WEEK).await;
+    service.platform.set_policy(&contact, "mktgCommunications", true);
+    assert_eq!(hand_in(&service).await, []);
+    assert_eq!(hand_in(&service).await, []);
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    let log = service.audit().await;
+    let ended: Vec<_> = log.iter().filter(|entry| entry.action == "follow_up.ended").collect();
+    assert_eq!(ended.len(), 1);
+    assert_eq!((ended[0].case, &ended[0].detail["ended"]), (Some(withdrawal.0), &"consent_again".into()));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_52_nobody_is_erased_because_somebody_unknown_withdrew() {
+    let service = TestService::builder().erasure(follow_up(true)).build().await;
+    let (_, contact) = withdrawn(&service, Assurance::None).await;
+    service.advance(WEEK).await;
+    let handed_in = hand_in(&service).await;
+    service.work().await;
+    let case = service.case(handed_in[0]).await;
+    assert_eq!(
+        (case.state, case.kind),
+        (RequestState::NeedsIdentity, RequestKind::Erasure),
+        "asked in the profile"
+    );
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    service.advance(WEEK * 3).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(handed_in[0]).await.outcome, Some(Outcome::NotIdentified));
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_52_nothing_follows_unless_the_controller_says_so() {
+    for rules in [
+        ErasureRules { consent_follow_up_days: None, ..follow_up(true) },
+        ErasureRules { legal_bases: LegalBases::default(), ..follow_up(true) },
+    ] {
+        let service = TestService::builder().erasure(rules).build().await;
+        let (withdrawal, contact) = withdrawn(&service, Assurance::AuthenticatedSession).await;
+        service.advance(WEEK * 8).await;
+        assert_eq!(hand_in(&service).await, []);
+        assert!(!service.story(withdrawal).await.iter().any(|word| word.starts_with("follow_up")));
+        assert!(service.platform.truth(&contact).unwrap().exists);
+        service.finish().await;
+    }
 }

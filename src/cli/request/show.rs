@@ -11,7 +11,7 @@ use crate::cli::output::{Output, one_line, or_dash, pairs, table};
 use crate::daemon::Foundation;
 use crate::delivery::{self, NoticeView};
 use crate::domain::{Controller, OrganisationId, Origin, Overdue, RequestState, RequesterRole, local_time};
-use crate::execution::{self, CheckpointView};
+use crate::execution::{self, CheckpointView, FollowUpView};
 use crate::identity::{self, ProofView};
 use crate::intake;
 use crate::triage::{self, Proposal};
@@ -44,6 +44,8 @@ struct Shown {
     surroundings: intake::Surroundings,
     /// Whether the person asks the same often. It refuses nothing.
     frequent: bool,
+    /// What follows from a withdrawal of consent, or from which one this request follows.
+    follow_up: Option<FollowUpView>,
     /// A decision that waits for a second person.
     proposal: Option<triage::Proposal>,
     /// What the person was told, by which text (template and digest), and whether it arrived.
@@ -93,6 +95,7 @@ pub(super) async fn show(
     let surroundings = intake::surroundings(&mut tx, &organisation, request).await?;
     let proposal = triage::find_proposal(&mut tx, &organisation, request).await?;
     let notices = delivery::notices_of(&mut tx, &organisation, request).await?;
+    let follow_up = execution::follow_up_of(&mut tx, &organisation, request).await?;
     let identifiers: Vec<ShownIdentifier> = identifiers
         .into_iter()
         .map(|each| ShownIdentifier {
@@ -135,6 +138,7 @@ pub(super) async fn show(
         overdue,
         surroundings,
         frequent,
+        follow_up,
         proposal,
         notices,
         what_you_can_do,
@@ -217,6 +221,24 @@ fn facts(shown: &Shown, zone: Tz) -> Vec<(&'static str, String)> {
     if let Some(proposal) = &shown.proposal {
         let Proposal { kind, reason, proposed_by, .. } = proposal;
         head.push(("proposed", format!("{kind} ({reason}) by {proposed_by}; waits for a second person")));
+    }
+    if let Some(follow_up) = &shown.follow_up {
+        let FollowUpView { withdrawal, categories, due_at, ended_as, followed_by } = follow_up;
+        let rested = categories.join(", ");
+        head.push(match (followed_by, ended_as) {
+            (Some(second), _) if *second == case.reference.to_string() => (
+                "follows from",
+                format!("the withdrawal of consent {withdrawal}, on which alone rested: {rested}"),
+            ),
+            (Some(second), _) => {
+                ("followed by", format!("{second}, for what rested on the consent alone: {rested}"))
+            }
+            (None, Some(ended)) => ("follow-up", format!("none ({ended})")),
+            (None, None) => (
+                "follow-up",
+                format!("{} for what rested on the consent alone: {rested}", instant(Some(due_at))),
+            ),
+        });
     }
     let around = &shown.surroundings;
     if case.requester_role != RequesterRole::Own {

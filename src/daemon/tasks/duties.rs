@@ -147,7 +147,7 @@ pub(in crate::daemon) async fn keep_holds(
     }
 }
 
-/// Looks again at what was erased or opted out, when it is due.
+/// Looks again at what was erased or opted out, and hands in what follows from withdrawals of consent, when it is due.
 pub(in crate::daemon) async fn look_whether_it_lasts(
     site: Site,
     store: Store,
@@ -168,6 +168,9 @@ pub(in crate::daemon) async fn look_whether_it_lasts(
                 Err(error) => {
                     tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "what was erased or opted out could not be looked at; tried again");
                 }
+            }
+            if let Err(error) = execution::hand_in_due(&store, &desk, &site).await {
+                tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "what follows from withdrawals of consent could not be handed in; tried again");
             }
         }
         pause(&stop, EVERY).await;

@@ -1,0 +1,223 @@
+//! What follows when a consent was withdrawn: the data that rested on it alone is erased (Art. 17(1)(b) GDPR, R-52).
+//!
+//! Entered by the closing of a withdrawal that was carried out ([`schedule`]), in its transaction, where the controller set a
+//! delay (`erasure.consent_follow_up_days`; off without it). When that has passed, [`hand_in_due`] hands in, by a request of
+//! its own:
+//!
+//! | Rests on the consent alone | What follows |
+//! |---|---|
+//! | every category of data | the erasure of the contact, on the ground `consent_withdrawn` |
+//! | some of them | a request of kind `other`, which waits for a person: the platform deletes contacts as a whole |
+//! | none, or nobody configured it | nothing |
+//!
+//! Invariants:
+//! - A consent that was given again in between ends it: the older will does not overrule the newer.
+//! - A withdrawal needs no proof of who asks, an erasure does. It carries over what was known; where that is not enough, the
+//!   person is asked at the address in the profile, as for every erasure (Art. 32 GDPR).
+//! - One row for each withdrawal, ended once, in the transaction of what follows. A platform that does not answer ends nothing.
+//! - No personal data in the table: the contact is the case's.
+//!
+//! Why a table and no waiting request: a request has a clock, and the person asked for nothing more than the withdrawal.
+//!
+//! To add an end: a word in [`FollowedUp`] and in the table's CHECK.
+
+mod sql;
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+pub use sql::{FollowUpView, follow_up_of};
+
+use super::Site;
+use super::effect::bare;
+use super::engine::Run;
+use super::stop::Stop;
+use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::domain::{
+    Channel, ContactId, DataCategory, ErasureGround, Origin, Outcome, Proof, Reference, RequestId,
+    RequestKind, RequesterRole,
+};
+use crate::intake::{self, Case, Desk, IntakeError, Submission};
+use crate::platform::{PlatformError, Urgency};
+use crate::store::{Store, StoreError, Tx};
+
+/// Who hands in what follows.
+const ACTOR: Actor = Actor::Schedule("consents");
+
+/// How the waiting for a follow-up ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FollowedUp {
+    /// A request was handed in.
+    HandedIn,
+    /// The consent was given again.
+    ConsentAgain,
+    /// The contact is gone, or nothing is known of it any more.
+    Gone,
+}
+
+impl FollowedUp {
+    /// Every word.
+    pub const ALL: [Self; 3] = [Self::HandedIn, Self::ConsentAgain, Self::Gone];
+
+    /// The word as stored and audited.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HandedIn => "handed_in",
+            Self::ConsentAgain => "consent_again",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl FromStr for FollowedUp {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|each| each.as_str() == text).ok_or(())
+    }
+}
+
+impl fmt::Display for FollowedUp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+/// Why what is due could not be handed in; it stays due.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowUpError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The platform failed.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// The request was not accepted.
+    #[error("the request that follows a withdrawal of consent was not accepted")]
+    Intake(#[source] IntakeError),
+}
+
+/// Notes, in the transaction that closes a withdrawal of consent, what follows from it and when.
+pub(super) async fn schedule(
+    run: &Run<'_>,
+    tx: &mut Tx,
+    outcome: Outcome,
+    now: DateTime<Utc>,
+) -> Result<(), Stop> {
+    let rules = &run.site.controller.erasure;
+    let (RequestKind::ConsentWithdrawal, Outcome::Fulfilled, Some(days)) =
+        (run.case.kind, outcome, rules.consent_follow_up_days)
+    else {
+        return Ok(());
+    };
+    let categories = rules.legal_bases.on_consent_alone();
+    if categories.is_empty() {
+        return Ok(());
+    }
+    let due_at = now + TimeDelta::days(days.into());
+    sql::insert(tx, run.lease, &categories, due_at).await?;
+    let detail = Detail::none()
+        .word("categories", &words_of(&categories))
+        .word("follows", what_follows(&categories).as_str())
+        .word("due_on", &run.site.controller.local_date(due_at).to_string());
+    run.append(tx, run.event(Action::FollowUpScheduled).with(detail)).await
+}
+
+fn words_of(categories: &[DataCategory]) -> String {
+    categories.iter().map(|each| each.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// The platform deletes a contact with all that belongs to it: only where nothing of it has another basis can it go.
+fn what_follows(categories: &[DataCategory]) -> RequestKind {
+    let everything = DataCategory::ALL.iter().all(|category| categories.contains(category));
+    if everything { RequestKind::Erasure } else { RequestKind::Other }
+}
+
+/// Hands in what follows from withdrawals whose time has come; returns the requests. Any number of daemons may call it at any
+/// time. What cannot be decided now, because the platform does not answer, stays due.
+pub async fn hand_in_due(store: &Store, desk: &Desk, site: &Site) -> Result<Vec<RequestId>, FollowUpError> {
+    let organisation = &site.controller.id;
+    let mut handed_in = Vec::new();
+    let due = sql::list_due(&mut *store.connection().await?, organisation, desk.clock.now()).await?;
+    for withdrawal in due {
+        let former = intake::find_case(&mut *store.connection().await?, organisation, withdrawal).await?;
+        let Some(former) = former else { continue };
+        let ended = match &former.contact {
+            None => FollowedUp::Gone,
+            Some(contact) => look(site, &former, contact).await?,
+        };
+        let mut tx = store.begin("execution.follow_up").await?;
+        // Somebody else may have been faster.
+        let Some(categories) = sql::lock_open(&mut tx, organisation, withdrawal).await? else { continue };
+        let now = desk.clock.now();
+        let mut detail = Detail::none().word("ended", ended.as_str());
+        let mut second = None;
+        if let (FollowedUp::HandedIn, Some(contact)) = (ended, &former.contact) {
+            let submission = following(&former, contact, &categories, site, now);
+            let receipt = intake::submit(&mut tx, desk, &site.controller, submission).await;
+            let receipt = receipt.map_err(FollowUpError::Intake)?;
+            detail = detail
+                .word("request", receipt.reference.as_str())
+                .word("kind", receipt.kind.as_str())
+                .word("categories", &words_of(&categories));
+            tracing::info!(request = %receipt.request, kind = %receipt.kind, "what rested on a withdrawn consent follows");
+            second = Some(receipt.request);
+        }
+        sql::end(&mut tx, organisation, withdrawal, ended, second, now).await?;
+        let event = Event::of(organisation, withdrawal, Action::FollowUpEnded, ACTOR, now);
+        audit::append(&mut tx, event.with(detail)).await?;
+        tx.commit().await?;
+        handed_in.extend(second);
+    }
+    Ok(handed_in)
+}
+
+/// Whether the contact is still there, and the consent still withdrawn.
+async fn look(site: &Site, former: &Case, contact: &ContactId) -> Result<FollowedUp, PlatformError> {
+    let found = site.platform.find_contact(contact, Urgency::Sweep).await?;
+    let Some(found) = found.filter(|found| !found.marked_deleted) else { return Ok(FollowedUp::Gone) };
+    let is_on = |policy: &String| found.policies.get(bare(policy)) == Some(&true);
+    Ok(if former.policies.iter().any(is_on) { FollowedUp::ConsentAgain } else { FollowedUp::HandedIn })
+}
+
+/// The request that follows a withdrawal.
+fn following(
+    former: &Case,
+    contact: &ContactId,
+    categories: &[DataCategory],
+    site: &Site,
+    now: DateTime<Utc>,
+) -> Submission {
+    let kind = what_follows(categories);
+    let is_erasure = kind == RequestKind::Erasure;
+    let enough = |proof: &Proof| site.controller.identity.erasure.contains(&proof.assurance);
+    Submission {
+        kind,
+        also: Vec::new(),
+        kind_unknown: false,
+        requester_role: RequesterRole::Own,
+        origin: Origin::Subject,
+        channel: Channel::Api,
+        received_at: now,
+        language: Some(former.language.clone()),
+        identifiers: Vec::new(),
+        policies: Vec::new(),
+        ground: is_erasure.then_some(ErasureGround::ConsentWithdrawn),
+        // Whoever was known well enough at the withdrawal is known; everybody else is asked, as for every erasure.
+        proof: former.proof().filter(enough).map(|proof| Proof { at: now, ..proof }),
+        producer: "consents".to_owned(),
+        handed_in_by: Some(ACTOR),
+        idempotency_key: former.request.to_string(),
+        sweep_target: Some((contact.clone(), now)),
+    }
+}
+
+/// The references of a withdrawal and of what followed it, as `sql` reads them.
+fn reference_of(request: uuid::Uuid) -> String {
+    Reference::of(RequestId(request)).to_string()
+}
