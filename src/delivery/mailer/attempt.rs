@@ -87,15 +87,15 @@ impl Prepared {
 /// What became of announcing an attempt.
 #[derive(Debug)]
 pub enum Announced {
-    /// It stands in the transaction; commit that, then [`Mailer::send`].
+    /// It stands in the transaction; commit that, then [`Mailer::send`](super::Mailer::send).
     Ready(Box<Attempt>),
     /// There is nothing to send.
     Settled(Delivery),
-    /// The end of a former attempt is not recorded; [`Mailer::deliver`] records it before it announces another.
+    /// The end of a former attempt is not recorded; [`Mailer::deliver`](super::Mailer::deliver) records it before it announces another.
     FormerOpen,
 }
 
-/// An attempt with the mail server's answer to it, which [`Mailer::record`] writes down.
+/// An attempt with the mail server's answer to it, which [`Mailer::record`](super::Mailer::record) writes down.
 #[derive(Debug)]
 pub struct Answered {
     pub(super) attempt: Box<Attempt>,
