@@ -52,8 +52,8 @@ const RULE: &[(&str, &[&str])] = &[
     ),
     // What a sweep lists may have been erased: the suppression list is asked.
     ("retention", &["domain", "store", "audit", "holds", "suppression", "platform", "intake"]),
-    // It mails to staff by the same way out as notices.
-    ("alert", &["domain", "store", "audit", "delivery"]),
+    // It mails to staff by the same way out as notices. An outage of a platform is the queue's to know.
+    ("alert", &["domain", "store", "audit", "queue", "delivery"]),
     // The purge functions of the owners of the tables.
     (
         "upkeep",

@@ -33,5 +33,5 @@ mod watch;
 
 pub use list::{Acknowledged, ListedAlert, acknowledge, acknowledge_hold, acknowledge_request, list_alerts};
 pub use settings::Settings;
-pub use sql::{note_platform, purge};
+pub use sql::purge;
 pub use watch::{Turn, Ward, Watch};

@@ -175,21 +175,6 @@ pub(super) async fn insert_alert(
     Ok(done.rows_affected() == 1)
 }
 
-/// Since when the platform has not answered.
-pub(super) async fn down_since(
-    connection: &mut PgConnection,
-    organisation: &OrganisationId,
-) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let found = sqlx::query_scalar!(
-        "SELECT down_since FROM dsrd.platform_watch WHERE organisation_id = $1",
-        organisation.as_str(),
-    )
-    .fetch_optional(connection)
-    .await
-    .map_err(StoreError::during("alert.down_since"))?;
-    Ok(found.flatten())
-}
-
 /// When the latest contact was found to be back of those that wait for a person.
 pub(super) async fn last_came_back(
     connection: &mut PgConnection,
@@ -261,32 +246,6 @@ pub(super) async fn past_term_since(
     .fetch_one(connection)
     .await
     .map_err(StoreError::during("alert.past_term_since"))
-}
-
-/// Records whether the platform of an organisation answered just now. An outage begins with the first time that it did
-/// not, and ends with the first time that it did, whichever daemon looked.
-pub async fn note_platform(
-    connection: &mut PgConnection,
-    organisation: &OrganisationId,
-    answers: bool,
-    at: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let down_since = (!answers).then_some(at);
-    sqlx::query!(
-        r#"INSERT INTO dsrd.platform_watch (organisation_id, looked_at, down_since)
-           VALUES ($1, $2, $3)
-           ON CONFLICT (organisation_id) DO UPDATE
-           SET looked_at = excluded.looked_at,
-               down_since = CASE WHEN excluded.down_since IS NULL THEN NULL
-                                 ELSE coalesce(platform_watch.down_since, excluded.down_since) END"#,
-        organisation.as_str(),
-        at,
-        down_since,
-    )
-    .execute(connection)
-    .await
-    .map_err(StoreError::during("alert.note_platform"))?;
-    Ok(())
 }
 
 /// Puts a mail into the outbox; without words it stands for a digest that had nothing to tell. False when there is a

@@ -15,6 +15,7 @@ use super::{Settings, digest, sql};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Transport};
 use crate::domain::{Clock, Controller, KillSwitch, OrganisationId, StaffRole};
+use crate::queue;
 use crate::store::{Store, StoreError, Tx};
 
 /// One organisation that is watched.
@@ -89,7 +90,7 @@ impl Watch {
                 found.push(Raised { cause, watched: Some(each), review: None });
             }
         }
-        let down_since = sql::down_since(&mut tx, &controller.id).await?;
+        let down_since = queue::platform_down_since(&mut tx, &controller.id).await?;
         if let Some(cause) = down_since.and_then(|since| platform_cause(since, settings, now)) {
             found.push(Raised { cause, watched: None, review: None });
         }

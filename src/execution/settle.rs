@@ -171,7 +171,7 @@ impl Run<'_> {
 
     /// Turns a stop into the state of the job.
     pub(super) async fn settle(&mut self, stop: Stop) -> Ended {
-        let settled = match stop {
+        let settled = match self.excuse(stop).await {
             Stop::LeaseLost => Err(Stop::LeaseLost),
             Stop::Killed => return Ended::Killed,
             Stop::Store(error) if error.is_transient() => {
@@ -204,6 +204,27 @@ impl Run<'_> {
             Err(Stop::Killed) => Ended::Killed,
             Err(_) => Ended::Interrupted,
         }
+    }
+
+    /// A platform that answers nobody is no trouble of this request: the attempt is not counted (F-46).
+    async fn excuse(&self, stop: Stop) -> Stop {
+        match stop {
+            Stop::Again { after, code, counts: Some(ParkReason::AttemptsExhausted), note }
+                if self.platform_is_down().await =>
+            {
+                Stop::Again { after, code, counts: None, note }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether it is known that the platform answers nobody; where that cannot be read, the attempt counts.
+    async fn platform_is_down(&self) -> bool {
+        let down_since = async {
+            let mut connection = self.executor.store.connection().await?;
+            queue::platform_down_since(&mut connection, &self.lease.organisation).await
+        };
+        matches!(down_since.await, Ok(Some(_)))
     }
 
     async fn park(&mut self, reason: ParkReason) -> Result<Ended, Stop> {

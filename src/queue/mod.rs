@@ -11,7 +11,8 @@
 //! - Earliest legal deadline first; requests of people and of sweeps have lanes of their own, so that neither starves.
 //! - Attempts and crashes count since the last step that was finished ([`note_progress`]): a request that gets on is not
 //!   worn down by the troubles of its past.
-//! - Waiting (for a rate limit, for a read-back, for another request) is a date, not an attempt.
+//! - Waiting (for a rate limit, for a read-back, for another request, for a platform that answers nobody) is a date, not
+//!   an attempt.
 //! - No personal data: ids and codes only.
 //!
 //! A wake-up by NOTIFY is a hint; the poll is the truth.
@@ -21,6 +22,7 @@
 
 mod budget;
 mod instance;
+mod outage;
 mod sql;
 mod wake;
 
@@ -31,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use budget::{Limit, Reserved, block_calls, ensure_budget, has_budget, reserve_calls};
 pub use instance::{Heart, Instance};
+pub use outage::{note_platform, platform_down_since};
 pub use sql::{
     Depth, claim, depth, done, enqueue, enqueue_held_back, enqueue_parked, hold, note_progress, park, purge,
     purge_instances, put_back, release_all, rescue, resume, running, set_aside, set_due, wake, wake_waiting,

@@ -6,7 +6,8 @@ use dsrd::domain::RequestKind;
 use dsrd_simulator::{Endpoint, Fault};
 use rustix::process::Signal;
 
-use crate::process::{LEASE_SECS, ProcessService, asked_for, eventually, insert};
+use crate::process::{LEASE_SECS, ProcessService, eventually, insert};
+use crate::support::asked_for;
 use crate::{assert_done, hand_in, person};
 
 /// How often the daemon is killed. `DSRD_TEST_CYCLES=500` is the number of the catalogue.

@@ -6,7 +6,8 @@ use dsrd::domain::RequestKind;
 use dsrd_simulator::Endpoint;
 
 use crate::person;
-use crate::process::{Daemon, ProcessService, asked_for, eventually, insert};
+use crate::process::{Daemon, ProcessService, eventually, insert};
+use crate::support::asked_for;
 use crate::support::service::TestService;
 
 /// How many requests two daemons share. `DSRD_TEST_REQUESTS=10000` is the number of the catalogue.

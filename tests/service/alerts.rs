@@ -13,7 +13,7 @@ use dsrd::domain::{
     Outcome, ParkReason, RequestId, RequestKind, RequestState,
 };
 use dsrd::recipients::{self, ChannelKind};
-use dsrd::{holds, intake, triage};
+use dsrd::{holds, intake, queue, triage};
 use dsrd_simulator::ContactSpec;
 
 use crate::recipients::recipient;
@@ -76,7 +76,7 @@ async fn acknowledge(service: &TestService, request: RequestId) -> u64 {
     done.alerts
 }
 
-async fn open_rules(service: &TestService) -> Vec<AlertRule> {
+pub(crate) async fn open_rules(service: &TestService) -> Vec<AlertRule> {
     let mut connection = service.store.connection().await.unwrap();
     let listed = alert::list_alerts(&mut connection, &service.controller.id, false).await.unwrap();
     listed.into_iter().map(|each| each.rule).collect()
@@ -351,7 +351,7 @@ async fn r_84_a_platform_away_for_a_day_is_alerted_daily_and_moves_no_due_date()
     let look = async |answers: bool| {
         let mut connection = service.store.connection().await.unwrap();
         let now = service.desk.clock.now();
-        alert::note_platform(&mut connection, &organisation, answers, now).await.unwrap();
+        queue::note_platform(&mut connection, &organisation, answers, now).await.unwrap();
     };
     let both = vec![DPO.to_owned(), OPERATOR.to_owned()];
 

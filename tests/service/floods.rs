@@ -9,6 +9,7 @@ use dsrd::intake::{self, FloodWindow, Receipt, Submission};
 use dsrd_simulator::ContactSpec;
 
 use crate::rig::count;
+use crate::support::asked_for;
 use crate::support::service::TestService;
 use crate::watch::alerts;
 
@@ -41,8 +42,7 @@ async fn ready_now(service: &TestService) -> i64 {
 /// How many messages make a flood: the catalogue's 10,000 where `DSRD_TEST_FLOOD` says so; the machines of every day take
 /// fewer.
 fn flood_of(usual: usize) -> usize {
-    let number = std::env::var_os("DSRD_TEST_FLOOD").map(|number| number.into_string().expect("a number"));
-    number.map_or(usual, |number| number.parse().expect("a number"))
+    asked_for("DSRD_TEST_FLOOD", usual)
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ mod notices;
 mod opt_out;
 mod oracle;
 mod organisations;
+mod outage;
 mod parked;
 mod progress;
 mod publishing;

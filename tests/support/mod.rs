@@ -5,3 +5,9 @@ pub(crate) mod logs;
 pub(crate) mod oracle;
 pub(crate) mod service;
 pub(crate) mod witness;
+
+/// A number that an environment variable may ask for in place of the ordinary one.
+pub(crate) fn asked_for(variable: &str, ordinary: usize) -> usize {
+    let text = std::env::var_os(variable).map(|text| text.into_string().expect("a number"));
+    text.map_or(ordinary, |text| text.parse().expect("a number"))
+}

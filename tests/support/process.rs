@@ -24,12 +24,6 @@ use crate::support::service::TestService;
 /// How long a process may go without a heartbeat, in seconds.
 pub(crate) const LEASE_SECS: u64 = 3;
 
-/// A number that a long run asks for by a variable of the environment, or that of the ordinary run.
-pub(crate) fn asked_for(variable: &str, ordinary: usize) -> usize {
-    let text = std::env::var_os(variable).map(|text| text.into_string().expect("a number"));
-    text.map_or(ordinary, |text| text.parse().expect("a number"))
-}
-
 /// Waits until the condition holds; fails when it does not within the time.
 pub(crate) async fn eventually<F>(what: &str, within: Duration, mut condition: impl FnMut() -> F)
 where

@@ -55,6 +55,7 @@ pub(crate) struct Builder {
     erasure: ErasureRules,
     flood: FloodLimits,
     activity: Option<ActivityRule>,
+    breaker_pause: Option<Duration>,
 }
 
 /// The service under test, with everything around it.
@@ -150,6 +151,13 @@ impl Builder {
         self
     }
 
+    /// After five failed calls in a row the client makes none for so long, by the clock on the wall; without it it never
+    /// stops, so that tests of one call need not wait.
+    pub(crate) fn breaker_pause(mut self, pause: Duration) -> Self {
+        self.breaker_pause = Some(pause);
+        self
+    }
+
     pub(crate) async fn build(self) -> TestService {
         super::logs::record();
         let logged_before = super::logs::length();
@@ -173,7 +181,12 @@ impl Builder {
             let controller =
                 Arc::new(controller(organisation.name(), &self.identity, &self.erasure, self.flood));
             register(&store, &controller, &organisation).await;
-            let platform = connect(&organisation, &simulator.base_url(), directory.path(), clock.clone());
+            let mut settings = platform_settings(&organisation, &simulator.base_url(), directory.path());
+            if let Some(pause) = self.breaker_pause {
+                settings.rate.breaker_failures = 5;
+                settings.rate.breaker_pause_secs = pause.as_secs_f64();
+            }
+            let platform = connect(settings, clock.clone());
             controllers.insert(controller.id.clone(), Arc::clone(&controller));
             sites.insert(
                 controller.id.clone(),
@@ -365,18 +378,13 @@ async fn register(store: &Store, controller: &Controller, organisation: &Organis
         .expect("an organisation");
 }
 
-/// The real client, fast and impatient.
-pub(crate) fn connect(
-    organisation: &OrganisationHandle,
-    base_url: &str,
-    directory: &Path,
-    clock: Arc<dyn Clock>,
-) -> Arc<dyn ContactPlatform> {
-    let settings = platform_settings(organisation, base_url, directory);
+/// The real client.
+fn connect(settings: cloud4wi::Settings, clock: Arc<dyn Clock>) -> Arc<dyn ContactPlatform> {
     let budget = Arc::new(LocalBudget::new(&settings.rate));
     Arc::new(Cloud4Wi::new(settings, Some("IT".to_owned()), budget, clock).expect("a client"))
 }
 
+/// Fast and impatient.
 fn platform_settings(
     organisation: &OrganisationHandle,
     base_url: &str,
@@ -433,6 +441,7 @@ impl TestService {
             erasure: ErasureRules::default(),
             flood: FloodLimits::NONE,
             activity: None,
+            breaker_pause: None,
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
-use crate::alert::{self, Turn, Watch};
+use crate::alert::{Turn, Watch};
 use crate::audit::Actor;
 use crate::daemon::StartError;
 use crate::daemon::platforms::{FirstLook, first_look};
@@ -18,6 +18,7 @@ use crate::execution::{self, Gate, LookedAgain, Lookout, Site};
 use crate::holds;
 use crate::intake::{self, Desk};
 use crate::platform::PlatformError;
+use crate::queue;
 use crate::recipients::Courier;
 use crate::retention::{SweepReport, Sweeper};
 use crate::store::{Store, StoreError};
@@ -269,7 +270,7 @@ pub(in crate::daemon) async fn look_at_platform(
         );
         let noted = async {
             let mut connection = store.connection().await?;
-            alert::note_platform(&mut connection, &site.controller.id, answers, desk.clock.now()).await
+            queue::note_platform(&mut connection, &site.controller.id, answers, desk.clock.now()).await
         };
         if let Err(error) = noted.await {
             tracing::debug!(%error, "whether the platform answers could not be noted");

@@ -223,6 +223,32 @@ fn e_44_a_due_day_ends_at_local_midnight() {
 }
 
 #[test]
+fn f_49_a_month_from_each_months_end_and_from_leap_days_in_every_zone() {
+    let ends = [
+        ("2023-01-31", "2023-02-28"),
+        ("2024-01-31", "2024-02-29"),
+        ("2024-02-29", "2024-03-29"),
+        ("2025-03-31", "2025-04-30"),
+        ("2025-10-31", "2025-11-30"),
+        ("2025-12-31", "2026-01-31"),
+    ];
+    for zone in chrono_tz::TZ_VARIANTS {
+        for (on, expected) in ends {
+            // The first and the last minute of the day there; where the clocks skip one of them, the other stands for it.
+            for minute in ["00:00:00", "23:59:59"] {
+                let local = format!("{on}T{minute}").parse().unwrap();
+                let Some(received_at) = zone.from_local_datetime(&local).earliest() else { continue };
+                let received_at = received_at.with_timezone(&Utc);
+                let asked = Asked { zone, received_at, ..Asked::new("EU", "IT", on) };
+                let answer = asked.answer().unwrap();
+                assert_eq!(answer.conservative_due, day(expected), "{zone}, {on} {minute}");
+                assert!(answer.due_instant <= end_of_day(answer.statutory_due, zone), "{zone}, {on}");
+            }
+        }
+    }
+}
+
+#[test]
 fn e_45_an_incident_counts_hours_without_any_shift() {
     let berlin = calendar("DE").calendar().time_zone;
     let due = incident_due(RegimeCode::EU, received("2026-10-02T16:20", berlin), berlin).unwrap();
@@ -433,6 +459,27 @@ proptest! {
         let with = ask(RegimeCode::EU, code, on, pauses_after(on, &gaps)).answer().unwrap();
         let without = ask(RegimeCode::EU, code, on, Vec::new()).answer().unwrap();
         prop_assert_eq!((with.unrolled, with.statutory_due), (without.unrolled, without.statutory_due));
+    }
+
+    #[test]
+    fn f_49_wherever_and_whenever_it_came_no_due_date_is_later_than_the_laws(
+        seconds in 0_i64..2_400 * 86_400,
+        zone in prop::sample::select(chrono_tz::TZ_VARIANTS.to_vec()),
+        regime in rolling_regimes(),
+        code in calendars(),
+    ) {
+        let received_at = received("2023-01-01", Tz::UTC) + chrono::TimeDelta::seconds(seconds);
+        let received_on = received_at.with_timezone(&zone).date_naive();
+        let asked = Asked { zone, received_at, ..ask(regime, code, day("2023-01-01"), Vec::new()) };
+        let answer = asked.answer().unwrap();
+        // Art. 12(3): a month from the receipt, by the calendar of where it was received.
+        let law = received_on + chrono::Months::new(1);
+        prop_assert!(answer.conservative_due <= law);
+        prop_assert_eq!(conservative_due(regime, RequestKind::Access, received_at, zone), answer.conservative_due);
+        // What is due on a day is not late before that day is over there, and is late from then on.
+        let last_moment = end_of_day(answer.conservative_due, zone) - chrono::TimeDelta::seconds(1);
+        prop_assert!(last_moment.with_timezone(&zone).date_naive() <= answer.conservative_due);
+        prop_assert!(end_of_day(answer.conservative_due, zone).with_timezone(&zone).date_naive() > answer.conservative_due);
     }
 
     #[test]

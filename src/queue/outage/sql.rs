@@ -1,0 +1,48 @@
+//! Table `dsrd.platform_watch`.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::domain::OrganisationId;
+use crate::store::StoreError;
+
+/// Records whether the platform of an organisation answered just now. An outage begins with the first time that it did
+/// not, and ends with the first time that it did, whichever daemon looked.
+pub async fn note_platform(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    answers: bool,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let down_since = (!answers).then_some(at);
+    sqlx::query!(
+        r#"INSERT INTO dsrd.platform_watch (organisation_id, looked_at, down_since)
+           VALUES ($1, $2, $3)
+           ON CONFLICT (organisation_id) DO UPDATE
+           SET looked_at = excluded.looked_at,
+               down_since = CASE WHEN excluded.down_since IS NULL THEN NULL
+                                 ELSE coalesce(platform_watch.down_since, excluded.down_since) END"#,
+        organisation.as_str(),
+        at,
+        down_since,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.note_platform"))?;
+    Ok(())
+}
+
+/// Since when the platform of an organisation has not answered; `None` while it does, or nobody looked yet.
+pub async fn platform_down_since(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let found = sqlx::query_scalar!(
+        "SELECT down_since FROM dsrd.platform_watch WHERE organisation_id = $1",
+        organisation.as_str(),
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("queue.platform_down_since"))?;
+    Ok(found.flatten())
+}

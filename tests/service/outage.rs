@@ -1,0 +1,136 @@
+//! F-46: the platform is away for a day while thousands of requests are due. Nothing is worn down by it, nobody has to
+//! resume anything, staff knows, and afterwards the earliest date comes first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use dsrd::alert::{Settings, Ward, Watch};
+use dsrd::delivery::{MemoryTransport, Transport};
+use dsrd::domain::IdentifierKind::Email;
+use dsrd::domain::{AlertRule, Clock as _, KillSwitch, Outcome, RequestKind, RequestState};
+use dsrd::intake::{self, Receipt, Submission};
+use dsrd::queue;
+use dsrd_simulator::{ContactSpec, Fault};
+
+use crate::alerts::open_rules;
+use crate::rig::count;
+use crate::support::asked_for;
+use crate::support::service::{TestService, mail_settings};
+
+/// How many requests are due. `DSRD_TEST_OUTAGE=5000` is the number of the catalogue.
+const REQUESTS: usize = 60;
+
+/// How long the client stops calling a platform that fails.
+const BREAKER_PAUSE: Duration = Duration::from_secs(1);
+
+/// How many requests are in hand at once at most, and so how far their order may differ from that of their dates.
+const IN_HAND: usize = 8;
+
+/// How many days before the outage they were received, one after the other: in no order, and each due while it lasts or
+/// in the weeks after it.
+fn received_days_ago(number: usize) -> i64 {
+    i64::try_from(number * 7 % 31).unwrap() + 1
+}
+
+fn email(number: usize) -> String {
+    format!("canarino.{number}@posta.example")
+}
+
+async fn hand_in(service: &TestService, number: usize) -> Receipt {
+    // An effect each; a third of them cannot be undone.
+    let kind = if number.is_multiple_of(3) { RequestKind::Erasure } else { RequestKind::OptOut };
+    let email = email(number);
+    let received_at = service.clock.now() - TimeDelta::days(received_days_ago(number));
+    let submission = Submission { received_at, ..service.submission(kind, &[(Email, &email)]) };
+    intake::submit_request(&service.store, &service.desk, &service.controller, submission).await.unwrap()
+}
+
+/// The watch over dates and the platform, as one daemon has it.
+fn watch(service: &TestService) -> Watch {
+    let settings = Settings {
+        dpo: Some("dpo@prova.example".to_owned()),
+        deputy: None,
+        operator: None,
+        due_days: vec![10, 5, 2],
+        platform_down_hours: 12,
+        sweep_late_hours: 24,
+        digest: false,
+        digest_hour: 8,
+    };
+    let ward = Ward { controller: Arc::clone(&service.controller), settings, sweeps: false };
+    Watch {
+        store: service.store.clone(),
+        clock: Arc::clone(&service.desk.clock),
+        wards: BTreeMap::from([(service.controller.id.clone(), ward)]),
+        transport: Arc::new(Transport::Memory(MemoryTransport::new())),
+        mail: mail_settings(),
+        kill: KillSwitch::default(),
+    }
+}
+
+/// What each daemon does every quarter of an hour.
+async fn look_at_platform(service: &TestService, answers: bool) {
+    let mut connection = service.store.connection().await.unwrap();
+    let now = service.clock.now();
+    queue::note_platform(&mut connection, &service.controller.id, answers, now).await.unwrap();
+}
+
+#[tokio::test]
+async fn f_46_a_day_without_platform_wears_no_request_down_and_afterwards_the_earliest_date_comes_first() {
+    let requests = asked_for("DSRD_TEST_OUTAGE", REQUESTS);
+    let service = TestService::builder().most_attempts(5).breaker_pause(BREAKER_PAUSE).build().await;
+    for number in 0..requests {
+        let _contact = service.platform.add_contact(ContactSpec::new().email(email(number)));
+    }
+    let outage = service.simulator.faults().inject(Fault::Status(503));
+    let mut receipts = Vec::new();
+    for number in 0..requests {
+        receipts.push(hand_in(&service, number).await);
+    }
+    let before = service.simulator.journal().total_calls();
+    let watch = watch(&service);
+
+    // A day, hour after hour: more often than the attempts that a request may use up.
+    for hour in 0..24 {
+        service.work().await;
+        if hour == 0 {
+            look_at_platform(&service, false).await;
+        }
+        watch.turn().await.unwrap();
+        service.advance(Duration::from_hours(1)).await;
+    }
+
+    // Ten a minute would be 14,400.
+    let calls = service.simulator.journal().total_calls() - before;
+    assert!(calls <= 24 * 10, "{calls} calls to a platform that is away");
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.job WHERE state = 'parked'").await, 0);
+    for receipt in &receipts {
+        assert_ne!(service.case(receipt.request).await.state, RequestState::Closed);
+    }
+    let told = open_rules(&service).await;
+    for rule in [AlertRule::PlatformDown, AlertRule::DueSoon, AlertRule::Overdue] {
+        assert!(told.contains(&rule), "{rule:?}: {told:?}");
+    }
+
+    // It is back; nobody does anything.
+    service.simulator.faults().remove(outage);
+    look_at_platform(&service, true).await;
+    tokio::time::sleep(BREAKER_PAUSE).await;
+    service.work_to_the_end().await;
+    for receipt in &receipts {
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    }
+
+    // Who is due first was looked for first, but for those that were in hand together.
+    let due: BTreeMap<_, _> = receipts.iter().map(|each| (each.request.0, each.due_on)).collect();
+    let located = service.audit().await.into_iter().filter(|entry| entry.action == "contact.located");
+    let order: Vec<_> = located.filter_map(|entry| due.get(&entry.case?).copied()).collect();
+    assert_eq!(order.len(), requests);
+    for (place, first) in order.iter().enumerate() {
+        let later = order.iter().skip(place + IN_HAND).min();
+        assert!(later.is_none_or(|later| first <= later), "{first} before {later:?}");
+    }
+    service.finish().await;
+}
