@@ -199,9 +199,8 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
             ask(&named, reason, question_file, &context, &foundation, output).await
         }
         Command::AskFee { named, ground, amount, answer_by, facts_file } => {
-            let facts = read_facts(&facts_file)?;
-            let fee = Fee { ground, amount: amount.trim().to_owned(), answer_by, facts };
-            tell(&named, Telling::Fee(fee), &context, &foundation, output).await
+            let fee = Fee { ground, amount: amount.trim().to_owned(), answer_by };
+            decide(&named, Decision::Fee(fee), Some(facts_file), &context, &foundation, output).await
         }
         Command::AnswerPart { named, answer_file } => {
             let part = read_facts(&answer_file)?;
@@ -354,10 +353,16 @@ pub(super) async fn decide(
     let (organisation, request) = find(named, context, foundation).await?;
     let controller = controller(&organisation, foundation)?;
     let mut tx = foundation.store.begin("cli.decide").await?;
-    let taken =
-        triage::decide(&mut tx, &foundation.desk, controller, request, (decision, facts), context.person())
-            .await
-            .map_err(explained)?;
+    let taken = triage::decide(
+        &mut tx,
+        &foundation.desk,
+        controller,
+        request,
+        (decision.clone(), facts),
+        context.person(),
+    )
+    .await
+    .map_err(explained)?;
     tx.commit().await?;
     let decided = Decided {
         reference: Reference::of(request),
@@ -365,10 +370,10 @@ pub(super) async fn decide(
         reason: decision.reason(),
         proposed: taken == Taken::Proposed,
     };
-    output.show(&decided, |decided| said(decided, decision))
+    output.show(&decided, |decided| said(decided, &decision))
 }
 
-fn said(decided: &Decided, decision: Decision) -> String {
+fn said(decided: &Decided, decision: &Decision) -> String {
     let Decided { reference, reason, .. } = decided;
     if decided.proposed {
         return format!(
@@ -388,6 +393,9 @@ fn said(decided: &Decided, decision: Decision) -> String {
             "{reference}: recorded ({reason}); it is closed when the mail server has taken the answer to the person"
         ),
         Decision::Acceptance(_) => format!("{reference}: accepted ({reason}); on its way"),
+        Decision::Fee(_) => {
+            format!("{reference}: asked; record the answer with: dsrd request clarified {reference}")
+        }
     }
 }
 
@@ -435,7 +443,6 @@ async fn ask(
 
 /// What the person is told beside the answer itself.
 enum Telling {
-    Fee(Fee),
     Part(Facts),
     Breach(Facts, bool),
 }
@@ -452,11 +459,6 @@ async fn tell(
     let (desk, person) = (&foundation.desk, context.person());
     let mut tx = foundation.store.begin("cli.tell").await?;
     let (decision, reason, follows) = match telling {
-        Telling::Fee(fee) => {
-            let reason = fee.ground.as_str();
-            triage::ask_fee(&mut tx, desk, controller, request, fee, person).await.map_err(explained)?;
-            ("fee", reason, "asked; record the answer with: dsrd request clarified")
-        }
         Telling::Part(part) => {
             triage::answer_part(&mut tx, desk, controller, request, part, person).await.map_err(explained)?;
             (
@@ -588,7 +590,7 @@ async fn second(
         proposed: false,
     };
     output.show(&decided, |decided| match act {
-        Second::Confirm => said(decided, decision),
+        Second::Confirm => said(decided, &decision),
         Second::Drop => {
             format!("{}: the proposal ({}) is dropped", decided.reference, decided.decision)
         }

@@ -95,8 +95,8 @@ pub struct Organisation {
     /// From how many requests of one kind and person within a year on a request is shown as frequent. The mark refuses
     /// nothing; a person may look.
     pub frequent_from: u32,
-    /// Kinds of decision that one person proposes and another confirms (`["refusal", "extension"]`); also `answer` and
-    /// `acceptance`. Empty: one person decides.
+    /// Kinds of decision that one person proposes and another confirms (`["refusal", "extension"]`); also `answer`,
+    /// `acceptance` and `fee`. Empty: one person decides.
     #[schemars(with = "Vec<String>")]
     pub two_persons: Vec<DecisionKind>,
     /// ISO 3166 code (`IT`) with which telephone numbers without a country code are read. Without it such numbers are

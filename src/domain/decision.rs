@@ -76,6 +76,8 @@ vocabulary! {
         Answer = "answer",
         /// Somebody may ask for the data subject.
         Acceptance = "acceptance",
+        /// A fee is asked for.
+        Fee = "fee",
     }
 }
 

@@ -155,6 +155,12 @@ pub enum TriageError {
         "give an amount with its currency, for example EUR 12.00, and a day for the answer after today and within 92 days"
     )]
     FeeUnusable,
+    /// Nobody confirmed it in time.
+    #[error(
+        "the day by which the person should have answered is over; drop the proposal with `dsrd decide drop` and ask anew, \
+         with a later day"
+    )]
+    AnswerDayOver,
     /// What is carried out at once has no parts.
     #[error("an opt-out is carried out at once and as a whole")]
     NoPart,

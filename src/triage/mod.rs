@@ -4,8 +4,7 @@
 //! [`choose`] records which one is meant and sends the request on its way: from then on it may touch that contact and no
 //! other. [`refuse`] records a ground of the law and what the controller says in support of it; the procedure of the
 //! request carries the refusal out (`execution`), so that nothing is closed before its notice was accepted. [`answer`] records
-//! how a person carried out what no procedure covers ([`answer_part`]: a first part of it), [`ask_fee`] that a fee is due,
-//! [`tell_breach`] that a breach is told, [`announce_restriction_end`] that a restriction ends, [`accept`] that somebody may ask for the data subject. Matching
+//! how a person carried out what no procedure covers ([`answer_part`]: a first part of it), [`tell_breach`] that a breach is told, [`announce_restriction_end`] that a restriction ends, [`accept`] that somebody may ask for the data subject. Matching
 //! itself ([`find_matches`], [`carried`], [`contradicts`]) is shared with `execution`, so that a person sees the contacts
 //! that the machine saw.
 //!
@@ -49,6 +48,4 @@ pub use record::{DecisionRecord, list_decisions};
 pub use refusal::{Facts, answer_words, refusal_facts, refuse};
 pub use second::{Decision, Taken, confirm, decide, drop_proposal};
 pub use sql::{Incident, Proposal, find_proposal, forget, list_incidents, purge};
-pub use telling::{
-    Fee, announce_restriction_end, answer_part, ask_fee, restriction_end_told_otherwise, tell_breach,
-};
+pub use telling::{Fee, announce_restriction_end, answer_part, restriction_end_told_otherwise, tell_breach};

@@ -4,8 +4,9 @@ use uuid::Uuid;
 
 use super::error::TriageError;
 use super::refusal::{Facts, open_facts, seal};
-use super::sql::{self, Act};
-use super::{answer, extension, refusal};
+use super::sql::{self, Act, Proposal};
+use super::telling::Fee;
+use super::{answer, extension, refusal, telling};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
     AcceptanceReason, AnsweredOutcome, Controller, DecisionKind, ExtensionReason, RefusalGround, RequestId,
@@ -14,7 +15,7 @@ use crate::intake::Desk;
 use crate::store::Tx;
 
 /// A decision that a second person may have to confirm, with its reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The request is not followed.
     Refusal(RefusalGround),
@@ -24,38 +25,47 @@ pub enum Decision {
     Answer(AnsweredOutcome),
     /// Somebody may ask for the data subject.
     Acceptance(AcceptanceReason),
+    /// A fee is asked for.
+    Fee(Fee),
 }
 
 impl Decision {
     /// Which kind.
     #[must_use]
-    pub const fn kind(self) -> DecisionKind {
+    pub const fn kind(&self) -> DecisionKind {
         match self {
             Self::Refusal(_) => DecisionKind::Refusal,
             Self::Extension(_) => DecisionKind::Extension,
             Self::Answer(_) => DecisionKind::Answer,
             Self::Acceptance(_) => DecisionKind::Acceptance,
+            Self::Fee(_) => DecisionKind::Fee,
         }
     }
 
     /// The word of its reason.
     #[must_use]
-    pub const fn reason(self) -> &'static str {
+    pub const fn reason(&self) -> &'static str {
         match self {
             Self::Refusal(ground) => ground.as_str(),
             Self::Extension(reason) => reason.as_str(),
             Self::Answer(outcome) => outcome.as_str(),
             Self::Acceptance(reason) => reason.as_str(),
+            Self::Fee(fee) => fee.ground.as_str(),
         }
     }
 
-    /// Reads the stored words.
-    fn read(kind: &str, reason: &str) -> Option<Self> {
-        match kind.parse().ok()? {
+    /// What somebody proposed.
+    fn read(proposal: &Proposal) -> Option<Self> {
+        let reason = &proposal.reason;
+        match proposal.kind.parse().ok()? {
             DecisionKind::Refusal => reason.parse().ok().map(Self::Refusal),
             DecisionKind::Extension => reason.parse().ok().map(Self::Extension),
             DecisionKind::Answer => reason.parse().ok().map(Self::Answer),
             DecisionKind::Acceptance => reason.parse().ok().map(Self::Acceptance),
+            DecisionKind::Fee => {
+                let (ground, amount) = (reason.parse().ok()?, proposal.amount.clone()?);
+                Some(Self::Fee(Fee { ground, amount, answer_by: proposal.answer_by? }))
+            }
         }
     }
 }
@@ -115,15 +125,15 @@ pub async fn decide(
         carry_out(tx, desk, controller, request, (decision, facts), Deciders::alone(actor)).await?;
         return Ok(Taken::Decided);
     }
-    check(tx, desk, controller, request, decision, facts.as_ref()).await?;
+    check(tx, desk, controller, request, &decision, facts.as_ref()).await?;
     if sql::find_proposal(tx, &controller.id, request).await?.is_some() {
         return Err(TriageError::AlreadyProposed);
     }
     let deciders = Deciders::alone(actor.clone());
     let act = deciders.act(&controller.id, request, desk);
     let sealed = facts.map(|facts| seal(desk, &act, facts));
-    sql::insert_proposal(tx, &act, decision.kind(), decision.reason(), sealed).await?;
-    record(tx, desk, controller, request, Action::DecisionProposed, decision, actor).await?;
+    sql::insert_proposal(tx, &act, &decision, sealed).await?;
+    record(tx, desk, controller, request, Action::DecisionProposed, &decision, actor).await?;
     Ok(Taken::Proposed)
 }
 
@@ -141,7 +151,7 @@ pub async fn confirm(
     if proposal.proposed_by == by {
         return Err(TriageError::SamePerson);
     }
-    let decision = Decision::read(&proposal.kind, &proposal.reason)
+    let decision = Decision::read(&proposal)
         .ok_or_else(|| crate::store::StoreError::unreadable("triage.confirm", "proposal.reason"))?;
     let facts = match &proposal.sealed_facts {
         Some(sealed) => Some(Facts::read(open_facts(&desk.keys, proposal.proposal_id, sealed)?.expose())?),
@@ -154,8 +164,8 @@ pub async fn confirm(
         confirmed_by: Some(by),
         actor: actor.clone(),
     };
-    record(tx, desk, controller, request, Action::DecisionConfirmed, decision, actor).await?;
-    carry_out(tx, desk, controller, request, (decision, facts), deciders).await?;
+    record(tx, desk, controller, request, Action::DecisionConfirmed, &decision, actor).await?;
+    carry_out(tx, desk, controller, request, (decision.clone(), facts), deciders).await?;
     Ok(decision)
 }
 
@@ -169,11 +179,11 @@ pub async fn drop_proposal(
 ) -> Result<Decision, TriageError> {
     let proposal =
         sql::find_proposal(tx, &controller.id, request).await?.ok_or(TriageError::NothingProposed)?;
-    let decision = Decision::read(&proposal.kind, &proposal.reason)
+    let decision = Decision::read(&proposal)
         .ok_or_else(|| crate::store::StoreError::unreadable("triage.drop", "proposal.reason"))?;
     let by = actor.to_string();
     sql::end_proposal(tx, &controller.id, proposal.proposal_id, "dropped", &by, desk.clock.now()).await?;
-    record(tx, desk, controller, request, Action::ProposalDropped, decision, actor).await?;
+    record(tx, desk, controller, request, Action::ProposalDropped, &decision, actor).await?;
     Ok(decision)
 }
 
@@ -183,7 +193,7 @@ async fn record(
     controller: &Controller,
     request: RequestId,
     action: Action,
-    decision: Decision,
+    decision: &Decision,
     actor: Actor,
 ) -> Result<(), TriageError> {
     let detail = Detail::none().word("decision", decision.kind().as_str()).word("reason", decision.reason());
@@ -197,20 +207,24 @@ async fn check(
     desk: &Desk,
     controller: &Controller,
     request: RequestId,
-    decision: Decision,
+    decision: &Decision,
     facts: Option<&Facts>,
 ) -> Result<(), TriageError> {
     let organisation = &controller.id;
     match decision {
         Decision::Refusal(ground) => {
-            refusal::check(tx, organisation, request, ground, facts).await.map(|_| ())
+            refusal::check(tx, organisation, request, *ground, facts).await.map(|_| ())
         }
         Decision::Extension(_) => extension::check(tx, desk, controller, request).await.map(|_| ()),
         Decision::Answer(outcome) => {
             answer::check_answer(tx, organisation, request, facts).await?;
-            answer::check_restricted(tx, organisation, request, outcome).await
+            answer::check_restricted(tx, organisation, request, *outcome).await
         }
         Decision::Acceptance(_) => answer::check_acceptance(tx, organisation, request).await,
+        Decision::Fee(fee) => {
+            facts.ok_or(TriageError::FactsUnusable)?;
+            telling::check_fee(tx, desk, controller, request, fee).await.map(|_| ())
+        }
     }
 }
 
@@ -237,6 +251,10 @@ async fn carry_out(
         }
         Decision::Acceptance(reason) => {
             answer::accept_as(tx, desk, organisation, request, reason, deciders).await
+        }
+        Decision::Fee(fee) => {
+            let why = facts.ok_or(TriageError::FactsUnusable)?;
+            telling::ask_fee(tx, desk, controller, request, (fee, why), deciders).await
         }
     }
 }

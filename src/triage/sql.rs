@@ -1,13 +1,14 @@
 //! Tables `dsrd.decision`, `dsrd.proposal` and `dsrd.incident`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::second::Decision;
 use crate::domain::{
-    AcceptanceReason, AnsweredOutcome, ChoiceReason, ClarificationReason, ContactId, DecisionKind,
-    ExtensionReason, IncidentCategory, IncidentCause, IncidentEnd, OrganisationId, RefusalGround, RequestId,
+    AcceptanceReason, AnsweredOutcome, ChoiceReason, ClarificationReason, ContactId, ExtensionReason,
+    IncidentCategory, IncidentCause, IncidentEnd, OrganisationId, RefusalGround, RequestId,
 };
 use crate::store::StoreError;
 
@@ -173,8 +174,9 @@ pub(super) async fn insert_telling(
     sealed_facts: Vec<u8>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        r#"INSERT INTO dsrd.decision (organisation_id, decision_id, request_id, kind, reason, sealed_facts, decided_by, decided_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#,
+        r#"INSERT INTO dsrd.decision (organisation_id, decision_id, request_id, kind, reason, sealed_facts, decided_by, decided_at,
+             confirmed_by)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"#,
         act.organisation.as_str(),
         act.decision,
         act.request.0,
@@ -183,6 +185,7 @@ pub(super) async fn insert_telling(
         sealed_facts,
         act.by,
         act.at,
+        act.confirmed_by,
     )
     .execute(connection)
     .await
@@ -228,21 +231,27 @@ pub(super) async fn has_decision(
 pub(super) async fn insert_proposal(
     connection: &mut PgConnection,
     act: &Act<'_>,
-    kind: DecisionKind,
-    reason: &str,
+    decision: &Decision,
     sealed_facts: Option<Vec<u8>>,
 ) -> Result<(), StoreError> {
+    let fee = match decision {
+        Decision::Fee(fee) => Some(fee),
+        _ => None,
+    };
     sqlx::query!(
-        r#"INSERT INTO dsrd.proposal (organisation_id, proposal_id, request_id, kind, reason, sealed_facts, proposed_by, proposed_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#,
+        r#"INSERT INTO dsrd.proposal (organisation_id, proposal_id, request_id, kind, reason, sealed_facts, proposed_by, proposed_at,
+             amount, answer_by)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"#,
         act.organisation.as_str(),
         act.decision,
         act.request.0,
-        kind.as_str(),
-        reason,
+        decision.kind().as_str(),
+        decision.reason(),
         sealed_facts,
         act.by,
         act.at,
+        fee.map(|fee| fee.amount.as_str()),
+        fee.map(|fee| fee.answer_by),
     )
     .execute(connection)
     .await
@@ -263,6 +272,12 @@ pub struct Proposal {
     pub reason: String,
     #[serde(skip)]
     pub(super) sealed_facts: Option<Vec<u8>>,
+    /// For a fee: how much, as the person will read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<String>,
+    /// For a fee: by when the person should answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_by: Option<NaiveDate>,
     /// Who proposed it: `person:<login>`.
     pub proposed_by: String,
     /// When.
@@ -277,7 +292,7 @@ pub async fn find_proposal(
 ) -> Result<Option<Proposal>, StoreError> {
     sqlx::query_as!(
         Proposal,
-        r#"SELECT proposal_id, kind, reason, sealed_facts, proposed_by, proposed_at
+        r#"SELECT proposal_id, kind, reason, sealed_facts, amount, answer_by, proposed_by, proposed_at
            FROM dsrd.proposal
            WHERE organisation_id = $1 AND request_id = $2 AND ended_as IS NULL
            FOR UPDATE"#,

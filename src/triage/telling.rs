@@ -10,16 +10,16 @@ use super::second::Deciders;
 use super::sql;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, NoticeKind};
-use crate::domain::{CaseEvent, Controller, Handling, RefusalGround, RequestId};
+use crate::domain::{CaseEvent, Controller, DecisionKind, Handling, RefusalGround, RequestId, RequestState};
 use crate::holds;
-use crate::intake::{self, CaseError, Desk};
+use crate::intake::{self, Case, CaseError, Desk};
 use crate::store::Tx;
 
 /// The longest time until the person shall have answered about a fee: within the first term, in all regimes.
 const LONGEST_FOR_A_FEE: u64 = 92;
 
-/// A fee that is asked for, on a ground of the law.
-#[derive(Clone, Debug)]
+/// A fee that is asked for, on a ground of the law. Why, and how the amount is computed, the facts of the decision say.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fee {
     /// [`RefusalGround::ManifestlyUnfounded`] or [`RefusalGround::Excessive`]: the only ones.
     pub ground: RefusalGround,
@@ -27,20 +27,24 @@ pub struct Fee {
     pub amount: String,
     /// By when the person should answer, in the controller's time zone.
     pub answer_by: NaiveDate,
-    /// Why, and how the amount is computed.
-    pub facts: Facts,
 }
 
-/// Asks the person for a fee and lets the request wait for the answer, which `intake::clarified` records: nothing is carried
-/// out and nothing owed before. What the wait does to the dates, the regime says.
-pub async fn ask_fee(
+/// What asking for a fee rests on.
+pub(super) struct Asking {
+    case: Case,
+    asked: RequestState,
+    recipient_no: i16,
+}
+
+/// Whether a fee can be asked for now: before anything was carried out, once, on one of the two grounds, where there is an
+/// address to which it can be told.
+pub(super) async fn check_fee(
     tx: &mut Tx,
     desk: &Desk,
     controller: &Controller,
     request: RequestId,
-    fee: Fee,
-    actor: Actor,
-) -> Result<(), TriageError> {
+    fee: &Fee,
+) -> Result<Asking, TriageError> {
     let organisation = &controller.id;
     let today = controller.local_date(desk.clock.now());
     let usable = (1..=40).contains(&fee.amount.chars().count())
@@ -70,21 +74,39 @@ pub async fn ask_fee(
     }
     let recipient_no = intake::recipient_of(tx, desk, organisation, request).await?;
     let recipient_no = recipient_no.ok_or(TriageError::NoAddress)?;
-    let deciders = Deciders::alone(actor);
+    Ok(Asking { case: open.case, asked, recipient_no })
+}
+
+/// Asks the person for a fee and lets the request wait for the answer, which `intake::clarified` records: nothing is carried
+/// out and nothing owed before. What the wait does to the dates, the regime says.
+pub(super) async fn ask_fee(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    request: RequestId,
+    (fee, why): (Fee, Facts),
+    deciders: Deciders,
+) -> Result<(), TriageError> {
+    let organisation = &controller.id;
+    if deciders.confirmed_by.is_some() && fee.answer_by <= controller.local_date(desk.clock.now()) {
+        return Err(TriageError::AnswerDayOver);
+    }
+    let Asking { case, asked, recipient_no } = check_fee(tx, desk, controller, request, &fee).await?;
     let act = deciders.act(organisation, request, desk);
-    let words = fee.facts.words();
-    sql::insert_telling(tx, &act, ("fee", fee.ground.as_str()), seal(desk, &act, fee.facts)).await?;
+    let words = why.words();
+    let reason = (DecisionKind::Fee.as_str(), fee.ground.as_str());
+    sql::insert_telling(tx, &act, reason, seal(desk, &act, why)).await?;
     let event = Event::of(organisation, request, Action::FeeAsked, deciders.actor.clone(), act.at);
     let detail =
         Detail::none().word("ground", fee.ground.as_str()).word("answer_by", &fee.answer_by.to_string());
     audit::append(tx, event.with(detail)).await?;
     intake::wait_for_person(tx, desk, organisation, request, asked).await?;
-    let mut facts = facts_of(controller, &open.case);
+    let mut facts = facts_of(controller, &case);
     facts.amount = Some(fee.amount);
     facts.answer_by = Some(fee.answer_by);
     facts.refusal = Some(delivery::Refusal { ground: fee.ground, authority: None, deletion_failed: false });
     let told = Told { kind: NoticeKind::Fee, facts, words, recipient_no };
-    enqueue(tx, desk, controller, &open.case, told).await
+    enqueue(tx, desk, controller, &case, told).await
 }
 
 /// Tells the person a first part of the answer; the request stays open, with its date, until the whole answer is there. May

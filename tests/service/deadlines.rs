@@ -277,8 +277,11 @@ async fn two_persons_decide_where_the_organisation_wants_it_and_never_the_same_t
         decide(&service, request, wrong, "anna").await,
         Err(TriageError::GroundDoesNotApply { .. })
     ));
-    assert_eq!(decide(&service, request, refusal, "anna").await.unwrap(), Taken::Proposed);
-    assert!(matches!(decide(&service, request, refusal, "bea").await, Err(TriageError::AlreadyProposed)));
+    assert_eq!(decide(&service, request, refusal.clone(), "anna").await.unwrap(), Taken::Proposed);
+    assert!(matches!(
+        decide(&service, request, refusal.clone(), "bea").await,
+        Err(TriageError::AlreadyProposed)
+    ));
     let confirm = async |by: &str| {
         let mut tx = service.store.begin("test").await.unwrap();
         let decision =
@@ -309,7 +312,7 @@ async fn two_persons_decide_where_the_organisation_wants_it_and_never_the_same_t
         .unwrap();
     tx.commit().await.unwrap();
     assert!(matches!(confirm("bea").await, Err(TriageError::NothingProposed)));
-    decide(&service, request, refusal, "anna").await.unwrap();
+    decide(&service, request, refusal.clone(), "anna").await.unwrap();
     assert_eq!(confirm("bea").await.unwrap(), refusal);
     let decided: (String, Option<String>) =
         sqlx::query_as("SELECT decided_by, confirmed_by FROM dsrd.decision")

@@ -219,8 +219,15 @@ fn facts(shown: &Shown, zone: Tz) -> Vec<(&'static str, String)> {
         head.push(("extension", format!("{reason}; {holds}")));
     }
     if let Some(proposal) = &shown.proposal {
-        let Proposal { kind, reason, proposed_by, .. } = proposal;
-        head.push(("proposed", format!("{kind} ({reason}) by {proposed_by}; waits for a second person")));
+        let Proposal { kind, reason, amount, answer_by, proposed_by, .. } = proposal;
+        let fee = match (amount, answer_by) {
+            (Some(amount), Some(answer_by)) => format!(", {amount}, to be answered by {answer_by}"),
+            _ => String::new(),
+        };
+        head.push((
+            "proposed",
+            format!("{kind} ({reason}{fee}) by {proposed_by}; waits for a second person"),
+        ));
     }
     if let Some(follow_up) = &shown.follow_up {
         let FollowUpView { withdrawal, categories, due_at, ended_as, followed_by } = follow_up;
