@@ -392,11 +392,11 @@ impl Parts {
         }
         for organisation in &self.settings.organisations {
             if let Some(site) = self.sites.get(&organisation.id) {
-                let (store, desk, controller) = (store.clone(), desk.clone(), Arc::clone(&site.controller));
+                let (store, desk, site) = (store.clone(), desk.clone(), site.clone());
                 let (settings, stop) = (organisation.holds.clone(), self.ending.clone());
                 self.tasks.start("holds", move || {
-                    let (store, desk, controller) = (store.clone(), desk.clone(), Arc::clone(&controller));
-                    Box::pin(tasks::keep_holds(store, desk, controller, settings.clone(), stop.clone()))
+                    let (store, desk, site) = (store.clone(), desk.clone(), site.clone());
+                    Box::pin(tasks::keep_holds(store, desk, site, settings.clone(), stop.clone()))
                 });
             }
             // `config::check` has refused rules that are switched on and cannot be read.

@@ -6,15 +6,17 @@
 
 use chrono::NaiveDate;
 
-use super::Step;
 use super::engine::Run;
 use super::inform;
 use super::outcome::Answered;
 use super::sql::Marks;
 use super::stop::Stop;
+use super::{Site, Step};
 use crate::delivery::NoticeKind;
-use crate::domain::{AnsweredOutcome, ContactId, ParkReason, Personal, RequestKind};
-use crate::platform::Created;
+use crate::domain::{
+    AnsweredOutcome, ContactId, Origin, ParkReason, Personal, RequestKind, SubjectIdentifier,
+};
+use crate::platform::{Created, PlatformError};
 use crate::recipients::{Affected, TaskAction};
 use crate::report::Section;
 use crate::triage::{self, MatchError, TriageError};
@@ -55,26 +57,40 @@ async fn affected(run: &Run<'_>, action: TaskAction) -> Result<Option<Affected>,
     if run.site.recipients.is_empty() {
         return Ok(None);
     }
-    let (contact, created_on) = find(run).await?;
-    let sections = Section::ALL.into_iter().filter(|section| *section != Section::Requests).collect();
-    Ok(Some(Affected { action, contact, sections, created_on, origin: run.case.origin }))
+    let identifiers: Vec<_> = run.identifiers.iter().map(|each| &each.identifier).collect();
+    let found = find_one(run.site, &identifiers).await;
+    let (contact, created_on) = found.map_err(|error| run.platform_failed(&error))?;
+    Ok(Some(concerned(action, contact, created_on, run.case.origin)))
 }
 
-/// The one contact that the identifiers of the request mean, with the day of its creation. None where several are meant, or
+/// What recipients are told of, whatever of the data they hold.
+pub(super) fn concerned(
+    action: TaskAction,
+    contact: Option<ContactId>,
+    created_on: Option<NaiveDate>,
+    origin: Origin,
+) -> Affected {
+    let sections = Section::ALL.into_iter().filter(|section| *section != Section::Requests).collect();
+    Affected { action, contact, sections, created_on, origin }
+}
+
+/// The one contact that the identifiers of a request mean, with the day of its creation. None where several are meant, or
 /// nobody: then a person tells the recipients, who knows whose data it is.
-async fn find(run: &Run<'_>) -> Result<(Option<ContactId>, Option<NaiveDate>), Stop> {
-    let zone = run.site.controller.time_zone;
+pub(super) async fn find_one(
+    site: &Site,
+    identifiers: &[&SubjectIdentifier],
+) -> Result<(Option<ContactId>, Option<NaiveDate>), PlatformError> {
+    let zone = site.controller.time_zone;
     let day = |created: Created| match created {
         Created::At(at) => Some(at.with_timezone(&zone).date_naive()),
         Created::About(_) | Created::Unknown => None,
     };
-    let identifiers: Vec<_> = run.identifiers.iter().map(|each| &each.identifier).collect();
-    match triage::find_matches(run.site.platform.as_ref(), &identifiers).await {
+    match triage::find_matches(site.platform.as_ref(), identifiers).await {
         Ok(mut matches) => match (matches.contacts.pop_first(), matches.contacts.is_empty()) {
             (Some((id, found)), true) => Ok((Some(id), day(found.contact.created))),
             _ => Ok((None, None)),
         },
-        Err(MatchError::Platform(error)) => Err(run.platform_failed(&error)),
+        Err(MatchError::Platform(error)) => Err(error),
         Err(MatchError::NotHonoured | MatchError::Unreadable) => Ok((None, None)),
     }
 }

@@ -48,6 +48,7 @@ mod identify;
 mod inform;
 mod lift;
 mod locate;
+mod objection;
 mod opt_out;
 mod outcome;
 mod procedure;
@@ -67,6 +68,7 @@ pub use follow_up::{FollowUpError, FollowUpView, FollowedUp, follow_up_of, hand_
 pub use gate::Gate;
 pub use hold::resume_postponed;
 pub use lift::lift_hold;
+pub use objection::tell_of_objections;
 pub use procedure::{Procedure, Step, describe};
 pub use replay::{Finding, Place, Replay, ReplayError, Settlement, Verdict, replay, settle};
 pub use sql::{CheckpointView, checkpoints_of, count_stray_effects, purge};

@@ -38,9 +38,9 @@ pub use order::{
 };
 pub use settings::Settings;
 pub use sql::{
-    Postponed, Postponement, RestrictionEnd, find_by_reference, forget_requests, held_among, in_force,
-    is_second_stage, list, lock_for_deletion, note_resumed, postpone, postponed_by, purge, references_of,
-    restriction_end, restriction_of, take_resumable,
+    Postponed, Postponement, RestrictionEnd, Untold, find_by_reference, forget_requests, held_among,
+    in_force, is_second_stage, list, lock_for_deletion, note_recipients, note_resumed, postpone,
+    postponed_by, purge, references_of, restriction_end, restriction_of, take_resumable, untold_restrictions,
 };
 
 use crate::domain::{HoldCategory, HoldKind, Reference, RequestId, Statute};

@@ -8,14 +8,14 @@ use dsrd::audit::Actor;
 use dsrd::delivery::Plan;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
-    AnsweredOutcome, Clock as _, HoldCategory, HoldKind, IncidentCategory, IncidentCause, LiftReason,
-    Outcome, ParkReason, RefusalGround, RequestId, RequestKind, RequestState,
+    AnsweredOutcome, Clock as _, DecisionKind, HoldCategory, HoldKind, IncidentCategory, IncidentCause,
+    LiftReason, Outcome, ParkReason, RefusalGround, RequestId, RequestKind, RequestState,
 };
 use dsrd::holds::{self, About, EndRule, HoldError, NewHold};
 use dsrd::recipients::{self, ChannelKind, Recipient, Task, TaskAction, TaskState};
-use dsrd::triage::{self, Facts, Fee, TriageError};
+use dsrd::triage::{self, Decision, Facts, Fee, Taken, TriageError};
 use dsrd::{execution, intake};
-use dsrd_simulator::ContactSpec;
+use dsrd_simulator::{ContactSpec, Fault};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::recipients::recipient;
@@ -250,19 +250,16 @@ async fn r_45_a_correction_is_told_to_the_person_and_to_those_who_have_the_data(
 }
 
 fn fee(service: &TestService, ground: RefusalGround) -> Fee {
-    Fee {
-        ground,
-        amount: "EUR 12.00".to_owned(),
-        answer_by: today(service) + Days::new(14),
-        facts: words("The tenth copy within a year: 10 sheets at EUR 1.20."),
-    }
+    Fee { ground, amount: "EUR 12.00".to_owned(), answer_by: today(service) + Days::new(14) }
 }
 
-async fn ask_fee(service: &TestService, request: RequestId, fee: Fee) -> Result<(), TriageError> {
+async fn ask_fee(service: &TestService, request: RequestId, fee: Fee) -> Result<Taken, TriageError> {
+    let why = words("The tenth copy within a year: 10 sheets at EUR 1.20.");
+    let decision = (Decision::Fee(fee), Some(why));
     let mut tx = service.store.begin("test").await.unwrap();
-    triage::ask_fee(&mut tx, &service.desk, &service.controller, request, fee, dpo()).await?;
+    let taken = triage::decide(&mut tx, &service.desk, &service.controller, request, decision, dpo()).await?;
     tx.commit().await.unwrap();
-    Ok(())
+    Ok(taken)
 }
 
 async fn answered_about_the_fee(service: &TestService, request: RequestId, answered: bool) {
@@ -324,6 +321,90 @@ async fn r_14_a_fee_is_asked_for_on_a_ground_by_a_person_and_nothing_is_done_bef
     let never = ask_fee(&service, opt_out, fee(&service, RefusalGround::Excessive)).await;
     assert!(matches!(never, Err(TriageError::OptOut)), "{never:?}");
     service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_14_a_fee_is_asked_for_by_two_persons_where_the_organisation_wants_it() {
+    let mut service = TestService::start().await;
+    Arc::make_mut(&mut service.controller).two_persons = vec![DecisionKind::Fee];
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    sqlx::query("UPDATE dsrd.organisation SET two_persons = '{fee}'").execute(&mut owner).await.unwrap();
+    let _contact = service.platform.add_contact(person());
+    let request = service.submit(RequestKind::Access, &[(Email, EMAIL)]).await.request;
+    let state = service.case(request).await.state;
+    // What cannot be asked for cannot be proposed.
+    let wrong = ask_fee(&service, request, fee(&service, RefusalGround::LegalObligation)).await;
+    assert!(matches!(wrong, Err(TriageError::NoGroundForAFee(_))), "{wrong:?}");
+    let proposed = ask_fee(&service, request, fee(&service, RefusalGround::Excessive)).await.unwrap();
+    assert_eq!(proposed, Taken::Proposed);
+    service.pump().await;
+    assert_eq!(service.case(request).await.state, state, "it does not wait for the person yet");
+    let told = |service: &TestService| {
+        mails_to(service, EMAIL).into_iter().find(|(subject, _)| subject.contains("A fee")).map(|mail| mail.1)
+    };
+    assert_eq!(told(&service), None, "nothing is said before the second person");
+    let mut tx = service.store.begin("test").await.unwrap();
+    let proposal =
+        triage::find_proposal(&mut tx, &service.controller.id, request).await.unwrap().expect("waits");
+    drop(tx);
+    assert_eq!((proposal.kind.as_str(), proposal.amount.as_deref()), ("fee", Some("EUR 12.00")));
+
+    let confirm = async |by: &str| {
+        let mut tx = service.store.begin("test").await.unwrap();
+        let by = Actor::Person(by.to_owned());
+        let decision = triage::confirm(&mut tx, &service.desk, &service.controller, request, by).await?;
+        tx.commit().await.unwrap();
+        Ok::<Decision, TriageError>(decision)
+    };
+    assert!(matches!(confirm("dpo").await, Err(TriageError::SamePerson)));
+    // A door that asks for one person only finds the database's shut.
+    let alone = sqlx::query(
+        "INSERT INTO dsrd.decision (organisation_id, decision_id, request_id, kind, reason, decided_by, decided_at)
+         SELECT organisation_id, gen_random_uuid(), request_id, 'fee', 'RF-02', 'person:anna', now() FROM dsrd.request",
+    )
+    .execute(&mut owner)
+    .await;
+    assert!(alone.unwrap_err().to_string().contains("needs a second person"));
+    for broken in ["amount = 'EUR 1.00'", "answer_by = answer_by + 1"] {
+        let changed = sqlx::AssertSqlSafe(format!("UPDATE dsrd.proposal SET {broken}"));
+        let refused = sqlx::query(changed).execute(&mut owner).await.unwrap_err().to_string();
+        assert!(refused.contains("never changed"), "{refused}");
+    }
+    assert_eq!(confirm("bea").await.unwrap(), Decision::Fee(fee(&service, RefusalGround::Excessive)));
+    service.pump().await;
+    assert_eq!(service.case(request).await.state, RequestState::NeedsClarification);
+    let mail = told(&service).expect("the notice N-6");
+    for wanted in ["EUR 12.00", "7 December 2026", "The tenth copy"] {
+        assert!(mail.contains(wanted), "{wanted:?} is not in {mail}");
+    }
+    let decided: (String, Option<String>) =
+        sqlx::query_as("SELECT decided_by, confirmed_by FROM dsrd.decision WHERE kind = 'fee'")
+            .fetch_one(&mut owner)
+            .await
+            .unwrap();
+    assert_eq!(decided, (dpo().to_string(), Some("person:bea".to_owned())));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_14_a_fee_that_nobody_confirmed_in_time_is_not_asked_for() {
+    let mut service = TestService::start().await;
+    Arc::make_mut(&mut service.controller).two_persons = vec![DecisionKind::Fee];
+    let _contact = service.platform.add_contact(person());
+    let request = service.submit(RequestKind::Erasure, &[(Email, EMAIL)]).await.request;
+    ask_fee(&service, request, fee(&service, RefusalGround::Excessive)).await.unwrap();
+    service.clock.advance(TimeDelta::days(14));
+    let mut tx = service.store.begin("test").await.unwrap();
+    let bea = Actor::Person("bea".to_owned());
+    let late = triage::confirm(&mut tx, &service.desk, &service.controller, request, bea.clone()).await;
+    assert!(matches!(late, Err(TriageError::AnswerDayOver)), "{late:?}");
+    drop(tx);
+    let mut tx = service.store.begin("test").await.unwrap();
+    triage::drop_proposal(&mut tx, &service.desk, &service.controller, request, bea).await.unwrap();
+    tx.commit().await.unwrap();
+    let anew = ask_fee(&service, request, fee(&service, RefusalGround::Excessive)).await;
+    assert_eq!(anew.unwrap(), Taken::Proposed);
     service.finish().await;
 }
 
@@ -457,6 +538,70 @@ async fn r_57_an_objection_restricts_until_it_is_weighed_and_the_end_is_told() {
     service.clock.advance(TimeDelta::days(14));
     lift(&service, &hold, LiftReason::RestrictionEnded).await.unwrap();
     assert_eq!(look().await, 0, "what was weighed is not restricted again");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_57_recipients_are_told_of_the_restriction_that_stands_meanwhile_and_of_its_end() {
+    let service = TestService::builder().recipients(register()).build().await;
+    let contact = service.platform.add_contact(person());
+    let request = service.submit(RequestKind::Objection, &[(Email, EMAIL)]).await.request;
+    service.work_to_the_end().await;
+    let site = &service.executor.sites[&service.controller.id];
+    let tell = async || execution::tell_of_objections(&service.store, &service.desk, site).await.unwrap();
+    assert_eq!(tell().await, 0, "nothing is restricted yet");
+    holds::restrict_objections(&service.store, &service.controller, &*service.desk.clock).await.unwrap();
+    // While the platform is away nobody is told, and nothing is forgotten.
+    let away = service.simulator.faults().inject(Fault::Status(503));
+    assert_eq!(tell().await, 0);
+    assert!(tasks(&service, request).await.is_empty());
+    service.simulator.faults().remove(away);
+    // Two daemons look at once: one tells.
+    let both = tokio::join!(tell(), tell());
+    assert_eq!(both.0 + both.1, 1);
+    assert_eq!(tell().await, 0, "once");
+    let [task] = tasks(&service, request).await.try_into().unwrap();
+    assert_eq!((task.recipient.as_str(), task.action), ("crm", TaskAction::Restrict));
+    assert_eq!(task.channel, "mail");
+    let mut tx = service.store.begin("test").await.unwrap();
+    let (keys, organisation) = (&service.desk.keys, &service.controller.id);
+    let object = recipients::reveal(&mut tx, keys, organisation, task.task, dpo(), service.clock.now()).await;
+    assert_eq!(object.unwrap().expect("the contact").expose().as_str(), contact);
+    drop(tx);
+
+    let mut connection = service.store.connection().await.unwrap();
+    let hold = holds::restriction_of(&mut connection, organisation, request).await.unwrap().unwrap();
+    drop(connection);
+    announce(&service, &hold, today(&service) + Days::new(14)).await.unwrap();
+    service.pump().await;
+    service.clock.advance(TimeDelta::days(14));
+    lift(&service, &hold, LiftReason::RestrictionEnded).await.unwrap();
+    let actions: Vec<TaskAction> = tasks(&service, request).await.iter().map(|each| each.action).collect();
+    assert_eq!(actions.len(), 2, "{actions:?}");
+    assert!(actions.contains(&TaskAction::Release), "{actions:?}");
+    assert_eq!(tell().await, 0, "what has ended is not told as standing");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_57_where_nobody_knows_which_contact_is_meant_a_person_tells_the_recipients() {
+    let service = TestService::builder().recipients(register()).build().await;
+    for name in ["Canarino", "Cardellino"] {
+        let _one = service.platform.add_contact(ContactSpec::new().name(name, "Prova").phone(PHONE));
+    }
+    let several = service.submit(RequestKind::Objection, &[(Phone, PHONE)]).await.request;
+    let erasure = service.submit(RequestKind::Portability, &[(Email, EMAIL)]).await.request;
+    service.work_to_the_end().await;
+    let hold = restrict(&service, several).await.unwrap();
+    let of_another_kind = restrict(&service, erasure).await.unwrap();
+    let site = &service.executor.sites[&service.controller.id];
+    assert_eq!(execution::tell_of_objections(&service.store, &service.desk, site).await.unwrap(), 1);
+    let [task] = tasks(&service, several).await.try_into().unwrap();
+    assert_eq!((task.channel.as_str(), task.object_held), ("person", false));
+    assert!(tasks(&service, erasure).await.is_empty(), "{of_another_kind} is told when it is answered");
+    // A restriction that was a mistake is taken back, and that is told, too.
+    lift(&service, &hold, LiftReason::Mistake).await.unwrap();
+    assert_eq!(tasks(&service, several).await.len(), 2);
     service.finish().await;
 }
 

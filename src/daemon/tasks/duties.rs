@@ -121,27 +121,34 @@ pub(in crate::daemon) async fn sweep_when_due(sweeper: Sweeper, gate: Gate, stop
     }
 }
 
-/// Ends holds in time, reminds of their reviews, and hands in what waited for them.
+/// Ends holds in time, reminds of their reviews, hands in what waited for them, and lets recipients know of those that stand
+/// while an objection is weighed.
 pub(in crate::daemon) async fn keep_holds(
     store: Store,
     desk: Desk,
-    controller: Arc<Controller>,
+    site: Site,
     settings: holds::Settings,
     stop: CancellationToken,
 ) {
     const EVERY: Duration = Duration::from_mins(1);
+    let controller = &site.controller;
     while !stop.is_cancelled() {
         let organisation = &controller.id;
         if settings.restrict_objections
-            && let Err(error) = holds::restrict_objections(&store, &controller, desk.clock.as_ref()).await
+            && let Err(error) = holds::restrict_objections(&store, controller, desk.clock.as_ref()).await
         {
             tracing::warn!(%organisation, %error, "objections could not be followed by restrictions; tried again");
         }
-        let kept = holds::keep_in_order(&store, &controller, desk.clock.as_ref(), settings.remind_days).await;
+        if site.gate.is_open()
+            && let Err(error) = execution::tell_of_objections(&store, &desk, &site).await
+        {
+            tracing::warn!(%organisation, %error, "recipients could not be noted for what objections restrict; tried again");
+        }
+        let kept = holds::keep_in_order(&store, controller, desk.clock.as_ref(), settings.remind_days).await;
         if let Err(error) = kept {
             tracing::warn!(%organisation, %error, "the holds could not be kept in order; tried again");
         }
-        if let Err(error) = execution::resume_postponed(&store, &desk, &controller).await {
+        if let Err(error) = execution::resume_postponed(&store, &desk, controller).await {
             tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "erasures that a hold had postponed could not be handed in; tried again");
         }
         pause(&stop, EVERY).await;

@@ -107,3 +107,58 @@ pub(in crate::holds) async fn set_end_announced(
     .map_err(StoreError::during("holds.set_end_announced"))?;
     StoreError::expect_rows("holds.set_end_announced", 1, changed.rows_affected())
 }
+
+/// A restriction that stands while an objection is weighed, of which recipients are not told yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Untold {
+    /// The restriction.
+    pub hold: HoldId,
+    /// The objection.
+    pub request: RequestId,
+}
+
+/// The open restrictions of objections of which recipients are not told yet, the oldest first.
+pub async fn untold_restrictions(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<Vec<Untold>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT hold.hold_id, hold.request_id AS "request_id!"
+           FROM dsrd.hold
+           JOIN dsrd.request ON request.organisation_id = hold.organisation_id AND request.request_id = hold.request_id
+           WHERE hold.organisation_id = $1 AND hold.kind = 'restriction' AND hold.ended_at IS NULL
+             AND hold.recipients_noted_at IS NULL AND request.kind = 'objection'
+           ORDER BY hold.placed_at, hold.hold_id
+           LIMIT 100"#,
+        organisation.as_str(),
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("holds.untold_restrictions"))?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Untold { hold: HoldId(row.hold_id), request: RequestId(row.request_id) })
+        .collect())
+}
+
+/// Notes that the tasks of telling recipients of a restriction are written in this transaction; false when it has ended
+/// since, or another daemon did so.
+pub async fn note_recipients(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    hold: HoldId,
+    at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let noted = sqlx::query!(
+        r#"UPDATE dsrd.hold
+           SET recipients_noted_at = $3
+           WHERE organisation_id = $1 AND hold_id = $2 AND ended_at IS NULL AND recipients_noted_at IS NULL"#,
+        organisation.as_str(),
+        hold.0,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("holds.note_recipients"))?;
+    Ok(noted.rows_affected() == 1)
+}
