@@ -316,6 +316,7 @@ impl Service {
             controller: Arc::clone(&controller),
             platform,
             catalogue: None,
+            redaction: report::RedactionRules::strict(),
             recipients: Arc::default(),
             activity: None,
             gate: Gate::opened(),

@@ -186,6 +186,9 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
         if let Some(reason) = organisation.identity.refused() {
             refused.push(format!("{key}.{reason}"));
         }
+        if let Some(problem) = organisation.redaction.refused() {
+            refused.push(format!("{key}.{problem}"));
+        }
         if let Some(problem) = organisation.escalation.refused() {
             refused.push(format!("{key}.escalation.{problem}"));
         }

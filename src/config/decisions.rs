@@ -75,6 +75,7 @@ const LEFT: &[Left] = &[
         "when what rested on a withdrawn consent alone is erased",
     ),
     of_organisation("catalogue", "purposes, legal grounds, periods, sources, transfers"),
+    of_organisation("redaction", "what is withheld from copies as data of other people"),
     of_organisation("recipients", "to whom data is given, and how they are told"),
     of_organisation("retention.enabled", "whether contacts past their time are erased by rule"),
     of_organisation("retention.keep_months", "how long contacts are kept"),
@@ -275,6 +276,15 @@ fn loosened(settings: &Settings) -> Vec<(Option<&OrganisationId>, &'static str, 
         if organisation.regime.as_str() == "EU-suspend" {
             let looser = "lets the time stand still while the person is asked".to_owned();
             found.push((Some(&organisation.id), "regime", looser));
+        }
+        let redaction = &organisation.redaction;
+        if !(redaction.addresses && redaction.numbers) {
+            let looser = "lets copies name other people's addresses or numbers".to_owned();
+            found.push((Some(&organisation.id), "redaction", looser));
+        }
+        if !redaction.fields.is_empty() {
+            let looser = "keeps whole fields from the person".to_owned();
+            found.push((Some(&organisation.id), "redaction", looser));
         }
         if calls_private_addresses(organisation) {
             let looser = "lets calls go to private addresses".to_owned();

@@ -123,6 +123,8 @@ pub struct Organisation {
     /// What an access report must say beside the data (Art. 15(1)(a) to (h) GDPR): purposes, legal grounds,
     /// recipients, storage periods, sources.
     pub catalogue: Option<report::Catalogue>,
+    /// What is withheld from copies of a person's data because it belongs to other people (Art. 15(4) GDPR).
+    pub redaction: report::RedactionRules,
     /// To whom it gives personal data or gave it (Art. 15(1)(c), 19 GDPR): named in access reports, told of erasures.
     pub recipients: Vec<recipients::Recipient>,
 }

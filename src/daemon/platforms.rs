@@ -53,6 +53,7 @@ pub fn sites(
             controller: Arc::clone(controller),
             platform,
             catalogue: organisation.catalogue.clone(),
+            redaction: organisation.redaction.clone(),
             recipients: organisation.recipients.clone().into(),
             activity: organisation.retention.activity(),
             gate: Gate::default(),

@@ -96,6 +96,8 @@ pub struct Site {
     pub platform: Arc<dyn ContactPlatform>,
     /// What the controller owes beside the data in an access report (Art. 15(1)(a) to (h)).
     pub catalogue: Option<report::Catalogue>,
+    /// What is withheld from copies of the data because it belongs to other people (Art. 15(4)).
+    pub redaction: report::RedactionRules,
     /// To whom it gave data: named in access reports, told of erasures.
     pub recipients: Arc<[Recipient]>,
     /// For a retention rule that counts from the last activity: what counts. Looked at again before each deletion by rule.

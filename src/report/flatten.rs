@@ -7,6 +7,8 @@
 //! Only objects are opened. An array is one leaf (its JSON text), because its elements would otherwise become columns
 //! without end. So is what lies below a path longer than [`LONGEST_PATH`]; this bounds recursion and output, too.
 
+use std::ops::Range;
+
 /// Paths up to this many bytes are opened further and may become a column.
 pub(super) const LONGEST_PATH: usize = 200;
 
@@ -35,6 +37,11 @@ pub(super) struct Leaf {
 }
 
 impl Leaf {
+    /// Where it stands in the record that it was found in; of a string the content without its quotes.
+    pub(super) const fn range(self) -> Range<usize> {
+        self.start..self.end
+    }
+
     /// The text of this leaf in the record that it was found in.
     pub(super) fn of(self, record: &str) -> &str {
         &record[self.start..self.end]
@@ -57,13 +64,23 @@ pub(super) struct Malformed;
 pub(super) fn flatten(
     record: &str,
     path: &mut String,
+    found: impl FnMut(&str, Leaf),
+) -> Result<(), Malformed> {
+    flatten_opening(record, path, |_| true, found)
+}
+
+/// The same; an object for whose path `opens` says no is one leaf.
+pub(super) fn flatten_opening(
+    record: &str,
+    path: &mut String,
+    opens: impl Fn(&str) -> bool,
     mut found: impl FnMut(&str, Leaf),
 ) -> Result<(), Malformed> {
     path.clear();
     let mut scanner = Scanner { text: record, bytes: record.as_bytes(), at: 0, open: Vec::new() };
     scanner.space();
     if scanner.peek() == Some(b'{') {
-        scanner.object(path, true, &mut found)?;
+        scanner.object(path, true, &opens, &mut found)?;
     } else {
         let leaf = scanner.leaf()?;
         found(BARE_VALUE, leaf);
@@ -77,6 +94,12 @@ pub(super) fn flatten(
 pub(super) fn elements(json: &str) -> Vec<(Option<&str>, &str)> {
     let mut scanner = Scanner { text: json, bytes: json.as_bytes(), at: 0, open: Vec::new() };
     scanner.elements().unwrap_or_default()
+}
+
+/// Calls `found` for every string that is a value in the JSON text of one value, at any depth. `json` must be well-formed.
+pub(super) fn strings(json: &str, mut found: impl FnMut(Leaf)) {
+    let mut scanner = Scanner { text: json, bytes: json.as_bytes(), at: 0, open: Vec::new() };
+    scanner.skip_telling(&mut found).unwrap_or_default();
 }
 
 struct Scanner<'a> {
@@ -112,6 +135,7 @@ impl<'a> Scanner<'a> {
         &mut self,
         path: &mut String,
         root: bool,
+        opens: &impl Fn(&str) -> bool,
         found: &mut impl FnMut(&str, Leaf),
     ) -> Result<(), Malformed> {
         let start = self.at;
@@ -137,8 +161,8 @@ impl<'a> Scanner<'a> {
                 Kind::Escaped => unescape(key.of(self.text), path),
                 _ => path.push_str(key.of(self.text)),
             }
-            if self.peek() == Some(b'{') && path.len() <= LONGEST_PATH {
-                self.object(path, false, found)?;
+            if self.peek() == Some(b'{') && path.len() <= LONGEST_PATH && opens(path) {
+                self.object(path, false, opens, found)?;
             } else {
                 let leaf = self.leaf()?;
                 found(path, leaf);
@@ -164,8 +188,13 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes one value of any depth. Without recursion, because depth comes from outside.
     fn skip(&mut self) -> Result<(), Malformed> {
+        self.skip_telling(&mut |_| {})
+    }
+
+    /// Passes one value of any depth and tells of the strings among its values. Without recursion, because depth comes from
+    /// outside.
+    fn skip_telling(&mut self, found: &mut impl FnMut(Leaf)) -> Result<(), Malformed> {
         self.open.clear();
         loop {
             self.space();
@@ -187,6 +216,7 @@ impl<'a> Scanner<'a> {
                         continue;
                     }
                 }
+                Some(b'"') => found(self.string()?),
                 _ => self.scalar()?,
             }
             loop {
@@ -216,7 +246,6 @@ impl<'a> Scanner<'a> {
 
     fn scalar(&mut self) -> Result<(), Malformed> {
         match self.peek() {
-            Some(b'"') => self.string().map(|_| ()),
             Some(b't') => self.word(b"true"),
             Some(b'f') => self.word(b"false"),
             Some(b'n') => self.word(b"null"),
@@ -369,6 +398,56 @@ pub(super) fn unescape(content: &str, out: &mut String) {
     out.push_str(rest);
 }
 
+/// The content of a JSON string with its escapes resolved, and where each part of it stands in the content.
+pub(super) struct Resolved {
+    pub(super) text: String,
+    /// Where each stretch without escapes, and each escape, begins in the text and in the content.
+    stretches: Vec<Stretch>,
+    content: usize,
+}
+
+struct Stretch {
+    text: usize,
+    content: usize,
+    is_escape: bool,
+}
+
+impl Resolved {
+    /// The place in the content of a place in the text at which a character begins or the text ends.
+    pub(super) fn place_of(&self, place: usize) -> usize {
+        if place >= self.text.len() {
+            return self.content;
+        }
+        let behind = self.stretches.partition_point(|stretch| stretch.text <= place);
+        behind.checked_sub(1).and_then(|last| self.stretches.get(last)).map_or(place, |stretch| {
+            if stretch.is_escape { stretch.content } else { stretch.content + place - stretch.text }
+        })
+    }
+}
+
+/// [`unescape`], remembering what came from where.
+pub(super) fn resolve(content: &str) -> Resolved {
+    let mut resolved = Resolved { text: String::new(), stretches: Vec::new(), content: content.len() };
+    let mut at = 0;
+    while let Some(rest) = content.get(at..).filter(|rest| !rest.is_empty()) {
+        let is_escape = rest.starts_with('\\');
+        let length = if is_escape { escape_length(rest) } else { rest.find('\\').unwrap_or(rest.len()) };
+        let (stretch, _) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        resolved.stretches.push(Stretch { text: resolved.text.len(), content: at, is_escape });
+        unescape(stretch, &mut resolved.text);
+        at += stretch.len();
+    }
+    resolved
+}
+
+/// How many bytes the escape takes that a text begins with.
+fn escape_length(text: &str) -> usize {
+    match text.as_bytes().get(1) {
+        Some(b'u') => 1 + unicode_escape(&text[1..]).1,
+        _ => 2,
+    }
+}
+
 /// The character of `uXXXX`, or of `uXXXX\uXXXX` where the two are a pair, and how many bytes it took.
 fn unicode_escape(text: &str) -> (char, usize) {
     let unit = |from: usize| text.get(from..from + 4).and_then(|digits| u32::from_str_radix(digits, 16).ok());
@@ -446,6 +525,28 @@ mod tests {
             unescape(content, &mut out);
             assert_eq!(out, expected, "{content}");
         }
+    }
+
+    #[test]
+    fn resolved_text_knows_where_it_came_from() {
+        let content = r"a\ud83d\ude00é\n\u0041z";
+        let resolved = resolve(content);
+        assert_eq!(resolved.text, "a😀é\nAz");
+        let place = |of: char| resolved.place_of(resolved.text.find(of).unwrap());
+        assert_eq!(['a', '😀', 'é', '\n', 'A', 'z'].map(place), [0, 1, 13, 15, 17, 23]);
+        assert_eq!(resolved.place_of(resolved.text.len()), content.len());
+    }
+
+    #[test]
+    fn strings_are_told_at_any_depth_and_keys_are_not() {
+        let json = r#"[{"k":"a","l":["b\n",{"m":{"n":"c"}}]},"d",1,null]"#;
+        let mut all = Vec::new();
+        strings(json, |leaf| all.push(leaf.of(json)));
+        assert_eq!(all, ["a", r"b\n", "c", "d"]);
+        let deep = format!("{}\"x\"{}", "[".repeat(100_000), "]".repeat(100_000));
+        let mut count = 0;
+        strings(&deep, |_| count += 1);
+        assert_eq!(count, 1);
     }
 
     #[test]

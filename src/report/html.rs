@@ -154,6 +154,7 @@ impl<'a> Part<'a> {
         if part.count.incomplete {
             notices.push(texts.incomplete.to_owned());
         }
+        notices.extend(withheld(texts, part));
         Self {
             id: part.section.as_str(),
             title: own.title,
@@ -179,6 +180,26 @@ impl<'a> Part<'a> {
             },
         }
     }
+}
+
+/// What was withheld from a section because it belongs to other people, if anything was.
+pub(super) fn withheld(texts: &Texts, part: &CollectedSection) -> Option<String> {
+    let entries: Vec<String> = part
+        .withheld
+        .entries()
+        .iter()
+        .map(|entry| {
+            fill(
+                texts.withheld_entry,
+                &[
+                    ("what", texts.withheld_kinds[entry.what.index()]),
+                    ("field", &cells::name(&entry.field)),
+                    ("count", &texts.number(entry.values)),
+                ],
+            )
+        })
+        .collect();
+    (!entries.is_empty()).then(|| fill(texts.withheld, &[("entries", &entries.join("; "))]))
 }
 
 fn span(texts: &Texts, part: &CollectedSection) -> String {

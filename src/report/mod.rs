@@ -13,8 +13,9 @@
 //!
 //! # Invariants
 //! - No clear byte of a record ever reaches the disk. No half-written package has a final name (S-44, F-19).
-//! - `report.json` holds every record text for text; nothing goes through a tree of values, so numbers keep all their
-//!   digits. A CSV file has as many rows as its section has records.
+//! - `report.json` holds every record text for text, except for what belongs to other people: marks stand in its place,
+//!   which are listed with their number, field and reason (R-34, see `others`). Nothing goes through a tree of values,
+//!   so numbers keep all their digits. A CSV file has as many rows as its section has records.
 //! - No file name, link, style or structure of the output comes from data (S-15, S-16, S-18); no CSV cell can start a
 //!   formula (S-17, see `cells` for the way back).
 //! - Memory does not grow with the number of records, only with the longest record, the number of columns and the
@@ -35,6 +36,7 @@ mod files;
 mod flatten;
 mod header;
 mod html;
+mod others;
 mod package;
 mod readme;
 mod section;
@@ -46,6 +48,7 @@ mod texts;
 pub use error::ReportError;
 pub use files::{prepare_directory, remove_leftovers};
 pub use header::{Catalogue, CatalogueEntry, MaskedIdentifier, ReportHeader};
+pub use others::{Others, Own, RedactionRules};
 pub use package::{Manifest, Package, PackageKey, PackageReader, open_package, read_package};
 pub use section::{FILE_NAMES, HTML_NAME, JSON_NAME, README_NAME, Section};
 pub use settings::Settings;

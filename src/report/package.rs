@@ -14,6 +14,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::error::{LimitReached, csv_into_io, zip_into_io};
 use super::files::{Written, write_whole};
+use super::others::What;
 use super::spool::{Collected, CollectedSection, Spool, encrypting};
 use super::table::{REST, Row};
 use super::{HTML_NAME, JSON_NAME, README_NAME, ReportError, ReportHeader, Section, SectionCount, Settings};
@@ -247,8 +248,25 @@ struct HeadWire<'a> {
     generated_at: String,
     identifiers_searched: &'a [super::MaskedIdentifier],
     counts: std::collections::BTreeMap<Section, SectionCount>,
+    /// What was withheld because it belongs to other people (Art. 15(4) GDPR): nothing but these marks differs from what the
+    /// platform gave.
+    withheld: Vec<WithheldWire<'a>>,
     information: Option<&'a super::Catalogue>,
 }
+
+/// What was withheld from one field of one section.
+#[derive(Serialize)]
+struct WithheldWire<'a> {
+    section: Section,
+    field: &'a str,
+    what: What,
+    reason: &'static str,
+    mark: &'static str,
+    values: u64,
+}
+
+/// Why anything is withheld.
+const RIGHTS_OF_OTHERS: &str = "rights of others, Art. 15(4) GDPR";
 
 #[derive(Serialize)]
 struct ControllerWire<'a> {
@@ -270,6 +288,17 @@ fn write_json(header: &ReportHeader, collected: &Collected, file: &mut dyn Write
         generated_at: instant(header.generated_at),
         identifiers_searched: &header.identifiers,
         counts: collected.sections().iter().map(|part| (part.section, part.count)).collect(),
+        withheld: collected
+            .withheld()
+            .map(|(section, entry, mark)| WithheldWire {
+                section,
+                field: &entry.field,
+                what: entry.what,
+                reason: RIGHTS_OF_OTHERS,
+                mark,
+                values: entry.values,
+            })
+            .collect(),
         information: header.catalogue.as_ref(),
     };
     let head = serde_json::to_string_pretty(&head).map_err(io::Error::other)?;

@@ -1,5 +1,6 @@
 //! `README.txt`: which file is what.
 
+use super::html;
 use super::spool::Collected;
 use super::texts::fill;
 use super::{ReportHeader, Section};
@@ -23,6 +24,9 @@ pub(super) fn text(header: &ReportHeader, collected: &Collected) -> String {
             }
             if part.count.incomplete {
                 line = format!("{line}. {}", texts.incomplete);
+            }
+            if let Some(withheld) = html::withheld(texts, part) {
+                line = format!("{line}. {withheld}");
             }
             line
         })

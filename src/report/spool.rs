@@ -18,6 +18,7 @@ use super::error::LimitReached;
 use super::facts::Facts;
 use super::files::create_nameless;
 use super::flatten::elements;
+use super::others::{Others, Tally, Withheld};
 use super::table::{Columns, Row};
 use super::{ReportError, Section, Settings};
 
@@ -32,8 +33,11 @@ pub struct Spool {
     directory: PathBuf,
     settings: Settings,
     identity: age::x25519::Identity,
+    /// What belongs to other people; of records that this service made itself nothing does.
+    others: Option<Others>,
     parts: [Part; Section::ALL.len()],
     row: Row,
+    path: String,
     bytes: u64,
 }
 
@@ -44,6 +48,7 @@ struct Part {
     columns: Columns,
     shown: Vec<ShownRow>,
     facts: Facts,
+    withheld: Tally,
     bytes: u64,
 }
 
@@ -57,6 +62,9 @@ pub struct SectionCount {
     pub unreadable: u64,
     /// Whether the section was marked as not complete.
     pub incomplete: bool,
+    /// Values in these records that were withheld because they belong to other people; a mark stands in the place of each.
+    #[serde(default)]
+    pub withheld: u64,
 }
 
 /// The beginning of one record, for the readable report.
@@ -78,16 +86,25 @@ impl Spool {
             columns: Columns::new(settings.csv_columns as usize),
             shown: Vec::new(),
             facts: Facts::default(),
+            withheld: Tally::default(),
             bytes: 0,
         };
         Self {
             directory: directory.to_owned(),
             settings: settings.clone(),
             identity: age::x25519::Identity::generate(),
+            others: None,
             parts: std::array::from_fn(part),
             row: Row::default(),
+            path: String::new(),
             bytes: 0,
         }
+    }
+
+    /// The same spool, withholding from the records of the platform what belongs to other people.
+    #[must_use]
+    pub fn withholding(self, others: Others) -> Self {
+        Self { others: Some(others), ..self }
     }
 
     /// Takes in one record: the text of one JSON value, as the platform wrote it. The consents of a profile become
@@ -125,7 +142,8 @@ impl Spool {
 
     fn take(&mut self, section: Section, json: &str) -> io::Result<()> {
         let part = &mut self.parts[section.index()];
-        let as_text;
+        let (as_text, marked);
+        let before = part.columns.mark();
         let record = if self.row.lay_out(json, &mut part.columns).is_ok() {
             json
         } else {
@@ -135,6 +153,18 @@ impl Spool {
             self.row.lay_out(&as_text, &mut part.columns).unwrap_or_default();
             &as_text
         };
+        let others = self.others.as_ref().filter(|_| section != Section::Requests);
+        let withheld = others.and_then(|others| others.withhold(record, &mut self.path, &mut part.withheld));
+        let record = if let Some(text) = withheld {
+            // Names of fields that stand inside of what is withheld must not become columns.
+            part.columns.restore(before);
+            marked = text;
+            // A well-formed record stays one with its marks.
+            self.row.lay_out(&marked, &mut part.columns).unwrap_or_default();
+            &marked
+        } else {
+            record
+        };
         let length = u32::try_from(record.len()).map_err(|_| too_large(u64::from(u32::MAX)).into_io())?;
         self.bytes += u64::from(length);
         if self.bytes > self.settings.largest_records_bytes {
@@ -142,6 +172,7 @@ impl Spool {
         }
         part.bytes += u64::from(length);
         part.count.records += 1;
+        part.count.withheld = part.withheld.values();
         part.facts.note(section, record, &self.row, &part.columns);
         if part.shown.len() < self.settings.table_rows as usize {
             let most = if section == Section::Profile { PROFILE_CELL } else { LIST_CELL };
@@ -159,11 +190,11 @@ impl Spool {
     pub(super) fn finish(self) -> io::Result<Collected> {
         let mut sections = Vec::with_capacity(Section::ALL.len());
         for (section, part) in Section::ALL.into_iter().zip(self.parts) {
-            let Part { file, count, columns, shown, facts, bytes } = part;
+            let Part { file, count, columns, shown, facts, withheld, bytes } = part;
             let file = file.map(StreamWriter::finish).transpose()?;
-            sections.push(CollectedSection { section, file, count, columns, shown, facts, bytes });
+            sections.push(CollectedSection { section, file, count, columns, shown, facts, withheld, bytes });
         }
-        Ok(Collected { identity: self.identity, sections })
+        Ok(Collected { identity: self.identity, others: self.others, sections })
     }
 }
 
@@ -216,12 +247,24 @@ fn consents(profile: &str) -> Vec<String> {
 /// All sections after the first pass.
 pub(super) struct Collected {
     identity: age::x25519::Identity,
+    others: Option<Others>,
     sections: Vec<CollectedSection>,
 }
 
 impl Collected {
     pub(super) fn sections(&self) -> &[CollectedSection] {
         &self.sections
+    }
+
+    /// What was withheld from all sections, each with the mark that stands in its place.
+    pub(super) fn withheld(&self) -> impl Iterator<Item = (Section, &Withheld, &'static str)> {
+        self.sections.iter().flat_map(|part| {
+            let entries = part.withheld.entries().iter();
+            entries.map(|entry| {
+                let mark = self.others.as_ref().map_or("", |others| others.mark(entry.what));
+                (part.section, entry, mark)
+            })
+        })
     }
 
     pub(super) fn section(&self, section: Section) -> &CollectedSection {
@@ -267,6 +310,7 @@ pub(super) struct CollectedSection {
     pub(super) columns: Columns,
     pub(super) shown: Vec<ShownRow>,
     pub(super) facts: Facts,
+    pub(super) withheld: Tally,
     /// JSON text of all records.
     pub(super) bytes: u64,
 }

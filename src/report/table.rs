@@ -57,6 +57,17 @@ impl Columns {
         Some(self.names.len() - 1)
     }
 
+    /// How far the columns have come, for [`Columns::restore`].
+    pub(super) const fn mark(&self) -> (usize, bool) {
+        (self.names.len(), self.rest)
+    }
+
+    /// Takes back everything that came since a mark.
+    pub(super) fn restore(&mut self, (count, rest): (usize, bool)) {
+        self.shrink(count);
+        self.rest = rest;
+    }
+
     /// Takes back the columns that came after the first `count`.
     fn shrink(&mut self, count: usize) {
         for name in self.names.drain(count..) {

@@ -4,5 +4,6 @@
 
 mod ground;
 mod hostile;
+mod others;
 mod package;
 mod readable;

@@ -158,3 +158,68 @@ async fn f_8_a_record_that_cannot_be_read_is_counted_and_the_report_says_so() {
     assert!(events.lines().count() >= 30);
     service.finish().await;
 }
+
+/// An event whose text names the person and somebody else.
+fn table_for_two() -> Fault {
+    let record = r#"{"event":{"type":"survey","id":"e-1"},"when":{"createdAt":"2026-10-02T10:00:00Z"},
+        "text":"With Bob.Best@altrove.example, +44 20 7123 4567; me: CANARINO@posta.example, +39 333 1234567.
+        Questions: privacy@prova.example"}"#;
+    let record = record.replace('\n', " ");
+    Fault::Poison { poison: dsrd_simulator::Poison::Record(record), position: 4 }
+}
+
+#[tokio::test]
+async fn r_34_another_persons_address_in_the_text_of_an_event_is_masked_and_counted() {
+    let service = TestService::start().await;
+    // A second address and a number of hers that the platform holds beside the first.
+    let spec = ada().ext_prop1("ada.work@posta.example").raw("mobile", "\"+39 347 7654321\"");
+    let _contact = service.platform.add_contact(spec);
+    service.simulator.faults().inject(table_for_two().on(Endpoint::ContactEvents));
+    let receipt = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!(case.outcome, Some(Outcome::Fulfilled), "the whole is never refused for it");
+    let files = package(&service, receipt.request).await;
+    let file = |name: &str| &files.iter().find(|(file, _)| file == name).unwrap().1;
+    let json: serde_json::Value = serde_json::from_str(file("report.json")).unwrap();
+    let (address, number) =
+        ("[withheld: e-mail address of another person]", "[withheld: telephone number of another person]");
+    let text = json["records"]["events"].as_array().unwrap().iter().find_map(|event| event["text"].as_str());
+    let text = text.unwrap();
+    assert!(text.starts_with(&format!("With {address}, {number}; me: CANARINO@posta.example, +39 333 1234567.")));
+    assert!(text.ends_with("Questions: privacy@prova.example"), "the controller's own: {text}");
+    assert_eq!(json["counts"]["events"]["withheld"], 2);
+    assert_eq!(json["counts"]["profile"]["withheld"], 0);
+    let profile = &json["records"]["profile"][0];
+    assert_eq!(profile["mobile"], "+39 347 7654321");
+    assert!(profile.to_string().contains("ada.work@posta.example"));
+    assert_eq!(json["withheld"][0]["field"], "text");
+    assert!(file("report.html").contains("e-mail addresses in text: 1; telephone numbers in text: 1"));
+    assert!(file("events.csv").contains(address));
+    for (name, content) in &files {
+        assert!(!content.contains("altrove") && !content.contains("7123"), "{name}");
+    }
+    // Auditors see how many, and nothing else.
+    let log = service.audit().await;
+    let built = log.iter().find(|entry| entry.action == "package.built").unwrap();
+    assert_eq!(built.detail["withheld"], 2);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_34_a_field_of_others_is_withheld_whole_where_the_controller_says_so() {
+    let rules = report::RedactionRules {
+        addresses: false,
+        fields: vec!["text".to_owned()],
+        ..report::RedactionRules::strict()
+    };
+    let service = TestService::builder().redaction(rules).build().await;
+    let _contact = service.platform.add_contact(ada());
+    service.simulator.faults().inject(table_for_two().on(Endpoint::ContactEvents));
+    let receipt = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    let files = package(&service, receipt.request).await;
+    let events = &files.iter().find(|(name, _)| name == "events.csv").unwrap().1;
+    assert!(events.contains("[withheld: concerns other people]") && !events.contains("altrove"), "{events}");
+    service.finish().await;
+}

@@ -51,6 +51,7 @@ pub(crate) struct Builder {
     starts_at: DateTime<Utc>,
     recipients: Vec<Recipient>,
     catalogue: Option<report::Catalogue>,
+    redaction: report::RedactionRules,
     identity: IdentityRules,
     erasure: ErasureRules,
     flood: FloodLimits,
@@ -112,6 +113,12 @@ impl Builder {
     /// What access reports say beside the data.
     pub(crate) fn catalogue(mut self, catalogue: report::Catalogue) -> Self {
         self.catalogue = Some(catalogue);
+        self
+    }
+
+    /// What is withheld as data of others.
+    pub(crate) fn redaction(mut self, rules: report::RedactionRules) -> Self {
+        self.redaction = rules;
         self
     }
 
@@ -194,6 +201,7 @@ impl Builder {
                     controller,
                     platform,
                     catalogue: self.catalogue.clone(),
+                    redaction: self.redaction.clone(),
                     recipients: self.recipients.clone().into(),
                     activity: self.activity.clone(),
                     gate: Gate::opened(),
@@ -437,6 +445,7 @@ impl TestService {
             starts_at: start_of_test(),
             recipients: Vec::new(),
             catalogue: None,
+            redaction: report::RedactionRules::strict(),
             identity: IdentityRules::default(),
             erasure: ErasureRules::default(),
             flood: FloodLimits::NONE,

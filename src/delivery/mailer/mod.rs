@@ -1,6 +1,7 @@
 //! Sending, with proof before and after.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,11 @@ pub struct Mailer {
 }
 
 impl Mailer {
+    /// The addresses that mails come from and that answers go to: the controller's own, and no person's.
+    pub fn own_addresses(&self) -> impl Iterator<Item = &str> {
+        iter::once(self.settings.from_address.as_str()).chain(self.settings.reply_to_address.as_deref())
+    }
+
     /// Checks the settings and all texts. Nothing is sent or connected yet.
     pub fn new(
         settings: Settings,

@@ -3,7 +3,7 @@
 //! Records stream from the platform through a short channel into the spool of [`report`](crate::report), which writes
 //! on a blocking thread; memory does not grow with their number. A source that fails midway fails the step: a package
 //! with a silent gap is never made. What the platform says it does not have, although the contact exists, is
-//! marked in the package as not complete.
+//! marked in the package as not complete. What belongs to other people is withheld on the way.
 
 use chrono::Days;
 use futures_util::TryStreamExt;
@@ -20,9 +20,9 @@ use crate::audit::{Action, Detail};
 use crate::delivery::{NewPackage, PackageId};
 use crate::domain::{ContactId, ParkReason, Personal, random};
 use crate::intake::IdentifierRole;
-use crate::platform::{RawRecord, Source, Urgency};
+use crate::platform::{Contact, RawRecord, Source, Urgency};
 use crate::report::{
-    Language, MaskedIdentifier, Package, ReportError, ReportHeader, Section, Spool, prepare_directory,
+    Language, MaskedIdentifier, Others, Own, Package, ReportError, ReportHeader, Section, Spool, prepare_directory,
 };
 use crate::{recipients, suppression};
 
@@ -41,12 +41,15 @@ const BATCHES_IN_FLIGHT: usize = 4;
 
 pub(super) async fn collect(run: &mut Run<'_>) -> Result<(), Stop> {
     let contact = run.contact()?;
+    let profile = run.site.platform.find_contact(&contact, Urgency::Request).await;
+    let profile = profile.map_err(|error| run.platform_failed(&error))?;
     let header = header(run);
+    let others = others(run, profile.as_ref(), header.language);
     let rules = run.executor.packages.clone();
     let (pieces, received) = mpsc::channel(BATCHES_IN_FLIGHT);
     let prefix = run.lease.file_prefix();
-    let writer = tokio::task::spawn_blocking(move || write(&header, received, &rules, &prefix));
-    let fetched = fetch(run, &contact, &pieces).await;
+    let writer = tokio::task::spawn_blocking(move || write(&header, others, received, &rules, &prefix));
+    let fetched = fetch(run, &contact, profile, &pieces).await;
     drop(pieces);
     let written = writer.await.map_err(|_| Stop::NeedsPerson(ParkReason::Poison))?;
     // A writer that failed is the cause; the reader merely found the channel closed.
@@ -62,10 +65,14 @@ pub(super) async fn collect(run: &mut Run<'_>) -> Result<(), Stop> {
 }
 
 /// Reads everything. `Err(None)` when the writer stopped listening.
-async fn fetch(run: &Run<'_>, contact: &ContactId, pieces: &mpsc::Sender<Piece>) -> Result<(), Option<Stop>> {
+async fn fetch(
+    run: &Run<'_>,
+    contact: &ContactId,
+    profile: Option<Contact>,
+    pieces: &mpsc::Sender<Piece>,
+) -> Result<(), Option<Stop>> {
     let failed = |error| Some(run.platform_failed(&error));
     let platform = run.site.platform.as_ref();
-    let profile = platform.find_contact(contact, Urgency::Request).await.map_err(failed)?;
     let piece = match profile {
         Some(profile) => Piece::Records(Section::Profile, vec![profile.raw]),
         // It was there when it was located: what vanished since is said, not hidden.
@@ -161,12 +168,13 @@ fn own_record(run: &Run<'_>) -> String {
 /// `None` when the reader gave up before the end, so that there is nothing whole to write.
 fn write(
     header: &ReportHeader,
+    others: Others,
     mut received: mpsc::Receiver<Piece>,
     rules: &PackageRules,
     prefix: &str,
 ) -> Result<Option<Package>, ReportError> {
     prepare_directory(&rules.report.directory)?;
-    let mut spool = Spool::new(&rules.report.directory, &rules.report);
+    let mut spool = Spool::new(&rules.report.directory, &rules.report).withholding(others);
     let mut whole = false;
     while let Some(piece) = received.blocking_recv() {
         match piece {
@@ -186,6 +194,34 @@ fn write(
         }
     }
     whole.then(|| Package::write_for(header, spool, &rules.report, prefix)).transpose()
+}
+
+/// What belongs to other people: all addresses and numbers but those of the person, of their request and of the
+/// controller.
+fn others(run: &Run<'_>, profile: Option<&Contact>, language: Language) -> Others {
+    let controller = &run.site.controller;
+    let mut own = Own::new(controller.default_country.as_deref());
+    for each in &run.identifiers {
+        own.add(&each.identifier);
+    }
+    // Found a moment ago, and not written yet.
+    for (_, identifier) in run.unsaved.iter().flat_map(|finished| &finished.identifiers) {
+        own.add(identifier);
+    }
+    if let Some(profile) = profile {
+        for identifier in &profile.identifiers {
+            own.add(identifier);
+        }
+        for (_, held) in &profile.held {
+            own.add_text(held.expose());
+        }
+        own.add_values_of(profile.raw.expose());
+    }
+    own.add_all_in(&controller.contact);
+    for address in run.executor.mailer.own_addresses() {
+        own.add_text(address);
+    }
+    Others::new(run.site.redaction.clone(), own, language)
 }
 
 fn header(run: &Run<'_>) -> ReportHeader {
@@ -231,7 +267,8 @@ fn keep_package(run: &mut Run<'_>, package: Package) -> Result<(), Stop> {
         .word("package", &id.to_string())
         .word("sha256", &manifest.sha256)
         .count("bytes", manifest.bytes)
-        .flag("incomplete", incomplete);
+        .flag("incomplete", incomplete)
+        .count("withheld", manifest.sections.values().map(|count| count.withheld).sum());
     for (section, count) in &manifest.sections {
         detail = detail.count(section.as_str(), count.records);
     }

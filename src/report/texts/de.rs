@@ -70,6 +70,16 @@ pub(super) const TEXTS: Texts = Texts {
     unreadable: "{count} davon konnten nicht richtig gelesen werden. Bitte fragen Sie den Verantwortlichen danach.",
     incomplete: "Diese Kategorie konnte nicht vollständig abgerufen werden. Bitte fragen Sie den Verantwortlichen nach \
                  dem fehlenden Teil.",
+    withheld_marks: [
+        "[nicht herausgegeben: E-Mail-Adresse einer anderen Person]",
+        "[nicht herausgegeben: Telefonnummer einer anderen Person]",
+        "[nicht herausgegeben: betrifft andere Personen]",
+    ],
+    withheld_kinds: ["E-Mail-Adressen", "Telefonnummern", "ganze Felder"],
+    withheld_entry: "{what} in {field}: {count}",
+    withheld: "Hier nicht herausgegeben, weil es anderen Personen gehört (Artikel 15 Absatz 4 DSGVO): {entries}. Hier, in der \
+               CSV-Datei und in report.json steht an jeder Stelle ein Vermerk. Gehört etwas davon Ihnen selbst, sagen Sie es \
+               bitte dem Verantwortlichen: Sie erhalten es dann.",
     record_number: "{noun} {number} von {count}",
     rest: "Weitere Felder",
     empty: "nicht ausgefüllt",
@@ -368,7 +378,8 @@ report.html       Der Bericht zum Lesen und Drucken, mit Erklärungen und Ihren
 report.json       Alle Daten, genau wie gespeichert, als JSON-Text in UTF-8.
                   Die Datensätze jeder Kategorie stehen unter \"records\".
                   Zahlen behalten alle Ziffern: lesen Sie sie als Text, wenn
-                  es auf jede Ziffer ankommt.
+                  es auf jede Ziffer ankommt. Was anderen Personen gehört, ist
+                  an seiner Stelle vermerkt und steht unter \"withheld\".
 {csv_files}
 README.txt        Dieser Text.
 

@@ -67,6 +67,16 @@ pub(super) const TEXTS: Texts = Texts {
     shown_none: "Not listed in this document. The complete list is in {csv} and, exactly as stored, in report.json.",
     unreadable: "{count} could not be read properly. Please ask the controller about them.",
     incomplete: "This category could not be fetched in full. Please ask the controller about the missing part.",
+    withheld_marks: [
+        "[withheld: e-mail address of another person]",
+        "[withheld: telephone number of another person]",
+        "[withheld: concerns other people]",
+    ],
+    withheld_kinds: ["e-mail addresses", "telephone numbers", "whole fields"],
+    withheld_entry: "{what} in {field}: {count}",
+    withheld: "Not given out here because it belongs to other people (Article 15(4) GDPR): {entries}. A mark stands in the \
+               place of each, here, in the CSV file and in report.json. If any of it is your own, please tell the \
+               controller: you will receive it.",
     record_number: "{noun} {number} of {count}",
     rest: "Further fields",
     empty: "not filled in",
@@ -355,6 +365,8 @@ report.html       The report for reading and printing, with explanations and
 report.json       All data, exactly as stored, as UTF-8 JSON text. The records
                   of each category are under \"records\". Numbers keep all their
                   digits: read them as decimal text if every digit matters.
+                  What belongs to other people is marked in its place and
+                  listed under \"withheld\".
 {csv_files}
 README.txt        This text.
 

@@ -67,6 +67,16 @@ pub(super) const TEXTS: Texts = Texts {
     shown_none: "No figura en este documento. La lista completa está en {csv} y, exactamente como se conserva, en report.json.",
     unreadable: "{count} no se pudieron leer correctamente. Pregunte al responsable por ellos.",
     incomplete: "Esta categoría no se pudo obtener completa. Pregunte al responsable por la parte que falta.",
+    withheld_marks: [
+        "[omitido: dirección de correo electrónico de otra persona]",
+        "[omitido: número de teléfono de otra persona]",
+        "[omitido: afecta a otras personas]",
+    ],
+    withheld_kinds: ["direcciones de correo electrónico", "números de teléfono", "campos enteros"],
+    withheld_entry: "{what} en {field}: {count}",
+    withheld: "No se entrega aquí porque pertenece a otras personas (artículo 15, apartado 4, del RGPD): {entries}. En su lugar \
+               hay cada vez una nota, aquí, en el archivo CSV y en report.json. Si algo de ello le pertenece a usted, dígaselo \
+               al responsable: lo recibirá.",
     record_number: "{noun} {number} de {count}",
     rest: "Otros campos",
     empty: "sin rellenar",
@@ -363,7 +373,8 @@ report.html       El informe para leer e imprimir, con explicaciones y sus
 report.json       Todos los datos, exactamente como se conservan, en texto JSON
                   UTF-8. Los registros de cada categoría están en \"records\".
                   Los números conservan todas sus cifras: léalos como texto si
-                  importa cada cifra.
+                  importa cada cifra. Lo que pertenece a otras personas está
+                  señalado en su lugar y enumerado en \"withheld\".
 {csv_files}
 README.txt        Este texto.
 

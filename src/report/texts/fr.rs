@@ -71,6 +71,16 @@ pub(super) const TEXTS: Texts = Texts {
     unreadable: "{count} n’ont pas pu être lus correctement. Veuillez interroger le responsable à leur sujet.",
     incomplete: "Cette catégorie n’a pas pu être obtenue en entier. Veuillez interroger le responsable sur la partie qui \
                  manque.",
+    withheld_marks: [
+        "[non communiqué : adresse électronique d’une autre personne]",
+        "[non communiqué : numéro de téléphone d’une autre personne]",
+        "[non communiqué : concerne d’autres personnes]",
+    ],
+    withheld_kinds: ["adresses électroniques", "numéros de téléphone", "champs entiers"],
+    withheld_entry: "{what} dans {field} : {count}",
+    withheld: "Non communiqué ici parce que cela appartient à d’autres personnes (article 15, paragraphe 4, du RGPD) : \
+               {entries}. Une mention se trouve à chaque endroit, ici, dans le fichier CSV et dans report.json. Si quelque \
+               chose vous appartient, veuillez le dire au responsable : vous le recevrez.",
     record_number: "{noun} {number} sur {count}",
     rest: "Autres champs",
     empty: "non rempli",
@@ -373,6 +383,8 @@ report.json       Toutes les données, exactement comme elles sont conservées,
                   en texte JSON UTF-8. Les enregistrements de chaque catégorie
                   sont sous \"records\". Les nombres gardent tous leurs
                   chiffres : lisez-les comme du texte si chaque chiffre compte.
+                  Ce qui appartient à d’autres personnes est signalé à sa
+                  place et énuméré sous \"withheld\".
 {csv_files}
 README.txt        Ce texte.
 

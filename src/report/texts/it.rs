@@ -67,6 +67,16 @@ pub(super) const TEXTS: Texts = Texts {
     shown_none: "Non elencato in questo documento. L’elenco completo è in {csv} e, esattamente come conservato, in report.json.",
     unreadable: "{count} non si sono potute leggere correttamente. Chieda al titolare informazioni al riguardo.",
     incomplete: "Questa categoria non si è potuta ottenere per intero. Chieda al titolare la parte mancante.",
+    withheld_marks: [
+        "[omesso: indirizzo e-mail di un’altra persona]",
+        "[omesso: numero di telefono di un’altra persona]",
+        "[omesso: riguarda altre persone]",
+    ],
+    withheld_kinds: ["indirizzi e-mail", "numeri di telefono", "campi interi"],
+    withheld_entry: "{what} in {field}: {count}",
+    withheld: "Qui non comunicato perché appartiene ad altre persone (articolo 15, paragrafo 4, del GDPR): {entries}. Al suo \
+               posto c’è ogni volta una nota, qui, nel file CSV e in report.json. Se qualcosa appartiene a Lei, lo dica al \
+               titolare: lo riceverà.",
     record_number: "{noun} {number} di {count}",
     rest: "Altri campi",
     empty: "non compilato",
@@ -359,7 +369,9 @@ report.html       La relazione da leggere e stampare, con spiegazioni e i Suoi
 report.json       Tutti i dati, esattamente come conservati, in testo JSON
                   UTF-8. Le registrazioni di ogni categoria sono sotto
                   \"records\". I numeri mantengono tutte le cifre: li legga come
-                  testo se ogni cifra è importante.
+                  testo se ogni cifra è importante. Ciò che appartiene ad
+                  altre persone è annotato al suo posto ed elencato sotto
+                  \"withheld\".
 {csv_files}
 README.txt        Questo testo.
 

@@ -136,6 +136,15 @@ pub(super) struct Texts {
     pub(super) shown_none: &'static str,
     pub(super) unreadable: &'static str,
     pub(super) incomplete: &'static str,
+    /// What stands in the place of an e-mail address, a telephone number and a field that belong to other people. A JSON
+    /// string holds each as it stands here.
+    pub(super) withheld_marks: [&'static str; 3],
+    /// What these are, several of each.
+    pub(super) withheld_kinds: [&'static str; 3],
+    /// With the places `{what}`, `{field}` and `{count}`.
+    pub(super) withheld_entry: &'static str,
+    /// With the place `{entries}`.
+    pub(super) withheld: &'static str,
     pub(super) record_number: &'static str,
     pub(super) rest: &'static str,
     pub(super) empty: &'static str,
@@ -310,6 +319,8 @@ mod tests {
                 (texts.shown_some, english.shown_some),
                 (texts.shown_none, english.shown_none),
                 (texts.unreadable, english.unreadable),
+                (texts.withheld_entry, english.withheld_entry),
+                (texts.withheld, english.withheld),
                 (texts.record_number, english.record_number),
                 (texts.rights_about, english.rights_about),
                 (texts.complaint_about, english.complaint_about),

@@ -1,6 +1,6 @@
 //! I-6 and I-7: what people received.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
 use dsrd::audit::Actor;
@@ -23,7 +23,16 @@ const LOOKED_AT: usize = 1 << 20;
 /// `report.json`, as far as the oracle reads it.
 #[derive(Deserialize)]
 struct ReportWire {
+    withheld: Vec<WithheldWire>,
     records: BTreeMap<String, Vec<Box<RawValue>>>,
+}
+
+/// What `report.json` says of one field from which something was withheld.
+#[derive(Deserialize)]
+struct WithheldWire {
+    section: String,
+    mark: String,
+    values: u64,
 }
 
 /// I-6: what a package says that it holds, what it holds, and the simulator's truth are the same, or it says that it is
@@ -92,10 +101,18 @@ pub(super) async fn packages_hold_what_is_true(evidence: &Evidence<'_>) -> (Vec<
                 faults.push(format!("I-6: {section} of {request} says {records} records and holds {held}"));
             }
         }
+        faults.extend(withheld_as_told(request, &manifest, &report));
         for profile in report.records.get("profile").into_iter().flatten() {
             let profile: serde_json::Value = serde_json::from_str(profile.get()).unwrap_or_default();
             if profile.get("cid").is_some_and(|cid| cid != contact.as_str()) {
                 faults.push(format!("I-6: the package of {request} holds the profile of somebody else"));
+            }
+            let own = truth.as_ref().map(|truth| &truth.identifiers);
+            let own = own.map(|own| [("email", &own.email), ("phone", &own.phone)]).into_iter().flatten();
+            for (field, held) in own {
+                if profile.get(field).is_some_and(|given| given != held.as_str()) {
+                    faults.push(format!("I-6: the package of {request} alters the person's own {field}"));
+                }
             }
         }
         // Of a large package its beginning: every further record is made like those.
@@ -106,6 +123,27 @@ pub(super) async fn packages_hold_what_is_true(evidence: &Evidence<'_>) -> (Vec<
         contents.push(text.to_owned());
     }
     (faults, contents)
+}
+
+/// I-6: what was withheld from a section is as many marks as the package and its manifest say, and nothing else has one.
+fn withheld_as_told(request: Uuid, manifest: &serde_json::Value, report: &ReportWire) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (section, records) in &report.records {
+        let told: Vec<_> = report.withheld.iter().filter(|each| each.section == *section).collect();
+        let listed: u64 = told.iter().map(|each| each.values).sum();
+        let marks: BTreeSet<&str> = told.iter().map(|each| each.mark.as_str()).collect();
+        let marked = |record: &RawValue| -> usize {
+            marks.iter().map(|mark| record.get().matches(mark).count()).sum()
+        };
+        let held = records.iter().map(|record| marked(record)).sum::<usize>() as u64;
+        let counted = manifest["sections"][section.as_str()]["withheld"].as_u64();
+        if held != listed || counted != Some(listed) {
+            faults.push(format!(
+                "I-6: {section} of {request} has {held} marks, lists {listed} and counts {counted:?}"
+            ));
+        }
+    }
+    faults
 }
 
 /// `report.json` of a package, as staff would open it.
