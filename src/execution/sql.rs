@@ -406,6 +406,7 @@ pub(super) async fn find_open_access(
 
 /// An earlier request of the same person, as far as their report tells of it.
 pub(super) struct EarlierRequest {
+    pub(super) request: Uuid,
     pub(super) reference: String,
     pub(super) kind: String,
     pub(super) channel: String,
@@ -424,7 +425,7 @@ pub(super) async fn list_earlier(
 ) -> Result<Vec<EarlierRequest>, StoreError> {
     sqlx::query_as!(
         EarlierRequest,
-        r#"SELECT other.reference, other.kind, other.channel, other.language, other.received_at, other.due_on,
+        r#"SELECT other.request_id AS request, other.reference, other.kind, other.channel, other.language, other.received_at, other.due_on,
                   other.closed_at, other.outcome
            FROM dsrd.request AS other
            WHERE other.organisation_id = $1 AND other.request_id <> $2 AND other.origin = 'subject'

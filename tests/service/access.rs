@@ -94,6 +94,43 @@ async fn r_33_the_report_tells_of_earlier_requests_and_of_the_suppression_list()
 }
 
 #[tokio::test]
+async fn r_33_the_report_tells_when_staff_looked_at_the_persons_requests_and_what_for() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    let _other = service.platform.add_contact(ContactSpec::new().email("altra@posta.example").events(1));
+    let first = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;
+    let other = service.submit(RequestKind::Access, &[(Email, "altra@posta.example")]).await;
+    service.work_to_the_end().await;
+    service.advance(std::time::Duration::from_hours(30)).await;
+    let looked_at = service.clock.now();
+    // A member of staff opens both packages; each look is an entry of the log.
+    package(&service, first.request).await;
+    package(&service, other.request).await;
+    service.audit().await;
+    service.advance(std::time::Duration::from_hours(30)).await;
+    let second = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    let files = package(&service, second.request).await;
+    let file = |name: &str| &files.iter().find(|(file, _)| file == name).unwrap().1;
+    let json: serde_json::Value = serde_json::from_str(file("report.json")).unwrap();
+    let requests = json["records"]["requests"].as_array().unwrap();
+    let looks: Vec<_> = requests.iter().filter(|record| record.get("look_up").is_some()).collect();
+    assert_eq!(looks.len(), 1, "{looks:?}");
+    assert_eq!(looks[0]["reference"], first.reference.as_str());
+    assert_eq!(looks[0]["look_up"], "package_opened");
+    let at: chrono::DateTime<chrono::Utc> = looks[0]["looked_up_at"].as_str().unwrap().parse().unwrap();
+    assert_eq!(at, looked_at);
+    let purpose = "A member of staff opened the package with your data, to hand it over or to check it.";
+    assert_eq!(looks[0]["purpose"], purpose);
+    assert!(file("requests.csv").contains(purpose) && file("report.html").contains(purpose));
+    // Neither who looked nor what concerns somebody else.
+    for (name, content) in &files {
+        assert!(!content.contains("dpo") && !content.contains(other.reference.as_str()), "{name}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn s_1_a_package_is_never_offered_to_an_address_that_the_profile_does_not_hold() {
     let service = TestService::start().await;
     let _contact = service.platform.add_contact(ada());

@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::Search;
 use crate::audit::{Action, Entry};
-use crate::domain::OrganisationId;
+use crate::domain::{OrganisationId, RequestId};
 use crate::store::StoreError;
 
 /// Finds sealed entries with numbers above `after`, at most `most`; the next page starts after the last one returned.
@@ -77,6 +78,51 @@ pub async fn list_actions(
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("audit.list_actions"))
+}
+
+/// That a member of staff did something in a case. Who it was is left out.
+#[derive(Clone, Debug)]
+pub struct StaffEntry {
+    /// The case.
+    pub case: Uuid,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What, a word of [`Action`].
+    pub action: String,
+}
+
+/// Lists what members of staff did in these cases, as far as it is one of these actions and sealed; oldest first, at
+/// most `most`. Evidence that was taken names its case in the detail.
+pub async fn list_by_staff(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    cases: &[RequestId],
+    actions: &[Action],
+    most: i64,
+) -> Result<Vec<StaffEntry>, StoreError> {
+    let words: Vec<String> = actions.iter().map(|action| action.as_str().to_owned()).collect();
+    let ids: Vec<Uuid> = cases.iter().map(|case| case.0).collect();
+    let texts: Vec<String> = cases.iter().map(ToString::to_string).collect();
+    sqlx::query_as!(
+        StaffEntry,
+        r#"SELECT found.case_id AS "case!", found.at AS "at!", found.action AS "action!"
+           FROM (SELECT seq, case_id, at, action FROM audit_view.log
+                 WHERE organisation_id = $1 AND case_id = ANY ($2) AND action = ANY ($4) AND actor LIKE 'person:%'
+                 UNION ALL
+                 SELECT seq, (detail ->> 'of_case')::uuid, at, action FROM audit_view.log
+                 WHERE action = 'evidence.taken' AND action = ANY ($4) AND detail ->> 'of_case' = ANY ($3)
+                   AND actor LIKE 'person:%') AS found
+           ORDER BY found.at, found.seq
+           LIMIT $5"#,
+        organisation.as_str(),
+        &ids,
+        &texts,
+        &words,
+        most,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("audit.list_by_staff"))
 }
 
 /// From when on the log is whole: the instant of its oldest entry where older ones were removed, none where it still

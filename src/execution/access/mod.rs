@@ -16,13 +16,15 @@ use super::outcome::PackageMade;
 use super::sql::{self, Marks};
 use super::stop::Stop;
 use super::{PackageRules, inform};
-use crate::audit::{Action, Detail};
+use crate::audit::{self, Action, Detail};
 use crate::delivery::{NewPackage, PackageId};
-use crate::domain::{ContactId, ParkReason, Personal, random};
+use crate::domain::{
+    ContactId, ParkReason, Personal, Reference, RequestId, SubjectIdentifier, random,
+};
 use crate::intake::IdentifierRole;
 use crate::platform::{Contact, RawRecord, Source, Urgency};
 use crate::report::{
-    Language, MaskedIdentifier, Others, Own, Package, ReportError, ReportHeader, Section, Spool, prepare_directory,
+    Language, LookUp, MaskedIdentifier, Others, Own, Package, ReportError, ReportHeader, Section, Spool, prepare_directory,
 };
 use crate::{recipients, suppression};
 
@@ -93,54 +95,67 @@ async fn fetch(
             pieces.send(Piece::Records(section, batch.records)).await.map_err(|_| None)?;
         }
     }
-    for record in earlier_records(run).await.map_err(Some)? {
+    let own = own_records(run).await.map_err(Some)?;
+    if own.more_looks {
+        pieces.send(Piece::Incomplete(Section::Requests)).await.map_err(|_| None)?;
+    }
+    for record in own.records {
         pieces.send(Piece::Own(Section::Requests, record)).await.map_err(|_| None)?;
     }
     pieces.send(Piece::Note(Section::Requests, own_record(run))).await.map_err(|_| None)
 }
 
-/// What this service itself holds about the person from before: their other requests, and that they are on the suppression
-/// list. Found by the address in their profile; a number that a household shares is no ground for
-/// showing somebody the requests of another.
-async fn earlier_records(run: &Run<'_>) -> Result<Vec<String>, Stop> {
-    let address = run
-        .identifiers
-        .iter()
-        .find(|each| each.role == IdentifierRole::ContactPoint)
-        .map(|each| each.identifier.clone())
-        .or_else(|| {
-            // Found a moment ago, and not written yet.
-            let found = run.unsaved.iter().flat_map(|finished| &finished.identifiers);
-            found
-                .filter(|(role, _)| *role == IdentifierRole::ContactPoint)
-                .map(|(_, identifier)| identifier.clone())
-                .next()
-        });
-    let Some(address) = address else { return Ok(Vec::new()) };
+/// What this service itself holds about the person beside the request.
+#[derive(Default)]
+struct OwnRecords {
+    records: Vec<String>,
+    /// Staff looked more often than is listed.
+    more_looks: bool,
+}
+
+/// What this service itself holds about the person beside the request: their other requests, that they are on the
+/// suppression list, and when staff looked at any of their requests. Found by the address in their profile; a number that a
+/// household shares is no ground for showing somebody the requests of another.
+async fn own_records(run: &Run<'_>) -> Result<OwnRecords, Stop> {
     let organisation = &run.lease.organisation;
     let keys = &run.executor.desk.keys;
     let mut connection = run.executor.store.connection().await?;
-    let reference = address.reference(keys, organisation);
-    let earlier = sql::list_earlier(&mut connection, run.lease, reference).await?;
-    let suppressed = suppression::contains(&mut connection, keys, organisation, &[address]).await?;
+    let (earlier, suppressed) = match address_in_profile(run) {
+        Some(address) => {
+            let reference = address.reference(keys, organisation);
+            let earlier = sql::list_earlier(&mut connection, run.lease, reference).await?;
+            let suppressed = suppression::contains(&mut connection, keys, organisation, &[address]).await?;
+            (earlier, suppressed)
+        }
+        None => (Vec::new(), Vec::new()),
+    };
+    let mut cases = vec![run.lease.request];
+    cases.extend(earlier.iter().map(|earlier| RequestId(earlier.request)));
+    let looks = audit::list_by_staff(
+        &mut connection,
+        organisation,
+        &cases,
+        &LOOKS.map(|(action, _)| action),
+        MOST_LOOKS + 1,
+    )
+    .await?;
     drop(connection);
-    let mut records: Vec<String> = earlier
-        .into_iter()
-        .map(|earlier| {
-            serde_json::json!({
-                "reference": earlier.reference,
-                "kind": earlier.kind,
-                "received_at": earlier.received_at,
-                "due_on": earlier.due_on,
-                "language": earlier.language,
-                "channel": earlier.channel,
-                "closed_at": earlier.closed_at,
-                "outcome": earlier.outcome,
-            })
-            .to_string()
+    let mut own =
+        OwnRecords { records: Vec::new(), more_looks: i64::try_from(looks.len()) > Ok(MOST_LOOKS) };
+    own.records.extend(earlier.into_iter().map(|earlier| {
+        serde_json::json!({
+            "reference": earlier.reference,
+            "kind": earlier.kind,
+            "received_at": earlier.received_at,
+            "due_on": earlier.due_on,
+            "language": earlier.language,
+            "channel": earlier.channel,
+            "closed_at": earlier.closed_at,
+            "outcome": earlier.outcome,
         })
-        .collect();
-    records.extend(suppressed.into_iter().map(|entry| {
+        .to_string()
+    }));
+    own.records.extend(suppressed.into_iter().map(|entry| {
         serde_json::json!({
             "suppression_list": entry.purpose.as_str(),
             "identifier": entry.kind,
@@ -150,7 +165,43 @@ async fn earlier_records(run: &Run<'_>) -> Result<Vec<String>, Stop> {
         })
         .to_string()
     }));
-    Ok(records)
+    let language = language(run);
+    own.records.extend(looks.iter().filter_map(|look| {
+        let (_, known) = LOOKS.iter().find(|(action, _)| action.as_str() == look.action)?;
+        let record = serde_json::json!({
+            "reference": Reference::of(RequestId(look.case)),
+            "looked_up_at": look.at,
+            "look_up": known.as_str(),
+            "purpose": known.purpose(language),
+        });
+        Some(record.to_string())
+    }));
+    Ok(own)
+}
+
+/// What of the log is a look of staff at a request. Who it was stays out: the person learns when and what for.
+const LOOKS: [(Action, LookUp); 5] = [
+    (Action::RequestRead, LookUp::Case),
+    (Action::PackageOpened, LookUp::Package),
+    (Action::CandidatesShown, LookUp::Candidates),
+    (Action::LogRead, LookUp::Log),
+    (Action::EvidenceTaken, LookUp::Evidence),
+];
+
+/// So many looks are listed; the report says when there were more.
+const MOST_LOOKS: i64 = 10_000;
+
+/// The address in the profile of the contact found.
+fn address_in_profile(run: &Run<'_>) -> Option<SubjectIdentifier> {
+    let written = run.identifiers.iter().find(|each| each.role == IdentifierRole::ContactPoint);
+    written.map(|each| each.identifier.clone()).or_else(|| {
+        // Found a moment ago, and not written yet.
+        let found = run.unsaved.iter().flat_map(|finished| &finished.identifiers);
+        found
+            .filter(|(role, _)| *role == IdentifierRole::ContactPoint)
+            .map(|(_, identifier)| identifier.clone())
+            .next()
+    })
 }
 
 /// What this service itself holds about the person: the request.
@@ -242,12 +293,16 @@ fn header(run: &Run<'_>) -> ReportHeader {
             .filter(|each| each.role == IdentifierRole::Given)
             .map(|each| MaskedIdentifier::of(&each.identifier))
             .collect(),
-        // As of notices: the language of the request, else the controller's, else English.
-        language: Language::for_tag(&run.case.language)
-            .or_else(|| Language::for_tag(&controller.language))
-            .unwrap_or_default(),
+        language: language(run),
         catalogue: run.site.catalogue.clone().map(name_recipients),
     }
+}
+
+/// As of notices: the language of the request, else the controller's, else English.
+fn language(run: &Run<'_>) -> Language {
+    Language::for_tag(&run.case.language)
+        .or_else(|| Language::for_tag(&run.site.controller.language))
+        .unwrap_or_default()
 }
 
 fn keep_package(run: &mut Run<'_>, package: Package) -> Result<(), Stop> {

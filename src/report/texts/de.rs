@@ -2,7 +2,7 @@
 
 use super::{Entry, Form, SectionTexts, Texts};
 use crate::domain::IdentifierKind;
-use crate::report::Section;
+use crate::report::{LookUp, Section};
 
 pub(super) const TEXTS: Texts = Texts {
     form: Form {
@@ -27,6 +27,7 @@ pub(super) const TEXTS: Texts = Texts {
     },
     section,
     labels: LABELS,
+    look_up,
     identifier,
     groups: &[
         (19, "Wer Sie sind"),
@@ -149,10 +150,21 @@ const fn section(section: Section) -> SectionTexts {
         },
         Section::Requests => SectionTexts {
             title: "Ihre Anfragen",
-            about: "Was der Dienst, der Anfragen wie Ihre beantwortet, selbst über Sie gespeichert hat.",
+            about: "Was der Dienst, der Anfragen wie Ihre beantwortet, selbst über Sie gespeichert hat, und wann Beschäftigte des \
+                    Verantwortlichen wozu darauf sahen.",
             none: "Außer der Anfrage, die dieser Bericht beantwortet, ist nichts aufgeführt.",
             noun: ("Eintrag", "Einträge"),
         },
+    }
+}
+
+const fn look_up(look_up: LookUp) -> &'static str {
+    match look_up {
+        LookUp::Case => "Ein Mitglied des Personals las den Vorgang dieser Anfrage, um ihn zu bearbeiten oder dafür einzustehen.",
+        LookUp::Package => "Ein Mitglied des Personals öffnete das Paket mit Ihren Daten, um es zu übergeben oder zu prüfen.",
+        LookUp::Candidates => "Einem Mitglied des Personals wurden verdeckte Kennungen mehrerer Profile gezeigt, um herauszufinden, welches Ihres ist.",
+        LookUp::Log => "Ein Mitglied des Personals las, was zu dieser Anfrage aufgezeichnet ist, um ihre Bearbeitung zu prüfen.",
+        LookUp::Evidence => "Zu dieser Anfrage wurden Nachweise entnommen, um ihre Bearbeitung zu belegen. Sie nennen Sie nicht.",
     }
 }
 
@@ -213,6 +225,8 @@ const LABELS: &[(&str, &str)] = &[
     ("kind", "Art"),
     ("received_at", "Eingegangen"),
     ("outcome", "Ausgang"),
+    ("looked_up_at", "Von Beschäftigten angesehen"),
+    ("purpose", "Zweck"),
     ("username", "Benutzername"),
     ("created", "Angelegt"),
     ("modified", "Zuletzt geändert"),

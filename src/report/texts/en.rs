@@ -2,7 +2,7 @@
 
 use super::{Entry, Form, SectionTexts, Texts};
 use crate::domain::IdentifierKind;
-use crate::report::Section;
+use crate::report::{LookUp, Section};
 
 pub(super) const TEXTS: Texts = Texts {
     form: Form {
@@ -27,6 +27,7 @@ pub(super) const TEXTS: Texts = Texts {
     },
     section,
     labels: LABELS,
+    look_up,
     identifier,
     groups: &[
         (19, "Who you are"),
@@ -145,10 +146,21 @@ const fn section(section: Section) -> SectionTexts {
         },
         Section::Requests => SectionTexts {
             title: "Your requests",
-            about: "What the service that answers requests like yours holds about you itself.",
+            about: "What the service that answers requests like yours holds about you itself, and when staff of the controller looked \
+                    at it and what for.",
             none: "Apart from the request that this report answers, nothing was listed.",
             noun: ("entry", "entries"),
         },
+    }
+}
+
+const fn look_up(look_up: LookUp) -> &'static str {
+    match look_up {
+        LookUp::Case => "A member of staff read the case of this request, to handle it or to answer for it.",
+        LookUp::Package => "A member of staff opened the package with your data, to hand it over or to check it.",
+        LookUp::Candidates => "A member of staff was shown masked identifiers of several profiles, to find out which one is yours.",
+        LookUp::Log => "A member of staff read what was recorded about this request, to check how it was handled.",
+        LookUp::Evidence => "Evidence about this request was taken to show how it was handled. It does not name you.",
     }
 }
 
@@ -209,6 +221,8 @@ const LABELS: &[(&str, &str)] = &[
     ("kind", "Kind"),
     ("received_at", "Received"),
     ("outcome", "Outcome"),
+    ("looked_up_at", "Looked at by staff"),
+    ("purpose", "Purpose"),
     ("username", "User name"),
     ("created", "Created"),
     ("modified", "Last changed"),

@@ -2,7 +2,7 @@
 
 use super::{Entry, Form, SectionTexts, Texts};
 use crate::domain::IdentifierKind;
-use crate::report::Section;
+use crate::report::{LookUp, Section};
 
 pub(super) const TEXTS: Texts = Texts {
     form: Form {
@@ -27,6 +27,7 @@ pub(super) const TEXTS: Texts = Texts {
     },
     section,
     labels: LABELS,
+    look_up,
     identifier,
     groups: &[
         (19, "Quién es usted"),
@@ -147,10 +148,21 @@ const fn section(section: Section) -> SectionTexts {
         },
         Section::Requests => SectionTexts {
             title: "Sus solicitudes",
-            about: "Lo que conserva sobre usted el propio servicio que responde a solicitudes como la suya.",
+            about: "Lo que conserva sobre usted el propio servicio que responde a solicitudes como la suya, y cuándo y para qué lo \
+                    consultó el personal del responsable.",
             none: "Aparte de la solicitud a la que responde este informe, no figura nada.",
             noun: ("entrada", "entradas"),
         },
+    }
+}
+
+const fn look_up(look_up: LookUp) -> &'static str {
+    match look_up {
+        LookUp::Case => "Un miembro del personal leyó el expediente de esta solicitud, para tramitarla o para responder de ella.",
+        LookUp::Package => "Un miembro del personal abrió el paquete con sus datos, para entregarlo o para comprobarlo.",
+        LookUp::Candidates => "A un miembro del personal se le mostraron identificadores enmascarados de varios perfiles, para saber cuál es el suyo.",
+        LookUp::Log => "Un miembro del personal leyó lo que está registrado sobre esta solicitud, para comprobar su tramitación.",
+        LookUp::Evidence => "Se extrajeron pruebas sobre esta solicitud para mostrar cómo se tramitó. No le nombran.",
     }
 }
 
@@ -211,6 +223,8 @@ const LABELS: &[(&str, &str)] = &[
     ("kind", "Tipo"),
     ("received_at", "Recibida"),
     ("outcome", "Resultado"),
+    ("looked_up_at", "Consultado por el personal"),
+    ("purpose", "Finalidad"),
     ("username", "Nombre de usuario"),
     ("created", "Creado"),
     ("modified", "Última modificación"),

@@ -2,7 +2,7 @@
 
 use super::{Entry, Form, SectionTexts, Texts};
 use crate::domain::IdentifierKind;
-use crate::report::Section;
+use crate::report::{LookUp, Section};
 
 pub(super) const TEXTS: Texts = Texts {
     form: Form {
@@ -27,6 +27,7 @@ pub(super) const TEXTS: Texts = Texts {
     },
     section,
     labels: LABELS,
+    look_up,
     identifier,
     groups: &[
         (19, "Qui vous êtes"),
@@ -152,10 +153,21 @@ const fn section(section: Section) -> SectionTexts {
         },
         Section::Requests => SectionTexts {
             title: "Vos demandes",
-            about: "Ce que le service qui répond à des demandes comme la vôtre conserve lui-même à votre sujet.",
+            about: "Ce que le service qui répond à des demandes comme la vôtre conserve lui-même à votre sujet, et quand et pourquoi le \
+                    personnel du responsable l’a consulté.",
             none: "À part la demande à laquelle répond ce rapport, rien n’est énuméré.",
             noun: ("entrée", "entrées"),
         },
+    }
+}
+
+const fn look_up(look_up: LookUp) -> &'static str {
+    match look_up {
+        LookUp::Case => "Un membre du personnel a lu le dossier de cette demande, pour la traiter ou pour en rendre compte.",
+        LookUp::Package => "Un membre du personnel a ouvert le paquet contenant vos données, pour le remettre ou pour le vérifier.",
+        LookUp::Candidates => "Un membre du personnel a vu les identifiants masqués de plusieurs profils, pour savoir lequel est le vôtre.",
+        LookUp::Log => "Un membre du personnel a lu ce qui est enregistré sur cette demande, pour vérifier son traitement.",
+        LookUp::Evidence => "Des preuves sur cette demande ont été extraites pour montrer comment elle a été traitée. Elles ne vous nomment pas.",
     }
 }
 
@@ -216,6 +228,8 @@ const LABELS: &[(&str, &str)] = &[
     ("kind", "Type"),
     ("received_at", "Reçue"),
     ("outcome", "Issue"),
+    ("looked_up_at", "Consulté par le personnel"),
+    ("purpose", "Finalité"),
     ("username", "Nom d’utilisateur"),
     ("created", "Créé"),
     ("modified", "Dernière modification"),

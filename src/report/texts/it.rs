@@ -2,7 +2,7 @@
 
 use super::{Entry, Form, SectionTexts, Texts};
 use crate::domain::IdentifierKind;
-use crate::report::Section;
+use crate::report::{LookUp, Section};
 
 pub(super) const TEXTS: Texts = Texts {
     form: Form {
@@ -27,6 +27,7 @@ pub(super) const TEXTS: Texts = Texts {
     },
     section,
     labels: LABELS,
+    look_up,
     identifier,
     groups: &[
         (19, "Chi è Lei"),
@@ -146,10 +147,21 @@ const fn section(section: Section) -> SectionTexts {
         },
         Section::Requests => SectionTexts {
             title: "Le Sue richieste",
-            about: "Che cosa conserva su di Lei il servizio stesso che risponde a richieste come la Sua.",
+            about: "Che cosa conserva su di Lei il servizio stesso che risponde a richieste come la Sua, e quando e perché il personale \
+                    del titolare lo ha consultato.",
             none: "Oltre alla richiesta a cui risponde questa relazione, non è elencato nulla.",
             noun: ("voce", "voci"),
         },
+    }
+}
+
+const fn look_up(look_up: LookUp) -> &'static str {
+    match look_up {
+        LookUp::Case => "Un membro del personale ha letto la pratica di questa richiesta, per trattarla o per risponderne.",
+        LookUp::Package => "Un membro del personale ha aperto il pacchetto con i Suoi dati, per consegnarlo o per controllarlo.",
+        LookUp::Candidates => "A un membro del personale sono stati mostrati identificativi mascherati di più profili, per capire quale è il Suo.",
+        LookUp::Log => "Un membro del personale ha letto ciò che è registrato su questa richiesta, per controllarne il trattamento.",
+        LookUp::Evidence => "Sono state estratte prove su questa richiesta per mostrare come è stata trattata. Non La nominano.",
     }
 }
 
@@ -210,6 +222,8 @@ const LABELS: &[(&str, &str)] = &[
     ("kind", "Tipo"),
     ("received_at", "Ricevuta"),
     ("outcome", "Esito"),
+    ("looked_up_at", "Consultato dal personale"),
+    ("purpose", "Finalità"),
     ("username", "Nome utente"),
     ("created", "Creato"),
     ("modified", "Ultima modifica"),

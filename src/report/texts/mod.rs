@@ -10,7 +10,7 @@ mod rank;
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use chrono_tz::Tz;
 
-use super::Section;
+use super::{LookUp, Section};
 use crate::domain::IdentifierKind;
 
 /// A language in which reports can be written.
@@ -105,6 +105,8 @@ pub(super) struct Texts {
     pub(super) section: fn(Section) -> SectionTexts,
     /// Names of fields, by whole path or by the last part of the path.
     pub(super) labels: &'static [(&'static str, &'static str)],
+    /// What a look of staff was for.
+    pub(super) look_up: fn(LookUp) -> &'static str,
     pub(super) identifier: fn(IdentifierKind) -> &'static str,
     /// Titles of the groups of a profile, with the highest rank that belongs to each.
     pub(super) groups: &'static [(u8, &'static str)],

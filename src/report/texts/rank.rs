@@ -50,6 +50,8 @@ pub(super) const RANKS: &[(&str, u8)] = &[
     ("kind", 41),
     ("received_at", 42),
     ("outcome", 43),
+    ("looked_up_at", 44),
+    ("purpose", 45),
     // Your account
     ("username", 41),
     ("created", 42),
