@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use dsrd::domain::{Clock as _, ContactId, Reference, RequestId, SystemClock};
 use dsrd::platform::{RawRecord, Source, Urgency};
-use dsrd::report::{Language, Package, ReportHeader, Section, Spool};
+use dsrd::report::{Language, Others, Own, Package, RedactionRules, ReportHeader, Section, Spool};
 use dsrd::{report, retention};
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
@@ -151,7 +151,9 @@ pub(crate) async fn access_child(task: &str) -> Result<()> {
     let package = task.package;
     let writer = tokio::task::spawn_blocking(move || -> Result<(f64, u64, u64)> {
         let started = Instant::now();
-        let mut spool = Spool::new(&settings.directory, &settings);
+        // As for a request: what belongs to other people is looked for in every record.
+        let others = Others::new(RedactionRules::strict(), Own::new(Some("IT")), Language::English);
+        let mut spool = Spool::new(&settings.directory, &settings).withholding(others);
         let mut records = 0;
         while let Some((section, batch)) = received.blocking_recv() {
             for record in &batch {

@@ -14,8 +14,7 @@ fn package(records: &[(Section, &str)], rules: RedactionRules, language: Languag
     own.add_values_of(PROFILE);
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
-    let mut spool =
-        Spool::new(&settings.directory, &settings).withholding(Others::new(rules, own, language));
+    let mut spool = Spool::new(&settings.directory, &settings).withholding(Others::new(rules, own, language));
     for (section, record) in records {
         spool.push(*section, record).unwrap();
     }
@@ -24,7 +23,8 @@ fn package(records: &[(Section, &str)], rules: RedactionRules, language: Languag
     (package, entries)
 }
 
-const TABLE: &str = r#"{"text":"Table for ada@people.example and bob@else.example, +39 06 1234 5678","seats":2.0}"#;
+const TABLE: &str =
+    r#"{"text":"Table for ada@people.example and bob@else.example, +39 06 1234 5678","seats":2.0}"#;
 
 #[test]
 fn r_34_another_persons_address_is_masked_counted_and_explained_in_every_file() {
@@ -38,7 +38,10 @@ fn r_34_another_persons_address_is_masked_counted_and_explained_in_every_file() 
     for (language, marks, words) in [
         (
             Language::English,
-            ["[withheld: e-mail address of another person]", "[withheld: telephone number of another person]"],
+            [
+                "[withheld: e-mail address of another person]",
+                "[withheld: telephone number of another person]",
+            ],
             "belongs to other people (Article 15(4) GDPR): e-mail addresses in text: 1; telephone numbers in text: 1.",
         ),
         (
@@ -59,7 +62,10 @@ fn r_34_another_persons_address_is_masked_counted_and_explained_in_every_file() 
         ),
         (
             Language::Italian,
-            ["[omesso: indirizzo e-mail di un’altra persona]", "[omesso: numero di telefono di un’altra persona]"],
+            [
+                "[omesso: indirizzo e-mail di un’altra persona]",
+                "[omesso: numero di telefono di un’altra persona]",
+            ],
             "indirizzi e-mail in text: 1; numeri di telefono in text: 1",
         ),
         (
@@ -72,10 +78,10 @@ fn r_34_another_persons_address_is_masked_counted_and_explained_in_every_file() 
         ),
     ] {
         let (package, entries) = package(&records, RedactionRules::strict(), language);
-        let expected =
-            TABLE.replace("bob@else.example", marks[0]).replace("+39 06 1234 5678", marks[1]);
+        let expected = TABLE.replace("bob@else.example", marks[0]).replace("+39 06 1234 5678", marks[1]);
         let report = json(&entries);
-        let held = |section: Section| report.records[&section].iter().map(|each| each.get()).collect::<Vec<_>>();
+        let held =
+            |section: Section| report.records[&section].iter().map(|each| each.get()).collect::<Vec<_>>();
         // Text for text but for the marks, and everything else as it came.
         assert_eq!(held(Section::Events), [expected.as_str(), plain.as_str()], "{language:?}");
         assert_eq!(held(Section::Profile), [PROFILE]);
@@ -134,8 +140,11 @@ fn r_34_a_field_of_others_leaves_neither_its_values_nor_its_columns() {
 
 #[test]
 fn r_34_text_that_is_no_json_hides_nobody() {
-    let (package, entries) =
-        package(&[(Section::Events, "{broken bob@else.example")], RedactionRules::strict(), Language::English);
+    let (package, entries) = package(
+        &[(Section::Events, "{broken bob@else.example")],
+        RedactionRules::strict(),
+        Language::English,
+    );
     let held = json(&entries).records[&Section::Events][0].get().to_owned();
     assert_eq!(held, r#""{broken [withheld: e-mail address of another person]""#);
     assert_eq!(package.manifest.sections[&Section::Events].unreadable, 1);

@@ -90,7 +90,10 @@ fn the_readable_report_says_what_is_held_and_what_is_left_out() {
     assert_eq!(page.select(&selector("#events tbody tr")).count(), 50);
     assert_eq!(csv_rows(&entries, Section::Events).1.len(), 75);
     let counts = &package.manifest.sections;
-    assert_eq!(counts[&Section::Devices], SectionCount { records: 0, unreadable: 2, incomplete: false, withheld: 0 });
+    assert_eq!(
+        counts[&Section::Devices],
+        SectionCount { records: 0, unreadable: 2, incomplete: false, withheld: 0 }
+    );
     assert!(counts[&Section::Accountings].incomplete);
     assert!(text(&entries, "README.txt").contains("2 could not be read properly"));
 }

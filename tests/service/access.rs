@@ -223,7 +223,9 @@ async fn r_34_another_persons_address_in_the_text_of_an_event_is_masked_and_coun
         ("[withheld: e-mail address of another person]", "[withheld: telephone number of another person]");
     let text = json["records"]["events"].as_array().unwrap().iter().find_map(|event| event["text"].as_str());
     let text = text.unwrap();
-    assert!(text.starts_with(&format!("With {address}, {number}; me: CANARINO@posta.example, +39 333 1234567.")));
+    assert!(
+        text.starts_with(&format!("With {address}, {number}; me: CANARINO@posta.example, +39 333 1234567."))
+    );
     assert!(text.ends_with("Questions: privacy@prova.example"), "the controller's own: {text}");
     assert_eq!(json["counts"]["events"]["withheld"], 2);
     assert_eq!(json["counts"]["profile"]["withheld"], 0);

@@ -18,13 +18,12 @@ use super::stop::Stop;
 use super::{PackageRules, inform};
 use crate::audit::{self, Action, Detail};
 use crate::delivery::{NewPackage, PackageId};
-use crate::domain::{
-    ContactId, ParkReason, Personal, Reference, RequestId, SubjectIdentifier, random,
-};
+use crate::domain::{ContactId, ParkReason, Personal, Reference, RequestId, SubjectIdentifier, random};
 use crate::intake::IdentifierRole;
 use crate::platform::{Contact, RawRecord, Source, Urgency};
 use crate::report::{
-    Language, LookUp, MaskedIdentifier, Others, Own, Package, ReportError, ReportHeader, Section, Spool, prepare_directory,
+    Language, LookUp, MaskedIdentifier, Others, Own, Package, ReportError, ReportHeader, Section, Spool,
+    prepare_directory,
 };
 use crate::{recipients, suppression};
 
@@ -140,8 +139,7 @@ async fn own_records(run: &Run<'_>) -> Result<OwnRecords, Stop> {
     )
     .await?;
     drop(connection);
-    let mut own =
-        OwnRecords { records: Vec::new(), more_looks: i64::try_from(looks.len()) > Ok(MOST_LOOKS) };
+    let mut own = OwnRecords { records: Vec::new(), more_looks: i64::try_from(looks.len()) > Ok(MOST_LOOKS) };
     own.records.extend(earlier.into_iter().map(|earlier| {
         serde_json::json!({
             "reference": earlier.reference,

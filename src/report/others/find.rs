@@ -87,7 +87,11 @@ fn breaks(text: &str, range: Range<usize>) -> Vec<(usize, usize)> {
         let width = match bytes.get(place) {
             Some(b'%') => match escape(bytes, place) {
                 // Also `%2B` for `+` and the like are parts of an address.
-                Some(byte) if !byte.is_ascii_alphanumeric() && byte.is_ascii() && !b"._+-%".contains(&byte) => 3,
+                Some(byte)
+                    if !byte.is_ascii_alphanumeric() && byte.is_ascii() && !b"._+-%".contains(&byte) =>
+                {
+                    3
+                }
                 _ => 0,
             },
             Some(byte) if b"/=?&{|}~#!$*^`'".contains(byte) => 1,
@@ -262,7 +266,9 @@ mod tests {
 
     #[test]
     fn r_34_the_persons_own_numbers_stay_in_every_spelling() {
-        for text in ["+39 333 1234567", "+39-333-123-4567", "%2B393331234567", "+47 1234567", "+39 02 1234567"] {
+        for text in
+            ["+39 333 1234567", "+39-333-123-4567", "%2B393331234567", "+47 1234567", "+39 02 1234567"]
+        {
             assert_eq!(found(text), Vec::<String>::new(), "{text}");
         }
     }

@@ -250,7 +250,8 @@ mod tests {
 
     #[test]
     fn r_34_escapes_hide_nobody_and_all_else_keeps_its_text() {
-        let record = r#"{"a":"\ud800 \"bob\u0040else.example\"\n\ud83d\ude00 \u002b44 20 7123 4567\t.","b":"\/"}"#;
+        let record =
+            r#"{"a":"\ud800 \"bob\u0040else.example\"\n\ud83d\ude00 \u002b44 20 7123 4567\t.","b":"\/"}"#;
         let (text, _) = withhold(record, &[]);
         let expected = format!(r#"{{"a":"\ud800 \"{ADDRESS}\"\n\ud83d\ude00 {NUMBER}\t.","b":"\/"}}"#);
         assert_eq!(text, Some(expected));

@@ -36,7 +36,10 @@ impl RedactionRules {
     pub fn refused(&self) -> Option<String> {
         for field in &self.fields {
             if field.trim().is_empty() || field.len() > LONGEST_PATH || field.chars().any(char::is_control) {
-                return Some("redaction.fields must hold names of fields as in the CSV files, for example guest.name".into());
+                return Some(
+                    "redaction.fields must hold names of fields as in the CSV files, for example guest.name"
+                        .into(),
+                );
             }
         }
         let place = self.keep.iter().position(|entry| Kept::read(entry).is_none())?;

@@ -160,11 +160,21 @@ const fn section(section: Section) -> SectionTexts {
 
 const fn look_up(look_up: LookUp) -> &'static str {
     match look_up {
-        LookUp::Case => "Ein Mitglied des Personals las den Vorgang dieser Anfrage, um ihn zu bearbeiten oder dafür einzustehen.",
-        LookUp::Package => "Ein Mitglied des Personals öffnete das Paket mit Ihren Daten, um es zu übergeben oder zu prüfen.",
-        LookUp::Candidates => "Einem Mitglied des Personals wurden verdeckte Kennungen mehrerer Profile gezeigt, um herauszufinden, welches Ihres ist.",
-        LookUp::Log => "Ein Mitglied des Personals las, was zu dieser Anfrage aufgezeichnet ist, um ihre Bearbeitung zu prüfen.",
-        LookUp::Evidence => "Zu dieser Anfrage wurden Nachweise entnommen, um ihre Bearbeitung zu belegen. Sie nennen Sie nicht.",
+        LookUp::Case => {
+            "Ein Mitglied des Personals las den Vorgang dieser Anfrage, um ihn zu bearbeiten oder dafür einzustehen."
+        }
+        LookUp::Package => {
+            "Ein Mitglied des Personals öffnete das Paket mit Ihren Daten, um es zu übergeben oder zu prüfen."
+        }
+        LookUp::Candidates => {
+            "Einem Mitglied des Personals wurden verdeckte Kennungen mehrerer Profile gezeigt, um herauszufinden, welches Ihres ist."
+        }
+        LookUp::Log => {
+            "Ein Mitglied des Personals las, was zu dieser Anfrage aufgezeichnet ist, um ihre Bearbeitung zu prüfen."
+        }
+        LookUp::Evidence => {
+            "Zu dieser Anfrage wurden Nachweise entnommen, um ihre Bearbeitung zu belegen. Sie nennen Sie nicht."
+        }
     }
 }
 

@@ -157,10 +157,18 @@ const fn section(section: Section) -> SectionTexts {
 const fn look_up(look_up: LookUp) -> &'static str {
     match look_up {
         LookUp::Case => "A member of staff read the case of this request, to handle it or to answer for it.",
-        LookUp::Package => "A member of staff opened the package with your data, to hand it over or to check it.",
-        LookUp::Candidates => "A member of staff was shown masked identifiers of several profiles, to find out which one is yours.",
-        LookUp::Log => "A member of staff read what was recorded about this request, to check how it was handled.",
-        LookUp::Evidence => "Evidence about this request was taken to show how it was handled. It does not name you.",
+        LookUp::Package => {
+            "A member of staff opened the package with your data, to hand it over or to check it."
+        }
+        LookUp::Candidates => {
+            "A member of staff was shown masked identifiers of several profiles, to find out which one is yours."
+        }
+        LookUp::Log => {
+            "A member of staff read what was recorded about this request, to check how it was handled."
+        }
+        LookUp::Evidence => {
+            "Evidence about this request was taken to show how it was handled. It does not name you."
+        }
     }
 }
 

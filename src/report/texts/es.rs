@@ -158,11 +158,21 @@ const fn section(section: Section) -> SectionTexts {
 
 const fn look_up(look_up: LookUp) -> &'static str {
     match look_up {
-        LookUp::Case => "Un miembro del personal leyó el expediente de esta solicitud, para tramitarla o para responder de ella.",
-        LookUp::Package => "Un miembro del personal abrió el paquete con sus datos, para entregarlo o para comprobarlo.",
-        LookUp::Candidates => "A un miembro del personal se le mostraron identificadores enmascarados de varios perfiles, para saber cuál es el suyo.",
-        LookUp::Log => "Un miembro del personal leyó lo que está registrado sobre esta solicitud, para comprobar su tramitación.",
-        LookUp::Evidence => "Se extrajeron pruebas sobre esta solicitud para mostrar cómo se tramitó. No le nombran.",
+        LookUp::Case => {
+            "Un miembro del personal leyó el expediente de esta solicitud, para tramitarla o para responder de ella."
+        }
+        LookUp::Package => {
+            "Un miembro del personal abrió el paquete con sus datos, para entregarlo o para comprobarlo."
+        }
+        LookUp::Candidates => {
+            "A un miembro del personal se le mostraron identificadores enmascarados de varios perfiles, para saber cuál es el suyo."
+        }
+        LookUp::Log => {
+            "Un miembro del personal leyó lo que está registrado sobre esta solicitud, para comprobar su tramitación."
+        }
+        LookUp::Evidence => {
+            "Se extrajeron pruebas sobre esta solicitud para mostrar cómo se tramitó. No le nombran."
+        }
     }
 }
 

@@ -163,11 +163,21 @@ const fn section(section: Section) -> SectionTexts {
 
 const fn look_up(look_up: LookUp) -> &'static str {
     match look_up {
-        LookUp::Case => "Un membre du personnel a lu le dossier de cette demande, pour la traiter ou pour en rendre compte.",
-        LookUp::Package => "Un membre du personnel a ouvert le paquet contenant vos données, pour le remettre ou pour le vérifier.",
-        LookUp::Candidates => "Un membre du personnel a vu les identifiants masqués de plusieurs profils, pour savoir lequel est le vôtre.",
-        LookUp::Log => "Un membre du personnel a lu ce qui est enregistré sur cette demande, pour vérifier son traitement.",
-        LookUp::Evidence => "Des preuves sur cette demande ont été extraites pour montrer comment elle a été traitée. Elles ne vous nomment pas.",
+        LookUp::Case => {
+            "Un membre du personnel a lu le dossier de cette demande, pour la traiter ou pour en rendre compte."
+        }
+        LookUp::Package => {
+            "Un membre du personnel a ouvert le paquet contenant vos données, pour le remettre ou pour le vérifier."
+        }
+        LookUp::Candidates => {
+            "Un membre du personnel a vu les identifiants masqués de plusieurs profils, pour savoir lequel est le vôtre."
+        }
+        LookUp::Log => {
+            "Un membre du personnel a lu ce qui est enregistré sur cette demande, pour vérifier son traitement."
+        }
+        LookUp::Evidence => {
+            "Des preuves sur cette demande ont été extraites pour montrer comment elle a été traitée. Elles ne vous nomment pas."
+        }
     }
 }
 

@@ -157,11 +157,21 @@ const fn section(section: Section) -> SectionTexts {
 
 const fn look_up(look_up: LookUp) -> &'static str {
     match look_up {
-        LookUp::Case => "Un membro del personale ha letto la pratica di questa richiesta, per trattarla o per risponderne.",
-        LookUp::Package => "Un membro del personale ha aperto il pacchetto con i Suoi dati, per consegnarlo o per controllarlo.",
-        LookUp::Candidates => "A un membro del personale sono stati mostrati identificativi mascherati di più profili, per capire quale è il Suo.",
-        LookUp::Log => "Un membro del personale ha letto ciò che è registrato su questa richiesta, per controllarne il trattamento.",
-        LookUp::Evidence => "Sono state estratte prove su questa richiesta per mostrare come è stata trattata. Non La nominano.",
+        LookUp::Case => {
+            "Un membro del personale ha letto la pratica di questa richiesta, per trattarla o per risponderne."
+        }
+        LookUp::Package => {
+            "Un membro del personale ha aperto il pacchetto con i Suoi dati, per consegnarlo o per controllarlo."
+        }
+        LookUp::Candidates => {
+            "A un membro del personale sono stati mostrati identificativi mascherati di più profili, per capire quale è il Suo."
+        }
+        LookUp::Log => {
+            "Un membro del personale ha letto ciò che è registrato su questa richiesta, per controllarne il trattamento."
+        }
+        LookUp::Evidence => {
+            "Sono state estratte prove su questa richiesta per mostrare come è stata trattata. Non La nominano."
+        }
     }
 }
 
