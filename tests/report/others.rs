@@ -125,14 +125,14 @@ fn r_34_nothing_is_said_where_nothing_was_withheld() {
 
 #[test]
 fn r_34_a_field_of_others_leaves_neither_its_values_nor_its_columns() {
-    let record = r#"{"id":7,"guest":{"eve@else.example":{"name":"Eve"}},"list":["a"]}"#;
+    let record = r#"{"id":7,"guest":{"eve@else.example":{"name":"Evelina"}},"list":["a"]}"#;
     let rules = RedactionRules { fields: vec!["guest".to_owned()], ..RedactionRules::strict() };
     let (_, entries) = package(&[(Section::Events, record)], rules, Language::English);
     let (columns, rows) = csv_rows(&entries, Section::Events);
     assert_eq!(columns, ["id", "guest", "list"]);
     assert_eq!(rows[0], ["7", "[withheld: concerns other people]", r#"["a"]"#]);
     for (name, bytes) in &entries {
-        assert!(!String::from_utf8_lossy(bytes).contains("Eve"), "{name}");
+        assert!(!String::from_utf8_lossy(bytes).contains("Evelina"), "{name}");
         assert!(!String::from_utf8_lossy(bytes).contains("eve@"), "{name}");
     }
     assert!(text(&entries, "report.html").contains("whole fields in guest: 1"));

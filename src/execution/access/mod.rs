@@ -135,11 +135,11 @@ async fn own_records(run: &Run<'_>) -> Result<OwnRecords, Stop> {
         organisation,
         &cases,
         &LOOKS.map(|(action, _)| action),
-        MOST_LOOKS + 1,
+        i64::from(MOST_LOOKS) + 1,
     )
     .await?;
     drop(connection);
-    let mut own = OwnRecords { records: Vec::new(), more_looks: i64::try_from(looks.len()) > Ok(MOST_LOOKS) };
+    let mut own = OwnRecords { records: Vec::new(), more_looks: looks.len() > usize::from(MOST_LOOKS) };
     own.records.extend(earlier.into_iter().map(|earlier| {
         serde_json::json!({
             "reference": earlier.reference,
@@ -187,7 +187,7 @@ const LOOKS: [(Action, LookUp); 5] = [
 ];
 
 /// So many looks are listed; the report says when there were more.
-const MOST_LOOKS: i64 = 10_000;
+const MOST_LOOKS: u16 = 10_000;
 
 /// The address in the profile of the contact found.
 fn address_in_profile(run: &Run<'_>) -> Option<SubjectIdentifier> {

@@ -120,15 +120,12 @@ fn decoded(text: &str) -> Cow<'_, str> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut place = 0;
     while let Some(byte) = bytes.get(place) {
-        match (byte, escape(bytes, place)) {
-            (b'%', Some(stands_for)) => {
-                out.push(stands_for);
-                place += 3;
-            }
-            _ => {
-                out.push(*byte);
-                place += 1;
-            }
+        if let (b'%', Some(stands_for)) = (byte, escape(bytes, place)) {
+            out.push(stands_for);
+            place += 3;
+        } else {
+            out.push(*byte);
+            place += 1;
         }
     }
     String::from_utf8(out).map_or(Cow::Borrowed(text), Cow::Owned)
