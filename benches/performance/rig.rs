@@ -273,11 +273,7 @@ impl Service {
         let keys = Arc::new(MasterKey::generate());
         let desk = Desk { keys: Arc::clone(&keys), clock: Arc::clone(&clock) };
         let settings: store::Settings = defaults("database", &[])?;
-        let wide = store::Settings {
-            max_connections: settings.max_connections.max(workers / 4),
-            ..settings.clone()
-        };
-        let store = Store::connect_lazily(options.clone(), &wide);
+        let store = Store::connect_lazily(options.clone(), &settings);
         let pulse =
             Store::connect_lazily(options.clone(), &store::Settings { max_connections: 2, ..settings });
 

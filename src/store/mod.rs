@@ -49,7 +49,8 @@ pub struct Settings {
     pub url_file: Option<std::path::PathBuf>,
     /// Connection URL without a password, for peer or certificate authentication. Use `url_file` for a password.
     pub url: Option<String>,
-    /// The most connections of the pool; two more are opened for heartbeats and wake-ups.
+    /// The most connections of the pool; two more are opened for heartbeats and wake-ups. None is held while the platform is
+    /// called, so that a few serve many workers, and faster than many do: see docs/performance.md.
     pub max_connections: u32,
     /// How long a statement may run, in seconds.
     pub statement_timeout_secs: u32,
