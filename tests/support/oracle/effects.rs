@@ -296,8 +296,7 @@ fn proof_and_effect(
 ) -> Option<(i64, i64)> {
     let proven = evidence.of(request, &[proof]).map(|entry| evidence.committed(entry)).max()?;
     let effect = evidence
-        .journal
-        .iter()
+        .calls_about(contact)
         .filter(|call| call.endpoint == endpoint && call.contact.as_deref() == Some(contact))
         .filter(|call| !call.effects.is_empty())
         .map(settled)
@@ -313,7 +312,7 @@ fn read_between(evidence: &Evidence<'_>, contact: &str, from: i64, until: i64, a
 
 /// How often it was.
 fn reads_between(evidence: &Evidence<'_>, contact: &str, from: i64, until: i64, answers: &[u16]) -> usize {
-    let read = evidence.journal.iter().filter(|call| {
+    let read = evidence.calls_about(contact).filter(|call| {
         call.endpoint == Endpoint::Contact
             && call.contact.as_deref() == Some(contact)
             && answers.contains(&call.status)
@@ -354,8 +353,7 @@ fn policies_were_read(
         // At the read-back: the last change before it switched off.
         for policy in &stored.policies {
             let last = evidence
-                .journal
-                .iter()
+                .calls_about(contact)
                 .filter(|call| settled(call) <= proven)
                 .flat_map(|call| &call.effects)
                 .filter_map(|effect| match effect {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use dsrd::audit::Entry;
 use dsrd::delivery::SentMail;
+use dsrd_simulator::Effect;
 use sqlx::Row as _;
 use uuid::Uuid;
 
@@ -63,10 +64,14 @@ struct Evidence<'a> {
     service: &'a TestService,
     /// The whole log, in its order.
     log: Vec<Entry>,
+    /// Places in the log of the entries of each request, so that ten thousand requests are checked in minutes.
+    of_case: BTreeMap<Uuid, Vec<usize>>,
     /// When each entry of the log was committed.
     commits: BTreeMap<Uuid, i64>,
     /// The simulator's journal, in its order.
     journal: Vec<dsrd_simulator::Entry>,
+    /// Places in the journal of the calls that name each contact or had an effect on it.
+    of_contact: BTreeMap<String, Vec<usize>>,
     requests: BTreeMap<Uuid, Stored>,
     mails: Vec<Posted>,
     /// What else may hold no canary: outputs and arguments of processes, each with its name.
@@ -76,9 +81,17 @@ struct Evidence<'a> {
 impl Evidence<'_> {
     /// The entries of a request with one of these actions.
     fn of<'a>(&'a self, request: Uuid, actions: &'a [&'a str]) -> impl Iterator<Item = &'a Entry> {
-        self.log
+        let places = self.of_case.get(&request).map(Vec::as_slice).unwrap_or_default();
+        places
             .iter()
-            .filter(move |entry| entry.case == Some(request) && actions.contains(&entry.action.as_str()))
+            .map(|place| &self.log[*place])
+            .filter(move |entry| actions.contains(&entry.action.as_str()))
+    }
+
+    /// The calls that name a contact or had an effect on it.
+    fn calls_about(&self, contact: &str) -> impl DoubleEndedIterator<Item = &dsrd_simulator::Entry> {
+        let places = self.of_contact.get(contact).map(Vec::as_slice).unwrap_or_default();
+        places.iter().map(|place| &self.journal[*place])
     }
 
     /// When an entry was committed.
@@ -99,7 +112,18 @@ pub(crate) async fn check_with(service: &TestService, mails: Vec<Posted>, said: 
     let commits = witness::commits(&service.database.options()).await;
     let requests = requests(service).await;
     let journal = service.simulator.journal().entries();
-    let evidence = Evidence { service, log, commits, journal, requests, mails, said };
+    let mut of_case: BTreeMap<Uuid, Vec<usize>> = BTreeMap::new();
+    for (place, case) in log.iter().enumerate().filter_map(|(place, entry)| Some((place, entry.case?))) {
+        of_case.entry(case).or_default().push(place);
+    }
+    let mut of_contact: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (place, call) in journal.iter().enumerate() {
+        let concerned = call.contact.as_deref().into_iter().chain(call.effects.iter().map(Effect::contact));
+        for contact in concerned.collect::<BTreeSet<_>>() {
+            of_contact.entry(contact.to_owned()).or_default().push(place);
+        }
+    }
+    let evidence = Evidence { service, log, of_case, commits, journal, of_contact, requests, mails, said };
     let mut faults = Vec::new();
     faults.extend(every_request_is_somewhere(service).await);
     faults.extend(dates_follow_from_events(service).await);
