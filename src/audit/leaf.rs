@@ -162,7 +162,13 @@ impl Leaf {
     /// Never: the fields are text and integers.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("text and integers can be written as JSON")
+        let mut bytes = Vec::with_capacity(512);
+        self.write(&mut bytes);
+        bytes
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        serde_json::to_writer(bytes, self).expect("text and integers can be written as JSON");
     }
 
     /// Reads an entry; see the module for the language.
@@ -170,10 +176,14 @@ impl Leaf {
         if bytes.len() > MAX_LEAF_BYTES {
             return Err(LeafError::TooLong(bytes.len()));
         }
-        let leaf: Self = serde_json::from_slice(bytes).map_err(|_| LeafError::Json)?;
+        // Text that was checked once is read faster than bytes of which each word is checked.
+        let text = str::from_utf8(bytes).map_err(|_| LeafError::Json)?;
+        let leaf: Self = serde_json::from_str(text).map_err(|_| LeafError::Json)?;
         leaf.check()?;
         // Covers all that JSON leaves open: order, white space, escapes, a key twice, 1e3.
-        if leaf.to_bytes() == bytes { Ok(leaf) } else { Err(LeafError::Spelling) }
+        let mut written = Vec::with_capacity(bytes.len());
+        leaf.write(&mut written);
+        if written == bytes { Ok(leaf) } else { Err(LeafError::Spelling) }
     }
 
     fn check(&self) -> Result<(), LeafError> {

@@ -1,10 +1,9 @@
 //! A log as files (c2sp.org/tlog-tiles): a directory, or the same behind an address.
 
+use std::fs::File;
 use std::future::Future;
-use std::io::ErrorKind;
-use std::path::PathBuf;
-
-use tokio::io::AsyncReadExt as _;
+use std::io::{self, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
 
 use super::source::{KeptHead, KeptStamp, Source, SourceError, Stored, bundles};
 use crate::audit::stamped::{self, StampedHeads};
@@ -46,23 +45,26 @@ impl Files for Directory {
     }
 
     async fn get(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
-        let unreadable = |source| SourceError::File { place: self.place(path), source };
-        let file = match tokio::fs::File::open(self.0.join(path)).await {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unreadable(error)),
-        };
-        let mut content = Vec::new();
-        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        file.take(most).read_to_end(&mut content).await.map_err(unreadable)?;
-        if content.len() > limit {
-            return Err(SourceError::Malformed {
-                place: self.place(path),
-                reason: format!("it is longer than {limit} bytes"),
-            });
+        let (place, path) = (self.place(path), self.0.join(path));
+        // One task for the whole file: several for its pieces would each wait for a core beside the examination.
+        let read = tokio::task::spawn_blocking(move || read_at_most(&path, limit)).await;
+        match read.unwrap_or_else(|lost| Err(io::Error::other(lost))) {
+            Ok(content) if content.len() > limit => {
+                Err(SourceError::Malformed { place, reason: format!("it is longer than {limit} bytes") })
+            }
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(SourceError::File { place, source }),
         }
-        Ok(Some(content))
     }
+}
+
+/// Reads a file, and of one that is too long one byte more than `limit`.
+fn read_at_most(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    File::open(path)?.take(most).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// A log in the layout of tlog-tiles below a [`Files`], with the time-stamped heads beside it where there are any.

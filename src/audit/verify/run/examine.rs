@@ -1,8 +1,12 @@
 //! What can be said of an entry by itself: its hash, its form, its columns. Entries are examined on all cores, because
-//! this is what takes most of the time of a verification, and no entry needs another one for it.
+//! this is what takes most of the time of a verification, and no entry needs another one for it; and while some are, those
+//! before them are accounted for and those after them fetched.
 
+use std::collections::VecDeque;
 use std::num::NonZero;
 use std::thread::available_parallelism;
+
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::audit::leaf::{Leaf, LeafError};
 use crate::audit::tlog::{Hash, leaf_hash};
@@ -32,30 +36,39 @@ impl Examined {
     }
 }
 
-/// Examines entries beside the caller; they keep their order.
-pub(super) async fn examine(stored: Vec<Stored>) -> Vec<Examined> {
-    let cores = available_parallelism().map_or(1, NonZero::get);
-    let share = stored.len().div_ceil(cores).max(1);
-    let mut rest = stored;
-    let mut under_way = Vec::new();
-    while !rest.is_empty() {
-        let later = rest.split_off(share.min(rest.len()));
-        under_way
-            .push(tokio::task::spawn_blocking(move || rest.iter().map(Examined::of).collect::<Vec<_>>()));
-        rest = later;
-    }
-    let mut examined = Vec::new();
-    for share in under_way {
-        match share.await {
-            Ok(share) => examined.extend(share),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is being shut down, and this task with it.
-                Err(_) => std::future::pending().await,
-            },
+/// Entries that are being examined beside the caller.
+pub(super) struct Examination(Vec<JoinHandle<Vec<Examined>>>);
+
+impl Examination {
+    /// Begins at once, on all cores.
+    pub(super) fn begin(stored: Vec<Stored>) -> Self {
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        let share = stored.len().div_ceil(cores).max(1);
+        let mut rest = stored;
+        let mut under_way = Vec::new();
+        while !rest.is_empty() {
+            let later = rest.split_off(share.min(rest.len()));
+            under_way.push(spawn_blocking(move || rest.iter().map(Examined::of).collect()));
+            rest = later;
         }
+        Self(under_way)
     }
-    examined
+
+    /// The entries in their order.
+    pub(super) async fn finish(self) -> VecDeque<Examined> {
+        let mut examined = VecDeque::new();
+        for share in self.0 {
+            match share.await {
+                Ok(share) => examined.extend(share),
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The runtime is being shut down, and this task with it.
+                    Err(_) => std::future::pending().await,
+                },
+            }
+        }
+        examined
+    }
 }
 
 impl Columns {

@@ -17,7 +17,7 @@ mod examine;
 mod heads;
 mod tiles;
 
-use self::examine::{Examined, examine};
+use self::examine::{Examination, Examined};
 use self::heads::{Known, told};
 use self::tiles::Tree;
 
@@ -141,20 +141,20 @@ impl Run<'_> {
         self.consistent_beginnings(source, &tree.main, &mut known, size).await?;
         // Chunks begin at whole tiles.
         let mut first = since - since % WIDTH;
-        let mut rows = self.rows(source, first, (first + CHUNK).min(size), size).await?;
+        let rows = self.rows(source, first, (first + CHUNK).min(size), size).await?;
+        let mut examination = Examination::begin(rows);
         while first < size && !tree.broken {
             let end = (first + CHUNK).min(size);
-            // The next ones are fetched while these are examined.
-            let next = self.rows(source, end, (end + CHUNK).min(size), size);
-            let (examined, next) = tokio::join!(examine(rows), next);
+            // The next ones are fetched while these are examined, and examined while these are accounted for.
+            let next = self.rows(source, end, (end + CHUNK).min(size), size).await?;
+            let rows = std::mem::replace(&mut examination, Examination::begin(next)).finish().await;
             let from = first.max(since);
             account.erasures.may_open(source.openings(first, end).await?);
             let kept = self.told_of(Step::Consistency, source.kept_heads(from, end).await)?;
             let stamps = self.told_of(Step::Stamps, source.stamps(from, end).await)?;
             let heads = self.heads_up_to(&mut known, kept, &stamps, end);
-            let mut chunk = Chunk { rows: examined.into(), heads, tile: None, size };
+            let mut chunk = Chunk { rows, heads, tile: None, size };
             self.chunk(source, from..end, &mut chunk, &mut tree, &mut account).await?;
-            rows = next?;
             first = end;
         }
         if !tree.broken {
