@@ -2,9 +2,9 @@
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use dsrd::audit::tlog::{
-    BuildError, EMPTY_ROOT, Hash, Tile, TileMap, TileSource, VerifyError, consistency_proof,
-    consistency_tiles, inclusion_proof, inclusion_tiles, leaf_hash, root, verify_consistency,
-    verify_inclusion,
+    BuildError, EMPTY_ROOT, Hash, Prover, Tile, TileHashes, TileMap, TileSource, VerifyError,
+    consistency_proof, consistency_tiles, inclusion_proof, inclusion_tiles, leaf_hash, root,
+    verify_consistency, verify_inclusion,
 };
 use proptest::prelude::*;
 use sha2::Sha256;
@@ -84,6 +84,38 @@ fn proofs_hold_across_three_levels_of_tiles_and_read_only_the_tiles_they_name() 
         let proof = consistency_proof(&source, old, size).unwrap();
         let before = root(&tiles, old).unwrap();
         assert_eq!(verify_consistency(old, size, &before, &edge.root(), &proof), Ok(()), "from {old}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn a_prover_says_the_same_in_any_order_and_reads_only_the_tiles_it_names(
+        size in 1_u64..1_100,
+        start in any::<prop::sample::Index>(),
+        run in 0_usize..600,
+        jumps in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+    ) {
+        let (_, tiles) = grown(size);
+        let at = |place: &prop::sample::Index| place.index(usize::try_from(size).unwrap()) as u64;
+        // A stretch of neighbours, as in an export, then anywhere.
+        let stretch = (at(&start)..size).take(run);
+        let mut prover = Prover::of_tree(size);
+        for index in stretch.chain(jumps.iter().map(at)) {
+            let needed = prover.tiles(index).unwrap();
+            let source: TileMap = needed
+                .into_iter()
+                .map(|tile| TileHashes {
+                    level: tile.level(),
+                    index: tile.index(),
+                    hashes: tiles.hashes(tile.level(), tile.index(), tile.width()).unwrap(),
+                })
+                .collect();
+            prop_assert_eq!(prover.prove(&source, index), inclusion_proof(&tiles, index, size));
+        }
+        prop_assert_eq!(prover.tiles(size), None);
+        prop_assert_eq!(prover.prove(&tiles, size), Err(BuildError::OutOfRange { of: size, size }));
     }
 }
 

@@ -1,10 +1,8 @@
 //! Reads a log for an export: its head, its entries compared with their leaves, and proofs.
 
-use std::collections::BTreeMap;
-
 use super::ExportError;
 use crate::audit::tlog::{
-    self, Checkpoint, Hash, ProofFile, SignedNote, TILE_WIDTH, Tile, TileHashes, TileMap, leaf_hash,
+    self, Checkpoint, Hash, ProofFile, Prover, SignedNote, TILE_WIDTH, Tile, TileHashes, TileMap, leaf_hash,
 };
 use crate::audit::verify::{Source, Stored};
 
@@ -19,8 +17,7 @@ pub(super) struct Reader<'s, S> {
     source: &'s mut S,
     pub(super) note: SignedNote,
     pub(super) checkpoint: Checkpoint,
-    /// Tiles above level 0 that the last proof needed: the next one needs mostly the same.
-    upper: BTreeMap<Tile, Vec<Hash>>,
+    prover: Prover,
     /// The last tile of level 0.
     lowest: Option<(Tile, Vec<Hash>)>,
 }
@@ -29,7 +26,8 @@ impl<'s, S: Source> Reader<'s, S> {
     pub(super) async fn open(source: &'s mut S) -> Result<Self, ExportError> {
         let note = SignedNote::from_bytes(&source.head().await?)?;
         let checkpoint: Checkpoint = note.text().parse()?;
-        Ok(Self { source, note, checkpoint, upper: BTreeMap::new(), lowest: None })
+        let prover = Prover::of_tree(checkpoint.size);
+        Ok(Self { source, note, checkpoint, prover, lowest: None })
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -81,23 +79,14 @@ impl<'s, S: Source> Reader<'s, S> {
     /// The proof that the leaf at `index` stands under the head; built, then verified.
     pub(super) async fn proof(&mut self, index: u64, leaf: &Hash) -> Result<Vec<Hash>, ExportError> {
         let Checkpoint { size, root, .. } = self.checkpoint;
-        let needed =
-            tlog::inclusion_tiles(index, size).ok_or(ExportError::NoEntry { seq: index + 1, size })?;
+        let needed = self.prover.tiles(index).ok_or(ExportError::NoEntry { seq: index + 1, size })?;
         let mut map = TileMap::default();
-        let mut upper = BTreeMap::new();
         for tile in needed {
-            let hashes = match self.upper.remove(&tile) {
-                Some(hashes) => hashes,
-                None => self.hashes(tile).await?,
-            };
-            if tile.level() > 0 {
-                upper.insert(tile, hashes.clone());
-            }
+            let hashes = self.hashes(tile).await?;
             map.insert(TileHashes { level: tile.level(), index: tile.index(), hashes });
         }
-        self.upper = upper;
         let altered = || ExportError::Altered { seq: index + 1 };
-        let proof = tlog::inclusion_proof(&map, index, size).map_err(|_| altered())?;
+        let proof = self.prover.prove(&map, index).map_err(|_| altered())?;
         tlog::verify_inclusion(leaf, index, size, &root, &proof).map_err(|_| altered())?;
         Ok(proof)
     }

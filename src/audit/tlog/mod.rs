@@ -34,6 +34,7 @@ mod key;
 mod note;
 mod proof;
 mod proof_file;
+mod prover;
 mod session;
 mod text;
 mod tile;
@@ -52,6 +53,7 @@ pub use proof::{
     inclusion_tiles, root, root_tiles, verify_consistency, verify_inclusion,
 };
 pub use proof_file::{MAX_PROOF_HASHES, ProofFile, ProofFileError};
+pub use prover::Prover;
 pub use session::{SessionKey, is_signed_in_session};
 pub use text::NumberError;
 pub use tile::{Bundle, TILE_WIDTH, Tile, TileError, TilePath, bundles_between, tiles_between};

@@ -244,7 +244,7 @@ pub fn verify_consistency(
 }
 
 /// A half-open range of leaves.
-type Range = (u64, u64);
+pub(super) type Range = (u64, u64);
 
 /// The way from a node up to the root: its number within its level, and that of the level's last node.
 struct Path {
@@ -290,7 +290,7 @@ fn left_size(size: u64) -> u64 {
 }
 
 /// The subtrees whose roots make an inclusion proof.
-fn inclusion_ranges(index: u64, size: u64) -> Option<Vec<Range>> {
+pub(super) fn inclusion_ranges(index: u64, size: u64) -> Option<Vec<Range>> {
     if index >= size {
         return None;
     }
@@ -365,7 +365,7 @@ fn runs((mut from, to): Range, size: u64) -> Option<Vec<Run>> {
 }
 
 /// The tiles of some ranges, each once.
-fn tiles_of(ranges: &[Range], size: u64) -> Vec<Tile> {
+pub(super) fn tiles_of(ranges: &[Range], size: u64) -> Vec<Tile> {
     let runs = ranges.iter().filter_map(|&range| runs(range, size)).flatten();
     let mut tiles: Vec<_> = runs.map(|run| run.tile).collect();
     tiles.sort_unstable();
@@ -374,14 +374,14 @@ fn tiles_of(ranges: &[Range], size: u64) -> Vec<Tile> {
 }
 
 /// The tiles of a tree of `size` leaves, each read once.
-struct Tiles<'s, S> {
+pub(super) struct Tiles<'s, S> {
     source: &'s S,
     size: u64,
     read: BTreeMap<Tile, Vec<Hash>>,
 }
 
 impl<'s, S: TileSource> Tiles<'s, S> {
-    fn new(source: &'s S, size: u64) -> Self {
+    pub(super) fn new(source: &'s S, size: u64) -> Self {
         Self { source, size, read: BTreeMap::new() }
     }
 
@@ -390,7 +390,7 @@ impl<'s, S: TileSource> Tiles<'s, S> {
     }
 
     /// The root of a range that is not empty.
-    fn root(&mut self, from: u64, to: u64) -> Result<Hash, BuildError<S::Error>> {
+    pub(super) fn root(&mut self, from: u64, to: u64) -> Result<Hash, BuildError<S::Error>> {
         let outside = BuildError::OutOfRange { of: to, size: self.size };
         let Some(runs) = runs((from, to), self.size) else { return Err(outside) };
         let mut root: Option<Hash> = None;
