@@ -21,10 +21,11 @@
 //! | [`recipients`] | those to whom data was given: named to people, told of erasures |
 //! | [`execution`] | one leased request carried through its steps |
 //! | [`retention`] | contacts past their time found and submitted for erasure |
+//! | [`self_test`] | an invented contact taken through its rights every day |
+//! | [`figures`] | how requests are answered, counted from the audit log |
 //! | [`alert`] | staff told in time of what is due, late or failed |
 //! | [`upkeep`] | the service's own copies forgotten in time |
 //! | [`evidence`] | what was done about a request or in a period, in one file that proves itself |
-//! | [`figures`] | how requests are answered, counted from the audit log |
 //! | [`http`] | the pages where a person proves who asks, and fetches the package |
 //! | [`config`] | settings of all modules, layered, checked, explained |
 //! | [`daemon`] | composition root: roles, lifecycle, signals |
@@ -49,6 +50,7 @@ pub mod queue;
 pub mod recipients;
 pub mod report;
 pub mod retention;
+pub mod self_test;
 pub mod store;
 pub mod suppression;
 pub mod telemetry;

@@ -52,8 +52,13 @@ const RULE: &[(&str, &[&str])] = &[
     ),
     // What a sweep lists may have been erased: the suppression list is asked.
     ("retention", &["domain", "store", "audit", "holds", "suppression", "platform", "intake"]),
-    // It mails to staff by the same way out as notices. An outage of a platform is the queue's to know.
-    ("alert", &["domain", "store", "audit", "queue", "delivery"]),
+    // It hands requests in as everybody does; when it is due, a schedule of sweeps says.
+    ("self_test", &["domain", "store", "audit", "intake", "retention"]),
+    // Counts what the log says, and needs no case.
+    ("figures", &["domain", "store", "audit"]),
+    // It mails to staff by the same way out as notices, and counts how requests are answered. An outage of a platform is the
+    // queue's to know.
+    ("alert", &["domain", "store", "audit", "queue", "delivery", "figures"]),
     // The purge functions of the owners of the tables.
     (
         "upkeep",
@@ -71,11 +76,10 @@ const RULE: &[(&str, &[&str])] = &[
             "identity",
             "execution",
             "retention",
+            "self_test",
             "alert",
         ],
     ),
-    // Counts what the log says, and needs no case.
-    ("figures", &["domain", "store", "audit"]),
     // Each owner of a table hands out the facts that it may show; the log comes with its proofs.
     ("evidence", &["domain", "store", "audit", "delivery", "intake", "triage", "recipients", "execution"]),
     (
@@ -98,6 +102,7 @@ const RULE: &[(&str, &[&str])] = &[
             "delivery",
             "recipients",
             "retention",
+            "self_test",
             "alert",
             "upkeep",
             "http",
@@ -122,6 +127,7 @@ const RULE: &[(&str, &[&str])] = &[
             "identity",
             "execution",
             "retention",
+            "self_test",
             "alert",
             "upkeep",
             "http",

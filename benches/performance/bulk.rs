@@ -205,6 +205,7 @@ fn header() -> Result<ReportHeader> {
         time_zone: chrono_tz::UTC,
         identifiers: Vec::new(),
         language: Language::English,
+        form: dsrd::report::Form::Access,
         catalogue: None,
     })
 }

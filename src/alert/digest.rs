@@ -213,6 +213,7 @@ const fn way_out(reason: ParkReason) -> &'static str {
         ParkReason::WaitsForAccess => "way_out.access",
         ParkReason::NothingToOptOutOf => "way_out.policy",
         ParkReason::NotAutomated => "way_out.carry_out",
+        ParkReason::NothingPortable => "way_out.legal_bases",
         ParkReason::RequesterNotSelf => "way_out.authority",
         ParkReason::FeeUnanswered => "way_out.fee",
         _ => "way_out.other",

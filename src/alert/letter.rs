@@ -13,7 +13,7 @@ pub(super) struct Letter {
 }
 
 /// The gravest first.
-const ORDER: [AlertRule; 15] = [
+const ORDER: [AlertRule; 18] = [
     AlertRule::IncidentOverdue,
     AlertRule::IncidentOpen,
     AlertRule::StatutoryBreach,
@@ -23,10 +23,13 @@ const ORDER: [AlertRule; 15] = [
     AlertRule::VerificationFailed,
     AlertRule::RecipientOverdue,
     AlertRule::HoldReview,
+    AlertRule::SelfTestFailed,
     AlertRule::CameBack,
     AlertRule::SweepMissed,
     AlertRule::PastTerm,
     AlertRule::Flood,
+    AlertRule::OftenLate,
+    AlertRule::OftenExtended,
     AlertRule::DueSoon,
     AlertRule::TargetMissed,
 ];

@@ -4,6 +4,7 @@ use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 
 use super::Settings;
 use crate::domain::{AlertRule, Controller, Origin, ParkReason, Reference, RequestId, RequestKind};
+use crate::figures::Block;
 
 /// A request as the rules see it: one that is open, or whose person was not told after all.
 #[derive(Clone, Debug)]
@@ -44,6 +45,24 @@ pub(super) struct LateRecipients {
     pub(super) count: i64,
     /// By when the latest of them should have answered: an acknowledgement from before was for others.
     pub(super) newest: NaiveDate,
+}
+
+/// Where the daily self-test of an organisation stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct SelfTestState {
+    /// When the latest run that ended did, if it failed.
+    pub(super) failed_at: Option<DateTime<Utc>>,
+    /// When the next one is due, or was.
+    pub(super) next_run_at: Option<DateTime<Utc>>,
+}
+
+/// Since when the figures of an organisation are worse than it wants, as last counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct FiguresState {
+    /// More requests are extended.
+    pub(super) extended_since: Option<DateTime<Utc>>,
+    /// More requests are not answered within a month.
+    pub(super) late_since: Option<DateTime<Utc>>,
 }
 
 /// A hold whose review is due.
@@ -171,6 +190,37 @@ pub(super) const fn came_back(found_at: DateTime<Utc>) -> Cause {
 /// The cause that a flood gives whose latest window began at `window_start` (S-10).
 pub(super) const fn flood(window_start: DateTime<Utc>) -> Cause {
     Cause { rule: AlertRule::Flood, step: 0, since: window_start }
+}
+
+/// The cause that a self-test gives which failed, or was due a day ago and has not begun.
+pub(super) fn self_test(state: SelfTestState, now: DateTime<Utc>) -> Option<Cause> {
+    let missed = state.next_run_at.filter(|due_at| now - *due_at >= TimeDelta::days(1));
+    let since = state.failed_at.max(missed)?;
+    Some(Cause { since, ..Cause::of(AlertRule::SelfTestFailed) })
+}
+
+/// Which of the figures of an organisation are worse than it wants: extensions, answers within a month.
+pub(super) fn worse_than_wanted(figures: &Block, settings: &Settings) -> (bool, bool) {
+    let is_over = |count: u64, of: u64, percent: u8| {
+        of >= settings.figures_least.into() && count * 100 > of * u64::from(percent)
+    };
+    let (extended, in_time) = (figures.extended, figures.within_1_month);
+    (
+        is_over(extended.count, extended.of, settings.extended_percent),
+        is_over(in_time.of - in_time.count, in_time.of, settings.late_percent),
+    )
+}
+
+/// The causes that the figures of an organisation give, each since an instant.
+/// A share that is not looked at any more says nothing, whatever was counted before.
+pub(super) fn of_figures(state: FiguresState, settings: &Settings) -> impl Iterator<Item = Cause> {
+    let each = [
+        (AlertRule::OftenExtended, state.extended_since, settings.extended_percent),
+        (AlertRule::OftenLate, state.late_since, settings.late_percent),
+    ];
+    each.into_iter()
+        .filter(|(.., percent)| *percent < 100)
+        .filter_map(|(rule, since, _)| Some(Cause { since: since?, ..Cause::of(rule) }))
 }
 
 /// The cause that a sweep gives which was due at `due_at` and has not begun.

@@ -22,6 +22,16 @@ pub struct Settings {
     pub platform_down_hours: u32,
     /// How many hours after its due time a retention sweep that did not begin is told of.
     pub sweep_late_hours: u32,
+    /// How many days back requests are counted, once a day, for `extended_percent` and `late_percent`.
+    pub figures_days: u32,
+    /// Of fewer requests than this no share is looked at: it would say nothing.
+    pub figures_least: u32,
+    /// When more than this percentage of them is extended, it is told (EDPB guidelines 01/2022, paragraph 162: extensions
+    /// are exceptions). 100 never tells.
+    pub extended_percent: u8,
+    /// When more than this percentage of those of which it can be said was not answered within a month, it is told. 100
+    /// never tells.
+    pub late_percent: u8,
     /// Whether a digest is mailed every day on which there is something to tell.
     pub digest: bool,
     /// The hour of the digest, 0 to 23, in the organisation's time zone.
@@ -45,6 +55,12 @@ impl Settings {
         }
         if self.sweep_late_hours == 0 {
             return Some("sweep_late_hours must be at least 1".to_owned());
+        }
+        if !(1..=366).contains(&self.figures_days) {
+            return Some("figures_days must be from 1 to 366".to_owned());
+        }
+        if self.extended_percent > 100 || self.late_percent > 100 {
+            return Some("extended_percent and late_percent must be from 0 to 100".to_owned());
         }
         (self.digest_hour > 23).then(|| "digest_hour must be from 0 to 23".to_owned())
     }
@@ -70,7 +86,8 @@ impl Settings {
             | AlertRule::CameBack
             | AlertRule::Flood
             | AlertRule::SweepMissed
-            | AlertRule::PastTerm => &[StaffRole::Dpo, StaffRole::Operator],
+            | AlertRule::PastTerm
+            | AlertRule::SelfTestFailed => &[StaffRole::Dpo, StaffRole::Operator],
             AlertRule::RecipientOverdue | AlertRule::HoldReview => &[StaffRole::Dpo],
             AlertRule::DueSoon | AlertRule::TargetMissed if !is_last_step => &[StaffRole::Dpo],
             _ => &[StaffRole::Dpo, StaffRole::Deputy],
@@ -106,6 +123,10 @@ pub(super) mod tests {
             due_days: vec![10, 5, 2],
             platform_down_hours: 24,
             sweep_late_hours: 24,
+            figures_days: 90,
+            figures_least: 20,
+            extended_percent: 20,
+            late_percent: 5,
             digest: true,
             digest_hour: 8,
         }
@@ -140,6 +161,8 @@ pub(super) mod tests {
         assert!(refused(|settings| settings.due_days = vec![]).starts_with("due_days"));
         assert!(refused(|settings| settings.due_days = vec![10, 0]).starts_with("due_days"));
         assert!(refused(|settings| settings.platform_down_hours = 0).starts_with("platform_down_hours"));
+        assert!(refused(|settings| settings.figures_days = 0).starts_with("figures_days"));
+        assert!(refused(|settings| settings.late_percent = 101).starts_with("extended_percent and late"));
         assert!(refused(|settings| settings.digest_hour = 24).starts_with("digest_hour"));
     }
 }

@@ -1,5 +1,6 @@
-//! Tables `dsrd.alert`, `dsrd.staff_mail` and `dsrd.platform_watch`; reads what is watched from `dsrd.request`,
-//! `dsrd.notice`, `dsrd.look`, `dsrd.intake_rate`, `dsrd.sweep`, `dsrd.schedule` and `dsrd.intake_parked`.
+//! Tables `dsrd.alert`, `dsrd.staff_mail` and `dsrd.figures_watch`; reads what is watched from `dsrd.request`, `dsrd.notice`,
+//! `dsrd.look`, `dsrd.intake_rate`, `dsrd.sweep`, `dsrd.schedule`, `dsrd.self_test`, `dsrd.platform_watch` and
+//! `dsrd.intake_parked`.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use super::letter::Letter;
 use super::list::ListedAlert;
-use super::rule::{Cause, DueReview, LateRecipients, OpenIncident, Watched};
+use super::rule::{Cause, DueReview, FiguresState, LateRecipients, OpenIncident, SelfTestState, Watched};
 use super::watch::Kind;
 use crate::audit::EntryId;
 use crate::domain::{OrganisationId, Reference, RequestId, StaffRole};
@@ -246,6 +247,88 @@ pub(super) async fn past_term_since(
     .fetch_one(connection)
     .await
     .map_err(StoreError::during("alert.past_term_since"))
+}
+
+/// Where the daily self-test stands: whether the latest run that ended failed, and when the next one is due.
+pub(super) async fn self_test(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<SelfTestState, StoreError> {
+    sqlx::query_as!(
+        SelfTestState,
+        r#"SELECT (SELECT CASE WHEN NOT latest.passed THEN latest.settled_at END
+                   FROM (SELECT passed, settled_at
+                         FROM dsrd.self_test
+                         WHERE organisation_id = $1 AND settled_at IS NOT NULL
+                         ORDER BY run_on DESC
+                         LIMIT 1) AS latest) AS failed_at,
+                  (SELECT next_run_at FROM dsrd.schedule
+                   WHERE organisation_id = $1 AND name = 'self_test') AS next_run_at"#,
+        organisation.as_str(),
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("alert.self_test"))
+}
+
+/// Takes the counting of a day for the caller's transaction; false when it was counted that day.
+pub(super) async fn claim_figures(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    today: NaiveDate,
+) -> Result<bool, StoreError> {
+    sqlx::query!(
+        r#"INSERT INTO dsrd.figures_watch AS known (organisation_id, counted_on)
+           VALUES ($1, $2)
+           ON CONFLICT (organisation_id) DO UPDATE
+           SET counted_on = excluded.counted_on
+           WHERE known.counted_on < excluded.counted_on"#,
+        organisation.as_str(),
+        today,
+    )
+    .execute(connection)
+    .await
+    .map(|done| done.rows_affected() == 1)
+    .map_err(StoreError::during("alert.claim_figures"))
+}
+
+/// Records which figures are worse than wanted. Since when, stands until they are not.
+pub(super) async fn set_figures(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    (extended, late): (bool, bool),
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.figures_watch
+           SET extended_since = CASE WHEN $2 THEN coalesce(extended_since, $4) END,
+               late_since = CASE WHEN $3 THEN coalesce(late_since, $4) END
+           WHERE organisation_id = $1"#,
+        organisation.as_str(),
+        extended,
+        late,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::during("alert.set_figures"))
+}
+
+/// Since when which figures are worse than wanted, as last counted.
+pub(super) async fn figures_state(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<FiguresState, StoreError> {
+    let found = sqlx::query_as!(
+        FiguresState,
+        "SELECT extended_since, late_since FROM dsrd.figures_watch WHERE organisation_id = $1",
+        organisation.as_str(),
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("alert.figures_state"))?;
+    Ok(found.unwrap_or_default())
 }
 
 /// Puts a mail into the outbox; without words it stands for a digest that had nothing to tell. False when there is a
@@ -495,7 +578,13 @@ pub(super) async fn list_alerts(
                                 WHEN alert.rule = 'platform_down'
                                 THEN EXISTS (SELECT FROM dsrd.platform_watch
                                              WHERE organisation_id = $1 AND down_since IS NOT NULL)
-                                WHEN alert.rule IN ('flood', 'sweep_missed', 'past_term') THEN true
+                                WHEN alert.rule IN ('flood', 'sweep_missed', 'past_term', 'self_test_failed') THEN true
+                                WHEN alert.rule = 'often_extended'
+                                THEN EXISTS (SELECT FROM dsrd.figures_watch
+                                             WHERE organisation_id = $1 AND extended_since IS NOT NULL)
+                                WHEN alert.rule = 'often_late'
+                                THEN EXISTS (SELECT FROM dsrd.figures_watch
+                                             WHERE organisation_id = $1 AND late_since IS NOT NULL)
                                 WHEN alert.rule = 'came_back'
                                 THEN EXISTS (SELECT FROM dsrd.look
                                              WHERE organisation_id = $1 AND settled IS NULL

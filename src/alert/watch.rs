@@ -8,13 +8,14 @@ use uuid::Uuid;
 
 use super::letter;
 use super::rule::{
-    Cause, DueReview, Watched, came_back, causes, flood, past_term, platform_cause, review_cause,
-    sweep_missed,
+    Cause, DueReview, Watched, came_back, causes, flood, of_figures, past_term, platform_cause, review_cause,
+    self_test, sweep_missed, worse_than_wanted,
 };
 use super::{Settings, digest, sql};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Transport};
 use crate::domain::{Clock, Controller, KillSwitch, OrganisationId, StaffRole};
+use crate::figures::{self, Question};
 use crate::queue;
 use crate::store::{Store, StoreError, Tx};
 
@@ -27,6 +28,8 @@ pub struct Ward {
     pub settings: Settings,
     /// Whether its retention rule is switched on, so that a sweep that does not begin is a failure.
     pub sweeps: bool,
+    /// Whether its daily self-test is switched on.
+    pub self_tests: bool,
 }
 
 /// Watches over requests and platforms, and tells the staff.
@@ -71,10 +74,36 @@ impl Watch {
     pub async fn turn(&self) -> Result<Turn, StoreError> {
         let mut done = Turn::default();
         for ward in self.wards.values() {
+            self.count_figures(ward).await?;
             done.alerts += self.raise(ward).await?;
             done.digests += usize::from(self.write_digest(ward).await?);
         }
         Ok(done)
+    }
+
+    /// Counts how requests were answered, once a day over any number of daemons, and notes what is worse than wanted.
+    async fn count_figures(&self, ward: &Ward) -> Result<(), StoreError> {
+        let Ward { controller, settings, .. } = ward;
+        if settings.extended_percent >= 100 && settings.late_percent >= 100 {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let today = controller.local_date(now);
+        let mut tx = self.store.begin("alert.count_figures").await?;
+        if !sql::claim_figures(&mut tx, &controller.id, today).await? {
+            return Ok(());
+        }
+        let question = Question {
+            organisation: controller.id.clone(),
+            since: today - TimeDelta::days(settings.figures_days.into()),
+            until: today,
+            zone: controller.time_zone,
+            today,
+        };
+        let figures = figures::figures(&mut tx, &question).await?;
+        let worse = worse_than_wanted(&figures.all, settings);
+        sql::set_figures(&mut tx, &controller.id, worse, now).await?;
+        tx.commit().await
     }
 
     async fn raise(&self, ward: &Ward) -> Result<usize, StoreError> {
@@ -111,6 +140,16 @@ impl Watch {
             }
             if let Some(since) = sql::past_term_since(&mut tx, &controller.id).await? {
                 found.push(Raised { cause: past_term(since), watched: None, review: None });
+            }
+        }
+        let state = sql::figures_state(&mut tx, &controller.id).await?;
+        for cause in of_figures(state, settings) {
+            found.push(Raised { cause, watched: None, review: None });
+        }
+        if ward.self_tests {
+            let state = sql::self_test(&mut tx, &controller.id).await?;
+            if let Some(cause) = self_test(state, now) {
+                found.push(Raised { cause, watched: None, review: None });
             }
         }
         let mut raised = Vec::new();

@@ -234,6 +234,10 @@ actions! {
     NoticeBounced = "notice.bounced",
     /// The person was told by other means what a notice that failed should have told.
     NoticeMadeGood = "notice.made_good",
+    /// The daily self-test handed in its requests about an invented contact; day and kinds are in the detail.
+    SelfTestSubmitted = "self_test.submitted",
+    /// A self-test was judged: whether it passed, and what became of each right, is in the detail.
+    SelfTestEnded = "self_test.ended",
     /// Somebody of the staff has to look; the cause is in the detail.
     AlertRaised = "alert.raised",
     /// Somebody of the staff looks at the cause of an alert.

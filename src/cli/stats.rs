@@ -132,6 +132,12 @@ fn human(figures: &Figures) -> String {
             figures.sweeps.submitted, figures.sweeps.ended
         );
     }
+    if figures.self_tests.ended > 0 {
+        text = format!(
+            "{text}\n\nbeside these, {} self-tests ended, of which {} failed; see dsrd request list --origin self-test",
+            figures.self_tests.ended, figures.self_tests.failed
+        );
+    }
     if figures.dated_by_entry > 0 {
         text = format!(
             "{text}\n\nof {} requests the log does not tell the day of receipt: the day of their entry was taken",

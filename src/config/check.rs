@@ -189,6 +189,10 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
         if let Some(problem) = organisation.redaction.refused() {
             refused.push(format!("{key}.{problem}"));
         }
+        let country = organisation.default_country.as_deref();
+        if let Err(error) = organisation.self_test.plan(organisation.time_zone, country) {
+            refused.push(format!("{key}.{}", with_sources(&error)));
+        }
         if let Some(problem) = organisation.escalation.refused() {
             refused.push(format!("{key}.escalation.{problem}"));
         }
@@ -218,14 +222,19 @@ fn check_retention(key: &str, organisation: &Organisation, refused: &mut Vec<Str
     if organisation.retention.enabled
         && let Err(error) = organisation.retention.rule()
     {
-        let mut text = format!("{key}.{error}");
-        let mut source = std::error::Error::source(&error);
-        while let Some(inner) = source {
-            text = format!("{text}: {inner}");
-            source = inner.source();
-        }
-        refused.push(text);
+        refused.push(format!("{key}.{}", with_sources(&error)));
     }
+}
+
+/// An error in one line, with what led to it.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
 }
 
 /// Whether a connection URL holds a password, written properly or not.

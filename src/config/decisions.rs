@@ -88,6 +88,7 @@ const LEFT: &[Left] = &[
     of_organisation("retention.activities", "what counts as contact from the person"),
     of_organisation("retention.most_percent", "cap of a sweep, in per cent"),
     of_organisation("retention.most_contacts", "cap of a sweep, in contacts"),
+    of_organisation("self_test", "whether an invented contact is taken through its rights every day"),
     of_daemon("delivery.package_expiry_days", "how long an access package can be fetched"),
     of_daemon("delivery.smtp.plain_text_allowed", "whether addresses may cross the network in clear"),
     of_daemon(

@@ -11,8 +11,8 @@ use crate::domain::deadline::{CalendarCode, RegimeCode};
 use crate::domain::{Controller, DecisionKind, ErasureRules, FloodLimits, IdentityRules, OrganisationId};
 use crate::platform::cloud4wi;
 use crate::{
-    alert, audit, delivery, holds, http, queue, recipients, report, retention, store, suppression, telemetry,
-    upkeep,
+    alert, audit, delivery, holds, http, queue, recipients, report, retention, self_test, store, suppression,
+    telemetry, upkeep,
 };
 
 /// Everything that an operator can set.
@@ -120,6 +120,8 @@ pub struct Organisation {
     pub holds: holds::Settings,
     /// Who among its staff is told of requests that are due, late or failed, and of the daily digest.
     pub escalation: alert::Settings,
+    /// An invented contact of its own, taken through its rights every day.
+    pub self_test: self_test::Settings,
     /// What an access report must say beside the data (Art. 15(1)(a) to (h) GDPR): purposes, legal grounds,
     /// recipients, storage periods, sources.
     pub catalogue: Option<report::Catalogue>,

@@ -14,7 +14,7 @@ use super::tasks::{self, PresentInstance, Tasks};
 use super::{Database, Part, StartError, halves, notify};
 use crate::alert::{Ward, Watch};
 use crate::audit::{Publisher, SealError, Sealer};
-use crate::config::Settings;
+use crate::config::{Organisation, Settings};
 use crate::delivery::{Handover, Mailer, Transport};
 use crate::domain::OrganisationId;
 use crate::execution::{Executor, KillSwitch, PackageRules, Site};
@@ -23,6 +23,7 @@ use crate::identity::ProofPage;
 use crate::queue::{Wake, WakeSource};
 use crate::recipients::Courier;
 use crate::retention::Sweeper;
+use crate::self_test::SelfTester;
 use crate::store::Store;
 use crate::suppression::ledger::Ledger;
 use crate::upkeep::Upkeep;
@@ -423,6 +424,26 @@ impl Parts {
                 Box::pin(tasks::sweep_when_due(sweeper.clone(), gate.clone(), stop.clone()))
             });
         }
+        let settings = Arc::clone(&self.settings);
+        for organisation in &settings.organisations {
+            self.start_self_test(organisation);
+        }
+    }
+
+    /// The daily self-test of an organisation, where it is switched on.
+    fn start_self_test(&mut self, organisation: &Organisation) {
+        let country = organisation.default_country.as_deref();
+        // `config::check` has refused those that are switched on and cannot be done.
+        let planned = organisation.self_test.plan(organisation.time_zone, country);
+        let (Some(site), Ok(Some(plan))) = (self.sites.get(&organisation.id), planned) else { return };
+        let Prepared { store, desk, .. } = self.prepared.clone();
+        let detail = plan.schedule().describe(desk.clock.now());
+        tracing::info!(organisation = %organisation.id, detail, "self-tests are scheduled");
+        let tester = SelfTester { store, desk, controller: Arc::clone(&site.controller), plan };
+        let (gate, stop) = (site.gate.clone(), self.ending.clone());
+        self.tasks.start("self-test", move || {
+            Box::pin(tasks::test_ourselves(tester.clone(), gate.clone(), stop.clone()))
+        });
     }
 
     /// Alerts and digests for staff. Where this process compares the log, they wait for it, as everything that mails does.
@@ -433,7 +454,8 @@ impl Parts {
         let wards = self.settings.organisations.iter().filter_map(|organisation| {
             let controller = Arc::clone(controllers.get(&organisation.id)?);
             let (settings, sweeps) = (organisation.escalation.clone(), organisation.retention.enabled);
-            Some((organisation.id.clone(), Ward { controller, settings, sweeps }))
+            let self_tests = organisation.self_test.enabled;
+            Some((organisation.id.clone(), Ward { controller, settings, sweeps, self_tests }))
         });
         let watch = Watch {
             store: store.clone(),

@@ -29,7 +29,8 @@ use super::text;
 use super::{DeliveryError, Settings};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Clock, Controller, MasterKey, OrganisationId, Personal, RequestId, SubjectIdentifier, SubjectRef,
+    Clock, Controller, MasterKey, OrganisationId, Personal, RequestId, RequestKind, SubjectIdentifier,
+    SubjectRef,
 };
 use crate::report::{PackageKey, PackageReader, read_package};
 use crate::store::{Store, StoreError};
@@ -63,6 +64,8 @@ pub struct Landing {
     pub contact: String,
     /// The language of the request; where there are no words in it, the controller's, else English.
     pub language: String,
+    /// What was asked for.
+    pub kind: RequestKind,
     /// Until when the link works, in the controller's time zone, for people.
     pub expires: String,
 }
@@ -219,6 +222,7 @@ impl Inner {
         let language = text::vocabulary(text::VocabularyOf::Pages, languages).tag();
         Some(Landing {
             language: language.to_owned(),
+            kind: valid.row.kind.parse().ok()?,
             reference: valid.row.reference.clone(),
             organisation: controller.name.clone(),
             contact: controller.contact.clone(),

@@ -47,6 +47,8 @@ pub enum NoticeKind {
     Refused,
     /// N-9: the access package can be fetched.
     AccessReady,
+    /// N-9: the package with what the person may take along can be fetched (Art. 20 GDPR).
+    PortabilityReady,
     /// N-10: nothing is held under the identifiers given.
     NoData,
     /// N-11: everything was erased.
@@ -75,7 +77,7 @@ pub enum NoticeKind {
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Acknowledgement,
         Self::IdentityRequest,
         Self::ClarificationRequest,
@@ -85,6 +87,7 @@ impl NoticeKind {
         Self::NotIdentified,
         Self::Refused,
         Self::AccessReady,
+        Self::PortabilityReady,
         Self::NoData,
         Self::ErasureDone,
         Self::ErasurePartlyDone,
@@ -98,6 +101,12 @@ impl NoticeKind {
         Self::ComplaintReceived,
         Self::Answered,
     ];
+
+    /// Whether it hands a package over.
+    #[must_use]
+    pub const fn hands_over(self) -> bool {
+        matches!(self, Self::AccessReady | Self::PortabilityReady)
+    }
 
     /// Whether it is told although the person took the request back: what it tells does not depend on that.
     pub(super) const fn is_sent_after_withdrawal(self) -> bool {
@@ -117,6 +126,7 @@ impl NoticeKind {
             Self::NotIdentified => "not_identified",
             Self::Refused => "refused",
             Self::AccessReady => "access_ready",
+            Self::PortabilityReady => "portability_ready",
             Self::NoData => "no_data",
             Self::ErasureDone => "erasure_done",
             Self::ErasurePartlyDone => "erasure_partly_done",
@@ -258,7 +268,7 @@ pub struct Facts {
     /// When it was carried out and read back, or decided: needed by every kind that tells an outcome.
     #[serde(default)]
     pub done_on: Option<NaiveDate>,
-    /// When the link stops working: needed by `access_ready` and `identity_request`.
+    /// When the link stops working: needed by `access_ready`, `portability_ready` and `identity_request`.
     #[serde(default)]
     pub expires_at: Option<DateTime<Utc>>,
     /// The policies switched off, by their names at the platform: needed by `opt_out_done`.
@@ -353,7 +363,7 @@ pub struct NewNotice {
     /// `breach_notice` three blocks with an empty line between them: what happened, what it may mean, what is done. For
     /// `recipient_notice` one record a line. Stored sealed.
     pub words: Option<Personal<String>>,
-    /// The secret of the link ([`crate::domain::random::token`]), for `access_ready` and `identity_request`.
+    /// The secret of the link ([`crate::domain::random::token`]), for `access_ready`, `portability_ready` and `identity_request`.
     pub link_token: Option<Personal<String>>,
 }
 

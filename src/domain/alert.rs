@@ -40,6 +40,12 @@ vocabulary! {
         SweepMissed = "sweep_missed",
         /// Contacts are past their term after the last sweep, and no hold explains it.
         PastTerm = "past_term",
+        /// The daily self-test failed or did not begin: a right may not be exercised in fact.
+        SelfTestFailed = "self_test_failed",
+        /// More requests are extended than the organisation wants (EDPB guidelines 01/2022, paragraph 162; R-7).
+        OftenExtended = "often_extended",
+        /// More requests are not answered within a month than the organisation wants.
+        OftenLate = "often_late",
     }
 }
 

@@ -126,7 +126,7 @@ impl IdentityRules {
         now: DateTime<Utc>,
     ) -> Option<IdentityDoubt> {
         let (enough, oldest) = match kind.handling() {
-            Handling::Access => (&self.access, None),
+            Handling::Access | Handling::Portability => (&self.access, None),
             Handling::Erasure => (&self.erasure, Some(TimeDelta::hours(self.erasure_proof_hours.into()))),
             // What a person carries out, a person judges.
             Handling::OptOut | Handling::Person => return None,

@@ -125,6 +125,14 @@ impl LegalBases {
         DataCategory::ALL.iter().copied().filter(applies).collect()
     }
 
+    /// The categories that the person may take along (Art. 20(1)(a) GDPR): those held by consent or contract.
+    #[must_use]
+    pub fn portable(&self) -> Vec<DataCategory> {
+        let carries = |basis: &LegalBasis| matches!(basis, LegalBasis::Consent | LegalBasis::Contract);
+        let portable = |category: &DataCategory| self.of(*category).iter().any(carries);
+        DataCategory::ALL.iter().copied().filter(portable).collect()
+    }
+
     /// The categories that have no other legal basis than the person's consent.
     #[must_use]
     pub fn on_consent_alone(&self) -> Vec<DataCategory> {
@@ -188,5 +196,7 @@ mod tests {
         assert!(LegalBases::default().concerned_by(ErasureGround::ConsentWithdrawn).is_empty());
         assert_eq!(bases.on_consent_alone(), [DataCategory::Events]);
         assert!(LegalBases::default().on_consent_alone().is_empty());
+        assert_eq!(bases.portable(), [DataCategory::Profile, DataCategory::Events]);
+        assert!(LegalBases::default().portable().is_empty());
     }
 }

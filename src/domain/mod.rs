@@ -30,6 +30,7 @@ mod lifecycle;
 mod personal;
 pub mod random;
 mod request;
+mod self_test;
 
 pub use activity::{ActivityKind, ActivityRule, WithoutActivity};
 pub use alert::{AlertRule, StaffRole};
@@ -51,3 +52,4 @@ pub use personal::Personal;
 pub use request::{
     Channel, Handling, Origin, Outcome, ParkReason, RequestKind, RequestState, RequesterRole, UnknownWord,
 };
+pub use self_test::SelfTestFinding;

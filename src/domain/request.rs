@@ -100,26 +100,33 @@ pub enum Handling {
     Erasure,
     /// The machine, by the procedure of the opt-out.
     OptOut,
+    /// The machine, by the procedure of portability; a person where nothing is configured as held by consent or contract.
+    Portability,
     /// A person, who records what was done. The machine keeps the clock, the list and the notices.
     Person,
 }
 
 impl RequestKind {
     /// The kinds that the machine carries out by itself.
-    pub const AUTOMATED: &'static [Self] =
-        &[Self::Access, Self::Erasure, Self::OptOut, Self::ConsentWithdrawal, Self::CcpaOptOut];
+    pub const AUTOMATED: &'static [Self] = &[
+        Self::Access,
+        Self::Erasure,
+        Self::OptOut,
+        Self::Portability,
+        Self::ConsentWithdrawal,
+        Self::CcpaOptOut,
+    ];
 
-    /// Who carries it out, and how. Portability is a person's: the package of an access request holds every category,
-    /// whatever its legal basis, and Art. 20 GDPR covers only what rests on consent or contract.
+    /// Who carries it out, and how.
     #[must_use]
     pub const fn handling(self) -> Handling {
         match self {
             Self::Access => Handling::Access,
             Self::Erasure => Handling::Erasure,
             Self::OptOut | Self::ConsentWithdrawal | Self::CcpaOptOut => Handling::OptOut,
+            Self::Portability => Handling::Portability,
             Self::Rectification
             | Self::Restriction
-            | Self::Portability
             | Self::Objection
             | Self::AutomatedDecision
             | Self::Complaint
@@ -228,6 +235,9 @@ vocabulary! {
         NewerWill = "newer_will",
         /// A kind of request that a person carries out and records.
         NotAutomated = "not_automated",
+        /// No category of data is configured as held by consent or contract, so that nobody knows what the person may take
+        /// along (Art. 20 GDPR).
+        NothingPortable = "nothing_portable",
         /// Somebody asks for the person: their authority has to be checked first.
         RequesterNotSelf = "requester_not_self",
         /// The person was asked for a fee and did not answer: a person refuses the request, or lets it go on for nothing.
@@ -268,6 +278,16 @@ vocabulary! {
         Api = "api",
         /// The retention sweep of this daemon.
         Retention = "retention",
+        /// The daily self-test of this daemon.
+        SelfTest = "self_test",
+    }
+}
+
+impl Channel {
+    /// Whether only this daemon itself hands requests in by it; nobody else may name it.
+    #[must_use]
+    pub const fn is_internal(self) -> bool {
+        matches!(self, Self::Retention | Self::SelfTest)
     }
 }
 
@@ -278,6 +298,17 @@ vocabulary! {
         Subject = "subject",
         /// A retention rule of the controller. Nobody is told by mail.
         Retention = "retention",
+        /// The daily self-test, about an invented contact of the controller. Carried out and told like a person's, and
+        /// counted nowhere as one.
+        SelfTest = "self_test",
+    }
+}
+
+impl Origin {
+    /// Whether somebody is told by mail what became of it: of all but what a rule submits.
+    #[must_use]
+    pub const fn is_told(self) -> bool {
+        !matches!(self, Self::Retention)
     }
 }
 

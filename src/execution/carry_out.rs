@@ -125,10 +125,11 @@ impl Run<'_> {
         Entry::new(&self.executor.desk.keys, request, kind, contact, &suppress, now)
     }
 
-    /// The entries of the suppression list that follow from something done at a person's request; none from a sweep.
+    /// The entries of the suppression list that follow from something done at a person's request; none from a sweep, and none
+    /// from a self-test, whose contact is nobody and comes back every day.
     pub(super) fn suppressed_by(&self, kind: EntryKind, contact: &ContactId) -> Vec<Hashed> {
         let purposes: &[Purpose] = match kind {
-            _ if self.case.origin == Origin::Retention => &[],
+            _ if self.case.origin != Origin::Subject => &[],
             EntryKind::Erasure => Purpose::ALL,
             EntryKind::OptOut => &[Purpose::Marketing],
             EntryKind::Report => &[],

@@ -111,7 +111,9 @@ impl<'a> Run<'a> {
         } else {
             Vec::new()
         };
+        let answered = case.answered.and_then(|_| procedure::answered(case.kind));
         let procedure = match case.procedure_version {
+            _ if answered.is_some() => answered.unwrap_or(procedure::describe(case.kind)),
             None => procedure::describe(case.kind),
             Some(version) => match procedure::find(case.kind, version) {
                 Some(procedure) => procedure,
@@ -204,6 +206,7 @@ impl<'a> Run<'a> {
             // A hold stood in the way: nothing is deleted and nothing to be read back.
             Step::Delete | Step::ReadBack if self.held()?.is_some() => Ok(()),
             Step::Collect => {
+                access::check_form(self)?;
                 identify::gate(self).await?;
                 access::collect(self).await
             }
@@ -216,7 +219,9 @@ impl<'a> Run<'a> {
             }
             Step::ReadBack => match self.case.kind.handling() {
                 Handling::OptOut => opt_out::read_back(self).await,
-                Handling::Erasure | Handling::Access | Handling::Person => erasure::read_back(self).await,
+                Handling::Erasure | Handling::Access | Handling::Portability | Handling::Person => {
+                    erasure::read_back(self).await
+                }
             },
         }
     }
@@ -271,7 +276,7 @@ impl<'a> Run<'a> {
 
     pub(super) fn urgency(&self) -> Urgency {
         match self.case.origin {
-            Origin::Subject => Urgency::Request,
+            Origin::Subject | Origin::SelfTest => Urgency::Request,
             Origin::Retention => Urgency::Sweep,
         }
     }
@@ -322,7 +327,7 @@ impl<'a> Run<'a> {
         }
         if self.held()?.is_some() {
             return Ok(match self.case.origin {
-                Origin::Subject => Outcome::PartlyFulfilled,
+                Origin::Subject | Origin::SelfTest => Outcome::PartlyFulfilled,
                 Origin::Retention => Outcome::OutOfScope,
             });
         }
@@ -347,7 +352,7 @@ impl<'a> Run<'a> {
         // A refusal or an answer is the act of a person, who knows to whom it goes.
         let by_person = self.is_finished(Step::Refuse, "") || self.is_finished(Step::Answer, "");
         match self.case.kind.handling() {
-            Handling::Access if has_contact && !by_person => found,
+            Handling::Access | Handling::Portability if has_contact && !by_person => found,
             _ if by_person || identify::may_answer_given_address(self) => {
                 found.or_else(|| of_role(IdentifierRole::Given))
             }

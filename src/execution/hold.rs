@@ -187,7 +187,7 @@ pub(super) async fn postponed(run: &mut Run<'_>, contact: &ContactId) -> Result<
     let now = run.executor.desk.clock.now();
     let mut marks = Marks::default();
     let mut switched_off = 0_u64;
-    if run.case.origin == Origin::Subject {
+    if run.case.origin.is_told() {
         switched_off = stop_marketing(run, contact, &read).await?;
         marks = Marks { executed_at: Some(now), verified_at: Some(now), ..marks };
     }

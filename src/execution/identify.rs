@@ -29,9 +29,10 @@ const WAITS_FOR_PROOF: &str = "needs_identity";
 /// The least time that somebody has to answer, however near the due date is.
 const LEAST_WAIT: TimeDelta = TimeDelta::days(1);
 
-/// What stands in the way of what the request asks, if anything does. A sweep is the controller's own.
+/// What stands in the way of what the request asks, if anything does. A sweep is the controller's own, and so is the invented
+/// contact of a self-test: the settings say who that is.
 fn doubt(run: &Run<'_>) -> Option<IdentityDoubt> {
-    if run.case.origin == Origin::Retention {
+    if run.case.origin != Origin::Subject {
         return None;
     }
     let now = run.executor.desk.clock.now();
@@ -40,7 +41,8 @@ fn doubt(run: &Run<'_>) -> Option<IdentityDoubt> {
 
 /// Whether a copy of the data goes to the contact point of the profile only, which then proves who asked.
 fn hand_over_proves(run: &Run<'_>) -> bool {
-    run.case.kind.handling() == Handling::Access && run.site.controller.identity.access_by_hand_over
+    matches!(run.case.kind.handling(), Handling::Access | Handling::Portability)
+        && run.site.controller.identity.access_by_hand_over
 }
 
 /// Lets a step go on that discloses or deletes, if it is known well enough who asks.
@@ -70,8 +72,11 @@ fn is_given_address(each: &Identifier) -> bool {
 }
 
 /// Whether an answer may go to the address given in the request: the person is known, or the address is all that the request
-/// was made with, so that the answer tells its holder of nobody but themselves.
+/// was made with, so that the answer tells its holder of nobody but themselves. That of a self-test is the controller's own.
 pub(super) fn may_answer_given_address(run: &Run<'_>) -> bool {
+    if run.case.origin == Origin::SelfTest {
+        return true;
+    }
     let given = run.identifiers.iter().filter(|each| each.role == IdentifierRole::Given).count();
     run.case.proof().is_some_and(crate::domain::Proof::is_of_the_person) || given == 1
 }

@@ -33,7 +33,7 @@ pub(super) async fn inform(run: &mut Run<'_>) -> Result<(), Stop> {
     let kind = match run.conclusion()? {
         Outcome::Refused => NoticeKind::Refused,
         Outcome::NotIdentified => NoticeKind::NotIdentified,
-        _ if run.case.kind.handling() == Handling::Person => run.answered_by()?,
+        _ if run.is_finished(Step::Answer, "") => run.answered_by()?,
         outcome => notice_kind(run.case.kind, outcome, run.located()?.contact.is_some()),
     };
     match run.send(kind).await? {
@@ -60,7 +60,7 @@ impl Run<'_> {
         }
         let (organisation, request) = (&self.lease.organisation, self.lease.request);
         // A report that was handed over must be known after a restore, as an effect must.
-        let entry = (kind == NoticeKind::AccessReady).then(|| self.report_entry()).transpose()?;
+        let entry = kind.hands_over().then(|| self.report_entry()).transpose()?;
         if let Some(entry) = &entry {
             ledger::enter(&mut tx, entry).await?;
         }
@@ -134,6 +134,7 @@ const fn notice_kind(kind: RequestKind, outcome: Outcome, held: bool) -> NoticeK
         (Handling::Person, ..) => NoticeKind::Answered,
         (_, _, false) => NoticeKind::NoData,
         (Handling::Access, ..) => NoticeKind::AccessReady,
+        (Handling::Portability, ..) => NoticeKind::PortabilityReady,
         (Handling::Erasure, Outcome::PartlyFulfilled, _) => NoticeKind::ErasurePartlyDone,
         (Handling::Erasure, ..) => NoticeKind::ErasureDone,
         (Handling::OptOut, ..) => NoticeKind::OptOutDone,
@@ -161,7 +162,11 @@ pub(super) fn package_ready(
 ) -> PreparedNotice {
     let mut facts = facts(run);
     facts.expires_at = Some(expires_at);
-    PreparedNotice { kind: NoticeKind::AccessReady, facts, words: None, link_token: Some(token) }
+    let kind = match run.case.kind.handling() {
+        Handling::Portability => NoticeKind::PortabilityReady,
+        _ => NoticeKind::AccessReady,
+    };
+    PreparedNotice { kind, facts, words: None, link_token: Some(token) }
 }
 
 pub(super) fn opted_out(run: &Run<'_>) -> PreparedNotice {

@@ -36,9 +36,11 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
     let (mut located, contact) = match (run.case.origin, run.case.contact.clone()) {
         (Origin::Retention, Some(id)) => recheck(run, id).await?,
         // What follows from an earlier request: nobody gave an identifier again.
-        (Origin::Subject, Some(id)) if given(run).is_empty() => second_stage(run, id).await?,
+        (Origin::Subject | Origin::SelfTest, Some(id)) if given(run).is_empty() => {
+            second_stage(run, id).await?
+        }
         // A request of a person knows its contact before it was looked for only when a person chose it.
-        (Origin::Subject, Some(id)) => chosen(run, &id).await?,
+        (Origin::Subject | Origin::SelfTest, Some(id)) => chosen(run, &id).await?,
         (_, None) => search(run).await?,
     };
     if run.case.kind == RequestKind::Erasure
@@ -240,6 +242,13 @@ async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
     {
         return Err(Stop::NeedsPerson(ParkReason::IdentifiersDisagree));
     }
+    // A self-test touches the invented contact and nobody else: the one that carries everything that the settings name.
+    if run.case.origin == Origin::SelfTest
+        && let Some(contact) = &contact
+        && !carries_all(run, contact)
+    {
+        return Err(Stop::NeedsPerson(ParkReason::IdentifiersDisagree));
+    }
     // Who signed up after having asked to be forgotten may want the new contact: the older will does not overrule it.
     if run.case.kind == RequestKind::Erasure
         && let Some(Created::At(created)) = contact.as_ref().map(|contact| contact.created)
@@ -257,6 +266,12 @@ async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
         created_on: None,
     };
     Ok((located, contact))
+}
+
+/// Whether a contact carries every identifier that was given.
+fn carries_all(run: &Run<'_>, contact: &Contact) -> bool {
+    let country = run.site.controller.default_country.as_deref();
+    given(run).iter().all(|each| !triage::carried(contact, &[each], country).is_empty())
 }
 
 fn given<'a>(run: &'a Run<'_>) -> Vec<&'a SubjectIdentifier> {

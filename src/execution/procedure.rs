@@ -68,7 +68,7 @@ impl Step {
         match self {
             Self::Locate => "find the one contact by every identifier given; two matches wait for a person",
             Self::Collect => {
-                "read profile, events, devices and accountings in full and build the encrypted package"
+                "read profile, events, devices and accountings in full and build the encrypted package; for portability what is held by consent or contract"
             }
             Self::SwitchOff => "switch each policy off, one call each",
             Self::Delete => "delete the contact",
@@ -106,6 +106,11 @@ const PROCEDURES: &[Procedure] = &[
     by_person(RequestKind::Rectification),
     by_person(RequestKind::Restriction),
     by_person(RequestKind::Portability),
+    Procedure {
+        kind: RequestKind::Portability,
+        version: 2,
+        steps: &[Step::Locate, Step::Collect, Step::Inform],
+    },
     by_person(RequestKind::Objection),
     by_person(RequestKind::AutomatedDecision),
     by_person(RequestKind::Complaint),
@@ -135,6 +140,11 @@ pub fn describe(kind: RequestKind) -> &'static Procedure {
         .expect("every kind has a procedure; the test below walks all kinds")
 }
 
+/// The procedure that a request follows which a person carried out and recorded, whatever the machine had begun of it.
+pub(super) fn answered(kind: RequestKind) -> Option<&'static Procedure> {
+    PROCEDURES.iter().find(|procedure| procedure.kind == kind && procedure.steps.contains(&Step::Answer))
+}
+
 /// The procedure that a begun request follows; none when a newer program began it.
 pub(super) fn find(kind: RequestKind, version: i16) -> Option<&'static Procedure> {
     PROCEDURES.iter().find(|procedure| procedure.kind == kind && procedure.version == version)
@@ -162,7 +172,7 @@ mod tests {
                 "opt_out 1: locate > apply > verify > inform",
                 "rectification 1: answer > inform",
                 "restriction 1: answer > inform",
-                "portability 1: answer > inform",
+                "portability 2: locate > collect > inform",
                 "objection 1: answer > inform",
                 "consent_withdrawal 1: locate > apply > verify > inform",
                 "automated_decision 1: answer > inform",

@@ -129,8 +129,8 @@ impl Run<'_> {
         let told_just_now = self.record_told(&mut tx).await?;
         // Told is who was told when the mail server took the notice, not when the case is put away.
         let informed_at = match self.case.origin {
-            Origin::Subject if told_just_now.is_some() => told_just_now,
-            Origin::Subject => {
+            Origin::Subject | Origin::SelfTest if told_just_now.is_some() => told_just_now,
+            Origin::Subject | Origin::SelfTest => {
                 let told_at =
                     delivery::told_at(&mut tx, &self.lease.organisation, self.lease.request).await?;
                 Some(told_at.unwrap_or(now))
@@ -157,9 +157,9 @@ impl Run<'_> {
             .word("kind", self.case.kind.as_str())
             .word("answered_on", &self.site.controller.local_date(informed_at.unwrap_or(now)).to_string())
             .flag("in_time", now < self.site.controller.end_of_day(self.case.due_on));
-        if self.case.origin == Origin::Retention {
+        if self.case.origin != Origin::Subject {
             // The entry of a sweep's page names no single request: without this word nobody could tell its end apart.
-            detail = detail.word("origin", Origin::Retention.as_str());
+            detail = detail.word("origin", self.case.origin.as_str());
         }
         self.append(&mut tx, self.event(Action::RequestClosed).with(detail)).await?;
         self.executor.kill.reached("close", "written")?;

@@ -12,7 +12,7 @@ use super::stop::Stop;
 use crate::audit::subject::SubjectCommitment;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, NewNotice, NewPackage};
-use crate::domain::{Handling, Origin, SubjectIdentifier};
+use crate::domain::{Handling, SubjectIdentifier};
 use crate::intake::{self, IdentifierRole};
 use crate::queue;
 use crate::recipients;
@@ -126,7 +126,7 @@ impl Run<'_> {
                 recipients::enqueue(tx, keys, &self.site.recipients, &affected, place).await?;
             }
             // Nobody is told of a sweep: a notice that no step sends would wait in the outbox for ever.
-            if self.case.origin == Origin::Subject
+            if self.case.origin.is_told()
                 && let Some(prepared) = finished.notice
                 && let Some(recipient_no) = self.recipient()
             {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{Months, NaiveDate};
 
 use super::course::{Course, End};
-use super::{Block, Figures, Question, Share, Sweeps};
-use crate::domain::Outcome;
+use super::{Block, Figures, Question, SelfTests, Share, Sweeps};
+use crate::domain::{Origin, Outcome};
 
 /// Outcomes after which nobody waits for an answer: the person took the request back, or it was the repetition of another.
 const NEEDS_NO_ANSWER: [&str; 2] = [Outcome::Withdrawn.as_str(), Outcome::Superseded.as_str()];
@@ -14,9 +14,11 @@ const NEEDS_NO_ANSWER: [&str; 2] = [Outcome::Withdrawn.as_str(), Outcome::Supers
 /// Counts the requests of a period. What the log covers is for the caller to say.
 #[must_use]
 pub fn count(question: &Question, courses: &[Course]) -> Figures {
-    let in_period = |course: &&Course| (question.since..question.until).contains(&course.received_on);
+    let in_period = |course: &&Course| {
+        course.origin != Origin::SelfTest && (question.since..question.until).contains(&course.received_on)
+    };
     let (sweeps, people): (Vec<&Course>, Vec<&Course>) =
-        courses.iter().filter(in_period).partition(|course| course.by_sweep);
+        courses.iter().filter(in_period).partition(|course| course.origin == Origin::Retention);
     let mut kinds: BTreeMap<String, Vec<&Course>> = BTreeMap::new();
     for course in &people {
         kinds.entry(course.kind.clone()).or_default().push(course);
@@ -32,6 +34,7 @@ pub fn count(question: &Question, courses: &[Course]) -> Figures {
             submitted: number(sweeps.len()),
             ended: number(sweeps.iter().filter(|course| course.end.is_some()).count()),
         },
+        self_tests: SelfTests::default(),
         covered_since: None,
         dated_by_entry: number(people.iter().filter(|course| course.dated_by_entry).count()),
     }
@@ -149,7 +152,7 @@ mod tests {
         let received_on = day(received);
         Course {
             kind: "access".to_owned(),
-            by_sweep: false,
+            origin: Origin::Subject,
             received_on,
             dated_by_entry: false,
             due_on: received_on + Months::new(1),
@@ -201,7 +204,7 @@ mod tests {
     #[test]
     fn the_period_is_half_open_and_sweeps_stand_apart() {
         let mut sweep = course("2026-02-01", Some(("fulfilled", "2026-02-01")));
-        sweep.by_sweep = true;
+        sweep.origin = Origin::Retention;
         let courses = [
             course("2025-12-31", None),
             course("2026-01-01", None),

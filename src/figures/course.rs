@@ -14,8 +14,8 @@ use crate::domain::{Channel, Origin, Outcome};
 pub struct Course {
     /// The kind, by its word.
     pub kind: String,
-    /// Whether a retention rule submitted it.
-    pub by_sweep: bool,
+    /// Who asked for it: a person, a retention rule, or the daily self-test.
+    pub origin: Origin,
     /// The day of receipt where the controller is.
     pub received_on: NaiveDate,
     /// Whether that is the day of the entry, because the entry does not tell the day of receipt.
@@ -53,7 +53,7 @@ pub(super) struct Notes {
 #[derive(Debug)]
 struct Received {
     kind: String,
-    by_sweep: bool,
+    origin: Origin,
     on: NaiveDate,
     dated_by_entry: bool,
     due_on: NaiveDate,
@@ -71,7 +71,11 @@ pub(super) fn note(cases: &mut BTreeMap<Uuid, Notes>, entry: &Entry, zone: Tz) {
         let on = told.unwrap_or(of_entry);
         notes.received = Some(Received {
             kind: word("kind").unwrap_or("other").to_owned(),
-            by_sweep: word("channel") == Some(Channel::Retention.as_str()),
+            origin: match word("channel").and_then(|channel| channel.parse().ok()) {
+                Some(Channel::Retention) => Origin::Retention,
+                Some(Channel::SelfTest) => Origin::SelfTest,
+                _ => Origin::Subject,
+            },
             on,
             dated_by_entry: told.is_none(),
             due_on: day("due_on").unwrap_or(on),
@@ -98,6 +102,16 @@ pub(super) fn submitted_by(page: &Entry, zone: Tz) -> Option<(NaiveDate, u64)> {
     items.filter(|_| of_page).map(|items| (page.at.with_timezone(&zone).date_naive(), items))
 }
 
+/// How a self-test ended of which an entry tells: on which day, and whether it passed; none for another entry.
+pub(super) fn self_test_ended(entry: &Entry, zone: Tz) -> Option<(NaiveDate, bool)> {
+    if entry.action != Action::SelfTestEnded.as_str() {
+        return None;
+    }
+    let run_on = entry.detail.get("run_on").and_then(|value| value.as_str()?.parse().ok());
+    let passed = entry.detail.get("passed").and_then(serde_json::Value::as_bool).unwrap_or(false);
+    Some((run_on.unwrap_or_else(|| entry.at.with_timezone(&zone).date_naive()), passed))
+}
+
 impl Notes {
     /// For an erasure of which the page of a sweep tells: the day on which it ended.
     pub(super) fn ended_of_a_page(&self) -> Option<NaiveDate> {
@@ -109,7 +123,7 @@ impl Notes {
         let received = self.received?;
         Some(Course {
             kind: received.kind,
-            by_sweep: received.by_sweep,
+            origin: received.origin,
             received_on: received.on,
             dated_by_entry: received.dated_by_entry,
             due_on: received.due_on,

@@ -6,7 +6,8 @@
 //!
 //! What is counted:
 //! - The population of a period are the requests of people that the controller *received* in it, by the controller's
-//!   calendar; erasures of retention sweeps are counted apart.
+//!   calendar; erasures of retention sweeps are counted apart, and what the daily self-test asks is no request of anybody:
+//!   of it only the runs are counted.
 //! - *Answered* is what ended with the person told an outcome; a withdrawn or superseded request needs no answer.
 //! - The share answered within a term is counted among the requests for which the question can be answered: those that
 //!   were answered, and those open for longer than the term. A young open request is in neither number.
@@ -95,6 +96,15 @@ pub struct Sweeps {
     pub ended: u64,
 }
 
+/// Runs of the daily self-test of the period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SelfTests {
+    /// How many ended.
+    pub ended: u64,
+    /// Of how many a right was not carried out, read back and told in its time.
+    pub failed: u64,
+}
+
 /// The figures of a period.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figures {
@@ -112,6 +122,8 @@ pub struct Figures {
     pub by_kind: BTreeMap<String, Block>,
     /// Erasures by retention rule, which nobody asked for.
     pub sweeps: Sweeps,
+    /// Runs of the daily self-test, which are nobody's requests.
+    pub self_tests: SelfTests,
     /// The first day of the period that the log still covers in full; none where it covers all of it.
     pub covered_since: Option<NaiveDate>,
     /// Requests whose entries are older than the recording of the day of receipt: the day of the entry was taken.
@@ -127,6 +139,7 @@ const MILESTONES: &[Action] = &[
     Action::RequestWithdrawn,
     Action::RequestClosed,
     Action::SweepPage,
+    Action::SelfTestEnded,
 ];
 
 /// So many entries are read at a time.
@@ -139,6 +152,7 @@ pub async fn figures(connection: &mut PgConnection, question: &Question) -> Resu
     let since = first.and_time(NaiveTime::MIN).and_utc();
     let mut courses = BTreeMap::new();
     let mut sweeps = Sweeps::default();
+    let mut self_tests = SelfTests::default();
     let in_period = |day: &NaiveDate| (question.since..question.until).contains(day);
     let mut after = 0;
     loop {
@@ -153,6 +167,12 @@ pub async fn figures(connection: &mut PgConnection, question: &Question) -> Resu
             {
                 sweeps.submitted += items;
             }
+            if let Some((_, passed)) =
+                course::self_test_ended(entry, question.zone).filter(|(day, _)| in_period(day))
+            {
+                self_tests.ended += 1;
+                self_tests.failed += u64::from(!passed);
+            }
         }
     }
     let ended = courses.values().filter_map(course::Notes::ended_of_a_page).filter(in_period).count();
@@ -161,6 +181,7 @@ pub async fn figures(connection: &mut PgConnection, question: &Question) -> Resu
     let mut figures = count(question, &courses);
     figures.sweeps.submitted += sweeps.submitted;
     figures.sweeps.ended += sweeps.ended;
+    figures.self_tests = self_tests;
     let whole_since = audit::whole_since(connection).await?;
     figures.covered_since = whole_since.and_then(|at| covered_since(question, at));
     Ok(figures)

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::words::PageWords;
 use super::{identity, sql};
 use crate::delivery::{DeliveryError, Download, Handover, Landing, Redemption};
-use crate::domain::{Personal, random};
+use crate::domain::{Personal, RequestKind, random};
 use crate::identity::ProofPage;
 use crate::store::Store;
 
@@ -62,6 +62,9 @@ struct LandingPage<'a> {
     nonce: &'a str,
     words: &'a PageWords,
     landing: &'a Landing,
+    /// What was asked for, and where to begin in what is fetched.
+    intro: String,
+    open: String,
     /// Why the last answer opened nothing.
     problem: Option<&'a str>,
 }
@@ -94,7 +97,12 @@ fn words_of(landing: &Landing) -> PageWords {
 /// The page of a link that works; with a problem after an answer that opened nothing.
 fn landing_page(status: StatusCode, landing: &Landing, words: &PageWords, problem: Option<&str>) -> Response {
     let nonce = random::token();
-    let page_of = LandingPage { nonce: &nonce, words, landing, problem };
+    let of_kind = |key: &str| match landing.kind {
+        RequestKind::Portability => words.of(&format!("{key}.portability")),
+        _ => words.of(key),
+    };
+    let (intro, open) = (of_kind("handover.intro"), of_kind("handover.open"));
+    let page_of = LandingPage { nonce: &nonce, words, landing, intro, open, problem };
     page(status, &nonce, &page_of)
 }
 

@@ -209,6 +209,7 @@ impl ProofPage {
 const fn word_of(handling: Handling) -> &'static str {
     match handling {
         Handling::Access => "access",
+        Handling::Portability => "portability",
         Handling::Erasure => "erasure",
         Handling::Person => "person",
         Handling::OptOut => "opt_out",

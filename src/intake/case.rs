@@ -10,8 +10,8 @@ use crate::audit::{self, Action, Actor, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
 use crate::domain::deadline::PauseCause;
 use crate::domain::{
-    CaseEvent, ContactId, Controller, IdentifierKind, OrganisationId, ParkReason, Proof, RefusalGround,
-    RequestId, RequestKind, RequestState,
+    CaseEvent, ContactId, Controller, Handling, IdentifierKind, OrganisationId, ParkReason, Proof,
+    RefusalGround, RequestId, RequestKind, RequestState,
 };
 use crate::queue;
 use crate::store::{StoreError, Tx};
@@ -256,7 +256,10 @@ pub async fn resume(
         return Err(CaseError::NotParked);
     }
     match case.park_reason {
-        Some(ParkReason::NotAutomated) => return Err(CaseError::ByPerson),
+        // What waited for a person before a procedure covered it goes on like the others.
+        Some(ParkReason::NotAutomated) if case.kind.handling() == Handling::Person => {
+            return Err(CaseError::ByPerson);
+        }
         Some(ParkReason::RequesterNotSelf) => return Err(CaseError::NotAccepted),
         None => return Err(CaseError::NotParked),
         _ => {}

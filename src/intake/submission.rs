@@ -253,7 +253,7 @@ fn kinds_in_order(submission: &Submission) -> Vec<RequestKind> {
     }
     kinds.sort_by_key(|kind| match kind.handling() {
         Handling::OptOut => 0,
-        Handling::Access => 1,
+        Handling::Access | Handling::Portability => 1,
         Handling::Person => 2,
         Handling::Erasure => 3,
     });
@@ -360,7 +360,7 @@ impl Arrival<'_> {
     /// sweep finds is over, whatever the controller says of what people ask.
     fn ground(&self, kind: RequestKind) -> Option<ErasureGround> {
         let ground = match self.submission.origin {
-            Origin::Subject => self.submission.ground.or(self.controller.erasure.ground),
+            Origin::Subject | Origin::SelfTest => self.submission.ground.or(self.controller.erasure.ground),
             Origin::Retention => Some(ErasureGround::NoLongerNeeded),
         };
         ground.filter(|_| kind == RequestKind::Erasure)
@@ -400,7 +400,7 @@ impl Arrival<'_> {
         waits: Option<ParkReason>,
     ) -> Result<Option<HeldBack>, StoreError> {
         let lane = match self.submission.origin {
-            Origin::Subject => Lane::Request,
+            Origin::Subject | Origin::SelfTest => Lane::Request,
             Origin::Retention => Lane::Sweep,
         };
         let (organisation, due_at) = (&self.controller.id, self.controller.end_of_day(due_on));
@@ -431,7 +431,7 @@ impl Arrival<'_> {
         let Self { controller, submission, now, .. } = *self;
         let actor = match submission.origin {
             Origin::Retention => Actor::Schedule("retention"),
-            Origin::Subject => submission
+            Origin::Subject | Origin::SelfTest => submission
                 .handed_in_by
                 .clone()
                 .unwrap_or_else(|| Actor::Producer(submission.producer.clone())),
@@ -550,7 +550,7 @@ fn policies_of(kind: RequestKind, submission: &Submission, controller: &Controll
     match kind.handling() {
         Handling::OptOut if submission.policies.is_empty() => controller.opt_out_policies.clone(),
         Handling::OptOut => submission.policies.clone(),
-        Handling::Access | Handling::Erasure | Handling::Person => Vec::new(),
+        Handling::Access | Handling::Erasure | Handling::Portability | Handling::Person => Vec::new(),
     }
 }
 

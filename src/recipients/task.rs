@@ -163,14 +163,19 @@ pub async fn enqueue(
     Ok(written)
 }
 
-/// Those that are told of something that was done.
+/// Those that are told of something that was done. What was tried on an invented contact concerns nobody.
 pub fn told_of<'a>(
     register: &'a [Recipient],
     affected: &'a Affected,
     today: NaiveDate,
 ) -> impl Iterator<Item = &'a Recipient> {
-    held_by(register, &affected.sections, affected.created_on, today)
-        .filter(|recipient| affected.origin != Origin::Retention || recipient.is_told_of_sweeps())
+    held_by(register, &affected.sections, affected.created_on, today).filter(|recipient| {
+        match affected.origin {
+            Origin::Subject => true,
+            Origin::Retention => recipient.is_told_of_sweeps(),
+            Origin::SelfTest => false,
+        }
+    })
 }
 
 /// Writes a task for every recipient that was told of the restriction which a request led to and which ended now. The object

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Language, Section};
-use crate::domain::{IdentifierKind, Reference, SubjectIdentifier};
+use crate::domain::{IdentifierKind, LegalBasis, Reference, SubjectIdentifier};
 
 /// Everything that the report says besides the records.
 #[derive(Clone, Debug)]
@@ -29,9 +29,41 @@ pub struct ReportHeader {
     pub identifiers: Vec<MaskedIdentifier>,
     /// The language of the texts.
     pub language: Language,
+    /// What the package is for.
+    pub form: Form,
     /// The information of Art. 15(1)(a) to (h) by section. `None`: the report says that the controller gives it
     /// separately. `Some`: it must cover every section in which records are held.
     pub catalogue: Option<Catalogue>,
+}
+
+/// What a package is for, and so what is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// A copy of everything, to read and for programs (Art. 15 GDPR).
+    #[default]
+    Access,
+    /// What the person may take along, for programs (Art. 20 GDPR): the sections that rest on consent or contract, each with
+    /// its legal bases.
+    Portability(BTreeMap<Section, Vec<LegalBasis>>),
+}
+
+impl Form {
+    /// Whether a section belongs in it.
+    #[must_use]
+    pub fn holds(&self, section: Section) -> bool {
+        match self {
+            Self::Access => true,
+            Self::Portability(bases) => bases.contains_key(&section),
+        }
+    }
+
+    /// The article of the GDPR that is answered; the rights of others stand in the fourth paragraph of either.
+    pub(super) const fn article(&self) -> &'static str {
+        match self {
+            Self::Access => "15",
+            Self::Portability(_) => "20",
+        }
+    }
 }
 
 /// An identifier that was searched for, in a form that its owner recognises and nobody else can use.

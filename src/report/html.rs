@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 use super::cells;
 use super::spool::{Collected, CollectedSection, ShownRow};
 use super::texts::{Label, Texts, fill};
-use super::{Catalogue, CatalogueEntry, ReportHeader, Section};
+use super::{Catalogue, CatalogueEntry, Form, ReportHeader, Section};
 
 /// Renders the document.
 pub(super) fn write(header: &ReportHeader, collected: &Collected, file: &mut dyn Write) -> io::Result<()> {
@@ -154,7 +154,7 @@ impl<'a> Part<'a> {
         if part.count.incomplete {
             notices.push(texts.incomplete.to_owned());
         }
-        notices.extend(withheld(texts, part));
+        notices.extend(withheld(texts, part, &Form::Access));
         Self {
             id: part.section.as_str(),
             title: own.title,
@@ -183,7 +183,7 @@ impl<'a> Part<'a> {
 }
 
 /// What was withheld from a section because it belongs to other people, if anything was.
-pub(super) fn withheld(texts: &Texts, part: &CollectedSection) -> Option<String> {
+pub(super) fn withheld(texts: &Texts, part: &CollectedSection, form: &Form) -> Option<String> {
     let entries: Vec<String> = part
         .withheld
         .entries()
@@ -199,7 +199,8 @@ pub(super) fn withheld(texts: &Texts, part: &CollectedSection) -> Option<String>
             )
         })
         .collect();
-    (!entries.is_empty()).then(|| fill(texts.withheld, &[("entries", &entries.join("; "))]))
+    (!entries.is_empty())
+        .then(|| fill(texts.withheld, &[("article", form.article()), ("entries", &entries.join("; "))]))
 }
 
 fn span(texts: &Texts, part: &CollectedSection) -> String {

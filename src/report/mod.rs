@@ -7,6 +7,8 @@
 //! 3. [`Package::write`] makes of them an archive with `report.html` (readable), one CSV file per section, `report.json`
 //!    (complete and exact) and `README.txt`, encrypted for a key made for this package only. It returns the
 //!    [`Manifest`] (no personal data) and the [`PackageKey`]; whoever destroys the key destroys the package.
+//!    For portability (Art. 20 GDPR, [`Form::Portability`]) it holds `data.json`, its schema and the CSV files of the sections
+//!    that rest on consent or contract; [`provided`] takes from the profile what was worked out about the person.
 //! 4. [`open_package`] or [`read_package`] give the clear archive back, for the hand-over.
 //!
 //! All of it blocks and is [`Send`]; callers put it where blocking is allowed.
@@ -39,6 +41,7 @@ mod html;
 mod look_up;
 mod others;
 mod package;
+mod portable;
 mod readme;
 mod section;
 mod settings;
@@ -48,11 +51,12 @@ mod texts;
 
 pub use error::ReportError;
 pub use files::{prepare_directory, remove_leftovers};
-pub use header::{Catalogue, CatalogueEntry, MaskedIdentifier, ReportHeader};
+pub use header::{Catalogue, CatalogueEntry, Form, MaskedIdentifier, ReportHeader};
 pub use look_up::LookUp;
 pub use others::{Others, Own, RedactionRules};
 pub use package::{Manifest, Package, PackageKey, PackageReader, open_package, read_package};
-pub use section::{FILE_NAMES, HTML_NAME, JSON_NAME, README_NAME, Section};
+pub use portable::{PORTABLE_SCHEMA, provided};
+pub use section::{FILE_NAMES, HTML_NAME, JSON_NAME, PORTABLE_NAME, README_NAME, SCHEMA_NAME, Section};
 pub use settings::Settings;
 pub use spool::{SectionCount, Spool};
 pub use texts::Language;

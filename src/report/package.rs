@@ -14,11 +14,14 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::error::{LimitReached, csv_into_io, zip_into_io};
 use super::files::{Written, write_whole};
-use super::others::What;
+use super::others::{What, Withheld};
 use super::spool::{Collected, CollectedSection, Spool, encrypting};
 use super::table::{REST, Row};
-use super::{HTML_NAME, JSON_NAME, README_NAME, ReportError, ReportHeader, Section, SectionCount, Settings};
-use super::{cells, html, readme};
+use super::{
+    Form, HTML_NAME, JSON_NAME, PORTABLE_NAME, PORTABLE_SCHEMA, README_NAME, ReportError, ReportHeader,
+    SCHEMA_NAME, Section, SectionCount, Settings,
+};
+use super::{cells, html, portable, readme};
 
 /// A package that was just written.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ pub struct Manifest {
     pub bytes: u64,
     /// SHA-256 of the (encrypted) file, in lower-case hexadecimal digits.
     pub sha256: String,
-    /// Records by section, all sections.
+    /// Records by section, all sections that belong in it.
     pub sections: std::collections::BTreeMap<Section, SectionCount>,
 }
 
@@ -106,7 +109,8 @@ impl Package {
         let written = write_whole(directory, prefix, limit, |file| seal(file, &identity, header, &collected))
             .map_err(failed)?;
         let Written { file_name, bytes, sha256 } = written;
-        let sections = collected.sections().iter().map(|part| (part.section, part.count)).collect();
+        let held = collected.sections().iter().filter(|part| header.form.holds(part.section));
+        let sections = held.map(|part| (part.section, part.count)).collect();
         let manifest = Manifest { file_name, bytes, sha256, sections };
         Ok(Self { manifest, key: PackageKey::of(&identity) })
     }
@@ -134,12 +138,20 @@ fn seal<W: Write>(
     let mut archive =
         Archive { zip: ZipWriter::new_stream(encrypting(sink, identity)?), modified: modified(header) };
     archive.add(README_NAME, 0, |file| file.write_all(readme::text(header, collected).as_bytes()))?;
-    archive.add(HTML_NAME, 0, |file| html::write(header, collected, file))?;
-    for part in collected.sections() {
+    if header.form == Form::Access {
+        archive.add(HTML_NAME, 0, |file| html::write(header, collected, file))?;
+    }
+    for part in collected.sections().iter().filter(|part| header.form.holds(part.section)) {
         archive.add(part.section.csv_name(), csv_bound(part), |file| write_csv(collected, part, file))?;
     }
     let json_bound = collected.sections().iter().map(|part| part.bytes + 2 * part.count.records).sum();
-    archive.add(JSON_NAME, json_bound, |file| write_json(header, collected, file))?;
+    match &header.form {
+        Form::Access => archive.add(JSON_NAME, json_bound, |file| write_json(header, collected, file))?,
+        Form::Portability(bases) => {
+            archive.add(PORTABLE_NAME, json_bound, |file| portable::write(header, bases, collected, file))?;
+            archive.add(SCHEMA_NAME, 0, |file| file.write_all(PORTABLE_SCHEMA.as_bytes()))?;
+        }
+    }
     archive.zip.finish().map_err(zip_into_io)?.into_inner().finish()?.flush()
 }
 
@@ -256,7 +268,7 @@ struct HeadWire<'a> {
 
 /// What was withheld from one field of one section.
 #[derive(Serialize)]
-struct WithheldWire<'a> {
+pub(super) struct WithheldWire<'a> {
     section: Section,
     field: &'a str,
     what: What,
@@ -265,8 +277,26 @@ struct WithheldWire<'a> {
     values: u64,
 }
 
-/// Why anything is withheld.
-const RIGHTS_OF_OTHERS: &str = "rights of others, Art. 15(4) GDPR";
+/// Why anything is withheld: from a copy, and from what the person takes along.
+pub(super) const RIGHTS_OF_OTHERS: (&str, &str) =
+    ("rights of others, Art. 15(4) GDPR", "rights of others, Art. 20(4) GDPR");
+
+pub(super) fn instant(at: chrono::DateTime<chrono::Utc>) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
+/// What was withheld, for programs.
+pub(super) fn withheld_wires<'a>(collected: &'a Collected, reason: &'static str) -> Vec<WithheldWire<'a>> {
+    let wire = |(section, entry, mark): (Section, &'a Withheld, &'static str)| WithheldWire {
+        section,
+        field: &entry.field,
+        what: entry.what,
+        reason,
+        mark,
+        values: entry.values,
+    };
+    collected.withheld().map(wire).collect()
+}
 
 #[derive(Serialize)]
 struct ControllerWire<'a> {
@@ -278,7 +308,6 @@ struct ControllerWire<'a> {
 const JSON_FORMAT: &str = "dsrd-access-report/1";
 
 fn write_json(header: &ReportHeader, collected: &Collected, file: &mut dyn Write) -> io::Result<()> {
-    let instant = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let head = HeadWire {
         format: JSON_FORMAT,
         reference: header.reference.as_str(),
@@ -288,25 +317,25 @@ fn write_json(header: &ReportHeader, collected: &Collected, file: &mut dyn Write
         generated_at: instant(header.generated_at),
         identifiers_searched: &header.identifiers,
         counts: collected.sections().iter().map(|part| (part.section, part.count)).collect(),
-        withheld: collected
-            .withheld()
-            .map(|(section, entry, mark)| WithheldWire {
-                section,
-                field: &entry.field,
-                what: entry.what,
-                reason: RIGHTS_OF_OTHERS,
-                mark,
-                values: entry.values,
-            })
-            .collect(),
+        withheld: withheld_wires(collected, RIGHTS_OF_OTHERS.0),
         information: header.catalogue.as_ref(),
     };
-    let head = serde_json::to_string_pretty(&head).map_err(io::Error::other)?;
+    write_records(&head, collected, collected.sections().iter(), file)
+}
+
+/// Writes a JSON object that begins with the members of `head` and ends with the records of sections as they came.
+pub(super) fn write_records<'a>(
+    head: &impl Serialize,
+    collected: &Collected,
+    parts: impl Iterator<Item = &'a CollectedSection>,
+    file: &mut dyn Write,
+) -> io::Result<()> {
+    let head = serde_json::to_string_pretty(head).map_err(io::Error::other)?;
     // The head is an object; its last brace comes after the records.
     file.write_all(head.strip_suffix("\n}").unwrap_or(&head).as_bytes())?;
     file.write_all(b",\n  \"records\": {")?;
     let mut section_mark = "\n";
-    for part in collected.sections() {
+    for part in parts {
         write!(file, "{section_mark}    \"{}\": [", part.section)?;
         section_mark = ",\n";
         let mut mark: &[u8] = b"\n";

@@ -3,18 +3,20 @@
 use super::html;
 use super::spool::Collected;
 use super::texts::fill;
-use super::{ReportHeader, Section};
+use super::{Form, ReportHeader, Section};
 
 /// The text with CRLF line ends, which every editor shows as lines.
 pub(super) fn text(header: &ReportHeader, collected: &Collected) -> String {
     let texts = header.language.texts();
     let files: Vec<String> = Section::ALL
         .into_iter()
+        .filter(|section| header.form.holds(*section))
         .map(|section| format!("{:<18}{}.", section.csv_name(), (texts.section)(section).title))
         .collect();
     let counts: Vec<String> = collected
         .sections()
         .iter()
+        .filter(|part| header.form.holds(part.section))
         .map(|part| {
             let title = (texts.section)(part.section).title;
             let mut line = format!("{title:<18}{}", texts.number(part.count.records));
@@ -25,14 +27,18 @@ pub(super) fn text(header: &ReportHeader, collected: &Collected) -> String {
             if part.count.incomplete {
                 line = format!("{line}. {}", texts.incomplete);
             }
-            if let Some(withheld) = html::withheld(texts, part) {
+            if let Some(withheld) = html::withheld(texts, part, &header.form) {
                 line = format!("{line}. {withheld}");
             }
             line
         })
         .collect();
+    let text = match header.form {
+        Form::Access => texts.readme,
+        Form::Portability(_) => texts.portable_readme,
+    };
     fill(
-        texts.readme,
+        text,
         &[
             ("reference", header.reference.as_str()),
             ("organisation", &header.organisation_name),

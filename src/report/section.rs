@@ -69,10 +69,15 @@ impl fmt::Display for Section {
 pub const HTML_NAME: &str = "report.html";
 /// The complete, exact report.
 pub const JSON_NAME: &str = "report.json";
+/// What the person may take along, for programs.
+pub const PORTABLE_NAME: &str = "data.json";
+/// The description of its form.
+pub const SCHEMA_NAME: &str = "data.schema.json";
 /// What each file is.
 pub const README_NAME: &str = "README.txt";
 
-/// Every name that an entry of a package can have. No name is ever made from data (S-18).
+/// Every name that an entry of a package of an access request can have; one for portability has [`PORTABLE_NAME`] and
+/// [`SCHEMA_NAME`] instead of the reports, and the CSV files of its sections. No name is ever made from data (S-18).
 pub const FILE_NAMES: [&str; 9] = [
     README_NAME,
     HTML_NAME,

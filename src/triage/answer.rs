@@ -14,7 +14,7 @@ use crate::holds;
 use crate::intake::{self, Desk};
 use crate::store::Tx;
 
-/// Records that a person carried out a request of a kind that no procedure covers, with what outcome, and what the data
+/// Records that a person carried out a request that no procedure covers, with what outcome, and what the data
 /// subject is told about it. The procedure of the request tells them and closes it: nothing is closed before the mail
 /// server took that answer, or the person was told by other means (I-1).
 pub async fn answer(
@@ -36,7 +36,15 @@ pub(super) async fn check_answer(
     words: Option<&Facts>,
 ) -> Result<(), TriageError> {
     let parked = intake::lock_parked(tx, organisation, request).await?;
-    if parked.kind.handling() != Handling::Person {
+    let for_a_person = match parked.kind.handling() {
+        Handling::Person => true,
+        // Where nobody said what the person may take along, and where it waited before a procedure covered it.
+        Handling::Portability => {
+            matches!(parked.reason, ParkReason::NothingPortable | ParkReason::NotAutomated)
+        }
+        Handling::Access | Handling::Erasure | Handling::OptOut => false,
+    };
+    if !for_a_person {
         return Err(TriageError::CarriedOutByTheMachine(parked.kind));
     }
     if parked.refusal.is_some() {

@@ -8,7 +8,7 @@ use super::second::Deciders;
 use super::sql::{self, Act};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery;
-use crate::domain::{MasterKey, OrganisationId, Personal, RefusalGround, RequestId, RequestKind};
+use crate::domain::{Handling, MasterKey, OrganisationId, Personal, RefusalGround, RequestId};
 use crate::intake::{self, Desk, ParkedCase};
 use crate::store::Tx;
 
@@ -100,7 +100,8 @@ pub(super) async fn check(
         return Err(TriageError::FactsMissing { ground, what });
     }
     // A package that was built and never offered to anybody can still be withheld.
-    let withheld = parked.kind == RequestKind::Access && parked.contact.is_some();
+    let with_package = matches!(parked.kind.handling(), Handling::Access | Handling::Portability);
+    let withheld = with_package && parked.contact.is_some();
     if parked.verified && !withheld {
         return Err(TriageError::NothingLeft);
     }

@@ -35,7 +35,7 @@ use crate::domain::{OrganisationId, RequestId};
 use crate::intake::{self, Desk};
 use crate::store::{Store, StoreError, Tx};
 use crate::suppression::watch;
-use crate::{alert, delivery, execution, holds, identity, queue, recipients, retention, triage};
+use crate::{alert, delivery, execution, holds, identity, queue, recipients, retention, self_test, triage};
 
 /// How many requests one transaction takes up.
 const BATCH: i64 = 500;
@@ -236,6 +236,7 @@ impl Upkeep {
 
         alert::purge(&mut tx, organisation, terms.identifiers).await?;
         intake::purge_rates(&mut tx, organisation, terms.identifiers).await?;
+        self_test::purge(&mut tx, organisation, terms.evidence).await?;
 
         let requests = intake::past_evidence(&mut tx, organisation, terms.evidence, BATCH).await?;
         self.purge_requests(&mut tx, organisation, &requests).await?;

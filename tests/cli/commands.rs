@@ -103,6 +103,7 @@ async fn s_41_a_submission_that_is_refused_is_not_repeated() {
         (serde_json::json!({ "received_at": null }), "received_at is missing"),
         (serde_json::json!({ "received_at": "canary" }), "for example 2026-11-23T10:00:00+01:00"),
         (serde_json::json!({ "channel": "retention" }), "reserved"),
+        (serde_json::json!({ "channel": "self_test" }), "reserved"),
     ] {
         let mut body = request("bad");
         body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());

@@ -101,6 +101,14 @@ fn particular_to(kind: NoticeKind) -> &'static [&'static str] {
             "Go to court",
         ],
         NoticeKind::AccessReady => &["9 December 2026, 10:00 CET", "/handover/", "corrected"],
+        NoticeKind::PortabilityReady => &[
+            "in a form that you can take to others",
+            "9 December 2026, 10:00 CET",
+            "/handover/",
+            "with your consent or for a contract with you",
+            "on another legal ground",
+            "a copy of all data about you",
+        ],
         NoticeKind::NoData => {
             &["25 November 2026", "the e-mail address", "the telephone number", "new request"]
         }

@@ -196,7 +196,7 @@ impl World {
         sender: Sender,
         facts: Facts,
     ) -> Option<delivery::EnqueuedNotice> {
-        let with_link = [NoticeKind::AccessReady, NoticeKind::IdentityRequest];
+        let with_link = [NoticeKind::AccessReady, NoticeKind::PortabilityReady, NoticeKind::IdentityRequest];
         let link_token = with_link.contains(&kind).then(|| Personal::new(random::token()));
         let notice = NewNotice {
             organisation: self.organisation().clone(),
@@ -339,6 +339,7 @@ pub(crate) fn facts_for(kind: NoticeKind) -> Facts {
         | NoticeKind::IdentityRequest
         | NoticeKind::RecipientNotice
         | NoticeKind::Refused => (RequestKind::Erasure, RefusalGround::LegalObligation),
+        NoticeKind::PortabilityReady => (RequestKind::Portability, RefusalGround::LegalObligation),
         NoticeKind::OptOutDone => (RequestKind::OptOut, RefusalGround::LegalObligation),
         NoticeKind::Fee => (RequestKind::Access, RefusalGround::Excessive),
         NoticeKind::NotIdentified => (RequestKind::Access, RefusalGround::NotIdentifiable),

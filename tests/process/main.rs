@@ -71,7 +71,9 @@ fn assert_done(service: &ProcessService, handed_in: &[(RequestKind, String)]) {
             Handling::OptOut => {
                 assert_eq!(truth.policy("mktgCommunications"), Some(false), "{contact} is not opted out");
             }
-            Handling::Access | Handling::Person => assert!(truth.exists, "{contact} was erased"),
+            Handling::Access | Handling::Portability | Handling::Person => {
+                assert!(truth.exists, "{contact} was erased");
+            }
         }
     }
 }

@@ -8,7 +8,8 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 use dsrd::domain::{IdentifierKind, Reference, RequestId, SubjectIdentifier};
 use dsrd::report::{
-    Language, MaskedIdentifier, Package, ReportHeader, Section, SectionCount, Settings, Spool, open_package,
+    Form, Language, MaskedIdentifier, Package, ReportHeader, Section, SectionCount, Settings, Spool,
+    open_package,
 };
 use scraper::Selector;
 use serde_json::value::RawValue;
@@ -35,6 +36,7 @@ pub(crate) fn header() -> ReportHeader {
         time_zone: chrono_tz::Europe::Rome,
         identifiers: vec![MaskedIdentifier::of(&email)],
         language: Language::English,
+        form: Form::Access,
         catalogue: None,
     }
 }

@@ -34,6 +34,10 @@ fn settings() -> Settings {
         due_days: vec![10, 5, 2],
         platform_down_hours: 24,
         sweep_late_hours: 24,
+        figures_days: 90,
+        figures_least: 20,
+        extended_percent: 20,
+        late_percent: 5,
         digest: false,
         digest_hour: 8,
     }
@@ -42,7 +46,7 @@ fn settings() -> Settings {
 /// The watch of one daemon, with its mails in memory.
 fn watch(service: &TestService, settings: Settings) -> (Watch, MemoryTransport) {
     let mails = MemoryTransport::new();
-    let ward = Ward { controller: Arc::clone(&service.controller), settings, sweeps: true };
+    let ward = Ward { controller: Arc::clone(&service.controller), settings, sweeps: true, self_tests: true };
     let watch = Watch {
         store: service.store.clone(),
         clock: Arc::clone(&service.desk.clock),
@@ -654,5 +658,78 @@ async fn r_62_a_sweep_that_does_not_begin_and_contacts_left_past_their_term_are_
     service.work_to_the_end().await;
     assert!(round(&watch, &mails).await.0 >= 1);
     assert!(open_rules(&service).await.contains(&AlertRule::PastTerm));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_7_too_many_late_answers_are_told_until_they_are_few_again() {
+    let service = TestService::start().await;
+    let few = Settings { figures_least: 4, extended_percent: 20, late_percent: 10, ..settings() };
+    let (watch, mails) = watch(&service, few);
+    let submit = async |number: usize, days: i64| {
+        let address = format!("canarino.zahl.{number}@posta.example");
+        let mut submission = service.submission(RequestKind::Access, &[(Email, &address)]);
+        submission.received_at -= TimeDelta::days(days);
+        intake::submit_request(&service.store, &service.desk, &service.controller, submission).await.unwrap()
+    };
+    let counted = async || {
+        service.work_to_the_end().await;
+        service.sealer.seal_everything().await.unwrap();
+        // Counted once a day, of days that are over.
+        service.clock.advance(TimeDelta::days(1));
+        round(&watch, &mails).await;
+        let mut rules = open_rules(&service).await;
+        rules.retain(|rule| [AlertRule::OftenLate, AlertRule::OftenExtended].contains(rule));
+        rules
+    };
+    for number in 0..3 {
+        submit(number, 40).await;
+    }
+    assert!(counted().await.is_empty(), "three are too few to say anything");
+    for number in 3..10 {
+        submit(number, 2).await;
+    }
+    assert_eq!(counted().await, [AlertRule::OftenLate], "three of ten were answered after more than a month");
+    let said = everything(&mails).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("answered late") && said.contains("dsrd stats"), "{said}");
+    assert_eq!(counted().await, [AlertRule::OftenLate], "every day");
+    for number in 10..40 {
+        submit(number, 2).await;
+    }
+    assert!(counted().await.is_empty(), "three of forty");
+    assert_eq!(
+        count(&service, "SELECT count(*) FROM dsrd.figures_watch WHERE late_since IS NOT NULL").await,
+        0
+    );
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_7_extensions_are_counted_and_a_share_that_is_switched_off_is_not_told() {
+    let service = TestService::start().await;
+    let mut requests = Vec::new();
+    for number in 0..4 {
+        let address = format!("canarino.frist.{number}@posta.example");
+        requests.push(service.submit(RequestKind::Objection, &[(Email, &address)]).await.request);
+    }
+    let facts = triage::Facts::read("Twelve systems are concerned.").unwrap();
+    let decision = triage::Decision::Extension(dsrd::domain::ExtensionReason::Complexity);
+    let decision = (decision, Some(facts));
+    let mut tx = service.store.begin("test").await.unwrap();
+    triage::decide(&mut tx, &service.desk, &service.controller, requests[0], decision, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+    service.pump().await;
+    service.sealer.seal_everything().await.unwrap();
+    // One of four is not more than a quarter; it is more than a fifth.
+    for (extended_percent, is_told) in [(100, false), (25, false), (20, true), (100, false)] {
+        service.clock.advance(TimeDelta::days(1));
+        let settings = Settings { figures_least: 4, extended_percent, ..settings() };
+        let (watch, mails) = watch(&service, settings);
+        round(&watch, &mails).await;
+        // What was told on a day before is not told of today.
+        let today = "SELECT count(*) FROM dsrd.alert WHERE rule = 'often_extended'
+                     AND raised_on = (SELECT counted_on FROM dsrd.figures_watch)";
+        assert_eq!(count(&service, today).await, i64::from(is_told), "{extended_percent}");
+    }
     service.finish().await;
 }

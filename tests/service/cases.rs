@@ -229,7 +229,9 @@ async fn i_1_an_answer_without_an_address_is_told_by_other_means_and_recorded_on
 #[tokio::test]
 async fn a_right_for_a_person_is_refused_on_a_ground_of_its_own_only() {
     let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
     let request = service.submit(RequestKind::Portability, &[(Email, EMAIL)]).await.request;
+    service.work_to_the_end().await;
     let wrong = refuse(&service, request, RefusalGround::CompellingGrounds).await.unwrap_err();
     assert!(matches!(wrong, TriageError::GroundDoesNotApply { .. }), "{wrong}");
     refuse(&service, request, RefusalGround::NotPortable).await.unwrap();

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{Handling, Outcome, ParkReason, RequestKind, RequestState};
+use dsrd::domain::{
+    ErasureRules, Handling, LegalBases, LegalBasis, Outcome, ParkReason, RequestKind, RequestState,
+};
 use dsrd::execution::{Ended, KillSwitch};
 use dsrd::recipients::ChannelKind;
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
@@ -27,11 +29,20 @@ fn person(number: usize) -> (String, ContactSpec) {
     (email, spec)
 }
 
+/// Everything is held for a contract, so that all of it can be taken along.
+fn by_contract() -> ErasureRules {
+    let contract = || vec![LegalBasis::Contract];
+    let legal_bases =
+        LegalBases { profile: contract(), events: contract(), devices: contract(), accountings: contract() };
+    ErasureRules { legal_bases, ..ErasureRules::default() }
+}
+
 /// F-1: dies once at each boundary that an undisturbed run passes, those of the mailer among them, and resumes; then twice
 /// in a row; then once while the platform's answer to the effect is lost as well.
 async fn killed_everywhere_ends_the_same(kind: RequestKind) {
     let register = vec![recipient("partner", ChannelKind::Person)];
-    let service = TestService::builder().recipients(register).second_look_secs(2).build().await;
+    let service =
+        TestService::builder().recipients(register).erasure(by_contract()).second_look_secs(2).build().await;
     let passed = Arc::new(Mutex::new(Vec::new()));
     let recorder = {
         let passed = Arc::clone(&passed);
@@ -57,13 +68,13 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
     match kind.handling() {
         Handling::Erasure => assert_eq!((looks, put_back), (2, [true; 2]), "{boundaries:?}"),
         Handling::OptOut => assert_eq!((looks, put_back), (1, [false; 2]), "{boundaries:?}"),
-        Handling::Access | Handling::Person => {
+        Handling::Access | Handling::Portability | Handling::Person => {
             assert_eq!((looks, put_back), (0, [false; 2]), "{boundaries:?}");
         }
     }
     assert!(boundaries.contains(&"notice.sent".to_owned()), "{boundaries:?}");
     let effect = match kind.handling() {
-        Handling::Access | Handling::Person => None,
+        Handling::Access | Handling::Portability | Handling::Person => None,
         Handling::Erasure => Some(Endpoint::DeleteContact),
         Handling::OptOut => Some(Endpoint::UpdatePolicies),
     };
@@ -102,7 +113,9 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
             match kind.handling() {
                 Handling::Erasure => assert!(!truth.exists, "{place}"),
                 Handling::OptOut => assert_eq!(truth.policy("mktgCommunications"), Some(false), "{place}"),
-                Handling::Access | Handling::Person => assert!(truth.exists, "{place}"),
+                Handling::Access | Handling::Portability | Handling::Person => {
+                    assert!(truth.exists, "{place}")
+                }
             }
         }
     }
@@ -114,7 +127,7 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
     let erasures = if kind == RequestKind::Erasure { number + 1 } else { 0 };
     assert_eq!(usize::try_from(told).unwrap(), erasures);
     // A file whose package was not recorded is swept away at the next start.
-    if kind == RequestKind::Access {
+    if matches!(kind.handling(), Handling::Access | Handling::Portability) {
         let directory = &service.executor.packages.report.directory;
         dsrd::delivery::remove_leftovers(
             &service.store,
@@ -130,6 +143,11 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
         assert_eq!(i64::try_from(std::fs::read_dir(directory).unwrap().count()).unwrap(), packages);
     }
     service.finish().await;
+}
+
+#[tokio::test]
+async fn f_1_a_request_for_portability_killed_at_any_boundary_ends_as_if_it_was_not() {
+    killed_everywhere_ends_the_same(RequestKind::Portability).await;
 }
 
 #[tokio::test]

@@ -56,10 +56,15 @@ fn watch(service: &TestService) -> Watch {
         due_days: vec![10, 5, 2],
         platform_down_hours: 12,
         sweep_late_hours: 24,
+        figures_days: 90,
+        figures_least: 20,
+        extended_percent: 20,
+        late_percent: 5,
         digest: false,
         digest_hour: 8,
     };
-    let ward = Ward { controller: Arc::clone(&service.controller), settings, sweeps: false };
+    let ward =
+        Ward { controller: Arc::clone(&service.controller), settings, sweeps: false, self_tests: false };
     Watch {
         store: service.store.clone(),
         clock: Arc::clone(&service.desk.clock),

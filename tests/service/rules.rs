@@ -64,6 +64,7 @@ const BREAKS: &[(&str, &str, &str)] = &[
     ),
     ("request", "identifiers_forgotten_at = now()", "only_closed_requests_are_forgotten"),
     ("request", "origin = 'retention'", "retention_names_its_contact"),
+    ("request", "origin = 'self_test'", "a_self_test_has_its_channel"),
     ("notice", "kind = 'greeting'", "notice_kind_check"),
     ("notice", "sender = 'postman'", "notice_sender_check"),
     ("notice", "state = 'lost'", "notice_state_check"),

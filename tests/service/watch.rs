@@ -64,10 +64,14 @@ pub(crate) async fn alerts(service: &TestService) -> Vec<AlertRule> {
         due_days: vec![10, 5, 2],
         platform_down_hours: 24,
         sweep_late_hours: 24,
+        figures_days: 90,
+        figures_least: 20,
+        extended_percent: 20,
+        late_percent: 5,
         digest: false,
         digest_hour: 8,
     };
-    let ward = Ward { controller: Arc::clone(&service.controller), settings, sweeps: true };
+    let ward = Ward { controller: Arc::clone(&service.controller), settings, sweeps: true, self_tests: true };
     let watch = Watch {
         store: service.store.clone(),
         clock: Arc::clone(&service.desk.clock),

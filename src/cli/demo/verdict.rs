@@ -235,7 +235,7 @@ pub(super) fn in_plain_words(asked: &Asked, case: Option<&Case>) -> String {
     }
     match (case.outcome, case.kind) {
         (Some(Outcome::Fulfilled), kind) => match kind.handling() {
-            Handling::Access => "data collected; the link went out by mail",
+            Handling::Access | Handling::Portability => "data collected; the link went out by mail",
             Handling::OptOut => "marketing switched off, read back, confirmed by mail",
             Handling::Erasure if asked.confirmed => {
                 "asked who asks, confirmed by link, deleted, absence proved, told by mail"

@@ -1,6 +1,6 @@
 //! What a person can do about a request that waits for one, by its reason, with the exact commands.
 
-use crate::domain::{ParkReason, RefusalGround, RequestKind, RequestState};
+use crate::domain::{Handling, ParkReason, RefusalGround, RequestKind, RequestState};
 use crate::intake::Case;
 
 /// What can be done while the person is asked something; none when they are not.
@@ -62,7 +62,8 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
     let tell = |how: &str| {
         format!("tell the person by letter or telephone{how}, then: dsrd request informed {reference}")
     };
-    let package = if case.kind == RequestKind::Access && case.contact.is_some() && case.refusal.is_none() {
+    let with_package = matches!(case.kind.handling(), Handling::Access | Handling::Portability);
+    let package = if with_package && case.verified_at.is_some() && case.refusal.is_none() {
         format!(" (the data: dsrd request package {reference} --out FILE)")
     } else {
         String::new()
@@ -119,6 +120,14 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
         ParkReason::NotAutomated => vec![format!(
             "carry it out, write what you did into a file, then: dsrd request answered {reference} --outcome fulfilled --answer-file FILE"
         )],
+        ParkReason::NothingPortable => vec![
+            resume(
+                "say on which legal bases each category is held (erasure.legal_bases: consent or contract), restart",
+            ),
+            format!(
+                "or carry it out yourself, write what you did into a file, then: dsrd request answered {reference} --outcome fulfilled --answer-file FILE"
+            ),
+        ],
         ParkReason::FeeUnanswered => vec![resume("carry it out without a fee")],
         ParkReason::RequesterNotSelf => vec![format!(
             "check that the {} may ask for the data subject, then: dsrd decide accept {reference} --reason authority_checked",
@@ -137,6 +146,14 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
         | ParkReason::CheckpointUnreadable => to_mend(reason).map(resume).into_iter().collect(),
     };
     let carried_out = case.verified_at.is_some() && package.is_empty();
+    acts.extend(other_ends(case, reason, carried_out));
+    acts
+}
+
+/// What may be done instead.
+fn other_ends(case: &Case, reason: ParkReason, carried_out: bool) -> Vec<String> {
+    let reference = case.reference.as_str();
+    let mut acts = Vec::new();
     if case.kind == RequestKind::Other && reason == ParkReason::NotAutomated {
         acts.push(
             "or when it turns out to be another right, hand that in with the same date: dsrd request submit --kind KIND, and answer this one"

@@ -232,8 +232,10 @@ async fn release(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    if args.channel == Some(Channel::Retention) {
-        return Err(Failure::Usage.because("channel retention is reserved for the daemon's own sweeps"));
+    if args.channel.is_some_and(Channel::is_internal) {
+        return Err(
+            Failure::Usage.because("channels retention and self_test are reserved for the daemon itself")
+        );
     }
     let identifiers = args.identifiers_from.as_deref().map(read_identifiers).transpose()?.unwrap_or_default();
     let corrections = Corrections {

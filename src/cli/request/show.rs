@@ -350,7 +350,7 @@ pub(in crate::cli) struct ListArgs {
     /// Only requests in this state: received, in_progress, needs_identity, needs_clarification, manual or closed.
     #[arg(long)]
     state: Option<RequestState>,
-    /// Whose requests: subject (of people), retention (of sweeps) or all.
+    /// Whose requests: subject (of people), retention (of sweeps), self-test (of the daily self-test) or all.
     #[arg(long, default_value = "subject")]
     origin: OriginChoice,
     /// At most this many.
@@ -366,6 +366,7 @@ pub(in crate::cli) struct ListArgs {
 enum OriginChoice {
     Subject,
     Retention,
+    SelfTest,
     All,
 }
 
@@ -374,6 +375,7 @@ impl OriginChoice {
         match self {
             Self::Subject => Some(Origin::Subject),
             Self::Retention => Some(Origin::Retention),
+            Self::SelfTest => Some(Origin::SelfTest),
             Self::All => None,
         }
     }

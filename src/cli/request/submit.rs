@@ -276,8 +276,10 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
             "say how the request arrived with --channel web, email, letter, phone, in_person or api",
         )
     })?;
-    if channel == Channel::Retention {
-        return Err(Failure::Usage.because("channel retention is reserved for the daemon's own sweeps"));
+    if channel.is_internal() {
+        return Err(
+            Failure::Usage.because("channels retention and self_test are reserved for the daemon itself")
+        );
     }
     let received_at = match (args.received_at, wire.received_at) {
         (Some(at), _) => at,

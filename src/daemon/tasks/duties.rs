@@ -21,6 +21,7 @@ use crate::platform::PlatformError;
 use crate::queue;
 use crate::recipients::Courier;
 use crate::retention::{SweepReport, Sweeper};
+use crate::self_test::SelfTester;
 use crate::store::{Store, StoreError};
 use crate::suppression::watch::Settings as WatchSettings;
 use crate::upkeep::Upkeep;
@@ -115,6 +116,33 @@ pub(in crate::daemon) async fn sweep_when_due(sweeper: Sweeper, gate: Gate, stop
             }
             Err(error) => {
                 tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "the retention sweep did not come to an end; it goes on when it is next looked at");
+            }
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
+/// Takes the invented contact of an organisation through its rights once a day, once its platform was checked.
+pub(in crate::daemon) async fn test_ourselves(tester: SelfTester, gate: Gate, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_mins(1);
+    while !stop.is_cancelled() {
+        if gate.is_open() {
+            let organisation = &tester.controller.id;
+            match tester.turn().await {
+                Ok(turn) => {
+                    for run in turn.ended {
+                        let words = run.findings.iter().map(|(kind, found)| format!("{kind} {found}"));
+                        let detail = format!("{}: {}", run.on, words.collect::<Vec<_>>().join(", "));
+                        if run.passed() {
+                            tracing::info!(%organisation, detail, "the self-test passed");
+                        } else {
+                            tracing::error!(%organisation, detail, "the self-test failed; see dsrd request list --origin self-test");
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "the self-test could not be begun or judged; tried again");
+                }
             }
         }
         pause(&stop, EVERY).await;

@@ -61,6 +61,7 @@ macro_rules! language {
             NotIdentified "not_identified",
             Refused "refused",
             AccessReady "access_ready",
+            PortabilityReady "portability_ready",
             NoData "no_data",
             ErasureDone "erasure_done",
             ErasurePartlyDone "erasure_partly_done",
@@ -126,7 +127,7 @@ pub(in crate::delivery) const fn manifest(kind: NoticeKind) -> Manifest {
             about_a_request!("done_on", "reasons", "contact", "remedies", "keep";)
         }
         NoticeKind::Refused => about_a_request!("done_on", "concerned", "reasons", "remedies", "keep";),
-        NoticeKind::AccessReady => about_a_request!("link", "expires_at";),
+        NoticeKind::AccessReady | NoticeKind::PortabilityReady => about_a_request!("link", "expires_at";),
         NoticeKind::NoData => about_a_request!("done_on", "searched_by", "keep";),
         NoticeKind::ErasureDone => {
             about_a_request!("done_on", "keep"; "recipients", "backups", "suppression")

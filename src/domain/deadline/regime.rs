@@ -115,7 +115,7 @@ impl Regime {
     #[must_use]
     pub const fn target_days(&self, kind: RequestKind) -> u32 {
         match kind.handling() {
-            Handling::Access | Handling::Person => self.target_days.access,
+            Handling::Access | Handling::Portability | Handling::Person => self.target_days.access,
             Handling::Erasure => self.target_days.erasure,
             Handling::OptOut => self.target_days.opt_out,
         }

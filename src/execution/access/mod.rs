@@ -1,9 +1,12 @@
-//! Step `collect`: everything that the platform holds about the contact, in one encrypted package.
+//! Step `collect`: what the platform holds about the contact, in one encrypted package: everything for access (Art. 15
+//! GDPR), and for portability (Art. 20) what rests on consent or contract.
 //!
 //! Records stream from the platform through a short channel into the spool of [`report`](crate::report), which writes
 //! on a blocking thread; memory does not grow with their number. A source that fails midway fails the step: a package
 //! with a silent gap is never made. What the platform says it does not have, although the contact exists, is
 //! marked in the package as not complete. What belongs to other people is withheld on the way.
+
+use std::collections::BTreeMap;
 
 use chrono::Days;
 use futures_util::TryStreamExt;
@@ -18,21 +21,24 @@ use super::stop::Stop;
 use super::{PackageRules, inform};
 use crate::audit::{self, Action, Detail};
 use crate::delivery::{NewPackage, PackageId};
-use crate::domain::{ContactId, ParkReason, Personal, Reference, RequestId, SubjectIdentifier, random};
+use crate::domain::{
+    ContactId, DataCategory, Handling, ParkReason, Personal, Reference, RequestId, SubjectIdentifier, random,
+};
 use crate::intake::IdentifierRole;
 use crate::platform::{Contact, RawRecord, Source, Urgency};
 use crate::report::{
-    Language, LookUp, MaskedIdentifier, Others, Own, Package, ReportError, ReportHeader, Section, Spool,
-    prepare_directory,
+    Form, Language, LookUp, MaskedIdentifier, Others, Own, Package, ReportError, ReportHeader, Section,
+    Spool, prepare_directory, provided,
 };
 use crate::{recipients, suppression};
 
 /// What flows to the thread that writes the spool.
 enum Piece {
     Records(Section, Vec<RawRecord>),
-    /// Something that this service itself holds, from before.
+    /// Something that this service itself holds.
     Own(Section, String),
-    Note(Section, String),
+    /// Every source was read to its end.
+    End,
     Incomplete(Section),
     Unreadable(Section, u64),
 }
@@ -40,17 +46,44 @@ enum Piece {
 /// So many batches may wait to be written; the platform waits when they are not.
 const BATCHES_IN_FLIGHT: usize = 4;
 
+/// Makes sure that it is known what belongs into the package: what a person may take along follows from the legal bases that
+/// their controller configured, and an empty package by accident would be no answer.
+pub(super) fn check_form(run: &Run<'_>) -> Result<(), Stop> {
+    match form(run) {
+        Form::Portability(bases) if bases.is_empty() => Err(Stop::NeedsPerson(ParkReason::NothingPortable)),
+        _ => Ok(()),
+    }
+}
+
+fn form(run: &Run<'_>) -> Form {
+    if run.case.kind.handling() != Handling::Portability {
+        return Form::Access;
+    }
+    let all = &run.site.controller.erasure.legal_bases;
+    let mut bases = BTreeMap::new();
+    for category in all.portable() {
+        let own = all.of(category);
+        bases.insert(section_of_category(category), own.to_vec());
+        if category == DataCategory::Profile {
+            // They stand in the profile.
+            bases.insert(Section::Consents, own.to_vec());
+        }
+    }
+    Form::Portability(bases)
+}
+
 pub(super) async fn collect(run: &mut Run<'_>) -> Result<(), Stop> {
     let contact = run.contact()?;
     let profile = run.site.platform.find_contact(&contact, Urgency::Request).await;
     let profile = profile.map_err(|error| run.platform_failed(&error))?;
     let header = header(run);
+    let form = header.form.clone();
     let others = others(run, profile.as_ref(), header.language);
     let rules = run.executor.packages.clone();
     let (pieces, received) = mpsc::channel(BATCHES_IN_FLIGHT);
     let prefix = run.lease.file_prefix();
     let writer = tokio::task::spawn_blocking(move || write(&header, others, received, &rules, &prefix));
-    let fetched = fetch(run, &contact, profile, &pieces).await;
+    let fetched = fetch(run, &contact, profile, &form, &pieces).await;
     drop(pieces);
     let written = writer.await.map_err(|_| Stop::NeedsPerson(ParkReason::Poison))?;
     // A writer that failed is the cause; the reader merely found the channel closed.
@@ -70,6 +103,7 @@ async fn fetch(
     run: &Run<'_>,
     contact: &ContactId,
     profile: Option<Contact>,
+    form: &Form,
     pieces: &mpsc::Sender<Piece>,
 ) -> Result<(), Option<Stop>> {
     let failed = |error| Some(run.platform_failed(&error));
@@ -79,9 +113,14 @@ async fn fetch(
         // It was there when it was located: what vanished since is said, not hidden.
         None => Piece::Incomplete(Section::Profile),
     };
-    pieces.send(piece).await.map_err(|_| None)?;
+    if form.holds(Section::Profile) {
+        pieces.send(piece).await.map_err(|_| None)?;
+    }
     for source in Source::ALL {
         let section = section_of(source);
+        if !form.holds(section) {
+            continue;
+        }
         let Some(mut records) = platform.records(contact, source, Urgency::Request).await.map_err(failed)?
         else {
             pieces.send(Piece::Incomplete(section)).await.map_err(|_| None)?;
@@ -94,6 +133,14 @@ async fn fetch(
             pieces.send(Piece::Records(section, batch.records)).await.map_err(|_| None)?;
         }
     }
+    if form.holds(Section::Requests) {
+        send_own(run, pieces).await?;
+    }
+    pieces.send(Piece::End).await.map_err(|_| None)
+}
+
+/// What this service itself holds about the person.
+async fn send_own(run: &Run<'_>, pieces: &mpsc::Sender<Piece>) -> Result<(), Option<Stop>> {
     let own = own_records(run).await.map_err(Some)?;
     if own.more_looks {
         pieces.send(Piece::Incomplete(Section::Requests)).await.map_err(|_| None)?;
@@ -101,7 +148,7 @@ async fn fetch(
     for record in own.records {
         pieces.send(Piece::Own(Section::Requests, record)).await.map_err(|_| None)?;
     }
-    pieces.send(Piece::Note(Section::Requests, own_record(run))).await.map_err(|_| None)
+    pieces.send(Piece::Own(Section::Requests, own_record(run))).await.map_err(|_| None)
 }
 
 /// What this service itself holds about the person beside the request.
@@ -229,17 +276,18 @@ fn write(
         match piece {
             Piece::Records(section, records) => {
                 for record in records {
-                    spool.push(section, record.expose())?;
+                    match (&header.form, section) {
+                        (Form::Portability(_), Section::Profile) => {
+                            spool.push(section, &provided(record.expose()))?;
+                        }
+                        _ => spool.push(section, record.expose())?,
+                    }
                 }
             }
             Piece::Unreadable(section, records) => spool.note_unreadable(section, records),
             Piece::Incomplete(section) => spool.mark_incomplete(section),
             Piece::Own(section, record) => spool.push(section, &record)?,
-            Piece::Note(section, record) => {
-                spool.push(section, &record)?;
-                // The note about the request itself is sent last, when every source was read to its end.
-                whole = true;
-            }
+            Piece::End => whole = true,
         }
     }
     whole.then(|| Package::write_for(header, spool, &rules.report, prefix)).transpose()
@@ -278,6 +326,7 @@ fn header(run: &Run<'_>) -> ReportHeader {
     let today = controller.local_date(run.executor.desk.clock.now());
     let created_on = run.located().ok().and_then(|located| located.created_on);
     let name_recipients = |catalogue| recipients::name_in(catalogue, &run.site.recipients, created_on, today);
+    let form = form(run);
     ReportHeader {
         reference: run.case.reference.clone(),
         organisation_name: controller.name.clone(),
@@ -292,7 +341,12 @@ fn header(run: &Run<'_>) -> ReportHeader {
             .map(|each| MaskedIdentifier::of(&each.identifier))
             .collect(),
         language: language(run),
-        catalogue: run.site.catalogue.clone().map(name_recipients),
+        // Beside what a person takes along nothing has to be said of purposes and recipients.
+        catalogue: match form {
+            Form::Access => run.site.catalogue.clone().map(name_recipients),
+            Form::Portability(_) => None,
+        },
+        form,
     }
 }
 
@@ -350,6 +404,15 @@ fn report_failed(run: &Run<'_>, error: &ReportError) -> Stop {
         ReportError::TooLarge { .. } => Stop::NeedsPerson(ParkReason::PackageTooLarge),
         // The disk, the directory or the catalogue: the operator mends it, and the request goes on by itself.
         _ => run.later("package_not_written"),
+    }
+}
+
+const fn section_of_category(category: DataCategory) -> Section {
+    match category {
+        DataCategory::Profile => Section::Profile,
+        DataCategory::Events => Section::Events,
+        DataCategory::Devices => Section::Devices,
+        DataCategory::Accountings => Section::Accountings,
     }
 }
 

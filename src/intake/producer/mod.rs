@@ -107,10 +107,10 @@ fn read<'a>(
         .ok_or_else(|| missing("channel"))?
         .parse()
         .map_err(|error| Fault::new("unknown_channel", format!("channel: {error}")))?;
-    if channel == Channel::Retention {
+    if channel.is_internal() {
         return Err(Fault::new(
             "unknown_channel",
-            "channel retention is reserved for the daemon's own sweeps",
+            "channels retention and self_test are reserved for the daemon itself",
         ));
     }
     let requester_role = match row.requester_role.as_deref() {

@@ -78,7 +78,7 @@ pub(super) const TEXTS: Texts = Texts {
     ],
     withheld_kinds: ["E-Mail-Adressen", "Telefonnummern", "ganze Felder"],
     withheld_entry: "{what} in {field}: {count}",
-    withheld: "Hier nicht herausgegeben, weil es anderen Personen gehört (Artikel 15 Absatz 4 DSGVO): {entries}. Hier, in der \
+    withheld: "Hier nicht herausgegeben, weil es anderen Personen gehört (Artikel {article} Absatz 4 DSGVO): {entries}. Hier, in der \
                CSV-Datei und in report.json steht an jeder Stelle ein Vermerk. Gehört etwas davon Ihnen selbst, sagen Sie es \
                bitte dem Verantwortlichen: Sie erhalten es dann.",
     record_number: "{noun} {number} von {count}",
@@ -113,6 +113,7 @@ pub(super) const TEXTS: Texts = Texts {
     files_title: "Die Dateien dieses Pakets",
     confidential: "Dieses Dokument enthält personenbezogene Daten. Bewahren Sie es so auf, dass nur Sie es lesen können.",
     readme: README,
+    portable_readme: PORTABLE_README,
 };
 
 const fn section(section: Section) -> SectionTexts {
@@ -424,6 +425,65 @@ Steuerzeichen erscheinen als Symbole. report.json enthält jeden Wert genau.
 
 WAS GESPEICHERT IST
 -------------------
+
+{counts}
+
+KONTAKT
+-------
+
+{contact}
+";
+
+const PORTABLE_README: &str = "\
+IHRE DATEN ZUM MITNEHMEN
+========================
+
+Zeichen:                 {reference}
+Verantwortlich:          {organisation}
+Daten zusammengestellt:  {generated}
+
+Dieses Paket beantwortet Ihre Anfrage, Ihre personenbezogenen Daten in einer
+Form zu erhalten, die Sie zu anderen mitnehmen können (Artikel 20 DSGVO). Sie
+dürfen es weitergeben, wie Sie möchten. Bewahren Sie es so auf, dass nur Sie es
+lesen können.
+
+DATEIEN
+-------
+
+data.json         Ihre Daten als JSON-Text in UTF-8, für Programme. Die
+                  Datensätze jeder Kategorie stehen unter \"records\".
+                  Zahlen behalten alle Ziffern: lesen Sie sie als Text, wenn
+                  es auf jede Ziffer ankommt. Was anderen Personen gehört, ist
+                  an seiner Stelle vermerkt und steht unter \"withheld\".
+data.schema.json  Was die Felder von data.json sind, als JSON Schema.
+{csv_files}
+README.txt        Dieser Text.
+
+WAS ENTHALTEN IST UND WAS NICHT
+-------------------------------
+
+Enthalten ist, was Sie angegeben haben und was bei der Nutzung des Dienstes
+aufgezeichnet wurde, soweit es mit Ihrer Einwilligung oder für einen Vertrag
+mit Ihnen gespeichert ist. Daten auf anderer Rechtsgrundlage und was über Sie
+errechnet wurde (etwa Statistiken Ihrer Besuche und Gruppen) sind nicht
+enthalten: data.json nennt beides unter \"left_out\". Auch davon können Sie eine
+Kopie verlangen (Artikel 15 DSGVO).
+
+WIE DIE CSV-DATEIEN ZU LESEN SIND
+---------------------------------
+
+Text in UTF-8 (mit Byte-Order-Mark), durch Kommas getrennt, in
+Anführungszeichen nach RFC 4180, eine Zeile je Datensatz nach einer ersten
+Zeile mit den Namen der Felder. Felder in anderen Feldern sind durch einen
+Punkt verbunden, Listen sind JSON-Text, Felder ohne Wert sind leer. Felder,
+die für eine Tabelle zu viele sind, stehen zusammen in der Spalte \"other\",
+als JSON-Text. Beginnt eine Zelle mit einem Apostroph ('), lassen Sie dieses
+eine Zeichen weg, um den Wert zu erhalten: es steht vor allem, was ein
+Tabellenprogramm für eine Formel halten könnte. data.json enthält jeden Wert
+genau.
+
+DATENSÄTZE
+----------
 
 {counts}
 

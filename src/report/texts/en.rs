@@ -75,7 +75,7 @@ pub(super) const TEXTS: Texts = Texts {
     ],
     withheld_kinds: ["e-mail addresses", "telephone numbers", "whole fields"],
     withheld_entry: "{what} in {field}: {count}",
-    withheld: "Not given out here because it belongs to other people (Article 15(4) GDPR): {entries}. A mark stands in the \
+    withheld: "Not given out here because it belongs to other people (Article {article}(4) GDPR): {entries}. A mark stands in the \
                place of each, here, in the CSV file and in report.json. If any of it is your own, please tell the \
                controller: you will receive it.",
     record_number: "{noun} {number} of {count}",
@@ -110,6 +110,7 @@ pub(super) const TEXTS: Texts = Texts {
     files_title: "The files of this package",
     confidential: "This document holds personal data. Keep it where only you can read it.",
     readme: README,
+    portable_readme: PORTABLE_README,
 };
 
 const fn section(section: Section) -> SectionTexts {
@@ -408,6 +409,62 @@ Control characters appear as symbols. report.json holds every value exactly.
 
 WHAT IS HELD
 ------------
+
+{counts}
+
+CONTACT
+-------
+
+{contact}
+";
+
+const PORTABLE_README: &str = "\
+YOUR DATA, TO TAKE WITH YOU
+===========================
+
+Reference:        {reference}
+Responsible:      {organisation}
+Data collected:   {generated}
+
+This package answers your request to receive your personal data in a form
+that you can take to others (Article 20 GDPR). You may hand it on as you like.
+It holds personal data: keep it where only you can read it.
+
+FILES
+-----
+
+data.json         Your data as UTF-8 JSON text, for programs. The records of
+                  each category are under \"records\". Numbers keep all their
+                  digits: read them as decimal text if every digit matters.
+                  What belongs to other people is marked in its place and
+                  listed under \"withheld\".
+data.schema.json  What the fields of data.json are, as JSON Schema.
+{csv_files}
+README.txt        This text.
+
+WHAT IS IN IT, AND WHAT IS NOT
+------------------------------
+
+In it is what you gave, and what was recorded while you used the service, as
+far as it is held with your consent or for a contract with you. Data held on
+another legal ground, and what was worked out about you (such as statistics of
+your visits and groups), is not in it: data.json lists both under \"left_out\".
+You can ask for a copy of those as well (Article 15 GDPR).
+
+HOW TO READ THE CSV FILES
+-------------------------
+
+Text in UTF-8 (with byte order mark), separated by commas, quoted as in RFC
+4180, one line per record after a first line with the names of the fields.
+Fields inside of other fields are joined by a dot, lists are JSON text, fields
+without a value are empty. Fields that are too many for a table are together
+in the column \"other\", as JSON text. If a cell begins with an apostrophe ('),
+drop this one character to get the value: it is put in front of everything
+that a spreadsheet program could take for a formula. data.json holds every
+value exactly.
+
+RECORDS
+-------
 
 {counts}
 

@@ -75,7 +75,7 @@ pub(super) const TEXTS: Texts = Texts {
     ],
     withheld_kinds: ["direcciones de correo electrónico", "números de teléfono", "campos enteros"],
     withheld_entry: "{what} en {field}: {count}",
-    withheld: "No se entrega aquí porque pertenece a otras personas (artículo 15, apartado 4, del RGPD): {entries}. En su lugar \
+    withheld: "No se entrega aquí porque pertenece a otras personas (artículo {article}, apartado 4, del RGPD): {entries}. En su lugar \
                hay cada vez una nota, aquí, en el archivo CSV y en report.json. Si algo de ello le pertenece a usted, dígaselo \
                al responsable: lo recibirá.",
     record_number: "{noun} {number} de {count}",
@@ -110,6 +110,7 @@ pub(super) const TEXTS: Texts = Texts {
     files_title: "Los archivos de este paquete",
     confidential: "Este documento contiene datos personales. Guárdelo donde solo usted pueda leerlo.",
     readme: README,
+    portable_readme: PORTABLE_README,
 };
 
 const fn section(section: Section) -> SectionTexts {
@@ -419,6 +420,63 @@ contiene cada valor exactamente.
 
 QUÉ SE CONSERVA
 ---------------
+
+{counts}
+
+CONTACTO
+--------
+
+{contact}
+";
+
+const PORTABLE_README: &str = "\
+SUS DATOS, PARA LLEVÁRSELOS
+===========================
+
+Referencia:      {reference}
+Responsable:     {organisation}
+Datos reunidos:  {generated}
+
+Este paquete responde a su solicitud de recibir sus datos personales en una
+forma que pueda llevar a otros (artículo 20 del RGPD). Puede entregarlo a quien
+quiera. Contiene datos personales: guárdelo donde solo usted pueda leerlo.
+
+ARCHIVOS
+--------
+
+data.json         Sus datos en texto JSON UTF-8, para programas. Los registros
+                  de cada categoría están en \"records\". Los números conservan
+                  todas sus cifras: léalos como texto si importa cada cifra. Lo
+                  que pertenece a otras personas está señalado en su lugar y
+                  enumerado en \"withheld\".
+data.schema.json  Qué son los campos de data.json, como JSON Schema.
+{csv_files}
+README.txt        Este texto.
+
+QUÉ CONTIENE Y QUÉ NO
+---------------------
+
+Contiene lo que usted facilitó y lo que se registró mientras usaba el servicio,
+en la medida en que se conserva con su consentimiento o para un contrato con
+usted. Los datos conservados con otra base jurídica, y lo que se calculó sobre
+usted (como estadísticas de sus visitas y grupos), no están en él: data.json
+enumera ambos en \"left_out\". También puede solicitar una copia de ellos
+(artículo 15 del RGPD).
+
+CÓMO LEER LOS ARCHIVOS CSV
+--------------------------
+
+Texto en UTF-8 (con marca de orden de bytes), separado por comas, entrecomillado
+según la RFC 4180, una línea por registro después de una primera línea con los
+nombres de los campos. Los campos dentro de otros campos se unen con un punto,
+las listas son texto JSON, los campos sin valor están vacíos. Los campos que son
+demasiados para una tabla están juntos en la columna \"other\", como texto JSON.
+Si una celda empieza por un apóstrofo ('), quite este único carácter para
+obtener el valor: se pone delante de todo lo que una hoja de cálculo podría
+tomar por una fórmula. data.json contiene cada valor exactamente.
+
+REGISTROS
+---------
 
 {counts}
 

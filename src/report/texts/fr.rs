@@ -79,7 +79,7 @@ pub(super) const TEXTS: Texts = Texts {
     ],
     withheld_kinds: ["adresses électroniques", "numéros de téléphone", "champs entiers"],
     withheld_entry: "{what} dans {field} : {count}",
-    withheld: "Non communiqué ici parce que cela appartient à d’autres personnes (article 15, paragraphe 4, du RGPD) : \
+    withheld: "Non communiqué ici parce que cela appartient à d’autres personnes (article {article}, paragraphe 4, du RGPD) : \
                {entries}. Une mention se trouve à chaque endroit, ici, dans le fichier CSV et dans report.json. Si quelque \
                chose vous appartient, veuillez le dire au responsable : vous le recevrez.",
     record_number: "{noun} {number} sur {count}",
@@ -115,6 +115,7 @@ pub(super) const TEXTS: Texts = Texts {
     files_title: "Les fichiers de ce paquet",
     confidential: "Ce document contient des données personnelles. Gardez-le là où personne d’autre ne peut le lire.",
     readme: README,
+    portable_readme: PORTABLE_README,
 };
 
 const fn section(section: Section) -> SectionTexts {
@@ -430,6 +431,66 @@ report.json contient chaque valeur exactement.
 
 CE QUI EST CONSERVÉ
 -------------------
+
+{counts}
+
+CONTACT
+-------
+
+{contact}
+";
+
+const PORTABLE_README: &str = "\
+VOS DONNÉES, À EMPORTER
+=======================
+
+Référence :        {reference}
+Responsable :      {organisation}
+Données réunies :  {generated}
+
+Ce paquet répond à votre demande de recevoir vos données personnelles sous une
+forme que vous pouvez emporter ailleurs (article 20 du RGPD). Vous pouvez le
+transmettre comme vous voulez. Il contient des données personnelles :
+gardez-le là où personne d’autre ne peut le lire.
+
+FICHIERS
+--------
+
+data.json         Vos données en texte JSON UTF-8, pour des programmes. Les
+                  enregistrements de chaque catégorie sont sous \"records\".
+                  Les nombres gardent tous leurs chiffres : lisez-les comme
+                  du texte si chaque chiffre compte. Ce qui appartient à
+                  d’autres personnes est signalé à sa place et énuméré sous
+                  \"withheld\".
+data.schema.json  Ce que sont les champs de data.json, en JSON Schema.
+{csv_files}
+README.txt        Ce texte.
+
+CE QUI Y EST, ET CE QUI N’Y EST PAS
+-----------------------------------
+
+Il contient ce que vous avez fourni et ce qui a été enregistré lorsque vous
+avez utilisé le service, dans la mesure où c’est conservé avec votre
+consentement ou pour un contrat avec vous. Les données conservées sur un autre
+fondement, et ce qui a été calculé à votre sujet (comme des statistiques de vos
+visites et des groupes), n’y sont pas : data.json énumère les deux sous
+\"left_out\". Vous pouvez aussi en demander une copie (article 15 du RGPD).
+
+COMMENT LIRE LES FICHIERS CSV
+-----------------------------
+
+Texte en UTF-8 (avec marque d’ordre des octets), séparé par des virgules, entre
+guillemets selon la RFC 4180, une ligne par enregistrement après une première
+ligne avec les noms des champs. Les champs contenus dans d’autres champs sont
+reliés par un point, les listes sont du texte JSON, les champs sans valeur sont
+vides. Les champs trop nombreux pour un tableau sont réunis dans la colonne
+\"other\", en texte JSON. Si une cellule commence par une apostrophe ('),
+supprimez ce seul caractère pour obtenir la valeur : il est placé devant tout
+ce qu’un tableur pourrait prendre pour une formule. data.json contient chaque
+valeur exactement.
+
+ENREGISTREMENTS
+---------------
 
 {counts}
 

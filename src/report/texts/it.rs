@@ -75,7 +75,7 @@ pub(super) const TEXTS: Texts = Texts {
     ],
     withheld_kinds: ["indirizzi e-mail", "numeri di telefono", "campi interi"],
     withheld_entry: "{what} in {field}: {count}",
-    withheld: "Qui non comunicato perché appartiene ad altre persone (articolo 15, paragrafo 4, del GDPR): {entries}. Al suo \
+    withheld: "Qui non comunicato perché appartiene ad altre persone (articolo {article}, paragrafo 4, del GDPR): {entries}. Al suo \
                posto c’è ogni volta una nota, qui, nel file CSV e in report.json. Se qualcosa appartiene a Lei, lo dica al \
                titolare: lo riceverà.",
     record_number: "{noun} {number} di {count}",
@@ -110,6 +110,7 @@ pub(super) const TEXTS: Texts = Texts {
     files_title: "I file di questo pacchetto",
     confidential: "Questo documento contiene dati personali. Lo conservi dove solo Lei può leggerlo.",
     readme: README,
+    portable_readme: PORTABLE_README,
 };
 
 const fn section(section: Section) -> SectionTexts {
@@ -416,6 +417,63 @@ contiene ogni valore esattamente.
 
 CHE COSA È CONSERVATO
 ---------------------
+
+{counts}
+
+CONTATTO
+--------
+
+{contact}
+";
+
+const PORTABLE_README: &str = "\
+I SUOI DATI, DA PORTARE CON SÉ
+==============================
+
+Riferimento:    {reference}
+Titolare:       {organisation}
+Dati raccolti:  {generated}
+
+Questo pacchetto risponde alla Sua richiesta di ricevere i Suoi dati personali
+in una forma da portare ad altri (articolo 20 del GDPR). Può darlo a chi vuole.
+Contiene dati personali: lo conservi dove solo Lei può leggerlo.
+
+FILE
+----
+
+data.json         I Suoi dati in testo JSON UTF-8, per i programmi. Le
+                  registrazioni di ogni categoria sono sotto \"records\". I
+                  numeri mantengono tutte le cifre: li legga come testo se
+                  ogni cifra è importante. Ciò che appartiene ad altre persone
+                  è annotato al suo posto ed elencato sotto \"withheld\".
+data.schema.json  Che cosa sono i campi di data.json, come JSON Schema.
+{csv_files}
+README.txt        Questo testo.
+
+CHE COSA CONTIENE E CHE COSA NO
+-------------------------------
+
+Contiene ciò che ha fornito e ciò che è stato registrato mentre usava il
+servizio, per quanto è conservato con il Suo consenso o per un contratto con
+Lei. I dati conservati su un’altra base giuridica, e ciò che è stato calcolato
+su di Lei (come statistiche delle visite e gruppi), non ne fanno parte:
+data.json elenca entrambi sotto \"left_out\". Può chiederne una copia (articolo
+15 del GDPR).
+
+COME LEGGERE I FILE CSV
+-----------------------
+
+Testo in UTF-8 (con byte order mark), separato da virgole, tra virgolette
+secondo la RFC 4180, una riga per registrazione dopo una prima riga con i nomi
+dei campi. I campi contenuti in altri campi sono uniti da un punto, gli elenchi
+sono testo JSON, i campi senza valore sono vuoti. I campi troppo numerosi per
+una tabella sono insieme nella colonna \"other\", in testo JSON. Se una cella
+comincia con un apostrofo ('), tolga questo solo carattere per ottenere il
+valore: è posto davanti a tutto ciò che un foglio di calcolo potrebbe prendere
+per una formula. data.json contiene ogni valore esattamente.
+
+REGISTRAZIONI
+-------------
 
 {counts}
 

@@ -145,7 +145,7 @@ pub(super) struct Texts {
     pub(super) withheld_kinds: [&'static str; 3],
     /// With the places `{what}`, `{field}` and `{count}`.
     pub(super) withheld_entry: &'static str,
-    /// With the place `{entries}`.
+    /// With the places `{article}` and `{entries}`.
     pub(super) withheld: &'static str,
     pub(super) record_number: &'static str,
     pub(super) rest: &'static str,
@@ -174,6 +174,8 @@ pub(super) struct Texts {
     pub(super) files_title: &'static str,
     pub(super) confidential: &'static str,
     pub(super) readme: &'static str,
+    /// The same for a package of what the person may take along.
+    pub(super) portable_readme: &'static str,
 }
 
 impl Texts {
@@ -328,6 +330,7 @@ mod tests {
                 (texts.complaint_about, english.complaint_about),
                 (texts.contact_about, english.contact_about),
                 (texts.readme, english.readme),
+                (texts.portable_readme, english.portable_readme),
             ] {
                 assert_eq!(places(own), places(theirs), "{language:?}: {own}");
             }

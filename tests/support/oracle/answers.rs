@@ -56,7 +56,9 @@ pub(super) async fn packages_hold_what_is_true(evidence: &Evidence<'_>) -> (Vec<
     for row in packages {
         let request: Uuid = row.get("request_id");
         let manifest: serde_json::Value = row.get("manifest");
-        let contact = evidence.requests.get(&request).and_then(|request| request.contact.clone());
+        let stored = evidence.requests.get(&request);
+        let portable = stored.is_some_and(|stored| stored.kind == "portability");
+        let contact = stored.and_then(|request| request.contact.clone());
         let Some(contact) = contact else {
             faults.push(format!("I-6: the package of {request} is about no contact"));
             continue;
@@ -65,6 +67,13 @@ pub(super) async fn packages_hold_what_is_true(evidence: &Evidence<'_>) -> (Vec<
         let mut expected: BTreeMap<&str, u64> = BTreeMap::new();
         for section in SECTIONS {
             let part = &manifest["sections"][section];
+            // What a person takes along holds the categories that rest on consent or contract, and no other.
+            if portable && part.is_null() == may_take_along(evidence, section) {
+                faults.push(format!("I-6: the package of {request} holds {section} against its legal bases"));
+            }
+            if portable && part.is_null() {
+                continue;
+            }
             let (Some(records), Some(unreadable), Some(incomplete)) =
                 (part["records"].as_u64(), part["unreadable"].as_u64(), part["incomplete"].as_bool())
             else {
@@ -93,8 +102,12 @@ pub(super) async fn packages_hold_what_is_true(evidence: &Evidence<'_>) -> (Vec<
             continue;
         };
         let organisation: String = row.get("organisation_id");
-        let text = open(evidence, &organisation, request, path).await;
-        let report: ReportWire = serde_json::from_str(&text).expect("report.json is JSON");
+        let name = if portable { report::PORTABLE_NAME } else { report::JSON_NAME };
+        let text = open(evidence, &organisation, request, path, name).await;
+        let report: ReportWire = serde_json::from_str(&text).expect("the report is JSON");
+        if portable && report.records.keys().any(|section| manifest["sections"][section].is_null()) {
+            faults.push(format!("I-6: the package of {request} holds more than its manifest says"));
+        }
         for (section, records) in expected {
             let held = report.records.get(section).map_or(0, Vec::len) as u64;
             if held != records {
@@ -146,8 +159,20 @@ fn withheld_as_told(request: Uuid, manifest: &serde_json::Value, report: &Report
     faults
 }
 
-/// `report.json` of a package, as staff would open it.
-async fn open(evidence: &Evidence<'_>, organisation: &str, request: Uuid, path: &std::path::Path) -> String {
+/// Whether the controller holds a section by consent or contract.
+fn may_take_along(evidence: &Evidence<'_>, section: &str) -> bool {
+    let portable = evidence.service.controller.erasure.legal_bases.portable();
+    portable.iter().any(|category| category.as_str() == section)
+}
+
+/// A file for programs in a package, as staff would open it.
+async fn open(
+    evidence: &Evidence<'_>,
+    organisation: &str,
+    request: Uuid,
+    path: &std::path::Path,
+    name: &str,
+) -> String {
     let service = evidence.service;
     let opened = delivery::open_for_staff(
         &service.store,
@@ -166,7 +191,7 @@ async fn open(evidence: &Evidence<'_>, organisation: &str, request: Uuid, path: 
     report::open_package(path, &key, &mut clear).expect("the file opens with its key");
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(clear)).expect("an archive");
     let mut text = String::new();
-    let mut file = archive.by_name(report::JSON_NAME).expect("report.json");
+    let mut file = archive.by_name(name).expect("the report for programs");
     file.read_to_string(&mut text).expect("it is text");
     text
 }
@@ -190,15 +215,16 @@ pub(super) async fn links_go_to_their_contact_only(evidence: &Evidence<'_>) -> V
     .iter()
     .map(|row| (row.get("token_sha256"), row.get("request_id")))
     .collect();
+    let hands_over = ["access_ready", "portability_ready"];
     for mail in &evidence.mails {
         let Some((request, kind)) = notices.get(&mail.message_id) else { continue };
         let Some(link) = mail.link() else {
-            if kind == "access_ready" {
+            if hands_over.contains(&kind.as_str()) {
                 faults.push(format!("I-6: the mail {} offers a package without a link", mail.message_id));
             }
             continue;
         };
-        if kind != "access_ready" {
+        if !hands_over.contains(&kind.as_str()) {
             faults.push(format!("I-6: a mail of kind {kind} holds a link"));
         }
         // The hash is emptied when the package is fetched; until then it names the request.
@@ -224,7 +250,7 @@ pub(super) async fn links_go_to_their_contact_only(evidence: &Evidence<'_>) -> V
 /// What must stand in the log before a notice may say it.
 fn proof_of(kind: &str) -> Option<&'static [&'static str]> {
     match kind {
-        "access_ready" => Some(&["package.built"]),
+        "access_ready" | "portability_ready" => Some(&["package.built"]),
         "erasure_done" => Some(&["deletion.verified"]),
         "erasure_partly_done" => Some(&["deletion.verified", "erasure.postponed"]),
         "opt_out_done" => Some(&["policy.verified"]),
