@@ -202,6 +202,10 @@ impl Run<'_> {
                 Ended::LeaseLost
             }
             Err(Stop::Killed) => Ended::Killed,
+            Err(Stop::Store(error)) => {
+                tracing::warn!(request = %self.lease.request, %error, "how a run ended could not be written; the request goes on later");
+                Ended::Interrupted
+            }
             Err(_) => Ended::Interrupted,
         }
     }

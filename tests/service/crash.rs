@@ -114,7 +114,7 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
                 Handling::Erasure => assert!(!truth.exists, "{place}"),
                 Handling::OptOut => assert_eq!(truth.policy("mktgCommunications"), Some(false), "{place}"),
                 Handling::Access | Handling::Portability | Handling::Person => {
-                    assert!(truth.exists, "{place}")
+                    assert!(truth.exists, "{place}");
                 }
             }
         }
@@ -128,21 +128,21 @@ async fn killed_everywhere_ends_the_same(kind: RequestKind) {
     assert_eq!(usize::try_from(told).unwrap(), erasures);
     // A file whose package was not recorded is swept away at the next start.
     if matches!(kind.handling(), Handling::Access | Handling::Portability) {
-        let directory = &service.executor.packages.report.directory;
-        dsrd::delivery::remove_leftovers(
-            &service.store,
-            directory,
-            service.desk.clock.now() + chrono::TimeDelta::days(1),
-        )
-        .await
-        .unwrap();
-        let packages: i64 = sqlx::query_scalar("SELECT count(*) FROM dsrd.package")
-            .fetch_one(&mut *service.store.connection().await.unwrap())
-            .await
-            .unwrap();
-        assert_eq!(i64::try_from(std::fs::read_dir(directory).unwrap().count()).unwrap(), packages);
+        leftovers_are_swept_away(&service).await;
     }
     service.finish().await;
+}
+
+/// After a sweep of the directory each file is one that the database knows.
+async fn leftovers_are_swept_away(service: &TestService) {
+    let directory = &service.executor.packages.report.directory;
+    let tomorrow = service.desk.clock.now() + chrono::TimeDelta::days(1);
+    dsrd::delivery::remove_leftovers(&service.store, directory, tomorrow).await.unwrap();
+    let packages: i64 = sqlx::query_scalar("SELECT count(*) FROM dsrd.package")
+        .fetch_one(&mut *service.store.connection().await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(i64::try_from(std::fs::read_dir(directory).unwrap().count()).unwrap(), packages);
 }
 
 #[tokio::test]
