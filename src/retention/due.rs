@@ -8,7 +8,11 @@ use serde::Serialize;
 
 use super::sql::{self, UnfinishedRow};
 use super::sweep::{Begun, SweepError, SweepLock, SweepReport, Sweeper};
+use super::timetable::Timetable;
 use crate::audit::Actor;
+
+/// The name of sweeps in `dsrd.schedule`.
+pub(super) const SCHEDULE: &str = "retention";
 
 /// What one look at the schedule led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -73,19 +77,13 @@ impl Sweeper {
 
     /// Reads the next due time; computes it anew when the configured schedule is not the stored one.
     async fn next_run_at(&self) -> Result<DateTime<Utc>, SweepError> {
-        let organisation = &self.controller.id;
-        let configured = self.rule.schedule().to_string();
         let mut connection = self.store.connection().await?;
-        let stored = sql::find_schedule(&mut connection, organisation).await?;
-        if let Some(row) = &stored
-            && row.expression == configured
-        {
-            return Ok(row.next_run_at);
-        }
-        let next = self.rule.schedule().next_after(self.desk.clock.now()).ok_or(SweepError::NoNextRun)?;
-        let former = stored.as_ref().map(|row| row.expression.as_str());
-        sql::store_schedule(&mut connection, organisation, former, &configured, next).await?;
-        Ok(next)
+        let next = self.timetable().next_run_at(&mut connection, self.desk.clock.now()).await?;
+        next.ok_or(SweepError::NoNextRun)
+    }
+
+    fn timetable(&self) -> Timetable<'_> {
+        Timetable { organisation: &self.controller.id, name: SCHEDULE, schedule: self.rule.schedule() }
     }
 
     /// Records the sweep that is to run now, if one is, and the end of those that were interrupted, in one transaction.
@@ -100,14 +98,14 @@ impl Sweeper {
         let scheduled_for = if due <= now {
             let next = self.rule.schedule().next_after(now).ok_or(SweepError::NoNextRun)?;
             // A daemon that does not hold the lock, by whatever mishap, may have been faster all the same.
-            sql::claim_due(&mut tx, &self.controller.id, due, next, now).await?.then_some(due)
+            self.timetable().claim(&mut tx, due, next, now).await?.then_some(due)
         } else {
             let since = now - TimeDelta::days(1);
             let interruptions = sql::count_interrupted(&mut tx, &self.controller.id, since).await?;
             let handed_on = interrupted.iter().rev().find_map(|unfinished| unfinished.scheduled_for);
             handed_on.filter(|_| interruptions < MOST_INTERRUPTIONS)
         };
-        let begun = scheduled_for.map(|due| self.begun(Some(due), Actor::Schedule("retention")));
+        let begun = scheduled_for.map(|due| self.begun(Some(due), Actor::Schedule(SCHEDULE)));
         if let Some(begun) = &begun {
             self.record_start(&mut tx, begun).await?;
         }

@@ -47,6 +47,7 @@ mod settings;
 mod sql;
 mod survey;
 mod sweep;
+mod timetable;
 mod vocabulary;
 
 pub use due::Turn;
@@ -57,4 +58,5 @@ pub use settings::{Anchor, Caps, RecordTerms, Rule, Settings, SettingsError};
 pub use sql::{SweepRow, list_sweeps, list_unclear, purge_candidates, purge_sweeps, purge_unused_candidates};
 pub use survey::{ActiveLately, Preview, Progress, preview};
 pub use sweep::{Halt, Stage, SweepError, SweepReport, Sweeper, never_halt};
+pub use timetable::Timetable;
 pub use vocabulary::{SkipReason, StopReason, SweepState};

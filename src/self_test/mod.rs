@@ -18,7 +18,7 @@
 //! - While a request of an earlier run is open, no new one is handed in: the next run fails at once and says so. Nothing piles
 //!   up, and nothing ends silently.
 //!
-//! Why it uses `retention`: when something is due, a [`Schedule`](crate::retention::Schedule) says.
+//! Why it uses `retention`: when something is due, a [`Timetable`](crate::retention::Timetable) says.
 //!
 //! To try another right: its kind in [`KINDS`], if a procedure carries it out and reads it back.
 

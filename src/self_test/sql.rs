@@ -1,83 +1,11 @@
-//! Table `dsrd.self_test`, and its row of `dsrd.schedule`.
+//! Table `dsrd.self_test`.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::NAME;
 use crate::domain::{OrganisationId, RequestId};
 use crate::store::StoreError;
-
-/// When the next run is due, for which schedule.
-pub(super) struct ScheduleRow {
-    pub(super) expression: String,
-    pub(super) next_run_at: DateTime<Utc>,
-}
-
-pub(super) async fn find_schedule(
-    connection: &mut PgConnection,
-    organisation: &OrganisationId,
-) -> Result<Option<ScheduleRow>, StoreError> {
-    sqlx::query_as!(
-        ScheduleRow,
-        "SELECT expression, next_run_at FROM dsrd.schedule WHERE organisation_id = $1 AND name = $2",
-        organisation.as_str(),
-        NAME,
-    )
-    .fetch_optional(connection)
-    .await
-    .map_err(StoreError::during("self_test.find_schedule"))
-}
-
-/// Stores the schedule where there is none yet, or where `former` is its expression still.
-pub(super) async fn store_schedule(
-    connection: &mut PgConnection,
-    organisation: &OrganisationId,
-    former: Option<&str>,
-    expression: &str,
-    next_run_at: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        r#"INSERT INTO dsrd.schedule AS stored (organisation_id, name, expression, next_run_at)
-           VALUES ($1, $2, $3, $4)
-           ON CONFLICT (organisation_id, name) DO UPDATE
-           SET expression = excluded.expression, next_run_at = excluded.next_run_at
-           WHERE stored.expression = $5"#,
-        organisation.as_str(),
-        NAME,
-        expression,
-        next_run_at,
-        former,
-    )
-    .execute(connection)
-    .await
-    .map(|_| ())
-    .map_err(StoreError::during("self_test.store_schedule"))
-}
-
-/// Claims a due time: moves the schedule on, if it still stands at `due`. Its row stays locked for the transaction.
-pub(super) async fn claim_due(
-    connection: &mut PgConnection,
-    organisation: &OrganisationId,
-    due: DateTime<Utc>,
-    next: DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    sqlx::query!(
-        r#"UPDATE dsrd.schedule
-           SET next_run_at = $4, last_run_at = $5
-           WHERE organisation_id = $1 AND name = $2 AND next_run_at = $3"#,
-        organisation.as_str(),
-        NAME,
-        due,
-        next,
-        now,
-    )
-    .execute(connection)
-    .await
-    .map(|done| done.rows_affected() == 1)
-    .map_err(StoreError::during("self_test.claim_due"))
-}
 
 /// Whether there is a run of a day.
 pub(super) async fn has_run(

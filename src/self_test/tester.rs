@@ -12,6 +12,7 @@ use crate::domain::{
     Channel, Controller, Origin, RequestId, RequestKind, RequestState, RequesterRole, SelfTestFinding,
 };
 use crate::intake::{self, Desk, IntakeError, Receipt, Submission};
+use crate::retention::Timetable;
 use crate::store::{Store, StoreError, Tx};
 
 /// Why a turn did not come to an end. What it recorded stands, and the next turn goes on.
@@ -88,19 +89,13 @@ impl SelfTester {
 
     /// Reads the next due time; computes it anew when the configured schedule is not the stored one.
     async fn next_run_at(&self, now: DateTime<Utc>) -> Result<DateTime<Utc>, SelfTestError> {
-        let organisation = &self.controller.id;
-        let configured = self.plan.schedule.to_string();
         let mut connection = self.store.connection().await?;
-        let stored = sql::find_schedule(&mut connection, organisation).await?;
-        if let Some(row) = &stored
-            && row.expression == configured
-        {
-            return Ok(row.next_run_at);
-        }
-        let next = self.plan.schedule.next_after(now).ok_or(SelfTestError::NoNextRun)?;
-        let former = stored.as_ref().map(|row| row.expression.as_str());
-        sql::store_schedule(&mut connection, organisation, former, &configured, next).await?;
-        Ok(next)
+        let next = self.timetable().next_run_at(&mut connection, now).await?;
+        next.ok_or(SelfTestError::NoNextRun)
+    }
+
+    fn timetable(&self) -> Timetable<'_> {
+        Timetable { organisation: &self.controller.id, name: NAME, schedule: &self.plan.schedule }
     }
 
     /// Claims the due time and hands in the requests, all in one transaction; none where another daemon was faster, or where
@@ -114,7 +109,7 @@ impl SelfTester {
         let next = self.plan.schedule.next_after(now).ok_or(SelfTestError::NoNextRun)?;
         let run_on = self.controller.local_date(now);
         let mut tx = self.store.begin("self_test.begin").await?;
-        if !sql::claim_due(&mut tx, organisation, due, next, now).await? {
+        if !self.timetable().claim(&mut tx, due, next, now).await? {
             return Ok((false, None));
         }
         if sql::has_run(&mut tx, organisation, run_on).await? {

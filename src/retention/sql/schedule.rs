@@ -6,20 +6,18 @@ use sqlx::PgConnection;
 use crate::domain::OrganisationId;
 use crate::store::StoreError;
 
-/// The name of the retention schedule in `dsrd.schedule`.
-const SCHEDULE: &str = "retention";
-
-/// The stored schedule of an organisation.
+/// The stored schedule of something that is done for an organisation.
 #[derive(Clone, Debug)]
 pub(in crate::retention) struct ScheduleRow {
     pub(in crate::retention) expression: String,
     pub(in crate::retention) next_run_at: DateTime<Utc>,
 }
 
-/// Reads the organisation's schedule.
+/// Reads a schedule by its name.
 pub(in crate::retention) async fn find_schedule(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
+    name: &str,
 ) -> Result<Option<ScheduleRow>, StoreError> {
     sqlx::query_as!(
         ScheduleRow,
@@ -28,7 +26,7 @@ pub(in crate::retention) async fn find_schedule(
            WHERE organisation_id = $1
              AND name = $2"#,
         organisation.as_str(),
-        SCHEDULE,
+        name,
     )
     .fetch_optional(connection)
     .await
@@ -38,7 +36,7 @@ pub(in crate::retention) async fn find_schedule(
 /// Stores the schedule where there is none yet, or where `former` is its expression still.
 pub(in crate::retention) async fn store_schedule(
     connection: &mut PgConnection,
-    organisation: &OrganisationId,
+    (organisation, name): (&OrganisationId, &str),
     former: Option<&str>,
     expression: &str,
     next_run_at: DateTime<Utc>,
@@ -50,7 +48,7 @@ pub(in crate::retention) async fn store_schedule(
            SET expression = excluded.expression, next_run_at = excluded.next_run_at
            WHERE stored.expression = $5"#,
         organisation.as_str(),
-        SCHEDULE,
+        name,
         expression,
         next_run_at,
         former,
@@ -64,7 +62,7 @@ pub(in crate::retention) async fn store_schedule(
 /// Claims a due time: moves the schedule on, if it still stands at `due`.
 pub(in crate::retention) async fn claim_due(
     connection: &mut PgConnection,
-    organisation: &OrganisationId,
+    (organisation, name): (&OrganisationId, &str),
     due: DateTime<Utc>,
     next: DateTime<Utc>,
     now: DateTime<Utc>,
@@ -76,7 +74,7 @@ pub(in crate::retention) async fn claim_due(
              AND name = $2
              AND next_run_at = $3"#,
         organisation.as_str(),
-        SCHEDULE,
+        name,
         due,
         next,
         now,
@@ -90,7 +88,7 @@ pub(in crate::retention) async fn claim_due(
 /// Makes the next due time earlier, never later.
 pub(in crate::retention) async fn bring_forward(
     connection: &mut PgConnection,
-    organisation: &OrganisationId,
+    (organisation, name): (&OrganisationId, &str),
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
@@ -100,7 +98,7 @@ pub(in crate::retention) async fn bring_forward(
              AND name = $2
              AND next_run_at > $3"#,
         organisation.as_str(),
-        SCHEDULE,
+        name,
         at,
     )
     .execute(connection)

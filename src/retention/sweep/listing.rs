@@ -8,6 +8,7 @@ use super::{
 use crate::audit::{Action, Actor};
 use crate::domain::ContactId;
 use crate::platform::{ListingBatch, PlatformError};
+use crate::retention::due::SCHEDULE;
 use crate::retention::look::{self, Finding};
 use crate::retention::settings::RETRY_AFTER;
 use crate::retention::sql::{self, Counts, UnfinishedRow};
@@ -175,7 +176,7 @@ impl Sweeper {
         if reason == StopReason::PlatformUnavailable && begun.scheduled_for.is_some() {
             let again_at = self.desk.clock.now() + RETRY_AFTER;
             let mut connection = self.store.connection().await?;
-            sql::bring_forward(&mut connection, &self.controller.id, again_at).await?;
+            sql::bring_forward(&mut connection, (&self.controller.id, SCHEDULE), again_at).await?;
         }
         Ok(report)
     }

@@ -1,0 +1,54 @@
+//! What is done by the clock for an organisation: one row of `dsrd.schedule` a name. Whoever moves its due time on has claimed
+//! it, so that each due time is taken once over any number of daemons, and missed ones give one run.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::schedule::Schedule;
+use super::sql;
+use crate::domain::OrganisationId;
+use crate::store::StoreError;
+
+/// The row of one thing that is done for an organisation.
+#[derive(Clone, Copy, Debug)]
+pub struct Timetable<'a> {
+    /// For whom.
+    pub organisation: &'a OrganisationId,
+    /// What, by its name in the table.
+    pub name: &'static str,
+    /// When, as configured.
+    pub schedule: &'a Schedule,
+}
+
+impl Timetable<'_> {
+    /// The next due time; computed anew when the configured schedule is not the stored one. `None` where the calendar has
+    /// none any more.
+    pub async fn next_run_at(
+        &self,
+        connection: &mut PgConnection,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let configured = self.schedule.to_string();
+        let stored = sql::find_schedule(connection, self.organisation, self.name).await?;
+        if let Some(row) = &stored
+            && row.expression == configured
+        {
+            return Ok(Some(row.next_run_at));
+        }
+        let Some(next) = self.schedule.next_after(now) else { return Ok(None) };
+        let former = stored.as_ref().map(|row| row.expression.as_str());
+        sql::store_schedule(connection, (self.organisation, self.name), former, &configured, next).await?;
+        Ok(Some(next))
+    }
+
+    /// Claims a due time: moves the row on to `next`, if it still stands at `due`. It stays locked for the transaction.
+    pub async fn claim(
+        &self,
+        connection: &mut PgConnection,
+        due: DateTime<Utc>,
+        next: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        sql::claim_due(connection, (self.organisation, self.name), due, next, now).await
+    }
+}
