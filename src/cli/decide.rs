@@ -13,9 +13,9 @@ use super::request::{Case, classed, unasked};
 use crate::daemon::{self, Foundation};
 use crate::domain::{
     AcceptanceReason, ChoiceReason, ClarificationReason, ExtensionReason, IdentityMethod, IncidentCategory,
-    IncidentCause, IncidentEnd, OrganisationId, Reference, RefusalGround, RequestId, local_time,
+    IncidentCause, IncidentEnd, OrganisationId, Personal, Reference, RefusalGround, RequestId, local_time,
 };
-use crate::identity;
+use crate::identity::{self, CodeCheck};
 use crate::triage::{self, Candidate, Decision, Facts, Fee, Taken, TriageError};
 
 /// What to decide.
@@ -43,8 +43,11 @@ pub(super) enum Command {
         named: Named,
         /// in_person, account (signed in to an account of theirs), contact_point (they answered by an address or number that
         /// the profile holds) or agent_authority (somebody acts for them, whose authority you saw).
-        #[arg(long)]
-        method: IdentityMethod,
+        #[arg(long, required_unless_present = "code")]
+        method: Option<IdentityMethod>,
+        /// The code from our message to them, which they told you: it proves that they answered by a contact point on record.
+        #[arg(long, conflicts_with = "method", value_name = "DIGITS")]
+        code: Option<String>,
     },
     /// Record that whoever asks for the data subject may do so, and send the request on its way. What was shown to you is
     /// not kept. A package still goes to the address in the data subject's profile only.
@@ -186,7 +189,13 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Choose { named, contact, reason } => {
             choose(&named, &contact, reason, &context, &foundation, output).await
         }
-        Command::Identity { named, method } => identify(&named, method, &context, &foundation, output).await,
+        Command::Identity { named, method, code } => {
+            let known = match (method, code) {
+                (Some(method), _) => Known::Method(method),
+                (None, code) => Known::Code(Personal::new(code.unwrap_or_default())),
+            };
+            identify(&named, known, &context, &foundation, output).await
+        }
         Command::Accept { named, reason } => {
             let decision = Decision::Acceptance(reason);
             decide(&named, decision, None, &context, &foundation, output).await
@@ -313,9 +322,17 @@ async fn choose(
     })
 }
 
+/// How staff know who asks.
+enum Known {
+    /// They found out in this way.
+    Method(IdentityMethod),
+    /// They were told the code of a message to the person.
+    Code(Personal<String>),
+}
+
 async fn identify(
     named: &Named,
-    method: IdentityMethod,
+    known: Known,
     context: &Context,
     foundation: &Foundation,
     output: &Output,
@@ -325,19 +342,51 @@ async fn identify(
         return Err(Failure::NotFound.because(format!("organisation {organisation} is not registered")));
     };
     let mut tx = foundation.store.begin("cli.identify").await?;
-    identity::record_check(&mut tx, &foundation.desk, controller, request, method, context.person())
-        .await
-        .map_err(unasked)?;
-    tx.commit().await?;
+    let (desk, actor) = (&foundation.desk, context.person());
+    let reason = match known {
+        Known::Method(method) => {
+            let recorded = identity::record_check(&mut tx, desk, controller, request, method, actor).await;
+            recorded.map_err(unasked)?;
+            tx.commit().await?;
+            method.as_str()
+        }
+        Known::Code(code) => {
+            let checked = identity::record_code(&mut tx, desk, controller, request, &code, actor).await;
+            let checked = checked.map_err(unasked)?;
+            // A wrong code is counted, too.
+            tx.commit().await?;
+            told(checked, request)?
+        }
+    };
     let decided = Decided {
         reference: Reference::of(request),
         decision: "identity",
-        reason: method.as_str(),
+        reason,
         proposed: false,
     };
     output.show(&decided, |decided| {
         format!("{}: recorded ({}); it goes on if it waited for that", decided.reference, decided.reason)
     })
+}
+
+/// The word for a code that was right; else what to do.
+fn told(checked: CodeCheck, request: RequestId) -> anyhow::Result<&'static str> {
+    let reference = Reference::of(request);
+    let problem = match checked {
+        CodeCheck::Proven => return Ok("code"),
+        CodeCheck::Wrong(0) => format!(
+            "the code is wrong, and no code of {reference} works any more; the link in the message still does, and \
+             dsrd request ask-again {reference} sends another message"
+        ),
+        CodeCheck::Wrong(left) => format!(
+            "the code is wrong; {left} more wrong ones end the codes of {reference}. Ask the person to read it from our latest message"
+        ),
+        CodeCheck::NoneWorks => format!(
+            "{reference} has no code that works: the person was not asked, has confirmed already, or took too long; \
+             dsrd request ask-again {reference} sends another message to a request that waits for it"
+        ),
+    };
+    Err(Failure::Refused.because(problem))
 }
 
 /// Takes a decision, or proposes it where the organisation wants two persons.

@@ -108,6 +108,11 @@ impl NoticeKind {
         matches!(self, Self::AccessReady | Self::PortabilityReady)
     }
 
+    /// Whether its link can be told by a code, too.
+    pub(super) const fn has_code(self) -> bool {
+        matches!(self, Self::IdentityRequest)
+    }
+
     /// Whether it is told although the person took the request back: what it tells does not depend on that.
     pub(super) const fn is_sent_after_withdrawal(self) -> bool {
         matches!(self, Self::Withdrawn | Self::BreachNotice | Self::RestrictionLifting)

@@ -66,6 +66,7 @@ pub fn prepare_letter(
             facts: &facts,
             words: Some(objects),
             link: None,
+            code: None,
             action: Some(letter.action),
         };
         text::render(language, KIND, &occasion).map_err(unusable)

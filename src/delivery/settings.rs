@@ -142,6 +142,11 @@ impl Settings {
         };
         format!("{}/{page}/{token}", self.link_base_url.trim_end_matches('/'))
     }
+
+    /// The page where people type the code that stands for a link.
+    pub(super) fn code_page(&self) -> String {
+        format!("{}/identity", self.link_base_url.trim_end_matches('/'))
+    }
 }
 
 impl SmtpSettings {

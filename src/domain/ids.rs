@@ -99,6 +99,19 @@ impl Reference {
         Self(format!("DSR-{}-{}", &text[..4], &text[4..]))
     }
 
+    /// Reads a reference as people type it: in small letters, without hyphens or with spaces instead.
+    #[must_use]
+    pub fn typed(text: &str) -> Option<Self> {
+        let bare: String = text
+            .chars()
+            .filter(|each| !each.is_whitespace() && *each != '-')
+            .map(|each| each.to_ascii_uppercase())
+            .collect();
+        let characters = bare.strip_prefix("DSR").unwrap_or(&bare);
+        let plain = characters.len() == 8 && characters.bytes().all(|each| REFERENCE_ALPHABET.contains(&each));
+        plain.then(|| Self(format!("DSR-{}-{}", &characters[..4], &characters[4..])))
+    }
+
     /// The reference as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -170,6 +183,18 @@ mod tests {
     fn a_reference_is_stable_and_readable() {
         let request = RequestId(Uuid::from_u128(0x0195_d3e0_0000_7000_8000_00ff_ffff_ffff));
         assert_eq!(Reference::of(request).as_str(), "DSR-ZZZZ-ZZZZ");
+    }
+
+    #[test]
+    fn a_reference_is_read_as_people_type_it() {
+        let reference = Reference::of(RequestId(uuid::Uuid::from_u128(0x1234_5678_9abc)));
+        let text = reference.as_str().to_owned();
+        for typed in [text.clone(), text.to_lowercase(), text.replace('-', " "), text[4..].replace('-', "")] {
+            assert_eq!(Reference::typed(&typed), Some(reference.clone()), "{typed}");
+        }
+        for other in ["", "DSR", "DSR-0000-0000", "DSR-AAAA-AAA", "DSR-ÄAAA-AAA", "AAAA-AAAA-AAAA"] {
+            assert_eq!(Reference::typed(other), None, "{other}");
+        }
     }
 
     #[test]

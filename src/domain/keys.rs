@@ -76,6 +76,12 @@ impl MasterKey {
         TagKey(self.derive(&["audit-tag", organisation.as_str(), &epoch.to_string()]))
     }
 
+    /// A number that follows from the digest of a link's secret, and that nobody without the key can tell.
+    pub(super) fn one_time_number(&self, digest: &[u8; 32]) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = authenticate(&self.derive(&["one-time-code"]), &[&hex::encode(digest)]);
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+
     /// A value to store beside the data, by which a later start notices that it was given another key.
     #[must_use]
     pub fn fingerprint(&self) -> String {

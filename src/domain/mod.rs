@@ -27,6 +27,7 @@ mod ids;
 mod keys;
 mod kill;
 mod lifecycle;
+mod one_time_code;
 mod personal;
 pub mod random;
 mod request;
@@ -48,6 +49,7 @@ pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};
 pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef, SuppressionKey, TagKey};
 pub use kill::{KillSwitch, Killed};
 pub use lifecycle::{CaseEvent, TRANSITIONS, states_document};
+pub use one_time_code::{OneTimeCode, link_digest};
 pub use personal::Personal;
 pub use request::{
     Channel, Handling, Origin, Outcome, ParkReason, RequestKind, RequestState, RequesterRole, UnknownWord,

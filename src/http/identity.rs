@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
+use super::code::CodeWire;
 use super::pages::{AnswerWire, AppState, Token, message, not_found, page};
 use super::words::PageWords;
 use crate::domain::{Personal, random};
@@ -18,6 +19,8 @@ struct IdentityPage<'a> {
     nonce: &'a str,
     words: &'a PageWords,
     landing: &'a ProofLanding,
+    /// The code by which the page was reached, instead of a link; then nothing more is asked.
+    code: Option<&'a CodeWire>,
     /// Why the last answer confirmed nothing.
     problem: Option<&'a str>,
 }
@@ -25,7 +28,7 @@ struct IdentityPage<'a> {
 pub(super) async fn show(State(state): State<AppState>, headers: HeaderMap, token: Token) -> Response {
     let Ok(Path(token)) = token else { return not_found(&headers) };
     match state.proofs.look(&token).await {
-        Ok(Some(landing)) => landing_page(StatusCode::OK, &landing, &words_of(&landing), None),
+        Ok(Some(landing)) => landing_page(StatusCode::OK, &landing, None, None),
         Ok(None) => not_found(&headers),
         Err(error) => trouble(&headers, &error),
     }
@@ -35,16 +38,28 @@ fn words_of(landing: &ProofLanding) -> PageWords {
     PageWords::about(&landing.language, &landing.reference, &landing.contact)
 }
 
-/// The page of a link that works; with a problem after an answer that confirmed nothing.
-fn landing_page(
+/// The page of a link or a code that works; with a problem after an answer that confirmed nothing.
+pub(super) fn landing_page(
     status: StatusCode,
     landing: &ProofLanding,
-    words: &PageWords,
-    problem: Option<&str>,
+    code: Option<&CodeWire>,
+    tries_left: Option<Option<u16>>,
 ) -> Response {
-    let nonce = random::token();
-    let page_of = IdentityPage { nonce: &nonce, words, landing, problem };
+    let (nonce, words) = (random::token(), words_of(landing));
+    let problem = tries_left.map(|left| words.problem(left));
+    let page_of =
+        IdentityPage { nonce: &nonce, words: &words, landing, code, problem: problem.as_deref() };
     page(status, &nonce, &page_of)
+}
+
+/// The page after the confirmation.
+pub(super) fn confirmed(landing: &ProofLanding) -> Response {
+    message(
+        StatusCode::OK,
+        &words_of(landing),
+        "identity.confirmed.title",
+        &["identity.confirmed.next", "identity.confirmed.reference", "identity.confirmed.close"],
+    )
 }
 
 pub(super) async fn confirm(
@@ -56,16 +71,9 @@ pub(super) async fn confirm(
     let Ok(Path(token)) = token else { return not_found(&headers) };
     let answer = form.map_or_else(|_| Personal::new(String::new()), |Form(wire)| wire.answer);
     match state.proofs.confirm(&token, &answer).await {
-        Ok(Confirmation::Confirmed(landing)) => message(
-            StatusCode::OK,
-            &words_of(&landing),
-            "identity.confirmed.title",
-            &["identity.confirmed.next", "identity.confirmed.reference", "identity.confirmed.close"],
-        ),
+        Ok(Confirmation::Confirmed(landing)) => confirmed(&landing),
         Ok(Confirmation::Unproven { landing, tries_left }) => {
-            let words = words_of(&landing);
-            let problem = words.problem(tries_left);
-            landing_page(StatusCode::UNPROCESSABLE_ENTITY, &landing, &words, Some(&problem))
+            landing_page(StatusCode::UNPROCESSABLE_ENTITY, &landing, None, Some(tries_left))
         }
         // After the last wrong answer. From then on the link is one that does not work.
         Ok(Confirmation::Locked) => message(
@@ -79,7 +87,7 @@ pub(super) async fn confirm(
     }
 }
 
-fn trouble(headers: &HeaderMap, error: &IdentityError) -> Response {
+pub(super) fn trouble(headers: &HeaderMap, error: &IdentityError) -> Response {
     tracing::error!(
         error = error as &dyn std::error::Error,
         "a page to confirm a request could not be served"

@@ -8,7 +8,8 @@
 //! what the request was made with as a second proof, uses the link up and sends the archive. Every link that does not work, for whatever reason, gets the same page with the
 //! same status.
 //!
-//! `GET /identity/<token>` and `POST` to it are the same for the link by which a person proves who asks.
+//! `GET /identity/<token>` and `POST` to it are the same for the link by which a person proves who asks; `/identity` is for
+//! the code that stands for such a link. Everybody can open it, so that every answer to a typed code takes as long as any other.
 //!
 //! Invariants:
 //! - The secret of a link appears in no log: requests are not logged at all.
@@ -21,6 +22,7 @@
 //!
 //! To add a page: a file under `templates/pages`, a handler in `pages`, a route in [`router`].
 
+mod code;
 mod error;
 mod identity;
 mod pages;

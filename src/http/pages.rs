@@ -15,7 +15,7 @@ use axum::{Form, Router};
 use serde::Deserialize;
 
 use super::words::PageWords;
-use super::{identity, sql};
+use super::{code, identity, sql};
 use crate::delivery::{DeliveryError, Download, Handover, Landing, Redemption};
 use crate::domain::{Personal, RequestKind, random};
 use crate::identity::ProofPage;
@@ -45,6 +45,7 @@ pub fn router(state: AppState) -> Router {
     let behind_tls = state.behind_tls;
     Router::new()
         .route("/handover/{token}", get(show_landing).post(download))
+        .route("/identity", get(code::show).post(code::take))
         .route("/identity/{token}", get(identity::show).post(identity::confirm))
         .route("/health/live", get(|| async { plain(StatusCode::OK, "live\n") }))
         .route("/health/ready", get(ready))

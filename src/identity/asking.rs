@@ -5,13 +5,12 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::error::IdentityError;
-use super::link::digest;
 use super::sql::{self, NewLink};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
 use crate::domain::{
     Controller, IdentifierKind, IdentityDoubt, MasterKey, OrganisationId, Personal, RequestId, RequestState,
-    random,
+    link_digest, random,
 };
 use crate::intake::{self, Case, CaseError, Desk, IdentifierRole};
 use crate::store::{StoreError, Tx};
@@ -74,7 +73,7 @@ pub async fn ask(
         made_at: now,
         expires_at,
     };
-    sql::insert_link(tx, &link, &digest(&token)).await?;
+    sql::insert_link(tx, &link, &link_digest(&token)).await?;
     let local = |at: DateTime<Utc>| at.with_timezone(&controller.time_zone).date_naive();
     let mut facts = Facts::of(case.kind, local(case.received_at), case.due_on);
     facts.expires_at = Some(expires_at);

@@ -15,6 +15,9 @@ pub enum IdentityError {
         "the profile holds no address by which the person could be asked; find out in another way who asks, then record it with `dsrd decide identity`"
     )]
     NoContactPoint,
+    /// What was typed is no code.
+    #[error("a code has eight digits, as in the message to the person; spaces and hyphens between them do not matter")]
+    NoCode,
     /// Asked often enough.
     #[error(
         "the person was asked {0} times already; find out in another way who asks, then record it with `dsrd decide identity`"

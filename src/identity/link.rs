@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::asking::end_links;
@@ -15,29 +15,24 @@ use super::sql::{self, LinkRow, NewProof};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, VocabularyOf, vocabulary};
 use crate::domain::{
-    Assurance, Controller, Handling, OrganisationId, Personal, Proof, RequestId, RequestKind,
-    SubjectIdentifier,
+    Assurance, Controller, Handling, IdentifierKind, OrganisationId, Personal, Proof, RequestId, RequestKind,
+    SubjectIdentifier, link_digest,
 };
-use crate::intake::{self, CaseError, Desk};
-use crate::store::{Store, StoreError};
+use crate::intake::{self, CaseError, Desk, WaitingCase};
+use crate::store::{Store, StoreError, Tx};
 
-/// So many wrong answers lock a link. Mirrored by a CHECK of `dsrd.proof_link`.
-const MOST_WRONG_ANSWERS: i16 = 5;
+/// So many wrong answers lock a link, and so many wrong codes a code. Mirrored by CHECKs of `dsrd.proof_link`.
+pub(super) const MOST_WRONG_ANSWERS: i16 = 5;
 
 /// Who confirms, in the log: the person, of whom it knows no more.
-const ACTOR: Actor = Actor::Process("identity");
-
-/// The form in which the secret of a link is kept. It has 256 bits, so that a plain hash cannot be guessed back.
-pub(super) fn digest(token: &Personal<String>) -> [u8; 32] {
-    Sha256::digest(token.expose().as_bytes()).into()
-}
+pub(super) const ACTOR: Actor = Actor::Process("identity");
 
 /// Serves the pages of links.
 #[derive(Clone, Debug)]
 pub struct ProofPage {
-    store: Store,
-    desk: Desk,
-    controllers: BTreeMap<OrganisationId, Arc<Controller>>,
+    pub(super) store: Store,
+    pub(super) desk: Desk,
+    pub(super) controllers: BTreeMap<OrganisationId, Arc<Controller>>,
 }
 
 /// What the page says. Nothing of it is about the person beyond what they know who were sent the link.
@@ -141,30 +136,14 @@ impl ProofPage {
                 left => Confirmation::Unproven { landing, tries_left: Some(left) },
             });
         }
-        let proof = Proof { assurance: Assurance::VerifiedChannelLoop, at: now };
-        sql::use_link(&mut tx, &token_sha256, now).await?;
-        end_links(&mut tx, &organisation, request).await?;
-        let by = ACTOR.to_string();
-        let recorded = NewProof {
-            organisation: &organisation,
-            request,
-            id: Uuid::now_v7(),
-            proof,
-            method: "link",
-            by: &by,
-        };
-        sql::insert_proof(&mut tx, &recorded).await?;
-        let detail = Detail::none().word("method", "link").word("assurance", proof.assurance.as_str());
-        let event = Event::of(&organisation, request, Action::IdentityProven, ACTOR, now);
-        audit::append(&mut tx, event.with(detail)).await?;
-        intake::continue_proven(&mut tx, &organisation, request, &waiting, proof).await?;
+        prove(&mut tx, &row, &waiting, ProofBy::Link, ACTOR, now).await?;
         tx.commit().await?;
         Ok(Confirmation::Confirmed(landing))
     }
 
     async fn is_right(
         &self,
-        tx: &mut crate::store::Tx,
+        tx: &mut Tx,
         organisation: &OrganisationId,
         request: RequestId,
         answer: &Personal<String>,
@@ -177,13 +156,15 @@ impl ProofPage {
         }))
     }
 
-    fn landing(&self, row: &LinkRow) -> Option<ProofLanding> {
+    pub(super) fn landing(&self, row: &LinkRow) -> Option<ProofLanding> {
         let controller = self.controllers.get(&row.organisation().ok()?)?;
         let kind: RequestKind = row.kind.parse().ok()?;
         let languages = [row.language.as_str(), controller.language.as_str()];
         let words = vocabulary(VocabularyOf::Pages, languages);
         let kind = word_of(kind.handling());
         let say = |what: &str| words.say(&format!("asked.{kind}.{what}"), &[]);
+        // Where the code came by text message, a consequence may be another one.
+        let suffix = if row.contact_point == IdentifierKind::Phone.as_str() { ".phone" } else { "" };
         let numbers = (1..).map(|number: u8| number.to_string());
         let received_on = row.received_at.with_timezone(&controller.time_zone).date_naive();
         Some(ProofLanding {
@@ -195,13 +176,65 @@ impl ProofPage {
             asked: say("asked"),
             consequences: numbers
                 .take_while(|number| words.has(&format!("asked.{kind}.{number}")))
-                .map(|number| say(&number))
+                .map(|number| {
+                    let own = format!("{number}{suffix}");
+                    say(if words.has(&format!("asked.{kind}.{own}")) { &own } else { &number })
+                })
                 .collect(),
             button: say("button"),
             received_on: delivery::day_in_words(words.tag(), controller, received_on),
             expires: delivery::instant_in_words(words.tag(), controller, row.expires_at),
         })
     }
+}
+
+/// By which form of its secret a link proved that a contact point is somebody's.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ProofBy {
+    /// Its page was opened and confirmed.
+    Link,
+    /// Its code was typed, or told to staff.
+    Code,
+}
+
+impl ProofBy {
+    /// The word as stored.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Code => "code",
+        }
+    }
+}
+
+/// Records that a link's contact point is the person's: uses up all links of the request and lets it go on.
+pub(super) async fn prove(
+    tx: &mut Tx,
+    row: &LinkRow,
+    waiting: &WaitingCase,
+    how: ProofBy,
+    actor: Actor,
+    now: DateTime<Utc>,
+) -> Result<(), IdentityError> {
+    let (organisation, request) = (row.organisation()?, RequestId(row.request_id));
+    let proof = Proof { assurance: Assurance::VerifiedChannelLoop, at: now };
+    sql::use_link(tx, &row.token_sha256()?, now).await?;
+    end_links(tx, &organisation, request).await?;
+    let by = actor.to_string();
+    let recorded = NewProof {
+        organisation: &organisation,
+        request,
+        id: Uuid::now_v7(),
+        proof,
+        method: how.as_str(),
+        by: &by,
+    };
+    sql::insert_proof(tx, &recorded).await?;
+    let detail = Detail::none().word("method", how.as_str()).word("assurance", proof.assurance.as_str());
+    let event = Event::of(&organisation, request, Action::IdentityProven, actor, now);
+    audit::append(tx, event.with(detail)).await?;
+    intake::continue_proven(tx, &organisation, request, waiting, proof).await?;
+    Ok(())
 }
 
 /// The part of the keys that tells what was asked. Nobody is asked by a link for what a person carries out, nor for an
@@ -220,5 +253,5 @@ const fn word_of(handling: Handling) -> &'static str {
 fn well_formed(token: &str) -> Option<[u8; 32]> {
     let plain =
         token.len() == 64 && token.bytes().all(|each| each.is_ascii_digit() || (b'a'..=b'f').contains(&each));
-    plain.then(|| digest(&Personal::new(token.to_owned())))
+    plain.then(|| link_digest(&Personal::new(token.to_owned())))
 }

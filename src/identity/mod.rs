@@ -23,12 +23,14 @@
 
 mod asking;
 mod check;
+mod code;
 mod error;
 mod link;
 mod sql;
 
 pub use asking::{Asked, Occasion, ask, ask_again, end_links};
 pub use check::record_check;
+pub use code::{CodeAnswer, CodeCheck, record_code};
 pub use error::IdentityError;
 pub use link::{Confirmation, ProofLanding, ProofPage};
 pub use sql::{ProofView, proofs_of, purge};

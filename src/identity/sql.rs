@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::{OrganisationId, Proof, RequestId};
+use crate::domain::{OrganisationId, Proof, Reference, RequestId};
 use crate::store::StoreError;
 
 /// A link to be made.
@@ -44,6 +44,9 @@ pub(super) async fn insert_link(
 /// A link that works, with what its page shows.
 pub(super) struct LinkRow {
     organisation_id: String,
+    /// The kind of identifier to which it went.
+    pub(super) contact_point: String,
+    token_sha256: Vec<u8>,
     pub(super) request_id: Uuid,
     pub(super) reference: String,
     pub(super) kind: String,
@@ -53,6 +56,14 @@ pub(super) struct LinkRow {
 }
 
 impl LinkRow {
+    /// What is kept of its secret.
+    pub(super) fn token_sha256(&self) -> Result<[u8; 32], StoreError> {
+        self.token_sha256
+            .as_slice()
+            .try_into()
+            .map_err(|_| StoreError::unreadable("identity.find_link", "proof_link.token_sha256"))
+    }
+
     pub(super) fn organisation(&self) -> Result<OrganisationId, StoreError> {
         self.organisation_id
             .parse()
@@ -69,10 +80,12 @@ pub(super) async fn find_link(
 ) -> Result<Option<LinkRow>, StoreError> {
     sqlx::query_as!(
         LinkRow,
-        r#"SELECT link.organisation_id, link.request_id, request.reference, request.kind, request.language,
+        r#"SELECT link.organisation_id, link.request_id, link.token_sha256 AS "token_sha256!",
+                  identifier.kind AS contact_point, request.reference, request.kind, request.language,
                   request.received_at, link.expires_at
            FROM dsrd.proof_link AS link
            JOIN dsrd.request AS request USING (organisation_id, request_id)
+           JOIN dsrd.identifier AS identifier USING (organisation_id, request_id, identifier_no)
            WHERE link.token_sha256 = $1 AND link.purpose = 'identity' AND link.expires_at > $2
              AND link.wrong_answers < $3 AND request.state <> 'closed'"#,
         token_sha256,
@@ -82,6 +95,92 @@ pub(super) async fn find_link(
     .fetch_optional(connection)
     .await
     .map_err(StoreError::during("identity.find_link"))
+}
+
+/// The requests of a reference in these organisations: one, or by chance one each of several.
+pub(super) async fn requests_of(
+    connection: &mut PgConnection,
+    organisations: &[String],
+    reference: &Reference,
+) -> Result<Vec<(OrganisationId, RequestId)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT organisation_id, request_id
+           FROM dsrd.request
+           WHERE organisation_id = ANY ($1) AND reference = $2
+           ORDER BY organisation_id"#,
+        organisations,
+        reference.as_str(),
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("identity.requests_of"))?;
+    rows.into_iter()
+        .map(|row| {
+            let organisation = row
+                .organisation_id
+                .parse()
+                .map_err(|_| StoreError::unreadable("identity.requests_of", "request.organisation_id"))?;
+            Ok((organisation, RequestId(row.request_id)))
+        })
+        .collect()
+}
+
+/// Locks the links of a reference whose code works at `at`: neither used, expired nor locked, and the request open. Codes are
+/// compared under the lock, so that no two guesses count as one.
+pub(super) async fn lock_codes(
+    connection: &mut PgConnection,
+    organisations: &[String],
+    reference: &Reference,
+    most_wrong_answers: i16,
+    at: DateTime<Utc>,
+) -> Result<Vec<LinkRow>, StoreError> {
+    sqlx::query_as!(
+        LinkRow,
+        r#"SELECT link.organisation_id, link.request_id, link.token_sha256 AS "token_sha256!",
+                  identifier.kind AS contact_point, request.reference, request.kind, request.language,
+                  request.received_at, link.expires_at
+           FROM dsrd.proof_link AS link
+           JOIN dsrd.request AS request USING (organisation_id, request_id)
+           JOIN dsrd.identifier AS identifier USING (organisation_id, request_id, identifier_no)
+           WHERE request.organisation_id = ANY ($1) AND request.reference = $2 AND request.state <> 'closed'
+             AND link.purpose = 'identity' AND link.token_sha256 IS NOT NULL AND link.expires_at > $3
+             AND link.wrong_codes < $4
+           ORDER BY link.organisation_id, link.link_id
+           FOR UPDATE OF link"#,
+        organisations,
+        reference.as_str(),
+        at,
+        most_wrong_answers,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("identity.lock_codes"))
+}
+
+/// Counts a wrong code against all links of a request whose code still works, and says how many were wrong for the one with
+/// the fewest.
+pub(super) async fn count_wrong_code(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    most_wrong_answers: i16,
+    at: DateTime<Utc>,
+) -> Result<i16, StoreError> {
+    let wrong = sqlx::query_scalar!(
+        r#"UPDATE dsrd.proof_link
+           SET wrong_codes = wrong_codes + 1
+           WHERE organisation_id = $1 AND request_id = $2 AND token_sha256 IS NOT NULL AND wrong_codes < $3
+             AND expires_at > $4
+           RETURNING wrong_codes"#,
+        organisation.as_str(),
+        request.0,
+        most_wrong_answers,
+        at,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("identity.count_wrong_code"))?;
+    Ok(wrong.into_iter().min().unwrap_or(most_wrong_answers))
 }
 
 /// Locks a link against other answers and says how many were wrong so far; none when others used or locked it meanwhile.

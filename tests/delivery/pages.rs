@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use dsrd::audit::Actor;
-use dsrd::domain::{Clock as _, IdentityDoubt, Personal, RequestId};
+use dsrd::domain::{Clock as _, IdentityDoubt, Personal, Reference, RequestId};
 use dsrd::http::{AppState, Settings, router, serve};
 use dsrd::identity::{self, Asked, Occasion, ProofPage};
 use dsrd::intake;
@@ -278,6 +278,12 @@ async fn s_11_a_torn_download_leaves_the_link_usable_for_a_while() {
 
 /// A request whose person is asked who they are, and the secret of the link in their mail.
 async fn asked(world: &World) -> (RequestId, String) {
+    let (request, secret, _) = asked_with_code(world).await;
+    (request, secret)
+}
+
+/// The same with the code that stands for the link.
+async fn asked_with_code(world: &World) -> (RequestId, String, String) {
     let request = world.request().await;
     let now = world.clock.now();
     let mut tx = world.store.begin("test").await.unwrap();
@@ -294,7 +300,70 @@ async fn asked(world: &World) -> (RequestId, String) {
     let (mailer, memory) = world.memory_mailer();
     mailer.pump_once().await.unwrap();
     let mail = memory.sent_to(ADA).pop().unwrap();
-    (request, mail.link.map(Personal::into_exposed).unwrap())
+    let (_, code) = mail.text.expose().split_once("Code: ").unwrap();
+    let code = code.lines().next().unwrap().trim().to_owned();
+    (request, mail.link.map(Personal::into_exposed).unwrap(), code)
+}
+
+#[tokio::test]
+async fn r_18_a_code_is_typed_looked_at_and_confirmed() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let site = Site::start(&world, &shelf).await;
+    let (request, _, code) = asked_with_code(&world).await;
+    let reference = Reference::of(request);
+    let empty = site.ask("GET", "/identity").await;
+    assert_eq!(empty.status, 200);
+    assert!(empty.text().contains("code of eight digits") && !empty.text().contains("role=\"alert\""));
+    assert_eq!(empty.header("cache-control"), Some("no-store"));
+    let form = format!("reference={reference}&code={}", code.replace(' ', "+"));
+    let shown = site.send("POST", "/identity", &form).await;
+    assert_eq!(shown.status, 200);
+    let text = shown.text();
+    assert!(text.contains(&format!("name=\"code\" value=\"{code}\"")) && text.contains("name=\"confirmed\""), "{text}");
+    assert!(!text.contains("name=\"answer\""), "who types a code is no scanner, and is asked nothing more");
+    assert!(!text.contains("people.example") && !text.contains("<script"));
+    let proofs = async || world.log(request).await.iter().filter(|each| *each == "identity.proven").count();
+    assert_eq!(proofs().await, 0, "looking confirms nothing");
+    let confirmed = site.send("POST", "/identity", &format!("{form}&confirmed=yes")).await;
+    assert_eq!(confirmed.status, 200);
+    assert!(confirmed.text().contains("Thank you, it is confirmed"));
+    assert_eq!(proofs().await, 1);
+    site.end().await;
+}
+
+#[tokio::test]
+async fn s_5_a_code_that_does_not_work_tells_nothing_in_words_or_time() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let site = Site::start(&world, &shelf).await;
+    let (waiting, _, code) = asked_with_code(&world).await;
+    let (used, _, used_code) = asked_with_code(&world).await;
+    let form = |reference: &str, code: &str| format!("reference={reference}&code={}&confirmed=yes", code.replace(' ', ""));
+    let done = site.send("POST", "/identity", &form(Reference::of(used).as_str(), &used_code)).await;
+    assert!(done.text().contains("Thank you"));
+    let unasked = world.request().await;
+    let mut expected = None;
+    for (reference, code) in [
+        ("DSR-2222-2222", code.as_str()),
+        ("nonsense", code.as_str()),
+        (Reference::of(unasked).as_str(), code.as_str()),
+        (Reference::of(used).as_str(), used_code.as_str()),
+        (Reference::of(waiting).as_str(), "00000000"),
+        (Reference::of(waiting).as_str(), "no+code"),
+    ] {
+        let began = Instant::now();
+        let answer = site.send("POST", "/identity", &form(reference, code)).await;
+        assert!(began.elapsed() >= Duration::from_millis(700), "{reference}: {:?}", began.elapsed());
+        let (status, mut headers, page) = answer.masked();
+        headers.retain(|(name, _)| name != "content-length" && name != "date");
+        let seen = (status, headers, page.replace(reference, "what was typed"));
+        assert_eq!(seen.0, 422);
+        assert!(seen.2.contains("do not go together"), "{}", seen.2);
+        assert_eq!(*expected.get_or_insert_with(|| seen.clone()), seen, "{reference}");
+    }
+    // What was typed comes back as text.
+    let answer = site.send("POST", "/identity", "reference=%22%3E%3Cb%3E&code=1").await;
+    assert!(!answer.text().contains("\"><b>"), "{}", answer.text());
+    site.end().await;
 }
 
 #[tokio::test]
@@ -390,7 +459,7 @@ async fn other_methods_and_paths_touch_nothing() {
     for method in ["PUT", "DELETE", "OPTIONS", "PATCH"] {
         assert_eq!(site.ask(method, &format!("/handover/{}", stored.token)).await.status, 405, "{method}");
     }
-    for path in ["/", "/handover", "/handover/", "/identity", "/identity/", "/favicon.ico", "/handover/a/b"] {
+    for path in ["/", "/handover", "/handover/", "/identity/", "/favicon.ico", "/handover/a/b"] {
         assert_eq!(site.ask("GET", path).await.status, 404, "{path}");
     }
     assert_eq!(site.ask("GET", &format!("/handover/{}", stored.token)).await.status, 200);

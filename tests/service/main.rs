@@ -26,6 +26,7 @@ mod gate;
 mod grounds;
 mod holds;
 mod identity;
+mod identity_codes;
 mod identity_paths;
 mod intake;
 mod lanes;

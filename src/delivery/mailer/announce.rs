@@ -16,7 +16,7 @@ use crate::delivery::notice::{
 };
 use crate::delivery::sql::{self, NoticeRow};
 use crate::delivery::text::{self, Occasion};
-use crate::domain::{Controller, OrganisationId, Personal, RequestId, SubjectIdentifier};
+use crate::domain::{Controller, OneTimeCode, OrganisationId, Personal, RequestId, SubjectIdentifier};
 use crate::store::{StoreError, Tx};
 
 use super::attempt::{Announced, Announcement, Letter, Prepared};
@@ -204,19 +204,27 @@ impl Mailer {
     ) -> Result<Prepared, DeliveryError> {
         let language = text::language_of(&letter.language, &controller.language)
             .map_err(|source| DeliveryError::Text { kind, source })?;
-        let render = |secret: Option<&str>, said: Option<&str>| {
-            let link = secret.map(|secret| self.settings.link(kind, secret));
+        let code_page = self.settings.code_page();
+        let render = |secret: Option<(&str, &str)>, said: Option<&str>| {
+            let link = secret.map(|(secret, _)| self.settings.link(kind, secret));
+            let code = secret.filter(|_| kind.has_code()).map(|(_, code)| (code, code_page.as_str()));
             let occasion = Occasion {
                 controller,
                 reference: &letter.reference,
                 facts: &letter.facts,
                 words: said,
                 link: link.as_deref(),
+                code,
                 action: None,
             };
             text::render(language, kind, &occasion).map_err(|source| DeliveryError::Text { kind, source })
         };
-        let secret = letter.link_token.as_ref().map(|token| token.expose().as_str());
+        let code = letter.link_token.as_ref().map(|token| OneTimeCode::of_secret(&self.keys, token).spaced());
+        let secret = letter
+            .link_token
+            .as_ref()
+            .zip(code.as_ref())
+            .map(|(token, code)| (token.expose().as_str(), code.expose().as_str()));
         let said = letter.words.as_ref().map(|words| words.expose().as_str());
         let words = render(secret, said)?;
         // The digest is that of the text without the secret and without what the controller wrote about the person: it
@@ -224,7 +232,7 @@ impl Mailer {
         let text_sha256: [u8; 32] = if secret.is_none() && said.is_none() {
             Sha256::digest(words.plain.as_bytes()).into()
         } else {
-            let blank = render(secret.map(|_| "secret"), said.map(|_| BLANK))?;
+            let blank = render(secret.map(|_| ("secret", "code")), said.map(|_| BLANK))?;
             Sha256::digest(blank.plain.as_bytes()).into()
         };
         let template = words.template.clone();

@@ -116,7 +116,7 @@ macro_rules! about_a_request {
 pub(in crate::delivery) const fn manifest(kind: NoticeKind) -> Manifest {
     match kind {
         NoticeKind::Acknowledgement => about_a_request!("due_on";),
-        NoticeKind::IdentityRequest => about_a_request!("link", "expires_at", "clock"; "said"),
+        NoticeKind::IdentityRequest => about_a_request!("link", "code", "code_page", "expires_at", "clock"; "said"),
         NoticeKind::ClarificationRequest => about_a_request!("said", "contact", "clock";),
         NoticeKind::Extension => about_a_request!("due_on", "new_due_on", "reasons";),
         NoticeKind::PartialAnswer => about_a_request!("said", "due_on";),

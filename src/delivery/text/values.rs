@@ -46,6 +46,8 @@ pub(super) const SLOTS: &[Slot] = &[
     word("lifted_on"),
     word("expires_at"),
     word("link"),
+    word("code"),
+    word("code_page"),
     word("amount"),
     word("keep"),
     word("clock"),
@@ -132,6 +134,8 @@ pub(in crate::delivery) struct Occasion<'a> {
     pub(in crate::delivery) words: Option<&'a str>,
     /// The whole link, if the notice has one.
     pub(in crate::delivery) link: Option<&'a str>,
+    /// The code that stands for the link, if there is one, and the page where it is typed.
+    pub(in crate::delivery) code: Option<(&'a str, &'a str)>,
     /// What a recipient of data is asked to do, where that is not what the person asked: the ending of a phrase `action.…`.
     pub(in crate::delivery) action: Option<&'a str>,
 }
@@ -142,7 +146,7 @@ pub(super) fn values(
     kind: NoticeKind,
     occasion: &Occasion<'_>,
 ) -> Result<Values, TextError> {
-    let Occasion { controller, reference, facts, words, link, action } = occasion;
+    let Occasion { controller, reference, facts, words, link, code, action } = occasion;
     let mut values = Values::default();
     values.set("organisation", &controller.name);
     values.set("contact", &controller.contact);
@@ -166,6 +170,10 @@ pub(super) fn values(
     }
     if let Some(link) = link {
         values.set("link", link);
+    }
+    if let Some((code, page)) = code {
+        values.set("code", code);
+        values.set("code_page", page);
     }
     if let Some(amount) = &facts.amount {
         values.set("amount", amount);
