@@ -10,6 +10,7 @@
 //! | [`telemetry`] | how the service speaks to its operators without naming people |
 //! | [`audit`] | append-only memory of every decision and effect |
 //! | [`platform`] | what we may ask of a contact platform, and Cloud4Wi's dialect of it |
+//! | [`webhook`] | signed calls to servers that the controller names |
 //! | [`report`] | from collected records to the package that the person receives |
 //! | [`holds`] | who must not be erased for now, and on which ground |
 //! | [`suppression`] | who must not come back: keyed hashes, and the ledger for the time after a restore |
@@ -56,3 +57,4 @@ pub mod suppression;
 pub mod telemetry;
 pub mod triage;
 pub mod upkeep;
+pub mod webhook;

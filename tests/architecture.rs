@@ -14,14 +14,15 @@ const RULE: &[(&str, &[&str])] = &[
     ("telemetry", &["domain"]),
     ("audit", &["domain", "store"]),
     ("platform", &["domain"]),
+    ("webhook", &[]),
     ("report", &["domain"]),
     ("holds", &["domain", "store", "audit"]),
     // The decision about an import is recorded.
     ("suppression", &["domain", "store", "audit"]),
     ("queue", &["domain", "store", "audit"]),
     // The hand-over decrypts packages. A claim names the instance that holds it, and a package's file the lease under
-    // which it is written.
-    ("delivery", &["domain", "store", "audit", "report", "queue"]),
+    // which it is written. Text messages leave by a gateway of the controller's.
+    ("delivery", &["domain", "store", "audit", "report", "queue", "webhook"]),
     // The acknowledgement is written in the transaction that accepts the request.
     ("intake", &["domain", "store", "audit", "queue", "delivery"]),
     // A proof continues the case, which is intake's, and the question goes out by mail.
@@ -29,7 +30,7 @@ const RULE: &[(&str, &[&str])] = &[
     // A decision continues the case, which is intake's; a choice looks at the platform and shows masked identifiers.
     ("triage", &["domain", "store", "audit", "platform", "report", "holds", "delivery", "intake"]),
     // Categories of data are the sections of a report, and mails go the way of notices.
-    ("recipients", &["domain", "store", "audit", "report", "delivery"]),
+    ("recipients", &["domain", "store", "audit", "report", "delivery", "webhook"]),
     // It carries out what persons decided, and matches contacts as they saw them. Who has to be told of an erasure is
     // written in the transaction of its proof.
     (
@@ -91,6 +92,7 @@ const RULE: &[(&str, &[&str])] = &[
         "config",
         &[
             "domain",
+            "webhook",
             "store",
             "telemetry",
             "audit",
@@ -112,6 +114,7 @@ const RULE: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "domain",
+            "webhook",
             "store",
             "telemetry",
             "audit",
@@ -167,8 +170,8 @@ const RULE: &[(&str, &[&str])] = &[
 /// Where a crate or function may appear: path prefixes below `src`.
 const BELONGS: &[(&str, &[&str])] = &[
     // The demonstration opens its own hand-over page; a verifier reads logs that somebody publishes; the log asks its
-    // witnesses itself, because what they answer decides whether it may be sealed; recipients of data are told by their
-    // webhooks, whose addresses are read as the client reads them.
+    // witnesses itself, because what they answer decides whether it may be sealed; webhooks' addresses are read as the client
+    // reads them.
     (
         "reqwest::",
         &[
@@ -176,8 +179,7 @@ const BELONGS: &[(&str, &[&str])] = &[
             "cli/demo",
             "audit/verify/web.rs",
             "audit/publish/post.rs",
-            "recipients/webhook.rs",
-            "recipients/address.rs",
+            "webhook",
             "audit/publish/bucket.rs",
         ],
     ),

@@ -358,12 +358,8 @@ async fn identify(
             told(checked, request)?
         }
     };
-    let decided = Decided {
-        reference: Reference::of(request),
-        decision: "identity",
-        reason,
-        proposed: false,
-    };
+    let decided =
+        Decided { reference: Reference::of(request), decision: "identity", reason, proposed: false };
     output.show(&decided, |decided| {
         format!("{}: recorded ({}); it goes on if it waited for that", decided.reference, decided.reason)
     })

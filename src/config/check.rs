@@ -7,6 +7,7 @@ use super::error::SettingsError;
 use super::settings::{Organisation, Settings};
 use crate::recipients::Recipient;
 use crate::telemetry;
+use crate::webhook;
 
 /// Refuses settings that are well-formed but wrong or unsafe; tells all that is wrong at once.
 pub fn check(settings: &Settings) -> Result<(), SettingsError> {
@@ -185,6 +186,11 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
         }
         if let Some(reason) = organisation.identity.refused() {
             refused.push(format!("{key}.{reason}"));
+        }
+        if let Some(texts) = &organisation.identity.text_messages
+            && let Err(problem) = webhook::check_url(&texts.url)
+        {
+            refused.push(format!("{key}.identity.text_messages.url {problem}"));
         }
         if let Some(problem) = organisation.redaction.refused() {
             refused.push(format!("{key}.{problem}"));

@@ -30,11 +30,11 @@ mod notify;
 mod outside;
 mod parts;
 mod platforms;
-mod recipients;
 mod service;
 mod signals;
 mod sql;
 mod tasks;
+mod webhooks;
 mod witness;
 
 pub use budget::SharedBudget;

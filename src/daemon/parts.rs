@@ -11,7 +11,7 @@ use super::foundation::Prepared;
 use super::outside::{self, Gate};
 use super::platforms::{FirstLook, first_look};
 use super::tasks::{self, PresentInstance, Tasks};
-use super::{Database, Part, StartError, halves, notify};
+use super::{Database, Part, StartError, halves, notify, webhooks};
 use crate::alert::{Ward, Watch};
 use crate::audit::{Publisher, SealError, Sealer};
 use crate::config::{Organisation, Settings};
@@ -324,7 +324,7 @@ impl Parts {
                 .iter()
                 .map(|(id, site)| (id.clone(), Arc::clone(&site.recipients)))
                 .collect(),
-            secrets: Arc::new(super::recipients::secrets(organisations)?),
+            secrets: Arc::new(webhooks::secrets(organisations)?),
             transport: Arc::new(Transport::open(&self.settings.delivery, &self.settings.data_dir).await?),
             mail: self.settings.delivery.clone(),
             kill: KillSwitch::default(),
@@ -352,7 +352,9 @@ impl Parts {
         let Prepared { store, desk, controllers, .. } = self.prepared.clone();
         let settings = &self.settings.delivery;
         let transport = Transport::open(settings, &self.settings.data_dir).await?;
-        Ok(Arc::new(Mailer::new(settings.clone(), store, desk.keys, controllers, desk.clock, transport)?))
+        let gateways = webhooks::text_gateways(&self.settings.organisations)?;
+        let mailer = Mailer::new(settings.clone(), store, desk.keys, controllers, desk.clock, transport)?;
+        Ok(Arc::new(mailer.with_gateways(gateways)))
     }
 
     fn start_scheduler(&mut self) {

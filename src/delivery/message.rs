@@ -7,12 +7,12 @@ use chrono::{DateTime, Utc};
 use lettre::Address;
 use lettre::address::Envelope;
 use lettre::message::header::{ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
+use lettre::message::{Mailbox, Message as MimeMessage, MultiPart, SinglePart};
 
 use super::DeliveryError;
 use super::text::Words;
 use super::transport::SentMail;
-use crate::domain::{IdentifierKind, Personal, SubjectIdentifier};
+use crate::domain::{IdentifierKind, OrganisationId, Personal, SubjectIdentifier};
 
 /// A message ready to be handed over, with its envelope. One recipient, always.
 pub struct Outgoing {
@@ -59,7 +59,7 @@ impl Outgoing {
         let envelope = Envelope::new(Some(from.email.clone()), vec![to.expose().clone()])
             .map_err(|_| DeliveryError::Message)?;
         let sender = from.email.clone();
-        let mut builder = Message::builder()
+        let mut builder = MimeMessage::builder()
             .message_id(Some(message_id.clone()))
             .date(SystemTime::from(at))
             .from(from)
@@ -122,6 +122,34 @@ impl Outgoing {
             raw: Personal::new(self.raw.clone()),
         }
     }
+}
+
+/// What goes out: a mail, or a text message to a telephone.
+#[derive(Debug)]
+pub(super) enum Message {
+    Mail(Outgoing),
+    Text(TextMessage),
+}
+
+/// A text message ready to be handed to the gateway.
+#[derive(Clone, Debug)]
+pub(super) struct TextMessage {
+    /// The same for every repetition.
+    pub(super) id: String,
+    pub(super) organisation: OrganisationId,
+    /// E.164.
+    pub(super) to: Personal<String>,
+    pub(super) language: String,
+    pub(super) text: Personal<String>,
+    pub(super) at: DateTime<Utc>,
+}
+
+/// Where a message goes.
+#[derive(Debug)]
+pub(super) enum Destination {
+    Mail(Personal<Address>),
+    /// A telephone number, E.164.
+    Telephone(Personal<String>),
 }
 
 /// The address of an identifier: the local part as it was given (its case may matter to its server), the domain in its

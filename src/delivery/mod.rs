@@ -16,7 +16,8 @@
 //! - Text is made from a template and facts at the moment of sending, in one pass, and never holds personal data beyond
 //!   the reference and what the controller itself wrote to the person. The stored digest is that of the text without the
 //!   secret of the link and without those words.
-//! - Only the sealed row knows the address; it appears in the envelope, the `To` header and nowhere else.
+//! - Only the sealed row knows the address; it appears in the envelope, the `To` header and nowhere else. To a telephone goes
+//!   one notice only, the question who asks, as a text message through the controller's [`TextGateway`].
 //! - Of a link only the SHA-256 is kept; of a package's key only a sealed copy, emptied before its file is deleted.
 //!
 //! Why SMTP is spoken command by command (through lettre's connection) instead of through its pool: the pool reports a
@@ -46,7 +47,7 @@ mod transport;
 pub use bounce::{BounceError, make_good, record_bounce};
 pub use error::DeliveryError;
 pub use handover::{Download, Handover, Landing, Redemption};
-pub use mailer::{Announced, Answered, Attempt, Delivery, Mailer, end_open_attempts};
+pub use mailer::{Announced, Answered, Attempt, Delivery, Mailer, TextGateways, end_open_attempts};
 pub use message::Outgoing;
 pub use notice::{
     EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Refusal, Sender, WhyLonger, enqueue,
@@ -68,5 +69,5 @@ pub use text::{
     placeholders, speaks, vocabulary,
 };
 pub use transport::{
-    Effect, Failure, FileTransport, MemoryTransport, Plan, SentMail, SmtpTransport, Transport,
+    Effect, Failure, FileTransport, MemoryTransport, Plan, SentMail, SmtpTransport, TextGateway, Transport,
 };

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -98,6 +100,21 @@ pub struct IdentityRules {
     pub wait_max_days: u32,
     /// So many days before the due date it ends in any case, so that the person is told in time.
     pub answer_margin_days: u32,
+    /// How a person is asked whose profile holds a telephone number and no e-mail address: by a code in a text message. A
+    /// person of the controller finds out where nothing is named.
+    pub text_messages: Option<TextMessages>,
+}
+
+/// The gateway that sends text messages to telephones, called as docs/identity.md tells.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TextMessages {
+    /// Where it listens, with `https://`; `http://` on this host only.
+    pub url: String,
+    /// File with the secret that signs the calls, at least 32 characters.
+    pub secret_file: PathBuf,
+    /// Lets the call go to an address of a private network or of this host. Not when left out.
+    pub allow_private_address: Option<bool>,
 }
 
 impl Default for IdentityRules {
@@ -112,6 +129,7 @@ impl Default for IdentityRules {
             remind_after_hours: 72,
             wait_max_days: 14,
             answer_margin_days: 5,
+            text_messages: None,
         }
     }
 }

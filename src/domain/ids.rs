@@ -108,7 +108,8 @@ impl Reference {
             .map(|each| each.to_ascii_uppercase())
             .collect();
         let characters = bare.strip_prefix("DSR").unwrap_or(&bare);
-        let plain = characters.len() == 8 && characters.bytes().all(|each| REFERENCE_ALPHABET.contains(&each));
+        let plain =
+            characters.len() == 8 && characters.bytes().all(|each| REFERENCE_ALPHABET.contains(&each));
         plain.then(|| Self(format!("DSR-{}-{}", &characters[..4], &characters[4..])))
     }
 

@@ -78,7 +78,8 @@ impl MasterKey {
 
     /// A number that follows from the digest of a link's secret, and that nobody without the key can tell.
     pub(super) fn one_time_number(&self, digest: &[u8; 32]) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = authenticate(&self.derive(&["one-time-code"]), &[&hex::encode(digest)]);
+        let [a, b, c, d, e, f, g, h, ..] =
+            authenticate(&self.derive(&["one-time-code"]), &[&hex::encode(digest)]);
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 

@@ -35,7 +35,7 @@ mod self_test;
 
 pub use activity::{ActivityKind, ActivityRule, WithoutActivity};
 pub use alert::{AlertRule, StaffRole};
-pub use assurance::{Assurance, IdentityDoubt, IdentityMethod, IdentityRules, Proof};
+pub use assurance::{Assurance, IdentityDoubt, IdentityMethod, IdentityRules, Proof, TextMessages};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use controller::{Controller, FloodLimits, Overdue, local_time};
 pub use decision::{

@@ -88,7 +88,8 @@ mod tests {
         // Two of a hundred secrets may have the same code by chance, not most of them.
         let same_by_chance = (0..100).filter(|_| {
             let other = typed(&random::token());
-            code.is(&OneTimeCode::of_secret(&keys, &other)) || code.is(&OneTimeCode::of_secret(&others, &secret))
+            code.is(&OneTimeCode::of_secret(&keys, &other))
+                || code.is(&OneTimeCode::of_secret(&others, &secret))
         });
         assert!(same_by_chance.count() < 2);
     }

@@ -51,7 +51,8 @@ pub(super) async fn gate(run: &mut Run<'_>) -> Result<(), Stop> {
     // The contact point is known only once it is stored.
     run.write_now(Step::Locate).await?;
     match contact_point(run) {
-        Some(_) if hand_over_proves(run) => Ok(()),
+        // A package is fetched by a link in a mail.
+        Some(point) if hand_over_proves(run) && point.identifier.kind() == IdentifierKind::Email => Ok(()),
         Some(_) => Err(Stop::WantsIdentity(doubt)),
         None => Err(Stop::NeedsPerson(ParkReason::IdentityUnproven)),
     }
@@ -81,16 +82,15 @@ pub(super) fn may_answer_given_address(run: &Run<'_>) -> bool {
     run.case.proof().is_some_and(crate::domain::Proof::is_of_the_person) || given == 1
 }
 
-/// The address in the profile of the contact found.
+/// The contact point in the profile of the contact found by which the person can be asked.
 fn contact_point<'a>(run: &'a Run<'_>) -> Option<&'a Identifier> {
-    run.identifiers.iter().find(|each| {
-        each.role == IdentifierRole::ContactPoint && each.identifier.kind() == IdentifierKind::Email
-    })
+    identity::contact_point(&run.identifiers, &run.site.controller)
 }
 
 /// Whether the end by rule can be told without a person: to the contact point, and to nobody who typed another address.
 fn end_can_be_told(run: &Run<'_>) -> bool {
-    let Some(point) = contact_point(run) else { return false };
+    let point = contact_point(run).filter(|point| point.identifier.kind() == IdentifierKind::Email);
+    let Some(point) = point else { return false };
     run.identifiers
         .iter()
         .filter(|each| is_given_address(each))

@@ -285,13 +285,14 @@ fn policies_before(run: &Run<'_>, contact: &Contact) -> BTreeMap<String, bool> {
     run.case.policies.iter().filter_map(shown).collect()
 }
 
-/// The contact point first, then every other identifier of the profile: the read-back searches by each.
+/// The contact point first, then every other identifier of the profile: the read-back searches by each. The contact point is
+/// the address of the profile, or its first telephone number where it holds none.
 fn identifiers_to_keep(contact: &Contact, country: Option<&str>) -> Vec<(IdentifierRole, SubjectIdentifier)> {
-    let contact_point = contact
-        .email
-        .as_ref()
-        .and_then(|email| SubjectIdentifier::parse(IdentifierKind::Email, email.expose(), country).ok())
-        .map(|email| (IdentifierRole::ContactPoint, email));
+    let email = contact.email.as_ref();
+    let email =
+        email.and_then(|email| SubjectIdentifier::parse(IdentifierKind::Email, email.expose(), country).ok());
+    let phone = || contact.identifiers.iter().find(|each| each.kind() == IdentifierKind::Phone).cloned();
+    let contact_point = email.or_else(phone).map(|point| (IdentifierRole::ContactPoint, point));
     let others = contact.identifiers.iter().map(|identifier| (IdentifierRole::Found, identifier.clone()));
     contact_point.into_iter().chain(others).collect()
 }

@@ -47,8 +47,7 @@ pub(super) fn landing_page(
 ) -> Response {
     let (nonce, words) = (random::token(), words_of(landing));
     let problem = tries_left.map(|left| words.problem(left));
-    let page_of =
-        IdentityPage { nonce: &nonce, words: &words, landing, code, problem: problem.as_deref() };
+    let page_of = IdentityPage { nonce: &nonce, words: &words, landing, code, problem: problem.as_deref() };
     page(status, &nonce, &page_of)
 }
 

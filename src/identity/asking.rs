@@ -12,7 +12,7 @@ use crate::domain::{
     Controller, IdentifierKind, IdentityDoubt, MasterKey, OrganisationId, Personal, RequestId, RequestState,
     link_digest, random,
 };
-use crate::intake::{self, Case, CaseError, Desk, IdentifierRole};
+use crate::intake::{self, Case, CaseError, Desk, Identifier, IdentifierRole};
 use crate::store::{StoreError, Tx};
 
 /// So many links are made for a request: nobody's mailbox is filled by asking.
@@ -95,6 +95,19 @@ pub async fn ask(
     Ok(())
 }
 
+/// The contact point of the profile by which the person can be asked: an address, or a telephone number where the controller
+/// has a gateway for text messages. Never what was merely given with the request.
+#[must_use]
+pub fn contact_point<'a>(known: &'a [Identifier], controller: &Controller) -> Option<&'a Identifier> {
+    known.iter().filter(|each| each.role == IdentifierRole::ContactPoint).find(|each| {
+        match each.identifier.kind() {
+            IdentifierKind::Email => true,
+            IdentifierKind::Phone => controller.identity.text_messages.is_some(),
+            _ => false,
+        }
+    })
+}
+
 /// Sends the link to a person once more, because staff want it so. The time until when an answer is waited for stands.
 pub async fn ask_again(
     tx: &mut Tx,
@@ -111,13 +124,8 @@ pub async fn ask_again(
         return Err(CaseError::NotWaitingForProof.into());
     };
     let known = intake::identifiers(tx, &desk.keys, &controller.id, request).await?;
-    let contact_point = known
-        .iter()
-        .find(|each| {
-            each.role == IdentifierRole::ContactPoint && each.identifier.kind() == IdentifierKind::Email
-        })
-        .map(|each| each.number)
-        .ok_or(IdentityError::NoContactPoint)?;
+    let contact_point =
+        contact_point(&known, controller).map(|each| each.number).ok_or(IdentityError::NoContactPoint)?;
     let links = sql::count_links(tx, &controller.id, request).await?;
     if links >= MOST_LINKS {
         return Err(IdentityError::TooOften(links));

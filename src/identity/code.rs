@@ -57,7 +57,8 @@ impl ProofPage {
     ) -> Result<CodeAnswer, IdentityError> {
         let Some((reference, code)) = read(reference, code) else { return Ok(CodeAnswer::NoSuchCode) };
         let mut tx = self.store.begin("identity.look_by_code").await?;
-        let compared = compare(&mut tx, &self.desk, &self.organisations(), (&reference, &code), ACTOR).await?;
+        let compared =
+            compare(&mut tx, &self.desk, &self.organisations(), (&reference, &code), ACTOR).await?;
         tx.commit().await?;
         let Compared::Fits(row) = compared else { return Ok(CodeAnswer::NoSuchCode) };
         Ok(self.landing(&row).map_or(CodeAnswer::NoSuchCode, CodeAnswer::Shown))
@@ -81,9 +82,9 @@ impl ProofPage {
             }
         }
         let mut answer = CodeAnswer::NoSuchCode;
-        if let Compared::Fits(row) = compare(&mut tx, &self.desk, &self.organisations(), (&reference, &code), ACTOR).await?
-            && let (Some(case), Some(landing)) =
-                (waiting.get(&RequestId(row.request_id)), self.landing(&row))
+        if let Compared::Fits(row) =
+            compare(&mut tx, &self.desk, &self.organisations(), (&reference, &code), ACTOR).await?
+            && let (Some(case), Some(landing)) = (waiting.get(&RequestId(row.request_id)), self.landing(&row))
         {
             prove(&mut tx, &row, case, ProofBy::Code, ACTOR, self.desk.clock.now()).await?;
             answer = CodeAnswer::Confirmed(landing);

@@ -10,13 +10,15 @@ pub enum IdentityError {
     /// There is no such request, or it is closed.
     #[error(transparent)]
     Case(#[from] CaseError),
-    /// The profile holds no address.
+    /// The profile holds no address, and no number that could be asked.
     #[error(
-        "the profile holds no address by which the person could be asked; find out in another way who asks, then record it with `dsrd decide identity`"
+        "the profile holds no address, and no number that could get a text message, by which the person could be asked; find out in another way who asks, then record it with `dsrd decide identity`"
     )]
     NoContactPoint,
     /// What was typed is no code.
-    #[error("a code has eight digits, as in the message to the person; spaces and hyphens between them do not matter")]
+    #[error(
+        "a code has eight digits, as in the message to the person; spaces and hyphens between them do not matter"
+    )]
     NoCode,
     /// Asked often enough.
     #[error(

@@ -5,19 +5,20 @@
 //! something is missing it calls [`ask`]: a link goes to the contact point *in the profile*. The person opens its page
 //! ([`ProofPage`]), which changes nothing, and confirms there; the request then goes on by itself. A link can be sent again
 //! ([`ask_again`]), and a person of the controller can record that they found out in another way ([`record_check`]).
+//! A code stands for the link where nobody can click: in a text message, on another device, on the telephone ([`record_code`]).
 //!
 //! Invariants:
 //! - Nobody is asked without a recorded doubt, and who is known well enough is not asked.
 //! - A link goes to the contact point of the profile, never to an address that was merely typed.
 //! - Of a link only the SHA-256 is kept, bound to one request and one purpose; it works once and for a time. Its page asks for a
 //!   second proof, as the hand-over does; wrong answers are counted in the database, and the fifth locks the link.
-//! - All links that do not work look alike, for whatever reason (S-2, S-5).
+//! - All links that do not work look alike, for whatever reason (S-2, S-5), and so do all codes.
 //! - A proof is a row that is never changed: how, by whom, when. No document is asked for, and there is no place for one
 //!
 //! - Proof, state, job and log entry change in one transaction.
 //!
-//! Why a link with a form and no code: mail scanners open links and some press buttons; what they do must neither confirm an
-//! erasure nor use a link up.
+//! Why the page of a link asks for a second proof and that of a code does not: mail scanners open links and some press buttons;
+//! what they do must neither confirm an erasure nor use a link up. No scanner types a code.
 //!
 //! To add a way of proving: a word in `domain::IdentityMethod` and in the CHECK of `dsrd.identity_proof`.
 
@@ -28,7 +29,7 @@ mod error;
 mod link;
 mod sql;
 
-pub use asking::{Asked, Occasion, ask, ask_again, end_links};
+pub use asking::{Asked, Occasion, ask, ask_again, contact_point, end_links};
 pub use check::record_check;
 pub use code::{CodeAnswer, CodeCheck, record_code};
 pub use error::IdentityError;

@@ -22,7 +22,6 @@
 //!
 //! To add a channel: a variant of [`ChannelKind`] and its arm in [`Courier`].
 
-mod address;
 mod courier;
 mod error;
 mod object;
@@ -41,4 +40,3 @@ pub use task::{
     Affected, GiveUpReason, Place, TaskAction, TaskState, confirm, enqueue, enqueue_release, give_up,
     note_published, reveal, told_of,
 };
-pub use webhook::signature;

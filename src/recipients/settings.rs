@@ -7,10 +7,10 @@ use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::address;
 use crate::delivery;
 use crate::domain::deadline::RegimeCode;
 use crate::report::Section;
+use crate::webhook::check_url;
 
 /// One recipient of personal data (Art. 4(9) GDPR): processors and other controllers alike.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -203,7 +203,7 @@ impl Recipient {
         }) {
             refuse("mail_to must be an address, for example privacy@partner.example".to_owned());
         }
-        if let Some(Err(problem)) = self.url.as_deref().map(address::check_url) {
+        if let Some(Err(problem)) = self.url.as_deref().map(check_url) {
             refuse(format!("url {problem}"));
         }
     }

@@ -1,23 +1,13 @@
-//! The call to a recipient's webhook: JSON, signed, over TLS.
-
-use std::time::Duration;
+//! The call to a recipient's webhook.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use uuid::Uuid;
 
-use super::address::{check_url, resolve};
 use super::settings::Recipient;
 use super::task::TaskAction;
 use crate::domain::{ContactId, Personal};
-
-/// How long a call may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The most bytes of an answer that are read.
-const MOST_ANSWER_BYTES: usize = 16 * 1024;
+use crate::webhook::{self, Call};
 
 /// What is told, whatever the channel.
 pub(super) struct Telling<'a> {
@@ -59,20 +49,6 @@ pub(super) enum Told {
     Confirmed,
 }
 
-/// The signature of a call: HMAC-SHA-256, in hexadecimal digits, over the time of sending in seconds since 1970, a full
-/// stop, and the bytes of the body.
-///
-/// # Panics
-/// Never: HMAC takes keys of any length.
-#[must_use]
-pub fn signature(secret: &str, timestamp: i64, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
-    mac.update(timestamp.to_string().as_bytes());
-    mac.update(b".");
-    mac.update(body);
-    hex::encode(mac.finalize().into_bytes())
-}
-
 /// Calls a webhook once. An error is a short word: what the server answered, or why it did not; and whether the call may have
 /// arrived all the same.
 pub(super) async fn call(
@@ -82,21 +58,6 @@ pub(super) async fn call(
 ) -> Result<Told, (String, bool)> {
     let before = |code: &str| (code.to_owned(), false);
     let url = recipient.url.as_deref().ok_or_else(|| before("no_url"))?;
-    let place = check_url(url).map_err(|_| before("bad_url"))?;
-    let addresses = resolve(&place, recipient.may_be_private()).await.map_err(before)?;
-    // An error means that some provider is installed already, which is as good.
-    let _already = rustls::crypto::ring::default_provider().install_default();
-    // The client goes to the addresses that were looked at, and asks nobody again.
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .http1_only()
-        .referer(false)
-        .resolve_to_addrs(&place.host, &addresses)
-        .user_agent(concat!("dsrd/", env!("CARGO_PKG_VERSION")))
-        .timeout(PATIENCE)
-        .build()
-        .map_err(|_| before("no_client"))?;
     let body = Body {
         form: "dsrd-recipient/1",
         task: telling.task,
@@ -109,49 +70,19 @@ pub(super) async fn call(
         sent_at: telling.at,
     };
     let body = serde_json::to_vec(&body).map_err(|_| before("no_body"))?;
-    let timestamp = telling.at.timestamp();
-    let request = client
-        .post(url)
-        .header("content-type", "application/json")
-        .header("dsrd-task", telling.task.to_string())
-        .header("dsrd-timestamp", timestamp.to_string())
-        .header("dsrd-signature", format!("v1={}", signature(secret, timestamp, &body)))
-        .body(body);
-    let mut response = request.send().await.map_err(|error| {
-        if error.is_connect() {
-            before("unreachable")
-        } else if error.is_timeout() {
-            ("timeout".to_owned(), true)
-        } else {
-            ("broke_off".to_owned(), true)
-        }
-    })?;
-    let status = response.status();
-    if !status.is_success() {
-        return Err((format!("http_{}", status.as_u16()), false));
+    let call = Call {
+        url,
+        may_be_private: recipient.may_be_private(),
+        secret,
+        subject: ("dsrd-task", telling.task.to_string()),
+        body,
+        at: telling.at,
+    };
+    let answered = webhook::post(call).await;
+    let answered = answered.map_err(|failed| (failed.code.to_owned(), failed.may_have_arrived))?;
+    if !(200..300).contains(&answered.status) {
+        return Err((format!("http_{}", answered.status), false));
     }
-    // What it says beyond the status is welcome and not needed.
-    let mut answer = Vec::new();
-    while let Ok(Some(piece)) = response.chunk().await {
-        if answer.len() + piece.len() > MOST_ANSWER_BYTES {
-            return Ok(Told::Taken);
-        }
-        answer.extend_from_slice(&piece);
-    }
-    let status = serde_json::from_slice::<Answer>(&answer).ok().and_then(|answer| answer.status);
+    let status = serde_json::from_slice::<Answer>(&answered.body).ok().and_then(|answer| answer.status);
     Ok(if status.as_deref() == Some("confirmed") { Told::Confirmed } else { Told::Taken })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_signature_is_the_one_that_the_guide_shows() {
-        // Computed with: printf '1764329400.{}' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
-        let made = signature("0123456789abcdef0123456789abcdef", 1_764_329_400, b"{}");
-        assert_eq!(made, "52ac5903f273852cbcd22254e0fc703993d86baaa251b825ef5015899ce92604");
-        let guide = include_str!("../../docs/recipients.md");
-        assert!(guide.contains(&made), "docs/recipients.md shows the same example");
-    }
 }

@@ -319,7 +319,10 @@ async fn r_18_a_code_is_typed_looked_at_and_confirmed() {
     let shown = site.send("POST", "/identity", &form).await;
     assert_eq!(shown.status, 200);
     let text = shown.text();
-    assert!(text.contains(&format!("name=\"code\" value=\"{code}\"")) && text.contains("name=\"confirmed\""), "{text}");
+    assert!(
+        text.contains(&format!("name=\"code\" value=\"{code}\"")) && text.contains("name=\"confirmed\""),
+        "{text}"
+    );
     assert!(!text.contains("name=\"answer\""), "who types a code is no scanner, and is asked nothing more");
     assert!(!text.contains("people.example") && !text.contains("<script"));
     let proofs = async || world.log(request).await.iter().filter(|each| *each == "identity.proven").count();
@@ -337,7 +340,9 @@ async fn s_5_a_code_that_does_not_work_tells_nothing_in_words_or_time() {
     let site = Site::start(&world, &shelf).await;
     let (waiting, _, code) = asked_with_code(&world).await;
     let (used, _, used_code) = asked_with_code(&world).await;
-    let form = |reference: &str, code: &str| format!("reference={reference}&code={}&confirmed=yes", code.replace(' ', ""));
+    let form = |reference: &str, code: &str| {
+        format!("reference={reference}&code={}&confirmed=yes", code.replace(' ', ""))
+    };
     let done = site.send("POST", "/identity", &form(Reference::of(used).as_str(), &used_code)).await;
     assert!(done.text().contains("Thank you"));
     let unasked = world.request().await;

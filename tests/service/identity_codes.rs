@@ -88,7 +88,8 @@ async fn r_18_a_code_expires_with_its_link_and_is_for_its_request_only() {
     let one = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
     asked(&service, one.request).await;
     let code_of_one = code(&service);
-    let _other_contact = service.platform.add_contact(person().email("cardellino@posta.example").phone("+39 333 7654321"));
+    let _other_contact =
+        service.platform.add_contact(person().email("cardellino@posta.example").phone("+39 333 7654321"));
     let other = submit(&service, RequestKind::Erasure, &[(Email, "cardellino@posta.example")], None).await;
     service.work().await;
     service.pump().await;
@@ -96,7 +97,11 @@ async fn r_18_a_code_expires_with_its_link_and_is_for_its_request_only() {
     // A used link of the same contact point ends nothing of the other request.
     service.advance(Duration::from_hours(73)).await;
     assert_eq!(look(&service, one.reference.as_str(), &code_of_one).await, CodeAnswer::NoSuchCode, "expired");
-    assert_eq!(type_in(&service, one.reference.as_str(), &code_of_one).await, CodeAnswer::NoSuchCode, "expired");
+    assert_eq!(
+        type_in(&service, one.reference.as_str(), &code_of_one).await,
+        CodeAnswer::NoSuchCode,
+        "expired"
+    );
     assert_eq!(tell(&service, one.request, &code_of_one).await.unwrap(), CodeCheck::NoneWorks);
     assert_eq!(count(&service, "SELECT count(*) FROM dsrd.identity_proof").await, 0);
     service.finish().await;
@@ -122,7 +127,11 @@ async fn s_2_five_wrong_codes_end_the_codes_of_a_request_however_many_guess_at_o
     assert!(looked.iter().chain(&typed).all(|answer| *answer == CodeAnswer::NoSuchCode));
     let story = service.story(receipt.request).await;
     assert_eq!(story.iter().filter(|action| *action == "identity.refused").count(), 5);
-    assert_eq!(look(&service, &reference, &code).await, CodeAnswer::NoSuchCode, "the right one comes too late");
+    assert_eq!(
+        look(&service, &reference, &code).await,
+        CodeAnswer::NoSuchCode,
+        "the right one comes too late"
+    );
     assert_eq!(type_in(&service, &reference, &code).await, CodeAnswer::NoSuchCode);
     assert!(service.platform.truth(&contact).unwrap().exists);
     // Whoever guesses takes nothing from the person: their link works.

@@ -28,6 +28,7 @@ mod holds;
 mod identity;
 mod identity_codes;
 mod identity_paths;
+mod identity_texts;
 mod intake;
 mod lanes;
 mod leaks;

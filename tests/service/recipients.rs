@@ -141,7 +141,7 @@ async fn r_42_two_recipients_one_times_out_and_the_request_closes_with_an_open_t
     let calls = server.received_requests().await.unwrap();
     for call in &calls {
         let header = |name: &str| call.headers.get(name).unwrap().to_str().unwrap().to_owned();
-        let made = recipients::signature(SECRET, header("dsrd-timestamp").parse().unwrap(), &call.body);
+        let made = dsrd::webhook::signature(SECRET, header("dsrd-timestamp").parse().unwrap(), &call.body);
         assert_eq!(header("dsrd-signature"), format!("v1={made}"));
         let body: serde_json::Value = serde_json::from_slice(&call.body).unwrap();
         assert_eq!((&body["object"], &body["action"]), (&contact.as_str().into(), &"erase".into()));

@@ -217,7 +217,8 @@ impl Builder {
             clock.clone(),
             Transport::Memory(mails.clone()),
         )
-        .expect("mail settings that pass their check");
+        .expect("mail settings that pass their check")
+        .with_gateways(gateways(&controllers));
         let settings = self.queue_settings();
         let packages = self.package_rules(directory.path());
         let executor = Arc::new(Executor {
@@ -365,6 +366,19 @@ pub(crate) fn mail_settings() -> delivery::Settings {
         file = {}
         "#,
     )
+}
+
+/// What signs the calls to gateways of text messages.
+pub(crate) const GATEWAY_SECRET: &str = "fedcba9876543210fedcba9876543210";
+
+/// The gateways of the organisations that have one.
+fn gateways(controllers: &BTreeMap<OrganisationId, Arc<Controller>>) -> delivery::TextGateways {
+    let with_texts = controllers.values().filter_map(|controller| {
+        let settings = controller.identity.text_messages.clone()?;
+        let secret = Zeroizing::new(GATEWAY_SECRET.to_owned());
+        Some((controller.id.clone(), delivery::TextGateway::new(settings, secret)))
+    });
+    with_texts.collect()
 }
 
 /// Reads settings as the daemon does, from TOML.

@@ -10,13 +10,15 @@ use uuid::Uuid;
 
 use crate::audit::{self, Action, Ending, Event};
 use crate::delivery::DeliveryError;
-use crate::delivery::message::{Outgoing, Parcel, address_of};
+use crate::delivery::message::{Destination, Message, Outgoing, Parcel, TextMessage, address_of};
 use crate::delivery::notice::{
     self, Facts, LINK, NewNotice, NoticeId, NoticeKind, Sender, WORDS, message_id,
 };
 use crate::delivery::sql::{self, NoticeRow};
-use crate::delivery::text::{self, Occasion};
-use crate::domain::{Controller, OneTimeCode, OrganisationId, Personal, RequestId, SubjectIdentifier};
+use crate::delivery::text::{self, Occasion, ShortWords, Words};
+use crate::domain::{
+    Controller, IdentifierKind, OneTimeCode, OrganisationId, Personal, RequestId, SubjectIdentifier,
+};
 use crate::store::{StoreError, Tx};
 
 use super::attempt::{Announced, Announcement, Letter, Prepared};
@@ -80,7 +82,7 @@ impl Mailer {
             sql::give_up(tx, organisation, row.notice_id, "withdrawn").await?;
             return Ok(Announced::Settled(Delivery::Refused("withdrawn".to_owned())));
         }
-        let letter = self.letter_of(controller, request, &row)?;
+        let letter = self.letter_of(controller, request, kind, &row)?;
         let Some(letter) = letter else {
             let delivery =
                 self.refuse_unaddressable(tx, organisation, request, kind, sender, &row, at).await?;
@@ -110,7 +112,7 @@ impl Mailer {
         let (organisation, request, kind) = (notice.organisation.clone(), notice.request, notice.kind);
         let controller = self.controllers.get(&organisation).ok_or(DeliveryError::UnknownOrganisation)?;
         let id = NoticeId(Uuid::now_v7());
-        let letter = address_of(recipient).map(|to| Letter {
+        let letter = self.destination(controller, kind, recipient).map(|to| Letter {
             to,
             message_id: message_id(id, &organisation),
             language: notice.language.clone(),
@@ -138,11 +140,27 @@ impl Mailer {
         self.announce(tx, &organisation, request, kind).await
     }
 
-    /// What a stored notice says to whom; `None` when its recipient is no mail address.
+    /// Where a notice to an identifier goes: to a mail address, or, if it is the question who asks, to a telephone.
+    fn destination(
+        &self,
+        controller: &Controller,
+        kind: NoticeKind,
+        identifier: &SubjectIdentifier,
+    ) -> Option<Destination> {
+        if let Some(address) = address_of(identifier) {
+            return Some(Destination::Mail(address));
+        }
+        let is_told = kind.has_code() && identifier.kind() == IdentifierKind::Phone;
+        (is_told && self.gateways.contains_key(&controller.id))
+            .then(|| Destination::Telephone(identifier.normalised().clone()))
+    }
+
+    /// What a stored notice says to whom; `None` when nothing can be sent to its recipient.
     pub(super) fn letter_of(
         &self,
         controller: &Controller,
         request: RequestId,
+        kind: NoticeKind,
         row: &NoticeRow,
     ) -> Result<Option<Letter>, DeliveryError> {
         let sealed = |what| move |source| DeliveryError::Sealed { what, source };
@@ -154,7 +172,7 @@ impl Mailer {
             &row.sealed_identifier,
         )
         .map_err(sealed("dsrd.identifier.sealed"))?;
-        let Some(to) = address_of(&identifier) else { return Ok(None) };
+        let Some(to) = self.destination(controller, kind, &identifier) else { return Ok(None) };
         let facts: Facts =
             serde_json::from_value(row.facts.clone()).map_err(|_| unreadable("dsrd.notice.facts"))?;
         let link_token = match &row.sealed_link {
@@ -217,7 +235,13 @@ impl Mailer {
                 code,
                 action: None,
             };
-            text::render(language, kind, &occasion).map_err(|source| DeliveryError::Text { kind, source })
+            let rendered = match &letter.to {
+                Destination::Mail(_) => text::render(language, kind, &occasion).map(Rendered::Mail),
+                Destination::Telephone(_) => {
+                    text::render_identity_text(language, &occasion).map(Rendered::Text)
+                }
+            };
+            rendered.map_err(|source| DeliveryError::Text { kind, source })
         };
         let code = letter.link_token.as_ref().map(|token| OneTimeCode::of_secret(&self.keys, token).spaced());
         let secret = letter
@@ -230,27 +254,40 @@ impl Mailer {
         // The digest is that of the text without the secret and without what the controller wrote about the person: it
         // can be made again from the row once both are forgotten, and is nobody's personal data.
         let text_sha256: [u8; 32] = if secret.is_none() && said.is_none() {
-            Sha256::digest(words.plain.as_bytes()).into()
+            Sha256::digest(words.plain().as_bytes()).into()
         } else {
             let blank = render(secret.map(|_| ("secret", "code")), said.map(|_| BLANK))?;
-            Sha256::digest(blank.plain.as_bytes()).into()
+            Sha256::digest(blank.plain().as_bytes()).into()
         };
-        let template = words.template.clone();
-        let name = text::clean(self.settings.from_name.as_ref().unwrap_or(&controller.name));
-        let mail = Outgoing::pack(Parcel {
-            message_id: letter.message_id,
-            from: Mailbox::new((!name.is_empty()).then_some(name), self.from.clone()),
-            reply_to: self.reply_to.clone(),
-            to: letter.to,
-            words,
-            link_token: letter.link_token,
-            at,
-        })?;
+        let template = words.template().to_owned();
+        let message = match (words, letter.to) {
+            (Rendered::Mail(words), Destination::Mail(to)) => {
+                let name = text::clean(self.settings.from_name.as_ref().unwrap_or(&controller.name));
+                Message::Mail(Outgoing::pack(Parcel {
+                    message_id: letter.message_id,
+                    from: Mailbox::new((!name.is_empty()).then_some(name), self.from.clone()),
+                    reply_to: self.reply_to.clone(),
+                    to,
+                    words,
+                    link_token: letter.link_token,
+                    at,
+                })?)
+            }
+            (Rendered::Text(words), Destination::Telephone(to)) => Message::Text(TextMessage {
+                id: letter.message_id,
+                organisation: controller.id.clone(),
+                to,
+                language: language.tag().to_owned(),
+                text: Personal::new(words.text),
+                at,
+            }),
+            _ => return Err(DeliveryError::Message),
+        };
         Ok(Prepared {
             fell_back_from: fell_back_from(&letter.language, &template),
             template,
             text_sha256,
-            mail,
+            message,
         })
     }
 
@@ -277,6 +314,28 @@ impl Mailer {
         audit::append(tx, ended).await?;
         sql::end_unsent(tx, organisation, row.notice_id, intent, CODE, true, Duration::ZERO).await?;
         Ok(Delivery::Refused(CODE.to_owned()))
+    }
+}
+
+/// The words of a notice in the form of its way.
+enum Rendered {
+    Mail(Words),
+    Text(ShortWords),
+}
+
+impl Rendered {
+    fn plain(&self) -> &str {
+        match self {
+            Self::Mail(words) => &words.plain,
+            Self::Text(words) => &words.text,
+        }
+    }
+
+    fn template(&self) -> &str {
+        match self {
+            Self::Mail(words) => &words.template,
+            Self::Text(words) => &words.template,
+        }
     }
 }
 

@@ -1,11 +1,10 @@
 //! One attempt to send a notice, as it is announced, made and answered.
 
 use chrono::{DateTime, Utc};
-use lettre::Address;
 use uuid::Uuid;
 
 use crate::audit::EntryId;
-use crate::delivery::message::Outgoing;
+use crate::delivery::message::{Destination, Message};
 use crate::delivery::notice::{Facts, NoticeKind, Sender};
 use crate::delivery::transport::Failure;
 use crate::domain::{OrganisationId, Personal, RequestId};
@@ -27,13 +26,13 @@ pub struct Attempt {
     pub(super) text_sha256: [u8; 32],
     /// The language wished for, where there are no texts in it.
     pub(super) fell_back_from: Option<String>,
-    pub(super) mail: Outgoing,
+    pub(super) message: Message,
 }
 
 /// What a notice says to whom, in clear.
 #[derive(Debug)]
 pub(super) struct Letter {
-    pub(super) to: Personal<Address>,
+    pub(super) to: Destination,
     pub(super) message_id: String,
     /// As wished for.
     pub(super) language: String,
@@ -49,7 +48,7 @@ pub(super) struct Prepared {
     pub(super) template: String,
     pub(super) text_sha256: [u8; 32],
     pub(super) fell_back_from: Option<String>,
-    pub(super) mail: Outgoing,
+    pub(super) message: Message,
 }
 
 /// Under which entry of the log an attempt is announced, and as the how-manieth of which notice.
@@ -79,7 +78,7 @@ impl Prepared {
             template: self.template,
             text_sha256: self.text_sha256,
             fell_back_from: self.fell_back_from,
-            mail: self.mail,
+            message: self.message,
         })
     }
 }

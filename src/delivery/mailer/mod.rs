@@ -12,10 +12,11 @@ use lettre::message::Mailbox;
 use uuid::Uuid;
 
 use crate::audit::{Action, Detail, Ending, EntryId, Event};
+use crate::delivery::message::Message;
 use crate::delivery::notice::{NoticeKind, Sender};
 use crate::delivery::sql;
 use crate::delivery::text;
-use crate::delivery::transport::Transport;
+use crate::delivery::transport::{Effect, Failure, TextGateway, Transport};
 use crate::delivery::{DeliveryError, Settings};
 use crate::domain::{Clock, Controller, KillSwitch, MasterKey, OrganisationId, RequestId};
 use crate::queue::Instance;
@@ -41,6 +42,9 @@ pub enum Delivery {
     AlreadySent,
 }
 
+/// The gateways of text messages, by organisation.
+pub type TextGateways = BTreeMap<OrganisationId, TextGateway>;
+
 /// Sends notices.
 #[derive(Clone, Debug)]
 pub struct Mailer {
@@ -50,6 +54,7 @@ pub struct Mailer {
     controllers: BTreeMap<OrganisationId, Arc<Controller>>,
     clock: Arc<dyn Clock>,
     transport: Arc<Transport>,
+    gateways: Arc<TextGateways>,
     from: Address,
     reply_to: Option<Mailbox>,
     kill: KillSwitch,
@@ -79,7 +84,14 @@ impl Mailer {
         };
         let transport = Arc::new(transport);
         let kill = KillSwitch::default();
-        Ok(Self { settings, store, keys, controllers, clock, transport, from, reply_to, kill })
+        let gateways = Arc::default();
+        Ok(Self { settings, store, keys, controllers, clock, transport, gateways, from, reply_to, kill })
+    }
+
+    /// The same mailer, with the ways to telephones.
+    #[must_use]
+    pub fn with_gateways(self, gateways: TextGateways) -> Self {
+        Self { gateways: Arc::new(gateways), ..self }
     }
 
     /// The same mailer, dying where `kill` says: at `notice.begun`, `notice.sent` and `notice.ended`. For tests of
@@ -115,7 +127,13 @@ impl Mailer {
     /// Sends what was announced in a transaction that is committed.
     pub async fn send(&self, attempt: Box<Attempt>) -> Result<Answered, DeliveryError> {
         self.reached("begun")?;
-        let answer = self.transport.send(&attempt.mail).await;
+        let answer = match &attempt.message {
+            Message::Mail(mail) => self.transport.send(mail).await,
+            Message::Text(text) => match self.gateways.get(&attempt.organisation) {
+                Some(gateway) => gateway.send(text).await,
+                None => Err(Failure::temporary("no_gateway", Effect::None)),
+            },
+        };
         let at = self.clock.now();
         self.reached("sent")?;
         Ok(Answered { attempt, answer, at })

@@ -17,11 +17,18 @@ pub(in crate::delivery) struct Language {
     /// ISO 639 code.
     pub(super) tag: &'static str,
     pub(super) closing: Template,
+    /// The question who asks, as a text message.
+    pub(super) identity_text: Template,
     pub(super) phrases: Phrases,
     texts: Vec<Text>,
 }
 
 impl Language {
+    /// ISO 639 code.
+    pub(in crate::delivery) const fn tag(&self) -> &'static str {
+        self.tag
+    }
+
     /// The text of a kind.
     pub(super) fn text(&self, kind: NoticeKind) -> Result<&Text, TextError> {
         // Every language is read whole, or not at all.
@@ -43,6 +50,7 @@ impl Text {
 struct Source {
     tag: &'static str,
     closing: &'static str,
+    identity_text: &'static str,
     words: &'static str,
     texts: &'static [(NoticeKind, &'static str)],
 }
@@ -79,6 +87,7 @@ macro_rules! language {
         Source {
             tag: $tag,
             closing: include_str!(concat!("../../../templates/mail/", $tag, "/closing.txt")),
+            identity_text: include_str!(concat!("../../../templates/mail/", $tag, "/identity_text.txt")),
             words: include_str!(concat!("../../../templates/mail/", $tag, "/words.txt")),
             texts: &[$((
                 NoticeKind::$kind,
@@ -116,7 +125,9 @@ macro_rules! about_a_request {
 pub(in crate::delivery) const fn manifest(kind: NoticeKind) -> Manifest {
     match kind {
         NoticeKind::Acknowledgement => about_a_request!("due_on";),
-        NoticeKind::IdentityRequest => about_a_request!("link", "code", "code_page", "expires_at", "clock"; "said"),
+        NoticeKind::IdentityRequest => {
+            about_a_request!("link", "code", "code_page", "expires_at", "clock"; "said")
+        }
         NoticeKind::ClarificationRequest => about_a_request!("said", "contact", "clock";),
         NoticeKind::Extension => about_a_request!("due_on", "new_due_on", "reasons";),
         NoticeKind::PartialAnswer => about_a_request!("said", "due_on";),
@@ -171,6 +182,9 @@ pub const fn placeholders(kind: NoticeKind) -> (&'static [&'static str], &'stati
 /// What the closing, which ends every text to a data subject, must say (Art. 12(4), 13(2)(d) GDPR; R-88).
 const CLOSING: [&str; 4] = ["organisation", "reference", "contact", "complaint"];
 
+/// What the text message must say: it stands alone, without a closing.
+const IDENTITY_TEXT: [&str; 4] = ["organisation", "reference", "code", "code_page"];
+
 static LANGUAGES: LazyLock<Result<Vec<Language>, TextError>> =
     LazyLock::new(|| SOURCES.iter().map(read).collect());
 
@@ -184,6 +198,9 @@ fn read(source: &Source) -> Result<Language, TextError> {
     let closing = Template::read(source.closing)
         .and_then(|closing| closing.check(&CLOSING, &[]).map(|()| closing))
         .map_err(located("closing"))?;
+    let identity_text = Template::read(source.identity_text)
+        .and_then(|text| text.check(&IDENTITY_TEXT, &[]).map(|()| text))
+        .map_err(located("identity_text"))?;
     let mut texts = Vec::new();
     for (kind, text) in source.texts {
         let Manifest { required, optional } = manifest(*kind);
@@ -192,7 +209,7 @@ fn read(source: &Source) -> Result<Language, TextError> {
             .map_err(located(kind.as_str()))?;
         texts.push(Text { kind: *kind, template });
     }
-    Ok(Language { tag, closing, phrases, texts })
+    Ok(Language { tag, closing, identity_text, phrases, texts })
 }
 
 /// Checks all compiled-in texts against their manifests.
@@ -297,6 +314,8 @@ mod tests {
                 note(kind.as_str(), Template::read(text).unwrap().version(), text);
             }
             note("closing", closing.version(), source.closing);
+            let identity_text = Template::read(source.identity_text).unwrap();
+            note("identity_text", identity_text.version(), source.identity_text);
         }
         insta::assert_snapshot!(digests.join("\n"));
     }

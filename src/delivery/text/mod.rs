@@ -96,6 +96,30 @@ pub(super) fn render(
     })
 }
 
+/// The words of a text message, and the name of their template.
+pub(super) struct ShortWords {
+    pub(super) template: String,
+    pub(super) text: String,
+}
+
+/// Fills the text message that asks who somebody is.
+pub(super) fn render_identity_text(
+    language: &Language,
+    occasion: &Occasion<'_>,
+) -> Result<ShortWords, TextError> {
+    let speech = language.phrases.under(occasion.controller.regime);
+    let values = values::values(&speech, NoticeKind::IdentityRequest, occasion)?;
+    let (_, parts) = language.identity_text.fill(&values, &[])?;
+    let paragraphs = parts.into_iter().filter_map(|part| match part {
+        Part::Paragraph(text) => Some(text),
+        _ => None,
+    });
+    Ok(ShortWords {
+        template: format!("identity_text/{}/{}", language.tag, language.identity_text.version()),
+        text: paragraphs.collect::<Vec<_>>().join("\n"),
+    })
+}
+
 /// A day as people read it in a language of the texts, else in ISO form.
 #[must_use]
 pub fn day_in_words(language: &str, controller: &Controller, day: NaiveDate) -> String {

@@ -1,12 +1,14 @@
 //! The ways out: a mail server, a directory of files, or memory.
 
 mod file;
+mod gateway;
 mod memory;
 mod smtp;
 
 use std::path::Path;
 
 pub use file::FileTransport;
+pub use gateway::TextGateway;
 pub use memory::{MemoryTransport, Plan, SentMail};
 pub use smtp::SmtpTransport;
 

@@ -225,6 +225,9 @@ fn brackets(evidence: &Evidence<'_>) -> (Vec<Bracket>, Vec<String>) {
     (brackets, faults)
 }
 
+/// Notices that tell no outcome, and may stand before one.
+const QUESTIONS: [&str; 4] = ["acknowledgement", "identity_request", "clarification_request", "extension"];
+
 /// I-5: a request that says "fulfilled" has a read-back in the log, after its last effect and before its end; the
 /// journal shows that it was read, with that answer, between the effect and its record; and the simulator agrees.
 pub(super) fn success_follows_a_read_back(evidence: &Evidence<'_>) -> Vec<String> {
@@ -248,7 +251,11 @@ pub(super) fn success_follows_a_read_back(evidence: &Evidence<'_>) -> Vec<String
         if postponed.is_some() && request.outcome.as_deref() == Some("fulfilled") {
             faults.push(format!("I-5: {name} says fulfilled and a hold stood in its way"));
         }
-        let told = place(&["notice.ended"]);
+        let told = evidence
+            .of(*id, &["notice.ended"])
+            .filter(|entry| !QUESTIONS.iter().any(|kind| entry.detail["kind"] == *kind))
+            .map(|entry| entry.seq)
+            .max();
         let closed = place(&["request.closed"]);
         if proof.is_none_or(|proof| proof < effect)
             || closed < proof

@@ -11,7 +11,12 @@ pub(super) struct Place {
 }
 
 /// Reads a URL as the client does, and refuses what no webhook may have; an error continues the sentence "url …".
-pub(super) fn check_url(text: &str) -> Result<Place, String> {
+pub fn check_url(text: &str) -> Result<(), String> {
+    place_of(text).map(drop)
+}
+
+/// The place that a URL names, if a webhook may have it.
+pub(super) fn place_of(text: &str) -> Result<Place, String> {
     let url =
         reqwest::Url::parse(text).map_err(|_| "must be a URL, for example https://partner.example/dsrd")?;
     if !url.username().is_empty() || url.password().is_some() {
@@ -133,11 +138,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_in_a_private_network_is_called_only_where_allowed() {
-        let place = check_url("https://127.0.0.1:9/").unwrap();
+        let place = place_of("https://127.0.0.1:9/").unwrap();
         assert_eq!(resolve(&place, false).await, Err("private_address"));
         assert!(resolve(&place, true).await.is_ok());
         // Shorter and other spellings of the same address are read as the client reads them.
-        let place = check_url("https://2130706433/").unwrap();
+        let place = place_of("https://2130706433/").unwrap();
         assert_eq!(
             (place.host.as_str(), resolve(&place, false).await),
             ("127.0.0.1", Err("private_address"))
