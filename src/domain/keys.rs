@@ -78,9 +78,8 @@ impl MasterKey {
 
     /// A number that follows from the digest of a link's secret, and that nobody without the key can tell.
     pub(super) fn one_time_number(&self, digest: &[u8; 32]) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] =
-            authenticate(&self.derive(&["one-time-code"]), &[&hex::encode(digest)]);
-        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+        let mac = authenticate(&self.derive(&["one-time-code"]), &[&hex::encode(digest)]);
+        mac[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
     /// A value to store beside the data, by which a later start notices that it was given another key.

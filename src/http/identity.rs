@@ -43,11 +43,10 @@ pub(super) fn landing_page(
     status: StatusCode,
     landing: &ProofLanding,
     code: Option<&CodeWire>,
-    tries_left: Option<Option<u16>>,
+    problem: Option<&str>,
 ) -> Response {
     let (nonce, words) = (random::token(), words_of(landing));
-    let problem = tries_left.map(|left| words.problem(left));
-    let page_of = IdentityPage { nonce: &nonce, words: &words, landing, code, problem: problem.as_deref() };
+    let page_of = IdentityPage { nonce: &nonce, words: &words, landing, code, problem };
     page(status, &nonce, &page_of)
 }
 
@@ -72,7 +71,8 @@ pub(super) async fn confirm(
     match state.proofs.confirm(&token, &answer).await {
         Ok(Confirmation::Confirmed(landing)) => confirmed(&landing),
         Ok(Confirmation::Unproven { landing, tries_left }) => {
-            landing_page(StatusCode::UNPROCESSABLE_ENTITY, &landing, None, Some(tries_left))
+            let problem = words_of(&landing).problem(tries_left);
+            landing_page(StatusCode::UNPROCESSABLE_ENTITY, &landing, None, Some(&problem))
         }
         // After the last wrong answer. From then on the link is one that does not work.
         Ok(Confirmation::Locked) => message(
