@@ -1,7 +1,7 @@
 //! What the mails say.
 
 use dsrd::delivery::{DeliveryError, NoticeKind, Sender};
-use dsrd::domain::Personal;
+use dsrd::domain::{OneTimeCode, Personal};
 use scraper::{Html, Selector};
 
 use crate::world::{World, facts, facts_for};
@@ -70,6 +70,8 @@ fn particular_to(kind: NoticeKind) -> &'static [&'static str] {
             "/identity/",
             "9 December 2026, 10:00 CET",
             "not in a way that shows us who sent it",
+            "/identity and enter your reference and the code",
+            "Never tell it to anybody who calls you.",
             "We need nothing else.",
             "runs on while we wait for you: you have it by 23 December 2026",
             "If you do not confirm",
@@ -217,8 +219,10 @@ async fn r_30_the_words_of_the_mails_in_five_languages() {
             assert!(sent.html.expose().contains(&format!("<html lang=\"{language}\">")), "{kind}");
             assert_plain(kind, sent.text.expose(), sent.html.expose());
             let secret = sent.link.map_or_else(|| "no secret".to_owned(), Personal::into_exposed);
+            let code = OneTimeCode::of_secret(&world.keys, &Personal::new(secret.clone()));
             let text =
-                sent.text.expose().replace(&secret, "<secret>").replace(reference.as_str(), "DSR-XXXX-XXXX");
+                sent.text.expose().replace(&secret, "<secret>").replace(code.spaced().expose(), "<code>");
+            let text = text.replace(reference.as_str(), "DSR-XXXX-XXXX");
             let subject = sent.subject.replace(reference.as_str(), "DSR-XXXX-XXXX");
             all.extend(["Subject: ", &subject, "\n\n", &text, "\n######\n\n"]);
         }
