@@ -112,6 +112,23 @@ async fn r_12_4_a_refusal_needs_a_ground_of_the_kind_and_its_facts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r_18_a_code_that_staff_was_told_is_refused_with_what_to_do() {
+    let (_database, scene, references) = parked().await;
+    let take = |more: &[&str]| {
+        let mut arguments = vec!["decide", "identity", references[0].as_str()];
+        arguments.extend(more);
+        scene.run(&arguments)
+    };
+    take(&[]).expect(2);
+    take(&["--code", "12345678", "--method", "in_person"]).expect(2);
+    let short = take(&["--code", "1234"]).expect(5);
+    assert!(short.stderr.contains("a code has eight digits"), "{}", short.stderr);
+    let none = take(&["--code", "1234-5678"]).expect(5);
+    assert!(none.stderr.contains("has no code that works"), "{}", none.stderr);
+    assert!(none.stderr.contains("dsrd request ask-again DSR-"), "{}", none.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn parked_rows_are_listed_with_their_due_dates_shown_masked_and_handed_in_corrected() {
     let (_database, scene, _) = parked().await;
     let table = scene.run(&["request", "parked", "list"]).expect(0);
