@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::{Connection as _, PgConnection};
+
 use crate::process::{ProcessService, eventually};
 use crate::proxy::PgProxy;
 use crate::support::service::TestService;
@@ -44,5 +46,82 @@ async fn f_16_a_daemon_waits_for_its_database_at_start_and_whenever_it_goes_away
     let warnings =
         said.lines().filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\"")).count();
     assert!(warnings < 60, "{warnings} warnings: {said}");
+    service.finish().await;
+}
+
+/// Lets every write of the service fail as PostgreSQL fails it on a full disk, while a switch of the test is on.
+async fn watch_the_disk(service: &ProcessService) -> PgConnection {
+    let mut owner = PgConnection::connect_with(&service.world.database.options()).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE TABLE witness.disk (full_since timestamptz);
+         CREATE FUNCTION witness.write() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+         BEGIN
+           IF EXISTS (SELECT FROM witness.disk) THEN
+             RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+           END IF;
+           RETURN NULL;
+         END $$;
+         DO $$
+         DECLARE written regclass;
+         BEGIN
+           FOR written IN SELECT oid FROM pg_class
+                          WHERE relkind IN ('r', 'p') AND NOT relispartition
+                            AND relnamespace IN ('dsrd'::regnamespace, 'audit'::regnamespace)
+           LOOP
+             EXECUTE format('CREATE TRIGGER takes_room BEFORE INSERT OR UPDATE ON %s EXECUTE FUNCTION witness.write()', written);
+           END LOOP;
+         END $$;",
+    )
+    .execute(&mut owner)
+    .await
+    .unwrap();
+    owner
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_17_a_full_disk_stops_all_work_and_loses_nothing() {
+    let service = ProcessService::start().await;
+    let mut owner = watch_the_disk(&service).await;
+    let daemon = service.serve().await;
+    let mut producer = service.producer().await;
+    let mut handed_in = hand_in(&service, &mut producer, 0..12).await;
+    eventually("work in hand", Duration::from_secs(20), || async {
+        service.count("SELECT count(*) FROM dsrd.job WHERE state = 'leased'").await > 0
+    })
+    .await;
+    sqlx::raw_sql("INSERT INTO witness.disk VALUES (now())").execute(&mut owner).await.unwrap();
+    // Whoever hands in learns it, with the code of PostgreSQL; there is no half of a request.
+    let refused = sqlx::query(
+        "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
+         VALUES ('main', 'ticket-full', 'erasure', now(), 'web', 'canarino0@posta.example')",
+    )
+    .execute(&mut producer)
+    .await
+    .unwrap_err();
+    assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("53100"));
+    let said = || async { service.said().contains("SQLSTATE 53100") };
+    eventually("the daemon says what it is", Duration::from_secs(20), said).await;
+    // What was under way comes to its end; after that nothing has an effect that could not be recorded.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let effects =
+        || service.world.simulator.journal().entries().iter().map(|call| call.effects.len()).sum::<usize>();
+    let before = effects();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(effects(), before, "an effect without its announcement");
+    assert!(
+        service.count("SELECT count(*) FROM dsrd.request WHERE state <> 'closed'").await > 0,
+        "work was left"
+    );
+
+    sqlx::raw_sql("TRUNCATE witness.disk").execute(&mut owner).await.unwrap();
+    handed_in.extend(hand_in(&service, &mut producer, 12..18).await);
+    service.rest(Duration::from_mins(1)).await;
+    daemon.stop().await;
+    assert_done(&service, &handed_in);
+    assert_eq!(
+        service.count("SELECT count(*) FROM dsrd.request WHERE outcome IS NULL").await,
+        0,
+        "all by itself"
+    );
     service.finish().await;
 }
