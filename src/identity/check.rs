@@ -37,9 +37,12 @@ pub async fn record_check(
     };
     sql::insert_proof(tx, &recorded).await?;
     end_links(tx, &controller.id, request).await?;
-    let detail = Detail::none().word("method", method.as_str()).word("assurance", proof.assurance.as_str());
+    let stood_still = intake::continue_proven(tx, controller, request, &waiting, proof).await?;
+    let detail = Detail::none()
+        .word("method", method.as_str())
+        .word("assurance", proof.assurance.as_str())
+        .flag("time_stood_still", stood_still);
     let event = Event::of(&controller.id, request, Action::IdentityChecked, actor, now);
     audit::append(tx, event.with(detail)).await?;
-    intake::continue_proven(tx, &controller.id, request, &waiting, proof).await?;
     Ok(())
 }

@@ -84,9 +84,14 @@ impl ProofPage {
         let mut answer = CodeAnswer::NoSuchCode;
         if let Compared::Fits(row) =
             compare(&mut tx, &self.desk, &self.organisations(), (&reference, &code), ACTOR).await?
-            && let (Some(case), Some(landing)) = (waiting.get(&RequestId(row.request_id)), self.landing(&row))
+            && let (Some(case), Some(controller), Some(landing)) = (
+                waiting.get(&RequestId(row.request_id)),
+                self.controllers.get(&row.organisation()?),
+                self.landing(&row),
+            )
         {
-            prove(&mut tx, &row, case, ProofBy::Code, ACTOR, self.desk.clock.now()).await?;
+            let now = self.desk.clock.now();
+            prove(&mut tx, controller, &row, case, (ProofBy::Code, ACTOR), now).await?;
             answer = CodeAnswer::Confirmed(landing);
         }
         tx.commit().await?;
@@ -116,7 +121,7 @@ pub async fn record_code(
     let (organisations, reference) = ([controller.id.to_string()], Reference::of(request));
     match compare(tx, desk, &organisations, (&reference, &code), actor.clone()).await? {
         Compared::Fits(row) if RequestId(row.request_id) == request => {
-            prove(tx, &row, &waiting, ProofBy::Code, actor, desk.clock.now()).await?;
+            prove(tx, controller, &row, &waiting, (ProofBy::Code, actor), desk.clock.now()).await?;
             Ok(CodeCheck::Proven)
         }
         Compared::Wrong(left) => Ok(CodeCheck::Wrong(left)),

@@ -136,7 +136,10 @@ impl ProofPage {
                 left => Confirmation::Unproven { landing, tries_left: Some(left) },
             });
         }
-        prove(&mut tx, &row, &waiting, ProofBy::Link, ACTOR, now).await?;
+        let Some(controller) = self.controllers.get(&organisation) else {
+            return Ok(Confirmation::NoSuchLink);
+        };
+        prove(&mut tx, controller, &row, &waiting, (ProofBy::Link, ACTOR), now).await?;
         tx.commit().await?;
         Ok(Confirmation::Confirmed(landing))
     }
@@ -210,30 +213,27 @@ impl ProofBy {
 /// Records that a link's contact point is the person's: uses up all links of the request and lets it go on.
 pub(super) async fn prove(
     tx: &mut Tx,
+    controller: &Controller,
     row: &LinkRow,
     waiting: &WaitingCase,
-    how: ProofBy,
-    actor: Actor,
+    (how, actor): (ProofBy, Actor),
     now: DateTime<Utc>,
 ) -> Result<(), IdentityError> {
-    let (organisation, request) = (row.organisation()?, RequestId(row.request_id));
+    let (organisation, request) = (&controller.id, RequestId(row.request_id));
     let proof = Proof { assurance: Assurance::VerifiedChannelLoop, at: now };
     sql::use_link(tx, &row.token_sha256()?, now).await?;
-    end_links(tx, &organisation, request).await?;
+    end_links(tx, organisation, request).await?;
     let by = actor.to_string();
-    let recorded = NewProof {
-        organisation: &organisation,
-        request,
-        id: Uuid::now_v7(),
-        proof,
-        method: how.as_str(),
-        by: &by,
-    };
+    let recorded =
+        NewProof { organisation, request, id: Uuid::now_v7(), proof, method: how.as_str(), by: &by };
     sql::insert_proof(tx, &recorded).await?;
-    let detail = Detail::none().word("method", how.as_str()).word("assurance", proof.assurance.as_str());
-    let event = Event::of(&organisation, request, Action::IdentityProven, actor, now);
+    let stood_still = intake::continue_proven(tx, controller, request, waiting, proof).await?;
+    let detail = Detail::none()
+        .word("method", how.as_str())
+        .word("assurance", proof.assurance.as_str())
+        .flag("time_stood_still", stood_still);
+    let event = Event::of(organisation, request, Action::IdentityProven, actor, now);
     audit::append(tx, event.with(detail)).await?;
-    intake::continue_proven(tx, &organisation, request, waiting, proof).await?;
     Ok(())
 }
 

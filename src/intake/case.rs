@@ -350,25 +350,29 @@ pub async fn lock_waiting(
 }
 
 /// Notes on a case that was locked by [`lock_waiting`] how it became known who asks, and sends it on its way if it waited for
-/// that; one that waits for something else goes on waiting. The caller writes the proof itself and its entry in the log.
+/// that; one that waits for something else goes on waiting. The time since the person was asked is recorded, and moves the
+/// dates as the regime says; returns whether there was such a time. The caller writes the proof itself and its entry in the
+/// log.
 pub async fn continue_proven(
     tx: &mut Tx,
-    organisation: &OrganisationId,
+    controller: &Controller,
     request: RequestId,
     waiting: &WaitingCase,
     proof: Proof,
-) -> Result<(), CaseError> {
+) -> Result<bool, CaseError> {
+    let organisation = &controller.id;
     sql::set_proven(tx, organisation, request, proof).await?;
     let waited = waiting.state == RequestState::NeedsIdentity
         || waiting.park_reason == Some(ParkReason::IdentityUnproven);
     if !waited {
-        return Ok(());
+        return Ok(false);
     }
+    let stood_still = clock::record_pause(tx, controller, request, PauseCause::Identity, proof.at).await?;
     sql::set_resumed(tx, organisation, request, None, None, false).await?;
     if !queue::resume(tx, organisation, request).await? {
         queue::wake(tx, organisation, request).await?;
     }
-    Ok(())
+    Ok(stood_still)
 }
 
 /// Sends a case that was locked by [`lock_parked`] on its way with a decision: from now on it may touch `contact` only,

@@ -43,6 +43,11 @@ pub enum TriageError {
         "an opt-out is never refused: Article 21(2) and (3), Article 7(3) GDPR and the opt-out of the CCPA know no ground for it; mend the cause and resume it"
     )]
     OptOut,
+    /// An opt-out is carried out at once, and nothing is asked first.
+    #[error(
+        "an opt-out waits for no answer (Article 21(3) GDPR): it is carried out at once; a person is asked only about one that waits already, because several contacts match, for example"
+    )]
+    OptOutIsNotDelayed,
     /// The ground does not belong to what was asked.
     #[error(
         "{ground} is no ground on which a whole request of kind {kind} can be refused; grounds are: {known}"

@@ -10,7 +10,7 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, NewNotice, NoticeId, NoticeKind, Sender};
 use crate::domain::deadline::DueDates;
 use crate::domain::{
-    CaseEvent, ClarificationReason, Controller, ExtensionReason, Handling, Personal, RequestId,
+    CaseEvent, ClarificationReason, Controller, ExtensionReason, Handling, Personal, RequestId, RequestState,
 };
 use crate::intake::{self, Case, CaseError, Desk};
 use crate::store::Tx;
@@ -99,6 +99,9 @@ pub async fn ask_clarification(
     let Some(asked) = open.case.state.after(CaseEvent::AskClarification) else {
         return Err(CaseError::WaitsForThePerson.into());
     };
+    if open.case.kind.handling() == Handling::OptOut && open.case.state != RequestState::Manual {
+        return Err(TriageError::OptOutIsNotDelayed);
+    }
     if sql::has_decision(tx, organisation, request, "clarification").await? {
         return Err(TriageError::AlreadyAsked);
     }

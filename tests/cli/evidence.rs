@@ -5,11 +5,18 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use chrono::TimeDelta;
+use dsrd::domain::{Clock as _, SystemClock};
 use dsrd_simulator::ContactSpec;
 use sqlx::ConnectOptions as _;
 
 use crate::database::TestDatabase;
 use crate::program::{Scene, dsrd, run};
+
+/// A day so many days from today: what has to be in time is in time whenever the test runs.
+fn day(from_today: i64) -> String {
+    (SystemClock.now() + TimeDelta::days(from_today)).date_naive().to_string()
+}
 
 /// A fulfilled access request and a withdrawn opt-out; answers with the references.
 async fn answered() -> (TestDatabase, Scene, Vec<String>) {
@@ -21,7 +28,7 @@ async fn answered() -> (TestDatabase, Scene, Vec<String>) {
     let _contact = organisation.add_contact(contact);
     let references = ["access", "opt_out"].map(|kind| {
         let request = serde_json::json!({
-            "kind": kind, "channel": "email", "received_at": "2026-11-20T10:00:00Z",
+            "kind": kind, "channel": "email", "received_at": format!("{}T10:00:00Z", day(-6)),
             "identifiers": { "email": "canarino.prova@posta.example" }, "idempotency_key": kind,
         });
         let submit = &["--json", "request", "submit", "--from", "-"];
@@ -180,7 +187,8 @@ async fn r_72_forged_evidence_is_found_although_its_hashes_fit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r_7_figures_for_people_programs_and_spreadsheets() {
     let (_database, scene, _) = answered().await;
-    let period = ["--since", "2026-11-01", "--until", "2026-12-01"];
+    let (since, until) = (day(-25), day(5));
+    let period = ["--since", since.as_str(), "--until", until.as_str()];
     let stats = |form: &[&str]| scene.run(&[form, &["stats"], period.as_slice()].concat()).expect(0);
     let figures = stats(&["--json"]).json();
     assert_eq!(figures["all"]["received"], 2);
@@ -196,5 +204,5 @@ async fn r_7_figures_for_people_programs_and_spreadsheets() {
     assert_eq!((cell("kind"), cell("received"), cell("outcome_withdrawn")), ("all", "2", "1"));
     assert_eq!(lines.count(), 2, "a line for each kind");
     scene.run(&["--json", "stats", "--csv"]).expect(2);
-    scene.run(&["stats", "--since", "2026-12-01", "--until", "2026-11-01"]).expect(2);
+    scene.run(&["stats", "--since", until.as_str(), "--until", since.as_str()]).expect(2);
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use chrono::{Datelike as _, Months, NaiveDate, TimeDelta};
 use dsrd::domain::{Clock as _, SystemClock};
 use dsrd_simulator::ContactSpec;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
@@ -15,6 +16,27 @@ use crate::program::{Scene, files, run};
 const GUIDE: &str = include_str!("../../docs/dpo-guide.md");
 /// Where the ten cases end and the reference begins, whose commands are examples.
 const END: &str = "\n# What stands behind it\n";
+
+/// The day on which the guide is read, as it stands there. Every date of its commands and files is moved as far as this one is
+/// from today, so that what is in time there is in time whenever the test runs.
+const TODAY: &str = "2026-11-26";
+
+/// A text with its dates moved. One of the next year is the end of a term of three months: its beginning is moved.
+fn moved(text: &str, by: TimeDelta) -> String {
+    let date_at = |at: usize| text.get(at..at + 10).and_then(|date| date.parse::<NaiveDate>().ok());
+    let term = Months::new(3);
+    let mut whole = String::new();
+    let mut rest = 0;
+    for (at, _) in text.match_indices("202") {
+        if let Some(date) = date_at(at) {
+            let moved = if date.year() == 2026 { date + by } else { date - term + by + term };
+            whole.push_str(&text[rest..at]);
+            whole.push_str(&moved.to_string());
+            rest = at + 10;
+        }
+    }
+    whole + &text[rest..]
+}
 
 /// A block of the guide: the words after its three marks, and its lines.
 struct Block {
@@ -174,6 +196,7 @@ async fn every_command_of_the_ten_cases_in_the_guide_for_officers_does_what_it_s
     let database = TestDatabase::create().await;
     let scene = scene(&database).await;
     let now = SystemClock.now();
+    let by = now.date_naive() - TODAY.parse::<NaiveDate>().unwrap();
     let mut names: BTreeMap<&str, String> = BTreeMap::from([
         ("NOW", now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
         ("NEXT-MONTH", (now + chrono::TimeDelta::days(30)).date_naive().to_string()),
@@ -195,7 +218,7 @@ async fn every_command_of_the_ten_cases_in_the_guide_for_officers_does_what_it_s
             continue;
         }
         if *kind != "console" {
-            fs::write(scene.path(more[0]), block.lines.join("\n")).unwrap();
+            fs::write(scene.path(more[0]), moved(&block.lines.join("\n"), by)).unwrap();
             continue;
         }
         // A block that the daemon follows: what it says about the outcome is looked at after it worked.
@@ -216,7 +239,7 @@ async fn every_command_of_the_ten_cases_in_the_guide_for_officers_does_what_it_s
                         {
                             scene.path(word).display().to_string()
                         }
-                        None => word.to_owned(),
+                        None => moved(word, by),
                     })
                     .collect();
                 let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -229,7 +252,10 @@ async fn every_command_of_the_ten_cases_in_the_guide_for_officers_does_what_it_s
                 cases += usize::from(!["TASK", "CODE", "HOLD"].contains(&name));
             } else {
                 let said = words(&output);
-                assert!(said.contains(&words(line)), "the guide says {line:?}, and the command: {output}");
+                assert!(
+                    said.contains(&words(&moved(line, by))),
+                    "the guide says {line:?}, and the command: {output}"
+                );
             }
         }
         if more == ["daemon"] && !works_first {

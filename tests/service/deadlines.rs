@@ -7,14 +7,18 @@ use dsrd::audit::Actor;
 use dsrd::delivery::Plan;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
-    ClarificationReason, Clock as _, Controller, DecisionKind, ExtensionReason, IncidentCategory,
-    IncidentCause, IncidentEnd, Outcome, ParkReason, RefusalGround, RequestId, RequestKind, RequestState,
+    ClarificationReason, Clock as _, Controller, DecisionKind, ExtensionReason, IdentityMethod,
+    IncidentCategory, IncidentCause, IncidentEnd, Outcome, ParkReason, Personal, Reference, RefusalGround,
+    RequestId, RequestKind, RequestState,
 };
+use dsrd::identity::{self, CodeAnswer, Confirmation};
 use dsrd::intake::{self, CaseError, Submission};
 use dsrd::triage::{self, Decision, Facts, Taken, TriageError};
 use dsrd_simulator::ContactSpec;
 use sqlx::{Connection as _, PgConnection};
 
+use crate::identity::{asked, confirm, page, secret, submit};
+use crate::identity_codes::code;
 use crate::support::service::TestService;
 
 const EMAIL: &str = "canarino@posta.example";
@@ -403,4 +407,102 @@ async fn r_36_e_45_an_incident_freezes_its_evidence_and_counts_72_hours_without_
 
 fn change(service: &mut TestService, with: impl FnOnce(&mut Controller)) {
     with(Arc::make_mut(&mut service.controller));
+}
+
+/// How it becomes known who asks.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Link,
+    Code,
+    Staff,
+}
+
+#[tokio::test]
+async fn i_5_e_36_e_37_e_39_asking_who_somebody_is_stops_the_clock_as_the_regime_says_however_it_is_answered()
+{
+    for (regime, calendar, zone, due, by) in [
+        ("EU", "DE", chrono_tz::Europe::Berlin, ("2026-04-02", "2026-04-02"), By::Link),
+        ("EU-suspend", "DE", chrono_tz::Europe::Berlin, ("2026-04-09", "2026-04-09"), By::Code),
+        ("EU-suspend", "DE", chrono_tz::Europe::Berlin, ("2026-04-09", "2026-04-09"), By::Staff),
+        ("UK", "GB-ENG", chrono_tz::Europe::London, ("2026-04-10", "2026-04-10"), By::Link),
+        ("UK", "GB-ENG", chrono_tz::Europe::London, ("2026-04-10", "2026-04-10"), By::Staff),
+        ("US-CA", "US-CA", chrono_tz::America::Los_Angeles, ("2026-04-16", "2026-04-16"), By::Code),
+    ] {
+        let mut service = under(regime, calendar, zone, "2026-03-02T12:00:00Z").await;
+        let executor = Arc::get_mut(&mut service.executor).expect("nobody works yet");
+        for site in executor.sites.values_mut() {
+            site.controller = Arc::clone(&service.controller);
+        }
+        let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL).events(1));
+        let request = submit(&service, RequestKind::Erasure, &[(Email, EMAIL)], None).await.request;
+        let before = dates(&service, request).await;
+        service.advance(std::time::Duration::from_hours(24)).await;
+        asked(&service, request).await;
+        // Neither the reminder nor another message begins the wait anew.
+        service.advance(std::time::Duration::from_hours(24 * 3 + 1)).await;
+        service.work().await;
+        service.pump().await;
+        service.advance(std::time::Duration::from_hours(24 * 3)).await;
+        let (desk, controller) = (&service.desk, &*service.controller);
+        let mut tx = service.store.begin("test").await.unwrap();
+        identity::ask_again(&mut tx, desk, controller, request, person("dpo")).await.unwrap();
+        tx.commit().await.unwrap();
+        service.pump().await;
+        assert_eq!(dates(&service, request).await, before, "an open wait moves nothing");
+        move_to(&service, "2026-03-10T14:00:00Z");
+        match by {
+            By::Link => {
+                let proven = confirm(&service, &secret(&service), EMAIL).await;
+                assert!(matches!(proven, Confirmation::Confirmed(_)), "{proven:?}");
+            }
+            By::Code => {
+                let reference = Reference::of(request);
+                let code = Personal::new(code(&service));
+                let proven = page(&service).confirm_by_code(reference.as_str(), &code).await.unwrap();
+                assert!(matches!(proven, CodeAnswer::Confirmed(_)), "{proven:?}");
+            }
+            By::Staff => {
+                let mut tx = service.store.begin("test").await.unwrap();
+                let method = IdentityMethod::InPerson;
+                identity::record_check(&mut tx, desk, controller, request, method, person("dpo"))
+                    .await
+                    .unwrap();
+                tx.commit().await.unwrap();
+            }
+        }
+        assert_eq!(dates(&service, request).await, days(due.0, due.1), "{regime} {by:?}");
+        service.work_to_the_end().await;
+        assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn r_20_an_opt_out_is_not_set_aside_for_a_question() {
+    let service = TestService::start().await;
+    let open = service.submit(RequestKind::OptOut, &[(Email, EMAIL)]).await.request;
+    assert!(matches!(ask(&service, open).await, Err(TriageError::OptOutIsNotDelayed)));
+    // Nor by a way around the program.
+    let mut connection = service.store.connection().await.unwrap();
+    let refused = sqlx::query("UPDATE dsrd.request SET state = 'needs_clarification' WHERE request_id = $1")
+        .bind(open.0)
+        .execute(&mut *connection)
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("an opt-out waits for no answer"), "{refused}");
+    drop(connection);
+    // Where several contacts match it waits already, and the person may be asked which one is theirs.
+    for address in ["canarino.uno@posta.example", "canarino.due@posta.example"] {
+        let _contact =
+            service.platform.add_contact(ContactSpec::new().email(address).phone("+39 333 1234567"));
+    }
+    let identifiers = [(Phone, "+39 333 1234567"), (Email, "canarino.uno@posta.example")];
+    let ambiguous = service.submit(RequestKind::OptOut, &identifiers[..1]).await.request;
+    service.work().await;
+    assert_eq!(service.case(ambiguous).await.state, RequestState::Manual);
+    assert!(
+        matches!(ask(&service, ambiguous).await, Err(TriageError::NoAddress)),
+        "nothing but an address is missing"
+    );
+    service.finish().await;
 }

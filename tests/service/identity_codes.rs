@@ -12,7 +12,7 @@ use crate::rig::count;
 use crate::support::service::TestService;
 
 /// The code in the latest message to the person.
-fn code(service: &TestService) -> String {
+pub(crate) fn code(service: &TestService) -> String {
     let mail = service.mails.sent().pop().expect("a mail");
     let (_, rest) = mail.text.expose().split_once("Code: ").expect("the mail names a code");
     rest.lines().next().unwrap_or_default().trim().to_owned()

@@ -103,12 +103,14 @@ pub(in crate::intake) async fn asked_last(
     Ok(if kind.as_deref() == Some("fee") { PauseCause::Fee } else { PauseCause::Clarification })
 }
 
-/// A question to the person that the mail server took.
+/// A question to the person that was taken by the mail server, or the gateway of text messages.
 pub(super) struct Asked {
     pub(super) notice: Uuid,
     pub(super) at: DateTime<Utc>,
 }
 
+/// When the person was asked for the first time since they answered such a question last: a reminder does not begin the wait
+/// anew.
 pub(super) async fn find_asked(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -123,10 +125,16 @@ pub(super) async fn find_asked(
     let row = sqlx::query!(
         r#"SELECT notice_id, sent_at AS "sent_at!"
            FROM dsrd.notice
-           WHERE organisation_id = $1 AND request_id = $2 AND kind = $3 AND state = 'sent'"#,
+           WHERE organisation_id = $1 AND request_id = $2 AND kind = $3 AND state = 'sent'
+             AND sent_at > coalesce((SELECT max(answered_at)
+                                     FROM dsrd.pause
+                                     WHERE organisation_id = $1 AND request_id = $2 AND cause = $4), '-infinity')
+           ORDER BY sent_at
+           LIMIT 1"#,
         organisation.as_str(),
         request.0,
         kind,
+        cause.as_str(),
     )
     .fetch_optional(connection)
     .await
