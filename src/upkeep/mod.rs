@@ -20,6 +20,8 @@
 //! - A closed request whose last notice is still under way keeps its identifiers until that has ended.
 //! - Small transactions: a batch each, rows that somebody else holds are left for the next time. Several daemons may do
 //!   this at once.
+//! - A producer's row that could not become a request has no term: it is somebody's request, and waits for a person who hands it in
+//!   or removes it (`dsrd request parked`).
 //! - What was forgotten is counted in the audit log (`upkeep.forgot`), in the transaction that forgot it.
 //!
 //! To add a table: give its owner a `purge` or `forget` function in its `sql.rs`, call it here, grant the right in a

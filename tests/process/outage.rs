@@ -51,7 +51,8 @@ async fn f_16_a_daemon_waits_for_its_database_at_start_and_whenever_it_goes_away
 
 /// Lets every write of the service fail as PostgreSQL fails it on a full disk, while a switch of the test is on.
 async fn watch_the_disk(service: &ProcessService) -> PgConnection {
-    let mut owner = PgConnection::connect_with(&service.world.database.options()).await.expect("a connection");
+    let mut owner =
+        PgConnection::connect_with(&service.world.database.options()).await.expect("a connection");
     sqlx::raw_sql(
         "CREATE TABLE witness.disk (full_since timestamptz);
          CREATE FUNCTION witness.write() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -98,7 +99,10 @@ async fn f_17_a_full_disk_stops_all_work_and_loses_nothing() {
     .execute(&mut producer)
     .await
     .unwrap_err();
-    assert_eq!(refused.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(), Some("53100"));
+    assert_eq!(
+        refused.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(),
+        Some("53100")
+    );
     let said = || async { service.said().contains("SQLSTATE 53100") };
     eventually("the daemon says what it is", Duration::from_secs(20), said).await;
     // What was under way comes to its end; after that nothing has an effect that could not be recorded.

@@ -597,7 +597,15 @@ impl TestService {
             }
             self.advance(Duration::from_hours(1)).await;
         }
-        panic!("the queue does not come to rest: {:?}", self.depth().await);
+        let mut connection = self.store.connection().await.expect("a connection");
+        let waiting: Vec<String> = sqlx::query_scalar(
+            "SELECT concat_ws(' ', request.kind, request.state, request.park_reason, job.state, job.run_at - now())
+             FROM dsrd.job JOIN dsrd.request USING (organisation_id, request_id)",
+        )
+        .fetch_all(&mut *connection)
+        .await
+        .expect("what waits");
+        panic!("the queue does not come to rest: {waiting:#?}");
     }
 
     pub(crate) async fn depth(&self) -> queue::Depth {
