@@ -208,34 +208,18 @@ async fn filled(service: &TestService) -> BTreeSet<String> {
     filled
 }
 
-#[tokio::test]
-async fn r_73_whatever_the_end_nothing_is_left_but_the_hash_of_who_must_not_come_back() {
-    let recipient = crate::recipients::recipient("crm", ChannelKind::Person);
-    let mut service = TestService::builder().recipients(vec![recipient]).build().await;
-    let own = Arc::make_mut(&mut service.controller);
-    own.two_persons = vec![DecisionKind::Refusal];
-    own.reminder_days = 90;
-    let mut owner = sqlx::PgConnection::connect_with(&service.database.options()).await.unwrap();
-    sqlx::query("UPDATE dsrd.organisation SET two_persons = '{refusal}'").execute(&mut owner).await.unwrap();
-    let names =
-        ["refused", "unknown", "unproven", "held", "again", "answered", "breach", "withdrawn", "erased"];
-    let mut contacts = Vec::new();
-    for name in names.iter().filter(|name| **name != "unknown") {
-        let spec = ContactSpec::new().email(somebody(name)).policy("mktgCommunications", true).events(2);
-        contacts.push(service.platform.add_contact(spec));
-    }
-    let mut requests = Vec::new();
+/// People each of whom ends in another way.
+const NAMES: [&str; 8] =
+    ["refused", "unknown", "unproven", "held", "answered", "breach", "withdrawn", "erased"];
 
-    // Refused, by two persons.
-    let refused = submit(&service, RequestKind::Objection, &somebody("refused")).await;
-    decide(&service, refused, Decision::Refusal(RefusalGround::CompellingGrounds)).await;
-    requests.push((refused, Outcome::Refused));
-    // Nobody found.
-    requests
-        .push((submit(&service, RequestKind::Access, &somebody("unknown")).await, Outcome::FulfilledNoData));
-    // Held, then erased by the second stage.
-    let (desk, controller) = (service.desk.clone(), Arc::clone(&service.controller));
+/// A request with how it ends.
+type End = (RequestId, Outcome);
+
+/// Kept by a hold, then erased by the second stage.
+async fn held_then_erased(service: &TestService) -> [End; 2] {
+    let (desk, controller) = (&service.desk, &*service.controller);
     let identifier = SubjectIdentifier::parse(Email, &somebody("held"), None).unwrap();
+    let now = desk.clock.now();
     let hold = NewHold {
         kind: HoldKind::Claim,
         category: HoldCategory::Everything,
@@ -245,75 +229,106 @@ async fn r_73_whatever_the_end_nothing_is_left_but_the_hash_of_who_must_not_come
         owner: "legal".to_owned(),
         about: About::Person(vec![identifier.reference(&desk.keys, &controller.id)]),
         ends: EndRule::WhenLifted,
-        review_on: Some((desk.clock.now() + TimeDelta::days(90)).date_naive()),
+        review_on: Some((now + TimeDelta::days(90)).date_naive()),
         request: None,
     };
     let mut tx = service.store.begin("test").await.unwrap();
-    let placed = holds::place(&mut tx, &controller, hold, staff("anna"), desk.clock.now()).await.unwrap();
+    let placed = holds::place(&mut tx, controller, hold, staff("anna"), now).await.unwrap();
     tx.commit().await.unwrap();
-    requests
-        .push((submit(&service, RequestKind::Erasure, &somebody("held")).await, Outcome::PartlyFulfilled));
+    let first = submit(service, RequestKind::Erasure, &somebody("held")).await;
     service.work_to_the_end().await;
-    let mut tx = service.store.begin("test").await.unwrap();
+    let (mut tx, settled) = (service.store.begin("test").await.unwrap(), LiftReason::ClaimSettled);
     let now = desk.clock.now();
-    holds::lift(&mut tx, &controller, &placed.reference, LiftReason::ClaimSettled, staff("anna"), now)
-        .await
-        .unwrap();
+    holds::lift(&mut tx, controller, &placed.reference, settled, staff("anna"), now).await.unwrap();
     tx.commit().await.unwrap();
-    let second = resume_postponed(&service.store, &desk, &controller).await.unwrap();
-    requests.push((second[0], Outcome::Fulfilled));
+    let second = resume_postponed(&service.store, desk, controller).await.unwrap();
     service.work_to_the_end().await;
-    // Answered by a person, after a question, an answer to it and an extension; and a reminder of the same.
-    let answered = submit(&service, RequestKind::Rectification, &somebody("answered")).await;
-    requests.push((
-        submit(&service, RequestKind::Rectification, &somebody("answered")).await,
-        Outcome::Superseded,
-    ));
+    [(first, Outcome::PartlyFulfilled), (second[0], Outcome::Fulfilled)]
+}
+
+/// Answered by a person, after a question, an answer to it and an extension; and a reminder of the same.
+async fn answered_by_a_person(service: &TestService) -> [End; 2] {
+    let (desk, controller) = (&service.desk, &*service.controller);
+    let request = submit(service, RequestKind::Rectification, &somebody("answered")).await;
+    let reminder = submit(service, RequestKind::Rectification, &somebody("answered")).await;
     let question = (ClarificationReason::Unclear, Facts::read("Which of your names?").unwrap());
     let mut tx = service.store.begin("test").await.unwrap();
-    triage::ask_clarification(&mut tx, &desk, &controller, answered, question, staff("anna")).await.unwrap();
+    triage::ask_clarification(&mut tx, desk, controller, request, question, staff("anna")).await.unwrap();
     tx.commit().await.unwrap();
     service.pump().await;
     service.clock.advance(TimeDelta::days(2));
+    let now = Some(desk.clock.now());
     let mut tx = service.store.begin("test").await.unwrap();
-    intake::clarified(&mut tx, &desk, &controller, answered, Some(desk.clock.now()), staff("anna"))
-        .await
-        .unwrap();
+    intake::clarified(&mut tx, desk, controller, request, now, staff("anna")).await.unwrap();
     tx.commit().await.unwrap();
-    decide(&service, answered, Decision::Extension(ExtensionReason::Complexity)).await;
-    decide(&service, answered, Decision::Answer(AnsweredOutcome::Fulfilled)).await;
-    requests.push((answered, Outcome::Fulfilled));
-    // Told to somebody else, and ended.
-    let breach = submit(&service, RequestKind::OptOut, &somebody("breach")).await;
+    decide(service, request, Decision::Extension(ExtensionReason::Complexity)).await;
+    decide(service, request, Decision::Answer(AnsweredOutcome::Fulfilled)).await;
+    [(request, Outcome::Fulfilled), (reminder, Outcome::Superseded)]
+}
+
+/// Carried out, told to somebody else, and that reported to the authority.
+async fn breach(service: &TestService) -> End {
+    let (desk, controller) = (&service.desk, &*service.controller);
+    let request = submit(service, RequestKind::OptOut, &somebody("breach")).await;
     service.work_to_the_end().await;
     let cause = (IncidentCause::Misdirected, &[IncidentCategory::Profile][..], desk.clock.now());
-    let mut tx = service.store.begin("test").await.unwrap();
-    triage::declare_incident(&mut tx, &desk, &controller, breach, cause, staff("anna")).await.unwrap();
-    triage::end_incident(&mut tx, &desk, &controller, breach, IncidentEnd::Reported, staff("anna"))
-        .await
-        .unwrap();
+    let (mut tx, end) = (service.store.begin("test").await.unwrap(), IncidentEnd::Reported);
+    triage::declare_incident(&mut tx, desk, controller, request, cause, staff("anna")).await.unwrap();
+    triage::end_incident(&mut tx, desk, controller, request, end, staff("anna")).await.unwrap();
     tx.commit().await.unwrap();
-    requests.push((breach, Outcome::Fulfilled));
-    // Taken back, and erased.
+    (request, Outcome::Fulfilled)
+}
+
+/// Of two who are asked who they are, one answers.
+async fn asked_who_they_are(service: &TestService) -> [End; 2] {
+    let mut asked = Vec::new();
+    for name in ["erased", "unproven"] {
+        let address = somebody(name);
+        let receipt =
+            crate::identity::submit(service, RequestKind::Erasure, &[(Email, &address)], None).await;
+        let secret = crate::identity::asked(service, receipt.request).await;
+        if name == "erased" {
+            let proven = crate::identity::confirm(service, &secret, &address).await;
+            assert!(matches!(proven, Confirmation::Confirmed(_)), "{proven:?}");
+            service.work_to_the_end().await;
+        }
+        asked.push(receipt.request);
+    }
+    [(asked[0], Outcome::Fulfilled), (asked[1], Outcome::NotIdentified)]
+}
+
+#[tokio::test]
+async fn r_73_whatever_the_end_nothing_is_left_but_the_hash_of_who_must_not_come_back() {
+    let recipient = crate::recipients::recipient("crm", ChannelKind::Person);
+    let mut service = TestService::builder().recipients(vec![recipient]).build().await;
+    let own = Arc::make_mut(&mut service.controller);
+    own.two_persons = vec![DecisionKind::Refusal];
+    own.reminder_days = 90;
+    let mut owner = sqlx::PgConnection::connect_with(&service.database.options()).await.unwrap();
+    sqlx::query("UPDATE dsrd.organisation SET two_persons = '{refusal}'").execute(&mut owner).await.unwrap();
+    let mut contacts = Vec::new();
+    for name in NAMES.iter().filter(|name| **name != "unknown") {
+        let spec = ContactSpec::new().email(somebody(name)).policy("mktgCommunications", true).events(2);
+        contacts.push(service.platform.add_contact(spec));
+    }
+
+    let refused = submit(&service, RequestKind::Objection, &somebody("refused")).await;
+    decide(&service, refused, Decision::Refusal(RefusalGround::CompellingGrounds)).await;
+    let unknown = submit(&service, RequestKind::Access, &somebody("unknown")).await;
     let withdrawn = submit(&service, RequestKind::Access, &somebody("withdrawn")).await;
     withdraw(&service, withdrawn).await;
-    requests.push((withdrawn, Outcome::Withdrawn));
-    let erased =
-        crate::identity::submit(&service, RequestKind::Erasure, &[(Email, &somebody("erased"))], None).await;
-    let secret = crate::identity::asked(&service, erased.request).await;
-    let proven = crate::identity::confirm(&service, &secret, &somebody("erased")).await;
-    assert!(matches!(proven, Confirmation::Confirmed(_)), "{proven:?}");
-    requests.push((erased.request, Outcome::Fulfilled));
-    service.work_to_the_end().await;
-    // Asked who asks, and never answered.
-    let unproven =
-        crate::identity::submit(&service, RequestKind::Erasure, &[(Email, &somebody("unproven"))], None)
-            .await;
-    crate::identity::asked(&service, unproven.request).await;
-    requests.push((unproven.request, Outcome::NotIdentified));
+    let mut ends = vec![
+        (refused, Outcome::Refused),
+        (unknown, Outcome::FulfilledNoData),
+        (withdrawn, Outcome::Withdrawn),
+    ];
+    ends.extend(held_then_erased(&service).await);
+    ends.extend(answered_by_a_person(&service).await);
+    ends.push(breach(&service).await);
+    ends.extend(asked_who_they_are(&service).await);
     service.advance(std::time::Duration::from_hours(24 * 15)).await;
     service.work_to_the_end().await;
-    for (request, outcome) in &requests {
+    for (request, outcome) in &ends {
         assert_eq!(service.case(*request).await.outcome, Some(*outcome), "{request}");
     }
     crate::support::oracle::check(&service).await;
@@ -337,7 +352,7 @@ async fn r_73_whatever_the_end_nothing_is_left_but_the_hash_of_who_must_not_come
         assert!(before.contains(table), "dsrd.{table} has something to forget");
     }
     let mut known: Vec<String> = contacts.iter().map(|contact| contact.to_lowercase()).collect();
-    for name in names {
+    for name in NAMES {
         known.extend([somebody(name), hex::encode(somebody(name))]);
     }
     let pseudonyms: Vec<String> = sqlx::query_scalar(
