@@ -62,7 +62,7 @@ pub use recipient::{PreparedLetter, RecipientLetter, prepare_letter, send_letter
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
 pub use sql::{
     NoticeView, answer_may_be_out, drop_unsent, drop_unsent_answers, drop_unsent_question, forget_secrets,
-    notices_of, purge, reopen_refused, take_back_claims, told_at, was_refused,
+    notices_of, purge, reopen_refused, take_back_claims, told_at, waits_to_be_sent, was_refused,
 };
 pub use text::{
     TextError, Vocabulary, VocabularyOf, check_template, check_texts, day_in_words, instant_in_words,

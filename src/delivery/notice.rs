@@ -453,14 +453,16 @@ pub(super) async fn write(
 }
 
 /// Drops the acknowledgement of a request if no sending of it has begun, inside the transaction that writes the answer:
-/// "we are working on it" must not arrive after "it is done".
+/// "we are working on it" must not arrive after "it is done". One to another address than the answer's goes out all the same:
+/// whoever typed it must not learn from its absence that somebody was found (S-5).
 pub async fn supersede_acknowledgement(
     tx: &mut Tx,
     organisation: &OrganisationId,
     request: RequestId,
+    answered_to: i16,
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    if sql::supersede_acknowledgement(tx, organisation, request).await? {
+    if sql::supersede_acknowledgement(tx, organisation, request, answered_to).await? {
         let event = Event::of(organisation, request, Action::NoticeSuperseded, Actor::Process("worker"), at);
         audit::append(tx, event).await?;
     }

@@ -12,7 +12,7 @@ use super::opt_out::opted_in_since;
 use super::outcome::Located;
 use super::sql::Marks;
 use super::stop::Stop;
-use super::{identify, inform};
+use super::{identify, inform, reminder};
 use crate::audit::{Action, Detail};
 use crate::domain::{
     ContactId, Handling, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier,
@@ -43,7 +43,13 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
         (Origin::Subject | Origin::SelfTest, Some(id)) => chosen(run, &id).await?,
         (_, None) => search(run).await?,
     };
+    let reminds = match &contact {
+        // What follows from an earlier request was not asked again.
+        Some(contact) if !given(run).is_empty() => reminder::reminds(run, &contact.id).await?,
+        _ => false,
+    };
     if run.case.kind == RequestKind::Erasure
+        && !reminds
         && let Some(contact) = &contact
     {
         let_access_go_first(run, &contact.id, &contact.identifiers).await?;
@@ -88,7 +94,7 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
         None => {}
     }
     run.keep(finished);
-    Ok(())
+    if reminds { Err(Stop::Reminds) } else { Ok(()) }
 }
 
 /// An erasure lets an open access request of the same person go first while that will end by itself, and in time. Neither

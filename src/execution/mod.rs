@@ -21,6 +21,8 @@
 //! - Nothing is disclosed and nobody deleted before it is known well enough who asks (`identify`), on whatever way the
 //!   request came there.
 //! - A contact that a person chose is the only one that is read.
+//! - A request whose contact an earlier open one of the same kind is about ends as a reminder of that (`reminder`), before
+//!   anything is done for it; the earlier one keeps its proof, its recipient and its dates.
 //! - No deletion is announced against which a hold stands ([`crate::holds`]): the transaction of the announcement looks.
 //! - Nobody is deleted by a retention rule from the last activity who was active since: it is read again before the
 //!   announcement.
@@ -53,6 +55,7 @@ mod opt_out;
 mod outcome;
 mod procedure;
 mod refuse;
+mod reminder;
 mod replay;
 mod settle;
 mod sql;

@@ -184,6 +184,7 @@ impl Run<'_> {
                 self.park(ParkReason::Poison).await
             }
             Stop::NeedsPerson(reason) => self.park(reason).await,
+            Stop::Reminds => self.end_as_reminder().await,
             Stop::WantsIdentity(doubt) => self.want_identity(doubt).await,
             Stop::AwaitsIdentity { remind } => self.await_identity(remind).await,
             Stop::Again { counts: Some(reason), .. }

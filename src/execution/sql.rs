@@ -7,8 +7,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Step;
+use super::reminder::Earlier;
 use super::write::Finished;
-use crate::domain::{ContactId, OrganisationId, Outcome, ParkReason, RequestId, SubjectRef};
+use crate::domain::{ContactId, OrganisationId, Outcome, ParkReason, Proof, RequestId, SubjectRef};
 use crate::queue::Lease;
 use crate::store::StoreError;
 
@@ -365,6 +366,56 @@ pub(super) async fn set_closed(
     StoreError::expect_rows("execution.set_closed", 1, closed.rows_affected())
 }
 
+/// The first open request of people of the same kind and ground about a contact that was received before the leased one, and
+/// not before an instant. One that stands against a newer will is none.
+pub(super) async fn find_earlier_of_contact(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    contact: &ContactId,
+    from: DateTime<Utc>,
+) -> Result<Option<Earlier>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT first.request_id, first.due_on, first.state, first.assurance, first.assured_at, first.identity_doubt,
+                  first.identity_until, first.identity_reminded
+           FROM dsrd.request AS own
+           JOIN dsrd.request AS first ON first.organisation_id = own.organisation_id AND first.contact_id = $3
+           WHERE own.organisation_id = $1 AND own.request_id = $2
+             AND first.request_id <> own.request_id AND first.kind = own.kind
+             AND first.erasure_ground IS NOT DISTINCT FROM own.erasure_ground
+             AND first.origin = 'subject' AND first.requester_role = 'self' AND own.requester_role = 'self'
+             AND first.state <> 'closed' AND first.park_reason IS DISTINCT FROM 'newer_will'
+             AND first.received_at >= $4
+             AND (first.received_at, first.request_id) < (own.received_at, own.request_id)
+             AND (first.producer, first.idempotency_key) <> (own.producer, own.idempotency_key)
+           ORDER BY first.received_at, first.request_id
+           LIMIT 1"#,
+        lease.organisation.as_str(),
+        lease.request.0,
+        contact.as_str(),
+        from,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("execution.find_earlier_of_contact"))?;
+    let unreadable = |column: &'static str| {
+        StoreError::unreadable("execution.find_earlier_of_contact", format!("request.{column}"))
+    };
+    row.map(|row| {
+        let assurance = row.assurance.parse().map_err(|_| unreadable("assurance"))?;
+        let doubt = row.identity_doubt.map(|word| word.parse()).transpose();
+        let doubt = doubt.map_err(|_| unreadable("identity_doubt"))?;
+        Ok(Earlier {
+            request: RequestId(row.request_id),
+            due_on: row.due_on,
+            proof: row.assured_at.map(|at| Proof { assurance, at }),
+            state: row.state.parse().map_err(|_| unreadable("state"))?,
+            waits: doubt.zip(row.identity_until),
+            identity_reminded: row.identity_reminded,
+        })
+    })
+    .transpose()
+}
+
 /// An open access request of the same person.
 pub(super) struct OpenAccess {
     pub(super) reference: String,
@@ -417,7 +468,9 @@ pub(super) struct EarlierRequest {
     pub(super) outcome: Option<String>,
 }
 
-/// The other requests that were made with an address, or answered to it; oldest first.
+/// The other requests that were made with an address, or answered to it; oldest first. What became of one shows whether
+/// somebody else is in the data, or asked as well, where it named more than the address, went to another one, and nobody knows
+/// who made it: that is left out (S-5).
 pub(super) async fn list_earlier(
     connection: &mut PgConnection,
     lease: &Lease,
@@ -426,8 +479,16 @@ pub(super) async fn list_earlier(
     sqlx::query_as!(
         EarlierRequest,
         r#"SELECT other.request_id AS request, other.reference, other.kind, other.channel, other.language, other.received_at, other.due_on,
-                  other.closed_at, other.outcome
+                  CASE WHEN theirs.known THEN other.closed_at END AS closed_at,
+                  CASE WHEN theirs.known THEN other.outcome END AS outcome
            FROM dsrd.request AS other
+           CROSS JOIN LATERAL (
+             SELECT other.assurance IN ('verified_channel_loop', 'authenticated_session')
+                    OR bool_or(identifier.role = 'contact_point' AND identifier.subject_ref = $3)
+                    OR NOT bool_or(identifier.role = 'given' AND identifier.subject_ref <> $3) AS known
+             FROM dsrd.identifier AS identifier
+             WHERE identifier.organisation_id = other.organisation_id AND identifier.request_id = other.request_id
+           ) AS theirs
            WHERE other.organisation_id = $1 AND other.request_id <> $2 AND other.origin = 'subject'
              AND other.request_id IN (SELECT identifier.request_id
                                       FROM dsrd.identifier AS identifier

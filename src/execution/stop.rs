@@ -58,6 +58,8 @@ pub(super) enum Stop {
         /// Whether it is time to remind them.
         remind: bool,
     },
+    /// It is a reminder of an open request about the same contact.
+    Reminds,
     /// A person has to look.
     NeedsPerson(ParkReason),
     /// The lease is gone.

@@ -150,8 +150,8 @@ impl Run<'_> {
                 } else {
                     delivery::enqueue(tx, &self.executor.desk.keys, notice, now).await?;
                 }
-                delivery::supersede_acknowledgement(tx, &self.lease.organisation, self.lease.request, now)
-                    .await?;
+                let (organisation, request) = (&self.lease.organisation, self.lease.request);
+                delivery::supersede_acknowledgement(tx, organisation, request, recipient_no, now).await?;
             }
         }
         self.case.procedure_version = Some(self.procedure.version);

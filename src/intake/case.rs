@@ -28,6 +28,11 @@ pub enum CaseError {
     /// Something was begun at the platform that cannot be taken back.
     #[error("the request cannot be withdrawn any more: its effect at the platform has begun")]
     EffectBegun,
+    /// Requests that named the person otherwise ended as its reminders.
+    #[error(
+        "requests that named the person by other identifiers ended as reminders of this one (`dsrd request show` names them); make sure that the same person made them and takes them back as well, then repeat with --with-reminders"
+    )]
+    Reminded,
     /// It does not wait for a person.
     #[error("the request does not wait for a person; nothing to resume or to decide")]
     NotParked,
@@ -187,7 +192,9 @@ pub async fn clarified(
     Ok(())
 }
 
-/// Ends a request at the person's wish, as long as nothing was begun that cannot be taken back.
+/// Ends a request at the person's wish, as long as nothing was begun that cannot be taken back. One of which requests by other
+/// identifiers are reminders stands for those, too: whoever made one of them may not be who takes it back
+/// ([`withdraw_with_reminders`]).
 pub async fn withdraw(
     tx: &mut Tx,
     desk: &Desk,
@@ -195,8 +202,34 @@ pub async fn withdraw(
     request: RequestId,
     actor: Actor,
 ) -> Result<(), CaseError> {
+    let case = lock(tx, &controller.id, request).await?;
+    if sql::is_reminded_otherwise(tx, &controller.id, request).await? {
+        return Err(CaseError::Reminded);
+    }
+    end_withdrawn(tx, desk, controller, request, case, actor).await
+}
+
+/// The same for one with such reminders, where a person made sure that they are taken back as well.
+pub async fn withdraw_with_reminders(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    request: RequestId,
+    actor: Actor,
+) -> Result<(), CaseError> {
+    let case = lock(tx, &controller.id, request).await?;
+    end_withdrawn(tx, desk, controller, request, case, actor).await
+}
+
+async fn end_withdrawn(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    request: RequestId,
+    case: sql::LockedCase,
+    actor: Actor,
+) -> Result<(), CaseError> {
     let organisation = &controller.id;
-    let case = lock(tx, organisation, request).await?;
     if case.effect_begun {
         return Err(CaseError::EffectBegun);
     }

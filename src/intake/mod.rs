@@ -37,7 +37,7 @@ mod submission;
 pub use case::{
     CaseError, OpenCase, ParkedCase, WaitingCase, clarified, continue_proven, continue_with,
     given_address_of, lock_open, lock_parked, lock_waiting, recipient_of, record_informed, resume,
-    resume_despite_access, wait_for_person, withdraw,
+    resume_despite_access, wait_for_person, withdraw, withdraw_with_reminders,
 };
 pub use clock::{dates_from_events, recompute, record_pause, settle_extensions};
 pub use flood::{FloodWindow, HeldBack, Scope, count_held_back, list_floods, purge_rates, release_held_back};
@@ -49,6 +49,6 @@ pub use producer::{
 pub use sql::{
     Case, Surroundings, count_cases, find_by_reference, find_case, forget_contacts, forget_identifiers,
     list_cases, past_evidence, purge, registered_organisations, set_needs_identity, set_reminded,
-    surroundings,
+    set_superseded, surroundings,
 };
 pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_on_page, submit_request};

@@ -382,6 +382,7 @@ impl Arrival<'_> {
             kind,
             role: submission.requester_role,
             policies,
+            ground: self.ground(kind),
             references: self.references,
             from: submission.received_at - TimeDelta::days(controller.reminder_days.into()),
             until: submission.received_at,

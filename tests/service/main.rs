@@ -44,6 +44,7 @@ mod portability;
 mod progress;
 mod publishing;
 mod recipients;
+mod reminders;
 mod replay;
 mod rig;
 mod rules;

@@ -43,6 +43,26 @@ pub(super) async fn resume(
     run(act, args.args, context, foundation, output).await
 }
 
+/// Options of `dsrd request withdraw`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct WithdrawArgs {
+    #[command(flatten)]
+    args: Args,
+    /// Although requests that named the person by other identifiers ended as its reminders: they are taken back as well.
+    #[arg(long)]
+    with_reminders: bool,
+}
+
+pub(super) async fn withdraw(
+    args: WithdrawArgs,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let act = if args.with_reminders { Act::WithdrawWithReminders } else { Act::Withdraw };
+    run(act, args.args, context, foundation, output).await
+}
+
 /// Options of `dsrd request clarified`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ClarifiedArgs {
@@ -93,6 +113,7 @@ struct Clarified {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Act {
     Withdraw,
+    WithdrawWithReminders,
     Resume,
     ResumeDespiteAccess,
     AskAgain,
@@ -122,6 +143,9 @@ pub(super) async fn run(
         foundation.controllers.get(&organisation).context("the organisation is not configured")?;
     match act {
         Act::Withdraw => intake::withdraw(&mut tx, desk, controller, request, actor).await,
+        Act::WithdrawWithReminders => {
+            intake::withdraw_with_reminders(&mut tx, desk, controller, request, actor).await
+        }
         Act::Resume => intake::resume(&mut tx, desk, &organisation, request, actor).await,
         Act::ResumeDespiteAccess => {
             intake::resume_despite_access(&mut tx, desk, &organisation, request, actor).await
@@ -138,6 +162,7 @@ pub(super) async fn run(
     output.show(&Report { act, reference: Reference::of(request), request }, |report| {
         let done = match report.act {
             Act::Withdraw => "withdrawn",
+            Act::WithdrawWithReminders => "withdrawn with its reminders",
             Act::Resume => "on its way again",
             Act::ResumeDespiteAccess => "on its way again, although an access request of the person is open",
             Act::AskAgain => "the link goes out once more, to the address in the profile",

@@ -36,7 +36,7 @@ pub(super) enum Command {
     /// List requests of people: open ones first, by due date. Erasures of retention sweeps with --origin retention.
     List(show::ListArgs),
     /// End a request at the person's wish, as long as nothing was begun that cannot be taken back.
-    Withdraw(acts::Args),
+    Withdraw(acts::WithdrawArgs),
     /// Send a request that waits for a person on its way again.
     Resume(acts::ResumeArgs),
     /// Send the link once more by which a person proves that a request is theirs, to the address in their profile.
@@ -82,7 +82,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Submit(args) => submit::run(*args, &context, &foundation, output).await,
         Command::Show(args) => show::show(args, &context, &foundation, output).await,
         Command::List(args) => show::list(args, &context, &foundation, output).await,
-        Command::Withdraw(args) => acts::run(acts::Act::Withdraw, args, &context, &foundation, output).await,
+        Command::Withdraw(args) => acts::withdraw(args, &context, &foundation, output).await,
         Command::Resume(args) => acts::resume(args, &context, &foundation, output).await,
         Command::Informed(args) => acts::run(acts::Act::Informed, args, &context, &foundation, output).await,
         Command::AskAgain(args) => acts::run(acts::Act::AskAgain, args, &context, &foundation, output).await,

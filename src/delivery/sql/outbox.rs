@@ -140,19 +140,47 @@ pub async fn was_refused(
     Ok(latest.unwrap_or(false))
 }
 
-/// Drops an acknowledgement of which no sending has begun; false when there is none.
+/// Whether a request has a notice of a kind that is still to be sent.
+pub async fn waits_to_be_sent(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    kind: NoticeKind,
+) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM dsrd.notice
+                          WHERE organisation_id = $1 AND request_id = $2 AND kind = $3 AND state = 'pending') AS "waits!""#,
+        organisation.as_str(),
+        request.0,
+        kind.as_str(),
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("delivery.waits_to_be_sent"))
+}
+
+/// Drops an acknowledgement of which no sending has begun and that goes to the address of an identifier; false when there is
+/// none.
 pub(in crate::delivery) async fn supersede_acknowledgement(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     request: RequestId,
+    identifier_no: i16,
 ) -> Result<bool, StoreError> {
     let dropped = sqlx::query!(
-        r#"UPDATE dsrd.notice
+        r#"UPDATE dsrd.notice AS notice
            SET state = 'refused', last_code = 'superseded'
            WHERE organisation_id = $1 AND request_id = $2 AND kind IN ('acknowledgement', 'complaint_received')
-             AND state = 'pending' AND attempts = 0 AND intent IS NULL"#,
+             AND state = 'pending' AND attempts = 0 AND intent IS NULL
+             AND EXISTS (SELECT FROM dsrd.identifier AS own
+                         JOIN dsrd.identifier AS other
+                           ON other.organisation_id = own.organisation_id AND other.request_id = own.request_id
+                              AND other.subject_ref = own.subject_ref
+                         WHERE own.organisation_id = notice.organisation_id AND own.request_id = notice.request_id
+                           AND own.identifier_no = notice.identifier_no AND other.identifier_no = $3)"#,
         organisation.as_str(),
         request.0,
+        identifier_no,
     )
     .execute(connection)
     .await

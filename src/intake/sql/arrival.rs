@@ -87,7 +87,8 @@ pub(in crate::intake) async fn insert_request(
     Ok(())
 }
 
-/// The receipts of the requests that a key had been handed in for before, in their order.
+/// The receipts of the requests that a key had been handed in for before, in their order, as they were given at first: that
+/// one turned out to be a reminder later, the receipt does not tell (S-5).
 pub(in crate::intake) async fn find_by_key(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -95,7 +96,7 @@ pub(in crate::intake) async fn find_by_key(
     idempotency_key: &str,
 ) -> Result<Vec<Receipt>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT request_id, kind, due_on, reminds_of
+        r#"SELECT request_id, kind, due_on, CASE WHEN procedure_version IS NULL THEN reminds_of END AS reminds_of
            FROM dsrd.request
            WHERE organisation_id = $1 AND producer = $2 AND idempotency_key = $3
            ORDER BY sibling_no"#,
@@ -128,6 +129,8 @@ pub(in crate::intake) struct Sought<'a> {
     pub(in crate::intake) kind: RequestKind,
     pub(in crate::intake) role: RequesterRole,
     pub(in crate::intake) policies: &'a [String],
+    /// On which ground it erases, where it does: another ground is another request.
+    pub(in crate::intake) ground: Option<ErasureGround>,
     pub(in crate::intake) references: &'a [SubjectRef],
     pub(in crate::intake) from: DateTime<Utc>,
     pub(in crate::intake) until: DateTime<Utc>,
@@ -158,6 +161,7 @@ pub(in crate::intake) async fn find_first(
              AND state <> 'closed'
              AND received_at BETWEEN $4 AND $5
              AND policies @> $6
+             AND erasure_ground IS NOT DISTINCT FROM $10
              AND (producer, idempotency_key) <> ($7, $8)
              AND request_id IN (SELECT request_id FROM dsrd.identifier
                                 WHERE organisation_id = $1 AND subject_ref = ANY ($9))
@@ -185,6 +189,7 @@ pub(in crate::intake) async fn find_first(
         sought.message.0,
         sought.message.1,
         &references,
+        sought.ground.map(ErasureGround::as_str),
     )
     .fetch_optional(connection)
     .await

@@ -106,6 +106,47 @@ pub(in crate::intake) async fn set_withdrawn(
     Ok(())
 }
 
+/// Ends an open request as a reminder of another one. It keeps its own dates: they were told with its receipt, and those of the
+/// first would show whoever reads the receipt that there is one. The database looks whether it may.
+pub async fn set_superseded(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    first: RequestId,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let ended = sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET state = 'closed', outcome = 'superseded', reminds_of = $3, closed_at = $4
+           WHERE organisation_id = $1 AND request_id = $2 AND state IN ('received', 'in_progress')"#,
+        organisation.as_str(),
+        request.0,
+        first.0,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_superseded"))?;
+    StoreError::expect_rows("intake.set_superseded", 1, ended.rows_affected())
+}
+
+/// Whether an open request has reminders that named the person otherwise.
+pub(in crate::intake) async fn is_reminded_otherwise(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM dsrd.request
+                          WHERE organisation_id = $1 AND reminds_of = $2 AND procedure_version IS NOT NULL) AS "reminded!""#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("intake.is_reminded_otherwise"))
+}
+
 pub(in crate::intake) async fn set_resumed(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
