@@ -347,3 +347,31 @@ fn s_26_sql_stands_in_sql_files_as_checked_literals() {
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
+
+#[test]
+fn f_21_no_statement_takes_whatever_columns_a_table_has() {
+    // A column that a migration adds would change the result of a prepared statement under the daemon that runs beside it.
+    // What `unnest` gives is named in the statement itself, and around a subquery its columns are chosen by name.
+    const NAMED: &[&str] = &["given.*", "added.*", "look.*"];
+    let mut broken = Vec::new();
+    let mut looked_at = 0;
+    for (path, lines) in sources(&source_folder()) {
+        let place = below_source(&path);
+        if !(place.ends_with("sql.rs") || place.contains("/sql/")) {
+            continue;
+        }
+        looked_at += 1;
+        for (number, line) in &lines {
+            let all = line.contains("SELECT *") && !line.contains("SELECT * FROM unnest(");
+            let of_table = line.match_indices(".*").any(|(at, _)| {
+                line[..at].ends_with(|each: char| each.is_ascii_alphanumeric())
+                    && !NAMED.iter().any(|named| line[..at + 2].ends_with(named))
+            });
+            if all || of_table {
+                broken.push(format!("{place}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(looked_at > 20, "the files are found: {looked_at}");
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}

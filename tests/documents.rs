@@ -369,23 +369,28 @@ fn tests_in_sources() -> Vec<(String, String)> {
     found
 }
 
-/// The numbers of a catalogue in the name of a test: `r_71_to_r_75_…` has five. A second number cites an article:
-/// `r_12_4_…` is about Art. 12(4).
+/// The numbers of a catalogue in the name of a test, which begins with all that it is about: `r_34_s_9_…` is about R-34 and
+/// S-9, `r_71_to_r_75_…` about five. A second number cites an article: `r_12_4_…` is about Art. 12(4).
 fn numbers_of(name: &str, catalogue: &str) -> Vec<u32> {
     let words: Vec<&str> = name.split('_').collect();
     let number = |at: usize| words.get(at).and_then(|word| word.parse::<u32>().ok());
-    match (words.first(), number(1), number(2)) {
-        (Some(first), Some(from), None) if *first == catalogue => {
-            match (words.get(2), words.get(3), number(4)) {
-                (Some(&"to"), Some(second), Some(to)) if *second == catalogue => (from..=to).collect(),
-                (Some(second), Some(_), _) if *second == catalogue => {
-                    [from].into_iter().chain(number(3)).collect()
-                }
-                _ => vec![from],
-            }
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let (Some(letter), Some(from), None) = (words.get(at), number(at + 1), number(at + 2)) {
+        let mut numbers = from..=from;
+        at += 2;
+        if let (Some(&"to"), Some(second), Some(to)) = (words.get(at), words.get(at + 1), number(at + 2))
+            && second == letter
+        {
+            numbers = from..=to;
+            at += 3;
         }
-        _ => Vec::new(),
+        if *letter == catalogue {
+            found.extend(numbers);
+        }
+        at += usize::from(words.get(at) == Some(&"and"));
     }
+    found
 }
 
 #[test]
@@ -449,6 +454,9 @@ fn numbers_are_read_from_the_names_of_tests() {
     assert_eq!(numbers_of("r_7_a_hundred_requests", "r"), [7]);
     assert_eq!(numbers_of("r_71_to_r_75_after_37_months", "r"), [71, 72, 73, 74, 75]);
     assert_eq!(numbers_of("r_72_r_74_entries_past_their_term", "r"), [72, 74]);
+    assert_eq!(numbers_of("e_46_and_e_47_periods", "e"), [46, 47]);
+    assert_eq!(numbers_of("r_34_s_9_an_address", "s"), [9]);
+    assert_eq!(numbers_of("s_1_r_18_whoever", "r"), [18]);
     assert!(numbers_of("r_12_4_a_refusal_needs_a_ground", "r").is_empty(), "an article of the law");
     assert!(numbers_of("s_1_a_package", "r").is_empty());
     assert!(numbers_of("run_7_times", "r").is_empty());

@@ -472,11 +472,66 @@ async fn other_methods_and_paths_touch_nothing() {
 }
 
 #[tokio::test]
-async fn health_tells_the_process_from_the_database() {
+async fn s_36_every_answer_carries_the_protective_headers_and_pages_run_nothing() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let site = Site::start(&world, &shelf).await;
+    let stored = shelf.package(&world, 100).await;
+    let (handover, nowhere) =
+        (format!("/handover/{}", stored.token), format!("/identity/{}", "0".repeat(64)));
+    for (method, path, status, is_page) in [
+        ("GET", handover.as_str(), 200, true),
+        ("HEAD", &handover, 200, true),
+        ("PUT", &handover, 405, false),
+        ("GET", &nowhere, 404, true),
+        ("POST", &nowhere, 404, true),
+        ("GET", "/", 404, true),
+        ("GET", "/health/live", 200, false),
+        ("GET", "/health/ready", 200, false),
+        // Its archive, last: the link works once.
+        ("POST", &handover, 200, false),
+    ] {
+        let answer = site.ask(method, path).await;
+        assert_eq!(answer.status, status, "{method} {path}");
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("referrer-policy", "no-referrer"),
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("strict-transport-security", "max-age=31536000"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{method} {path}: {name}");
+        }
+        assert!(
+            ["server", "x-powered-by", "set-cookie", "access-control-allow-origin"]
+                .iter()
+                .all(|name| answer.header(name).is_none())
+        );
+        // No source of scripts, plug-ins or frames is allowed, and no inline style but our own.
+        let policy = answer.header("content-security-policy").expect("a policy").to_owned();
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
+        if is_page {
+            for part in
+                ["style-src 'nonce-", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"]
+            {
+                assert!(policy.contains(part), "{method} {path}: {policy}");
+            }
+        }
+    }
+    site.end().await;
+}
+
+#[tokio::test]
+async fn s_38_health_tells_the_process_from_the_database_and_nothing_else() {
     let (world, shelf) = (World::new().await, Shelf::new());
     let site = Site::start(&world, &shelf).await;
     assert_eq!(site.ask("GET", "/health/live").await.status, 200);
-    assert_eq!(site.ask("GET", "/health/ready").await.status, 200);
+    let ready = site.ask("GET", "/health/ready").await;
+    assert_eq!((ready.status, ready.text().as_str()), (200, "ready\n"), "no version, no address");
+    for path in ["/metrics", "/debug", "/config", "/health", "/version"] {
+        assert_eq!(site.ask("GET", path).await.status, 404, "{path}");
+    }
     world.store.close().await;
     assert_eq!(site.ask("GET", "/health/live").await.status, 200);
     assert_eq!(site.ask("GET", "/health/ready").await.status, 503);

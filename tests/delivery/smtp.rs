@@ -184,7 +184,7 @@ async fn f_51_a_server_that_is_down_is_waited_for() {
 }
 
 #[tokio::test]
-async fn f_51_a_server_without_starttls_gets_neither_address_nor_message() {
+async fn f_51_s_46_a_server_without_starttls_gets_neither_address_nor_message() {
     let mut world = World::new().await;
     world.settings.smtp.security = Security::Starttls;
     let stub = SmtpStub::start(Mood::Obedient).await;

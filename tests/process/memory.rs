@@ -26,7 +26,7 @@ fn peak_mib(daemon: &Daemon) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s_24_the_memory_of_a_daemon_does_not_grow_with_the_records_in_one_body() {
+async fn s_24_f_54_the_memory_of_a_daemon_does_not_grow_with_the_records_in_one_body() {
     let service = ProcessService::start().await;
     // What it logs of each record would be most of the work.
     service.amend("filter = \"trace\"", "filter = \"info\"");

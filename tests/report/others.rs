@@ -27,7 +27,7 @@ const TABLE: &str =
     r#"{"text":"Table for ada@people.example and bob@else.example, +39 06 1234 5678","seats":2.0}"#;
 
 #[test]
-fn r_34_another_persons_address_is_masked_counted_and_explained_in_every_file() {
+fn r_34_s_9_another_persons_address_is_masked_counted_and_explained_in_every_file() {
     let plain = event(3, "login", "Harbour");
     let records = [
         (Section::Profile, PROFILE),
@@ -124,7 +124,7 @@ fn r_34_nothing_is_said_where_nothing_was_withheld() {
 }
 
 #[test]
-fn r_34_a_field_of_others_leaves_neither_its_values_nor_its_columns() {
+fn r_34_s_9_a_field_of_others_leaves_neither_its_values_nor_its_columns() {
     let record = r#"{"id":7,"guest":{"eve@else.example":{"name":"Evelina"}},"list":["a"]}"#;
     let rules = RedactionRules { fields: vec!["guest".to_owned()], ..RedactionRules::strict() };
     let (_, entries) = package(&[(Section::Events, record)], rules, Language::English);

@@ -92,7 +92,7 @@ fn s_44_a_package_is_private_encrypted_and_opens_with_its_key_only() {
 }
 
 #[test]
-fn f_19_errors_are_typed_and_leave_nothing() {
+fn f_19_s_12_errors_are_typed_and_leave_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     let small = Settings { largest_package_bytes: 10_000, ..settings.clone() };

@@ -64,7 +64,7 @@ async fn attempts_with_one_step_are_still_used_up() {
 }
 
 #[tokio::test]
-async fn a_request_that_a_newer_program_began_is_left_to_it() {
+async fn f_22_a_request_that_a_newer_program_began_is_left_to_it() {
     let service = TestService::start().await;
     let receipt = opt_out(&service).await;
     let begin = |version: &'static str| {

@@ -115,7 +115,7 @@ async fn faults_that_stay_wait_for_a_person(kind: RequestKind, faults: Vec<(Faul
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f_31_answers_that_always_break_off_or_never_end_wait_for_a_person() {
+async fn f_31_f_9_answers_that_always_break_off_or_never_end_wait_for_a_person() {
     let cut =
         [Fault::ResetBeforeEffect, Fault::CutWithLength, Fault::CutChunked, Fault::ResetAfterBytes(120)];
     let mut runs = Vec::new();

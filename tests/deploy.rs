@@ -1,0 +1,75 @@
+//! The files by which the daemon is deployed: its unit and its image.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+const UNIT: &str = "deploy/systemd/dsrd.service";
+
+#[test]
+fn s_49_the_unit_takes_every_right_away_that_the_daemon_does_not_need() {
+    let unit = fs::read_to_string(file(UNIT)).unwrap();
+    let set: Vec<&str> = unit.lines().map(str::trim).collect();
+    for line in [
+        "User=dsrd",
+        "CapabilityBoundingSet=",
+        "AmbientCapabilities=",
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "ProtectHome=yes",
+        "PrivateTmp=yes",
+        "PrivateDevices=yes",
+        "MemoryDenyWriteExecute=yes",
+        "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
+        "SystemCallFilter=@system-service",
+        "SystemCallFilter=~@privileged @resources",
+        "UMask=0077",
+        "LimitCORE=0",
+        "StateDirectoryMode=0700",
+    ] {
+        assert!(set.contains(&line), "{line}");
+    }
+    assert!(!set.iter().any(|line| line.starts_with("ReadWritePaths") || line.starts_with("BindPaths")));
+
+    // The same judged from outside, where the tool is there: 1.2 of 10 when it was written.
+    let judged = Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--threshold=15", "--no-pager"])
+        .arg(file(UNIT))
+        .output();
+    match judged {
+        Ok(judged) => assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stdout)),
+        Err(error) => println!("systemd-analyze is not here ({error}): only the lines were compared"),
+    }
+}
+
+#[test]
+fn s_50_the_image_runs_the_program_alone_as_a_user_without_rights() {
+    let text = fs::read_to_string(file("deploy/docker/Dockerfile")).unwrap();
+    let last = text.rfind("\nFROM ").expect("a stage");
+    let stage = &text[last + 1..];
+    // An image without a shell and without a package manager.
+    assert!(
+        stage.starts_with("FROM gcr.io/distroless/") && stage.lines().next().unwrap().ends_with(":nonroot")
+    );
+    let instruction = |word: &str| -> Vec<&str> {
+        stage.lines().filter_map(|line| line.strip_prefix(word)).map(str::trim).collect()
+    };
+    let [user] = instruction("USER ")[..] else { panic!("one user") };
+    let ids: Vec<u32> = user.split(':').map(|id| id.parse().expect("a number, not a name")).collect();
+    assert!(ids.len() == 2 && ids.iter().all(|id| *id >= 1_000), "{user}");
+    assert_eq!(
+        instruction("COPY "),
+        ["--from=build /source/target/release/dsrd /usr/bin/dsrd"],
+        "the program alone"
+    );
+    assert!(instruction("RUN ").is_empty() && instruction("ADD ").is_empty());
+    assert_eq!(instruction("VOLUME "), ["[\"/var/lib/dsrd\"]"], "all that is written to");
+    // No shell form: there is none.
+    for word in ["ENTRYPOINT ", "CMD "] {
+        assert!(instruction(word).iter().all(|value| value.starts_with('[')), "{word}");
+    }
+}
