@@ -20,6 +20,7 @@
 //! To add a background task: a function in `tasks` and its start in `parts`.
 
 mod budget;
+pub mod clocks;
 mod database;
 mod error;
 mod foundation;

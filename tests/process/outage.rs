@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+use dsrd::domain::{Clock as _, ManualClock, SystemClock};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::process::{ProcessService, eventually};
@@ -128,4 +130,27 @@ async fn f_17_a_full_disk_stops_all_work_and_loses_nothing() {
         "all by itself"
     );
     service.finish().await;
+}
+
+#[tokio::test]
+async fn f_48_a_clock_that_differs_from_the_databases_by_more_than_five_minutes_is_not_believed() {
+    let world = TestService::start().await;
+    let clock = ManualClock::at(SystemClock.now());
+    let mut before = TimeDelta::zero();
+    for (ahead, believed) in [
+        (TimeDelta::zero(), true),
+        (TimeDelta::seconds(290), true),
+        (TimeDelta::seconds(-290), true),
+        (TimeDelta::seconds(310), false),
+        (TimeDelta::hours(1), false),
+        (TimeDelta::hours(-1), false),
+        (TimeDelta::days(400), false),
+        (TimeDelta::zero(), true),
+    ] {
+        clock.advance(ahead - before);
+        before = ahead;
+        let difference = dsrd::daemon::clocks::difference(&world.store, &clock).await.expect("a database");
+        assert_eq!(difference.is_none(), believed, "{ahead}: {difference:?}");
+    }
+    world.finish().await;
 }

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alert::{Turn, Watch};
 use crate::audit::Actor;
-use crate::daemon::StartError;
 use crate::daemon::platforms::{FirstLook, first_look};
+use crate::daemon::{StartError, clocks};
 use crate::delivery;
 use crate::domain::{Controller, OrganisationId};
 use crate::execution::{self, Gate, LookedAgain, Lookout, Site};
@@ -103,7 +103,7 @@ async fn alarm_incidents(
 pub(in crate::daemon) async fn sweep_when_due(sweeper: Sweeper, gate: Gate, stop: CancellationToken) {
     const EVERY: Duration = Duration::from_mins(1);
     while !stop.is_cancelled() {
-        if !gate.is_open() {
+        if !gate.is_open() || !clocks::agree(&sweeper.store, &*sweeper.desk.clock, "retention").await {
             pause(&stop, EVERY).await;
             continue;
         }
@@ -237,6 +237,10 @@ pub(in crate::daemon) async fn expire_packages(
     const LEFTOVER_AFTER: TimeDelta = TimeDelta::hours(6);
     let mut wait = FIRST_WAIT;
     while !stop.is_cancelled() {
+        if !clocks::agree(&store, &*desk.clock, "package expiry").await {
+            pause(&stop, LONGEST_WAIT).await;
+            continue;
+        }
         let now = desk.clock.now();
         let expired = async {
             let destroyed = delivery::destroy_expired(&store, &directory, now).await?;
@@ -318,6 +322,10 @@ pub(in crate::daemon) async fn look_at_platform(
 pub(in crate::daemon) async fn forget(upkeep: Upkeep, stop: CancellationToken) {
     const EVERY: Duration = Duration::from_hours(1);
     while !stop.is_cancelled() {
+        if !clocks::agree(&upkeep.store, &*upkeep.desk.clock, "upkeep").await {
+            pause(&stop, EVERY).await;
+            continue;
+        }
         match upkeep.run(&Actor::Process("upkeep")).await {
             Ok(forgotten) if forgotten.is_nothing() => {}
             // The audit log has the numbers.
