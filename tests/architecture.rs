@@ -82,7 +82,10 @@ const RULE: &[(&str, &[&str])] = &[
         ],
     ),
     // Each owner of a table hands out the facts that it may show; the log comes with its proofs.
-    ("evidence", &["domain", "store", "audit", "delivery", "intake", "triage", "recipients", "execution"]),
+    (
+        "evidence",
+        &["domain", "store", "audit", "delivery", "intake", "identity", "triage", "recipients", "execution"],
+    ),
     (
         "http",
         &["domain", "store", "telemetry", "audit", "queue", "intake", "delivery", "identity", "retention"],

@@ -10,7 +10,7 @@ use super::{EvidenceError, Order, Scope};
 use crate::audit::{self, Filter};
 use crate::domain::{OrganisationId, RequestId};
 use crate::store::StoreError;
-use crate::{delivery, execution, intake, recipients, triage};
+use crate::{delivery, execution, identity, intake, recipients, triage};
 
 /// So many entries are read at a time.
 const PAGE: i64 = 10_000;
@@ -51,6 +51,8 @@ pub(super) async fn file_of(
         return Ok(json!({ "case": request, "held": false }));
     };
     let steps = execution::checkpoints_of(connection, organisation, request).await?;
+    let identity = identity::proofs_of(connection, organisation, request).await?;
+    let clock = intake::clock_events(connection, organisation, request).await?;
     let decisions = triage::list_decisions(connection, organisation, request).await?;
     let notices = delivery::list_notice_proofs(connection, organisation, request).await?;
     let packages = delivery::list_package_proofs(connection, organisation, request).await?;
@@ -60,6 +62,8 @@ pub(super) async fn file_of(
         "held": true,
         "facts": case,
         "steps": steps,
+        "identity": identity,
+        "clock": clock,
         "decisions": decisions,
         "notices": notices,
         "packages": packages,

@@ -262,6 +262,17 @@ async fn every_command_of_the_ten_cases_in_the_guide_for_officers_does_what_it_s
             work(&scene, &database).await;
         }
     }
+    // R-70: what an auditor gets of them tells how it was known who asks, and what moved the dates.
+    for (name, said) in [
+        ("EIGHT", r#""identity":[{"assurance":"verified_channel_loop","method":"code","#),
+        ("FIVE", r#""clock":[{"event":"extension","reason":"complexity","#),
+    ] {
+        let archive = scene.path(&format!("{name}.zip"));
+        scene.run(&["evidence", "--case", &names[name], "--out", archive.to_str().unwrap()]).expect(0);
+        let mut archive = zip::ZipArchive::new(fs::File::open(archive).unwrap()).unwrap();
+        let cases = std::io::read_to_string(archive.by_name("cases.ndjson").unwrap()).unwrap();
+        assert!(cases.contains(said), "{name}: {cases}");
+    }
     let numbered = GUIDE.lines().filter(|line| line.starts_with("## ") && line.contains(". ")).count();
     assert_eq!(numbered, 10, "cases");
     assert!(

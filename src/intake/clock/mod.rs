@@ -18,6 +18,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+pub use sql::{ClockEvent, clock_events};
 pub(super) use sql::{asked_last, purge};
 
 use super::submission::Desk;

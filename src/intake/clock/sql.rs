@@ -1,6 +1,7 @@
 //! Tables `dsrd.extension` and `dsrd.pause`; the dates of `dsrd.request`.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -58,6 +59,46 @@ pub(super) async fn events(
         extended: row.extended,
         pauses: pauses.collect::<Result<_, StoreError>>()?,
     }))
+}
+
+/// Something that moved the dates of a request, for whoever proves that it was answered in time.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClockEvent {
+    /// `pause`, a time of waiting for the person that is over, or `extension`.
+    pub event: String,
+    /// What was waited for, or why it takes longer.
+    pub reason: String,
+    /// When the person was asked, or told of the extension.
+    pub told_at: DateTime<Utc>,
+    /// When they answered.
+    pub answered_at: Option<DateTime<Utc>>,
+    /// The notice by which.
+    pub notice: Uuid,
+}
+
+/// What moved the dates of a request, in the order in which it happened.
+pub async fn clock_events(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<ClockEvent>, StoreError> {
+    sqlx::query_as!(
+        ClockEvent,
+        r#"SELECT 'pause' AS "event!", cause AS "reason!", asked_at AS "told_at!", answered_at, notice_id AS "notice!"
+           FROM dsrd.pause
+           WHERE organisation_id = $1 AND request_id = $2
+           UNION ALL
+           SELECT 'extension', decision.reason, extension.notified_at, NULL, extension.notice_id
+           FROM dsrd.extension AS extension
+           JOIN dsrd.decision AS decision USING (organisation_id, decision_id)
+           WHERE extension.organisation_id = $1 AND extension.request_id = $2
+           ORDER BY 3"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("intake.clock_events"))
 }
 
 pub(super) async fn set_dates(
