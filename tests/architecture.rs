@@ -324,6 +324,8 @@ fn s_26_sql_stands_in_sql_files_as_checked_literals() {
     // The private cluster speaks to databases that do not exist when the program is compiled; the drill tampers with
     // throw-away ones as no checked statement could.
     const UNCHECKED: &[&str] = &["store/embedded/", "audit/drill/"];
+    // COPY takes no parameters, and cannot be checked: the one that is used has two numbers in it.
+    const COPIES: &[&str] = &["audit/verify/sql.rs"];
     let mut broken = Vec::new();
     for (path, lines) in sources(&source_folder()) {
         let place = below_source(&path);
@@ -334,6 +336,9 @@ fn s_26_sql_stands_in_sql_files_as_checked_literals() {
         }
         if UNCHECKED.iter().any(|prefix| place.starts_with(prefix)) {
             continue;
+        }
+        if text.contains("copy_out_raw") && !COPIES.contains(&place.as_str()) {
+            broken.push(format!("{place}: a COPY is not checked when compiled"));
         }
         for unchecked in [
             "sqlx::query(",

@@ -61,7 +61,7 @@ async fn receipt(office: &Office, case: RequestId, contact: &ContactId) -> (Vec<
     let (row, mut proof) = export::prove(&mut database, &[found.seq.unwrap()]).await.unwrap().remove(0);
     database.close().await;
     proof.extra = Some(found.opening.unwrap().to_bytes());
-    (row.entry, proof.to_string().into_bytes())
+    (row.entry.to_vec(), proof.to_string().into_bytes())
 }
 
 async fn tamper(office: &Office, statements: &str) {

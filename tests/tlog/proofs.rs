@@ -2,7 +2,7 @@
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use dsrd::audit::tlog::{
-    BuildError, EMPTY_ROOT, Hash, Prover, Tile, TileHashes, TileMap, TileSource, VerifyError,
+    BuildError, Checker, EMPTY_ROOT, Hash, Prover, Tile, TileHashes, TileMap, TileSource, VerifyError,
     consistency_proof, consistency_tiles, inclusion_proof, inclusion_tiles, leaf_hash, root,
     verify_consistency, verify_inclusion,
 };
@@ -116,6 +116,67 @@ proptest! {
         }
         prop_assert_eq!(prover.tiles(size), None);
         prop_assert_eq!(prover.prove(&tiles, size), Err(BuildError::OutOfRange { of: size, size }));
+    }
+}
+
+/// What is done to a proof before it is checked.
+#[derive(Clone, Copy, Debug)]
+enum Twist {
+    None,
+    /// A hash of it is another one.
+    Hash(usize),
+    /// One hash less, or one more.
+    Shorter,
+    Longer,
+    /// The leaf is another one.
+    Leaf,
+    /// It is said to stand elsewhere.
+    Index,
+}
+
+fn twists() -> impl Strategy<Value = Twist> {
+    prop_oneof![
+        6 => Just(Twist::None),
+        3 => (0_usize..12).prop_map(Twist::Hash),
+        1 => Just(Twist::Shorter),
+        1 => Just(Twist::Longer),
+        1 => Just(Twist::Leaf),
+        1 => Just(Twist::Index),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_checker_says_of_every_proof_what_its_whole_way_up_says(
+        size in 1_u64..1_100,
+        start in any::<prop::sample::Index>(),
+        stretch in prop::collection::vec(twists(), 0..60),
+        jumps in prop::collection::vec((any::<prop::sample::Index>(), twists()), 0..20),
+    ) {
+        let (edge, tiles) = grown(size);
+        let at = |place: &prop::sample::Index| place.index(usize::try_from(size).unwrap()) as u64;
+        let neighbours = (at(&start)..size).zip(stretch);
+        let mut checker = Checker::of_tree(size, edge.root());
+        for (mut index, change) in neighbours.chain(jumps.iter().map(|(place, change)| (at(place), *change))) {
+            let mut leaf = leaf_hash(&entry(index));
+            let mut proof = inclusion_proof(&tiles, index, size).unwrap();
+            match change {
+                Twist::None => {}
+                Twist::Hash(place) => {
+                    if let Some(hash) = proof.get_mut(place) {
+                        hash.0[place] ^= 1;
+                    }
+                }
+                Twist::Shorter => drop(proof.pop()),
+                Twist::Longer => proof.push(leaf),
+                Twist::Leaf => leaf = leaf_hash(&entry(index + 1)),
+                Twist::Index => index ^= 1,
+            }
+            let whole = verify_inclusion(&leaf, index, size, &edge.root(), &proof);
+            prop_assert_eq!(checker.check(&leaf, index, &proof), whole, "{} in {}, {:?}", index, size, change);
+        }
     }
 }
 

@@ -108,7 +108,7 @@ async fn insert<S: Source>(
         let rows: Vec<Stored> = rows.into_iter().filter(|row| row.seq > first && row.seq <= end).collect();
         let mut tx = store.begin("audit.drill.copy").await?;
         for run in rows.chunk_by(|one, next| one.seq + 1 == next.seq) {
-            let entries: Vec<Vec<u8>> = run.iter().map(|row| row.entry.clone()).collect();
+            let entries: Vec<Vec<u8>> = run.iter().map(|row| row.entry.to_vec()).collect();
             if let Some(start) = run.first() {
                 sealing::insert(&mut tx, stored(start.seq), &entries).await?;
             }

@@ -1,16 +1,18 @@
 //! Entries as lines for other systems.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::reader::{CHUNK, Reader};
 use super::{ExportError, Exported, Selection};
-use crate::audit::leaf::Leaf;
-use crate::audit::tlog::leaf_hash;
-use crate::audit::verify::{Source, Stored};
+use crate::audit::leaf::{Leaf, LeafBytes, LeafView};
+use crate::audit::tlog::{BASE64_CHARS, Hash};
+use crate::audit::verify::Source;
 
 /// The version of OCSF whose class API Activity is written.
 const OCSF_VERSION: &str = "1.6.0";
@@ -38,43 +40,91 @@ pub async fn write_lines<S: Source, W: Write>(
     let mut out = Hashing { out, hash: Sha256::new(), bytes: 0 };
     let mut reader = Reader::open(source).await?;
     let size = reader.size();
+    let origin = reader.checkpoint.origin.to_string();
+    let mut proofs = ProofText::default();
+    // What was written of the present chunk.
+    let mut text = Vec::new();
     match format {
         LineFormat::Ndjson => {
             let head = json!({ "checkpoint": reader.note.to_string(), "entries_under_it": size });
-            writeln!(out, "{head}")?;
+            writeln!(text, "{head}")?;
         }
         LineFormat::Csv => {
-            writeln!(out, "seq,at,organisation,case_id,action,outcome,actor,intent,uid,detail")?;
+            writeln!(text, "seq,at,organisation,case_id,action,outcome,actor,intent,uid,detail")?;
         }
         LineFormat::Ocsf | LineFormat::CloudEvents => {}
     }
-    let origin = reader.checkpoint.origin.to_string();
     let mut entries = 0;
     let mut first = 0;
     while first < size {
         let end = (first + CHUNK).min(size);
-        for row in reader.entries(first, end).await? {
-            let Ok(leaf) = Leaf::parse(&row.entry) else { return Err(ExportError::Altered { seq: row.seq }) };
-            if !selection.takes(&leaf) {
+        let mut csv = None;
+        for (row, hash) in reader.entries(first, end).await? {
+            let seq = row.seq;
+            let read = LeafBytes::of(row.entry).map_err(|_| ExportError::Altered { seq })?;
+            let leaf = read.view();
+            if !selection.takes(leaf) {
                 continue;
             }
             entries += 1;
             match format {
                 LineFormat::Ndjson => {
-                    let proof = reader.proof(row.seq - 1, &leaf_hash(&row.entry)).await?;
-                    let proof: Vec<String> = proof.iter().map(ToString::to_string).collect();
-                    let entry = String::from_utf8_lossy(&row.entry);
-                    writeln!(out, "{}", json!({ "seq": row.seq, "entry": entry, "proof": proof }))?;
+                    let proof = reader.proof(seq - 1, &hash).await?;
+                    proofs.line(&mut text, seq, leaf, &proof)?;
                 }
-                LineFormat::Csv => csv_line(&mut out, &row, &leaf)?,
-                LineFormat::Ocsf => writeln!(out, "{}", ocsf(&origin, row.seq, &leaf))?,
-                LineFormat::CloudEvents => writeln!(out, "{}", cloud_event(&origin, &row, &leaf))?,
+                LineFormat::Csv => {
+                    let lines = csv.get_or_insert_with(|| csv::Writer::from_writer(Vec::new()));
+                    csv_line(lines, seq, leaf)?;
+                }
+                LineFormat::Ocsf => writeln!(text, "{}", ocsf(&origin, seq, &leaf.to_leaf()))?,
+                LineFormat::CloudEvents => writeln!(text, "{}", cloud_event(&origin, seq, &leaf.to_leaf()))?,
             }
         }
+        if let Some(lines) = csv {
+            text.extend(lines.into_inner().map_err(|error| io::Error::other(error.to_string()))?);
+        }
+        out.write_all(&text)?;
+        text.clear();
         first = end;
     }
+    out.write_all(&text)?;
     out.flush()?;
     Ok(Exported { entries, size, sha256: hex::encode(out.hash.finalize()), bytes: out.bytes })
+}
+
+/// Proofs in their spelling. Neighbours have most hashes in common, counted from the root down, and so their text.
+#[derive(Default)]
+struct ProofText {
+    /// The hashes of the last proof, the root's child first, and their text.
+    spelled: Vec<(Hash, [u8; BASE64_CHARS])>,
+}
+
+impl ProofText {
+    /// Writes an entry with its proof, as JSON on a line.
+    fn line(
+        &mut self,
+        out: &mut Vec<u8>,
+        seq: u64,
+        leaf: LeafView<'_>,
+        proof: &[Hash],
+    ) -> Result<(), ExportError> {
+        let shared =
+            self.spelled.iter().zip(proof.iter().rev()).take_while(|((known, _), hash)| known == *hash);
+        self.spelled.truncate(shared.count());
+        for hash in proof.iter().rev().skip(self.spelled.len()) {
+            self.spelled.push((*hash, hash.to_base64()));
+        }
+        write!(out, "{{\"seq\":{seq},\"entry\":")?;
+        serde_json::to_writer(&mut *out, leaf.text()).map_err(io::Error::from)?;
+        out.extend_from_slice(b",\"proof\":[");
+        for (place, (_, text)) in self.spelled.iter().rev().enumerate() {
+            out.extend_from_slice(if place == 0 { b"\"" } else { b",\"" });
+            out.extend_from_slice(text);
+            out.push(b'"');
+        }
+        out.extend_from_slice(b"]}\n");
+        Ok(())
+    }
 }
 
 /// Hashes what it passes on.
@@ -97,34 +147,34 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-fn instant(leaf: &Leaf) -> DateTime<Utc> {
+fn instant(at_us: u64) -> String {
     // The parser keeps instants below 2^53 microseconds, which is the year 2255.
-    DateTime::from_timestamp_micros(i64::try_from(leaf.at_us).unwrap_or_default()).unwrap_or_default()
+    let at = DateTime::from_timestamp_micros(i64::try_from(at_us).unwrap_or_default()).unwrap_or_default();
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-fn csv_line<W: Write>(out: &mut W, row: &Stored, leaf: &Leaf) -> Result<(), ExportError> {
-    let word = |uuid: Option<uuid::Uuid>| uuid.map(|uuid| uuid.to_string()).unwrap_or_default();
+fn csv_line(out: &mut csv::Writer<Vec<u8>>, seq: u64, leaf: LeafView<'_>) -> Result<(), ExportError> {
+    let word = |uuid: Option<Uuid>| uuid.map(|uuid| uuid.to_string()).unwrap_or_default();
+    let (case, intent) = (word(leaf.case()), word(leaf.intent()));
     let cells = [
-        row.seq.to_string(),
-        instant(leaf).to_rfc3339_opts(SecondsFormat::Micros, true),
-        leaf.tenant.clone().unwrap_or_default(),
-        word(leaf.case),
-        leaf.action.clone(),
-        leaf.outcome.clone().unwrap_or_default(),
-        leaf.actor.clone(),
-        word(leaf.intent),
-        leaf.id.to_string(),
-        json!(leaf.detail).to_string(),
+        &seq.to_string(),
+        &instant(leaf.at_us()),
+        leaf.tenant().unwrap_or_default(),
+        &case,
+        leaf.action(),
+        leaf.outcome().unwrap_or_default(),
+        leaf.actor(),
+        &intent,
+        &leaf.id().to_string(),
+        leaf.detail_text(),
     ];
-    let mut line = csv::WriterBuilder::new().from_writer(Vec::new());
-    line.write_record(cells.map(|cell| harmless(&cell))).map_err(io::Error::other)?;
-    out.write_all(&line.into_inner().map_err(|error| io::Error::other(error.to_string()))?)?;
+    out.write_record(cells.map(harmless).each_ref().map(AsRef::as_ref)).map_err(io::Error::other)?;
     Ok(())
 }
 
 /// A spreadsheet takes a cell that begins so for a formula. No value of an entry does today; a later one might.
-fn harmless(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
+fn harmless(cell: &str) -> Cow<'_, str> {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}").into() } else { cell.into() }
 }
 
 /// The kind of activity as OCSF numbers it: 1 create, 2 read, 3 update, 4 delete, 99 anything else.
@@ -177,16 +227,16 @@ fn ocsf(origin: &str, seq: u64, leaf: &Leaf) -> Value {
     })
 }
 
-fn cloud_event(origin: &str, row: &Stored, leaf: &Leaf) -> Value {
+fn cloud_event(origin: &str, seq: u64, leaf: &Leaf) -> Value {
     let mut event = json!({
         "specversion": "1.0",
         "id": leaf.id,
         "source": format!("//{origin}"),
         "type": format!("dsrd.audit.{}", leaf.action),
-        "time": instant(leaf).to_rfc3339_opts(SecondsFormat::Micros, true),
+        "time": instant(leaf.at_us),
         "datacontenttype": "application/json",
         // The extension "sequence" asks for text that sorts.
-        "sequence": format!("{:019}", row.seq),
+        "sequence": format!("{seq:019}"),
         "data": leaf,
     });
     // An attribute without a value must not stand there.

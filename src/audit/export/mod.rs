@@ -24,7 +24,7 @@ use std::io;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::leaf::Leaf;
+use super::leaf::LeafView;
 use super::tlog::bundle::BundleError;
 use super::tlog::{CheckpointError, NoteError};
 use super::verify::SourceError;
@@ -119,16 +119,15 @@ pub struct Selection {
 
 impl Selection {
     /// Whether an entry is taken.
-    #[must_use]
-    pub fn takes(&self, leaf: &Leaf) -> bool {
+    pub(super) fn takes(&self, leaf: LeafView<'_>) -> bool {
         let same = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };
-        let at = i64::try_from(leaf.at_us).unwrap_or(i64::MAX);
-        same(&self.organisation, leaf.tenant.as_deref())
-            && same(&self.action, Some(&leaf.action))
-            && same(&self.outcome, leaf.outcome.as_deref())
-            && self.case.is_none_or(|case| leaf.case == Some(case))
+        let at = i64::try_from(leaf.at_us()).unwrap_or(i64::MAX);
+        same(&self.organisation, leaf.tenant())
+            && same(&self.action, Some(leaf.action()))
+            && same(&self.outcome, leaf.outcome())
+            && self.case.is_none_or(|case| leaf.case() == Some(case))
             && self.since.is_none_or(|since| at >= since.timestamp_micros())
             && self.until.is_none_or(|until| at < until.timestamp_micros())
     }

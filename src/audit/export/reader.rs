@@ -2,7 +2,8 @@
 
 use super::ExportError;
 use crate::audit::tlog::{
-    self, Checkpoint, Hash, ProofFile, Prover, SignedNote, TILE_WIDTH, Tile, TileHashes, TileMap, leaf_hash,
+    Checker, Checkpoint, Hash, ProofFile, Prover, SignedNote, TILE_WIDTH, Tile, TileHashes, TileMap,
+    leaf_hash,
 };
 use crate::audit::verify::{Source, Stored};
 
@@ -18,6 +19,7 @@ pub(super) struct Reader<'s, S> {
     pub(super) note: SignedNote,
     pub(super) checkpoint: Checkpoint,
     prover: Prover,
+    checker: Checker,
     /// The last tile of level 0.
     lowest: Option<(Tile, Vec<Hash>)>,
 }
@@ -27,7 +29,8 @@ impl<'s, S: Source> Reader<'s, S> {
         let note = SignedNote::from_bytes(&source.head().await?)?;
         let checkpoint: Checkpoint = note.text().parse()?;
         let prover = Prover::of_tree(checkpoint.size);
-        Ok(Self { source, note, checkpoint, prover, lowest: None })
+        let checker = Checker::of_tree(checkpoint.size, checkpoint.root);
+        Ok(Self { source, note, checkpoint, prover, checker, lowest: None })
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -38,23 +41,31 @@ impl<'s, S: Source> Reader<'s, S> {
         self.source
     }
 
-    /// The entries with indexes from `first` (whole tiles) to below `end`, each compared with its leaf.
-    pub(super) async fn entries(&mut self, first: u64, end: u64) -> Result<Vec<Stored>, ExportError> {
+    /// The entries with indexes from `first` (whole tiles) to below `end`, each compared with its leaf, which stands beside it.
+    pub(super) async fn entries(&mut self, first: u64, end: u64) -> Result<Vec<(Stored, Hash)>, ExportError> {
         let rows = self.source.entries(first, end, self.size()).await?;
-        for row in &rows {
+        let mut compared = Vec::with_capacity(rows.len());
+        for row in rows {
             let leaf = self.leaf(row.seq.saturating_sub(1)).await?;
             if leaf != leaf_hash(&row.entry) {
                 return Err(ExportError::Altered { seq: row.seq });
             }
+            compared.push((row, leaf));
         }
-        Ok(rows)
+        Ok(compared)
     }
 
     async fn leaf(&mut self, index: u64) -> Result<Hash, ExportError> {
         let missing = || ExportError::NoEntry { seq: index + 1, size: self.checkpoint.size };
         let tile = Tile::of_tree(0, index / WIDTH, self.checkpoint.size).ok_or_else(missing)?;
+        if self.lowest.as_ref().is_none_or(|(held, _)| *held != tile) {
+            self.hashes(tile).await?;
+        }
+        let held = self.lowest.as_ref().filter(|(held, _)| *held == tile);
         let position = usize::try_from(index % WIDTH).unwrap_or_default();
-        self.hashes(tile).await?.get(position).copied().ok_or(ExportError::Tile { path: tile.path() })
+        held.and_then(|(_, hashes)| hashes.get(position))
+            .copied()
+            .ok_or(ExportError::Tile { path: tile.path() })
     }
 
     /// A tile in the widest form that it has under this head.
@@ -78,7 +89,7 @@ impl<'s, S: Source> Reader<'s, S> {
 
     /// The proof that the leaf at `index` stands under the head; built, then verified.
     pub(super) async fn proof(&mut self, index: u64, leaf: &Hash) -> Result<Vec<Hash>, ExportError> {
-        let Checkpoint { size, root, .. } = self.checkpoint;
+        let size = self.checkpoint.size;
         let needed = self.prover.tiles(index).ok_or(ExportError::NoEntry { seq: index + 1, size })?;
         let mut map = TileMap::default();
         for tile in needed {
@@ -87,7 +98,7 @@ impl<'s, S: Source> Reader<'s, S> {
         }
         let altered = || ExportError::Altered { seq: index + 1 };
         let proof = self.prover.prove(&map, index).map_err(|_| altered())?;
-        tlog::verify_inclusion(leaf, index, size, &root, &proof).map_err(|_| altered())?;
+        self.checker.check(leaf, index, &proof).map_err(|_| altered())?;
         Ok(proof)
     }
 }

@@ -34,7 +34,7 @@ pub async fn write_tiles<S: Source>(source: &mut S, directory: &Path) -> Result<
         let mut rows = rows.as_slice();
         for index in first / WIDTH..end.div_ceil(WIDTH) {
             let Some(held) = Bundle::of_tree(index, size) else { continue };
-            let of_bundle = rows.partition_point(|row| row.seq <= (index + 1) * WIDTH);
+            let of_bundle = rows.partition_point(|(row, _)| row.seq <= (index + 1) * WIDTH);
             let (own, rest) = rows.split_at(of_bundle);
             rows = rest;
             // One that was removed as a whole is left out; its hashes stay.
@@ -44,7 +44,7 @@ pub async fn write_tiles<S: Source>(source: &mut S, directory: &Path) -> Result<
             if let Some(gap) = gap(index * WIDTH + 1, usize::from(held.width()), own) {
                 return Err(ExportError::Gap { seq: gap });
             }
-            let content = bundle::write(own.iter().map(|row| row.entry.as_slice()))?;
+            let content = bundle::write(own.iter().map(|(row, _)| row.entry.as_ref()))?;
             exported.bytes += write(directory, &held.path(), &content)?;
         }
         for (path, content) in stamped_files(reader.source(), first, end, &mut stamped).await? {
@@ -97,11 +97,11 @@ async fn stamped_files<S: Source>(
 }
 
 /// The first number that is missing among the entries of a bundle.
-fn gap(first: u64, width: usize, rows: &[Stored]) -> Option<u64> {
+fn gap(first: u64, width: usize, rows: &[(Stored, Hash)]) -> Option<u64> {
     (first..)
         .take(width)
         .zip(0..)
-        .find(|(seq, at)| rows.get(*at).is_none_or(|row| row.seq != *seq))
+        .find(|(seq, at)| rows.get(*at).is_none_or(|(row, _)| row.seq != *seq))
         .map(|(seq, _)| seq)
 }
 

@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 /// Length of a hash in bytes.
 pub const HASH_BYTES: usize = 32;
 
+/// Length of the base64 spelling of a hash.
+pub const BASE64_CHARS: usize = 44;
+
 /// A SHA-256 hash of a leaf, of an inner node or of a whole tree.
 ///
 /// Shown as standard base64, as checkpoints and proofs spell it.
@@ -59,10 +62,20 @@ impl Hash {
         bytes.try_into().map(Self).map_err(|_| HashError::Length(bytes.len()))
     }
 
+    /// The base64 spelling: 44 characters.
+    #[must_use]
+    pub fn to_base64(&self) -> [u8; BASE64_CHARS] {
+        let mut text = [b'A'; BASE64_CHARS];
+        // 32 bytes always take 44 characters.
+        let written = STANDARD.encode_slice(self.0, &mut text);
+        debug_assert_eq!(written.ok(), Some(BASE64_CHARS));
+        text
+    }
+
     /// Reads the base64 spelling that [`fmt::Display`] writes, and no other.
     pub fn from_base64(text: &str) -> Result<Self, HashError> {
         // Checked before decoding, so that a long line costs nothing.
-        if text.len() != 44 {
+        if text.len() != BASE64_CHARS {
             return Err(HashError::Base64);
         }
         let bytes = STANDARD.decode(text).map_err(|_| HashError::Base64)?;
@@ -90,7 +103,7 @@ impl Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&STANDARD.encode(self.0))
+        out.write_str(std::str::from_utf8(&self.to_base64()).unwrap_or_default())
     }
 }
 

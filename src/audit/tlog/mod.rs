@@ -45,7 +45,7 @@ pub use add_checkpoint::{
 };
 pub use checkpoint::{Checkpoint, CheckpointError, OpenedCheckpoint};
 pub use cosignature::CosigningKey;
-pub use hash::{EMPTY_ROOT, HASH_BYTES, Hash, HashError, leaf_hash, node_hash};
+pub use hash::{BASE64_CHARS, EMPTY_ROOT, HASH_BYTES, Hash, HashError, leaf_hash, node_hash};
 pub use key::{Algorithm, KeyError, KeyId, KeyName, SigningKey, VerifierKey};
 pub use note::{MAX_NOTE_BYTES, MAX_SIGNATURES, NoteError, Signature, SignedNote, VerifiedSignature};
 pub use proof::{
@@ -53,7 +53,7 @@ pub use proof::{
     inclusion_tiles, root, root_tiles, verify_consistency, verify_inclusion,
 };
 pub use proof_file::{MAX_PROOF_HASHES, ProofFile, ProofFileError};
-pub use prover::Prover;
+pub use prover::{Checker, Prover};
 pub use session::{SessionKey, is_signed_in_session};
 pub use text::NumberError;
 pub use tile::{Bundle, TILE_WIDTH, Tile, TileError, TilePath, bundles_between, tiles_between};

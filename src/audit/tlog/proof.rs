@@ -180,13 +180,10 @@ pub fn verify_inclusion(
     if index >= size {
         return Err(VerifyError::OutOfRange { of: index, size });
     }
-    let mut path = Path { node: index, last: size - 1 };
+    let mut path = Path::of(index, size);
     let mut reached = *leaf;
     for sibling in proof {
-        reached = match path.step().ok_or(VerifyError::Length { size })? {
-            Side::Left => node_hash(sibling, &reached),
-            Side::Right => node_hash(&reached, sibling),
-        };
+        reached = path.above(&reached, sibling).ok_or(VerifyError::Length { size })?;
     }
     if path.last != 0 {
         return Err(VerifyError::Length { size });
@@ -247,7 +244,7 @@ pub fn verify_consistency(
 pub(super) type Range = (u64, u64);
 
 /// The way from a node up to the root: its number within its level, and that of the level's last node.
-struct Path {
+pub(super) struct Path {
     node: u64,
     last: u64,
 }
@@ -259,6 +256,19 @@ enum Side {
 }
 
 impl Path {
+    /// From a leaf of a tree that has one at least.
+    pub(super) fn of(index: u64, size: u64) -> Self {
+        Self { node: index, last: size.saturating_sub(1) }
+    }
+
+    /// Goes up over the next sibling, to the node of both. `None` above the root.
+    pub(super) fn above(&mut self, reached: &Hash, sibling: &Hash) -> Option<Hash> {
+        Some(match self.step()? {
+            Side::Left => node_hash(sibling, reached),
+            Side::Right => node_hash(reached, sibling),
+        })
+    }
+
     /// Goes up over the next sibling. `None` above the root.
     fn step(&mut self) -> Option<Side> {
         if self.last == 0 {
@@ -285,7 +295,7 @@ impl Path {
 }
 
 /// The size of the left subtree of a tree of two leaves or more: the largest power of two below the size.
-fn left_size(size: u64) -> u64 {
+pub(super) fn left_size(size: u64) -> u64 {
     1 << (size - 1).ilog2()
 }
 
@@ -295,7 +305,8 @@ pub(super) fn inclusion_ranges(index: u64, size: u64) -> Option<Vec<Range>> {
         return None;
     }
     let (mut from, mut to) = (0, size);
-    let mut siblings = Vec::new();
+    // No tree is higher than that.
+    let mut siblings = Vec::with_capacity(64);
     while to - from > 1 {
         let middle = from + left_size(to - from);
         if index < middle {
@@ -339,10 +350,10 @@ fn consistency_ranges(old: u64, new: u64) -> Option<Vec<Range>> {
 }
 
 /// A run of hashes of one tile that make a perfect subtree.
-struct Run {
+pub(super) struct Run {
     tile: Tile,
-    start: usize,
-    count: usize,
+    pub(super) start: usize,
+    pub(super) count: usize,
 }
 
 /// The perfect subtrees of a range, from the left, each as a run of hashes of one tile. `None` if the range is not
@@ -350,7 +361,7 @@ struct Run {
 ///
 /// The range must be a subtree of a tree of `size` leaves, as the ranges of proofs are: then its start is a multiple of
 /// each of the powers of two that it is taken apart into, so a run never crosses tiles.
-fn runs((mut from, to): Range, size: u64) -> Option<Vec<Run>> {
+pub(super) fn runs((mut from, to): Range, size: u64) -> Option<Vec<Run>> {
     let width = u64::from(TILE_WIDTH);
     let mut runs = Vec::new();
     while from < to {

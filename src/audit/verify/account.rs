@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::erasure::Erasures;
 use super::report::{Counts, Findings, Step};
 use crate::audit::event::Action;
-use crate::audit::leaf::{DetailValue, Leaf};
+use crate::audit::leaf::LeafView;
 use crate::audit::tlog::Hash;
 use crate::audit::writer::{self, Account as Stated, Summary};
 
@@ -105,8 +105,8 @@ impl Account {
     }
 
     /// Takes note of an entry that is there, and of the hash of its bytes.
-    pub(super) fn take(&mut self, seq: u64, leaf: &Leaf, hash: Hash, findings: &mut Findings) {
-        if let Some(intent) = leaf.intent
+    pub(super) fn take(&mut self, seq: u64, leaf: LeafView<'_>, hash: Hash, findings: &mut Findings) {
+        if let Some(intent) = leaf.intent()
             && self.open.remove(&intent).is_none()
             && !self.partial
             && self.missing.is_empty()
@@ -114,15 +114,15 @@ impl Account {
             findings.violation(
                 Step::Effects,
                 format!("entry {seq}"),
-                format!("{} ends an effect that no entry before it began, or a second time", leaf.action),
+                format!("{} ends an effect that no entry before it began, or a second time", leaf.action()),
             );
         }
-        if matches!(leaf.action.rsplit_once('.'), Some((_, "began"))) {
-            self.open.insert(leaf.id, (seq, leaf.at_us));
+        if matches!(leaf.action().rsplit_once('.'), Some((_, "began"))) {
+            self.open.insert(leaf.id(), (seq, leaf.at_us()));
         }
         self.count(seq, leaf, hash, findings);
         self.listen(seq, leaf, findings);
-        if leaf.action == PRUNED
+        if leaf.action() == PRUNED
             && let Some(range) = range_of(leaf)
         {
             self.allowed.push(range);
@@ -138,16 +138,16 @@ impl Account {
         }
     }
 
-    fn count(&mut self, seq: u64, leaf: &Leaf, hash: Hash, findings: &mut Findings) {
-        if leaf.action == Action::WriterEnded.as_str()
-            && let Some(DetailValue::Word(name)) = leaf.detail.get("writer")
+    fn count(&mut self, seq: u64, leaf: LeafView<'_>, hash: Hash, findings: &mut Findings) {
+        if leaf.action() == Action::WriterEnded.as_str()
+            && let Some(name) = leaf.detail_word("writer")
             && let Some(writer) = self.writers.get_mut(name)
             && writer.end == End::None
         {
             writer.end = End::Declared;
         }
-        let (Some(name), Some(number)) = (&leaf.w, leaf.n) else {
-            if !self.writers.is_empty() && leaf.v > 0 && !WITHOUT_NUMBER.contains(&leaf.action.as_str()) {
+        let (Some(name), Some(number)) = (leaf.w(), leaf.n()) else {
+            if !self.writers.is_empty() && leaf.v() > 0 && !WITHOUT_NUMBER.contains(&leaf.action()) {
                 self.without_writer.get_or_insert((seq, 0)).1 += 1;
             }
             return;
@@ -157,11 +157,11 @@ impl Account {
             let is_partial = self.partial || !self.missing.is_empty();
             let next = if is_partial { number } else { 1 };
             let writer = Writer { next, accounted: next.saturating_sub(1), is_partial, ..Writer::default() };
-            self.writers.insert(name.clone(), writer);
+            self.writers.insert(name.to_owned(), writer);
         }
         let Some(writer) = self.writers.get_mut(name) else { return };
-        writer.last_at_us = writer.last_at_us.max(leaf.at_us);
-        if leaf.action == VOID
+        writer.last_at_us = writer.last_at_us.max(leaf.at_us());
+        if leaf.action() == VOID
             && let Some((first, last)) = range_of(leaf)
         {
             writer.reach(last.saturating_add(1).min(number));
@@ -190,8 +190,8 @@ impl Account {
             );
         }
         writer.keep(number, hash.0, &mut self.unaccounted);
-        if leaf.action == Action::WriterStart.as_str()
-            && let Some(DetailValue::Word(key)) = leaf.detail.get("key")
+        if leaf.action() == Action::WriterStart.as_str()
+            && let Some(key) = leaf.detail_word("key")
         {
             if writer.key.as_ref().is_some_and(|known| known != key) {
                 findings.violation(
@@ -200,11 +200,11 @@ impl Account {
                     format!("the writer {name} announces itself with another key than before"),
                 );
             }
-            writer.key.get_or_insert_with(|| key.clone());
+            writer.key.get_or_insert_with(|| key.to_owned());
         }
-        let is_stop = leaf.action == Action::WriterStop.as_str();
-        if is_stop || leaf.action == Action::WriterAccount.as_str() {
-            if let Some((stated, signature)) = Stated::read(leaf) {
+        let is_stop = leaf.action() == Action::WriterStop.as_str();
+        if is_stop || leaf.action() == Action::WriterAccount.as_str() {
+            if let Some((stated, signature)) = Stated::read(&leaf.to_leaf()) {
                 let compared = writer.compare(name, number, &stated, &signature, &mut self.unaccounted);
                 for what in compared {
                     findings.violation(Step::Counters, place(), what);
@@ -216,20 +216,20 @@ impl Account {
         }
     }
 
-    fn listen(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
-        if leaf.action == "log.heartbeat" {
+    fn listen(&mut self, seq: u64, leaf: LeafView<'_>, findings: &mut Findings) {
+        if leaf.action() == "log.heartbeat" {
             self.heartbeats += 1;
         }
         // Only a log that has heartbeats can be missed.
-        if self.heartbeats > 0 && self.last_at_us > 0 && leaf.at_us > self.last_at_us + SILENCE_US {
-            let minutes = (leaf.at_us - self.last_at_us) / 60_000_000;
+        if self.heartbeats > 0 && self.last_at_us > 0 && leaf.at_us() > self.last_at_us + SILENCE_US {
+            let minutes = (leaf.at_us() - self.last_at_us) / 60_000_000;
             findings.remark(
                 Step::Heartbeats,
                 format!("entry {seq}"),
                 format!("the log was silent for {minutes} minutes before it; was the service stopped?"),
             );
         }
-        self.last_at_us = self.last_at_us.max(leaf.at_us);
+        self.last_at_us = self.last_at_us.max(leaf.at_us());
     }
 
     /// The latest instant of the entries so far, in microseconds since 1970.
@@ -431,11 +431,8 @@ impl Writer {
 }
 
 /// The numbers `first` and `last` of an entry's detail.
-fn range_of(leaf: &Leaf) -> Option<(u64, u64)> {
-    let number = |key: &str| match leaf.detail.get(key) {
-        Some(DetailValue::Number(number)) => u64::try_from(*number).ok(),
-        _ => None,
-    };
+fn range_of(leaf: LeafView<'_>) -> Option<(u64, u64)> {
+    let number = |key| leaf.detail_number(key).and_then(|number| u64::try_from(number).ok());
     let (first, last) = (number("first")?, number("last")?);
     (first <= last).then_some((first, last))
 }
@@ -463,6 +460,7 @@ mod tests {
 
     use super::super::report::{Finding, Severity};
     use super::*;
+    use crate::audit::leaf::{DetailValue, Leaf, LeafBytes};
     use crate::audit::tlog::{SessionKey, leaf_hash};
 
     fn leaf(action: &str) -> Leaf {
@@ -486,7 +484,10 @@ mod tests {
         let (mut account, mut findings) = (Account::new(false), Findings::default());
         for (entry, seq) in entries.into_iter().zip(1..) {
             match entry {
-                Some(leaf) => account.take(seq, &leaf, leaf_hash(&leaf.to_bytes()), &mut findings),
+                Some(leaf) => {
+                    let bytes = LeafBytes::of(leaf.to_bytes().into()).unwrap();
+                    account.take(seq, bytes.view(), leaf_hash(&leaf.to_bytes()), &mut findings);
+                }
                 None => account.miss(seq),
             }
         }

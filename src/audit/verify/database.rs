@@ -15,7 +15,7 @@ use crate::audit::tlog::{Checkpoint, HASH_BYTES, SignedNote, Tile};
 use crate::store::StoreError;
 
 /// Full tiles of level 0 that are read at a time.
-const TILES_AHEAD: i64 = 16;
+const TILES_AHEAD: i64 = 32;
 
 /// The tables of a log, as one unchanging state that is read with an auditor's rights.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::report::{Counts, Findings, Step};
-use crate::audit::leaf::{DetailValue, Leaf};
+use crate::audit::leaf::LeafView;
 
 /// Days of a month at least, for a term in months that is compared with instants in seconds.
 const SHORTEST_MONTH_DAYS: i64 = 28;
@@ -74,21 +74,21 @@ impl Erasures {
         self.openings = openings;
     }
 
-    pub(super) fn take(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
-        match leaf.action.as_str() {
+    pub(super) fn take(&mut self, seq: u64, leaf: LeafView<'_>, findings: &mut Findings) {
+        match leaf.action() {
             "log.hold_set" => self.set(seq, leaf),
             "log.hold_lifted" => self.lift(seq, leaf, findings),
             "log.prune" => self.prune(seq, leaf, findings),
             _ => {}
         }
         let Some(erasable) = &self.erasable else { return };
-        if leaf.actor.starts_with("person:")
-            && !erasable.actors.contains(&leaf.actor)
-            && !self.redacted_actors.contains(&leaf.actor)
+        if leaf.actor().starts_with("person:")
+            && !erasable.actors.contains(leaf.actor())
+            && !self.redacted_actors.contains(leaf.actor())
         {
-            self.unnamed.entry(leaf.actor.clone()).or_insert(seq);
+            self.unnamed.entry(leaf.actor().to_owned()).or_insert(seq);
         }
-        if let (Some(said), Some(case)) = (&leaf.subject_c, leaf.case) {
+        if let (Some(said), Some(case)) = (leaf.subject_c(), leaf.case()) {
             match self.openings.get(&case) {
                 Some(kept) if kept == said => self.opened += 1,
                 Some(_) => findings.violation(
@@ -99,15 +99,15 @@ impl Erasures {
                 None => drop(self.closed_cases.insert(case, seq)),
             }
         }
-        if leaf.action == "log.redact" {
+        if leaf.action() == "log.redact" {
             self.redact(seq, leaf, findings);
         }
     }
 
-    fn redact(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
+    fn redact(&mut self, seq: u64, leaf: LeafView<'_>, findings: &mut Findings) {
         let Some(erasable) = &self.erasable else { return };
         let back = |what: &str| format!("it says that {what} erased, and they are there");
-        match (word(leaf, "kind"), leaf.case) {
+        match (leaf.detail_word("kind"), leaf.case()) {
             (Some("subject"), Some(case)) => {
                 if self.closed_cases.remove(&case).is_some() {
                     self.authorised += 1;
@@ -120,7 +120,7 @@ impl Erasures {
                 }
             }
             (Some("actor"), _) => {
-                let Some(actor) = word(leaf, "actor") else { return };
+                let Some(actor) = leaf.detail_word("actor") else { return };
                 if erasable.actors.contains(actor) {
                     findings.violation(Step::Erasures, format!("entry {seq}"), back("a name was"));
                 }
@@ -132,14 +132,14 @@ impl Erasures {
         }
     }
 
-    fn set(&mut self, seq: u64, leaf: &Leaf) {
-        let Some(id) = word(leaf, "hold") else { return };
-        let until = word(leaf, "until_on").and_then(|day| day.parse().ok());
+    fn set(&mut self, seq: u64, leaf: LeafView<'_>) {
+        let Some(id) = leaf.detail_word("hold") else { return };
+        let until = leaf.detail_word("until_on").and_then(|day| day.parse().ok());
         self.holds.insert(id.to_owned(), Told { seq, lifted: false, until });
     }
 
-    fn lift(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
-        let id = word(leaf, "hold").unwrap_or_default();
+    fn lift(&mut self, seq: u64, leaf: LeafView<'_>, findings: &mut Findings) {
+        let id = leaf.detail_word("hold").unwrap_or_default();
         match self.holds.get_mut(id) {
             Some(told) if told.lifted => findings.violation(
                 Step::Erasures,
@@ -153,8 +153,9 @@ impl Erasures {
     }
 
     /// An entry that allows others to go must keep to its own term, and not fall into a hold.
-    fn prune(&mut self, seq: u64, leaf: &Leaf, findings: &mut Findings) {
-        let at = i64::try_from(leaf.at_us).ok().and_then(DateTime::from_timestamp_micros).unwrap_or_default();
+    fn prune(&mut self, seq: u64, leaf: LeafView<'_>, findings: &mut Findings) {
+        let at =
+            i64::try_from(leaf.at_us()).ok().and_then(DateTime::from_timestamp_micros).unwrap_or_default();
         let in_force = |told: &&Told| !told.lifted && told.until.is_none_or(|until| until >= at.date_naive());
         if let Some(told) = self.holds.values().filter(in_force).min_by_key(|told| told.seq) {
             findings.violation(
@@ -163,8 +164,9 @@ impl Erasures {
                 format!("it lets entries go while the hold of entry {} was in force", told.seq),
             );
         }
-        let sealed: Option<DateTime<Utc>> = word(leaf, "sealed_up_to").and_then(|text| text.parse().ok());
-        if let (Some(months), Some(sealed)) = (number(leaf, "months"), sealed)
+        let sealed: Option<DateTime<Utc>> =
+            leaf.detail_word("sealed_up_to").and_then(|text| text.parse().ok());
+        if let (Some(months), Some(sealed)) = (leaf.detail_number("months"), sealed)
             && at - sealed < TimeDelta::days(months * SHORTEST_MONTH_DAYS)
         {
             findings.violation(
@@ -247,24 +249,11 @@ impl Erasures {
     }
 }
 
-fn word<'l>(leaf: &'l Leaf, key: &str) -> Option<&'l str> {
-    match leaf.detail.get(key) {
-        Some(DetailValue::Word(word)) => Some(word),
-        _ => None,
-    }
-}
-
-fn number(leaf: &Leaf, key: &str) -> Option<i64> {
-    match leaf.detail.get(key) {
-        Some(DetailValue::Number(number)) => Some(*number),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::report::Finding;
     use super::*;
+    use crate::audit::leaf::{DetailValue, Leaf, LeafBytes};
 
     fn leaf(action: &str, detail: &[(&str, &str)]) -> Leaf {
         let text = r#"{"action":"a.b","actor":"process:test","at_us":1795473600000000,"detail":{},"id":"0193d3e0-0000-7000-8000-000000000000","v":1}"#;
@@ -283,7 +272,8 @@ mod tests {
         erasures.begin(Some(erasable));
         erasures.may_open(openings.iter().map(|(case, word)| (*case, (*word).to_owned())).collect());
         for (entry, seq) in entries.iter().zip(1..) {
-            erasures.take(seq, entry, &mut findings);
+            let bytes = LeafBytes::of(entry.to_bytes().into()).unwrap();
+            erasures.take(seq, bytes.view(), &mut findings);
         }
         erasures.settle(false, &mut counts, &mut findings);
         (counts, findings.into_parts().0)
@@ -291,11 +281,11 @@ mod tests {
 
     #[test]
     fn salts_that_are_gone_need_an_entry_that_allows_it() {
-        let case = Uuid::now_v7();
+        let (case, commitment) = (Uuid::now_v7(), "c".repeat(64));
         let received =
-            Leaf { case: Some(case), subject_c: Some("c".to_owned()), ..leaf("request.received", &[]) };
+            Leaf { case: Some(case), subject_c: Some(commitment.clone()), ..leaf("request.received", &[]) };
         let redact = Leaf { case: Some(case), ..leaf("log.redact", &[("kind", "subject")]) };
-        let here = [(case, "c")];
+        let here = [(case, commitment.as_str())];
         let both = [received.clone(), redact];
         let (counts, findings) = found(Erasable::default(), &here, &both[..1]);
         assert!(counts.openings == 1 && findings.is_empty(), "{findings:?}");

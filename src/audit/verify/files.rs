@@ -1,9 +1,12 @@
 //! A log as files (c2sp.org/tlog-tiles): a directory, or the same behind an address.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::future::Future;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
 
 use super::source::{KeptHead, KeptStamp, Source, SourceError, Stored, bundles};
 use crate::audit::stamped::{self, StampedHeads};
@@ -29,6 +32,26 @@ pub trait Files: Send {
         path: &str,
         limit: usize,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, SourceError>> + Send;
+
+    /// The content of several files, in the order of their paths, as [`Self::get`] answers for each.
+    fn get_all(
+        &mut self,
+        paths: Vec<String>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>, SourceError>> + Send {
+        async move {
+            let mut contents = Vec::with_capacity(paths.len());
+            for path in paths {
+                contents.push(self.get(&path, limit).await?);
+            }
+            Ok(contents)
+        }
+    }
+
+    /// How many tiles are worth reading at a time.
+    fn tiles_ahead(&self) -> u64 {
+        1
+    }
 }
 
 /// A directory.
@@ -45,26 +68,47 @@ impl Files for Directory {
     }
 
     async fn get(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
-        let (place, path) = (self.place(path), self.0.join(path));
-        // One task for the whole file: several for its pieces would each wait for a core beside the examination.
-        let read = tokio::task::spawn_blocking(move || read_at_most(&path, limit)).await;
-        match read.unwrap_or_else(|lost| Err(io::Error::other(lost))) {
-            Ok(content) if content.len() > limit => {
-                Err(SourceError::Malformed { place, reason: format!("it is longer than {limit} bytes") })
-            }
-            Ok(content) => Ok(Some(content)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(SourceError::File { place, source }),
-        }
+        Ok(self.get_all(vec![path.to_owned()], limit).await?.pop().flatten())
+    }
+
+    async fn get_all(
+        &mut self,
+        paths: Vec<String>,
+        limit: usize,
+    ) -> Result<Vec<Option<Vec<u8>>>, SourceError> {
+        let root = self.0.clone();
+        // One task for all of them: several would each wait for a core beside the examination.
+        let read = tokio::task::spawn_blocking(move || {
+            paths.into_iter().map(|path| read_at_most(&root.join(path), limit)).collect()
+        });
+        read.await.unwrap_or_else(|lost| {
+            let place = self.describe();
+            Err(SourceError::File { place, source: io::Error::other(lost) })
+        })
+    }
+
+    fn tiles_ahead(&self) -> u64 {
+        32
     }
 }
 
-/// Reads a file, and of one that is too long one byte more than `limit`.
-fn read_at_most(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
+/// A file's content, `None` where there is none. One longer than `limit` bytes is malformed.
+fn read_at_most(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
+    let place = || path.display().to_string();
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path)?.take(most).read_to_end(&mut content)?;
-    Ok(content)
+    let read = File::open(path).and_then(|file| {
+        let mut content = Vec::new();
+        file.take(most).read_to_end(&mut content)?;
+        Ok(content)
+    });
+    match read {
+        Ok(content) if content.len() > limit => {
+            Err(SourceError::Malformed { place: place(), reason: format!("it is longer than {limit} bytes") })
+        }
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SourceError::File { place: place(), source }),
+    }
 }
 
 /// A log in the layout of tlog-tiles below a [`Files`], with the time-stamped heads beside it where there are any.
@@ -73,12 +117,14 @@ pub struct Tiles<F> {
     files: F,
     /// The index of the time-stamped heads, once it was read.
     stamped: Option<StampedHeads>,
+    /// Tiles of level 0 that were read before they were asked for.
+    ahead: VecDeque<(Tile, Vec<u8>)>,
 }
 
 impl<F: Files> Tiles<F> {
     /// The log below this place.
     pub const fn of(files: F) -> Self {
-        Self { files, stamped: None }
+        Self { files, stamped: None, ahead: VecDeque::new() }
     }
 
     /// Which heads have time-stamps; none where no index stands.
@@ -104,16 +150,27 @@ impl<F: Files> Tiles<F> {
         content.ok_or_else(|| SourceError::Missing { place: self.files.place(path) })
     }
 
-    /// A bundle's file, or the beginning of the full one where the partial one was removed.
-    async fn bundle(&mut self, wanted: Bundle) -> Result<Option<(Bundle, Vec<u8>)>, SourceError> {
-        if let Some(content) = self.files.get(&wanted.path(), MAX_BUNDLE_BYTES).await? {
-            return Ok(Some((wanted, content)));
-        }
+    /// The file of the full bundle, where the partial one was removed.
+    async fn full_bundle(&mut self, wanted: Bundle) -> Result<Option<(Bundle, Vec<u8>)>, SourceError> {
         match Bundle::new(wanted.index(), TILE_WIDTH) {
             Ok(full) if full != wanted => {
                 Ok(self.files.get(&full.path(), MAX_BUNDLE_BYTES).await?.map(|content| (full, content)))
             }
             _ => Ok(None),
+        }
+    }
+
+    /// Reads a full tile of level 0 with those that follow it: they are asked for one after the other.
+    async fn read_ahead(&mut self, tile: Tile) {
+        self.ahead.clear();
+        let next = (0..self.files.tiles_ahead())
+            .map_while(|place| Tile::new(0, tile.index().checked_add(place)?, TILE_WIDTH).ok());
+        let tiles: Vec<Tile> = next.collect();
+        // What cannot be read is told when it is asked for.
+        let paths = tiles.iter().map(|tile| tile.path()).collect();
+        if let Ok(contents) = self.files.get_all(paths, MAX_TILE_BYTES).await {
+            let found = tiles.into_iter().zip(contents).map_while(|(tile, content)| Some((tile, content?)));
+            self.ahead.extend(found);
         }
     }
 }
@@ -133,20 +190,41 @@ impl<F: Files> Source for Tiles<F> {
 
     async fn entries(&mut self, first: u64, end: u64, size: u64) -> Result<Vec<Stored>, SourceError> {
         let mut entries = Vec::new();
-        for wanted in bundles(first, end, size) {
-            let Some((held, content)) = self.bundle(wanted).await? else { continue };
+        let wanted: Vec<Bundle> = bundles(first, end, size).collect();
+        let paths = wanted.iter().map(|bundle| bundle.path()).collect();
+        let contents = self.files.get_all(paths, MAX_BUNDLE_BYTES).await?;
+        for (wanted, content) in wanted.into_iter().zip(contents) {
+            let found = match content {
+                Some(content) => Some((wanted, content)),
+                None => self.full_bundle(wanted).await?,
+            };
+            let Some((held, content)) = found else { continue };
+            let content = Bytes::from(content);
             let read = bundle::read(held, &content).map_err(|error| SourceError::Malformed {
                 place: self.files.place(&held.path()),
                 reason: error.to_string(),
             })?;
             let first_seq = wanted.index() * u64::from(TILE_WIDTH) + 1;
             let stored = (first_seq..).zip(read).take(usize::from(wanted.width()));
-            entries.extend(stored.map(|(seq, entry)| Stored { seq, entry: entry.to_vec(), columns: None }));
+            entries.extend(stored.map(|(seq, entry)| Stored {
+                seq,
+                entry: content.slice_ref(entry),
+                columns: None,
+            }));
         }
         Ok(entries)
     }
 
     async fn tile(&mut self, tile: Tile) -> Result<Option<Vec<u8>>, SourceError> {
+        if tile.level() == 0 && tile.is_full() {
+            if !self.ahead.iter().any(|(held, _)| *held == tile) {
+                self.read_ahead(tile).await;
+            }
+            while self.ahead.pop_front_if(|(held, _)| *held != tile).is_some() {}
+            if let Some((_, content)) = self.ahead.pop_front() {
+                return Ok(Some(content));
+            }
+        }
         if let Some(content) = self.files.get(&tile.path(), MAX_TILE_BYTES).await? {
             return Ok(Some(content));
         }

@@ -23,6 +23,7 @@
 
 mod account;
 mod catalogue;
+mod columns;
 mod database;
 mod erasure;
 mod files;
@@ -35,6 +36,7 @@ mod sql;
 mod web;
 
 pub use catalogue::Flaw;
+pub use columns::Columns;
 pub use database::Database;
 pub use erasure::{Erasable, HeldRow};
 pub use files::{Directory, Files, Tiles};
@@ -42,5 +44,5 @@ pub use policy::{Policy, PolicyError, StampCheck};
 pub use receipts::{Proven, ProvenItem, ReceiptError, check_receipt};
 pub use report::{Counts, Finding, Level, MAX_FINDINGS, Report, Severity, Step, Verdict};
 pub use run::{Plan, verify};
-pub use source::{Columns, KeptHead, KeptStamp, ManifestOf, Source, SourceError, Stored};
+pub use source::{KeptHead, KeptStamp, ManifestOf, Source, SourceError, Stored};
 pub use web::Web;

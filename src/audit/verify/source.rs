@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::future::Future;
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::catalogue::Flaw;
+use super::columns::Columns;
 use super::erasure::Erasable;
 use crate::audit::tlog::{Bundle, TILE_WIDTH, Tile};
 use crate::store::StoreError;
@@ -61,36 +63,9 @@ pub struct Stored {
     /// Its number, 1..n.
     pub seq: u64,
     /// Its bytes.
-    pub entry: Vec<u8>,
+    pub entry: Bytes,
     /// The columns beside the bytes, where the source is a table.
     pub columns: Option<Columns>,
-}
-
-/// The columns that the database generates from an entry.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Columns {
-    /// Leaf hash.
-    pub leaf: Vec<u8>,
-    /// Id of the entry.
-    pub uid: Uuid,
-    /// Microseconds since 1970.
-    pub at_us: i64,
-    /// Organisation.
-    pub organisation: Option<String>,
-    /// Action.
-    pub action: String,
-    /// Outcome.
-    pub outcome: Option<String>,
-    /// Actor.
-    pub actor: String,
-    /// Case.
-    pub case: Option<Uuid>,
-    /// Intent.
-    pub intent: Option<Uuid>,
-    /// Writer.
-    pub writer: Option<String>,
-    /// Counter of the writer.
-    pub wseq: Option<i64>,
 }
 
 /// A checkpoint that the log kept.

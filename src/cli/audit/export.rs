@@ -269,7 +269,7 @@ pub(super) async fn prove(
         }
         let entry = args.out.join(format!("entry-{}.json", row.seq));
         let path = args.out.join(format!("entry-{}.tlog-proof", row.seq));
-        for (path, content) in [(&entry, row.entry), (&path, proof.to_string().into_bytes())] {
+        for (path, content) in [(&entry, row.entry.to_vec()), (&path, proof.to_string().into_bytes())] {
             // The opening of an item names a contact.
             let mut file =
                 File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {

@@ -8,9 +8,9 @@ use std::thread::available_parallelism;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::audit::leaf::{Leaf, LeafError};
+use crate::audit::leaf::{LeafBytes, LeafError};
 use crate::audit::tlog::{Hash, leaf_hash};
-use crate::audit::verify::source::{Columns, Stored};
+use crate::audit::verify::source::Stored;
 
 /// An entry, examined by itself.
 pub(super) struct Examined {
@@ -18,21 +18,22 @@ pub(super) struct Examined {
     pub(super) seq: u64,
     /// The leaf hash of its bytes.
     pub(super) own: Hash,
-    /// Its fields, or why its bytes are no entry.
-    pub(super) leaf: Result<Leaf, LeafError>,
+    /// What it says, or why its bytes are no entry.
+    pub(super) leaf: Result<LeafBytes, LeafError>,
     /// The first column beside it that says something else.
     pub(super) different_column: Option<&'static str>,
 }
 
 impl Examined {
-    fn of(stored: &Stored) -> Self {
-        let own = leaf_hash(&stored.entry);
-        let leaf = Leaf::parse(&stored.entry);
-        let different_column = match (&leaf, &stored.columns) {
-            (Ok(leaf), Some(columns)) => columns.first_difference(leaf, own),
+    fn of(stored: Stored) -> Self {
+        let Stored { seq, entry, columns } = stored;
+        let own = leaf_hash(&entry);
+        let leaf = LeafBytes::of(entry);
+        let different_column = match (&leaf, &columns) {
+            (Ok(leaf), Some(columns)) => columns.first_difference(leaf.view(), own),
             _ => None,
         };
-        Self { seq: stored.seq, own, leaf, different_column }
+        Self { seq, own, leaf, different_column }
     }
 }
 
@@ -48,7 +49,7 @@ impl Examination {
         let mut under_way = Vec::new();
         while !rest.is_empty() {
             let later = rest.split_off(share.min(rest.len()));
-            under_way.push(spawn_blocking(move || rest.iter().map(Examined::of).collect()));
+            under_way.push(spawn_blocking(move || rest.into_iter().map(Examined::of).collect()));
             rest = later;
         }
         Self(under_way)
@@ -68,26 +69,5 @@ impl Examination {
             }
         }
         examined
-    }
-}
-
-impl Columns {
-    /// The name of the first column that says something else than the entry.
-    fn first_difference(&self, leaf: &Leaf, own: Hash) -> Option<&'static str> {
-        let number = |number: u64| i64::try_from(number).ok();
-        let equal = [
-            ("leaf", self.leaf == own.as_bytes()),
-            ("uid", self.uid == leaf.id),
-            ("at", Some(self.at_us) == number(leaf.at_us)),
-            ("organisation_id", self.organisation == leaf.tenant),
-            ("action", self.action == leaf.action),
-            ("outcome", self.outcome == leaf.outcome),
-            ("actor", self.actor == leaf.actor),
-            ("case_id", self.case == leaf.case),
-            ("intent", self.intent == leaf.intent),
-            ("writer", self.writer == leaf.w),
-            ("wseq", self.wseq == leaf.n.and_then(number)),
-        ];
-        equal.iter().find(|(_, equal)| !equal).map(|(name, _)| *name)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::audit::event::Action;
-use crate::audit::leaf::{Leaf, LeafError};
+use crate::audit::leaf::{LeafBytes, LeafError};
 use crate::audit::manifest;
 use crate::audit::tlog::{Checkpoint, Hash, TILE_WIDTH, Tile};
 use crate::audit::verify::account::{Account, range_name};
@@ -25,7 +25,7 @@ use self::tiles::Tree;
 const WIDTH: u64 = TILE_WIDTH as u64;
 
 /// Entries that are read at a time: a whole number of tiles.
-const CHUNK: u64 = 16 * WIDTH;
+const CHUNK: u64 = 32 * WIDTH;
 
 /// The longest interval between witnessed heads that still counts as bounding the log in time, in seconds: a day.
 const LONGEST_INTERVAL_SECS: u64 = 24 * 60 * 60;
@@ -226,7 +226,8 @@ impl Run<'_> {
             match row {
                 Some(row) => {
                     let leaf = self.entry(row, hash, tree, account);
-                    if let Some(leaf) = leaf.filter(|leaf| leaf.action == Action::SweepPage.as_str()) {
+                    if let Some(leaf) = leaf.filter(|leaf| leaf.view().action() == Action::SweepPage.as_str())
+                    {
                         self.page(source, seq, &leaf).await?;
                     }
                 }
@@ -246,7 +247,13 @@ impl Run<'_> {
     }
 
     /// Tells what is wrong with one entry: against its leaf in the tree, its columns, and the form that entries have.
-    fn entry(&mut self, row: Examined, hash: Hash, tree: &mut Tree, account: &mut Account) -> Option<Leaf> {
+    fn entry(
+        &mut self,
+        row: Examined,
+        hash: Hash,
+        tree: &mut Tree,
+        account: &mut Account,
+    ) -> Option<LeafBytes> {
         self.counts.entries += 1;
         let Examined { seq, own, leaf, different_column } = row;
         let place = || range_name(seq, seq);
@@ -264,7 +271,7 @@ impl Run<'_> {
                     let what = format!("the column {column} is not what the entry's bytes say");
                     self.findings.violation(Step::Columns, place(), what);
                 }
-                account.take(seq, &leaf, own, &mut self.findings);
+                account.take(seq, leaf.view(), own, &mut self.findings);
                 return Some(leaf);
             }
             // A change of the bytes was told already.
@@ -280,13 +287,19 @@ impl Run<'_> {
     }
 
     /// Compares the commitments beside a page of a sweep with the root in its entry.
-    async fn page<S: Source>(&mut self, source: &mut S, seq: u64, leaf: &Leaf) -> Result<(), SourceError> {
+    async fn page<S: Source>(
+        &mut self,
+        source: &mut S,
+        seq: u64,
+        leaf: &LeafBytes,
+    ) -> Result<(), SourceError> {
+        let leaf = leaf.view().to_leaf();
         let stored = match source.manifest(leaf.id).await? {
             ManifestOf::Elsewhere => return Ok(()),
             ManifestOf::Missing => None,
             ManifestOf::Kept(commitments) => Some(commitments),
         };
-        if let Some(Err(what)) = manifest::check_page(leaf, stored.as_deref()) {
+        if let Some(Err(what)) = manifest::check_page(&leaf, stored.as_deref()) {
             self.findings.violation(Step::Manifests, range_name(seq, seq), what);
         }
         Ok(())
