@@ -17,37 +17,74 @@ pub async fn search(
     most: i64,
 ) -> Result<Vec<Entry>, StoreError> {
     let (key, value) = search.detail.as_ref().map_or((None, None), |(key, value)| (Some(key), Some(value)));
-    sqlx::query_as!(
-        Entry,
-        r#"SELECT seq AS "seq!", at AS "at!", organisation_id AS organisation, case_id AS "case", action AS "action!",
-                  outcome, actor AS "actor!", intent, uid AS "id!", detail AS "detail!"
-           FROM audit_view.log
-           WHERE seq > $1
-             AND ($2::text IS NULL OR organisation_id = $2 OR organisation_id IS NULL)
-             AND ($3::uuid IS NULL OR case_id = $3)
-             AND ($4::text IS NULL OR action = $4 OR ($4 LIKE '%.' AND starts_with(action, $4)))
-             AND ($5::text IS NULL OR outcome = $5)
-             AND ($6::text IS NULL OR actor = $6)
-             AND ($7::timestamptz IS NULL OR at >= $7)
-             AND ($8::timestamptz IS NULL OR at < $8)
-             AND ($9::text IS NULL OR detail ->> $9 = $10)
-           ORDER BY seq
-           LIMIT $11"#,
-        after,
-        search.organisation.as_ref().map(OrganisationId::as_str),
-        search.case.map(|case| case.0),
-        search.action,
-        search.outcome,
-        search.actor,
-        search.since,
-        search.until,
-        key,
-        value,
-        most.clamp(1, 10_000),
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(StoreError::during("audit.search"))
+    let organisation = search.organisation.as_ref().map(OrganisationId::as_str);
+    let most = most.clamp(1, 10_000);
+    let found = match search.case {
+        // A statement of its own, whose plan need not be made anew to see that the index of cases fits.
+        Some(case) => {
+            sqlx::query_as!(
+                Entry,
+                r#"SELECT seq AS "seq!", at AS "at!", organisation_id AS organisation, case_id AS "case", action AS "action!",
+                          outcome, actor AS "actor!", intent, uid AS "id!", detail AS "detail!"
+                   FROM audit_view.log
+                   WHERE case_id = $1
+                     AND seq > $2
+                     AND ($3::text IS NULL OR organisation_id = $3 OR organisation_id IS NULL)
+                     AND ($4::text IS NULL OR action = $4 OR ($4 LIKE '%.' AND starts_with(action, $4)))
+                     AND ($5::text IS NULL OR outcome = $5)
+                     AND ($6::text IS NULL OR actor = $6)
+                     AND ($7::timestamptz IS NULL OR at >= $7)
+                     AND ($8::timestamptz IS NULL OR at < $8)
+                     AND ($9::text IS NULL OR detail ->> $9 = $10)
+                   ORDER BY seq
+                   LIMIT $11"#,
+                case.0,
+                after,
+                organisation,
+                search.action,
+                search.outcome,
+                search.actor,
+                search.since,
+                search.until,
+                key,
+                value,
+                most,
+            )
+            .fetch_all(connection)
+            .await
+        }
+        None => {
+            sqlx::query_as!(
+                Entry,
+                r#"SELECT seq AS "seq!", at AS "at!", organisation_id AS organisation, case_id AS "case", action AS "action!",
+                          outcome, actor AS "actor!", intent, uid AS "id!", detail AS "detail!"
+                   FROM audit_view.log
+                   WHERE seq > $1
+                     AND ($2::text IS NULL OR organisation_id = $2 OR organisation_id IS NULL)
+                     AND ($3::text IS NULL OR action = $3 OR ($3 LIKE '%.' AND starts_with(action, $3)))
+                     AND ($4::text IS NULL OR outcome = $4)
+                     AND ($5::text IS NULL OR actor = $5)
+                     AND ($6::timestamptz IS NULL OR at >= $6)
+                     AND ($7::timestamptz IS NULL OR at < $7)
+                     AND ($8::text IS NULL OR detail ->> $8 = $9)
+                   ORDER BY seq
+                   LIMIT $10"#,
+                after,
+                organisation,
+                search.action,
+                search.outcome,
+                search.actor,
+                search.since,
+                search.until,
+                key,
+                value,
+                most,
+            )
+            .fetch_all(connection)
+            .await
+        }
+    };
+    found.map_err(StoreError::during("audit.search"))
 }
 
 /// Lists sealed entries of an organisation with one of these actions, not older than `since`, with numbers above `after`;
