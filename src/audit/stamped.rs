@@ -6,7 +6,7 @@
 //! | `timestamps/SIZE.note` | the head of that size: its signed note, with the signatures of witnesses that were kept |
 //! | `timestamps/SIZE-N.der` | its N-th time-stamp (RFC 3161), as it came from the authority; N from 1 |
 //!
-//! An export and the published directory hold them, `verify` reads them. Pure: no file is touched here.
+//! An export, the published directory and the bucket hold them, `verify` reads them. Pure: no file is touched here.
 //!
 //! Invariants:
 //! - The index has one spelling: what is read is written back the same.

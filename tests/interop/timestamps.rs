@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use crate::exports;
 use crate::forgetting::sealer_settings;
 use crate::log::{Log, execute, fill, plan, verified};
+use crate::support::bucket::{KEY, PREFIX, Stub};
 use crate::support::service::start_of_test;
 
 /// A time-stamping authority made of `openssl`: a root, a certificate below it, and what else is asked for.
@@ -406,6 +407,74 @@ async fn stamps_travel_with_the_files_and_are_checked_there_offline() {
 
     let sizes: Vec<i64> = kept(&log).await.into_iter().map(|(size, _)| size).collect();
     altered_files_are_told(&directory, &whole, &sizes).await;
+    log.service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bucket_gets_the_stamps_of_a_day_together_and_they_are_checked_there() {
+    const INDEX: &str = "/audit-log/venue/timestamps/index";
+    let log = Log::of_a_real_run().await;
+    let folder = tempfile::tempdir().unwrap();
+    Authority::make(folder.path());
+    let pem = fs::read(folder.path().join("ca.pem")).unwrap();
+    let tsa = Arc::new(authority(folder.path(), "tsa"));
+    let server = MockServer::start().await;
+    Mock::given(method("POST")).respond_with(Shared(Arc::clone(&tsa))).mount(&server).await;
+    let (stub, address, _task) = Stub::start().await;
+    let settings = PublishSettings {
+        entries: true,
+        bucket_url: format!("http://{address}{PREFIX}"),
+        bucket_region: "eu-south-1".to_owned(),
+        bucket_key_file: "unused".into(),
+        ..settings(&log, server.uri())
+    };
+    let publisher = || {
+        let store = Store::connect_as_sealer(log.options(), &sealer_settings());
+        let publisher = Publisher::new(store, settings.clone(), None, log.service.clock.clone()).unwrap();
+        publisher.with_bucket(KEY).unwrap().with_authority(&pem).unwrap()
+    };
+    let first = publisher();
+    first.round().await.unwrap();
+    let later = async |minutes, entries, publisher: &Publisher| {
+        log.service.clock.advance(TimeDelta::minutes(minutes));
+        fill(&log.service, entries).await;
+        log.service.sealer.keep_checkpoint().await.unwrap();
+        publisher.round().await.unwrap();
+    };
+    later(61, 310, &first).await;
+    assert_eq!((stamped(&log).await, stub.written(INDEX)), (2, 0), "a day is not over");
+    later(23 * 60, 320, &first).await;
+    assert_eq!((stamped(&log).await, stub.written(INDEX)), (3, 1));
+    let last = stub.seen.lock().unwrap().iter().rfind(|seen| seen.method == "PUT").cloned().unwrap();
+    assert_eq!(last.path, INDEX, "what it names is there before");
+
+    let own = tempfile::tempdir().unwrap();
+    stub.copy_to(own.path());
+    let whole = believing(&log, tsa.trusted("ca.pem"));
+    let report = from_files(own.path(), &whole).await;
+    assert_eq!((report.verdict, report.counts.stamped_heads), (Verdict::Ok, 3), "{:#?}", report.findings);
+    let address = exports::serve(own.path()).await;
+    let mut web = Tiles::of(Web::new(&format!("http://{address}/log")).unwrap());
+    let report = verify::verify(&mut web, &whole).await.unwrap();
+    assert_eq!((report.verdict, report.counts.stamped_heads), (Verdict::Ok, 3), "{:#?}", report.findings);
+
+    // Another daemon, or this one after a start, goes on where the index ends.
+    first.close().await;
+    let second = publisher();
+    later(61, 330, &second).await;
+    later(61, 340, &second).await;
+    assert_eq!((stamped(&log).await, stub.written(INDEX)), (5, 1));
+    // An index that somebody broke is told as a place that is away: nothing else stops, nothing is written over it.
+    let good = stub.objects.lock().unwrap().insert(INDEX.to_owned(), b"12 x".to_vec()).unwrap();
+    later(24 * 60, 350, &second).await;
+    assert_eq!((stamped(&log).await, stub.written(INDEX)), (6, 1));
+    stub.objects.lock().unwrap().insert(INDEX.to_owned(), good);
+    second.round().await.unwrap();
+    assert_eq!(stub.written(INDEX), 2);
+    stub.copy_to(own.path());
+    let report = from_files(own.path(), &whole).await;
+    assert_eq!((report.verdict, report.counts.stamped_heads), (Verdict::Ok, 6), "{:#?}", report.findings);
+    second.close().await;
     log.service.finish().await;
 }
 

@@ -1,119 +1,22 @@
 //! A bucket of an S3-compatible store: what it gets, and how an older database is found out by it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 
-use base64::Engine as _;
 use dsrd::audit::tlog::{Checkpoint, SignedNote, SigningKey};
 use dsrd::audit::verify::{self, Directory, Plan, Policy, Tiles, Verdict};
 use dsrd::audit::{Divergence, LogKeys, PublishError, PublishSettings, Publisher};
 use dsrd::domain::Clock as _;
 use dsrd::store::Store;
-use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::publishing::{database_settings, grow, no_bucket};
+use crate::support::bucket::{KEY, PREFIX, Seen, Stub};
 use crate::support::service::TestService;
-
-const KEY: &str = "AKIDEXAMPLE wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-
-/// One request, as the store saw it.
-#[derive(Clone, Debug)]
-struct Seen {
-    method: String,
-    path: String,
-    headers: BTreeMap<String, String>,
-}
-
-/// Speaks as much of S3 as the publisher uses, and refuses what a real store would refuse.
-#[derive(Default)]
-struct Stub {
-    objects: Mutex<BTreeMap<String, Vec<u8>>>,
-    seen: Mutex<Vec<Seen>>,
-}
-
-impl Stub {
-    async fn start() -> (Arc<Self>, SocketAddr, tokio::task::JoinHandle<()>) {
-        let stub = Arc::new(Self::default());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let own = Arc::clone(&stub);
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let stub = Arc::clone(&own);
-                tokio::spawn(async move { stub.serve(stream).await });
-            }
-        });
-        (stub, address, task)
-    }
-
-    async fn serve(&self, stream: TcpStream) -> Option<()> {
-        let mut stream = BufReader::new(stream);
-        loop {
-            let mut line = String::new();
-            if stream.read_line(&mut line).await.ok()? == 0 {
-                return None;
-            }
-            let mut words = line.split_whitespace().map(str::to_owned);
-            let (method, path) = (words.next()?, words.next()?);
-            let mut headers = BTreeMap::new();
-            loop {
-                let mut line = String::new();
-                stream.read_line(&mut line).await.ok()?;
-                let Some((name, value)) = line.trim_end().split_once(": ") else { break };
-                headers.insert(name.to_ascii_lowercase(), value.to_owned());
-            }
-            let length = headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-            let mut body = vec![0; length];
-            stream.read_exact(&mut body).await.ok()?;
-            let (status, answer) = self.answer(Seen { method: method.clone(), path, headers }, body);
-            let sent = if method == "HEAD" { Vec::new() } else { answer.clone() };
-            let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n", answer.len());
-            stream.get_mut().write_all(&[head.as_bytes(), &sent].concat()).await.ok()?;
-        }
-    }
-
-    fn answer(&self, seen: Seen, body: Vec<u8>) -> (u16, Vec<u8>) {
-        let header = |name: &str| seen.headers.get(name).cloned().unwrap_or_default();
-        let digest = Sha256::digest(&body);
-        let is_signed = header("authorization").starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
-            && header("authorization").contains("/eu-south-1/s3/aws4_request,SignedHeaders=host;")
-            && header("x-amz-content-sha256") == hex::encode(digest)
-            && header("x-amz-date").ends_with('Z');
-        let is_checked =
-            header("x-amz-checksum-sha256") == base64::engine::general_purpose::STANDARD.encode(digest);
-        let mut objects = self.objects.lock().unwrap();
-        let (method, path) = (seen.method.clone(), seen.path.clone());
-        self.seen.lock().unwrap().push(seen);
-        match method.as_str() {
-            _ if !is_signed => (403, Vec::new()),
-            "PUT" if !is_checked => (400, Vec::new()),
-            "PUT" => {
-                objects.insert(path, body);
-                (200, Vec::new())
-            }
-            _ => objects.get(&path).map_or((404, Vec::new()), |object| (200, object.clone())),
-        }
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.objects.lock().unwrap().keys().cloned().collect()
-    }
-
-    fn sizes(&self, checkpoint: &str) -> u64 {
-        let objects = self.objects.lock().unwrap();
-        let note: SignedNote = String::from_utf8(objects[checkpoint].clone()).unwrap().parse().unwrap();
-        note.text().parse::<Checkpoint>().unwrap().size
-    }
-}
 
 fn publisher(service: &TestService, address: SocketAddr, entries: bool, key: &str) -> Publisher {
     let settings = PublishSettings {
         directory: service.directory.path().join("published"),
         entries,
-        bucket_url: format!("http://{address}/audit-log/venue/"),
+        bucket_url: format!("http://{address}{PREFIX}"),
         bucket_region: "eu-south-1".to_owned(),
         bucket_key_file: "unused".into(),
         bucket_retain_days: 400,
@@ -152,11 +55,7 @@ async fn a_bucket_gets_the_tree_when_it_is_due_locked_and_verifiable() {
 
     // What lies there is a whole log.
     let folder = tempfile::tempdir().unwrap();
-    for (name, content) in stub.objects.lock().unwrap().iter() {
-        let path = folder.path().join(name.trim_start_matches("/audit-log/venue/"));
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, content).unwrap();
-    }
+    stub.copy_to(folder.path());
     let key = service.sealer.verifier_keys().await[0].parse().unwrap();
     let plan = Plan { policy: Policy::of_logs(vec![key]), known_heads: Vec::new(), since: 0 };
     let report = verify::verify(&mut Tiles::of(Directory(folder.path().to_owned())), &plan).await.unwrap();
@@ -168,6 +67,7 @@ async fn a_bucket_gets_the_tree_when_it_is_due_locked_and_verifiable() {
     service.clock.advance(chrono::TimeDelta::seconds(601));
     publisher.round().await.unwrap();
     assert_eq!(stub.sizes("/audit-log/venue/checkpoint"), 305);
+    assert_eq!(stub.written("/audit-log/venue/checkpoint"), 2);
     let status = publisher.status().await.unwrap();
     let bucket = status.iter().find(|each| each.kind == "bucket").unwrap();
     assert_eq!((bucket.size, bucket.behind, &bucket.problem), (Some(305), 0, &None));

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::aws::{Credentials, Request, encoded, instant};
 use super::error::PublishError;
 use super::settings::PublishSettings;
+use crate::audit::stamped::{self, StampedHeads};
 use crate::audit::tlog::{Checkpoint, MAX_NOTE_BYTES, SignedNote};
 use crate::domain::Clock;
 
@@ -89,16 +90,26 @@ impl Bucket {
 
     /// The newest checkpoint below a folder; `None` where there is none yet.
     pub(super) async fn checkpoint(&self, folder: &str) -> Result<Option<Checkpoint>, String> {
-        let Some(bytes) = self.get(&joined(folder, CHECKPOINT)).await? else { return Ok(None) };
+        let found = self.get(&joined(folder, CHECKPOINT), MAX_NOTE_BYTES).await?;
+        let Some(bytes) = found else { return Ok(None) };
         // Who signed it is not asked: whatever stands there is to be a beginning of our own log.
         let note = SignedNote::from_bytes(&bytes).ok().and_then(|note| note.text().parse().ok());
         note.map(Some).ok_or_else(|| "holds an object checkpoint that is none".to_owned())
     }
 
+    /// The index of the time-stamped heads below a folder; an empty one where there is none yet.
+    pub(super) async fn stamped(&self, folder: &str) -> Result<StampedHeads, String> {
+        let found = self.get(&joined(folder, stamped::INDEX), stamped::MAX_INDEX_BYTES).await?;
+        StampedHeads::from_bytes(&found.unwrap_or_default()).map_err(|_| {
+            "its index of time-stamped heads cannot be read; replace timestamps/index by an empty object"
+                .to_owned()
+        })
+    }
+
     /// Whether there is an object.
     pub(super) async fn has(&self, folder: &str, name: &str) -> Result<bool, String> {
         let path = format!("{}/{}", self.path, joined(folder, name));
-        let (status, _) = self.send("HEAD", &path, Vec::new()).await?;
+        let (status, _) = self.send("HEAD", &path, Vec::new(), 0).await?;
         match status {
             200 => Ok(true),
             404 => Ok(false),
@@ -119,8 +130,9 @@ impl Bucket {
         self.put(&joined(folder, CHECKPOINT), note.as_bytes().to_vec()).await
     }
 
-    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
-        let (status, body) = self.send("GET", &format!("{}/{name}", self.path), Vec::new()).await?;
+    /// An object's content. One longer than `limit` bytes is refused.
+    async fn get(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>, String> {
+        let (status, body) = self.send("GET", &format!("{}/{name}", self.path), Vec::new(), limit).await?;
         match status {
             200 => Ok(Some(body)),
             404 => Ok(None),
@@ -129,12 +141,18 @@ impl Bucket {
     }
 
     async fn put(&self, name: &str, content: Vec<u8>) -> Result<(), String> {
-        let (status, _) = self.send("PUT", &format!("{}/{name}", self.path), content).await?;
+        let (status, _) = self.send("PUT", &format!("{}/{name}", self.path), content, 0).await?;
         if status == 200 { Ok(()) } else { Err(refused(status)) }
     }
 
-    /// Sends a signed request; answers with the status and, of a GET, with the body.
-    async fn send(&self, method: &str, path: &str, body: Vec<u8>) -> Result<(u16, Vec<u8>), String> {
+    /// Sends a signed request; answers with the status and, of a GET, with the body, of at most `limit` bytes.
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Vec<u8>,
+        limit: usize,
+    ) -> Result<(u16, Vec<u8>), String> {
         let now = self.clock.now();
         let digest = Sha256::digest(&body);
         let body_sha256 = hex::encode(digest);
@@ -167,15 +185,13 @@ impl Bucket {
         let mut content = Vec::new();
         if is_get && status == 200 {
             let announced = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-            if announced
-                .and_then(|text| text.parse().ok())
-                .is_some_and(|length: usize| length > MAX_NOTE_BYTES)
-            {
-                return Err("holds an object checkpoint that is too long".to_owned());
+            let too_long = || format!("holds an object that is longer than {limit} bytes: {path}");
+            if announced.and_then(|text| text.parse().ok()).is_some_and(|length: usize| length > limit) {
+                return Err(too_long());
             }
             while let Some(piece) = response.chunk().await.map_err(|error| away(&error))? {
-                if content.len() + piece.len() > MAX_NOTE_BYTES {
-                    return Err("holds an object checkpoint that is too long".to_owned());
+                if content.len() + piece.len() > limit {
+                    return Err(too_long());
                 }
                 content.extend_from_slice(&piece);
             }

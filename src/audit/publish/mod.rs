@@ -5,8 +5,8 @@
 //! bucket (tlog-tiles), to witnesses (tlog-witness; their cosignatures come back into `audit.cosignature`), and by mail through
 //! a [`Courier`] that the composition root hands in; their hashes go to a time-stamping authority (RFC 3161), whose tokens come
 //! back into `audit.anchor`. Only heads and hashes leave; entries go to directory and bucket
-//! only where the settings say so. The directory gets the time-stamped heads with their tokens, too ([`stamped`]); the bucket
-//! does not, where each new index would stay as another version.
+//! only where the settings say so. Directory and bucket get the time-stamped heads with their tokens, too
+//! ([`stamped`](super::stamped)): the directory at once, the bucket a day's together.
 //!
 //! [`Publisher::round`] does two things in this order: it compares everything outside that can be read with the database,
 //! and it publishes what is new. A [`Divergence`] ends it before anything is written: whoever calls must stop sealing and
@@ -19,92 +19,40 @@
 //! - The head in the database is committed before it is published, so a head outside that is ahead of a head read *later*
 //!   can only be one that the database has lost.
 //!
-//! To add a sink: a file here, a field of [`PublishSettings`], a call in `round` and a line in `status`.
+//! To add a sink: a file here, a field of [`PublishSettings`], a call in `round` and a line in `status.rs`.
 
 mod asking;
 mod aws;
 mod bucket;
+mod compare;
 mod directory;
 mod error;
+mod fill;
+mod mail;
 mod post;
 mod settings;
 mod sql;
 #[cfg(feature = "timestamps")]
 mod stamp;
+mod status;
+mod tokens;
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-
-use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
 
 use self::asking::{Asked, asked};
 use self::bucket::Bucket;
 use self::error::Trouble;
 pub use self::error::{Divergence, PublishError};
+use self::mail::MAIL;
+pub use self::mail::{Courier, HeadMail};
 use self::post::Post;
 pub use self::settings::{PublishSettings, WitnessSettings};
-use super::files;
-use super::stamped;
-use super::tlog::{
-    self, Bundle, Checkpoint, Hash, SignedNote, Tile, TileHashes, TileMap, TileSource as _, bundle,
-    bundles_between, root_tiles, tiles_between,
-};
+pub use self::status::SinkStatus;
+use super::tlog::{Checkpoint, Hash, SignedNote, Tile, TileHashes, TileMap};
 use crate::domain::Clock;
 use crate::store::Store;
-
-/// How many tiles are held in memory at once while a place catches up (8 KiB each).
-const TILES_AT_ONCE: usize = 256;
-
-/// How many bundles are held in memory at once (up to 16 MiB each, mostly 150 KiB).
-const BUNDLES_AT_ONCE: usize = 4;
-
-/// How many time-stamped heads are written before their index.
-const STAMPED_AT_ONCE: i64 = 100;
-
-/// What stands for the mailbox in tables and messages: its address stays in the settings.
-const MAIL: &str = "publish.mail_to";
-
-/// A head as it is mailed.
-#[derive(Clone, Debug)]
-pub struct HeadMail {
-    /// To whom.
-    pub to: String,
-    /// The log.
-    pub origin: String,
-    /// The number of entries.
-    pub size: u64,
-    /// The signed checkpoint.
-    pub note: String,
-    /// The log's public keys.
-    pub verifier_keys: Vec<String>,
-    /// When it is sent.
-    pub at: DateTime<Utc>,
-}
-
-/// Brings heads to people by mail. The composition root has one, this module does not know how.
-pub trait Courier: Send + Sync + std::fmt::Debug {
-    /// Hands a mail over; an error is a short word and never an address.
-    fn send(&self, mail: HeadMail) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
-}
-
-/// What one place has got.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SinkStatus {
-    /// `directory`, `bucket`, `witness`, `timestamp` or `mail`.
-    pub kind: &'static str,
-    /// Which one.
-    pub place: String,
-    /// The size of the newest head that it has; none if it has none, or cannot be read.
-    pub size: Option<u64>,
-    /// How many sealed entries it does not know of yet.
-    pub behind: u64,
-    /// Why it cannot be read, in words of our own.
-    pub problem: Option<String>,
-}
 
 /// The log as the database has it.
 struct Head {
@@ -127,6 +75,8 @@ pub struct Publisher {
     #[cfg(feature = "timestamps")]
     authority: Option<stamp::Authority>,
     courier: Option<Arc<dyn Courier>>,
+    /// The largest time-stamped head that the bucket is known to have, in which folder of it.
+    stamped_in_bucket: Mutex<Option<(String, u64)>>,
     /// Places that failed the last time.
     away: Mutex<BTreeSet<String>>,
 }
@@ -151,6 +101,7 @@ impl Publisher {
             #[cfg(feature = "timestamps")]
             authority: None,
             courier,
+            stamped_in_bucket: Mutex::default(),
             away: Mutex::default(),
         })
     }
@@ -227,8 +178,12 @@ impl Publisher {
             self.settle("timestamp", &authority.url, stamped)?;
         }
         if published.is_some() {
-            let filled = self.fill_stamps(checkpoint).await;
+            let filled = self.stamps_to_directory(checkpoint).await;
             self.settle("directory", &self.settings.directory.display().to_string(), filled)?;
+        }
+        if let Some(bucket) = &self.bucket {
+            let filled = self.stamps_to_bucket(bucket, checkpoint).await;
+            self.settle("bucket", &bucket.place(), filled)?;
         }
         let mailed = self.mail(&head, checkpoint, note).await;
         self.settle("mail", MAIL, mailed)
@@ -289,50 +244,6 @@ impl Publisher {
         Ok(Head { origin: row.origin, verifier_keys: row.verifier_keys, size, kept })
     }
 
-    /// The size of the head that the directory has; 0 for an empty one.
-    async fn compare_directory(&self) -> Result<u64, Trouble> {
-        let root = self.settings.directory.clone();
-        let origin = self.head().await?.origin;
-        let folder = directory::folder_of(&root, &origin);
-        let found = blocking(move || directory::read(&folder)).await?;
-        // Read after the directory: what was published before was committed before.
-        let head = self.head().await?;
-        let Some(outside) = found else { return Ok(0) };
-        self.compare(format!("the directory {}", root.display()), &outside, &head).await?;
-        Ok(outside.size)
-    }
-
-    /// The size of the head that the bucket has; 0 for an empty one.
-    async fn compare_bucket(&self, bucket: &Bucket) -> Result<u64, Trouble> {
-        let folder = directory::folder_name(&self.head().await?.origin);
-        let found = bucket.checkpoint(&folder).await.map_err(Trouble::Away)?;
-        // Read after the bucket, as with the directory.
-        let head = self.head().await?;
-        let Some(outside) = found else { return Ok(0) };
-        self.compare(format!("the bucket {}", bucket.place()), &outside, &head).await?;
-        Ok(outside.size)
-    }
-
-    /// Whether a head is that of a beginning of the log.
-    async fn compare(&self, place: String, outside: &Checkpoint, inside: &Head) -> Result<(), PublishError> {
-        let (size, root) = (outside.size, Some(outside.root));
-        if outside.origin.as_str() != inside.origin {
-            return Err(Divergence::Foreign { place, origin: outside.origin.to_string() }.into());
-        }
-        if size > inside.size {
-            return Err(Divergence::Ahead { place, outside: size, inside: inside.size, root }.into());
-        }
-        if self.root_at(size).await? != outside.root {
-            return Err(Divergence::Fork { place, size, root }.into());
-        }
-        Ok(())
-    }
-
-    async fn root_at(&self, size: u64) -> Result<Hash, PublishError> {
-        let tiles = self.tiles(&root_tiles(size)).await?;
-        tlog::root(&tiles, size).map_err(|_| PublishError::Altered("a tile is missing"))
-    }
-
     async fn tiles(&self, wanted: &[Tile]) -> Result<TileMap, PublishError> {
         let levels: Vec<i16> = wanted.iter().map(|tile| i16::from(tile.level())).collect();
         let places: Vec<i64> = wanted.iter().map(|tile| stored(tile.index())).collect();
@@ -347,260 +258,6 @@ impl Publisher {
                 })
             })
             .collect()
-    }
-
-    /// Brings the directory from one size to that of the checkpoint.
-    async fn fill_directory(
-        &self,
-        published: u64,
-        checkpoint: &Checkpoint,
-        note: &SignedNote,
-    ) -> Result<(), Trouble> {
-        let folder = directory::folder_of(&self.settings.directory, checkpoint.origin.as_str());
-        let (looked, wants_entries, first_kept) =
-            (folder.clone(), self.settings.entries, self.first_kept_bundle().await?);
-        let misses_entries = blocking(move || {
-            // What the log has forgotten is not shown any longer.
-            directory::forget_entries(&looked, first_kept)?;
-            Ok(wants_entries && !directory::has_entries(&looked, first_kept))
-        })
-        .await?;
-        if published >= checkpoint.size && !misses_entries {
-            return Ok(());
-        }
-        let own = folder.clone();
-        let Some(_lock) = blocking(move || files::lock(&own)).await? else {
-            // Another daemon on this host is at it.
-            return Ok(());
-        };
-        let (size, own) = (checkpoint.size, folder.clone());
-        let present = blocking(move || directory::read(&own)).await?;
-        if !misses_entries && present.is_some_and(|present| present.size >= size) {
-            // It was, a moment ago: a checkpoint in the directory never goes back.
-            return Ok(());
-        }
-        let tiles: Vec<Tile> = tiles_between(published, size).collect();
-        for chunk in tiles.chunks(TILES_AT_ONCE) {
-            let files = self.tile_files(chunk).await?;
-            let folder = folder.clone();
-            blocking(move || directory::write(&folder, &files)).await?;
-        }
-        let mut bundles: Vec<Bundle> = Vec::new();
-        if self.settings.entries {
-            let between = bundles_between(if misses_entries { 0 } else { published }, size);
-            bundles.extend(between.filter(|each| each.index() >= first_kept));
-        }
-        for chunk in bundles.chunks(BUNDLES_AT_ONCE) {
-            let files = self.bundle_files(chunk).await?;
-            let folder = folder.clone();
-            blocking(move || directory::write(&folder, &files)).await?;
-        }
-        let full_tiles = tiles.iter().filter(|tile| tile.is_full()).map(|tile| tile.path());
-        let full_bundles =
-            bundles.iter().filter(|each| each.width() == tlog::TILE_WIDTH).map(|each| each.path());
-        let full: Vec<String> = full_tiles.chain(full_bundles).collect();
-        let note = note.to_string();
-        blocking(move || directory::write_checkpoint(&folder, &note, &full)).await
-    }
-
-    /// Brings the time-stamps of kept heads into the directory, as far as its checkpoint reaches.
-    async fn fill_stamps(&self, checkpoint: &Checkpoint) -> Result<(), Trouble> {
-        let folder = directory::folder_of(&self.settings.directory, checkpoint.origin.as_str());
-        let own = folder.clone();
-        let (present, mut index) =
-            blocking(move || Ok((directory::read(&own)?, directory::stamped(&own)?))).await?;
-        let reached = present.map_or(0, |present| present.size);
-        loop {
-            let mut connection = self.store.connection().await?;
-            let rows =
-                sql::stamped(&mut connection, stored(index.newest()), stored(reached), STAMPED_AT_ONCE)
-                    .await?;
-            drop(connection);
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let mut files = Vec::new();
-            for row in rows {
-                let size = u64::try_from(row.size).unwrap_or_default();
-                let Some(number) = index.add(size) else { continue };
-                files.push((stamped::token_path(size, number), row.token));
-                if number == 1 {
-                    files.push((stamped::note_path(size), row.note.into_bytes()));
-                }
-            }
-            // Last: what it names is there.
-            files.push((stamped::INDEX.to_owned(), index.to_bytes()));
-            let folder = folder.clone();
-            blocking(move || directory::write(&folder, &files)).await?;
-        }
-    }
-
-    /// Brings the bucket to the checkpoint, if one is due. Several daemons that do so at once write the same.
-    async fn fill_bucket(
-        &self,
-        bucket: &Bucket,
-        checkpoint: &Checkpoint,
-        note: &SignedNote,
-    ) -> Result<(), Trouble> {
-        let (now, place, size) = (self.clock.now(), bucket.place(), checkpoint.size);
-        let mut connection = self.store.connection().await?;
-        let last = sql::newest_anchor(&mut connection, "bucket", &place).await?;
-        drop(connection);
-        let every = TimeDelta::seconds(self.settings.bucket_every_secs.into());
-        if last.is_some_and(|last| last.size >= stored(size) || now - last.at < every) {
-            return Ok(());
-        }
-        let folder = directory::folder_name(checkpoint.origin.as_str());
-        let published = self.compare_bucket(bucket).await?;
-        let mut from = published;
-        if self.settings.entries && published > 0 {
-            let first = Bundle::of_tree(self.first_kept_bundle().await?, published).map(Bundle::path);
-            // Entries were not wanted at first.
-            if let Some(first) = first
-                && !bucket.has(&folder, &first).await.map_err(Trouble::Away)?
-            {
-                from = 0;
-            }
-        }
-        let tiles: Vec<Tile> = tiles_between(published, size).collect();
-        for chunk in tiles.chunks(TILES_AT_ONCE) {
-            let files = self.tile_files(chunk).await?;
-            bucket.write(&folder, files).await.map_err(Trouble::Away)?;
-        }
-        let mut bundles: Vec<Bundle> = Vec::new();
-        if self.settings.entries {
-            let first_kept = self.first_kept_bundle().await?;
-            bundles.extend(bundles_between(from, size).filter(|each| each.index() >= first_kept));
-        }
-        for chunk in bundles.chunks(BUNDLES_AT_ONCE) {
-            let files = self.bundle_files(chunk).await?;
-            bucket.write(&folder, files).await.map_err(Trouble::Away)?;
-        }
-        if published < size {
-            bucket.write_checkpoint(&folder, &note.to_string()).await.map_err(Trouble::Away)?;
-        }
-        let mut connection = self.store.connection().await?;
-        sql::insert_anchor(&mut connection, stored(size), "bucket", &place, now).await?;
-        Ok(())
-    }
-
-    /// Tiles with their paths.
-    async fn tile_files(&self, tiles: &[Tile]) -> Result<Vec<(String, Vec<u8>)>, PublishError> {
-        let held = self.tiles(tiles).await?;
-        let mut files = Vec::with_capacity(tiles.len());
-        for tile in tiles {
-            let Ok(hashes) = held.hashes(tile.level(), tile.index(), tile.width());
-            if hashes.len() != usize::from(tile.width()) {
-                return Err(PublishError::Altered("a tile is missing"));
-            }
-            files.push((tile.path(), Hash::row_to_bytes(&hashes)));
-        }
-        Ok(files)
-    }
-
-    /// Bundles of entries with their paths.
-    async fn bundle_files(&self, bundles: &[Bundle]) -> Result<Vec<(String, Vec<u8>)>, PublishError> {
-        let mut files = Vec::with_capacity(bundles.len());
-        for each in bundles {
-            if let Some(content) = self.bundle(*each).await? {
-                files.push((each.path(), content));
-            }
-        }
-        Ok(files)
-    }
-
-    /// The index of the bundle with the first entry that is kept. Entries go by whole bundles.
-    async fn first_kept_bundle(&self) -> Result<u64, PublishError> {
-        let first = sql::first_kept(&mut *self.store.connection().await?).await?;
-        Ok(u64::try_from(first - 1).unwrap_or_default() / u64::from(tlog::TILE_WIDTH))
-    }
-
-    /// The content of an entry bundle; `None` for one that was pruned meanwhile.
-    async fn bundle(&self, wanted: Bundle) -> Result<Option<Vec<u8>>, PublishError> {
-        let first = stored(wanted.index()) * i64::from(tlog::TILE_WIDTH) + 1;
-        let last = first + i64::from(wanted.width()) - 1;
-        let entries = sql::entries(&mut *self.store.connection().await?, first, last).await?;
-        if entries.is_empty() && wanted.index() < self.first_kept_bundle().await? {
-            return Ok(None);
-        }
-        if entries.len() != usize::from(wanted.width()) {
-            return Err(PublishError::Altered("an entry is missing"));
-        }
-        bundle::write(entries.iter().map(Vec::as_slice))
-            .map(Some)
-            .map_err(|_| PublishError::Altered("an entry is too long"))
-    }
-
-    /// Mails a head when one is due.
-    async fn mail(&self, head: &Head, checkpoint: &Checkpoint, note: &SignedNote) -> Result<(), Trouble> {
-        let to = &self.settings.mail_to;
-        let (Some(courier), false) = (&self.courier, to.is_empty()) else { return Ok(()) };
-        let now = self.clock.now();
-        let mut connection = self.store.connection().await?;
-        // The address stays out of the database: what is written there is that one mail left.
-        let last = sql::newest_anchor(&mut connection, "mail", MAIL).await?;
-        drop(connection);
-        let every = TimeDelta::seconds(self.settings.mail_every_secs.into());
-        if last.is_some_and(|last| last.size >= stored(checkpoint.size) || now - last.at < every) {
-            return Ok(());
-        }
-        let mail = HeadMail {
-            to: to.clone(),
-            origin: head.origin.clone(),
-            size: checkpoint.size,
-            note: note.to_string(),
-            verifier_keys: head.verifier_keys.clone(),
-            at: now,
-        };
-        courier.send(mail).await.map_err(|code| Trouble::Away(format!("was not sent ({code})")))?;
-        let mut connection = self.store.connection().await?;
-        sql::insert_anchor(&mut connection, stored(checkpoint.size), "mail", MAIL, now).await?;
-        Ok(())
-    }
-
-    /// What each place has, without changing anything. What diverges is reported as a problem.
-    pub async fn status(&self) -> Result<Vec<SinkStatus>, PublishError> {
-        let head = self.head().await?;
-        let behind = |size: Option<u64>| head.size.saturating_sub(size.unwrap_or(0));
-        let (size, problem) = match self.compare_directory().await {
-            Ok(size) => ((size > 0).then_some(size), None),
-            Err(Trouble::Away(why)) => (None, Some(why)),
-            Err(Trouble::Stop(PublishError::Diverged(found))) => (None, Some(found.to_string())),
-            Err(Trouble::Stop(error)) => return Err(error),
-        };
-        let place = self.settings.directory.display().to_string();
-        let mut statuses = vec![SinkStatus { kind: "directory", place, size, behind: behind(size), problem }];
-        if let Some(bucket) = &self.bucket {
-            let (size, problem) = match self.compare_bucket(bucket).await {
-                Ok(size) => ((size > 0).then_some(size), None),
-                Err(Trouble::Away(why)) => (None, Some(why)),
-                Err(Trouble::Stop(PublishError::Diverged(found))) => (None, Some(found.to_string())),
-                Err(Trouble::Stop(error)) => return Err(error),
-            };
-            let place = bucket.place();
-            statuses.push(SinkStatus { kind: "bucket", place, size, behind: behind(size), problem });
-        }
-        for witness in &self.witnesses {
-            let size = self.newest_cosigned(&head.origin, &witness.key).await?;
-            let place = witness.url.clone();
-            statuses.push(SinkStatus { kind: "witness", place, size, behind: behind(size), problem: None });
-        }
-        #[cfg(feature = "timestamps")]
-        if !self.settings.timestamp_url.is_empty() {
-            let place = self.settings.timestamp_url.clone();
-            let mut connection = self.store.connection().await?;
-            let last = sql::newest_anchor(&mut connection, stamp::KIND, &place).await?;
-            let size = last.and_then(|last| u64::try_from(last.size).ok());
-            statuses.push(SinkStatus { kind: "timestamp", place, size, behind: behind(size), problem: None });
-        }
-        if !self.settings.mail_to.is_empty() {
-            let mut connection = self.store.connection().await?;
-            let last = sql::newest_anchor(&mut connection, "mail", MAIL).await?;
-            let size = last.and_then(|last| u64::try_from(last.size).ok());
-            let place = MAIL.to_owned();
-            statuses.push(SinkStatus { kind: "mail", place, size, behind: behind(size), problem: None });
-        }
-        Ok(statuses)
     }
 
     /// How often to call [`Publisher::round`].

@@ -178,6 +178,20 @@ pub(super) async fn stamped(
     .map_err(StoreError::during("audit.published_stamps"))
 }
 
+/// When the oldest time-stamp was made of those of checkpoints with sizes above `after`.
+pub(super) async fn oldest_stamp(
+    connection: &mut PgConnection,
+    after: i64,
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    sqlx::query_scalar!(
+        "SELECT min(at) FROM audit.anchor WHERE kind = 'rfc3161' AND token IS NOT NULL AND size > $1",
+        after
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("audit.oldest_stamp"))
+}
+
 /// Keeps the time-stamp of a checkpoint.
 #[cfg(feature = "timestamps")]
 pub(super) async fn insert_timestamp(
