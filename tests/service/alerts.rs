@@ -1,12 +1,11 @@
 //! N-19: staff is told in time, once a day and once over all daemons, until somebody looks.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use dsrd::alert::{self, Settings, Turn, Ward, Watch};
+use dsrd::alert::{self, Settings, Turn, Watch};
 use dsrd::audit::Actor;
-use dsrd::delivery::{self, MemoryTransport, NoticeKind, Plan, Transport};
+use dsrd::delivery::{self, MemoryTransport, NoticeKind, Plan};
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{
     AlertRule, HoldCategory, HoldKind, IncidentCategory, IncidentCause, IncidentEnd, KillSwitch, LiftReason,
@@ -18,44 +17,22 @@ use dsrd_simulator::ContactSpec;
 
 use crate::recipients::recipient;
 use crate::rig::count;
+use crate::support::alerts::{self, DPO, to_dpo, ward};
 use crate::support::oracle::CANARY;
-use crate::support::service::{TestService, mail_settings};
+use crate::support::service::TestService;
 
 const EMAIL: &str = "canarino.sveglia@posta.example";
-const DPO: &str = "dpo@prova.example";
 const DEPUTY: &str = "deputy@prova.example";
 const OPERATOR: &str = "operator@prova.example";
 
 fn settings() -> Settings {
-    Settings {
-        dpo: Some(DPO.to_owned()),
-        deputy: Some(DEPUTY.to_owned()),
-        operator: Some(OPERATOR.to_owned()),
-        due_days: vec![10, 5, 2],
-        platform_down_hours: 24,
-        sweep_late_hours: 24,
-        figures_days: 90,
-        figures_least: 20,
-        extended_percent: 20,
-        late_percent: 5,
-        digest: false,
-        digest_hour: 8,
-    }
+    Settings { deputy: Some(DEPUTY.to_owned()), operator: Some(OPERATOR.to_owned()), ..to_dpo() }
 }
 
 /// The watch of one daemon, with its mails in memory.
 fn watch(service: &TestService, settings: Settings) -> (Watch, MemoryTransport) {
     let mails = MemoryTransport::new();
-    let ward = Ward { controller: Arc::clone(&service.controller), settings, sweeps: true, self_tests: true };
-    let watch = Watch {
-        store: service.store.clone(),
-        clock: Arc::clone(&service.desk.clock),
-        wards: BTreeMap::from([(service.controller.id.clone(), ward)]),
-        transport: Arc::new(Transport::Memory(mails.clone())),
-        mail: mail_settings(),
-        kill: KillSwitch::default(),
-    };
-    (watch, mails)
+    (alerts::watch(service, ward(service, settings), &mails), mails)
 }
 
 /// One round as the daemon does it: how many alerts, and who got a mail.

@@ -2,22 +2,22 @@
 //! resume anything, staff knows, and afterwards the earliest date comes first.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use dsrd::alert::{Settings, Ward, Watch};
-use dsrd::delivery::{MemoryTransport, Transport};
+use dsrd::delivery::MemoryTransport;
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{AlertRule, Clock as _, KillSwitch, Outcome, RequestKind, RequestState};
+use dsrd::domain::{AlertRule, Clock as _, Outcome, RequestKind, RequestState};
 use dsrd::intake::{self, Receipt, Submission};
 use dsrd::queue;
 use dsrd_simulator::{ContactSpec, Fault};
 
 use crate::alerts::open_rules;
 use crate::rig::count;
+use crate::support::alerts::{self, to_dpo, ward};
 use crate::support::asked_for;
-use crate::support::service::{TestService, mail_settings};
+use crate::support::service::TestService;
 
 /// How many requests are due. `DSRD_TEST_OUTAGE=5000` is the number of the catalogue.
 const REQUESTS: usize = 60;
@@ -52,30 +52,9 @@ async fn hand_in(service: &TestService, number: usize) -> Receipt {
 
 /// The watch over dates and the platform, as one daemon has it.
 fn watch(service: &TestService) -> Watch {
-    let settings = Settings {
-        dpo: Some("dpo@prova.example".to_owned()),
-        deputy: None,
-        operator: None,
-        due_days: vec![10, 5, 2],
-        platform_down_hours: 12,
-        sweep_late_hours: 24,
-        figures_days: 90,
-        figures_least: 20,
-        extended_percent: 20,
-        late_percent: 5,
-        digest: false,
-        digest_hour: 8,
-    };
-    let ward =
-        Ward { controller: Arc::clone(&service.controller), settings, sweeps: false, self_tests: false };
-    Watch {
-        store: service.store.clone(),
-        clock: Arc::clone(&service.desk.clock),
-        wards: BTreeMap::from([(service.controller.id.clone(), ward)]),
-        transport: Arc::new(Transport::Memory(MemoryTransport::new())),
-        mail: mail_settings(),
-        kill: KillSwitch::default(),
-    }
+    let settings = Settings { platform_down_hours: 12, ..to_dpo() };
+    let ward = Ward { sweeps: false, self_tests: false, ..ward(service, settings) };
+    alerts::watch(service, ward, &MemoryTransport::new())
 }
 
 /// What each daemon does every quarter of an hour.

@@ -1,16 +1,15 @@
 //! R-85: an invented contact is taken through its rights every day, by the way that everybody goes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{Days, TimeDelta};
-use dsrd::alert::{self, Ward, Watch};
+use dsrd::alert::{self, Ward};
 use dsrd::audit::Actor;
-use dsrd::delivery::{MemoryTransport, Transport};
+use dsrd::delivery::MemoryTransport;
 use dsrd::domain::IdentifierKind::{Email, ExternalId};
 use dsrd::domain::{
-    AlertRule, Channel, Clock as _, KillSwitch, Origin, Outcome, ParkReason, RequestId, RequestKind,
-    RequestState, SelfTestFinding,
+    AlertRule, Channel, Clock as _, Origin, Outcome, ParkReason, RequestId, RequestKind, RequestState,
+    SelfTestFinding,
 };
 use dsrd::figures::{self, Question};
 use dsrd::intake::{self, Case, Submission};
@@ -20,7 +19,8 @@ use dsrd_simulator::{ContactSpec, Fault};
 
 use crate::recipients::recipient;
 use crate::rig::count;
-use crate::support::service::{TestService, mail_settings};
+use crate::support::alerts::{self, to_dpo, ward};
+use crate::support::service::TestService;
 
 const EMAIL: &str = "privacy+dsrd-self-test@prova.example";
 const EXTERNAL: &str = "dsrd-self-test-1";
@@ -87,24 +87,13 @@ async fn resume(service: &TestService, request: RequestId) {
 }
 
 async fn alerts(service: &TestService) -> (usize, Vec<AlertRule>) {
-    let escalation: alert::Settings = crate::support::service::from_toml(
-        "dpo = 'dpo@prova.example'\noperator = 'operator@prova.example'\ndue_days = [10]\nplatform_down_hours = 24\n\
-         sweep_late_hours = 24\nfigures_days = 90\nfigures_least = 20\nextended_percent = 20\nlate_percent = 5\ndigest = false\ndigest_hour = 8\n",
-    );
-    let ward = Ward {
-        controller: Arc::clone(&service.controller),
-        settings: escalation,
-        sweeps: false,
-        self_tests: true,
+    let settings = alert::Settings {
+        operator: Some("operator@prova.example".to_owned()),
+        due_days: vec![10],
+        ..to_dpo()
     };
-    let watch = Watch {
-        store: service.store.clone(),
-        clock: Arc::clone(&service.desk.clock),
-        wards: BTreeMap::from([(service.controller.id.clone(), ward)]),
-        transport: Arc::new(Transport::Memory(MemoryTransport::new())),
-        mail: mail_settings(),
-        kill: KillSwitch::default(),
-    };
+    let ward = Ward { sweeps: false, ..ward(service, settings) };
+    let watch = alerts::watch(service, ward, &MemoryTransport::new());
     let raised = watch.turn().await.unwrap().alerts;
     let mut connection = service.store.connection().await.unwrap();
     let listed = alert::list_alerts(&mut connection, &service.controller.id, false).await.unwrap();

@@ -1,21 +1,19 @@
 //! What was erased stays gone and what was switched off stays off, or somebody hears of it (R-48, R-53, F-39).
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use dsrd::alert::{self, Settings as Staff, Ward, Watch};
+use dsrd::alert;
 use dsrd::audit::Actor;
-use dsrd::delivery::Transport;
 use dsrd::domain::IdentifierKind::{Email, Phone};
-use dsrd::domain::{AlertRule, Clock as _, KillSwitch, Outcome, ParkReason, Reference, RequestKind};
+use dsrd::domain::{AlertRule, Clock as _, Outcome, ParkReason, Reference, RequestKind};
 use dsrd::execution::{self, Decided, LookedAgain, Lookout, WatchError};
 use dsrd::suppression::watch::{self, Cause, Found, Seen, Settings, SettledAs};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
 use crate::rig::count;
-use crate::support::service::{TestService, mail_settings};
+use crate::support::alerts::{self, to_dpo, ward};
+use crate::support::service::TestService;
 
 const ADDRESS: &str = "canarino.ritorno@posta.example";
 
@@ -57,29 +55,7 @@ async fn open(service: &TestService) -> Vec<Seen> {
 
 /// The rules of which the staff is told, after another turn of the alerts.
 pub(crate) async fn alerts(service: &TestService) -> Vec<AlertRule> {
-    let settings = Staff {
-        dpo: Some("dpo@prova.example".to_owned()),
-        deputy: None,
-        operator: None,
-        due_days: vec![10, 5, 2],
-        platform_down_hours: 24,
-        sweep_late_hours: 24,
-        figures_days: 90,
-        figures_least: 20,
-        extended_percent: 20,
-        late_percent: 5,
-        digest: false,
-        digest_hour: 8,
-    };
-    let ward = Ward { controller: Arc::clone(&service.controller), settings, sweeps: true, self_tests: true };
-    let watch = Watch {
-        store: service.store.clone(),
-        clock: Arc::clone(&service.desk.clock),
-        wards: BTreeMap::from([(service.controller.id.clone(), ward)]),
-        transport: Arc::new(Transport::Memory(service.mails.clone())),
-        mail: mail_settings(),
-        kill: KillSwitch::default(),
-    };
+    let watch = alerts::watch(service, ward(service, to_dpo()), &service.mails);
     watch.turn().await.unwrap();
     let mut connection = service.store.connection().await.unwrap();
     let listed = alert::list_alerts(&mut connection, &service.controller.id, false).await.unwrap();

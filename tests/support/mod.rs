@@ -1,5 +1,6 @@
 //! What integration tests share. A test target takes it in with `mod support;`.
 
+pub(crate) mod alerts;
 pub(crate) mod bucket;
 pub(crate) mod database;
 pub(crate) mod logs;
