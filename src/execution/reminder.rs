@@ -133,7 +133,7 @@ impl Run<'_> {
         self.executor.kill.reached("reminder", "written")?;
         tx.commit().await?;
         self.executor.kill.reached("reminder", "committed")?;
-        tracing::info!(request = %request, first = first.as_str(), "a request turned out to be a reminder of an open one about the same contact");
+        tracing::info!(request = %request, reference = first.as_str(), "a request turned out to be a reminder of an open one about the same contact");
         Ok(Ended::Closed)
     }
 
