@@ -21,12 +21,12 @@ pub async fn difference(store: &Store, clock: &dyn Clock) -> Result<Option<i64>,
 }
 
 /// Whether what falls due by the clock may be done now; what stands against it is told.
-pub(super) async fn agree(store: &Store, clock: &dyn Clock, duty: &str) -> bool {
+pub(super) async fn agree(store: &Store, clock: &dyn Clock, task: &str) -> bool {
     match difference(store, clock).await {
         Ok(None) => true,
         Ok(Some(ahead)) => {
             tracing::error!(
-                duty,
+                task,
                 ahead_secs = ahead,
                 "the clocks of this machine and of the database differ by more than five minutes; what is deleted by a date waits until they agree"
             );
@@ -34,7 +34,7 @@ pub(super) async fn agree(store: &Store, clock: &dyn Clock, duty: &str) -> bool 
         }
         Err(error) => {
             tracing::warn!(
-                duty,
+                task,
                 error = &error as &dyn std::error::Error,
                 "the database's clock could not be read"
             );

@@ -4,6 +4,7 @@
 pub const ALL: &[(&str, &str)] = &[
     ("action", "word of the audit vocabulary"),
     ("address", "address of one of our own listeners"),
+    ("ahead_secs", "how many seconds our clock is ahead of another one"),
     ("attempt", "how often something was tried"),
     ("bytes", "size"),
     ("candidates", "contacts found by a sweep"),
