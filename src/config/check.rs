@@ -61,7 +61,18 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
         );
     }
     let contacts_go = settings.upkeep.contact_ids_days;
+    let evidence_goes = settings.upkeep.evidence_months;
     for organisation in &settings.organisations {
+        let newest = organisation.regime.versions().last();
+        if let Some(least) = newest.and_then(|version| version.record_months)
+            && evidence_goes < least
+        {
+            refused.push(format!(
+                "upkeep.evidence_months must be at least {least}: organisation {} answers by the law of {}, which asks for \
+                 records that long (R-74)",
+                organisation.id, organisation.regime
+            ));
+        }
         // Without the contact's id nothing could follow.
         if organisation.erasure.consent_follow_up_days.is_some_and(|days| days >= contacts_go) {
             refused.push(format!(

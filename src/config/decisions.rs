@@ -65,8 +65,15 @@ const RECORDS: &str = "retention.records";
 const LEFT: &[Left] = &[
     of_organisation("time_zone", "where days begin and end"),
     of_organisation("calendar", "which public holidays move the last lawful day"),
+    of_organisation("further_calendars", "which further states' holidays may count"),
     of_organisation("regime", "which law holds, and whether its time may stand still"),
     of_organisation("language", "language of answers where the request names none"),
+    of_organisation("two_persons", "which decisions two persons take"),
+    of_organisation("identity.access", "what is proof enough for a copy of the data"),
+    of_organisation("identity.access_by_hand_over", "whether the hand-over is that proof"),
+    of_organisation("identity.erasure", "what is proof enough for an erasure"),
+    of_organisation("identity.erasure_proof_hours", "how old that proof may be"),
+    of_organisation("identity.wait_max_days", "how long the person's answer is waited for"),
     of_organisation("opt_out_policies", "what an objection to marketing switches off"),
     of_organisation("erasure.ground", "the ground of erasures for which nobody states one"),
     of_organisation("erasure.legal_bases", "on which legal bases each category of data is held"),
@@ -88,6 +95,8 @@ const LEFT: &[Left] = &[
     of_organisation("retention.activities", "what counts as contact from the person"),
     of_organisation("retention.most_percent", "cap of a sweep, in per cent"),
     of_organisation("retention.most_contacts", "cap of a sweep, in contacts"),
+    of_organisation("holds.statutes", "which laws oblige it to keep connection records"),
+    of_organisation("escalation", "who of the staff is told of what, and when"),
     of_organisation("self_test", "whether an invented contact is taken through its rights every day"),
     of_daemon("delivery.package_expiry_days", "how long an access package can be fetched"),
     of_daemon("delivery.smtp.plain_text_allowed", "whether addresses may cross the network in clear"),
@@ -98,6 +107,8 @@ const LEFT: &[Left] = &[
     of_daemon("upkeep.identifiers_days", "how long identifiers are kept after the end of a request"),
     of_daemon("upkeep.contact_ids_days", "age of the oldest backup of the platform, and 30 days"),
     of_daemon("upkeep.evidence_months", "how long evidence is kept"),
+    of_daemon("upkeep.log_months", "how long entries of the audit log are kept"),
+    of_daemon("ledger.keep_days", "age of the oldest backup that the ledger makes good, and 30 days"),
 ];
 
 /// How a key that is left to the controller stands.
@@ -252,6 +263,7 @@ const PACKAGE_DAYS: u32 = 30;
 const IDENTIFIERS_DAYS: u32 = 30;
 const CONTACT_IDS_DAYS: u32 = 65;
 const EVIDENCE_MONTHS: u32 = 36;
+const LOG_MONTHS: u32 = 36;
 
 /// Settings that are looser than the default, each with what is loose about it.
 fn loosened(settings: &Settings) -> Vec<(Option<&OrganisationId>, &'static str, String)> {
@@ -262,6 +274,14 @@ fn loosened(settings: &Settings) -> Vec<(Option<&OrganisationId>, &'static str, 
         ("upkeep.identifiers_days", upkeep.identifiers_days, IDENTIFIERS_DAYS, "days"),
         ("upkeep.contact_ids_days", upkeep.contact_ids_days, CONTACT_IDS_DAYS, "days"),
         ("upkeep.evidence_months", upkeep.evidence_months, EVIDENCE_MONTHS, "months"),
+        ("upkeep.log_months", upkeep.log_months, LOG_MONTHS, "months"),
+        // The same backups, so that one decision is enough where both have the same length.
+        (
+            "ledger.keep_days",
+            settings.ledger.keep_days,
+            CONTACT_IDS_DAYS.max(upkeep.contact_ids_days),
+            "days",
+        ),
     ] {
         if value > most {
             found.push((None, key, format!("is {value}, more than {most} {unit}")));
@@ -277,6 +297,9 @@ fn loosened(settings: &Settings) -> Vec<(Option<&OrganisationId>, &'static str, 
         if organisation.regime.as_str() == "EU-suspend" {
             let looser = "lets the time stand still while the person is asked".to_owned();
             found.push((Some(&organisation.id), "regime", looser));
+        }
+        for (key, looser) in organisation.identity.loosened() {
+            found.push((Some(&organisation.id), key, looser));
         }
         let redaction = &organisation.redaction;
         if !(redaction.addresses && redaction.numbers) {

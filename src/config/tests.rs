@@ -380,6 +380,115 @@ fn r_82_a_looser_setting_needs_a_recorded_decision() {
     assert_eq!(refused(&scene(&decision)), "");
 }
 
+/// A decision about a key of the organisation.
+fn decision_about(key: &str) -> String {
+    let place = format!("organisation = \"venue-group\"\nkey = \"{key}\"");
+    DECISION.replace("key = \"upkeep.evidence_months\"", &place)
+}
+
+#[test]
+fn r_19_r_25_a_weaker_or_older_proof_needs_a_recorded_decision() {
+    for (key, line, looser) in [
+        ("identity.access", "access = [\"matched_data\"]", "lets matched_data be enough"),
+        (
+            "identity.erasure",
+            "erasure = [\"verified_channel_loop\", \"agent_proof\"]",
+            "lets agent_proof be enough",
+        ),
+        ("identity.erasure_proof_hours", "erasure_proof_hours = 25", "is 25, more than 24 hours"),
+    ] {
+        let set = format!("identity = {{ {line} }}\n");
+        let problem = refused(&decided(&set));
+        assert!(problem.contains(&format!("{key} of organisation venue-group {looser}")), "{problem}");
+        assert_eq!(refused(&decided(&format!("{set}{}", decision_about(key)))), "");
+        let other = decision_about("identity.wait_max_days");
+        assert!(refused(&decided(&format!("{set}{other}"))).contains(looser), "a decision about another key");
+    }
+    // As strict as the default, or stricter.
+    let strict = "identity = { access = [\"authenticated_session\"], erasure = [\"authenticated_session\"], \
+                  erasure_proof_hours = 1, wait_max_days = 30 }\n";
+    assert_eq!(refused(&decided(strict)), "");
+    // No decision makes a proof of more than a month fresh.
+    let set = format!(
+        "identity = {{ erasure_proof_hours = 721 }}\n{}",
+        decision_about("identity.erasure_proof_hours")
+    );
+    let problem = refused(&decided(&set));
+    assert!(problem.contains("identity.erasure_proof_hours must be at most 720"), "{problem}");
+}
+
+#[test]
+fn r_82_every_key_that_the_law_leaves_to_a_controller_can_be_decided() {
+    // Law section 8: what each key is listed for.
+    let left = left_to_controllers(&decided("").load());
+    for key in [
+        "time_zone",
+        "calendar",
+        "further_calendars",
+        "regime",
+        "two_persons",
+        "identity.access",
+        "identity.access_by_hand_over",
+        "identity.erasure",
+        "identity.erasure_proof_hours",
+        "identity.wait_max_days",
+        "holds.statutes",
+        "escalation",
+        "catalogue",
+        "recipients",
+        "retention.anchor",
+    ] {
+        assert!(left.iter().any(|each| each.key == key && each.organisation.is_some()), "{key}");
+        assert_eq!(refused(&decided(&decision_about(key))), "", "{key}");
+    }
+    for key in
+        ["upkeep.evidence_months", "upkeep.log_months", "ledger.keep_days", "delivery.package_expiry_days"]
+    {
+        assert!(left.iter().any(|each| each.key == key && each.organisation.is_none()), "{key}");
+        assert_eq!(refused(&decided(&DECISION.replace("upkeep.evidence_months", key))), "", "{key}");
+    }
+}
+
+#[test]
+fn r_73_longer_logs_and_ledgers_need_a_recorded_decision() {
+    for (key, set) in [
+        ("upkeep.log_months", "[upkeep]\nlog_months = 37\n"),
+        ("ledger.keep_days", "[ledger]\nkeep_days = 66\n"),
+        ("upkeep.contact_ids_days", "[upkeep]\ncontact_ids_days = 95\n[ledger]\nkeep_days = 95\n"),
+    ] {
+        let problem = refused(&decided(set));
+        assert!(problem.contains(&format!("{key} is ")), "{problem}");
+        // One decision about the age of the backups is enough where both have the same length.
+        let decision = DECISION.replace("upkeep.evidence_months", key);
+        assert_eq!(refused(&decided(&format!("{set}{decision}"))), "", "{key}");
+    }
+}
+
+#[test]
+fn r_74_evidence_is_kept_as_long_as_the_regime_asks() {
+    let scene = |regime: &str, months: u32| {
+        let organisation = ORGANISATION.replace("contact =", &format!("regime = \"{regime}\"\ncontact ="));
+        let text = format!("{organisation}[upkeep]\nevidence_months = {months}\n");
+        refused(&Scene::new().file("dsrd.toml", &text).file("mail.toml", MAIL))
+    };
+    for regime in ["US-CA", "US-CO"] {
+        let problem = scene(regime, 23);
+        assert!(problem.contains("upkeep.evidence_months must be at least 24"), "{problem}");
+        assert!(problem.contains("venue-group") && problem.contains(regime), "{problem}");
+        assert_eq!(scene(regime, 24), "");
+    }
+    assert_eq!(scene("EU", 12), "");
+}
+
+#[test]
+fn r_57_no_setting_lets_data_be_used_while_an_objection_is_weighed() {
+    let problem = decided("holds = { restrict_objections = false }\n").refusal();
+    assert!(problem.contains("restrict_objections"), "{problem}");
+    let mut keys = Vec::new();
+    names(&schema(), &mut keys);
+    assert!(keys.iter().all(|key| !key.contains("objection")), "{keys:?}");
+}
+
 #[test]
 fn a_record_of_a_decision_that_cannot_be_right_is_refused() {
     for (from, to, problem) in [

@@ -90,7 +90,7 @@ pub struct IdentityRules {
     /// Which assurances are enough for an erasure: words as for `access`.
     #[schemars(with = "Vec<String>")]
     pub erasure: Vec<Assurance>,
-    /// How old a proof may be when a contact is deleted, in hours; after that it is asked for anew.
+    /// How old a proof may be when a contact is deleted, in hours, at most 720; after that it is asked for anew.
     pub erasure_proof_hours: u32,
     /// How long the link works by which a person proves that a contact point is theirs, in hours.
     pub link_hours: u32,
@@ -116,6 +116,9 @@ pub struct TextMessages {
     /// Lets the call go to an address of a private network or of this host. Not when left out.
     pub allow_private_address: Option<bool>,
 }
+
+/// The longest that a proof may be good for a deletion: a month.
+const LONGEST_PROOF_HOURS: u32 = 720;
 
 impl Default for IdentityRules {
     fn default() -> Self {
@@ -158,6 +161,28 @@ impl IdentityRules {
         oldest.filter(|oldest| now - proof.at > *oldest).map(|_| IdentityDoubt::TooOld)
     }
 
+    /// The settings that let less be enough than the strict defaults do, each with what is loose about it.
+    #[must_use]
+    pub fn loosened(&self) -> Vec<(&'static str, String)> {
+        let strict = Self::default();
+        let mut found = Vec::new();
+        for (key, enough, known) in [
+            ("identity.access", &self.access, &strict.access),
+            ("identity.erasure", &self.erasure, &strict.erasure),
+        ] {
+            let weaker: Vec<&str> =
+                enough.iter().filter(|each| !known.contains(each)).map(|each| each.as_str()).collect();
+            if !weaker.is_empty() {
+                found.push((key, format!("lets {} be enough", weaker.join(" and "))));
+            }
+        }
+        if self.erasure_proof_hours > strict.erasure_proof_hours {
+            let (hours, most) = (self.erasure_proof_hours, strict.erasure_proof_hours);
+            found.push(("identity.erasure_proof_hours", format!("is {hours}, more than {most} hours")));
+        }
+        found
+    }
+
     /// What is wrong with the rules, in a sentence; nothing when they can be used.
     #[must_use]
     pub fn refused(&self) -> Option<&'static str> {
@@ -172,6 +197,12 @@ impl IdentityRules {
         if self.erasure_proof_hours == 0 || self.link_hours == 0 || self.remind_after_hours == 0 {
             return Some(
                 "identity.erasure_proof_hours, link_hours and remind_after_hours must be at least 1",
+            );
+        }
+        if self.erasure_proof_hours > LONGEST_PROOF_HOURS {
+            return Some(
+                "identity.erasure_proof_hours must be at most 720: what was proven more than a month ago is no fresh proof \
+                 (R-25)",
             );
         }
         let in_range = (1..=60).contains(&self.wait_max_days) && (1..=20).contains(&self.answer_margin_days);
@@ -240,5 +271,8 @@ mod tests {
         assert!(nobody.refused().is_some());
         let endless = IdentityRules { wait_max_days: 90, ..IdentityRules::default() };
         assert!(endless.refused().is_some());
+        let hours = |erasure_proof_hours| IdentityRules { erasure_proof_hours, ..IdentityRules::default() };
+        assert_eq!(hours(720).refused(), None);
+        assert!(hours(721).refused().is_some_and(|why| why.contains("erasure_proof_hours")));
     }
 }

@@ -24,9 +24,6 @@ pub struct Settings {
     /// How many days before its date of review a hold is reminded of, in the log, the audit log and `dsrd hold list`, and by
     /// mail until somebody acknowledges it or the review moves on.
     pub remind_days: u16,
-    /// Whether the data of somebody who objects to their use (Art. 21(1) GDPR) is restricted by itself until a person has
-    /// weighed the objection (Art. 18(1)(d)): no sweep touches the contact meanwhile.
-    pub restrict_objections: bool,
 }
 
 impl Settings {

@@ -162,9 +162,7 @@ pub(in crate::daemon) async fn keep_holds(
     let controller = &site.controller;
     while !stop.is_cancelled() {
         let organisation = &controller.id;
-        if settings.restrict_objections
-            && let Err(error) = holds::restrict_objections(&store, controller, desk.clock.as_ref()).await
-        {
+        if let Err(error) = holds::restrict_objections(&store, controller, desk.clock.as_ref()).await {
             tracing::warn!(%organisation, %error, "objections could not be followed by restrictions; tried again");
         }
         if site.gate.is_open()

@@ -36,6 +36,7 @@ struct RegimeWire {
     opt_out_business_days: Option<u32>,
     incident_hours: Option<u32>,
     no_asking_months: Option<u32>,
+    record_months: Option<u32>,
     source: String,
 }
 
@@ -94,6 +95,8 @@ pub struct Regime {
     pub incident_hours: Option<u32>,
     /// Months after an opt-out during which nobody may ask the person to change their mind; none where the law sets none.
     pub no_asking_months: Option<u32>,
+    /// Months for which records of requests and of the answers must be kept; none where the law sets no number.
+    pub record_months: Option<u32>,
     /// Where it stands.
     pub source: String,
     pauses: PausesWire,
@@ -142,6 +145,7 @@ impl From<RegimeWire> for Regime {
             opt_out_business_days: wire.opt_out_business_days,
             incident_hours: wire.incident_hours,
             no_asking_months: wire.no_asking_months,
+            record_months: wire.record_months,
             source: wire.source,
             pauses: wire.pauses,
             target_days: wire.target_days,
