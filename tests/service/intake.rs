@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dsrd::delivery::Plan;
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{Controller, OrganisationId, RequestKind, RequestState};
+use dsrd::domain::{Controller, OrganisationId, RequestId, RequestKind, RequestState};
 use dsrd::intake::{self, CaseError, IntakeError, Taken};
-use dsrd_simulator::ContactSpec;
-use sqlx::{Connection as _, PgConnection};
+use dsrd_simulator::{ContactSpec, Endpoint, Fault};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::support::service::TestService;
 
@@ -168,6 +169,80 @@ async fn s_13_the_kind_of_a_request_cannot_be_changed_by_free_text() {
     service.work_to_the_end().await;
     assert_eq!(service.case(receipt.request).await.kind, RequestKind::Access);
     assert!(service.platform.truth(&contact).unwrap().exists);
+    service.finish().await;
+}
+
+/// Writes with the rights of the service what would make another request of this one; each is refused.
+async fn assert_stays(service: &TestService, request: RequestId, state: RequestState) {
+    assert_eq!(service.case(request).await.state, state);
+    let mut connection = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    sqlx::query("SET ROLE dsrd_service").execute(&mut connection).await.unwrap();
+    for change in [
+        "kind = 'erasure'",
+        "kind = 'opt_out'",
+        "origin = 'retention'",
+        "received_at = received_at - interval '1 day'",
+        "organisation_id = 'other'",
+        "reference = 'DSR-0000-0000'",
+        "idempotency_key = 'another'",
+    ] {
+        let statement = format!("UPDATE dsrd.request SET {change} WHERE request_id = $1");
+        let done = sqlx::query(AssertSqlSafe(statement)).bind(request.0).execute(&mut connection).await;
+        let error = done.expect_err(change).to_string();
+        // A closed request and the dates have triggers of their own, which may be asked first.
+        assert!(
+            error.contains("never changed") || error.contains("never edited"),
+            "{state}, {change}: {error}"
+        );
+    }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn s_13_what_a_request_is_stays_so_in_every_state_on_every_way() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
+    // A producer's row, and the same key again with another kind.
+    let mut producer = producer(&service).await;
+    let mut insert = async |kind: &str| {
+        let statement = format!(
+            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email, assurance,
+               assured_at)
+             VALUES ('main', 'ticket-13', '{kind}', '2026-11-23T09:00:00Z', 'web', 'canarino@posta.example',
+               'authenticated_session', '2026-11-23T09:00:00Z')"
+        );
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut producer).await.unwrap();
+    };
+    insert("access").await;
+    assert_eq!(take(&service).await, Taken { accepted: 1, repeated: 0, parked: 0 });
+    let request: sqlx::types::Uuid = sqlx::query_scalar("SELECT request_id FROM dsrd.request")
+        .fetch_one(&mut *service.store.connection().await.unwrap())
+        .await
+        .unwrap();
+    let request = RequestId(request);
+    insert("erasure").await;
+    assert_eq!(
+        take(&service).await,
+        Taken { accepted: 0, repeated: 0, parked: 1 },
+        "another wish under the same key"
+    );
+    assert_stays(&service, request, RequestState::Received).await;
+
+    // Retries of the platform's failures, and a mail server that refuses: the same request goes on.
+    let _away = service.simulator.faults().inject(Fault::Status(500).on(Endpoint::ListContacts).times(3));
+    service.mails.plan(Plan::Reply(550), 2);
+    service.work().await;
+    assert_stays(&service, request, RequestState::InProgress).await;
+    service.work_to_the_end().await;
+    assert_stays(&service, request, RequestState::Manual).await;
+    let mut tx = service.store.begin("test").await.unwrap();
+    let dpo = dsrd::audit::Actor::Person("dpo".to_owned());
+    intake::resume(&mut tx, &service.desk, &service.controller.id, request, dpo).await.unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    assert_stays(&service, request, RequestState::Closed).await;
+    assert_eq!(service.case(request).await.kind, RequestKind::Access);
+    assert!(service.platform.truth(&contact).unwrap().exists, "nothing was erased by any of it");
     service.finish().await;
 }
 
