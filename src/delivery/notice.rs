@@ -285,6 +285,10 @@ pub struct Facts {
     /// What was not erased: needed by `erasure_partly_done`.
     #[serde(default)]
     pub kept: Vec<Kept>,
+    /// For `erasure_partly_done`: whether nothing was erased yet, because a hold stands against all of it. Its text is one of
+    /// its own then: who is told "erased in part" believes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nothing_erased: bool,
     /// On which ground it is refused, not identified, or a fee is asked for: needed by `refused`, `not_identified` and
     /// `fee`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -332,6 +336,7 @@ impl Facts {
             policies: Vec::new(),
             searched_by: Vec::new(),
             kept: Vec::new(),
+            nothing_erased: false,
             refusal: None,
             extended_to: None,
             extension_reason: None,

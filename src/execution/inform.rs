@@ -185,10 +185,12 @@ pub(super) fn refused(run: &Run<'_>, refused: &Refused, words: Option<Personal<S
     PreparedNotice { kind: NoticeKind::Refused, facts, words, link_token: None }
 }
 
-/// N-12: what is kept under holds, on which ground and until when.
+/// N-12: what is kept under holds, on which ground and until when. The platform deletes a contact as a whole, so that nothing
+/// is erased yet.
 pub(super) fn kept_for_now(run: &Run<'_>, standing: &[Standing]) -> PreparedNotice {
     let mut facts = facts(run);
     facts.kept = standing.iter().map(kept).collect();
+    facts.nothing_erased = true;
     PreparedNotice { kind: NoticeKind::ErasurePartlyDone, facts, words: None, link_token: None }
 }
 

@@ -32,6 +32,35 @@ async fn s_20_values_are_never_evaluated_and_html_is_escaped() {
 }
 
 #[tokio::test]
+async fn r_39_where_nothing_is_erased_yet_nobody_is_told_that_something_was() {
+    for (language, yet, ended) in [
+        ("en", "Nothing is erased yet", "Erased on"),
+        ("de", "Gelöscht ist noch nichts", "Gelöscht am"),
+        ("fr", "Rien n’est encore effacé", "Effacées le"),
+        ("it", "Non è ancora stato cancellato nulla", "Cancellati il"),
+        ("es", "Todavía no se ha suprimido nada", "Suprimidos el"),
+    ] {
+        let world = World::new().await;
+        let request = world.request().await;
+        let kind = NoticeKind::ErasurePartlyDone;
+        let mut facts = facts_for(kind);
+        facts.nothing_erased = true;
+        world.enqueue_in(language, request, kind, Sender::Procedure, facts).await.unwrap();
+        let (mailer, memory) = world.memory_mailer();
+        mailer.deliver(world.organisation(), request, kind).await.unwrap();
+        let sent = memory.sent().remove(0);
+        for form in [squeezed(sent.text.expose()), seen(sent.html.expose())] {
+            assert!(form.contains(yet) && !form.contains(ended), "{language}: {form}");
+            // What is kept, why, and until when.
+            assert!(
+                form.contains("tax law requires us to keep them") && form.contains("2036"),
+                "{language}: {form}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn s_20_a_missing_value_is_an_error_and_nothing_is_sent() {
     let world = World::new().await;
     let request = world.request().await;

@@ -19,6 +19,8 @@ pub(in crate::delivery) struct Language {
     pub(super) closing: Template,
     /// The question who asks, as a text message.
     pub(super) identity_text: Template,
+    /// What `erasure_partly_done` says where nothing was erased yet.
+    pub(super) erasure_postponed: Template,
     pub(super) phrases: Phrases,
     texts: Vec<Text>,
 }
@@ -51,6 +53,7 @@ struct Source {
     tag: &'static str,
     closing: &'static str,
     identity_text: &'static str,
+    erasure_postponed: &'static str,
     words: &'static str,
     texts: &'static [(NoticeKind, &'static str)],
 }
@@ -88,6 +91,7 @@ macro_rules! language {
             tag: $tag,
             closing: include_str!(concat!("../../../templates/mail/", $tag, "/closing.txt")),
             identity_text: include_str!(concat!("../../../templates/mail/", $tag, "/identity_text.txt")),
+            erasure_postponed: include_str!(concat!("../../../templates/mail/", $tag, "/erasure_postponed.txt")),
             words: include_str!(concat!("../../../templates/mail/", $tag, "/words.txt")),
             texts: &[$((
                 NoticeKind::$kind,
@@ -185,6 +189,10 @@ const CLOSING: [&str; 4] = ["organisation", "reference", "contact", "complaint"]
 /// What the text message must say: it stands alone, without a closing.
 const IDENTITY_TEXT: [&str; 4] = ["organisation", "reference", "code", "code_page"];
 
+/// What must be said of an erasure that a hold has postponed as a whole: what is kept, on which ground and until when.
+const ERASURE_POSTPONED: [&str; 7] =
+    ["organisation", "reference", "asked", "received_on", "kept", "keep", "remedies"];
+
 static LANGUAGES: LazyLock<Result<Vec<Language>, TextError>> =
     LazyLock::new(|| SOURCES.iter().map(read).collect());
 
@@ -201,6 +209,9 @@ fn read(source: &Source) -> Result<Language, TextError> {
     let identity_text = Template::read(source.identity_text)
         .and_then(|text| text.check(&IDENTITY_TEXT, &[]).map(|()| text))
         .map_err(located("identity_text"))?;
+    let erasure_postponed = Template::read(source.erasure_postponed)
+        .and_then(|text| text.check(&ERASURE_POSTPONED, &[]).map(|()| text))
+        .map_err(located("erasure_postponed"))?;
     let mut texts = Vec::new();
     for (kind, text) in source.texts {
         let Manifest { required, optional } = manifest(*kind);
@@ -209,7 +220,7 @@ fn read(source: &Source) -> Result<Language, TextError> {
             .map_err(located(kind.as_str()))?;
         texts.push(Text { kind: *kind, template });
     }
-    Ok(Language { tag, closing, identity_text, phrases, texts })
+    Ok(Language { tag, closing, identity_text, erasure_postponed, phrases, texts })
 }
 
 /// Checks all compiled-in texts against their manifests.
@@ -316,6 +327,8 @@ mod tests {
             note("closing", closing.version(), source.closing);
             let identity_text = Template::read(source.identity_text).unwrap();
             note("identity_text", identity_text.version(), source.identity_text);
+            let postponed = Template::read(source.erasure_postponed).unwrap();
+            note("erasure_postponed", postponed.version(), source.erasure_postponed);
         }
         insta::assert_snapshot!(digests.join("\n"));
     }

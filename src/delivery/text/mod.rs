@@ -72,7 +72,14 @@ pub(super) fn render(
     let values = values::values(&speech, kind, occasion)?;
     let organisation = values.word("organisation")?;
     let text = language.text(kind)?;
-    let (subject, mut parts) = text.template.fill(&values, catalogue::manifest(text.kind()).optional)?;
+    let (template, (subject, mut parts)) = if occasion.facts.nothing_erased {
+        let postponed = &language.erasure_postponed;
+        let name = format!("erasure_postponed/{}/{}", language.tag, postponed.version());
+        (name, postponed.fill(&values, &[])?)
+    } else {
+        let optional = catalogue::manifest(text.kind()).optional;
+        (text.name(language), text.template.fill(&values, optional)?)
+    };
     // A recipient of data is not told how to complain about us, nor asked for an identity card.
     if kind != NoticeKind::RecipientNotice {
         let (_, closing) = language.closing.fill(&values, &[])?;
@@ -89,7 +96,7 @@ pub(super) fn render(
         button_help: &speech.say("button_help", &[])?,
     };
     Ok(Words {
-        template: text.name(language),
+        template,
         plain: plain::render(&parts, &frame),
         html: html::render(&subject, &frame, &parts)?,
         subject,
