@@ -149,6 +149,61 @@ mod tests {
         }
     }
 
+    /// Every state by every event, as the law sees the life of a case (law section 3). A change of the table above is a change
+    /// of what may happen to a person's request: it is made here as well, on purpose.
+    #[test]
+    fn every_cell_of_state_and_event_is_as_written_here() {
+        const EVENTS: [CaseEvent; 11] = [
+            E::Work,
+            E::Park,
+            E::Decide,
+            E::AskIdentity,
+            E::SettleIdentity,
+            E::AskClarification,
+            E::Clarify,
+            E::GiveBack,
+            E::Extend,
+            E::Withdraw,
+            E::Close,
+        ];
+        const CELLS: &str = "
+            state               | work | park | decide | ask_id | settle | ask_cl | clarify | back | extend | withdraw | close
+            received            | prog | man  | -      | id     | -      | clar   | -       | -    | recv   | closed   | -
+            in_progress         | prog | man  | -      | id     | -      | clar   | -       | -    | prog   | closed   | closed
+            needs_identity      | -    | man  | prog   | -      | prog   | -      | -       | -    | id     | closed   | closed
+            needs_clarification | -    | -    | -      | -      | -      | -      | prog    | man  | clar   | closed   | -
+            manual              | -    | -    | prog   | id     | -      | clar   | -       | -    | man    | closed   | -
+            closed              | -    | -    | -      | -      | -      | -      | -       | -    | -      | -        | -
+        ";
+        let state_of = |word: &str| match word {
+            "recv" => Some(S::Received),
+            "prog" => Some(S::InProgress),
+            "id" => Some(S::NeedsIdentity),
+            "clar" => Some(S::NeedsClarification),
+            "man" => Some(S::Manual),
+            "closed" => Some(S::Closed),
+            "-" => None,
+            other => panic!("{other} is no word of this table"),
+        };
+        assert_eq!(EVENTS.as_slice(), CaseEvent::ALL, "a new event has a column");
+        let rows: Vec<Vec<&str>> = CELLS
+            .lines()
+            .map(|line| line.split('|').map(str::trim).collect::<Vec<_>>())
+            .filter(|cells| cells.len() > 1)
+            .skip(1)
+            .collect();
+        let states: Vec<&str> = rows.iter().map(|row| row[0]).collect();
+        let known: Vec<&str> = RequestState::ALL.iter().map(|state| state.as_str()).collect();
+        assert_eq!(states, known, "a new state has a row");
+        for row in rows {
+            let state: RequestState = row[0].parse().unwrap();
+            assert_eq!(row.len(), EVENTS.len() + 1, "{state}");
+            for (event, cell) in EVENTS.iter().zip(&row[1..]) {
+                assert_eq!(state.after(*event), state_of(cell), "{state} after {event}");
+            }
+        }
+    }
+
     #[test]
     fn every_state_can_be_reached_and_left() {
         for state in RequestState::ALL {
