@@ -170,7 +170,9 @@ fn explained(error: ReplayError) -> anyhow::Error {
     match error {
         ReplayError::Store(error) => error.into(),
         ReplayError::NotFound => Failure::NotFound.because(error.to_string()),
-        ReplayError::StillSo(_) | ReplayError::NewerWill(_) => Failure::Refused.because(error.to_string()),
+        ReplayError::StillSo(_) | ReplayError::NewerWill(_) | ReplayError::Unproven(_) => {
+            Failure::Refused.because(error.to_string())
+        }
         other => other.into(),
     }
 }

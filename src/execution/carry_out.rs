@@ -123,6 +123,7 @@ impl Run<'_> {
         let suppress = self.suppressed_by(kind.0, contact);
         let now = self.executor.desk.clock.now();
         Entry::new(&self.executor.desk.keys, request, kind, contact, &suppress, now)
+            .asked_by(self.case.proof())
     }
 
     /// The entries of the suppression list that follow from something done at a person's request; none from a sweep, and none

@@ -23,8 +23,8 @@ use super::sql::{Checkpoint, Marks};
 use super::stop::Stop;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Assurance, Channel, ContactId, Controller, HoldCategory, Origin, ParkReason, Proof, RequestId,
-    RequestKind, RequesterRole, SubjectRef,
+    Channel, ContactId, Controller, HoldCategory, Origin, ParkReason, RequestId, RequestKind, RequesterRole,
+    SubjectRef,
 };
 use crate::holds::{self, EndRule, Hold, HoldId, Postponement};
 use crate::intake::{self, Desk, IntakeError, Submission};
@@ -297,6 +297,7 @@ pub async fn resume_postponed(
             return Ok(resumed);
         };
         let former = intake::find_case(&mut tx, organisation, first.request).await?;
+        let proof = former.as_ref().and_then(intake::Case::proof);
         let submission = Submission {
             kind: RequestKind::Erasure,
             also: Vec::new(),
@@ -309,8 +310,8 @@ pub async fn resume_postponed(
             identifiers: Vec::new(),
             policies: Vec::new(),
             ground: former.and_then(|former| former.ground),
-            // Who asks was known before the first stage was carried out.
-            proof: Some(Proof { assurance: Assurance::VerifiedChannelLoop, at: now }),
+            // What was known of who asked, and since when: nobody proves anything anew here.
+            proof,
             producer: "holds".to_owned(),
             handed_in_by: Some(Actor::Schedule("holds")),
             idempotency_key: first.request.to_string(),

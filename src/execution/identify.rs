@@ -35,8 +35,14 @@ fn doubt(run: &Run<'_>) -> Option<IdentityDoubt> {
     if run.case.origin != Origin::Subject {
         return None;
     }
-    let now = run.executor.desk.clock.now();
-    run.site.controller.identity.doubt(run.case.kind, run.case.proof(), now)
+    let (proof, now) = (run.case.proof(), run.executor.desk.clock.now());
+    // The rest of an erasure that a hold had postponed, and what is done again because it did not last, are handed in by the
+    // contact and without any identifier, which only the service itself can (`Submission::sweep_target`). The person's will
+    // was proven when it was carried out the first time: freshness is asked of a new wish, and nobody wishes anew here.
+    // How well they were known still has to be enough by the rules as they are now.
+    let follows = !run.identifiers.iter().any(|each| each.role == IdentifierRole::Given);
+    let at = proof.filter(|_| follows).map_or(now, |proof| proof.at);
+    run.site.controller.identity.doubt(run.case.kind, proof, at)
 }
 
 /// Whether a copy of the data goes to the contact point of the profile only, which then proves who asked.

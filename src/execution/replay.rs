@@ -13,8 +13,7 @@ use super::Site;
 use super::effect::bare;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Assurance, Channel, ContactId, KeyError, OrganisationId, Origin, Proof, Reference, RequestId,
-    RequestKind, RequesterRole,
+    Channel, ContactId, KeyError, OrganisationId, Origin, Reference, RequestId, RequestKind, RequesterRole,
 };
 use crate::intake::{self, Desk, IntakeError, Submission};
 use crate::platform::{Contact, Created, PlatformError, Shown, Urgency};
@@ -123,6 +122,12 @@ pub enum ReplayError {
          hand in a new request when they ask again"
     )]
     NewerWill(Uuid),
+    /// Nobody is on record as having asked for the erasure.
+    #[error(
+        "entry {0} does not tell how it was known who asked: it was the erasure of a sweep, or was written before that was \
+         kept; leave it: the next sweep looks again, and a person who asked can be asked again for a request of their own"
+    )]
+    Unproven(Uuid),
 }
 
 /// Where a replay happens.
@@ -214,6 +219,11 @@ pub async fn settle(
             return Err(ReplayError::StillSo(finding.entry));
         }
         (Settlement::Repeat, Verdict::NewerWill) => return Err(ReplayError::NewerWill(finding.entry)),
+        (Settlement::Repeat, Verdict::Back)
+            if finding.kind == EntryKind::Erasure && finding.record.proof.is_none() =>
+        {
+            return Err(ReplayError::Unproven(finding.entry));
+        }
         (Settlement::Repeat, Verdict::Back) => Settled::Repeated,
         (Settlement::Leave, _) => Settled::Left,
         // What is not as it was left is never recorded as if it were.
@@ -272,8 +282,8 @@ fn again(finding: &Finding, organisation: &OrganisationId, now: DateTime<Utc>, a
         policies: finding.policy.iter().cloned().collect(),
         // The case that named one is lost.
         ground: None,
-        // Who asks was known before it was done the first time.
-        proof: Some(Proof { assurance: Assurance::VerifiedChannelLoop, at: now }),
+        // What was known of who asked, and since when: nobody proves anything anew here.
+        proof: finding.record.proof,
         producer: "ledger".to_owned(),
         handed_in_by: Some(actor),
         idempotency_key: finding.entry.to_string(),

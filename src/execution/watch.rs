@@ -25,8 +25,7 @@ use super::effect::bare;
 use super::replay::acted_since;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Assurance, Channel, ContactId, Origin, Proof, Reference, RequestId, RequestKind, RequesterRole,
-    SubjectIdentifier,
+    Channel, ContactId, Origin, Reference, RequestId, RequestKind, RequesterRole, SubjectIdentifier,
 };
 use crate::intake::{self, Desk, IntakeError, Submission};
 use crate::platform::{Contact, Coverage, Created, PlatformError, Urgency};
@@ -328,8 +327,8 @@ async fn do_again(
         identifiers: Vec::new(),
         ground: former.as_ref().filter(|_| look.purpose == Purpose::ReCreation).and_then(|case| case.ground),
         policies: look.policies.clone(),
-        // Who asks was known before it was done the first time.
-        proof: Some(Proof { assurance: Assurance::VerifiedChannelLoop, at: now }),
+        // What was known of who asked, and since when: nobody proves anything anew here.
+        proof: former.as_ref().and_then(intake::Case::proof),
         producer: "watch".to_owned(),
         handed_in_by: Some(actor.clone()),
         idempotency_key: look.id.to_string(),

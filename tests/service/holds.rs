@@ -8,8 +8,8 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use dsrd::audit::Actor;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
-    Clock as _, HoldCategory, HoldKind, KillSwitch, LiftReason, Outcome, ParkReason, RequestId, RequestKind,
-    RequestState, Statute, SubjectIdentifier,
+    Assurance, Clock as _, HoldCategory, HoldKind, KillSwitch, LiftReason, Outcome, ParkReason, RequestId,
+    RequestKind, RequestState, Statute, SubjectIdentifier,
 };
 use dsrd::execution::resume_postponed;
 use dsrd::holds::{self, About, EndRule, HoldError, Kept, NewHold, Placed, Settings};
@@ -42,7 +42,7 @@ fn person(service: &TestService) -> About {
     About::Person(vec![identifier.reference(&service.desk.keys, &service.controller.id)])
 }
 
-fn claim(service: &TestService) -> NewHold {
+pub(crate) fn claim(service: &TestService) -> NewHold {
     NewHold {
         kind: HoldKind::Claim,
         category: HoldCategory::Everything,
@@ -57,7 +57,7 @@ fn claim(service: &TestService) -> NewHold {
     }
 }
 
-async fn place(service: &TestService, new: NewHold) -> Placed {
+pub(crate) async fn place(service: &TestService, new: NewHold) -> Placed {
     let mut tx = service.store.begin("test.place").await.unwrap();
     let dpo = Actor::Person("dpo".to_owned());
     let placed = holds::place(&mut tx, &service.controller, new, dpo, service.clock.now()).await.unwrap();
@@ -65,7 +65,11 @@ async fn place(service: &TestService, new: NewHold) -> Placed {
     placed
 }
 
-async fn lift(service: &TestService, reference: &str, reason: LiftReason) -> Result<(), HoldError> {
+pub(crate) async fn lift(
+    service: &TestService,
+    reference: &str,
+    reason: LiftReason,
+) -> Result<(), HoldError> {
     let mut tx = service.store.begin("test.lift").await.unwrap();
     let dpo = Actor::Person("dpo".to_owned());
     let now = service.clock.now();
@@ -97,7 +101,6 @@ fn statutes(review_on: &str) -> Settings {
         statutes_owner: Some("dpo".to_owned()),
         statutes_review_on: Some(review_on.parse().unwrap()),
         remind_days: 30,
-        restrict_objections: true,
     }
 }
 
@@ -124,6 +127,14 @@ async fn r_65_an_erasure_under_a_statutory_hold_resumes_by_itself_at_midnight_af
     assert_eq!(service.platform.truth(&contact).unwrap().policy("mktgCommunications"), Some(false));
     let mails = service.mails.sent();
     let told = String::from_utf8_lossy(mails.last().unwrap().raw.expose()).replace("=\r\n", "");
+    // the platform deletes a contact as a whole, so nothing is erased yet; the person is not told otherwise.
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in
+        ["Your data has not been erased yet", "Nothing is erased yet", "Marketing to you is switched off."]
+    {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    assert!(!told.contains("erased in part") && !told.contains("Erased on"), "{told}");
     assert!(told.contains("15 January 2027"), "{told}");
     assert!(told.contains("L.34-1 CPCE"), "{told}");
     let entries = service.audit().await;
@@ -140,8 +151,12 @@ async fn r_65_an_erasure_under_a_statutory_hold_resumes_by_itself_at_midnight_af
     assert!(resume(&service).await.is_empty(), "once is enough");
     service.work_to_the_end().await;
 
-    // Second stage: evidence, read-back and notice of its own.
+    // Second stage: evidence, read-back and notice of its own. Of who asked it states what was known then, however long ago,
+    // and no proof that nobody gave (S-3).
     assert_eq!(outcome(&service, second[0]).await, Some(Outcome::Fulfilled));
+    let proofs = (service.case(second[0]).await.proof(), service.case(first.request).await.proof());
+    assert_eq!(proofs.0, proofs.1);
+    assert_eq!(proofs.0.map(|proof| proof.assurance), Some(Assurance::AuthenticatedSession));
     assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
     let story = service.story(second[0]).await;
     for step in ["deletion.began", "deletion.ended=done", "deletion.verified", "notice.ended=done"] {

@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use chrono::TimeDelta;
 use dsrd::audit::Actor;
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{Clock as _, Outcome, ParkReason, RequestId, RequestKind, RequestState};
+use dsrd::domain::{Assurance, Clock as _, Outcome, ParkReason, Proof, RequestId, RequestKind, RequestState};
 use dsrd::execution::{self, Finding, Place, ReplayError, Settlement, Verdict};
+use dsrd::intake;
 use dsrd::suppression::ledger::EntryKind;
 use dsrd_simulator::{ContactSpec, Endpoint};
 use sqlx::{Connection as _, PgConnection};
@@ -28,7 +29,7 @@ async fn as_owner(service: &TestService, statements: &'static str) {
 }
 
 /// What a dump of the service's tables holds.
-async fn dump(service: &TestService) {
+pub(crate) async fn dump(service: &TestService) {
     as_owner(
         service,
         "CREATE SCHEMA dumped;
@@ -46,7 +47,7 @@ async fn dump(service: &TestService) {
 }
 
 /// Puts the service's tables back to the dump.
-async fn restore(service: &TestService) {
+pub(crate) async fn restore(service: &TestService) {
     as_owner(
         service,
         "SET session_replication_role = replica;
@@ -64,7 +65,7 @@ async fn restore(service: &TestService) {
     .await;
 }
 
-fn place(service: &TestService) -> Place<'_> {
+pub(crate) fn place(service: &TestService) -> Place<'_> {
     Place {
         store: &service.store,
         desk: &service.desk,
@@ -73,13 +74,13 @@ fn place(service: &TestService) -> Place<'_> {
     }
 }
 
-async fn lost(service: &TestService) -> Vec<Finding> {
+pub(crate) async fn lost(service: &TestService) -> Vec<Finding> {
     let replay = execution::replay(place(service)).await.unwrap();
     assert_eq!(replay.damaged_lines, 0);
     replay.findings
 }
 
-async fn settle(
+pub(crate) async fn settle(
     service: &TestService,
     finding: &Finding,
     settlement: Settlement,
@@ -90,7 +91,7 @@ async fn settle(
 }
 
 /// As a daemon does before it takes the first request.
-async fn compare(service: &TestService) -> usize {
+pub(crate) async fn compare(service: &TestService) -> usize {
     service.executor.ledger.compare(&service.store, &service.controller.id).await.unwrap()
 }
 
@@ -225,17 +226,56 @@ async fn r_46_what_a_restore_of_the_platform_brought_back_is_erased_again_when_a
     dump(&service).await;
     let old = service.clock.now() - TimeDelta::days(90);
     let contact = service.platform.add_contact(spec("uno").created(old).modified(old));
+    let proven_at = service.clock.now();
     service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
     service.work_to_the_end().await;
     restore(&service).await;
     service.platform.restore_contact(&contact);
     assert_eq!(compare(&service).await, 1);
+    // By now the proof is older than a wish may rest on.
+    service.clock.advance(TimeDelta::days(3));
     let found = lost(&service).await;
     assert_eq!(found[0].verdict, Verdict::Back);
     let wrong = settle(&service, &found[0], Settlement::Record).await;
     assert!(wrong.is_err(), "what is there is not recorded as gone");
-    settle(&service, &found[0], Settlement::Repeat).await.unwrap().unwrap();
+    let again = settle(&service, &found[0], Settlement::Repeat).await.unwrap().unwrap();
     service.work_to_the_end().await;
+    // S-3: the evidence states what was known of the person then, and no proof that nobody gave.
+    let mut connection = service.store.connection().await.unwrap();
+    let again = intake::find_by_reference(&mut connection, &service.controller.id, &again).await.unwrap();
+    drop(connection);
+    assert_eq!(
+        service.case(again.unwrap()).await.proof(),
+        Some(Proof { assurance: Assurance::AuthenticatedSession, at: proven_at })
+    );
     assert!(!service.platform.truth(&contact).unwrap().exists);
     assert!(lost(&service).await.is_empty());
+}
+
+#[tokio::test]
+async fn s_3_an_erasure_that_nobody_is_known_to_have_asked_for_is_not_done_again() {
+    let service = TestService::start().await;
+    dump(&service).await;
+    let old = service.clock.now() - TimeDelta::days(90);
+    let contact = service.platform.add_contact(spec("uno").created(old).modified(old));
+    service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
+    service.work_to_the_end().await;
+    restore(&service).await;
+    service.platform.restore_contact(&contact);
+    know(&service, None).await;
+    assert_eq!(compare(&service).await, 1);
+    let found = lost(&service).await;
+    let refused = settle(&service, &found[0], Settlement::Repeat).await;
+    assert!(matches!(refused, Err(ReplayError::Unproven(_))), "{refused:?}");
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    assert_eq!(settle(&service, &found[0], Settlement::Leave).await.unwrap(), None);
+}
+
+/// Writes the one line of the ledger anew, with so much known of who asked.
+pub(crate) async fn know(service: &TestService, proof: Option<Proof>) {
+    let ledger = &service.executor.ledger;
+    let outside = ledger.read(&service.controller.id).await.unwrap();
+    let [entry] = outside.entries.try_into().unwrap();
+    std::fs::remove_dir_all(service.directory.path().join("ledger")).unwrap();
+    ledger.append(&entry.asked_by(proof)).await.unwrap();
 }

@@ -8,6 +8,7 @@ use dsrd::audit::Actor;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{AlertRule, Clock as _, Outcome, ParkReason, Reference, RequestKind};
 use dsrd::execution::{self, Decided, LookedAgain, Lookout, WatchError};
+use dsrd::intake;
 use dsrd::suppression::watch::{self, Cause, Found, Seen, Settings, SettledAs};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
@@ -31,11 +32,11 @@ fn lookout(service: &TestService) -> Lookout<'_> {
 }
 
 /// As the daemon does every minute.
-async fn look(service: &TestService) -> LookedAgain {
+pub(crate) async fn look(service: &TestService) -> LookedAgain {
     execution::look_again(lookout(service), || false).await.unwrap()
 }
 
-async fn settle(
+pub(crate) async fn settle(
     service: &TestService,
     found: &Found,
     decided: Decided,
@@ -44,7 +45,7 @@ async fn settle(
     execution::settle_look(lookout(service), found.look, decided, dpo).await
 }
 
-async fn found(service: &TestService) -> Vec<Found> {
+pub(crate) async fn found(service: &TestService) -> Vec<Found> {
     let mut connection = service.store.connection().await.unwrap();
     watch::list_found(&mut connection, &service.controller.id, 100).await.unwrap()
 }
@@ -99,6 +100,12 @@ async fn f_39_a_contact_that_comes_back_an_hour_after_its_deletion_is_found_by_t
     assert!(matches!(settle(&service, &task, Decided::Again).await, Err(WatchError::NotFound)));
     service.work_to_the_end().await;
     assert!(!service.platform.truth(&contact).unwrap().exists);
+    // S-3: it states what was known of who asked the first time, and no proof that nobody gave.
+    let mut connection = service.store.connection().await.unwrap();
+    let second =
+        intake::find_by_reference(&mut connection, &service.controller.id, again.as_str()).await.unwrap();
+    drop(connection);
+    assert_eq!(service.case(second.unwrap()).await.proof(), service.case(request).await.proof());
     assert_eq!(service.mails.sent().len(), mails + 1, "told that it is erased, once more");
     let settled = found(&service).await.remove(0);
     assert_eq!(settled.settled, Some(SettledAs::Again));

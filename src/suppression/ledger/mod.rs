@@ -35,7 +35,7 @@ pub use settings::Settings;
 pub use sql::{purge, settle};
 
 use super::{Hashed, words};
-use crate::domain::{ContactId, KeyError, MasterKey, OrganisationId, Personal, RequestId};
+use crate::domain::{ContactId, KeyError, MasterKey, OrganisationId, Personal, Proof, RequestId};
 use crate::store::{Store, StoreError};
 
 words! {
@@ -86,6 +86,10 @@ pub struct Entry {
     pub contact: String,
     /// The entries of the suppression list that follow from it.
     pub suppress: Vec<String>,
+    /// How it was known who asked for it, and when that was proven; nothing for a sweep, and in lines written before this
+    /// was kept. What repeats it after a restore states the same and nothing else (S-3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
 }
 
 /// The purpose under which contact ids are sealed here.
@@ -114,7 +118,14 @@ impl Entry {
             at,
             contact: hex::encode(keys.sealing(SEALED).seal(&entry.to_string(), &clear)),
             suppress: suppress.iter().map(Hashed::to_text).collect(),
+            proof: None,
         }
+    }
+
+    /// The same, with how it was known who asked for it.
+    #[must_use]
+    pub fn asked_by(self, proof: Option<Proof>) -> Self {
+        Self { proof, ..self }
     }
 
     /// The contact's id.
