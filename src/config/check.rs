@@ -51,36 +51,7 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
             refused.push(format!("{key} must be at least 1"));
         }
     }
-    if let Some(reason) = settings.upkeep.refused() {
-        refused.push(reason.to_owned());
-    }
-    if settings.ledger.keep_days < settings.upkeep.contact_ids_days {
-        refused.push(
-            "ledger.keep_days must not be less than upkeep.contact_ids_days: both are the age of your oldest backup, and 30 days"
-                .into(),
-        );
-    }
-    let contacts_go = settings.upkeep.contact_ids_days;
-    let evidence_goes = settings.upkeep.evidence_months;
-    for organisation in &settings.organisations {
-        let newest = organisation.regime.versions().last();
-        if let Some(least) = newest.and_then(|version| version.record_months)
-            && evidence_goes < least
-        {
-            refused.push(format!(
-                "upkeep.evidence_months must be at least {least}: organisation {} answers by the law of {}, which asks for \
-                 records that long (R-74)",
-                organisation.id, organisation.regime
-            ));
-        }
-        // Without the contact's id nothing could follow.
-        if organisation.erasure.consent_follow_up_days.is_some_and(|days| days >= contacts_go) {
-            refused.push(format!(
-                "erasure.consent_follow_up_days of organisation {} must be less than upkeep.contact_ids_days, which is {contacts_go}",
-                organisation.id
-            ));
-        }
-    }
+    check_terms(settings, refused);
     if let Some(reason) = settings.suppression.refused() {
         refused.push(reason);
     }
@@ -129,6 +100,40 @@ fn check_general(settings: &Settings, refused: &mut Vec<String>) {
     }
     if queue.retry_cap_secs < queue.retry_base_secs {
         refused.push("queue.retry_cap_secs must not be below queue.retry_base_secs".into());
+    }
+}
+
+/// For how long the service keeps its own copies.
+fn check_terms(settings: &Settings, refused: &mut Vec<String>) {
+    if let Some(reason) = settings.upkeep.refused() {
+        refused.push(reason.to_owned());
+    }
+    if settings.ledger.keep_days < settings.upkeep.contact_ids_days {
+        refused.push(
+            "ledger.keep_days must not be less than upkeep.contact_ids_days: both are the age of your oldest backup, and 30 days"
+                .into(),
+        );
+    }
+    let contacts_go = settings.upkeep.contact_ids_days;
+    let evidence_goes = settings.upkeep.evidence_months;
+    for organisation in &settings.organisations {
+        let newest = organisation.regime.versions().last();
+        if let Some(least) = newest.and_then(|version| version.record_months)
+            && evidence_goes < least
+        {
+            refused.push(format!(
+                "upkeep.evidence_months must be at least {least}: organisation {} answers by the law of {}, which asks for \
+                 records that long (R-74)",
+                organisation.id, organisation.regime
+            ));
+        }
+        // Without the contact's id nothing could follow.
+        if organisation.erasure.consent_follow_up_days.is_some_and(|days| days >= contacts_go) {
+            refused.push(format!(
+                "erasure.consent_follow_up_days of organisation {} must be less than upkeep.contact_ids_days, which is {contacts_go}",
+                organisation.id
+            ));
+        }
     }
 }
 
