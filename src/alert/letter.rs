@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::rule::earliest_due;
 use super::watch::Raised;
 use crate::delivery::{Vocabulary, VocabularyOf, vocabulary};
 use crate::domain::{AlertRule, Controller};
@@ -13,11 +14,13 @@ pub(super) struct Letter {
 }
 
 /// The gravest first.
-const ORDER: [AlertRule; 18] = [
+const ORDER: [AlertRule; 20] = [
     AlertRule::IncidentOverdue,
     AlertRule::IncidentOpen,
     AlertRule::StatutoryBreach,
     AlertRule::Overdue,
+    AlertRule::RowsOfNobody,
+    AlertRule::RowsParked,
     AlertRule::PlatformDown,
     AlertRule::NoticeBounced,
     AlertRule::VerificationFailed,
@@ -76,6 +79,19 @@ fn line(words: &Vocabulary, controller: &Controller, raised: &Raised<'_>) -> Str
         let values =
             [("reference", review.reference.as_str()), ("due", due.as_str()), ("owner", &review.owner)];
         return words.say("line.hold", &values);
+    }
+    if let Some(rows) = raised.rows {
+        let count = rows.count.to_string();
+        let due =
+            (raised.cause.rule == AlertRule::RowsParked).then(|| earliest_due(rows, controller)).flatten();
+        return match due {
+            Some(due) => words.say("line.rows", &[("count", &count), ("due", &due.to_string())]),
+            // By which law nobody knows.
+            None => {
+                let at = controller.local_time(rows.running_since);
+                words.say("line.rows_of_nobody", &[("count", &count), ("at", &at)])
+            }
+        };
     }
     let Some(watched) = raised.watched else {
         return words.say("line.since", &[("at", &controller.local_time(raised.cause.since))]);

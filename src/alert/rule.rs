@@ -65,6 +65,17 @@ pub(super) struct FiguresState {
     pub(super) late_since: Option<DateTime<Utc>>,
 }
 
+/// Rows of producers that could not become a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ParkedRows {
+    /// How many.
+    pub(super) count: i64,
+    /// When the latest of them was parked: an acknowledgement from before was for others.
+    pub(super) newest: DateTime<Utc>,
+    /// Since when the time of the first of them runs, or was seen to run at the latest.
+    pub(super) running_since: DateTime<Utc>,
+}
+
 /// A hold whose review is due.
 #[derive(Clone, Debug)]
 pub(super) struct DueReview {
@@ -185,6 +196,16 @@ pub(super) fn platform_cause(
 /// The cause that contacts give which came back and wait for a person, the last of them found at `found_at`.
 pub(super) const fn came_back(found_at: DateTime<Utc>) -> Cause {
     Cause { rule: AlertRule::CameBack, step: 0, since: found_at }
+}
+
+/// The cause that parked rows give: of the organisation, or of none that is configured.
+pub(super) const fn rows_parked(rows: ParkedRows, rule: AlertRule) -> Cause {
+    Cause { rule, step: 0, since: rows.newest }
+}
+
+/// The earliest day by which any of them may have to be answered: what is asked is not known yet.
+pub(super) fn earliest_due(rows: ParkedRows, controller: &Controller) -> Option<NaiveDate> {
+    RequestKind::ALL.iter().map(|kind| controller.due_on(*kind, rows.running_since)).min()
 }
 
 /// The cause that a flood gives whose latest window began at `window_start` (S-10).

@@ -87,7 +87,9 @@ impl Settings {
             | AlertRule::Flood
             | AlertRule::SweepMissed
             | AlertRule::PastTerm
+            | AlertRule::RowsParked
             | AlertRule::SelfTestFailed => &[StaffRole::Dpo, StaffRole::Operator],
+            AlertRule::RowsOfNobody => &[StaffRole::Operator],
             AlertRule::RecipientOverdue | AlertRule::HoldReview => &[StaffRole::Dpo],
             AlertRule::DueSoon | AlertRule::TargetMissed if !is_last_step => &[StaffRole::Dpo],
             _ => &[StaffRole::Dpo, StaffRole::Deputy],

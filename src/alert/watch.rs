@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::letter;
 use super::rule::{
-    Cause, DueReview, Watched, came_back, causes, flood, of_figures, past_term, platform_cause, review_cause,
-    self_test, sweep_missed, worse_than_wanted,
+    Cause, DueReview, ParkedRows, Watched, came_back, causes, flood, of_figures, past_term, platform_cause,
+    review_cause, rows_parked, self_test, sweep_missed, worse_than_wanted,
 };
 use super::{Settings, digest, sql};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, Transport};
-use crate::domain::{Clock, Controller, KillSwitch, OrganisationId, StaffRole};
+use crate::domain::{AlertRule, Clock, Controller, KillSwitch, OrganisationId, StaffRole};
 use crate::figures::{self, Question};
 use crate::queue;
 use crate::store::{Store, StoreError, Tx};
@@ -64,6 +64,7 @@ pub(super) struct Raised<'a> {
     /// None for a hold and for what concerns the organisation as a whole.
     pub(super) watched: Option<&'a Watched>,
     pub(super) review: Option<&'a DueReview>,
+    pub(super) rows: Option<ParkedRows>,
 }
 
 /// Who is recorded as having raised and mailed.
@@ -106,6 +107,17 @@ impl Watch {
         tx.commit().await
     }
 
+    /// The organisation among whose alerts stands what belongs to none that is configured: one whose operator has an address,
+    /// else one where anybody has, else the first.
+    fn hears_of_nobody(&self) -> Option<&OrganisationId> {
+        let has_operator = |ward: &&Ward| ward.settings.address_of(StaffRole::Operator).is_some();
+        let has_anybody = |ward: &&Ward| ward.settings.reachable().next().is_some();
+        let wards = || self.wards.values();
+        let ward =
+            wards().find(has_operator).or_else(|| wards().find(has_anybody)).or_else(|| wards().next());
+        ward.map(|ward| &ward.controller.id)
+    }
+
     async fn raise(&self, ward: &Ward) -> Result<usize, StoreError> {
         let Ward { controller, settings, .. } = ward;
         let now = self.clock.now();
@@ -116,40 +128,50 @@ impl Watch {
         let mut found: Vec<Raised<'_>> = Vec::new();
         for each in &watched {
             for cause in causes(each, controller, settings, now) {
-                found.push(Raised { cause, watched: Some(each), review: None });
+                found.push(Raised { cause, watched: Some(each), review: None, rows: None });
             }
         }
         let down_since = queue::platform_down_since(&mut tx, &controller.id).await?;
         if let Some(cause) = down_since.and_then(|since| platform_cause(since, settings, now)) {
-            found.push(Raised { cause, watched: None, review: None });
+            found.push(Raised { cause, watched: None, review: None, rows: None });
         }
         for each in &reviews {
-            found.push(Raised { cause: review_cause(each), watched: None, review: Some(each) });
+            found.push(Raised { cause: review_cause(each), watched: None, review: Some(each), rows: None });
         }
         if let Some(found_at) = sql::last_came_back(&mut tx, &controller.id).await? {
-            found.push(Raised { cause: came_back(found_at), watched: None, review: None });
+            found.push(Raised { cause: came_back(found_at), watched: None, review: None, rows: None });
         }
         let lately = now - TimeDelta::days(1);
         if let Some(window_start) = sql::last_flood(&mut tx, &controller.id, lately).await? {
-            found.push(Raised { cause: flood(window_start), watched: None, review: None });
+            found.push(Raised { cause: flood(window_start), watched: None, review: None, rows: None });
         }
         if ward.sweeps {
             let due_at = sql::next_sweep(&mut tx, &controller.id).await?;
             if let Some(cause) = due_at.and_then(|due_at| sweep_missed(due_at, settings, now)) {
-                found.push(Raised { cause, watched: None, review: None });
+                found.push(Raised { cause, watched: None, review: None, rows: None });
             }
             if let Some(since) = sql::past_term_since(&mut tx, &controller.id).await? {
-                found.push(Raised { cause: past_term(since), watched: None, review: None });
+                found.push(Raised { cause: past_term(since), watched: None, review: None, rows: None });
             }
+        }
+        if let Some(rows) = sql::parked_rows(&mut tx, &controller.id).await? {
+            let cause = rows_parked(rows, AlertRule::RowsParked);
+            found.push(Raised { cause, watched: None, review: None, rows: Some(rows) });
+        }
+        if self.hears_of_nobody() == Some(&controller.id)
+            && let Some(rows) = sql::rows_of_nobody(&mut tx).await?
+        {
+            let cause = rows_parked(rows, AlertRule::RowsOfNobody);
+            found.push(Raised { cause, watched: None, review: None, rows: Some(rows) });
         }
         let state = sql::figures_state(&mut tx, &controller.id).await?;
         for cause in of_figures(state, settings) {
-            found.push(Raised { cause, watched: None, review: None });
+            found.push(Raised { cause, watched: None, review: None, rows: None });
         }
         if ward.self_tests {
             let state = sql::self_test(&mut tx, &controller.id).await?;
             if let Some(cause) = self_test(state, now) {
-                found.push(Raised { cause, watched: None, review: None });
+                found.push(Raised { cause, watched: None, review: None, rows: None });
             }
         }
         let mut raised = Vec::new();
@@ -229,7 +251,7 @@ async fn raise_one(
     today: NaiveDate,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    let Raised { cause, watched, review } = raised;
+    let Raised { cause, watched, review, rows: _ } = raised;
     let request = watched.map(|watched| watched.request);
     let id = Uuid::now_v7();
     let about = sql::About { request, hold: review.map(|review| review.hold) };

@@ -46,6 +46,10 @@ vocabulary! {
         OftenExtended = "often_extended",
         /// More requests are not answered within a month than the organisation wants.
         OftenLate = "often_late",
+        /// What a producer handed in could not become a request, and waits for a person while the time runs.
+        RowsParked = "rows_parked",
+        /// The same, for an organisation that is not configured: nobody but who runs the service can hear of it.
+        RowsOfNobody = "rows_of_nobody",
     }
 }
 

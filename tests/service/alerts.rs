@@ -14,7 +14,9 @@ use dsrd::domain::{
 use dsrd::recipients::{self, ChannelKind};
 use dsrd::{holds, intake, queue, triage};
 use dsrd_simulator::ContactSpec;
+use sqlx::Connection as _;
 
+use crate::intake::{producer, take};
 use crate::recipients::recipient;
 use crate::rig::count;
 use crate::support::alerts::{self, DPO, to_dpo, ward};
@@ -69,6 +71,44 @@ fn everything(mails: &MemoryTransport) -> String {
     let texts: Vec<String> =
         texts.iter().map(|mail| format!("{}\n{}\n", mail.subject, mail.text.expose())).collect();
     texts.concat()
+}
+
+#[tokio::test]
+async fn r_1_what_could_not_become_a_request_is_told_at_once_with_its_day_and_of_nobody_to_the_operator() {
+    let service = TestService::start().await;
+    let (watch, mails) = watch(&service, settings());
+    let mut producer = producer(&service).await;
+    let mut insert = async |organisation: &str, key: &str, received_at: &str| {
+        let statement = format!(
+            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
+             VALUES ('{organisation}', '{key}', 'access', {received_at}, 'carrier pigeon', '{EMAIL}')"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut producer).await.unwrap();
+    };
+    // Received on 20 November; the other does not say when.
+    insert("main", "one", "'2026-11-20T09:00:00Z'").await;
+    insert("main", "two", "NULL").await;
+    assert_eq!(take(&service).await.parked, 2);
+    assert_eq!(round(&watch, &mails).await, (1, vec![DPO.to_owned(), OPERATOR.to_owned()]));
+    assert_eq!(open_rules(&service).await, [AlertRule::RowsParked]);
+    let said = everything(&mails).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("2 row(s), the first to be answered by 2026-12-20 at the latest"), "{said}");
+    assert!(said.contains("dsrd request parked list") && !said.contains(CANARY), "{said}");
+    assert_eq!(round(&watch, &mails).await, (0, vec![]), "once a day");
+
+    // What belongs to no organisation has nobody but the operator.
+    insert("elsewhere", "three", "'2026-11-20T09:00:00Z'").await;
+    assert_eq!(take(&service).await.parked, 1);
+    assert_eq!(round(&watch, &mails).await, (1, vec![OPERATOR.to_owned()]));
+    assert_eq!(open_rules(&service).await, [AlertRule::RowsParked, AlertRule::RowsOfNobody]);
+    assert!(everything(&mails).contains("not configured"), "{}", everything(&mails));
+
+    // Nothing is left to look at when the rows are gone.
+    let mut owner = sqlx::PgConnection::connect_with(&service.database.options()).await.unwrap();
+    sqlx::query("DELETE FROM dsrd.intake_parked").execute(&mut owner).await.unwrap();
+    assert!(open_rules(&service).await.is_empty());
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await, (0, vec![]));
 }
 
 #[tokio::test]

@@ -99,6 +99,12 @@ pub(in crate::alert) async fn list_alerts(
                                 WHEN alert.rule = 'often_late'
                                 THEN EXISTS (SELECT FROM dsrd.figures_watch
                                              WHERE organisation_id = $1 AND late_since IS NOT NULL)
+                                WHEN alert.rule = 'rows_parked'
+                                THEN EXISTS (SELECT FROM dsrd.intake_parked WHERE organisation_id = $1)
+                                WHEN alert.rule = 'rows_of_nobody'
+                                THEN EXISTS (SELECT FROM dsrd.intake_parked AS parked
+                                             WHERE NOT EXISTS (SELECT FROM dsrd.organisation AS known
+                                                               WHERE known.organisation_id = parked.organisation_id))
                                 WHEN alert.rule = 'came_back'
                                 THEN EXISTS (SELECT FROM dsrd.look
                                              WHERE organisation_id = $1 AND settled IS NULL

@@ -217,3 +217,37 @@ pub(in crate::alert) async fn self_test(
     .await
     .map_err(StoreError::during("alert.self_test"))
 }
+
+/// The rows of producers for an organisation that could not become a request; none where there are none. A row that names the
+/// future, or no instant, was there when it was parked.
+pub(in crate::alert) async fn parked_rows(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<Option<ParkedRows>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) AS "count!", max(parked_at) AS newest, min(least(received_at, parked_at)) AS since
+           FROM dsrd.intake_parked
+           WHERE organisation_id = $1"#,
+        organisation.as_str(),
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("alert.parked_rows"))?;
+    let instants = row.newest.zip(row.since);
+    Ok(instants.map(|(newest, running_since)| ParkedRows { count: row.count, newest, running_since }))
+}
+
+/// The same for organisations that no daemon on this database serves.
+pub(in crate::alert) async fn rows_of_nobody(connection: &mut PgConnection) -> Result<Option<ParkedRows>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) AS "count!", max(parked_at) AS newest, min(least(received_at, parked_at)) AS since
+           FROM dsrd.intake_parked
+           WHERE NOT EXISTS (SELECT FROM dsrd.organisation
+                             WHERE dsrd.organisation.organisation_id = dsrd.intake_parked.organisation_id)"#,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("alert.rows_of_nobody"))?;
+    let instants = row.newest.zip(row.since);
+    Ok(instants.map(|(newest, running_since)| ParkedRows { count: row.count, newest, running_since }))
+}

@@ -82,8 +82,9 @@ pub(super) async fn park_row(
         .sealing("intake_parked")
         .seal(&row.intake_id.to_string(), &Personal::new(clear.to_string().into_bytes()));
     sqlx::query!(
-        r#"INSERT INTO dsrd.intake_parked (intake_id, organisation_id, producer, idempotency_key, reason, detail, sealed, parked_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#,
+        r#"INSERT INTO dsrd.intake_parked (intake_id, organisation_id, producer, idempotency_key, reason, detail, sealed, parked_at,
+                                       received_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"#,
         row.intake_id,
         row.organisation_id,
         row.producer,
@@ -92,6 +93,7 @@ pub(super) async fn park_row(
         detail,
         sealed,
         at,
+        row.received_at,
     )
     .execute(connection)
     .await

@@ -1,0 +1,19 @@
+-- R-1: staff is told of rows that could not become a request, with the day by which the person must be answered.
+
+ALTER TABLE dsrd.intake_parked ADD COLUMN received_at timestamptz;
+COMMENT ON COLUMN dsrd.intake_parked.received_at IS 'When the request reached the controller, where the row says so: the person''s time runs from there. Also in the sealed part.';
+
+ALTER TABLE dsrd.alert
+  DROP CONSTRAINT alert_rule_check,
+  ADD CONSTRAINT alert_rule_check CHECK (
+    rule IN ('due_soon', 'overdue', 'statutory_breach', 'target_missed', 'notice_bounced', 'verification_failed',
+             'platform_down', 'incident_open', 'incident_overdue', 'hold_review', 'recipient_overdue', 'came_back', 'flood',
+             'sweep_missed', 'past_term', 'self_test_failed', 'often_extended', 'often_late', 'rows_parked',
+             'rows_of_nobody')) NOT VALID,
+  DROP CONSTRAINT about_a_request,
+  ADD CONSTRAINT about_a_request CHECK (
+    (request_id IS NULL)
+    = (rule IN ('platform_down', 'hold_review', 'came_back', 'flood', 'sweep_missed', 'past_term', 'self_test_failed',
+                'often_extended', 'often_late', 'rows_parked', 'rows_of_nobody'))) NOT VALID;
+ALTER TABLE dsrd.alert VALIDATE CONSTRAINT alert_rule_check;
+ALTER TABLE dsrd.alert VALIDATE CONSTRAINT about_a_request;
