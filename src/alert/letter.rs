@@ -84,14 +84,12 @@ fn line(words: &Vocabulary, controller: &Controller, raised: &Raised<'_>) -> Str
         let count = rows.count.to_string();
         let due =
             (raised.cause.rule == AlertRule::RowsParked).then(|| earliest_due(rows, controller)).flatten();
-        return match due {
-            Some(due) => words.say("line.rows", &[("count", &count), ("due", &due.to_string())]),
-            // By which law nobody knows.
-            None => {
-                let at = controller.local_time(rows.running_since);
-                words.say("line.rows_of_nobody", &[("count", &count), ("at", &at)])
-            }
-        };
+        if let Some(due) = due {
+            return words.say("line.rows", &[("count", &count), ("due", &due.to_string())]);
+        }
+        // By which law nobody knows.
+        let at = controller.local_time(rows.running_since);
+        return words.say("line.rows_of_nobody", &[("count", &count), ("at", &at)]);
     }
     let Some(watched) = raised.watched else {
         return words.say("line.since", &[("at", &controller.local_time(raised.cause.since))]);
