@@ -4,7 +4,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 
-use crate::alert::rule::{DueReview, LateRecipients, OpenIncident, SelfTestState, Watched};
+use crate::alert::rule::{DueReview, LateRecipients, OpenIncident, ParkedRows, SelfTestState, Watched};
 use crate::domain::{OrganisationId, Reference, RequestId};
 use crate::store::StoreError;
 
@@ -238,7 +238,9 @@ pub(in crate::alert) async fn parked_rows(
 }
 
 /// The same for organisations that no daemon on this database serves.
-pub(in crate::alert) async fn rows_of_nobody(connection: &mut PgConnection) -> Result<Option<ParkedRows>, StoreError> {
+pub(in crate::alert) async fn rows_of_nobody(
+    connection: &mut PgConnection,
+) -> Result<Option<ParkedRows>, StoreError> {
     let row = sqlx::query!(
         r#"SELECT count(*) AS "count!", max(parked_at) AS newest, min(least(received_at, parked_at)) AS since
            FROM dsrd.intake_parked
