@@ -320,8 +320,11 @@ actions! {
     WriterEnded = "writer.ended",
 }
 
-/// Counts and short words that belong to an event: `[a-z0-9_]` keys; numbers, booleans and words as values. The
-/// database refuses anything else.
+/// Counts and short words that belong to an event: `[a-z0-9_]` keys; numbers, booleans and words as values.
+///
+/// The database refuses other forms, other characters (so that no mail address fits), and words that are a telephone number
+/// or a hardware address. It cannot tell a word of a vocabulary from another one: that only those are written is for the
+/// callers of [`Detail::word`], and for the test that looks for canaries in everything that was logged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Detail(BTreeMap<String, DetailValue>);
 
@@ -351,14 +354,19 @@ impl Detail {
     }
 
     /// Adds a word of a closed vocabulary or a configured name. Characters outside of letters, digits and
-    /// `_ . : / + - space` become `_`, and so does a colon in front, which the check of the database would misread.
+    /// `_ . : / + - space` become `_`, and so does a colon in front, which the check of the database would misread. A word
+    /// that is a telephone number, a number of nine digits or more, or a hardware address is blanked altogether: it is no
+    /// word of any vocabulary, and numbers are [`Self::count`]ed.
     #[must_use]
     pub fn word(mut self, key: &'static str, word: &str) -> Self {
         let is_plain = |(place, each): (usize, char)| {
             each.is_ascii_alphanumeric() || "_./+- ".contains(each) || (each == ':' && place > 0)
         };
         let plain = word.chars().enumerate().take(120);
-        let plain: String = plain.map(|each| if is_plain(each) { each.1 } else { '_' }).collect();
+        let mut plain: String = plain.map(|each| if is_plain(each) { each.1 } else { '_' }).collect();
+        if is_number_of_somebody(&plain) {
+            plain = plain.replace(|each: char| each.is_ascii_alphanumeric() || ":-".contains(each), "_");
+        }
         self.0.insert(key.to_owned(), DetailValue::Word(plain));
         self
     }
@@ -366,6 +374,22 @@ impl Detail {
     pub(super) fn into_values(self) -> BTreeMap<String, DetailValue> {
         self.0
     }
+}
+
+/// Whether a word is a telephone number, a long number, or a hardware address, and nothing else. The database refuses no
+/// word that this lets through.
+fn is_number_of_somebody(word: &str) -> bool {
+    let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
+    let is_telephone = word.strip_prefix('+').is_some_and(|rest| {
+        rest.starts_with(|first: char| first.is_ascii_digit())
+            && rest.len() > 6
+            && rest.bytes().all(|each| each.is_ascii_digit() || b" ./-".contains(&each))
+    });
+    let is_long = word.len() > 8 && digits(word) == word.len();
+    let is_hardware = |separator: char| {
+        word.split(separator).count() == 6 && word.split(separator).all(|pair| pair.chars().count() == 2)
+    };
+    is_telephone || is_long || is_hardware(':') || is_hardware('-')
 }
 
 /// One event to append.
@@ -443,5 +467,40 @@ impl Event {
         self.intent = Some(intent);
         self.ending = Some(ending);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_the_number_of_somebody_is_blanked_and_others_stay() {
+        let written = |word: &str| match Detail::none().word("a", word).into_values().remove("a") {
+            Some(DetailValue::Word(word)) => word,
+            other => panic!("{other:?}"),
+        };
+        for (number, blank) in [
+            ("+39 333 1234567", "+__ ___ _______"),
+            ("+393331234567", "+____________"),
+            ("393331234567", "____________"),
+            ("AA:bb:cc:dd:ee:01", "__:__:__:__:__:__"),
+            ("aa-bb-cc-dd-ee-01", "__-__-__-__-__-__"),
+        ] {
+            // What the database refuses by the form of the separators alone must not be left either.
+            assert_eq!(written(number), blank.replace([':', '-'], "_"), "{number}");
+        }
+        for word in [
+            "2026-11-01T10:00:00Z",
+            "2026-11-01",
+            "20261101",
+            "DSR-2345-6789",
+            "01234567-0123-0123-0123-012345678901",
+            "+aB3/0123456789012345678901234567890123456789",
+            "erased/3",
+            "+01:00",
+        ] {
+            assert_eq!(written(word), word);
+        }
     }
 }
