@@ -162,7 +162,7 @@ fn server_program(name: &str) -> Option<std::path::PathBuf> {
 #[tokio::test]
 async fn f_25_a_dump_under_load_is_in_order_and_told_from_the_newest_head() {
     let (Some(dump), Some(restore)) = (server_program("pg_dump"), server_program("psql")) else {
-        println!("skipped: this machine has no pg_dump and psql");
+        crate::required::skipped("this machine has no pg_dump and psql");
         return;
     };
     let log = Log::of_a_real_run().await;

@@ -21,11 +21,10 @@ fn client(name: &str) -> Option<PathBuf> {
     folders.chain(std::env::split_paths(&path)).map(|folder| folder.join(name)).find(|path| path.exists())
 }
 
-#[expect(clippy::print_stderr, reason = "whoever runs the tests is told what was not tried")]
 fn clients() -> Option<(PathBuf, PathBuf)> {
     let found = client("pg_dump").zip(client("psql"));
     if found.is_none() {
-        eprintln!("not tried: this machine has no pg_dump and psql");
+        crate::required::skipped("this machine has no pg_dump and psql");
     }
     found
 }

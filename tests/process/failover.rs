@@ -129,7 +129,7 @@ async fn producer(server: &Server) -> PgConnection {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f_13_a_standby_that_was_promoted_too_early_seals_and_erases_nothing_and_can_be_read() {
     let Some(program) = base_backup() else {
-        println!("skipped: this machine has no pg_basebackup");
+        crate::required::skipped("this machine has no pg_basebackup");
         return;
     };
     let primary = Server::start(|_| {}).await;

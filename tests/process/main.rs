@@ -6,6 +6,8 @@ mod process;
 #[path = "../support/proxy.rs"]
 #[expect(dead_code, reason = "these tests need some of its faults only")]
 mod proxy;
+#[path = "../support/required.rs"]
+mod required;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "the work is done by processes, not by the service within the test")]
 mod support;

@@ -4,6 +4,8 @@
 
 #[path = "../support/database.rs"]
 mod database;
+#[path = "../support/required.rs"]
+mod required;
 
 mod anchors;
 mod due;
