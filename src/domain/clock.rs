@@ -15,6 +15,16 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn now(&self) -> DateTime<Utc>;
 }
 
+/// Whether what is done `every` so often is due at `now`, when it was done last at `last`.
+///
+/// A `last` that lies ahead was noted before the clock was set back. Waiting until the clock has passed it again would do
+/// nothing for as long as the clock went back, so it counts by its distance: what is due waits for twice `every` at most,
+/// and hosts whose clocks differ by less than `every` do not do everything twice.
+#[must_use]
+pub fn is_due(last: DateTime<Utc>, every: TimeDelta, now: DateTime<Utc>) -> bool {
+    (now - last).abs() >= every
+}
+
 /// The host's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
@@ -47,5 +57,19 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
         *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_by_a_clock_that_was_set_back_is_due() {
+        let (last, every) = (DateTime::UNIX_EPOCH + TimeDelta::days(20_000), TimeDelta::minutes(10));
+        let due = |secs| is_due(last, every, last + TimeDelta::seconds(secs));
+        assert_eq!([0, 599, 600, 700].map(due), [false, false, true, true]);
+        // Of a clock that is a little behind another host's, and of one that was set back by a day.
+        assert_eq!([-1, -599, -600, -86_400].map(due), [false, false, true, true]);
     }
 }

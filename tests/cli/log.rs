@@ -140,6 +140,21 @@ async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
     let head = format!("{tiles}/checkpoint");
     assert_eq!(verify(&["--known-head", &head]).expect(0).json()["level"], "L2");
     verify(&["--since", "1"]).expect(0);
+    // One case: from files by its id, from the database by its reference.
+    let case = found[0]["case"].as_str().unwrap();
+    let told = verify(&["--case", case]).expect(0).json()["case"].clone();
+    assert_eq!((&told["entries"][0]["action"], &told["case"]), (&"request.received".into(), &case.into()));
+    assert!(told["entries"].as_array().unwrap().iter().all(|entry| entry["included"] == true), "{told}");
+    assert_eq!(told["subject"]["state"], "committed");
+    let unknown = verify(&["--case", "0193aaaa-0000-7000-8000-000000000000"]).expect(2);
+    assert!(unknown.stderr.contains("no entry that was read is of that case"), "{unknown:?}");
+    let by_reference = verify(&["--case", reference]).expect(3);
+    assert!(by_reference.stderr.contains("holds no references"), "{by_reference:?}");
+    let shown = scene.run(&["audit", "verify", "--case", reference]).expect(0);
+    for expected in [case, "the salt is kept", "request.received", "proven", "none: every entry"] {
+        assert!(shown.stdout.contains(expected), "{expected}: {shown:?}");
+    }
+    scene.run(&["audit", "verify", "--case", "DSR-ZZZZ-ZZZZ"]).expect(3);
 
     let shown = scene.run(&["audit", "verify", "--policy", &policy, "--known-head", &head]).expect(0);
     assert!(
@@ -184,7 +199,7 @@ async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
     // Before it stands the announcement of the process that wrote it.
     assert!(proof.contains("\nindex 1\n") && !proof.contains("canary"), "{proof}");
     if let Err(reason) = opened(&proven[0], reference) {
-        println!("skipped: the program of the guide was not run, because {reason}");
+        crate::required::skipped(&format!("the program of the guide was not run, because {reason}"));
     }
     scene.run(&["audit", "prove", "--seq", "999999", "--out", &receipts]).expect(3);
 

@@ -2,7 +2,7 @@
 //! Python package pymerkle, and a short Python program with none of our code.
 //!
 //! What they need comes through pip, once, into the build's directory for temporary files. Without Python or without a
-//! reachable registry the test says that it was skipped, and why.
+//! reachable registry the test says that it was skipped, and why; with `DSRD_REQUIRE_ALL=1` it fails instead.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -123,6 +123,10 @@ impl Foreign {
 
     fn plain_python(&self, directory: &Path, key: &str) -> Output {
         output(&self.python, [here().join("verify.py").as_os_str(), directory.as_os_str(), OsStr::new(key)])
+    }
+
+    fn root(&self, directory: &Path) -> Output {
+        output(&self.python, [here().join("root.py").as_os_str(), directory.as_os_str()])
     }
 
     fn pymerkle(&self, directory: &Path) -> Output {
@@ -250,7 +254,7 @@ async fn foreign_programs_verify_an_export_and_find_every_tampering() {
     let foreign = match tokio::task::spawn_blocking(Foreign::prepare).await.unwrap() {
         Ok(foreign) => foreign,
         Err(reason) => {
-            println!("skipped: foreign programs were not run, because {reason}");
+            crate::required::skipped(&format!("foreign programs were not run, because {reason}"));
             log.service.finish().await;
             return;
         }
@@ -259,6 +263,12 @@ async fn foreign_programs_verify_an_export_and_find_every_tampering() {
         assert!(finished.status.success(), "{}", text(&finished));
         assert!(!text(&finished).contains("not checked"), "{}", text(&finished));
     }
+    assert!(foreign.root(&whole).status.success(), "{}", text(&foreign.root(&whole)));
+    // Of an entry that was changed, this one finds another root.
+    let changed = place.join("changed");
+    copy(&whole, &changed);
+    change(&changed.join("tile/entries/000"), |content| content[30] ^= 1);
+    assert!(text(&foreign.root(&changed)).contains("another root"), "{}", text(&foreign.root(&changed)));
     for (name, _) in TAMPERINGS {
         let directory = place.join(name.replace(' ', "-"));
         let python = foreign.plain_python(&directory, &key);

@@ -45,7 +45,7 @@ async fn age(log: &Log, up_to: u64, months: u32) {
 }
 
 /// Lets the database believe that the salts of all cases may be erased.
-async fn age_subjects(log: &Log) {
+pub(crate) async fn age_subjects(log: &Log) {
     let statement = "UPDATE audit_private.subject SET erase_after = erase_after - interval '40 months'";
     execute(&log.options(), statement).await.unwrap();
 }
@@ -56,7 +56,7 @@ fn upkeep(service: &TestService) -> Upkeep {
     Upkeep { store: service.store.clone(), desk: service.desk.clone(), settings }
 }
 
-async fn forget_now(log: &Log) -> Forgotten {
+pub(crate) async fn forget_now(log: &Log) -> Forgotten {
     let forgotten = upkeep(&log.service).run(&Actor::Process("upkeep")).await.unwrap();
     log.service.sealer.seal_everything().await.unwrap();
     log.service.sealer.keep_checkpoint().await.unwrap();
@@ -410,7 +410,7 @@ async fn r_72_r_74_entries_past_their_term_go_and_what_is_left_verifies() {
     database.close().await;
     in_order(&verify::verify(&mut Tiles::of(Directory(place.clone())), &ours).await.unwrap());
     if let Err(reason) = crate::foreign::accept(&place, &log.key.to_string()).await {
-        println!("skipped: foreign programs were not run, because {reason}");
+        crate::required::skipped(&format!("foreign programs were not run, because {reason}"));
     }
     // Without the entry that allows it the same absence is a violation, to each of them.
     fs::remove_file(place.join("tile/entries/002.p/208")).unwrap();

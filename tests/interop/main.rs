@@ -3,10 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails while a test is set up fails the test")]
 
+#[path = "../support/required.rs"]
+mod required;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "these tests need some of it only")]
 mod support;
 
+mod case;
 mod drill;
 mod exports;
 mod foreign;

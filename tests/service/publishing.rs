@@ -408,6 +408,15 @@ async fn a_head_is_mailed_when_it_is_due_and_again_after_a_refusal() {
     service.clock.advance(chrono::TimeDelta::hours(1));
     publisher.round().await.unwrap();
     assert_eq!(sizes(), [2, 4], "a head is mailed once");
+    service.clock.advance(chrono::TimeDelta::days(-1));
+    append(&service, 2).await;
+    service.sealer.turn().await.unwrap();
+    publisher.round().await.unwrap();
+    assert_eq!(sizes(), [2, 4, 6], "a clock that was set back holds no head back");
+    append(&service, 1).await;
+    service.sealer.turn().await.unwrap();
+    publisher.round().await.unwrap();
+    assert_eq!(sizes(), [2, 4, 6], "nor does it send each");
 
     let mail = letters.sent.lock().unwrap().pop().unwrap();
     let memory = MemoryTransport::new();

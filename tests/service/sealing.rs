@@ -1,6 +1,7 @@
 //! The transparency log in the database: what goes in, what comes out signed, and who may do what to it.
 
 use dsrd::audit::tlog::{Checkpoint, Edge, SignedNote, VerifierKey, leaf_hash};
+use dsrd::audit::verify::{self, Database, Plan, Policy, Step, Verdict};
 use dsrd::audit::{self, Action, Actor, Detail, Ending, Event, Leaf, LogKeys, SealError};
 use dsrd::domain::RequestId;
 use dsrd::store::StoreError;
@@ -25,6 +26,11 @@ async fn append(service: &TestService, number: u64) {
 
 async fn owner(service: &TestService) -> PgConnection {
     PgConnection::connect_with(&service.database.options()).await.unwrap()
+}
+
+/// A trigger that was not shipped is a finding, and the tests' own witness of commits is one.
+async fn without_witness(service: &TestService) {
+    sqlx::raw_sql("DROP TRIGGER witnessed ON audit.inbox").execute(&mut owner(service).await).await.unwrap();
 }
 
 /// Recomputes the tree from all entries, as a verifier does, and compares it with everything that is stored. Returns
@@ -105,6 +111,50 @@ async fn what_is_sealed_is_what_a_verifier_computes_from_the_entries_alone() {
         .await
         .unwrap();
     assert_eq!(kept, [1, 564]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_by_a_day_stops_neither_sealing_nor_kept_heads_and_is_told() {
+    let service = TestService::start().await;
+    append(&service, 3).await;
+    service.sealer.turn().await.unwrap();
+    let logged = crate::support::logs::length();
+    service.clock.advance(chrono::TimeDelta::days(-1));
+    append(&service, 2).await;
+    for _ in 0..3 {
+        service.sealer.turn().await.unwrap();
+    }
+    assert_eq!(verify(&service).await, 5);
+    let kept: Vec<i64> = sqlx::query_scalar("SELECT size FROM audit.checkpoint ORDER BY size")
+        .fetch_all(&mut owner(&service).await)
+        .await
+        .unwrap();
+    assert_eq!(kept, [3, 5], "a head is kept although the last one is of tomorrow");
+    let logged = String::from_utf8(crate::support::logs::since(logged)).unwrap();
+    assert!(logged.contains("behind_secs=86400"), "it is told by how much");
+
+    // From there on everything has its intervals again: the next head after ten seconds, a sign of life after silence.
+    append(&service, 1).await;
+    service.sealer.turn().await.unwrap();
+    service.clock.advance(chrono::TimeDelta::seconds(10));
+    service.sealer.turn().await.unwrap();
+    service.clock.advance(chrono::TimeDelta::days(-1));
+    service.sealer.turn().await.unwrap();
+    let kept: Vec<i64> = sqlx::query_scalar("SELECT size FROM audit.checkpoint ORDER BY size")
+        .fetch_all(&mut owner(&service).await)
+        .await
+        .unwrap();
+    assert_eq!(kept, [3, 5, 6, 7], "a silent log says that it lives when the clock is set back");
+
+    without_witness(&service).await;
+    let key = service.sealer.verifier_keys().await[0].parse().unwrap();
+    let plan = Plan { policy: Policy::of_logs(vec![key]), known_heads: Vec::new(), since: 0 };
+    let mut database = Database::open(&service.database.options(), String::new()).await.unwrap();
+    let report = verify::verify(&mut database, &plan).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Ok, "{:#?}", report.findings);
+    let remarks: Vec<_> = report.findings.iter().filter(|finding| finding.step == Step::Instants).collect();
+    assert_eq!((remarks.len(), remarks[0].place.as_str()), (1, "entry 4"), "{remarks:#?}");
+    assert!(remarks[0].what.contains("1440 minutes") && remarks[0].what.contains("of 2 such falls"));
 }
 
 #[tokio::test]
@@ -292,6 +342,12 @@ async fn a_malformed_oversized_or_repeated_entry_fails_in_the_transaction_that_w
         assert!(Leaf::parse(altered.as_bytes()).is_err(), "{altered}");
         bad.push(altered.into_bytes());
     }
+    // In their form they are entries; as words of a vocabulary they are nobody's.
+    for number in ["+393331234567", "+39 333 1234567", "AA:BB:CC:DD:EE:01", "aa-bb-cc-dd-ee-01"] {
+        let altered =
+            renewed(&good).replacen("\"detail\":{}", &format!("\"detail\":{{\"a\":\"{number}\"}}"), 1);
+        bad.push(altered.into_bytes());
+    }
     let long = "a".repeat(66_000);
     bad.push(
         renewed(&good).replacen("\"detail\":{}", &format!("\"detail\":{{\"a\":\"{long}\"}}"), 1).into_bytes(),
@@ -428,6 +484,28 @@ async fn keys_are_exchanged_with_an_entry_that_both_sign() {
     assert_eq!(changes, ["added", "retired"]);
     assert!(during[1].ends_with(told[0].detail["key"].as_str().unwrap()));
     verify(&service).await;
+
+    // After a theft: the head of the takeover is signed by both, and from it on the new key alone is believed.
+    let takeover = told[1].seq;
+    let note: String = sqlx::query_scalar("SELECT note FROM audit.checkpoint WHERE size = $1")
+        .bind(takeover)
+        .fetch_one(&mut owner(&service).await)
+        .await
+        .unwrap();
+    without_witness(&service).await;
+    let believed = async |keys: &[String], since| {
+        let keys = keys.iter().map(|key| key.parse().unwrap()).collect();
+        let known_heads = vec![("takeover".to_owned(), note.clone().into_bytes())];
+        let plan = Plan { policy: Policy::of_logs(keys), known_heads, since };
+        let mut database = Database::open(&service.database.options(), String::new()).await.unwrap();
+        let report = verify::verify(&mut database, &plan).await.unwrap();
+        database.close().await;
+        report
+    };
+    let newest = believed(&during[1..], u64::try_from(takeover).unwrap()).await;
+    assert_eq!((newest.verdict, newest.counts.heads), (Verdict::Ok, 1), "{:#?}", newest.findings);
+    assert_eq!(believed(&during, 0).await.verdict, Verdict::Ok);
+    assert_eq!(believed(&before, 0).await.verdict, Verdict::Violation, "the old key signs no more");
     assert!(matches!(changing.retire_key().await, Err(SealError::Rotation(_))));
 }
 

@@ -9,6 +9,7 @@ use crate::audit::files;
 use crate::audit::tlog::{
     self, Bundle, Checkpoint, Hash, SignedNote, Tile, TileSource as _, bundle, bundles_between, tiles_between,
 };
+use crate::domain::clock::is_due;
 
 /// How many tiles are held in memory at once while a place catches up (8 KiB each).
 const TILES_AT_ONCE: usize = 256;
@@ -83,7 +84,7 @@ impl Publisher {
         let last = sql::newest_anchor(&mut connection, "bucket", &place).await?;
         drop(connection);
         let every = TimeDelta::seconds(self.settings.bucket_every_secs.into());
-        if last.is_some_and(|last| last.size >= stored(size) || now - last.at < every) {
+        if last.is_some_and(|last| last.size >= stored(size) || !is_due(last.at, every, now)) {
             return Ok(());
         }
         let folder = directory::folder_name(checkpoint.origin.as_str());

@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::error::Trouble;
 use super::{Head, Publisher, sql, stored};
 use crate::audit::tlog::{Checkpoint, SignedNote};
+use crate::domain::clock::is_due;
 
 /// What stands for the mailbox in tables and messages: its address stays in the settings.
 pub(super) const MAIL: &str = "publish.mail_to";
@@ -51,7 +52,7 @@ impl Publisher {
         let last = sql::newest_anchor(&mut connection, "mail", MAIL).await?;
         drop(connection);
         let every = TimeDelta::seconds(self.settings.mail_every_secs.into());
-        if last.is_some_and(|last| last.size >= stored(checkpoint.size) || now - last.at < every) {
+        if last.is_some_and(|last| last.size >= stored(checkpoint.size) || !is_due(last.at, every, now)) {
             return Ok(());
         }
         let mail = HeadMail {

@@ -7,6 +7,7 @@ use super::error::Trouble;
 use super::{PublishError, PublishSettings, Publisher, sql, stored};
 use crate::audit::timestamp::{self, Authorities, MAX_REPLY_BYTES};
 use crate::audit::tlog::{Checkpoint, SignedNote};
+use crate::domain::clock::is_due;
 use crate::domain::random;
 
 /// The kind of an anchor that is a time-stamp.
@@ -56,7 +57,7 @@ impl Publisher {
         let last = sql::newest_anchor(&mut connection, KIND, &authority.url).await?;
         drop(connection);
         let every = TimeDelta::seconds(self.settings.timestamp_every_secs.into());
-        if last.is_some_and(|last| last.size >= size || now - last.at < every) {
+        if last.is_some_and(|last| last.size >= size || !is_due(last.at, every, now)) {
             return Ok(());
         }
         let hash: [u8; 32] = Sha256::digest(note.text()).into();

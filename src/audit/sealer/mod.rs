@@ -37,10 +37,14 @@ use super::tlog::{
     Checkpoint, Edge, Hash, KeyName, SignedNote, SigningKey, TileHashes, VerifierKey, leaf_hash,
 };
 use crate::domain::Clock;
+use crate::domain::clock::is_due;
 use crate::store::{Store, Tx};
 
 /// The most entries of one transaction.
 pub const MOST_AT_ONCE: u32 = 5_000;
+
+/// Hosts whose clocks differ by less than this are not told of.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 
 /// Settings of the log.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -94,6 +98,8 @@ pub struct Sealer {
     settings: Settings,
     /// The most entries of a partition of this log.
     partition_width: u64,
+    /// The instant of the head that was ahead of this host's clock, when that was told last.
+    told_of_clock: Mutex<Option<DateTime<Utc>>>,
     state: tokio::sync::Mutex<State>,
 }
 
@@ -135,6 +141,7 @@ impl Sealer {
             clock,
             settings,
             partition_width,
+            told_of_clock: Mutex::new(None),
             state: tokio::sync::Mutex::new(state),
         })
     }
@@ -160,7 +167,8 @@ impl Sealer {
         let now = self.clock.now();
         let is_silent = state
             .signed_at
-            .is_some_and(|last| now - last >= TimeDelta::seconds(self.settings.heartbeat_secs.into()));
+            .is_some_and(|last| is_due(last, TimeDelta::seconds(self.settings.heartbeat_secs.into()), now));
+        self.tell_of_clock(&state, now);
         let is_waiting = {
             let mut connection = self.store.connection().await?;
             sql::is_waiting(&mut connection).await?
@@ -276,8 +284,7 @@ impl Sealer {
         let mut taken = sql::take(&mut tx, most).await?;
         let now = self.clock.now();
         // Another daemon may have recorded it: the state was compared with the stored head just now.
-        let is_silent =
-            |last: DateTime<Utc>| now - last >= TimeDelta::seconds(self.settings.heartbeat_secs.into());
+        let is_silent = |last| is_due(last, TimeDelta::seconds(self.settings.heartbeat_secs.into()), now);
         if taken.is_empty() && beat && state.signed_at.is_some_and(is_silent) {
             let mut leaf = self.leaf(Action::LogHeartbeat);
             let size = i64::try_from(state.edge.size()).unwrap_or(i64::MAX);
@@ -382,9 +389,25 @@ impl Sealer {
         self.keys().signing_keys(&state.origin).into_iter().filter(signs).collect()
     }
 
+    /// Says that this host's clock is behind the instant of the newest head: it was set back, or is behind another
+    /// host's. Nothing waits for it; what is numbered from now on has earlier instants than what was before it. Told
+    /// once for a clock that was set back, and once an hour while two hosts go on to differ.
+    fn tell_of_clock(&self, state: &State, now: DateTime<Utc>) {
+        let Some(last) = state.signed_at.filter(|last| *last - now >= CLOCK_TOLERANCE) else { return };
+        let mut told = self.told_of_clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| is_due(told, TimeDelta::hours(1), last)) {
+            tracing::warn!(
+                behind_secs = (last - now).num_seconds(),
+                "the clock of this host is behind the newest head of the audit log: it was set back, or differs from \
+                 another host's; entries are sealed and heads published, with instants that go back"
+            );
+            *told = Some(last);
+        }
+    }
+
     fn is_checkpoint_due(&self, state: &State, size: u64, now: DateTime<Utc>) -> bool {
         let every = TimeDelta::seconds(self.settings.checkpoint_secs.into());
-        size > 0 && state.kept.is_none_or(|(kept, at)| size > kept && now - at >= every)
+        size > 0 && state.kept.is_none_or(|(kept, at)| size > kept && is_due(at, every, now))
     }
 
     fn leaf(&self, action: Action) -> Leaf {

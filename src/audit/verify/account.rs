@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 use super::erasure::Erasures;
+use super::instants::Instants;
 use super::report::{Counts, Findings, Step};
 use crate::audit::event::Action;
 use crate::audit::leaf::LeafView;
@@ -93,6 +94,7 @@ pub(super) struct Account {
     without_writer: Option<(u64, u64)>,
     heartbeats: u64,
     last_at_us: u64,
+    instants: Instants,
     allowed: Vec<(u64, u64)>,
     missing: BTreeMap<u64, u64>,
     /// What stands beside the entries.
@@ -122,6 +124,7 @@ impl Account {
         }
         self.count(seq, leaf, hash, findings);
         self.listen(seq, leaf, findings);
+        self.instants.take(seq, leaf);
         if leaf.action() == PRUNED
             && let Some(range) = range_of(leaf)
         {
@@ -270,6 +273,7 @@ impl Account {
                 ),
             );
         }
+        self.instants.settle(findings);
         counts.open_effects = u64::try_from(open.len()).unwrap_or(u64::MAX);
         self.erasures.settle(self.partial || !self.missing.is_empty(), counts, findings);
     }

@@ -56,6 +56,11 @@ impl Database {
         Ok(catalogue::lines(&sql::facts(&mut self.connection).await?))
     }
 
+    /// The cases with a reference, such as `DSR-ABCD-2345`: one, unless organisations happen to share it.
+    pub async fn cases_of(&mut self, reference: &str) -> Result<Vec<Uuid>, SourceError> {
+        Ok(sql::cases_of(&mut self.connection, reference).await?)
+    }
+
     /// The major version of the server.
     pub async fn server_major(&mut self) -> Result<i32, SourceError> {
         Ok(sql::server_major(&mut self.connection).await?)

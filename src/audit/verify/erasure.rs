@@ -47,6 +47,17 @@ struct Told {
     until: Option<NaiveDate>,
 }
 
+/// What became of the salt that opens a commitment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Openable {
+    /// This place has no such part.
+    Elsewhere,
+    Kept,
+    /// Erased; the entry that says so is not sealed yet.
+    Pending,
+    Gone,
+}
+
 /// The account of a run over the log.
 #[derive(Debug, Default)]
 pub(super) struct Erasures {
@@ -72,6 +83,16 @@ impl Erasures {
     /// The commitments that can still be opened, for the entries that are taken next.
     pub(super) fn may_open(&mut self, openings: HashMap<Uuid, String>) {
         self.openings = openings;
+    }
+
+    /// Whether the commitment of a case of the present chunk can be opened.
+    pub(super) fn openable(&self, case: Uuid) -> Openable {
+        match &self.erasable {
+            None => Openable::Elsewhere,
+            Some(_) if self.openings.contains_key(&case) => Openable::Kept,
+            Some(erasable) if erasable.pending_cases.contains(&case) => Openable::Pending,
+            Some(_) => Openable::Gone,
+        }
     }
 
     pub(super) fn take(&mut self, seq: u64, leaf: LeafView<'_>, findings: &mut Findings) {

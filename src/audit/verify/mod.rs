@@ -11,6 +11,7 @@
 //! and of what made entries personal and was erased.
 //!
 //! Invariants:
+//! - A case that is asked for is gathered on the way, and each of its entries proven by the tiles once more.
 //! - Reader's rights are enough, and nothing is written. That somebody verified is recorded by the caller, who may write.
 //! - Memory does not grow with the log: entries come in chunks, the tree is its edge, the account is what is open.
 //! - What cannot be read is told as such and never counted as in order: [`Verdict::Undecided`].
@@ -27,6 +28,7 @@ mod columns;
 mod database;
 mod erasure;
 mod files;
+mod instants;
 mod policy;
 mod receipts;
 mod report;
@@ -43,6 +45,6 @@ pub use files::{Directory, Files, Tiles};
 pub use policy::{Policy, PolicyError, StampCheck};
 pub use receipts::{Proven, ProvenItem, ReceiptError, check_receipt};
 pub use report::{Counts, Finding, Level, MAX_FINDINGS, Report, Severity, Step, Verdict};
-pub use run::{Plan, verify};
+pub use run::{CaseEntry, CaseReport, CaseSubject, Plan, verify, verify_case};
 pub use source::{KeptHead, KeptStamp, ManifestOf, Source, SourceError, Stored};
 pub use web::Web;

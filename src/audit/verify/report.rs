@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::run::CaseReport;
+
 /// The most findings of a report that are told one by one.
 pub const MAX_FINDINGS: usize = 200;
 
@@ -35,6 +37,8 @@ pub enum Step {
     Counters,
     /// Silence.
     Heartbeats,
+    /// Instants that go back from one entry to the next.
+    Instants,
     /// What made entries personal and is gone, and holds, against the signed entries that tell of them.
     Erasures,
 }
@@ -186,6 +190,9 @@ pub struct Report {
     pub catalogue_checked: bool,
     /// Numbers.
     pub counts: Counts,
+    /// The case that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case: Option<CaseReport>,
     /// What was found, in the order in which it was; at most [`MAX_FINDINGS`].
     pub findings: Vec<Finding>,
     /// How many more were found.

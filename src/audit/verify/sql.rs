@@ -103,6 +103,20 @@ pub(super) async fn entries(
     Ok(rows)
 }
 
+/// Finds the cases with a reference. The log itself holds none.
+pub(super) async fn cases_of(
+    connection: &mut PgConnection,
+    reference: &str,
+) -> Result<Vec<Uuid>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT case_id AS "case!" FROM audit_view.request WHERE reference = $1 ORDER BY case_id LIMIT 2"#,
+        reference
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("audit.verify.cases_of"))
+}
+
 /// Reads full tiles of one level, from one index to below another: index and hashes.
 pub(super) async fn tiles(
     connection: &mut PgConnection,

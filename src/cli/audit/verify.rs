@@ -4,21 +4,24 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use chrono::SecondsFormat;
 use sqlx::postgres::PgConnectOptions;
+use uuid::Uuid;
 
 use super::{receipts, record};
 #[cfg(feature = "timestamps")]
 use crate::audit::timestamp::Authorities;
 use crate::audit::tlog::{MAX_NOTE_BYTES, VerifierKey};
 use crate::audit::verify::{
-    self, Database, Directory, Plan, Policy, Report, Severity, Source, SourceError, StampCheck, Tiles,
-    Verdict, Web,
+    self, CaseReport, CaseSubject, Database, Directory, Plan, Policy, Report, Severity, Source, SourceError,
+    StampCheck, Tiles, Verdict, Web,
 };
 use crate::audit::{self, Action, Detail};
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::exit::Verification;
-use crate::cli::output::{Output, pairs, table};
+use crate::cli::output::{Output, or_dash, pairs, table};
+use crate::cli::request::Case;
 use crate::config;
 use crate::daemon::Foundation;
 
@@ -46,7 +49,7 @@ pub(in crate::cli) struct Args {
     database_url_file: Option<PathBuf>,
     /// Check receipts instead, as `dsrd audit prove` writes them: each `.tlog-proof` of this directory with the entry
     /// beside it. No log is read.
-    #[arg(long, value_name = "DIR", group = "source", conflicts_with_all = ["known_head", "since"])]
+    #[arg(long, value_name = "DIR", group = "source", conflicts_with_all = ["known_head", "since", "case"])]
     receipts: Option<PathBuf>,
     /// Whom you trust: a policy file (c2sp.org/tlog-policy), for example the two lines `log VKEY` and `quorum none`.
     /// Needed but for the configured database, whose own word is taken for its key where it is left out.
@@ -63,6 +66,10 @@ pub(in crate::cli) struct Args {
     /// Begin after so many entries: for what was verified before. The tiles stand for what lies before.
     #[arg(long, value_name = "SIZE", default_value_t = 0)]
     since: u64,
+    /// Tell of one request, too: its entries, each with its proof under the verified head, the effects whose end is not
+    /// recorded, and whether its person was forgotten. By its id (a UUID), or in a database by its reference.
+    #[arg(long, value_name = "CASE")]
+    case: Option<Case>,
 }
 
 /// Whether a command line is one of this command, before it could be parsed.
@@ -84,7 +91,12 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
         }
     };
     output.show(&report, shown)?;
+    let is_unknown = report.case.as_ref().is_some_and(|case| case.entries.is_empty());
     match (report.verdict, report.first_bad()) {
+        (Verdict::Ok, _) if is_unknown => {
+            let message = "cannot be decided: no entry that was read is of that case".to_owned();
+            Err(Verification { code: Verdict::Undecided.exit_code(), message }.into())
+        }
         (Verdict::Ok, _) => Ok(()),
         (verdict, bad) => {
             let bad = bad.map(|bad| format!("{}: {}", bad.place, bad.what)).unwrap_or_default();
@@ -129,22 +141,24 @@ async fn check(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result
         Plan { policy, known_heads, since: args.since }
     };
     if let Some(directory) = args.dir {
-        return examined(&mut Tiles::of(Directory(directory)), &plan(given?)).await;
+        let case = args.case.as_ref().map(id_of).transpose()?;
+        return examined(&mut Tiles::of(Directory(directory)), &plan(given?), case).await;
     }
     if let Some(url) = args.url {
+        let case = args.case.as_ref().map(id_of).transpose()?;
         let web = Web::new(&url).map_err(|error| Failure::Usage.because(error.to_string()))?;
-        return examined(&mut Tiles::of(web), &plan(given?)).await;
+        return examined(&mut Tiles::of(web), &plan(given?), case).await;
     }
     if let Some(path) = args.database_url_file {
         let plan = plan(given?);
         let mut database = open_by_url_file(&path).await?;
-        let report = examined(&mut database, &plan).await;
+        let report = examined_case(&mut database, &plan, args.case.as_ref()).await;
         database.close().await;
         return report;
     }
     let context = Context::load_checked(files)?;
     let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
-    let report = configured(&context, &foundation, policy, plan, output).await;
+    let report = configured(&context, &foundation, policy, plan, args.case.as_ref(), output).await;
     foundation.close().await;
     report
 }
@@ -166,8 +180,39 @@ pub(super) async fn open_by_url_file(path: &Path) -> anyhow::Result<Database> {
     Ok(Database::open(&options, described).await?)
 }
 
-async fn examined<S: Source>(source: &mut S, plan: &Plan) -> anyhow::Result<Report> {
-    Ok(verify::verify(source, plan).await?)
+async fn examined<S: Source>(source: &mut S, plan: &Plan, case: Option<Uuid>) -> anyhow::Result<Report> {
+    Ok(verify::verify_case(source, plan, case).await?)
+}
+
+/// A case as files of the log know it.
+fn id_of(case: &Case) -> anyhow::Result<Uuid> {
+    match case {
+        Case::Id(id) => Ok(id.0),
+        Case::Reference(_) => Err(Failure::Usage.because(
+            "the log holds no references: give the id of the request (a UUID), or verify the database",
+        )),
+    }
+}
+
+async fn examined_case(database: &mut Database, plan: &Plan, case: Option<&Case>) -> anyhow::Result<Report> {
+    let case = match case {
+        None => None,
+        Some(Case::Id(id)) => Some(id.0),
+        Some(Case::Reference(reference)) => Some(match database.cases_of(reference).await?.as_slice() {
+            [case] => *case,
+            [] => {
+                return Err(
+                    Failure::Usage.because("there is no request with that reference any longer: give its id")
+                );
+            }
+            _ => {
+                return Err(
+                    Failure::Usage.because("several requests have that reference: give the id of one")
+                );
+            }
+        }),
+    };
+    examined(database, plan, case).await
 }
 
 /// Verifies the configured database, and records that it was done.
@@ -176,6 +221,7 @@ async fn configured(
     foundation: &Foundation,
     policy: Option<Policy>,
     plan: impl FnOnce(Policy) -> Plan,
+    case: Option<&Case>,
     output: &Output,
 ) -> anyhow::Result<Report> {
     let policy = if let Some(policy) = policy {
@@ -190,7 +236,7 @@ async fn configured(
     let plan = plan(policy);
     let options = foundation.database.options();
     let mut database = Database::open(options, foundation.database.describe()).await?;
-    let report = verify::verify(&mut database, &plan).await;
+    let report = examined_case(&mut database, &plan, case).await;
     database.close().await;
     let report = report?;
     let verdict = match report.verdict {
@@ -198,7 +244,9 @@ async fn configured(
         Verdict::Violation => "violation",
         Verdict::Undecided => "undecided",
     };
-    let detail = Detail::none()
+    let asked = report.case.as_ref().map(|asked| asked.case.to_string());
+    let detail = asked.map_or_else(Detail::none, |case| Detail::none().word("of_case", &case));
+    let detail = detail
         .word("verdict", verdict)
         .word("level", &report.level.to_string())
         .count("size", report.size)
@@ -296,6 +344,70 @@ fn shown(report: &Report) -> String {
     }
     if report.more_findings > 0 {
         text = format!("{text}\n… and {} more", report.more_findings);
+    }
+    if let Some(case) = &report.case {
+        text = format!("{text}\n\n{}", case_shown(case));
+    }
+    text
+}
+
+fn case_shown(case: &CaseReport) -> String {
+    let subject = match case.subject {
+        CaseSubject::Uncommitted => "no entry commits to identifiers of a person".to_owned(),
+        CaseSubject::Committed { entry } => {
+            format!("entry {entry} commits to identifiers; whether that can be opened stands in the database")
+        }
+        CaseSubject::Kept { entry } => format!("entry {entry} commits to identifiers, and the salt is kept"),
+        CaseSubject::BeingForgotten { entry } => {
+            format!(
+                "forgotten: entry {entry} committed to identifiers; the entry of the erasure is not sealed yet"
+            )
+        }
+        CaseSubject::Forgotten { entry, by } => {
+            let committed =
+                entry.map_or_else(String::new, |entry| format!(": entry {entry} committed to identifiers"));
+            format!("forgotten as entry {by} says, an authorised absence{committed}")
+        }
+        CaseSubject::Gone { entry } => {
+            format!("entry {entry} commits to identifiers, and the salt is gone although no entry allows it")
+        }
+    };
+    let open = if case.open_intents.is_empty() {
+        "none".to_owned()
+    } else {
+        let numbers: Vec<String> = case.open_intents.iter().map(ToString::to_string).collect();
+        format!("announced in entry {}, end not recorded", numbers.join(", "))
+    };
+    let mut text = pairs([
+        ("case", case.case.to_string()),
+        ("subject", subject),
+        ("open", open),
+        (
+            "unread",
+            match case.unread_entries {
+                0 => "none: every entry of the log was read".to_owned(),
+                unread => format!("{unread} entries of the log, of which some may be of this case"),
+            },
+        ),
+    ]);
+    let rows = case.entries.iter().map(|entry| {
+        vec![
+            entry.seq.to_string(),
+            entry.at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            if entry.by_detail { format!("{} (names it)", entry.action) } else { entry.action.clone() },
+            entry.actor.clone(),
+            or_dash(entry.outcome.as_ref()),
+            if entry.included { "proven" } else { "NOT PROVEN" }.to_owned(),
+        ]
+    });
+    if !case.entries.is_empty() {
+        text = format!(
+            "{text}\n\n{}",
+            table(&["entry", "at", "action", "actor", "outcome", "in the tree"], rows)
+        );
+    }
+    if case.more_entries > 0 {
+        text = format!("{text}\n… and {} more entries", case.more_entries);
     }
     text
 }

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use uuid::Uuid;
+
 use crate::audit::event::Action;
 use crate::audit::leaf::{LeafBytes, LeafError};
 use crate::audit::manifest;
@@ -13,10 +15,13 @@ use crate::audit::verify::policy::Policy;
 use crate::audit::verify::report::{Counts, Findings, Level, Report, Step, Verdict};
 use crate::audit::verify::source::{ManifestOf, Source, SourceError, Stored};
 
+mod case;
 mod examine;
 mod heads;
 mod tiles;
 
+use self::case::Wanted;
+pub use self::case::{CaseEntry, CaseReport, CaseSubject};
 use self::examine::{Examination, Examined};
 use self::heads::{Known, told};
 use self::tiles::Tree;
@@ -43,8 +48,18 @@ pub struct Plan {
 
 /// Verifies a log. What is wrong stands in the report; the answer is an error only where the log cannot be read.
 pub async fn verify<S: Source>(source: &mut S, plan: &Plan) -> Result<Report, SourceError> {
+    verify_case(source, plan, None).await
+}
+
+/// As [`verify`], and tells of one case what the log says of it ([`Report::case`]).
+pub async fn verify_case<S: Source>(
+    source: &mut S,
+    plan: &Plan,
+    case: Option<Uuid>,
+) -> Result<Report, SourceError> {
     let mut run = Run {
         plan,
+        wanted: case.map(Wanted::new),
         findings: Findings::default(),
         counts: Counts::default(),
         catalogue_checked: false,
@@ -68,6 +83,7 @@ pub async fn verify<S: Source>(source: &mut S, plan: &Plan) -> Result<Report, So
     }
     let known = run.known_heads(&head.checkpoint);
     run.walk(source, &head.checkpoint, known).await?;
+    run.prove_case(source, &head.checkpoint).await?;
     run.witness.take(head.checkpoint.size, head.witnessed_at_secs);
     let level = run.level(head.signed);
     Ok(run.report(source.describe(), Some(&head.checkpoint), level))
@@ -75,6 +91,8 @@ pub async fn verify<S: Source>(source: &mut S, plan: &Plan) -> Result<Report, So
 
 struct Run<'p> {
     plan: &'p Plan,
+    /// The case that is asked for.
+    wanted: Option<Wanted>,
     findings: Findings,
     counts: Counts,
     catalogue_checked: bool,
@@ -272,6 +290,9 @@ impl Run<'_> {
                     self.findings.violation(Step::Columns, place(), what);
                 }
                 account.take(seq, leaf.view(), own, &mut self.findings);
+                if let Some(wanted) = &mut self.wanted {
+                    wanted.take(seq, leaf.view(), own, &account.erasures);
+                }
                 return Some(leaf);
             }
             // A change of the bytes was told already.
@@ -366,6 +387,7 @@ impl Run<'_> {
             (level, level.still_possible(self.protected_up_to, size))
         };
         let (findings, more_findings) = self.findings.into_parts();
+        let unread = size.saturating_sub(self.counts.entries);
         Report {
             source,
             origin: checkpoint.map(|checkpoint| checkpoint.origin.to_string()),
@@ -377,6 +399,7 @@ impl Run<'_> {
             still_possible,
             catalogue_checked: self.catalogue_checked,
             counts: self.counts,
+            case: self.wanted.map(|wanted| wanted.into_report(unread)),
             findings,
             more_findings,
         }
