@@ -6,7 +6,7 @@ use std::process::Command;
 use sqlx::ConnectOptions as _;
 
 use crate::database::TestDatabase;
-use crate::program::{Scene, dsrd, run};
+use crate::program::{Finished, Scene, dsrd, run};
 
 /// The program of the auditor's guide recognises the person by the receipt, and nobody else.
 fn opened(receipt: &serde_json::Value, reference: &str) -> Result<(), &'static str> {
@@ -98,6 +98,23 @@ async fn r_41_the_log_is_asked_for_a_person_held_and_made_to_forget_a_member_of_
     scene.simulator.shutdown().await;
 }
 
+/// From files a case is asked for by its id, in the database by its reference.
+fn tells_of_one_case(scene: &Scene, verify: &dyn Fn(&[&str]) -> Finished, case: &str, reference: &str) {
+    let told = verify(&["--case", case]).expect(0).json()["case"].clone();
+    assert_eq!((&told["entries"][0]["action"], &told["case"]), (&"request.received".into(), &case.into()));
+    assert!(told["entries"].as_array().unwrap().iter().all(|entry| entry["included"] == true), "{told}");
+    assert_eq!(told["subject"]["state"], "committed");
+    let unknown = verify(&["--case", "0193aaaa-0000-7000-8000-000000000000"]).expect(2);
+    assert!(unknown.stderr.contains("no entry that was read is of that case"), "{unknown:?}");
+    let by_reference = verify(&["--case", reference]).expect(3);
+    assert!(by_reference.stderr.contains("holds no references"), "{by_reference:?}");
+    let shown = scene.run(&["audit", "verify", "--case", reference]).expect(0);
+    for expected in [case, "the salt is kept", "request.received", "proven", "none: every entry"] {
+        assert!(shown.stdout.contains(expected), "{expected}: {shown:?}");
+    }
+    scene.run(&["audit", "verify", "--case", "DSR-ZZZZ-ZZZZ"]).expect(3);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
     let database = TestDatabase::create().await;
@@ -140,21 +157,7 @@ async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
     let head = format!("{tiles}/checkpoint");
     assert_eq!(verify(&["--known-head", &head]).expect(0).json()["level"], "L2");
     verify(&["--since", "1"]).expect(0);
-    // One case: from files by its id, from the database by its reference.
-    let case = found[0]["case"].as_str().unwrap();
-    let told = verify(&["--case", case]).expect(0).json()["case"].clone();
-    assert_eq!((&told["entries"][0]["action"], &told["case"]), (&"request.received".into(), &case.into()));
-    assert!(told["entries"].as_array().unwrap().iter().all(|entry| entry["included"] == true), "{told}");
-    assert_eq!(told["subject"]["state"], "committed");
-    let unknown = verify(&["--case", "0193aaaa-0000-7000-8000-000000000000"]).expect(2);
-    assert!(unknown.stderr.contains("no entry that was read is of that case"), "{unknown:?}");
-    let by_reference = verify(&["--case", reference]).expect(3);
-    assert!(by_reference.stderr.contains("holds no references"), "{by_reference:?}");
-    let shown = scene.run(&["audit", "verify", "--case", reference]).expect(0);
-    for expected in [case, "the salt is kept", "request.received", "proven", "none: every entry"] {
-        assert!(shown.stdout.contains(expected), "{expected}: {shown:?}");
-    }
-    scene.run(&["audit", "verify", "--case", "DSR-ZZZZ-ZZZZ"]).expect(3);
+    tells_of_one_case(&scene, &verify, found[0]["case"].as_str().unwrap(), reference);
 
     let shown = scene.run(&["audit", "verify", "--policy", &policy, "--known-head", &head]).expect(0);
     assert!(
