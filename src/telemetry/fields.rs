@@ -6,6 +6,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("address", "address of one of our own listeners"),
     ("ahead_secs", "how many seconds our clock is ahead of another one"),
     ("attempt", "how often something was tried"),
+    ("behind_secs", "how many seconds our clock is behind the newest head of the audit log"),
     ("bytes", "size"),
     ("candidates", "contacts found by a sweep"),
     ("code", "short word or number that classes an outcome"),
