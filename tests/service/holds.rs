@@ -37,12 +37,18 @@ async fn erase(service: &TestService) -> Receipt {
     service.submit(RequestKind::Erasure, &[(Email, ADDRESS)]).await
 }
 
-fn person(service: &TestService) -> About {
-    let identifier = SubjectIdentifier::parse(Email, ADDRESS, None).unwrap();
+/// Whoever has this address.
+fn about(service: &TestService, address: &str) -> About {
+    let identifier = SubjectIdentifier::parse(Email, address, None).unwrap();
     About::Person(vec![identifier.reference(&service.desk.keys, &service.controller.id)])
 }
 
-pub(crate) fn claim(service: &TestService) -> NewHold {
+fn person(service: &TestService) -> About {
+    about(service, ADDRESS)
+}
+
+/// A claim about whoever has this address, reviewed in 90 days.
+pub(crate) fn claim_about(service: &TestService, address: &str) -> NewHold {
     NewHold {
         kind: HoldKind::Claim,
         category: HoldCategory::Everything,
@@ -50,11 +56,15 @@ pub(crate) fn claim(service: &TestService) -> NewHold {
         statute: None,
         matter: Some("2026-O-17".to_owned()),
         owner: "legal".to_owned(),
-        about: person(service),
+        about: about(service, address),
         ends: EndRule::WhenLifted,
         review_on: Some((service.clock.now() + TimeDelta::days(90)).date_naive()),
         request: None,
     }
+}
+
+pub(crate) fn claim(service: &TestService) -> NewHold {
+    claim_about(service, ADDRESS)
 }
 
 pub(crate) async fn place(service: &TestService, new: NewHold) -> Placed {

@@ -9,17 +9,18 @@ use dsrd::audit::Actor;
 use dsrd::delivery::Plan;
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{
-    AnsweredOutcome, CaseEvent, ClarificationReason, ExtensionReason, HoldCategory, HoldKind, IdentityMethod,
-    LiftReason, RefusalGround, RequestId, RequestKind, RequestState, SubjectIdentifier, TRANSITIONS,
+    AnsweredOutcome, CaseEvent, ClarificationReason, ExtensionReason, IdentityMethod, LiftReason,
+    RefusalGround, RequestId, RequestKind, RequestState, TRANSITIONS,
 };
 use dsrd::execution::{KillSwitch, resume_postponed};
-use dsrd::holds::{self, About, EndRule, NewHold};
+use dsrd::holds;
 use dsrd::identity;
 use dsrd::intake;
 use dsrd::triage::{self, Decision, Facts};
 use dsrd_simulator::ContactSpec;
 use sqlx::{Connection as _, PgConnection};
 
+use crate::holds::claim_about;
 use crate::support::asked_for;
 use crate::support::service::TestService;
 
@@ -168,7 +169,7 @@ async fn act(service: &TestService, act: Act, request: RequestId, random: &mut R
         }
         Act::Hold => {
             let now = desk.clock.now();
-            holds::place(&mut tx, controller, claim(service), dpo(), now).await.unwrap();
+            holds::place(&mut tx, controller, claim_about(service, PERSON), dpo(), now).await.unwrap();
             true
         }
         Act::Lift => {
@@ -200,23 +201,6 @@ async fn act(service: &TestService, act: Act, request: RequestId, random: &mut R
         tx.commit().await.unwrap();
     }
     accepted
-}
-
-/// A claim about the one person of these lives.
-fn claim(service: &TestService) -> NewHold {
-    let identifier = SubjectIdentifier::parse(Email, PERSON, None).unwrap();
-    NewHold {
-        kind: HoldKind::Claim,
-        category: HoldCategory::Everything,
-        ground: None,
-        statute: None,
-        matter: Some("2026-O-17".to_owned()),
-        owner: "legal".to_owned(),
-        about: About::Person(vec![identifier.reference(&service.desk.keys, &service.controller.id)]),
-        ends: EndRule::WhenLifted,
-        review_on: Some((service.desk.clock.now() + TimeDelta::days(90)).date_naive()),
-        request: None,
-    }
 }
 
 /// Lifts every hold, and lets the rest of what they kept follow.

@@ -8,12 +8,11 @@ use dsrd::audit::Actor;
 use dsrd::delivery;
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{
-    AnsweredOutcome, ClarificationReason, DecisionKind, ExtensionReason, HoldCategory, HoldKind,
-    IncidentCategory, IncidentCause, IncidentEnd, LiftReason, Outcome, RefusalGround, RequestId, RequestKind,
-    SubjectIdentifier,
+    AnsweredOutcome, ClarificationReason, DecisionKind, ExtensionReason, IncidentCategory, IncidentCause,
+    IncidentEnd, LiftReason, Outcome, RefusalGround, RequestId, RequestKind,
 };
 use dsrd::execution::resume_postponed;
-use dsrd::holds::{self, About, EndRule, NewHold};
+use dsrd::holds;
 use dsrd::identity::Confirmation;
 use dsrd::intake;
 use dsrd::recipients::ChannelKind;
@@ -22,6 +21,7 @@ use dsrd::upkeep::{Forgotten, Settings, Upkeep};
 use dsrd_simulator::ContactSpec;
 use sqlx::Connection as _;
 
+use crate::holds::claim_about;
 use crate::rig::count;
 use crate::support::service::TestService;
 
@@ -218,20 +218,7 @@ type End = (RequestId, Outcome);
 /// Kept by a hold, then erased by the second stage.
 async fn held_then_erased(service: &TestService) -> [End; 2] {
     let (desk, controller) = (&service.desk, &*service.controller);
-    let identifier = SubjectIdentifier::parse(Email, &somebody("held"), None).unwrap();
-    let now = desk.clock.now();
-    let hold = NewHold {
-        kind: HoldKind::Claim,
-        category: HoldCategory::Everything,
-        ground: None,
-        statute: None,
-        matter: Some("2026-O-17".to_owned()),
-        owner: "legal".to_owned(),
-        about: About::Person(vec![identifier.reference(&desk.keys, &controller.id)]),
-        ends: EndRule::WhenLifted,
-        review_on: Some((now + TimeDelta::days(90)).date_naive()),
-        request: None,
-    };
+    let (now, hold) = (desk.clock.now(), claim_about(service, &somebody("held")));
     let mut tx = service.store.begin("test").await.unwrap();
     let placed = holds::place(&mut tx, controller, hold, staff("anna"), now).await.unwrap();
     tx.commit().await.unwrap();
