@@ -1,5 +1,14 @@
 -- What each column of the auditors' views means, where psql (\d+) and BI tools show it: the words of docs/auditor-guide.md.
 
+DO $$
+BEGIN
+  EXECUTE format('GRANT aud_owner TO %I', current_user);
+EXCEPTION WHEN insufficient_privilege THEN
+  -- Somebody else made the role; they must have granted it already.
+  NULL;
+END
+$$;
+
 COMMENT ON COLUMN audit_view.log.seq IS 'Number, 1..n without gap: the order in which entries were sealed; within a case the order of the events.';
 COMMENT ON COLUMN audit_view.log.at IS 'When it happened, by the clock of the service.';
 COMMENT ON COLUMN audit_view.log.organisation_id IS 'For which organisation; empty for what concerns the log itself.';
@@ -102,3 +111,11 @@ COMMENT ON COLUMN audit_view.hold.until_on IS 'Its last day (UTC); empty: until 
 COMMENT ON COLUMN audit_view.hold.lifted_at IS 'When it was lifted; empty as long as it was not.';
 COMMENT ON COLUMN audit_view.hold.lifted_by IS 'Who lifted it.';
 COMMENT ON COLUMN audit_view.hold.in_force IS 'Whether it forbids pruning and erasing now.';
+
+DO $$
+BEGIN
+  EXECUTE format('REVOKE aud_owner FROM %I', current_user);
+EXCEPTION WHEN insufficient_privilege THEN
+  NULL;
+END
+$$;

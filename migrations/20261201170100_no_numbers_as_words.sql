@@ -1,6 +1,15 @@
 -- A word of an entry's detail may no longer be a telephone number in its normal form (+ and digits) or a hardware address. Mail
 -- addresses never could be: the alphabet has no @. The rest of the function is as it was; entries from before are not looked at
 -- again. Detail::word of src/audit/event.rs blanks such words, and long numbers, so that no entry of the service's own is refused.
+DO $$
+BEGIN
+  EXECUTE format('GRANT aud_owner TO %I', current_user);
+EXCEPTION WHEN insufficient_privilege THEN
+  -- Somebody else made the role; they must have granted it already.
+  NULL;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION audit.is_entry(entry bytea) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
@@ -63,5 +72,13 @@ BEGIN
       )
     )
   ) IS TRUE;
+END
+$$;
+
+DO $$
+BEGIN
+  EXECUTE format('REVOKE aud_owner FROM %I', current_user);
+EXCEPTION WHEN insufficient_privilege THEN
+  NULL;
 END
 $$;
