@@ -531,7 +531,13 @@ pub async fn submit_request(
             other => return other,
         }
     }
-    submit_once(store, desk, controller, submission).await
+    match submit_once(store, desk, controller, submission.clone()).await {
+        // It met what an earlier try of this very call wrote after all: that can be read now.
+        Err(IntakeError::Store(error)) if error.constraint().is_some() => {
+            submit_once(store, desk, controller, submission).await
+        }
+        other => other,
+    }
 }
 
 async fn submit_once(

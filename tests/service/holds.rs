@@ -43,10 +43,6 @@ fn about(service: &TestService, address: &str) -> About {
     About::Person(vec![identifier.reference(&service.desk.keys, &service.controller.id)])
 }
 
-fn person(service: &TestService) -> About {
-    about(service, ADDRESS)
-}
-
 /// A claim about whoever has this address, reviewed in 90 days.
 pub(crate) fn claim_about(service: &TestService, address: &str) -> NewHold {
     NewHold {
