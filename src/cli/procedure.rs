@@ -149,21 +149,23 @@ fn recipients(organisation: &Organisation, text: &mut String) {
     }
     line!(
         text,
-        "Each is named in access reports to those whose data it held, and told of erasures (Art. 19 GDPR).\n"
+        "Each is named in access reports to those whose data it held, and told of erasures, corrections and restrictions \
+         (Art. 19 GDPR) and of opt-outs under the law of California (11 CCR 7026(f)); of other opt-outs where it says so.\n"
     );
-    line!(text, "| recipient | data | country | from | until | told by | answers within |");
-    line!(text, "|---|---|---|---|---|---|---|");
+    line!(text, "| recipient | data | country | from | until | told by | of opt-outs | answers within |");
+    line!(text, "|---|---|---|---|---|---|---|---|");
     for each in &organisation.recipients {
         let data: Vec<&str> = each.categories.iter().map(|category| category.as_str()).collect();
         line!(
             text,
-            "| {} | {} | {} | {} | {} | {} | {} days |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} days |",
             each.name,
             data.join(", "),
             each.country,
             each.from,
             each.until.map_or_else(|| "today".to_owned(), |day| day.to_string()),
             each.channel.as_str(),
+            if each.is_told_of_opt_outs() { "all" } else { "of California" },
             each.answer_within_days()
         );
     }

@@ -67,11 +67,11 @@ async fn affected(run: &Run<'_>, action: TaskAction) -> Result<Option<Affected>,
 pub(super) fn concerned(
     action: TaskAction,
     contact: Option<ContactId>,
-    created_on: Option<NaiveDate>,
+    since: Option<NaiveDate>,
     origin: Origin,
 ) -> Affected {
     let sections = Section::ALL.into_iter().filter(|section| *section != Section::Requests).collect();
-    Affected { action, contact, sections, created_on, origin }
+    Affected { action, contact, sections, since, origin }
 }
 
 /// The one contact that the identifiers of a request mean, with the day of its creation. None where several are meant, or

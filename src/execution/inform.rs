@@ -169,8 +169,9 @@ pub(super) fn package_ready(
     PreparedNotice { kind, facts, words: None, link_token: Some(token) }
 }
 
-pub(super) fn opted_out(run: &Run<'_>) -> PreparedNotice {
+pub(super) fn opted_out(run: &Run<'_>, recipients: Vec<String>) -> PreparedNotice {
     let mut facts = facts(run);
+    facts.recipients = recipients;
     facts.policies.clone_from(&run.case.policies);
     PreparedNotice { kind: NoticeKind::OptOutDone, facts, words: None, link_token: None }
 }

@@ -334,6 +334,8 @@ const fn phrase_of(action: TaskAction) -> &'static str {
         TaskAction::Rectify => "rectification",
         TaskAction::Restrict => "restriction",
         TaskAction::Release => "release",
+        TaskAction::OptOut => "opt_out",
+        TaskAction::CcpaOptOut => "ccpa_opt_out",
     }
 }
 

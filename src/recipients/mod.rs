@@ -2,8 +2,8 @@
 //!
 //! The register is settings ([`Recipient`]): who, which categories of data, from when to when, in which country under which
 //! safeguard, and how to reach them. An access report names those that held the person's data in their time ([`name_in`],
-//! When an erasure was read back, or a person's record of a correction or restriction was taken up, or an objection restricts, [`enqueue`]
-//! writes one task for each of them into the transaction of that proof; [`enqueue_release`] does when a restriction
+//! When an erasure or an opt-out was read back, or a person's record of a correction or restriction was taken up, or an
+//! objection restricts, [`enqueue`] writes one task for each of them into the transaction of that proof; [`enqueue_release`] does when a restriction
 //! ends. [`Courier`] sends what is due, by mail or by a signed call to a webhook; persons record the answers
 //! ([`confirm`], [`give_up`]).
 //!

@@ -49,6 +49,9 @@ pub struct Recipient {
     pub answer_within_days: Option<u16>,
     /// Whether it is told of erasures by retention rules, too. It is when left out.
     pub told_of_sweeps: Option<bool>,
+    /// Whether it is told of opt-outs from marketing and of withdrawn consents, too: for one that markets with your data or in
+    /// your name. It is not when left out. Of an opt-out under the law of California every recipient is told.
+    pub told_of_opt_outs: Option<bool>,
     /// The language of mails to it: `en`, `de`, `fr`, `it`, `es`. That of the organisation when left out.
     pub language: Option<String>,
 }
@@ -114,6 +117,12 @@ impl Recipient {
     #[must_use]
     pub fn is_told_of_sweeps(&self) -> bool {
         self.told_of_sweeps.unwrap_or(true)
+    }
+
+    /// Whether it is told of opt-outs from marketing. Those of California it is told of in any case.
+    #[must_use]
+    pub fn is_told_of_opt_outs(&self) -> bool {
+        self.told_of_opt_outs.unwrap_or(false)
     }
 
     /// Whether its calls may go to a private network.
@@ -242,6 +251,7 @@ pub(super) mod tests {
             allow_private_address: None,
             answer_within_days: None,
             told_of_sweeps: None,
+            told_of_opt_outs: None,
             language: None,
         }
     }

@@ -57,6 +57,10 @@ words! {
         Restrict = "restrict",
         /// Restrict it no more.
         Release = "release",
+        /// Use it for marketing no more (Art. 7(3), 21(2) GDPR).
+        OptOut = "opt_out",
+        /// Neither sell nor share it any more, and pass that on (11 CCR 7026(f)).
+        CcpaOptOut = "ccpa_opt_out",
     }
 }
 
@@ -109,8 +113,9 @@ pub struct Affected {
     pub contact: Option<ContactId>,
     /// The sections concerned.
     pub sections: Vec<Section>,
-    /// The day on which the contact was created, as far as that is known.
-    pub created_on: Option<NaiveDate>,
+    /// Who held the data on this day or later is told: the day on which the contact was created, as far as that is known. Of an
+    /// opt-out, the day on which it was asked for: who held the data no more by then uses it for nothing.
+    pub since: Option<NaiveDate>,
     /// Who set it in motion.
     pub origin: Origin,
 }
@@ -164,16 +169,20 @@ pub async fn enqueue(
 }
 
 /// Those that are told of something that was done. What was tried on an invented contact concerns nobody.
+///
+/// Of an opt-out from marketing only those whose settings ask for it: no law wants it told, because what the controller may do no
+/// more is its own marketing. Under the law of California all are told (11 CCR 7026(f), R-56).
 pub fn told_of<'a>(
     register: &'a [Recipient],
     affected: &'a Affected,
     today: NaiveDate,
 ) -> impl Iterator<Item = &'a Recipient> {
-    held_by(register, &affected.sections, affected.created_on, today).filter(|recipient| {
-        match affected.origin {
-            Origin::Subject => true,
-            Origin::Retention => recipient.is_told_of_sweeps(),
-            Origin::SelfTest => false,
+    held_by(register, &affected.sections, affected.since, today).filter(|recipient| {
+        match (affected.origin, affected.action) {
+            (Origin::Subject, TaskAction::OptOut) => recipient.is_told_of_opt_outs(),
+            (Origin::Subject, _) => true,
+            (Origin::Retention, _) => recipient.is_told_of_sweeps(),
+            (Origin::SelfTest, _) => false,
         }
     })
 }

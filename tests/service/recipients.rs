@@ -1,14 +1,17 @@
-//! recipients are named to people, and told of erasures.
+//! recipients are named to people, and told of erasures and opt-outs.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::{Days, NaiveDate, TimeDelta};
 use dsrd::audit::Actor;
 use dsrd::delivery::{MemoryTransport, Transport};
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{Clock as _, KillSwitch, Outcome, RequestId, RequestKind, RequestState};
-use dsrd::recipients::{self, ChannelKind, Courier, GiveUpReason, Recipient, Role, Secrets, Task, TaskState};
+use dsrd::intake;
+use dsrd::recipients::{
+    self, ChannelKind, Courier, GiveUpReason, Recipient, Role, Secrets, Task, TaskAction, TaskState,
+};
 use dsrd::report::Section;
 use dsrd::upkeep::{Settings, Upkeep};
 use dsrd_simulator::ContactSpec;
@@ -16,7 +19,7 @@ use wiremock::matchers::{header, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 use zeroize::Zeroizing;
 
-use crate::support::service::{TestService, mail_settings};
+use crate::support::service::{TestService, mail_settings, start_of_test};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -37,6 +40,7 @@ pub(crate) fn recipient(id: &str, channel: ChannelKind) -> Recipient {
         allow_private_address: Some(true),
         answer_within_days: Some(10),
         told_of_sweeps: None,
+        told_of_opt_outs: None,
         language: None,
     }
 }
@@ -343,4 +347,105 @@ async fn r_42_a_recipient_reads_what_to_do_in_its_own_language_and_the_text_is_o
     let ended = log.iter().find(|entry| entry.action == "recipient.ended").unwrap();
     assert_eq!(ended.detail["template"], "recipient_notice/de/1");
     service.finish().await;
+}
+
+#[tokio::test]
+async fn r_56_all_that_got_data_in_between_are_told_of_a_californian_opt_out() {
+    let server = MockServer::start().await;
+    let answer = ResponseTemplate::new(200).set_body_json(serde_json::json!({ "status": "confirmed" }));
+    Mock::given(method("POST")).respond_with(answer).mount(&server).await;
+    let asked_on = start_of_test().date_naive() - Days::new(3);
+    let mut before = recipient("before", ChannelKind::Mail);
+    before.until = Some(asked_on - Days::new(1));
+    let mut between = recipient("between", ChannelKind::Mail);
+    (between.from, between.until) = (asked_on + Days::new(1), Some(asked_on + Days::new(2)));
+    let mut later = recipient("later", ChannelKind::Mail);
+    later.from = asked_on + Days::new(30);
+    let mut register = vec![before, between, later, webhook("crm", &format!("{}/hook", server.uri()))];
+    let words = [
+        ("de", "verkaufen oder weitergeben, und alle"),
+        ("en", "stop selling or sharing the data, and tell everyone"),
+        ("es", "no vender ni ceder más los datos, y pedir"),
+        ("fr", "ne plus vendre ni partager les données, et demander"),
+        ("it", "non vendere né condividere più i dati, e chiedere"),
+    ];
+    for (language, _) in words {
+        let mut each = recipient(&format!("mail-{language}"), ChannelKind::Mail);
+        each.language = Some(language.to_owned());
+        register.push(each);
+    }
+    let service = TestService::builder().recipients(register).build().await;
+    let spec = ContactSpec::new().email("canarino@posta.example");
+    let contact = service.platform.add_contact(spec.created(service.clock.now() - TimeDelta::days(400)));
+    let request = opted_out(&service, RequestKind::CcpaOptOut, "canarino@posta.example").await;
+    let told = tasks(&service, request).await;
+    let names: Vec<&str> = told.iter().map(|task| task.recipient.as_str()).collect();
+    assert_eq!(names, ["between", "crm", "mail-de", "mail-en", "mail-es", "mail-fr", "mail-it"]);
+    assert!(told.iter().all(|task| task.action == TaskAction::CcpaOptOut), "{told:?}");
+    let person = service.mails.sent_to("canarino@posta.example").pop().unwrap();
+    let text = person.text.expose();
+    assert!(text.contains("between s.r.l.") && !text.contains("before s.r.l."), "{text}");
+
+    let mails = MemoryTransport::new();
+    let courier = courier(&service, &mails, KillSwitch::default());
+    while courier.pump_once().await.unwrap() > 0 {}
+    for (language, wanted) in words {
+        let [mail] = mails.sent_to(&format!("privacy@mail-{language}.example")).try_into().unwrap();
+        let text = mail.text.expose().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(wanted) && text.contains(&contact), "{wanted:?} is not in {text}");
+        assert!(!text.contains("canarino"), "{text}");
+    }
+    let [call] = server.received_requests().await.unwrap().try_into().unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&call.body).unwrap();
+    assert_eq!((&body["object"], &body["action"]), (&contact.as_str().into(), &"ccpa_opt_out".into()));
+    let told = tasks(&service, request).await;
+    assert_eq!((told[1].state, told[2].state), (TaskState::Confirmed, TaskState::Sent));
+    let story = service.story(request).await;
+    let count = |word: &str| story.iter().filter(|entry| *entry == word).count();
+    assert_eq!((count("recipient.queued"), count("recipient.confirmed")), (7, 1));
+    // Who does not answer is an alert, as with an erasure.
+    advance(&service, Duration::from_hours(24 * 11)).await;
+    courier.pump_once().await.unwrap();
+    let story = service.story(request).await;
+    assert_eq!(story.iter().filter(|entry| *entry == "recipient.overdue").count(), 6);
+
+    // Where nobody is found, nobody had anything to sell.
+    let nobody = opted_out(&service, RequestKind::CcpaOptOut, "canarino.nobody@posta.example").await;
+    assert!(tasks(&service, nobody).await.is_empty());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_56_of_other_opt_outs_only_those_are_told_whose_settings_ask_for_it() {
+    let mut agency = recipient("agency", ChannelKind::Mail);
+    agency.told_of_opt_outs = Some(true);
+    let register = vec![agency, recipient("crm", ChannelKind::Mail)];
+    let service = TestService::builder().recipients(register).build().await;
+    let mails = MemoryTransport::new();
+    let courier = courier(&service, &mails, KillSwitch::default());
+    for (kind, address) in [
+        (RequestKind::OptOut, "canarino.one@posta.example"),
+        (RequestKind::ConsentWithdrawal, "canarino.two@posta.example"),
+    ] {
+        let _contact = service.platform.add_contact(ContactSpec::new().email(address));
+        let request = opted_out(&service, kind, address).await;
+        let [task] = tasks(&service, request).await.try_into().unwrap();
+        assert_eq!((task.recipient.as_str(), task.action), ("agency", TaskAction::OptOut), "{kind}");
+        assert_eq!(courier.pump_once().await.unwrap(), 1);
+        let mail = mails.sent_to("privacy@agency.example").pop().unwrap();
+        let text = mail.text.expose();
+        assert!(text.contains("stop using the data for marketing"), "{text}");
+    }
+    service.finish().await;
+}
+
+/// An opt-out that was asked for three days ago, carried out to its end.
+async fn opted_out(service: &TestService, kind: RequestKind, address: &str) -> RequestId {
+    let mut submission = service.submission(kind, &[(Email, address)]);
+    submission.received_at = service.clock.now() - TimeDelta::days(3);
+    let receipt =
+        intake::submit_request(&service.store, &service.desk, &service.controller, submission).await;
+    let request = receipt.unwrap().request;
+    service.work_to_the_end().await;
+    request
 }

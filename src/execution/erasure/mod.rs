@@ -130,7 +130,7 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
         action: TaskAction::Erase,
         contact: Some(contact),
         sections: erased_sections(&done.remaining),
-        created_on: run.located()?.created_on,
+        since: run.located()?.created_on,
         origin: run.case.origin,
     };
     finished.notice = Some(inform::erased(run, partly, inform::names_of(run, &affected)));

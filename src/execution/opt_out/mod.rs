@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::Step;
+use super::answered::concerned;
 use super::effect::{Effect, bare};
 use super::engine::Run;
 use super::inform;
@@ -14,9 +15,10 @@ use super::replay::modified_at;
 use super::sql::Marks;
 use super::stop::Stop;
 use crate::audit::{Action, Detail};
-use crate::domain::ParkReason;
+use crate::domain::{ContactId, ParkReason, RequestKind};
 use crate::intake::IdentifierRole;
 use crate::platform::Contact;
+use crate::recipients::{Affected, TaskAction};
 
 /// When to read again while the platform does not show the change yet (it may answer "accepted" and act later).
 const READ_AGAIN_AFTER: [Duration; 5] = [
@@ -130,7 +132,19 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
                 .flag("profile_emptied", profile_emptied),
         ),
     );
-    finished.notice = Some(inform::opted_out(run));
+    let affected = affected(run, contact);
+    finished.notice = Some(inform::opted_out(run, inform::names_of(run, &affected)));
+    finished.to_tell = Some(affected);
     run.keep(finished);
     Ok(())
+}
+
+/// What recipients have to be told: those who held the data between the request and now (11 CCR 7026(f), R-56).
+fn affected(run: &Run<'_>, contact: ContactId) -> Affected {
+    let action = match run.case.kind {
+        RequestKind::CcpaOptOut => TaskAction::CcpaOptOut,
+        _ => TaskAction::OptOut,
+    };
+    let asked_on = run.site.controller.local_date(run.case.received_at);
+    concerned(action, Some(contact), Some(asked_on), run.case.origin)
 }
