@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use dsrd::audit::manifest::{Page, PageItem, append_page};
 use dsrd::audit::tlog::VerifierKey;
 use dsrd::audit::verify::{self, Database, Plan, Policy, Report};
 use dsrd::audit::{self, Action, Actor, Detail, Event, LogKeys};
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{RequestId, RequestKind};
+use dsrd::domain::{Clock as _, RequestId, RequestKind};
 use dsrd_simulator::ContactSpec;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use uuid::Uuid;
 
 use crate::support::service::{ORGANISATION, TestService, sealer_at};
 
@@ -72,6 +74,32 @@ impl Log {
         sqlx::raw_sql("DROP TRIGGER witnessed ON audit.inbox").execute(&mut owner).await.unwrap();
         owner.close().await.unwrap();
         Self { service, key, head, case: case.unwrap() }
+    }
+
+    /// Lets a sweep submit one erasure; the number and id of its entry. Sealed, under a head that the log keeps.
+    pub(crate) async fn page_of_a_sweep(&self) -> (u64, Uuid) {
+        let service = &self.service;
+        let contact = "986a372347aac5e4a94516db835d58aa".parse().unwrap();
+        let page = Page {
+            organisation: &service.controller.id,
+            sweep: Uuid::now_v7(),
+            actor: Actor::Process("test"),
+            at: service.clock.now(),
+            items: &[PageItem { request: RequestId(Uuid::now_v7()), contact }],
+        };
+        let mut tx = service.store.begin("test").await.unwrap();
+        let id = append_page(&mut tx, page).await.unwrap().0;
+        tx.commit().await.unwrap();
+        service.sealer.seal_everything().await.unwrap();
+        service.sealer.keep_checkpoint().await.unwrap();
+        let mut owner = PgConnection::connect_with(&self.options()).await.unwrap();
+        let seq: i64 = sqlx::query_scalar("SELECT seq FROM audit.entry WHERE uid = $1")
+            .bind(id)
+            .fetch_one(&mut owner)
+            .await
+            .unwrap();
+        owner.close().await.unwrap();
+        (u64::try_from(seq).unwrap(), id)
     }
 
     pub(crate) fn options(&self) -> PgConnectOptions {

@@ -12,6 +12,7 @@ use crate::support::service::sealer_at;
 #[tokio::test]
 async fn s_40_whatever_a_superuser_changes_is_found_and_named() {
     let log = Log::of_a_real_run().await;
+    let page = Some(log.page_of_a_sweep().await);
     log.rest().await;
     let whole = verified(&log.options(), &log.plan()).await;
     assert_eq!(whole.verdict, Verdict::Ok, "{:#?}", whole.findings);
@@ -22,7 +23,8 @@ async fn s_40_whatever_a_superuser_changes_is_found_and_named() {
     );
     assert_eq!(whole.level, Level::L1);
     assert!(whole.source.ends_with("as auditor"), "{}", whole.source);
-    let list = manipulations(&Scene { size: whole.size, first: 1, run: 17, kept_heads: whole.counts.heads });
+    let scene = Scene { size: whole.size, first: 1, run: 17, kept_heads: whole.counts.heads, page };
+    let list = manipulations(&scene);
     assert!(list.len() >= 25, "{}", list.len());
     let mut missed = Vec::new();
     for Manipulation { name, statements, place, says, .. } in list {

@@ -70,7 +70,7 @@ pub(super) async fn fill<S: Source>(
     let copied = insert(source, &store, &original, note, checkpoint, &kept, clock).await;
     store.close().await;
     let (mut copied, pages) = copied?;
-    for page in pages {
+    for (seq, page) in pages {
         match source.manifest(page).await? {
             ManifestOf::Elsewhere => copied.has_manifests = false,
             ManifestOf::Missing => {}
@@ -78,6 +78,7 @@ pub(super) async fn fill<S: Source>(
                 let commitments = hex::encode(commitments);
                 let statement = format!("INSERT INTO audit.manifest VALUES ('{page}', '\\x{commitments}')");
                 execute(options, &statement).await?;
+                copied.scene.page = Some((seq, page));
             }
         }
     }
@@ -98,7 +99,7 @@ async fn insert<S: Source>(
     checkpoint: Checkpoint,
     kept: &[KeptHead],
     clock: &dyn Clock,
-) -> Result<(Copied, Vec<Uuid>), DrillError> {
+) -> Result<(Copied, Vec<(u64, Uuid)>), DrillError> {
     let mut edge = Edge::new();
     let mut presence = Presence::default();
     let mut first = 0;
@@ -147,7 +148,7 @@ async fn insert<S: Source>(
     if checkpoint.size < presence.first + 20 {
         return Err(DrillError::TooShort);
     }
-    let scene = Scene { size: checkpoint.size, first: presence.first, run, kept_heads };
+    let scene = Scene { size: checkpoint.size, first: presence.first, run, kept_heads, page: None };
     let copied = Copied { checkpoint, original_size: original.size, scene, has_manifests: true };
     Ok((copied, presence.pages))
 }
@@ -159,8 +160,8 @@ struct Presence {
     last: u64,
     in_a_row: u64,
     run: Option<u64>,
-    /// Pages of sweeps.
-    pages: Vec<Uuid>,
+    /// Pages of sweeps: number and id of the entry.
+    pages: Vec<(u64, Uuid)>,
 }
 
 impl Presence {
@@ -173,7 +174,7 @@ impl Presence {
         let leaf = Leaf::parse(&row.entry).ok();
         let is_of_this_form = leaf.as_ref().is_some_and(|leaf| leaf.v == 1);
         let page = leaf.filter(|leaf| leaf.action == Action::SweepPage.as_str());
-        self.pages.extend(page.map(|leaf| leaf.id));
+        self.pages.extend(page.map(|leaf| (row.seq, leaf.id)));
         self.in_a_row = match (is_of_this_form, follows) {
             (false, _) => 0,
             (true, false) => 1,

@@ -3,6 +3,8 @@
 //! The drill runs it for people, and the project's tests run it against every build: one list, so that neither knows of a
 //! manipulation that the other does not.
 
+use uuid::Uuid;
+
 use crate::audit::tlog::{HASH_BYTES, TILE_WIDTH, Tile};
 use crate::audit::verify::Level;
 
@@ -20,6 +22,9 @@ pub struct Scene {
     pub run: u64,
     /// How many signed heads the log itself kept.
     pub kept_heads: u64,
+    /// Number and id of an entry `sweep.page` beside which the commitments to its items stand; none where no sweep has
+    /// submitted anything, and in files, which hold no commitments.
+    pub page: Option<(u64, Uuid)>,
 }
 
 /// Something that is done to a log behind its back.
@@ -42,7 +47,10 @@ pub struct Manipulation {
 /// The whole list, for one copy.
 #[must_use]
 pub fn manipulations(scene: &Scene) -> Vec<Manipulation> {
-    [of_entries(scene), of_definitions(scene), of_functions_and_rights(), of_the_tree(scene)].concat()
+    let mut all =
+        [of_entries(scene), of_definitions(scene), of_functions_and_rights(), of_the_tree(scene)].concat();
+    all.push(of_a_page(scene));
+    all
 }
 
 /// Switches the guards of a table off for some statements, and on again as they were shipped.
@@ -61,6 +69,8 @@ pub(super) fn unguarded(table: &str, statements: &str) -> String {
             (&["head"], &[("head", "head_moves_forward"), ("head", "head_row_stays"), ("head", "head_stays")])
         }
         "tile" => (&["tile"], &[("tile", "tile_rows_stay"), ("tile", "tile_stays")]),
+        "inbox" => (&["inbox"], &[("inbox", "inbox_rows_stay"), ("inbox", "inbox_stays")]),
+        "manifest" => (&["manifest"], &[("manifest", "manifest_rows_stay"), ("manifest", "manifest_stays")]),
         _ => (&["checkpoint"], &[("checkpoint", "checkpoint_rows_stay"), ("checkpoint", "checkpoint_stays")]),
     };
     let off = tables.iter().map(|table| format!("ALTER TABLE audit.{table} DISABLE TRIGGER USER; "));
@@ -381,6 +391,23 @@ fn of_the_tree(scene: &Scene) -> Vec<Manipulation> {
     ]
 }
 
+fn of_a_page(scene: &Scene) -> Manipulation {
+    Manipulation {
+        name: "item of a sweep exchanged",
+        deed: "a bit of a commitment beside the entry of a sweep's page is turned".to_owned(),
+        needs: Level::L1,
+        statements: scene
+            .page
+            .map(|(_, id)| {
+                let change = "UPDATE audit.manifest SET commitments = set_byte(commitments, 0, get_byte(commitments, 0) # 1)";
+                unguarded("manifest", &format!("{change} WHERE uid = '{id}'"))
+            })
+            .ok_or("no page of a sweep with its commitments is in this copy"),
+        place: scene.page.map(|(seq, _)| format!("entry {seq}")).unwrap_or_default(),
+        says: "are not those that it has the root of",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -389,7 +416,13 @@ mod tests {
 
     #[test]
     fn every_manipulation_has_a_name_and_a_deed_of_its_own() {
-        let list = manipulations(&Scene { size: 300, first: 1, run: 17, kept_heads: 2 });
+        let list = manipulations(&Scene {
+            size: 300,
+            first: 1,
+            run: 17,
+            kept_heads: 2,
+            page: Some((9, Uuid::nil())),
+        });
         let names: BTreeSet<&str> = list.iter().map(|each| each.name).collect();
         let deeds: BTreeSet<&str> = list.iter().map(|each| each.deed.as_str()).collect();
         assert_eq!((names.len(), deeds.len()), (list.len(), list.len()));
@@ -398,10 +431,13 @@ mod tests {
 
     #[test]
     fn what_a_short_log_does_not_have_is_told() {
-        let list = manipulations(&Scene { size: 40, first: 1, run: 17, kept_heads: 1 });
+        let list = manipulations(&Scene { size: 40, first: 1, run: 17, kept_heads: 1, page: None });
         let left_out: Vec<&str> =
             list.iter().filter(|each| each.statements.is_err()).map(|each| each.name).collect();
-        assert_eq!(left_out, ["tile changed", "edge changed", "kept head replaced"]);
+        assert_eq!(
+            left_out,
+            ["tile changed", "edge changed", "kept head replaced", "item of a sweep exchanged"]
+        );
     }
 
     #[test]

@@ -4,10 +4,11 @@
 //! throw-away cluster whose superuser the drill is. What comes out is a [`DrillReport`] with one [`Trial`] for each
 //! manipulation: who does it, how much must be there for it to be found ([`Level`]), and what was found.
 //!
-//! Two kinds of attackers are played. A superuser without the signing key does what the list of [`manipulations`] says;
-//! the original's own head and the auditor's own policy are enough to find it. A superuser *with* the key (`thief`)
-//! leaves a log that is in order by its own word: the drill shows that nothing is found then, and that a head kept
-//! elsewhere, or a witness, finds it.
+//! Three kinds of attackers are played. A superuser without the signing key does what the list of [`manipulations`] says;
+//! the original's own head and the auditor's own policy are enough to find it. A superuser, or somebody with the service's
+//! login, who comes before the sealer does (`unsealed`): what is signed then is not what was written, and the account of the
+//! writer tells. A superuser *with* the key (`thief`) leaves a log that is in order by its own word: the drill shows that
+//! nothing is found then, and that a head kept elsewhere, or a witness, finds it.
 //!
 //! Invariants:
 //! - The original is only read. All that is written goes to the databases of the place, which are dropped.
@@ -15,12 +16,17 @@
 //! - "Found" means: a violation, at the place and with the words that belong to this manipulation. Another finding does
 //!   not count.
 //!
+//! Of the threats in the design of the log one is not played: a clock that is set back, which only a time-stamping authority
+//! or the instant in a witness's signature bounds (`dsrd audit verify` compares both).
+//!
 //! To add a manipulation: one more of the list in `manipulations.rs`; drill and tests both run it.
 
 mod copy;
 mod manipulations;
+mod resealed;
 mod sql;
 mod thief;
+mod unsealed;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,8 +36,8 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
 pub use self::manipulations::{Manipulation, RUN, Scene, manipulations};
+use self::resealed::{BASE, Resealed};
 use self::sql::execute;
-use self::thief::Thief;
 use super::sealer::SealError;
 use super::verify::{
     self, Database, Finding, Level, Plan, PolicyError, Report, Severity, Source, SourceError, Step, Verdict,
@@ -141,6 +147,8 @@ pub enum Attacker {
     Superuser,
     /// The same, with the key that signs the log.
     SuperuserWithKey,
+    /// Somebody with the login of the service, who may add entries and nothing else.
+    ServiceLogin,
 }
 
 /// What came of one manipulation.
@@ -260,14 +268,14 @@ impl Drill<'_> {
             told(&trial);
             trials.push(trial);
         }
-        let thief =
-            Thief::prepare(self.place, kind, Arc::clone(&self.clock), &copied.checkpoint, copied.scene)
-                .await?;
-        for trial in thief.trials(self.folder).await? {
+        let (checkpoint, clock) = (&copied.checkpoint, Arc::clone(&self.clock));
+        let resealed = Resealed::prepare(self.place, kind, clock, checkpoint, copied.scene).await?;
+        let unsealed = resealed.trials_before_sealing().await?;
+        for trial in unsealed.into_iter().chain(resealed.trials_of_a_thief(self.folder).await?) {
             told(&trial);
             trials.push(trial);
         }
-        self.place.discard("stolen_key").await?;
+        self.place.discard(BASE).await?;
         self.place.discard("original").await?;
         let count =
             |wanted: fn(&Outcome) -> bool| trials.iter().filter(|trial| wanted(&trial.outcome)).count();

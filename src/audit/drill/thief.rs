@@ -1,84 +1,31 @@
 //! What somebody may do who has the signing key as well: then nothing that stands in the database tells.
-//!
-//! The real key is not there to be stolen. The copy's head is signed by a key that was made for the drill, and whoever
-//! checks is told to trust that one.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use sqlx::postgres::PgConnectOptions;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::manipulations::{Scene, edit, unguarded};
-use super::{Attacker, Copies, DrillError, Outcome, Place, Trial, execute, judge};
-use crate::audit::event::{Action, Actor};
-use crate::audit::keys::LogKeys;
-use crate::audit::leaf::Leaf;
-use crate::audit::sealer::{Sealer, Settings, sql};
-use crate::audit::sql::write;
-use crate::audit::tlog::{
-    AddCheckpoint, Checkpoint, CosigningKey, Edge, KeyName, SignedNote, SigningKey, VerifierKey, leaf_hash,
-};
+use super::manipulations::{edit, unguarded};
+use super::resealed::{Grown, Resealed, head_statement};
+use super::{Attacker, DrillError, Outcome, Trial, execute, judge};
+use crate::audit::sealer::sql;
+use crate::audit::tlog::{AddCheckpoint, Checkpoint, CosigningKey, Edge, KeyName, SignedNote, leaf_hash};
 use crate::audit::verify::{Database, Level, Plan, Policy, Source as _, Verdict};
 use crate::audit::witness::{Answer, Witness};
-use crate::domain::{Clock, random};
+use crate::domain::random;
 use crate::store::Store;
 
 /// The name of the witness of the drill.
 const WITNESS: &str = "witness.drill.invalid";
 
-/// The stolen key, and the copy whose head it signed.
-pub(super) struct Thief<'a> {
-    place: &'a Place,
-    copies: Copies,
-    clock: Arc<dyn Clock>,
-    keys: LogKeys,
-    signing: SigningKey,
-    scene: Scene,
-    /// The head of the untouched copy, as somebody kept it elsewhere.
-    head: SignedNote,
-    /// The name of the database with that head.
-    base: &'static str,
-}
-
-impl<'a> Thief<'a> {
-    /// Makes a copy of the copy that the drill's own key signed.
-    pub(super) async fn prepare(
-        place: &'a Place,
-        copies: Copies,
-        clock: Arc<dyn Clock>,
-        checkpoint: &Checkpoint,
-        scene: Scene,
-    ) -> Result<Self, DrillError> {
-        let keys = LogKeys::generate();
-        let signing = keys.signing_keys(&checkpoint.origin).pop().ok_or(DrillError::NoHead)?;
-        let head = checkpoint.sign([&signing]).map_err(|_| DrillError::NoHead)?;
-        let base = "stolen_key";
-        let options = place.copy("original", base).await?;
-        let kept = unguarded("checkpoint", "DELETE FROM audit.checkpoint");
-        execute(&options, &format!("{kept}; {}", head_statement(&head, checkpoint, signing.verifier())))
-            .await?;
-        Ok(Self { place, copies, clock, keys, signing, scene, head, base })
-    }
-
+impl Resealed<'_> {
     /// Tries everything that a thief of the key can do.
-    pub(super) async fn trials(&self, folder: &Path) -> Result<Vec<Trial>, DrillError> {
+    pub(super) async fn trials_of_a_thief(&self, folder: &Path) -> Result<Vec<Trial>, DrillError> {
         let mut trials = vec![self.rewritten().await?];
         trials.extend(self.set_back_and_forked().await?);
         trials.push(self.shown_to_one_auditor_only(folder).await?);
         Ok(trials)
-    }
-
-    fn plan(&self, known: &[(&str, &SignedNote)]) -> Plan {
-        Plan {
-            policy: Policy::of_logs(vec![self.signing.verifier().clone()]),
-            known_heads: known
-                .iter()
-                .map(|(name, note)| ((*name).to_owned(), note.to_string().into_bytes()))
-                .collect(),
-            since: 0,
-        }
     }
 
     /// A trial that must be found with a head that was kept elsewhere, and cannot be found without.
@@ -204,43 +151,6 @@ impl<'a> Thief<'a> {
         })
     }
 
-    async fn copy(&self, name: &'static str) -> Result<PgConnectOptions, DrillError> {
-        Ok(self.place.copy(self.base, name).await?)
-    }
-
-    /// Lets a copy grow by three entries, as the real sealer does it.
-    async fn grow(&self, options: &PgConnectOptions) -> Result<Grown, DrillError> {
-        let store = Store::connect_as_sealer(options.clone(), &super::copy::settings());
-        for _ in 0..3 {
-            let leaf = Leaf::about_log(
-                Uuid::now_v7(),
-                Action::LogHeartbeat,
-                Actor::Process("drill").to_string(),
-                self.clock.now(),
-            );
-            let mut tx = store.begin("audit.drill.grow").await?;
-            write(&mut tx, &leaf).await?;
-            tx.commit().await?;
-        }
-        let settings = Settings {
-            key_file: std::path::PathBuf::new(),
-            origin: String::new(),
-            seal_secs: 0.2,
-            checkpoint_secs: 10,
-            heartbeat_secs: 600,
-            merge_delay_secs: 5,
-            account_secs: 60,
-        };
-        let keys = LogKeys::from_text(&self.keys.to_text()).map_err(|_| DrillError::NoHead)?;
-        let sealer = Sealer::open(store, keys, Arc::clone(&self.clock), settings).await?;
-        sealer.seal_everything().await?;
-        let note = sealer.keep_checkpoint().await?;
-        sealer.close().await;
-        let note: SignedNote = note.and_then(|note| note.parse().ok()).ok_or(DrillError::NoHead)?;
-        let checkpoint: Checkpoint = note.text().parse().map_err(|_| DrillError::NoHead)?;
-        Ok(Grown { note, size: checkpoint.size })
-    }
-
     /// Builds the tree over what the entries are now, and signs it.
     async fn rebuild(&self, options: &PgConnectOptions) -> Result<(), DrillError> {
         let size = self.scene.size;
@@ -269,25 +179,6 @@ impl<'a> Thief<'a> {
     }
 }
 
-/// A copy after it grew.
-struct Grown {
-    note: SignedNote,
-    size: u64,
-}
-
 fn witness_name() -> Result<KeyName, DrillError> {
     WITNESS.parse().map_err(|_| DrillError::NoHead)
-}
-
-/// Replaces the head as a superuser does it. Neither a note nor a key can hold the quotes.
-fn head_statement(note: &SignedNote, checkpoint: &Checkpoint, key: &VerifierKey) -> String {
-    unguarded(
-        "head",
-        &format!(
-            "UPDATE audit.head SET note = $note${note}$note$, verifier_keys = ARRAY[$key${key}$key$],
-               size = {}, root = '\\x{}'",
-            checkpoint.size,
-            hex::encode(checkpoint.root.0)
-        ),
-    )
 }

@@ -236,6 +236,7 @@ fn row(trial: &Trial) -> Vec<String> {
     let by = match trial.by {
         Attacker::Superuser => "superuser",
         Attacker::SuperuserWithKey => "superuser with key",
+        Attacker::ServiceLogin => "service's login",
     };
     vec![trial.deed.clone(), by.to_owned(), trial.needs.to_string(), result.to_owned(), says]
 }
