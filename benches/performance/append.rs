@@ -1,4 +1,8 @@
 //! P-7: an entry of the log beside a bare insertion, and how long it takes until it is signed.
+//!
+//! A bare insertion believes what it is given. How much of the distance is the check of an entry in the transaction that
+//! writes it, and how much the log itself, says a second bound: an insertion of such an entry into a table with the check,
+//! the generated columns and the keys of the inbox, which nobody seals.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +17,7 @@ use futures_util::future::try_join_all;
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use crate::log::{Log, Turn};
+use crate::log::{self, Log, Turn};
 use crate::measure::Figures;
 use crate::outcome::Line;
 use crate::rig::{self, Database};
@@ -30,6 +34,8 @@ const RATE: u64 = 1_000;
 enum Row {
     /// A row of a plain table with the indexes that are searched by.
     Bare,
+    /// An entry in a table like the inbox, which nobody seals.
+    Checked,
     /// An entry of the log, while the sealer works.
     Entry,
 }
@@ -39,30 +45,35 @@ pub(crate) async fn beside_a_bare_insert(plan: Plan, database: &mut Database) ->
     let secs = if plan.quick { 2 } else { 6 };
     let mut lines = Vec::new();
     for (callers, batch) in [(1, 1), (16, 1), (32, 1), (16, BATCH)] {
-        let (mut ratio, mut rate, mut bare_rate, mut waiting) =
-            <(Figures, Figures, Figures, Figures)>::default();
+        let (mut ratio, mut of_checked, mut rate, mut bare_rate, mut waiting) =
+            <(Figures, Figures, Figures, Figures, Figures)>::default();
         for pair in 0..plan.pairs {
             // Both tables grow while they are written to: a fresh database for each pair.
             let log = Log::create(database).await?;
-            bare_table(&log).await?;
-            let order = if pair % 2 == 0 { [Row::Bare, Row::Entry] } else { [Row::Entry, Row::Bare] };
-            let mut rates = [0.0; 2];
+            make_bounds(&log).await?;
+            let mut order = [Row::Bare, Row::Checked, Row::Entry];
+            if pair % 2 == 1 {
+                order.reverse();
+            }
+            let mut rates = [0.0; 3];
             for row in order {
                 let sealing = (row == Row::Entry).then(|| log.seal());
                 let rows = write_for(&log, row, callers, batch, Duration::from_secs(secs)).await?;
-                rates[usize::from(row == Row::Entry)] = rows;
+                rates[row as usize] = rows;
                 if let Some(sealing) = sealing {
                     sealing.stop().await?;
                     waiting.push(precise(log.sealer.seal_everything().await?));
                 }
             }
-            let [bare, entry] = rates;
+            let [bare, checked, entry] = rates;
             say(&format!(
-                "P-7 {callers} callers, {batch} a transaction, pair {}: bare {bare:.0}/s, log {entry:.0}/s = {:.2}",
+                "P-7 {callers} callers, {batch} a transaction, pair {}: bare {bare:.0}/s, checked {checked:.0}/s, log {entry:.0}/s = {:.2}, {:.2}",
                 pair + 1,
-                entry / bare
+                entry / bare,
+                entry / checked
             ));
             ratio.push(entry / bare);
+            of_checked.push(entry / checked);
             rate.push(entry);
             bare_rate.push(bare);
             log.close().await;
@@ -74,6 +85,7 @@ pub(crate) async fn beside_a_bare_insert(plan: Plan, database: &mut Database) ->
         };
         let (goal, floor) = if batch == 1 { (0.90, 0.60) } else { (0.80, 0.50) };
         lines.push(Line::ratio("P-7", what, ratio).judged(goal, floor));
+        lines.push(Line::ratio("P-7", "the same, to a checked insertion that nobody seals", of_checked));
         lines.push(Line::amount("P-7", "the same, entries", "rows/s", rate));
         lines.push(Line::amount("P-7", "the same, bare", "rows/s", bare_rate));
         lines.push(Line::amount("P-7", "the same, left to seal at the end", "entries", waiting));
@@ -82,15 +94,17 @@ pub(crate) async fn beside_a_bare_insert(plan: Plan, database: &mut Database) ->
     Ok(lines)
 }
 
-/// A plain table of the same content with the two indexes that a log is searched by.
-async fn bare_table(log: &Log) -> Result<()> {
+/// A plain table of the same content with the two indexes that a log is searched by, and one like the inbox.
+async fn make_bounds(log: &Log) -> Result<()> {
     let mut connection = PgConnection::connect_with(&log.options).await?;
     sqlx::raw_sql(
         "CREATE TABLE bare (bare_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, entry bytea NOT NULL,
                             at timestamptz NOT NULL, action text NOT NULL, case_id uuid NOT NULL);
          CREATE INDEX ON bare (case_id, bare_id);
          CREATE INDEX ON bare (action, at);
-         GRANT INSERT ON bare TO dsrd_service",
+         GRANT INSERT ON bare TO dsrd_service;
+         CREATE TABLE checked (LIKE audit.inbox INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING IDENTITY INCLUDING INDEXES);
+         GRANT INSERT ON checked TO dsrd_service",
     )
     .execute(&mut connection)
     .await?;
@@ -109,8 +123,19 @@ fn event(organisation: &OrganisationId) -> Event {
 /// One row in a transaction that is open already.
 async fn write(tx: &mut Tx, row: Row, organisation: &OrganisationId, body: &[u8]) -> Result<Uuid> {
     let event = event(organisation);
-    if row == Row::Entry {
-        return Ok(audit::append(tx, event).await?.0);
+    match row {
+        Row::Entry => return Ok(audit::append(tx, event).await?.0),
+        Row::Checked => {
+            static WRITTEN: AtomicU64 = AtomicU64::new(0);
+            let place = WRITTEN.fetch_add(1, Ordering::Relaxed);
+            let entry = log::entry(place, &event.case.context("a case")?.0);
+            sqlx::query("INSERT INTO checked (entry) VALUES ($1)")
+                .bind(entry.into_bytes())
+                .execute(&mut **tx)
+                .await?;
+            return Ok(event.id.0);
+        }
+        Row::Bare => {}
     }
     sqlx::query("INSERT INTO bare (entry, at, action, case_id) VALUES ($1, $2, $3, $4)")
         .bind(body)

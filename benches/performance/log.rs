@@ -135,7 +135,7 @@ impl Log {
 }
 
 /// The place-th entry: the announcement of an effect, or the end of the one before.
-fn entry(place: u64, case: &Uuid) -> String {
+pub(crate) fn entry(place: u64, case: &Uuid) -> String {
     // Half a second apart, from 23 November 2026 on.
     let at = 1_795_392_000_000_000 + place * 500_000;
     let id = id_of(place);
