@@ -27,7 +27,7 @@
 //! To add a table: give its owner a `purge` or `forget` function in its `sql.rs`, call it here, grant the right in a
 //! migration, and let the test over all tables (`tests/service/upkeep.rs`) show that nothing of the person is left.
 
-use chrono::{DateTime, Months, TimeDelta, Utc};
+use chrono::{DateTime, Months, NaiveTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -160,7 +160,10 @@ impl Upkeep {
     pub async fn run(&self, actor: &Actor) -> Result<Forgotten, StoreError> {
         let now = self.desk.clock.now();
         let days = |days: u32| now - TimeDelta::days(days.into());
-        let months = |months: u32| now.checked_sub_months(Months::new(months)).unwrap_or(now);
+        // A period of months ends with its last day, and what is kept goes on the day after it. The days are
+        // those of UTC: a database may hold organisations of many zones, and some that are configured no more.
+        let today = now.date_naive().and_time(NaiveTime::MIN).and_utc();
+        let months = |months: u32| today.checked_sub_months(Months::new(months)).unwrap_or(now);
         let terms = Terms {
             now,
             identifiers: days(self.settings.identifiers_days),

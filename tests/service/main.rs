@@ -40,6 +40,7 @@ mod oracle;
 mod organisations;
 mod outage;
 mod parked;
+mod personal;
 mod portability;
 mod progress;
 mod publishing;

@@ -47,8 +47,8 @@ async fn withdraw(service: &TestService, request: RequestId) {
     tx.commit().await.unwrap();
 }
 
-/// Every value of every table, as text.
-async fn dump(service: &TestService) -> String {
+/// Every value of every table, as text in small letters.
+pub(crate) async fn dump(service: &TestService) -> String {
     let mut connection = sqlx::PgConnection::connect_with(&service.database.options()).await.unwrap();
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
@@ -126,6 +126,25 @@ async fn r_71_to_r_75_after_37_months_no_table_leads_back_to_the_person() {
     }
     assert!(after.contains("upkeep.forgot"), "that they were forgotten stands in the log");
     assert!(forget(&service).await.is_nothing(), "once is enough");
+}
+
+#[tokio::test]
+async fn r_74_a_case_that_was_closed_on_20_march_goes_three_years_later_on_the_21st() {
+    let at = |text: &str| text.parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    let service = TestService::builder().starting_at(at("2026-03-20T10:00:00Z")).build().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(ADDRESS));
+    let request = service.submit(RequestKind::OptOut, &[(Email, ADDRESS)]).await.request;
+    service.work_to_the_end().await;
+    let closed = service.case(request).await.closed_at.unwrap();
+    assert_eq!(closed.date_naive().to_string(), "2026-03-20");
+    crate::support::oracle::check(&service).await;
+
+    let now = service.desk.clock.now();
+    service.clock.advance(at("2029-03-20T23:59:59Z") - now);
+    assert_eq!(forget(&service).await.requests, 0, "its last day is not over");
+    service.clock.advance(TimeDelta::seconds(1));
+    assert_eq!(forget(&service).await.requests, 1);
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.request").await, 0);
 }
 
 #[tokio::test]
