@@ -326,6 +326,8 @@ fn s_26_sql_stands_in_sql_files_as_checked_literals() {
     const UNCHECKED: &[&str] = &["store/embedded/", "audit/drill/"];
     // COPY takes no parameters, and cannot be checked: the one that is used has two numbers in it.
     const COPIES: &[&str] = &["audit/verify/sql.rs"];
+    // Nor does the statement by which a second connection takes on the snapshot of the first.
+    const SNAPSHOTS: &[&str] = &["audit/verify/sql.rs"];
     let mut broken = Vec::new();
     for (path, lines) in sources(&source_folder()) {
         let place = below_source(&path);
@@ -348,7 +350,10 @@ fn s_26_sql_stands_in_sql_files_as_checked_literals() {
             "AssertSqlSafe",
             "QueryBuilder",
         ] {
-            if text.contains(unchecked) {
+            let is_snapshot =
+                SNAPSHOTS.contains(&place.as_str()) && text.matches("raw_sql(AssertSqlSafe(").count() == 1;
+            let is_allowed = is_snapshot && ["raw_sql", "AssertSqlSafe"].contains(&unchecked);
+            if text.contains(unchecked) && !is_allowed {
                 broken.push(format!("{place}: {unchecked} is not checked when compiled"));
             }
         }

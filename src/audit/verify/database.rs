@@ -1,11 +1,13 @@
-//! The log in its tables.
+//! The log in its tables. Entries that are read in their order are read ahead over a second connection ([`Ahead`]).
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
+use super::ahead::Ahead;
 use super::catalogue::{self, Flaw};
 use super::erasure::Erasable;
 use super::source::{KeptHead, KeptStamp, ManifestOf, Source, SourceError, Stored};
@@ -21,6 +23,10 @@ const TILES_AHEAD: i64 = 32;
 #[derive(Debug)]
 pub struct Database {
     connection: PgConnection,
+    options: PgConnectOptions,
+    entries_ahead: Ahead,
+    /// Where the last reading of entries ended.
+    read_up_to: u64,
     described: String,
     acts_as_auditor: bool,
     ahead: VecDeque<(i64, Vec<u8>)>,
@@ -38,6 +44,9 @@ impl Database {
         sql::begin(&mut connection).await?;
         Ok(Self {
             connection,
+            options,
+            entries_ahead: Ahead::Unopened,
+            read_up_to: 0,
             described,
             acts_as_auditor,
             ahead: VecDeque::new(),
@@ -76,8 +85,36 @@ impl Database {
 
     /// Ends reading.
     pub async fn close(self) {
-        // The server ends the transaction with the connection, whether or not the farewell arrives.
+        // The server ends a transaction with its connection, whether or not the farewell arrives.
+        self.entries_ahead.close().await;
         drop(self.connection.close().await);
+    }
+
+    /// Another connection that reads the same state with the same rights.
+    async fn connect_again(&mut self) -> Result<PgConnection, StoreError> {
+        let failed = StoreError::during("audit.verify.connect_again");
+        let snapshot = sql::export_snapshot(&mut self.connection).await?;
+        let mut connection = PgConnection::connect_with(&self.options).await.map_err(failed)?;
+        if self.acts_as_auditor {
+            sql::act_as_auditor(&mut connection).await?;
+        }
+        sql::begin_with(&mut connection, &snapshot).await?;
+        Ok(connection)
+    }
+
+    /// Reads ahead what comes after these entries, if somebody goes through the log.
+    async fn read_ahead(&mut self, read: Range<u64>, size: u64) {
+        let Range { start, end } = read;
+        let goes_on = start > 0 && start == self.read_up_to && end < size;
+        self.read_up_to = end;
+        if !goes_on {
+            return;
+        }
+        if matches!(self.entries_ahead, Ahead::Unopened) {
+            // Where a login may have one connection only, the log is read over that.
+            self.entries_ahead = self.connect_again().await.map_or(Ahead::Gone, Ahead::Resting);
+        }
+        self.entries_ahead.begin(signed(end)..signed((end + (end - start)).min(size)));
     }
 
     /// A row of hashes cut to the width that was asked for.
@@ -100,8 +137,13 @@ impl Source for Database {
             .ok_or_else(|| SourceError::Missing { place: "the signed head (audit.head)".to_owned() })
     }
 
-    async fn entries(&mut self, first: u64, end: u64, _size: u64) -> Result<Vec<Stored>, SourceError> {
-        Ok(sql::entries(&mut self.connection, signed(first), signed(end)).await?)
+    async fn entries(&mut self, first: u64, end: u64, size: u64) -> Result<Vec<Stored>, SourceError> {
+        let rows = match self.entries_ahead.take(&(signed(first)..signed(end))).await {
+            Some(rows) => rows,
+            None => sql::entries(&mut self.connection, signed(first), signed(end)).await?,
+        };
+        self.read_ahead(first..end, size).await;
+        Ok(rows)
     }
 
     async fn tile(&mut self, tile: Tile) -> Result<Option<Vec<u8>>, SourceError> {

@@ -23,6 +23,7 @@
 //! `Source::flaws` if by the place where the log stands.
 
 mod account;
+mod ahead;
 mod catalogue;
 mod columns;
 mod database;

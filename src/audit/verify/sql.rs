@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use futures_util::TryStreamExt as _;
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::columns;
@@ -27,6 +27,30 @@ pub(super) async fn begin(connection: &mut PgConnection) -> Result<(), StoreErro
         .map_err(failed())?;
     sqlx::query!("SET LOCAL search_path = pg_catalog, pg_temp")
         .execute(&mut *connection)
+        .await
+        .map_err(failed())?;
+    Ok(())
+}
+
+/// The name under which another connection may read the same state as this one.
+pub(super) async fn export_snapshot(connection: &mut PgConnection) -> Result<String, StoreError> {
+    sqlx::query_scalar!(r#"SELECT pg_export_snapshot() AS "snapshot!""#)
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::during("audit.verify.export_snapshot"))
+}
+
+/// [`begin`]s to read the state that another connection exported. The statement takes no parameters and cannot be checked
+/// when compiled; what is put into it is a name that the server has just made, if it is of the form that it makes.
+pub(super) async fn begin_with(connection: &mut PgConnection, snapshot: &str) -> Result<(), StoreError> {
+    let failed = || StoreError::during("audit.verify.begin_with");
+    begin(&mut *connection).await?;
+    if !snapshot.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
+        let unknown = "the name of an exported snapshot is not of the form that is known".to_owned();
+        return Err(failed()(sqlx::Error::Protocol(unknown)));
+    }
+    sqlx::raw_sql(AssertSqlSafe(format!("SET TRANSACTION SNAPSHOT '{snapshot}'")))
+        .execute(connection)
         .await
         .map_err(failed())?;
     Ok(())
