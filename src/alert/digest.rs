@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Days, Utc};
 
 use super::letter::{Letter, paragraph, push, words};
-use super::rule::{DueReview, Watched};
+use super::rule::{DueReview, Watched, unconfirmed};
 use super::{Settings, sql};
 use crate::delivery::Vocabulary;
 use crate::domain::{Controller, Origin, ParkReason};
@@ -57,6 +57,15 @@ pub(super) async fn compose(
 
     incidents(&mut body, words, controller, &watched);
     requests(&mut body, words, &values, (&open, &overdue, &soon));
+    section(
+        &mut body,
+        words,
+        &words.say("digest.unconfirmed", &[]),
+        of_people.iter().filter(|each| unconfirmed(each, controller, today).is_some()).filter_map(|each| {
+            let by = controller.acknowledgement(each.kind, each.received_at)?.by;
+            Some(about(words, "digest.line.unconfirmed", each, &[("by", &by.to_string())]))
+        }),
+    );
     others(&mut body, words, &watched, &reviews);
     if rows > 0 {
         body.push('\n');

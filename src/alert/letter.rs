@@ -14,11 +14,13 @@ pub(super) struct Letter {
 }
 
 /// The gravest first.
-const ORDER: [AlertRule; 20] = [
+const ORDER: [AlertRule; 22] = [
     AlertRule::IncidentOverdue,
     AlertRule::IncidentOpen,
     AlertRule::StatutoryBreach,
     AlertRule::Overdue,
+    AlertRule::AcknowledgementLate,
+    AlertRule::AcknowledgementDue,
     AlertRule::RowsOfNobody,
     AlertRule::RowsParked,
     AlertRule::PlatformDown,
@@ -108,6 +110,11 @@ fn line(words: &Vocabulary, controller: &Controller, raised: &Raised<'_>) -> Str
         }
         (AlertRule::RecipientOverdue, _, Some(late)) => {
             words.say("line.recipients", &[named[0], named[1], ("count", &late.count.to_string())])
+        }
+        (AlertRule::AcknowledgementDue | AlertRule::AcknowledgementLate, ..) => {
+            let term = controller.acknowledgement(watched.kind, watched.received_at);
+            let by = term.map(|term| term.by.to_string()).unwrap_or_default();
+            words.say("line.acknowledge", &[named[0], named[1], ("due", &by)])
         }
         _ => {
             let due = watched.due_on.to_string();

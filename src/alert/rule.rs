@@ -25,6 +25,9 @@ pub(super) struct Watched {
     pub(super) incident: Option<OpenIncident>,
     /// Recipients of its data that have not answered in their time, and the day by which the first of them should have.
     pub(super) recipients_late: Option<LateRecipients>,
+    /// Whether the person knows that it was received: the mail server took a notice about it that did not come back, or one that
+    /// did not arrive was made good.
+    pub(super) confirmed: bool,
     /// Since when a notice of it has failed, if one has and it was not made good.
     pub(super) notice_failed_at: Option<DateTime<Utc>>,
 }
@@ -120,6 +123,7 @@ pub(super) fn causes(
     let is_open = watched.state != "closed";
     if is_open && watched.origin == Origin::Subject {
         causes.extend(by_date(watched, controller, settings, today));
+        causes.extend(unconfirmed(watched, controller, today));
     }
     if is_open && watched.park_reason == Some(ParkReason::VerificationFailed) {
         causes.push(Cause::of(AlertRule::VerificationFailed));
@@ -158,6 +162,18 @@ fn by_date(watched: &Watched, controller: &Controller, settings: &Settings, toda
         return vec![Cause::of(AlertRule::TargetMissed)];
     }
     Vec::new()
+}
+
+/// What the law says of confirming receipt. Without an address there is nothing to send, and a person confirms it by other
+/// means; that is said by acknowledging the alert.
+pub(super) fn unconfirmed(watched: &Watched, controller: &Controller, today: NaiveDate) -> Option<Cause> {
+    if watched.confirmed {
+        return None;
+    }
+    let term = controller.acknowledgement(watched.kind, watched.received_at)?;
+    let late = (today > term.by).then_some(AlertRule::AcknowledgementLate);
+    let near = (today >= term.near_on).then_some(AlertRule::AcknowledgementDue);
+    late.or(near).map(Cause::of)
 }
 
 /// The last day of the organisation's own goal for that kind of request.
@@ -298,6 +314,7 @@ mod tests {
             statutory_due_on: Some(controller().due_on(kind, received_at)),
             incident: None,
             recipients_late: None,
+            confirmed: false,
             notice_failed_at: None,
         }
     }
@@ -329,6 +346,48 @@ mod tests {
         }
         assert_eq!(rules_on(&watched(RequestKind::Erasure), "2026-11-29"), [(TargetMissed, 0)]);
         assert_eq!(rules_on(&watched(RequestKind::OptOut), "2026-11-25"), [(TargetMissed, 0)]);
+    }
+
+    #[test]
+    fn r_8_california_hears_three_business_days_before_receipt_is_confirmed_late_and_after() {
+        let mut california = controller();
+        california.time_zone = chrono_tz::America::Los_Angeles;
+        california.regime = "US-CA".parse().unwrap();
+        california.calendar = Some("US-CA".parse().unwrap());
+        let mut access = watched(RequestKind::Access);
+        access.received_at = "2026-03-02T20:00:00Z".parse().unwrap();
+        access.due_on = california.due_on(RequestKind::Access, access.received_at);
+        let on = |watched: &Watched, controller: &Controller, day: &str| {
+            let noon = format!("{day}T20:00:00Z").parse().unwrap();
+            let causes = causes(watched, controller, &boring(), noon);
+            let rules = causes.into_iter().map(|cause| cause.rule);
+            let wanted = [AlertRule::AcknowledgementDue, AlertRule::AcknowledgementLate];
+            rules.filter(|rule| wanted.contains(rule)).collect::<Vec<_>>()
+        };
+        // To be confirmed by Monday 16 March; Wednesday 11 is three business days before.
+        for (day, expected) in [
+            ("2026-03-10", vec![]),
+            ("2026-03-11", vec![AlertRule::AcknowledgementDue]),
+            ("2026-03-16", vec![AlertRule::AcknowledgementDue]),
+            ("2026-03-17", vec![AlertRule::AcknowledgementLate]),
+            ("2026-06-01", vec![AlertRule::AcknowledgementLate]),
+        ] {
+            assert_eq!(on(&access, &california, day), expected, "{day}");
+            let confirmed = Watched { confirmed: true, ..access.clone() };
+            assert_eq!(on(&confirmed, &california, day), [], "{day}");
+            // The law of the Union wants no confirmation, and that of California none of an opt-out.
+            assert_eq!(on(&access, &controller(), day), [], "{day}");
+            let opt_out = Watched { kind: RequestKind::CcpaOptOut, ..access.clone() };
+            assert_eq!(on(&opt_out, &california, day), [], "{day}");
+        }
+        // Over Thanksgiving; without a calendar its days count, and the alert comes earlier.
+        access.received_at = "2026-11-20T20:00:00Z".parse().unwrap();
+        assert_eq!(on(&access, &california, "2026-12-02"), []);
+        assert_eq!(on(&access, &california, "2026-12-03"), [AlertRule::AcknowledgementDue]);
+        assert_eq!(on(&access, &california, "2026-12-08"), [AlertRule::AcknowledgementDue]);
+        california.calendar = None;
+        assert_eq!(on(&access, &california, "2026-12-01"), [AlertRule::AcknowledgementDue]);
+        assert_eq!(on(&access, &california, "2026-12-05"), [AlertRule::AcknowledgementLate]);
     }
 
     #[test]

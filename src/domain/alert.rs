@@ -14,6 +14,10 @@ vocabulary! {
         DueSoon = "due_soon",
         /// The conservative due date of an open request has passed.
         Overdue = "overdue",
+        /// Receipt of a request is not confirmed, and the day by which the law wants that is near (11 CCR 7021(a), R-8).
+        AcknowledgementDue = "acknowledgement_due",
+        /// The day by which receipt of a request must have been confirmed has passed, and it is not.
+        AcknowledgementLate = "acknowledgement_late",
         /// The last lawful day for an open request has passed (Art. 12(3) GDPR).
         StatutoryBreach = "statutory_breach",
         /// A request is open for longer than the organisation's own goal, although its due date is far.

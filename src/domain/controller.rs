@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::deadline::{self, CalendarCode, DueDates, Extension, Pause, RegimeCode, Term};
+use super::deadline::{self, Acknowledgement, CalendarCode, DueDates, Extension, Pause, RegimeCode, Term};
 use super::{DecisionKind, ErasureRules, IdentityRules, OrganisationId, RequestKind};
 
 /// What every part of the service needs to know about one controller (Art. 4(7) GDPR).
@@ -93,18 +93,26 @@ impl Controller {
         extension: Extension,
         pauses: &[Pause],
     ) -> DueDates {
-        let calendars: Vec<CalendarCode> =
-            self.calendar.into_iter().chain(self.further_calendars.iter().copied()).collect();
-        let term = Term {
-            regime: self.regime,
-            calendars: &calendars,
-            zone: self.time_zone,
-            received_at,
-            kind: Some(kind),
-            extension,
-            pauses,
-        };
+        let calendars = self.calendars();
+        let kind = Some(kind);
+        let (regime, zone) = (self.regime, self.time_zone);
+        let term = Term { regime, calendars: &calendars, zone, received_at, kind, extension, pauses };
         term.due_dates()
+    }
+
+    /// By when the receipt of a request must be confirmed, where the law sets a day.
+    #[must_use]
+    pub fn acknowledgement(&self, kind: RequestKind, received_at: DateTime<Utc>) -> Option<Acknowledgement> {
+        let calendars = self.calendars();
+        let (extension, kind) = (Extension::None, Some(kind));
+        let (regime, zone) = (self.regime, self.time_zone);
+        let term = Term { regime, calendars: &calendars, zone, received_at, kind, extension, pauses: &[] };
+        term.acknowledgement()
+    }
+
+    /// Every calendar that may apply.
+    fn calendars(&self) -> Vec<CalendarCode> {
+        self.calendar.into_iter().chain(self.further_calendars.iter().copied()).collect()
     }
 
     /// How late an open request is at an instant.

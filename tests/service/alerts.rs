@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use dsrd::alert::{self, Settings, Turn, Watch};
 use dsrd::audit::Actor;
 use dsrd::delivery::{self, MemoryTransport, NoticeKind, Plan};
-use dsrd::domain::IdentifierKind::Email;
+use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
     AlertRule, HoldCategory, HoldKind, IncidentCategory, IncidentCause, IncidentEnd, KillSwitch, LiftReason,
     Outcome, ParkReason, RequestId, RequestKind, RequestState,
@@ -239,6 +239,72 @@ async fn f_1_a_daemon_that_dies_while_it_mails_leaves_the_mail_to_another_with_t
         service.work_to_the_end().await;
         service.finish().await;
     }
+}
+
+#[tokio::test]
+async fn r_8_california_confirms_receipt_in_time_or_staff_hears_of_it_until_somebody_looks() {
+    // A Monday at noon in California: receipt is to be confirmed by Monday 16 March.
+    let start = "2026-03-02T20:00:00Z".parse().unwrap();
+    let mut service = TestService::builder().starting_at(start).build().await;
+    {
+        let controller = Arc::make_mut(&mut service.controller);
+        controller.time_zone = chrono_tz::America::Los_Angeles;
+        controller.regime = "US-CA".parse().unwrap();
+        controller.calendar = Some("US-CA".parse().unwrap());
+    }
+    let mailed = service.submit(RequestKind::Access, &[(Email, EMAIL)]).await.request;
+    let refused = service.submit(RequestKind::Access, &[(Email, "canarino.due@posta.example")]).await.request;
+    let without = service.submit(RequestKind::Access, &[(Phone, "+390212345678")]).await.request;
+    service.mails.plan(Plan::Reply(550), 1);
+    service.pump().await;
+    let sent: Vec<(uuid::Uuid,)> = sqlx::query_as("SELECT request_id FROM dsrd.notice WHERE state = 'sent'")
+        .fetch_all(&mut *service.store.connection().await.unwrap())
+        .await
+        .unwrap();
+    let [(taken,)] = sent.try_into().unwrap();
+    let [taken, failed] = if taken == mailed.0 { [mailed, refused] } else { [refused, mailed] };
+    let (watch, mails) = watch(&service, Settings { digest: true, ..settings() });
+    let rules = async |request: RequestId| {
+        let rules: Vec<(String,)> = sqlx::query_as(
+            "SELECT rule FROM dsrd.alert WHERE request_id = $1 AND rule LIKE 'acknowledgement%' ORDER BY raised_on",
+        )
+        .bind(request.0)
+        .fetch_all(&mut *service.store.connection().await.unwrap())
+        .await
+        .unwrap();
+        rules.into_iter().map(|(rule,)| rule).collect::<Vec<_>>()
+    };
+    service.clock.advance(TimeDelta::days(8));
+    round(&watch, &mails).await;
+    assert!(rules(without).await.is_empty(), "four business days are left on the 10th");
+    service.clock.advance(TimeDelta::days(1));
+    let (_, told) = round(&watch, &mails).await;
+    assert!(told.contains(&DPO.to_owned()) && told.contains(&DEPUTY.to_owned()), "{told:?}");
+    for request in [failed, without] {
+        assert_eq!(rules(request).await, ["acknowledgement_due"]);
+    }
+    let said = everything(&mails);
+    assert!(said.contains("confirm receipt by 2026-03-16") && !said.contains(CANARY), "{said}");
+    assert!(
+        said.contains("Receipt is not confirmed\n") && said.contains("to be confirmed by 2026-03-16"),
+        "{said}"
+    );
+    // Somebody wrote a letter to the one without an address.
+    acknowledge(&service, without).await;
+    service.clock.advance(TimeDelta::days(1));
+    round(&watch, &mails).await;
+    assert_eq!(rules(without).await, ["acknowledgement_due"]);
+    assert_eq!(rules(failed).await, ["acknowledgement_due"; 2]);
+    // The person is told otherwise of the one that was refused: nothing is late then.
+    let mut tx = service.store.begin("test").await.unwrap();
+    intake::record_informed(&mut tx, &service.desk, &service.controller.id, failed, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+    service.clock.advance(TimeDelta::days(5));
+    round(&watch, &mails).await;
+    assert_eq!(rules(failed).await, ["acknowledgement_due"; 2]);
+    assert_eq!(rules(without).await, ["acknowledgement_due", "acknowledgement_late"]);
+    assert!(rules(taken).await.is_empty(), "the mail server took it");
+    service.finish().await;
 }
 
 #[tokio::test]

@@ -56,6 +56,10 @@ pub(in crate::alert) async fn list_watched(
            )
            SELECT request_id AS "request_id!", reference, kind, origin, state, park_reason, received_at, due_on,
                   statutory_due_on, failed_at AS "failed_at?", late.count AS "late?", late.newest AS "newest?",
+                  EXISTS (SELECT FROM dsrd.notice
+                          WHERE notice.organisation_id = $1 AND notice.request_id = watched.request_id
+                            AND kind <> 'breach_notice'
+                            AND (state = 'sent' AND bounced_at IS NULL OR made_good_at IS NOT NULL)) AS "confirmed!",
                   (SELECT declared_at FROM dsrd.incident
                    WHERE incident.organisation_id = $1 AND incident.request_id = watched.request_id AND ended_as IS NULL)
                     AS "declared_at?",
@@ -99,6 +103,7 @@ pub(in crate::alert) async fn list_watched(
                     (Some(count), Some(newest)) => Some(LateRecipients { count, newest }),
                     _ => None,
                 },
+                confirmed: row.confirmed,
                 notice_failed_at: row.failed_at,
             })
         })

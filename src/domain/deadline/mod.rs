@@ -37,7 +37,8 @@ pub use period::{Period, Retention, retention};
 pub use regime::{PauseEffect, Regime, RegimeCode};
 pub use rule::{HolidayRule, easter};
 pub use term::{
-    Deadline, DueDates, Extension, Pause, PauseCause, Step, StepRule, Term, conservative_due, incident_due,
+    Acknowledgement, Deadline, DueDates, Extension, Pause, PauseCause, Step, StepRule, Term,
+    conservative_due, incident_due,
 };
 
 /// The last instant of a due day: the first instant of the following day in the controller's time zone, which is

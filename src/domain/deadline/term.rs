@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::calendar::{DaysOff, after_weekdays};
 use super::{CalendarCode, DeadlineError, PauseEffect, Period, Regime, RegimeCode, end_of_day};
-use crate::domain::RequestKind;
+use crate::domain::{Handling, RequestKind};
 
 /// What the organisation waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +154,19 @@ pub struct DueDates {
     pub statutory: Option<NaiveDate>,
 }
 
+/// By when the receipt of a request must be confirmed (11 CCR 7021(a), R-8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Acknowledgement {
+    /// From this day on staff is told: [`ACKNOWLEDGE_ALERT_DAYS`] business days before the last one.
+    pub near_on: NaiveDate,
+    /// The last lawful day.
+    pub by: NaiveDate,
+}
+
+/// So many business days before the last day for confirming receipt staff is told that it is not confirmed: one to read the alert,
+/// one to write to the person by other means, and one to spare.
+const ACKNOWLEDGE_ALERT_DAYS: u32 = 3;
+
 /// How far the counting has come.
 struct Count {
     start: NaiveDate,
@@ -217,6 +230,26 @@ impl Term<'_> {
         // A last lawful day before the date to keep would be a mistake of this program; the earlier date is kept then.
         let statutory = self.deadline().ok().map(|deadline| deadline.statutory_due);
         DueDates { conservative: statutory.map_or(conservative, |day| day.min(conservative)), statutory }
+    }
+
+    /// By when receipt must be confirmed; nothing where the law sets no day, as for opt-outs: California wants the receipt of
+    /// requests to know, to correct and to delete confirmed. It never fails: where no calendar knows the days, holidays count as
+    /// business days, which gives an earlier day.
+    #[must_use]
+    pub fn acknowledgement(&self) -> Option<Acknowledgement> {
+        if self.kind.is_some_and(|kind| kind.handling() == Handling::OptOut) {
+            return None;
+        }
+        let received_on = self.received_at.with_timezone(&self.zone).date_naive();
+        let number = self.regime.version_on(received_on).ok()?.acknowledge_business_days?;
+        let after = |number: u32| {
+            let by_calendar = self.business_days(received_on, number).map(|(day, ..)| day);
+            by_calendar.or_else(|_| after_weekdays(received_on, number)).ok()
+        };
+        Some(Acknowledgement {
+            near_on: after(number.saturating_sub(ACKNOWLEDGE_ALERT_DAYS))?,
+            by: after(number)?,
+        })
     }
 
     /// The conservative date, without any calendar.
