@@ -271,6 +271,10 @@ actions! {
     SweepFinished = "sweep.finished",
     /// The service forgot copies of its own that were past their term; counts are in the detail.
     UpkeepForgot = "upkeep.forgot",
+    /// A person began to take an organisation out, with all that is held for it; the reason is in the detail.
+    OrganisationRemovalBegan = "organisation.removal_began",
+    /// No table holds a row of the organisation any more, except this log; the reason is in the detail.
+    OrganisationRemoved = "organisation.removed",
     /// The start-up probe found that the platform does not honour a filter.
     FilterIgnored = "platform.filter_ignored",
     /// Somebody read the log through the command line.

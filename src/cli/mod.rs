@@ -28,6 +28,7 @@ mod hold;
 mod identifiers;
 mod ledger;
 mod migrate;
+mod organisation;
 mod output;
 mod procedure;
 mod recipient;
@@ -119,6 +120,9 @@ enum Command {
     /// Forget the service's own copies that are past their term, as the daemon does every hour.
     #[command(subcommand)]
     Upkeep(upkeep::Command),
+    /// Take one organisation out at the end of its contract, with everything that is held for it.
+    #[command(subcommand)]
+    Organisation(organisation::Command),
     /// Read, search, verify and export the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -204,6 +208,9 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Retention(command) => retention::run(command, Context::load_checked(&files)?, output).await,
         Command::Witness(command) => witness::run(command, Context::load_speaking(&files)?, output).await,
         Command::Upkeep(command) => upkeep::run(command, Context::load_checked(&files)?, output).await,
+        Command::Organisation(command) => {
+            organisation::run(command, Context::load_checked(&files)?, output).await
+        }
         Command::Audit(command) => audit::run(command, &files, output).await,
         Command::Recipient(command) => recipient::run(command, Context::load_checked(&files)?, output).await,
         Command::Stats(args) => stats::run(args, &files, output).await,

@@ -139,11 +139,30 @@ pub async fn destroy_expired(
     package_dir: &Path,
     now: DateTime<Utc>,
 ) -> Result<u64, DeliveryError> {
+    destroy(store, package_dir, None, now).await
+}
+
+/// Destroys all packages of an organisation that is removed, in the same way, whether they have expired or not.
+pub async fn destroy_of(
+    store: &Store,
+    package_dir: &Path,
+    organisation: &OrganisationId,
+    now: DateTime<Utc>,
+) -> Result<u64, DeliveryError> {
+    destroy(store, package_dir, Some(organisation), now).await
+}
+
+async fn destroy(
+    store: &Store,
+    package_dir: &Path,
+    removed: Option<&OrganisationId>,
+    now: DateTime<Utc>,
+) -> Result<u64, DeliveryError> {
     let mut count = 0;
     let mut failed = None;
     loop {
         let mut tx = store.begin("delivery.destroy_expired").await?;
-        let destroyed = sql::destroy_keys(&mut tx, now, 100).await?;
+        let destroyed = sql::destroy_keys(&mut tx, removed, now, 100).await?;
         if destroyed.is_empty() {
             break;
         }

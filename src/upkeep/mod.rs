@@ -24,8 +24,16 @@
 //!   or removes it (`dsrd request parked`).
 //! - What was forgotten is counted in the audit log (`upkeep.forgot`), in the transaction that forgot it.
 //!
+//! [`Removal`] does the same for one organisation at the end of its contract, with every term at its end, and goes on until no
+//! table holds a row of it.
+//!
 //! To add a table: give its owner a `purge` or `forget` function in its `sql.rs`, call it here, grant the right in a
 //! migration, and let the test over all tables (`tests/service/upkeep.rs`) show that nothing of the person is left.
+
+mod removal;
+mod sql;
+
+pub use removal::{InTheWay, Left, Removal, RemovalError, RemovalReason, Removed};
 
 use chrono::{DateTime, Months, NaiveTime, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -138,6 +146,8 @@ struct Terms {
     evidence: DateTime<Utc>,
     /// Salts and tags that were kept beyond their case, because the log was held or the term was shortened.
     leftovers: DateTime<Utc>,
+    /// Why salts and tags go; stands in their entries.
+    rule: Rule,
 }
 
 /// Months after which what ties entries to a person goes even if its case has not taken it along, beyond the term of
@@ -171,6 +181,7 @@ impl Upkeep {
             evidence: months(self.settings.evidence_months),
             // Counted from the instant at which it may be erased at the earliest, a year after the request.
             leftovers: months((self.settings.evidence_months + LEFTOVER_MONTHS).saturating_sub(12)),
+            rule: Rule::EvidenceTerm,
         };
         let mut total = Forgotten::default();
         let organisations = intake::registered_organisations(&mut *self.store.connection().await?).await?;
@@ -313,7 +324,7 @@ async fn unlink(
     if log::is_held(tx).await? {
         return Ok(0);
     }
-    let erasing = Erasing { actor, at: terms.now, rule: Rule::EvidenceTerm };
+    let erasing = Erasing { actor, at: terms.now, rule: terms.rule };
     let most = i32::try_from(BATCH).unwrap_or(i32::MAX);
     let mut unlinked = 0;
     if !purged.is_empty() {

@@ -46,6 +46,7 @@ mod progress;
 mod publishing;
 mod recipients;
 mod reminders;
+mod removal;
 mod replay;
 mod rig;
 mod rules;

@@ -41,6 +41,8 @@ pub enum Rule {
     EvidenceTerm,
     /// A member of staff left.
     StaffLeft,
+    /// The organisation is taken out (Art. 28(3)(g) GDPR).
+    OrganisationRemoved,
 }
 
 impl Rule {
@@ -50,6 +52,7 @@ impl Rule {
         match self {
             Self::EvidenceTerm => "evidence_term",
             Self::StaffLeft => "staff_left",
+            Self::OrganisationRemoved => "organisation_removed",
         }
     }
 }

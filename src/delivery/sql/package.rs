@@ -199,6 +199,7 @@ pub(in crate::delivery) struct DestroyedRow {
 /// Destroys the keys and links of up to `most` packages that expired at `at`.
 pub(in crate::delivery) async fn destroy_keys(
     connection: &mut PgConnection,
+    removed: Option<&OrganisationId>,
     at: DateTime<Utc>,
     most: i64,
 ) -> Result<Vec<DestroyedRow>, StoreError> {
@@ -211,13 +212,16 @@ pub(in crate::delivery) async fn destroy_keys(
              FROM dsrd.package
              JOIN dsrd.request USING (organisation_id, request_id)
              WHERE destroyed_at IS NULL
-               AND (outcome IN ('refused', 'withdrawn') OR (expires_at <= $1 AND state <> 'manual'))
+               AND (package.organisation_id = $3
+                    OR $3::text IS NULL
+                       AND (outcome IN ('refused', 'withdrawn') OR (expires_at <= $1 AND state <> 'manual')))
              ORDER BY expires_at
              LIMIT $2
              FOR UPDATE OF package SKIP LOCKED)
            RETURNING organisation_id, package_id, request_id, file_name, fetched_at IS NOT NULL AS "fetched!""#,
         at,
         most,
+        removed.map(OrganisationId::as_str),
     )
     .fetch_all(connection)
     .await

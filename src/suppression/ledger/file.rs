@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
@@ -114,7 +114,7 @@ pub(super) fn read(directory: &Path) -> Result<Outside, LedgerError> {
         let complete = text.ends_with('\n');
         let lines: Vec<&str> = text.lines().collect();
         for (place, line) in lines.iter().enumerate() {
-            if line.is_empty() {
+            if line.trim().is_empty() {
                 continue;
             }
             match parse(line) {
@@ -169,6 +169,34 @@ fn month_of(path: &Path) -> Option<NaiveDate> {
     let month = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
     let first = NaiveDate::parse_from_str(&format!("{month}-01"), "%Y-%m-%d").ok()?;
     first.checked_add_months(chrono::Months::new(1))
+}
+
+/// Overwrites the lines of an organisation with spaces and waits until the disk has that.
+pub(super) fn blank(directory: &Path, organisation: &str) -> Result<u64, LedgerError> {
+    let mut blanked = 0;
+    for path in files(directory)? {
+        blanked += blank_file(&path, organisation).map_err(failed(&path))?;
+    }
+    Ok(blanked)
+}
+
+fn blank_file(path: &Path, organisation: &str) -> io::Result<u64> {
+    let bytes = fs::read(path)?;
+    // Not opened for appending: what is written goes to its place.
+    let file = OpenOptions::new().write(true).open(path)?;
+    let (mut start, mut blanked) = (0, 0);
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let entry = std::str::from_utf8(line).ok().and_then(parse);
+        if entry.is_some_and(|entry| entry.organisation == organisation) {
+            file.write_all_at(&vec![b' '; line.len()], start)?;
+            blanked += 1;
+        }
+        start += line.len() as u64 + 1;
+    }
+    if blanked > 0 {
+        file.sync_data()?;
+    }
+    Ok(blanked)
 }
 
 /// Deletes the files of months that ended before an instant.
@@ -236,6 +264,25 @@ mod tests {
         fs::write(&path, altered).unwrap();
         let found = read(directory.path()).unwrap();
         assert_eq!((found.entries.len(), found.damaged), (1, 1));
+    }
+
+    #[test]
+    fn r_80_the_lines_of_one_organisation_are_blanked_and_those_of_others_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let (gone, stays) = (entry(1, "2026-11-23T12:00:00Z"), entry(2, "2026-11-23T12:00:01Z"));
+        let stays = Entry { organisation: "other".to_owned(), ..stays };
+        append(directory.path(), &[gone.clone(), stays.clone()]).unwrap();
+        append(directory.path(), &[entry(3, "2026-10-23T12:00:00Z")]).unwrap();
+        let path = directory.path().join("ledger-2026-11.txt");
+        let length = fs::metadata(&path).unwrap().len();
+        assert_eq!(blank(directory.path(), "venue").unwrap(), 2);
+        assert_eq!(blank(directory.path(), "venue").unwrap(), 0, "nothing is left of it");
+        let left = read(directory.path()).unwrap();
+        assert_eq!((left.entries, left.damaged), (vec![stays], 0));
+        assert_eq!(fs::metadata(&path).unwrap().len(), length);
+        assert!(!fs::read_to_string(&path).unwrap().contains(&gone.entry.to_string()));
+        append(directory.path(), &[entry(4, "2026-11-24T12:00:00Z")]).unwrap();
+        assert_eq!(read(directory.path()).unwrap().entries.len(), 2, "what follows is read");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! - Lines are only appended, each with a checksum, in files that only the owner reads. A torn last line, as a crash leaves
 //!   it, is told from a damaged one.
 //! - An entry holds keyed hashes and the sealed id of the contact; without the master key it names nobody.
+//! - The lines of an organisation that is removed are overwritten with spaces ([`Ledger::blank`]); otherwise nothing is rewritten.
 //! - Whole months go when no backup is as old any more (`ledger.keep_days`), here and in the database.
 //!
 //! Why a file a month: purging must not rewrite what was written. Why the id of an entry follows from its request: a second
@@ -301,6 +302,14 @@ impl Ledger {
         outside.entries.retain(|entry| !known.contains_key(&entry.entry));
         outside.entries.sort_by_key(|entry| (entry.at, entry.entry));
         Ok(outside)
+    }
+
+    /// Blanks the lines of an organisation that is removed, in every file of this directory; returns how many. The files keep their
+    /// length, so that a daemon that appends at the same moment loses nothing.
+    pub async fn blank(&self, organisation: &OrganisationId) -> Result<u64, LedgerError> {
+        let (directory, organisation) = (self.directory.clone(), organisation.clone());
+        let blanked = tokio::task::spawn_blocking(move || file::blank(&directory, organisation.as_str()));
+        blanked.await.unwrap_or(Err(LedgerError::Interrupted))
     }
 
     /// Deletes the files of months that ended before an instant; returns how many.

@@ -1,0 +1,254 @@
+//! R-80: one organisation is taken out at the end of its contract, and nothing of it is left (Art. 28(3)(g) GDPR).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dsrd::audit::Actor;
+use dsrd::audit::verify::{self, Database, Plan, Policy, Verdict};
+use dsrd::domain::IdentifierKind::Email;
+use dsrd::domain::{LiftReason, OrganisationId, Outcome, RequestId, RequestKind};
+use dsrd::recipients::ChannelKind;
+use dsrd::suppression::ledger::Ledger;
+use dsrd::upkeep::{Removal, RemovalError, RemovalReason, Removed, Settings, Upkeep};
+use dsrd::{holds, intake};
+use dsrd_simulator::ContactSpec;
+use sqlx::Connection as _;
+
+use crate::holds::claim_about;
+use crate::recipients::recipient;
+use crate::support::service::TestService;
+
+const REASON: RemovalReason = RemovalReason::ContractEnded;
+
+fn other() -> OrganisationId {
+    "other".parse().unwrap()
+}
+
+fn dpo() -> Actor {
+    Actor::Person("dpo".to_owned())
+}
+
+fn removal(service: &TestService) -> Removal {
+    let settings =
+        Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 36, log_months: 36 };
+    Removal {
+        upkeep: Upkeep { store: service.store.clone(), desk: service.desk.clone(), settings },
+        packages: service.executor.packages.report.directory.clone(),
+        ledger: Ledger::new(service.directory.path().join("ledger")),
+    }
+}
+
+async fn owner(service: &TestService) -> sqlx::PgConnection {
+    sqlx::PgConnection::connect_with(&service.database.options()).await.unwrap()
+}
+
+/// Every row of an organisation in every table that names organisations, as text, by table; the entries of the log apart. The
+/// catalogue tells which tables there are: none can be forgotten here.
+async fn rows_of(service: &TestService, organisation: &str) -> BTreeMap<String, Vec<String>> {
+    let mut owner = owner(service).await;
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT format('%I.%I', table_schema, table_name)
+         FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+         WHERE table_type = 'BASE TABLE' AND column_name = 'organisation_id'
+           AND table_schema NOT IN ('pg_catalog', 'information_schema')
+           AND NOT (table_schema = 'audit' AND table_name LIKE 'entry%')",
+    )
+    .fetch_all(&mut owner)
+    .await
+    .unwrap();
+    assert!(tables.len() >= 35, "{tables:?}");
+    let mut found = BTreeMap::new();
+    for table in tables {
+        let statement =
+            format!("SELECT each::text FROM {table} AS each WHERE organisation_id = $1 ORDER BY 1");
+        let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
+            .bind(organisation)
+            .fetch_all(&mut owner)
+            .await
+            .unwrap();
+        if !rows.is_empty() {
+            found.insert(table, rows);
+        }
+    }
+    found
+}
+
+async fn submit(
+    service: &TestService,
+    organisation: &OrganisationId,
+    kind: RequestKind,
+    to: &str,
+) -> RequestId {
+    let submission = service.submission(kind, &[(Email, to)]);
+    let controller = &service.executor.sites[organisation].controller;
+    intake::submit_request(&service.store, &service.desk, controller, submission).await.unwrap().request
+}
+
+/// People of an organisation with an answer each, a hold that was lifted, and what the service notes beside cases.
+async fn lived(service: &TestService, organisation: &OrganisationId) {
+    let platform = service.simulator.organisation(organisation.as_str());
+    for (kind, name) in
+        [(RequestKind::Access, "access"), (RequestKind::Erasure, "erasure"), (RequestKind::OptOut, "opt-out")]
+    {
+        let address = format!("canarino.{name}@{organisation}.example");
+        let _contact = platform.add_contact(ContactSpec::new().email(&address).events(2));
+        submit(service, organisation, kind, &address).await;
+    }
+    let controller = &service.executor.sites[organisation].controller;
+    let now = service.desk.clock.now();
+    let hold = claim_about(service, &format!("canarino.held@{organisation}.example"));
+    let mut tx = service.store.begin("test").await.unwrap();
+    let placed = holds::place(&mut tx, controller, hold, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = service.store.begin("test").await.unwrap();
+    holds::lift(&mut tx, controller, &placed.reference, LiftReason::ClaimSettled, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    let mut owner = owner(service).await;
+    for statement in [
+        "INSERT INTO dsrd.schedule (organisation_id, name, expression, next_run_at) VALUES ($1, 'sweep', '@daily', now())",
+        "INSERT INTO dsrd.figures_watch (organisation_id, counted_on) VALUES ($1, current_date)",
+        "INSERT INTO dsrd.alert (organisation_id, alert_id, rule, step, raised_on, raised_at)
+         VALUES ($1, gen_random_uuid(), 'platform_down', 0, current_date, now())",
+        "INSERT INTO dsrd.intake_rate (organisation_id, scope, key, window_start, accepted) VALUES ($1, 'all', '', now(), 1)",
+        "INSERT INTO dsrd.platform_watch (organisation_id, looked_at) VALUES ($1, now()) ON CONFLICT DO NOTHING",
+    ] {
+        sqlx::query(statement).bind(organisation.as_str()).execute(&mut owner).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn r_80_one_organisation_is_taken_out_and_leaves_zero_rows_while_the_other_is_untouched() {
+    let register = vec![recipient("crm", ChannelKind::Mail)];
+    let service = TestService::builder().second_organisation().recipients(register).build().await;
+    let main = service.controller.id.clone();
+    lived(&service, &main).await;
+    lived(&service, &other()).await;
+    crate::support::oracle::check(&service).await;
+    let (theirs, ours) = (rows_of(&service, "other").await, rows_of(&service, "main").await);
+    for table in [
+        "audit_private.subject",
+        "dsrd.figures_watch",
+        "dsrd.hold",
+        "dsrd.ledger",
+        "dsrd.look",
+        "dsrd.package",
+        "dsrd.recipient_task",
+        "dsrd.request",
+        "dsrd.schedule",
+        "dsrd.suppression",
+    ] {
+        assert!(theirs.contains_key(table), "{table} has something to lose: {:?}", theirs.keys());
+    }
+    let files = || std::fs::read_dir(&service.executor.packages.report.directory).unwrap().count();
+    let packages = files();
+    let removal = removal(&service);
+
+    // Looked at, and nothing was changed.
+    let (left, in_the_way) = removal.look(&other()).await.unwrap();
+    assert_eq!(in_the_way.sentence(), None);
+    let counted: BTreeMap<&str, usize> =
+        left.iter().map(|each| (each.table.as_str(), usize::try_from(each.rows).unwrap())).collect();
+    let seen: BTreeMap<&str, usize> =
+        theirs.iter().map(|(table, rows)| (table.as_str(), rows.len())).collect();
+    assert_eq!(counted, seen);
+    assert_eq!(rows_of(&service, "other").await, theirs);
+
+    // Dies in the middle: nothing is said to be done, and the same call goes on.
+    let mut owner = owner(&service).await;
+    let stop = "CREATE FUNCTION dsrd.stop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''stopped''; END';
+                CREATE TRIGGER stop BEFORE DELETE ON dsrd.suppression FOR EACH ROW EXECUTE FUNCTION dsrd.stop()";
+    sqlx::raw_sql(stop).execute(&mut owner).await.unwrap();
+    assert!(matches!(removal.remove(&other(), REASON, &dpo()).await, Err(RemovalError::Store(_))));
+    sqlx::raw_sql("DROP TRIGGER stop ON dsrd.suppression").execute(&mut owner).await.unwrap();
+    let half = rows_of(&service, "other").await;
+    assert!(half.contains_key("dsrd.suppression") && !half.contains_key("dsrd.request"), "{:?}", half.keys());
+
+    // What ties the entries of the log to people is given to nobody before its time.
+    let waits = removal.remove(&other(), REASON, &dpo()).await.unwrap();
+    assert!(matches!(waits, Removed::Waits { .. }), "{waits:?}");
+    let half = rows_of(&service, "other").await;
+    assert_eq!(
+        half.keys().map(String::as_str).collect::<Vec<_>>(),
+        ["audit_private.subject", "dsrd.organisation"]
+    );
+    sqlx::query("UPDATE audit_private.subject SET erase_after = erase_after - interval '40 months' WHERE organisation_id = 'other'")
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    assert_eq!(removal.remove(&other(), REASON, &dpo()).await.unwrap(), Removed::Done);
+    assert_eq!(rows_of(&service, "other").await, BTreeMap::new());
+    assert_eq!(rows_of(&service, "main").await, ours, "the other is as it was");
+    assert_eq!(files(), packages - 1, "its package is gone, the other's is not");
+    let ledger = Ledger::new(service.directory.path().join("ledger"));
+    assert!(ledger.read(&other()).await.unwrap().entries.is_empty());
+    assert!(!ledger.read(&main).await.unwrap().entries.is_empty());
+    assert_eq!(ledger.read(&main).await.unwrap().damaged, 0);
+    let again = removal.remove(&other(), REASON, &dpo()).await;
+    assert!(matches!(again, Err(RemovalError::NotFound(_))), "{again:?}");
+
+    // The log tells of it, and is whole.
+    let log = service.audit().await;
+    let told: Vec<&str> = log
+        .iter()
+        .map(|entry| entry.action.as_str())
+        .filter(|action| action.starts_with("organisation."))
+        .collect();
+    let began = "organisation.removal_began";
+    assert_eq!(told, [began, began, began, "organisation.removed"]);
+    assert!(
+        log.iter()
+            .any(|entry| entry.action == "log.redact" && entry.detail["rule"] == "organisation_removed")
+    );
+    let key = service.sealer.verifier_keys().await[0].parse().unwrap();
+    let plan = Plan { policy: Policy::of_logs(vec![key]), known_heads: Vec::new(), since: 0 };
+    let mut database = Database::open(&service.database.options(), String::new()).await.unwrap();
+    let report = verify::verify(&mut database, &plan).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Ok, "{:#?}", report.findings);
+}
+
+#[tokio::test]
+async fn r_80_nothing_is_removed_while_somebody_waits_or_a_hold_stands() {
+    let service = TestService::builder().second_organisation().build().await;
+    let controller = Arc::clone(&service.executor.sites[&other()].controller);
+    let removal = removal(&service);
+    let refused = async || match removal.remove(&other(), REASON, &dpo()).await {
+        Err(RemovalError::InTheWay(sentence)) => sentence,
+        otherwise => panic!("{otherwise:?}"),
+    };
+    let open = submit(&service, &other(), RequestKind::Access, "canarino@other.example").await;
+    let before = rows_of(&service, "other").await;
+    assert!(refused().await.starts_with("1 requests are open"));
+    assert_eq!(rows_of(&service, "other").await, before, "nothing went");
+    service.work_to_the_end().await;
+    let outcome: Option<String> =
+        sqlx::query_scalar("SELECT outcome FROM dsrd.request WHERE request_id = $1")
+            .bind(open.0)
+            .fetch_one(&mut owner(&service).await)
+            .await
+            .unwrap();
+    assert_eq!(outcome.as_deref(), Some(Outcome::FulfilledNoData.as_str()));
+
+    let now = service.desk.clock.now();
+    let mut tx = service.store.begin("test").await.unwrap();
+    let hold = claim_about(&service, "canarino@other.example");
+    let placed = holds::place(&mut tx, &controller, hold, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(refused().await.starts_with("1 holds stand"));
+    let mut tx = service.store.begin("test").await.unwrap();
+    holds::lift(&mut tx, &controller, &placed.reference, LiftReason::ClaimSettled, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+
+    sqlx::query(
+        "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
+         VALUES ('other', 'late', 'access', now(), 'web', 'canarino@other.example')",
+    )
+    .execute(&mut owner(&service).await)
+    .await
+    .unwrap();
+    assert!(refused().await.starts_with("1 rows of producers"));
+    assert!(matches!(
+        removal.remove(&"nobody".parse().unwrap(), REASON, &dpo()).await,
+        Err(RemovalError::NotFound(_))
+    ));
+}
