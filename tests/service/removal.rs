@@ -110,7 +110,7 @@ async fn lived(service: &TestService, organisation: &OrganisationId) {
         "INSERT INTO dsrd.figures_watch (organisation_id, counted_on) VALUES ($1, current_date)",
         "INSERT INTO dsrd.alert (organisation_id, alert_id, rule, step, raised_on, raised_at)
          VALUES ($1, gen_random_uuid(), 'platform_down', 0, current_date, now())",
-        "INSERT INTO dsrd.intake_rate (organisation_id, scope, key, window_start, accepted) VALUES ($1, 'all', '', now(), 1)",
+        "INSERT INTO dsrd.intake_rate (organisation_id, scope, key, window_start, accepted) VALUES ($1, 'everybody', '', now(), 1)",
         "INSERT INTO dsrd.platform_watch (organisation_id, looked_at) VALUES ($1, now()) ON CONFLICT DO NOTHING",
     ] {
         sqlx::query(statement).bind(organisation.as_str()).execute(&mut owner).await.unwrap();
