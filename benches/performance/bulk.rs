@@ -207,6 +207,7 @@ fn header() -> Result<ReportHeader> {
         language: Language::English,
         form: dsrd::report::Form::Access,
         catalogue: None,
+        storage: std::collections::BTreeMap::new(),
     })
 }
 

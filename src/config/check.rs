@@ -200,6 +200,11 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
                 "{key}.recipients needs {key}.catalogue: without it an access report cannot name them (Art. 15(1)(c) GDPR)"
             ));
         }
+        let counts_activity = organisation.retention.activity().is_some();
+        let catalogue = organisation.catalogue.as_ref();
+        if let Some(problem) = catalogue.and_then(|catalogue| catalogue.refused(counts_activity)) {
+            refused.push(format!("{key}.{problem}"));
+        }
         if let Some(reason) = organisation.identity.refused() {
             refused.push(format!("{key}.{reason}"));
         }

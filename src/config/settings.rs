@@ -7,9 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::decisions::ControllerDecision;
-use crate::domain::deadline::{CalendarCode, RegimeCode};
+use crate::domain::deadline::{CalendarCode, Period, RegimeCode};
 use crate::domain::{Controller, DecisionKind, ErasureRules, FloodLimits, IdentityRules, OrganisationId};
 use crate::platform::cloud4wi;
+use crate::report::{Section, StorageAnchor, StorageTerm};
+use crate::retention::Anchor;
 use crate::{
     alert, audit, delivery, holds, http, queue, recipients, report, retention, self_test, store, suppression,
     telemetry, upkeep,
@@ -132,6 +134,26 @@ pub struct Organisation {
 }
 
 impl Organisation {
+    /// What an access report says beside the data, with the retention rule's period for the profile, and for the consents in it,
+    /// where the rule is switched on and the catalogue states no term of its own.
+    #[must_use]
+    pub fn catalogue(&self) -> Option<report::Catalogue> {
+        let mut catalogue = self.catalogue.clone()?;
+        if let Some(months) = self.retention.keep_months.filter(|_| self.retention.enabled) {
+            let from = match self.retention.anchor {
+                Anchor::Created => StorageAnchor::Created,
+                Anchor::LastActivity => StorageAnchor::LastActivity,
+            };
+            let term = StorageTerm { period: Period::Months(months), from };
+            for section in [Section::Profile, Section::Consents] {
+                if let Some(entry) = catalogue.sections.get_mut(&section) {
+                    entry.retention.get_or_insert(term);
+                }
+            }
+        }
+        Some(catalogue)
+    }
+
     /// What the other modules need to know about it.
     #[must_use]
     pub fn controller(&self) -> Controller {

@@ -622,3 +622,39 @@ fn what_the_law_leaves_to_nobody_has_no_key() {
         keys.iter().filter(|key| FORBIDDEN.iter().any(|word| key.contains(word))).collect();
     assert!(found.is_empty(), "the law leaves this to nobody: {found:?}");
 }
+
+#[test]
+fn r_27_the_period_of_the_retention_rule_is_that_of_the_profile_unless_the_catalogue_says_otherwise() {
+    use crate::report::{Section, StorageAnchor};
+    let entry =
+        r#"{ purposes = "p", legal_basis = "l", recipients = "r", storage_period = "s", source = "o""#;
+    let text = |own: &str, enabled: bool, anchor: &str| {
+        format!(
+            "[organisations.catalogue]\nautomated_decisions = \"n\"\ntransfers = \"n\"\ncomplaint_authority = \"a\"\n\
+             [organisations.catalogue.sections]\nprofile = {entry}{own} }}\nconsents = {entry} }}\nevents = {entry} }}\n\
+             [organisations.retention]\nenabled = {enabled}\nkeep_months = 24\nmost_percent = 5\nmost_contacts = 100\n\
+             anchor = \"{anchor}\"\nactivities = [\"last_login\"]\n"
+        )
+    };
+    let terms = |own: &str, enabled: bool, anchor: &str| {
+        let catalogue =
+            decided(&text(own, enabled, anchor)).load().settings.organisations[0].catalogue().unwrap();
+        [Section::Profile, Section::Consents, Section::Events].map(|section| {
+            catalogue.sections[&section].retention.map(|term| (term.period.to_string(), term.from))
+        })
+    };
+    let months = |number: u32, from| Some((format!("{number} months"), from));
+    let (created, active) = (StorageAnchor::Created, StorageAnchor::LastActivity);
+    assert_eq!(terms("", true, "last_activity"), [months(24, active), months(24, active), None]);
+    assert_eq!(terms("", true, "created"), [months(24, created), months(24, created), None]);
+    assert_eq!(terms("", false, "created"), [None, None, None], "a rule that never runs promises nothing");
+    let own = r#", retention = { period = "36m", from = "created" }"#;
+    assert_eq!(terms(own, true, "last_activity"), [months(36, created), months(24, active), None]);
+    // The spelling is that of `dsrd deadline --retention`, and an event that nothing tells of is refused.
+    let active = r#", retention = { period = "36m", from = "last_activity" }"#;
+    let problem = refused(&decided(&text(active, false, "created")));
+    assert!(
+        problem.contains("organisations[0].catalogue.sections.profile.retention.from is last_activity"),
+        "{problem}"
+    );
+}

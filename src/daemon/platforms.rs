@@ -52,7 +52,7 @@ pub fn sites(
         let site = Site {
             controller: Arc::clone(controller),
             platform,
-            catalogue: organisation.catalogue.clone(),
+            catalogue: organisation.catalogue(),
             redaction: organisation.redaction.clone(),
             recipients: organisation.recipients.clone().into(),
             activity: organisation.retention.activity(),

@@ -8,7 +8,8 @@
 //! The platform documents no fields of these lists. The date of a record is the latest that any of its fields shows, so
 //! that a field that we do not know makes somebody younger and never older.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
 use futures_util::TryStreamExt;
 use serde_json::Value;
 
@@ -66,11 +67,31 @@ impl Shown {
         }
     }
 
+    /// The local day in a zone. A time without a zone stands for the day that is written.
+    #[must_use]
+    pub fn day(self, zone: Tz) -> Option<NaiveDate> {
+        match self {
+            Self::At(at) => Some(at.with_timezone(&zone).date_naive()),
+            Self::About(at) => Some(at.date_naive()),
+            Self::Nothing | Self::Unreadable => None,
+        }
+    }
+
     fn later(self, other: Self) -> Self {
         match (self, other) {
             (Self::Unreadable, _) | (_, Self::Unreadable) => Self::Unreadable,
             _ if other.latest() > self.latest() => other,
             _ => self,
+        }
+    }
+}
+
+impl From<Created> for Shown {
+    fn from(created: Created) -> Self {
+        match created {
+            Created::At(at) => Self::At(at),
+            Created::About(at) => Self::About(at),
+            Created::Unknown => Self::Nothing,
         }
     }
 }
@@ -133,6 +154,69 @@ impl Span {
     }
 }
 
+/// The last activity of one contact, told from records that somebody else reads, all of them.
+#[derive(Clone, Debug)]
+pub struct LastActivity {
+    rule: ActivityRule,
+    now: DateTime<Utc>,
+    latest: Shown,
+    unclear: bool,
+}
+
+impl LastActivity {
+    /// Begins with what the profile shows.
+    #[must_use]
+    pub fn new(rule: ActivityRule, shows: &ProfileDates, now: DateTime<Utc>) -> Self {
+        let mut activity = Self { rule, now, latest: Shown::Nothing, unclear: false };
+        let shown: Vec<Shown> = shows.counting(&activity.rule).collect();
+        shown.into_iter().for_each(|shown| activity.take(shown));
+        activity
+    }
+
+    /// Takes a record of a list, where it counts. One that counts and tells no date may be of yesterday.
+    pub fn note(&mut self, source: Source, record: &RawRecord) {
+        if !self.rule.counts(kind_of(source)) || source == Source::Events && is_passive(record, &self.rule) {
+            return;
+        }
+        match date_of(record) {
+            Shown::Nothing => self.unclear = true,
+            shown => self.take(shown),
+        }
+    }
+
+    /// Something of a list was not read.
+    pub fn miss(&mut self, source: Source) {
+        self.unclear |= self.rule.counts(kind_of(source));
+    }
+
+    /// The last activity; the creation where nothing tells of any and the rule says so; nothing where it cannot be known.
+    #[must_use]
+    pub fn shown(&self, created: Shown) -> Shown {
+        match self.latest {
+            _ if self.unclear => Shown::Nothing,
+            Shown::Nothing if self.rule.without == WithoutActivity::Created => created,
+            latest => latest,
+        }
+    }
+
+    fn take(&mut self, shown: Shown) {
+        let ahead = |at: DateTime<Utc>| at > self.now + ZONE_UNCERTAINTY;
+        match shown {
+            Shown::Nothing => {}
+            Shown::At(at) | Shown::About(at) if !ahead(at) => self.latest = self.latest.later(shown),
+            Shown::Unreadable | Shown::At(_) | Shown::About(_) => self.unclear = true,
+        }
+    }
+}
+
+const fn kind_of(source: Source) -> ActivityKind {
+    match source {
+        Source::Events => ActivityKind::Events,
+        Source::Devices => ActivityKind::Devices,
+        Source::Accountings => ActivityKind::Accountings,
+    }
+}
+
 /// Reads whether a contact was active at or after an instant: the profile first, then the lists that count, until one
 /// settles it. A contact that a deletion under way has marked counts as gone.
 ///
@@ -158,12 +242,8 @@ pub async fn seen_since(
     if unclear {
         return Ok(Seen::Unclear);
     }
-    for (kind, source) in [
-        (ActivityKind::Accountings, Source::Accountings),
-        (ActivityKind::Devices, Source::Devices),
-        (ActivityKind::Events, Source::Events),
-    ] {
-        if !rule.counts(kind) {
+    for source in [Source::Accountings, Source::Devices, Source::Events] {
+        if !rule.counts(kind_of(source)) {
             continue;
         }
         match in_list(platform, &contact, source, rule, span, urgency).await? {

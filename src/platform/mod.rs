@@ -35,7 +35,7 @@ use chrono::{DateTime, Utc};
 use futures_util::Stream;
 use serde_json::value::RawValue;
 
-pub use activity::{ProfileDates, Seen, Shown, Span, date_of, seen_since};
+pub use activity::{LastActivity, ProfileDates, Seen, Shown, Span, date_of, seen_since};
 pub use read_only::ReadOnly;
 
 use crate::domain::{ContactId, IdentifierKind, Personal, SubjectIdentifier};

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Language, Section};
+use super::{Language, Section, StorageEnd, StorageTerm};
 use crate::domain::{IdentifierKind, LegalBasis, Reference, SubjectIdentifier};
 
 /// Everything that the report says besides the records.
@@ -34,6 +34,8 @@ pub struct ReportHeader {
     /// The information of Art. 15(1)(a) to (h) by section. `None`: the report says that the controller gives it
     /// separately. `Some`: it must cover every section in which records are held.
     pub catalogue: Option<Catalogue>,
+    /// Until when the records are kept, of the sections to which the catalogue gives a term.
+    pub storage: BTreeMap<Section, StorageEnd>,
 }
 
 /// What a package is for, and so what is in it.
@@ -124,4 +126,10 @@ pub struct CatalogueEntry {
     pub storage_period: String,
     /// Where the records come from.
     pub source: String,
+    /// The same period for computing, so that the report names the day for this person: `{ period = "12m", from = "record" }`.
+    /// `from` is `created` (the contact), `last_activity` (as `retention.activities` counts it) or `record` (each record by its
+    /// own date). Without it the words of `storage_period` stand alone, but for the profile and its consents: there the period
+    /// of a retention rule that is switched on is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<StorageTerm>,
 }

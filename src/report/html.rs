@@ -3,6 +3,7 @@
 //! The structure depends on the names of fields and on counts, never on the content of a value, so that no value can
 //! change it (S-15). Every value passes askama's escaping; links lead to fixed places of the document itself.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use askama::Template;
@@ -11,7 +12,8 @@ use chrono_tz::Tz;
 use super::cells;
 use super::spool::{Collected, CollectedSection, ShownRow};
 use super::texts::{Label, Texts, fill};
-use super::{Catalogue, CatalogueEntry, Form, ReportHeader, Section};
+use super::{Catalogue, CatalogueEntry, Form, ReportHeader, Section, StorageAnchor, StorageEnd};
+use crate::domain::deadline::Period;
 
 /// Renders the document.
 pub(super) fn write(header: &ReportHeader, collected: &Collected, file: &mut dyn Write) -> io::Result<()> {
@@ -40,7 +42,7 @@ pub(super) fn write(header: &ReportHeader, collected: &Collected, file: &mut dyn
             .map(|each| ((texts.identifier)(each.kind), each.masked.as_str()))
             .collect(),
         parts: collected.sections().iter().map(|part| Part::of(texts, part, header.time_zone)).collect(),
-        information: header.catalogue.as_ref().map(|catalogue| Information::of(texts, catalogue, collected)),
+        information: header.catalogue.as_ref().map(|catalogue| Information::of(header, catalogue, collected)),
         rights_about: fill(texts.rights_about, &[("reference", header.reference.as_str())]),
         complaint: fill(
             texts.complaint_about,
@@ -339,27 +341,71 @@ struct Information<'a> {
 
 struct InformationEntry<'a> {
     title: &'static str,
-    lines: [(&'static str, &'a str); 5],
+    lines: Vec<(&'static str, Cow<'a, str>)>,
 }
 
 impl<'a> Information<'a> {
-    fn of(texts: &'static Texts, catalogue: &'a Catalogue, collected: &Collected) -> Self {
+    fn of(header: &ReportHeader, catalogue: &'a Catalogue, collected: &Collected) -> Self {
+        let texts = header.language.texts();
         let entries = Section::ALL
             .into_iter()
             .filter(|section| collected.section(*section).count.records > 0)
             .filter_map(|section| {
-                let CatalogueEntry { purposes, legal_basis, recipients, storage_period, source } =
-                    catalogue.sections.get(&section)?;
+                let CatalogueEntry {
+                    purposes,
+                    legal_basis,
+                    recipients,
+                    storage_period,
+                    source,
+                    retention: _,
+                } = catalogue.sections.get(&section)?;
+                let end = header.storage.get(&section);
+                let end = end.map(|end| (texts.storage.own_case, until(header, section, end).into()));
+                let word = |name, text: &'a str| Some((name, Cow::Borrowed(text)));
                 let lines = [
-                    (texts.purposes, purposes.as_str()),
-                    (texts.legal_basis, legal_basis),
-                    (texts.recipients, recipients),
-                    (texts.storage_period, storage_period),
-                    (texts.source, source),
+                    word(texts.purposes, purposes),
+                    word(texts.legal_basis, legal_basis),
+                    word(texts.recipients, recipients),
+                    word(texts.storage_period, storage_period),
+                    end,
+                    word(texts.source, source),
                 ];
+                let lines = lines.into_iter().flatten().collect();
                 Some(InformationEntry { title: (texts.section)(section).title, lines })
             })
             .collect();
         Self { entries, automated: &catalogue.automated_decisions, transfers: &catalogue.transfers }
     }
+}
+
+/// Until when the records of a section are kept, in words (Art. 15(1)(d) GDPR).
+pub(super) fn until(header: &ReportHeader, section: Section, end: &StorageEnd) -> String {
+    let texts = header.language.texts();
+    let words = &texts.storage;
+    let (number, unit) = match end.term.period {
+        Period::Months(number) => (number, words.months),
+        Period::Days(number) => (number, words.days),
+    };
+    let period = counted(texts, u64::from(number), unit);
+    let from = match end.term.from {
+        StorageAnchor::Created => words.created,
+        StorageAnchor::LastActivity => words.last_activity,
+        StorageAnchor::Record if section == Section::Requests => words.closing,
+        StorageAnchor::Record => words.record,
+    };
+    let day = end.until.map(|day| texts.day(&day.to_string())).unwrap_or_default();
+    let values = [("day", day.as_str()), ("period", period.as_str()), ("from", from)];
+    let Some(until) = end.until else { return fill(words.unknown, &values) };
+    if end.term.from != StorageAnchor::Record {
+        let is_over = until < header.generated_at.with_timezone(&header.time_zone).date_naive();
+        return fill(if is_over { words.over } else { words.until }, &values);
+    }
+    let mut sentences = vec![fill(words.each, &values)];
+    for (count, text) in [(end.records_over, words.each_over), (end.records_without_date, words.each_undated)]
+    {
+        if count > 0 {
+            sentences.push(fill(text, &[("count", &texts.number(count))]));
+        }
+    }
+    sentences.join(" ")
 }

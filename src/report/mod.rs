@@ -46,6 +46,7 @@ mod readme;
 mod section;
 mod settings;
 mod spool;
+mod storage;
 mod table;
 mod texts;
 
@@ -59,4 +60,5 @@ pub use portable::{PORTABLE_SCHEMA, provided};
 pub use section::{FILE_NAMES, HTML_NAME, JSON_NAME, PORTABLE_NAME, README_NAME, SCHEMA_NAME, Section};
 pub use settings::Settings;
 pub use spool::{SectionCount, Spool};
+pub use storage::{Storage, StorageAnchor, StorageEnd, StorageTerm};
 pub use texts::Language;

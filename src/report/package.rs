@@ -19,7 +19,7 @@ use super::spool::{Collected, CollectedSection, Spool, encrypting};
 use super::table::{REST, Row};
 use super::{
     Form, HTML_NAME, JSON_NAME, PORTABLE_NAME, PORTABLE_SCHEMA, README_NAME, ReportError, ReportHeader,
-    SCHEMA_NAME, Section, SectionCount, Settings,
+    SCHEMA_NAME, Section, SectionCount, Settings, StorageEnd,
 };
 use super::{cells, html, portable, readme};
 
@@ -264,6 +264,8 @@ struct HeadWire<'a> {
     /// platform gave.
     withheld: Vec<WithheldWire<'a>>,
     information: Option<&'a super::Catalogue>,
+    /// Until when the records of each section are kept for this person, where the controller stated a term (Art. 15(1)(d) GDPR).
+    storage: std::collections::BTreeMap<Section, StorageEnd>,
 }
 
 /// What was withheld from one field of one section.
@@ -304,6 +306,15 @@ struct ControllerWire<'a> {
     contact: &'a str,
 }
 
+/// Until when records are kept, of the sections that hold any.
+fn stored<'a>(
+    header: &'a ReportHeader,
+    collected: &'a Collected,
+) -> impl Iterator<Item = (Section, StorageEnd)> + use<'a> {
+    let ends = header.storage.iter().map(|(section, end)| (*section, *end));
+    ends.filter(|(section, _)| collected.section(*section).count.records > 0)
+}
+
 /// Name and version of the form of `report.json`.
 const JSON_FORMAT: &str = "dsrd-access-report/1";
 
@@ -319,6 +330,7 @@ fn write_json(header: &ReportHeader, collected: &Collected, file: &mut dyn Write
         counts: collected.sections().iter().map(|part| (part.section, part.count)).collect(),
         withheld: withheld_wires(collected, RIGHTS_OF_OTHERS.0),
         information: header.catalogue.as_ref(),
+        storage: stored(header, collected).collect(),
     };
     write_records(&head, collected, collected.sections().iter(), file)
 }

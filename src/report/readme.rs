@@ -27,6 +27,10 @@ pub(super) fn text(header: &ReportHeader, collected: &Collected) -> String {
             if part.count.incomplete {
                 line = format!("{line}. {}", texts.incomplete);
             }
+            let end = header.storage.get(&part.section).filter(|_| part.count.records > 0);
+            if let Some(end) = end {
+                line = format!("{line}. {}: {}", texts.storage.title, html::until(header, part.section, end));
+            }
             if let Some(withheld) = html::withheld(texts, part, &header.form) {
                 line = format!("{line}. {withheld}");
             }

@@ -38,6 +38,7 @@ pub(crate) fn header() -> ReportHeader {
         language: Language::English,
         form: Form::Access,
         catalogue: None,
+        storage: BTreeMap::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dsrd::report::{
     Catalogue, CatalogueEntry, FILE_NAMES, Language, Package, ReportError, ReportHeader, Section,
-    SectionCount, Settings,
+    SectionCount, Settings, StorageAnchor, StorageEnd, StorageTerm,
 };
 use scraper::Html;
 use serde_json::value::RawValue;
@@ -219,4 +219,95 @@ fn r_27_a_catalogue_must_cover_every_section_with_records() {
     let error = Package::write(&header, spool(&settings, &records), &settings).unwrap_err();
     assert!(matches!(error, ReportError::CatalogueEntryMissing { section: Section::Events }), "{error}");
     assert_eq!(files(directory.path()).len(), 1);
+}
+
+/// A report with an end of storage in each form, as JSON, README and page; in the page every run of spaces is one.
+fn report_of_ends(language: Language) -> (serde_json::Value, String, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let end = |period: &str, from, until: Option<&str>, records_over, records_without_date| StorageEnd {
+        term: StorageTerm { period: period.parse().unwrap(), from },
+        until: until.map(|day| day.parse().unwrap()),
+        records_over,
+        records_without_date,
+    };
+    let storage = [
+        (Section::Profile, end("36m", StorageAnchor::LastActivity, Some("2027-01-15"), 0, 0)),
+        (Section::Consents, end("1m", StorageAnchor::Created, Some("2024-05-01"), 0, 0)),
+        (Section::Events, end("12m", StorageAnchor::Record, Some("2027-04-30"), 2, 1)),
+        (Section::Devices, end("90d", StorageAnchor::Record, None, 0, 1)),
+        // Of a section without records nothing is said.
+        (Section::Accountings, end("12m", StorageAnchor::Record, None, 0, 0)),
+        (Section::Requests, end("36m", StorageAnchor::Record, Some("2029-02-01"), 0, 1)),
+    ];
+    let entry = CatalogueEntry { storage_period: "As we say.".to_owned(), ..CatalogueEntry::default() };
+    let catalogue = Catalogue {
+        sections: Section::ALL.map(|section| (section, entry.clone())).into(),
+        ..Catalogue::default()
+    };
+    let header = ReportHeader { language, catalogue: Some(catalogue), storage: storage.into(), ..header() };
+    let records = [
+        (Section::Profile, PROFILE),
+        (Section::Events, "{}"),
+        (Section::Devices, "{}"),
+        (Section::Requests, "{}"),
+    ];
+    let package = Package::write(&header, spool(&settings, &records), &settings).unwrap();
+    let entries = unpack(archive(&settings, &package));
+    let report: serde_json::Value = serde_json::from_str(text(&entries, "report.json")).unwrap();
+    let page = Html::parse_document(text(&entries, "report.html"));
+    let information = page.select(&selector("#information")).next().unwrap();
+    let words = information.text().flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
+    (report, text(&entries, "README.txt").to_owned(), words)
+}
+
+#[test]
+fn r_27_the_report_names_the_last_day_of_storage_of_each_category() {
+    let (report, readme, page) = report_of_ends(Language::English);
+    assert_eq!(
+        report["storage"],
+        serde_json::json!({
+            "profile": { "period": "36m", "from": "last_activity", "until": "2027-01-15",
+                "records_over": 0, "records_without_date": 0 },
+            "consents": { "period": "1m", "from": "created", "until": "2024-05-01",
+                "records_over": 0, "records_without_date": 0 },
+            "events": { "period": "12m", "from": "record", "until": "2027-04-30",
+                "records_over": 2, "records_without_date": 1 },
+            "devices": { "period": "90d", "from": "record", "until": null,
+                "records_over": 0, "records_without_date": 1 },
+            "requests": { "period": "36m", "from": "record", "until": "2029-02-01",
+                "records_over": 0, "records_without_date": 1 },
+        })
+    );
+    let said = [
+        "Until 15 January 2027 at the latest: 36 months, counted from your last activity.",
+        "The period of 1 month, counted from the day on which your profile was made, ended on 1 May 2024. The data were still \
+         held when this report was made.",
+        "Each record for 12 months, counted from its own date; the last of those listed here until 30 April 2027 at the \
+         latest. Records whose period had ended and that were still held when this report was made: 2. Records for which no \
+         day can be stated, because it is not known from which day to count: 1.",
+        "No day can be stated, because it is not known from which day to count. The criterion is: 90 days, counted from its \
+         own date.",
+        "Each record for 36 months, counted from the end of the request; the last of those listed here until 1 February 2029",
+    ];
+    for each in said {
+        assert!(page.contains(&format!("As we say. In your case {each}")), "{each:?} is not in {page}");
+        assert!(readme.contains(&format!(". Storage: {each}")), "{each:?} is not in {readme}");
+    }
+    assert_eq!(page.matches("In your case").count(), said.len());
+}
+
+#[test]
+fn r_27_and_r_30_the_last_day_of_storage_reads_in_every_language() {
+    for (language, said) in [
+        (Language::German, "spätestens bis 30. April 2027"),
+        (Language::French, "jusqu’au 30 avril 2027 au plus tard"),
+        (Language::Italian, "al più tardi fino al giorno 30 aprile 2027"),
+        (Language::Spanish, "hasta el 30 de abril de 2027 a más tardar"),
+    ] {
+        let (report, readme, page) = report_of_ends(language);
+        assert_eq!(report["storage"]["events"]["until"], "2027-04-30", "{language:?}");
+        assert!(page.contains(said) && readme.contains(said), "{language:?}: {page}");
+        insta::assert_snapshot!(format!("end_of_storage_{}", language.tag()), page);
+    }
 }

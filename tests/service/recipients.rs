@@ -298,6 +298,7 @@ async fn r_28_an_access_report_names_those_that_held_the_data_in_its_time() {
         recipients: "Our staff.".to_owned(),
         storage_period: "Two years.".to_owned(),
         source: "You.".to_owned(),
+        retention: None,
     };
     let catalogue = dsrd::report::Catalogue {
         sections: Section::ALL.into_iter().map(|section| (section, entry())).collect(),

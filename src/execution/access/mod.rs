@@ -8,7 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use chrono::Days;
+use chrono::{DateTime, Days, Utc};
+use chrono_tz::Tz;
 use futures_util::TryStreamExt;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -25,18 +26,18 @@ use crate::domain::{
     ContactId, DataCategory, Handling, ParkReason, Personal, Reference, RequestId, SubjectIdentifier, random,
 };
 use crate::intake::IdentifierRole;
-use crate::platform::{Contact, RawRecord, Source, Urgency};
+use crate::platform::{Contact, Created, LastActivity, RawRecord, Shown, Source, Urgency, date_of};
 use crate::report::{
     Form, Language, LookUp, MaskedIdentifier, Others, Own, Package, ReportError, ReportHeader, Section,
-    Spool, prepare_directory, provided,
+    Spool, Storage, StorageAnchor, StorageEnd, prepare_directory, provided,
 };
 use crate::{recipients, suppression};
 
 /// What flows to the thread that writes the spool.
 enum Piece {
     Records(Section, Vec<RawRecord>),
-    /// Something that this service itself holds.
-    Own(Section, String),
+    /// Something that this service itself holds, with the closing of the request to which it belongs.
+    Own(String, Option<DateTime<Utc>>),
     /// Every source was read to its end.
     End,
     Incomplete(Section),
@@ -79,10 +80,11 @@ pub(super) async fn collect(run: &mut Run<'_>) -> Result<(), Stop> {
     let header = header(run);
     let form = header.form.clone();
     let others = others(run, profile.as_ref(), header.language);
+    let ages = Ages::new(run, &header, profile.as_ref());
     let rules = run.executor.packages.clone();
     let (pieces, received) = mpsc::channel(BATCHES_IN_FLIGHT);
     let prefix = run.lease.file_prefix();
-    let writer = tokio::task::spawn_blocking(move || write(&header, others, received, &rules, &prefix));
+    let writer = tokio::task::spawn_blocking(move || write(header, others, ages, received, &rules, &prefix));
     let fetched = fetch(run, &contact, profile, &form, &pieces).await;
     drop(pieces);
     let written = writer.await.map_err(|_| Stop::NeedsPerson(ParkReason::Poison))?;
@@ -145,16 +147,17 @@ async fn send_own(run: &Run<'_>, pieces: &mpsc::Sender<Piece>) -> Result<(), Opt
     if own.more_looks {
         pieces.send(Piece::Incomplete(Section::Requests)).await.map_err(|_| None)?;
     }
-    for record in own.records {
-        pieces.send(Piece::Own(Section::Requests, record)).await.map_err(|_| None)?;
+    for (record, closed_at) in own.records {
+        pieces.send(Piece::Own(record, closed_at)).await.map_err(|_| None)?;
     }
-    pieces.send(Piece::Own(Section::Requests, own_record(run))).await.map_err(|_| None)
+    pieces.send(Piece::Own(own_record(run), None)).await.map_err(|_| None)
 }
 
 /// What this service itself holds about the person beside the request.
 #[derive(Default)]
 struct OwnRecords {
-    records: Vec<String>,
+    /// Each with the closing of the request to which it belongs, where that is closed.
+    records: Vec<(String, Option<DateTime<Utc>>)>,
     /// Staff looked more often than is listed.
     more_looks: bool,
 }
@@ -187,8 +190,10 @@ async fn own_records(run: &Run<'_>) -> Result<OwnRecords, Stop> {
     .await?;
     drop(connection);
     let mut own = OwnRecords { records: Vec::new(), more_looks: looks.len() > usize::from(MOST_LOOKS) };
+    let closed: BTreeMap<Uuid, DateTime<Utc>> =
+        earlier.iter().filter_map(|earlier| Some((earlier.request, earlier.closed_at?))).collect();
     own.records.extend(earlier.into_iter().map(|earlier| {
-        serde_json::json!({
+        let record = serde_json::json!({
             "reference": earlier.reference,
             "kind": earlier.kind,
             "received_at": earlier.received_at,
@@ -197,18 +202,19 @@ async fn own_records(run: &Run<'_>) -> Result<OwnRecords, Stop> {
             "channel": earlier.channel,
             "closed_at": earlier.closed_at,
             "outcome": earlier.outcome,
-        })
-        .to_string()
+        });
+        (record.to_string(), earlier.closed_at)
     }));
     own.records.extend(suppressed.into_iter().map(|entry| {
-        serde_json::json!({
+        let record = serde_json::json!({
             "suppression_list": entry.purpose.as_str(),
             "identifier": entry.kind,
             "source": entry.source.as_str(),
             "law": entry.jurisdiction,
             "since": entry.since,
-        })
-        .to_string()
+        });
+        // It stays as long as the will that it keeps.
+        (record.to_string(), None)
     }));
     let language = language(run);
     own.records.extend(looks.iter().filter_map(|look| {
@@ -219,7 +225,7 @@ async fn own_records(run: &Run<'_>) -> Result<OwnRecords, Stop> {
             "look_up": known.as_str(),
             "purpose": known.purpose(language),
         });
-        Some(record.to_string())
+        Some((record.to_string(), closed.get(&look.case).copied()))
     }));
     Ok(own)
 }
@@ -263,8 +269,9 @@ fn own_record(run: &Run<'_>) -> String {
 
 /// `None` when the reader gave up before the end, so that there is nothing whole to write.
 fn write(
-    header: &ReportHeader,
+    mut header: ReportHeader,
     others: Others,
+    mut ages: Ages,
     mut received: mpsc::Receiver<Piece>,
     rules: &PackageRules,
     prefix: &str,
@@ -276,6 +283,7 @@ fn write(
         match piece {
             Piece::Records(section, records) => {
                 for record in records {
+                    ages.note(section, &record);
                     match (&header.form, section) {
                         (Form::Portability(_), Section::Profile) => {
                             spool.push(section, &provided(record.expose()))?;
@@ -284,13 +292,74 @@ fn write(
                     }
                 }
             }
-            Piece::Unreadable(section, records) => spool.note_unreadable(section, records),
-            Piece::Incomplete(section) => spool.mark_incomplete(section),
-            Piece::Own(section, record) => spool.push(section, &record)?,
+            Piece::Unreadable(section, records) => {
+                ages.miss(section, records);
+                spool.note_unreadable(section, records);
+            }
+            Piece::Incomplete(section) => {
+                ages.miss(section, 0);
+                spool.mark_incomplete(section);
+            }
+            Piece::Own(record, closed_at) => {
+                ages.note_own(closed_at);
+                spool.push(Section::Requests, &record)?;
+            }
             Piece::End => whole = true,
         }
     }
-    whole.then(|| Package::write_for(header, spool, &rules.report, prefix)).transpose()
+    header.storage = ages.ends();
+    whole.then(|| Package::write_for(&header, spool, &rules.report, prefix)).transpose()
+}
+
+/// How old the records are that pass by, for the day until which they are kept (Art. 15(1)(d), R-27).
+struct Ages {
+    storage: Storage,
+    /// Of a contact whose last activity is asked for and told by a rule.
+    activity: Option<LastActivity>,
+    created: Shown,
+    zone: Tz,
+}
+
+impl Ages {
+    fn new(run: &Run<'_>, header: &ReportHeader, profile: Option<&Contact>) -> Self {
+        let now = header.generated_at;
+        let storage = Storage::new(header.catalogue.as_ref(), run.site.controller.local_date(now));
+        let rule = run.site.activity.clone().filter(|_| storage.needs(StorageAnchor::LastActivity));
+        let activity = rule.zip(profile).map(|(rule, profile)| LastActivity::new(rule, &profile.shows, now));
+        let created = profile.map_or(Created::Unknown, |profile| profile.created).into();
+        Self { storage, activity, created, zone: header.time_zone }
+    }
+
+    fn note(&mut self, section: Section, record: &RawRecord) {
+        if self.storage.counts(section) {
+            self.storage.note(section, date_of(record).day(self.zone));
+        }
+        if let (Some(activity), Some(source)) = (&mut self.activity, source_of(section)) {
+            activity.note(source, record);
+        }
+    }
+
+    fn note_own(&mut self, closed_at: Option<DateTime<Utc>>) {
+        let day = closed_at.and_then(|at| Shown::At(at).day(self.zone));
+        self.storage.note(Section::Requests, day);
+    }
+
+    /// So many records exist and could not be read; of a list that is cut off it is not known how many.
+    fn miss(&mut self, section: Section, records: u64) {
+        for _ in 0..records {
+            self.storage.note(section, None);
+        }
+        if let (Some(activity), Some(source)) = (&mut self.activity, source_of(section)) {
+            activity.miss(source);
+        }
+    }
+
+    fn ends(mut self) -> BTreeMap<Section, StorageEnd> {
+        let active = self.activity.map_or(Shown::Nothing, |activity| activity.shown(self.created));
+        self.storage.anchor(StorageAnchor::Created, self.created.day(self.zone));
+        self.storage.anchor(StorageAnchor::LastActivity, active.day(self.zone));
+        self.storage.ends()
+    }
 }
 
 /// What belongs to other people: all addresses and numbers but those of the person, of their request and of the
@@ -346,6 +415,8 @@ fn header(run: &Run<'_>) -> ReportHeader {
             Form::Access => run.site.catalogue.clone().map(name_recipients),
             Form::Portability(_) => None,
         },
+        // Known once every record was seen.
+        storage: BTreeMap::new(),
         form,
     }
 }
@@ -421,5 +492,14 @@ const fn section_of(source: Source) -> Section {
         Source::Events => Section::Events,
         Source::Devices => Section::Devices,
         Source::Accountings => Section::Accountings,
+    }
+}
+
+const fn source_of(section: Section) -> Option<Source> {
+    match section {
+        Section::Events => Some(Source::Events),
+        Section::Devices => Some(Source::Devices),
+        Section::Accountings => Some(Source::Accountings),
+        Section::Profile | Section::Consents | Section::Requests => None,
     }
 }

@@ -1,6 +1,6 @@
 //! German.
 
-use super::{Entry, Form, SectionTexts, Texts};
+use super::{Entry, Form, SectionTexts, StorageTexts, Texts};
 use crate::domain::IdentifierKind;
 use crate::report::{LookUp, Section};
 
@@ -97,6 +97,27 @@ pub(super) const TEXTS: Texts = Texts {
     legal_basis: "Rechtsgrundlage",
     recipients: "Empfänger",
     storage_period: "Aufbewahrt bis",
+    storage: StorageTexts {
+        title: "Aufbewahrung",
+        own_case: "In Ihrem Fall",
+        until: "Spätestens bis {day}. Die Frist: {period}, gerechnet ab {from}.",
+        over: "Die Frist ({period}, gerechnet ab {from}) endete am {day}. Bei der Erstellung dieses Berichts \
+               waren die Daten noch gespeichert.",
+        each: "Jeder Eintrag für sich ({period}, gerechnet ab {from}), der letzte der hier aufgeführten \
+               spätestens bis {day}.",
+        each_over: "Einträge, deren Frist abgelaufen war und die bei der Erstellung dieses Berichts noch \
+                    gespeichert waren: {count}.",
+        each_undated: "Einträge, für die sich kein Tag nennen lässt, weil nicht bekannt ist, ab welchem Tag zu \
+                       rechnen ist: {count}.",
+        unknown: "Ein Tag lässt sich nicht nennen, weil nicht bekannt ist, ab welchem Tag zu rechnen ist. Das \
+                  Kriterium: {period}, gerechnet ab {from}.",
+        created: "der Anlage Ihres Profils",
+        last_activity: "Ihrer letzten Aktivität",
+        record: "dem eigenen Datum",
+        closing: "dem Abschluss des Antrags",
+        months: ("Monat", "Monate"),
+        days: ("Tag", "Tage"),
+    },
     source: "Herkunft",
     automated: "Automatisierte Entscheidungen",
     transfers: "Übermittlung in andere Länder",

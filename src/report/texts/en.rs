@@ -1,6 +1,6 @@
 //! English.
 
-use super::{Entry, Form, SectionTexts, Texts};
+use super::{Entry, Form, SectionTexts, StorageTexts, Texts};
 use crate::domain::IdentifierKind;
 use crate::report::{LookUp, Section};
 
@@ -94,6 +94,26 @@ pub(super) const TEXTS: Texts = Texts {
     legal_basis: "Legal ground",
     recipients: "Recipients",
     storage_period: "Kept until",
+    storage: StorageTexts {
+        title: "Storage",
+        own_case: "In your case",
+        until: "Until {day} at the latest: {period}, counted from {from}.",
+        over: "The period of {period}, counted from {from}, ended on {day}. The data were still held when this \
+               report was made.",
+        each: "Each record for {period}, counted from {from}; the last of those listed here until {day} at the \
+               latest.",
+        each_over: "Records whose period had ended and that were still held when this report was made: {count}.",
+        each_undated: "Records for which no day can be stated, because it is not known from which day to count: \
+                       {count}.",
+        unknown: "No day can be stated, because it is not known from which day to count. The criterion is: \
+                  {period}, counted from {from}.",
+        created: "the day on which your profile was made",
+        last_activity: "your last activity",
+        record: "its own date",
+        closing: "the end of the request",
+        months: ("month", "months"),
+        days: ("day", "days"),
+    },
     source: "Where from",
     automated: "Automated decisions",
     transfers: "Transfers to other countries",

@@ -1,6 +1,6 @@
 //! Spanish.
 
-use super::{Entry, Form, SectionTexts, Texts};
+use super::{Entry, Form, SectionTexts, StorageTexts, Texts};
 use crate::domain::IdentifierKind;
 use crate::report::{LookUp, Section};
 
@@ -94,6 +94,27 @@ pub(super) const TEXTS: Texts = Texts {
     legal_basis: "Base jurídica",
     recipients: "Destinatarios",
     storage_period: "Se conserva hasta",
+    storage: StorageTexts {
+        title: "Conservación",
+        own_case: "En su caso",
+        until: "Hasta el {day} a más tardar. Plazo: {period}, contados desde {from}.",
+        over: "El plazo ({period}, contados desde {from}) terminó el {day}. Los datos aún se conservaban cuando \
+               se hizo este informe.",
+        each: "Cada entrada por separado ({period}, contados desde {from}), la última de las que figuran aquí \
+               hasta el {day} a más tardar.",
+        each_over: "Entradas cuyo plazo había terminado y que aún se conservaban cuando se hizo este informe: \
+                    {count}.",
+        each_undated: "Entradas para las que no se puede indicar un día, porque no se sabe desde qué día hay que \
+                       contar: {count}.",
+        unknown: "No se puede indicar un día, porque no se sabe desde qué día hay que contar. El criterio: \
+                  {period}, contados desde {from}.",
+        created: "la creación de su perfil",
+        last_activity: "su última actividad",
+        record: "su propia fecha",
+        closing: "el cierre de la solicitud",
+        months: ("mes", "meses"),
+        days: ("día", "días"),
+    },
     source: "Procedencia",
     automated: "Decisiones automatizadas",
     transfers: "Transferencias a otros países",

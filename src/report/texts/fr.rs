@@ -1,6 +1,6 @@
 //! French.
 
-use super::{Entry, Form, SectionTexts, Texts};
+use super::{Entry, Form, SectionTexts, StorageTexts, Texts};
 use crate::domain::IdentifierKind;
 use crate::report::{LookUp, Section};
 
@@ -99,6 +99,27 @@ pub(super) const TEXTS: Texts = Texts {
     legal_basis: "Base juridique",
     recipients: "Destinataires",
     storage_period: "Gardé jusqu’à",
+    storage: StorageTexts {
+        title: "Conservation",
+        own_case: "Dans votre cas",
+        until: "Jusqu’au {day} au plus tard. Durée : {period} à compter de {from}.",
+        over: "La durée ({period} à compter de {from}) a pris fin le {day}. Les données étaient encore \
+               conservées lors de l’établissement de ce rapport.",
+        each: "Chaque entrée séparément ({period} à compter de {from}), la dernière de celles qui figurent ici \
+               jusqu’au {day} au plus tard.",
+        each_over: "Entrées dont la durée était écoulée et qui étaient encore conservées lors de \
+                    l’établissement de ce rapport : {count}.",
+        each_undated: "Entrées pour lesquelles aucun jour ne peut être indiqué, car le jour à partir duquel \
+                       compter n’est pas connu : {count}.",
+        unknown: "Aucun jour ne peut être indiqué, car le jour à partir duquel compter n’est pas connu. Le \
+                  critère : {period} à compter de {from}.",
+        created: "la création de votre profil",
+        last_activity: "votre dernière activité",
+        record: "sa propre date",
+        closing: "la clôture de la demande",
+        months: ("mois", "mois"),
+        days: ("jour", "jours"),
+    },
     source: "Provenance",
     automated: "Décisions automatisées",
     transfers: "Transferts vers d’autres pays",

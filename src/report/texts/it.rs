@@ -1,6 +1,6 @@
 //! Italian.
 
-use super::{Entry, Form, SectionTexts, Texts};
+use super::{Entry, Form, SectionTexts, StorageTexts, Texts};
 use crate::domain::IdentifierKind;
 use crate::report::{LookUp, Section};
 
@@ -94,6 +94,27 @@ pub(super) const TEXTS: Texts = Texts {
     legal_basis: "Base giuridica",
     recipients: "Destinatari",
     storage_period: "Conservati fino a",
+    storage: StorageTexts {
+        title: "Conservazione",
+        own_case: "Nel Suo caso",
+        until: "Al più tardi fino al giorno {day}. Periodo: {period}, da contare {from}.",
+        over: "Il periodo ({period}, da contare {from}) è terminato il giorno {day}. I dati erano ancora \
+               conservati quando è stata redatta questa relazione.",
+        each: "Ogni voce per sé ({period}, da contare {from}), l’ultima di quelle qui elencate al più tardi \
+               fino al giorno {day}.",
+        each_over: "Voci il cui periodo era terminato e che erano ancora conservate quando è stata redatta \
+                    questa relazione: {count}.",
+        each_undated: "Voci per le quali non si può indicare un giorno, perché non è noto il giorno dal quale \
+                       contare: {count}.",
+        unknown: "Non si può indicare un giorno, perché non è noto il giorno dal quale contare. Il criterio: \
+                  {period}, da contare {from}.",
+        created: "dalla creazione del Suo profilo",
+        last_activity: "dalla Sua ultima attività",
+        record: "dalla data della voce",
+        closing: "dalla chiusura della richiesta",
+        months: ("mese", "mesi"),
+        days: ("giorno", "giorni"),
+    },
     source: "Provenienza",
     automated: "Decisioni automatizzate",
     transfers: "Trasferimenti in altri Paesi",

@@ -86,6 +86,32 @@ pub(super) struct SectionTexts {
 /// A title with a text.
 pub(super) type Entry = (&'static str, &'static str);
 
+/// Until when records are kept. Places: `{day}`, `{period}` and `{from}`, or `{count}`.
+#[derive(Debug)]
+pub(super) struct StorageTexts {
+    /// The name of the line in the text file.
+    pub(super) title: &'static str,
+    /// The name of the line under the controller's words.
+    pub(super) own_case: &'static str,
+    pub(super) until: &'static str,
+    /// The day has passed, and the records are still there.
+    pub(super) over: &'static str,
+    /// Records age one by one.
+    pub(super) each: &'static str,
+    pub(super) each_over: &'static str,
+    pub(super) each_undated: &'static str,
+    /// No day can be known.
+    pub(super) unknown: &'static str,
+    /// What `{from}` can be.
+    pub(super) created: &'static str,
+    pub(super) last_activity: &'static str,
+    pub(super) record: &'static str,
+    /// Of what this service holds, in the place of `record`.
+    pub(super) closing: &'static str,
+    pub(super) months: (&'static str, &'static str),
+    pub(super) days: (&'static str, &'static str),
+}
+
 /// How dates and numbers are written.
 pub(super) struct Form {
     pub(super) months: [&'static str; 12],
@@ -160,6 +186,7 @@ pub(super) struct Texts {
     pub(super) legal_basis: &'static str,
     pub(super) recipients: &'static str,
     pub(super) storage_period: &'static str,
+    pub(super) storage: StorageTexts,
     pub(super) source: &'static str,
     pub(super) automated: &'static str,
     pub(super) transfers: &'static str,
@@ -320,6 +347,12 @@ mod tests {
                 (texts.kinds, english.kinds),
                 (texts.kinds_further, english.kinds_further),
                 (texts.shown_all, english.shown_all),
+                (texts.storage.until, english.storage.until),
+                (texts.storage.over, english.storage.over),
+                (texts.storage.each, english.storage.each),
+                (texts.storage.each_over, english.storage.each_over),
+                (texts.storage.each_undated, english.storage.each_undated),
+                (texts.storage.unknown, english.storage.unknown),
                 (texts.shown_some, english.shown_some),
                 (texts.shown_none, english.shown_none),
                 (texts.unreadable, english.unreadable),

@@ -1,0 +1,220 @@
+//! Until when the records of a section are kept, for this person (Art. 15(1)(d) GDPR, R-27).
+//!
+//! The controller states a period and from which event it runs ([`StorageTerm`]); [`Storage`] takes in the days that the
+//! records themselves tell, and gives for each section the last day ([`StorageEnd`]). A day that no record tells is never
+//! guessed: the report names the criterion instead, as the article allows.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Catalogue, Section};
+use crate::domain::deadline::{Period, retention};
+
+/// From which event the period of storage runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StorageAnchor {
+    /// The creation of the contact.
+    Created,
+    /// The last activity of the contact, by what the retention rule counts (`retention.activities`).
+    LastActivity,
+    /// The date of each record: the latest that it shows. Of what this service itself holds: the closing of the request.
+    Record,
+}
+
+/// A period of storage, and from which event it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StorageTerm {
+    /// Months or days: `12m`, `90d`.
+    #[schemars(with = "String")]
+    pub period: Period,
+    /// From which event it runs.
+    pub from: StorageAnchor,
+}
+
+/// Until when the records of one section are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct StorageEnd {
+    /// What it follows from.
+    #[serde(flatten)]
+    pub term: StorageTerm,
+    /// The last day of storage in the controller's time zone: of all records, or of the last of those that age one by one.
+    /// None where no day can be known.
+    pub until: Option<NaiveDate>,
+    /// Of records that age one by one: those whose period had ended when the report was made.
+    pub records_over: u64,
+    /// Of records that age one by one: those that tell no date.
+    pub records_without_date: u64,
+}
+
+/// The days of one person, as they are read.
+#[derive(Debug)]
+pub struct Storage {
+    today: NaiveDate,
+    ends: BTreeMap<Section, StorageEnd>,
+}
+
+impl Storage {
+    /// Of the sections to which the catalogue gives a term. `today` is the local day of the report.
+    #[must_use]
+    pub fn new(catalogue: Option<&Catalogue>, today: NaiveDate) -> Self {
+        let sections = catalogue.into_iter().flat_map(|catalogue| &catalogue.sections);
+        let ends = sections.filter_map(|(section, entry)| {
+            let term = entry.retention?;
+            Some((*section, StorageEnd { term, until: None, records_over: 0, records_without_date: 0 }))
+        });
+        Self { today, ends: ends.collect() }
+    }
+
+    /// Whether the dates of a section's records are asked for.
+    #[must_use]
+    pub fn counts(&self, section: Section) -> bool {
+        self.ends.get(&section).is_some_and(|end| end.term.from == StorageAnchor::Record)
+    }
+
+    /// Whether anything runs from that event.
+    #[must_use]
+    pub fn needs(&self, anchor: StorageAnchor) -> bool {
+        self.ends.values().any(|end| end.term.from == anchor)
+    }
+
+    /// The local day of one record; `None` for one that tells none or could not be read.
+    pub fn note(&mut self, section: Section, day: Option<NaiveDate>) {
+        let Some(end) = self.ends.get_mut(&section).filter(|end| end.term.from == StorageAnchor::Record)
+        else {
+            return;
+        };
+        match day.and_then(|day| last_day(end.term.period, day)) {
+            None => end.records_without_date += 1,
+            Some(last) => {
+                end.records_over += u64::from(last < self.today);
+                end.until = end.until.max(Some(last));
+            }
+        }
+    }
+
+    /// Takes the day of the event from which the period of whole sections runs; `None` where it cannot be known.
+    pub fn anchor(&mut self, anchor: StorageAnchor, day: Option<NaiveDate>) {
+        for end in self.ends.values_mut().filter(|end| end.term.from == anchor) {
+            end.until = day.and_then(|day| last_day(end.term.period, day));
+        }
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn ends(self) -> BTreeMap<Section, StorageEnd> {
+        self.ends
+    }
+}
+
+/// None for a day beyond the calendar.
+fn last_day(period: Period, from: NaiveDate) -> Option<NaiveDate> {
+    retention(from, period).ok().map(|ends| ends.last_day)
+}
+
+impl Catalogue {
+    /// Why a term cannot be computed: of what is asked for here, some categories tell no date. `counts_activity` says whether
+    /// the retention rule counts from the last activity, which decides what activity is.
+    #[must_use]
+    pub fn refused(&self, counts_activity: bool) -> Option<String> {
+        self.sections.iter().find_map(|(section, entry)| {
+            let from = entry.retention?.from;
+            match (from, section) {
+                (StorageAnchor::Record, Section::Profile | Section::Consents) => Some(format!(
+                    "catalogue.sections.{section}.retention.from must be created or last_activity: the platform tells no date of \
+                     its own for it"
+                )),
+                (StorageAnchor::Created | StorageAnchor::LastActivity, Section::Requests) => Some(format!(
+                    "catalogue.sections.{section}.retention.from must be record: what this service holds is kept after the closing \
+                     of each request"
+                )),
+                (StorageAnchor::LastActivity, _) if !counts_activity => Some(format!(
+                    "catalogue.sections.{section}.retention.from is last_activity: set retention.anchor to last_activity as well, \
+                     so that it is known what counts as activity"
+                )),
+                _ => None,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::CatalogueEntry;
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn catalogue(terms: &[(Section, &str, StorageAnchor)]) -> Catalogue {
+        let entry = |(section, period, from): &(Section, &str, StorageAnchor)| {
+            let retention = Some(StorageTerm { period: period.parse().unwrap(), from: *from });
+            (*section, CatalogueEntry { retention, ..CatalogueEntry::default() })
+        };
+        Catalogue { sections: terms.iter().map(entry).collect(), ..Catalogue::default() }
+    }
+
+    #[test]
+    fn r_27_the_end_of_storage_is_a_day_of_this_person_or_none() {
+        use StorageAnchor::{Created, LastActivity, Record};
+        let catalogue = catalogue(&[
+            (Section::Profile, "36m", Created),
+            (Section::Consents, "24m", LastActivity),
+            (Section::Events, "12m", Record),
+            (Section::Devices, "90d", Record),
+        ]);
+        let mut storage = Storage::new(Some(&catalogue), day("2026-11-29"));
+        assert!(storage.counts(Section::Events) && !storage.counts(Section::Profile));
+        assert!(storage.needs(LastActivity) && !storage.counts(Section::Accountings));
+        storage.anchor(Created, Some(day("2024-02-29")));
+        storage.anchor(LastActivity, None);
+        // The day of the number that the month lacks is its last one, and today is not over.
+        for each in ["2026-02-28", "2026-04-30", "2025-11-29", "2025-11-28", "2024-01-01"] {
+            storage.note(Section::Events, Some(day(each)));
+        }
+        storage.note(Section::Events, None);
+        storage.note(Section::Devices, None);
+        storage.note(Section::Profile, Some(day("2026-01-01")));
+        let found: Vec<_> = storage
+            .ends()
+            .into_iter()
+            .map(|(section, end)| (section, end.until, end.records_over, end.records_without_date))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (Section::Profile, Some(day("2027-02-28")), 0, 0),
+                (Section::Consents, None, 0, 0),
+                (Section::Events, Some(day("2027-04-30")), 2, 1),
+                (Section::Devices, None, 0, 1),
+            ]
+        );
+        assert_eq!(Storage::new(None, day("2026-11-29")).ends(), BTreeMap::new());
+    }
+
+    #[test]
+    fn r_27_a_term_from_an_event_that_nothing_tells_of_is_refused() {
+        use StorageAnchor::{Created, LastActivity, Record};
+        for (section, from, counts_activity, problem) in [
+            (Section::Profile, Created, false, None),
+            (Section::Profile, LastActivity, true, None),
+            (Section::Events, Record, false, None),
+            (Section::Requests, Record, false, None),
+            (Section::Profile, Record, false, Some("sections.profile.retention.from must be created")),
+            (Section::Consents, Record, true, Some("sections.consents.retention.from must be created")),
+            (Section::Requests, Created, true, Some("sections.requests.retention.from must be record")),
+            (Section::Events, LastActivity, false, Some("set retention.anchor to last_activity")),
+        ] {
+            let refused = catalogue(&[(section, "12m", from)]).refused(counts_activity);
+            match problem {
+                None => assert_eq!(refused, None, "{section} {from:?}"),
+                Some(problem) => assert!(refused.unwrap().contains(problem), "{section} {from:?}"),
+            }
+        }
+    }
+}
