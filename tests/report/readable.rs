@@ -280,11 +280,11 @@ fn r_27_the_report_names_the_last_day_of_storage_of_each_category() {
         })
     );
     let said = [
-        "Until 15 January 2027 at the latest: 36 months, counted from your last activity.",
+        "Until 15 January 2027: 36 months, counted from your last activity.",
         "The period of 1 month, counted from the day on which your profile was made, ended on 1 May 2024. The data were still \
          held when this report was made.",
-        "Each record for 12 months, counted from its own date; the last of those listed here until 30 April 2027 at the \
-         latest. Records whose period had ended and that were still held when this report was made: 2. Records for which no \
+        "Each record for 12 months, counted from its own date; the last of those listed here until 30 April 2027. \
+         Records whose period had ended and that were still held when this report was made: 2. Records for which no \
          day can be stated, because it is not known from which day to count: 1.",
         "No day can be stated, because it is not known from which day to count. The criterion is: 90 days, counted from its \
          own date.",
@@ -300,10 +300,10 @@ fn r_27_the_report_names_the_last_day_of_storage_of_each_category() {
 #[test]
 fn r_27_and_r_30_the_last_day_of_storage_reads_in_every_language() {
     for (language, said) in [
-        (Language::German, "spätestens bis 30. April 2027"),
-        (Language::French, "jusqu’au 30 avril 2027 au plus tard"),
-        (Language::Italian, "al più tardi fino al giorno 30 aprile 2027"),
-        (Language::Spanish, "hasta el 30 de abril de 2027 a más tardar"),
+        (Language::German, "aufgeführten bis 30. April 2027"),
+        (Language::French, "jusqu’au 30 avril 2027"),
+        (Language::Italian, "fino al giorno 30 aprile 2027"),
+        (Language::Spanish, "hasta el 30 de abril de 2027"),
     ] {
         let (report, readme, page) = report_of_ends(language);
         assert_eq!(report["storage"]["events"]["until"], "2027-04-30", "{language:?}");

@@ -345,7 +345,7 @@ async fn r_27_an_access_report_names_the_days_until_which_the_data_of_this_perso
         );
     }
     for said in
-        ["As our policy says.", "Until 1 March 2027 at the latest", "Until 30 April 2027 at the latest"]
+        ["As our policy says.", "Until 1 March 2027: 36 months", "Until 30 April 2027: 12 months"]
     {
         assert!(page.contains(said), "{said}");
     }
@@ -358,5 +358,24 @@ async fn r_27_an_access_report_names_the_days_until_which_the_data_of_this_perso
     assert!(
         page.contains("The criterion is: 36 months, counted from the day on which your profile was made.")
     );
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_26_an_unknown_person_is_told_within_the_limit_that_nothing_is_held() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    let stranger = "nobody@posta.example";
+    let receipt = service.submit(RequestKind::Access, &[(Email, stranger)]).await;
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.state, case.outcome), (RequestState::Closed, Some(Outcome::FulfilledNoData)));
+    let informed_on = service.controller.local_date(case.informed_at.expect("a negative answer is an answer"));
+    assert!(informed_on <= case.due_on, "{informed_on} {}", case.due_on);
+    let mut told = service.mails.sent_to(stranger);
+    told.retain(|mail| mail.text.expose().contains("no personal data"));
+    let [answer] = told.try_into().expect("one answer");
+    assert!(answer.link.is_none() && answer.text.expose().contains(receipt.reference.as_str()));
+    assert!(service.mails.sent_to("canarino@posta.example").is_empty());
     service.finish().await;
 }

@@ -14,7 +14,7 @@ use dsrd::domain::{
 use dsrd::recipients::{self, ChannelKind};
 use dsrd::{holds, intake, queue, triage};
 use dsrd_simulator::ContactSpec;
-use sqlx::Connection as _;
+use sqlx::{Connection as _, PgConnection};
 
 use crate::intake::{producer, take};
 use crate::recipients::recipient;
@@ -394,6 +394,71 @@ async fn r_83_an_answer_that_comes_back_after_the_closing_is_a_task_until_the_pe
     for action in ["notice.bounced", "notice.made_good"] {
         assert_eq!(story.iter().filter(|each| *each == action).count(), 1, "{story:?}");
     }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_37_an_erasure_whose_notice_does_not_arrive_is_alerted_until_the_person_was_told() {
+    // Refused by the mail server: what was deleted stays deleted, and the case is not closed.
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, EMAIL)]).await;
+    service.pump().await;
+    service.mails.plan(Plan::Reply(550), 1);
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert!(case.executed_at.is_some() && case.verified_at.is_some(), "deleted, and proven absent");
+    assert_eq!((case.informed_at, case.closed_at, case.outcome), (None, None, None), "not told, so not closed");
+    assert_eq!((case.state, case.park_reason), (RequestState::Manual, Some(ParkReason::NoticeRefused)));
+    assert!(!service.platform.truth(&contact).is_some_and(|truth| truth.exists));
+    // Not by the back door either: closing needs all three instants.
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    let forced = sqlx::query(
+        "UPDATE dsrd.request SET state = 'closed', park_reason = NULL, outcome = 'fulfilled', closed_at = now()
+         WHERE request_id = $1",
+    )
+    .bind(receipt.request.0)
+    .execute(&mut owner)
+    .await;
+    assert!(forced.is_err(), "closed without having told the person");
+    let (first_watch, mails) = watch(&service, settings());
+    assert_eq!(round(&first_watch, &mails).await, (1, vec![DPO.to_owned(), OPERATOR.to_owned()]));
+    assert_eq!(open_rules(&service).await, [AlertRule::NoticeBounced]);
+    let mut tx = service.store.begin("test").await.unwrap();
+    let organisation = &service.controller.id;
+    intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!(case.outcome, Some(Outcome::Fulfilled));
+    assert!(case.informed_at.is_some() && case.closed_at.is_some());
+    assert_eq!(service.simulator.journal().deleted_contacts().len(), 1, "deleted once");
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&first_watch, &mails).await.0, 0);
+    service.finish().await;
+
+    // Taken, and sent back later: that the person was not told is alerted every day.
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, EMAIL)]).await;
+    service.work_to_the_end().await;
+    let (organisation, now) = (&service.controller.id, service.desk.clock.now());
+    let mut tx = service.store.begin("test").await.unwrap();
+    let kind = Some(NoticeKind::ErasureDone);
+    delivery::record_bounce(&mut tx, organisation, receipt.request, kind, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    let (watch, mails) = watch(&service, settings());
+    for _ in 0..2 {
+        assert_eq!(round(&watch, &mails).await, (1, vec![DPO.to_owned(), OPERATOR.to_owned()]));
+        assert_eq!(open_rules(&service).await, [AlertRule::NoticeBounced]);
+        service.clock.advance(TimeDelta::days(1));
+    }
+    let mut tx = service.store.begin("test").await.unwrap();
+    intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(round(&watch, &mails).await.0, 0);
+    assert!(open_rules(&service).await.is_empty());
+    assert_eq!(service.simulator.journal().deleted_contacts().len(), 1, "nothing is done anew");
     service.finish().await;
 }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use dsrd::audit::Actor;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
-    Assurance, Clock as _, HoldCategory, HoldKind, KillSwitch, LiftReason, Outcome, ParkReason, RequestId,
+    Assurance, Clock as _, ErasureRules, HoldCategory, HoldKind, KillSwitch, LegalBases, LegalBasis, LiftReason, Outcome, ParkReason, RequestId,
     RequestKind, RequestState, Statute, SubjectIdentifier,
 };
 use dsrd::execution::resume_postponed;
@@ -342,6 +342,41 @@ async fn r_66_statutes_hold_nobody_until_they_are_switched_on_and_nobody_after()
     for action in ["hold.placed", "hold.reviewed", "hold.lifted"] {
         assert_eq!(words.iter().filter(|word| *word == action).count(), 1, "{action}");
     }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_66_what_a_law_keeps_stands_in_the_copy_of_the_data_and_is_not_taken_along() {
+    let legal_bases = LegalBases {
+        profile: vec![LegalBasis::Contract],
+        events: vec![LegalBasis::Consent],
+        devices: vec![LegalBasis::Contract],
+        accountings: vec![LegalBasis::LegalObligation],
+    };
+    let rules = ErasureRules { legal_bases, ..ErasureRules::default() };
+    let service = TestService::builder().erasure(rules).build().await;
+    settle(&service, &statutes("2027-06-30")).await;
+    let contact = service.platform.add_contact(ada());
+    let erasure = erase(&service).await;
+    service.work_to_the_end().await;
+    assert_eq!(outcome(&service, erasure.request).await, Some(Outcome::PartlyFulfilled));
+    assert!(exists(&service, &contact), "held");
+    // Locked for other uses: no marketing.
+    let policies = service.platform.truth(&contact).unwrap().policies;
+    assert!(policies.contains(&("mktgCommunications".to_owned(), false)), "{policies:?}");
+    let packed = async |kind, name: &str| -> serde_json::Value {
+        let receipt = service.submit(kind, &[(Email, ADDRESS)]).await;
+        service.work_to_the_end().await;
+        assert_eq!(outcome(&service, receipt.request).await, Some(Outcome::Fulfilled), "{kind}");
+        let files = crate::access::package(&service, receipt.request).await;
+        serde_json::from_str(&files.iter().find(|(each, _)| each == name).unwrap().1).unwrap()
+    };
+    let copy = packed(RequestKind::Access, "report.json").await;
+    assert_eq!(copy["records"]["accountings"].as_array().unwrap().len(), 4);
+    let taken_along = packed(RequestKind::Portability, "data.json").await;
+    assert!(taken_along["records"].get("accountings").is_none());
+    assert_eq!(taken_along["left_out"]["categories"], serde_json::json!(["accountings"]));
+    assert_eq!(taken_along["records"]["devices"].as_array().unwrap().len(), 2);
     service.finish().await;
 }
 

@@ -100,11 +100,10 @@ pub(super) const TEXTS: Texts = Texts {
     storage: StorageTexts {
         title: "Aufbewahrung",
         own_case: "In Ihrem Fall",
-        until: "Spätestens bis {day}. Die Frist: {period}, gerechnet ab {from}.",
+        until: "Bis {day}. Die Frist: {period}, gerechnet ab {from}.",
         over: "Die Frist ({period}, gerechnet ab {from}) endete am {day}. Bei der Erstellung dieses Berichts \
                waren die Daten noch gespeichert.",
-        each: "Jeder Eintrag für sich ({period}, gerechnet ab {from}), der letzte der hier aufgeführten \
-               spätestens bis {day}.",
+        each: "Jeder Eintrag für sich ({period}, gerechnet ab {from}), der letzte der hier aufgeführten bis {day}.",
         each_over: "Einträge, deren Frist abgelaufen war und die bei der Erstellung dieses Berichts noch \
                     gespeichert waren: {count}.",
         each_undated: "Einträge, für die sich kein Tag nennen lässt, weil nicht bekannt ist, ab welchem Tag zu \

@@ -97,11 +97,10 @@ pub(super) const TEXTS: Texts = Texts {
     storage: StorageTexts {
         title: "Storage",
         own_case: "In your case",
-        until: "Until {day} at the latest: {period}, counted from {from}.",
+        until: "Until {day}: {period}, counted from {from}.",
         over: "The period of {period}, counted from {from}, ended on {day}. The data were still held when this \
                report was made.",
-        each: "Each record for {period}, counted from {from}; the last of those listed here until {day} at the \
-               latest.",
+        each: "Each record for {period}, counted from {from}; the last of those listed here until {day}.",
         each_over: "Records whose period had ended and that were still held when this report was made: {count}.",
         each_undated: "Records for which no day can be stated, because it is not known from which day to count: \
                        {count}.",

@@ -97,15 +97,15 @@ pub(super) const TEXTS: Texts = Texts {
     storage: StorageTexts {
         title: "Conservación",
         own_case: "En su caso",
-        until: "Hasta el {day} a más tardar. Plazo: {period}, contados desde {from}.",
+        until: "Hasta el {day}. Plazo: {period}, contados desde {from}.",
         over: "El plazo ({period}, contados desde {from}) terminó el {day}. Los datos aún se conservaban cuando \
                se hizo este informe.",
         each: "Cada entrada por separado ({period}, contados desde {from}), la última de las que figuran aquí \
-               hasta el {day} a más tardar.",
+               hasta el {day}.",
         each_over: "Entradas cuyo plazo había terminado y que aún se conservaban cuando se hizo este informe: \
                     {count}.",
-        each_undated: "Entradas para las que no se puede indicar un día, porque no se sabe desde qué día hay que \
-                       contar: {count}.",
+        each_undated: "Entradas para las que no se puede indicar un día, porque no se sabe desde qué día hay \
+                       que contar: {count}.",
         unknown: "No se puede indicar un día, porque no se sabe desde qué día hay que contar. El criterio: \
                   {period}, contados desde {from}.",
         created: "la creación de su perfil",

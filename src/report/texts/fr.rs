@@ -102,11 +102,11 @@ pub(super) const TEXTS: Texts = Texts {
     storage: StorageTexts {
         title: "Conservation",
         own_case: "Dans votre cas",
-        until: "Jusqu’au {day} au plus tard. Durée : {period} à compter de {from}.",
+        until: "Jusqu’au {day}. Durée : {period} à compter de {from}.",
         over: "La durée ({period} à compter de {from}) a pris fin le {day}. Les données étaient encore \
                conservées lors de l’établissement de ce rapport.",
         each: "Chaque entrée séparément ({period} à compter de {from}), la dernière de celles qui figurent ici \
-               jusqu’au {day} au plus tard.",
+               jusqu’au {day}.",
         each_over: "Entrées dont la durée était écoulée et qui étaient encore conservées lors de \
                     l’établissement de ce rapport : {count}.",
         each_undated: "Entrées pour lesquelles aucun jour ne peut être indiqué, car le jour à partir duquel \

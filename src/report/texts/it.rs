@@ -97,11 +97,11 @@ pub(super) const TEXTS: Texts = Texts {
     storage: StorageTexts {
         title: "Conservazione",
         own_case: "Nel Suo caso",
-        until: "Al più tardi fino al giorno {day}. Periodo: {period}, da contare {from}.",
+        until: "Fino al giorno {day}. Periodo: {period}, da contare {from}.",
         over: "Il periodo ({period}, da contare {from}) è terminato il giorno {day}. I dati erano ancora \
                conservati quando è stata redatta questa relazione.",
-        each: "Ogni voce per sé ({period}, da contare {from}), l’ultima di quelle qui elencate al più tardi \
-               fino al giorno {day}.",
+        each: "Ogni voce per sé ({period}, da contare {from}), l’ultima di quelle qui elencate fino al giorno \
+               {day}.",
         each_over: "Voci il cui periodo era terminato e che erano ancora conservate quando è stata redatta \
                     questa relazione: {count}.",
         each_undated: "Voci per le quali non si può indicare un giorno, perché non è noto il giorno dal quale \
