@@ -408,7 +408,11 @@ async fn r_37_an_erasure_whose_notice_does_not_arrive_is_alerted_until_the_perso
     service.work_to_the_end().await;
     let case = service.case(receipt.request).await;
     assert!(case.executed_at.is_some() && case.verified_at.is_some(), "deleted, and proven absent");
-    assert_eq!((case.informed_at, case.closed_at, case.outcome), (None, None, None), "not told, so not closed");
+    assert_eq!(
+        (case.informed_at, case.closed_at, case.outcome),
+        (None, None, None),
+        "not told, so not closed"
+    );
     assert_eq!((case.state, case.park_reason), (RequestState::Manual, Some(ParkReason::NoticeRefused)));
     assert!(!service.platform.truth(&contact).is_some_and(|truth| truth.exists));
     // Not by the back door either: closing needs all three instants.

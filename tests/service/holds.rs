@@ -8,8 +8,8 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use dsrd::audit::Actor;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
-    Assurance, Clock as _, ErasureRules, HoldCategory, HoldKind, KillSwitch, LegalBases, LegalBasis, LiftReason, Outcome, ParkReason, RequestId,
-    RequestKind, RequestState, Statute, SubjectIdentifier,
+    Assurance, Clock as _, ErasureRules, HoldCategory, HoldKind, KillSwitch, LegalBases, LegalBasis,
+    LiftReason, Outcome, ParkReason, RequestId, RequestKind, RequestState, Statute, SubjectIdentifier,
 };
 use dsrd::execution::resume_postponed;
 use dsrd::holds::{self, About, EndRule, HoldError, Kept, NewHold, Placed, Settings};
