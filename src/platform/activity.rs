@@ -168,8 +168,10 @@ impl LastActivity {
     #[must_use]
     pub fn new(rule: ActivityRule, shows: &ProfileDates, now: DateTime<Utc>) -> Self {
         let mut activity = Self { rule, now, latest: Shown::Nothing, unclear: false };
-        let shown: Vec<Shown> = shows.counting(&activity.rule).collect();
-        shown.into_iter().for_each(|shown| activity.take(shown));
+        let counting: Vec<Shown> = shows.counting(&activity.rule).collect();
+        for date in counting {
+            activity.take(date);
+        }
         activity
     }
 
