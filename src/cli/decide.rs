@@ -12,10 +12,11 @@ use super::output::{Output, or_dash, read_small_text, table};
 use super::request::{Case, classed, unasked};
 use crate::daemon::{self, Foundation};
 use crate::domain::{
-    AcceptanceReason, ChoiceReason, ClarificationReason, ExtensionReason, IdentityMethod, IncidentCategory,
-    IncidentCause, IncidentEnd, OrganisationId, Personal, Reference, RefusalGround, RequestId, local_time,
+    AcceptanceReason, ChoiceReason, ClarificationReason, Declaration, ExtensionReason, IdentityMethod,
+    IncidentCategory, IncidentCause, IncidentEnd, Matched, MatchingPoint, OrganisationId, Personal,
+    Reference, RefusalGround, RequestId, local_time,
 };
-use crate::identity::{self, CodeCheck};
+use crate::identity::{self, Check, CodeCheck};
 use crate::triage::{self, Candidate, Decision, Facts, Fee, Taken, TriageError};
 
 /// What to decide.
@@ -42,9 +43,21 @@ pub(super) enum Command {
         #[command(flatten)]
         named: Named,
         /// in_person, account (signed in to an account of theirs), contact_point (they answered by an address or number that
-        /// the profile holds) or agent_authority (somebody acts for them, whose authority you saw).
+        /// the profile holds), agent_authority (somebody acts for them, whose authority you saw) or matched_data (you compared
+        /// what they say with the profile).
         #[arg(long, required_unless_present = "code")]
         method: Option<IdentityMethod>,
+        /// A field in which what they say is what the profile holds: email, phone, username, external_id, postal_code,
+        /// date_of_visit, venue, device or sign_up_date; may be given several times. Never the value. The law of California wants
+        /// two, and three with a signed declaration for a copy of the data.
+        #[arg(long, conflicts_with = "code", value_name = "FIELD")]
+        matched: Vec<MatchingPoint>,
+        /// Where the declaration that they signed under penalty of perjury is kept, for example a file number.
+        #[arg(long, conflicts_with = "code", requires = "declared_on", value_name = "REFERENCE")]
+        declaration: Option<String>,
+        /// The day on which they signed it.
+        #[arg(long, requires = "declaration", value_name = "DATE")]
+        declared_on: Option<chrono::NaiveDate>,
         /// The code from our message to them, which they told you: it proves that they answered by a contact point on record.
         #[arg(long, conflicts_with = "method", value_name = "DIGITS")]
         code: Option<String>,
@@ -189,9 +202,15 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Choose { named, contact, reason } => {
             choose(&named, &contact, reason, &context, &foundation, output).await
         }
-        Command::Identity { named, method, code } => {
+        Command::Identity { named, method, matched, declaration, declared_on, code } => {
             let known = match (method, code) {
-                (Some(method), _) => Known::Method(method),
+                (Some(method), _) => {
+                    let declaration = declaration.zip(declared_on);
+                    let declaration = declaration.map(|(kept, signed_on)| Declaration::new(&kept, signed_on));
+                    let declaration = declaration.transpose().map_err(|error| unasked(error.into()))?;
+                    let matched = Matched { points: matched.into_iter().collect(), declaration };
+                    Known::Check(Check { method, matched })
+                }
                 (None, code) => Known::Code(Personal::new(code.unwrap_or_default())),
             };
             identify(&named, known, &context, &foundation, output).await
@@ -325,7 +344,7 @@ async fn choose(
 /// How staff know who asks.
 enum Known {
     /// They found out in this way.
-    Method(IdentityMethod),
+    Check(Check),
     /// They were told the code of a message to the person.
     Code(Personal<String>),
 }
@@ -344,8 +363,9 @@ async fn identify(
     let mut tx = foundation.store.begin("cli.identify").await?;
     let (desk, actor) = (&foundation.desk, context.person());
     let reason = match known {
-        Known::Method(method) => {
-            let recorded = identity::record_check(&mut tx, desk, controller, request, method, actor).await;
+        Known::Check(check) => {
+            let method = check.method;
+            let recorded = identity::record_check(&mut tx, desk, controller, request, check, actor).await;
             recorded.map_err(unasked)?;
             tx.commit().await?;
             method.as_str()

@@ -73,6 +73,10 @@ const LEFT: &[Left] = &[
     of_organisation("identity.access_by_hand_over", "whether the hand-over is that proof"),
     of_organisation("identity.erasure", "what is proof enough for an erasure"),
     of_organisation("identity.erasure_proof_hours", "how old that proof may be"),
+    of_organisation(
+        "identity.erasure_matching_points",
+        "how many details must match before an erasure in California",
+    ),
     of_organisation("identity.wait_max_days", "how long the person's answer is waited for"),
     of_organisation("opt_out_policies", "what an objection to marketing switches off"),
     of_organisation("erasure.ground", "the ground of erasures for which nobody states one"),

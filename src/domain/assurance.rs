@@ -9,6 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::deadline::RegimeCode;
+use super::matching::MOST_POINTS;
 use super::request::vocabulary;
 use super::{Handling, RequestKind};
 
@@ -51,6 +53,8 @@ vocabulary! {
         ContactPoint = "contact_point",
         /// Somebody acts for them, whose authority was seen.
         AgentAuthority = "agent_authority",
+        /// What they say of themselves was compared with what the profile holds, and is the same (R-20).
+        MatchedData = "matched_data",
     }
 }
 
@@ -62,6 +66,7 @@ impl IdentityMethod {
             Self::InPerson | Self::Account => Assurance::AuthenticatedSession,
             Self::ContactPoint => Assurance::VerifiedChannelLoop,
             Self::AgentAuthority => Assurance::AgentProof,
+            Self::MatchedData => Assurance::MatchedData,
         }
     }
 }
@@ -92,6 +97,9 @@ pub struct IdentityRules {
     pub erasure: Vec<Assurance>,
     /// How old a proof may be when a contact is deleted, in hours, at most 720; after that it is asked for anew.
     pub erasure_proof_hours: u32,
+    /// Under the law of California: how many details must match what the profile holds before an erasure, where staff found out
+    /// who asks (11 CCR 7062(d)). 2 to 9; a copy of the data always needs 3 and a signed declaration.
+    pub erasure_matching_points: u32,
     /// How long the link works by which a person proves that a contact point is theirs, in hours.
     pub link_hours: u32,
     /// After how many hours without an answer the person is reminded, once.
@@ -128,6 +136,7 @@ impl Default for IdentityRules {
             access_by_hand_over: true,
             erasure: known,
             erasure_proof_hours: 24,
+            erasure_matching_points: 2,
             link_hours: 72,
             remind_after_hours: 72,
             wait_max_days: 14,
@@ -205,12 +214,22 @@ impl IdentityRules {
                  (R-25)",
             );
         }
+        if !(2..=MOST_POINTS).contains(&self.erasure_matching_points) {
+            return Some("identity.erasure_matching_points must be from 2 to 9 (11 CCR 7062)");
+        }
         let in_range = (1..=60).contains(&self.wait_max_days) && (1..=20).contains(&self.answer_margin_days);
         (!in_range).then_some("identity.wait_max_days must be from 1 to 60, answer_margin_days from 1 to 20")
     }
 }
 
 impl Proof {
+    /// What of a proof counts that somebody merely states. In California compared details prove something only with what was
+    /// compared (11 CCR 7062), which is recorded by whoever compared it and stated by nobody (R-20).
+    #[must_use]
+    pub fn stated(self, regime: RegimeCode) -> Option<Self> {
+        (regime != RegimeCode::CALIFORNIA || self.assurance != Assurance::MatchedData).then_some(self)
+    }
+
     /// Whether the person is known as such: not merely by details that others may know, and not by an agent. To anybody
     /// else nothing is told that would show whether a person is in the data (S-5).
     #[must_use]

@@ -27,6 +27,7 @@ mod ids;
 mod keys;
 mod kill;
 mod lifecycle;
+mod matching;
 mod one_time_code;
 mod personal;
 pub mod random;
@@ -49,6 +50,7 @@ pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};
 pub use keys::{KeyError, MasterKey, SealingKey, SubjectKey, SubjectRef, SuppressionKey, TagKey};
 pub use kill::{KillSwitch, Killed};
 pub use lifecycle::{CaseEvent, TRANSITIONS, states_document};
+pub use matching::{Declaration, Matched, MatchingError, MatchingNeed, MatchingPoint};
 pub use one_time_code::{OneTimeCode, link_digest};
 pub use personal::Personal;
 pub use request::{

@@ -1,6 +1,6 @@
 //! Why nothing is asked or recorded.
 
-use crate::domain::{IdentityDoubt, IdentityMethod, RequestKind};
+use crate::domain::{IdentityDoubt, IdentityMethod, KeyError, MatchingError, RequestKind};
 use crate::intake::CaseError;
 use crate::store::StoreError;
 
@@ -37,6 +37,12 @@ pub enum IdentityError {
         /// What is still missing.
         doubt: IdentityDoubt,
     },
+    /// Less was compared than the law says.
+    #[error(transparent)]
+    Matching(#[from] MatchingError),
+    /// A declaration that is on record does not open.
+    #[error(transparent)]
+    Sealed(#[from] KeyError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -224,8 +224,17 @@ pub(super) async fn prove(
     sql::use_link(tx, &row.token_sha256()?, now).await?;
     end_links(tx, organisation, request).await?;
     let by = actor.to_string();
-    let recorded =
-        NewProof { organisation, request, id: Uuid::now_v7(), proof, method: how.as_str(), by: &by };
+    let recorded = NewProof {
+        organisation,
+        request,
+        id: Uuid::now_v7(),
+        proof,
+        method: how.as_str(),
+        by: &by,
+        regime: controller.regime,
+        points: Vec::new(),
+        sealed_declaration: None,
+    };
     sql::insert_proof(tx, &recorded).await?;
     let stood_still = intake::continue_proven(tx, controller, request, waiting, proof).await?;
     let detail = Detail::none()

@@ -15,6 +15,8 @@
 //! - All links that do not work look alike, for whatever reason (S-2, S-5), and so do all codes.
 //! - A proof is a row that is never changed: how, by whom, when. No document is asked for, and there is no place for one
 //!
+//! - Where the law says how much must match, the fields that did are counted, and only their names are kept; a signed declaration
+//!   is a reference and a day, sealed.
 //! - Proof, state, job and log entry change in one transaction.
 //!
 //! Why the page of a link asks for a second proof and that of a code does not: mail scanners open links and some press buttons;
@@ -30,8 +32,8 @@ mod link;
 mod sql;
 
 pub use asking::{Asked, Occasion, ask, ask_again, contact_point, end_links};
-pub use check::record_check;
+pub use check::{Check, declaration_of, record_check};
 pub use code::{CodeAnswer, CodeCheck, record_code};
 pub use error::IdentityError;
 pub use link::{Confirmation, ProofLanding, ProofPage};
-pub use sql::{ProofView, proofs_of, purge};
+pub use sql::{ProofView, matching_points_of, proofs_of, purge};

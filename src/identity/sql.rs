@@ -5,6 +5,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::domain::deadline::RegimeCode;
 use crate::domain::{OrganisationId, Proof, Reference, RequestId};
 use crate::store::StoreError;
 
@@ -271,6 +272,11 @@ pub(super) struct NewProof<'a> {
     pub(super) proof: Proof,
     pub(super) method: &'a str,
     pub(super) by: &'a str,
+    /// The law under which it was found out.
+    pub(super) regime: RegimeCode,
+    /// The names of the fields that matched.
+    pub(super) points: Vec<String>,
+    pub(super) sealed_declaration: Option<Vec<u8>>,
 }
 
 pub(super) async fn insert_proof(
@@ -278,8 +284,9 @@ pub(super) async fn insert_proof(
     proof: &NewProof<'_>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        r#"INSERT INTO dsrd.identity_proof (organisation_id, proof_id, request_id, assurance, method, proven_at, recorded_by)
-           VALUES ($1, $2, $3, $4, $5, $6, $7)"#,
+        r#"INSERT INTO dsrd.identity_proof (organisation_id, proof_id, request_id, assurance, method, proven_at, recorded_by,
+                                            regime, matching_points, sealed_declaration)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"#,
         proof.organisation.as_str(),
         proof.id,
         proof.request.0,
@@ -287,6 +294,9 @@ pub(super) async fn insert_proof(
         proof.method,
         proof.proof.at,
         proof.by,
+        proof.regime.as_str(),
+        &proof.points,
+        proof.sealed_declaration.as_deref(),
     )
     .execute(connection)
     .await
@@ -305,6 +315,10 @@ pub struct ProofView {
     pub proven_at: DateTime<Utc>,
     /// Who recorded it.
     pub recorded_by: String,
+    /// In how many fields what the person said was compared with the profile, and was the same.
+    pub matching_points: i32,
+    /// Whether a declaration under penalty of perjury is on record.
+    pub declaration: bool,
 }
 
 /// The proofs of a request, oldest first.
@@ -315,7 +329,8 @@ pub async fn proofs_of(
 ) -> Result<Vec<ProofView>, StoreError> {
     sqlx::query_as!(
         ProofView,
-        r#"SELECT assurance, method, proven_at, recorded_by
+        r#"SELECT assurance, method, proven_at, recorded_by, cardinality(matching_points) AS "matching_points!",
+                  sealed_declaration IS NOT NULL AS "declaration!"
            FROM dsrd.identity_proof
            WHERE organisation_id = $1 AND request_id = $2
            ORDER BY proof_id"#,
@@ -325,6 +340,46 @@ pub async fn proofs_of(
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("identity.proofs_of"))
+}
+
+/// The names of the fields that were compared, of all proofs of a request.
+pub async fn matching_points_of(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<String>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT DISTINCT point AS "point!"
+           FROM dsrd.identity_proof CROSS JOIN LATERAL unnest(matching_points) AS point
+           WHERE organisation_id = $1 AND request_id = $2
+           ORDER BY 1"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("identity.matching_points_of"))
+}
+
+/// The latest declaration of a request, with the proof to which it belongs.
+pub(super) async fn sealed_declaration(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<(Uuid, Vec<u8>)>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT proof_id, sealed_declaration AS "sealed!"
+           FROM dsrd.identity_proof
+           WHERE organisation_id = $1 AND request_id = $2 AND sealed_declaration IS NOT NULL
+           ORDER BY proof_id DESC
+           LIMIT 1"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("identity.sealed_declaration"))?;
+    Ok(row.map(|row| (row.proof_id, row.sealed)))
 }
 
 /// Deletes the links and proofs of requests past their evidence.

@@ -208,11 +208,15 @@ async fn accept(
     tx: &mut Tx,
     desk: &Desk,
     controller: &Controller,
-    submission: Submission,
+    mut submission: Submission,
     recorded: Recorded,
 ) -> Result<Receipt, IntakeError> {
     let now = desk.clock.now();
     let language = check(&submission, controller, now)?;
+    // Without identifiers it is the service's own: what a person proved before goes with it.
+    if !submission.identifiers.is_empty() {
+        submission.proof = submission.proof.and_then(|proof| proof.stated(controller.regime));
+    }
 
     let kinds = kinds_in_order(&submission);
     let earlier =

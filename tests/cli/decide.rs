@@ -129,6 +129,72 @@ async fn r_18_a_code_that_staff_was_told_is_refused_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r_20_california_staff_states_what_was_compared_and_where_the_declaration_is_kept() {
+    let database = TestDatabase::create().await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
+    let settings = scene.path("dsrd.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, text.replacen("contact = ", "regime = \"US-CA\"\ncontact = ", 1)).unwrap();
+    let request = serde_json::json!({
+        "kind": "access", "channel": "letter", "received_at": "2026-11-20T10:00:00Z",
+        "identifiers": { "phone": PHONE }, "idempotency_key": "letter-1",
+    });
+    scene.run(&["migrate"]).expect(0);
+    let submit = &["--json", "request", "submit", "--from", "-"];
+    let receipt = run(&mut scene.command(submit), &request.to_string()).expect(0).json();
+    let reference = receipt["reference"].as_str().unwrap();
+    let take = |more: &str| {
+        let mut arguments = vec!["decide", "identity", reference];
+        arguments.extend(more.split_whitespace());
+        scene.run(&arguments)
+    };
+    let none = take("--method in_person").expect(2);
+    assert!(
+        none.stderr.contains("needs 3 matching points and a declaration signed under penalty of perjury"),
+        "{}",
+        none.stderr
+    );
+    let same = take("--method in_person --matched email --matched email --matched venue").expect(2);
+    assert!(same.stderr.contains("2 different fields were named"), "{}", same.stderr);
+    let three = "--method in_person --matched email --matched venue --matched date_of_visit";
+    let unsigned = take(three).expect(2);
+    assert!(
+        unsigned.stderr.contains("--declaration") && unsigned.stderr.contains("--declared-on"),
+        "{}",
+        unsigned.stderr
+    );
+    take(&format!("{three} --declaration file-118")).expect(2);
+    take(&format!("{three} --declared-on 2026-11-20")).expect(2);
+    take("--method in_person --matched birth_date --matched name").expect(2);
+    take("--code 12345678 --matched email").expect(2);
+    let ahead = take(&format!("{three} --declaration file-118 --declared-on 2999-01-01")).expect(2);
+    assert!(ahead.stderr.contains("still to come"), "{}", ahead.stderr);
+    let shown = scene.run(&["--json", "request", "show", reference]).expect(0).json();
+    assert_eq!((&shown["proofs"], &shown["declaration"]), (&serde_json::json!([]), &serde_json::Value::Null));
+
+    take(&format!("{three} --declaration file-118 --declared-on 2026-11-20")).expect(0);
+    let shown = scene.run(&["--json", "request", "show", reference]).expect(0).json();
+    assert_eq!(shown["matching_points"], serde_json::json!(["date_of_visit", "email", "venue"]));
+    assert_eq!(
+        shown["declaration"],
+        serde_json::json!({ "reference": "file-118", "signed_on": "2026-11-20" })
+    );
+    assert_eq!(
+        (&shown["proofs"][0]["matching_points"], &shown["proofs"][0]["declaration"]),
+        (&3.into(), &true.into())
+    );
+    let table = scene.run(&["request", "show", reference]).expect(0).stdout;
+    assert!(table.contains("compared: date_of_visit, email, venue"), "{table}");
+    assert!(
+        table.contains("declaration under penalty of perjury: file-118, signed on 2026-11-20"),
+        "{table}"
+    );
+    let log = scene.run(&["--json", "audit", "list", "--action", "identity.checked"]).expect(0);
+    assert!(!log.stdout.contains("file-118") && !log.stdout.contains("venue\""), "{}", log.stdout);
+    assert_eq!(log.json()[0]["detail"]["matching_points"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn parked_rows_are_listed_with_their_due_dates_shown_masked_and_handed_in_corrected() {
     let (_database, scene, _) = parked().await;
     let table = scene.run(&["request", "parked", "list"]).expect(0);

@@ -13,6 +13,7 @@ mod access;
 mod alerts;
 mod append;
 mod bucket;
+mod california;
 mod carried_over;
 mod cases;
 mod conflicts;

@@ -184,6 +184,8 @@ pub(in crate::cli) fn unasked(error: IdentityError) -> anyhow::Error {
     match error {
         IdentityError::Case(error) => classed(error),
         IdentityError::Store(error) => error.into(),
+        IdentityError::Sealed(error) => error.into(),
+        IdentityError::Matching(error) => Failure::Usage.because(error.to_string()),
         other => Failure::Refused.because(other.to_string()),
     }
 }

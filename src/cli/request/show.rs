@@ -1,10 +1,11 @@
 //! `dsrd request show` and `list`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::Case;
+use super::acts::unasked;
 use crate::audit::{self, Action, Detail, Event};
 use crate::cli::context::Context;
 use crate::cli::output::{Output, one_line, or_dash, pairs, table};
@@ -37,6 +38,10 @@ struct Shown {
     steps: Vec<CheckpointView>,
     /// How and when it became known who asks.
     proofs: Vec<ProofView>,
+    /// The names of the fields in which what the person said was compared with the profile, of all proofs.
+    matching_points: Vec<String>,
+    /// The declaration under penalty of perjury that was recorded last.
+    declaration: Option<ShownDeclaration>,
     /// Whether it is open and late: no, yes (the date to keep has passed) or breach (the last lawful day has passed).
     overdue: Overdue,
     /// Siblings of one message, reminders, and how often the person asked the same.
@@ -52,6 +57,13 @@ struct Shown {
     notices: Vec<NoticeView>,
     /// For a request that waits for a person: what can be done, with the exact commands.
     what_you_can_do: Vec<String>,
+}
+
+/// Where a signed declaration is kept.
+#[derive(Serialize)]
+struct ShownDeclaration {
+    reference: String,
+    signed_on: NaiveDate,
 }
 
 /// A request of the list.
@@ -92,6 +104,14 @@ pub(super) async fn show(
     let identifiers = intake::identifiers(&mut tx, &foundation.desk.keys, &organisation, request).await?;
     let steps = execution::checkpoints_of(&mut tx, &organisation, request).await?;
     let proofs = identity::proofs_of(&mut tx, &organisation, request).await?;
+    let matching_points = identity::matching_points_of(&mut tx, &organisation, request).await?;
+    let declaration = identity::declaration_of(&mut tx, &foundation.desk.keys, &organisation, request)
+        .await
+        .map_err(unasked)?;
+    let declaration = declaration.map(|declaration| ShownDeclaration {
+        reference: declaration.reference().expose().clone(),
+        signed_on: declaration.signed_on(),
+    });
     let surroundings = intake::surroundings(&mut tx, &organisation, request).await?;
     let proposal = triage::find_proposal(&mut tx, &organisation, request).await?;
     let notices = delivery::notices_of(&mut tx, &organisation, request).await?;
@@ -135,6 +155,8 @@ pub(super) async fn show(
         identifiers,
         steps,
         proofs,
+        matching_points,
+        declaration,
         overdue,
         surroundings,
         frequent,
@@ -300,9 +322,24 @@ fn human(shown: &Shown, zone: Tz) -> String {
     } else {
         let rows = shown.proofs.iter().map(|proof| {
             let at = instant(Some(&proof.proven_at));
-            vec![proof.method.clone(), proof.assurance.clone(), at, proof.recorded_by.clone()]
+            let compared = match (proof.matching_points, proof.declaration) {
+                (0, false) => "-".to_owned(),
+                (points, false) => points.to_string(),
+                (points, true) => format!("{points}, declaration"),
+            };
+            vec![proof.method.clone(), proof.assurance.clone(), compared, at, proof.recorded_by.clone()]
         });
-        format!("\n\n{}", table(&["who asks, proven by", "assurance", "at", "recorded by"], rows))
+        let mut text =
+            table(&["who asks, proven by", "assurance", "matching points", "at", "recorded by"], rows);
+        if !shown.matching_points.is_empty() {
+            text = format!("{text}\n\ncompared: {}", shown.matching_points.join(", "));
+        }
+        if let Some(ShownDeclaration { reference, signed_on }) = &shown.declaration {
+            let reference = one_line(reference);
+            text =
+                format!("{text}\ndeclaration under penalty of perjury: {reference}, signed on {signed_on}");
+        }
+        format!("\n\n{text}")
     };
     let notices = table(
         &["notice", "how it stands", "text", "sha-256", "sent at"],

@@ -175,6 +175,8 @@ pub struct RegimeCode(&'static str);
 impl RegimeCode {
     /// The General Data Protection Regulation, without pauses.
     pub const EU: Self = Self("EU");
+    /// The California Consumer Privacy Act with its regulations.
+    pub const CALIFORNIA: Self = Self("US-CA");
 
     /// Every code, in alphabetical order.
     pub fn all() -> impl Iterator<Item = Self> {
