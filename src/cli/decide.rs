@@ -1,5 +1,6 @@
 //! `dsrd decide`: what persons decide about requests that wait for them.
 
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
@@ -59,7 +60,8 @@ pub(super) enum Command {
         #[arg(long, requires = "declaration", value_name = "DATE")]
         declared_on: Option<chrono::NaiveDate>,
         /// The code from our message to them, which they told you: it proves that they answered by a contact point on record.
-        #[arg(long, conflicts_with = "method", value_name = "DIGITS")]
+        /// Without digits, or with -, a line of standard input is read: arguments can be read by every account of this machine.
+        #[arg(long, conflicts_with = "method", value_name = "DIGITS", num_args = 0..=1, default_missing_value = "-")]
         code: Option<String>,
     },
     /// Record that whoever asks for the data subject may do so, and send the request on its way. What was shown to you is
@@ -195,14 +197,35 @@ pub(super) struct Named {
     pub(super) organisation: Option<OrganisationId>,
 }
 
+/// The code as given, or the first line of standard input. At a terminal it is asked for, and shown as it is typed.
+fn code_of(given: &str) -> anyhow::Result<Personal<String>> {
+    if given != "-" {
+        return Ok(Personal::new(given.to_owned()));
+    }
+    if io::stdin().is_terminal() {
+        let mut talk = anstream::stderr();
+        write!(talk, "The code that they told you: ")?;
+        talk.flush()?;
+    }
+    // Longer than any code, with whatever somebody puts between its digits.
+    let mut line = String::new();
+    io::stdin().lock().take(100).read_line(&mut line)?;
+    Ok(Personal::new(line.trim().to_owned()))
+}
+
 pub(super) async fn run(command: Command, context: Context, output: &Output) -> anyhow::Result<()> {
+    // Asked for before anything is opened: a person may take their time.
+    let code = match &command {
+        Command::Identity { code: Some(code), .. } => Some(code_of(code)?),
+        _ => None,
+    };
     let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
     let result = match command {
         Command::Candidates(named) => candidates(&named, &context, &foundation, output).await,
         Command::Choose { named, contact, reason } => {
             choose(&named, &contact, reason, &context, &foundation, output).await
         }
-        Command::Identity { named, method, matched, declaration, declared_on, code } => {
+        Command::Identity { named, method, matched, declaration, declared_on, .. } => {
             let known = match (method, code) {
                 (Some(method), _) => {
                     let declaration = declaration.zip(declared_on);
@@ -211,7 +234,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
                     let matched = Matched { points: matched.into_iter().collect(), declaration };
                     Known::Check(Check { method, matched })
                 }
-                (None, code) => Known::Code(Personal::new(code.unwrap_or_default())),
+                (None, code) => Known::Code(code.unwrap_or_else(|| Personal::new(String::new()))),
             };
             identify(&named, known, &context, &foundation, output).await
         }

@@ -658,3 +658,20 @@ fn r_27_the_period_of_the_retention_rule_is_that_of_the_profile_unless_the_catal
         "{problem}"
     );
 }
+
+#[test]
+fn a_gateway_of_text_messages_has_an_address_over_tls_and_no_other() {
+    let with = |url: &str| {
+        let gateway = format!(
+            "[organisations.identity.text_messages]\nurl = \"{url}\"\nsecret_file = \"/secrets/gateway\"\n"
+        );
+        refused(&Scene::new().file("dsrd.toml", &format!("{MAIL}{ORGANISATION}{gateway}")))
+    };
+    let key = "organisations[0].identity.text_messages.url";
+    for wrong in ["http://gateway.example/texts", "gateway", "https://user:pass@gateway.example/texts"] {
+        let refused = with(wrong);
+        assert!(refused.contains(key) && !refused.contains("user:pass"), "{wrong}: {refused}");
+    }
+    let right = with("https://gateway.example/texts");
+    assert!(!right.contains(key), "{right}");
+}

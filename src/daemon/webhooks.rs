@@ -35,10 +35,34 @@ pub(super) fn text_gateways(organisations: &[Organisation]) -> Result<TextGatewa
     Ok(gateways)
 }
 
+/// A secret of a file, refused where it is too short to sign with.
 fn secret(key: String, path: &Path) -> Result<Zeroizing<String>, StartError> {
     let secret = config::read_secret(&key, path)?;
     if secret.chars().count() < SHORTEST_SECRET {
         return Err(StartError::WebhookSecret { key, shortest: SHORTEST_SECRET });
     }
     Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_that_is_too_short_to_sign_with_is_refused_by_its_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("gateway.secret");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            secret("organisations[0].identity.text_messages.secret_file".to_owned(), &path)
+        };
+        let refused = read(&"x".repeat(SHORTEST_SECRET - 1)).unwrap_err().to_string();
+        let wanted = ["organisations[0].identity.text_messages.secret_file", &SHORTEST_SECRET.to_string()];
+        assert!(wanted.iter().all(|part| refused.contains(part)), "{refused}");
+        assert!(!refused.contains("xxx"), "{refused}");
+        assert!(read(&"x".repeat(SHORTEST_SECRET)).is_ok());
+    }
 }

@@ -123,6 +123,19 @@ async fn r_18_a_code_that_staff_was_told_is_refused_with_what_to_do() {
     take(&["--code", "12345678", "--method", "in_person"]).expect(2);
     let short = take(&["--code", "1234"]).expect(5);
     assert!(short.stderr.contains("a code has eight digits"), "{}", short.stderr);
+    // Not in the list of processes: from standard input.
+    let piped = |more: &[&str], input: &str| {
+        let mut arguments = vec!["decide", "identity", references[0].as_str()];
+        arguments.extend(more);
+        run(&mut scene.command(&arguments), input)
+    };
+    for form in [&["--code", "-"][..], &["--code"]] {
+        let short = piped(form, "1234\n").expect(5);
+        assert!(short.stderr.contains("a code has eight digits"), "{}", short.stderr);
+        let none = piped(form, " 1234-5678 \nmore\n").expect(5);
+        assert!(none.stderr.contains("has no code that works"), "{}", none.stderr);
+        piped(form, "").expect(5);
+    }
     let none = take(&["--code", "1234-5678"]).expect(5);
     assert!(none.stderr.contains("has no code that works"), "{}", none.stderr);
     assert!(none.stderr.contains("dsrd request ask-again DSR-"), "{}", none.stderr);
