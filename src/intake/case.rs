@@ -433,17 +433,17 @@ pub async fn record_informed(
 ) -> Result<(), CaseError> {
     let case = sql::lock_case(tx, organisation, request).await?.ok_or(CaseError::NotFound)?;
     let made_good = delivery::make_good(tx, organisation, request, &actor, desk.clock.now()).await?;
+    // What is refused, or carried out by a person, is told without anything to read back.
+    let has_an_answer = case.verified || case.answered || case.refusal.is_some();
     match case.state {
-        RequestState::Manual => {}
-        // The acknowledgement of a request that goes on by itself, or an answer that came back after the end.
+        RequestState::Manual if has_an_answer => {}
+        // The acknowledgement of a request that goes on by itself or waits for another decision, or an answer that came back
+        // after the end.
         _ if made_good > 0 => return Ok(()),
         RequestState::Closed => return Err(CaseError::Closed),
         state if state.after(CaseEvent::Decide).is_none() => return Err(CaseError::NotParked),
-        _ => {}
-    }
-    // What is refused, or carried out by a person, is told without anything to read back.
-    if !case.verified && !case.answered && case.refusal.is_none() {
-        return Err(CaseError::NotVerified);
+        _ if has_an_answer => {}
+        _ => return Err(CaseError::NotVerified),
     }
     continue_case(tx, desk, organisation, request, actor, Continued::Informed).await
 }

@@ -498,6 +498,34 @@ async fn r_83_a_receipt_that_comes_back_is_made_good_while_the_request_goes_on()
 }
 
 #[tokio::test]
+async fn r_83_a_receipt_that_comes_back_is_made_good_while_the_request_waits_for_a_person() {
+    let service = TestService::start().await;
+    let receipt = service.submit(RequestKind::Rectification, &[(Email, EMAIL)]).await;
+    service.pump().await;
+    assert_eq!(service.case(receipt.request).await.state, RequestState::Manual);
+    let organisation = &service.controller.id;
+    let informed = async || {
+        let mut tx = service.store.begin("test").await.unwrap();
+        let done =
+            intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await;
+        if done.is_ok() {
+            tx.commit().await.unwrap();
+        }
+        done
+    };
+    assert!(informed().await.is_err(), "nothing came back, and nothing is answered yet");
+    let now = service.desk.clock.now();
+    let mut tx = service.store.begin("test").await.unwrap();
+    delivery::record_bounce(&mut tx, organisation, receipt.request, None, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    informed().await.unwrap();
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.state, case.informed_at), (RequestState::Manual, None), "it waits for its answer");
+    assert!(informed().await.is_err(), "once is enough");
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn r_84_a_platform_away_for_a_day_is_alerted_daily_and_moves_no_due_date() {
     let service = TestService::start().await;
     let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
