@@ -41,7 +41,7 @@ BEGIN
   END IF;
   EXECUTE format(
     'WITH batch AS MATERIALIZED (SELECT ctid FROM %1$s WHERE organisation_id = $1 LIMIT $2)
-     DELETE FROM %1$s WHERE ctid IN (SELECT ctid FROM batch)', of_place) USING of_organisation, at_most;
+     DELETE FROM %1$s WHERE organisation_id = $1 AND ctid IN (SELECT ctid FROM batch)', of_place) USING of_organisation, at_most;
   GET DIAGNOSTICS gone = ROW_COUNT;
   RETURN gone;
 EXCEPTION WHEN foreign_key_violation THEN

@@ -223,11 +223,13 @@ impl IdentityRules {
 }
 
 impl Proof {
-    /// What of a proof counts that somebody merely states. In California compared details prove something only with what was
-    /// compared (11 CCR 7062), which is recorded by whoever compared it and stated by nobody.
+    /// What of a proof counts that somebody merely states. In California compared details, and an agent's authority, prove
+    /// something only with what was compared (11 CCR 7062, 7063), which is recorded by whoever compared it and stated by nobody
+    ///
     #[must_use]
     pub fn stated(self, regime: RegimeCode) -> Option<Self> {
-        (regime != RegimeCode::CALIFORNIA || self.assurance != Assurance::MatchedData).then_some(self)
+        let needs_more = matches!(self.assurance, Assurance::MatchedData | Assurance::AgentProof);
+        (regime != RegimeCode::CALIFORNIA || !needs_more).then_some(self)
     }
 
     /// Whether the person is known as such: not merely by details that others may know, and not by an agent. To anybody

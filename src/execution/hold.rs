@@ -65,11 +65,7 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId) -> Result<Option<(Cont
         run.cleared_holds = possible.iter().map(|hold| hold.id).collect();
         return Ok(None);
     };
-    let created = match read.created {
-        Created::At(at) => Some(at),
-        // May be off by some hours: it is not known well enough to be outside of a span.
-        Created::About(_) | Created::Unknown => None,
-    };
+    let created = created_of(&read);
     let zone = run.site.controller.time_zone;
     let today = run.executor.desk.clock.now().with_timezone(&zone).date_naive();
     let (mut found, mut cleared) = (Vec::new(), BTreeSet::new());
@@ -100,6 +96,25 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId) -> Result<Option<(Cont
     }
     run.cleared_holds = cleared;
     Ok((!found.is_empty()).then_some((read, found)))
+}
+
+/// Whether a hold may keep the contact beyond the period of its data: then no day of their end can be told.
+pub(super) async fn may_keep_longer(
+    run: &Run<'_>,
+    contact: &ContactId,
+    profile: Option<&Contact>,
+) -> Result<bool, Stop> {
+    let mut connection = run.executor.store.connection().await?;
+    let stopping = stopping(run, &mut connection, contact, profile.and_then(created_of)).await?;
+    Ok(!stopping.is_empty())
+}
+
+/// When the contact was created, where that is known well enough to be outside of a span: not if it may be off by some hours.
+fn created_of(contact: &Contact) -> Option<DateTime<Utc>> {
+    match contact.created {
+        Created::At(at) => Some(at),
+        Created::About(_) | Created::Unknown => None,
+    }
 }
 
 /// The holds in force that stop an erasure of this origin.

@@ -50,7 +50,8 @@ pub struct Recipient {
     /// Whether it is told of erasures by retention rules, too. It is when left out.
     pub told_of_sweeps: Option<bool>,
     /// Whether it is told of opt-outs from marketing and of withdrawn consents, too: for one that markets with your data or in
-    /// your name. It is not when left out. Of an opt-out under the law of California every recipient is told.
+    /// your name. It is not when left out. Of a request of kind `ccpa_opt_out` every recipient is
+    /// told.
     pub told_of_opt_outs: Option<bool>,
     /// The language of mails to it: `en`, `de`, `fr`, `it`, `es`. That of the organisation when left out.
     pub language: Option<String>,

@@ -171,7 +171,7 @@ pub async fn enqueue(
 /// Those that are told of something that was done. What was tried on an invented contact concerns nobody.
 ///
 /// Of an opt-out from marketing only those whose settings ask for it: no law wants it told, because what the controller may do no
-/// more is its own marketing. Under the law of California all are told (11 CCR 7026(f), R-56).
+/// more is its own marketing. Of a request of kind `ccpa_opt_out` all are told (11 CCR 7026(f), R-56).
 pub fn told_of<'a>(
     register: &'a [Recipient],
     affected: &'a Affected,

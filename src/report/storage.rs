@@ -55,6 +55,8 @@ pub struct StorageEnd {
 #[derive(Debug)]
 pub struct Storage {
     today: NaiveDate,
+    /// Whether the data are kept beyond their period, until a day that is not known.
+    is_kept_longer: bool,
     ends: BTreeMap<Section, StorageEnd>,
 }
 
@@ -67,7 +69,18 @@ impl Storage {
             let term = entry.retention?;
             Some((*section, StorageEnd { term, until: None, records_over: 0, records_without_date: 0 }))
         });
-        Self { today, ends: ends.collect() }
+        Self { today, is_kept_longer: false, ends: ends.collect() }
+    }
+
+    /// Whether no section has a term.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Something else keeps the data of this person beyond their period: no day is told, but the criterion.
+    pub fn keep_longer(&mut self) {
+        self.is_kept_longer = true;
     }
 
     /// Whether the dates of a section's records are asked for.
@@ -106,7 +119,12 @@ impl Storage {
 
     /// What was found.
     #[must_use]
-    pub fn ends(self) -> BTreeMap<Section, StorageEnd> {
+    pub fn ends(mut self) -> BTreeMap<Section, StorageEnd> {
+        if self.is_kept_longer {
+            for end in self.ends.values_mut() {
+                end.until = None;
+            }
+        }
         self.ends
     }
 }

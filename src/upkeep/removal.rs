@@ -56,8 +56,10 @@ pub struct InTheWay {
     pub postponed_erasures: i64,
     /// Breaches that are not ended.
     pub incidents: i64,
-    /// Notices that wait, or came back and were not made good.
+    /// Notices that wait, came back or were refused, and were not made good.
     pub untold: i64,
+    /// Recipients of data that are not told yet of what was done about it.
+    pub recipients_untold: i64,
     /// Rows that producers handed in and that did not become a request.
     pub rows_of_producers: i64,
 }
@@ -83,8 +85,20 @@ impl InTheWay {
                 self.postponed_erasures,
                 "erasures that waited for a hold have not followed: let a daemon with the organisation in its configuration carry them out",
             ),
-            (self.incidents, "breaches are not ended: dsrd decide incidents"),
-            (self.untold, "notices wait or came back, so that somebody was not told: dsrd request informed"),
+            (
+                self.incidents,
+                "breaches are not ended: end them first (put the organisation back into the configuration, dsrd decide incidents)",
+            ),
+            (
+                self.untold,
+                "notices wait or came back, so that somebody was not told: tell them first (put the organisation back into the \
+                 configuration, dsrd request bounced, dsrd request informed)",
+            ),
+            (
+                self.recipients_untold,
+                "recipients of data are not told yet: tell them first (put the organisation back into the configuration, \
+                 dsrd recipient list)",
+            ),
         ];
         said.into_iter().find(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"))
     }

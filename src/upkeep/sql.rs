@@ -58,7 +58,13 @@ pub(super) async fn in_the_way(
                   (SELECT count(*) FROM dsrd.incident WHERE organisation_id = $1 AND ended_as IS NULL) AS "incidents!",
                   (SELECT count(*) FROM dsrd.notice
                    WHERE organisation_id = $1
-                     AND (state = 'pending' OR (bounced_at IS NOT NULL AND made_good_at IS NULL))) AS "untold!",
+                     AND (state = 'pending'
+                          OR (bounced_at IS NOT NULL AND made_good_at IS NULL)
+                          OR (state = 'refused' AND made_good_at IS NULL
+                              AND kind IN ('withdrawn', 'breach_notice', 'restriction_lifting')
+                              AND last_code IS DISTINCT FROM 'superseded'))) AS "untold!",
+                  (SELECT count(*) FROM dsrd.recipient_task WHERE organisation_id = $1 AND state = 'queued')
+                    AS "recipients_untold!",
                   (SELECT count(*) FROM dsrd.intake WHERE organisation_id = $1)
                     + (SELECT count(*) FROM dsrd.intake_parked WHERE organisation_id = $1) AS "rows_of_producers!""#,
         organisation.as_str(),

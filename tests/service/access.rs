@@ -268,6 +268,38 @@ async fn r_34_a_field_of_others_is_withheld_whole_where_the_controller_says_so()
 }
 
 #[tokio::test]
+async fn r_27_no_day_of_the_end_is_told_while_a_hold_may_keep_the_data_longer() {
+    let term = StorageTerm { period: "36m".parse().unwrap(), from: StorageAnchor::Created };
+    let entry = CatalogueEntry {
+        storage_period: "As our policy says.".to_owned(),
+        retention: Some(term),
+        ..CatalogueEntry::default()
+    };
+    let others =
+        [Section::Consents, Section::Events, Section::Devices, Section::Accountings, Section::Requests]
+            .map(|section| (section, CatalogueEntry::default()));
+    let sections = others.into_iter().chain([(Section::Profile, entry)]).collect();
+    let catalogue = Catalogue { sections, ..Catalogue::default() };
+    let service = TestService::builder().catalogue(catalogue).build().await;
+    for (address, is_held) in [("canarino@posta.example", true), ("canarina@posta.example", false)] {
+        let spec = ContactSpec::new().email(address).created("2024-02-29T10:00:00Z".parse().unwrap());
+        let _contact = service.platform.add_contact(spec);
+        if is_held {
+            crate::holds::place(&service, crate::holds::claim_about(&service, address)).await;
+        }
+        let receipt = service.submit(RequestKind::Access, &[(Email, address)]).await;
+        service.work_to_the_end().await;
+        let files = package(&service, receipt.request).await;
+        let report = &files.iter().find(|(name, _)| name == "report.json").unwrap().1;
+        let report: serde_json::Value = serde_json::from_str(report).unwrap();
+        let until = &report["storage"]["profile"]["until"];
+        assert_eq!(until.as_str(), (!is_held).then_some("2027-02-28"), "{address}: {until}");
+        assert_eq!(report["storage"]["profile"]["period"], "36m", "the criterion is told");
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn r_27_an_access_report_names_the_days_until_which_the_data_of_this_person_are_kept() {
     use StorageAnchor::{Created, LastActivity, Record};
     let term = |period: &str, from| {

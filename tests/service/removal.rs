@@ -10,7 +10,7 @@ use dsrd::domain::{LiftReason, OrganisationId, Outcome, RequestId, RequestKind};
 use dsrd::recipients::ChannelKind;
 use dsrd::suppression::ledger::Ledger;
 use dsrd::upkeep::{Removal, RemovalError, RemovalReason, Removed, Settings, Upkeep};
-use dsrd::{holds, intake};
+use dsrd::{delivery, holds, intake};
 use dsrd_simulator::ContactSpec;
 use sqlx::Connection as _;
 
@@ -232,6 +232,14 @@ async fn r_80_nothing_is_removed_while_somebody_waits_or_a_hold_stands() {
     assert_eq!(outcome.as_deref(), Some(Outcome::FulfilledNoData.as_str()));
 
     let now = service.desk.clock.now();
+    let mut tx = service.store.begin("test").await.unwrap();
+    delivery::record_bounce(&mut tx, &other(), open, None, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(refused().await.starts_with("1 notices wait or came back"));
+    let mut tx = service.store.begin("test").await.unwrap();
+    intake::record_informed(&mut tx, &service.desk, &other(), open, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+
     let mut tx = service.store.begin("test").await.unwrap();
     let hold = claim_about(&service, "canarino@other.example");
     let placed = holds::place(&mut tx, &controller, hold, dpo(), now).await.unwrap();

@@ -19,7 +19,7 @@ use super::engine::Run;
 use super::outcome::PackageMade;
 use super::sql::{self, Marks};
 use super::stop::Stop;
-use super::{PackageRules, inform};
+use super::{PackageRules, hold, inform};
 use crate::audit::{self, Action, Detail};
 use crate::delivery::{NewPackage, PackageId};
 use crate::domain::{
@@ -80,7 +80,10 @@ pub(super) async fn collect(run: &mut Run<'_>) -> Result<(), Stop> {
     let header = header(run);
     let form = header.form.clone();
     let others = others(run, profile.as_ref(), header.language);
-    let ages = Ages::new(run, &header, profile.as_ref());
+    let mut ages = Ages::new(run, &header, profile.as_ref());
+    if !ages.storage.is_empty() && hold::may_keep_longer(run, &contact, profile.as_ref()).await? {
+        ages.storage.keep_longer();
+    }
     let rules = run.executor.packages.clone();
     let (pieces, received) = mpsc::channel(BATCHES_IN_FLIGHT);
     let prefix = run.lease.file_prefix();
