@@ -7,7 +7,7 @@ use dsrd::audit::Actor;
 use dsrd::audit::verify::{self, Database, Plan, Policy, Verdict};
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{LiftReason, OrganisationId, Outcome, RequestId, RequestKind};
-use dsrd::recipients::ChannelKind;
+use dsrd::recipients::{self, ChannelKind};
 use dsrd::suppression::ledger::Ledger;
 use dsrd::upkeep::{Removal, RemovalError, RemovalReason, Removed, Settings, Upkeep};
 use dsrd::{delivery, holds, intake};
@@ -125,6 +125,21 @@ async fn r_80_one_organisation_is_taken_out_and_leaves_zero_rows_while_the_other
     lived(&service, &main).await;
     lived(&service, &other()).await;
     crate::support::oracle::check(&service).await;
+    let removal = removal(&service);
+    let (_, in_the_way) = removal.look(&other()).await.unwrap();
+    assert!(in_the_way.sentence().unwrap().starts_with("1 recipients of data are not told yet"));
+    let told: Vec<uuid::Uuid> = sqlx::query_scalar(
+        "SELECT task_id FROM dsrd.recipient_task WHERE organisation_id = 'other' AND state = 'queued'",
+    )
+    .fetch_all(&mut owner(&service).await)
+    .await
+    .unwrap();
+    let mut tx = service.store.begin("test").await.unwrap();
+    for task in told {
+        let now = service.desk.clock.now();
+        recipients::confirm(&mut tx, &other(), task, dpo(), now).await.unwrap();
+    }
+    tx.commit().await.unwrap();
     let (theirs, ours) = (rows_of(&service, "other").await, rows_of(&service, "main").await);
     for table in [
         "audit_private.subject",
@@ -142,8 +157,6 @@ async fn r_80_one_organisation_is_taken_out_and_leaves_zero_rows_while_the_other
     }
     let files = || std::fs::read_dir(&service.executor.packages.report.directory).unwrap().count();
     let packages = files();
-    let removal = removal(&service);
-
     // Looked at, and nothing was changed.
     let (left, in_the_way) = removal.look(&other()).await.unwrap();
     assert_eq!(in_the_way.sentence(), None);
