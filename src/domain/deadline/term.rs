@@ -157,7 +157,7 @@ pub struct DueDates {
 /// By when the receipt of a request must be confirmed (11 CCR 7021(a), R-8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Acknowledgement {
-    /// From this day on staff is told: [`ACKNOWLEDGE_ALERT_DAYS`] business days before the last one.
+    /// From this day on staff is told: three business days before the last one.
     pub near_on: NaiveDate,
     /// The last lawful day.
     pub by: NaiveDate,
