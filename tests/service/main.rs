@@ -54,6 +54,7 @@ mod rules;
 mod sealing;
 mod self_test;
 mod suppression;
+mod undelivered;
 mod unknown_commit;
 mod upkeep;
 mod watch;

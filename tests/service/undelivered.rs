@@ -1,0 +1,233 @@
+//! R-83, R-37: what a person should have been told and did not arrive is told to staff until the person was told otherwise.
+
+use chrono::TimeDelta;
+use dsrd::alert::Settings;
+use dsrd::audit::Actor;
+use dsrd::delivery::{self, NoticeKind, Plan};
+use dsrd::domain::IdentifierKind::Email;
+use dsrd::domain::{AlertRule, Outcome, ParkReason, RequestKind, RequestState};
+use dsrd::intake;
+use dsrd_simulator::ContactSpec;
+use sqlx::{Connection as _, PgConnection};
+
+use crate::alerts::{EMAIL, OPERATOR, dpo, everything, open_rules, round, settings, watch};
+use crate::support::alerts::DPO;
+use crate::support::service::TestService;
+
+#[tokio::test]
+async fn r_83_a_mail_refused_with_550_alerts_and_the_request_stays_open() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::OptOut, &[(Email, EMAIL)]).await;
+    service.pump().await;
+    service.mails.plan(Plan::Reply(550), 1);
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.state, case.park_reason), (RequestState::Manual, Some(ParkReason::NoticeRefused)));
+    let (watch, mails) = watch(&service, settings());
+    assert_eq!(round(&watch, &mails).await, (1, vec![DPO.to_owned(), OPERATOR.to_owned()]));
+    assert_eq!(open_rules(&service).await, [AlertRule::NoticeBounced]);
+
+    let mut tx = service.store.begin("test").await.unwrap();
+    intake::record_informed(&mut tx, &service.desk, &service.controller.id, receipt.request, dpo())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await.0, 0);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_83_an_answer_that_comes_back_after_the_closing_is_a_task_until_the_person_was_told_otherwise() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, EMAIL)]).await;
+    service.work_to_the_end().await;
+    let closed = service.case(receipt.request).await;
+    assert_eq!(closed.outcome, Some(Outcome::Fulfilled));
+    let organisation = &service.controller.id;
+    let now = service.desk.clock.now();
+
+    let mut tx = service.store.begin("test").await.unwrap();
+    let kind =
+        delivery::record_bounce(&mut tx, organisation, receipt.request, None, dpo(), now).await.unwrap();
+    assert_eq!(kind, NoticeKind::ErasureDone, "the one that was sent last");
+    let again = delivery::record_bounce(&mut tx, organisation, receipt.request, None, dpo(), now).await;
+    assert!(again.unwrap_err().to_string().contains("on record already"));
+    let other = Some(NoticeKind::AccessReady);
+    let other = delivery::record_bounce(&mut tx, organisation, receipt.request, other, dpo(), now).await;
+    assert!(other.unwrap_err().to_string().contains("no notice of this request was sent"));
+    tx.commit().await.unwrap();
+
+    // I-7: the case is not begun anew; what was erased is erased.
+    assert_eq!(service.case(receipt.request).await.closed_at, closed.closed_at);
+    let (watch, mails) = watch(&service, Settings { digest: true, ..settings() });
+    assert_eq!(round(&watch, &mails).await.0, 1);
+    assert!(everything(&mails).contains("the person has not been told"));
+    assert!(
+        everything(&mails).contains("Not told, because a notice did not arrive"),
+        "{}",
+        everything(&mails)
+    );
+    service.clock.advance(TimeDelta::days(40));
+    assert_eq!(round(&watch, &mails).await.0, 1, "every day until it is made good");
+
+    // What is needed to tell the person otherwise is not forgotten meanwhile.
+    let upkeep = dsrd::upkeep::Upkeep {
+        store: service.store.clone(),
+        desk: service.desk.clone(),
+        settings: dsrd::upkeep::Settings {
+            identifiers_days: 30,
+            contact_ids_days: 65,
+            evidence_months: 36,
+            log_months: 36,
+        },
+    };
+    assert_eq!(upkeep.run(&Actor::Process("upkeep")).await.unwrap().identifiers_of, 0);
+
+    let mut tx = service.store.begin("test").await.unwrap();
+    intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await.unwrap();
+    let twice = intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await;
+    assert!(twice.unwrap_err().to_string().contains("the request is closed"));
+    tx.commit().await.unwrap();
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await.0, 0);
+    assert!(open_rules(&service).await.is_empty());
+    assert_eq!(upkeep.run(&Actor::Process("upkeep")).await.unwrap().identifiers_of, 1);
+    let story = service.story(receipt.request).await;
+    for action in ["notice.bounced", "notice.made_good"] {
+        assert_eq!(story.iter().filter(|each| *each == action).count(), 1, "{story:?}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_37_an_erasure_whose_notice_does_not_arrive_is_alerted_until_the_person_was_told() {
+    // Refused by the mail server: what was deleted stays deleted, and the case is not closed.
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, EMAIL)]).await;
+    service.pump().await;
+    service.mails.plan(Plan::Reply(550), 1);
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert!(case.executed_at.is_some() && case.verified_at.is_some(), "deleted, and proven absent");
+    assert_eq!(
+        (case.informed_at, case.closed_at, case.outcome),
+        (None, None, None),
+        "not told, so not closed"
+    );
+    assert_eq!((case.state, case.park_reason), (RequestState::Manual, Some(ParkReason::NoticeRefused)));
+    assert!(!service.platform.truth(&contact).is_some_and(|truth| truth.exists));
+    // Not by the back door either: closing needs all three instants.
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    let forced = sqlx::query(
+        "UPDATE dsrd.request SET state = 'closed', park_reason = NULL, outcome = 'fulfilled', closed_at = now()
+         WHERE request_id = $1",
+    )
+    .bind(receipt.request.0)
+    .execute(&mut owner)
+    .await;
+    assert!(forced.is_err(), "closed without having told the person");
+    let (first_watch, mails) = watch(&service, settings());
+    assert_eq!(round(&first_watch, &mails).await, (1, vec![DPO.to_owned(), OPERATOR.to_owned()]));
+    assert_eq!(open_rules(&service).await, [AlertRule::NoticeBounced]);
+    let mut tx = service.store.begin("test").await.unwrap();
+    let organisation = &service.controller.id;
+    intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!(case.outcome, Some(Outcome::Fulfilled));
+    assert!(case.informed_at.is_some() && case.closed_at.is_some());
+    assert_eq!(service.simulator.journal().deleted_contacts().len(), 1, "deleted once");
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&first_watch, &mails).await.0, 0);
+    service.finish().await;
+
+    // Taken, and sent back later: that the person was not told is alerted every day.
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, EMAIL)]).await;
+    service.work_to_the_end().await;
+    let (organisation, now) = (&service.controller.id, service.desk.clock.now());
+    let mut tx = service.store.begin("test").await.unwrap();
+    let kind = Some(NoticeKind::ErasureDone);
+    delivery::record_bounce(&mut tx, organisation, receipt.request, kind, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    let (watch, mails) = watch(&service, settings());
+    for _ in 0..2 {
+        assert_eq!(round(&watch, &mails).await, (1, vec![DPO.to_owned(), OPERATOR.to_owned()]));
+        assert_eq!(open_rules(&service).await, [AlertRule::NoticeBounced]);
+        service.clock.advance(TimeDelta::days(1));
+    }
+    let mut tx = service.store.begin("test").await.unwrap();
+    intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(round(&watch, &mails).await.0, 0);
+    assert!(open_rules(&service).await.is_empty());
+    assert_eq!(service.simulator.journal().deleted_contacts().len(), 1, "nothing is done anew");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_83_a_receipt_that_comes_back_is_made_good_while_the_request_goes_on() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    let receipt = service.submit(RequestKind::OptOut, &[(Email, EMAIL)]).await;
+    service.pump().await;
+    let organisation = &service.controller.id;
+    let now = service.desk.clock.now();
+    let mut tx = service.store.begin("test").await.unwrap();
+    let nothing = intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await;
+    assert!(nothing.unwrap_err().to_string().contains("does not wait for a person"));
+    delivery::record_bounce(&mut tx, organisation, receipt.request, None, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    let (watch, mails) = watch(&service, settings());
+    assert_eq!(round(&watch, &mails).await.0, 1);
+
+    let mut tx = service.store.begin("test").await.unwrap();
+    intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(
+        service.case(receipt.request).await.state,
+        RequestState::Received,
+        "nothing was decided by it"
+    );
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await.0, 0);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_83_a_receipt_that_comes_back_is_made_good_while_the_request_waits_for_a_person() {
+    let service = TestService::start().await;
+    let receipt = service.submit(RequestKind::Rectification, &[(Email, EMAIL)]).await;
+    service.pump().await;
+    assert_eq!(service.case(receipt.request).await.state, RequestState::Manual);
+    let organisation = &service.controller.id;
+    let informed = async || {
+        let mut tx = service.store.begin("test").await.unwrap();
+        let done =
+            intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await;
+        if done.is_ok() {
+            tx.commit().await.unwrap();
+        }
+        done
+    };
+    assert!(informed().await.is_err(), "nothing came back, and nothing is answered yet");
+    let now = service.desk.clock.now();
+    let mut tx = service.store.begin("test").await.unwrap();
+    delivery::record_bounce(&mut tx, organisation, receipt.request, None, dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    informed().await.unwrap();
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.state, case.informed_at), (RequestState::Manual, None), "it waits for its answer");
+    assert!(informed().await.is_err(), "once is enough");
+    service.finish().await;
+}
