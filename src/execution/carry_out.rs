@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::Step;
 use super::effect::Effect;
 use super::engine::Run;
@@ -100,9 +102,10 @@ impl Run<'_> {
         }
         let event = self.event(effect.began()).with(effect_detail(effect));
         let intent = event.id;
+        let cleared: Vec<Uuid> = self.cleared_holds.iter().map(|hold| hold.0).collect();
         let entry = self.ledger_entry(effect);
         ledger::enter(&mut tx, &entry).await?;
-        sql::begin_effect(&mut tx, self.lease, step, item, intent.0, event.at).await?;
+        sql::begin_effect(&mut tx, self.lease, step, item, intent.0, &cleared, event.at).await?;
         self.append(&mut tx, event).await?;
         self.executor.kill.reached(step.as_str(), "announced")?;
         tx.commit().await?;

@@ -127,15 +127,13 @@ impl Run<'_> {
         };
         let now = self.executor.desk.clock.now();
         let told_just_now = self.record_told(&mut tx).await?;
-        // Told is who was told when the mail server took the notice, not when the case is put away.
-        let informed_at = match self.case.origin {
-            Origin::Subject | Origin::SelfTest if told_just_now.is_some() => told_just_now,
-            Origin::Subject | Origin::SelfTest => {
-                let told_at =
-                    delivery::told_at(&mut tx, &self.lease.organisation, self.lease.request).await?;
-                Some(told_at.unwrap_or(now))
+        // Told is who was told by a person before, or when the mail server took the notice: not when the case is put away.
+        let informed_at = match (self.case.origin, self.case.informed_at.or(told_just_now)) {
+            (Origin::Retention, _) => None,
+            (Origin::Subject | Origin::SelfTest, None) => {
+                delivery::told_at(&mut tx, &self.lease.organisation, self.lease.request).await?
             }
-            Origin::Retention => None,
+            (Origin::Subject | Origin::SelfTest, told) => told,
         };
         if self.case.identity_wanted_at.is_some() {
             // Whoever is asked still is asked for nothing any more.

@@ -88,18 +88,20 @@ pub(super) async fn begin_effect(
     step: Step,
     item: &str,
     intent: Uuid,
+    cleared_holds: &[Uuid],
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let begun = sqlx::query!(
-        r#"INSERT INTO dsrd.checkpoint AS checkpoint (organisation_id, request_id, step, item, intent, began_at)
-           VALUES ($1, $2, $3, $4, $5, $6)
+        r#"INSERT INTO dsrd.checkpoint AS checkpoint (organisation_id, request_id, step, item, intent, cleared_holds, began_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7)
            ON CONFLICT (organisation_id, request_id, step, item) DO UPDATE
-           SET attempts = checkpoint.attempts + 1, intent = excluded.intent"#,
+           SET attempts = checkpoint.attempts + 1, intent = excluded.intent, cleared_holds = excluded.cleared_holds"#,
         lease.organisation.as_str(),
         lease.request.0,
         step.as_str(),
         item,
         intent,
+        cleared_holds,
         at,
     )
     .execute(connection)

@@ -28,7 +28,7 @@ fn person(name: &str) -> Actor {
 }
 
 /// A service for a controller under this law, at this local time.
-async fn under(regime: &str, calendar: &str, zone: chrono_tz::Tz, now: &str) -> TestService {
+pub(crate) async fn under(regime: &str, calendar: &str, zone: chrono_tz::Tz, now: &str) -> TestService {
     let mut service = TestService::start().await;
     let controller = Arc::make_mut(&mut service.controller);
     controller.regime = regime.parse().unwrap();
@@ -38,13 +38,13 @@ async fn under(regime: &str, calendar: &str, zone: chrono_tz::Tz, now: &str) -> 
     service
 }
 
-fn move_to(service: &TestService, at: &str) {
+pub(crate) fn move_to(service: &TestService, at: &str) {
     let at: DateTime<Utc> = at.parse().unwrap();
     service.clock.advance(at - service.clock.now());
 }
 
 /// A request for a person, received at an instant, which nothing carries out meanwhile.
-async fn received(service: &TestService, at: &str) -> RequestId {
+pub(crate) async fn received(service: &TestService, at: &str) -> RequestId {
     let submission = Submission {
         received_at: at.parse().unwrap(),
         ..service.submission(RequestKind::Objection, &[(Email, EMAIL)])
@@ -74,7 +74,7 @@ async fn decide(
     Ok(taken)
 }
 
-async fn extend(service: &TestService, request: RequestId) -> Result<Taken, TriageError> {
+pub(crate) async fn extend(service: &TestService, request: RequestId) -> Result<Taken, TriageError> {
     decide(service, request, Decision::Extension(ExtensionReason::Complexity), "dpo").await
 }
 

@@ -428,28 +428,6 @@ async fn r_25_a_proof_of_ten_days_ago_is_asked_for_anew_before_a_deletion() {
 }
 
 #[tokio::test]
-async fn i_3_the_database_deletes_nobody_while_nothing_is_known_of_who_asks() {
-    let service = TestService::start().await;
-    let _contact = service.platform.add_contact(person());
-    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
-    asked(&service, receipt.request).await;
-    let mut connection = service.store.connection().await.unwrap();
-    let refused = sqlx::query(
-        "INSERT INTO dsrd.checkpoint (organisation_id, request_id, step, began_at) VALUES ('main', $1, 'delete', now())",
-    )
-    .bind(receipt.request.0)
-    .execute(&mut *connection)
-    .await
-    .unwrap_err();
-    assert!(refused.to_string().contains("only when it is known who asks"), "{refused}");
-    let refused =
-        sqlx::query("UPDATE dsrd.identity_proof SET method = 'account'").execute(&mut *connection).await;
-    assert!(refused.is_err(), "nobody may change a proof");
-    drop(connection);
-    service.finish().await;
-}
-
-#[tokio::test]
 async fn f_10_waiting_uses_up_no_attempts_reminds_once_and_ends_by_rule_with_a_notice() {
     let service = TestService::start().await;
     let contact = service.platform.add_contact(person());

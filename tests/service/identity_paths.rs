@@ -1,5 +1,4 @@
-//! That no way leads around the proof of who asks (S-3), and that nothing shows to whoever typed an identifier whether
-//! somebody is in the data (S-4, S-5).
+//! That no way leads around the proof of who asks (S-3).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +14,7 @@ use dsrd::identity::Confirmation;
 use dsrd::intake::{self, Corrections};
 use dsrd::triage::{self, Site};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
-use sqlx::{Connection as _, PgConnection, Row as _};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::identity::{NUMBER, STORED, confirm, dpo, person, secret, submit};
 use crate::intake::{producer, take};
@@ -67,7 +66,7 @@ enum Way {
 }
 
 /// Inserts a producer's row; what it says of kind and of who asks stands in `values`.
-async fn insert(service: &TestService, key: &str, values: &str) {
+pub(crate) async fn insert(service: &TestService, key: &str, values: &str) {
     let mut producer = producer(service).await;
     let statement = format!(
         "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email, phone, assurance,
@@ -77,7 +76,7 @@ async fn insert(service: &TestService, key: &str, values: &str) {
     sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut producer).await.unwrap();
 }
 
-async fn request_of(service: &TestService, key: &str) -> RequestId {
+pub(crate) async fn request_of(service: &TestService, key: &str) -> RequestId {
     let mut connection = service.store.connection().await.unwrap();
     let id = sqlx::query_scalar("SELECT request_id FROM dsrd.request WHERE idempotency_key = $1")
         .bind(key)
@@ -392,119 +391,6 @@ impl TestService {
         }
         panic!("requests are still under way");
     }
-}
-
-/// What a producer sees of each of its requests, without what differs between any two.
-async fn seen(service: &TestService) -> BTreeMap<String, String> {
-    let mut producer = producer(service).await;
-    sqlx::query("SELECT idempotency_key, status, state, due_on::text, detail, length(reference) AS length FROM dsrd.receipt")
-        .fetch_all(&mut producer)
-        .await
-        .unwrap()
-        .iter()
-        .map(|row| {
-            let text = |column: &str| row.get::<Option<String>, _>(column);
-            let seen =
-                format!("{:?} {:?} {:?} {:?} {}", text("status"), text("state"), text("due_on"), text("detail"), row.get::<i32, _>("length"));
-            (row.get("idempotency_key"), seen)
-        })
-        .collect()
-}
-
-#[tokio::test]
-async fn s_4_handing_in_shows_nobody_whether_somebody_is_known() {
-    let service = TestService::start().await;
-    let known: Vec<String> = (0..20).map(|number| format!("canarino{number}@posta.example")).collect();
-    for address in &known {
-        let _contact = service.platform.add_contact(ContactSpec::new().email(address));
-    }
-    let calls = service.simulator.journal().entries().len();
-    let mut shapes = BTreeSet::new();
-    for (number, address) in known.iter().enumerate() {
-        for kind in [RequestKind::Access, RequestKind::Erasure, RequestKind::OptOut] {
-            for address in [address.clone(), format!("canarino{number}@altra.example")] {
-                let receipt = submit(&service, kind, &[(Email, &address)], None).await;
-                let shown = serde_json::to_value(&receipt).unwrap();
-                let keys: Vec<String> = shown.as_object().unwrap().keys().cloned().collect();
-                shapes.insert((kind, keys, shown.to_string().len(), receipt.due_on, receipt.repeated));
-            }
-        }
-    }
-    assert_eq!(shapes.len(), 3, "one form and one length for each kind: {shapes:?}");
-    assert_eq!(service.simulator.journal().entries().len(), calls, "nobody was looked for before the answer");
-    service.finish().await;
-}
-
-#[tokio::test]
-async fn s_5_nothing_shows_later_either_to_whoever_typed_an_address() {
-    let service = TestService::start().await;
-    let _contact = service.platform.add_contact(person().policy("mktgCommunications", true));
-    // Three spellings of somebody who is known by a number, beside three of somebody who is not; each with a mailbox of
-    // whoever asks.
-    let mut rows = Vec::new();
-    for kind in ["access", "erasure", "opt_out"] {
-        for (who, number) in [("known", NUMBER), ("unknown", "+39 333 7654321")] {
-            let mailbox = format!("canarino.{kind}.{who}@casella.example");
-            let key = format!("{kind}-{who}");
-            let values =
-                format!("'{kind}', '2026-11-23T09:00:00Z', 'web', '{mailbox}', '{number}', NULL, NULL");
-            insert(&service, &key, &values).await;
-            rows.push((kind, who, mailbox, key));
-        }
-    }
-    assert_eq!(take(&service).await.accepted, 6);
-    for hours in [0_u64, 1, 80, 15 * 24, 30 * 24] {
-        service.advance(Duration::from_hours(hours)).await;
-        service.work().await;
-        service.pump().await;
-        let seen = seen(&service).await;
-        let mailbox = |wanted: &str| {
-            let mails = service.mails.sent_to(wanted);
-            let masked = mails.into_iter().map(|mail| {
-                let reference = mail.subject.split(['(', ')']).nth(1).unwrap_or_default().to_owned();
-                format!("{}\n{}", mail.subject, mail.text.expose()).replace(&reference, "DSR")
-            });
-            masked.collect::<Vec<_>>()
-        };
-        for pair in rows.chunks(2) {
-            let [(kind, _, known, key), (_, _, unknown, other_key)] = pair else { unreachable!() };
-            assert_eq!(seen[key], seen[other_key], "{kind} after {hours} h: the status");
-            assert_eq!(mailbox(known), mailbox(unknown), "{kind} after {hours} h: the mails");
-            assert_eq!(mailbox(known).len(), 1, "the acknowledgement, and nothing else by itself");
-        }
-    }
-    // What is done is done: nobody waits for the opt-out.
-    assert_eq!(
-        service.case(request_of(&service, "opt_out-known").await).await.outcome,
-        Some(Outcome::Fulfilled)
-    );
-    service.finish().await;
-}
-
-#[tokio::test]
-async fn s_5_a_producer_reads_the_state_of_requests_of_people_who_are_known() {
-    let service = TestService::start().await;
-    let _contact = service.platform.add_contact(person());
-    insert(
-        &service,
-        "signed-in",
-        &format!(
-            "'access', '2026-11-23T09:00:00Z', 'web', '{STORED}', NULL, 'authenticated_session', '2026-11-23T09:00:00Z'"
-        ),
-    )
-    .await;
-    insert(
-        &service,
-        "typed",
-        &format!("'access', '2026-11-23T09:00:00Z', 'web', '{STORED}', NULL, NULL, NULL"),
-    )
-    .await;
-    assert_eq!(take(&service).await.accepted, 2);
-    service.work_to_the_end().await;
-    let seen = seen(&service).await;
-    assert!(seen["signed-in"].contains("\"closed\""), "{}", seen["signed-in"]);
-    assert!(seen["typed"].contains("\"received\""), "{}", seen["typed"]);
-    service.finish().await;
 }
 
 #[tokio::test]
