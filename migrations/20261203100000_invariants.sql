@@ -111,8 +111,9 @@ BEGIN
   RETURN NEW;
 END
 $$;
+-- What ended is written with an insertion, too, and is no announcement: a hold may have been placed since.
 CREATE TRIGGER checkpoint_against_no_hold BEFORE INSERT ON dsrd.checkpoint
-  FOR EACH ROW WHEN (NEW.step = 'delete') EXECUTE FUNCTION dsrd.deleted_against_no_hold();
+  FOR EACH ROW WHEN (NEW.step = 'delete' AND NEW.finished_at IS NULL) EXECUTE FUNCTION dsrd.deleted_against_no_hold();
 
 -- I-6: the event that moves a date is written in the transaction that moves it. That there was one once says nothing of a
 -- change that comes later.
