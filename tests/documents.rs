@@ -489,7 +489,7 @@ const ROWS: &[u32] = &[
 ];
 
 /// What must have a test of the promises of the oracle, of security and of faults: what was shown once stays shown.
-const PROMISES: &[u32] = &[1, 2, 3, 5, 6, 7, 8, 10];
+const PROMISES: &[u32] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 const SECURITY: &[u32] = &[
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 25, 26, 36, 38, 39,
     40, 41, 42, 43, 44, 45, 46, 49, 50, 51,

@@ -6,6 +6,7 @@ use dsrd::domain::{ContactId, RequestKind};
 use dsrd::intake::Receipt;
 use dsrd::platform::ContactPlatform;
 use dsrd_simulator::{ContactSpec, RecordCounts};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::support::oracle::{self, Posted};
 use crate::support::service::TestService;
@@ -29,6 +30,10 @@ async fn fulfilled(kind: RequestKind) -> (TestService, String, Receipt) {
 
 fn platform(service: &TestService) -> &dyn ContactPlatform {
     service.executor.sites.values().next().unwrap().platform.as_ref()
+}
+
+async fn owner(service: &TestService) -> PgConnection {
+    PgConnection::connect_with(&service.database.options()).await.unwrap()
 }
 
 fn mails(service: &TestService) -> Vec<Posted> {
@@ -62,6 +67,23 @@ async fn i_3_an_announcement_without_an_end() {
     let event = Event::of(organisation, receipt.request, Action::DeletionBegan, Actor::Process("test"), now);
     audit::append(&mut tx, event).await.unwrap();
     tx.commit().await.unwrap();
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "entries were committed and are not in the log")]
+async fn i_4_an_entry_that_was_committed_and_never_sealed() {
+    let (service, _, receipt) = fulfilled(RequestKind::OptOut).await;
+    let mut tx = service.store.begin("test").await.unwrap();
+    let (organisation, now) = (&service.controller.id, service.desk.clock.now());
+    let event = Event::of(organisation, receipt.request, Action::RequestResumed, Actor::Process("test"), now);
+    audit::append(&mut tx, event).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut owner = owner(&service).await;
+    sqlx::raw_sql("ALTER TABLE audit.inbox DISABLE TRIGGER USER; DELETE FROM audit.inbox")
+        .execute(&mut owner)
+        .await
+        .unwrap();
     oracle::check(&service).await;
 }
 
@@ -156,5 +178,38 @@ async fn i_8_the_secret_of_a_link_in_a_table() {
         .execute(&mut *service.store.connection().await.unwrap())
         .await
         .unwrap();
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "I-9: an open transaction after: SELECT reference")]
+async fn i_9_a_transaction_that_nobody_ended() {
+    let (service, _, _) = fulfilled(RequestKind::OptOut).await;
+    let mut left = owner(&service).await;
+    sqlx::raw_sql("BEGIN; SELECT reference FROM dsrd.request").execute(&mut left).await.unwrap();
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "I-9: a half-written file")]
+async fn i_9_a_file_that_was_not_finished() {
+    let (service, _, _) = fulfilled(RequestKind::Access).await;
+    std::fs::write(service.directory.path().join("package.zip.age.partial"), "half").unwrap();
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "I-9: 1 jobs are still leased")]
+async fn i_9_a_lease_that_nobody_gave_back() {
+    let service = TestService::start().await;
+    let worker = service.worker().await;
+    let _receipt = service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+    let mut connection = service.store.connection().await.unwrap();
+    let organisations = [service.controller.id.to_string()];
+    let lane = dsrd::queue::Lane::Request;
+    let claimed =
+        dsrd::queue::claim(&mut connection, worker.instance(), &organisations, lane, 1).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    drop(connection);
     oracle::check(&service).await;
 }
