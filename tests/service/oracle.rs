@@ -182,7 +182,7 @@ async fn i_8_the_secret_of_a_link_in_a_table() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "I-9: an open transaction after: SELECT reference")]
+#[should_panic(expected = "I-9: an open transaction after: BEGIN; SELECT reference")]
 async fn i_9_a_transaction_that_nobody_ended() {
     let (service, _, _) = fulfilled(RequestKind::OptOut).await;
     let mut left = owner(&service).await;
