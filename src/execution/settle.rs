@@ -12,7 +12,7 @@ use super::{Executor, follow_up, hold};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
 use crate::domain::{Origin, ParkReason, RequestKind};
 use crate::queue::{self, Lease, PutBack};
-use crate::store::Tx;
+use crate::store::{StoreError, Tx};
 use crate::{delivery, identity};
 
 async fn park_unloaded(executor: &Executor, lease: &Lease, reason: ParkReason) -> Result<(), Stop> {
@@ -169,18 +169,27 @@ impl Run<'_> {
 
     /// Turns a stop into the state of the job.
     pub(super) async fn settle(&mut self, stop: Stop) -> Ended {
-        let settled = match self.excuse(stop).await {
-            Stop::LeaseLost => Err(Stop::LeaseLost),
-            Stop::Killed => return Ended::Killed,
-            Stop::Store(error) if error.is_transient() => {
+        let settled = match self.write_end(stop).await {
+            Err(Stop::Store(error)) if !error.is_transient() => self.park_refused(&error).await,
+            settled => settled,
+        };
+        match settled {
+            Ok(ended) => ended,
+            Err(Stop::LeaseLost) => {
+                self.record_strays().await;
+                Ended::LeaseLost
+            }
+            Err(Stop::Killed) => Ended::Killed,
+            Err(Stop::Store(error)) => {
                 tracing::warn!(request = %self.lease.request, %error, "the database failed; the request goes on later");
-                return Ended::Interrupted;
+                Ended::Interrupted
             }
-            Stop::Store(error) => {
-                tracing::error!(request = %self.lease.request, %error, "the database refused a step");
-                self.unsaved.clear();
-                self.park(ParkReason::Poison).await
-            }
+            Err(_) => Ended::Interrupted,
+        }
+    }
+
+    async fn write_end(&mut self, stop: Stop) -> Result<Ended, Stop> {
+        match self.excuse(stop).await {
             Stop::NeedsPerson(reason) => self.park(reason).await,
             Stop::Reminds => self.end_as_reminder().await,
             Stop::WantsIdentity(doubt) => self.want_identity(doubt).await,
@@ -193,20 +202,16 @@ impl Run<'_> {
             Stop::Again { after, code, counts, note } => {
                 self.put_back(after, code, counts.is_some(), note).await
             }
-        };
-        match settled {
-            Ok(ended) => ended,
-            Err(Stop::LeaseLost) => {
-                self.record_strays().await;
-                Ended::LeaseLost
-            }
-            Err(Stop::Killed) => Ended::Killed,
-            Err(Stop::Store(error)) => {
-                tracing::warn!(request = %self.lease.request, %error, "how a run ended could not be written; the request goes on later");
-                Ended::Interrupted
-            }
-            Err(_) => Ended::Interrupted,
+            stop @ (Stop::LeaseLost | Stop::Killed | Stop::Store(_)) => Err(stop),
         }
+    }
+
+    /// What the database refuses once it refuses for good: the finding that it does not take is let go, found again by whoever
+    /// resumes the request, and a person hears of it. Otherwise the same run would go round and round, counted by nobody.
+    async fn park_refused(&mut self, error: &StoreError) -> Result<Ended, Stop> {
+        tracing::error!(request = %self.lease.request, %error, "the database refused what a run wrote");
+        self.unsaved.clear();
+        self.park(ParkReason::Poison).await
     }
 
     /// A platform that answers nobody is no trouble of this request: the attempt is not counted (F-46).

@@ -9,8 +9,10 @@ use dsrd::domain::{
     ErasureRules, Handling, LegalBases, LegalBasis, Outcome, ParkReason, RequestKind, RequestState,
 };
 use dsrd::execution::{Ended, KillSwitch};
+use dsrd::intake;
 use dsrd::recipients::ChannelKind;
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::recipients::recipient;
 use crate::support::service::{TestService, sealer};
@@ -253,6 +255,54 @@ async fn f_7_a_request_whose_workers_die_is_counted_before_the_step_and_parked()
     service.work_to_the_end().await;
     assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::Poison));
     service.finish().await;
+}
+
+#[tokio::test]
+async fn f_7_a_finding_that_the_database_refuses_is_parked_by_whichever_write_it_goes() {
+    // Written with the next step; written with the end of a run that goes on later, after the first look at a deletion.
+    for (kind, trigger) in [
+        (
+            RequestKind::OptOut,
+            "CREATE TRIGGER takes_nothing BEFORE INSERT ON dsrd.checkpoint
+               FOR EACH ROW WHEN (NEW.step = 'locate') EXECUTE FUNCTION dsrd.take_nothing()",
+        ),
+        (
+            RequestKind::Erasure,
+            "CREATE TRIGGER takes_nothing BEFORE INSERT ON dsrd.checkpoint
+               FOR EACH ROW WHEN (NEW.step = 'delete' AND NEW.finished_at IS NOT NULL)
+               EXECUTE FUNCTION dsrd.take_nothing()",
+        ),
+    ] {
+        let service = TestService::start().await;
+        let (email, spec) = person(1);
+        let _contact = service.platform.add_contact(spec);
+        let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+        sqlx::raw_sql(
+            "CREATE FUNCTION dsrd.take_nothing() RETURNS trigger LANGUAGE plpgsql AS
+               $$ BEGIN RAISE 'not this' USING ERRCODE = 'integrity_constraint_violation'; END $$",
+        )
+        .execute(&mut owner)
+        .await
+        .unwrap();
+        sqlx::raw_sql(trigger).execute(&mut owner).await.unwrap();
+        let receipt = service.submit(kind, &[(Email, &email)]).await;
+        service.pump().await;
+        let worker = service.worker().await;
+        worker.work_once().await.unwrap();
+        let case = service.case(receipt.request).await;
+        assert_eq!(case.park_reason, Some(ParkReason::Poison), "{kind} {:?}", case.state);
+
+        // Once it is mended, the request goes on where somebody says so.
+        sqlx::raw_sql("DROP TRIGGER takes_nothing ON dsrd.checkpoint").execute(&mut owner).await.unwrap();
+        owner.close().await.unwrap();
+        let mut tx = service.store.begin("test").await.unwrap();
+        let actor = dsrd::audit::Actor::Person("operator".to_owned());
+        intake::resume(&mut tx, &service.desk, &service.controller.id, receipt.request, actor).await.unwrap();
+        tx.commit().await.unwrap();
+        service.work_to_the_end().await;
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled), "{kind}");
+        service.finish().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
