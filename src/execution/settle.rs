@@ -214,13 +214,15 @@ impl Run<'_> {
         self.park(ParkReason::Poison).await
     }
 
-    /// A platform that answers nobody is no trouble of this request: the attempt is not counted (F-46).
+    /// A platform that answers nobody is no trouble of this request: the attempt is not counted, and the next one waits for the
+    /// end of the outage (F-46).
     async fn excuse(&self, stop: Stop) -> Stop {
         match stop {
-            Stop::Again { after, code, counts: Some(ParkReason::AttemptsExhausted), note }
+            Stop::Again { counts: Some(ParkReason::AttemptsExhausted), note, .. }
                 if self.platform_is_down().await =>
             {
-                Stop::Again { after, code, counts: None, note }
+                let after = self.executor.settings.wait_in_outage();
+                Stop::Again { after, code: queue::WAITS_FOR_PLATFORM, counts: None, note }
             }
             other => other,
         }

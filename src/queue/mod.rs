@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use budget::{Limit, Reserved, block_calls, ensure_budget, has_budget, reserve_calls};
 pub use instance::{Heart, Instance};
-pub use outage::{note_platform, platform_down_since};
+pub use outage::{WAITS_FOR_PLATFORM, note_platform, platform_down_since};
 pub use sql::{
     Depth, claim, depth, done, enqueue, enqueue_held_back, enqueue_parked, hold, note_progress, park, purge,
     purge_instances, put_back, release_all, rescue, resume, running, set_aside, set_due, wake, wake_waiting,
@@ -63,7 +63,8 @@ pub struct Settings {
     pub most_crashes: u32,
     /// The first wait between attempts, in seconds; doubled each time.
     pub retry_base_secs: u64,
-    /// The longest wait between attempts, in seconds.
+    /// The longest wait between attempts, in seconds; also the wait of each request while the platform answers nobody, which
+    /// ends at the latest a minute after it answers again.
     pub retry_cap_secs: u64,
     /// How many days before its due date an erasure no longer waits for an access request of the same person to end, but
     /// for a person's decision.
@@ -78,8 +79,15 @@ impl Settings {
     #[must_use]
     pub fn back_off(&self, attempt: u32) -> Duration {
         let doubled = self.retry_base_secs.saturating_mul(1_u64 << attempt.min(20));
-        let full = Duration::from_secs(doubled.min(self.retry_cap_secs));
-        full.mul_f64(0.5 + random::fraction() / 2.0)
+        jittered(Duration::from_secs(doubled.min(self.retry_cap_secs)))
+    }
+
+    /// The wait of a request while the platform answers nobody. Its attempts are not counted then, so that a wait that grows
+    /// with them would not grow, and thousands of requests would be tried without a pause; it is long from the beginning,
+    /// because the end of the outage wakes all of them ([`note_platform`]).
+    #[must_use]
+    pub fn wait_in_outage(&self) -> Duration {
+        jittered(Duration::from_secs(self.retry_cap_secs))
     }
 
     /// The least time between the two looks that prove a deletion (F-39).
@@ -87,6 +95,11 @@ impl Settings {
     pub const fn second_look(&self) -> Duration {
         Duration::from_secs(self.second_look_secs)
     }
+}
+
+/// Between half and all of a wait.
+fn jittered(full: Duration) -> Duration {
+    full.mul_f64(0.5 + random::fraction() / 2.0)
 }
 
 /// Which share of the workers a job takes.

@@ -88,7 +88,8 @@ pub async fn enqueue_parked(
     Ok(())
 }
 
-async fn announce(connection: &mut PgConnection) -> Result<(), StoreError> {
+/// Wakes the workers of all daemons at commit.
+pub(super) async fn announce(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!(r#"SELECT 1 AS "one!" FROM pg_notify('dsrd_job', '')"#)
         .fetch_one(connection)
         .await

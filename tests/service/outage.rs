@@ -67,8 +67,12 @@ async fn look_at_platform(service: &TestService, answers: bool) {
 #[tokio::test]
 async fn f_46_a_day_without_platform_wears_no_request_down_and_afterwards_the_earliest_date_comes_first() {
     let requests = asked_for("DSRD_TEST_OUTAGE", REQUESTS);
-    let service =
-        TestService::builder().most_attempts(5).breaker_pause(breaker_pause(requests)).build().await;
+    let service = TestService::builder()
+        .most_attempts(5)
+        .retry_cap_secs(3_600)
+        .breaker_pause(breaker_pause(requests))
+        .build()
+        .await;
     for number in 0..requests {
         let _contact = service.platform.add_contact(ContactSpec::new().email(email(number)));
     }
@@ -92,9 +96,14 @@ async fn f_46_a_day_without_platform_wears_no_request_down_and_afterwards_the_ea
         } else {
             service.work().await;
         }
+        // Who was tried waits, in place of being tried again and again: the look that finds the platform back wakes them.
+        let soon = "SELECT count(*) FROM dsrd.job WHERE run_at < now() + interval '15 minutes'";
+        assert!(hour == 0 || count(&service, soon).await == 0, "in hour {hour}");
         watch.turn().await.unwrap();
         service.advance(Duration::from_hours(1)).await;
     }
+    // The last hour's work has ended, and the next one's has not begun.
+    service.work().await;
 
     // Ten a minute would be 14,400.
     let calls = service.simulator.journal().total_calls() - before;
@@ -111,6 +120,11 @@ async fn f_46_a_day_without_platform_wears_no_request_down_and_afterwards_the_ea
     // It is back; nobody does anything.
     service.simulator.faults().remove(outage);
     look_at_platform(&service, true).await;
+    assert_eq!(
+        count(&service, "SELECT count(*) FROM dsrd.job WHERE run_at > now()").await,
+        0,
+        "all are woken"
+    );
     tokio::time::sleep(breaker_pause(requests)).await;
     service.work_to_the_end().await;
     for receipt in &receipts {

@@ -45,6 +45,7 @@ pub(crate) const ORGANISATION: &str = "main";
 /// Builds a [`TestService`].
 pub(crate) struct Builder {
     most_attempts: u32,
+    retry_cap_secs: u64,
     second_look_secs: u64,
     largest_package_bytes: u64,
     second_organisation: bool,
@@ -88,6 +89,12 @@ impl Builder {
     /// Parks after so many attempts.
     pub(crate) fn most_attempts(mut self, attempts: u32) -> Self {
         self.most_attempts = attempts;
+        self
+    }
+
+    /// Waits at most so long between two attempts.
+    pub(crate) fn retry_cap_secs(mut self, secs: u64) -> Self {
+        self.retry_cap_secs = secs;
         self
     }
 
@@ -264,7 +271,7 @@ impl Builder {
             most_attempts: self.most_attempts,
             most_crashes: 3,
             retry_base_secs: 1,
-            retry_cap_secs: 60,
+            retry_cap_secs: self.retry_cap_secs,
             access_goes_first_until_days: 5,
             second_look_secs: self.second_look_secs,
         }
@@ -453,6 +460,7 @@ impl TestService {
     pub(crate) fn builder() -> Builder {
         Builder {
             most_attempts: 5,
+            retry_cap_secs: 60,
             second_look_secs: 0,
             largest_package_bytes: 1 << 30,
             second_organisation: false,

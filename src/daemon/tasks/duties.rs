@@ -289,7 +289,8 @@ pub(in crate::daemon) async fn watch(watch: Watch, stop: CancellationToken) {
     }
 }
 
-/// Looks whether the platform of an organisation answers, so that an outage is told of also when nobody asks anything.
+/// Looks whether the platform of an organisation answers, so that an outage is told of also when nobody asks anything; more
+/// often while it does not, because whatever waits for it begins with the look that finds it back.
 pub(in crate::daemon) async fn look_at_platform(
     site: Site,
     store: Store,
@@ -297,6 +298,7 @@ pub(in crate::daemon) async fn look_at_platform(
     stop: CancellationToken,
 ) {
     const EVERY: Duration = Duration::from_mins(15);
+    const WHILE_AWAY: Duration = Duration::from_mins(1);
     // At start everything was asked anyway.
     pause(&stop, EVERY).await;
     while !stop.is_cancelled() {
@@ -312,7 +314,7 @@ pub(in crate::daemon) async fn look_at_platform(
         if let Err(error) = noted.await {
             tracing::debug!(%error, "whether the platform answers could not be noted");
         }
-        pause(&stop, EVERY).await;
+        pause(&stop, if answers { EVERY } else { WHILE_AWAY }).await;
     }
 }
 
