@@ -17,8 +17,8 @@ use crate::platform::{EffectAnswer, PlatformError};
 use crate::suppression::ledger::{self, Entry, EntryKind};
 use crate::suppression::{self, Hashed, Purpose};
 
-/// How soon an effect is tried again whose line in the ledger could not be written.
-const LEDGER_AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// How soon an effect is tried again whose line in the ledger could not be written, at the least.
+const LEDGER_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A former attempt that was announced, and may have happened.
 #[derive(Clone, Copy)]
@@ -92,6 +92,7 @@ impl Run<'_> {
     }
 
     async fn begin_effect(&mut self, effect: &Effect<'_>, former: Option<Former>) -> Result<EntryId, Stop> {
+        self.ledger_is_written()?;
         let (step, item) = (effect.step(), effect.item());
         let mut tx = self.open("execution.begin_effect").await?;
         if let Some(former) = former.filter(|former| !former.ended) {
@@ -155,14 +156,27 @@ impl Run<'_> {
 
     /// Writes an entry of the ledger outside of the database; what it announces is not done until that succeeds.
     pub(super) async fn write_outside(&self, entry: &Entry) -> Result<(), Stop> {
-        self.executor.ledger.append(entry).await.map_err(|error| {
+        let now = self.executor.desk.clock.now();
+        self.executor.ledger.append(entry, now).await.map_err(|error| {
             tracing::error!(
                 request = %self.lease.request,
                 error = &error as &dyn std::error::Error,
                 "the ledger cannot be written; what was to be done waits until it can"
             );
-            Stop::wait(LEDGER_AGAIN_AFTER, "ledger_unwritable")
+            self.waits_for_ledger()
         })
+    }
+
+    /// Whether something may be announced that the ledger has to know of before it is done.
+    pub(super) fn ledger_is_written(&self) -> Result<(), Stop> {
+        let now = self.executor.desk.clock.now();
+        if self.executor.ledger.rests_for(now).is_some() { Err(self.waits_for_ledger()) } else { Ok(()) }
+    }
+
+    fn waits_for_ledger(&self) -> Stop {
+        let rest = self.executor.ledger.rests_for(self.executor.desk.clock.now());
+        let after = rest.and_then(|rest| rest.to_std().ok()).unwrap_or_default();
+        Stop::wait(after.max(LEDGER_AGAIN_AFTER), "ledger_unwritable")
     }
 
     /// Keeps how an effect ended for the next write, which comes at the latest with the answer to the person: that of a

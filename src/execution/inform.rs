@@ -47,6 +47,9 @@ impl Run<'_> {
     /// Announces the notice in the transaction that writes the finding which it tells, sends it, and leaves the recording of
     /// its success to the transaction that closes the request: each transaction saved is a flush of the log saved.
     async fn send(&mut self, kind: NoticeKind) -> Result<Delivery, Stop> {
+        if kind.hands_over() {
+            self.ledger_is_written()?;
+        }
         let executor = self.executor;
         self.announcing = Some(kind);
         let opened = self.open("execution.inform").await;

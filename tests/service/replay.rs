@@ -1,6 +1,7 @@
 //! The ledger outside of the database, and what it is for: the time after a restore.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use dsrd::audit::Actor;
@@ -155,6 +156,47 @@ async fn r_46_a_new_ledger_directory_is_filled_from_the_database() {
 }
 
 #[tokio::test]
+async fn r_46_what_the_ledger_cannot_be_told_of_is_not_announced_again_and_again() {
+    const PEOPLE: usize = 12;
+    let service = TestService::start().await;
+    let directory = service.directory.path().join("ledger");
+    std::fs::write(&directory, "in the place of the directory").unwrap();
+    let mut requests = Vec::new();
+    for number in 0..PEOPLE {
+        let name = format!("persona{number}");
+        let _contact = service.platform.add_contact(spec(&name));
+        requests.push(service.submit(RequestKind::Erasure, &[(Email, &address(&name))]).await.request);
+    }
+    let announced = async || {
+        let entries = service.audit().await;
+        entries.iter().filter(|entry| entry.action == "deletion.began").count()
+    };
+    service.work().await;
+    let first = announced().await;
+    assert!((1..=4).contains(&first), "those that were in hand: {first}");
+    // However often they are tried: the files rest, and the log is not filled.
+    for _ in 0..3 {
+        as_owner(&service, "UPDATE dsrd.job SET run_at = now()").await;
+        service.work().await;
+    }
+    assert_eq!(announced().await, first);
+    service.advance(Duration::from_hours(1)).await;
+    service.work().await;
+    assert!(announced().await <= first + 4, "now and then it is tried");
+    assert!(
+        service.simulator.journal().deleted_contacts().is_empty(),
+        "nothing is done that is not on record"
+    );
+    std::fs::remove_file(&directory).unwrap();
+    service.work_to_the_end().await;
+    for request in requests {
+        assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
+    }
+    assert_eq!(service.simulator.journal().deleted_contacts().len(), PEOPLE);
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn f_27_after_a_restore_nothing_is_repeated_by_itself_and_everything_is_offered() {
     // Before the instant from which the simulator counts what it calls modified.
     let service = TestService::builder().starting_at("2025-06-02T09:00:00Z".parse().unwrap()).build().await;
@@ -277,5 +319,5 @@ pub(crate) async fn know(service: &TestService, proof: Option<Proof>) {
     let outside = ledger.read(&service.controller.id).await.unwrap();
     let [entry] = outside.entries.try_into().unwrap();
     std::fs::remove_dir_all(service.directory.path().join("ledger")).unwrap();
-    ledger.append(&entry.asked_by(proof)).await.unwrap();
+    ledger.append(&entry.asked_by(proof), service.clock.now()).await.unwrap();
 }

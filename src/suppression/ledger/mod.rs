@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
@@ -168,6 +168,27 @@ pub struct Ledger {
     queue: Arc<Mutex<Queue>>,
     /// Requests with entries that the database had lost when it was last compared.
     lost: Mutex<BTreeMap<RequestId, Vec<Uuid>>>,
+    /// Until when nothing is announced, because the files could not be written.
+    rest: Mutex<Option<Rest>>,
+}
+
+/// The first rest of a ledger whose files cannot be written, doubled with each failure after it.
+const FIRST_REST: TimeDelta = TimeDelta::seconds(30);
+/// The longest.
+const LONGEST_REST: TimeDelta = TimeDelta::minutes(15);
+
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    began: DateTime<Utc>,
+    lasts: TimeDelta,
+}
+
+impl Rest {
+    /// What is left of it; nothing as well where the clock was set back meanwhile.
+    fn left(self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        let passed = now - self.began;
+        (TimeDelta::zero() <= passed && passed < self.lasts).then(|| self.lasts - passed)
+    }
 }
 
 /// Entries that wait for the disk. One task writes all that wait and syncs once, while the next ones gather: a sync for
@@ -212,12 +233,35 @@ impl Ledger {
     /// The ledger in a directory, which is made when the first line is written.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, queue: Arc::default(), lost: Mutex::default() }
+        Self { directory, queue: Arc::default(), lost: Mutex::default(), rest: Mutex::default() }
     }
 
     /// Appends an entry to the file of its month and waits until the disk has it.
-    pub async fn append(&self, entry: &Entry) -> Result<(), LedgerError> {
-        self.append_all(vec![entry.clone()]).await
+    pub async fn append(&self, entry: &Entry, now: DateTime<Utc>) -> Result<(), LedgerError> {
+        let appended = self.append_all(vec![entry.clone()]).await;
+        self.note(appended.is_ok(), now);
+        appended
+    }
+
+    /// How long nothing should be announced that the ledger has to know of, because its files could not be written a moment
+    /// ago. Every announcement that comes to nothing is two entries of the audit log: a directory that is away for a night
+    /// must not fill it.
+    #[must_use]
+    pub fn rests_for(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner).and_then(|rest| rest.left(now))
+    }
+
+    fn note(&self, is_written: bool, now: DateTime<Utc>) {
+        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        *rest = match *rest {
+            _ if is_written => None,
+            // Several were on their way when the first of them failed: that counts once.
+            Some(rest) if rest.left(now).is_some() => Some(rest),
+            before => {
+                let lasts = before.map_or(FIRST_REST, |before| (before.lasts * 2).min(LONGEST_REST));
+                Some(Rest { began: now, lasts })
+            }
+        };
     }
 
     async fn append_all(&self, entries: Vec<Entry>) -> Result<(), LedgerError> {
