@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::tlog::{CosigningKey, KeyName, SigningKey};
+use super::tlog::{CosigningKey, KeyName, SigningKey, VerifierKey};
 use crate::domain::random;
 
 /// How many keys may sign at the same time: the old one and the new one.
@@ -58,6 +58,17 @@ impl LogKeys {
         (self.0.len() > 1).then(|| Self(self.0.last().cloned().into_iter().collect()))
     }
 
+    /// The seed of the key that signs the log of that name, and a new one behind it; any other seed is left out. `None` where
+    /// no seed is that of the key.
+    #[must_use]
+    pub fn replacing(&self, signer: &VerifierKey) -> Option<Self> {
+        let signs = |seed: &&Zeroizing<[u8; 32]>| {
+            SigningKey::from_seed(signer.name().clone(), seed).verifier() == signer
+        };
+        let seed = self.0.iter().find(signs)?;
+        Some(Self(vec![seed.clone(), Zeroizing::new(random::bytes())]))
+    }
+
     /// The key of the witness of that name; `None` where there are two seeds, because a witness has one key.
     #[must_use]
     pub fn cosigning_key(&self, name: &KeyName) -> Option<CosigningKey> {
@@ -98,6 +109,12 @@ mod tests {
         assert_eq!(public(&both)[..1], public(&first));
         assert!(both.with_new().is_none());
         assert_eq!(public(&both.newest().unwrap()), public(&both)[1..]);
+        // A stolen key is replaced by one that the thief of the file cannot have.
+        let signer = read.signing_keys(&name)[0].verifier().clone();
+        let replaced = read.replacing(&signer).unwrap();
+        assert_eq!(public(&replaced)[..1], public(&first));
+        assert!(!public(&both).contains(&public(&replaced)[1]));
+        assert!(LogKeys::generate().replacing(&signer).is_none());
         for malformed in ["", "00", "zz", &"0".repeat(63), &format!("{0} {0} {0}", "0".repeat(64))] {
             assert!(LogKeys::from_text(malformed).is_err(), "{malformed}");
         }

@@ -53,7 +53,7 @@ pub use publish::{
     Courier, Divergence, HeadMail, PublishError, PublishSettings, Publisher, SinkStatus, WitnessSettings,
     published_folder,
 };
-pub use sealer::{MOST_AT_ONCE, RestoreReason, Restored, SealError, Sealed, Sealer, Settings};
+pub use sealer::{MOST_AT_ONCE, RestoreReason, Restored, SealError, Sealed, Sealer, Settings, Takeover};
 pub use search::{Search, StaffEntry, list_actions, list_by_staff, search, whole_since};
 pub use sql::{
     Entry, Filter, Half, append, append_about_log, half, list, open_intents, pending, raise_half,

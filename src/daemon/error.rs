@@ -119,7 +119,11 @@ pub enum StartError {
         path: PathBuf,
     },
     /// The key file cannot be written.
-    #[error("the key file {} of the audit log cannot be written", path.display())]
+    #[error(
+        "the key file {} of the audit log cannot be written; a systemd credential is read-only: copy it into a file of mode 0600, \
+         name that in audit.key_file, and put the new seed where the credential comes from",
+        path.display()
+    )]
     LogKeyWrite {
         /// The file.
         path: PathBuf,

@@ -58,6 +58,7 @@ fn wrong_usage_ends_with_2_and_speaks_on_standard_error() {
         &["nonsense"][..],
         &["request", "show", "ada@people.example"],
         &["audit", "list", "--limit", "0"],
+        &["audit", "key", "rotate"],
         &["--config", "/nonexistent.toml", "config", "explain"],
         &["--format", "json", "--json", "config", "explain"],
         &["serve", "--only", "everything"],

@@ -19,3 +19,5 @@ mod guide;
 mod log;
 mod procedure;
 mod program;
+mod reader;
+mod stolen;

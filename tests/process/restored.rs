@@ -76,6 +76,13 @@ async fn f_26_after_an_older_dump_nothing_is_claimed_mailed_or_sealed_until_a_pe
     assert!(service.count("SELECT count(*) FROM audit.inbox").await > 0);
     let refused = service.command(&["audit", "key", "rotate"]).output().await.expect("a command");
     assert_eq!(refused.status.code(), Some(5), "{refused:?}");
+    // A key that was stolen as well is exchanged under the name of the fork, not before.
+    let takeover = service.home.join("takeover.txt");
+    let stolen = ["audit", "key", "rotate", "--stolen", "--takeover", takeover.to_str().expect("a path")];
+    let refused = service.command(&stolen).output().await.expect("a command");
+    assert_eq!(refused.status.code(), Some(5), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("recover --after-restore"), "{refused:?}");
+    assert!(!takeover.exists());
 
     let named = service
         .command(&["audit", "recover", "--after-restore", "--reason", "operator_error"])

@@ -482,7 +482,7 @@ async fn keys_are_exchanged_with_an_entry_that_both_sign() {
     let told: Vec<_> = service.audit().await.into_iter().filter(|entry| entry.action == "log.key").collect();
     let changes: Vec<_> = told.iter().map(|entry| entry.detail["change"].as_str().unwrap()).collect();
     assert_eq!(changes, ["added", "retired"]);
-    assert!(during[1].ends_with(told[0].detail["key"].as_str().unwrap()));
+    assert!(during[1].ends_with(&format!("+{}", told[0].detail["key"].as_str().unwrap())));
     verify(&service).await;
 
     // After a theft: the head of the takeover is signed by both, and from it on the new key alone is believed.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Extended, SealError, Sealer, State, sql, words};
 use crate::audit::event::{Action, Actor};
 use crate::audit::leaf::{DetailValue, Leaf};
-use crate::audit::tlog::{Hash, KeyName, SigningKey, leaf_hash};
+use crate::audit::tlog::{Hash, KeyName, SigningKey};
 
 /// What stands between the first name of a log and the instant of a restore.
 const MARK: &str = "/restored-";
@@ -85,9 +85,7 @@ impl Sealer {
             .map(|(_, after)| after)
             .collect();
         let leaf = self.leaf_of_restore(&former, state.edge.size(), restored);
-        let entry = leaf.to_bytes();
-        let first = sql::Taken { inbox_id: 0, leaf: leaf_hash(&entry).0.to_vec(), entry };
-        let mut taken = vec![first];
+        let mut taken = vec![sql::Taken::of(leaf.to_bytes())];
         taken.extend(sql::take(&mut tx, i64::from(i32::MAX)).await?);
         let named = words(&signers);
         let mut forked = State {

@@ -18,6 +18,7 @@
 mod error;
 mod fork;
 pub(super) mod sql;
+mod takeover;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,6 +30,7 @@ use uuid::Uuid;
 
 pub use self::error::SealError;
 pub use self::fork::{RestoreReason, Restored};
+pub use self::takeover::Takeover;
 use super::event::{Action, Actor};
 use super::keys::LogKeys;
 use super::leaf::{DetailValue, Leaf};
@@ -231,7 +233,7 @@ impl Sealer {
                 "a key is added where the log is signed by one key and the file holds that one and a new one",
             ));
         }
-        self.change_keys(&mut state, all, "added").await
+        self.change_keys(&mut state, all, KeyChange::Added).await.map(drop)
     }
 
     /// Ends the time in which two keys sign: from the entry `log.key` on, the newest one signs alone.
@@ -241,36 +243,42 @@ impl Sealer {
             return Err(SealError::Rotation("the log is signed by one key alone; there is none to retire"));
         };
         let signers = newest.signing_keys(&state.origin);
-        self.change_keys(&mut state, signers, "retired").await
+        self.change_keys(&mut state, signers, KeyChange::Retired).await.map(drop)
     }
 
-    /// Seals an entry that tells of a change of keys, signed by the keys after the change and by those before.
+    /// Seals an entry that tells of a change of keys, signed by the keys after the change and by those before; answers with
+    /// the head over it, which is kept. `former` is told where the change ends the time of a key with nothing between.
     async fn change_keys(
         &self,
         state: &mut State,
         signers: Vec<SigningKey>,
-        change: &'static str,
-    ) -> Result<(), SealError> {
+        change: KeyChange,
+    ) -> Result<String, SealError> {
         let mut tx = self.begin(state).await?;
         let concerned = match change {
-            "added" => signers.last().map(|key| key.verifier().clone()),
-            _ => state.signers.first().map(|key| key.verifier().clone()),
+            KeyChange::Added | KeyChange::Replaced => signers.last(),
+            KeyChange::Retired => state.signers.first(),
         };
         let mut leaf = self.leaf(Action::LogKey);
-        leaf.detail.insert("change".to_owned(), DetailValue::Word(change.to_owned()));
-        if let Some(key) = concerned {
-            leaf.detail.insert("key_id".to_owned(), DetailValue::Word(key.id().to_string()));
-            let public = key.to_string().rsplit('+').next().map(str::to_owned).unwrap_or_default();
-            leaf.detail.insert("key".to_owned(), DetailValue::Word(public));
+        let mut put = |key: &str, value: String| leaf.detail.insert(key.to_owned(), DetailValue::Word(value));
+        put("change", change.as_str().to_owned());
+        if let Some(key) = concerned.map(SigningKey::verifier) {
+            put("key_id", key.id().to_string());
+            put("key", public_part(key));
         }
-        write(&mut tx, &leaf).await?;
+        if let (KeyChange::Replaced, Some(key)) = (change, state.signers.first().map(SigningKey::verifier)) {
+            put("former_id", key.id().to_string());
+            put("former", public_part(key));
+        }
         let present = words(&signers);
-        // Older entries first, in the same transaction, so that this one is the last of the old keys' time.
-        let taken = sql::take(&mut tx, i64::from(i32::MAX)).await?;
+        // Everything older first, so that this one is the last of the old keys' time: the head over it has its number.
+        let mut taken = sql::take(&mut tx, i64::from(i32::MAX)).await?;
+        taken.push(sql::Taken::of(leaf.to_bytes()));
         let next = self.extend(&mut tx, state, taken, &present).await?;
         tx.commit().await?;
+        let note = next.note.clone();
         *state = State { signers, ..next.into_state(state) };
-        Ok(())
+        Ok(note)
     }
 
     /// There is a place for the entries of one partition ahead, never for more.
@@ -415,6 +423,28 @@ impl Sealer {
     }
 }
 
+/// What a change does to the keys that sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeyChange {
+    /// A new one signs beside the present one.
+    Added,
+    /// The older of two signs no more.
+    Retired,
+    /// A new one signs instead of the present one, at once.
+    Replaced,
+}
+
+impl KeyChange {
+    /// The word in the entry `log.key`.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Retired => "retired",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
 /// What a transaction did to the tree.
 struct Extended {
     edge: Edge,
@@ -504,7 +534,32 @@ fn words(keys: &[SigningKey]) -> Vec<String> {
     keys.iter().map(|key| key.verifier().to_string()).collect()
 }
 
+/// The key itself, without its name and id. It is base64, which may hold the sign that parts the three; a name may not.
+fn public_part(key: &VerifierKey) -> String {
+    key.to_string().splitn(3, '+').nth(2).map(str::to_owned).unwrap_or_default()
+}
+
 /// A size as the database stores it; the tree has fewer than 2^62 leaves.
 fn stored(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_told_whole_whatever_its_letters() {
+        let name: KeyName = "log.example".parse().unwrap();
+        let mut with_plus = 0;
+        for seed in 0..64 {
+            let key = SigningKey::from_seed(name.clone(), &Zeroizing::new([seed; 32]));
+            let told = public_part(key.verifier());
+            assert_eq!(format!("{name}+{}+{told}", key.verifier().id()), key.verifier().to_string());
+            with_plus += usize::from(told.contains('+'));
+        }
+        assert!(with_plus > 0, "none of them tells anything");
+    }
 }

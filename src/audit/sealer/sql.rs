@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::audit::tlog::TileHashes;
+use crate::audit::tlog::{TileHashes, leaf_hash};
 use crate::store::StoreError;
 
 /// The one row of `audit.head`.
@@ -28,6 +28,19 @@ pub(super) struct Taken {
     pub(super) inbox_id: i64,
     pub(super) entry: Vec<u8>,
     pub(super) leaf: Vec<u8>,
+}
+
+impl Taken {
+    /// An entry of the sealer's own, which never was in the inbox.
+    pub(super) fn of(entry: Vec<u8>) -> Self {
+        Self { inbox_id: 0, leaf: leaf_hash(&entry).0.to_vec(), entry }
+    }
+}
+
+/// An entry that tells of a change of keys, and the kept head that covers the log up to it.
+pub(super) struct KeyChanged {
+    pub(super) entry: Vec<u8>,
+    pub(super) note: String,
 }
 
 /// The newest row of `audit.checkpoint`.
@@ -66,6 +79,21 @@ pub(super) async fn last_checkpoint(
         .fetch_optional(connection)
         .await
         .map_err(StoreError::during("audit.last_checkpoint"))
+}
+
+/// Entries that tell of a change of keys with the heads over them, newest first. Who may write entries may write such, too;
+/// the signatures of the head tell.
+pub(super) async fn key_changes(connection: &mut PgConnection) -> Result<Vec<KeyChanged>, StoreError> {
+    sqlx::query_as!(
+        KeyChanged,
+        "SELECT entry.entry, checkpoint.note
+         FROM audit.entry JOIN audit.checkpoint ON checkpoint.size = entry.seq
+         WHERE entry.action = 'log.key'
+         ORDER BY entry.seq DESC"
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("audit.key_changes"))
 }
 
 pub(super) async fn is_waiting(connection: &mut PgConnection) -> Result<bool, StoreError> {

@@ -1,10 +1,12 @@
 //! `dsrd audit key`: the key that signs the log.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::stolen;
 use crate::audit::{self, LogKeys, Sealer};
 use crate::cli::Failure;
 use crate::cli::context::Context;
@@ -23,6 +25,13 @@ pub(in crate::cli) enum Command {
         /// Retire the old key, after all who check the log have got the new one.
         #[arg(long)]
         finish: bool,
+        /// Somebody else may have the key: exchange it at once, with no time in which both sign, and write the takeover head
+        /// for those who check the log. A run that was broken off is gone on with.
+        #[arg(long, requires = "takeover", conflicts_with = "finish")]
+        stolen: bool,
+        /// Where to write the takeover head: the last head that the old key signed, with the new key's signature beside it.
+        #[arg(long, value_name = "FILE", requires = "stolen")]
+        takeover: Option<PathBuf>,
     },
 }
 
@@ -61,7 +70,10 @@ pub(super) async fn run(
             }
             show(&keys, output)
         }
-        Command::Rotate { finish } => rotate(finish, context, foundation, output).await,
+        Command::Rotate { takeover: Some(file), .. } => {
+            stolen::rotate(&file, context, foundation, output).await
+        }
+        Command::Rotate { finish, .. } => rotate(finish, context, foundation, output).await,
     }
 }
 
@@ -120,7 +132,7 @@ async fn announce(sealer: &Sealer, both: LogKeys) -> anyhow::Result<()> {
     Ok(sealer.add_key().await?)
 }
 
-async fn open(context: &Context, foundation: &Foundation) -> anyhow::Result<Sealer> {
+pub(super) async fn open(context: &Context, foundation: &Foundation) -> anyhow::Result<Sealer> {
     let clock = Arc::clone(&foundation.desk.clock);
     Ok(daemon::open_sealer(context.settings(), &foundation.database, clock).await?)
 }

@@ -8,6 +8,7 @@ mod heads;
 mod key;
 mod receipts;
 mod search;
+mod stolen;
 mod subject;
 mod verify;
 
