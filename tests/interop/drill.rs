@@ -73,7 +73,7 @@ async fn s_40_a_drill_finds_every_manipulation_of_its_copies_and_leaves_the_log_
     assert_eq!((report.missed, report.not_tried), (0, 0), "{:#?}", report.trials);
     assert_eq!(report.copied, report.size);
     assert_eq!(report.found, report.trials.len());
-    assert!(report.found >= 32, "{}", report.found);
+    assert!(report.found >= 33, "{}", report.found);
     let by_key: Vec<_> =
         report.trials.iter().filter(|trial| trial.by == Attacker::SuperuserWithKey).collect();
     let levels: Vec<Level> = by_key.iter().map(|trial| trial.needs).collect();
@@ -91,7 +91,16 @@ async fn s_40_a_drill_finds_every_manipulation_of_its_copies_and_leaves_the_log_
             ("written with a stolen login", Attacker::ServiceLogin)
         ]
     );
-    for trial in &report.trials {
+    // A clock that was set back is told, and is no violation.
+    let told: Vec<_> =
+        report.trials.iter().filter(|trial| matches!(trial.outcome, Outcome::Remarked { .. })).collect();
+    assert_eq!(
+        (report.remarked, told.iter().map(|trial| (trial.name, trial.by)).collect::<Vec<_>>()),
+        (1, vec![("written with a clock set back", Attacker::Operator)])
+    );
+    let Outcome::Remarked { place, says } = &told[0].outcome else { panic!("{told:?}") };
+    assert!(place.starts_with("entry ") && says.contains("go back by 1440 minutes"), "{place}: {says}");
+    for trial in report.trials.iter().filter(|trial| trial.by != Attacker::Operator) {
         let Outcome::Found { told_before, .. } = &trial.outcome else { panic!("{trial:?}") };
         // Nothing but a writer's account, or the definition that lets it happen, may come before what the row expects.
         let fits =

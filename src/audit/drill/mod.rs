@@ -4,10 +4,10 @@
 //! throw-away cluster whose superuser the drill is. What comes out is a [`DrillReport`] with one [`Trial`] for each
 //! manipulation: who does it, how much must be there for it to be found ([`Level`]), and what was found.
 //!
-//! Three kinds of attackers are played. A superuser without the signing key does what the list of [`manipulations`] says;
+//! Four kinds of attackers are played. A superuser without the signing key does what the list of [`manipulations`] says;
 //! the original's own head and the auditor's own policy are enough to find it. A superuser, or somebody with the service's
 //! login, who comes before the sealer does (`unsealed`): what is signed then is not what was written, and the account of the
-//! writer tells. A superuser *with* the key (`thief`) leaves a log that is in order by its own word: the drill shows that
+//! writer tells. An operator sets the clock of the service back. A superuser *with* the key (`thief`) leaves a log that is in order by its own word: the drill shows that
 //! nothing is found then, and that a head kept elsewhere, or a witness, finds it.
 //!
 //! Invariants:
@@ -16,8 +16,11 @@
 //! - "Found" means: a violation, at the place and with the words that belong to this manipulation. Another finding does
 //!   not count.
 //!
-//! Of the threats in the design of the log one is not played: a clock that is set back, which only a time-stamping authority
-//! or the instant in a witness's signature bounds (`dsrd audit verify` compares both).
+//! A clock that is set back is no tampering by itself: instants are what the service's clock said, clocks are set right by a
+//! little every day, and hosts differ, so that a violation would cry wolf. `verify` remarks on it ([`Outcome::Remarked`]), and
+//! the order is that of the numbers. Whoever sets the clock back and *keeps* it so, from before the first entry on, is bound
+//! only by instants of others: a time-stamping authority's or those in witnesses' signatures, which `verify` compares. That
+//! sealing goes on meanwhile is a test of the service (`a_clock_that_is_set_back_by_a_day_…` in `tests/service/sealing.rs`).
 //!
 //! To add a manipulation: one more of the list in `manipulations.rs`; drill and tests both run it.
 
@@ -149,6 +152,8 @@ pub enum Attacker {
     SuperuserWithKey,
     /// Somebody with the login of the service, who may add entries and nothing else.
     ServiceLogin,
+    /// Somebody who runs the machine of the service, and touches neither database nor key.
+    Operator,
 }
 
 /// What came of one manipulation.
@@ -163,6 +168,13 @@ pub enum Outcome {
         says: String,
         /// The violation that was told before that one; none where the expected one is the first.
         told_before: Option<ToldBefore>,
+    },
+    /// `verify` remarked on it and called it no violation, because by itself it is no tampering.
+    Remarked {
+        /// Where.
+        place: String,
+        /// What it says.
+        says: String,
     },
     /// `verify` did not name it: a fault of the program.
     Missed {
@@ -219,6 +231,8 @@ pub struct DrillReport {
     pub size: u64,
     /// Manipulations that were found.
     pub found: usize,
+    /// Those of them that were told as a remark.
+    pub remarked: usize,
     /// Manipulations that were not.
     pub missed: usize,
     /// Manipulations for which this log has nothing to be manipulated.
@@ -284,7 +298,8 @@ impl Drill<'_> {
             origin: copied.checkpoint.origin.to_string(),
             copied: copied.checkpoint.size,
             size: copied.original_size,
-            found: count(|outcome| matches!(outcome, Outcome::Found { .. })),
+            found: count(|outcome| matches!(outcome, Outcome::Found { .. } | Outcome::Remarked { .. })),
+            remarked: count(|outcome| matches!(outcome, Outcome::Remarked { .. })),
             missed: count(|outcome| matches!(outcome, Outcome::Missed { .. })),
             not_tried: count(|outcome| matches!(outcome, Outcome::NotTried { .. })),
             trials,
@@ -342,12 +357,26 @@ fn judge(report: &Report, place: &str, says: &str) -> Outcome {
             says: bad.what.clone(),
             told_before: first.filter(|first| !std::ptr::eq(*first, bad)).map(told_before),
         },
-        (None, _) => Outcome::Missed {
-            says: report
-                .first_bad()
-                .map_or_else(|| "in order".to_owned(), |bad| format!("{}: {}", bad.place, bad.what)),
-        },
+        (None, _) => missed(report),
     }
+}
+
+/// Whether a remark of that check is told, and nothing is called a violation.
+fn remarked(report: &Report, step: Step, says: &str) -> Outcome {
+    let mut remarks = report.findings.iter().filter(|finding| finding.severity == Severity::Remark);
+    match remarks.find(|remark| remark.step == step && remark.what.contains(says)) {
+        Some(remark) if report.verdict == Verdict::Ok => {
+            Outcome::Remarked { place: remark.place.clone(), says: remark.what.clone() }
+        }
+        _ => missed(report),
+    }
+}
+
+fn missed(report: &Report) -> Outcome {
+    let says = report
+        .first_bad()
+        .map_or_else(|| "in order".to_owned(), |bad| format!("{}: {}", bad.place, bad.what));
+    Outcome::Missed { says }
 }
 
 fn told_before(first: &Finding) -> ToldBefore {

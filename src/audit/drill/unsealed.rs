@@ -1,29 +1,37 @@
 //! What somebody may do between the commit of an entry and its sealing, to a sealer that does not know of it: the log is
-//! validly signed then, and only the account of the writer tells (`audit::writer`).
+//! validly signed then, and only the account of the writer tells (`audit::writer`), or, of a clock, the entries themselves.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
 use super::manipulations::unguarded;
 use super::resealed::Resealed;
-use super::{Attacker, DrillError, Trial, execute, judge};
+use super::{Attacker, DrillError, Trial, execute, judge, remarked};
 use crate::audit::event::{Action, Actor, Detail};
 use crate::audit::leaf::Leaf;
 use crate::audit::sql::{append_about_log, write};
-use crate::audit::verify::Level;
+use crate::audit::verify::{Level, Step};
 use crate::audit::writer::Writer;
 use crate::store::{Numbering, Store};
 
 /// The key of an entry's detail by which the drill knows its own entries.
 const NUMBER: &str = "number";
 
+/// By how much the clock is set back.
+const SET_BACK: TimeDelta = TimeDelta::days(1);
+
 impl Resealed<'_> {
     /// Tries what can be done before the sealer comes.
     pub(super) async fn trials_before_sealing(&self) -> Result<Vec<Trial>, DrillError> {
-        Ok(vec![self.removed().await?, self.written_in_the_name_of_another().await?])
+        Ok(vec![
+            self.removed().await?,
+            self.written_in_the_name_of_another().await?,
+            self.written_with_a_clock_set_back().await?,
+        ])
     }
 
     async fn removed(&self) -> Result<Trial, DrillError> {
@@ -77,6 +85,25 @@ impl Resealed<'_> {
         trial
     }
 
+    async fn written_with_a_clock_set_back(&self) -> Result<Trial, DrillError> {
+        let database = "setback";
+        let options = self.copy(database).await?;
+        let service = Service::begin(&options).await?;
+        self.append(&service, &[1]).await?;
+        self.append_at(&service, &[2], self.clock.now() - SET_BACK).await?;
+        let trial = self.judged_at_the_end(
+            service,
+            &options,
+            "written with a clock set back",
+            "the clock of the service is set back by a day, and an entry is written",
+            Attacker::Operator,
+            "the instants of entries go back by",
+        );
+        let trial = trial.await;
+        self.place.discard(database).await?;
+        trial
+    }
+
     /// The service ends and accounts for what it wrote; then the copy is verified.
     async fn judged_at_the_end(
         &self,
@@ -100,7 +127,11 @@ impl Resealed<'_> {
             by,
             needs: Level::L1,
             found_one_level_lower: None,
-            outcome: judge(&report, "entry", says),
+            outcome: match by {
+                // By itself it is no tampering.
+                Attacker::Operator => remarked(&report, Step::Instants, says),
+                _ => judge(&report, "entry", says),
+            },
         })
     }
 
@@ -111,11 +142,20 @@ impl Resealed<'_> {
 
     /// Entries as the service writes them, one transaction each.
     async fn append(&self, service: &Service, numbers: &[u64]) -> Result<(), DrillError> {
+        self.append_at(service, numbers, self.clock.now()).await
+    }
+
+    async fn append_at(
+        &self,
+        service: &Service,
+        numbers: &[u64],
+        at: DateTime<Utc>,
+    ) -> Result<(), DrillError> {
         for number in numbers {
             let mut tx = service.store.begin("audit.drill.append").await?;
             let detail = Detail::none().count(NUMBER, *number);
             let actor = Actor::Process("drill");
-            append_about_log(&mut tx, Action::LogDrilled, actor, self.clock.now(), detail).await?;
+            append_about_log(&mut tx, Action::LogDrilled, actor, at, detail).await?;
             tx.commit().await?;
         }
         Ok(())

@@ -212,10 +212,15 @@ fn shown(report: &DrillReport) -> String {
         report.source,
         table(&["what is done", "by", "needs", "result", "verify says"], rows),
         "L0: the shipped definition. L1: a signed head. L2: a head kept elsewhere. L3: a witness. Of what somebody with \
-         the key does, nothing is found with one level less, unless the signed account of a writer shows it.",
+         the key does, nothing is found with one level less, unless the signed account of a writer shows it. Remarked: told, and \
+         no violation, because by itself it is no tampering.",
     );
     let mut counts = format!("{} found", report.found);
-    for (count, word) in [(report.missed, "NOT found"), (report.not_tried, "not tried")] {
+    for (count, word) in [
+        (report.remarked, "of them as a remark"),
+        (report.missed, "NOT found"),
+        (report.not_tried, "not tried"),
+    ] {
         if count > 0 {
             counts = format!("{counts}, {count} {word}");
         }
@@ -230,6 +235,7 @@ fn row(trial: &Trial) -> Vec<String> {
         Outcome::Found { place, says, told_before: Some(first) } => {
             ("found", format!("{place}: {says} (told before it: {}: {})", first.place, first.says))
         }
+        Outcome::Remarked { place, says } => ("remarked", format!("{place}: {says}")),
         Outcome::Missed { says } => ("NOT FOUND", says.clone()),
         Outcome::NotTried { reason } => ("not tried", reason.clone()),
     };
@@ -237,6 +243,7 @@ fn row(trial: &Trial) -> Vec<String> {
         Attacker::Superuser => "superuser",
         Attacker::SuperuserWithKey => "superuser with key",
         Attacker::ServiceLogin => "service's login",
+        Attacker::Operator => "operator",
     };
     vec![trial.deed.clone(), by.to_owned(), trial.needs.to_string(), result.to_owned(), says]
 }
