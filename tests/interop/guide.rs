@@ -32,6 +32,21 @@ async fn every_question_of_the_guide_is_answered_to_an_auditor() {
 }
 
 #[tokio::test]
+async fn effects_that_nobody_knew_of_are_found_without_reading_the_whole_log() {
+    let log = Log::of_a_real_run().await;
+    let mut auditor = PgConnection::connect_with(&log.options()).await.unwrap();
+    // A log of three hundred entries is read whole for less than any index costs.
+    sqlx::raw_sql("SET ROLE auditor; SET enable_seqscan = off").execute(&mut auditor).await.unwrap();
+    let question = blocks("sql").into_iter().find(|question| question.contains("'outcome_unknown'")).unwrap();
+    let plan =
+        sqlx::query(AssertSqlSafe(format!("EXPLAIN {question}"))).fetch_all(&mut auditor).await.unwrap();
+    let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+    let plan = plan.join("\n");
+    assert!(plan.contains("entry_000000_seq_idx") && !plan.contains("Filter: (outcome ="), "{plan}");
+    log.service.finish().await;
+}
+
+#[tokio::test]
 async fn every_column_that_an_auditor_can_read_is_explained() {
     let log = Log::of_a_real_run().await;
     let mut owner = PgConnection::connect_with(&log.options()).await.unwrap();
