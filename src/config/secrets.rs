@@ -117,11 +117,26 @@ fn open(key: &str, path: &Path) -> Result<std::fs::File, SecretFileError> {
         return Err(SecretFileError::NotAFile { key: key.to_owned(), path: path.to_owned() });
     }
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    let metadata = file.metadata().map_err(unreadable)?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 && !is_credential(path, &metadata) {
         return Err(SecretFileError::Open { key: key.to_owned(), path: path.to_owned(), mode });
     }
     Ok(file)
+}
+
+/// Whether a file is a systemd credential as a unit with `User=` sees it: the service manager's own, readable for root, and for the
+/// service by an access-control list, whose mask shows as rights of the group (0440). Those of the group are none; so that a
+/// file that somebody gave such a mode is not taken for one, it must be root's, as its directory must be, to which others have
+/// no right at all. See systemd.exec(5), "CREDENTIALS".
+fn is_credential(path: &Path, file: &std::fs::Metadata) -> bool {
+    let of_root = |metadata: &std::fs::Metadata| {
+        let group = metadata.gid();
+        metadata.uid() == 0 && (group == 0 || group == rustix::process::getegid().as_raw())
+    };
+    let directory = path.parent().and_then(|directory| std::fs::metadata(directory).ok());
+    let is_closed = |directory: std::fs::Metadata| of_root(&directory) && directory.mode() & 0o227 == 0;
+    of_root(file) && file.mode() & 0o7777 == 0o440 && directory.is_some_and(is_closed)
 }
 
 /// Reads a secret: one line of text, without its line end.

@@ -301,6 +301,56 @@ fn s_42_secret_files_that_others_can_read_are_refused_with_the_remedy() {
 }
 
 #[test]
+fn the_logs_key_is_the_systemd_credential_where_there_is_one_and_none_is_named() {
+    let credentials = tempfile::tempdir().unwrap();
+    let directory = credentials.path().to_str().unwrap();
+    let key_file =
+        |scene: Scene| scene.variable("CREDENTIALS_DIRECTORY", directory).load().settings.audit.key_file;
+    let in_data = PathBuf::from("/home/operator/.local/state/dsrd/keys/audit.key");
+    assert_eq!(key_file(Scene::new()), in_data, "the unit has credentials, but not this one");
+    std::fs::write(credentials.path().join("audit.key"), "canary\n").unwrap();
+    assert_eq!(key_file(Scene::new()), credentials.path().join("audit.key"));
+    let named = Scene::new().file("dsrd.toml", "[audit]\nkey_file = \"/secrets/audit.key\"\n");
+    assert_eq!(key_file(named), PathBuf::from("/secrets/audit.key"));
+}
+
+#[test]
+fn a_credential_is_read_as_systemd_shows_it_to_another_user_and_nothing_else_is_with_such_a_mode() {
+    let credentials = tempfile::tempdir().unwrap();
+    let path = credentials.path().join("audit.key");
+    let modes = |directory: u32, file: u32| {
+        std::fs::set_permissions(&path, Permissions::from_mode(file)).unwrap();
+        std::fs::set_permissions(credentials.path(), Permissions::from_mode(directory)).unwrap();
+        let read = read_secret("audit.key_file", &path).map(|secret| secret.as_str().to_owned());
+        std::fs::set_permissions(credentials.path(), Permissions::from_mode(0o700)).unwrap();
+        read.ok()
+    };
+    std::fs::write(&path, "canary\n").unwrap();
+    let canary = Some("canary".to_owned());
+    assert_eq!(modes(0o500, 0o400), canary);
+    // The mask of an access-control list shows as rights of the group. Only the service manager makes such a file.
+    let of_root = rustix::process::geteuid().is_root();
+    assert_eq!(modes(0o550, 0o440), canary.filter(|_| of_root));
+    for (directory, file) in [
+        (0o550, 0o444),
+        (0o550, 0o640),
+        (0o550, 0o460),
+        (0o750, 0o440),
+        (0o570, 0o440),
+        (0o555, 0o440),
+        (0o551, 0o440),
+    ] {
+        assert_eq!(modes(directory, file), None, "{directory:o} {file:o}");
+    }
+    if of_root {
+        std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+        assert_eq!(modes(0o550, 0o440), None, "another user's");
+        std::os::unix::fs::chown(&path, Some(0), Some(65_534)).unwrap();
+        assert_eq!(modes(0o550, 0o440), None, "another group's");
+    }
+}
+
+#[test]
 fn secret_files_are_found_wherever_they_are_named() {
     let loaded = Scene::new().file("dsrd.toml", "[database]\nurl_file = \"/secrets/url\"\n").load();
     let keys: Vec<String> = secret_files(&loaded).into_iter().map(|secret| secret.key).collect();

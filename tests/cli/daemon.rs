@@ -247,6 +247,46 @@ async fn the_log_is_not_signed_with_another_key_than_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_signed_with_the_key_that_systemd_hands_over() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_database, scene) = scene().await;
+    let credentials = scene.path("credentials");
+    let key = credentials.join("audit.key");
+    let seed = "5".repeat(64);
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    std::fs::create_dir(&credentials).unwrap();
+    std::fs::write(&key, &seed).unwrap();
+    mode(&key, 0o400);
+    mode(&credentials, 0o500);
+    let with_credentials =
+        |arguments: &[&str]| run(scene.command(arguments).env("CREDENTIALS_DIRECTORY", &credentials), "");
+    // The second reading is of the entry of the first.
+    for _ in 0..2 {
+        with_credentials(&["audit", "list"]).expect(0);
+    }
+    let shown = with_credentials(&["--json", "audit", "key", "show"]).expect(0).json();
+    let origin = shown[0]["origin"].as_str().unwrap().parse().unwrap();
+    let ours = dsrd::audit::LogKeys::from_text(&seed).unwrap().signing_keys(&origin);
+    assert_eq!(shown[0]["verifier_key"].as_str(), Some(ours[0].verifier().to_string().as_str()));
+    with_credentials(&["audit", "verify"]).expect(0);
+    let checked = with_credentials(&["config", "explain"]).expect(0);
+    assert!(
+        checked.stdout.contains("credentials/audit.key") && !checked.stdout.contains("5555"),
+        "{checked:?}"
+    );
+    assert!(!scene.path("data/keys/audit.key").exists(), "no second key is made");
+
+    // Where the unit hands nothing over, the log is not signed with another key.
+    let (status, log) = scene.serve().finish();
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(log.contains("restore the file from its backup"), "{log}");
+    assert!(!scene.path("data/keys/audit.key").exists());
+    mode(&credentials, 0o700);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn s_14_an_organisation_does_not_move_to_other_people() {
     let (_database, scene) = scene().await;
     scene.run(&["request", "list"]).expect(0);
