@@ -38,9 +38,7 @@ async fn parked() -> (TestDatabase, Scene, Vec<String>) {
     .unwrap();
     producer.close().await.unwrap();
     let mut daemon = scene.serve();
-    for _ in 0..5 {
-        daemon.wait_for("parked");
-    }
+    daemon.wait_for_each(&[("a producer's row was parked", 2), ("request parked for a person", 3)]);
     daemon.signal("-TERM");
     let (status, log) = daemon.finish();
     assert!(status.success(), "{log}");
