@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
+use super::arrival::waits_for_a_person;
 use super::clock;
 use super::identifier::{IdentifierRole, identifiers};
 use super::sql::{self, Case, find_case};
-use super::submission::{Desk, waits_for_a_person};
+use super::submission::Desk;
 use crate::audit::{self, Action, Actor, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
 use crate::domain::deadline::PauseCause;

@@ -26,6 +26,7 @@
 //! [`lock_parked`] and [`continue_with`]. What people do to producers' parked rows is here as well: a row that is released
 //! goes through [`submit`] with the producer, key and date that it came with.
 
+mod arrival;
 mod case;
 mod clock;
 mod flood;
@@ -34,6 +35,7 @@ mod producer;
 mod sql;
 mod submission;
 
+pub use arrival::{submit, submit_on_page, submit_request};
 pub use case::{
     CaseError, OpenCase, ParkedCase, WaitingCase, clarified, continue_proven, continue_with,
     given_address_of, lock_open, lock_parked, lock_waiting, recipient_of, record_informed, resume,
@@ -51,4 +53,4 @@ pub use sql::{
     list_cases, past_evidence, purge, registered_organisations, set_needs_identity, set_reminded,
     set_superseded, surroundings,
 };
-pub use submission::{Desk, IntakeError, Receipt, Submission, submit, submit_on_page, submit_request};
+pub use submission::{Desk, IntakeError, Receipt, Submission};

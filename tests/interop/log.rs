@@ -14,7 +14,8 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use uuid::Uuid;
 
-use crate::support::service::{ORGANISATION, TestService, sealer_at};
+use crate::support::service::{ORGANISATION, TestService};
+use crate::support::settings::sealer_at;
 
 /// How many entries there are at least: a full tile, and a partial one on each of two levels.
 pub(crate) const ENTRIES: u64 = 300;

@@ -7,7 +7,7 @@ use dsrd::audit::drill::{Manipulation, Scene, manipulations};
 use dsrd::audit::verify::{Database, Level, Severity, Step, Verdict};
 
 use crate::log::{Log, execute, fill, plan, verified};
-use crate::support::service::sealer_at;
+use crate::support::settings::sealer_at;
 
 #[tokio::test]
 async fn s_40_whatever_a_superuser_changes_is_found_and_named() {

@@ -24,7 +24,7 @@ use crate::exports;
 use crate::forgetting::sealer_settings;
 use crate::log::{Log, execute, fill, plan, verified};
 use crate::support::bucket::{KEY, PREFIX, Stub};
-use crate::support::service::start_of_test;
+use crate::support::builder::start_of_test;
 
 /// A time-stamping authority made of `openssl`: a root, a certificate below it, and what else is asked for.
 struct Authority {

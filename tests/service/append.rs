@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::rig;
-use crate::support::service::{TestService, sealer};
+use crate::support::service::TestService;
+use crate::support::settings::sealer;
 
 const WRITERS: u64 = 32;
 const EACH: u64 = 1_000;

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
 use crate::support::database::TestDatabase;
-use crate::support::service::sealer_at;
+use crate::support::settings::sealer_at;
 
 /// The last migration of the first form.
 const FIRST_FORM: i64 = 20_261_123_190_600;

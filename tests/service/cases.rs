@@ -17,6 +17,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::intake::{producer, take};
 use crate::support::service::TestService;
+use crate::undelivered::informed;
 
 const EMAIL: &str = "canarino@posta.example";
 const PHONE: &str = "+39 333 1234567";
@@ -201,13 +202,7 @@ async fn i_1_an_answer_without_an_address_is_told_by_other_means_and_recorded_on
     let service = TestService::start().await;
     let request = service.submit(RequestKind::Complaint, &[(Phone, PHONE)]).await.request;
     service.work_to_the_end().await;
-    let informed = async || {
-        let mut tx = service.store.begin("test").await.unwrap();
-        intake::record_informed(&mut tx, &service.desk, &service.controller.id, request, dpo()).await?;
-        tx.commit().await.unwrap();
-        Ok::<(), CaseError>(())
-    };
-    assert!(matches!(informed().await, Err(CaseError::NotVerified)), "nobody answered yet");
+    assert!(matches!(informed(&service, request).await, Err(CaseError::NotVerified)), "nobody answered yet");
     answer(&service, request, AnsweredOutcome::Fulfilled).await.unwrap();
     service.work_to_the_end().await;
     assert_eq!(service.case(request).await.park_reason, Some(ParkReason::NoContactPoint));
@@ -219,7 +214,7 @@ async fn i_1_an_answer_without_an_address_is_told_by_other_means_and_recorded_on
         refuse(&service, request, RefusalGround::NotARequest).await,
         Err(TriageError::AlreadyAnswered)
     ));
-    informed().await.unwrap();
+    informed(&service, request).await.unwrap();
     service.work_to_the_end().await;
     let case = service.case(request).await;
     assert_eq!((case.outcome, case.informed_at.is_some()), (Some(Outcome::Fulfilled), true));

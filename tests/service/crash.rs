@@ -15,7 +15,8 @@ use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::recipients::recipient;
-use crate::support::service::{TestService, sealer};
+use crate::support::service::TestService;
+use crate::support::settings::sealer;
 
 /// The time between the two looks at a deletion.
 const SECOND_LOOK: std::time::Duration = std::time::Duration::from_secs(2);

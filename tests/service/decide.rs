@@ -15,6 +15,7 @@ use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::support::service::TestService;
+use crate::undelivered::informed;
 
 const SHARED: &str = "+39 333 1234567";
 
@@ -300,11 +301,7 @@ async fn a_refusal_without_an_address_waits_until_a_person_told_it() {
     assert_eq!((case.park_reason, case.outcome), (Some(ParkReason::NoContactPoint), None));
     let again = refuse(&service, receipt.request, RefusalGround::NotCovered, None).await.unwrap_err();
     assert!(matches!(again, TriageError::AlreadyRefused), "{again}");
-    let mut tx = service.store.begin("test").await.unwrap();
-    intake::record_informed(&mut tx, &service.desk, &service.controller.id, receipt.request, dpo())
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
+    informed(&service, receipt.request).await.unwrap();
     service.work_to_the_end().await;
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Refused));
     service.finish().await;
@@ -322,11 +319,7 @@ async fn a_package_that_was_never_offered_is_withheld_and_destroyed_by_a_refusal
     assert!(case.verified_at.is_some());
     refuse(&service, receipt.request, RefusalGround::IdentityNotConfirmed, Some("No answer.")).await.unwrap();
     service.work_to_the_end().await;
-    let mut tx = service.store.begin("test").await.unwrap();
-    intake::record_informed(&mut tx, &service.desk, &service.controller.id, receipt.request, dpo())
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
+    informed(&service, receipt.request).await.unwrap();
     service.work_to_the_end().await;
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Refused));
     assert!(service.mails.sent().is_empty());

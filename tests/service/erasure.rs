@@ -13,7 +13,8 @@ use dsrd::execution::{KillSwitch, Worker};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault, Poison};
 
 use crate::rig;
-use crate::support::service::{TestService, start_of_test};
+use crate::support::builder::start_of_test;
+use crate::support::service::TestService;
 
 fn ada() -> ContactSpec {
     ContactSpec::new()

@@ -16,7 +16,8 @@ use dsrd::intake::{self, IntakeError, Submission};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::support::service::{TestService, start_of_test};
+use crate::support::builder::start_of_test;
+use crate::support::service::TestService;
 
 const ADDRESS: &str = "canarino.motivo@posta.example";
 

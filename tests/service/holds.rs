@@ -17,7 +17,8 @@ use dsrd::intake::Receipt;
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
 use crate::rig::count;
-use crate::support::service::{TestService, start_of_test};
+use crate::support::builder::start_of_test;
+use crate::support::service::TestService;
 
 const ADDRESS: &str = "canarino@posta.example";
 

@@ -1,4 +1,4 @@
-//! Who asks: the matrix, the link, the waiting and its end (R-16 to R-25, S-1, S-2, F-10).
+//! Who asks: the matrix and the link (R-16 to R-25, S-1, S-2). The waiting for the answer, tests `identity_wait`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use dsrd::audit::Actor;
-use dsrd::delivery::{Plan, SentMail};
+use dsrd::delivery::SentMail;
 use dsrd::domain::IdentifierKind::{self, Email, Phone, Username};
 use dsrd::domain::{
-    Assurance, IdentityDoubt, IdentityMethod, IdentityRules, Outcome, ParkReason, Personal, Proof,
-    RefusalGround, RequestId, RequestKind, RequestState,
+    Assurance, IdentityDoubt, IdentityMethod, IdentityRules, Outcome, ParkReason, Personal, Proof, RequestId,
+    RequestKind, RequestState,
 };
-use dsrd::execution::KillSwitch;
 use dsrd::identity::{self, Confirmation, IdentityError, ProofPage};
 use dsrd::intake::{self, Receipt};
-use dsrd::triage::{self, Facts};
 use dsrd_simulator::{ContactSpec, Endpoint};
 use sqlx::Connection as _;
 
@@ -58,7 +56,7 @@ pub(crate) fn page(service: &TestService) -> ProofPage {
 }
 
 /// The mails that ask who somebody is.
-fn questions(service: &TestService) -> Vec<SentMail> {
+pub(crate) fn questions(service: &TestService) -> Vec<SentMail> {
     let mut sent = service.mails.sent();
     sent.retain(|mail| mail.link.is_some() && mail.text.expose().contains("/identity/"));
     sent
@@ -81,7 +79,7 @@ pub(crate) async fn asked(service: &TestService, request: RequestId) -> String {
     secret(service)
 }
 
-async fn check(
+pub(crate) async fn check(
     service: &TestService,
     request: RequestId,
     method: IdentityMethod,
@@ -92,7 +90,7 @@ async fn check(
     Ok(())
 }
 
-async fn ask_again(service: &TestService, request: RequestId) -> Result<(), IdentityError> {
+pub(crate) async fn ask_again(service: &TestService, request: RequestId) -> Result<(), IdentityError> {
     let mut tx = service.store.begin("test").await.unwrap();
     identity::ask_again(&mut tx, &service.desk, &service.controller, request, dpo()).await?;
     tx.commit().await.unwrap();
@@ -425,209 +423,4 @@ async fn r_25_a_proof_of_ten_days_ago_is_asked_for_anew_before_a_deletion() {
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
     assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
     service.finish().await;
-}
-
-#[tokio::test]
-async fn f_10_waiting_uses_up_no_attempts_reminds_once_and_ends_by_rule_with_a_notice() {
-    let service = TestService::start().await;
-    let contact = service.platform.add_contact(person());
-    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
-    asked(&service, receipt.request).await;
-    let calls = service.simulator.journal().entries().len();
-    let until = service.case(receipt.request).await.identity_until.unwrap();
-    assert_eq!(until, service.desk.clock.now() + TimeDelta::days(14));
-    // Every hour somebody looks at it, as a wake-up too many would make them.
-    for _ in 0..(14 * 24 - 1) {
-        service.advance(Duration::from_hours(1)).await;
-        let mut connection = service.store.connection().await.unwrap();
-        sqlx::query("UPDATE dsrd.job SET run_at = now()").execute(&mut *connection).await.unwrap();
-        drop(connection);
-        service.work().await;
-    }
-    service.pump().await;
-    let case = service.case(receipt.request).await;
-    assert_eq!(case.state, RequestState::NeedsIdentity);
-    assert_eq!(count(&service, "SELECT sum(attempt + crash_count) FROM dsrd.job").await, 0);
-    assert_eq!(questions(&service).len(), 2, "asked, and reminded once");
-    assert_eq!(service.simulator.journal().entries().len(), calls, "the platform is left alone");
-
-    service.advance(Duration::from_hours(2)).await;
-    service.work_to_the_end().await;
-    let case = service.case(receipt.request).await;
-    assert_eq!((case.state, case.outcome), (RequestState::Closed, Some(Outcome::NotIdentified)));
-    assert!(case.informed_at.is_some());
-    assert!(service.platform.truth(&contact).unwrap().exists);
-    let end = service.mails.sent_to(STORED).pop().unwrap();
-    let text = end.text.expose().split_whitespace().collect::<Vec<_>>().join(" ");
-    for part in
-        ["not carry it out", "Article 12(6)", "What would help", "supervisory authority", "Go to court"]
-    {
-        assert!(text.contains(part), "{part} in {text}");
-    }
-    for mail in questions(&service) {
-        let late = mail.link.unwrap().into_exposed();
-        assert_eq!(confirm(&service, &late, STORED).await, Confirmation::NoSuchLink);
-    }
-    let story = service.story(receipt.request).await;
-    let place = |action: &str| story.iter().position(|each| each == action).expect(action);
-    assert!(place("identity.wanted") < place("identity.asked"));
-    assert!(place("identity.asked") < place("identity.unproven"));
-    assert!(place("identity.unproven") < place("request.closed"));
-    service.finish().await;
-}
-
-#[tokio::test]
-async fn the_wait_ends_in_time_for_the_due_date_and_never_at_once() {
-    let rules = IdentityRules { wait_max_days: 60, ..IdentityRules::default() };
-    let service = TestService::builder().identity(rules).build().await;
-    let _contact = service.platform.add_contact(person());
-    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
-    asked(&service, receipt.request).await;
-    let case = service.case(receipt.request).await;
-    let due = service.controller.end_of_day(case.due_on);
-    assert_eq!(case.identity_until.unwrap(), due - TimeDelta::days(5));
-    // One that comes late in its month.
-    let mut late = service.submission(RequestKind::Erasure, &[(Phone, NUMBER)]);
-    late.proof = None;
-    late.received_at = service.desk.clock.now() - TimeDelta::days(29);
-    let late =
-        intake::submit_request(&service.store, &service.desk, &service.controller, late).await.unwrap();
-    asked(&service, late.request).await;
-    let until = service.case(late.request).await.identity_until.unwrap();
-    assert_eq!(until, service.desk.clock.now() + TimeDelta::days(1));
-    service.finish().await;
-}
-
-#[tokio::test]
-async fn where_the_profile_has_no_address_a_person_finds_out_and_records_how() {
-    let service = TestService::start().await;
-    let contact = service.platform.add_contact(ContactSpec::new().phone(NUMBER));
-    let receipt = submit(&service, RequestKind::Erasure, &[(Phone, NUMBER)], None).await;
-    service.work_to_the_end().await;
-    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::IdentityUnproven));
-    assert!(matches!(
-        ask_again(&service, receipt.request).await,
-        Err(IdentityError::Case(intake::CaseError::NotWaitingForProof))
-    ));
-    check(&service, receipt.request, IdentityMethod::ContactPoint).await.unwrap();
-    service.work_to_the_end().await;
-    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
-    let case = service.case(receipt.request).await;
-    assert_eq!(case.park_reason, Some(ParkReason::NoContactPoint), "carried out; told by telephone");
-    let mut connection = service.store.connection().await.unwrap();
-    let proofs = identity::proofs_of(&mut connection, &service.controller.id, receipt.request).await.unwrap();
-    assert_eq!(proofs.len(), 1);
-    let proof = &proofs[0];
-    assert_eq!((proof.method.as_str(), proof.recorded_by.as_str()), ("contact_point", "person:dpo"));
-    drop(connection);
-    let log = service.audit().await;
-    let entry = log.iter().find(|entry| entry.action == "identity.checked").unwrap();
-    assert_eq!(entry.actor, "person:dpo");
-    assert_eq!(entry.detail["method"], "contact_point");
-    service.finish().await;
-}
-
-#[tokio::test]
-async fn a_person_may_end_the_wait_by_a_proof_or_by_a_refusal() {
-    let service = TestService::start().await;
-    let contact = service.platform.add_contact(person());
-    let refused = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
-    let secret = asked(&service, refused.request).await;
-    let mut tx = service.store.begin("test").await.unwrap();
-    let facts = Facts::read("We asked on 23 November and heard that it was not you.").unwrap();
-    triage::refuse(
-        &mut tx,
-        &service.desk,
-        &service.controller.id,
-        refused.request,
-        RefusalGround::IdentityNotConfirmed,
-        Some(facts),
-        dpo(),
-    )
-    .await
-    .unwrap();
-    tx.commit().await.unwrap();
-    service.work_to_the_end().await;
-    assert_eq!(service.case(refused.request).await.outcome, Some(Outcome::Refused));
-    assert_eq!(confirm(&service, &secret, STORED).await, Confirmation::NoSuchLink);
-    assert!(service.platform.truth(&contact).unwrap().exists);
-
-    let proven = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
-    let secret = asked(&service, proven.request).await;
-    check(&service, proven.request, IdentityMethod::InPerson).await.unwrap();
-    assert_eq!(confirm(&service, &secret, STORED).await, Confirmation::NoSuchLink);
-    service.work_to_the_end().await;
-    assert_eq!(service.case(proven.request).await.outcome, Some(Outcome::Fulfilled));
-    service.finish().await;
-}
-
-#[tokio::test]
-async fn the_link_is_sent_again_as_another_message_and_not_without_end() {
-    let service = TestService::start().await;
-    let _contact = service.platform.add_contact(person());
-    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
-    let first = asked(&service, receipt.request).await;
-    // Before the second one was sent a third is asked for: the second is dropped.
-    ask_again(&service, receipt.request).await.unwrap();
-    ask_again(&service, receipt.request).await.unwrap();
-    service.pump().await;
-    let sent = questions(&service);
-    assert_eq!(sent.len(), 2);
-    assert_ne!(sent[0].message_id, sent[1].message_id, "nobody takes it for a repetition");
-    for _ in 0..3 {
-        ask_again(&service, receipt.request).await.unwrap();
-    }
-    assert!(matches!(ask_again(&service, receipt.request).await, Err(IdentityError::TooOften(6))));
-    // The first link still works; it ends all others.
-    assert!(matches!(confirm(&service, &first, STORED).await, Confirmation::Confirmed(_)));
-    let sent = questions(&service).len();
-    service.pump().await;
-    assert_eq!(questions(&service).len(), sent, "what was not sent is not sent any more");
-    let second = questions(&service)[1].link.clone().unwrap().into_exposed();
-    assert_eq!(confirm(&service, &second, STORED).await, Confirmation::NoSuchLink);
-    service.work_to_the_end().await;
-    service.finish().await;
-}
-
-#[tokio::test]
-async fn a_question_that_the_mail_server_refuses_comes_to_a_person() {
-    let service = TestService::start().await;
-    let _contact = service.platform.add_contact(person());
-    let receipt = submit(&service, RequestKind::Erasure, &[(Phone, NUMBER)], None).await;
-    service.work().await;
-    service.mails.plan(Plan::Reply(550), 1);
-    service.pump().await;
-    service.advance(Duration::from_hours(73)).await;
-    service.work().await;
-    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::NoticeRefused));
-    service.finish().await;
-}
-
-#[tokio::test]
-async fn killed_at_any_boundary_of_asking_and_ending_it_comes_to_the_same_end() {
-    for boundary in [
-        "identify.written",
-        "identify.committed",
-        "unproven.before",
-        "unproven.written",
-        "unproven.committed",
-    ] {
-        let service = TestService::start().await;
-        let _contact = service.platform.add_contact(person());
-        let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
-        let dying = || KillSwitch::new(move |at| at == boundary);
-        service.worker_with(dying(), false).await.work_until_idle().await.unwrap();
-        service.bury_workers().await;
-        service.advance(Duration::from_hours(1)).await;
-        asked(&service, receipt.request).await;
-        assert_eq!(questions(&service).len(), 1, "{boundary}: asked once");
-        service.advance(Duration::from_hours(15 * 24)).await;
-        service.worker_with(dying(), false).await.work_until_idle().await.unwrap();
-        service.bury_workers().await;
-        service.advance(Duration::from_hours(1)).await;
-        service.work_to_the_end().await;
-        let case = service.case(receipt.request).await;
-        assert_eq!(case.outcome, Some(Outcome::NotIdentified), "{boundary}");
-        service.finish().await;
-    }
 }

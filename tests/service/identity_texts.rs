@@ -17,7 +17,9 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 use crate::identity::{NUMBER, TYPED, dpo, page, submit};
 use crate::rig::count;
 use crate::support::oracle::{self, Posted};
-use crate::support::service::{GATEWAY_SECRET, TestService};
+use crate::support::service::TestService;
+use crate::support::settings::GATEWAY_SECRET;
+use crate::undelivered::informed;
 
 /// The number as it is kept.
 const E164: &str = "+393331234567";
@@ -129,11 +131,7 @@ async fn r_18_who_has_no_address_on_record_is_asked_by_a_code_at_their_number() 
     // Done and read back; how the person is told is found out by a person, and nothing ends before that.
     assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
     assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::NoContactPoint));
-    let mut tx = service.store.begin("test").await.unwrap();
-    intake::record_informed(&mut tx, &service.desk, &service.controller.id, receipt.request, dpo())
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
+    informed(&service, receipt.request).await.unwrap();
     service.work().await;
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
     // What was sent is proven as a mail is: by the name of its text and a digest without the code.

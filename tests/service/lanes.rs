@@ -8,7 +8,8 @@ use dsrd::execution::{Ended, KillSwitch, Worker};
 use dsrd_simulator::{ContactSpec, Endpoint};
 
 use crate::rig::{self, Tasks, count};
-use crate::support::service::{TestService, start_of_test};
+use crate::support::builder::start_of_test;
+use crate::support::service::TestService;
 
 #[tokio::test]
 async fn requests_and_sweeps_progress_side_by_side_and_neither_starves() {

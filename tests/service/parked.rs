@@ -10,7 +10,8 @@ use dsrd_simulator::ContactSpec;
 use sqlx::AssertSqlSafe;
 
 use crate::intake::{controllers, producer, take};
-use crate::support::service::{TestService, start_of_test};
+use crate::support::builder::start_of_test;
+use crate::support::service::TestService;
 
 fn dpo() -> Actor {
     Actor::Person("dpo".to_owned())

@@ -22,7 +22,8 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::support::service::{TestService, mail_settings, sealer};
+use crate::support::service::TestService;
+use crate::support::settings::{mail_settings, sealer};
 
 /// A log in memory.
 struct Log {

@@ -19,7 +19,9 @@ use wiremock::matchers::{header, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 use zeroize::Zeroizing;
 
-use crate::support::service::{TestService, mail_settings, start_of_test};
+use crate::support::builder::start_of_test;
+use crate::support::service::TestService;
+use crate::support::settings::mail_settings;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 

@@ -14,7 +14,8 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::service::{TestService, from_toml};
+use crate::support::service::TestService;
+use crate::support::settings::from_toml;
 
 /// A pool of so many connections.
 pub(crate) fn store(options: PgConnectOptions, connections: u32) -> Store {

@@ -3,16 +3,37 @@
 use chrono::TimeDelta;
 use dsrd::alert::Settings;
 use dsrd::audit::Actor;
-use dsrd::delivery::{self, NoticeKind, Plan};
+use dsrd::delivery::{self, BounceError, NoticeKind, Plan};
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{AlertRule, Outcome, ParkReason, RequestKind, RequestState};
-use dsrd::intake;
+use dsrd::domain::{AlertRule, Outcome, ParkReason, RequestId, RequestKind, RequestState};
+use dsrd::intake::{self, CaseError};
 use dsrd_simulator::ContactSpec;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::alerts::{EMAIL, OPERATOR, dpo, everything, open_rules, round, settings, watch};
 use crate::support::alerts::DPO;
 use crate::support::service::TestService;
+
+/// Staff told the person otherwise and records it.
+pub(crate) async fn informed(service: &TestService, request: RequestId) -> Result<(), CaseError> {
+    let mut tx = service.store.begin("test").await.unwrap();
+    intake::record_informed(&mut tx, &service.desk, &service.controller.id, request, dpo()).await?;
+    tx.commit().await.unwrap();
+    Ok(())
+}
+
+/// Somebody reports that a notice came back, the one that was sent last unless it is named.
+async fn came_back(
+    service: &TestService,
+    request: RequestId,
+    which: Option<NoticeKind>,
+) -> Result<NoticeKind, BounceError> {
+    let now = service.desk.clock.now();
+    let mut tx = service.store.begin("test").await.unwrap();
+    let kind = delivery::record_bounce(&mut tx, &service.controller.id, request, which, dpo(), now).await?;
+    tx.commit().await.unwrap();
+    Ok(kind)
+}
 
 #[tokio::test]
 async fn r_83_a_mail_refused_with_550_alerts_and_the_request_stays_open() {
@@ -28,11 +49,7 @@ async fn r_83_a_mail_refused_with_550_alerts_and_the_request_stays_open() {
     assert_eq!(round(&watch, &mails).await, (1, vec![DPO.to_owned(), OPERATOR.to_owned()]));
     assert_eq!(open_rules(&service).await, [AlertRule::NoticeBounced]);
 
-    let mut tx = service.store.begin("test").await.unwrap();
-    intake::record_informed(&mut tx, &service.desk, &service.controller.id, receipt.request, dpo())
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
+    informed(&service, receipt.request).await.unwrap();
     service.work_to_the_end().await;
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
     service.clock.advance(TimeDelta::days(1));
@@ -48,19 +65,13 @@ async fn r_83_an_answer_that_comes_back_after_the_closing_is_a_task_until_the_pe
     service.work_to_the_end().await;
     let closed = service.case(receipt.request).await;
     assert_eq!(closed.outcome, Some(Outcome::Fulfilled));
-    let organisation = &service.controller.id;
-    let now = service.desk.clock.now();
 
-    let mut tx = service.store.begin("test").await.unwrap();
-    let kind =
-        delivery::record_bounce(&mut tx, organisation, receipt.request, None, dpo(), now).await.unwrap();
+    let kind = came_back(&service, receipt.request, None).await.unwrap();
     assert_eq!(kind, NoticeKind::ErasureDone, "the one that was sent last");
-    let again = delivery::record_bounce(&mut tx, organisation, receipt.request, None, dpo(), now).await;
+    let again = came_back(&service, receipt.request, None).await;
     assert!(again.unwrap_err().to_string().contains("on record already"));
-    let other = Some(NoticeKind::AccessReady);
-    let other = delivery::record_bounce(&mut tx, organisation, receipt.request, other, dpo(), now).await;
+    let other = came_back(&service, receipt.request, Some(NoticeKind::AccessReady)).await;
     assert!(other.unwrap_err().to_string().contains("no notice of this request was sent"));
-    tx.commit().await.unwrap();
 
     // I-7: the case is not begun anew; what was erased is erased.
     assert_eq!(service.case(receipt.request).await.closed_at, closed.closed_at);
@@ -88,11 +99,9 @@ async fn r_83_an_answer_that_comes_back_after_the_closing_is_a_task_until_the_pe
     };
     assert_eq!(upkeep.run(&Actor::Process("upkeep")).await.unwrap().identifiers_of, 0);
 
-    let mut tx = service.store.begin("test").await.unwrap();
-    intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await.unwrap();
-    let twice = intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await;
+    informed(&service, receipt.request).await.unwrap();
+    let twice = informed(&service, receipt.request).await;
     assert!(twice.unwrap_err().to_string().contains("the request is closed"));
-    tx.commit().await.unwrap();
     service.clock.advance(TimeDelta::days(1));
     assert_eq!(round(&watch, &mails).await.0, 0);
     assert!(open_rules(&service).await.is_empty());
@@ -135,10 +144,7 @@ async fn r_37_an_erasure_whose_notice_does_not_arrive_is_alerted_until_the_perso
     let (first_watch, mails) = watch(&service, settings());
     assert_eq!(round(&first_watch, &mails).await, (1, vec![DPO.to_owned(), OPERATOR.to_owned()]));
     assert_eq!(open_rules(&service).await, [AlertRule::NoticeBounced]);
-    let mut tx = service.store.begin("test").await.unwrap();
-    let organisation = &service.controller.id;
-    intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await.unwrap();
-    tx.commit().await.unwrap();
+    informed(&service, receipt.request).await.unwrap();
     service.work_to_the_end().await;
     let case = service.case(receipt.request).await;
     assert_eq!(case.outcome, Some(Outcome::Fulfilled));
@@ -153,20 +159,14 @@ async fn r_37_an_erasure_whose_notice_does_not_arrive_is_alerted_until_the_perso
     let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
     let receipt = service.submit(RequestKind::Erasure, &[(Email, EMAIL)]).await;
     service.work_to_the_end().await;
-    let (organisation, now) = (&service.controller.id, service.desk.clock.now());
-    let mut tx = service.store.begin("test").await.unwrap();
-    let kind = Some(NoticeKind::ErasureDone);
-    delivery::record_bounce(&mut tx, organisation, receipt.request, kind, dpo(), now).await.unwrap();
-    tx.commit().await.unwrap();
+    came_back(&service, receipt.request, Some(NoticeKind::ErasureDone)).await.unwrap();
     let (watch, mails) = watch(&service, settings());
     for _ in 0..2 {
         assert_eq!(round(&watch, &mails).await, (1, vec![DPO.to_owned(), OPERATOR.to_owned()]));
         assert_eq!(open_rules(&service).await, [AlertRule::NoticeBounced]);
         service.clock.advance(TimeDelta::days(1));
     }
-    let mut tx = service.store.begin("test").await.unwrap();
-    intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await.unwrap();
-    tx.commit().await.unwrap();
+    informed(&service, receipt.request).await.unwrap();
     assert_eq!(round(&watch, &mails).await.0, 0);
     assert!(open_rules(&service).await.is_empty());
     assert_eq!(service.simulator.journal().deleted_contacts().len(), 1, "nothing is done anew");
@@ -179,19 +179,13 @@ async fn r_83_a_receipt_that_comes_back_is_made_good_while_the_request_goes_on()
     let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
     let receipt = service.submit(RequestKind::OptOut, &[(Email, EMAIL)]).await;
     service.pump().await;
-    let organisation = &service.controller.id;
-    let now = service.desk.clock.now();
-    let mut tx = service.store.begin("test").await.unwrap();
-    let nothing = intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await;
+    let nothing = informed(&service, receipt.request).await;
     assert!(nothing.unwrap_err().to_string().contains("does not wait for a person"));
-    delivery::record_bounce(&mut tx, organisation, receipt.request, None, dpo(), now).await.unwrap();
-    tx.commit().await.unwrap();
+    came_back(&service, receipt.request, None).await.unwrap();
     let (watch, mails) = watch(&service, settings());
     assert_eq!(round(&watch, &mails).await.0, 1);
 
-    let mut tx = service.store.begin("test").await.unwrap();
-    intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await.unwrap();
-    tx.commit().await.unwrap();
+    informed(&service, receipt.request).await.unwrap();
     assert_eq!(
         service.case(receipt.request).await.state,
         RequestState::Received,
@@ -210,24 +204,12 @@ async fn r_83_a_receipt_that_comes_back_is_made_good_while_the_request_waits_for
     let receipt = service.submit(RequestKind::Rectification, &[(Email, EMAIL)]).await;
     service.pump().await;
     assert_eq!(service.case(receipt.request).await.state, RequestState::Manual);
-    let organisation = &service.controller.id;
-    let informed = async || {
-        let mut tx = service.store.begin("test").await.unwrap();
-        let done =
-            intake::record_informed(&mut tx, &service.desk, organisation, receipt.request, dpo()).await;
-        if done.is_ok() {
-            tx.commit().await.unwrap();
-        }
-        done
-    };
-    assert!(informed().await.is_err(), "nothing came back, and nothing is answered yet");
-    let now = service.desk.clock.now();
-    let mut tx = service.store.begin("test").await.unwrap();
-    delivery::record_bounce(&mut tx, organisation, receipt.request, None, dpo(), now).await.unwrap();
-    tx.commit().await.unwrap();
-    informed().await.unwrap();
+    let nothing = informed(&service, receipt.request).await;
+    assert!(nothing.is_err(), "nothing came back, and nothing is answered yet");
+    came_back(&service, receipt.request, None).await.unwrap();
+    informed(&service, receipt.request).await.unwrap();
     let case = service.case(receipt.request).await;
     assert_eq!((case.state, case.informed_at), (RequestState::Manual, None), "it waits for its answer");
-    assert!(informed().await.is_err(), "once is enough");
+    assert!(informed(&service, receipt.request).await.is_err(), "once is enough");
     service.finish().await;
 }

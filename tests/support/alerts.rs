@@ -7,7 +7,8 @@ use dsrd::alert::{Settings, Ward, Watch};
 use dsrd::delivery::{MemoryTransport, Transport};
 use dsrd::domain::KillSwitch;
 
-use super::service::{TestService, mail_settings};
+use super::service::TestService;
+use super::settings::mail_settings;
 
 /// The mailbox of the data protection officer.
 pub(crate) const DPO: &str = "dpo@prova.example";

@@ -2,10 +2,12 @@
 
 pub(crate) mod alerts;
 pub(crate) mod bucket;
+pub(crate) mod builder;
 pub(crate) mod database;
 pub(crate) mod logs;
 pub(crate) mod oracle;
 pub(crate) mod service;
+pub(crate) mod settings;
 pub(crate) mod witness;
 
 /// A number that an environment variable may ask for in place of the ordinary one.

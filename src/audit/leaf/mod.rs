@@ -25,10 +25,10 @@
 //! | `tenant` | the organisation; left out for what concerns the log itself |
 //! | `v` | 1, or 0 for an entry carried over from the first form of the log |
 //!
-//! [`Leaf`] is an entry with fields of its own, for who makes one or keeps one; `LeafBytes` (`scan.rs`) is one that stays
+//! [`Leaf`] is an entry with fields of its own, for who makes one or keeps one; `LeafBytes` (`scan`) is one that stays
 //! in its bytes, for who goes through millions. Both are read by the same pass.
 //!
-//! To add a field: here, in its place by the alphabet; its line in `scan.rs`; a new version.
+//! To add a field: here, in its place by the alphabet; its line in `scan`; a new version.
 
 mod scan;
 

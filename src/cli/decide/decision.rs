@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Decided, Named, controller, explained, find, read_facts};
+use super::{Decided, Named, begin, explained, read_facts};
 use crate::cli::context::Context;
 use crate::cli::output::Output;
 use crate::daemon::Foundation;
@@ -19,9 +19,7 @@ pub(in crate::cli) async fn decide(
     output: &Output,
 ) -> anyhow::Result<()> {
     let facts = facts_file.map(|path| read_facts(&path)).transpose()?;
-    let (organisation, request) = find(named, context, foundation).await?;
-    let controller = controller(&organisation, foundation)?;
-    let mut tx = foundation.store.begin("cli.decide").await?;
+    let (mut tx, controller, request) = begin("cli.decide", named, context, foundation).await?;
     let taken = triage::decide(
         &mut tx,
         &foundation.desk,
@@ -77,9 +75,7 @@ pub(super) async fn ask(
     output: &Output,
 ) -> anyhow::Result<()> {
     let question = read_facts(&question_file)?;
-    let (organisation, request) = find(named, context, foundation).await?;
-    let controller = controller(&organisation, foundation)?;
-    let mut tx = foundation.store.begin("cli.ask_clarification").await?;
+    let (mut tx, controller, request) = begin("cli.ask_clarification", named, context, foundation).await?;
     let asked = (reason, question);
     triage::ask_clarification(&mut tx, &foundation.desk, controller, request, asked, context.person())
         .await
@@ -108,10 +104,8 @@ pub(super) async fn tell(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let (organisation, request) = find(named, context, foundation).await?;
-    let controller = controller(&organisation, foundation)?;
+    let (mut tx, controller, request) = begin("cli.tell", named, context, foundation).await?;
     let (desk, person) = (&foundation.desk, context.person());
-    let mut tx = foundation.store.begin("cli.tell").await?;
     let (decision, reason, follows) = match telling {
         Telling::Part(part) => {
             triage::answer_part(&mut tx, desk, controller, request, part, person).await.map_err(explained)?;
@@ -146,9 +140,7 @@ pub(super) async fn second(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let (organisation, request) = find(named, context, foundation).await?;
-    let controller = controller(&organisation, foundation)?;
-    let mut tx = foundation.store.begin("cli.second").await?;
+    let (mut tx, controller, request) = begin("cli.second", named, context, foundation).await?;
     let person = context.person();
     let decision = match act {
         Second::Confirm => triage::confirm(&mut tx, &foundation.desk, controller, request, person).await,

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
-use super::{Decided, Named, controller, find};
+use super::{Decided, Named, begin};
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::Output;
@@ -42,9 +42,7 @@ pub(super) async fn identify(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let (organisation, request) = find(named, context, foundation).await?;
-    let controller = controller(&organisation, foundation)?;
-    let mut tx = foundation.store.begin("cli.identify").await?;
+    let (mut tx, controller, request) = begin("cli.identify", named, context, foundation).await?;
     let (desk, actor) = (&foundation.desk, context.person());
     let reason = match known {
         Known::Check(check) => {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Decided, Named, controller, explained, find};
+use super::{Decided, Named, begin, explained};
 use crate::cli::context::Context;
 use crate::cli::output::{Output, table};
 use crate::daemon::Foundation;
@@ -16,10 +16,8 @@ pub(super) async fn declare(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let (organisation, request) = find(named, context, foundation).await?;
-    let controller = controller(&organisation, foundation)?;
+    let (mut tx, controller, request) = begin("cli.incident", named, context, foundation).await?;
     let breach = (cause, categories.as_slice(), aware_at.unwrap_or_else(|| foundation.desk.clock.now()));
-    let mut tx = foundation.store.begin("cli.incident").await?;
     let due_at =
         triage::declare_incident(&mut tx, &foundation.desk, controller, request, breach, context.person())
             .await
@@ -44,9 +42,7 @@ pub(super) async fn end_incident(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let (organisation, request) = find(named, context, foundation).await?;
-    let controller = controller(&organisation, foundation)?;
-    let mut tx = foundation.store.begin("cli.incident_ended").await?;
+    let (mut tx, controller, request) = begin("cli.incident_ended", named, context, foundation).await?;
     triage::end_incident(&mut tx, &foundation.desk, controller, request, ended, context.person())
         .await
         .map_err(explained)?;

@@ -23,11 +23,12 @@ use super::output::{Output, read_small_text};
 use super::request::{Case, classed, unasked};
 use crate::daemon::Foundation;
 use crate::domain::{
-    AcceptanceReason, ChoiceReason, ClarificationReason, Declaration, ExtensionReason, IdentityMethod,
-    IncidentCategory, IncidentCause, IncidentEnd, Matched, MatchingPoint, OrganisationId, Personal,
-    Reference, RefusalGround, RequestId,
+    AcceptanceReason, ChoiceReason, ClarificationReason, Controller, Declaration, ExtensionReason,
+    IdentityMethod, IncidentCategory, IncidentCause, IncidentEnd, Matched, MatchingPoint, OrganisationId,
+    Personal, Reference, RefusalGround, RequestId,
 };
 use crate::identity::Check;
+use crate::store::Tx;
 use crate::triage::{Decision, Facts, Fee, TriageError};
 
 /// What to decide.
@@ -292,16 +293,6 @@ pub(super) fn read_facts(path: &std::path::Path) -> anyhow::Result<Facts> {
     Facts::read(&text).map_err(explained)
 }
 
-fn controller<'a>(
-    organisation: &OrganisationId,
-    foundation: &'a Foundation,
-) -> anyhow::Result<&'a crate::domain::Controller> {
-    let controller = foundation.controllers.get(organisation);
-    controller
-        .map(std::convert::AsRef::as_ref)
-        .ok_or_else(|| Failure::NotFound.because(format!("organisation {organisation} is not configured")))
-}
-
 async fn find(
     named: &Named,
     context: &Context,
@@ -310,6 +301,22 @@ async fn find(
     let organisation = context.organisation(named.organisation.as_ref())?;
     let request = named.request.find(foundation, &organisation).await?;
     Ok((organisation, request))
+}
+
+/// Begins the transaction of a decision about the request that is named.
+async fn begin<'a>(
+    operation: &'static str,
+    named: &Named,
+    context: &Context,
+    foundation: &'a Foundation,
+) -> anyhow::Result<(Tx, &'a Controller, RequestId)> {
+    let (organisation, request) = find(named, context, foundation).await?;
+    let controller = foundation
+        .controllers
+        .get(&organisation)
+        .ok_or_else(|| Failure::NotFound.because(format!("organisation {organisation} is not configured")))?;
+    let tx = foundation.store.begin(operation).await?;
+    Ok((tx, controller, request))
 }
 
 pub(super) fn explained(error: TriageError) -> anyhow::Error {

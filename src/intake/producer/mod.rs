@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::sql::ProducerRow;
-use super::submission::{Desk, IntakeError, Submission, submit};
+use super::arrival::submit;
+use super::submission::{Desk, IntakeError, Submission};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
     Assurance, Channel, Controller, ErasureGround, IdentifierKind, OrganisationId, Origin, Proof,

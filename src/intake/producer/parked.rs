@@ -12,7 +12,8 @@ use crate::domain::{
     Assurance, Channel, Controller, DiscardReason, ErasureGround, IdentifierKind, KeyError, OrganisationId,
     Personal, RequestKind, RequesterRole,
 };
-use crate::intake::submission::{Desk, IntakeError, Receipt, submit};
+use crate::intake::arrival::submit;
+use crate::intake::submission::{Desk, IntakeError, Receipt};
 use crate::store::{StoreError, Tx};
 
 /// The organisations of this daemon.

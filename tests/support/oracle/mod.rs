@@ -19,7 +19,7 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::service::TestService;
-use super::service::{BURST, CALLS_PER_SECOND};
+use super::settings::{BURST, CALLS_PER_SECOND};
 use super::witness;
 
 /// A piece of every value that tests give to their canary person.

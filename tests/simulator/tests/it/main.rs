@@ -6,4 +6,5 @@ mod endpoints;
 mod executable;
 mod faults;
 mod rig;
+mod untruths;
 mod volume;

@@ -1,0 +1,250 @@
+//! A restriction and its end (N-13), placed by a person or by an objection that is weighed, and who else is told.
+
+use std::sync::Arc;
+
+use chrono::{Days, NaiveDate, TimeDelta};
+use dsrd::delivery::Plan;
+use dsrd::domain::IdentifierKind::{Email, Phone};
+use dsrd::domain::{
+    AnsweredOutcome, Clock as _, HoldCategory, HoldKind, LiftReason, Outcome, RefusalGround, RequestId,
+    RequestKind,
+};
+use dsrd::execution;
+use dsrd::holds::{self, About, EndRule, HoldError, NewHold};
+use dsrd::recipients::{self, TaskAction};
+use dsrd::triage::{self, TriageError};
+use dsrd_simulator::{ContactSpec, Fault};
+use sqlx::{Connection as _, PgConnection};
+
+use crate::notices::{EMAIL, PHONE, answer, dpo, last_mail, person, register, tasks, today, words};
+use crate::support::service::TestService;
+
+pub(crate) async fn restrict(service: &TestService, request: RequestId) -> Result<String, HoldError> {
+    let mut tx = service.store.begin("test").await.unwrap();
+    let references = holds::references_of(&mut tx, &service.controller.id, request).await?;
+    let new = NewHold {
+        kind: HoldKind::Restriction,
+        category: HoldCategory::Everything,
+        ground: None,
+        statute: None,
+        matter: None,
+        owner: "dpo".to_owned(),
+        about: About::Person(references),
+        ends: EndRule::WhenLifted,
+        review_on: Some(today(service) + Days::new(90)),
+        request: Some(request),
+    };
+    let placed = holds::place(&mut tx, &service.controller, new, dpo(), service.clock.now()).await?;
+    tx.commit().await.unwrap();
+    Ok(placed.reference)
+}
+
+pub(crate) async fn announce(service: &TestService, hold: &str, on: NaiveDate) -> Result<(), TriageError> {
+    let mut tx = service.store.begin("test").await.unwrap();
+    let why = words("We checked the data: it is correct.");
+    let end = (hold, on);
+    triage::announce_restriction_end(&mut tx, &service.desk, &service.controller, end, why, dpo()).await?;
+    tx.commit().await.unwrap();
+    Ok(())
+}
+
+pub(crate) async fn lift(service: &TestService, hold: &str, reason: LiftReason) -> Result<(), HoldError> {
+    let register = Arc::clone(&service.executor.sites[&service.controller.id].recipients);
+    let mut tx = service.store.begin("test").await.unwrap();
+    let site = (&*service.controller, &*register);
+    execution::lift_hold(&mut tx, &service.desk, site, hold, reason, dpo()).await?;
+    tx.commit().await.unwrap();
+    Ok(())
+}
+
+#[tokio::test]
+async fn r_44_a_restriction_is_in_place_before_it_is_told_and_ends_after_the_person_was_told() {
+    let service = TestService::builder().recipients(register()).build().await;
+    let contact = service.platform.add_contact(person());
+    let request = service.submit(RequestKind::Restriction, &[(Email, EMAIL)]).await.request;
+    service.work_to_the_end().await;
+    // Nothing is said to be restricted that is not.
+    let early = answer(&service, request, AnsweredOutcome::Fulfilled, "Restricted.").await;
+    assert!(matches!(early, Err(TriageError::NotRestricted(_))), "{early:?}");
+    let hold = restrict(&service, request).await.unwrap();
+    assert!(matches!(restrict(&service, request).await, Err(HoldError::RestrictedAlready)));
+    answer(&service, request, AnsweredOutcome::Fulfilled, "Your address is kept and not used.")
+        .await
+        .unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
+    let mail = last_mail(&service);
+    for wanted in
+        ["is restricted", "Your address is kept and not used.", "We tell crm s.r.l.", "Before we lift"]
+    {
+        assert!(mail.contains(wanted), "{wanted:?} is not in {mail}");
+    }
+    // Art. 19: the recipient is told of the restriction, by the id of the contact.
+    let [told] = tasks(&service, request).await.try_into().unwrap();
+    assert_eq!((told.action, told.channel.as_str(), told.object_held), (TaskAction::Restrict, "mail", true));
+
+    // Art. 18(3): it ends after the person was told, and on the day that they were told.
+    let lifted = async || lift(&service, &hold, LiftReason::RestrictionEnded).await;
+    assert!(matches!(lifted().await, Err(HoldError::NotTold)));
+    let now = announce(&service, &hold, today(&service)).await;
+    assert!(matches!(now, Err(TriageError::Hold(HoldError::EndTooSoon))), "{now:?}");
+    let day = today(&service) + Days::new(14);
+    service.mails.plan(Plan::NoConnection, 1);
+    announce(&service, &hold, day).await.unwrap();
+    service.pump().await;
+    assert!(matches!(lifted().await, Err(HoldError::NotTold)), "the mail server did not take it");
+    assert!(
+        matches!(lift(&service, &hold, LiftReason::Mistake).await, Err(HoldError::NotTold)),
+        "no way around it once it is announced"
+    );
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    let forced = sqlx::query(
+        "UPDATE dsrd.hold SET ended_at = now(), ended_by = 'person:x', end_reason = 'restriction_ended'",
+    )
+    .execute(&mut owner)
+    .await;
+    assert!(forced.unwrap_err().to_string().contains("only after the person was told"));
+    service.advance(std::time::Duration::from_hours(1)).await;
+    service.pump().await;
+    let mail = last_mail(&service);
+    for wanted in
+        ["is going to end", "7 December 2026", "We checked the data", "Until that day you can object"]
+    {
+        assert!(mail.contains(wanted), "{wanted:?} is not in {mail}");
+    }
+    assert!(matches!(lifted().await, Err(HoldError::BeforeItsDay(on)) if on == day));
+    service.clock.advance(TimeDelta::days(14));
+    lifted().await.unwrap();
+    let tasks = tasks(&service, request).await;
+    let release = tasks.iter().find(|task| task.action == TaskAction::Release).expect("a task");
+    assert_eq!((release.recipient.as_str(), release.object_held), ("crm", true));
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    let log = service.audit().await;
+    let actions: Vec<&str> =
+        log.iter().map(|entry| entry.action.as_str()).filter(|action| action.starts_with("hold.")).collect();
+    assert_eq!(actions, ["hold.placed", "hold.end_announced", "hold.lifted"]);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_44_the_end_of_a_restriction_can_be_told_by_other_means_and_a_mistake_is_mended_at_once() {
+    let service = TestService::start().await;
+    let request = service.submit(RequestKind::Restriction, &[(Phone, PHONE)]).await.request;
+    service.work_to_the_end().await;
+    let hold = restrict(&service, request).await.unwrap();
+    lift(&service, &hold, LiftReason::Mistake).await.unwrap();
+    let hold = restrict(&service, request).await.unwrap();
+    let day = today(&service) + Days::new(7);
+    assert!(matches!(announce(&service, &hold, day).await, Err(TriageError::NoAddress)));
+    let mut tx = service.store.begin("test").await.unwrap();
+    let end = (hold.as_str(), day);
+    triage::restriction_end_told_otherwise(&mut tx, &service.desk, &service.controller, end, dpo())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    service.clock.advance(TimeDelta::days(7));
+    lift(&service, &hold, LiftReason::RestrictionEnded).await.unwrap();
+    assert!(tasks(&service, request).await.is_empty(), "nobody was told of it");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_57_an_objection_restricts_until_it_is_weighed_and_the_end_is_told() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
+    let request = service.submit(RequestKind::Objection, &[(Email, EMAIL)]).await.request;
+    let other = service.submit(RequestKind::Portability, &[(Email, EMAIL)]).await.request;
+    service.work_to_the_end().await;
+    let look = async || {
+        holds::restrict_objections(&service.store, &service.controller, &*service.desk.clock).await.unwrap()
+    };
+    assert_eq!((look().await, look().await), (1, 0), "at once, and once");
+    let restriction = async |request| {
+        let mut connection = service.store.connection().await.unwrap();
+        holds::restriction_of(&mut connection, &service.controller.id, request).await.unwrap()
+    };
+    let hold = restriction(request).await.expect("a restriction");
+    assert_eq!(restriction(other).await, None);
+    // Weighed: the grounds of the controller outweigh. The restriction ends after the person was told, and not by itself.
+    let mut tx = service.store.begin("test").await.unwrap();
+    let facts = Some(words("We need the visits to answer for the safety of the building."));
+    let ground = RefusalGround::CompellingGrounds;
+    triage::refuse(&mut tx, &service.desk, &service.controller.id, request, ground, facts, dpo())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(request).await.outcome, Some(Outcome::Refused));
+    assert!(matches!(lift(&service, &hold, LiftReason::RestrictionEnded).await, Err(HoldError::NotTold)));
+    let day = today(&service) + Days::new(14);
+    announce(&service, &hold, day).await.unwrap();
+    service.pump().await;
+    service.clock.advance(TimeDelta::days(14));
+    lift(&service, &hold, LiftReason::RestrictionEnded).await.unwrap();
+    assert_eq!(look().await, 0, "what was weighed is not restricted again");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_57_recipients_are_told_of_the_restriction_that_stands_meanwhile_and_of_its_end() {
+    let service = TestService::builder().recipients(register()).build().await;
+    let contact = service.platform.add_contact(person());
+    let request = service.submit(RequestKind::Objection, &[(Email, EMAIL)]).await.request;
+    service.work_to_the_end().await;
+    let site = &service.executor.sites[&service.controller.id];
+    let tell = async || execution::tell_of_objections(&service.store, &service.desk, site).await.unwrap();
+    assert_eq!(tell().await, 0, "nothing is restricted yet");
+    holds::restrict_objections(&service.store, &service.controller, &*service.desk.clock).await.unwrap();
+    // While the platform is away nobody is told, and nothing is forgotten.
+    let away = service.simulator.faults().inject(Fault::Status(503));
+    assert_eq!(tell().await, 0);
+    assert!(tasks(&service, request).await.is_empty());
+    service.simulator.faults().remove(away);
+    // Two daemons look at once: one tells.
+    let both = tokio::join!(tell(), tell());
+    assert_eq!(both.0 + both.1, 1);
+    assert_eq!(tell().await, 0, "once");
+    let [task] = tasks(&service, request).await.try_into().unwrap();
+    assert_eq!((task.recipient.as_str(), task.action), ("crm", TaskAction::Restrict));
+    assert_eq!(task.channel, "mail");
+    let mut tx = service.store.begin("test").await.unwrap();
+    let (keys, organisation) = (&service.desk.keys, &service.controller.id);
+    let object = recipients::reveal(&mut tx, keys, organisation, task.task, dpo(), service.clock.now()).await;
+    assert_eq!(object.unwrap().expect("the contact").expose().as_str(), contact);
+    drop(tx);
+
+    let mut connection = service.store.connection().await.unwrap();
+    let hold = holds::restriction_of(&mut connection, organisation, request).await.unwrap().unwrap();
+    drop(connection);
+    announce(&service, &hold, today(&service) + Days::new(14)).await.unwrap();
+    service.pump().await;
+    service.clock.advance(TimeDelta::days(14));
+    lift(&service, &hold, LiftReason::RestrictionEnded).await.unwrap();
+    let actions: Vec<TaskAction> = tasks(&service, request).await.iter().map(|each| each.action).collect();
+    assert_eq!(actions.len(), 2, "{actions:?}");
+    assert!(actions.contains(&TaskAction::Release), "{actions:?}");
+    assert_eq!(tell().await, 0, "what has ended is not told as standing");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_57_where_nobody_knows_which_contact_is_meant_a_person_tells_the_recipients() {
+    let service = TestService::builder().recipients(register()).build().await;
+    for name in ["Canarino", "Cardellino"] {
+        let _one = service.platform.add_contact(ContactSpec::new().name(name, "Prova").phone(PHONE));
+    }
+    let several = service.submit(RequestKind::Objection, &[(Phone, PHONE)]).await.request;
+    let erasure = service.submit(RequestKind::Portability, &[(Email, EMAIL)]).await.request;
+    service.work_to_the_end().await;
+    let hold = restrict(&service, several).await.unwrap();
+    let of_another_kind = restrict(&service, erasure).await.unwrap();
+    let site = &service.executor.sites[&service.controller.id];
+    assert_eq!(execution::tell_of_objections(&service.store, &service.desk, site).await.unwrap(), 1);
+    let [task] = tasks(&service, several).await.try_into().unwrap();
+    assert_eq!((task.channel.as_str(), task.object_held), ("person", false));
+    assert!(tasks(&service, erasure).await.is_empty(), "{of_another_kind} is told when it is answered");
+    // A restriction that was a mistake is taken back, and that is told, too.
+    lift(&service, &hold, LiftReason::Mistake).await.unwrap();
+    assert_eq!(tasks(&service, several).await.len(), 2);
+    service.finish().await;
+}
