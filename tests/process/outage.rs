@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use dsrd::domain::{Clock as _, ManualClock, SystemClock};
+use dsrd_simulator::{Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::process::{ProcessService, eventually};
@@ -87,12 +88,16 @@ async fn f_17_a_full_disk_stops_all_work_and_loses_nothing() {
     let mut owner = watch_the_disk(&service).await;
     let daemon = service.serve().await;
     let mut producer = service.producer().await;
+    // While the platform takes its time to find people, the disk fills up: the next that a run wants to write is that it begins.
+    let faults = service.world.simulator.faults();
+    let slow = faults.inject(Fault::Latency(Duration::from_secs(3)).on(Endpoint::ListContacts));
     let mut handed_in = hand_in(&service, &mut producer, 0..12).await;
     eventually("work in hand", Duration::from_secs(20), || async {
         service.count("SELECT count(*) FROM dsrd.job WHERE state = 'leased'").await > 0
     })
     .await;
     sqlx::raw_sql("INSERT INTO witness.disk VALUES (now())").execute(&mut owner).await.unwrap();
+    faults.remove(slow);
     // Whoever hands in learns it, with the code of PostgreSQL; there is no half of a request.
     let refused = sqlx::query(
         "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)

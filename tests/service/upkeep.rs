@@ -5,22 +5,21 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use dsrd::audit::Actor;
-use dsrd::delivery;
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{
     AnsweredOutcome, ClarificationReason, DecisionKind, ExtensionReason, IncidentCategory, IncidentCause,
     IncidentEnd, LiftReason, Outcome, RefusalGround, RequestId, RequestKind,
 };
 use dsrd::execution::resume_postponed;
-use dsrd::holds;
 use dsrd::identity::Confirmation;
-use dsrd::intake;
 use dsrd::recipients::ChannelKind;
 use dsrd::triage::{self, Decision, Facts, Taken};
 use dsrd::upkeep::{Forgotten, Settings, Upkeep};
+use dsrd::{alert, delivery, holds, intake};
 use dsrd_simulator::ContactSpec;
 use sqlx::Connection as _;
 
+use crate::alerts;
 use crate::holds::claim_about;
 use crate::rig::count;
 use crate::support::service::TestService;
@@ -332,6 +331,8 @@ async fn r_73_whatever_the_end_nothing_is_left_but_the_hash_of_who_must_not_come
     ends.extend(answered_by_a_person(&service).await);
     ends.push(breach(&service).await);
     ends.extend(asked_who_they_are(&service).await);
+    let (watch, mails) = alerts::watch(&service, alert::Settings { digest: true, ..alerts::settings() });
+    assert!(!alerts::round(&watch, &mails).await.1.is_empty(), "staff is told of what is open");
     service.advance(std::time::Duration::from_hours(24 * 15)).await;
     service.work_to_the_end().await;
     for (request, outcome) in &ends {
@@ -353,10 +354,14 @@ async fn r_73_whatever_the_end_nothing_is_left_but_the_hash_of_who_must_not_come
         "postponed_by",
         "hold",
         "hold_subject",
+        "staff_mail",
         "suppression",
     ] {
         assert!(before.contains(table), "dsrd.{table} has something to forget");
     }
+    let tied_to_the_log = "SELECT count(*) FROM audit_private.subject";
+    let tied: i64 = sqlx::query_scalar(tied_to_the_log).fetch_one(&mut owner).await.unwrap();
+    assert!(tied > 0, "the log can be asked for people");
     let mut known: Vec<String> = contacts.iter().map(|contact| contact.to_lowercase()).collect();
     for name in NAMES {
         known.extend([somebody(name), hex::encode(somebody(name))]);
@@ -389,5 +394,7 @@ async fn r_73_whatever_the_end_nothing_is_left_but_the_hash_of_who_must_not_come
     ];
     let left = filled(&service).await;
     assert!(left.contains("suppression"), "who must not come back is known by a hash");
+    let tied: i64 = sqlx::query_scalar(tied_to_the_log).fetch_one(&mut owner).await.unwrap();
+    assert_eq!(tied, 0, "salts and tags by which the log is asked for people");
     assert!(left.iter().all(|table| own.contains(&table.as_str())), "{left:?}");
 }
