@@ -125,6 +125,8 @@ enum Slip {
     MinusZero,
     /// A number of sixteen digits in the detail.
     Large(i64),
+    /// An instant that not every reader of JSON can hold.
+    Late(u64),
     /// A member of the detail once more.
     Twice,
     /// The members of the detail the other way round.
@@ -142,6 +144,7 @@ fn slips() -> impl Strategy<Value = Slip> {
         Just(Slip::Zero),
         Just(Slip::MinusZero),
         prop_oneof![Just(LARGEST + 1), Just(-LARGEST - 1)].prop_map(Slip::Large),
+        prop_oneof![Just(TOO_LARGE), Just(u64::MAX)].prop_map(Slip::Late),
         Just(Slip::Twice),
         Just(Slip::Backwards),
         Just(Slip::Capital),
@@ -173,6 +176,9 @@ impl Slip {
                 let at = one_of(&starts_of(|first| first.is_ascii_digit() || first == '-'))?;
                 let rest = text[at..].trim_start_matches(|each: char| each.is_ascii_digit() || each == '-');
                 Some(format!("{}-0{rest}", &text[..at]))
+            }
+            Self::Late(at_us) => {
+                Some(Leaf { at_us, ..leaf.clone() }).map(|late| String::from_utf8(late.to_bytes()).unwrap())
             }
             Self::Large(number) => {
                 let last = format!("\"zzzzzz\":{number}");
