@@ -389,6 +389,7 @@ async fn r_73_whatever_the_end_nothing_is_left_but_the_hash_of_who_must_not_come
     // What is left is the service's own, and the hashes.
     let own = [
         "case_transition",
+        "figures_watch",
         "half",
         "instance",
         "ledger",

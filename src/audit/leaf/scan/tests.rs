@@ -178,7 +178,8 @@ impl Slip {
                 Some(format!("{}-0{rest}", &text[..at]))
             }
             Self::Late(at_us) => {
-                Some(Leaf { at_us, ..leaf.clone() }).map(|late| String::from_utf8(late.to_bytes()).unwrap())
+                let late = Leaf { at_us, ..leaf.clone() };
+                Some(String::from_utf8(late.to_bytes()).unwrap())
             }
             Self::Large(number) => {
                 let last = format!("\"zzzzzz\":{number}");
