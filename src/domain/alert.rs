@@ -34,7 +34,7 @@ vocabulary! {
         HoldReview = "hold_review",
         /// A recipient of the data was told of an erasure, correction or restriction and has not answered in its time.
         RecipientOverdue = "recipient_overdue",
-        /// The platform has not answered for a long time: nobody's right can be carried out.
+        /// The platform has not answered for a long time, or refuses the key: nobody's right can be carried out.
         PlatformDown = "platform_down",
         /// Somebody who was erased or opted out is back at the platform, and a person has to decide.
         CameBack = "came_back",

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::engine::Run;
 use super::procedure::Step;
 use super::sql;
-use super::stop::{Ended, Note, Stop};
+use super::stop::{BAD_CREDENTIALS, Ended, Note, Stop};
 use super::{Executor, follow_up, hold};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
 use crate::domain::{Origin, ParkReason, RequestKind};
@@ -214,12 +214,13 @@ impl Run<'_> {
         self.park(ParkReason::Poison).await
     }
 
-    /// A platform that answers nobody is no trouble of this request: the attempt is not counted, and the next one waits for the
+    /// A platform that serves nobody is no trouble of this request: the attempt is not counted, and the next one waits for the
     /// end of the outage (F-46).
     async fn excuse(&self, stop: Stop) -> Stop {
         match stop {
-            Stop::Again { counts: Some(ParkReason::AttemptsExhausted), note, .. }
-                if self.platform_is_down().await =>
+            Stop::Again { code, counts, note, .. }
+                if (code == BAD_CREDENTIALS || counts == Some(ParkReason::AttemptsExhausted))
+                    && self.platform_is_down().await =>
             {
                 let after = self.executor.settings.wait_in_outage();
                 Stop::Again { after, code: queue::WAITS_FOR_PLATFORM, counts: None, note }

@@ -39,6 +39,9 @@ pub(super) enum Note {
     Absence(Step),
 }
 
+/// The code of a request for which the platform refused the key.
+pub(super) const BAD_CREDENTIALS: &str = "bad_credentials";
+
 /// Why a step does not lead to the next one.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -89,7 +92,7 @@ impl Stop {
                 counted("platform_unreadable", ParkReason::PlatformUnreadable)
             }
             // The key is refused for every request alike: waiting costs none of them its attempts.
-            PlatformError::BadCredentials { .. } => Self::wait(Duration::from_mins(1), "bad_credentials"),
+            PlatformError::BadCredentials { .. } => Self::wait(Duration::from_mins(1), BAD_CREDENTIALS),
             PlatformError::Forbidden { .. } => Self::NeedsPerson(ParkReason::PlatformForbidden),
             PlatformError::TooLarge { .. } => Self::NeedsPerson(ParkReason::PackageTooLarge),
             PlatformError::Rejected { .. } | PlatformError::ReadOnly { .. } => {

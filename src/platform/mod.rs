@@ -333,6 +333,12 @@ impl PlatformError {
     pub const fn concerns_one(&self) -> bool {
         matches!(self, Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Rejected { .. })
     }
+
+    /// Whether nobody is served for now, whatever is asked: the platform does not answer, or refuses the key.
+    #[must_use]
+    pub const fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::AnswerLost { .. } | Self::BadCredentials { .. })
+    }
 }
 
 /// The contacts of one organisation at a contact platform.

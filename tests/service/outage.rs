@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use dsrd::alert::{Settings, Ward, Watch};
+use dsrd::audit::Actor;
 use dsrd::delivery::MemoryTransport;
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{AlertRule, Clock as _, Outcome, RequestKind, RequestState};
 use dsrd::intake::{self, Receipt, Submission};
 use dsrd::queue;
-use dsrd_simulator::{ContactSpec, Fault};
+use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
 use crate::alerts::open_rules;
 use crate::rig::count;
@@ -140,5 +141,32 @@ async fn f_46_a_day_without_platform_wears_no_request_down_and_afterwards_the_ea
         let later = order.iter().skip(place + IN_HAND).min();
         assert!(later.is_none_or(|later| first <= later), "{first} before {later:?}");
     }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_84_a_key_that_is_refused_is_an_outage_too_and_its_end_wakes_what_waits() {
+    let service = TestService::builder().retry_cap_secs(3_600).build().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(email(0)));
+    let refused = service.simulator.faults().inject(Fault::Status(401).on(Endpoint::Login));
+    let receipt = hand_in(&service, 0).await;
+    let platform = &service.executor.sites[&service.controller.id].platform;
+    let looked = platform.check_organisation().await.unwrap_err();
+    assert!(looked.is_outage(), "{looked}");
+    look_at_platform(&service, false).await;
+    let waits = "SELECT count(*) FROM dsrd.job
+                 WHERE last_code = 'platform_down' AND run_at > now() + interval '15 minutes' AND attempt = 0";
+    service.work().await;
+    assert_eq!(count(&service, waits).await, 1, "not asked for every minute");
+
+    service.simulator.faults().remove(refused);
+    look_at_platform(&service, true).await;
+    let ready = "SELECT count(*) FROM dsrd.job WHERE state = 'ready' AND run_at <= now()";
+    assert_eq!(count(&service, ready).await, 1, "woken by the look that finds it back");
+    // This client asks with the refused key once a minute only; a daemon begins anew with the new one.
+    let mut tx = service.store.begin("test").await.unwrap();
+    let dpo = Actor::Person("dpo".to_owned());
+    intake::withdraw(&mut tx, &service.desk, &service.controller, receipt.request, dpo).await.unwrap();
+    tx.commit().await.unwrap();
     service.finish().await;
 }

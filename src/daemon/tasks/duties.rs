@@ -289,8 +289,8 @@ pub(in crate::daemon) async fn watch(watch: Watch, stop: CancellationToken) {
     }
 }
 
-/// Looks whether the platform of an organisation answers, so that an outage is told of also when nobody asks anything; more
-/// often while it does not, because whatever waits for it begins with the look that finds it back.
+/// Looks whether the platform of an organisation serves anybody, so that an outage is told of also when nobody asks anything;
+/// more often while it does not, because whatever waits for it begins with the look that finds it back.
 pub(in crate::daemon) async fn look_at_platform(
     site: Site,
     store: Store,
@@ -299,22 +299,29 @@ pub(in crate::daemon) async fn look_at_platform(
 ) {
     const EVERY: Duration = Duration::from_mins(15);
     const WHILE_AWAY: Duration = Duration::from_mins(1);
-    // At start everything was asked anyway.
-    pause(&stop, EVERY).await;
-    while !stop.is_cancelled() {
-        // Only that it answers counts: what a wrong key means is for the first look to say.
-        let answers = !matches!(
-            site.platform.check_organisation().await,
-            Err(PlatformError::Unavailable { .. } | PlatformError::AnswerLost { .. })
-        );
-        let noted = async {
-            let mut connection = store.connection().await?;
-            queue::note_platform(&mut connection, &site.controller.id, answers, desk.clock.now()).await
-        };
-        if let Err(error) = noted.await {
-            tracing::debug!(%error, "whether the platform answers could not be noted");
+    // At start everything was asked already: what the gate let through answers, and whatever waited for that goes on.
+    let mut serves = site.gate.is_open();
+    if serves {
+        note_platform(&site, &store, &desk, true).await;
+    }
+    loop {
+        pause(&stop, if serves { EVERY } else { WHILE_AWAY }).await;
+        if stop.is_cancelled() {
+            return;
         }
-        pause(&stop, if answers { EVERY } else { WHILE_AWAY }).await;
+        let looked = site.platform.check_organisation().await;
+        serves = !looked.is_err_and(|error| error.is_outage());
+        note_platform(&site, &store, &desk, serves).await;
+    }
+}
+
+async fn note_platform(site: &Site, store: &Store, desk: &Desk, serves: bool) {
+    let noted = async {
+        let mut connection = store.connection().await?;
+        queue::note_platform(&mut connection, &site.controller.id, serves, desk.clock.now()).await
+    };
+    if let Err(error) = noted.await {
+        tracing::debug!(%error, "whether the platform answers could not be noted");
     }
 }
 

@@ -1,4 +1,5 @@
-//! Whether the platform of an organisation answers at all: table `dsrd.platform_watch`.
+//! Whether the platform of an organisation serves anybody at all, or does not answer or refuses the key: table
+//! `dsrd.platform_watch`.
 //!
 //! Every daemon looks from time to time, also when nobody asks anything, and what one of them sees counts for all. While
 //! a platform answers nobody, a failed call says nothing about the request that made it: such attempts are not counted
