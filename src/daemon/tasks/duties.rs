@@ -17,7 +17,6 @@ use crate::domain::{Controller, OrganisationId};
 use crate::execution::{self, Gate, LookedAgain, Lookout, Site};
 use crate::holds;
 use crate::intake::{self, Desk};
-use crate::platform::PlatformError;
 use crate::queue;
 use crate::recipients::Courier;
 use crate::retention::{SweepReport, Sweeper};
