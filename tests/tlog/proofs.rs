@@ -159,12 +159,17 @@ proptest! {
         start in any::<prop::sample::Index>(),
         stretch in prop::collection::vec(twists(), 0..60),
         jumps in prop::collection::vec((any::<prop::sample::Index>(), twists()), 0..20),
+        repeats in prop::collection::vec((any::<prop::sample::Index>(), twists()), 0..10),
     ) {
         let (edge, tiles) = grown(size);
         let at = |place: &prop::sample::Index| place.index(usize::try_from(size).unwrap()) as u64;
         let neighbours = (at(&start)..size).zip(stretch);
+        let jumps = jumps.iter().map(|(place, change)| (at(place), *change));
+        // The same leaf once more, and what is not it.
+        let repeats =
+            repeats.iter().flat_map(|(place, change)| [Twist::None, *change].map(|change| (at(place), change)));
         let mut checker = Checker::of_tree(size, edge.root());
-        for (mut index, change) in neighbours.chain(jumps.iter().map(|(place, change)| (at(place), *change))) {
+        for (mut index, change) in neighbours.chain(jumps).chain(repeats) {
             let mut leaf = leaf_hash(&entry(index));
             let mut proof = inclusion_proof(&tiles, index, size).unwrap();
             match change {
