@@ -303,6 +303,24 @@ async fn asked_who_they_are(service: &TestService) -> [End; 2] {
 }
 
 #[tokio::test]
+async fn r_73_what_a_decision_says_of_the_person_goes_when_the_contact_is_forgotten() {
+    let service = TestService::start().await;
+    answered_by_a_person(&service).await;
+    service.work_to_the_end().await;
+    let decided = "SELECT count(*) FROM dsrd.decision";
+    let said = "SELECT count(*) FROM dsrd.decision WHERE sealed_facts IS NOT NULL OR contact_id IS NOT NULL";
+    let (all, before) = (count(&service, decided).await, count(&service, said).await);
+    assert!(before > 0, "a person wrote what they did");
+    service.clock.advance(TimeDelta::days(64));
+    forget(&service).await;
+    assert_eq!(count(&service, said).await, before);
+    service.clock.advance(TimeDelta::days(3));
+    forget(&service).await;
+    assert_eq!(count(&service, said).await, 0);
+    assert_eq!(count(&service, decided).await, all, "that somebody decided stays");
+}
+
+#[tokio::test]
 async fn r_73_whatever_the_end_nothing_is_left_but_the_hash_of_who_must_not_come_back() {
     let recipient = crate::recipients::recipient("crm", ChannelKind::Person);
     let mut service = TestService::builder().recipients(vec![recipient]).build().await;
