@@ -163,6 +163,13 @@ async fn r_84_a_key_that_is_refused_is_an_outage_too_and_its_end_wakes_what_wait
     look_at_platform(&service, true).await;
     let ready = "SELECT count(*) FROM dsrd.job WHERE state = 'ready' AND run_at <= now()";
     assert_eq!(count(&service, ready).await, 1, "woken by the look that finds it back");
+    // What was in hand at that moment is put back after it, and woken by the next look.
+    sqlx::query("UPDATE dsrd.job SET run_at = now() + interval '1 hour'")
+        .execute(&mut *service.store.connection().await.unwrap())
+        .await
+        .unwrap();
+    look_at_platform(&service, true).await;
+    assert_eq!(count(&service, ready).await, 1, "woken by the next one");
     // This client asks with the refused key once a minute only; a daemon begins anew with the new one.
     let mut tx = service.store.begin("test").await.unwrap();
     let dpo = Actor::Person("dpo".to_owned());

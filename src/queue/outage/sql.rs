@@ -9,16 +9,14 @@ use crate::queue::sql::announce;
 use crate::store::StoreError;
 
 /// Records whether the platform of an organisation answered just now. An outage begins with the first time that it did
-/// not, and ends with the first time that it did, whichever daemon looked; its end wakes what waits for it.
+/// not, and ends with the first time that it did, whichever daemon looked; each look that is answered wakes what
+/// waits for it.
 pub async fn note_platform(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     answers: bool,
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    if answers {
-        wake_at_the_end(connection, organisation).await?;
-    }
     let down_since = (!answers).then_some(at);
     sqlx::query!(
         r#"INSERT INTO dsrd.platform_watch (organisation_id, looked_at, down_since)
@@ -31,33 +29,28 @@ pub async fn note_platform(
         at,
         down_since,
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .map_err(StoreError::during("queue.note_platform"))?;
-    Ok(())
+    if answers { wake_waiting(connection, organisation).await } else { Ok(()) }
 }
 
-/// Ends an outage, if there is one, and makes ready what waits for its end: both or neither.
-async fn wake_at_the_end(
+/// Makes ready what waits for the platform: at every look that is answered, because a request that was in hand at the first
+/// one is put back after it.
+async fn wake_waiting(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
 ) -> Result<(), StoreError> {
     let woken = sqlx::query!(
-        r#"WITH ended AS (
-             UPDATE dsrd.platform_watch SET down_since = NULL
-             WHERE organisation_id = $1 AND down_since IS NOT NULL
-             RETURNING organisation_id
-           )
-           UPDATE dsrd.job
+        r#"UPDATE dsrd.job
            SET run_at = now()
-           FROM ended
-           WHERE job.organisation_id = ended.organisation_id AND job.state = 'ready' AND job.last_code = $2"#,
+           WHERE organisation_id = $1 AND state = 'ready' AND last_code = $2 AND run_at > now()"#,
         organisation.as_str(),
         WAITS_FOR_PLATFORM,
     )
     .execute(&mut *connection)
     .await
-    .map_err(StoreError::during("queue.wake_at_the_end"))?;
+    .map_err(StoreError::during("queue.wake_waiting_for_platform"))?;
     if woken.rows_affected() > 0 {
         announce(connection).await?;
     }
