@@ -68,6 +68,7 @@ impl Failure {
                 StartError::SchemaBehind { .. } | StartError::SchemaNewer | StartError::SchemaAltered => {
                     Some(Self::DatabaseNotReady)
                 }
+                StartError::LogKeyTaken { .. } => Some(Self::Refused),
                 other => other.is_configuration().then_some(Self::Usage),
             };
         }

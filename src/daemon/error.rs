@@ -118,6 +118,32 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
     },
+    /// Another process changes the key file.
+    #[error(
+        "another `dsrd audit key rotate` (process {process}) is at work on {}; wait until it has ended, see with `dsrd audit key \
+         show` what it did, and run this command again if it is still needed",
+        path.display()
+    )]
+    LogKeyTaken {
+        /// The key file.
+        path: PathBuf,
+        /// Number of the process on its host.
+        process: String,
+    },
+    /// Whether another process changes the key file cannot be found out.
+    #[error(
+        "{} cannot be locked, which keeps two exchanges of keys from going on at once; it must belong to whoever writes \
+         audit.key_file, on a file system that has locks. A systemd credential is read-only: copy it into a file of mode 0600, \
+         name that in audit.key_file, and put the new seed where the credential comes from",
+        path.display()
+    )]
+    LogKeyLock {
+        /// The file beside the key file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The key file cannot be written.
     #[error(
         "the key file {} of the audit log cannot be written; a systemd credential is read-only: copy it into a file of mode 0600, \
@@ -223,6 +249,8 @@ impl StartError {
                 | Self::MasterKeyWrite { .. }
                 | Self::OrganisationUnchecked { .. }
                 | Self::LogKeyWrite { .. }
+                | Self::LogKeyTaken { .. }
+                | Self::LogKeyLock { .. }
                 | Self::Seal(
                     SealError::Store(_)
                         | SealError::NoRight(_)

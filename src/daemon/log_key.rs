@@ -1,5 +1,9 @@
 //! The key that signs the audit log, and the sealer that signs with it.
 
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::master_key::{create, replace};
@@ -60,8 +64,57 @@ pub fn load_log_keys(settings: &Settings) -> Result<LogKeys, StartError> {
     LogKeys::from_text(&text).map_err(|source| StartError::LogKeyMalformed { path: path.clone(), source })
 }
 
-/// Replaces the content of the key file.
-pub fn store_log_keys(settings: &Settings, keys: &LogKeys) -> Result<(), StartError> {
-    let path = &settings.audit.key_file;
-    replace(path, &keys.to_text()).map_err(|source| StartError::LogKeyWrite { path: path.clone(), source })
+/// The key file for this process alone, from before it is read until after it was written: of two that exchange keys at once,
+/// one would write over the seed that the log has named meanwhile. Ends with its process, however that ends.
+#[derive(Debug)]
+pub struct LogKeyLock {
+    path: PathBuf,
+    /// A file beside the key file, which is itself replaced by another.
+    _held: File,
+}
+
+impl LogKeyLock {
+    /// Takes the key file.
+    ///
+    /// # Errors
+    /// At once where another process has it.
+    pub fn take(settings: &Settings) -> Result<Self, StartError> {
+        let path = settings.audit.key_file.clone();
+        let mut beside = path.clone().into_os_string();
+        beside.push(".lock");
+        let beside = PathBuf::from(beside);
+        match lock(&beside) {
+            Ok(Ok(held)) => Ok(Self { path, _held: held }),
+            Ok(Err(process)) => Err(StartError::LogKeyTaken { path, process }),
+            Err(source) => Err(StartError::LogKeyLock { path: beside, source }),
+        }
+    }
+
+    /// Replaces the content of the key file.
+    pub fn store(&self, keys: &LogKeys) -> Result<(), StartError> {
+        replace(&self.path, &keys.to_text())
+            .map_err(|source| StartError::LogKeyWrite { path: self.path.clone(), source })
+    }
+}
+
+/// Locks a file, which then tells by which process; or answers with the process that has it.
+fn lock(beside: &Path) -> io::Result<Result<File, String>> {
+    let directory = beside.parent().unwrap_or_else(|| Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(beside)?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0)?;
+            file.write_all(std::process::id().to_string().as_bytes())?;
+            Ok(Ok(file))
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut process = String::new();
+            file.read_to_string(&mut process)?;
+            // It has not written it yet.
+            Ok(Err(if process.is_empty() { "?".to_owned() } else { process }))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }

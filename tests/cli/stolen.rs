@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -235,6 +236,72 @@ async fn an_exchange_that_was_broken_off_is_gone_on_with() {
     assert_eq!(ours.changes().len(), 4, "replaced, added, retired, replaced");
 }
 
+/// Waits until a process waits for the sealers' lock, which this test has.
+async fn is_waited_for(holder: &mut PgConnection) {
+    let waits = "SELECT count(*) FROM pg_locks
+                 WHERE locktype = 'advisory' AND classid = 7236123 AND objid = 1 AND NOT granted
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut *holder).await.unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits for the end of a process; one that waits for another is ended.
+async fn ended(mut child: Child) -> Finished {
+    for _ in 0..500 {
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    child.kill().unwrap_or_default();
+    let output = child.wait_with_output().unwrap();
+    Finished {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_exchanges_at_once_the_second_is_refused_and_no_seed_is_lost() {
+    let ours = Robbed::new().await;
+    let (first, second) = (ours.path("first.txt"), ours.path("second.txt"));
+    let start = |arguments: &[&str]| {
+        let mut command = ours.scene.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let stolen = |file: &str| start(&["--json", "audit", "key", "rotate", "--stolen", "--takeover", file]);
+    let mut holder = PgConnection::connect_with(&ours.database.options()).await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock(7236123, 1)").execute(&mut holder).await.unwrap();
+
+    let at_work = stolen(&first);
+    is_waited_for(&mut holder).await;
+    for other in
+        [stolen(&second), start(&["audit", "key", "rotate"]), start(&["audit", "key", "rotate", "--finish"])]
+    {
+        let refused = ended(other).await.expect(5);
+        let told = format!("(process {}) is at work", at_work.id());
+        assert!(refused.stderr.contains(&told) && refused.stderr.contains("wait until"), "{refused:?}");
+    }
+    sqlx::query("SELECT pg_advisory_unlock(7236123, 1)").execute(&mut holder).await.unwrap();
+    let done = ended(at_work).await.expect(0).json();
+    assert_eq!((ours.changes().len(), ours.seeds().len()), (1, 64));
+    assert_eq!(done["verifier_key"].as_str(), Some(ours.key().as_str()));
+    ours.grow();
+
+    // One that is killed in the midst keeps nobody out.
+    sqlx::query("SELECT pg_advisory_lock(7236123, 1)").execute(&mut holder).await.unwrap();
+    let mut killed = stolen(&second);
+    is_waited_for(&mut holder).await;
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    sqlx::query("SELECT pg_advisory_unlock(7236123, 1)").execute(&mut holder).await.unwrap();
+    ours.exchange("second.txt").expect(0);
+    ours.grow();
+    assert_eq!((ours.changes().len(), ours.seeds().len()), (2, 64));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exchange_that_is_killed_again_and_again_exchanges_once() {
     let ours = Robbed::new().await;
@@ -243,8 +310,7 @@ async fn an_exchange_that_is_killed_again_and_again_exchanges_once() {
     let done = loop {
         let mut command =
             ours.scene.command(&["--json", "audit", "key", "rotate", "--stolen", "--takeover", &file]);
-        let mut child =
-            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(60 + u64::from(kills) * 7));
         if child.try_wait().unwrap().is_some() {
             let output = child.wait_with_output().unwrap();

@@ -307,6 +307,40 @@ async fn keys_are_exchanged_with_an_entry_that_both_sign() {
 }
 
 #[tokio::test]
+async fn a_change_of_keys_that_another_process_has_made_already_is_not_sealed_again() {
+    let service = TestService::start().await;
+    append(&service, 2).await;
+    let both = LogKeys::from_text(&service.log_keys).unwrap().with_new().unwrap().to_text();
+    let open = async || {
+        sealer(&service.database, LogKeys::from_text(&both).unwrap(), service.clock.clone()).await.unwrap()
+    };
+    let (one, other) = (open().await, open().await);
+    let refused = |ended| matches!(ended, Err(SealError::Rotation(_)));
+    one.add_key().await.unwrap();
+    assert!(refused(other.add_key().await), "added already");
+    let late = open().await;
+    one.retire_key().await.unwrap();
+    assert!(refused(late.retire_key().await), "retired already: the key that signs would be named");
+    let changes = async || {
+        let told = service.audit().await.into_iter().filter(|entry| entry.action == "log.key");
+        told.map(|entry| entry.detail["change"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    service.sealer.take_keys(LogKeys::from_text(&both).unwrap().newest().unwrap());
+    assert_eq!(changes().await, ["added", "retired"]);
+
+    let next = LogKeys::from_text(&both).unwrap().newest().unwrap().with_new().unwrap().to_text();
+    let open = async || {
+        sealer(&service.database, LogKeys::from_text(&next).unwrap(), service.clock.clone()).await.unwrap()
+    };
+    let (one, other) = (open().await, open().await);
+    one.replace_key().await.unwrap();
+    assert!(refused(other.replace_key().await.map(drop)), "replaced already");
+    service.sealer.take_keys(LogKeys::from_text(&next).unwrap().newest().unwrap());
+    assert_eq!(changes().await, ["added", "retired", "replaced"]);
+    verify(&service).await;
+}
+
+#[tokio::test]
 async fn nothing_is_sealed_on_top_of_an_altered_state() {
     for alteration in [
         "UPDATE audit.edge SET hashes = sha256('x') WHERE level = 0",

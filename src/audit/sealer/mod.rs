@@ -227,34 +227,39 @@ impl Sealer {
     /// Lets the newest key of the key file sign beside the present one. The entry `log.key` is sealed by both.
     pub async fn add_key(&self) -> Result<(), SealError> {
         let mut state = self.state.lock().await;
+        let tx = self.begin(&mut state).await?;
         let all = self.keys().signing_keys(&state.origin);
         if state.signers.len() != 1 || all.len() != 2 || words(&state.signers) != words(&all)[..1] {
             return Err(SealError::Rotation(
                 "a key is added where the log is signed by one key and the file holds that one and a new one",
             ));
         }
-        self.change_keys(&mut state, all, KeyChange::Added).await.map(drop)
+        self.change_keys(tx, &mut state, all, KeyChange::Added).await.map(drop)
     }
 
     /// Ends the time in which two keys sign: from the entry `log.key` on, the newest one signs alone.
     pub async fn retire_key(&self) -> Result<(), SealError> {
         let mut state = self.state.lock().await;
+        let tx = self.begin(&mut state).await?;
         let Some(newest) = self.keys().newest().filter(|_| state.signers.len() == 2) else {
             return Err(SealError::Rotation("the log is signed by one key alone; there is none to retire"));
         };
         let signers = newest.signing_keys(&state.origin);
-        self.change_keys(&mut state, signers, KeyChange::Retired).await.map(drop)
+        self.change_keys(tx, &mut state, signers, KeyChange::Retired).await.map(drop)
     }
 
     /// Seals an entry that tells of a change of keys, signed by the keys after the change and by those before; answers with
     /// the head over it, which is kept. `former` is told where the change ends the time of a key with nothing between.
+    ///
+    /// `tx` comes from [`Sealer::begin`], after which the caller has looked whether the change is one of the keys that sign: with
+    /// what it knew before, it would seal the change of another process a second time.
     async fn change_keys(
         &self,
+        mut tx: Tx,
         state: &mut State,
         signers: Vec<SigningKey>,
         change: KeyChange,
     ) -> Result<String, SealError> {
-        let mut tx = self.begin(state).await?;
         let concerned = match change {
             KeyChange::Added | KeyChange::Replaced => signers.last(),
             KeyChange::Retired => state.signers.first(),

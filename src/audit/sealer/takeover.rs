@@ -42,6 +42,7 @@ impl Sealer {
     /// Lets the newest key of the key file sign instead of the present one, from the next entry on.
     pub async fn replace_key(&self) -> Result<Takeover, SealError> {
         let mut state = self.state.lock().await;
+        let tx = self.begin(&mut state).await?;
         let former = the_one(&state)?.verifier().clone();
         let keys = self.keys().signing_keys(&state.origin);
         let [first, second] = keys.as_slice() else {
@@ -54,7 +55,7 @@ impl Sealer {
         }
         let present = second.verifier().clone();
         let signers = keys.into_iter().skip(1).collect();
-        let note = self.change_keys(&mut state, signers, KeyChange::Replaced).await?;
+        let note = self.change_keys(tx, &mut state, signers, KeyChange::Replaced).await?;
         opened(note, former, present).ok_or(SealError::Altered { what: "the takeover head" })
     }
 

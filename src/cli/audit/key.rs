@@ -11,7 +11,7 @@ use crate::audit::{self, LogKeys, Sealer};
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, table};
-use crate::daemon::{self, Foundation};
+use crate::daemon::{self, Foundation, LogKeyLock};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -78,7 +78,7 @@ pub(super) async fn run(
 }
 
 /// The file is written before the log names a new key, and after it has dropped the old one: at no moment does the log
-/// name a key that is in no file.
+/// name a key that is in no file. Nobody else writes it between its reading and its writing.
 async fn rotate(
     finish: bool,
     context: &Context,
@@ -86,6 +86,7 @@ async fn rotate(
     output: &Output,
 ) -> anyhow::Result<()> {
     let settings = context.settings();
+    let file = LogKeyLock::take(settings)?;
     super::heads::ensure_continued(context, foundation).await?;
     let sealer = open(context, foundation).await?;
     let result = async {
@@ -94,7 +95,7 @@ async fn rotate(
             && let Some(newest) = present.newest()
         {
             // Retiring was broken off after the log had dropped the key.
-            daemon::store_log_keys(settings, &newest)?;
+            file.store(&newest)?;
             present = newest;
             if finish {
                 return Ok(sealer.verifier_keys().await);
@@ -103,13 +104,13 @@ async fn rotate(
         if finish {
             sealer.retire_key().await?;
             if let Some(newest) = present.newest() {
-                daemon::store_log_keys(settings, &newest)?;
+                file.store(&newest)?;
             }
         } else if sealer.verifier_keys().await.len() == 1 {
             // A file with two keys is left behind by a rotation that was broken off: its new key is announced now.
             let both = match present.with_new() {
                 Some(both) => {
-                    daemon::store_log_keys(settings, &both)?;
+                    file.store(&both)?;
                     both
                 }
                 None => present,

@@ -2,7 +2,7 @@
 //!
 //! Four parts, each of which leaves a state from which the next run goes on: the key file gets a fresh seed beside the stolen
 //! one; the log is exchanged to it, in one transaction ([`Sealer::replace_key`]); the takeover head is written, whole or not
-//! at all; the stolen seed is dropped from the key file. A seed that the log never named, of a run that was broken off or of an
+//! at all; the stolen seed is dropped from the key file. No other exchange writes the file meanwhile ([`LogKeyLock`]). A seed that the log never named, of a run that was broken off or of an
 //! exchange that had been planned, is replaced by a fresh one: whoever has the file has it, too.
 
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ use crate::audit::{Sealer, Takeover};
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, pairs};
-use crate::daemon::{self, Foundation};
+use crate::daemon::{self, Foundation, LogKeyLock};
 
 /// What the exchange came to.
 #[derive(Serialize)]
@@ -41,9 +41,10 @@ pub(super) async fn rotate(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
+    let key_file = LogKeyLock::take(context.settings())?;
     heads::ensure_continued(context, foundation).await?;
     let sealer = super::key::open(context, foundation).await?;
-    let exchanged = exchange(&sealer, file, context).await;
+    let exchanged = exchange(&sealer, &key_file, file, context).await;
     sealer.close().await;
     let Takeover { size, root, former, present, .. } = exchanged?;
     let exchanged = Exchanged {
@@ -57,7 +58,12 @@ pub(super) async fn rotate(
     output.show(&exchanged, shown)
 }
 
-async fn exchange(sealer: &Sealer, file: &Path, context: &Context) -> anyhow::Result<Takeover> {
+async fn exchange(
+    sealer: &Sealer,
+    key_file: &LogKeyLock,
+    file: &Path,
+    context: &Context,
+) -> anyhow::Result<Takeover> {
     let settings = context.settings();
     if sealer.verifier_keys().await.len() > 1 {
         return Err(Failure::Refused.because(
@@ -88,7 +94,7 @@ async fn exchange(sealer: &Sealer, file: &Path, context: &Context) -> anyhow::Re
             // Before anything is exchanged: a head that cannot be written helps nobody.
             draft(file, "").and_then(fs::remove_file).map_err(|error| cannot_be_written(file, &error))?;
             let both = sealer.fresh_keys().await?;
-            daemon::store_log_keys(settings, &both)?;
+            key_file.store(&both)?;
             sealer.take_keys(both);
             let takeover = sealer.replace_key().await?;
             write(file, &takeover.note)?;
@@ -96,7 +102,7 @@ async fn exchange(sealer: &Sealer, file: &Path, context: &Context) -> anyhow::Re
         }
     };
     if let Some(newest) = daemon::load_log_keys(settings)?.newest() {
-        daemon::store_log_keys(settings, &newest)?;
+        key_file.store(&newest)?;
     }
     Ok(takeover)
 }
