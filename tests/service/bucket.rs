@@ -74,6 +74,57 @@ async fn a_bucket_gets_the_tree_when_it_is_due_locked_and_verifiable() {
     service.finish().await;
 }
 
+/// What lies in the bucket is a whole log with all of its entries.
+async fn verified(service: &TestService, stub: &Stub) -> (Verdict, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    stub.copy_to(folder.path());
+    let key = service.sealer.verifier_keys().await[0].parse().unwrap();
+    let plan = Plan { policy: Policy::of_logs(vec![key]), known_heads: Vec::new(), since: 0 };
+    let report = verify::verify(&mut Tiles::of(Directory(folder.path().to_owned())), &plan).await.unwrap();
+    assert!(report.findings.is_empty(), "{:#?}", report.findings);
+    (report.verdict, report.size)
+}
+
+#[tokio::test]
+async fn a_bucket_gets_every_entry_that_it_missed_also_after_a_fill_that_broke_off() {
+    let service = TestService::start().await;
+    let (stub, address, _task) = Stub::start().await;
+    let due = || service.clock.advance(chrono::TimeDelta::seconds(601));
+    // Entries were not wanted at first. What is filled up with them breaks off after one of six bundles.
+    grow(&service, 700).await;
+    publisher(&service, address, false, KEY).round().await.unwrap();
+    grow(&service, 700).await;
+    due();
+    let tiles = 5;
+    *stub.room.lock().unwrap() = Some(tiles + 1);
+    let entries = || stub.names().iter().filter(|name| name.contains("/tile/entries/")).count();
+    let ours = publisher(&service, address, true, KEY);
+    ours.round().await.unwrap();
+    assert_eq!(entries(), 1, "{:?}", stub.names());
+    *stub.room.lock().unwrap() = None;
+    ours.round().await.unwrap();
+    assert_eq!(verified(&service, &stub).await, (Verdict::Ok, 1_400));
+
+    // What is whole is not looked at again, nor written.
+    let (listings, first) = (stub.listings(), "/audit-log/venue/tile/entries/000");
+    assert!(listings > 0);
+    grow(&service, 100).await;
+    due();
+    ours.round().await.unwrap();
+    assert_eq!((stub.listings(), stub.written(first)), (listings, 1));
+
+    // Wanted no more for a while, and wanted again.
+    grow(&service, 600).await;
+    due();
+    publisher(&service, address, false, KEY).round().await.unwrap();
+    grow(&service, 100).await;
+    due();
+    publisher(&service, address, true, KEY).round().await.unwrap();
+    assert_eq!(verified(&service, &stub).await, (Verdict::Ok, 2_200));
+    assert_eq!(stub.written(first), 1);
+    service.finish().await;
+}
+
 #[tokio::test]
 async fn f_26_a_bucket_that_is_ahead_or_another_logs_stops_everything_and_one_that_is_away_nothing() {
     let service = TestService::start().await;

@@ -22,6 +22,7 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::support::bucket::{KEY, PREFIX, Stub};
 use crate::support::service::TestService;
 use crate::support::settings::{mail_settings, sealer};
 
@@ -359,6 +360,48 @@ async fn heads_reach_the_directory_and_the_witness_and_catch_up_after_an_outage(
     served.end().await;
 }
 
+#[tokio::test]
+async fn a_directory_gets_every_entry_that_it_missed_also_after_a_fill_that_broke_off() {
+    let service = TestService::start().await;
+    let folders = tempfile::tempdir().unwrap();
+    let directory = folders.path().join("log");
+    let keys = service.sealer.verifier_keys().await;
+    let publisher = |entries| publisher(&service, &directory, entries, Vec::new());
+    let entries = directory.join("tile/entries");
+    // Entries were not wanted at first. What is filled up with them breaks off at the third bundle, as on a full disk.
+    grow(&service, 1_000).await;
+    publisher(false).round().await.unwrap();
+    std::fs::create_dir_all(entries.join("002/in the way")).unwrap();
+    let ours = publisher(true);
+    ours.round().await.unwrap();
+    assert!(entries.join("001").exists() && !entries.join("003.p").exists());
+    std::fs::remove_dir_all(entries.join("002")).unwrap();
+    ours.round().await.unwrap();
+    assert_eq!(read_published(&directory, &keys), 1_000);
+
+    // What is whole is not written again.
+    let written = || std::fs::metadata(entries.join("000")).unwrap().modified().unwrap();
+    let before = written();
+    grow(&service, 10).await;
+    ours.round().await.unwrap();
+    // Wanted no more for a while, and wanted again: by a process that starts anew.
+    grow(&service, 700).await;
+    publisher(false).round().await.unwrap();
+    publisher(true).round().await.unwrap();
+    assert_eq!(read_published(&directory, &keys), 1_710);
+    grow(&service, 700).await;
+    publisher(false).round().await.unwrap();
+    grow(&service, 100).await;
+    // And by one that wanted them all the time, beside one that did not.
+    ours.round().await.unwrap();
+    assert_eq!((read_published(&directory, &keys), written()), (2_510, before));
+
+    // A directory that is exchanged for an empty one gets all again.
+    std::fs::rename(&directory, folders.path().join("away")).unwrap();
+    ours.round().await.unwrap();
+    assert_eq!(read_published(&directory, &keys), 2_510);
+}
+
 /// Remembers what it was to send; refuses while told to.
 #[derive(Debug, Default)]
 struct Letters {
@@ -556,6 +599,72 @@ async fn f_26_an_older_database_is_found_out_by_each_place_outside_and_goes_on_a
     assert!(twice.is_ok(), "a new daemon takes the fork as the log that it is");
     restore(&service).await;
     assert!(matches!(by_directory().round().await, Err(PublishError::Diverged(Divergence::Ahead { .. }))));
+    served.end().await;
+}
+
+#[tokio::test]
+async fn f_26_of_several_places_that_are_ahead_the_one_that_knows_most_says_what_was_lost() {
+    let service = TestService::start().await;
+    let folders = tempfile::tempdir().unwrap();
+    let (directory, newer) = (folders.path().join("log"), folders.path().join("newer"));
+    let log = service.sealer.verifier_keys().await[0].parse::<VerifierKey>().unwrap();
+    let witness = async |name: &str| {
+        let witness = open(&folders.path().join(name), &LogKeys::generate(), vec![log.clone()]).unwrap();
+        Served::start(witness, "127.0.0.1:0").await
+    };
+    let (late, served) = (witness("late").await, witness("witness").await);
+    let (stub, address, _task) = Stub::start().await;
+    let bucket = PublishSettings {
+        bucket_url: format!("http://{address}{PREFIX}"),
+        bucket_region: "eu-south-1".to_owned(),
+        bucket_key_file: "unused".into(),
+        ..no_bucket()
+    };
+    let of = |directory: &Path, witnesses: Vec<WitnessSettings>| PublishSettings {
+        directory: directory.to_owned(),
+        witnesses,
+        ..no_bucket()
+    };
+    let publisher = |settings: PublishSettings| {
+        let store = Store::connect_as_sealer(service.database.options(), &database_settings());
+        Publisher::new(store, settings, None, service.clock.clone()).unwrap().with_bucket(KEY).unwrap()
+    };
+    grow(&service, 300).await;
+    dump(&service).await;
+    grow(&service, 40).await;
+    publisher(of(&directory, Vec::new())).round().await.unwrap();
+    grow(&service, 10).await;
+    publisher(PublishSettings { bucket_key_file: "unused".into(), ..of(&newer, vec![served.settings()]) })
+        .round()
+        .await
+        .unwrap();
+    publisher(PublishSettings { directory: newer.clone(), ..bucket.clone() }).round().await.unwrap();
+    assert_eq!(stub.sizes(&format!("{PREFIX}checkpoint")), 350);
+    restore(&service).await;
+
+    // The directory was set back with the host, to 340.
+    let both = vec![late.settings(), served.settings()];
+    for (settings, has_root) in [
+        (PublishSettings { witnesses: both.clone(), directory: directory.clone(), ..bucket }, true),
+        (of(&directory, both), false),
+    ] {
+        match publisher(settings).look().await {
+            Err(PublishError::Diverged(Divergence::Ahead { outside: 350, inside: 300, root, .. })) => {
+                assert_eq!(root.is_some(), has_root);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let remembered = |name: &str| {
+        let files = std::fs::read_dir(folders.path().join(name)).unwrap();
+        files.filter(|file| file.as_ref().unwrap().path().extension().is_some()).count()
+    };
+    assert_eq!(
+        (remembered("witness"), remembered("late")),
+        (1, 0),
+        "no witness signs a log that was found out"
+    );
+    late.end().await;
     served.end().await;
 }
 

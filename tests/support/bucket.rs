@@ -30,7 +30,12 @@ pub(crate) struct Seen {
 pub(crate) struct Stub {
     pub(crate) objects: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(crate) seen: Mutex<Vec<Seen>>,
+    /// How many objects it takes before it refuses; all where none is told.
+    pub(crate) room: Mutex<Option<usize>>,
 }
+
+/// How many names a page of a listing has: stores may give fewer than a thousand.
+const PAGE: usize = 3;
 
 impl Stub {
     pub(crate) async fn start() -> (Arc<Self>, SocketAddr, tokio::task::JoinHandle<()>) {
@@ -88,12 +93,27 @@ impl Stub {
         match method.as_str() {
             _ if !is_signed => (403, Vec::new()),
             "PUT" if !is_checked => (400, Vec::new()),
+            "PUT" if self.is_full() => (503, Vec::new()),
+            "GET" if path.contains('?') => (200, listing(&objects, &path)),
             "PUT" => {
                 objects.insert(path, body);
                 (200, Vec::new())
             }
             _ => objects.get(&path).map_or((404, Vec::new()), |object| (200, object.clone())),
         }
+    }
+
+    fn is_full(&self) -> bool {
+        let mut room = self.room.lock().expect("no test holds it and fails");
+        let left = room.map(|room| room.checked_sub(1));
+        *room = left.map(Option::unwrap_or_default);
+        left == Some(None)
+    }
+
+    /// How many pages of listings were asked for.
+    pub(crate) fn listings(&self) -> usize {
+        let seen = self.seen.lock().expect("no test holds it and fails");
+        seen.iter().filter(|seen| seen.path.contains("list-type=2")).count()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -125,4 +145,30 @@ impl Stub {
             std::fs::write(path, content).expect("a file can be written");
         }
     }
+}
+
+/// A page of the names in a bucket, as `ListObjectsV2` answers.
+fn listing(objects: &BTreeMap<String, Vec<u8>>, path: &str) -> Vec<u8> {
+    let (bucket, query) = path.split_once('?').expect("a query");
+    let value = |name: &str| {
+        let pair = query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
+        pair.map(|value| value.replace("%2F", "/"))
+    };
+    assert_eq!(value("list-type").as_deref(), Some("2"), "{path}");
+    let (prefix, after) = (value("prefix").unwrap_or_default(), value("start-after").unwrap_or_default());
+    let below = format!("{bucket}/");
+    let keys: Vec<&str> = objects.keys().filter_map(|name| name.strip_prefix(&below)).collect();
+    let keys: Vec<&str> =
+        keys.into_iter().filter(|key| key.starts_with(&prefix) && **key > *after).take(PAGE + 1).collect();
+    let told: String = keys
+        .iter()
+        .take(PAGE)
+        .map(|key| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>"))
+        .collect();
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult \
+         xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><IsTruncated>{}</IsTruncated>{told}</ListBucketResult>\n",
+        keys.len() > PAGE
+    )
+    .into_bytes()
 }

@@ -36,8 +36,8 @@ impl Publisher {
         if old == size && witness.has_answered.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let place = || format!("the witness {}", witness.key.name());
-        let url = format!("{}/add-checkpoint", witness.url.trim_end_matches('/'));
+        let place = || place_of(witness);
+        let url = url_of(witness);
         for _ in 0..TRIES {
             let wanted =
                 consistency_tiles(old, size).ok_or(PublishError::Altered("a checkpoint is missing"))?;
@@ -57,21 +57,9 @@ impl Publisher {
                     return Ok(());
                 }
                 409 => {
-                    let seen = reply.text.strip_suffix('\n').and_then(|text| text.parse::<u64>().ok());
-                    let seen = seen.ok_or_else(|| Trouble::Away("answers 409 without a size".to_owned()))?;
+                    let seen = seen_by(&reply.text)?;
                     if seen > size {
-                        // Ahead of this checkpoint; of the database only if it is ahead of what is sealed by now.
-                        let inside = self.head().await?.size;
-                        if seen > inside {
-                            return Err(Divergence::Ahead {
-                                place: place(),
-                                outside: seen,
-                                inside,
-                                root: None,
-                            }
-                            .into());
-                        }
-                        return Ok(());
+                        return self.ensure_not_ahead(place(), seen).await;
                     }
                     if seen == old {
                         return Err(Divergence::Fork { place: place(), size: seen, root: None }.into());
@@ -79,16 +67,50 @@ impl Publisher {
                     old = seen;
                 }
                 422 => return Err(Divergence::Fork { place: place(), size: old, root: None }.into()),
-                403 | 404 => {
-                    return Err(Trouble::Away(
-                        "does not accept this log; give its operator the keys of `dsrd audit key show`"
-                            .to_owned(),
-                    ));
-                }
-                status => return Err(Trouble::Away(format!("answers with status {status}"))),
+                status => return Err(refused(status)),
             }
         }
         Err(Trouble::Away("changes its mind faster than it can be asked".to_owned()))
+    }
+
+    /// Asks one witness what it has seen, and for no signature under anything else: the log in the database is not the one
+    /// that another place has. So the request says that the witness has seen this very head, and is refused where it has not.
+    pub(super) async fn probe(
+        &self,
+        witness: &Asked,
+        head: &Head,
+        checkpoint: &Checkpoint,
+        note: &SignedNote,
+    ) -> Result<(), Trouble> {
+        let size = checkpoint.size;
+        let request = AddCheckpoint { old: size, proof: Vec::new(), note: note.clone() };
+        let reply = self.post.send(&url_of(witness), request.to_string()).await.map_err(Trouble::Away)?;
+        match reply.status {
+            200 => Ok(()),
+            409 => {
+                let seen = seen_by(&reply.text)?;
+                if seen > size {
+                    return self.ensure_not_ahead(place_of(witness), seen).await;
+                }
+                let known = self.newest_cosigned(&head.origin, &witness.key).await?.unwrap_or(0);
+                if seen > known || seen == size {
+                    // It has signed a head of that size which the database does not know.
+                    return Err(Divergence::Fork { place: place_of(witness), size: seen, root: None }.into());
+                }
+                Ok(())
+            }
+            422 => Err(Divergence::Fork { place: place_of(witness), size, root: None }.into()),
+            status => Err(refused(status)),
+        }
+    }
+
+    /// A size that is ahead of a checkpoint is ahead of the database only if it is ahead of what is sealed by now.
+    async fn ensure_not_ahead(&self, place: String, outside: u64) -> Result<(), Trouble> {
+        let inside = self.head().await?.size;
+        if outside > inside {
+            return Err(Divergence::Ahead { place, outside, inside, root: None }.into());
+        }
+        Ok(())
     }
 
     pub(super) async fn newest_cosigned(
@@ -101,6 +123,31 @@ impl Publisher {
         let size = sql::newest_cosigned(&mut connection, origin, key.name().as_str(), &id.0).await?;
         Ok(size.and_then(|size| u64::try_from(size).ok()))
     }
+}
+
+/// A witness in words.
+fn place_of(witness: &Asked) -> String {
+    format!("the witness {}", witness.key.name())
+}
+
+fn url_of(witness: &Asked) -> String {
+    format!("{}/add-checkpoint", witness.url.trim_end_matches('/'))
+}
+
+/// The size that a witness has seen, as it tells with a conflict.
+fn seen_by(text: &str) -> Result<u64, Trouble> {
+    let seen = text.strip_suffix('\n').and_then(|text| text.parse().ok());
+    seen.ok_or_else(|| Trouble::Away("answers 409 without a size".to_owned()))
+}
+
+/// A status that says nothing of what the witness has seen.
+fn refused(status: u16) -> Trouble {
+    Trouble::Away(match status {
+        403 | 404 => {
+            "does not accept this log; give its operator the keys of `dsrd audit key show`".to_owned()
+        }
+        status => format!("answers with status {status}"),
+    })
 }
 
 /// Reads the settings of a witness.

@@ -17,6 +17,8 @@ pub(super) struct Request<'a> {
     pub(super) method: &'a str,
     /// The path with its leading slash, not encoded.
     pub(super) path: &'a str,
+    /// What follows the question mark, as [`query`] writes it.
+    pub(super) query: &'a str,
     /// Headers in lower case, `host`, `x-amz-content-sha256` and `x-amz-date` among them.
     pub(super) headers: &'a [(&'a str, String)],
     /// SHA-256 of the body in hexadecimal.
@@ -36,6 +38,14 @@ pub(super) fn encoded(path: &str) -> String {
         .collect()
 }
 
+/// Names and values as they stand behind the question mark and in what is signed. The names must be in their order.
+pub(super) fn query(pairs: &[(&str, &str)]) -> String {
+    let octets = |text: &str| encoded(text).replace('/', "%2F");
+    let words: Vec<String> =
+        pairs.iter().map(|(name, value)| format!("{}={}", octets(name), octets(value))).collect();
+    words.join("&")
+}
+
 impl Credentials {
     /// The header `authorization`.
     pub(super) fn authorization(&self, request: &Request<'_>, at: DateTime<Utc>) -> String {
@@ -47,9 +57,10 @@ impl Credentials {
             headers.iter().map(|(name, value)| format!("{name}:{}", value.trim())).collect();
         let lines = lines.join("\n");
         let canonical = format!(
-            "{}\n{}\n\n{lines}\n\n{names}\n{}",
+            "{}\n{}\n{}\n{lines}\n\n{names}\n{}",
             request.method,
             encoded(request.path),
+            request.query,
             request.body_sha256
         );
         let day = at.format("%Y%m%d").to_string();
@@ -84,9 +95,10 @@ mod tests {
 
     use super::*;
 
-    /// The example "GET object" of the vendor's documentation ("Signature Calculations for the Authorization Header").
+    /// The examples "GET object" and "GET bucket (list objects)" of the vendor's documentation ("Signature Calculations for the
+    /// Authorization Header").
     #[test]
-    fn the_example_of_the_documentation_gets_its_signature() {
+    fn the_examples_of_the_documentation_get_their_signatures() {
         let credentials = Credentials {
             access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
             secret: Zeroizing::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
@@ -94,28 +106,42 @@ mod tests {
         };
         let at = Utc.with_ymd_and_hms(2013, 5, 24, 0, 0, 0).unwrap();
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        let request = Request {
-            method: "GET",
-            path: "/test.txt",
-            headers: &[
-                ("host", "examplebucket.s3.amazonaws.com".to_owned()),
-                ("range", "bytes=0-9".to_owned()),
-                ("x-amz-content-sha256", empty.to_owned()),
-                ("x-amz-date", instant(at)),
-            ],
-            body_sha256: empty,
-        };
-        assert_eq!(
-            credentials.authorization(&request, at),
-            "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,\
-             SignedHeaders=host;range;x-amz-content-sha256;x-amz-date,\
-             Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"
-        );
+        let host = ("host", "examplebucket.s3.amazonaws.com".to_owned());
+        let (content, date) = (("x-amz-content-sha256", empty.to_owned()), ("x-amz-date", instant(at)));
+        let range = ("range", "bytes=0-9".to_owned());
+        let object = [host.clone(), range, content.clone(), date.clone()];
+        let listing = query(&[("max-keys", "2"), ("prefix", "J")]);
+        for (path, query, headers, names, signature) in [
+            (
+                "/test.txt",
+                "",
+                &object[..],
+                "host;range;x-amz-content-sha256;x-amz-date",
+                "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
+            ),
+            (
+                "/",
+                &listing,
+                &[host, content, date],
+                "host;x-amz-content-sha256;x-amz-date",
+                "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
+            ),
+        ] {
+            let request = Request { method: "GET", path, query, headers, body_sha256: empty };
+            assert_eq!(
+                credentials.authorization(&request, at),
+                format!(
+                    "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,\
+                     SignedHeaders={names},Signature={signature}"
+                )
+            );
+        }
     }
 
     #[test]
     fn a_path_is_encoded_but_for_what_stays() {
         assert_eq!(encoded("/tile/0/x001/067.p/12"), "/tile/0/x001/067.p/12");
         assert_eq!(encoded("/a b/test$file+ä"), "/a%20b/test%24file%2B%C3%A4");
+        assert_eq!(query(&[("list-type", "2"), ("prefix", "a/b c")]), "list-type=2&prefix=a%2Fb%20c");
     }
 }

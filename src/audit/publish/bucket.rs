@@ -1,6 +1,7 @@
 //! A bucket of an S3-compatible store in the layout of tlog-tiles, as the directory has it; with Object Lock nobody can
 //! take back what was written, not even who holds the account.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::aws::{Credentials, Request, encoded, instant};
+use super::aws::{self, Credentials, Request, encoded, instant};
 use super::error::PublishError;
 use super::settings::PublishSettings;
 use crate::audit::stamped::{self, StampedHeads};
@@ -24,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The name of the newest checkpoint's object.
 const CHECKPOINT: &str = "checkpoint";
+
+/// The longest page of a listing that is read: 1,000 names of at most 1,024 bytes, with what a store tells of each.
+const MAX_LISTING_BYTES: usize = 4 << 20;
 
 /// A bucket, or a part of one.
 pub(super) struct Bucket {
@@ -106,14 +110,36 @@ impl Bucket {
         })
     }
 
-    /// Whether there is an object.
-    pub(super) async fn has(&self, folder: &str, name: &str) -> Result<bool, String> {
-        let path = format!("{}/{}", self.path, joined(folder, name));
-        let (status, _) = self.send("HEAD", &path, Vec::new(), 0).await?;
-        match status {
-            200 => Ok(true),
-            404 => Ok(false),
-            other => Err(refused(other)),
+    /// The names of the objects below a folder that begin with `beginning`.
+    pub(super) async fn names(&self, folder: &str, beginning: &str) -> Result<BTreeSet<String>, String> {
+        let (bucket, prefix) = self.path[1..].split_once('/').unwrap_or((&self.path[1..], ""));
+        let above = [prefix, folder].into_iter().filter(|part| !part.is_empty());
+        let above: String = above.map(|part| format!("{part}/")).collect();
+        let (path, wanted) = (format!("/{bucket}"), format!("{above}{beginning}"));
+        let mut names = BTreeSet::new();
+        let mut last = String::new();
+        loop {
+            let mut query = vec![("list-type", "2"), ("prefix", wanted.as_str())];
+            if !last.is_empty() {
+                query.push(("start-after", last.as_str()));
+            }
+            let (status, body) =
+                self.send("GET", &path, &aws::query(&query), Vec::new(), MAX_LISTING_BYTES).await?;
+            if status != 200 {
+                return Err(refused(status));
+            }
+            let unreadable = || "answers with a listing that cannot be read".to_owned();
+            let (keys, is_truncated) = listed(&body).ok_or_else(unreadable)?;
+            let next = keys.last().cloned();
+            for key in keys {
+                names.insert(key.strip_prefix(&above).ok_or_else(unreadable)?.to_owned());
+            }
+            match (is_truncated, next) {
+                (false, _) => return Ok(names),
+                (true, Some(next)) if next > last => last = next,
+                // It would be asked for the same page for ever.
+                (true, _) => return Err(unreadable()),
+            }
         }
     }
 
@@ -132,7 +158,8 @@ impl Bucket {
 
     /// An object's content. One longer than `limit` bytes is refused.
     async fn get(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>, String> {
-        let (status, body) = self.send("GET", &format!("{}/{name}", self.path), Vec::new(), limit).await?;
+        let (status, body) =
+            self.send("GET", &format!("{}/{name}", self.path), "", Vec::new(), limit).await?;
         match status {
             200 => Ok(Some(body)),
             404 => Ok(None),
@@ -141,7 +168,7 @@ impl Bucket {
     }
 
     async fn put(&self, name: &str, content: Vec<u8>) -> Result<(), String> {
-        let (status, _) = self.send("PUT", &format!("{}/{name}", self.path), content, 0).await?;
+        let (status, _) = self.send("PUT", &format!("{}/{name}", self.path), "", content, 0).await?;
         if status == 200 { Ok(()) } else { Err(refused(status)) }
     }
 
@@ -150,6 +177,7 @@ impl Bucket {
         &self,
         method: &str,
         path: &str,
+        query: &str,
         body: Vec<u8>,
         limit: usize,
     ) -> Result<(u16, Vec<u8>), String> {
@@ -166,7 +194,7 @@ impl Bucket {
             headers.push(("x-amz-checksum-sha256", STANDARD.encode(digest)));
             headers.extend(self.lock(now));
         }
-        let signed = Request { method, path, headers: &headers, body_sha256: &body_sha256 };
+        let signed = Request { method, path, query, headers: &headers, body_sha256: &body_sha256 };
         headers.push(("authorization", self.credentials.authorization(&signed, now)));
         let mut map = HeaderMap::new();
         for (name, value) in headers.into_iter().filter(|(name, _)| *name != "host") {
@@ -175,7 +203,8 @@ impl Bucket {
             value.set_sensitive(name == "authorization");
             map.insert(HeaderName::from_static(name), value);
         }
-        let url = format!("{}{}", self.base, encoded(path));
+        let mark = if query.is_empty() { "" } else { "?" };
+        let url = format!("{}{}{mark}{query}", self.base, encoded(path));
         let method =
             reqwest::Method::from_bytes(method.as_bytes()).map_err(|_| "no such method".to_owned())?;
         let is_get = method == reqwest::Method::GET;
@@ -251,6 +280,29 @@ fn joined(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
+/// The names on a page of a listing, and whether there are more; `None` for what is no listing. The names that are written here
+/// need no escapes.
+fn listed(body: &[u8]) -> Option<(Vec<String>, bool)> {
+    let text = std::str::from_utf8(body).ok()?;
+    let (_, text) = text.split_once("<ListBucketResult")?;
+    let text = text.trim_end().strip_suffix("</ListBucketResult>")?;
+    let (_, truncated) = text.split_once("<IsTruncated>")?;
+    let is_truncated = match truncated.split_once("</IsTruncated>")?.0 {
+        "true" => true,
+        "false" => false,
+        _ => return None,
+    };
+    let mut keys = Vec::new();
+    for part in text.split("<Key>").skip(1) {
+        let (key, _) = part.split_once("</Key>")?;
+        if key.is_empty() || key.contains('&') {
+            return None;
+        }
+        keys.push(key.to_owned());
+    }
+    Some((keys, is_truncated))
+}
+
 fn refused(status: u16) -> String {
     match status {
         403 => {
@@ -276,6 +328,28 @@ fn away(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_listing_is_not_an_empty_one() {
+        let page = |inner: &str| {
+            format!("<?xml version=\"1.0\"?>\n<ListBucketResult xmlns=\"x\">{inner}</ListBucketResult>")
+        };
+        let read = |text: &str| listed(text.as_bytes());
+        let some = "<IsTruncated>true</IsTruncated><Contents><Key>a/b</Key><Size>1</Size></Contents><Contents><Key>c</Key></Contents>";
+        assert_eq!(read(&page(some)), Some((vec!["a/b".to_owned(), "c".to_owned()], true)));
+        assert_eq!(read(&page("<IsTruncated>false</IsTruncated>")), Some((Vec::new(), false)));
+        for wrong in [
+            "",
+            "<html></html>",
+            &page(""),
+            &page("<IsTruncated>perhaps</IsTruncated>"),
+            &page("<IsTruncated>false</IsTruncated><Contents><Key>a"),
+            &page("<IsTruncated>false</IsTruncated><Contents><Key>a&amp;b</Key></Contents>"),
+            page(some).strip_suffix("Result>").unwrap(),
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn an_address_is_scheme_host_bucket_and_perhaps_a_prefix() {

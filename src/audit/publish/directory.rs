@@ -52,9 +52,9 @@ fn bundle_path(folder: &Path, index: u64) -> Option<PathBuf> {
     Some(folder.join(Bundle::new(index, TILE_WIDTH).ok()?.path()))
 }
 
-/// Whether the folder has got entries from the bundle on that holds the first one that the log keeps.
-pub(super) fn has_entries(folder: &Path, first_kept: u64) -> bool {
-    bundle_path(folder, first_kept).is_some_and(|full| full.exists() || partial_of(&full).exists())
+/// Whether the folder has got this bundle. It was written whole or not at all.
+pub(super) fn has(folder: &Path, bundle: Bundle) -> bool {
+    folder.join(bundle.path()).is_file()
 }
 
 /// Removes the bundles before the first one that the log keeps: its entries were pruned. The lowest goes first, so that

@@ -49,6 +49,19 @@ pub enum Divergence {
     },
 }
 
+impl Divergence {
+    /// How much it tells of what was lost: the largest size outside, with its root if it can be. Before that, what is not of
+    /// this log has to be moved away.
+    pub(super) fn weight(&self) -> (u64, bool) {
+        match self {
+            Self::Ahead { outside: size, root, .. } | Self::Fork { size, root, .. } => {
+                (*size, root.is_some())
+            }
+            Self::Foreign { .. } => (u64::MAX, false),
+        }
+    }
+}
+
 /// Why heads cannot be published or compared.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PublishError {

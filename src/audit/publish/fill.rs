@@ -1,5 +1,7 @@
 //! Directory and bucket get the tree, and the entries where that is wanted.
 
+use std::sync::PoisonError;
+
 use chrono::TimeDelta;
 
 use super::bucket::Bucket;
@@ -17,6 +19,15 @@ const TILES_AT_ONCE: usize = 256;
 /// How many bundles are held in memory at once (up to 16 MiB each, mostly 150 KiB).
 const BUNDLES_AT_ONCE: usize = 4;
 
+/// What the names of all bundles begin with.
+const ENTRIES: &str = "tile/entries/";
+
+/// Whether a bundle has entries that the published tree has not. What lies there of it counts for nothing: a fill that was broken
+/// off may have left it, of a history that was lost since.
+fn is_new(bundle: Bundle, published: u64, size: u64) -> bool {
+    size > published && bundle.index() >= published / u64::from(tlog::TILE_WIDTH)
+}
+
 impl Publisher {
     /// Brings the directory from one size to that of the checkpoint.
     pub(super) async fn fill_directory(
@@ -26,15 +37,20 @@ impl Publisher {
         note: &SignedNote,
     ) -> Result<(), Trouble> {
         let folder = directory::folder_of(&self.settings.directory, checkpoint.origin.as_str());
-        let (looked, wants_entries, first_kept) =
-            (folder.clone(), self.settings.entries, self.first_kept_bundle().await?);
-        let misses_entries = blocking(move || {
+        let (place, size) = (folder.display().to_string(), checkpoint.size);
+        let first_kept = self.first_kept_bundle().await?;
+        let bundles = self.bundles_wanted(&place, published, size, first_kept);
+        let looked = folder.clone();
+        let bundles: Vec<Bundle> = blocking(move || {
             // What the log has forgotten is not shown any longer.
             directory::forget_entries(&looked, first_kept)?;
-            Ok(wants_entries && !directory::has_entries(&looked, first_kept))
+            let is_missing =
+                |each: &Bundle| is_new(*each, published, size) || !directory::has(&looked, *each);
+            Ok(bundles.into_iter().filter(is_missing).collect())
         })
         .await?;
-        if published >= checkpoint.size && !misses_entries {
+        if published >= size && bundles.is_empty() {
+            self.remember_entries(place, size);
             return Ok(());
         }
         let own = folder.clone();
@@ -42,10 +58,10 @@ impl Publisher {
             // Another daemon on this host is at it.
             return Ok(());
         };
-        let (size, own) = (checkpoint.size, folder.clone());
-        let present = blocking(move || directory::read(&own)).await?;
-        if !misses_entries && present.is_some_and(|present| present.size >= size) {
-            // It was, a moment ago: a checkpoint in the directory never goes back.
+        let own = folder.clone();
+        let present = blocking(move || directory::read(&own)).await?.map_or(0, |present| present.size);
+        if present > size || present == size && bundles.is_empty() {
+            // It was smaller a moment ago: a checkpoint in the directory never goes back.
             return Ok(());
         }
         let tiles: Vec<Tile> = tiles_between(published, size).collect();
@@ -53,11 +69,6 @@ impl Publisher {
             let files = self.tile_files(chunk).await?;
             let folder = folder.clone();
             blocking(move || directory::write(&folder, &files)).await?;
-        }
-        let mut bundles: Vec<Bundle> = Vec::new();
-        if self.settings.entries {
-            let between = bundles_between(if misses_entries { 0 } else { published }, size);
-            bundles.extend(between.filter(|each| each.index() >= first_kept));
         }
         for chunk in bundles.chunks(BUNDLES_AT_ONCE) {
             let files = self.bundle_files(chunk).await?;
@@ -69,7 +80,9 @@ impl Publisher {
             bundles.iter().filter(|each| each.width() == tlog::TILE_WIDTH).map(|each| each.path());
         let full: Vec<String> = full_tiles.chain(full_bundles).collect();
         let note = note.to_string();
-        blocking(move || directory::write_checkpoint(&folder, &note, &full)).await
+        blocking(move || directory::write_checkpoint(&folder, &note, &full)).await?;
+        self.remember_entries(place, size);
+        Ok(())
     }
 
     /// Brings the bucket to the checkpoint, if one is due. Several daemons that do so at once write the same.
@@ -89,25 +102,17 @@ impl Publisher {
         }
         let folder = directory::folder_name(checkpoint.origin.as_str());
         let published = self.compare_bucket(bucket).await?;
-        let mut from = published;
-        if self.settings.entries && published > 0 {
-            let first = Bundle::of_tree(self.first_kept_bundle().await?, published).map(Bundle::path);
-            // Entries were not wanted at first.
-            if let Some(first) = first
-                && !bucket.has(&folder, &first).await.map_err(Trouble::Away)?
-            {
-                from = 0;
-            }
+        let complete = format!("{place}/{folder}");
+        let first_kept = self.first_kept_bundle().await?;
+        let mut bundles = self.bundles_wanted(&complete, published, size, first_kept);
+        if bundles.iter().any(|each| !is_new(*each, published, size)) {
+            let present = bucket.names(&folder, ENTRIES).await.map_err(Trouble::Away)?;
+            bundles.retain(|each| is_new(*each, published, size) || !present.contains(&each.path()));
         }
         let tiles: Vec<Tile> = tiles_between(published, size).collect();
         for chunk in tiles.chunks(TILES_AT_ONCE) {
             let files = self.tile_files(chunk).await?;
             bucket.write(&folder, files).await.map_err(Trouble::Away)?;
-        }
-        let mut bundles: Vec<Bundle> = Vec::new();
-        if self.settings.entries {
-            let first_kept = self.first_kept_bundle().await?;
-            bundles.extend(bundles_between(from, size).filter(|each| each.index() >= first_kept));
         }
         for chunk in bundles.chunks(BUNDLES_AT_ONCE) {
             let files = self.bundle_files(chunk).await?;
@@ -118,7 +123,27 @@ impl Publisher {
         }
         let mut connection = self.store.connection().await?;
         sql::insert_anchor(&mut connection, stored(size), "bucket", &place, now).await?;
+        self.remember_entries(complete, size);
         Ok(())
+    }
+
+    /// The bundles that a place does not have yet for all that is known: those of every kept entry, where it was not seen whole,
+    /// or is not any more at the size at which it was. A place with one bundle may lack others: a fill was broken off, or entries
+    /// were not wanted for a while.
+    fn bundles_wanted(&self, place: &str, published: u64, size: u64, first_kept: u64) -> Vec<Bundle> {
+        if !self.settings.entries {
+            return Vec::new();
+        }
+        let whole = self.whole_entries.lock().unwrap_or_else(PoisonError::into_inner).get(place).copied();
+        let from = whole.filter(|whole| *whole <= published).unwrap_or(0);
+        bundles_between(from, size).filter(|each| each.index() >= first_kept).collect()
+    }
+
+    /// Remembers that a place has every bundle of the kept entries up to a size, where entries are wanted.
+    fn remember_entries(&self, place: String, size: u64) {
+        if self.settings.entries {
+            self.whole_entries.lock().unwrap_or_else(PoisonError::into_inner).insert(place, size);
+        }
     }
 
     /// Tiles with their paths.

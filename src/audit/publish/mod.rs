@@ -37,7 +37,7 @@ mod stamp;
 mod status;
 mod tokens;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -77,6 +77,9 @@ pub struct Publisher {
     courier: Option<Arc<dyn Courier>>,
     /// The largest time-stamped head that the bucket is known to have, in which folder of it.
     stamped_in_bucket: Mutex<Option<(String, u64)>>,
+    /// Up to which size a place is known to have every bundle of the kept entries. Not kept anywhere: a place that this process
+    /// has not seen whole is looked at.
+    whole_entries: Mutex<BTreeMap<String, u64>>,
     /// Places that failed the last time.
     away: Mutex<BTreeSet<String>>,
 }
@@ -102,6 +105,7 @@ impl Publisher {
             authority: None,
             courier,
             stamped_in_bucket: Mutex::default(),
+            whole_entries: Mutex::default(),
             away: Mutex::default(),
         })
     }
@@ -128,26 +132,56 @@ impl Publisher {
     /// Compares everything outside that can be read with the database; answers with what the directory has, and with
     /// nothing where it cannot be read. Witnesses are asked for their signature in passing: they tell what they have seen
     /// in no other way.
+    ///
+    /// Of several that diverge the one that tells most of what was lost is named, since a recovery names it for ever. Once one
+    /// diverges, witnesses sign nothing that they have not seen.
     pub async fn look(&self) -> Result<Option<u64>, PublishError> {
+        let mut worst = None;
         let place = self.settings.directory.display().to_string();
         let compared = self.compare_directory().await;
         let published = match &compared {
             Ok(size) => Some(*size),
             Err(_) => None,
         };
-        self.settle("directory", &place, compared.map(drop))?;
+        self.settle_look(&mut worst, "directory", &place, compared.map(drop))?;
         if let Some(bucket) = &self.bucket {
             let compared = self.compare_bucket(bucket).await;
-            self.settle("bucket", &bucket.place(), compared.map(drop))?;
+            self.settle_look(&mut worst, "bucket", &bucket.place(), compared.map(drop))?;
         }
         let head = self.head().await?;
         if let Some((checkpoint, note)) = &head.kept {
             for witness in &self.witnesses {
-                let asked = self.ask(witness, &head, checkpoint, note).await;
-                self.settle("witness", &witness.url, asked)?;
+                let asked = if worst.is_none() {
+                    self.ask(witness, &head, checkpoint, note).await
+                } else {
+                    self.probe(witness, &head, checkpoint, note).await
+                };
+                self.settle_look(&mut worst, "witness", &witness.url, asked)?;
             }
         }
-        Ok(published)
+        match worst {
+            Some(found) => Err(found.into()),
+            None => Ok(published),
+        }
+    }
+
+    /// The same as [`Publisher::settle`], but a divergence is kept, if it tells more than the one that was found before.
+    fn settle_look(
+        &self,
+        worst: &mut Option<Divergence>,
+        kind: &'static str,
+        place: &str,
+        ended: Result<(), Trouble>,
+    ) -> Result<(), PublishError> {
+        match self.settle(kind, place, ended) {
+            Err(PublishError::Diverged(found)) => {
+                if worst.as_ref().is_none_or(|worst| found.weight() > worst.weight()) {
+                    *worst = Some(found);
+                }
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Compares what can be read without asking anybody over the network: the directory. For commands that seal in
