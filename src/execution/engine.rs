@@ -22,7 +22,7 @@ use crate::domain::{
 };
 use crate::holds::HoldId;
 use crate::intake::{self, Case, Identifier, IdentifierRole};
-use crate::platform::{PlatformError, Urgency};
+use crate::platform::{OrganisationMatch, PlatformError, Urgency};
 use crate::queue::{Heart, Lease};
 use crate::store::{StoreError, Tx};
 
@@ -411,33 +411,66 @@ impl<'a> Run<'a> {
         waits.get(tries).map(|after| Stop::Again { after: *after, code, counts: None, note })
     }
 
-    /// Since when every look found the contact gone.
-    pub(super) fn absent_since(&self) -> Option<DateTime<Utc>> {
-        self.checkpoints.get(&(Step::ReadBack.as_str().to_owned(), String::new()))?.absent_since
+    /// Since when every look of a step found the contact gone.
+    pub(super) fn absent_since(&self, step: Step) -> Option<DateTime<Utc>> {
+        self.checkpoints.get(&(step.as_str().to_owned(), String::new()))?.absent_since
     }
 
-    /// How long it still is until the second look at a deletion; none when it is due, or when there was no first one.
-    pub(super) fn until_second_look(&self) -> Option<Duration> {
-        let passed = self.executor.desk.clock.now() - self.absent_since()?;
+    /// How long it still is until the second look of a step; none when it is due, or when there was no first one.
+    pub(super) fn until_second_look(&self, step: Step) -> Option<Duration> {
+        let passed = self.executor.desk.clock.now() - self.absent_since(step)?;
         let left = self.executor.settings.second_look().checked_sub(passed.to_std().unwrap_or_default())?;
         (!left.is_zero()).then_some(left)
     }
 
     /// A first look found the contact gone: the lease is given back until the second one is due (F-39).
-    pub(super) fn look_a_second_time(&self) -> Stop {
-        let note = Some(Note::Absence(Step::ReadBack));
+    pub(super) fn look_a_second_time(&self, step: Step) -> Stop {
+        let note = Some(Note::Absence(step));
         let after = self.executor.settings.second_look();
         Stop::Again { after, code: SECOND_LOOK, counts: None, note }
+    }
+
+    /// Believes a look that did not find the contact by its id once one before it did not either, and the platform shows
+    /// that it serves: one answer may come from a copy that lags behind, or from a gateway (F-39). Returns since when.
+    pub(super) async fn prove_absence(&self, step: Step) -> Result<DateTime<Utc>, Stop> {
+        let Some(absent_since) = self.absent_since(step) else { return Err(self.look_a_second_time(step)) };
+        if let Some(left) = self.until_second_look(step) {
+            return Err(Stop::wait(left, SECOND_LOOK));
+        }
+        match self.site.platform.check_organisation().await {
+            Ok(OrganisationMatch::Same | OrganisationMatch::Unknown) => Ok(absent_since),
+            Ok(OrganisationMatch::Other) | Err(PlatformError::Rejected { .. }) => {
+                Err(self.later("absence_unconfirmed"))
+            }
+            Err(error) => Err(self.platform_failed(&error)),
+        }
+    }
+
+    /// A look finds the contact that one before it did not find: that one counts no more.
+    pub(super) async fn forget_absence(&mut self, step: Step) -> Result<(), Stop> {
+        if self.absent_since(step).is_none() {
+            return Ok(());
+        }
+        tracing::warn!(request = %self.lease.request, step = step.as_str(), "a contact that one look did not find answers again");
+        let now = self.executor.desk.clock.now();
+        let mut tx = self.open("execution.forget_absence").await?;
+        sql::note_try(&mut tx, self.lease, step, false, now).await?;
+        tx.commit().await?;
+        if let Some(checkpoint) = self.checkpoints.get_mut(&(step.as_str().to_owned(), String::new())) {
+            checkpoint.absent_since = None;
+        }
+        Ok(())
     }
 
     /// Records that a contact which had been seen to be gone is there again: it is not told done, and looked at again.
     pub(super) async fn note_return(
         &self,
         tx: &mut Tx,
+        step: Step,
         code: &'static str,
         absence_lasts: bool,
     ) -> Result<(), Stop> {
-        if absence_lasts || self.absent_since().is_none() {
+        if absence_lasts || self.absent_since(step).is_none() {
             return Ok(());
         }
         tracing::warn!(request = %self.lease.request, code, "a contact that had been seen to be gone answers again");

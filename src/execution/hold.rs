@@ -16,11 +16,11 @@ use futures_util::TryStreamExt;
 use super::Step;
 use super::effect::{Effect, bare};
 use super::engine::Run;
-use super::inform;
 use super::outcome::Held;
 use super::settle::end_open_effects;
 use super::sql::{Checkpoint, Marks};
 use super::stop::Stop;
+use super::{erasure, inform};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
     Channel, ContactId, Controller, HoldCategory, Origin, ParkReason, RequestId, RequestKind, RequesterRole,
@@ -59,9 +59,18 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId) -> Result<Option<(Cont
     }
     let urgency = run.urgency();
     let read = run.site.platform.find_contact(contact, urgency).await;
+    let read = read.map_err(|error| run.platform_failed(&error))?;
+    if read.is_some() {
+        run.forget_absence(Step::Hold).await?;
+    } else {
+        // What one look does not find may be there all the same, and would be deleted under the hold.
+        run.prove_absence(Step::Hold).await?;
+        if !erasure::is_gone(run, contact).await? {
+            return Err(run.later("search_disagrees"));
+        }
+    }
     // What is gone, or going, is not kept by anything that we could do.
-    let Some(read) = read.map_err(|error| run.platform_failed(&error))?.filter(|read| !read.marked_deleted)
-    else {
+    let Some(read) = read.filter(|read| !read.marked_deleted) else {
         run.cleared_holds = possible.iter().map(|hold| hold.id).collect();
         return Ok(None);
     };
@@ -251,14 +260,16 @@ pub(super) async fn end_open_deletion(run: &mut Run<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Switches off the organisation's marketing policies that the contact shows as on, and reads that back: data that is kept
-/// under a hold is used for nothing else. Returns how many policies were switched off.
+/// Switches off the organisation's marketing policies that the contact does not show as off, and reads that back: data that
+/// is kept under a hold is used for nothing else. Returns how many policies were switched off.
 async fn stop_marketing(run: &mut Run<'_>, contact: &ContactId, read: &Contact) -> Result<u64, Stop> {
     let policies = run.site.controller.opt_out_policies.clone();
+    // A policy that the profile does not name is not seen to be off: no proof.
+    let is_off = |contact: &Contact, policy: &str| contact.policies.get(bare(policy)) == Some(&false);
     let mut switched_off = 0;
     for policy in &policies {
         let begun = run.checkpoints.contains_key(&(Step::SwitchOff.as_str().to_owned(), policy.clone()));
-        if begun || read.policies.get(bare(policy)) == Some(&true) {
+        if begun || !is_off(read, policy) {
             run.carry_out(Effect::SwitchOff { contact, policy }).await?;
             switched_off += 1;
         }
@@ -269,13 +280,12 @@ async fn stop_marketing(run: &mut Run<'_>, contact: &ContactId, read: &Contact) 
     let urgency = run.urgency();
     let found = run.site.platform.find_contact(contact, urgency).await;
     let after = found.map_err(|error| run.platform_failed(&error))?;
-    let still_on = after.is_some_and(|after| {
-        policies.iter().any(|policy| after.policies.get(bare(policy)).copied().unwrap_or(false))
-    });
-    if still_on {
-        return Err(run.read_again(&READ_AGAIN_AFTER, "policy_still_on").await?);
+    match after {
+        Some(after) if policies.iter().all(|policy| is_off(&after, policy)) => Ok(switched_off),
+        Some(_) => Err(run.read_again(&READ_AGAIN_AFTER, "policy_still_on").await?),
+        // Whether it is gone is found out before anything else the next time.
+        None => Err(run.read_again(&READ_AGAIN_AFTER, "contact_not_found").await?),
     }
-    Ok(switched_off)
 }
 
 /// Remembers, in the transaction that closes the first stage, what follows when the holds have ended.

@@ -121,7 +121,7 @@ pub(super) async fn let_access_go_first(
 /// The contact that another request had named before: of an erasure that was postponed, or of something that a restore had
 /// lost. A first stage had switched marketing off: when that is on again, the
 /// person acted since, and the older will does not overrule the newer.
-async fn second_stage(run: &Run<'_>, id: ContactId) -> Result<(Located, Option<Contact>), Stop> {
+async fn second_stage(run: &mut Run<'_>, id: ContactId) -> Result<(Located, Option<Contact>), Stop> {
     let (located, contact) = recheck(run, id).await?;
     let mut connection = run.executor.store.connection().await?;
     let postponed =
@@ -140,8 +140,9 @@ async fn second_stage(run: &Run<'_>, id: ContactId) -> Result<(Located, Option<C
     Ok((located, contact))
 }
 
-/// A sweep names its contact: it is read again, and must still fall under the rule.
-async fn recheck(run: &Run<'_>, id: ContactId) -> Result<(Located, Option<Contact>), Stop> {
+/// A sweep names its contact: it is read again, and must still fall under the rule. Nobody searches for it: that it is gone
+/// takes two looks, as for a deletion.
+async fn recheck(run: &mut Run<'_>, id: ContactId) -> Result<(Located, Option<Contact>), Stop> {
     let urgency = run.urgency();
     let found =
         run.site.platform.find_contact(&id, urgency).await.map_err(|error| run.platform_failed(&error))?;
@@ -154,7 +155,11 @@ async fn recheck(run: &Run<'_>, id: ContactId) -> Result<(Located, Option<Contac
         chosen: false,
         created_on: None,
     };
-    let Some(contact) = found else { return Ok((located, None)) };
+    let Some(contact) = found else {
+        run.prove_absence(Step::Locate).await?;
+        return Ok((located, None));
+    };
+    run.forget_absence(Step::Locate).await?;
     let in_scope = match (run.case.created_before, contact.created) {
         (None, _) => true,
         (Some(before), Created::At(created)) => created < before,

@@ -431,6 +431,92 @@ async fn f_42_the_second_stage_does_not_overrule_who_opted_in_again() {
 }
 
 #[tokio::test]
+async fn f_40_marketing_that_the_profile_does_not_name_is_switched_off_under_a_hold_and_seen_to_be() {
+    // With a platform that does as it says, and with one that does not.
+    for applies in [true, false] {
+        let service = TestService::start().await;
+        let contact = service.platform.add_contact(ada().without_policy("mktgCommunications"));
+        if !applies {
+            service.simulator.faults().inject(Fault::PolicyNotApplied);
+        }
+        place(&service, claim(&service)).await;
+        let receipt = erase(&service).await;
+        service.work_to_the_end().await;
+        let case = service.case(receipt.request).await;
+        assert_eq!(service.simulator.journal().calls(Endpoint::UpdatePolicies), 1, "{applies}");
+        let said = service.mails.sent();
+        let said = said.iter().filter(|mail| mail.text.expose().contains("switched off")).count();
+        if applies {
+            assert_eq!((case.outcome, said), (Some(Outcome::PartlyFulfilled), 1));
+            assert_eq!(service.platform.truth(&contact).unwrap().policy("mktgCommunications"), Some(false));
+        } else {
+            // What the profile does not name was not seen to be off: nobody is told that it is.
+            assert_eq!((case.park_reason, said), (Some(ParkReason::VerificationFailed), 0));
+            assert_eq!(case.verified_at, None);
+        }
+        assert!(exists(&service, &contact));
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn f_39_one_absence_lets_no_hold_go() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    place(&service, claim(&service)).await;
+    // A copy that lags behind: seen when it is located, not when the hold is weighed.
+    service.simulator.faults().inject(Fault::Status(404).on(Endpoint::Contact).after(1).times(1));
+    let receipt = erase(&service).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0);
+    assert!(exists(&service, &contact));
+    assert_eq!(outcome(&service, receipt.request).await, Some(Outcome::PartlyFulfilled));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_39_the_second_stage_does_not_believe_one_absence() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    let placed = place(&service, claim(&service)).await;
+    erase(&service).await;
+    service.work_to_the_end().await;
+    lift(&service, &placed.reference, LiftReason::Reviewed).await.unwrap();
+    let second = resume(&service).await;
+    service.simulator.faults().inject(Fault::Status(404).on(Endpoint::Contact).times(1));
+    service.work_to_the_end().await;
+    assert!(!exists(&service, &contact), "it was there all the time");
+    assert_eq!(outcome(&service, second[0]).await, Some(Outcome::Fulfilled));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_39_the_second_stage_finds_nobody_only_with_a_second_look_at_a_platform_that_serves() {
+    let service = TestService::builder().second_look_secs(30).build().await;
+    let contact = service.platform.add_contact(ada());
+    let placed = place(&service, claim(&service)).await;
+    erase(&service).await;
+    service.work_to_the_end().await;
+    lift(&service, &placed.reference, LiftReason::Reviewed).await.unwrap();
+    let second = resume(&service).await;
+    service.platform.delete_contact(&contact);
+    service.work().await;
+    assert_eq!(service.case(second[0]).await.verified_at, None, "one look");
+    service.advance(Duration::from_mins(1)).await;
+    // A gateway that answers 404 to everything shows nobody's absence.
+    let gateway = service.simulator.faults().inject(Fault::Status(404));
+    service.work().await;
+    assert_eq!(service.case(second[0]).await.verified_at, None, "a platform that serves nobody");
+    service.simulator.faults().remove(gateway);
+    service.platform.restore_contact(&contact);
+    service.advance(Duration::from_hours(2)).await;
+    service.work_to_the_end().await;
+    assert_eq!(outcome(&service, second[0]).await, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn f_1_a_postponed_erasure_killed_at_any_boundary_ends_as_if_it_was_not() {
     let service = TestService::start().await;
     let everybody = About::Contacts { created_from: None, created_before: None };

@@ -129,6 +129,54 @@ async fn f_40_a_policy_that_the_profile_never_shows_is_no_proof() {
 }
 
 #[tokio::test]
+async fn f_39_a_contact_that_one_look_does_not_find_is_not_told_to_be_opted_out() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    service.simulator.faults().inject(Fault::PolicyNotApplied);
+    // A copy that lags behind: seen when it is located, not when it is read back.
+    service.simulator.faults().inject(Fault::Status(404).on(Endpoint::Contact).after(1).times(1));
+    let receipt = service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.park_reason, case.verified_at), (Some(ParkReason::VerificationFailed), None));
+    assert_eq!(service.mails.sent().len(), 1, "the acknowledgement only");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_39_a_contact_that_no_look_by_its_id_finds_but_a_search_does_is_not_told_to_be_opted_out() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    service.simulator.faults().inject(Fault::PolicyNotApplied);
+    service.simulator.faults().inject(Fault::Status(404).on(Endpoint::Contact).after(1));
+    let receipt = service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.park_reason, case.verified_at), (Some(ParkReason::VerificationFailed), None));
+    assert_eq!(service.mails.sent().len(), 1, "the acknowledgement only");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_39_a_contact_that_is_gone_is_told_to_be_opted_out_after_the_second_look() {
+    let service = TestService::builder().second_look_secs(30).build().await;
+    let contact = service.platform.add_contact(ada());
+    service.simulator.faults().inject(Fault::Status(404).on(Endpoint::Contact).after(1).times(1));
+    let receipt = service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+    service.work().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.outcome, case.verified_at), (None, None), "one look");
+    service.platform.delete_contact(&contact);
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    let log = service.audit().await;
+    let verified = log.iter().find(|entry| entry.action == "policy.verified").unwrap();
+    assert_eq!(verified.detail["contact_absent"], true);
+    assert!(verified.detail["looks_apart_secs"].as_u64().unwrap() > 0);
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn r_69_notices_go_to_those_who_opted_out_and_advertise_nothing() {
     let service = TestService::start().await;
     let contact = service.platform.add_contact(ada());

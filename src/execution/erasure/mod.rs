@@ -78,7 +78,7 @@ async fn leave_alone(run: &mut Run<'_>, why: &'static str) -> Result<(), Stop> {
 }
 
 pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
-    if let Some(left) = run.until_second_look() {
+    if let Some(left) = run.until_second_look(Step::ReadBack) {
         return Err(Stop::wait(left, SECOND_LOOK));
     }
     let contact = run.contact()?;
@@ -92,7 +92,9 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
     if found.is_some() {
         return Err(run.read_again(&READ_AGAIN_AFTER, "contact_still_there").await?);
     }
-    let Some(absent_since) = run.absent_since() else { return Err(run.look_a_second_time()) };
+    let Some(absent_since) = run.absent_since(Step::ReadBack) else {
+        return Err(run.look_a_second_time(Step::ReadBack));
+    };
     let searched = search_again(run, &contact).await?;
     if searched.found {
         return Err(run.read_again(&READ_AGAIN_AFTER, "contact_still_found").await?);

@@ -9,11 +9,11 @@ use super::Step;
 use super::answered::concerned;
 use super::effect::{Effect, bare};
 use super::engine::Run;
-use super::inform;
 use super::outcome::{Located, ReadBackDone};
 use super::replay::modified_at;
 use super::sql::Marks;
 use super::stop::Stop;
+use super::{erasure, inform};
 use crate::audit::{Action, Detail};
 use crate::domain::{ContactId, ParkReason, RequestKind};
 use crate::intake::IdentifierRole;
@@ -91,6 +91,14 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
         .find_contact(&contact, urgency)
         .await
         .map_err(|error| run.platform_failed(&error))?;
+    // Gone is who a second look does not find either, nor any search: one answer may come from a copy that lags behind.
+    let absent_since = match &found {
+        Some(_) => None,
+        None => Some(run.prove_absence(Step::ReadBack).await?),
+    };
+    if absent_since.is_some() && !erasure::is_gone(run, &contact).await? {
+        return Err(run.read_again(&READ_AGAIN_AFTER, "contact_still_found").await?);
+    }
     let mut after = BTreeMap::new();
     let mut still_on = 0_u64;
     // Some rules of the platform take the profile with a policy (F-44). What the answer needs was kept before.
@@ -123,15 +131,14 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
     };
     let mut finished = run.finished(Step::ReadBack, &done);
     finished.marks = Marks { verified_at: Some(now), ..Marks::default() };
-    let event = run.event(Action::PolicyVerified);
-    finished.events.push(
-        event.with(
-            Detail::none()
-                .count("policies", run.case.policies.len() as u64)
-                .flag("contact_absent", done.contact_absent)
-                .flag("profile_emptied", profile_emptied),
-        ),
-    );
+    let mut detail = Detail::none()
+        .count("policies", run.case.policies.len() as u64)
+        .flag("contact_absent", done.contact_absent)
+        .flag("profile_emptied", profile_emptied);
+    if let Some(absent_since) = absent_since {
+        detail = detail.count("looks_apart_secs", (now - absent_since).num_seconds().unsigned_abs());
+    }
+    finished.events.push(run.event(Action::PolicyVerified).with(detail));
     let affected = affected(run, contact);
     finished.notice = Some(inform::opted_out(run, inform::names_of(run, &affected)));
     finished.to_tell = Some(affected);
