@@ -241,7 +241,7 @@ async fn search(site: &Site, look: &Look, identifiers: &[SubjectIdentifier]) -> 
     })
 }
 
-const fn code_of(error: &PlatformError) -> &'static str {
+pub(super) const fn code_of(error: &PlatformError) -> &'static str {
     match error {
         PlatformError::Throttled { .. } => "throttled",
         PlatformError::Unavailable { .. } => "platform_unavailable",

@@ -153,9 +153,13 @@ fn follow_up(everything: bool) -> ErasureRules {
 
 /// A consent withdrawn and that carried out, by somebody of whom so much is known.
 async fn withdrawn(service: &TestService, assurance: Assurance) -> (RequestId, String) {
-    let spec = ContactSpec::new().email(ADDRESS).policy("mktgCommunications", true).events(3);
+    withdrawn_by(service, ADDRESS, assurance).await
+}
+
+async fn withdrawn_by(service: &TestService, address: &str, assurance: Assurance) -> (RequestId, String) {
+    let spec = ContactSpec::new().email(address).policy("mktgCommunications", true).events(3);
     let contact = service.platform.add_contact(spec);
-    let mut submission = service.submission(RequestKind::ConsentWithdrawal, &[(Email, ADDRESS)]);
+    let mut submission = service.submission(RequestKind::ConsentWithdrawal, &[(Email, address)]);
     submission.proof = submission
         .proof
         .filter(|_| assurance != Assurance::None)
@@ -209,6 +213,66 @@ async fn r_52_what_rests_on_a_withdrawn_consent_alone_is_erased_after_the_delay(
         (ended.case, ended.detail["request"].as_str()),
         (Some(withdrawal.0), seen.followed_by.as_deref())
     );
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_33_a_contact_that_cannot_be_read_holds_up_no_other_and_goes_to_a_person() {
+    let service = TestService::builder().erasure(follow_up(true)).build().await;
+    let known = Assurance::AuthenticatedSession;
+    let (withdrawal, never) = withdrawn_by(&service, "canarino1@posta.example", known).await;
+    let (_, soon) = withdrawn_by(&service, "canarino2@posta.example", known).await;
+    let (_, fine) = withdrawn_by(&service, "canarino3@posta.example", known).await;
+    service.advance(WEEK).await;
+    let contact_of = async |request| service.case(request).await.contact.map(|id| id.as_str().to_owned());
+    let unread = |contact: &str| {
+        let answer = Fault::Body(r#"{"status": "OK", "customer": {"id": 7}}"#.to_owned());
+        service.simulator.faults().inject(answer.on(Endpoint::Contact).for_contact(contact))
+    };
+    unread(&never);
+    let passing = unread(&soon);
+    let handed_in = hand_in(&service).await;
+    assert_eq!(handed_in.len(), 1, "{handed_in:?}");
+    assert_eq!(contact_of(handed_in[0]).await, Some(fine));
+    // It is not asked for again at once, however often somebody looks what is due.
+    let asked = service.simulator.journal().calls(Endpoint::Contact);
+    assert_eq!(hand_in(&service).await, []);
+    assert_eq!(service.simulator.journal().calls(Endpoint::Contact), asked);
+    let mut connection = service.store.connection().await.unwrap();
+    let seen =
+        execution::follow_up_of(&mut connection, &service.controller.id, withdrawal).await.unwrap().unwrap();
+    drop(connection);
+    assert_eq!((seen.last_code.as_deref(), seen.ended_as), (Some("platform_unreadable"), None));
+    // One that can be read again follows as it would have.
+    service.simulator.faults().remove(passing);
+    service.advance(Duration::from_mins(2)).await;
+    let handed_in = hand_in(&service).await;
+    assert_eq!(handed_in.len(), 1, "{handed_in:?}");
+    assert_eq!(contact_of(handed_in[0]).await, Some(soon));
+    // The other one goes to a person in the end, and nothing is deleted of it.
+    let (mut rounds, mut handed_in) = (0, Vec::new());
+    while handed_in.is_empty() && rounds < 100 {
+        service.advance(Duration::from_hours(1)).await;
+        handed_in = hand_in(&service).await;
+        rounds += 1;
+    }
+    assert!((6..100).contains(&rounds), "{rounds}");
+    service.simulator.faults().clear();
+    service.work_to_the_end().await;
+    let case = service.case(handed_in[0]).await;
+    assert_eq!((case.kind, case.park_reason), (RequestKind::Other, Some(ParkReason::NotAutomated)));
+    assert_eq!(case.contact.as_ref().map(|id| id.as_str()), Some(never.as_str()));
+    assert!(service.platform.truth(&never).unwrap().exists);
+    let log = service.audit().await;
+    let ended = log
+        .iter()
+        .find(|entry| entry.action == "follow_up.ended" && entry.case == Some(withdrawal.0))
+        .unwrap();
+    assert_eq!(
+        (&ended.detail["kind"], &ended.detail["code"]),
+        (&"other".into(), &"platform_unreadable".into())
+    );
+    assert_eq!(hand_in(&service).await, [], "once");
     service.finish().await;
 }
 

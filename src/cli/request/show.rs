@@ -252,7 +252,7 @@ fn facts(shown: &Shown, zone: Tz) -> Vec<(&'static str, String)> {
         ));
     }
     if let Some(follow_up) = &shown.follow_up {
-        let FollowUpView { withdrawal, categories, due_at, ended_as, followed_by } = follow_up;
+        let FollowUpView { withdrawal, categories, due_at, last_code, ended_as, followed_by } = follow_up;
         let rested = categories.join(", ");
         head.push(match (followed_by, ended_as) {
             (Some(second), _) if *second == case.reference.to_string() => (
@@ -263,10 +263,13 @@ fn facts(shown: &Shown, zone: Tz) -> Vec<(&'static str, String)> {
                 ("followed by", format!("{second}, for what rested on the consent alone: {rested}"))
             }
             (None, Some(ended)) => ("follow-up", format!("none ({ended})")),
-            (None, None) => (
-                "follow-up",
-                format!("{} for what rested on the consent alone: {rested}", instant(Some(due_at))),
-            ),
+            (None, None) => {
+                let failed =
+                    last_code.as_ref().map(|code| format!("; could not be handed in so far ({code})"));
+                let due_at = instant(Some(due_at));
+                let failed = failed.unwrap_or_default();
+                ("follow-up", format!("{due_at} for what rested on the consent alone: {rested}{failed}"))
+            }
         });
     }
     let around = &shown.surroundings;

@@ -15,6 +15,8 @@
 //! - A withdrawal needs no proof of who asks, an erasure does. It carries over what was known; where that is not enough, the
 //!   person is asked at the address in the profile, as for every erasure (Art. 32 GDPR).
 //! - One row for each withdrawal, ended once, in the transaction of what follows. A platform that does not answer ends nothing.
+//! - What is wrong with one withdrawal or its contact holds up no other: that one is tried again, later each time. When its
+//!   contact still cannot be read after so many tries, a request of kind `other` gives it to a person.
 //! - No personal data in the table: the contact is the case's.
 //!
 //! Why a table and no waiting request: a request has a clock, and the person asked for nothing more than the withdrawal.
@@ -29,12 +31,14 @@ use std::str::FromStr;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use sql::Due;
 pub use sql::{FollowUpView, follow_up_of};
 
 use super::Site;
 use super::effect::bare;
 use super::engine::Run;
 use super::stop::Stop;
+use super::watch::code_of;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
     Channel, ContactId, DataCategory, ErasureGround, Origin, Outcome, Proof, Reference, RequestId,
@@ -46,6 +50,9 @@ use crate::store::{Store, StoreError, Tx};
 
 /// Who hands in what follows.
 const ACTOR: Actor = Actor::Schedule("consents");
+
+/// After so many looks at a contact that cannot be read, a person decides: those of about a day.
+const MOST_TRIES: i16 = 24;
 
 /// How the waiting for a follow-up ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +109,32 @@ pub enum FollowUpError {
     Intake(#[source] IntakeError),
 }
 
+impl FollowUpError {
+    /// What is wrong with one withdrawal, as a word; none for what stands in the way of all of them.
+    fn code_of_one(&self) -> Option<&'static str> {
+        match self {
+            Self::Platform(error) if is_about_one_contact(error) => Some(code_of(error)),
+            Self::Platform(_) => None,
+            Self::Store(error) | Self::Intake(IntakeError::Store(error)) => {
+                if error.is_transient() {
+                    None
+                } else {
+                    Some("database_refused")
+                }
+            }
+            Self::Intake(_) => Some("not_accepted"),
+        }
+    }
+}
+
+/// Whether what the platform answered says nothing of other contacts.
+const fn is_about_one_contact(error: &PlatformError) -> bool {
+    matches!(
+        error,
+        PlatformError::Unreadable { .. } | PlatformError::TooLarge { .. } | PlatformError::Rejected { .. }
+    )
+}
+
 /// Notes, in the transaction that closes a withdrawal of consent, what follows from it and when.
 pub(super) async fn schedule(
     run: &Run<'_>,
@@ -139,42 +172,79 @@ fn what_follows(categories: &[DataCategory]) -> RequestKind {
 }
 
 /// Hands in what follows from withdrawals whose time has come; returns the requests. Any number of daemons may call it at any
-/// time. What cannot be decided now, because the platform does not answer, stays due.
+/// time. What cannot be decided now, because the platform does not answer, stays due; what is wrong with one of them is tried
+/// again later, and stops no other.
 pub async fn hand_in_due(store: &Store, desk: &Desk, site: &Site) -> Result<Vec<RequestId>, FollowUpError> {
     let organisation = &site.controller.id;
     let mut handed_in = Vec::new();
-    let due = sql::list_due(&mut *store.connection().await?, organisation, desk.clock.now()).await?;
-    for withdrawal in due {
-        let former = intake::find_case(&mut *store.connection().await?, organisation, withdrawal).await?;
-        let Some(former) = former else { continue };
-        let ended = match &former.contact {
-            None => FollowedUp::Gone,
-            Some(contact) => look(site, &former, contact).await?,
+    let all = sql::list_due(&mut *store.connection().await?, organisation, desk.clock.now()).await?;
+    for due in all {
+        let error = match hand_in(store, desk, site, &due).await {
+            Ok(second) => {
+                handed_in.extend(second);
+                continue;
+            }
+            Err(error) => error,
         };
-        let mut tx = store.begin("execution.follow_up").await?;
-        // Somebody else may have been faster.
-        let Some(categories) = sql::lock_open(&mut tx, organisation, withdrawal).await? else { continue };
-        let now = desk.clock.now();
-        let mut detail = Detail::none().word("ended", ended.as_str());
-        let mut second = None;
-        if let (FollowedUp::HandedIn, Some(contact)) = (ended, &former.contact) {
-            let submission = following(&former, contact, &categories, site, now);
-            let receipt = intake::submit(&mut tx, desk, &site.controller, submission).await;
-            let receipt = receipt.map_err(FollowUpError::Intake)?;
-            detail = detail
-                .word("request", receipt.reference.as_str())
-                .word("kind", receipt.kind.as_str())
-                .word("categories", &words_of(&categories));
-            tracing::info!(request = %receipt.request, kind = %receipt.kind, "what rested on a withdrawn consent follows");
-            second = Some(receipt.request);
-        }
-        sql::end(&mut tx, organisation, withdrawal, ended, second, now).await?;
-        let event = Event::of(organisation, withdrawal, Action::FollowUpEnded, ACTOR, now);
-        audit::append(&mut tx, event.with(detail)).await?;
-        tx.commit().await?;
-        handed_in.extend(second);
+        let Some(code) = error.code_of_one() else { return Err(error) };
+        let mut connection = store.connection().await?;
+        sql::put_back(&mut connection, organisation, due.withdrawal, code, desk.clock.now()).await?;
+        tracing::warn!(
+            request = %due.withdrawal, code, error = &error as &dyn std::error::Error,
+            "what follows from this withdrawal of consent could not be handed in; tried again later"
+        );
     }
     Ok(handed_in)
+}
+
+/// Hands in what follows from one withdrawal, or ends the waiting for it; returns the request.
+async fn hand_in(
+    store: &Store,
+    desk: &Desk,
+    site: &Site,
+    due: &Due,
+) -> Result<Option<RequestId>, FollowUpError> {
+    let (organisation, withdrawal) = (&site.controller.id, due.withdrawal);
+    let former = intake::find_case(&mut *store.connection().await?, organisation, withdrawal).await?;
+    let Some(former) = former else { return Ok(None) };
+    let looked = match &former.contact {
+        None => Ok(FollowedUp::Gone),
+        Some(contact) => look(site, &former, contact).await,
+    };
+    let (ended, unread) = match looked {
+        Ok(ended) => (ended, None),
+        // Nobody is erased of whom it is not known that the consent is still withdrawn.
+        Err(error) if is_about_one_contact(&error) && due.tries + 1 >= MOST_TRIES => {
+            (FollowedUp::HandedIn, Some(code_of(&error)))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut tx = store.begin("execution.follow_up").await?;
+    // Somebody else may have been faster.
+    let Some(categories) = sql::lock_open(&mut tx, organisation, withdrawal).await? else { return Ok(None) };
+    let now = desk.clock.now();
+    let mut detail = Detail::none().word("ended", ended.as_str());
+    if let Some(code) = unread {
+        detail = detail.word("code", code);
+    }
+    let mut second = None;
+    if let (FollowedUp::HandedIn, Some(contact)) = (ended, &former.contact) {
+        let kind = if unread.is_some() { RequestKind::Other } else { what_follows(&categories) };
+        let submission = following(&former, contact, kind, site, now);
+        let receipt = intake::submit(&mut tx, desk, &site.controller, submission).await;
+        let receipt = receipt.map_err(FollowUpError::Intake)?;
+        detail = detail
+            .word("request", receipt.reference.as_str())
+            .word("kind", receipt.kind.as_str())
+            .word("categories", &words_of(&categories));
+        tracing::info!(request = %receipt.request, kind = %receipt.kind, "what rested on a withdrawn consent follows");
+        second = Some(receipt.request);
+    }
+    sql::end(&mut tx, organisation, withdrawal, ended, second, now).await?;
+    let event = Event::of(organisation, withdrawal, Action::FollowUpEnded, ACTOR, now);
+    audit::append(&mut tx, event.with(detail)).await?;
+    tx.commit().await?;
+    Ok(second)
 }
 
 /// Whether the contact is still there, and the consent still withdrawn.
@@ -189,11 +259,10 @@ async fn look(site: &Site, former: &Case, contact: &ContactId) -> Result<Followe
 fn following(
     former: &Case,
     contact: &ContactId,
-    categories: &[DataCategory],
+    kind: RequestKind,
     site: &Site,
     now: DateTime<Utc>,
 ) -> Submission {
-    let kind = what_follows(categories);
     let is_erasure = kind == RequestKind::Erasure;
     let enough = |proof: &Proof| site.controller.identity.erasure.contains(&proof.assurance);
     Submission {

@@ -29,15 +29,22 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// The withdrawals whose follow-up is due, oldest first.
+/// A withdrawal whose follow-up is due.
+pub(super) struct Due {
+    pub(super) withdrawal: RequestId,
+    /// How often it could not be handed in.
+    pub(super) tries: i16,
+}
+
+/// The withdrawals whose follow-up is due, oldest first; not those that wait for their next try.
 pub(super) async fn list_due(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     now: DateTime<Utc>,
-) -> Result<Vec<RequestId>, StoreError> {
-    let found = sqlx::query_scalar!(
-        r#"SELECT request_id FROM dsrd.follow_up
-           WHERE organisation_id = $1 AND ended_at IS NULL AND due_at <= $2
+) -> Result<Vec<Due>, StoreError> {
+    let found = sqlx::query!(
+        r#"SELECT request_id, tries FROM dsrd.follow_up
+           WHERE organisation_id = $1 AND ended_at IS NULL AND due_at <= $2 AND (again_at IS NULL OR again_at <= $2)
            ORDER BY due_at, request_id
            LIMIT 1000"#,
         organisation.as_str(),
@@ -46,7 +53,32 @@ pub(super) async fn list_due(
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("execution.list_due_follow_ups"))?;
-    Ok(found.into_iter().map(RequestId).collect())
+    let due = found.into_iter().map(|row| Due { withdrawal: RequestId(row.request_id), tries: row.tries });
+    Ok(due.collect())
+}
+
+/// Notes that a follow-up could not be handed in, and why: it is tried again after a minute, and later each time, up to an hour.
+pub(super) async fn put_back(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    withdrawal: RequestId,
+    code: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.follow_up
+           SET tries = least(tries, 1000) + 1, last_code = $3,
+               again_at = $4::timestamptz + make_interval(mins => least(60, (2 ^ least(tries, 6))::integer))
+           WHERE organisation_id = $1 AND request_id = $2 AND ended_at IS NULL"#,
+        organisation.as_str(),
+        withdrawal.0,
+        code,
+        now,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::during("execution.put_follow_up_back"))
 }
 
 /// Locks a follow-up that has not ended, and returns its categories; none when it ended or somebody else ends it.
@@ -103,6 +135,8 @@ pub struct FollowUpView {
     pub categories: Vec<String>,
     /// When it follows.
     pub due_at: DateTime<Utc>,
+    /// Why it could not be handed in at the latest try that failed.
+    pub last_code: Option<String>,
     /// How the waiting ended, if it did.
     pub ended_as: Option<String>,
     /// The reference of what followed.
@@ -116,7 +150,7 @@ pub async fn follow_up_of(
     request: RequestId,
 ) -> Result<Option<FollowUpView>, StoreError> {
     let row = sqlx::query!(
-        r#"SELECT request_id, categories, due_at, ended_as, second_request_id FROM dsrd.follow_up
+        r#"SELECT request_id, categories, due_at, last_code, ended_as, second_request_id FROM dsrd.follow_up
            WHERE organisation_id = $1 AND (request_id = $2 OR second_request_id = $2)
            ORDER BY due_at
            LIMIT 1"#,
@@ -130,6 +164,7 @@ pub async fn follow_up_of(
         withdrawal: reference_of(row.request_id),
         categories: row.categories,
         due_at: row.due_at,
+        last_code: row.last_code,
         ended_as: row.ended_as,
         followed_by: row.second_request_id.map(reference_of),
     }))
