@@ -23,7 +23,7 @@ pub(super) struct Checkpoint {
     pub(super) intent: Option<Uuid>,
     /// The announcement whose end is recorded as unknown: it is still looked for, and gets no second end.
     pub(super) ended_intent: Option<Uuid>,
-    /// For the read-back of a deletion: since when every look found the contact gone.
+    /// Since when every look of the step found the contact gone.
     pub(super) absent_since: Option<DateTime<Utc>>,
     pub(super) outcome: Option<Value>,
 }
@@ -470,13 +470,14 @@ pub(super) struct EarlierRequest {
     pub(super) outcome: Option<String>,
 }
 
-/// The other requests that were made with an address, or answered to it; oldest first. What became of one shows whether
+/// The newest of the other requests that were made with an address, or answered to it; newest first. What became of one shows whether
 /// somebody else is in the data, or asked as well, where it named more than the address, went to another one, and nobody knows
 /// who made it: that is left out (S-5).
 pub(super) async fn list_earlier(
     connection: &mut PgConnection,
     lease: &Lease,
     address: SubjectRef,
+    most: i64,
 ) -> Result<Vec<EarlierRequest>, StoreError> {
     sqlx::query_as!(
         EarlierRequest,
@@ -496,11 +497,12 @@ pub(super) async fn list_earlier(
                                       FROM dsrd.identifier AS identifier
                                       WHERE identifier.organisation_id = $1 AND identifier.subject_ref = $3
                                         AND identifier.role IN ('given', 'contact_point'))
-           ORDER BY other.received_at, other.reference
-           LIMIT 1000"#,
+           ORDER BY other.received_at DESC, other.reference DESC
+           LIMIT $4"#,
         lease.organisation.as_str(),
         lease.request.0,
         &address.as_bytes()[..],
+        most,
     )
     .fetch_all(connection)
     .await

@@ -11,6 +11,7 @@ use dsrd::domain::{
 };
 use dsrd::report::{self, Catalogue, CatalogueEntry, PackageKey, Section, StorageAnchor, StorageTerm};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::support::service::TestService;
 
@@ -93,6 +94,55 @@ async fn r_33_the_report_tells_of_earlier_requests_and_of_the_suppression_list()
     assert!(requests.contains("marketing") && requests.contains("opt_out"), "{requests}");
     assert!(requests.contains(&opted_out_at.format("%Y-%m-%d").to_string()), "{requests}");
     assert!(!requests.contains(other.reference.as_str()), "{requests}");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_33_a_report_that_leaves_earlier_requests_out_says_so_and_names_the_newest() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada().policy("mktgCommunications", true));
+    let oldest = service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    service.advance(std::time::Duration::from_hours(30)).await;
+    // So many that nobody would send them one by one.
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    let many = "
+        INSERT INTO dsrd.request
+        SELECT (jsonb_populate_record(old, jsonb_build_object(
+                  'request_id', md5(number::text)::uuid,
+                  'reference', 'DSR-' || translate(to_char(number, 'FM0000'), '01', 'AB') || '-MANY',
+                  'idempotency_key', 'many-' || number,
+                  'received_at', old.received_at + make_interval(mins => number)))).*
+        FROM dsrd.request AS old, generate_series(1, $1) AS number
+        WHERE old.request_id = $2";
+    sqlx::query(many).bind(1_000).bind(oldest.request.0).execute(&mut owner).await.unwrap();
+    let theirs = "
+        INSERT INTO dsrd.identifier
+        SELECT (jsonb_populate_record(old, jsonb_build_object('request_id', md5(number::text)::uuid))).*
+        FROM dsrd.identifier AS old, generate_series(1, $1) AS number
+        WHERE old.request_id = $2";
+    sqlx::query(theirs).bind(1_000).bind(oldest.request.0).execute(&mut owner).await.unwrap();
+    let receipt = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::PartlyFulfilled));
+    let files = package(&service, receipt.request).await;
+    let file = |name: &str| &files.iter().find(|(file, _)| file == name).unwrap().1;
+    let json: serde_json::Value = serde_json::from_str(file("report.json")).unwrap();
+    let requests = json["records"]["requests"].as_array().unwrap();
+    let references: Vec<&str> = requests.iter().filter_map(|record| record["reference"].as_str()).collect();
+    let earlier = references.iter().filter(|reference| reference.ends_with("-MANY")).count();
+    assert_eq!(earlier, 1_000);
+    assert!(!references.contains(&oldest.reference.as_str()), "the oldest one is left out");
+    assert_eq!(references[..2], ["DSR-AAAB-MANY", "DSR-AAA2-MANY"], "oldest first");
+    // They were never asked: the oracle does not look for their stories.
+    for statement in [
+        "DELETE FROM dsrd.identifier USING dsrd.request
+         WHERE identifier.request_id = request.request_id AND idempotency_key LIKE 'many-%'",
+        "DELETE FROM dsrd.request WHERE idempotency_key LIKE 'many-%'",
+    ] {
+        sqlx::query(statement).execute(&mut owner).await.unwrap();
+    }
+    owner.close().await.unwrap();
     service.finish().await;
 }
 

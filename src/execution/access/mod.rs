@@ -147,7 +147,7 @@ async fn fetch(
 /// What this service itself holds about the person.
 async fn send_own(run: &Run<'_>, pieces: &mpsc::Sender<Piece>) -> Result<(), Option<Stop>> {
     let own = own_records(run).await.map_err(Some)?;
-    if own.more_looks {
+    if own.more {
         pieces.send(Piece::Incomplete(Section::Requests)).await.map_err(|_| None)?;
     }
     for (record, closed_at) in own.records {
@@ -161,8 +161,8 @@ async fn send_own(run: &Run<'_>, pieces: &mpsc::Sender<Piece>) -> Result<(), Opt
 struct OwnRecords {
     /// Each with the closing of the request to which it belongs, where that is closed.
     records: Vec<(String, Option<DateTime<Utc>>)>,
-    /// Staff looked more often than is listed.
-    more_looks: bool,
+    /// There were more requests, or looks of staff, than are listed.
+    more: bool,
 }
 
 /// What this service itself holds about the person beside the request: their other requests, that they are on the
@@ -172,15 +172,20 @@ async fn own_records(run: &Run<'_>) -> Result<OwnRecords, Stop> {
     let organisation = &run.lease.organisation;
     let keys = &run.executor.desk.keys;
     let mut connection = run.executor.store.connection().await?;
-    let (earlier, suppressed) = match address_in_profile(run) {
+    let (mut earlier, suppressed) = match address_in_profile(run) {
         Some(address) => {
             let reference = address.reference(keys, organisation);
-            let earlier = sql::list_earlier(&mut connection, run.lease, reference).await?;
+            let most = i64::from(MOST_EARLIER) + 1;
+            let earlier = sql::list_earlier(&mut connection, run.lease, reference, most).await?;
             let suppressed = suppression::contains(&mut connection, keys, organisation, &[address]).await?;
             (earlier, suppressed)
         }
         None => (Vec::new(), Vec::new()),
     };
+    let more_earlier = earlier.len() > usize::from(MOST_EARLIER);
+    earlier.truncate(MOST_EARLIER.into());
+    // The newest are listed, in the order of their time.
+    earlier.reverse();
     let mut cases = vec![run.lease.request];
     cases.extend(earlier.iter().map(|earlier| RequestId(earlier.request)));
     let looks = audit::list_by_staff(
@@ -192,7 +197,8 @@ async fn own_records(run: &Run<'_>) -> Result<OwnRecords, Stop> {
     )
     .await?;
     drop(connection);
-    let mut own = OwnRecords { records: Vec::new(), more_looks: looks.len() > usize::from(MOST_LOOKS) };
+    let more = more_earlier || looks.len() > usize::from(MOST_LOOKS);
+    let mut own = OwnRecords { records: Vec::new(), more };
     let closed: BTreeMap<Uuid, DateTime<Utc>> =
         earlier.iter().filter_map(|earlier| Some((earlier.request, earlier.closed_at?))).collect();
     own.records.extend(earlier.into_iter().map(|earlier| {
@@ -241,6 +247,9 @@ const LOOKS: [(Action, LookUp); 5] = [
     (Action::LogRead, LookUp::Log),
     (Action::EvidenceTaken, LookUp::Evidence),
 ];
+
+/// So many other requests are listed, the newest; the report says when there were more.
+const MOST_EARLIER: u16 = 1_000;
 
 /// So many looks are listed; the report says when there were more.
 const MOST_LOOKS: u16 = 10_000;
