@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use dsrd::audit::export::{self, ExportError, LineFormat, Selection};
 use dsrd::audit::forget::{self, Erasing, HoldReason, Rule};
 use dsrd::audit::tlog::leaf_hash;
@@ -22,9 +22,9 @@ use crate::support::service::TestService;
 
 const MONTHS: u32 = 36;
 
-/// Lets the database believe that entries were sealed earlier.
-async fn age(log: &Log, up_to: u64, months: u32) {
-    let statements = format!(
+/// A statement about entries with all guards off, which are on again afterwards as they were shipped.
+pub(crate) fn unguarded(statement: &str) -> String {
+    format!(
         "DO $$
          DECLARE part record;
          BEGIN
@@ -32,7 +32,7 @@ async fn age(log: &Log, up_to: u64, months: u32) {
            FOR part IN SELECT * FROM audit.partitions() LOOP
              EXECUTE format('ALTER TABLE audit.%I DISABLE TRIGGER USER', part.name);
            END LOOP;
-           UPDATE audit.entry SET sealed_at = sealed_at - interval '{months} months' WHERE seq <= {up_to};
+           {statement};
            ALTER TABLE audit.entry ENABLE ALWAYS TRIGGER entry_rows_stay;
            ALTER TABLE audit.entry ENABLE ALWAYS TRIGGER entry_stays;
            FOR part IN SELECT * FROM audit.partitions() LOOP
@@ -40,14 +40,31 @@ async fn age(log: &Log, up_to: u64, months: u32) {
              EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER %I', part.name, part.name || '_stays');
            END LOOP;
          END $$"
+    )
+}
+
+/// Lets the database believe that entries were sealed earlier.
+async fn age(log: &Log, up_to: u64, months: u32) {
+    let earlier = format!(
+        "UPDATE audit.entry SET sealed_at = sealed_at - interval '{months} months' WHERE seq <= {up_to}"
     );
-    execute(&log.options(), &statements).await.unwrap();
+    execute(&log.options(), &unguarded(&earlier)).await.unwrap();
 }
 
 /// Lets the database believe that the salts of all cases may be erased.
 pub(crate) async fn age_subjects(log: &Log) {
     let statement = "UPDATE audit_private.subject SET erase_after = erase_after - interval '40 months'";
     execute(&log.options(), statement).await.unwrap();
+}
+
+/// Writes entries up to a number as if it were so many months ago, as a log has them that is old, and one more today.
+async fn fill_earlier(log: &Log, entries: u64, months: i64) {
+    let back = TimeDelta::days(months * 31);
+    log.service.clock.advance(-back);
+    fill(&log.service, entries).await;
+    log.service.clock.advance(back);
+    let sealed = audit::sealed_up_to(&mut log.service.store.connection().await.unwrap()).await.unwrap();
+    fill(&log.service, sealed + 1).await;
 }
 
 fn upkeep(service: &TestService) -> Upkeep {
@@ -237,7 +254,7 @@ async fn s_40_what_is_erased_without_an_entry_is_found_and_named() {
     service.sealer.seal_everything().await.unwrap();
     log.rest().await;
     in_order(&verified(&log.options(), &log.plan()).await);
-    let unguarded = |statement: &str| {
+    let of_holds = |statement: &str| {
         format!(
             "ALTER TABLE audit.hold DISABLE TRIGGER USER; {statement};
              ALTER TABLE audit.hold ENABLE ALWAYS TRIGGER hold_row_stays;
@@ -252,9 +269,9 @@ async fn s_40_what_is_erased_without_an_entry_is_found_and_named() {
         ),
         ("UPDATE audit_private.subject SET commitment = sha256(salt)".to_owned(), "they were changed"),
         ("DELETE FROM audit_private.actor".to_owned(), "the name of its actor is gone"),
-        (unguarded("DELETE FROM audit.hold"), "not in the table of holds"),
-        (unguarded("UPDATE audit.hold SET lifted_at = now(), lifted_by = set_by"), "says otherwise"),
-        (unguarded("UPDATE audit.hold SET hold_id = gen_random_uuid()"), "not in the table of holds"),
+        (of_holds("DELETE FROM audit.hold"), "not in the table of holds"),
+        (of_holds("UPDATE audit.hold SET lifted_at = now(), lifted_by = set_by"), "says otherwise"),
+        (of_holds("UPDATE audit.hold SET hold_id = gen_random_uuid()"), "not in the table of holds"),
     ] {
         let copy = log.copy().await;
         copy.tamper(&statement).await.unwrap();
@@ -336,8 +353,8 @@ async fn r_72_r_74_entries_past_their_term_go_and_what_is_left_verifies() {
         }
     };
     let (old, old_proof) = receipts(vec![10]).await.unwrap().remove(0);
-    fill(&log.service, 500).await;
-    fill(&log.service, 700).await;
+    fill_earlier(&log, 500, 40).await;
+    fill_earlier(&log, 700, 40).await;
     let service = &log.service;
     let find = async || {
         let mut connection = service.store.connection().await.unwrap();
@@ -498,11 +515,48 @@ async fn r_74_the_database_prunes_nothing_that_is_younger_than_24_months_whateve
 }
 
 #[tokio::test]
+async fn s_40_an_entry_that_lets_others_go_is_not_believed_because_it_is_signed() {
+    let log = Log::of_a_real_run().await;
+    let at: DateTime<Utc> = log.service.desk.clock.now();
+    // Whoever may write to the inbox has anything signed that has the form of an entry.
+    let detail = Detail::none()
+        .count("first", 1)
+        .count("last", 24)
+        .count("months", 24)
+        .word("sealed_up_to", &(at - TimeDelta::days(800)).to_rfc3339_opts(SecondsFormat::Secs, true));
+    let mut tx = log.service.store.begin("test").await.unwrap();
+    append_about_log(&mut tx, Action::LogPrune, Actor::Process("thief"), at, detail).await.unwrap();
+    tx.commit().await.unwrap();
+    log.service.sealer.seal_everything().await.unwrap();
+    log.rest().await;
+    in_order(&verified(&log.options(), &log.plan()).await);
+    for (seqs, severity, place, what) in [
+        ("20 AND 24", Severity::Violation, "entries 20 to 24", "gone from between others"),
+        ("1 AND 24", Severity::Undecided, "entry 25", "younger entries went, too"),
+        ("1 AND 8", Severity::Undecided, "entry 9", "younger entries went, too"),
+    ] {
+        let copy = log.copy().await;
+        let deed = format!("DELETE FROM audit.entry WHERE seq BETWEEN {seqs}");
+        copy.tamper(&unguarded(&deed)).await.unwrap();
+        let report = verified(&copy.options, &log.plan()).await;
+        let told = report.findings.iter().any(|each| {
+            each.severity == severity
+                && each.step == Step::Absence
+                && each.place == place
+                && each.what.contains(what)
+        });
+        assert!(told && report.verdict != Verdict::Ok, "{seqs}: {report:#?}");
+        copy.drop().await;
+    }
+    log.service.simulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_hold_keeps_everything_until_it_is_lifted() {
     let log = Log::narrow().await;
     // Afterwards the log has forgotten what the oracle asks for.
     oracle::check(&log.service).await;
-    fill(&log.service, 600).await;
+    fill_earlier(&log, 600, 40).await;
     age(&log, 512, 40).await;
     age_subjects(&log).await;
     let service = &log.service;
@@ -569,7 +623,7 @@ async fn r_72_a_log_that_grows_slowly_is_cut_at_the_end_of_the_month() {
     assert!(!cut().await, "once a month");
     let ranges = "SELECT string_agg(first || '-' || beyond, ' ' ORDER BY first) FROM audit.partitions()";
     assert_eq!(text(&log, ranges).await.unwrap(), "1-513 513-4194817 4194817-8389121");
-    fill(&log.service, 520).await;
+    fill_earlier(&log, 520, 40).await;
     in_order(&verified(&log.options(), &log.plan()).await);
 
     age(&log, 512, 40).await;

@@ -1,7 +1,14 @@
 //! The guide for auditors does what it says: its SQL runs with an auditor's rights, and its programs are the tested ones.
 
+use dsrd::audit::Actor;
+use dsrd::domain::IdentifierKind::{Email, Phone};
+use dsrd::domain::{RefusalGround, RequestKind};
+use dsrd::triage::{self, Facts};
+use dsrd_simulator::ContactSpec;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
+use crate::forgetting::unguarded;
 use crate::log::{Log, execute};
 
 const GUIDE: &str = include_str!("../../docs/auditor-guide.md");
@@ -28,6 +35,69 @@ async fn every_question_of_the_guide_is_answered_to_an_auditor() {
             assert!(!rows.is_empty(), "{question}");
         }
     }
+    log.service.finish().await;
+}
+
+/// The answer to the question of the guide that holds this text: a line a row, its columns as JSON.
+async fn answer(options: &PgConnectOptions, part: &str) -> Vec<String> {
+    let question = blocks("sql").into_iter().find(|question| question.contains(part)).unwrap();
+    let mut auditor = PgConnection::connect_with(options).await.unwrap();
+    sqlx::query("SET ROLE auditor").execute(&mut auditor).await.unwrap();
+    let rows = format!("SELECT to_jsonb(answer)::text FROM ({question}) AS answer");
+    let rows = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_all(&mut auditor).await.unwrap();
+    auditor.close().await.unwrap();
+    rows
+}
+
+#[tokio::test]
+async fn an_erasure_without_a_read_back_is_found_by_the_question_for_it() {
+    const QUESTION: &str = "log.action = 'deletion.verified'\n";
+    let log = Log::of_a_real_run().await;
+    let nobody = log.service.submit(RequestKind::Erasure, &[(Email, "nobody@people.example")]).await.request;
+    log.service.work_to_the_end().await;
+    log.service.sealer.seal_everything().await.unwrap();
+    assert_eq!(
+        answer(&log.options(), QUESTION).await,
+        [""; 0],
+        "a complete search that found nobody is a proof"
+    );
+    let deleted = log.service.case(log.case).await.reference;
+    let nobody = log.service.case(nobody).await.reference;
+    log.rest().await;
+    for (action, reference) in [("deletion.verified", deleted), ("contact.located", nobody)] {
+        let copy = log.copy().await;
+        let gone = format!("DELETE FROM audit.entry WHERE action = '{action}'");
+        copy.tamper(&unguarded(&gone)).await.unwrap();
+        let found = answer(&copy.options, QUESTION).await;
+        assert!(found.len() == 1 && found[0].contains(&reference.to_string()), "{action}: {found:?}");
+        copy.drop().await;
+    }
+    log.service.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_shown_with_its_ground() {
+    let log = Log::of_a_real_run().await;
+    let service = &log.service;
+    for name in ["Una", "Altra"] {
+        let spec = ContactSpec::new().name(name, "Prova").email(&format!("{name}@people.example"));
+        let _contact = service.platform.add_contact(spec.phone("+393331234567"));
+    }
+    let request = service.submit(RequestKind::Access, &[(Phone, "+393331234567")]).await.request;
+    service.work_to_the_end().await;
+    let mut tx = service.store.begin("test").await.unwrap();
+    let (organisation, dpo) = (&service.controller.id, Actor::Person("anna".to_owned()));
+    let ground = RefusalGround::Excessive;
+    let facts = Facts::read("Forty requests in a month.").unwrap();
+    triage::refuse(&mut tx, &service.desk, organisation, request, ground, Some(facts), dpo).await.unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    service.sealer.seal_everything().await.unwrap();
+    let rows = answer(&log.options(), "NOT IN ('fulfilled'").await;
+    let told = rows
+        .iter()
+        .any(|row| row.contains("decision.refused") && row.contains("RF-02") && row.contains("person:anna"));
+    assert!(told, "{rows:#?}");
     log.service.finish().await;
 }
 

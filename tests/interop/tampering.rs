@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
-use dsrd::audit::LogKeys;
 use dsrd::audit::drill::{Manipulation, Scene, manipulations};
-use dsrd::audit::verify::{Database, Level, Severity, Step, Verdict};
+use dsrd::audit::tlog::VerifierKey;
+use dsrd::audit::verify::{Database, Level, Plan, Policy, Severity, Step, Verdict};
+use dsrd::audit::{LogKeys, RestoreReason, Restored};
 
 use crate::log::{Log, execute, fill, plan, verified};
 use crate::support::settings::sealer_at;
@@ -63,6 +64,84 @@ async fn s_40_guards_stop_a_superuser_who_does_not_remove_them() {
     log.service.finish().await;
 }
 
+/// Five more entries, which tell the same and are others: their ids begin with this word.
+fn append(word: &str) -> String {
+    format!(
+        "INSERT INTO audit.inbox (entry) SELECT convert_to(regexp_replace(convert_from(entry, 'UTF8'),
+           '\"id\":\"[0-9a-f-]+\"', '\"id\":\"{word}' || substr(gen_random_uuid()::text, 9) || '\"'), 'UTF8')
+         FROM audit.entry WHERE seq > 290 AND convert_from(entry, 'UTF8') LIKE '%request.read%' ORDER BY seq LIMIT 5"
+    )
+}
+
+#[tokio::test]
+async fn f_26_a_head_from_before_a_restore_is_compared_as_far_as_the_copy_reached() {
+    let log = Log::of_a_real_run().await;
+    log.rest().await;
+    let clock = log.service.clock.clone();
+    let open =
+        |options| sealer_at(options, LogKeys::from_text(&log.service.log_keys).unwrap(), clock.clone());
+    let longer = |word: &'static str| {
+        let options = log.copy();
+        async {
+            let copy = options.await;
+            let sealer = open(copy.options.clone()).await.unwrap();
+            execute(&copy.options, &append(word)).await.unwrap();
+            assert_eq!(sealer.seal_everything().await.unwrap(), 5);
+            let head = sealer.keep_checkpoint().await.unwrap().unwrap();
+            (copy, sealer, head)
+        }
+    };
+    // What was lost, and a history that was rewritten: both longer than the copy that the log goes on from.
+    let (lost, lost_sealer, lost_head) = longer("aaaaaaaa").await;
+    let (restored, sealer) = {
+        let copy = log.copy().await;
+        let sealer = open(copy.options.clone()).await.unwrap();
+        (copy, sealer)
+    };
+    let (rewritten, rewriter, _) = longer("bbbbbbbb").await;
+    let mut keys = vec![log.key.clone()];
+    for sealer in [&sealer, &rewriter] {
+        let (size, reason) =
+            (verified(&lost.options, &log.plan()).await.size, RestoreReason::HardwareFailure);
+        sealer.fork(Restored { size, root: None, reason }).await.unwrap();
+        keys.extend(sealer.verifier_keys().await.iter().map(|key| key.parse::<VerifierKey>().unwrap()));
+    }
+    for (copy, sealer) in [(&restored, &sealer), (&rewritten, &rewriter)] {
+        execute(&copy.options, &append("cccccccc")).await.unwrap();
+        sealer.seal_everything().await.unwrap();
+    }
+    let plan = |heads: &[(&str, &str)], since: u64| Plan {
+        policy: Policy::of_logs(keys.clone()),
+        since,
+        ..plan(&log.key, heads)
+    };
+    for since in [0, 200] {
+        let early = verified(&restored.options, &plan(&[("early", &log.head)], since)).await;
+        assert_eq!((early.verdict, early.level), (Verdict::Ok, Level::L2), "{:#?}", early.findings);
+        let late =
+            verified(&restored.options, &plan(&[("early", &log.head), ("late", &lost_head)], since)).await;
+        let bad = late.first_bad().unwrap();
+        assert_eq!((bad.severity, bad.place.as_str()), (Severity::Undecided, "late"), "{:#?}", late.findings);
+        assert!(bad.what.contains("are lost") && bad.what.contains("see entry"), "{}", bad.what);
+        // As far as the copy reached nothing excuses a difference.
+        let altered = verified(&rewritten.options, &plan(&[("late", &lost_head)], since)).await;
+        let bad = altered.first_bad().unwrap();
+        assert_eq!(
+            (bad.severity, bad.place.as_str()),
+            (Severity::Violation, "late"),
+            "{:#?}",
+            altered.findings
+        );
+    }
+    for sealer in [&lost_sealer, &sealer, &rewriter] {
+        sealer.close().await;
+    }
+    for copy in [lost, restored, rewritten] {
+        copy.drop().await;
+    }
+    log.service.simulator.shutdown().await;
+}
+
 #[tokio::test]
 async fn s_40_a_log_that_was_set_back_or_forked_is_found_against_a_head_kept_elsewhere() {
     let log = Log::of_a_real_run().await;
@@ -73,13 +152,6 @@ async fn s_40_a_log_that_was_set_back_or_forked_is_found_against_a_head_kept_els
     let open =
         |options| sealer_at(options, LogKeys::from_text(&log.service.log_keys).unwrap(), clock.clone());
     let sealer = open(copy.options.clone()).await.unwrap();
-    let append = |case: &str| {
-        format!(
-            "INSERT INTO audit.inbox (entry) SELECT convert_to(regexp_replace(convert_from(entry, 'UTF8'),
-               '\"id\":\"[0-9a-f-]+\"', '\"id\":\"{case}' || substr(gen_random_uuid()::text, 9) || '\"'), 'UTF8')
-             FROM audit.entry WHERE seq > 290 AND convert_from(entry, 'UTF8') LIKE '%request.read%' ORDER BY seq LIMIT 5"
-        )
-    };
     execute(&copy.options, &append("aaaaaaaa")).await.unwrap();
     assert_eq!(sealer.seal_everything().await.unwrap(), 5);
     let newer = sealer.keep_checkpoint().await.unwrap().unwrap();

@@ -68,6 +68,12 @@ pub(super) fn first_name(origin: &str) -> &str {
     origin.split_once(MARK).map_or(origin, |(first, _)| first)
 }
 
+/// Whether a log had this name before the restore that gave it its present one.
+pub(in crate::audit) fn is_former_name(name: &str, present: &str) -> bool {
+    // Instants are as long as each other: the later name is the greater one.
+    first_name(name) == first_name(present) && name < present
+}
+
 impl Sealer {
     /// Lets the log go on under another name, behind the entries that the database still has; answers with the new name.
     /// Everything that waits is sealed behind the entry `log.restored`.

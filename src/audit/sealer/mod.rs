@@ -29,6 +29,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use self::error::SealError;
+pub(in crate::audit) use self::fork::is_former_name;
 pub use self::fork::{RestoreReason, Restored};
 pub use self::takeover::Takeover;
 use super::event::{Action, Actor};

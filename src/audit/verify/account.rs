@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use uuid::Uuid;
 
+use super::absence::Absences;
 use super::erasure::Erasures;
 use super::instants::Instants;
 use super::report::{Counts, Findings, Step};
@@ -23,9 +24,6 @@ const SILENCE_US: u64 = 30 * 60 * 1_000_000;
 
 /// The most numbers of a writer that may be missing at a time before the rest is no longer told one by one.
 const MOST_HOLES: usize = 100_000;
-
-/// The word of an entry that says that entries were removed: `first` and `last` are their numbers.
-const PRUNED: &str = "log.prune";
 
 /// The word of an entry by which a writer says that numbers of it were never committed: `first` and `last`.
 const VOID: &str = "writer.void";
@@ -95,8 +93,7 @@ pub(super) struct Account {
     heartbeats: u64,
     last_at_us: u64,
     instants: Instants,
-    allowed: Vec<(u64, u64)>,
-    missing: BTreeMap<u64, u64>,
+    absences: Absences,
     /// What stands beside the entries.
     pub(super) erasures: Erasures,
 }
@@ -111,7 +108,7 @@ impl Account {
         if let Some(intent) = leaf.intent()
             && self.open.remove(&intent).is_none()
             && !self.partial
-            && self.missing.is_empty()
+            && self.absences.is_empty()
         {
             findings.violation(
                 Step::Effects,
@@ -123,22 +120,15 @@ impl Account {
             self.open.insert(leaf.id(), (seq, leaf.at_us()));
         }
         self.count(seq, leaf, hash, findings);
+        self.absences.take(seq, leaf, findings);
         self.listen(seq, leaf, findings);
         self.instants.take(seq, leaf);
-        if leaf.action() == PRUNED
-            && let Some(range) = range_of(leaf)
-        {
-            self.allowed.push(range);
-        }
         self.erasures.take(seq, leaf, findings);
     }
 
     /// Takes note of an entry that is not there.
     pub(super) fn miss(&mut self, seq: u64) {
-        match self.missing.last_entry() {
-            Some(mut last) if *last.get() + 1 == seq => *last.get_mut() = seq,
-            _ => drop(self.missing.insert(seq, seq)),
-        }
+        self.absences.miss(seq);
     }
 
     fn count(&mut self, seq: u64, leaf: LeafView<'_>, hash: Hash, findings: &mut Findings) {
@@ -157,7 +147,7 @@ impl Account {
         };
         if !self.writers.contains_key(name) {
             // A writer counts from 1; a run from the middle, or after what was pruned, cannot know what stood before.
-            let is_partial = self.partial || !self.missing.is_empty();
+            let is_partial = self.partial || !self.absences.is_empty();
             let next = if is_partial { number } else { 1 };
             let writer = Writer { next, accounted: next.saturating_sub(1), is_partial, ..Writer::default() };
             self.writers.insert(name.to_owned(), writer);
@@ -242,7 +232,7 @@ impl Account {
 
     /// Settles the account: counts what is gone as allowed and what is open.
     pub(super) fn settle(self, counts: &mut Counts, findings: &mut Findings) {
-        counts.authorised_absences = self.settle_absences(findings);
+        counts.authorised_absences = self.absences.settle(findings);
         let mut open: Vec<_> = self.open.iter().collect();
         open.sort_unstable_by_key(|(_, (seq, _))| *seq);
         for (id, (seq, at_us)) in &open {
@@ -275,7 +265,7 @@ impl Account {
         }
         self.instants.settle(findings);
         counts.open_effects = u64::try_from(open.len()).unwrap_or(u64::MAX);
-        self.erasures.settle(self.partial || !self.missing.is_empty(), counts, findings);
+        self.erasures.settle(self.partial || !self.absences.is_empty(), counts, findings);
     }
 
     fn settle_writer(&self, name: &str, writer: &Writer, findings: &mut Findings) {
@@ -323,35 +313,6 @@ impl Account {
                 ),
             }
         }
-    }
-
-    fn settle_absences(&self, findings: &mut Findings) -> u64 {
-        let mut authorised = 0;
-        for (&first, &last) in &self.missing {
-            // Coverings may touch each other and overlap: go along the range as far as they reach.
-            let mut covered_to = first;
-            while covered_to <= last {
-                let reach = self
-                    .allowed
-                    .iter()
-                    .filter(|(from, to)| (*from..=*to).contains(&covered_to))
-                    .map(|(_, to)| *to)
-                    .max();
-                match reach {
-                    Some(to) => covered_to = to.saturating_add(1),
-                    None => break,
-                }
-            }
-            authorised += covered_to.min(last + 1) - first;
-            if covered_to <= last {
-                findings.violation(
-                    Step::Absence,
-                    range_name(covered_to, last),
-                    "gone, and no signed entry of the log allows it",
-                );
-            }
-        }
-        authorised
     }
 }
 
@@ -435,7 +396,7 @@ impl Writer {
 }
 
 /// The numbers `first` and `last` of an entry's detail.
-fn range_of(leaf: LeafView<'_>) -> Option<(u64, u64)> {
+pub(super) fn range_of(leaf: LeafView<'_>) -> Option<(u64, u64)> {
     let number = |key| leaf.detail_number(key).and_then(|number| u64::try_from(number).ok());
     let (first, last) = (number("first")?, number("last")?);
     (first <= last).then_some((first, last))
@@ -513,25 +474,6 @@ mod tests {
         let later = Leaf { at_us: EFFECT_PATIENCE_US + 2, ..leaf("request.read") };
         let (_, _, lost) = found([Some(began), Some(later)]);
         assert_eq!((lost[0].severity, lost[0].place.as_str()), (Severity::Undecided, "entry 1"));
-    }
-
-    #[test]
-    fn a_missing_entry_needs_a_signed_one_that_allows_it() {
-        let entries = |allowed: &[(i64, i64)]| {
-            let here = || Some(leaf("request.read"));
-            let mut log = vec![here(), None, None, None, here()];
-            log.extend(allowed.iter().map(|(first, last)| Some(with_range(leaf(PRUNED), *first, *last))));
-            found(log)
-        };
-        let (absences, _, findings) = entries(&[(2, 3), (3, 4)]);
-        assert!(absences == 3 && findings.is_empty(), "{findings:?}");
-        let (absences, _, findings) = entries(&[(2, 3)]);
-        assert_eq!(
-            (absences, findings[0].place.as_str(), findings[0].severity),
-            (2, "entry 4", Severity::Violation)
-        );
-        let (_, _, findings) = entries(&[]);
-        assert_eq!(findings[0].place, "entries 2 to 4");
     }
 
     #[test]

@@ -5,14 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate};
 use uuid::Uuid;
 
 use super::report::{Counts, Findings, Step};
 use crate::audit::leaf::LeafView;
-
-/// Days of a month at least, for a term in months that is compared with instants in seconds.
-const SHORTEST_MONTH_DAYS: i64 = 28;
 
 /// A hold as the database holds it.
 #[derive(Clone, Debug)]
@@ -173,7 +170,7 @@ impl Erasures {
         }
     }
 
-    /// An entry that allows others to go must keep to its own term, and not fall into a hold.
+    /// An entry that allows others to go must not fall into a hold.
     fn prune(&mut self, seq: u64, leaf: LeafView<'_>, findings: &mut Findings) {
         let at =
             i64::try_from(leaf.at_us()).ok().and_then(DateTime::from_timestamp_micros).unwrap_or_default();
@@ -183,17 +180,6 @@ impl Erasures {
                 Step::Erasures,
                 format!("entry {seq}"),
                 format!("it lets entries go while the hold of entry {} was in force", told.seq),
-            );
-        }
-        let sealed: Option<DateTime<Utc>> =
-            leaf.detail_word("sealed_up_to").and_then(|text| text.parse().ok());
-        if let (Some(months), Some(sealed)) = (leaf.detail_number("months"), sealed)
-            && at - sealed < TimeDelta::days(months * SHORTEST_MONTH_DAYS)
-        {
-            findings.violation(
-                Step::Erasures,
-                format!("entry {seq}"),
-                format!("it lets entries go that were not {months} months old"),
             );
         }
     }
@@ -345,8 +331,7 @@ mod tests {
             |lifted| Erasable { holds: vec![HeldRow { id: "h".to_owned(), lifted }], ..Erasable::default() };
         let set = leaf("log.hold_set", &[("hold", "h")]);
         let lifted = leaf("log.hold_lifted", &[("hold", "h")]);
-        let old = leaf("log.prune", &[("months", "36"), ("sealed_up_to", "2020-01-01T00:00:00Z")]);
-        let young = leaf("log.prune", &[("months", "36"), ("sealed_up_to", "2025-01-01T00:00:00Z")]);
+        let old = leaf("log.prune", &[]);
         let over = leaf("log.hold_set", &[("hold", "h"), ("until_on", "2026-01-01")]);
         for (erasable, entries, what) in [
             (row(false), vec![&set], None),
@@ -357,7 +342,6 @@ mod tests {
             (row(true), vec![&set], Some("says otherwise")),
             (row(true), vec![&set, &lifted, &lifted], Some("lifted before")),
             (row(false), vec![&set, &old], Some("the hold of entry 1 was in force")),
-            (row(true), vec![&set, &lifted, &young], Some("not 36 months old")),
         ] {
             let entries: Vec<Leaf> = entries.into_iter().cloned().collect();
             let (_, findings) = found(erasable, &[], &entries);

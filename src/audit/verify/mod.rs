@@ -22,6 +22,7 @@
 //! them, in `run.rs` if by the tree, in
 //! `Source::flaws` if by the place where the log stands.
 
+mod absence;
 mod account;
 mod ahead;
 mod catalogue;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::audit::sealer::is_former_name;
 use crate::audit::tlog::{
     self, Checkpoint, CheckpointError, Edge, Hash, NoteError, OpenedCheckpoint, SignedNote, Tile, TileHashes,
     TileMap,
@@ -28,6 +29,8 @@ pub(super) struct Known {
     pub(super) name: String,
     pub(super) size: u64,
     pub(super) root: Hash,
+    /// The name under which it was signed, where the log has another one since a restore.
+    pub(super) former_name: Option<String>,
     /// When enough witnesses had signed it, in seconds since 1970.
     pub(super) witnessed_at_secs: Option<u64>,
     /// When an authority stamped it, in seconds since 1970.
@@ -103,7 +106,11 @@ impl Run<'_> {
             let opened = SignedNote::from_bytes(bytes).map_err(|error| told(&error));
             match opened.and_then(|note| open(self.plan, &note)) {
                 Err(reason) => self.findings.undecided(Step::Consistency, name, reason),
-                Ok(OpenedCheckpoint { checkpoint: head, .. }) if head.origin != checkpoint.origin => {
+                Ok(OpenedCheckpoint { checkpoint: head, .. })
+                    if head.origin != checkpoint.origin
+                        && !(is_former_name(head.origin.as_str(), checkpoint.origin.as_str())
+                            && head.size <= checkpoint.size) =>
+                {
                     let what = format!("it is the head of another log, {}", head.origin);
                     self.findings.undecided(Step::Consistency, name, what);
                 }
@@ -118,6 +125,8 @@ impl Run<'_> {
                     name: name.clone(),
                     size: opened.checkpoint.size,
                     root: opened.checkpoint.root,
+                    former_name: (opened.checkpoint.origin != checkpoint.origin)
+                        .then(|| opened.checkpoint.origin.to_string()),
                     witnessed_at_secs: self.plan.policy.witnessed(&opened),
                     stamped_at_secs: None,
                 }),
@@ -174,6 +183,8 @@ impl Run<'_> {
                 });
             match proven {
                 Ok(()) => self.agrees(&head, 0),
+                // Whether the restore lies before it is told by an entry that is not read.
+                Err(_) if head.former_name.is_some() => self.lost_in_restore(head, None),
                 Err(reason) => self.findings.violation(Step::Consistency, head.name, reason),
             }
         }
@@ -200,7 +211,14 @@ impl Run<'_> {
                     let (root, witnessed_at_secs) =
                         (opened.checkpoint.root, self.plan.policy.witnessed(&opened));
                     let stamped_at_secs = self.stamped(&text, size, stamps);
-                    heads.push(Known { name: String::new(), size, root, witnessed_at_secs, stamped_at_secs });
+                    heads.push(Known {
+                        name: String::new(),
+                        size,
+                        root,
+                        former_name: None,
+                        witnessed_at_secs,
+                        stamped_at_secs,
+                    });
                     continue;
                 }
                 Ok(_) => "its note is of another size".to_owned(),
@@ -292,11 +310,26 @@ impl Run<'_> {
         self.stamps.take(head.size, head.stamped_at_secs);
     }
 
+    /// A head from before a restore that reaches further than the copy did. Up to there it would agree.
+    fn lost_in_restore(&mut self, head: Known, by: Option<u64>) {
+        let said = by.map_or_else(String::new, |seq| format!(", see entry {seq}"));
+        let what = format!(
+            "it was signed for the log {} before that was restored from a copy{said}: of its {} entries, those that the \
+             copy lacked are lost",
+            head.former_name.unwrap_or_default(),
+            head.size
+        );
+        self.findings.undecided(Step::Consistency, head.name, what);
+    }
+
     pub(super) fn compare_head(&mut self, head: &Known, tree: &Tree, latest_us: u64) {
         if tree.main.root() == head.root
             || tree.of_entries.as_ref().is_some_and(|edge| edge.root() == head.root)
         {
             return self.agrees(head, latest_us);
+        }
+        if head.former_name.is_some() && self.restored_by.is_some() {
+            return self.lost_in_restore(head.clone(), self.restored_by);
         }
         let place =
             if head.name.is_empty() { format!("kept checkpoint {}", head.size) } else { head.name.clone() };

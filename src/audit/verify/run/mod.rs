@@ -67,6 +67,7 @@ pub async fn verify_case<S: Source>(
         witness: Witness::default(),
         stamps: Witness::default(),
         unchecked_stamps: 0,
+        restored_by: None,
     };
     let Some(head) = run.head(source).await? else {
         return Ok(run.report(source.describe(), None, Level::L0));
@@ -102,6 +103,8 @@ struct Run<'p> {
     /// What the time-stamping authority stands for.
     stamps: Witness,
     unchecked_stamps: u64,
+    /// The number of the first entry that says that the log goes on from an older copy.
+    restored_by: Option<u64>,
 }
 
 /// What witnesses stand for.
@@ -244,6 +247,10 @@ impl Run<'_> {
             match row {
                 Some(row) => {
                     let leaf = self.entry(row, hash, tree, account);
+                    if leaf.as_ref().is_some_and(|leaf| leaf.view().action() == Action::LogRestored.as_str())
+                    {
+                        self.restored_by.get_or_insert(seq);
+                    }
                     if let Some(leaf) = leaf.filter(|leaf| leaf.view().action() == Action::SweepPage.as_str())
                     {
                         self.page(source, seq, &leaf).await?;
