@@ -1,9 +1,10 @@
 //! The log, verified, proven, searched and taken out on the command line.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use sqlx::ConnectOptions as _;
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
 use crate::database::TestDatabase;
 use crate::program::{Finished, Scene, dsrd, run};
@@ -21,6 +22,24 @@ fn opened(receipt: &serde_json::Value, reference: &str) -> Result<(), &'static s
     let other = open("somebody.else@people.example\n").expect(1);
     assert!(other.stderr.contains("did not give this identifier"), "{other:?}");
     Ok(())
+}
+
+/// A certificate of some authority.
+fn certificate(path: &str) -> Result<String, &'static str> {
+    let arguments =
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=Authority -keyout";
+    let key = format!("{path}.key");
+    let mut openssl = Command::new("openssl");
+    openssl.args(arguments.split(' ')).args([key.as_str(), "-out", path]);
+    match openssl.output() {
+        Ok(output) if output.status.success() => Ok(path.to_owned()),
+        _ => Err("this machine has no openssl"),
+    }
+}
+
+async fn execute(database: &TestDatabase, statements: &'static str) {
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,6 +176,14 @@ async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
     let head = format!("{tiles}/checkpoint");
     assert_eq!(verify(&["--known-head", &head]).expect(0).json()["level"], "L2");
     verify(&["--since", "1"]).expect(0);
+    match certificate(&path("authority.pem")) {
+        Ok(authority) => {
+            // An authority is asked for wherever a log is read from. Nobody stamped this one.
+            let asked = verify(&["--timestamp-authority", &authority]).expect(0);
+            assert_eq!(asked.json()["level"], "L1");
+        }
+        Err(reason) => crate::required::skipped(&format!("no time-stamp was asked for, because {reason}")),
+    }
     tells_of_one_case(&scene, &verify, found[0]["case"].as_str().unwrap(), reference);
 
     let shown = scene.run(&["audit", "verify", "--policy", &policy, "--known-head", &head]).expect(0);
@@ -188,6 +215,23 @@ async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
     run(&mut dsrd(&["audit", "verify", "--url", "http://127.0.0.1:9/", "--policy", &policy]), "").expect(2);
 
     let lines = path("log.csv");
+    // Whoever cannot be told of takes no export, and the name is free for the next attempt.
+    let refuse = "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''full''; END';
+         CREATE TRIGGER refuse BEFORE INSERT ON audit.inbox FOR EACH STATEMENT EXECUTE FUNCTION public.refuse()";
+    let allow = "DROP TRIGGER refuse ON audit.inbox";
+    execute(&database, refuse).await;
+    let fresh = path("fresh");
+    for (form, out) in [("csv", &lines), ("tiles", &fresh)] {
+        scene.run(&["audit", "export", "--as", form, "--out", out]).expect(1);
+        let left = |path: &str| fs::read_dir(path).map_or(0, Iterator::count);
+        assert!(
+            !Path::new(out).is_file() && !Path::new(&format!("{out}.part")).exists() && left(out) == 0,
+            "{form}"
+        );
+    }
+    execute(&database, allow).await;
+    scene.run(&["audit", "export", "--as", "tiles", "--out", &fresh]).expect(0);
+    assert!(fs::read(format!("{fresh}/checkpoint")).unwrap().starts_with(b"dsrd"), "{fresh}");
     scene.run(&["audit", "export", "--as", "csv", "--out", &lines, "--action", "request.received"]).expect(0);
     assert_eq!(fs::read_to_string(&lines).unwrap().lines().count(), 2);
     scene.run(&["audit", "export", "--as", "csv", "--out", &lines]).expect(5);

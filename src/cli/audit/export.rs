@@ -118,8 +118,9 @@ pub(super) async fn export(
         return Err(Failure::Usage.because("tiles are the whole log; export lines to choose from it"));
     }
     seal(context, foundation, output).await;
+    let unrecorded = Unrecorded::at(args.form, &args.out)?;
     let mut database = Database::open(foundation.database.options(), foundation.database.describe()).await?;
-    let written = write(&mut database, &selection, args.form, &args.out).await;
+    let written = write(&mut database, &selection, args.form, &unrecorded.part).await;
     database.close().await;
     let exported = written?;
     let mut detail = Detail::none()
@@ -134,6 +135,7 @@ pub(super) async fn export(
         detail = detail.word("organisation", organisation);
     }
     record(context, foundation, Action::LogExported, detail).await?;
+    unrecorded.hand_over()?;
     output.show(&exported, |exported| {
         pairs([
             ("written", args.out.display().to_string()),
@@ -143,6 +145,65 @@ pub(super) async fn export(
             ("sha256", exported.sha256.clone()),
         ])
     })
+}
+
+/// What was written and stands in no entry of the log yet. It gets its name when it does, and is removed otherwise: who cannot
+/// be told of takes no export. What a kill leaves has a name that says so.
+struct Unrecorded {
+    form: Form,
+    out: PathBuf,
+    /// Where it is written: beside the file, or inside of the directory.
+    part: PathBuf,
+    is_recorded: bool,
+}
+
+impl Unrecorded {
+    fn at(form: Form, out: &Path) -> anyhow::Result<Self> {
+        let refused =
+            |why: String| Failure::Refused.because(format!("{} cannot be made: {why}", out.display()));
+        let part = if form == Form::Tiles {
+            fs::create_dir_all(out)?;
+            if fs::read_dir(out)?.next().is_some() {
+                return Err(refused("the directory is not empty; name a new one".to_owned()));
+            }
+            out.join(".part")
+        } else {
+            let mut beside = out.as_os_str().to_owned();
+            beside.push(".part");
+            for path in [out, Path::new(&beside)] {
+                if path.try_exists()? {
+                    return Err(refused(format!("{} is there already", path.display())));
+                }
+            }
+            beside.into()
+        };
+        Ok(Self { form, out: out.to_owned(), part, is_recorded: false })
+    }
+
+    fn hand_over(mut self) -> anyhow::Result<()> {
+        self.is_recorded = true;
+        if self.form != Form::Tiles {
+            return Ok(fs::rename(&self.part, &self.out)?);
+        }
+        for child in fs::read_dir(&self.part)? {
+            let child = child?;
+            fs::rename(child.path(), self.out.join(child.file_name()))?;
+        }
+        Ok(fs::remove_dir(&self.part)?)
+    }
+}
+
+impl Drop for Unrecorded {
+    fn drop(&mut self) {
+        if !self.is_recorded {
+            // It may not have been begun, and the error that ends the command is told already.
+            drop(if self.form == Form::Tiles {
+                fs::remove_dir_all(&self.part)
+            } else {
+                fs::remove_file(&self.part)
+            });
+        }
+    }
 }
 
 async fn write(

@@ -56,9 +56,10 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Certificate in PEM form of the authority whose time-stamps you trust, or of who issued it. Time-stamps (RFC 3161) stand
-    /// in the database, beside the heads that the log kept; with two or more witnessed heads they bound the log in time.
+    /// beside the heads that the log kept, in a database and in files alike; with two or more witnessed heads they bound the
+    /// log in time.
     #[cfg(feature = "timestamps")]
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["dir", "url", "receipts"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "receipts")]
     timestamp_authority: Option<PathBuf>,
     /// A signed head that you kept from earlier, or got from somebody else. May be given several times.
     #[arg(long, value_name = "FILE")]
