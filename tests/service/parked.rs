@@ -7,7 +7,7 @@ use dsrd::domain::{
 };
 use dsrd::intake::{self, Corrections, OpenedRow, ParkedRow, ParkedRowError, Receipt};
 use dsrd_simulator::ContactSpec;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::intake::{controllers, producer, take};
 use crate::support::builder::start_of_test;
@@ -31,6 +31,11 @@ async fn park(service: &TestService, rows: &[&str]) -> Vec<ParkedRow> {
     let mut parked = list(service).await;
     parked.reverse();
     parked
+}
+
+async fn as_owner(service: &TestService, statements: &str) {
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut owner).await.unwrap();
 }
 
 async fn list(service: &TestService) -> Vec<ParkedRow> {
@@ -262,4 +267,74 @@ async fn a_row_that_another_key_sealed_is_listed_and_not_opened() {
     assert!(matches!(open(&service, rows[0].intake).await, Err(ParkedRowError::Sealed(_))));
     service.desk.keys = right;
     service.finish().await;
+}
+
+#[tokio::test]
+async fn a_parked_row_of_an_organisation_that_another_daemon_serves_is_not_there() {
+    let service = TestService::start().await;
+    let rows = park(
+        &service,
+        &[
+            "('main', 'a', NULL, '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')",
+            "('elsewhere', 'b', NULL, '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')",
+        ],
+    )
+    .await;
+    // As long as nobody serves it, its row is anybody's to correct.
+    assert_eq!(rows.len(), 2);
+    let foreign = rows[1].intake;
+    as_owner(&service, "INSERT INTO dsrd.organisation VALUES ('elsewhere', 'platform-elsewhere', now())")
+        .await;
+    assert_eq!(
+        list(&service).await.iter().map(|row| row.organisation.as_str()).collect::<Vec<_>>(),
+        ["main"]
+    );
+    assert!(matches!(open(&service, foreign).await, Err(ParkedRowError::NotFound)));
+    let released = release(&service, foreign, of_kind(RequestKind::Access)).await;
+    assert!(matches!(released, Err(ParkedRowError::NotFound)));
+    let mut tx = service.store.begin("test").await.unwrap();
+    let discarded = intake::discard_parked_row(
+        &mut tx,
+        &service.desk,
+        &controllers(&service),
+        foreign,
+        DiscardReason::Duplicate,
+        (&service.controller.id, dpo()),
+    )
+    .await;
+    assert!(matches!(discarded, Err(ParkedRowError::NotFound)));
+    drop(tx);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_1_a_row_whose_request_the_database_refuses_is_parked_and_stops_nobody() {
+    for moment in
+        ["AFTER INSERT ON dsrd.request", "AFTER INSERT ON dsrd.request DEFERRABLE INITIALLY DEFERRED"]
+    {
+        let service = TestService::start().await;
+        let kind = if moment.contains("DEFER") { "CONSTRAINT TRIGGER" } else { "TRIGGER" };
+        let refuse = format!(
+            "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+               IF NEW.kind = 'access' THEN RAISE 'never' USING ERRCODE = 'check_violation'; END IF;
+               RETURN NULL;
+             END $$;
+             CREATE {kind} refuse {moment} FOR EACH ROW EXECUTE FUNCTION public.refuse()"
+        );
+        as_owner(&service, &refuse).await;
+        let mut producer = producer(&service).await;
+        for values in ["'a', 'access'", "'b', 'opt_out'"] {
+            let statement = format!(
+                "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
+                 SELECT 'main', of.key, of.kind, '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example'
+                 FROM (VALUES ({values})) AS of (key, kind)"
+            );
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut producer).await.unwrap();
+        }
+        let taken = take(&service).await;
+        assert_eq!((taken.parked, taken.accepted), (1, 1), "{moment}");
+        assert_eq!(list(&service).await[0].reason, "refused");
+        service.finish().await;
+    }
 }

@@ -22,7 +22,7 @@ use crate::intake::{self, Corrections, IntakeError, ParkedRow, ParkedRowError};
 #[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
-    /// List them, newest first, of all organisations, each with the due date that it has.
+    /// List them, newest first, of all organisations served here and of unknown ones, each with the due date that it has.
     List {
         /// At most this many.
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]

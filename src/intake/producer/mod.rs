@@ -46,35 +46,57 @@ impl Fault {
 
 /// Takes every row that is there, one transaction each, so that a bad one harms no other. The transaction that removes
 /// the row creates what becomes of it. Rows of an organisation that another daemon on this database has registered are
-/// left to it; rows of one that nobody knows are parked.
+/// left to it; rows of one that nobody knows are parked. So is one whose request breaks a rule of the database, at the second
+/// attempt: it would be the oldest for ever, and nobody's row behind it would be taken.
 pub async fn take_producer_rows(
     store: &Store,
     desk: &Desk,
     controllers: &BTreeMap<OrganisationId, Arc<Controller>>,
 ) -> Result<Taken, StoreError> {
     let mut taken = Taken::default();
+    let mut refused = None;
     let organisations: Vec<String> = controllers.keys().map(ToString::to_string).collect();
     loop {
         let mut tx = store.begin("intake.take").await?;
         let Some(row) = sql::take_row(&mut tx, &organisations).await? else { return Ok(taken) };
         let result = match read(&row, controllers) {
+            _ if refused == Some(row.intake_id) => Err(Fault::new(
+                "refused",
+                "the database refuses the request; the log of the service says why",
+            )),
             Ok((controller, submission)) => match submit(&mut tx, desk, controller, submission).await {
                 Ok(receipt) => Ok(receipt.repeated),
-                Err(IntakeError::Store(error)) => return Err(error),
+                Err(IntakeError::Store(error)) => {
+                    refused = Some(refusal(&row, error)?);
+                    continue;
+                }
                 Err(error) => Err(Fault::new(error.reason().unwrap_or("refused"), error.to_string())),
             },
             Err(fault) => Err(fault),
         };
-        match result {
-            Ok(true) => taken.repeated += 1,
-            Ok(false) => taken.accepted += 1,
-            Err(fault) => {
-                park(&mut tx, desk, &row, &fault).await?;
-                taken.parked += 1;
-            }
+        if let Err(fault) = &result {
+            park(&mut tx, desk, &row, fault).await?;
         }
-        tx.commit().await?;
+        match (tx.commit().await, result) {
+            (Err(error), Ok(_)) => refused = Some(refusal(&row, error)?),
+            (Err(error), Err(_)) => return Err(error),
+            (Ok(()), Ok(true)) => taken.repeated += 1,
+            (Ok(()), Ok(false)) => taken.accepted += 1,
+            (Ok(()), Err(_)) => taken.parked += 1,
+        }
     }
+}
+
+/// The row whose request breaks a rule of the database; otherwise the error, after which everything is tried again.
+fn refusal(row: &ProducerRow, error: StoreError) -> Result<i64, StoreError> {
+    // Data exceptions, integrity constraints, and what a trigger raises: they say something of this row and of no other.
+    let breaks_a_rule = matches!(&error, StoreError::Refused { code, .. }
+        if ["22", "23", "P0"].iter().any(|class| code.starts_with(class)));
+    if !breaks_a_rule {
+        return Err(error);
+    }
+    tracing::error!(intake = row.intake_id, %error, "the database refuses the request of a producer's row");
+    Ok(row.intake_id)
 }
 
 async fn park(tx: &mut Tx, desk: &Desk, row: &ProducerRow, fault: &Fault) -> Result<(), StoreError> {

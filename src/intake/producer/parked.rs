@@ -201,7 +201,7 @@ fn describe(
     }
 }
 
-/// Lists parked producer rows, newest first, each with the due date that it has. A row that does not open is listed by
+/// Lists parked producer rows of the organisations served here and of those that nobody serves, newest first, each with the due date that it has. A row that does not open is listed by
 /// what stands beside its sealed part.
 pub async fn list_parked_rows(
     connection: &mut sqlx::PgConnection,
@@ -210,7 +210,7 @@ pub async fn list_parked_rows(
     most: i64,
 ) -> Result<Vec<ParkedRow>, StoreError> {
     let now = desk.clock.now();
-    let rows = sql::list_parked(connection, most).await?;
+    let rows = sql::list_parked(connection, &served(controllers), most).await?;
     let listed = rows.into_iter().map(|row| {
         let received_at = open(desk, &row).ok().and_then(|wire| wire.received_at);
         describe(row, received_at, controllers, now)
@@ -228,7 +228,7 @@ pub async fn open_parked_row(
     (reader, actor): (&OrganisationId, Actor),
     revealed: bool,
 ) -> Result<OpenedRow, ParkedRowError> {
-    let row = sql::find_parked(tx, intake).await?.ok_or(ParkedRowError::NotFound)?;
+    let row = sql::find_parked(tx, &served(controllers), intake).await?.ok_or(ParkedRowError::NotFound)?;
     let wire = open(desk, &row)?;
     let now = desk.clock.now();
     let event = Event::general(&log_of(&row, controllers, reader), Action::IntakeRead, actor, now);
@@ -247,7 +247,7 @@ pub async fn release_parked_row(
     corrections: Corrections,
     actor: Actor,
 ) -> Result<Receipt, ParkedRowError> {
-    let row = sql::remove_parked(tx, intake).await?.ok_or(ParkedRowError::NotFound)?;
+    let row = sql::remove_parked(tx, &served(controllers), intake).await?.ok_or(ParkedRowError::NotFound)?;
     let wire = open(desk, &row)?;
     let now = desk.clock.now();
     let corrected = corrections.names();
@@ -278,7 +278,7 @@ pub async fn discard_parked_row(
     reason: DiscardReason,
     (reader, actor): (&OrganisationId, Actor),
 ) -> Result<(), ParkedRowError> {
-    let row = sql::remove_parked(tx, intake).await?.ok_or(ParkedRowError::NotFound)?;
+    let row = sql::remove_parked(tx, &served(controllers), intake).await?.ok_or(ParkedRowError::NotFound)?;
     let log = log_of(&row, controllers, reader);
     let event = Event::general(&log, Action::IntakeDiscarded, actor, desk.clock.now());
     let detail = Detail::none()
@@ -287,6 +287,11 @@ pub async fn discard_parked_row(
         .word("parked_for", &row.reason);
     audit::append(tx, event.with(detail)).await?;
     Ok(())
+}
+
+/// The organisations whose rows may be seen and decided here: another daemon may serve others in the same database.
+fn served(controllers: &Controllers) -> Vec<String> {
+    controllers.keys().map(ToString::to_string).collect()
 }
 
 fn log_of(row: &SealedRow, controllers: &Controllers, reader: &OrganisationId) -> OrganisationId {

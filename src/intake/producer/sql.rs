@@ -113,17 +113,22 @@ pub(super) struct SealedRow {
     pub(super) parked_at: DateTime<Utc>,
 }
 
-/// Parked rows, newest first.
+/// Parked rows of these organisations, and of those that nobody serves, newest first.
 pub(super) async fn list_parked(
     connection: &mut PgConnection,
+    organisations: &[String],
     most: i64,
 ) -> Result<Vec<SealedRow>, StoreError> {
     sqlx::query_as!(
         SealedRow,
         r#"SELECT intake_id, organisation_id, producer, idempotency_key, reason, detail, sealed, parked_at
            FROM dsrd.intake_parked
+           WHERE organisation_id = ANY ($1)
+              OR NOT EXISTS (SELECT FROM dsrd.organisation
+                             WHERE dsrd.organisation.organisation_id = intake_parked.organisation_id)
            ORDER BY intake_id DESC
-           LIMIT $1"#,
+           LIMIT $2"#,
+        organisations,
         most.clamp(1, 10_000),
     )
     .fetch_all(connection)
@@ -133,13 +138,18 @@ pub(super) async fn list_parked(
 
 pub(super) async fn find_parked(
     connection: &mut PgConnection,
+    organisations: &[String],
     intake: i64,
 ) -> Result<Option<SealedRow>, StoreError> {
     sqlx::query_as!(
         SealedRow,
         r#"SELECT intake_id, organisation_id, producer, idempotency_key, reason, detail, sealed, parked_at
            FROM dsrd.intake_parked
-           WHERE intake_id = $1"#,
+           WHERE intake_id = $2
+             AND (organisation_id = ANY ($1)
+                  OR NOT EXISTS (SELECT FROM dsrd.organisation
+                                 WHERE dsrd.organisation.organisation_id = intake_parked.organisation_id))"#,
+        organisations,
         intake,
     )
     .fetch_optional(connection)
@@ -150,13 +160,18 @@ pub(super) async fn find_parked(
 /// Takes a parked row out, with the caller's transaction. Of two who try, the second finds nothing.
 pub(super) async fn remove_parked(
     connection: &mut PgConnection,
+    organisations: &[String],
     intake: i64,
 ) -> Result<Option<SealedRow>, StoreError> {
     sqlx::query_as!(
         SealedRow,
         r#"DELETE FROM dsrd.intake_parked
-           WHERE intake_id = $1
+           WHERE intake_id = $2
+             AND (organisation_id = ANY ($1)
+                  OR NOT EXISTS (SELECT FROM dsrd.organisation
+                                 WHERE dsrd.organisation.organisation_id = intake_parked.organisation_id))
            RETURNING intake_id, organisation_id, producer, idempotency_key, reason, detail, sealed, parked_at"#,
+        organisations,
         intake,
     )
     .fetch_optional(connection)
