@@ -32,7 +32,12 @@ impl SharedBudget {
     pub fn new(store: Store, organisation: OrganisationId, rate: &RateSettings) -> Self {
         let emission =
             Duration::try_from_secs_f64(1.0 / rate.requests_per_second).unwrap_or(Duration::from_secs(1));
-        let limit = Limit { emission, burst: rate.burst.max(1) };
+        let limit = Limit {
+            emission,
+            burst: rate.burst.max(1),
+            furthest: REQUEST_HORIZON,
+            longest_pause: Duration::from_secs(rate.pause_cap_secs),
+        };
         Self { store, organisation, limit, local: LocalBudget::new(rate) }
     }
 
@@ -43,7 +48,7 @@ impl SharedBudget {
 
     async fn block(&self, pause: Duration) -> Result<(), StoreError> {
         let mut connection = self.store.connection().await?;
-        queue::block_calls(&mut connection, &self.organisation, pause).await
+        queue::block_calls(&mut connection, &self.organisation, self.limit, pause).await
     }
 }
 

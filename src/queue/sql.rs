@@ -381,13 +381,18 @@ pub async fn wake_waiting(
 /// Those that
 /// saw a worker die before come back at different times, so that one that kills its worker does not take the same
 /// neighbours with it again. Returns how many jobs were rescued.
+///
+/// A heartbeat that lies ahead was made while the database's clock was ahead (F-48). It counts as made now, so that an instance
+/// that lives has time for another one.
 pub async fn rescue(
     connection: &mut PgConnection,
     lease: Duration,
     wait: Duration,
 ) -> Result<u64, StoreError> {
     sqlx::query!(
-        "UPDATE dsrd.instance SET dead_at = now() WHERE dead_at IS NULL AND last_seen_at < now() - $1::interval",
+        r#"UPDATE dsrd.instance
+           SET dead_at = CASE WHEN last_seen_at < now() - $1::interval THEN now() END, last_seen_at = least(last_seen_at, now())
+           WHERE dead_at IS NULL AND (last_seen_at < now() - $1::interval OR last_seen_at > now() + $1::interval)"#,
         interval(lease),
     )
     .execute(&mut *connection)

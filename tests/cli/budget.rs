@@ -9,6 +9,7 @@ use dsrd::platform::cloud4wi::RateSettings;
 use dsrd::platform::{CallBudget, Urgency};
 use dsrd::queue;
 use dsrd::store::Store;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::database::TestDatabase;
 
@@ -62,4 +63,25 @@ async fn f_29_a_pause_that_one_daemon_was_told_stops_the_others() {
     let began = Instant::now();
     budgets[1].acquire(Urgency::Request).await;
     assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_48_what_a_clock_that_was_ahead_reserved_stops_nobody_after_it_came_back() {
+    let database = TestDatabase::create().await;
+    let budget = budgets(&database, 1).await.remove(0);
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    let began = Instant::now();
+    for row in [
+        "theoretical_arrival_at = now() + interval '400 days'",
+        "blocked_until = now() + interval '400 days'",
+        "theoretical_arrival_at = now() + interval '1 minute', blocked_until = now() + interval '11 minutes'",
+    ] {
+        let ahead = format!("UPDATE dsrd.rate_budget SET {row}");
+        sqlx::query(AssertSqlSafe(ahead)).execute(&mut connection).await.unwrap();
+        budget.acquire(Urgency::Request).await;
+        budget.acquire(Urgency::Sweep).await;
+        budget.pause(Duration::from_millis(100)).await;
+        budget.acquire(Urgency::Request).await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }

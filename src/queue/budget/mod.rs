@@ -27,4 +27,8 @@ pub struct Limit {
     pub emission: Duration,
     /// How many calls may be made at once after a rest.
     pub burst: u32,
+    /// How far ahead anybody may reserve: the longest of all horizons.
+    pub furthest: Duration,
+    /// The longest pause of all calls.
+    pub longest_pause: Duration,
 }

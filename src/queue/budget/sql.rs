@@ -38,7 +38,8 @@ pub async fn has_budget(
     .map_err(StoreError::during("queue.has_budget"))
 }
 
-/// Reserves `calls` calls, if the first of them may be made within `horizon`.
+/// Reserves `calls` calls, if the first of them may be made within `horizon`. What lies further ahead than anybody may write
+/// was written while the database's clock was ahead (F-48), and counts as past: otherwise no call would be made until then.
 pub async fn reserve_calls(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -49,15 +50,20 @@ pub async fn reserve_calls(
     let rest = limit.emission * limit.burst.saturating_sub(1);
     let reserved = sqlx::query_scalar!(
         r#"UPDATE dsrd.rate_budget
-           SET theoretical_arrival_at = greatest(theoretical_arrival_at, clock_timestamp() - $4::interval) + $2::interval
+           SET theoretical_arrival_at = $2::interval + greatest(
+                 CASE WHEN theoretical_arrival_at <= clock_timestamp() + $5::interval THEN theoretical_arrival_at END,
+                 clock_timestamp() - $4::interval)
            WHERE organisation_id = $1
-             AND blocked_until <= clock_timestamp()
-             AND theoretical_arrival_at <= clock_timestamp() + $3::interval
+             AND (blocked_until <= clock_timestamp() OR blocked_until > clock_timestamp() + $6::interval)
+             AND (theoretical_arrival_at <= clock_timestamp() + $3::interval
+                  OR theoretical_arrival_at > clock_timestamp() + $5::interval)
            RETURNING greatest(0, extract(epoch FROM theoretical_arrival_at - $2::interval - clock_timestamp()))::float8 AS "delay!""#,
         organisation.as_str(),
         interval(limit.emission * calls),
         interval(horizon),
         interval(rest),
+        interval(limit.furthest + limit.emission * calls),
+        interval(limit.longest_pause),
     )
     .fetch_optional(&mut *connection)
     .await
@@ -79,18 +85,23 @@ pub async fn reserve_calls(
     Ok(Reserved::NotYet(Duration::from_secs_f64(wait)))
 }
 
-/// Blocks all calls of the organisation for a while; a shorter pause never cuts a longer one.
+/// Blocks all calls of the organisation for a while; a shorter pause never cuts a longer one, unless that is longer than any
+/// may be.
 pub async fn block_calls(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
+    limit: Limit,
     pause: Duration,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.rate_budget
-           SET blocked_until = greatest(blocked_until, clock_timestamp() + $2::interval)
+           SET blocked_until = greatest(
+                 CASE WHEN blocked_until <= clock_timestamp() + $3::interval THEN blocked_until END,
+                 clock_timestamp() + $2::interval)
            WHERE organisation_id = $1"#,
         organisation.as_str(),
-        interval(pause),
+        interval(pause.min(limit.longest_pause)),
+        interval(limit.longest_pause),
     )
     .execute(connection)
     .await

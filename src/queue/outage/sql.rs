@@ -1,12 +1,17 @@
 //! Table `dsrd.platform_watch`.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::WAITS_FOR_PLATFORM;
 use crate::domain::OrganisationId;
-use crate::queue::sql::announce;
+use crate::queue::sql::{announce, interval};
 use crate::store::StoreError;
+
+/// No request waits as long for anything: it has a month for all.
+const LONGEST_WAIT: Duration = Duration::from_hours(31 * 24);
 
 /// Records whether the platform of an organisation answered just now. An outage begins with the first time that it did
 /// not, and ends with the first time that it did, whichever daemon looked; each look that is answered wakes what
@@ -36,7 +41,8 @@ pub async fn note_platform(
 }
 
 /// Makes ready what waits for the platform: at every look that is answered, because a request that was in hand at the first
-/// one is put back after it.
+/// one is put back after it. And what waits longer than anything may, which was put back while the database's clock was ahead
+/// (F-48).
 async fn wake_waiting(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -44,9 +50,11 @@ async fn wake_waiting(
     let woken = sqlx::query!(
         r#"UPDATE dsrd.job
            SET run_at = now()
-           WHERE organisation_id = $1 AND state = 'ready' AND last_code = $2 AND run_at > now()"#,
+           WHERE organisation_id = $1 AND state = 'ready'
+             AND (last_code = $2 AND run_at > now() OR run_at > now() + $3::interval)"#,
         organisation.as_str(),
         WAITS_FOR_PLATFORM,
+        interval(LONGEST_WAIT),
     )
     .execute(&mut *connection)
     .await
