@@ -219,7 +219,11 @@ impl Run<'_> {
     async fn excuse(&self, stop: Stop) -> Stop {
         match stop {
             Stop::Again { code, counts, note, .. }
-                if (code == BAD_CREDENTIALS || counts == Some(ParkReason::AttemptsExhausted))
+                if (code == BAD_CREDENTIALS
+                    || matches!(
+                        counts,
+                        Some(ParkReason::AttemptsExhausted | ParkReason::PlatformUnreadable)
+                    ))
                     && self.platform_is_down().await =>
             {
                 let after = self.executor.settings.wait_in_outage();

@@ -378,6 +378,9 @@ pub trait ContactPlatform: Send + Sync + fmt::Debug {
     /// Checks that the configured key belongs to the configured organisation (S-14).
     fn check_organisation(&self) -> Call<'_, OrganisationMatch>;
 
+    /// Reads a page of the contact list, whatever was read before: whether people can be served now (F-46).
+    fn check_contacts(&self) -> Call<'_, ()>;
+
     /// Ends the session at the platform; errors are of no consequence.
     fn log_out(&self) -> Call<'_, ()>;
 }

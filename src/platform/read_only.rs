@@ -59,6 +59,10 @@ impl<P: ContactPlatform> ContactPlatform for ReadOnly<P> {
         self.0.check_organisation()
     }
 
+    fn check_contacts(&self) -> Call<'_, ()> {
+        self.0.check_contacts()
+    }
+
     fn log_out(&self) -> Call<'_, ()> {
         self.0.log_out()
     }

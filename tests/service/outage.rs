@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use dsrd::alert::{Settings, Ward, Watch};
 use dsrd::audit::Actor;
+use dsrd::daemon;
 use dsrd::delivery::MemoryTransport;
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{AlertRule, Clock as _, Outcome, RequestKind, RequestState};
@@ -58,8 +59,14 @@ fn watch(service: &TestService) -> Watch {
     alerts::watch(service, ward, &MemoryTransport::new())
 }
 
-/// What each daemon does every quarter of an hour.
+/// What each daemon does every quarter of an hour, and what it is to find.
 async fn look_at_platform(service: &TestService, answers: bool) {
+    let platform = &service.executor.sites[&service.controller.id].platform;
+    assert_eq!(daemon::look_whether_it_serves(&**platform).await, answers);
+    note_platform(service, answers).await;
+}
+
+async fn note_platform(service: &TestService, answers: bool) {
     let mut connection = service.store.connection().await.unwrap();
     let now = service.clock.now();
     queue::note_platform(&mut connection, &service.controller.id, answers, now).await.unwrap();
@@ -120,13 +127,13 @@ async fn f_46_a_day_without_platform_wears_no_request_down_and_afterwards_the_ea
 
     // It is back; nobody does anything.
     service.simulator.faults().remove(outage);
+    tokio::time::sleep(breaker_pause(requests)).await;
     look_at_platform(&service, true).await;
     assert_eq!(
         count(&service, "SELECT count(*) FROM dsrd.job WHERE run_at > now()").await,
         0,
         "all are woken"
     );
-    tokio::time::sleep(breaker_pause(requests)).await;
     service.work_to_the_end().await;
     for receipt in &receipts {
         assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
@@ -150,9 +157,6 @@ async fn r_84_a_key_that_is_refused_is_an_outage_too_and_its_end_wakes_what_wait
     let _contact = service.platform.add_contact(ContactSpec::new().email(email(0)));
     let refused = service.simulator.faults().inject(Fault::Status(401).on(Endpoint::Login));
     let receipt = hand_in(&service, 0).await;
-    let platform = &service.executor.sites[&service.controller.id].platform;
-    let looked = platform.check_organisation().await.unwrap_err();
-    assert!(looked.is_outage(), "{looked}");
     look_at_platform(&service, false).await;
     let waits = "SELECT count(*) FROM dsrd.job
                  WHERE last_code = 'platform_down' AND run_at > now() + interval '15 minutes' AND attempt = 0";
@@ -160,7 +164,8 @@ async fn r_84_a_key_that_is_refused_is_an_outage_too_and_its_end_wakes_what_wait
     assert_eq!(count(&service, waits).await, 1, "not asked for every minute");
 
     service.simulator.faults().remove(refused);
-    look_at_platform(&service, true).await;
+    // This client asks with the refused key once a minute only; a daemon begins anew with the new one.
+    note_platform(&service, true).await;
     let ready = "SELECT count(*) FROM dsrd.job WHERE state = 'ready' AND run_at <= now()";
     assert_eq!(count(&service, ready).await, 1, "woken by the look that finds it back");
     // What was in hand at that moment is put back after it, and woken by the next look.
@@ -168,12 +173,71 @@ async fn r_84_a_key_that_is_refused_is_an_outage_too_and_its_end_wakes_what_wait
         .execute(&mut *service.store.connection().await.unwrap())
         .await
         .unwrap();
-    look_at_platform(&service, true).await;
+    note_platform(&service, true).await;
     assert_eq!(count(&service, ready).await, 1, "woken by the next one");
-    // This client asks with the refused key once a minute only; a daemon begins anew with the new one.
     let mut tx = service.store.begin("test").await.unwrap();
     let dpo = Actor::Person("dpo".to_owned());
     intake::withdraw(&mut tx, &service.desk, &service.controller, receipt.request, dpo).await.unwrap();
     tx.commit().await.unwrap();
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_46_a_platform_that_logs_in_and_shows_no_contact_is_away_too() {
+    for fault in [Fault::Status(503), Fault::HtmlPage] {
+        let pause = breaker_pause(1);
+        let service =
+            TestService::builder().most_attempts(2).retry_cap_secs(3_600).breaker_pause(pause).build().await;
+        let _contact = service.platform.add_contact(ContactSpec::new().email(email(0)));
+        let faults = service.simulator.faults();
+        let away =
+            [Endpoint::ListContacts, Endpoint::Contact].map(|each| faults.inject(fault.clone().on(each)));
+        let receipt = hand_in(&service, 0).await;
+        look_at_platform(&service, false).await;
+        for _ in 0..6 {
+            service.work().await;
+            service.advance(Duration::from_hours(1)).await;
+            look_at_platform(&service, false).await;
+        }
+        let case = service.case(receipt.request).await;
+        assert!(
+            case.state != RequestState::Manual && case.park_reason.is_none(),
+            "{fault:?}: {:?}",
+            case.park_reason
+        );
+
+        for each in away {
+            faults.remove(each);
+        }
+        tokio::time::sleep(pause).await;
+        look_at_platform(&service, true).await;
+        service.work_to_the_end().await;
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled), "{fault:?}");
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn f_48_a_wait_from_a_clock_that_was_ahead_ends_with_the_next_look() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(email(0)));
+    let receipt = hand_in(&service, 0).await;
+    // As the worker of a daemon leaves it that put it back meanwhile, and the heartbeat of one that was killed then.
+    for ahead in [
+        "UPDATE dsrd.job SET run_at = now() + interval '400 days'",
+        "INSERT INTO dsrd.instance (version, last_seen_at) VALUES ('0.0.0', now() + interval '400 days')",
+        "INSERT INTO dsrd.instance (version, last_seen_at) VALUES ('0.0.0', now() + interval '10 seconds')",
+    ] {
+        sqlx::query(ahead).execute(&mut *service.store.connection().await.unwrap()).await.unwrap();
+    }
+    look_at_platform(&service, true).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    let mut connection = service.store.connection().await.unwrap();
+    queue::rescue(&mut connection, Duration::from_secs(20), Duration::ZERO).await.unwrap();
+    drop(connection);
+    let ahead = "SELECT count(*) FROM dsrd.instance WHERE last_seen_at > now() AND dead_at IS NULL";
+    assert_eq!(count(&service, ahead).await, 1, "one that is hardly ahead is left alone");
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.instance WHERE dead_at IS NOT NULL").await, 0);
     service.finish().await;
 }

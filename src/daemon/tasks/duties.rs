@@ -17,6 +17,7 @@ use crate::domain::{Controller, OrganisationId};
 use crate::execution::{self, Gate, LookedAgain, Lookout, Site};
 use crate::holds;
 use crate::intake::{self, Desk};
+use crate::platform::{ContactPlatform, PlatformError};
 use crate::queue;
 use crate::recipients::Courier;
 use crate::retention::{SweepReport, Sweeper};
@@ -308,10 +309,18 @@ pub(in crate::daemon) async fn look_at_platform(
         if stop.is_cancelled() {
             return;
         }
-        let looked = site.platform.check_organisation().await;
-        serves = !looked.is_err_and(|error| error.is_outage());
+        serves = look_whether_it_serves(&*site.platform).await;
         note_platform(&site, &store, &desk, serves).await;
     }
+}
+
+/// Whether a platform serves people now. Its log-in may do so while nobody's contact can be read, and a page that cannot be
+/// read, as gateways show it while they are mended, serves nobody as little as none.
+pub async fn look_whether_it_serves(platform: &dyn ContactPlatform) -> bool {
+    !platform.check_contacts().await.is_err_and(|error| {
+        tracing::info!(%error, "the platform does not show its contacts");
+        error.is_outage() || matches!(error, PlatformError::Unreadable { .. })
+    })
 }
 
 async fn note_platform(site: &Site, store: &Store, desk: &Desk, serves: bool) {

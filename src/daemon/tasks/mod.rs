@@ -16,6 +16,7 @@ mod duties;
 mod log;
 mod work;
 
+pub use duties::look_whether_it_serves;
 pub(in crate::daemon) use duties::*;
 pub(in crate::daemon) use log::*;
 pub(in crate::daemon) use work::*;

@@ -194,6 +194,10 @@ impl ContactPlatform for Cloud4Wi {
         Box::pin(self.compare_organisation())
     }
 
+    fn check_contacts(&self) -> Call<'_, ()> {
+        Box::pin(self.look_at_contacts())
+    }
+
     fn log_out(&self) -> Call<'_, ()> {
         Box::pin(async {
             self.end_session().await;

@@ -180,6 +180,11 @@ impl Cloud4Wi {
         })
     }
 
+    /// The body of [`crate::platform::ContactPlatform::check_contacts`].
+    pub(super) async fn look_at_contacts(&self) -> Result<(), PlatformError> {
+        self.first_page("look at the contacts", Vec::new(), 1, Urgency::Request, |_| Some(())).await.map(drop)
+    }
+
     async fn service_organisations(&self) -> Result<Vec<String>, PlatformError> {
         #[derive(Deserialize)]
         struct ServiceWire<'a> {
