@@ -411,9 +411,12 @@ impl<'a> Run<'a> {
         waits.get(tries).map(|after| Stop::Again { after: *after, code, counts: None, note })
     }
 
-    /// Since when every look of a step found the contact gone.
+    /// Since when every look of a step found the contact gone. A look that lies ahead by more than the wait for the second one was
+    /// made by a clock that was wrong (F-48): it proves nothing, and would be waited for.
     pub(super) fn absent_since(&self, step: Step) -> Option<DateTime<Utc>> {
-        self.checkpoints.get(&(step.as_str().to_owned(), String::new()))?.absent_since
+        let since = self.checkpoints.get(&(step.as_str().to_owned(), String::new()))?.absent_since?;
+        let latest = self.executor.desk.clock.now() + self.executor.settings.second_look();
+        (since <= latest).then_some(since)
     }
 
     /// How long it still is until the second look of a step; none when it is due, or when there was no first one.

@@ -151,6 +151,24 @@ async fn f_39_a_deletion_is_done_after_two_absences_that_are_apart_and_holds_no_
 }
 
 #[tokio::test]
+async fn f_48_a_first_look_by_a_clock_that_was_ahead_is_made_again() {
+    let service = TestService::builder().second_look_secs(600).build().await;
+    let _contact = service.platform.add_contact(ada());
+    let receipt = erase(&service).await;
+    service.work().await;
+    let ahead = "UPDATE dsrd.checkpoint SET absent_since = absent_since + interval '400 days' WHERE absent_since IS NOT NULL";
+    let mut connection = service.store.connection().await.unwrap();
+    assert_eq!(sqlx::query(ahead).execute(&mut *connection).await.unwrap().rows_affected(), 1);
+    drop(connection);
+    for outcome in [None, Some(Outcome::Fulfilled)] {
+        service.advance(Duration::from_mins(10)).await;
+        service.work().await;
+        assert_eq!(service.case(receipt.request).await.outcome, outcome);
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn f_39_a_contact_that_answers_again_at_the_second_look_is_not_told_done() {
     let service = TestService::builder().second_look_secs(2).build().await;
     let contact = service.platform.add_contact(ada());
