@@ -113,8 +113,11 @@ impl Bucket {
     /// The names of the objects below a folder that begin with `beginning`.
     pub(super) async fn names(&self, folder: &str, beginning: &str) -> Result<BTreeSet<String>, String> {
         let (bucket, prefix) = self.path[1..].split_once('/').unwrap_or((&self.path[1..], ""));
-        let above = [prefix, folder].into_iter().filter(|part| !part.is_empty());
-        let above: String = above.map(|part| format!("{part}/")).collect();
+        let mut above = String::new();
+        for part in [prefix, folder].into_iter().filter(|part| !part.is_empty()) {
+            above.push_str(part);
+            above.push('/');
+        }
         let (path, wanted) = (format!("/{bucket}"), format!("{above}{beginning}"));
         let mut names = BTreeSet::new();
         let mut last = String::new();
