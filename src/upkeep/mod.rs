@@ -248,7 +248,10 @@ impl Upkeep {
         retention::purge_candidates(&mut tx, organisation, &contacts).await?;
         watch::forget(&mut tx, organisation, &contacts).await?;
         watch::purge_without_request(&mut tx, organisation, terms.contact_ids, terms.evidence).await?;
-        let mut page_items = audit::manifest::forget_items(&mut tx, &contacts).await?;
+        let rule = if terms.rule == Rule::EvidenceTerm { Rule::ContactTerm } else { terms.rule };
+        let mut page_items =
+            forget_page_items(&mut tx, organisation, &contacts, &Erasing { actor, at: terms.now, rule })
+                .await?;
 
         alert::purge(&mut tx, organisation, terms.identifiers).await?;
         intake::purge_rates(&mut tx, organisation, terms.identifiers).await?;
@@ -257,7 +260,8 @@ impl Upkeep {
         let requests = intake::past_evidence(&mut tx, organisation, terms.evidence, BATCH).await?;
         self.purge_requests(&mut tx, organisation, &requests).await?;
         // Those that stayed because somebody held the log.
-        page_items += audit::manifest::forget_items(&mut tx, &requests).await?;
+        let erasing = Erasing { actor, at: terms.now, rule: terms.rule };
+        page_items += forget_page_items(&mut tx, organisation, &requests, &erasing).await?;
         let unlinked = unlink(&mut tx, organisation, &requests, terms, actor).await?;
 
         let forgotten = Forgotten {
@@ -310,6 +314,19 @@ impl Upkeep {
         queue::purge(tx, organisation, requests).await?;
         intake::purge(tx, organisation, requests).await
     }
+}
+
+/// Forgets the salts by which items of sweeps are shown to be of these cases; nothing while the log is held.
+async fn forget_page_items(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    cases: &[RequestId],
+    erasing: &Erasing<'_>,
+) -> Result<u64, StoreError> {
+    if log::is_held(tx).await? {
+        return Ok(0);
+    }
+    audit::manifest::forget_items(tx, organisation, cases, erasing).await
 }
 
 /// Erases the salts and tags of the cases that go, and those that were kept too long; nothing while the log is held.

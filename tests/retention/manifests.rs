@@ -5,11 +5,13 @@ use std::process::Command;
 use std::sync::Arc;
 
 use dsrd::audit::export;
+use dsrd::audit::forget::{Erasing, Rule};
 use dsrd::audit::manifest::{self, Found};
 use dsrd::audit::tlog::VerifierKey;
 use dsrd::audit::verify::{self, Database, Plan, Policy, Proven, Report, Verdict, check_receipt};
-use dsrd::audit::{self, Entry, Filter};
+use dsrd::audit::{self, Action, Actor, Entry, Event, Filter};
 use dsrd::domain::{ContactId, RequestId};
+use dsrd::store::StoreError;
 use sqlx::Connection as _;
 use uuid::Uuid;
 
@@ -161,6 +163,57 @@ async fn s_40_commitments_that_were_changed_or_removed_are_found() {
     assert!(what.contains("gone"), "{what}");
 }
 
+/// Lets the log tell that a case has ended.
+async fn closed(office: &Office, case: RequestId) {
+    let mut tx = office.store.begin("test.close").await.unwrap();
+    let (action, at) = (Action::RequestClosed, office.desk.clock.now());
+    let event = Event::of(&office.controller.id, case, action, Actor::Process("test"), at);
+    audit::append(&mut tx, event).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn forget(office: &Office, case: RequestId) -> Result<u64, StoreError> {
+    let mut connection = office.store.connection().await.unwrap();
+    let (actor, at) = (Actor::Process("upkeep"), office.desk.clock.now());
+    let erasing = Erasing { actor: &actor, at, rule: Rule::ContactTerm };
+    manifest::forget_items(&mut connection, &office.controller.id, &[case], &erasing).await
+}
+
+#[tokio::test]
+async fn an_item_stays_while_the_log_is_held_also_by_a_hold_that_is_being_set() {
+    let (office, _) = swept().await;
+    let cases = cases(&office).await;
+    for (case, _) in &cases[..3] {
+        closed(&office, *case).await;
+    }
+    assert_eq!(forget(&office, cases[0].0).await.unwrap(), 1);
+    let mut owner = sqlx::PgConnection::connect_with(&office.database.options()).await.unwrap();
+    let hold = "SELECT audit.set_hold(gen_random_uuid(), 'court_or_claim', current_date + 90, NULL, 'process:test', now())";
+    let mut tx = owner.begin().await.unwrap();
+    sqlx::query(hold).execute(&mut *tx).await.unwrap();
+    // Not committed yet: who erases waits for it, and then is refused.
+    let erasing = forget(&office, cases[1].0);
+    let setting = async {
+        let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7236123 AND objid = 2 AND NOT granted
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        for _ in 0..500 {
+            if sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut *tx).await.unwrap() > 0 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        tx.commit().await.unwrap();
+    };
+    let (refused, ()) = tokio::join!(erasing, setting);
+    assert!(refused.unwrap_err().to_string().contains("55006"), "the hold that was being set is kept to");
+    assert!(forget(&office, cases[2].0).await.is_err());
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_private.manifest_item")
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
+    assert_eq!(kept, 9);
+}
+
 #[tokio::test]
 async fn r_75_a_forgotten_item_opens_no_more_and_a_receipt_of_before_still_proves() {
     let (office, policy) = swept().await;
@@ -168,8 +221,17 @@ async fn r_75_a_forgotten_item_opens_no_more_and_a_receipt_of_before_still_prove
     let (case, contact) = &cases[4];
     let (entry, proof) = receipt(&office, *case, contact).await;
     let mut connection = office.store.connection().await.unwrap();
-    assert_eq!(manifest::forget_items(&mut connection, &[*case]).await.unwrap(), 1);
-    assert_eq!(manifest::forget_items(&mut connection, &[*case]).await.unwrap(), 0);
+    assert_eq!(forget(&office, *case).await.unwrap(), 0, "its case has not ended");
+    assert!(found(&office, *case, contact).await.unwrap().opening.is_some());
+    closed(&office, *case).await;
+    assert_eq!(forget(&office, *case).await.unwrap(), 1);
+    assert_eq!(forget(&office, *case).await.unwrap(), 0);
+    office.sealer.seal_everything().await.unwrap();
+    let told: Vec<Entry> =
+        entries(&office).await.into_iter().filter(|entry| entry.action == "log.redact").collect();
+    assert_eq!(told.len(), 1, "one that forgot nothing says nothing");
+    let detail = serde_json::json!({"kind": "sweep_item", "rows": 1, "rule": "contact_term"});
+    assert_eq!((&told[0].detail, told[0].case), (&detail, None));
     assert!(found(&office, *case, contact).await.is_none());
     let (beside, beside_contact) = &cases[3];
     assert!(found(&office, *beside, beside_contact).await.unwrap().opening.is_some(), "the others stay");

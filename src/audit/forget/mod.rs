@@ -1,4 +1,5 @@
-//! The log forgets: salts and tags with the evidence of their case, names of staff who left, entries past their term.
+//! The log forgets: salts and tags with the evidence of their case, names of staff who left, entries past their term. The
+//! salts of a sweep's items go in the same way ([`manifest`](super::manifest)).
 //!
 //! Data enters as a decision of the settings (`upkeep`) or of a person (the command line); what goes is gone, and an entry
 //! says so: `log.redact` for what made entries personal, `log.prune` for entries themselves, `log.hold_set` and
@@ -8,7 +9,8 @@
 //! - Nothing is erased without its entry, in one transaction. No role may delete rows of `audit_private` directly.
 //! - Entries go by whole closed partitions, and only after an entry `log.prune` that allows it was sealed and a checkpoint
 //!   that covers it was kept. Tiles and heads stay, so that every remaining proof and head still verifies.
-//! - No entry goes within 24 months after it was sealed, by the clock of the database; no salt within 12 months.
+//! - No entry goes within 24 months after it was sealed, by the clock of the database; no salt of a case within 12 months; no
+//!   salt of a sweep's item before the log tells of the end of its case.
 //! - While a hold is in force nothing goes at all.
 //!
 //! Pruning has two steps with the sealer's work between them: [`announce_pruning`], then [`prune_announced`]. A process
@@ -39,6 +41,8 @@ use crate::store::StoreError;
 pub enum Rule {
     /// The evidence of the case was past its term.
     EvidenceTerm,
+    /// The platform's id of the contact was past its term.
+    ContactTerm,
     /// A member of staff left.
     StaffLeft,
     /// The organisation is taken out (Art. 28(3)(g) GDPR).
@@ -51,6 +55,7 @@ impl Rule {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EvidenceTerm => "evidence_term",
+            Self::ContactTerm => "contact_term",
             Self::StaffLeft => "staff_left",
             Self::OrganisationRemoved => "organisation_removed",
         }

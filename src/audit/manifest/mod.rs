@@ -8,8 +8,8 @@
 //! Invariants:
 //! - The commitments of a page (`audit.manifest`) stay as long as the log and are never changed; without its salt a
 //!   commitment is a random number, so they name nobody. `verify` compares them with the root in the entry.
-//! - The salts (`audit_private.manifest_item`) go with the id of the contact ([`forget_items`]). From then on only a
-//!   receipt that was taken before can show whom an item was about.
+//! - The salts (`audit_private.manifest_item`) go with the id of the contact ([`forget_items`]), with an entry `log.redact`. From then on
+//!   only a receipt that was taken before can show whom an item was about.
 //! - The id of the contact is not stored again here: it stands with its case, and is forgotten there.
 //!
 //! Why the entries of the deletion itself (`deletion.began` and what follows) stay one by one: an effect has to be
@@ -24,13 +24,13 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::event::{Action, Actor, Detail, EntryId, Event};
+use super::forget::Erasing;
 use super::leaf::{DetailValue, Leaf};
-use super::sql::append;
+use super::sql::{append, word_of};
 use super::tlog::{Edge, HASH_BYTES, Hash, TileMap, inclusion_proof, leaf_hash, verify_inclusion};
 use crate::domain::{ContactId, OrganisationId, RequestId, random};
 use crate::store::{StoreError, Tx};
 
-pub use self::sql::forget_items;
 pub(super) use self::sql::{find_commitments, insert_commitments};
 
 /// What a commitment begins with, so that it is a commitment to nothing else.
@@ -266,6 +266,22 @@ fn open(item: &sql::ItemRow, request: RequestId, contact: &ContactId) -> Option<
         salt: hex::encode(&item.salt),
         proof: proof.iter().map(ToString::to_string).collect(),
     })
+}
+
+/// Forgets the salts of cases whose contact is forgotten: from then on nobody can show by this database whom an item was
+/// about. Those of a case of whose end the log does not tell stay. Answers how many went. A hold makes it fail: ask
+/// [`is_held`](super::forget::is_held) before.
+pub async fn forget_items(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    cases: &[RequestId],
+    erasing: &Erasing<'_>,
+) -> Result<u64, StoreError> {
+    if cases.is_empty() {
+        return Ok(0);
+    }
+    let actor = word_of(connection, erasing.actor).await?;
+    sql::forget_items(connection, organisation, cases, &actor, erasing).await
 }
 
 #[cfg(test)]

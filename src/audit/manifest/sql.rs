@@ -3,7 +3,8 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::RequestId;
+use crate::audit::forget::Erasing;
+use crate::domain::{OrganisationId, RequestId};
 use crate::store::StoreError;
 
 /// Stores the commitments of a page.
@@ -79,13 +80,25 @@ pub(super) async fn find_item(
     .map_err(StoreError::during("audit.find_item"))
 }
 
-/// Forgets the salts of cases whose contact is forgotten: from then on nobody can show by this database whom an item was
-/// about. Answers how many there were.
-pub async fn forget_items(connection: &mut PgConnection, cases: &[RequestId]) -> Result<u64, StoreError> {
+/// Forgets the salts of cases; the database writes the entry.
+pub(super) async fn forget_items(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    cases: &[RequestId],
+    actor: &str,
+    erasing: &Erasing<'_>,
+) -> Result<u64, StoreError> {
     let cases: Vec<Uuid> = cases.iter().map(|case| case.0).collect();
-    let forgotten = sqlx::query_scalar!(r#"SELECT audit.forget_manifest_items($1) AS "forgotten!""#, &cases)
-        .fetch_one(connection)
-        .await
-        .map_err(StoreError::during("audit.forget_items"))?;
+    let forgotten = sqlx::query_scalar!(
+        r#"SELECT audit.forget_manifest_items($1, $2, $3, $4, $5) AS "forgotten!""#,
+        organisation.as_str(),
+        &cases,
+        erasing.rule.as_str(),
+        actor,
+        erasing.at,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("audit.forget_items"))?;
     Ok(u64::try_from(forgotten).unwrap_or_default())
 }
