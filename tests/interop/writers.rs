@@ -91,6 +91,26 @@ async fn actions(service: &TestService, writer: &Writer) -> Vec<(String, i64)> {
 }
 
 #[tokio::test]
+async fn an_entry_that_was_written_a_second_time_is_found_also_without_a_number() {
+    let service = service().await;
+    let mut tx = service.store.begin("test").await.unwrap();
+    let (organisation, actor) = (ORGANISATION.parse().unwrap(), Actor::Process("test"));
+    let event = Event::general(&organisation, Action::RequestRead, actor, service.clock.now());
+    audit::append(&mut tx, event).await.unwrap();
+    tx.commit().await.unwrap();
+    let again = "INSERT INTO audit.inbox (entry) SELECT entry FROM audit.entry WHERE action = 'request.read' AND writer IS NULL
+         UNION ALL SELECT entry FROM audit.inbox WHERE audit.field(entry, 'action') = 'request.read'";
+    let refused = execute(&service.database.options(), again).await.unwrap_err();
+    assert!(refused.to_string().contains("uid"), "while the first waits, a second is refused: {refused}");
+    assert_eq!(report(&service).await.verdict, Verdict::Ok);
+    execute(&service.database.options(), again).await.unwrap();
+    let report = report(&service).await;
+    let bad = report.first_bad().unwrap();
+    assert_eq!((report.verdict, bad.step), (Verdict::Violation, Step::Entries), "{:#?}", report.findings);
+    assert!(bad.what.contains("it has the id of entry "), "{bad:?}");
+}
+
+#[tokio::test]
 async fn a_writer_numbers_its_entries_gives_up_what_was_rolled_back_and_closes_its_account() {
     let service = service().await;
     let writing = Writing::begin(&service, Duration::from_secs(5)).await;
