@@ -80,7 +80,7 @@ async fn a_refusal_is_shown_with_its_ground() {
     let log = Log::of_a_real_run().await;
     let service = &log.service;
     for name in ["Una", "Altra"] {
-        let spec = ContactSpec::new().name(name, "Prova").email(&format!("{name}@people.example"));
+        let spec = ContactSpec::new().name(name, "Prova").email(format!("{name}@people.example"));
         let _contact = service.platform.add_contact(spec.phone("+393331234567"));
     }
     let request = service.submit(RequestKind::Access, &[(Phone, "+393331234567")]).await.request;
