@@ -42,6 +42,26 @@ async fn execute(database: &TestDatabase, statements: &'static str) {
     sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
 }
 
+/// Whoever cannot be told of takes no export, and the name is free for the next attempt.
+async fn export_that_cannot_be_recorded(scene: &Scene, database: &TestDatabase, lines: &str) {
+    let refuse = "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''full''; END';
+         CREATE TRIGGER refuse BEFORE INSERT ON audit.inbox FOR EACH STATEMENT EXECUTE FUNCTION public.refuse()";
+    let allow = "DROP TRIGGER refuse ON audit.inbox";
+    execute(database, refuse).await;
+    let fresh = scene.path("fresh").to_str().unwrap().to_owned();
+    for (form, out) in [("csv", lines), ("tiles", fresh.as_str())] {
+        scene.run(&["audit", "export", "--as", form, "--out", out]).expect(1);
+        let left = |path: &str| fs::read_dir(path).map_or(0, Iterator::count);
+        assert!(
+            !Path::new(out).is_file() && !Path::new(&format!("{out}.part")).exists() && left(out) == 0,
+            "{form}"
+        );
+    }
+    execute(database, allow).await;
+    scene.run(&["audit", "export", "--as", "tiles", "--out", &fresh]).expect(0);
+    assert!(fs::read(format!("{fresh}/checkpoint")).unwrap().starts_with(b"dsrd"), "{fresh}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r_41_the_log_is_asked_for_a_person_held_and_made_to_forget_a_member_of_staff() {
     let database = TestDatabase::create().await;
@@ -215,23 +235,7 @@ async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
     run(&mut dsrd(&["audit", "verify", "--url", "http://127.0.0.1:9/", "--policy", &policy]), "").expect(2);
 
     let lines = path("log.csv");
-    // Whoever cannot be told of takes no export, and the name is free for the next attempt.
-    let refuse = "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''full''; END';
-         CREATE TRIGGER refuse BEFORE INSERT ON audit.inbox FOR EACH STATEMENT EXECUTE FUNCTION public.refuse()";
-    let allow = "DROP TRIGGER refuse ON audit.inbox";
-    execute(&database, refuse).await;
-    let fresh = path("fresh");
-    for (form, out) in [("csv", &lines), ("tiles", &fresh)] {
-        scene.run(&["audit", "export", "--as", form, "--out", out]).expect(1);
-        let left = |path: &str| fs::read_dir(path).map_or(0, Iterator::count);
-        assert!(
-            !Path::new(out).is_file() && !Path::new(&format!("{out}.part")).exists() && left(out) == 0,
-            "{form}"
-        );
-    }
-    execute(&database, allow).await;
-    scene.run(&["audit", "export", "--as", "tiles", "--out", &fresh]).expect(0);
-    assert!(fs::read(format!("{fresh}/checkpoint")).unwrap().starts_with(b"dsrd"), "{fresh}");
+    export_that_cannot_be_recorded(&scene, &database, &lines).await;
     scene.run(&["audit", "export", "--as", "csv", "--out", &lines, "--action", "request.received"]).expect(0);
     assert_eq!(fs::read_to_string(&lines).unwrap().lines().count(), 2);
     scene.run(&["audit", "export", "--as", "csv", "--out", &lines]).expect(5);

@@ -8,8 +8,8 @@ use chrono::TimeDelta;
 use dsrd::domain::Assurance;
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{
-    DataCategory, ErasureGround, ErasureRules, LegalBases, LegalBasis, Outcome, ParkReason, RequestId,
-    RequestKind, RequestState,
+    ContactId, DataCategory, ErasureGround, ErasureRules, LegalBases, LegalBasis, Outcome, ParkReason,
+    RequestId, RequestKind, RequestState,
 };
 use dsrd::execution;
 use dsrd::intake::{self, IntakeError, Submission};
@@ -261,7 +261,7 @@ async fn f_33_a_contact_that_cannot_be_read_holds_up_no_other_and_goes_to_a_pers
     service.work_to_the_end().await;
     let case = service.case(handed_in[0]).await;
     assert_eq!((case.kind, case.park_reason), (RequestKind::Other, Some(ParkReason::NotAutomated)));
-    assert_eq!(case.contact.as_ref().map(|id| id.as_str()), Some(never.as_str()));
+    assert_eq!(case.contact.as_ref().map(ContactId::as_str), Some(never.as_str()));
     assert!(service.platform.truth(&never).unwrap().exists);
     let log = service.audit().await;
     let ended = log
