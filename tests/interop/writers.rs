@@ -8,6 +8,7 @@ use dsrd::audit::{self, Action, Actor, Detail, Event, Writer, WriterTurn};
 use dsrd::domain::Clock as _;
 use dsrd::store::{Numbering, Store};
 use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
 
 use crate::log::{execute, plan, verified};
 use crate::support::service::{ORGANISATION, TestService};
@@ -93,20 +94,20 @@ async fn actions(service: &TestService, writer: &Writer) -> Vec<(String, i64)> {
 #[tokio::test]
 async fn an_entry_that_was_written_a_second_time_is_found_also_without_a_number() {
     let service = service().await;
-    let mut tx = service.store.begin("test").await.unwrap();
-    let (organisation, actor) = (ORGANISATION.parse().unwrap(), Actor::Process("test"));
-    let event = Event::general(&organisation, Action::RequestRead, actor, service.clock.now());
-    audit::append(&mut tx, event).await.unwrap();
-    tx.commit().await.unwrap();
-    let again = "INSERT INTO audit.inbox (entry) SELECT entry FROM audit.entry WHERE action = 'request.read' AND writer IS NULL
-         UNION ALL SELECT entry FROM audit.inbox WHERE audit.field(entry, 'action') = 'request.read'";
-    let refused = execute(&service.database.options(), again).await.unwrap_err();
+    let at_us = service.clock.now().timestamp_micros();
+    let beat = format!(
+        "INSERT INTO audit.inbox (entry) VALUES (convert_to(
+           '{{\"action\":\"log.heartbeat\",\"actor\":\"process:sealer\",\"at_us\":{at_us},\"detail\":{{}},\"id\":\"{}\",\"v\":1}}', 'UTF8'))",
+        Uuid::now_v7()
+    );
+    execute(&service.database.options(), &beat).await.unwrap();
+    let refused = execute(&service.database.options(), &beat).await.unwrap_err();
     assert!(refused.to_string().contains("uid"), "while the first waits, a second is refused: {refused}");
     assert_eq!(report(&service).await.verdict, Verdict::Ok);
-    execute(&service.database.options(), again).await.unwrap();
+    execute(&service.database.options(), &beat).await.unwrap();
     let report = report(&service).await;
     let bad = report.first_bad().unwrap();
-    assert_eq!((report.verdict, bad.step), (Verdict::Violation, Step::Entries), "{:#?}", report.findings);
+    assert_eq!((report.verdict, bad.step), (Verdict::Violation, Step::Counters), "{:#?}", report.findings);
     assert!(bad.what.contains("it has the id of entry "), "{bad:?}");
 }
 

@@ -31,6 +31,9 @@ const VOID: &str = "writer.void";
 /// The most leaf hashes of entries that no account covers yet which are kept, of all writers together.
 const MOST_UNACCOUNTED: usize = 1_000_000;
 
+/// The most entries without a number that are told from each other; a heartbeat every ten minutes for 19 years.
+const MOST_UNNUMBERED: usize = 1_000_000;
+
 /// So many microseconds after its last entry a writer that is alive has closed its account, or is declared ended: a
 /// quarter of an hour.
 const WRITER_PATIENCE_US: u64 = 15 * 60 * 1_000_000;
@@ -90,6 +93,8 @@ pub(super) struct Account {
     unaccounted: usize,
     /// Entries without a writer since the first one of a writer: the first one's number, and how many.
     without_writer: Option<(u64, u64)>,
+    /// The ids of those that a log with writers has without a number, and their own numbers in the log.
+    unnumbered: HashMap<Uuid, u64>,
     heartbeats: u64,
     last_at_us: u64,
     instants: Instants,
@@ -140,8 +145,12 @@ impl Account {
             writer.end = End::Declared;
         }
         let (Some(name), Some(number)) = (leaf.w(), leaf.n()) else {
-            if !self.writers.is_empty() && leaf.v() > 0 && !WITHOUT_NUMBER.contains(&leaf.action()) {
+            let is_due = WITHOUT_NUMBER.contains(&leaf.action());
+            if !is_due && !self.writers.is_empty() && leaf.v() > 0 {
                 self.without_writer.get_or_insert((seq, 0)).1 += 1;
+            }
+            if is_due || self.without_writer.is_some() {
+                self.count_once(seq, leaf, findings);
             }
             return;
         };
@@ -206,6 +215,20 @@ impl Account {
             if is_stop {
                 writer.end = End::Stopped(number);
             }
+        }
+    }
+
+    /// Of two entries with the same number of a writer the account tells; of those without a number nothing else does.
+    fn count_once(&mut self, seq: u64, leaf: LeafView<'_>, findings: &mut Findings) {
+        if self.unnumbered.len() >= MOST_UNNUMBERED {
+            return;
+        }
+        if let Some(first) = self.unnumbered.insert(leaf.id(), seq) {
+            findings.violation(
+                Step::Counters,
+                format!("entry {seq}"),
+                format!("it has the id of entry {first}: the same was written into the log twice"),
+            );
         }
     }
 
@@ -488,6 +511,20 @@ mod tests {
         assert!(findings.is_empty(), "{findings:?}");
         let (_, _, findings) = found([1, 2, 2].map(|number| Some(written(number))));
         assert_eq!((findings[0].severity, findings[0].place.as_str()), (Severity::Violation, "entry 3"));
+    }
+
+    #[test]
+    fn an_entry_without_a_number_stands_in_the_log_once() {
+        let beat = leaf("log.heartbeat");
+        let (_, _, findings) = found([&beat, &leaf("log.heartbeat")].map(|leaf| Some(leaf.clone())));
+        assert!(findings.is_empty(), "{findings:?}");
+        let (_, _, findings) = found([&beat, &beat].map(|leaf| Some(leaf.clone())));
+        assert_eq!((findings[0].severity, findings[0].place.as_str()), (Severity::Violation, "entry 2"));
+        assert!(findings[0].what.contains("the id of entry 1"), "{findings:?}");
+        // Beside writers, also of what should have a number.
+        let stranger = leaf("request.read");
+        let (_, _, findings) = found([&written(1), &stranger, &stranger].map(|leaf| Some(leaf.clone())));
+        assert!(findings.iter().any(|each| each.place == "entry 3"), "{findings:?}");
     }
 
     #[test]

@@ -195,14 +195,6 @@ impl Source for Database {
         Ok(sql::openings(&mut self.connection, signed(first), signed(end)).await?)
     }
 
-    async fn doubled(&mut self, size: u64) -> Result<Vec<(u64, u64)>, SourceError> {
-        /// As many as anybody looks at one by one.
-        const MOST: i64 = 20;
-        let doubled = sql::doubled(&mut self.connection, signed(size), MOST).await?;
-        let number = |seq: i64| u64::try_from(seq).unwrap_or_default();
-        Ok(doubled.into_iter().map(|(first, seq)| (number(first), number(seq))).collect())
-    }
-
     async fn flaws(&mut self, size: u64) -> Result<Option<Vec<Flaw>>, SourceError> {
         let facts = sql::facts(&mut self.connection).await?;
         let major = sql::server_major(&mut self.connection).await?;

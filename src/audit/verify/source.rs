@@ -159,13 +159,6 @@ pub trait Source: Send {
         async { Ok(HashMap::new()) }
     }
 
-    /// Entries of a log of `size` that have the id of an earlier one: the numbers of both, a few of them. Looked for only where
-    /// a place has an index of the ids.
-    fn doubled(&mut self, size: u64) -> impl Future<Output = Result<Vec<(u64, u64)>, SourceError>> + Send {
-        let _ = size;
-        async { Ok(Vec::new()) }
-    }
-
     /// What else is wrong with the place itself, in a log of `size` entries.
     /// `None` where a place has nothing else that could be wrong.
     fn flaws(&mut self, size: u64) -> impl Future<Output = Result<Option<Vec<Flaw>>, SourceError>> + Send {

@@ -277,27 +277,6 @@ pub(super) async fn stamps(
         .collect())
 }
 
-/// Finds ids that more than one entry has, of the first `size`: the numbers of the entries, in the order of the later one. At
-/// most so many pairs.
-pub(super) async fn doubled(
-    connection: &mut PgConnection,
-    size: i64,
-    most: i64,
-) -> Result<Vec<(i64, i64)>, StoreError> {
-    let rows = sqlx::query!(
-        r#"WITH twice AS MATERIALIZED (SELECT uid FROM audit.entry GROUP BY uid HAVING count(*) > 1),
-                numbered AS (SELECT seq, first_value(seq) OVER (PARTITION BY uid ORDER BY seq) AS first
-                             FROM audit.entry JOIN twice USING (uid))
-           SELECT first AS "first!", seq AS "seq!" FROM numbered WHERE seq > first AND seq <= $1 ORDER BY seq LIMIT $2"#,
-        size,
-        most
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(StoreError::during("audit.verify.doubled"))?;
-    Ok(rows.into_iter().map(|row| (row.first, row.seq)).collect())
-}
-
 /// The major version of the server.
 pub(super) async fn server_major(connection: &mut PgConnection) -> Result<i32, StoreError> {
     sqlx::query_scalar!(r#"SELECT current_setting('server_version_num')::integer / 10000 AS "major!""#)
