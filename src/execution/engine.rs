@@ -440,7 +440,14 @@ impl<'a> Run<'a> {
         if let Some(left) = self.until_second_look(step) {
             return Err(Stop::wait(left, SECOND_LOOK));
         }
-        match self.site.platform.check_organisation().await {
+        let platform = &self.site.platform;
+        let looked = async {
+            let organisation = platform.check_organisation().await?;
+            // The log-in may serve while nobody's contact is shown.
+            platform.check_contacts().await?;
+            Ok(organisation)
+        };
+        match looked.await {
             Ok(OrganisationMatch::Same | OrganisationMatch::Unknown) => Ok(absent_since),
             Ok(OrganisationMatch::Other) | Err(PlatformError::Rejected { .. }) => {
                 Err(self.later("absence_unconfirmed"))

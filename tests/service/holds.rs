@@ -14,7 +14,7 @@ use dsrd::domain::{
 use dsrd::execution::resume_postponed;
 use dsrd::holds::{self, About, EndRule, HoldError, Kept, NewHold, Placed, Settings};
 use dsrd::intake::Receipt;
-use dsrd_simulator::{ContactSpec, Endpoint, Fault};
+use dsrd_simulator::{ContactSpec, Endpoint, Fault, FaultPlan};
 
 use crate::rig::count;
 use crate::support::builder::start_of_test;
@@ -503,13 +503,22 @@ async fn f_39_the_second_stage_finds_nobody_only_with_a_second_look_at_a_platfor
     service.work().await;
     assert_eq!(service.case(second[0]).await.verified_at, None, "one look");
     service.advance(Duration::from_mins(1)).await;
-    // A gateway that answers 404 to everything shows nobody's absence.
-    let gateway = service.simulator.faults().inject(Fault::Status(404));
-    service.work().await;
-    assert_eq!(service.case(second[0]).await.verified_at, None, "a platform that serves nobody");
-    service.simulator.faults().remove(gateway);
+    // A gateway that answers 404 to everything, or to every question for contacts, shows nobody's absence.
+    let absent = Fault::Status(404);
+    for gateway in [
+        vec![FaultPlan::from(absent.clone())],
+        vec![absent.clone().on(Endpoint::Contact), absent.on(Endpoint::ListContacts)],
+    ] {
+        let faults = service.simulator.faults();
+        let gateway: Vec<_> = gateway.into_iter().map(|fault| faults.inject(fault)).collect();
+        service.work().await;
+        assert_eq!(service.case(second[0]).await.verified_at, None, "a platform that serves nobody");
+        for fault in gateway {
+            faults.remove(fault);
+        }
+        service.advance(Duration::from_hours(2)).await;
+    }
     service.platform.restore_contact(&contact);
-    service.advance(Duration::from_hours(2)).await;
     service.work_to_the_end().await;
     assert_eq!(outcome(&service, second[0]).await, Some(Outcome::Fulfilled));
     assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
