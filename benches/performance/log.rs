@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use dsrd::audit::tlog::VerifierKey;
 use dsrd::audit::verify::{Plan, Policy};
 use dsrd::audit::{LogKeys, Sealer};
-use dsrd::domain::SystemClock;
+use dsrd::domain::{Clock as _, SystemClock};
 use dsrd::store::Store;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
@@ -88,7 +88,12 @@ impl Log {
     pub(crate) async fn plan(&self) -> Result<Plan> {
         let keys = self.sealer.verifier_keys().await;
         let key: VerifierKey = keys.first().context("a log without a key")?.parse()?;
-        Ok(Plan { policy: Policy::of_logs(vec![key]), known_heads: Vec::new(), since: 0 })
+        Ok(Plan {
+            policy: Policy::of_logs(vec![key]),
+            known_heads: Vec::new(),
+            since: 0,
+            now: SystemClock.now(),
+        })
     }
 
     /// Fills it with so many entries of the length that entries of a request have, eight for each case, and answers with

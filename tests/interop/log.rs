@@ -8,7 +8,7 @@ use dsrd::audit::tlog::VerifierKey;
 use dsrd::audit::verify::{self, Database, Plan, Policy, Report};
 use dsrd::audit::{self, Action, Actor, Detail, Event, LogKeys};
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{Clock as _, RequestId, RequestKind};
+use dsrd::domain::{Clock as _, RequestId, RequestKind, SystemClock};
 use dsrd_simulator::ContactSpec;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
@@ -108,7 +108,7 @@ impl Log {
     }
 
     pub(crate) fn plan(&self) -> Plan {
-        plan(&self.key, &[])
+        Plan { now: self.service.clock.now(), ..plan(&self.key, &[]) }
     }
 
     /// Ends the service and leaves its database to be copied.
@@ -173,6 +173,7 @@ pub(crate) fn plan(key: &VerifierKey, known_heads: &[(&str, &str)]) -> Plan {
             .map(|(name, note)| ((*name).to_owned(), note.as_bytes().to_vec()))
             .collect(),
         since: 0,
+        now: SystemClock.now(),
     }
 }
 

@@ -5,6 +5,7 @@ entry, receipt = (pathlib.Path(name).read_bytes() for name in sys.argv[1:3])
 sha = lambda data: hashlib.sha256(data).digest()
 
 def root(leaf, index, size, hashes):  # RFC 9162, section 2.1.3.2
+    assert 0 <= index < size, "the tree has no such entry"
     node, last = sha(b"\x00" + leaf), size - 1
     for step in hashes:
         assert last > 0, "the proof is too long"

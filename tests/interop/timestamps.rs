@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use dsrd::audit::timestamp::{self, Authorities, TimestampError};
 use dsrd::audit::tlog::{CosigningKey, SignedNote};
 use dsrd::audit::verify::{
@@ -24,7 +24,6 @@ use crate::exports;
 use crate::forgetting::sealer_settings;
 use crate::log::{Log, execute, fill, plan, verified};
 use crate::support::bucket::{KEY, PREFIX, Stub};
-use crate::support::builder::start_of_test;
 
 /// A time-stamping authority made of `openssl`: a root, a certificate below it, and what else is asked for.
 struct Authority {
@@ -231,6 +230,13 @@ fn about_stamps(report: &Report) -> Vec<(Severity, &str)> {
     stamps.map(|finding| (finding.severity, finding.what.as_str())).collect()
 }
 
+/// Sets the service's clock to that of the authority, which is the machine's. Answers with it.
+fn as_late_as_the_authority(log: &Log) -> DateTime<Utc> {
+    let now = SystemClock.now();
+    log.service.clock.advance(now - log.service.clock.now());
+    now
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heads_are_stamped_when_due_and_the_stamps_are_verified_beside_them() {
     let log = Log::of_a_real_run().await;
@@ -248,6 +254,7 @@ async fn heads_are_stamped_when_due_and_the_stamps_are_verified_beside_them() {
     for unsafe_url in ["http://tsa.example/", "https://user:word@tsa.example/", "tsa.example"] {
         assert!(publisher(&log, unsafe_url.to_owned(), &pem).is_err(), "{unsafe_url}");
     }
+    let began = as_late_as_the_authority(&log);
     let publisher = publisher(&log, format!("{}/tsa", server.uri()), &pem).unwrap();
     // What the authority stamps must be what it was asked for.
     tsa.confused.store(true, Ordering::Relaxed);
@@ -259,8 +266,8 @@ async fn heads_are_stamped_when_due_and_the_stamps_are_verified_beside_them() {
     let status = publisher.status().await.unwrap();
     assert!(status.iter().any(|each| each.kind == "timestamp" && each.behind == 0), "{status:?}");
     publisher.round().await.unwrap();
-    log.service.clock.advance(TimeDelta::minutes(30));
     fill(&log.service, 310).await;
+    log.service.clock.advance(TimeDelta::minutes(30));
     log.service.sealer.keep_checkpoint().await.unwrap();
     publisher.round().await.unwrap();
     assert_eq!(stamped(&log).await, 1, "the next one is not due yet");
@@ -285,9 +292,9 @@ async fn heads_are_stamped_when_due_and_the_stamps_are_verified_beside_them() {
 
     // A witness that signs every third day bounds nothing by itself; with the authority's time it does.
     let witness = CosigningKey::from_seed("witness.example/w".parse().unwrap(), &Zeroizing::new([9; 32]));
-    for (days, (size, note)) in [1, 4].into_iter().zip(kept(&log).await) {
+    for (days, (size, note)) in [0, 3].into_iter().zip(kept(&log).await) {
         let checkpoint = note.parse::<SignedNote>().unwrap().text().parse().unwrap();
-        let at = start_of_test() + TimeDelta::days(days);
+        let at = began + TimeDelta::days(days);
         let line = witness.sign(&checkpoint, at.timestamp().try_into().unwrap()).unwrap();
         let (name, id) = (witness.verifier().name(), witness.verifier().id());
         let statement =
@@ -308,6 +315,14 @@ async fn heads_are_stamped_when_due_and_the_stamps_are_verified_beside_them() {
     assert_eq!((seldom.verdict, seldom.level), (Verdict::Ok, Level::L3), "{:#?}", seldom.findings);
     let timed = verified(&log.options(), &witnessed(Some(check("ca.pem")))).await;
     assert_eq!((timed.verdict, timed.level), (Verdict::Ok, Level::L4), "{:#?}", timed.findings);
+    assert!(timed.still_possible.contains("those of the first 300 entries as far back"), "{timed:#?}");
+
+    // An entry that says that it is older than what was stamped before it is bounded by nothing.
+    log.service.clock.advance(-TimeDelta::days(40));
+    fill(&log.service, 311).await;
+    let earlier = verified(&log.options(), &witnessed(Some(check("ca.pem")))).await;
+    assert_eq!((earlier.verdict, earlier.level), (Verdict::Ok, Level::L3), "{:#?}", earlier.findings);
+    assert!(about_stamps(&earlier).iter().any(|(_, what)| what.contains("older than the head")));
 
     // Stamps of another authority, of another head, and altered ones.
     let elsewhere = tempfile::tempdir().unwrap();
@@ -358,12 +373,13 @@ async fn with_two_stamps(entries: bool) -> (Log, tempfile::TempDir, Arc<Authorit
     let server = MockServer::start().await;
     Mock::given(method("POST")).respond_with(Shared(Arc::clone(&tsa))).mount(&server).await;
     let settings = PublishSettings { entries, ..settings(&log, server.uri()) };
+    as_late_as_the_authority(&log);
     let store = Store::connect_as_sealer(log.options(), &sealer_settings());
     let publisher = Publisher::new(store, settings, None, log.service.clock.clone()).unwrap();
     let publisher = publisher.with_authority(&pem).unwrap();
     publisher.round().await.unwrap();
-    log.service.clock.advance(TimeDelta::minutes(61));
     fill(&log.service, 310).await;
+    log.service.clock.advance(TimeDelta::minutes(61));
     log.service.sealer.keep_checkpoint().await.unwrap();
     publisher.round().await.unwrap();
     publisher.close().await;

@@ -1,5 +1,5 @@
 """Checks an export of the audit log with none of its own code: python3 verify.py DIRECTORY VERIFIER_KEY"""
-import base64, hashlib, json, pathlib, sys
+import base64, datetime, hashlib, json, pathlib, sys, time
 
 directory, vkey = pathlib.Path(sys.argv[1]), sys.argv[2]
 sha = lambda data: hashlib.sha256(data).digest()
@@ -33,7 +33,7 @@ try:
 except ImportError:
     print("the package cryptography is missing: the signature was not checked")
 
-leaves, pruned, allowed = [], 0, 0
+leaves, pruned, first_at, prunes = [], 0, 0, []
 for index, width in enumerate(widths(int(size))):
     if pruned == len(leaves) and not path("entries", index, width).exists():  # its hashes stay
         tile = path("0", index, width).read_bytes()
@@ -46,11 +46,17 @@ for index, width in enumerate(widths(int(size))):
         assert len(bundle) >= 2 + length, f"bundle {index} is cut"
         leaves.append(sha(b"\x00" + bundle[2:2 + length]))
         entry = json.loads(bundle[2:2 + length])
+        first_at = first_at or entry["at_us"]
         if entry["action"] == "log.prune":
-            allowed = max(allowed, entry["detail"]["last"])
+            prunes.append((len(leaves), entry["at_us"], entry["detail"]))
         bundle = bundle[2 + length:]
     assert not bundle, f"bundle {index} has too much"
-assert pruned <= allowed, f"the first {pruned} entries are gone, and no entry allows it"
+def allows(number, at, said):  # a log.prune behind what went, after its term, and what is kept follows within a day
+    day, sealed = 86400e6, datetime.datetime.fromisoformat(said["sealed_up_to"].replace("Z", "+00:00")).timestamp() * 1e6
+    is_due = said["months"] >= 24 and sealed + said["months"] * 30 * day <= min(at, time.time() * 1e6)
+    return is_due and pruned <= said["last"] < number and first_at <= sealed + day
+
+assert not pruned or any(allows(*each) for each in prunes), f"the first {pruned} entries are gone, and no entry allows it"
 assert base64.b64encode(root(leaves)).decode() == expected, "the root is another one"
 
 level, row = 0, leaves

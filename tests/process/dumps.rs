@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dsrd::audit::verify::{self, Database, Level, Plan, Policy, Severity};
+use dsrd::domain::{Clock as _, SystemClock};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 use tokio::process::Command;
@@ -139,6 +140,7 @@ async fn f_25_a_dump_that_was_taken_under_load_is_whole_up_to_a_published_head()
         policy: Policy::of_logs(keys.iter().map(|key| key.parse().unwrap()).collect()),
         known_heads: vec![("published".to_owned(), head)],
         since: 0,
+        now: SystemClock.now(),
     };
     let mut database = Database::open(&copy, "a dump".to_owned()).await.unwrap();
     let report = verify::verify(&mut database, &plan).await.unwrap();

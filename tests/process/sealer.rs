@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dsrd::audit::verify::{self, Database, Plan, Policy, Severity, Step};
 use dsrd::audit::{self, Action, Actor, Event};
-use dsrd::domain::Clock as _;
+use dsrd::domain::{Clock as _, SystemClock};
 
 use crate::process::ProcessService;
 
@@ -80,7 +80,8 @@ async fn f_2_every_acknowledged_entry_is_in_the_log_after_its_sealer_was_killed_
     let keys = audit::verifier_keys(&mut connection).await.expect("keys");
     drop(connection);
     let logs = keys.iter().map(|key| key.parse().expect("a key")).collect();
-    let plan = Plan { policy: Policy::of_logs(logs), known_heads: Vec::new(), since: 0 };
+    let plan =
+        Plan { policy: Policy::of_logs(logs), known_heads: Vec::new(), since: 0, now: SystemClock.now() };
     let mut database =
         Database::open(&service.world.database.options(), "the log".to_owned()).await.expect("a database");
     let report = verify::verify(&mut database, &plan).await.expect("a report");

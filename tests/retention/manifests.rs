@@ -10,7 +10,7 @@ use dsrd::audit::manifest::{self, Found};
 use dsrd::audit::tlog::VerifierKey;
 use dsrd::audit::verify::{self, Database, Plan, Policy, Proven, Report, Verdict, check_receipt};
 use dsrd::audit::{self, Action, Actor, Entry, Event, Filter};
-use dsrd::domain::{ContactId, RequestId};
+use dsrd::domain::{Clock as _, ContactId, RequestId, SystemClock};
 use dsrd::store::StoreError;
 use sqlx::Connection as _;
 use uuid::Uuid;
@@ -36,7 +36,7 @@ async fn entries(office: &Office) -> Vec<Entry> {
 
 async fn verified(office: &Office, policy: &Policy) -> Report {
     let mut database = Database::open(&office.database.options(), String::new()).await.unwrap();
-    let plan = Plan { policy: policy.clone(), known_heads: Vec::new(), since: 0 };
+    let plan = Plan { policy: policy.clone(), known_heads: Vec::new(), since: 0, now: SystemClock.now() };
     let report = verify::verify(&mut database, &plan).await.unwrap();
     database.close().await;
     report

@@ -57,7 +57,12 @@ async fn a_bucket_gets_the_tree_when_it_is_due_locked_and_verifiable() {
     let folder = tempfile::tempdir().unwrap();
     stub.copy_to(folder.path());
     let key = service.sealer.verifier_keys().await[0].parse().unwrap();
-    let plan = Plan { policy: Policy::of_logs(vec![key]), known_heads: Vec::new(), since: 0 };
+    let plan = Plan {
+        policy: Policy::of_logs(vec![key]),
+        known_heads: Vec::new(),
+        since: 0,
+        now: service.clock.now(),
+    };
     let report = verify::verify(&mut Tiles::of(Directory(folder.path().to_owned())), &plan).await.unwrap();
     assert_eq!((report.verdict, report.size), (Verdict::Ok, 300), "{:#?}", report.findings);
 
@@ -79,7 +84,12 @@ async fn verified(service: &TestService, stub: &Stub) -> (Verdict, u64) {
     let folder = tempfile::tempdir().unwrap();
     stub.copy_to(folder.path());
     let key = service.sealer.verifier_keys().await[0].parse().unwrap();
-    let plan = Plan { policy: Policy::of_logs(vec![key]), known_heads: Vec::new(), since: 0 };
+    let plan = Plan {
+        policy: Policy::of_logs(vec![key]),
+        known_heads: Vec::new(),
+        since: 0,
+        now: service.clock.now(),
+    };
     let report = verify::verify(&mut Tiles::of(Directory(folder.path().to_owned())), &plan).await.unwrap();
     assert!(report.findings.is_empty(), "{:#?}", report.findings);
     (report.verdict, report.size)

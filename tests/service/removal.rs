@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dsrd::audit::Actor;
 use dsrd::audit::verify::{self, Database, Plan, Policy, Verdict};
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{LiftReason, OrganisationId, Outcome, RequestId, RequestKind};
+use dsrd::domain::{Clock as _, LiftReason, OrganisationId, Outcome, RequestId, RequestKind};
 use dsrd::recipients::{self, ChannelKind};
 use dsrd::suppression::ledger::Ledger;
 use dsrd::upkeep::{Removal, RemovalError, RemovalReason, Removed, Settings, Upkeep};
@@ -216,7 +216,12 @@ async fn r_80_one_organisation_is_taken_out_and_leaves_zero_rows_while_the_other
     // The witness of the tests is none of the log's own.
     sqlx::raw_sql("DROP TRIGGER witnessed ON audit.inbox").execute(&mut owner).await.unwrap();
     let key = service.sealer.verifier_keys().await[0].parse().unwrap();
-    let plan = Plan { policy: Policy::of_logs(vec![key]), known_heads: Vec::new(), since: 0 };
+    let plan = Plan {
+        policy: Policy::of_logs(vec![key]),
+        known_heads: Vec::new(),
+        since: 0,
+        now: service.clock.now(),
+    };
     let mut database = Database::open(&service.database.options(), String::new()).await.unwrap();
     let report = verify::verify(&mut database, &plan).await.unwrap();
     assert_eq!(report.verdict, Verdict::Ok, "{:#?}", report.findings);

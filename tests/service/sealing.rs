@@ -4,7 +4,7 @@
 use dsrd::audit::tlog::{Checkpoint, Edge, SignedNote, VerifierKey, leaf_hash};
 use dsrd::audit::verify::{self, Database, Plan, Policy, Step, Verdict};
 use dsrd::audit::{self, Action, Actor, Detail, Ending, Event, Leaf, LogKeys, SealError};
-use dsrd::domain::RequestId;
+use dsrd::domain::{Clock as _, RequestId};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
@@ -149,7 +149,12 @@ async fn a_clock_that_is_set_back_by_a_day_stops_neither_sealing_nor_kept_heads_
 
     without_witness(&service).await;
     let key = service.sealer.verifier_keys().await[0].parse().unwrap();
-    let plan = Plan { policy: Policy::of_logs(vec![key]), known_heads: Vec::new(), since: 0 };
+    let plan = Plan {
+        policy: Policy::of_logs(vec![key]),
+        known_heads: Vec::new(),
+        since: 0,
+        now: service.clock.now(),
+    };
     let mut database = Database::open(&service.database.options(), String::new()).await.unwrap();
     let report = verify::verify(&mut database, &plan).await.unwrap();
     assert_eq!(report.verdict, Verdict::Ok, "{:#?}", report.findings);
@@ -293,7 +298,7 @@ async fn keys_are_exchanged_with_an_entry_that_both_sign() {
     let believed = async |keys: &[String], since| {
         let keys = keys.iter().map(|key| key.parse().unwrap()).collect();
         let known_heads = vec![("takeover".to_owned(), note.clone().into_bytes())];
-        let plan = Plan { policy: Policy::of_logs(keys), known_heads, since };
+        let plan = Plan { policy: Policy::of_logs(keys), known_heads, since, now: service.clock.now() };
         let mut database = Database::open(&service.database.options(), String::new()).await.unwrap();
         let report = verify::verify(&mut database, &plan).await.unwrap();
         database.close().await;

@@ -266,7 +266,12 @@ impl Drill<'_> {
         store::migrate(&original).await?;
         let copied = copy::fill(source, self.most, &original, &*self.clock).await?;
         // What the auditor knows of the original holds for the copy; heads that are newer than it are not compared.
-        let plan = Plan { policy: self.plan.policy.clone(), known_heads: Vec::new(), since: 0 };
+        let plan = Plan {
+            policy: self.plan.policy.clone(),
+            known_heads: Vec::new(),
+            since: 0,
+            now: self.clock.now(),
+        };
         let kind = Copies { has_manifests: copied.has_manifests };
         let untouched = kind.verified(&original, &plan).await?;
         if untouched.verdict == Verdict::Violation {

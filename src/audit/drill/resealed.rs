@@ -66,6 +66,7 @@ impl<'a> Resealed<'a> {
                 .map(|(name, note)| ((*name).to_owned(), note.to_string().into_bytes()))
                 .collect(),
             since: 0,
+            now: self.clock.now(),
         }
     }
 

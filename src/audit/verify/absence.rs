@@ -5,15 +5,21 @@
 //! to the rules that the function `audit.prune` keeps to, and what stands around the absence has to bear it out.
 //!
 //! - Only a beginning may be missing, never something between two entries.
-//! - `log.prune` names a term of 24 months or more, when the last of those entries was sealed, and lies behind them.
+//! - `log.prune` names a term of 24 months or more, when the last of those entries was sealed, and lies behind them; by the
+//!   clock of whoever verifies, too.
 //! - The first entry that is kept follows soon on the last one that went: a running service writes every few minutes. Where
 //!   it does not, either the service rested for that long, or younger entries went, too; nobody can tell from the log alone.
+//! - From the first entry that is kept to the one that let the others go, instants show no leap of more than a month: one
+//!   entry with an invented date in front of today's would bear out what is not so.
+//! - No head with a time of somebody else's, signed while entries were to follow that went, is younger than the entry says.
+//!   Instants of entries are what the service's clock said, and whoever has its login may invent all of them; these nobody
+//!   can invent. A head without a time that was kept elsewhere is named, for whoever knows when they kept it.
 //!
 //! What an earlier `log.prune` let go is let go by the later one as well: the earlier one may have gone with the rest.
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Months, TimeDelta, Utc};
 
 use super::account::{range_name, range_of};
 use super::report::{Findings, Step};
@@ -21,12 +27,16 @@ use crate::audit::event::Action;
 use crate::audit::forget::LOWEST_LOG_MONTHS;
 use crate::audit::leaf::LeafView;
 
-/// Days of a month at least, for a term in months that is compared with instants in seconds.
-const SHORTEST_MONTH_DAYS: i64 = 28;
-
 /// So much later than the last entry that went may the first one be that is kept: a day. A running log has an entry every ten
-/// minutes.
+/// minutes. A term, too, may be shorter by as much: the entry before `log.prune` counts for its instant.
 const REST: TimeDelta = TimeDelta::days(1);
+
+/// Instants of entries that are kept may leap by so much before the one that let others go: a service that rested for longer
+/// cannot be told from dates that were invented.
+const LONGEST_REST: TimeDelta = TimeDelta::days(31);
+
+/// The most heads without a time that are named.
+const MOST_NAMED: usize = 20;
 
 /// What an entry `log.prune` lets go: everything up to an entry.
 #[derive(Clone, Copy, Debug)]
@@ -35,9 +45,20 @@ struct Allowed {
     sealed_up_to: DateTime<Utc>,
 }
 
+/// A head that covers entries that are not there.
+#[derive(Clone, Copy, Debug)]
+struct Timed {
+    size: u64,
+    at: DateTime<Utc>,
+}
+
 /// The account of a run over the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Absences {
+    /// When this is, by the clock of whoever verifies.
+    now: DateTime<Utc>,
+    /// Whether the place may hold the hashes of entries only.
+    may_lack_all: bool,
     /// First and last numbers of what is missing.
     missing: BTreeMap<u64, u64>,
     /// The furthest of all permissions that keep to the rules.
@@ -46,9 +67,36 @@ pub(super) struct Absences {
     first_kept: Option<(u64, DateTime<Utc>)>,
     /// The latest instant of the entries so far.
     latest: Option<DateTime<Utc>>,
+    /// The longest leap of these instants so far: before which entry, and by how much; and the one up to the furthest
+    /// permission.
+    longest_step: Option<(u64, TimeDelta)>,
+    longest_step_before_allowed: Option<(u64, TimeDelta)>,
+    /// The last head with a time before the first entry that is kept, and the youngest of those after which an entry is
+    /// missing.
+    last_timed: Option<Timed>,
+    youngest_timed: Option<Timed>,
+    /// Heads kept elsewhere without a time, before the first entry that is kept.
+    untimed: Vec<(String, u64)>,
 }
 
 impl Absences {
+    /// `may_lack_all`: whether the place may hold the hashes of entries and none of them.
+    pub(super) fn new(now: DateTime<Utc>, may_lack_all: bool) -> Self {
+        Self {
+            now,
+            may_lack_all,
+            missing: BTreeMap::new(),
+            allowed: None,
+            first_kept: None,
+            latest: None,
+            longest_step: None,
+            longest_step_before_allowed: None,
+            last_timed: None,
+            youngest_timed: None,
+            untimed: Vec::new(),
+        }
+    }
+
     /// Whether nothing is missing so far.
     pub(super) fn is_empty(&self) -> bool {
         self.missing.is_empty()
@@ -56,9 +104,29 @@ impl Absences {
 
     /// Takes note of an entry that is not there.
     pub(super) fn miss(&mut self, seq: u64) {
+        if let Some(head) = self.last_timed.take()
+            && self.youngest_timed.is_none_or(|known| known.at < head.at)
+        {
+            self.youngest_timed = Some(head);
+        }
         match self.missing.last_entry() {
             Some(mut last) if *last.get() + 1 == seq => *last.get_mut() = seq,
             _ => drop(self.missing.insert(seq, seq)),
+        }
+    }
+
+    /// Takes note of a head that was met behind the entry of number `size`: where it was kept, empty for the log's own, and
+    /// when somebody else signed or stamped it, in seconds since 1970.
+    pub(super) fn meet(&mut self, size: u64, kept_at: &str, at_secs: Option<u64>) {
+        if self.missing.is_empty() || self.first_kept.is_some() {
+            return;
+        }
+        match at_secs.and_then(|secs| DateTime::from_timestamp(i64::try_from(secs).ok()?, 0)) {
+            Some(at) => self.last_timed = Some(Timed { size, at }),
+            None if !kept_at.is_empty() && self.untimed.len() < MOST_NAMED => {
+                self.untimed.push((kept_at.to_owned(), size));
+            }
+            None => {}
         }
     }
 
@@ -67,13 +135,18 @@ impl Absences {
         let at = instant(leaf.at_us());
         self.first_kept.get_or_insert((seq, at));
         let before = self.latest.replace(self.latest.map_or(at, |latest| latest.max(at))).unwrap_or(at);
+        let step = at - before;
+        if self.longest_step.is_none_or(|(_, longest)| longest < step) {
+            self.longest_step = Some((seq, step));
+        }
         if leaf.action() != Action::LogPrune.as_str() {
             return;
         }
-        // An entry that is dated ahead of all others makes nothing older.
-        match Allowed::by(seq, leaf, at.min(before)) {
+        // An entry that is dated ahead of all others, or of today, makes nothing older.
+        match Allowed::by(seq, leaf, at.min(before).min(self.now)) {
             Ok(allowed) if self.allowed.is_none_or(|known| known.last < allowed.last) => {
                 self.allowed = Some(allowed);
+                self.longest_step_before_allowed = self.longest_step;
             }
             Ok(_) => {}
             Err(why) => findings.violation(Step::Absence, format!("entry {seq}"), why),
@@ -82,6 +155,19 @@ impl Absences {
 
     /// Settles the account, and counts what is gone as allowed.
     pub(super) fn settle(&self, findings: &mut Findings) -> u64 {
+        if self.may_lack_all
+            && self.first_kept.is_none()
+            && let (Some((&first, _)), Some((_, &last))) =
+                (self.missing.first_key_value(), self.missing.last_key_value())
+        {
+            findings.undecided(
+                Step::Absence,
+                range_name(first, last),
+                "this place holds their hashes and none of them: tiles, signatures and heads were compared, and what the \
+                 entries say was not; verify an export, the database, or a place with entries (publish.entries)",
+            );
+            return 0;
+        }
         let allowed_to = self.allowed.map_or(0, |allowed| allowed.last);
         let mut authorised = 0;
         for (&first, &last) in &self.missing {
@@ -103,8 +189,31 @@ impl Absences {
             }
         }
         if authorised > 0
-            && let (Some(allowed), Some((kept, at))) = (self.allowed, self.first_kept)
-            && at > allowed.sealed_up_to + REST
+            && let Some(allowed) = self.allowed
+        {
+            self.compare_instants(allowed, findings);
+        }
+        authorised
+    }
+
+    /// Whether what is there bears out when the missing entries were written.
+    fn compare_instants(&self, allowed: Allowed, findings: &mut Findings) {
+        let up_to = allowed.sealed_up_to;
+        if let Some(Timed { size, at }) = self.youngest_timed
+            && at > up_to + REST
+        {
+            findings.violation(
+                Step::Absence,
+                range_name(size + 1, self.missing.last_key_value().map_or(size + 1, |(_, &last)| last)),
+                format!(
+                    "gone as if they had been sealed by {up_to}; the head of {size} entries, after which they came, has a \
+                     time of somebody else's that is {} days later",
+                    (at - up_to).num_days()
+                ),
+            );
+        }
+        if let Some((kept, at)) = self.first_kept
+            && at > up_to + REST
         {
             findings.undecided(
                 Step::Absence,
@@ -112,11 +221,33 @@ impl Absences {
                 format!(
                     "it is the first that is kept, and was written {} days after the time up to which entries were let \
                      go: either the service rested for so long, or younger entries went, too",
-                    (at - allowed.sealed_up_to).num_days()
+                    (at - up_to).num_days()
                 ),
             );
         }
-        authorised
+        if let Some((seq, step)) = self.longest_step_before_allowed
+            && step > LONGEST_REST
+        {
+            findings.undecided(
+                Step::Absence,
+                format!("entry {seq}"),
+                format!(
+                    "it was written {} days after those before it, which are the first that are kept: either the service \
+                     rested for so long, or their dates are invented and younger entries went",
+                    step.num_days()
+                ),
+            );
+        }
+        for (kept_at, size) in &self.untimed {
+            findings.remark(
+                Step::Absence,
+                kept_at,
+                format!(
+                    "it covers {size} entries, all of which were let go as sealed by {up_to}: whoever kept it later than \
+                     that can tell that younger entries went"
+                ),
+            );
+        }
     }
 }
 
@@ -135,8 +266,10 @@ impl Allowed {
             .detail_word("sealed_up_to")
             .and_then(|text| text.parse().ok())
             .ok_or("it lets entries go and does not say when they were sealed")?;
-        let term = months.checked_mul(SHORTEST_MONTH_DAYS).and_then(TimeDelta::try_days);
-        if term.is_none_or(|term| at - sealed_up_to < term) {
+        let term = u32::try_from(months)
+            .ok()
+            .and_then(|months| sealed_up_to.checked_add_months(Months::new(months)));
+        if term.is_none_or(|term| at + REST < term) {
             return Err(format!("it lets entries go that were not {months} months old"));
         }
         Ok(Self { last, sealed_up_to })
@@ -178,12 +311,32 @@ mod tests {
         Leaf { detail, ..leaf("log.prune", "2026-01-01T00:00:00Z") }
     }
 
-    /// What is found in a log of these entries, `None` for one that is gone, and how many may be.
+    /// What is found in a log of these entries, `None` for one that is gone, and how many may be. Before a heartbeat the
+    /// service wrote something every 30 days since the entry before.
     fn found(entries: &[Option<&Leaf>]) -> (u64, Vec<Finding>) {
-        let (mut absences, mut findings) = (Absences::default(), Findings::default());
+        found_with(&[], entries)
+    }
+
+    /// The same with heads behind so many entries: where they were kept, and their time.
+    fn found_with(heads: &[(u64, &str, Option<&str>)], entries: &[Option<&Leaf>]) -> (u64, Vec<Finding>) {
+        let (mut absences, mut findings) =
+            (Absences::new(at("2026-06-01T00:00:00Z"), false), Findings::default());
         for (entry, seq) in entries.iter().zip(1..) {
+            for (size, kept_at, time) in heads.iter().filter(|(size, ..)| size + 1 == seq) {
+                let secs = time.map(|time| at(time).timestamp().try_into().unwrap());
+                absences.meet(*size, kept_at, secs);
+            }
             match entry {
                 Some(leaf) => {
+                    while leaf.action == "log.heartbeat"
+                        && let Some(latest) = absences.latest
+                        && latest + TimeDelta::days(30) < instant(leaf.at_us)
+                    {
+                        let between =
+                            self::leaf("request.read", &(latest + TimeDelta::days(30)).to_rfc3339());
+                        let bytes = LeafBytes::of(between.to_bytes().into()).unwrap();
+                        absences.take(seq, bytes.view(), &mut findings);
+                    }
                     let bytes = LeafBytes::of(leaf.to_bytes().into()).unwrap();
                     absences.take(seq, bytes.view(), &mut findings);
                 }
@@ -271,5 +424,55 @@ mod tests {
             Some(&pruned(1, 5, 24, SEALED)),
         ]);
         assert_eq!((findings[0].severity, findings[0].place.as_str()), (Severity::Undecided, "entry 2"));
+    }
+
+    #[test]
+    fn s_40_an_invented_date_bears_out_nothing() {
+        let kept = leaf("request.read", "2023-01-01T00:05:00Z");
+        let today = leaf("request.read", "2026-01-01T00:00:00Z");
+        // One entry was written as if it were old, and everything before it taken out.
+        let (_, findings) = found(&[None, None, Some(&kept), Some(&today), Some(&pruned(1, 2, 24, SEALED))]);
+        assert_eq!((findings.len(), findings[0].severity), (1, Severity::Undecided));
+        assert!(findings[0].place == "entry 4" && findings[0].what.contains("1095 days"), "{findings:?}");
+        // Two were written as if they were of a time to come.
+        let ahead = leaf("request.read", "2040-01-01T00:00:00Z");
+        let entry = Leaf { at_us: ahead.at_us, ..pruned(1, 2, 24, "2025-12-31T00:00:00Z") };
+        let (authorised, findings) = found(&[None, None, Some(&today), Some(&ahead), Some(&entry)]);
+        assert!(authorised == 0 && findings[0].what.contains("not 24 months old"), "{findings:?}");
+    }
+
+    #[test]
+    fn s_40_a_head_with_a_time_tells_of_younger_entries_that_went() {
+        let kept = leaf("request.read", "2023-01-01T00:05:00Z");
+        let (now, entry) = (leaf("log.heartbeat", "2026-01-01T00:00:00Z"), pruned(1, 3, 24, SEALED));
+        let entries = [None, None, None, Some(&kept), Some(&now), Some(&entry)];
+        let place = |heads: &[(u64, &str, Option<&str>)]| {
+            let (authorised, findings) = found_with(heads, &entries);
+            assert_eq!(authorised, 3);
+            findings.into_iter().map(|each| (each.severity, each.place)).collect::<Vec<_>>()
+        };
+        let older = (1, "", Some("2022-12-31T00:00:00Z"));
+        assert!(place(&[older]).is_empty());
+        let younger = (2, "", Some("2025-06-01T00:00:00Z"));
+        assert_eq!(place(&[older, younger]), [(Severity::Violation, "entry 3".to_owned())]);
+        // A witness may sign the last head again as long as nothing follows.
+        assert!(place(&[older, (3, "", Some("2025-06-01T00:00:00Z"))]).is_empty());
+        // What an auditor kept without a time says so to the auditor.
+        assert_eq!(place(&[(2, "mine.txt", None)]), [(Severity::Remark, "mine.txt".to_owned())]);
+        assert!(place(&[(2, "", None)]).is_empty());
+    }
+
+    #[test]
+    fn a_place_that_holds_hashes_only_is_not_accused() {
+        let (mut absences, mut findings) = (Absences::new(at(SEALED), true), Findings::default());
+        for seq in 1..=3 {
+            absences.miss(seq);
+        }
+        assert_eq!(absences.settle(&mut findings), 0);
+        let found = findings.into_parts().0;
+        assert_eq!(
+            (found.len(), found[0].severity, found[0].place.as_str()),
+            (1, Severity::Undecided, "entries 1 to 3")
+        );
     }
 }

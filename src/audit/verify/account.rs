@@ -78,12 +78,14 @@ struct Writer {
     accounted: u64,
     /// Whether what it wrote cannot be compared with its next account.
     is_partial: bool,
+    /// The first of its numbers that was seen, where others may lie before what is there.
+    began_before: Option<u64>,
     end: End,
     last_at_us: u64,
 }
 
 /// The account of a run over the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Account {
     /// Whether the run began in the middle, so that beginnings may lie before it.
     partial: bool,
@@ -98,14 +100,26 @@ pub(super) struct Account {
     heartbeats: u64,
     last_at_us: u64,
     instants: Instants,
-    absences: Absences,
+    pub(super) absences: Absences,
     /// What stands beside the entries.
     pub(super) erasures: Erasures,
 }
 
 impl Account {
-    pub(super) fn new(partial: bool) -> Self {
-        Self { partial, ..Self::default() }
+    pub(super) fn new(partial: bool, absences: Absences) -> Self {
+        Self {
+            partial,
+            absences,
+            open: HashMap::new(),
+            writers: HashMap::new(),
+            unaccounted: 0,
+            without_writer: None,
+            unnumbered: HashMap::new(),
+            heartbeats: 0,
+            last_at_us: 0,
+            instants: Instants::default(),
+            erasures: Erasures::default(),
+        }
     }
 
     /// Takes note of an entry that is there, and of the hash of its bytes.
@@ -156,9 +170,15 @@ impl Account {
         };
         if !self.writers.contains_key(name) {
             // A writer counts from 1; a run from the middle, or after what was pruned, cannot know what stood before.
-            let is_partial = self.partial || !self.absences.is_empty();
+            let is_partial = (self.partial || !self.absences.is_empty()) && number > 1;
             let next = if is_partial { number } else { 1 };
-            let writer = Writer { next, accounted: next.saturating_sub(1), is_partial, ..Writer::default() };
+            let writer = Writer {
+                next,
+                accounted: next.saturating_sub(1),
+                is_partial,
+                began_before: is_partial.then_some(number),
+                ..Writer::default()
+            };
             self.writers.insert(name.to_owned(), writer);
         }
         let Some(writer) = self.writers.get_mut(name) else { return };
@@ -184,7 +204,11 @@ impl Account {
             }
             writer.reach(number);
             writer.next = number + 1;
-        } else if !writer.holes.remove(&number) && !self.partial && !writer.overflow {
+        } else if !writer.holes.remove(&number)
+            && !writer.overflow
+            // Sealed a little later than a larger number, which happens to be the first that is there.
+            && writer.began_before.is_none_or(|first| number >= first)
+        {
             findings.violation(
                 Step::Counters,
                 place(),
@@ -301,7 +325,7 @@ impl Account {
                 "more of its numbers are missing than are kept; check the log in parts (--since)",
             );
         }
-        if writer.key.is_none() && !writer.is_partial && !is_recent {
+        if writer.key.is_none() && writer.began_before.is_none() && !is_recent {
             findings.undecided(
                 Step::Counters,
                 place(),
@@ -444,6 +468,7 @@ pub(super) fn range_name(first: u64, last: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
     use zeroize::Zeroizing;
 
     use super::super::report::{Finding, Severity};
@@ -469,7 +494,14 @@ mod tests {
 
     /// What is found in a log of these entries, `None` for one that is gone.
     fn found(entries: impl IntoIterator<Item = Option<Leaf>>) -> (u64, u64, Vec<Finding>) {
-        let (mut account, mut findings) = (Account::new(false), Findings::default());
+        found_in(Account::new(false, Absences::new(DateTime::UNIX_EPOCH, false)), entries)
+    }
+
+    fn found_in(
+        mut account: Account,
+        entries: impl IntoIterator<Item = Option<Leaf>>,
+    ) -> (u64, u64, Vec<Finding>) {
+        let mut findings = Findings::default();
         for (entry, seq) in entries.into_iter().zip(1..) {
             match entry {
                 Some(leaf) => {
@@ -568,6 +600,31 @@ mod tests {
         says(&[one.clone(), two.clone(), three.clone(), leap], "had accounted for those up to 0");
         let early = account(3, 1, 3, &entries, &key);
         says(&[one, two, early], "had accounted for those up to 0");
+    }
+
+    #[test]
+    fn a_writer_that_began_before_what_is_there_is_not_accused() {
+        const NAME: &str = "00000000000000aa";
+        let key = SessionKey::from_seed(&Zeroizing::new([7; 32]));
+        let stated = Stated { first: 4990, last: 5002, sha256: Summary::default().finish() };
+        let detail = stated.detail(NAME, &key).into_values();
+        let account = Leaf { action: Action::WriterAccount.as_str().to_owned(), detail, ..written(5003) };
+        let later = Leaf { at_us: WRITER_PATIENCE_US + 2, ..leaf("log.heartbeat") };
+        // A run from the middle meets number 5002 first; 5001 was sealed after it, and its start lies before.
+        let since = || Account::new(true, Absences::new(DateTime::UNIX_EPOCH, false));
+        let entries = [written(5002), written(5001), account.clone(), later.clone()];
+        let (_, _, findings) = found_in(since(), entries.map(Some));
+        assert!(findings.is_empty(), "{findings:?}");
+        // The same behind what was pruned: only the absence itself is told here, which nothing allows.
+        let (_, _, findings) =
+            found([None, Some(written(5002)), Some(written(5001)), Some(account), Some(later.clone())]);
+        assert!(findings.iter().all(|each| each.step == Step::Absence), "{findings:?}");
+        // A number that was there is not used again.
+        let (_, _, findings) = found_in(since(), [5002, 5003, 5003].map(|number| Some(written(number))));
+        assert_eq!((findings[0].severity, findings[0].place.as_str()), (Severity::Violation, "entry 3"));
+        // One that begins where it can be seen announces itself.
+        let (_, _, findings) = found_in(since(), [written(1), later].map(Some));
+        assert!(findings.iter().any(|each| each.what.contains("never announced itself")), "{findings:?}");
     }
 
     #[test]

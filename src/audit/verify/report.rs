@@ -103,14 +103,15 @@ pub enum Level {
     L2,
     /// Witnesses that somebody else runs cosigned it.
     L3,
-    /// L3, and their times, or those of a time-stamping authority, bound every part of it.
+    /// L3, and their times, or those of a time-stamping authority, bound every part of it from the first such head on.
     L4,
 }
 
 impl Level {
-    /// What somebody could still have done without its being found here: one sentence.
+    /// What somebody could still have done without its being found here: one sentence. `timed_from`: behind how many entries
+    /// times of others bound those that follow.
     #[must_use]
-    pub fn still_possible(self, protected_up_to: u64, size: u64) -> String {
+    pub fn still_possible(self, protected_up_to: u64, size: u64, timed_from: Option<u64>) -> String {
         let newer = size.saturating_sub(protected_up_to);
         match self {
             Self::L0 => "Whoever can write to the place where the log stands could have rewritten all of it: \
@@ -129,8 +130,9 @@ impl Level {
             ),
             Self::L4 => format!(
                 "The signing key together with the witnesses' could have made another log; without them only the \
-                 {newer} entries after number {protected_up_to}, and instants within one interval between heads with a time, \
-                 could have been chosen freely."
+                 {newer} entries after number {protected_up_to}, instants within one interval between heads with a time, and \
+                 those of the first {} entries as far back as one likes, could have been chosen freely.",
+                timed_from.unwrap_or(size)
             ),
         }
     }

@@ -114,6 +114,11 @@ pub trait Source: Send {
         size: u64,
     ) -> impl Future<Output = Result<Vec<Stored>, SourceError>> + Send;
 
+    /// Whether the place may hold tiles and heads, and no entries at all.
+    fn may_lack_entries(&self) -> bool {
+        false
+    }
+
     /// The hashes of a tile, one after the other; `None` where it is not there.
     fn tile(&mut self, tile: Tile) -> impl Future<Output = Result<Option<Vec<u8>>, SourceError>> + Send;
 

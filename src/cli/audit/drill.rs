@@ -15,7 +15,7 @@ use crate::cli::context::Context;
 use crate::cli::output::{Output, table};
 use crate::config::Sources;
 use crate::daemon::{self, Foundation, Stop};
-use crate::domain::{SystemClock, random};
+use crate::domain::{Clock as _, SystemClock, random};
 use crate::store::embedded::{self, Cluster};
 
 /// Options of `dsrd audit drill`. Without a source the log of the configured database is copied.
@@ -174,7 +174,7 @@ impl Yard {
         let drill = Drill {
             place: &Place::new(self.cluster.options("postgres"), "drill"),
             folder: &self.directory.0.join("witness"),
-            plan: &Plan { policy, known_heads: Vec::new(), since: 0 },
+            plan: &Plan { policy, known_heads: Vec::new(), since: 0, now: SystemClock.now() },
             most,
             clock: Arc::new(SystemClock),
         };

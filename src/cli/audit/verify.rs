@@ -9,7 +9,6 @@ use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
 use super::{receipts, record};
-#[cfg(feature = "timestamps")]
 use crate::audit::timestamp::Authorities;
 use crate::audit::tlog::{MAX_NOTE_BYTES, VerifierKey};
 use crate::audit::verify::{
@@ -24,6 +23,8 @@ use crate::cli::output::{Output, or_dash, pairs, table};
 use crate::cli::request::Case;
 use crate::config;
 use crate::daemon::Foundation;
+#[cfg(feature = "timestamps")]
+use crate::domain::{Clock as _, SystemClock};
 
 /// The longest policy that is read, in bytes.
 const MAX_POLICY_BYTES: u64 = 1024 * 1024;
@@ -139,7 +140,7 @@ async fn check(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result
             Some(stamps) => policy.with_stamps(stamps),
             None => policy,
         };
-        Plan { policy, known_heads, since: args.since }
+        Plan { policy, known_heads, since: args.since, now: SystemClock.now() }
     };
     if let Some(directory) = args.dir {
         let case = args.case.as_ref().map(id_of).transpose()?;

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -47,6 +48,31 @@ func (directory files) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 	return data, nil
 }
 
+// entry is what of an entry says whether others may be gone.
+type entry struct {
+	Action string
+	AtUs   int64 `json:"at_us"`
+	Detail struct {
+		Last, Months int64
+		SealedUpTo   time.Time `json:"sealed_up_to"`
+	}
+}
+
+// allows says up to which entry the one of this number lets others go: what lies before it and was sealed 24 months or
+// more before. What is kept has to follow within a day.
+func (prune entry) allows(number int64, firstKept time.Time) int64 {
+	said, at := prune.Detail, time.UnixMicro(prune.AtUs)
+	if at.After(time.Now()) {
+		at = time.Now()
+	}
+	const day = 24 * time.Hour
+	isDue := said.Months >= 24 && said.Months < 1200 && !said.SealedUpTo.Add(time.Duration(said.Months)*30*day).After(at)
+	if prune.Action != "log.prune" || !isDue || said.Last >= number || firstKept.After(said.SealedUpTo.Add(day)) {
+		return 0
+	}
+	return said.Last
+}
+
 func main() {
 	directory := files(os.Args[1])
 	verifier, err := note.NewVerifier(os.Args[2])
@@ -68,6 +94,7 @@ func main() {
 	// The reader checks each tile against the root before it gives a hash out of it.
 	hashes := tlog.TileHashReader(tree, directory)
 	var pruned, allowed int64
+	var firstKept time.Time
 	for first := int64(0); first < size; first += 256 {
 		width := min(256, size-first)
 		bundle, err := os.ReadFile(directory.path(tlog.Tile{H: 8, L: -1, N: first / 256, W: int(width)}))
@@ -90,12 +117,12 @@ func main() {
 			}
 			length := int(binary.BigEndian.Uint16(bundle))
 			leaf := tlog.RecordHash(bundle[2 : 2+length])
-			var entry struct {
-				Action string
-				Detail struct{ Last int64 }
-			}
-			if json.Unmarshal(bundle[2:2+length], &entry) == nil && entry.Action == "log.prune" {
-				allowed = max(allowed, entry.Detail.Last)
+			var read entry
+			if json.Unmarshal(bundle[2:2+length], &read) == nil {
+				if firstKept.IsZero() {
+					firstKept = time.UnixMicro(read.AtUs)
+				}
+				allowed = max(allowed, read.allows(index+1, firstKept))
 			}
 			bundle = bundle[2+length:]
 			proof, err := tlog.ProveRecord(size, index, hashes)
@@ -121,5 +148,9 @@ func main() {
 		must(err)
 		must(tlog.CheckTree(proof, size, root, older, before))
 	}
-	fmt.Printf("in order: %d entries of %s\n", size, lines[0])
+	fmt.Printf("in order: %d entries of %s", size, lines[0])
+	if pruned > 0 {
+		fmt.Printf("; the first %d were pruned", pruned)
+	}
+	fmt.Println()
 }

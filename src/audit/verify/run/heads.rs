@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::audit::leaf::LeafView;
 use crate::audit::sealer::is_former_name;
 use crate::audit::tlog::{
     self, Checkpoint, CheckpointError, Edge, Hash, NoteError, OpenedCheckpoint, SignedNote, Tile, TileHashes,
@@ -35,6 +36,13 @@ pub(super) struct Known {
     pub(super) witnessed_at_secs: Option<u64>,
     /// When an authority stamped it, in seconds since 1970.
     pub(super) stamped_at_secs: Option<u64>,
+}
+
+impl Known {
+    /// The latest time of somebody else's that it has, in seconds since 1970.
+    pub(super) fn time_secs(&self) -> Option<u64> {
+        self.witnessed_at_secs.max(self.stamped_at_secs)
+    }
 }
 
 /// The newest head.
@@ -289,7 +297,7 @@ impl Run<'_> {
         if let Some(at_secs) = head.witnessed_at_secs
             && latest_us > at_secs.saturating_mul(1_000_000).saturating_add(CLOCK_TOLERANCE_US)
         {
-            self.witness.clock_is_ahead = true;
+            self.witness.contradicted = true;
             self.findings.remark(
                 Step::Consistency,
                 format!("head of {} entries", head.size),
@@ -300,7 +308,7 @@ impl Run<'_> {
         if let Some(at_secs) = head.stamped_at_secs
             && latest_us > at_secs.saturating_mul(1_000_000).saturating_add(CLOCK_TOLERANCE_US)
         {
-            self.stamps.clock_is_ahead = true;
+            self.stamps.contradicted = true;
             self.findings.remark(
                 Step::Stamps,
                 format!("time-stamp of checkpoint {}", head.size),
@@ -308,6 +316,24 @@ impl Run<'_> {
             );
         }
         self.stamps.take(head.size, head.stamped_at_secs);
+    }
+
+    /// Compares the instant of an entry with the times of the heads before it.
+    pub(super) fn compare_instant(&mut self, seq: u64, leaf: LeafView<'_>) {
+        // What was carried over from the first form of the log has its own order.
+        if leaf.v() == 0 {
+            return;
+        }
+        let times = [
+            (&mut self.witness, Step::Consistency, "witnesses signed"),
+            (&mut self.stamps, Step::Stamps, "an authority stamped"),
+        ];
+        for (times, step, who) in times {
+            if times.is_contradicted_by(leaf.at_us()) {
+                let what = format!("it says that it is older than the head before it, which {who}");
+                self.findings.remark(step, format!("entry {seq}"), what);
+            }
+        }
     }
 
     /// A head from before a restore that reaches further than the copy did. Up to there it would agree.

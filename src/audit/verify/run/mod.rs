@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::audit::event::Action;
 use crate::audit::leaf::{LeafBytes, LeafError};
 use crate::audit::manifest;
 use crate::audit::tlog::{Checkpoint, Hash, TILE_WIDTH, Tile};
+use crate::audit::verify::absence::Absences;
 use crate::audit::verify::account::{Account, range_name};
 use crate::audit::verify::catalogue::Flaw;
 use crate::audit::verify::policy::Policy;
@@ -23,7 +25,7 @@ mod tiles;
 use self::case::Wanted;
 pub use self::case::{CaseEntry, CaseReport, CaseSubject};
 use self::examine::{Examination, Examined};
-use self::heads::{Known, told};
+use self::heads::{CLOCK_TOLERANCE_US, Known, told};
 use self::tiles::Tree;
 
 /// Entries in a full tile.
@@ -44,6 +46,8 @@ pub struct Plan {
     pub known_heads: Vec<(String, Vec<u8>)>,
     /// Begin after so many entries; the tiles stand for those before.
     pub since: u64,
+    /// When this is: what lies in the future is not believed.
+    pub now: DateTime<Utc>,
 }
 
 /// Verifies a log. What is wrong stands in the report; the answer is an error only where the log cannot be read.
@@ -117,8 +121,10 @@ struct Witness {
     longest_interval_secs: u64,
     /// How many different heads.
     heads: u64,
-    /// Whether an entry says that it is younger than its witness.
-    clock_is_ahead: bool,
+    /// The size of the first one: nothing bounds the entries up to it from below.
+    first_size: u64,
+    /// Whether an entry says that it is younger than its witness, or older than the one before it.
+    contradicted: bool,
 }
 
 impl Witness {
@@ -128,12 +134,28 @@ impl Witness {
         if self.heads > 0 && size <= self.size {
             return;
         }
-        if self.heads > 0 {
+        if self.heads == 0 {
+            self.first_size = size;
+        } else {
             self.longest_interval_secs = self.longest_interval_secs.max(at_secs.saturating_sub(self.at_secs));
         }
         self.heads += 1;
         self.at_secs = self.at_secs.max(at_secs);
         self.size = size;
+    }
+
+    /// Whether an entry behind the heads so far says that it is older than the last of them, by more than clocks differ;
+    /// answers so once.
+    fn is_contradicted_by(&mut self, at_us: u64) -> bool {
+        let earliest_us = self.at_secs.saturating_mul(1_000_000).saturating_sub(CLOCK_TOLERANCE_US);
+        let is_first = self.heads > 0 && at_us < earliest_us && !self.contradicted;
+        self.contradicted |= is_first;
+        is_first
+    }
+
+    /// Whether times bound the log from its first head on.
+    fn is_bounded(&self) -> bool {
+        self.heads > 1 && self.longest_interval_secs <= LONGEST_INTERVAL_SECS && !self.contradicted
     }
 }
 
@@ -154,7 +176,8 @@ impl Run<'_> {
         }
         let main = self.beginning(source, since, size).await?;
         let mut tree = Tree { main, of_entries: None, broken: false };
-        let mut account = Account::new(since > 0);
+        let absences = Absences::new(self.plan.now, source.may_lack_entries());
+        let mut account = Account::new(since > 0, absences);
         match source.erasable().await {
             Ok(erasable) => account.erasures.begin(erasable),
             Err(error) => self.unreadable(Step::Erasures, error)?,
@@ -247,6 +270,9 @@ impl Run<'_> {
             match row {
                 Some(row) => {
                     let leaf = self.entry(row, hash, tree, account);
+                    if let Some(leaf) = &leaf {
+                        self.compare_instant(seq, leaf.view());
+                    }
                     if leaf.as_ref().is_some_and(|leaf| leaf.view().action() == Action::LogRestored.as_str())
                     {
                         self.restored_by.get_or_insert(seq);
@@ -265,6 +291,7 @@ impl Run<'_> {
                 }
             }
             while let Some(head) = chunk.heads.pop_front_if(|head| head.size == tree.main.size()) {
+                account.absences.meet(head.size, &head.name, head.time_secs());
                 self.compare_head(&head, tree, account.latest_us());
             }
         }
@@ -375,10 +402,13 @@ impl Run<'_> {
             return if self.protected_up_to > 0 { Level::L2 } else { Level::L1 };
         }
         self.protected_up_to = self.protected_up_to.max(self.witness.size);
-        let is_bounded = |times: &Witness| {
-            times.heads > 1 && times.longest_interval_secs <= LONGEST_INTERVAL_SECS && !times.clock_is_ahead
-        };
-        if is_bounded(&self.witness) || is_bounded(&self.stamps) { Level::L4 } else { Level::L3 }
+        if self.timed_from().is_some() { Level::L4 } else { Level::L3 }
+    }
+
+    /// Behind how many entries times of others bound the log.
+    fn timed_from(&self) -> Option<u64> {
+        let bounded = [&self.witness, &self.stamps].into_iter().filter(|times| times.is_bounded());
+        bounded.map(|times| times.first_size).min()
     }
 
     fn report(self, source: String, checkpoint: Option<&Checkpoint>, level: Level) -> Report {
@@ -391,7 +421,7 @@ impl Run<'_> {
                     .to_owned(),
             )
         } else {
-            (level, level.still_possible(self.protected_up_to, size))
+            (level, level.still_possible(self.protected_up_to, size, self.timed_from()))
         };
         let (findings, more_findings) = self.findings.into_parts();
         let unread = size.saturating_sub(self.counts.entries);
