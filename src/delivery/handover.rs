@@ -49,6 +49,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     package_dir: PathBuf,
     retry: TimeDelta,
+    stall: Duration,
     /// Downloads that broke off, and until when each may begin again.
     broken: Mutex<HashMap<PackageId, DateTime<Utc>>>,
 }
@@ -93,9 +94,18 @@ pub enum Redemption {
 pub struct Download {
     /// The name under which it is saved: the reference and `.zip`.
     pub file_name: String,
-    /// The decrypted archive, piece by piece. An error or an early end means that it is not whole. Dropping it breaks
-    /// the download off.
-    pub pieces: mpsc::Receiver<io::Result<Vec<u8>>>,
+    /// The decrypted archive, piece by piece, and its end. An error, or that there is no more before the end was said, means
+    /// that it is not whole. Dropping it breaks the download off.
+    pub pieces: mpsc::Receiver<io::Result<Piece>>,
+}
+
+/// What comes of a package on its way out.
+#[derive(Debug)]
+pub enum Piece {
+    /// More of the archive.
+    Bytes(Vec<u8>),
+    /// All of it was taken.
+    End,
 }
 
 /// A link that works now.
@@ -143,7 +153,17 @@ impl Handover {
     ) -> Self {
         let retry = TimeDelta::seconds(settings.download_retry_secs.into());
         let broken = Mutex::default();
-        Self { inner: Arc::new(Inner { store, keys, controllers, clock, package_dir, retry, broken }) }
+        let stall = STALL;
+        Self { inner: Arc::new(Inner { store, keys, controllers, clock, package_dir, retry, stall, broken }) }
+    }
+
+    /// The same, with another patience for a network that takes nothing; before it is shared. For tests.
+    #[must_use]
+    pub fn with_stall(mut self, stall: Duration) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.stall = stall;
+        }
+        self
     }
 
     /// What a link leads to; `None` alike when it is malformed, unknown, expired or used.
@@ -182,27 +202,10 @@ impl Handover {
         .map_err(|_| DeliveryError::ReaderLost)?
         .map_err(DeliveryError::Package)?;
 
-        let at = inner.clock.now();
-        let mut tx = inner.store.begin("delivery.redeem").await?;
-        if !sql::redeem(&mut tx, &valid.token_sha256, valid.row.fetched_at, at).await? {
-            return Ok(None);
-        }
-        // Taken as late as possible; whether a commit whose answer was lost took effect is unknown, so that the link
-        // stays usable for a while either way.
-        audit::append(&mut tx, valid.event(at, "begun")).await?;
-        if valid.row.fetched_at.is_some() && !inner.take_retry(valid.package(), at) {
-            return Ok(None);
-        }
-        if let Err(error) = tx.commit().await {
-            inner.allow_retry(valid.package(), at + inner.retry, at);
-            return Err(error.into());
-        }
-
-        let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
-        let file_name = format!("{}.zip", valid.row.reference);
-        let first_at = valid.row.fetched_at.unwrap_or(at);
-        tokio::spawn(Arc::clone(inner).serve(valid, first_at, reader, sender));
-        Ok(Some(Download { file_name, pieces }))
+        // To its end, whether or not the person is still there: who leaves while the link is being used up would lose it and
+        // get nothing. The download then breaks off at once, so that it may begin again.
+        let begun = tokio::spawn(Arc::clone(inner).use_up(valid, reader));
+        begun.await.map_err(|_| DeliveryError::ReaderLost)?
     }
 }
 
@@ -295,16 +298,45 @@ impl Inner {
         Ok(Some(Valid { row, organisation, token_sha256 }))
     }
 
+    /// Uses the link up and begins to send.
+    async fn use_up(
+        self: Arc<Self>,
+        valid: Valid,
+        reader: PackageReader,
+    ) -> Result<Option<Download>, DeliveryError> {
+        let at = self.clock.now();
+        let mut tx = self.store.begin("delivery.redeem").await?;
+        if !sql::redeem(&mut tx, &valid.token_sha256, valid.row.fetched_at, at).await? {
+            return Ok(None);
+        }
+        // Taken as late as possible; whether a commit whose answer was lost took effect is unknown, so that the link
+        // stays usable for a while either way.
+        audit::append(&mut tx, valid.event(at, "begun")).await?;
+        if valid.row.fetched_at.is_some() && !self.take_retry(valid.package(), at) {
+            return Ok(None);
+        }
+        if let Err(error) = tx.commit().await {
+            self.allow_retry(valid.package(), at + self.retry, at);
+            return Err(error.into());
+        }
+
+        let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
+        let file_name = format!("{}.zip", valid.row.reference);
+        let first_at = valid.row.fetched_at.unwrap_or(at);
+        tokio::spawn(self.serve(valid, first_at, reader, sender));
+        Ok(Some(Download { file_name, pieces }))
+    }
+
     /// Pumps the archive into the channel, then records how it ended.
     async fn serve(
         self: Arc<Self>,
         valid: Valid,
         first_at: DateTime<Utc>,
         reader: PackageReader,
-        sender: mpsc::Sender<io::Result<Vec<u8>>>,
+        sender: mpsc::Sender<io::Result<Piece>>,
     ) {
-        let runtime = Handle::current();
-        let pumped = tokio::task::spawn_blocking(move || pump(reader, &sender, &runtime)).await;
+        let (runtime, stall) = (Handle::current(), self.stall);
+        let pumped = tokio::task::spawn_blocking(move || pump(reader, &sender, &runtime, stall)).await;
         let whole = matches!(pumped, Ok(true));
         let at = self.clock.now();
         if !whole {
@@ -347,15 +379,20 @@ impl Inner {
     }
 }
 
-/// Reads, decrypts and sends until the end; true when the network took everything.
-fn pump(mut reader: PackageReader, sender: &mpsc::Sender<io::Result<Vec<u8>>>, runtime: &Handle) -> bool {
+/// Reads, decrypts and sends until the end, which it says last; true when the network took everything.
+fn pump(
+    mut reader: PackageReader,
+    sender: &mpsc::Sender<io::Result<Piece>>,
+    runtime: &Handle,
+    stall: Duration,
+) -> bool {
     loop {
         let mut piece = vec![0; PIECE_BYTES];
         let filled = match fill(&mut reader, &mut piece) {
             Ok(filled) => filled,
             Err(error) => {
                 // The receiver may be gone already; there is nobody else to tell.
-                drop(runtime.block_on(timeout(STALL, sender.send(Err(error)))));
+                drop(runtime.block_on(timeout(stall, sender.send(Err(error)))));
                 return false;
             }
         };
@@ -363,12 +400,15 @@ fn pump(mut reader: PackageReader, sender: &mpsc::Sender<io::Result<Vec<u8>>>, r
             break;
         }
         piece.truncate(filled);
-        if !matches!(runtime.block_on(timeout(STALL, sender.send(Ok(piece)))), Ok(Ok(()))) {
+        if !matches!(runtime.block_on(timeout(stall, sender.send(Ok(Piece::Bytes(piece))))), Ok(Ok(()))) {
             return false;
         }
     }
     // All places are free again only when every piece was taken.
-    matches!(runtime.block_on(timeout(STALL, sender.reserve_many(PIECES_AHEAD))), Ok(Ok(_)))
+    let Ok(Ok(mut places)) = runtime.block_on(timeout(stall, sender.reserve_many(PIECES_AHEAD))) else {
+        return false;
+    };
+    places.next().map(|place| place.send(Ok(Piece::End))).is_some()
 }
 
 /// Fills the piece as far as the archive goes.

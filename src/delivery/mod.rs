@@ -46,7 +46,7 @@ mod transport;
 
 pub use bounce::{BounceError, make_good, record_bounce};
 pub use error::DeliveryError;
-pub use handover::{Download, Handover, Landing, Redemption};
+pub use handover::{Download, Handover, Landing, Piece, Redemption};
 pub use mailer::{Announced, Answered, Attempt, Delivery, Mailer, TextGateways, end_open_attempts};
 pub use message::Outgoing;
 pub use notice::{

@@ -24,7 +24,7 @@ pub struct Settings {
     pub link_base_url: String,
     /// Directory of the encrypted access packages; `packages` below the data directory when empty.
     pub package_dir: Option<PathBuf>,
-    /// After how many days an access package and its link expire.
+    /// After how many days an access package and its link expire; more than `give_up_after_days`.
     pub package_expiry_days: u32,
     /// For how long after its first beginning a download that broke off may be begun again, in seconds.
     pub download_retry_secs: u32,
@@ -131,6 +131,12 @@ impl Settings {
                 return wrong(setting, "must be at least 1");
             }
         }
+        if self.package_expiry_days <= self.give_up_after_days {
+            return wrong(
+                "package_expiry_days",
+                "must be more than give_up_after_days: a link must outlast the days in which its mail may fail",
+            );
+        }
         if self.transport == TransportKind::Smtp { self.smtp.check() } else { Ok(()) }
     }
 
@@ -230,6 +236,15 @@ mod tests {
         settings.smtp.host = "mail.venue.example".to_owned();
         settings.smtp.plain_text_allowed = true;
         assert!(settings.check().is_ok());
+    }
+
+    #[test]
+    fn a_link_outlasts_the_days_in_which_its_mail_may_fail() {
+        let mut settings = boring();
+        settings.package_expiry_days = 6;
+        assert!(settings.check().is_ok());
+        settings.package_expiry_days = 5;
+        assert!(settings.check().unwrap_err().to_string().contains("package_expiry_days"));
     }
 
     #[test]

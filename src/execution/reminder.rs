@@ -30,7 +30,7 @@ use crate::audit::{Action, Detail};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
 use crate::domain::{
     ContactId, Handling, IdentifierKind, IdentityDoubt, Origin, Proof, Reference, RequestId, RequestKind,
-    RequestState,
+    RequestState, SubjectIdentifier,
 };
 use crate::identity::{self, Asked, Occasion};
 use crate::intake::{self, Case, CaseError, Identifier, IdentifierRole};
@@ -209,7 +209,11 @@ impl Run<'_> {
 
 /// The address in the profile, among what is known of a request.
 fn address_in_profile(known: &[Identifier]) -> Option<&Identifier> {
-    known.iter().find(|each| {
-        each.role == IdentifierRole::ContactPoint && each.identifier.kind() == IdentifierKind::Email
-    })
+    known.iter().find(|each| is_address_in_profile(each.role, &each.identifier))
+}
+
+/// Whether an identifier is the address in the profile: its contact point, where that is no telephone number, which several
+/// people may share.
+pub(super) fn is_address_in_profile(role: IdentifierRole, identifier: &SubjectIdentifier) -> bool {
+    role == IdentifierRole::ContactPoint && identifier.kind() == IdentifierKind::Email
 }

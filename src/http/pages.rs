@@ -1,5 +1,6 @@
 //! The pages and the health answers.
 
+use std::io;
 use std::time::Duration;
 
 use askama::Template;
@@ -16,7 +17,7 @@ use serde::Deserialize;
 
 use super::words::PageWords;
 use super::{code, identity, sql};
-use crate::delivery::{DeliveryError, Download, Handover, Landing, Redemption};
+use crate::delivery::{DeliveryError, Download, Handover, Landing, Piece, Redemption};
 use crate::domain::{Personal, RequestKind, random};
 use crate::identity::ProofPage;
 use crate::store::Store;
@@ -152,8 +153,15 @@ async fn download(
 
 fn archive(download: Download) -> Response {
     let Download { file_name, pieces } = download;
-    let stream = futures_util::stream::unfold(pieces, |mut pieces| async move {
-        pieces.recv().await.map(|piece| (piece, pieces))
+    // Where the pieces end without saying so, the answer must not end either as if it were whole: the connection is cut.
+    let stream = futures_util::stream::unfold(Some(pieces), |pieces| async move {
+        let mut pieces = pieces?;
+        match pieces.recv().await {
+            Some(Ok(Piece::Bytes(bytes))) => Some((Ok(bytes), Some(pieces))),
+            Some(Ok(Piece::End)) => None,
+            Some(Err(error)) => Some((Err(error), None)),
+            None => Some((Err(io::Error::from(io::ErrorKind::UnexpectedEof)), None)),
+        }
     });
     let mut response = Body::from_stream(stream).into_response();
     let headers = response.headers_mut();

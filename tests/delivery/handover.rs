@@ -7,8 +7,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use dsrd::audit::Actor;
 use dsrd::delivery::{
-    Download, Handover, NewPackage, PackageId, Redemption, destroy_expired, open_for_staff, record_package,
-    remove_leftovers,
+    Download, Handover, NewPackage, PackageId, Piece, Redemption, destroy_expired, open_for_staff,
+    record_package, remove_leftovers,
 };
 use dsrd::domain::{Clock as _, Personal, RequestId, random};
 use sha2::{Digest as _, Sha256};
@@ -89,12 +89,15 @@ impl Shelf {
     }
 }
 
+/// All of a download, which says its end.
 async fn read_all(mut download: Download) -> Vec<u8> {
     let mut all = Vec::new();
-    while let Some(piece) = download.pieces.recv().await {
-        all.extend(piece.unwrap());
+    loop {
+        match download.pieces.recv().await.expect("its end is said").unwrap() {
+            Piece::Bytes(bytes) => all.extend(bytes),
+            Piece::End => return all,
+        }
     }
-    all
 }
 
 /// Waits until the log of a request ends with a fetch of that outcome.
@@ -295,6 +298,41 @@ async fn an_altered_file_ends_in_an_error_not_in_a_shorter_archive() {
     }
     assert!(failed);
     until_download(&world, stored.request, "broken_off").await;
+}
+
+#[tokio::test]
+async fn s_11_who_leaves_at_the_moment_in_which_the_link_is_used_up_may_begin_again() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let handover = shelf.handover(&world);
+    let stored = shelf.package(&world, 100_000).await;
+    // The commit waits until it is let through.
+    let mut owner = world.owner().await;
+    for statement in [
+        "CREATE FUNCTION dsrd.wait_at_commit() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NULL; END $$",
+        "CREATE CONSTRAINT TRIGGER wait_at_commit AFTER UPDATE ON dsrd.package
+           DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dsrd.wait_at_commit()",
+    ] {
+        sqlx::query(statement).execute(&mut owner).await.unwrap();
+    }
+    let mut gate = world.store.begin("test").await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock(4711)").execute(&mut *gate).await.unwrap();
+    let (leaving, token) = (handover.clone(), stored.token.clone());
+    let leaving = tokio::spawn(async move { leaving.redeem(&token, &answer(ADA)).await });
+    let committing = "SELECT EXISTS (SELECT FROM pg_locks
+                                     WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted
+                                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+    while !sqlx::query_scalar::<_, bool>(committing).fetch_one(&mut *gate).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+    leaving.abort();
+    assert!(leaving.await.unwrap_err().is_cancelled());
+    gate.commit().await.unwrap();
+
+    let ended = until_download(&world, stored.request, "broken_off");
+    tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.expect("its end is recorded");
+    let again = redeem(&handover, &stored).await.expect("the link works again");
+    assert!(read_all(again).await == stored.clear);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 
 #[path = "../support/database.rs"]
 mod database;
+mod download;
 mod handover;
 mod notices;
 mod pages;

@@ -1,10 +1,105 @@
 //! The outbox and the sending, without a network.
 
+use chrono::TimeDelta;
+use dsrd::audit::Actor;
 use dsrd::delivery::{Delivery, DeliveryError, Mailer, NoticeKind, Plan, Sender, Transport};
-use dsrd::domain::{IdentifierKind, KillSwitch, SubjectIdentifier};
-use dsrd::intake::{IdentifierRole, add_identifiers};
+use dsrd::domain::{Clock as _, IdentifierKind, IdentityDoubt, KillSwitch, RequestId, SubjectIdentifier};
+use dsrd::identity::{self, Asked, Occasion};
+use dsrd::intake::{self, IdentifierRole, add_identifiers};
 
 use crate::world::{ADA, World, facts, mode_of};
+
+/// Asks the person of a request who they are, perhaps once more.
+async fn ask(world: &World, request: RequestId) {
+    let now = world.clock.now();
+    let mut tx = world.store.begin("test").await.unwrap();
+    let case = intake::find_case(&mut tx, world.organisation(), request).await.unwrap().unwrap();
+    let asked = Asked {
+        doubt: IdentityDoubt::NoProof,
+        until: now + TimeDelta::days(14),
+        contact_point: 0,
+        occasion: Occasion::Wanted,
+    };
+    let actor = Actor::Process("test");
+    identity::ask(&mut tx, &world.keys, &world.controller, &case, asked, actor, now).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// Lets the claims and waits of the notices of a round run out.
+async fn run_out(world: &World, round: i16) {
+    sqlx::query("UPDATE dsrd.notice SET run_at = now() WHERE round = $1")
+        .bind(round)
+        .execute(&mut *world.store.connection().await.unwrap())
+        .await
+        .unwrap();
+}
+
+/// Of each notice, the first one first: its state, why, and whether the end of an attempt is open.
+async fn rounds(world: &World, request: RequestId) -> Vec<(String, Option<String>, bool)> {
+    sqlx::query_as(
+        "SELECT state, last_code, intent IS NOT NULL FROM dsrd.notice WHERE request_id = $1 ORDER BY round",
+    )
+    .bind(request.0)
+    .fetch_all(&mut *world.store.connection().await.unwrap())
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn f_51_a_notice_that_was_on_its_way_when_a_later_one_was_written_ends_and_disturbs_that_one_no_more() {
+    let world = World::new().await;
+    let request = world.request().await;
+    let (mailer, memory) = world.memory_mailer();
+    let dying_at = |dies_at: &'static str| mailer.with_kill(KillSwitch::new(move |at| at == dies_at));
+    let notice = |state: &str, code: Option<&str>, open| (state.to_owned(), code.map(str::to_owned), open);
+    ask(&world, request).await;
+    assert!(matches!(dying_at("notice.sent").pump_once().await, Err(DeliveryError::Killed)));
+    // While nobody knows how that ended, the person is asked again, and that mail is on its way at this moment.
+    ask(&world, request).await;
+    assert!(matches!(dying_at("notice.begun").pump_once().await, Err(DeliveryError::Killed)));
+    assert_eq!(rounds(&world, request).await, [notice("pending", None, true), notice("pending", None, true)]);
+
+    run_out(&world, 1).await;
+    assert_eq!(mailer.pump_once().await.unwrap(), 1);
+    let first = notice("refused", Some("superseded"), false);
+    assert_eq!(rounds(&world, request).await, [first.clone(), notice("pending", None, true)]);
+    assert_eq!(memory.sent().len(), 1, "the later one is left to whom it belongs");
+
+    run_out(&world, 2).await;
+    assert_eq!(mailer.pump_once().await.unwrap(), 1);
+    assert_eq!(rounds(&world, request).await, [first, notice("sent", Some("250"), false)]);
+    assert_eq!(memory.sent().len(), 2);
+    assert_ne!(memory.sent()[0].message_id, memory.sent()[1].message_id);
+    run_out(&world, 1).await;
+    assert_eq!(mailer.pump_once().await.unwrap(), 0, "nothing is left");
+    let log = world.log(request).await;
+    let count = |entry: &str| log.iter().filter(|each| *each == entry).count();
+    let ends = ["notice.began", "notice.ended:outcome_unknown", "notice.ended:done"].map(count);
+    assert_eq!(ends, [3, 2, 1], "{log:?}");
+}
+
+#[tokio::test]
+async fn f_51_r_83_a_notice_of_which_no_mail_can_be_made_for_days_is_given_to_a_person() {
+    let world = World::new().await;
+    let request = world.request().await;
+    world.enqueue_with(request, NoticeKind::Acknowledgement, Sender::Pump, facts()).await.unwrap();
+    sqlx::query("UPDATE dsrd.notice SET facts = '{}'")
+        .execute(&mut *world.store.connection().await.unwrap())
+        .await
+        .unwrap();
+    let (mailer, memory) = world.memory_mailer();
+    let notice = |state: &str| [(state.to_owned(), Some("unsendable".to_owned()), false)];
+    for (after, state) in [(0, "pending"), (4, "pending"), (1, "refused")] {
+        world.clock.advance(TimeDelta::days(after));
+        run_out(&world, 1).await;
+        assert_eq!(mailer.pump_once().await.unwrap(), 1);
+        assert_eq!(rounds(&world, request).await, notice(state));
+    }
+    assert_eq!(memory.tried(), 0);
+    assert_eq!(world.log(request).await, ["notice.enqueued", "notice.began", "notice.ended:failed"]);
+    run_out(&world, 1).await;
+    assert_eq!(mailer.pump_once().await.unwrap(), 0);
+}
 
 #[tokio::test]
 async fn a_notice_is_sent_once_and_leaves_proof() {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use dsrd::audit::Actor;
+use dsrd::delivery::Handover;
 use dsrd::domain::{Clock as _, IdentityDoubt, Personal, Reference, RequestId};
 use dsrd::http::{AppState, Settings, router, serve};
 use dsrd::identity::{self, Asked, Occasion, ProofPage};
@@ -18,20 +19,24 @@ use crate::handover::{Shelf, until_download};
 use crate::world::{ADA, World};
 
 /// The form as a browser sends it for the person who made the request.
-const RIGHT: &str = "answer=ada%40people.example";
+pub(crate) const RIGHT: &str = "answer=ada%40people.example";
 
-struct Site {
-    address: SocketAddr,
+pub(crate) struct Site {
+    pub(crate) address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Site {
     async fn start(world: &World, shelf: &Shelf) -> Self {
+        Self::start_with(world, shelf.handover(world)).await
+    }
+
+    pub(crate) async fn start_with(world: &World, handover: Handover) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = AppState {
-            handover: shelf.handover(world),
+            handover,
             proofs: ProofPage::new(world.store.clone(), world.desk(), world.controllers()),
             store: world.store.clone(),
             behind_tls: true,
@@ -62,7 +67,7 @@ impl Site {
         Answer::parse(&bytes)
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.cancel();
         self.task.await.unwrap();
     }
@@ -110,12 +115,16 @@ impl Answer {
     }
 }
 
+/// With what an answer in chunks ends when it is whole.
+pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
 fn unchunk(mut body: &[u8]) -> Vec<u8> {
     let mut whole = Vec::new();
     loop {
         let end = body.windows(2).position(|window| window == b"\r\n").expect("a chunk's length");
         let length = usize::from_str_radix(std::str::from_utf8(&body[..end]).unwrap(), 16).unwrap();
         if length == 0 {
+            assert_eq!(body, LAST_CHUNK, "the answer ends there");
             return whole;
         }
         whole.extend_from_slice(&body[end + 2..end + 2 + length]);

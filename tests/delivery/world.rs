@@ -15,6 +15,7 @@ use dsrd::domain::{
 };
 use dsrd::intake::{Desk, IdentifierRole, add_identifiers};
 use dsrd::store::Store;
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::database::TestDatabase;
@@ -23,7 +24,7 @@ pub(crate) const ADA: &str = "ada@people.example";
 
 pub(crate) struct World {
     /// Dropped last, with the database.
-    _database: TestDatabase,
+    database: TestDatabase,
     pub(crate) store: Store,
     pub(crate) keys: Arc<MasterKey>,
     pub(crate) clock: Arc<ManualClock>,
@@ -102,13 +103,18 @@ impl World {
             .await
             .unwrap();
         Self {
-            _database: database,
+            database,
             store,
             keys: Arc::new(MasterKey::generate()),
             clock: Arc::new(ManualClock::at(now)),
             controller,
             settings: settings(),
         }
+    }
+
+    /// A connection of the owner of the schema, who may do what the service may not.
+    pub(crate) async fn owner(&self) -> PgConnection {
+        PgConnection::connect_with(&self.database.options()).await.unwrap()
     }
 
     pub(crate) fn organisation(&self) -> &OrganisationId {

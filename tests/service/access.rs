@@ -98,6 +98,28 @@ async fn r_33_the_report_tells_of_earlier_requests_and_of_the_suppression_list()
 }
 
 #[tokio::test]
+async fn r_33_r_34_a_number_that_a_household_shares_shows_nobody_the_requests_of_another() {
+    let service = TestService::start().await;
+    // The number is all that this profile has, and its contact point.
+    let number = "+39 333 1234567";
+    let _contact = service.platform.add_contact(ContactSpec::new().phone(number).events(2));
+    let _other = service.platform.add_contact(ContactSpec::new().email("altra@posta.example"));
+    // Somebody else of the household names the number beside their own address.
+    let theirs = [(Email, "altra@posta.example"), (Phone, number)];
+    let other = service.submit(RequestKind::OptOut, &theirs).await;
+    service.work_to_the_end().await;
+    let receipt = service.submit(RequestKind::Access, &[(Phone, number)]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::NoContactPoint));
+    let files = package(&service, receipt.request).await;
+    assert!(files.iter().any(|(_, content)| content.contains(receipt.reference.as_str())));
+    for (name, content) in &files {
+        assert!(!content.contains(other.reference.as_str()), "{name}: {content}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn r_33_a_report_that_leaves_earlier_requests_out_says_so_and_names_the_newest() {
     let service = TestService::start().await;
     let _contact = service.platform.add_contact(ada().policy("mktgCommunications", true));

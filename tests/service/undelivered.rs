@@ -1,18 +1,23 @@
 //! what a person should have been told and did not arrive is told to staff until the person was told otherwise.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use dsrd::alert::Settings;
 use dsrd::audit::Actor;
-use dsrd::delivery::{self, BounceError, NoticeKind, Plan};
+use dsrd::delivery::{self, BounceError, Handover, NoticeKind, Plan};
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{AlertRule, Outcome, ParkReason, RequestId, RequestKind, RequestState};
 use dsrd::intake::{self, CaseError};
 use dsrd_simulator::ContactSpec;
 use sqlx::{Connection as _, PgConnection};
 
+use crate::access::package;
 use crate::alerts::{EMAIL, OPERATOR, dpo, everything, open_rules, round, settings, watch};
 use crate::support::alerts::DPO;
 use crate::support::service::TestService;
+use crate::support::settings::mail_settings;
 
 /// Staff told the person otherwise and records it.
 pub(crate) async fn informed(service: &TestService, request: RequestId) -> Result<(), CaseError> {
@@ -33,6 +38,71 @@ async fn came_back(
     let kind = delivery::record_bounce(&mut tx, &service.controller.id, request, which, dpo(), now).await?;
     tx.commit().await.unwrap();
     Ok(kind)
+}
+
+/// How many packages the daemon destroys now.
+async fn destroyed(service: &TestService) -> u64 {
+    let directory = &service.executor.packages.report.directory;
+    delivery::destroy_expired(&service.store, directory, service.desk.clock.now()).await.unwrap()
+}
+
+/// Until when the link that went to the person works, as its page says.
+async fn link_works_until(service: &TestService) -> Option<String> {
+    let handover = Handover::new(
+        &mail_settings(),
+        service.store.clone(),
+        Arc::clone(&service.desk.keys),
+        BTreeMap::from([(service.controller.id.clone(), Arc::clone(&service.controller))]),
+        Arc::clone(&service.desk.clock),
+        service.executor.packages.report.directory.clone(),
+    );
+    let link = service.mails.sent_to(EMAIL).into_iter().rev().find_map(|mail| mail.link)?;
+    Some(handover.look(link.expose()).await.unwrap()?.expires)
+}
+
+#[tokio::test]
+async fn r_26_r_35_a_link_that_goes_out_late_works_for_as_long_as_one_that_goes_out_at_once() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL).events(2));
+    let receipt = service.submit(RequestKind::Access, &[(Email, EMAIL)]).await;
+    service.pump().await;
+    // The mailbox is full, and nobody sees to it until the package is past its days.
+    service.mails.plan(Plan::Reply(552), 1);
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::NoticeRefused));
+    service.clock.advance(TimeDelta::days(20));
+    assert_eq!(destroyed(&service).await, 0, "it is still needed");
+    let mut tx = service.store.begin("test").await.unwrap();
+    intake::resume(&mut tx, &service.desk, &service.controller.id, receipt.request, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(destroyed(&service).await, 0, "nor is it destroyed while the notice is on its way");
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(destroyed(&service).await, 0);
+    let told = link_works_until(&service).await.expect("the link works");
+    let mail = service.mails.sent_to(EMAIL).pop().unwrap();
+    assert!(mail.text.expose().contains(&told), "{told}: {}", mail.text.expose());
+    service.clock.advance(TimeDelta::days(14) - TimeDelta::hours(1));
+    assert!(link_works_until(&service).await.is_some(), "for as many days as any");
+    service.clock.advance(TimeDelta::hours(1));
+    assert!(link_works_until(&service).await.is_none());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_83_a_package_whose_link_came_back_stays_until_the_person_was_told_otherwise() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL).events(2));
+    let receipt = service.submit(RequestKind::Access, &[(Email, EMAIL)]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    came_back(&service, receipt.request, Some(NoticeKind::AccessReady)).await.unwrap();
+    service.clock.advance(TimeDelta::days(30));
+    assert_eq!(destroyed(&service).await, 0);
+    assert!(!package(&service, receipt.request).await.is_empty(), "staff can hand it over");
+    informed(&service, receipt.request).await.unwrap();
+    assert_eq!(destroyed(&service).await, 1);
+    service.finish().await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use lettre::message::Mailbox;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
@@ -14,6 +14,7 @@ use crate::delivery::message::{Destination, Message, Outgoing, Parcel, TextMessa
 use crate::delivery::notice::{
     self, Facts, LINK, NewNotice, NoticeId, NoticeKind, Sender, WORDS, message_id,
 };
+use crate::delivery::package::PackageId;
 use crate::delivery::sql::{self, NoticeRow};
 use crate::delivery::text::{self, Occasion, ShortWords, Words};
 use crate::domain::{
@@ -28,30 +29,39 @@ impl Mailer {
     /// Announces an attempt in a transaction of its own, after the end of a former one that nobody saw.
     pub(super) async fn begin(
         &self,
-        organisation: &OrganisationId,
-        request: RequestId,
-        kind: NoticeKind,
+        of: (&OrganisationId, RequestId, NoticeKind),
+        notice: Option<Uuid>,
     ) -> Result<Announced, DeliveryError> {
         let mut tx = self.store.begin("delivery.begin").await?;
-        let announced = self.announce(&mut tx, organisation, request, kind).await?;
+        let announced = self.announce_one(&mut tx, of, notice).await?;
         if !matches!(announced, Announced::FormerOpen) {
             tx.commit().await?;
             return Ok(announced);
         }
         // Nobody saw how it ended. Its end is committed by itself, so that it stands whatever becomes of this attempt.
-        let row = lock(&mut tx, organisation, request, kind).await?;
-        if let Some(former) = row.intent {
-            let at = self.clock.now();
-            sql::forget_intent(&mut tx, organisation, row.notice_id, former).await?;
-            let sender = row.sender.parse()?;
-            let ended = former_ended(organisation, request, sender, kind, row.notice_id, former, at);
-            audit::append(&mut tx, ended).await?;
-        }
+        let row = lock(&mut tx, of, notice).await?;
+        self.end_former(&mut tx, of, &row).await?;
         tx.commit().await?;
         let mut tx = self.store.begin("delivery.begin").await?;
-        let announced = self.announce(&mut tx, organisation, request, kind).await?;
+        let announced = self.announce_one(&mut tx, of, notice).await?;
         tx.commit().await?;
         Ok(announced)
+    }
+
+    /// Records the end of an attempt that nobody saw, if there is one.
+    async fn end_former(
+        &self,
+        tx: &mut Tx,
+        (organisation, request, kind): (&OrganisationId, RequestId, NoticeKind),
+        row: &NoticeRow,
+    ) -> Result<(), DeliveryError> {
+        let Some(former) = row.intent else { return Ok(()) };
+        let at = self.clock.now();
+        sql::forget_intent(tx, organisation, row.notice_id, former).await?;
+        let sender = row.sender.parse()?;
+        let ended = former_ended(organisation, request, sender, kind, row.notice_id, former, at);
+        audit::append(tx, ended).await?;
+        Ok(())
     }
 
     /// Announces an attempt to send the notice of a request, inside the caller's transaction, which may be the one that
@@ -63,9 +73,26 @@ impl Mailer {
         request: RequestId,
         kind: NoticeKind,
     ) -> Result<Announced, DeliveryError> {
+        self.announce_one(tx, (organisation, request, kind), None).await
+    }
+
+    async fn announce_one(
+        &self,
+        tx: &mut Tx,
+        of: (&OrganisationId, RequestId, NoticeKind),
+        notice: Option<Uuid>,
+    ) -> Result<Announced, DeliveryError> {
+        let (organisation, request, kind) = of;
         let controller = self.controllers.get(organisation).ok_or(DeliveryError::UnknownOrganisation)?;
         let at = self.clock.now();
-        let row = lock(tx, organisation, request, kind).await?;
+        let mut row = lock(tx, of, notice).await?;
+        if row.superseded && row.state == "pending" {
+            // What it would say is said by the later one. How its own sending ended, if one began, nobody saw.
+            const CODE: &str = "superseded";
+            self.end_former(tx, of, &row).await?;
+            sql::give_up(tx, organisation, row.notice_id, CODE).await?;
+            return Ok(Announced::Settled(Delivery::Refused(CODE.to_owned())));
+        }
         let sender: Sender = row.sender.parse()?;
         if row.intent.is_some() {
             return Ok(Announced::FormerOpen);
@@ -82,21 +109,66 @@ impl Mailer {
             sql::give_up(tx, organisation, row.notice_id, "withdrawn").await?;
             return Ok(Announced::Settled(Delivery::Refused("withdrawn".to_owned())));
         }
+        let renewed = match self.look_at_package(tx, of, at).await? {
+            PackageOf::Lasts => None,
+            PackageOf::Renewed(package, until) => {
+                if let Some(facts) = row.facts.as_object_mut() {
+                    facts.insert("expires_at".to_owned(), serde_json::json!(until));
+                }
+                Some((package, until))
+            }
+            PackageOf::Gone => {
+                const CODE: &str = "package_destroyed";
+                sql::give_up(tx, organisation, row.notice_id, CODE).await?;
+                return Ok(Announced::Settled(Delivery::Refused(CODE.to_owned())));
+            }
+        };
         let letter = self.letter_of(controller, request, kind, &row)?;
         let Some(letter) = letter else {
-            let delivery =
-                self.refuse_unaddressable(tx, organisation, request, kind, sender, &row, at).await?;
+            let code = "no_mail_address";
+            let delivery = self.refuse_unsendable(tx, of, sender, row.notice_id, code, at).await?;
             return Ok(Announced::Settled(delivery));
         };
         let prepared = self.prepare(controller, kind, letter, at)?;
         let number = u32::try_from(row.attempts).unwrap_or_default() + 1;
-        let event = Event::of(organisation, request, Action::NoticeBegan, sender.actor(), at)
-            .with(detail_of(kind, row.notice_id).count("attempt", number.into()));
+        let mut detail = detail_of(kind, row.notice_id).count("attempt", number.into());
+        if let Some((package, until)) = renewed {
+            sql::set_expiry(tx, organisation, package, until).await?;
+            sql::set_facts(tx, organisation, row.notice_id, &row.facts).await?;
+            detail = detail.flag("package_renewed", true);
+        }
+        let event = Event::of(organisation, request, Action::NoticeBegan, sender.actor(), at).with(detail);
         let intent = audit::append(tx, event).await?;
         sql::begin_attempt(tx, organisation, row.notice_id, intent, at).await?;
         let announcement =
             Announcement { notice: row.notice_id, number, enqueued_at: row.enqueued_at, intent };
         Ok(Announced::Ready(prepared.attempt((organisation, request, kind, sender), announcement)))
+    }
+
+    /// Whether what a notice hands over can be fetched for as long as it says. A person gets the days of `package_expiry_days`
+    /// from when they are told of it, less those that a notice may take which fails: where it was given up meanwhile, and is
+    /// sent again once a person has seen to it, the days begin anew.
+    async fn look_at_package(
+        &self,
+        tx: &mut Tx,
+        (organisation, request, kind): (&OrganisationId, RequestId, NoticeKind),
+        at: DateTime<Utc>,
+    ) -> Result<PackageOf, DeliveryError> {
+        if !kind.hands_over() {
+            return Ok(PackageOf::Lasts);
+        }
+        let Some(package) = sql::lock_expiry(tx, organisation, request).await? else {
+            return Ok(PackageOf::Lasts);
+        };
+        if package.destroyed {
+            return Ok(PackageOf::Gone);
+        }
+        let days = |days: u32| TimeDelta::days(days.into());
+        let until = at + days(self.settings.package_expiry_days);
+        if package.expires_at + days(self.settings.give_up_after_days) > until {
+            return Ok(PackageOf::Lasts);
+        }
+        Ok(PackageOf::Renewed(PackageId(package.package_id), until))
     }
 
     /// Writes a notice into the outbox and announces the first attempt to send it, in one go: what a procedure does that
@@ -291,30 +363,37 @@ impl Mailer {
         })
     }
 
-    /// Records that a notice has no address to which a mail could go.
-    #[expect(clippy::too_many_arguments, reason = "what an event names")]
-    pub(super) async fn refuse_unaddressable(
+    /// Records that a notice cannot be sent: there is no address to which a mail could go, or no mail can be made of it.
+    pub(super) async fn refuse_unsendable(
         &self,
         tx: &mut Tx,
-        organisation: &OrganisationId,
-        request: RequestId,
-        kind: NoticeKind,
+        (organisation, request, kind): (&OrganisationId, RequestId, NoticeKind),
         sender: Sender,
-        row: &NoticeRow,
+        notice: Uuid,
+        code: &str,
         at: DateTime<Utc>,
     ) -> Result<Delivery, DeliveryError> {
-        const CODE: &str = "no_mail_address";
         let began = Event::of(organisation, request, Action::NoticeBegan, sender.actor(), at)
-            .with(detail_of(kind, row.notice_id));
+            .with(detail_of(kind, notice));
         let intent = audit::append(tx, began).await?;
-        sql::begin_attempt(tx, organisation, row.notice_id, intent, at).await?;
+        sql::begin_attempt(tx, organisation, notice, intent, at).await?;
         let ended = Event::of(organisation, request, Action::NoticeEnded, sender.actor(), at)
             .ending(intent, Ending::Failed)
-            .with(detail_of(kind, row.notice_id).word("code", CODE).flag("refused", true));
+            .with(detail_of(kind, notice).word("code", code).flag("refused", true));
         audit::append(tx, ended).await?;
-        sql::end_unsent(tx, organisation, row.notice_id, intent, CODE, true, Duration::ZERO).await?;
-        Ok(Delivery::Refused(CODE.to_owned()))
+        sql::end_unsent(tx, organisation, notice, intent, code, true, Duration::ZERO).await?;
+        Ok(Delivery::Refused(code.to_owned()))
     }
+}
+
+/// What a look at the package of a notice found.
+enum PackageOf {
+    /// There is none, or it can be fetched for long enough.
+    Lasts,
+    /// It has to be kept until then.
+    Renewed(PackageId, DateTime<Utc>),
+    /// It was destroyed: there is nothing to fetch.
+    Gone,
 }
 
 /// The words of a notice in the form of its way.
@@ -348,13 +427,12 @@ fn fell_back_from(wished: &str, template: &str) -> Option<String> {
     (used != wished.split('-').next()).then(|| wished.to_owned())
 }
 
-/// Reads and locks the notice of a request.
+/// Reads and locks the notice of a request: the one that is named, else the latest of its kind.
 async fn lock(
     connection: &mut PgConnection,
-    organisation: &OrganisationId,
-    request: RequestId,
-    kind: NoticeKind,
+    (organisation, request, kind): (&OrganisationId, RequestId, NoticeKind),
+    notice: Option<Uuid>,
 ) -> Result<NoticeRow, DeliveryError> {
-    let row = sql::lock_notice(connection, organisation, request, kind).await?;
+    let row = sql::lock_notice(connection, organisation, request, kind, notice).await?;
     row.ok_or(DeliveryError::NoSuchNotice(kind))
 }

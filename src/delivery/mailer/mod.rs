@@ -5,7 +5,7 @@ use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use lettre::Address;
 use lettre::message::Mailbox;
@@ -113,7 +113,16 @@ impl Mailer {
         request: RequestId,
         kind: NoticeKind,
     ) -> Result<Delivery, DeliveryError> {
-        let attempt = match self.begin(organisation, request, kind).await? {
+        self.deliver_one((organisation, request, kind), None).await
+    }
+
+    /// The same for the one notice that is named, where there are several of the kind.
+    async fn deliver_one(
+        &self,
+        (organisation, request, kind): (&OrganisationId, RequestId, NoticeKind),
+        notice: Option<Uuid>,
+    ) -> Result<Delivery, DeliveryError> {
+        let attempt = match self.begin((organisation, request, kind), notice).await? {
             Announced::Ready(attempt) => attempt,
             Announced::Settled(delivery) => return Ok(delivery),
             Announced::FormerOpen => return Err(DeliveryError::Superseded),
@@ -145,7 +154,8 @@ impl Mailer {
 
     /// Sends the due notices that nobody waits for, one round of as many as may be under way at once, and returns how
     /// many it took up: call it again at once while that is not 0. A notice that cannot be made into a mail is put off
-    /// for the longest wait and told in the log; it does not keep the others.
+    /// for the longest wait and told in the log, until it counts as refused like one that fails for days; it does not keep
+    /// the others.
     ///
     /// Without an instance a claim ends by its time only: for tests and tools that end with their process. A daemon pumps
     /// with [`Mailer::pump_as`].
@@ -173,10 +183,7 @@ impl Mailer {
                 && !error.is_transient()
                 && !matches!(error, DeliveryError::Killed)
             {
-                let wait = Duration::from_secs(self.settings.retry_max_secs.into());
-                let mut connection = self.store.connection().await?;
-                sql::put_off(&mut connection, &row.organisation_id, row.notice_id, "unsendable", wait)
-                    .await?;
+                self.set_aside(row).await?;
             }
             result
         });
@@ -201,8 +208,27 @@ impl Mailer {
             .organisation_id
             .parse()
             .map_err(|_| StoreError::unreadable("delivery.pump", "dsrd.notice.organisation_id"))?;
-        self.deliver(&organisation, RequestId(row.request_id), row.kind.parse()?).await?;
-        sql::give_up_earlier_round(&mut *self.store.connection().await?, row).await?;
+        let of = (&organisation, RequestId(row.request_id), row.kind.parse()?);
+        self.deliver_one(of, Some(row.notice_id)).await?;
+        Ok(())
+    }
+
+    /// Puts a notice off that cannot be made into a mail. After as many days as one is given that fails it counts as refused, so
+    /// that staff hear that the person was not told.
+    async fn set_aside(&self, row: &sql::ClaimRow) -> Result<(), DeliveryError> {
+        const CODE: &str = "unsendable";
+        let wait = Duration::from_secs(self.settings.retry_max_secs.into());
+        let at = self.clock.now();
+        let mut tx = self.store.begin("delivery.set_aside").await?;
+        let waiting = sql::put_off(&mut tx, &row.organisation_id, row.notice_id, CODE, wait).await?;
+        let given_up = TimeDelta::days(self.settings.give_up_after_days.into());
+        if waiting.is_some_and(|since| since + given_up <= at)
+            && let (Ok(organisation), Ok(kind)) = (row.organisation_id.parse(), row.kind.parse())
+        {
+            let of = (&organisation, RequestId(row.request_id), kind);
+            self.refuse_unsendable(&mut tx, of, Sender::Pump, row.notice_id, CODE, at).await?;
+        }
+        tx.commit().await?;
         Ok(())
     }
 }

@@ -178,27 +178,28 @@ pub(in crate::delivery) async fn end_unsent(
     Ok(done.rows_affected() == 1)
 }
 
-/// Puts a notice off that could not even be attempted.
+/// Puts a notice off that could not even be attempted, and returns since when it waits, where the end of no attempt is open.
 pub(in crate::delivery) async fn put_off(
     connection: &mut PgConnection,
     organisation: &str,
     notice: Uuid,
     code: &str,
     again: Duration,
-) -> Result<(), StoreError> {
-    sqlx::query!(
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let since = sqlx::query_scalar!(
         r#"UPDATE dsrd.notice
            SET last_code = $3, claimed_by = NULL, run_at = now() + make_interval(secs => $4)
-           WHERE organisation_id = $1 AND notice_id = $2 AND state = 'pending'"#,
+           WHERE organisation_id = $1 AND notice_id = $2 AND state = 'pending'
+           RETURNING CASE WHEN intent IS NULL THEN enqueued_at END AS since"#,
         organisation,
         notice,
         code,
         again.as_secs_f64(),
     )
-    .execute(connection)
+    .fetch_optional(connection)
     .await
     .map_err(StoreError::during("delivery.put_off"))?;
-    Ok(())
+    Ok(since.flatten())
 }
 
 /// A notice taken for sending in the background.

@@ -5,8 +5,6 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::attempt::ClaimRow;
-
 use crate::audit::EntryId;
 use crate::delivery::notice::{NewNotice, NoticeId, NoticeKind};
 use crate::domain::{OrganisationId, RequestId};
@@ -92,28 +90,6 @@ pub async fn drop_unsent(
     .execute(connection)
     .await
     .map_err(StoreError::during("delivery.drop_unsent"))?;
-    Ok(())
-}
-
-/// Gives up a notice that was claimed while a later one of its kind is there.
-pub(in crate::delivery) async fn give_up_earlier_round(
-    connection: &mut PgConnection,
-    claimed: &ClaimRow,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        r#"UPDATE dsrd.notice
-           SET state = 'refused', last_code = 'superseded', sealed_link = NULL, claimed_by = NULL
-           WHERE organisation_id = $1 AND notice_id = $2 AND state = 'pending' AND intent IS NULL
-             AND EXISTS (SELECT FROM dsrd.notice AS later
-                         WHERE later.organisation_id = notice.organisation_id
-                           AND later.request_id = notice.request_id AND later.kind = notice.kind
-                           AND later.round > notice.round)"#,
-        claimed.organisation_id,
-        claimed.notice_id,
-    )
-    .execute(connection)
-    .await
-    .map_err(StoreError::during("delivery.give_up_earlier_round"))?;
     Ok(())
 }
 
@@ -207,14 +183,17 @@ pub(in crate::delivery) struct NoticeRow {
     pub(in crate::delivery) sealed_identifier: Vec<u8>,
     pub(in crate::delivery) reference: String,
     pub(in crate::delivery) withdrawn: bool,
+    /// A later one of its kind is there, which says the same and carries the link that counts.
+    pub(in crate::delivery) superseded: bool,
 }
 
-/// Reads and locks the notice of a request: of several of a kind the latest.
+/// Reads and locks the notice of a request: the one that is named, else of several of a kind the latest.
 pub(in crate::delivery) async fn lock_notice(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     request: RequestId,
     kind: NoticeKind,
+    notice: Option<Uuid>,
 ) -> Result<Option<NoticeRow>, StoreError> {
     sqlx::query_as!(
         NoticeRow,
@@ -222,24 +201,50 @@ pub(in crate::delivery) async fn lock_notice(
                   notice.facts, notice.sealed_link, notice.sealed_words, notice.state, notice.attempts,
                   notice.last_code, notice.intent, notice.enqueued_at, identifier.kind AS identifier_kind,
                   identifier.sealed AS "sealed_identifier!",
-                  request.reference, coalesce(request.outcome = 'withdrawn', false) AS "withdrawn!"
+                  request.reference, coalesce(request.outcome = 'withdrawn', false) AS "withdrawn!",
+                  EXISTS (SELECT FROM dsrd.notice AS later
+                          WHERE later.organisation_id = notice.organisation_id
+                            AND later.request_id = notice.request_id AND later.kind = notice.kind
+                            AND later.round > notice.round) AS "superseded!"
            FROM dsrd.notice
            JOIN dsrd.identifier USING (organisation_id, request_id, identifier_no)
            JOIN dsrd.request USING (organisation_id, request_id)
            WHERE notice.organisation_id = $1 AND notice.request_id = $2 AND notice.kind = $3
+             AND ($4::uuid IS NULL OR notice.notice_id = $4)
            ORDER BY notice.round DESC
            LIMIT 1
            FOR UPDATE OF notice"#,
         organisation.as_str(),
         request.0,
         kind.as_str(),
+        notice,
     )
     .fetch_optional(connection)
     .await
     .map_err(StoreError::during("delivery.lock_notice"))
 }
 
-/// Gives up a notice that was not sent.
+/// Writes anew what the text of a notice that was not sent is made from.
+pub(in crate::delivery) async fn set_facts(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    notice: Uuid,
+    facts: &Value,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        r#"UPDATE dsrd.notice SET facts = $3
+           WHERE organisation_id = $1 AND notice_id = $2 AND state = 'pending'"#,
+        organisation.as_str(),
+        notice,
+        facts,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.set_facts"))?;
+    StoreError::expect_rows("delivery.set_facts", 1, done.rows_affected())
+}
+
+/// Gives up a notice that was not sent, and forgets the secret of its link.
 pub(in crate::delivery) async fn give_up(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -248,7 +253,7 @@ pub(in crate::delivery) async fn give_up(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.notice
-           SET state = 'refused', last_code = $3, claimed_by = NULL
+           SET state = 'refused', last_code = $3, sealed_link = NULL, claimed_by = NULL
            WHERE organisation_id = $1 AND notice_id = $2 AND state = 'pending'"#,
         organisation.as_str(),
         notice,

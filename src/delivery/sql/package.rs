@@ -187,6 +187,53 @@ pub(in crate::delivery) async fn find_of_request(
     .map_err(StoreError::during("delivery.find_package"))
 }
 
+/// Until when a package can be fetched.
+pub(in crate::delivery) struct ExpiryRow {
+    pub(in crate::delivery) package_id: Uuid,
+    pub(in crate::delivery) expires_at: DateTime<Utc>,
+    pub(in crate::delivery) destroyed: bool,
+}
+
+/// Locks the package of a request, destroyed or not, and says until when it can be fetched.
+pub(in crate::delivery) async fn lock_expiry(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<ExpiryRow>, StoreError> {
+    sqlx::query_as!(
+        ExpiryRow,
+        r#"SELECT package_id, expires_at, destroyed_at IS NOT NULL AS "destroyed!"
+           FROM dsrd.package
+           WHERE organisation_id = $1 AND request_id = $2
+           FOR UPDATE"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("delivery.lock_expiry"))
+}
+
+/// Lets a package that was not destroyed be fetched until an instant.
+pub(in crate::delivery) async fn set_expiry(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    package: PackageId,
+    expires_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        r#"UPDATE dsrd.package SET expires_at = $3
+           WHERE organisation_id = $1 AND package_id = $2 AND destroyed_at IS NULL"#,
+        organisation.as_str(),
+        package.0,
+        expires_at,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.set_expiry"))?;
+    StoreError::expect_rows("delivery.set_expiry", 1, done.rows_affected())
+}
+
 /// A package whose key was destroyed just now.
 pub(in crate::delivery) struct DestroyedRow {
     pub(in crate::delivery) organisation_id: String,
@@ -196,7 +243,8 @@ pub(in crate::delivery) struct DestroyedRow {
     pub(in crate::delivery) fetched: bool,
 }
 
-/// Destroys the keys and links of up to `most` packages that expired at `at`.
+/// Destroys the keys and links of up to `most` packages that expired at `at`. One whose request still goes on is kept: its link
+/// was told to nobody yet, or a person has to see to it. So is one whose link came back, until the person was told otherwise.
 pub(in crate::delivery) async fn destroy_keys(
     connection: &mut PgConnection,
     removed: Option<&OrganisationId>,
@@ -214,7 +262,13 @@ pub(in crate::delivery) async fn destroy_keys(
              WHERE destroyed_at IS NULL
                AND (package.organisation_id = $3
                     OR $3::text IS NULL
-                       AND (outcome IN ('refused', 'withdrawn') OR (expires_at <= $1 AND state <> 'manual')))
+                       AND (outcome IN ('refused', 'withdrawn')
+                            OR (expires_at <= $1 AND request.state NOT IN ('in_progress', 'manual')
+                                AND NOT EXISTS (SELECT FROM dsrd.notice
+                                                WHERE notice.organisation_id = package.organisation_id
+                                                  AND notice.request_id = package.request_id
+                                                  AND notice.kind IN ('access_ready', 'portability_ready')
+                                                  AND notice.bounced_at IS NOT NULL AND notice.made_good_at IS NULL))))
              ORDER BY expires_at
              LIMIT $2
              FOR UPDATE OF package SKIP LOCKED)

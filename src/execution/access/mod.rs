@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Step;
 use super::engine::Run;
 use super::outcome::PackageMade;
+use super::reminder::is_address_in_profile;
 use super::sql::{self, Marks};
 use super::stop::Stop;
 use super::{PackageRules, hold, inform};
@@ -254,17 +255,14 @@ const MOST_EARLIER: u16 = 1_000;
 /// So many looks are listed; the report says when there were more.
 const MOST_LOOKS: u16 = 10_000;
 
-/// The address in the profile of the contact found.
+/// The address in the profile of the contact found. Where the profile has none, a telephone number is its contact point, and
+/// that proves nothing of who asked.
 fn address_in_profile(run: &Run<'_>) -> Option<SubjectIdentifier> {
-    let written = run.identifiers.iter().find(|each| each.role == IdentifierRole::ContactPoint);
-    written.map(|each| each.identifier.clone()).or_else(|| {
-        // Found a moment ago, and not written yet.
-        let found = run.unsaved.iter().flat_map(|finished| &finished.identifiers);
-        found
-            .filter(|(role, _)| *role == IdentifierRole::ContactPoint)
-            .map(|(_, identifier)| identifier.clone())
-            .next()
-    })
+    let written = run.identifiers.iter().map(|each| (each.role, &each.identifier));
+    // Found a moment ago, and not written yet.
+    let found = run.unsaved.iter().flat_map(|finished| &finished.identifiers);
+    let mut known = written.chain(found.map(|(role, identifier)| (*role, identifier)));
+    known.find(|(role, identifier)| is_address_in_profile(*role, identifier)).map(|(_, found)| found.clone())
 }
 
 /// What this service itself holds about the person: the request.
