@@ -213,6 +213,18 @@ impl Run<'_> {
         self.end_effect(effect, Some(found), intent, ending).await
     }
 
+    /// Records that a contact was proven to be gone before its deletion was announced: bracketed by itself, and nobody is called,
+    /// so that what answers again after all is not deleted.
+    pub(super) async fn end_absent(&mut self, effect: &Effect<'_>) -> Result<(), Stop> {
+        let key = (effect.step().as_str().to_owned(), effect.item().to_owned());
+        if let Some(former) = self.checkpoints.get(&key).and_then(Former::of) {
+            return self.end_former(effect, former).await;
+        }
+        let found = self.event(effect.began()).with(effect_detail(effect));
+        let intent = found.id;
+        self.end_effect(effect, Some(found), intent, Ending::Absent).await
+    }
+
     /// An effect that happened is recorded although somebody else has the case now, outside of what that one writes.
     pub(super) async fn record_strays(&mut self) {
         for finished in std::mem::take(&mut self.unsaved) {

@@ -45,6 +45,8 @@ pub(super) struct Run<'a> {
     pub(super) waits_for: Option<String>,
     /// Holds that were looked at and do not stand against the deletion of this contact.
     pub(super) cleared_holds: BTreeSet<HoldId>,
+    /// Identifiers that the contact was seen to carry just before its deletion.
+    pub(super) shown_now: Vec<SubjectIdentifier>,
     pub(super) case: Case,
     pub(super) identifiers: Vec<Identifier>,
     pub(super) procedure: &'static Procedure,
@@ -133,6 +135,7 @@ impl<'a> Run<'a> {
             crashes: lease.crashes,
             waits_for: None,
             cleared_holds: BTreeSet::new(),
+            shown_now: Vec::new(),
             case,
             identifiers,
             procedure,
@@ -235,8 +238,19 @@ impl<'a> Run<'a> {
         self.is_finished(Step::Unproven, "")
     }
 
+    /// Whether an effect was announced that may have happened. One that was taken back, because it certainly did not, begins
+    /// anew.
     fn was_begun(&self, step: Step) -> bool {
-        self.checkpoints.contains_key(&(step.as_str().to_owned(), String::new()))
+        let begun = self.checkpoints.get(&(step.as_str().to_owned(), String::new()));
+        begun.is_some_and(|checkpoint| checkpoint.intent.is_some())
+    }
+
+    /// Whether an effect was announced whose end is not in the log.
+    pub(super) fn is_open(&self, step: Step) -> bool {
+        let begun = self.checkpoints.get(&(step.as_str().to_owned(), String::new()));
+        begun.is_some_and(|checkpoint| {
+            checkpoint.intent.is_some() && checkpoint.intent != checkpoint.ended_intent
+        })
     }
 
     fn stored_outcome(&self, step: Step, item: &str) -> Option<&Value> {

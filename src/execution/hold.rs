@@ -18,7 +18,7 @@ use super::effect::{Effect, bare};
 use super::engine::Run;
 use super::outcome::Held;
 use super::settle::end_open_effects;
-use super::sql::{Checkpoint, Marks};
+use super::sql::Marks;
 use super::stop::Stop;
 use super::{erasure, inform};
 use crate::audit::{self, Action, Actor, Detail, Event};
@@ -48,32 +48,43 @@ pub(super) struct Standing {
     pub(super) until: Option<NaiveDate>,
 }
 
-/// The holds that stand against the deletion of the contact, the strongest first. Those that were looked at and do not are
-/// remembered, so that the announcement of the deletion tells them from those placed since.
-async fn standing(run: &mut Run<'_>, contact: &ContactId) -> Result<Option<(Contact, Vec<Standing>)>, Stop> {
+/// What a look for holds found.
+enum Found {
+    /// Nothing stands against the deletion.
+    Nothing,
+    /// The contact that they may be about is gone already.
+    Absent,
+    /// The contact as it is, and what stands against its deletion, the strongest first.
+    Held(Box<Contact>, Vec<Standing>),
+}
+
+/// What becomes of a deletion once holds were looked for.
+pub(super) enum Weighed {
+    /// It may go on.
+    Free,
+    /// A hold stands in the way; what it leaves of the erasure was done.
+    Postponed,
+    /// The contact was proven to be gone: nothing is left to delete.
+    Absent,
+}
+
+/// The holds that stand against the deletion of the contact, which may have been read just now. Those that were looked at and
+/// do not are remembered, so that the announcement of the deletion tells them from those placed since.
+async fn standing(run: &mut Run<'_>, contact: &ContactId, seen: Option<Contact>) -> Result<Found, Stop> {
     let mut connection = run.executor.store.connection().await?;
     let possible = stopping(run, &mut connection, contact, None).await?;
     drop(connection);
     if possible.is_empty() {
-        return Ok(None);
+        return Ok(Found::Nothing);
     }
-    let urgency = run.urgency();
-    let read = run.site.platform.find_contact(contact, urgency).await;
-    let read = read.map_err(|error| run.platform_failed(&error))?;
-    if read.is_some() {
-        run.forget_absence(Step::Hold).await?;
-    } else {
-        // What one look does not find may be there all the same, and would be deleted under the hold.
-        run.prove_absence(Step::Hold).await?;
-        if !erasure::is_gone(run, contact).await? {
-            return Err(run.later("search_disagrees"));
-        }
-    }
-    // What is gone, or going, is not kept by anything that we could do.
-    let Some(read) = read.filter(|read| !read.marked_deleted) else {
-        run.cleared_holds = possible.iter().map(|hold| hold.id).collect();
-        return Ok(None);
+    let read = match seen {
+        Some(seen) => seen,
+        None => match erasure::look(run, contact).await? {
+            Some(read) => read,
+            None => return Ok(Found::Absent),
+        },
     };
+    // One that the platform marks as deleted or disabled may still be read, and is kept: only an absence lets a hold go.
     let created = created_of(&read);
     let zone = run.site.controller.time_zone;
     let today = run.executor.desk.clock.now().with_timezone(&zone).date_naive();
@@ -104,7 +115,7 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId) -> Result<Option<(Cont
         }
     }
     run.cleared_holds = cleared;
-    Ok((!found.is_empty()).then_some((read, found)))
+    Ok(if found.is_empty() { Found::Nothing } else { Found::Held(Box::new(read), found) })
 }
 
 /// Whether a hold may keep the contact beyond the period of its data: then no day of their end can be told.
@@ -143,6 +154,7 @@ async fn stopping(
         .iter()
         .map(|each| &each.identifier)
         .chain(found)
+        .chain(&run.shown_now)
         .map(|identifier| identifier.reference(keys, organisation))
         .collect();
     references.push(keys.subject(organisation).contact(contact));
@@ -182,7 +194,9 @@ async fn last_record(
         }
     };
     let records = run.site.platform.records(contact, source, run.urgency()).await;
-    let Some(mut records) = records.map_err(|error| run.platform_failed(&error))? else { return Ok(None) };
+    // The contact was read a moment ago: that list and contact are not found now is no word about its records.
+    let mut records =
+        records.map_err(|error| run.platform_failed(&error))?.ok_or_else(|| run.later("search_disagrees"))?;
     let mut last: Option<DateTime<Utc>> = None;
     while let Some(batch) = records.try_next().await.map_err(|error| run.platform_failed(&error))? {
         if batch.unreadable > 0 {
@@ -204,9 +218,17 @@ fn latest_instant(record: &RawRecord) -> Option<DateTime<Utc>> {
     }
 }
 
-/// Carries out what a hold leaves of an erasure, if one stands; false when the deletion may go on.
-pub(super) async fn postponed(run: &mut Run<'_>, contact: &ContactId) -> Result<bool, Stop> {
-    let Some((read, standing)) = standing(run, contact).await? else { return Ok(false) };
+/// Looks for holds, and carries out what one leaves of an erasure, if one stands. The contact may have been read just now.
+pub(super) async fn weigh(
+    run: &mut Run<'_>,
+    contact: &ContactId,
+    seen: Option<Contact>,
+) -> Result<Weighed, Stop> {
+    let (read, standing) = match standing(run, contact, seen).await? {
+        Found::Nothing => return Ok(Weighed::Free),
+        Found::Absent => return Ok(Weighed::Absent),
+        Found::Held(read, standing) => (read, standing),
+    };
     end_open_deletion(run).await?;
     let now = run.executor.desk.clock.now();
     let mut marks = Marks::default();
@@ -238,16 +260,13 @@ pub(super) async fn postponed(run: &mut Run<'_>, contact: &ContactId) -> Result<
     finished.events.push(run.event(Action::ErasurePostponed).with(detail));
     finished.notice = Some(inform::kept_for_now(run, &standing));
     run.keep(finished);
-    Ok(true)
+    Ok(Weighed::Postponed)
 }
 
 /// Says of a deletion that was announced before the hold was placed, and that reading does not show, that its outcome is
 /// unknown: nobody will look for it in this request any more.
 pub(super) async fn end_open_deletion(run: &mut Run<'_>) -> Result<(), Stop> {
-    let key = (Step::Delete.as_str().to_owned(), String::new());
-    let is_open =
-        |checkpoint: &Checkpoint| checkpoint.intent.is_some() && checkpoint.intent != checkpoint.ended_intent;
-    if !run.checkpoints.get(&key).is_some_and(is_open) {
+    if !run.is_open(Step::Delete) {
         return Ok(());
     }
     let now = run.executor.desk.clock.now();

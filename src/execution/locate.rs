@@ -285,6 +285,18 @@ fn carries_all(run: &Run<'_>, contact: &Contact) -> bool {
     given(run).iter().all(|each| !triage::carried(contact, &[each], country).is_empty())
 }
 
+/// Whether a contact that was located before is still the one that was meant: it carries an identifier of the request, that of a
+/// self-test all of them. Where nobody gave one the contact itself is meant.
+pub(super) fn still_carries(run: &Run<'_>, contact: &Contact) -> bool {
+    let given = given(run);
+    let country = run.site.controller.default_country.as_deref();
+    match run.case.origin {
+        _ if given.is_empty() => true,
+        Origin::SelfTest => carries_all(run, contact),
+        Origin::Subject | Origin::Retention => !triage::carried(contact, &given, country).is_empty(),
+    }
+}
+
 fn given<'a>(run: &'a Run<'_>) -> Vec<&'a SubjectIdentifier> {
     let given = run.identifiers.iter().filter(|each| each.role == IdentifierRole::Given);
     given.map(|each| &each.identifier).collect()

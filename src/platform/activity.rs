@@ -220,7 +220,7 @@ const fn kind_of(source: Source) -> ActivityKind {
 }
 
 /// Reads whether a contact was active at or after an instant: the profile first, then the lists that count, until one
-/// settles it. A contact that a deletion under way has marked counts as gone.
+/// settles it. A contact that is marked as deleted or disabled is read as any other: it is still there.
 ///
 /// # Errors
 /// When the platform is away, throttles or refuses the key. What concerns this contact only is [`Seen::Unclear`].
@@ -232,7 +232,7 @@ pub async fn seen_since(
     urgency: Urgency,
 ) -> Result<Seen, PlatformError> {
     let Some(contact) = own(platform.find_contact(id, urgency).await)? else { return Ok(Seen::Unclear) };
-    let Some(contact) = contact.filter(|contact| !contact.marked_deleted) else { return Ok(Seen::Gone) };
+    let Some(contact) = contact else { return Ok(Seen::Gone) };
     let (mut dated, mut unclear) = (false, false);
     for seen in contact.shows.counting(rule).filter_map(|shown| span.judge(shown)) {
         match seen {

@@ -484,6 +484,35 @@ async fn r_60_who_came_back_after_the_sweep_had_looked_is_not_deleted() {
 }
 
 #[tokio::test]
+async fn r_60_one_absence_or_a_mark_says_nothing_of_who_was_there_lately() {
+    let rule = ActivityRule {
+        kinds: ActivityKind::ALL.to_vec(),
+        passive_events: Vec::new(),
+        without: WithoutActivity::Review,
+    };
+    let service = TestService::builder().activity(rule).build().await;
+    let person = |email: &str| ada().email(email).phone("").ext_id("").events(1).devices(1).accountings(1);
+    let back = service.platform.add_contact(person("one@posta.example").accountings(5));
+    let disabled = service.platform.add_contact(person("two@posta.example").accountings(5).enabled(false));
+    let away = service.platform.add_contact(person("three@posta.example").enabled(false));
+    let since = start_of_test() - TimeDelta::days(390);
+    // A copy that lags behind: seen when it is looked at again, not when its activity is.
+    let lags = Fault::Status(404).on(Endpoint::Contact).for_contact(&back).after(1).times(1);
+    service.simulator.faults().inject(lags);
+    let mut receipts = Vec::new();
+    for contact in [&back, &disabled, &away] {
+        receipts.push(service.submit_sweep(contact, since).await);
+    }
+    service.work_to_the_end().await;
+    let outcome = async |number: usize| service.case(receipts[number].request).await.outcome;
+    assert_eq!(outcome(0).await, Some(Outcome::OutOfScope));
+    assert_eq!(outcome(1).await, Some(Outcome::OutOfScope));
+    assert_eq!(outcome(2).await, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [away]);
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn r_60_a_person_who_asks_is_deleted_however_active() {
     let rule = ActivityRule {
         kinds: ActivityKind::ALL.to_vec(),

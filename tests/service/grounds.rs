@@ -157,7 +157,16 @@ async fn withdrawn(service: &TestService, assurance: Assurance) -> (RequestId, S
 }
 
 async fn withdrawn_by(service: &TestService, address: &str, assurance: Assurance) -> (RequestId, String) {
-    let spec = ContactSpec::new().email(address).policy("mktgCommunications", true).events(3);
+    withdrawn_as(service, ContactSpec::new(), address, assurance).await
+}
+
+async fn withdrawn_as(
+    service: &TestService,
+    spec: ContactSpec,
+    address: &str,
+    assurance: Assurance,
+) -> (RequestId, String) {
+    let spec = spec.email(address).policy("mktgCommunications", true).events(3);
     let contact = service.platform.add_contact(spec);
     let mut submission = service.submission(RequestKind::ConsentWithdrawal, &[(Email, address)]);
     submission.proof = submission
@@ -273,6 +282,48 @@ async fn f_33_a_contact_that_cannot_be_read_holds_up_no_other_and_goes_to_a_pers
         (&"other".into(), &"platform_unreadable".into())
     );
     assert_eq!(hand_in(&service).await, [], "once");
+    service.finish().await;
+}
+
+/// How the waiting for what follows a withdrawal ended.
+async fn ended_as(service: &TestService, withdrawal: RequestId) -> Option<String> {
+    let mut connection = service.store.connection().await.unwrap();
+    let seen = execution::follow_up_of(&mut connection, &service.controller.id, withdrawal).await.unwrap();
+    seen.unwrap().ended_as
+}
+
+#[tokio::test]
+async fn f_39_what_follows_a_withdrawal_ends_with_two_absences_at_a_platform_that_serves_and_not_with_one() {
+    let service = TestService::builder().erasure(follow_up(true)).build().await;
+    let known = Assurance::AuthenticatedSession;
+    let (one, there) = withdrawn_by(&service, "canarino1@posta.example", known).await;
+    let (two, gone) = withdrawn_by(&service, "canarino2@posta.example", known).await;
+    let disabled = ContactSpec::new().enabled(false);
+    let (three, disabled) = withdrawn_as(&service, disabled, "canarino3@posta.example", known).await;
+    service.advance(WEEK).await;
+    service.platform.delete_contact(&gone);
+    let faults = service.simulator.faults();
+    faults.inject(Fault::Status(404).on(Endpoint::Contact).for_contact(&there).times(1));
+    let handed_in = hand_in(&service).await;
+    assert_eq!(handed_in.len(), 1, "{handed_in:?}");
+    let contact = service.case(handed_in[0]).await.contact.unwrap();
+    assert_eq!(contact.as_str(), disabled, "one that is disabled is still there");
+    assert_eq!(ended_as(&service, three).await.as_deref(), Some("handed_in"));
+    assert_eq!((ended_as(&service, one).await, ended_as(&service, two).await), (None, None), "one look");
+    service.advance(Duration::from_mins(2)).await;
+    // A gateway that shows nobody.
+    let gateway = faults.inject(Fault::Status(404).on(Endpoint::ListContacts));
+    assert_eq!(hand_in(&service).await.len(), 1);
+    assert_eq!(ended_as(&service, one).await.as_deref(), Some("handed_in"));
+    assert_eq!(ended_as(&service, two).await, None);
+    faults.remove(gateway);
+    for _ in 0..2 {
+        service.advance(Duration::from_hours(1)).await;
+        assert_eq!(hand_in(&service).await, []);
+    }
+    assert_eq!(ended_as(&service, two).await.as_deref(), Some("gone"));
+    service.platform.restore_contact(&gone);
+    service.work_to_the_end().await;
     service.finish().await;
 }
 

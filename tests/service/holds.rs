@@ -14,7 +14,7 @@ use dsrd::domain::{
 use dsrd::execution::resume_postponed;
 use dsrd::holds::{self, About, EndRule, HoldError, Kept, NewHold, Placed, Settings};
 use dsrd::intake::Receipt;
-use dsrd_simulator::{ContactSpec, Endpoint, Fault, FaultPlan};
+use dsrd_simulator::{ContactSpec, Endpoint, Fault, FaultPlan, RetryAfter};
 
 use crate::rig::count;
 use crate::support::builder::start_of_test;
@@ -471,6 +471,92 @@ async fn f_39_one_absence_lets_no_hold_go() {
     assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0);
     assert!(exists(&service, &contact));
     assert_eq!(outcome(&service, receipt.request).await, Some(Outcome::PartlyFulfilled));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_a_hold_keeps_who_is_disabled_or_marked_as_deleted() {
+    for (what, spec) in [("disabled", ada().enabled(false)), ("marked", ada().marked_deleted())] {
+        let service = TestService::start().await;
+        let contact = service.platform.add_contact(spec);
+        let placed = place(&service, claim(&service)).await;
+        let receipt = erase(&service).await;
+        service.work_to_the_end().await;
+        assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0, "{what}");
+        assert_eq!(outcome(&service, receipt.request).await, Some(Outcome::PartlyFulfilled), "{what}");
+        lift(&service, &placed.reference, LiftReason::ClaimSettled).await.unwrap();
+        let second = resume(&service).await;
+        service.work_to_the_end().await;
+        assert_eq!(outcome(&service, second[0]).await, Some(Outcome::Fulfilled), "{what}");
+        assert_eq!(service.simulator.journal().deleted_contacts(), [contact], "{what}");
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn f_39_a_list_that_is_not_found_once_ends_no_hold_of_a_law() {
+    let service = TestService::start().await;
+    settle(&service, &statutes("2027-06-30")).await;
+    let contact = service.platform.add_contact(ada());
+    // The contact is read when it is located and when the hold is weighed; the copy that the list is asked of lags behind.
+    let faults = service.simulator.faults();
+    faults.inject(Fault::Status(404).on(Endpoint::Accountings).times(1));
+    faults.inject(Fault::Status(404).on(Endpoint::Contact).after(2).times(1));
+    let receipt = erase(&service).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0);
+    assert!(exists(&service, &contact));
+    assert_eq!(outcome(&service, receipt.request).await, Some(Outcome::PartlyFulfilled));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_39_who_was_proven_to_be_gone_under_a_hold_is_not_deleted_once_more() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada());
+    place(&service, claim(&service)).await;
+    let receipt = erase(&service).await;
+    // Somebody deletes it in the platform between the two.
+    let elsewhere = {
+        let (platform, contact) = (service.platform.clone(), contact.clone());
+        KillSwitch::new(move |boundary| {
+            if boundary == "delete.before" {
+                platform.delete_contact(&contact);
+            }
+            false
+        })
+    };
+    service.worker_with(elsewhere, false).await.work_until_idle().await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0);
+    assert_eq!(outcome(&service, receipt.request).await, Some(Outcome::Fulfilled));
+    let story = service.story(receipt.request).await;
+    for step in ["deletion.began", "deletion.ended=absent", "deletion.verified"] {
+        assert!(story.contains(&step.to_owned()), "{step}: {story:?}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_a_hold_is_found_by_an_address_that_the_profile_got_since_it_was_located() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ada().policy("mktgCommunications", false));
+    place(&service, claim_about(&service, "canarino.nuovo@posta.example")).await;
+    let receipt = service.submit(RequestKind::Erasure, &[(Phone, "+39 333 1234567")]).await;
+    let limited = Fault::TooManyRequests(RetryAfter::Seconds(1)).on(Endpoint::DeleteContact);
+    let limited = service.simulator.faults().inject(limited);
+    service.work().await;
+    assert_eq!(service.case(receipt.request).await.state, RequestState::InProgress);
+    service.simulator.faults().remove(limited);
+    let calls = service.simulator.journal().calls(Endpoint::DeleteContact);
+    assert_ne!(calls, 0);
+    let moved = service.platform.contact_json(&contact).unwrap();
+    let moved = moved.replace(ADDRESS, "canarino.nuovo@posta.example");
+    service.simulator.faults().inject(Fault::Body(moved).on(Endpoint::Contact).for_contact(&contact));
+    service.work_to_the_end().await;
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), calls);
+    assert_eq!(outcome(&service, receipt.request).await, Some(Outcome::PartlyFulfilled));
+    assert!(exists(&service, &contact));
     service.finish().await;
 }
 

@@ -12,7 +12,7 @@ use dsrd::execution::KillSwitch;
 use dsrd::identity::{self, Confirmation, IdentityError};
 use dsrd::intake;
 use dsrd::triage::{self, Facts};
-use dsrd_simulator::ContactSpec;
+use dsrd_simulator::{ContactSpec, Endpoint, Fault, RetryAfter};
 
 use crate::identity::{NUMBER, STORED, ask_again, asked, check, confirm, dpo, person, questions, submit};
 use crate::rig::count;
@@ -64,6 +64,53 @@ async fn f_10_waiting_uses_up_no_attempts_reminds_once_and_ends_by_rule_with_a_n
     assert!(place("identity.wanted") < place("identity.asked"));
     assert!(place("identity.asked") < place("identity.unproven"));
     assert!(place("identity.unproven") < place("request.closed"));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_42_who_became_another_while_the_proof_was_waited_for_is_not_deleted() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(person());
+    let receipt = submit(&service, RequestKind::Erasure, &[(Phone, NUMBER)], None).await;
+    let secret = asked(&service, receipt.request).await;
+    let json = service.platform.contact_json(&contact).unwrap();
+    let other = json.replace(NUMBER, "+39 333 7654321");
+    assert_ne!(json, other);
+    let other = Fault::Body(other).on(Endpoint::Contact).for_contact(&contact);
+    let other = service.simulator.faults().inject(other);
+    assert!(matches!(confirm(&service, &secret, NUMBER).await, Confirmation::Confirmed(_)));
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!(case.park_reason, Some(ParkReason::ChosenContactChanged));
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0);
+    // The number is in the profile again: a person has it go on.
+    service.simulator.faults().remove(other);
+    let mut tx = service.store.begin("test").await.unwrap();
+    intake::resume(&mut tx, &service.desk, &service.controller.id, receipt.request, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_25_a_deletion_that_was_announced_and_did_not_happen_meets_the_gate_again() {
+    let rules = IdentityRules { erasure_proof_hours: 24, ..IdentityRules::default() };
+    let service = TestService::builder().identity(rules).build().await;
+    let contact = service.platform.add_contact(person());
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, STORED)]).await;
+    let limited = Fault::TooManyRequests(RetryAfter::Seconds(1)).on(Endpoint::DeleteContact);
+    let limited = service.simulator.faults().inject(limited);
+    service.work().await;
+    assert!(service.story(receipt.request).await.contains(&"deletion.ended=failed".to_owned()));
+    service.simulator.faults().remove(limited);
+    service.advance(Duration::from_hours(48)).await;
+    let secret = asked(&service, receipt.request).await;
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    assert!(matches!(confirm(&service, &secret, STORED).await, Confirmation::Confirmed(_)));
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
     service.finish().await;
 }
 

@@ -4,6 +4,9 @@
 //! One absence is no proof: an answer may come from a copy that lags behind, or a deletion may be undone (F-39). A first look
 //! reads the contact by its id, one call; the lease is given back, and only a second look, the whole one, that finds it gone
 //! as well ends the step. A contact that answers again in between begins anew.
+//!
+//! The look before the deletion keeps to that, too: a contact that was located in an earlier run is read again, must still carry
+//! what the request gave, and is not deleted unseen because one look did not find it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,14 +16,15 @@ use futures_util::TryStreamExt;
 use super::Step;
 use super::effect::Effect;
 use super::engine::{Run, SECOND_LOOK};
-use super::locate::let_access_go_first;
+use super::hold::Weighed;
+use super::locate::{let_access_go_first, still_carries};
 use super::outcome::{Held, ReadBackDone};
 use super::sql::Marks;
 use super::stop::Stop;
 use super::{hold, inform};
 use crate::audit::{Action, Detail};
-use crate::domain::{ContactId, IdentifierKind, Origin, SubjectIdentifier};
-use crate::platform::{Coverage, Seen, Source, Span, seen_since};
+use crate::domain::{ContactId, IdentifierKind, Origin, ParkReason, SubjectIdentifier};
+use crate::platform::{Contact, Coverage, Seen, Source, Span, seen_since};
 use crate::recipients::{Affected, TaskAction};
 use crate::report::Section;
 
@@ -37,33 +41,84 @@ const READ_AGAIN_AFTER: [Duration; 6] = [
 
 pub(super) async fn delete(run: &mut Run<'_>) -> Result<(), Stop> {
     let contact = run.contact()?;
-    let urgency = run.urgency();
+    let deletion = Effect::Delete { contact: &contact, urgency: run.urgency() };
     // Asked again: between finding the contact and deleting it, weeks may lie.
     let_access_go_first(run, &contact, &[]).await?;
-    if hold::postponed(run, &contact).await? {
-        return Ok(());
+    let located_before = !run.unsaved.iter().any(|finished| finished.step == Step::Locate);
+    let mut seen = None;
+    // What was announced and may be under way is looked for by whoever goes on with it.
+    if located_before && !run.is_open(Step::Delete) {
+        let Some(found) = look(run, &contact).await? else { return run.end_absent(&deletion).await };
+        if !still_carries(run, &found) {
+            return Err(Stop::NeedsPerson(ParkReason::ChosenContactChanged));
+        }
+        // A hold may be about an identifier that the profile got since.
+        run.shown_now.clone_from(&found.identifiers);
+        seen = Some(found);
     }
-    if let Some(why) = active_since(run, &contact).await? {
-        return leave_alone(run, why).await;
+    match hold::weigh(run, &contact, seen).await? {
+        Weighed::Free => {}
+        Weighed::Postponed => return Ok(()),
+        Weighed::Absent => return run.end_absent(&deletion).await,
     }
-    run.carry_out(Effect::Delete { contact: &contact, urgency }).await
+    match last_activity(run, &contact).await? {
+        Activity::Past => run.carry_out(deletion).await,
+        Activity::Keeps(why) => leave_alone(run, why).await,
+        Activity::Absent => run.end_absent(&deletion).await,
+    }
 }
 
-/// Why a sweep's candidate is not deleted by a rule that counts from the last activity: the sweep had looked, but
+/// Looks whether the contact is there before it is deleted; none when it was proven to be gone. What one look does not find may
+/// be there all the same (F-39), and would be deleted unseen.
+pub(super) async fn look(run: &mut Run<'_>, contact: &ContactId) -> Result<Option<Contact>, Stop> {
+    let found = run.site.platform.find_contact(contact, run.urgency()).await;
+    let found = found.map_err(|error| run.platform_failed(&error))?;
+    if found.is_some() {
+        run.forget_absence(Step::Hold).await?;
+    } else {
+        prove_gone(run, contact).await?;
+    }
+    Ok(found)
+}
+
+/// Goes on once a second look and every search found the contact gone as well.
+async fn prove_gone(run: &Run<'_>, contact: &ContactId) -> Result<(), Stop> {
+    run.prove_absence(Step::Hold).await?;
+    if is_gone(run, contact).await? { Ok(()) } else { Err(run.later("search_disagrees")) }
+}
+
+/// What the last activity of a sweep's candidate means for its deletion.
+enum Activity {
+    /// It lies before the cutoff, or the rule does not ask for it.
+    Past,
+    /// Nobody is erased: why.
+    Keeps(&'static str),
+    /// The contact was proven to be gone.
+    Absent,
+}
+
+/// Looks again at the activity of a sweep's candidate for a rule that counts from the last one: the sweep had looked, but
 /// somebody may have come back since.
-async fn active_since(run: &Run<'_>, contact: &ContactId) -> Result<Option<&'static str>, Stop> {
+async fn last_activity(run: &mut Run<'_>, contact: &ContactId) -> Result<Activity, Stop> {
     let (Origin::Retention, Some(rule), Some(since)) =
         (run.case.origin, &run.site.activity, run.case.created_before)
     else {
-        return Ok(None);
+        return Ok(Activity::Past);
     };
     let span = Span { since, now: run.executor.desk.clock.now() };
     let seen = seen_since(run.site.platform.as_ref(), contact, rule, span, run.urgency()).await;
     Ok(match seen.map_err(|error| run.platform_failed(&error))? {
-        Seen::Since => Some("active_since"),
-        Seen::Unclear => Some("activity_unclear"),
-        // What is gone already is found so, and ends a deletion that was begun.
-        Seen::Before | Seen::Gone => None,
+        Seen::Since => Activity::Keeps("active_since"),
+        Seen::Unclear => Activity::Keeps("activity_unclear"),
+        Seen::Before => {
+            run.forget_absence(Step::Hold).await?;
+            Activity::Past
+        }
+        // Of whom one look does not find, nobody knows when they were there last.
+        Seen::Gone => {
+            prove_gone(run, contact).await?;
+            Activity::Absent
+        }
     })
 }
 

@@ -15,6 +15,7 @@
 //! - A withdrawal needs no proof of who asks, an erasure does. It carries over what was known; where that is not enough, the
 //!   person is asked at the address in the profile, as for every erasure (Art. 32 GDPR).
 //! - One row for each withdrawal, ended once, in the transaction of what follows. A platform that does not answer ends nothing.
+//! - A contact that one look does not find is looked for a second time before the waiting ends.
 //! - What is wrong with one withdrawal or its contact holds up no other: that one is tried again, later each time. When its
 //!   contact still cannot be read after so many tries, a request of kind `other` gives it to a person.
 //! - No personal data in the table: the contact is the case's.
@@ -45,7 +46,7 @@ use crate::domain::{
     RequestKind, RequesterRole,
 };
 use crate::intake::{self, Case, Desk, IntakeError, Submission};
-use crate::platform::{PlatformError, Urgency};
+use crate::platform::{OrganisationMatch, PlatformError, Urgency};
 use crate::store::{Store, StoreError, Tx};
 
 /// Who hands in what follows.
@@ -104,10 +105,16 @@ pub enum FollowUpError {
     /// The platform failed.
     #[error(transparent)]
     Platform(#[from] PlatformError),
+    /// One look did not find the contact, or the platform does not show that it serves.
+    #[error("the contact of a withdrawal of consent was not found; it is looked for a second time")]
+    Absent,
     /// The request was not accepted.
     #[error("the request that follows a withdrawal of consent was not accepted")]
     Intake(#[source] IntakeError),
 }
+
+/// The code of a follow-up whose contact one look did not find.
+const NOT_FOUND: &str = "contact_not_found";
 
 impl FollowUpError {
     /// What is wrong with one withdrawal, as a word; none for what stands in the way of all of them.
@@ -115,6 +122,7 @@ impl FollowUpError {
         match self {
             Self::Platform(error) if is_about_one_contact(error) => Some(code_of(error)),
             Self::Platform(_) => None,
+            Self::Absent => Some(NOT_FOUND),
             Self::Store(error) | Self::Intake(IntakeError::Store(error)) => {
                 if error.is_transient() {
                     None
@@ -209,15 +217,15 @@ async fn hand_in(
     let Some(former) = former else { return Ok(None) };
     let looked = match &former.contact {
         None => Ok(FollowedUp::Gone),
-        Some(contact) => look(site, &former, contact).await,
+        Some(contact) => look(site, &former, contact, due.not_found).await,
     };
     let (ended, unread) = match looked {
         Ok(ended) => (ended, None),
         // Nobody is erased of whom it is not known that the consent is still withdrawn.
-        Err(error) if is_about_one_contact(&error) && due.tries + 1 >= MOST_TRIES => {
-            (FollowedUp::HandedIn, Some(code_of(&error)))
-        }
-        Err(error) => return Err(error.into()),
+        Err(error) => match error.code_of_one() {
+            Some(code) if due.tries + 1 >= MOST_TRIES => (FollowedUp::HandedIn, Some(code)),
+            _ => return Err(error),
+        },
     };
     let mut tx = store.begin("execution.follow_up").await?;
     // Somebody else may have been faster.
@@ -247,10 +255,22 @@ async fn hand_in(
     Ok(second)
 }
 
-/// Whether the contact is still there, and the consent still withdrawn.
-async fn look(site: &Site, former: &Case, contact: &ContactId) -> Result<FollowedUp, PlatformError> {
-    let found = site.platform.find_contact(contact, Urgency::Sweep).await?;
-    let Some(found) = found.filter(|found| !found.marked_deleted) else { return Ok(FollowedUp::Gone) };
+/// Whether the contact is still there, and the consent still withdrawn. It is gone when a look before this one did not find it
+/// either and the platform shows that it serves (F-39). One that is marked as deleted or disabled is still there.
+async fn look(
+    site: &Site,
+    former: &Case,
+    contact: &ContactId,
+    not_found_before: bool,
+) -> Result<FollowedUp, FollowUpError> {
+    let Some(found) = site.platform.find_contact(contact, Urgency::Sweep).await? else {
+        if !not_found_before || site.platform.check_organisation().await? == OrganisationMatch::Other {
+            return Err(FollowUpError::Absent);
+        }
+        // The log-in may serve while nobody's contact is shown.
+        site.platform.check_contacts().await?;
+        return Ok(FollowedUp::Gone);
+    };
     let is_on = |policy: &String| found.policies.get(bare(policy)) == Some(&true);
     Ok(if former.policies.iter().any(is_on) { FollowedUp::ConsentAgain } else { FollowedUp::HandedIn })
 }

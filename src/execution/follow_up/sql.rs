@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use super::{FollowedUp, reference_of};
+use super::{FollowedUp, NOT_FOUND, reference_of};
 use crate::domain::{DataCategory, OrganisationId, RequestId};
 use crate::queue::Lease;
 use crate::store::StoreError;
@@ -34,6 +34,8 @@ pub(super) struct Due {
     pub(super) withdrawal: RequestId,
     /// How often it could not be handed in.
     pub(super) tries: i16,
+    /// Whether the look before did not find its contact.
+    pub(super) not_found: bool,
 }
 
 /// The withdrawals whose follow-up is due, oldest first; not those that wait for their next try.
@@ -43,7 +45,7 @@ pub(super) async fn list_due(
     now: DateTime<Utc>,
 ) -> Result<Vec<Due>, StoreError> {
     let found = sqlx::query!(
-        r#"SELECT request_id, tries FROM dsrd.follow_up
+        r#"SELECT request_id, tries, last_code FROM dsrd.follow_up
            WHERE organisation_id = $1 AND ended_at IS NULL AND due_at <= $2 AND (again_at IS NULL OR again_at <= $2)
            ORDER BY due_at, request_id
            LIMIT 1000"#,
@@ -53,7 +55,11 @@ pub(super) async fn list_due(
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("execution.list_due_follow_ups"))?;
-    let due = found.into_iter().map(|row| Due { withdrawal: RequestId(row.request_id), tries: row.tries });
+    let due = found.into_iter().map(|row| Due {
+        withdrawal: RequestId(row.request_id),
+        tries: row.tries,
+        not_found: row.last_code.as_deref() == Some(NOT_FOUND),
+    });
     Ok(due.collect())
 }
 

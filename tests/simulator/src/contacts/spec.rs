@@ -133,6 +133,20 @@ impl ContactSpec {
         self
     }
 
+    /// The contact is enabled, or not.
+    #[must_use]
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.record.enabled = enabled;
+        self
+    }
+
+    /// The contact carries `deleted: true` from the beginning, and stays readable.
+    #[must_use]
+    pub fn marked_deleted(mut self) -> Self {
+        self.record.deleted = true;
+        self
+    }
+
     /// Creation instant.
     #[must_use]
     pub fn created(mut self, at: DateTime<Utc>) -> Self {
