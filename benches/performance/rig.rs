@@ -314,6 +314,7 @@ impl Service {
             catalogue: None,
             redaction: report::RedactionRules::strict(),
             recipients: Arc::default(),
+            retention: None,
             activity: None,
             gate: Gate::opened(),
         };

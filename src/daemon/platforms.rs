@@ -55,6 +55,7 @@ pub fn sites(
             catalogue: organisation.catalogue(),
             redaction: organisation.redaction.clone(),
             recipients: organisation.recipients.clone().into(),
+            retention: organisation.retention.period(),
             activity: organisation.retention.activity(),
             gate: Gate::default(),
         };

@@ -29,6 +29,7 @@ mod kill;
 mod lifecycle;
 mod matching;
 mod one_time_code;
+mod period;
 mod personal;
 pub mod random;
 mod request;
@@ -52,6 +53,9 @@ pub use kill::{KillSwitch, Killed};
 pub use lifecycle::{CaseEvent, TRANSITIONS, states_document};
 pub use matching::{Declaration, Matched, MatchingError, MatchingNeed, MatchingPoint};
 pub use one_time_code::{OneTimeCode, link_digest};
+pub use period::RetentionPeriod;
+#[cfg(test)]
+pub(crate) use period::last_day_past;
 pub use personal::Personal;
 pub use request::{
     Channel, Handling, Origin, Outcome, ParkReason, RequestKind, RequestState, RequesterRole, UnknownWord,

@@ -13,7 +13,7 @@ use super::sql::{self, Checkpoint, Marks};
 use super::stop::Stop;
 use crate::audit::{Detail, Ending, EntryId, Event};
 use crate::domain::{ContactId, Origin, SubjectIdentifier};
-use crate::platform::{EffectAnswer, PlatformError};
+use crate::platform::{EffectAnswer, Leave, PlatformError};
 use crate::suppression::ledger::{self, Entry, EntryKind};
 use crate::suppression::{self, Hashed, Purpose};
 
@@ -61,7 +61,10 @@ impl Run<'_> {
             // Frozen and thawed, or cut off from the database: whoever took over may already be acting.
             return Err(Stop::LeaseLost);
         }
-        let answer = effect.call(platform).await;
+        // The call may wait for its turn, and is asked for again after a throttling, for longer than the lease lasts.
+        let heart = self.heart;
+        let may_act = || heart.may_act();
+        let answer = effect.call(platform, Leave::while_it(&may_act)).await;
         self.executor.kill.reached(step.as_str(), "called")?;
         match answer {
             Ok(EffectAnswer::Accepted) => self.end_effect(&effect, None, intent, Ending::Done).await,

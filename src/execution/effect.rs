@@ -2,7 +2,7 @@
 
 use crate::audit::Action;
 use crate::domain::ContactId;
-use crate::platform::{Call, ContactPlatform, EffectAnswer, PlatformError, Urgency};
+use crate::platform::{Call, ContactPlatform, EffectAnswer, Leave, PlatformError, Urgency};
 
 use super::Step;
 
@@ -69,10 +69,10 @@ impl<'a> Effect<'a> {
         }
     }
 
-    pub(super) fn call(&self, platform: &'a dyn ContactPlatform) -> Call<'a, EffectAnswer> {
+    pub(super) fn call(&self, platform: &'a dyn ContactPlatform, leave: Leave<'a>) -> Call<'a, EffectAnswer> {
         match self {
-            Self::SwitchOff { contact, policy } => platform.set_policy(contact, policy, false),
-            Self::Delete { contact, .. } => platform.delete_contact(contact),
+            Self::SwitchOff { contact, policy } => platform.set_policy(contact, policy, false, leave),
+            Self::Delete { contact, .. } => platform.delete_contact(contact, leave),
         }
     }
 }

@@ -16,6 +16,7 @@ use futures_util::TryStreamExt;
 use super::Step;
 use super::effect::{Effect, bare};
 use super::engine::Run;
+use super::follow_up::code_of_unaccepted;
 use super::outcome::Held;
 use super::settle::end_open_effects;
 use super::sql::Marks;
@@ -26,7 +27,7 @@ use crate::domain::{
     Channel, ContactId, Controller, HoldCategory, Origin, ParkReason, RequestId, RequestKind, RequesterRole,
     SubjectRef,
 };
-use crate::holds::{self, EndRule, Hold, HoldId, Postponement};
+use crate::holds::{self, EndRule, Hold, HoldId, Postponed, Postponement};
 use crate::intake::{self, Desk, IntakeError, Submission};
 use crate::platform::{Contact, Created, RawRecord, Shown, Source, date_of};
 use crate::store::{Store, Tx};
@@ -325,7 +326,8 @@ pub(super) async fn remember(run: &Run<'_>, tx: &mut Tx, held: &Held) -> Result<
 }
 
 /// Hands in the second stage of every erasure against which no hold stands any more, each as a request of its own; returns
-/// them. Any number of daemons may call it at any time.
+/// them. Any number of daemons may call it at any time. What is wrong with one of them is tried again, later each time, and stops
+/// no other.
 pub async fn resume_postponed(
     store: &Store,
     desk: &Desk,
@@ -337,40 +339,64 @@ pub async fn resume_postponed(
         let now = desk.clock.now();
         let today = now.with_timezone(&controller.time_zone).date_naive();
         let mut tx = store.begin("execution.resume_postponed").await?;
-        let Some(first) = holds::take_resumable(&mut tx, organisation, today).await? else {
+        let Some(first) = holds::take_resumable(&mut tx, organisation, today, now).await? else {
             return Ok(resumed);
         };
-        let former = intake::find_case(&mut tx, organisation, first.request).await?;
-        let proof = former.as_ref().and_then(intake::Case::proof);
-        let submission = Submission {
-            kind: RequestKind::Erasure,
-            also: Vec::new(),
-            kind_unknown: false,
-            requester_role: RequesterRole::Own,
-            origin: Origin::Subject,
-            channel: Channel::Api,
-            received_at: now,
-            language: Some(first.language),
-            identifiers: Vec::new(),
-            policies: Vec::new(),
-            ground: former.and_then(|former| former.ground),
-            // What was known of who asked, and since when: nobody proves anything anew here.
-            proof,
-            producer: "holds".to_owned(),
-            handed_in_by: Some(Actor::Schedule("holds")),
-            idempotency_key: first.request.to_string(),
-            sweep_target: Some((first.contact, now)),
+        let former = first.request;
+        let error = match hand_in_rest(tx, desk, controller, first).await {
+            Ok(second) => {
+                tracing::info!(request = %second, "the rest of an erasure follows: no hold stands any more");
+                resumed.push(second);
+                continue;
+            }
+            Err(error) => error,
         };
-        let receipt = intake::submit(&mut tx, desk, controller, submission).await?;
-        holds::note_resumed(&mut tx, organisation, first.request, receipt.request, now).await?;
-        let detail = Detail::none().word("request", receipt.reference.as_str());
-        let actor = Actor::Schedule("holds");
-        let event = Event::of(organisation, first.request, Action::ErasureResumed, actor, now);
-        audit::append(&mut tx, event.with(detail)).await?;
-        tx.commit().await?;
-        tracing::info!(request = %receipt.request, "the rest of an erasure follows: no hold stands any more");
-        resumed.push(receipt.request);
+        let Some(code) = code_of_unaccepted(&error) else { return Err(error) };
+        holds::put_rest_back(&mut *store.connection().await?, organisation, former, code, now).await?;
+        tracing::error!(
+            request = %former, code, error = &error as &dyn std::error::Error,
+            "the rest of this erasure could not be handed in although no hold stands any more; tried again later"
+        );
     }
+}
+
+/// Hands in the second stage of one erasure.
+async fn hand_in_rest(
+    mut tx: Tx,
+    desk: &Desk,
+    controller: &Controller,
+    first: Postponed,
+) -> Result<RequestId, IntakeError> {
+    let (organisation, now) = (&controller.id, desk.clock.now());
+    let former = intake::find_case(&mut tx, organisation, first.request).await?;
+    let proof = former.as_ref().and_then(intake::Case::proof);
+    let submission = Submission {
+        kind: RequestKind::Erasure,
+        also: Vec::new(),
+        kind_unknown: false,
+        requester_role: RequesterRole::Own,
+        origin: Origin::Subject,
+        channel: Channel::Api,
+        received_at: now,
+        language: Some(first.language),
+        identifiers: Vec::new(),
+        policies: Vec::new(),
+        ground: former.and_then(|former| former.ground),
+        // What was known of who asked, and since when: nobody proves anything anew here.
+        proof,
+        producer: "holds".to_owned(),
+        handed_in_by: Some(Actor::Schedule("holds")),
+        idempotency_key: first.request.to_string(),
+        sweep_target: Some((first.contact, now)),
+    };
+    let receipt = intake::submit(&mut tx, desk, controller, submission).await?;
+    holds::note_resumed(&mut tx, organisation, first.request, receipt.request, now).await?;
+    let detail = Detail::none().word("request", receipt.reference.as_str());
+    let actor = Actor::Schedule("holds");
+    let event = Event::of(organisation, first.request, Action::ErasureResumed, actor, now);
+    audit::append(&mut tx, event.with(detail)).await?;
+    tx.commit().await?;
+    Ok(receipt.request)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Step;
 use super::effect::bare;
@@ -140,7 +140,7 @@ async fn second_stage(run: &mut Run<'_>, id: ContactId) -> Result<(Located, Opti
     Ok((located, contact))
 }
 
-/// A sweep names its contact: it is read again, and must still fall under the rule. Nobody searches for it: that it is gone
+/// A sweep names its contact: it is read again, and must still fall under the rule, as it is now. Nobody searches for it: that it is gone
 /// takes two looks, as for a deletion.
 async fn recheck(run: &mut Run<'_>, id: ContactId) -> Result<(Located, Option<Contact>), Stop> {
     let urgency = run.urgency();
@@ -160,16 +160,38 @@ async fn recheck(run: &mut Run<'_>, id: ContactId) -> Result<(Located, Option<Co
         return Ok((located, None));
     };
     run.forget_absence(Step::Locate).await?;
-    let in_scope = match (run.case.created_before, contact.created) {
-        (None, _) => true,
-        (Some(before), Created::At(created)) => created < before,
-        (Some(before), Created::About(created)) => created + ZONE_UNCERTAINTY < before,
-        // An unreadable creation date is never grounds for a deletion.
-        (Some(_), Created::Unknown) => false,
-    };
+    let in_scope = is_past_its_time(run, &contact);
     located.out_of_scope = !in_scope;
     located.contact = in_scope.then_some(id);
     Ok((located, in_scope.then_some(contact)))
+}
+
+/// The instant before which a sweep's candidate must have been created, or last active: that of the sweep, and not later than that
+/// of the rule in force now. None where no rule is.
+pub(super) fn retention_cutoff(run: &Run<'_>) -> Option<DateTime<Utc>> {
+    let now = run.executor.desk.clock.now();
+    let present = run.site.retention?.cutoff(now, run.site.controller.time_zone);
+    Some(run.case.created_before.map_or(present, |before| before.min(present)))
+}
+
+/// Whether a contact that a sweep named may go by the rule. What a person asked for knows no rule.
+pub(super) fn is_past_its_time(run: &Run<'_>, contact: &Contact) -> bool {
+    let before = match run.case.origin {
+        Origin::Retention => match retention_cutoff(run) {
+            Some(before) => before,
+            None => return false,
+        },
+        Origin::Subject | Origin::SelfTest => match run.case.created_before {
+            Some(before) => before,
+            None => return true,
+        },
+    };
+    match contact.created {
+        Created::At(created) => created < before,
+        Created::About(created) => created + ZONE_UNCERTAINTY < before,
+        // An unreadable creation date is never grounds for a deletion.
+        Created::Unknown => false,
+    }
 }
 
 /// A person chose the contact: it alone is read, and must still carry an identifier of the request. Nobody else is

@@ -24,6 +24,7 @@
 //! - A request whose contact an earlier open one of the same kind is about ends as a reminder of that (`reminder`), before
 //!   anything is done for it; the earlier one keeps its proof, its recipient and its dates.
 //! - No deletion is announced against which a hold stands ([`crate::holds`]): the transaction of the announcement looks.
+//! - Nobody is deleted by a retention rule that is not in force any more, or that keeps them for longer by now.
 //! - Nobody is deleted by a retention rule from the last activity who was active since: it is read again before the
 //!   announcement.
 //! - What a withdrawn consent leaves without any basis follows by a request of its own, where the controller says so
@@ -81,7 +82,7 @@ pub use worker::Worker;
 
 use crate::delivery::Mailer;
 pub use crate::domain::KillSwitch;
-use crate::domain::{ActivityRule, Controller, OrganisationId};
+use crate::domain::{ActivityRule, Controller, OrganisationId, RetentionPeriod};
 use crate::intake::Desk;
 use crate::platform::ContactPlatform;
 use crate::recipients::Recipient;
@@ -103,6 +104,9 @@ pub struct Site {
     pub redaction: report::RedactionRules,
     /// To whom it gave data: named in access reports, told of erasures.
     pub recipients: Arc<[Recipient]>,
+    /// How long contacts are kept by the retention rule in force; none while there is none. A sweep's erasure that was submitted by
+    /// another one is looked at by this one before its deletion.
+    pub retention: Option<RetentionPeriod>,
     /// For a retention rule that counts from the last activity: what counts. Looked at again before each deletion by rule.
     pub activity: Option<ActivityRule>,
     /// Opened once the platform's key was found to be that of the organisation; no job is claimed before.

@@ -32,6 +32,11 @@ pub async fn tell_of_objections(store: &Store, desk: &Desk, site: &Site) -> Resu
         // Outside of any transaction: the platform may take its time.
         let (contact, created_on) = match find_one(site, &known).await {
             Ok(found) => found,
+            // It would be refused again: a person tells the recipients, as where nobody knows which contact is meant.
+            Err(error) if error.concerns_one() => {
+                tracing::warn!(%organisation, %request, %error, "whose data an objection restricts cannot be looked up; a person tells the recipients");
+                (None, None)
+            }
             Err(error) => {
                 tracing::warn!(%organisation, %request, %error, "whose data an objection restricts could not be looked up to tell recipients; tried again");
                 continue;

@@ -95,6 +95,8 @@ impl Stop {
             PlatformError::BadCredentials { .. } => Self::wait(Duration::from_mins(1), BAD_CREDENTIALS),
             PlatformError::Forbidden { .. } => Self::NeedsPerson(ParkReason::PlatformForbidden),
             PlatformError::TooLarge { .. } => Self::NeedsPerson(ParkReason::PackageTooLarge),
+            // Whoever took over looks and acts now, or this process again once it knows that it holds the request.
+            PlatformError::Withheld { .. } => Self::LeaseLost,
             PlatformError::Rejected { .. } | PlatformError::ReadOnly { .. } => {
                 Self::NeedsPerson(ParkReason::PlatformRejected)
             }

@@ -251,6 +251,7 @@ pub(super) const fn code_of(error: &PlatformError) -> &'static str {
         PlatformError::Forbidden { .. } => "platform_forbidden",
         PlatformError::Unreadable { .. } => "platform_unreadable",
         PlatformError::TooLarge { .. } => "answer_too_large",
+        PlatformError::Withheld { .. } => "withheld",
         PlatformError::ReadOnly { .. } => "read_only",
     }
 }

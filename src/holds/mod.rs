@@ -40,7 +40,8 @@ pub use settings::Settings;
 pub use sql::{
     Postponed, Postponement, RestrictionEnd, Untold, find_by_reference, forget_requests, held_among,
     in_force, is_second_stage, list, lock_for_deletion, note_recipients, note_resumed, postpone,
-    postponed_by, purge, references_of, restriction_end, restriction_of, take_resumable, untold_restrictions,
+    postponed_by, purge, put_rest_back, references_of, restriction_end, restriction_of, take_resumable,
+    untold_restrictions,
 };
 
 use crate::domain::{HoldCategory, HoldKind, Reference, RequestId, Statute};

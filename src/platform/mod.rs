@@ -10,6 +10,7 @@
 //! - A contact fetched by id has that id.
 //! - Records come as the platform wrote them ([`RawRecord`]): number for number, field for field.
 //! - An effect that may have happened although its answer was lost is [`PlatformError::AnswerLost`].
+//! - An effect is sent, and sent again, only while its [`Leave`] stands: asked after every wait for its turn.
 //! - No error, log line or metric holds personal data or a query string.
 //!
 //! What all platforms have in common is read here: when a contact was last active ([`seen_since`]), by records whose dates
@@ -224,6 +225,34 @@ pub enum EffectAnswer {
     Absent,
 }
 
+/// Leave to send an effect, asked right before each time it is sent: the call may have waited long for its turn, and whoever
+/// gave the leave may have lost the request meanwhile.
+#[derive(Clone, Copy)]
+pub struct Leave<'a>(&'a (dyn Fn() -> bool + Send + Sync));
+
+impl<'a> Leave<'a> {
+    /// Leave that is never taken back.
+    pub const ALWAYS: Leave<'static> = Leave(&|| true);
+
+    /// Leave that stands as long as `stands` says so.
+    #[must_use]
+    pub const fn while_it(stands: &'a (dyn Fn() -> bool + Send + Sync)) -> Self {
+        Self(stands)
+    }
+
+    /// Whether the effect may be sent now.
+    #[must_use]
+    pub fn stands(self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Leave<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Leave")
+    }
+}
+
 /// What a start-up probe found out about one filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FilterTrust {
@@ -318,6 +347,12 @@ pub enum PlatformError {
         /// Which limit, with its setting's name.
         limit: String,
     },
+    /// The leave to send an effect was gone when its turn came: it was not sent.
+    #[error("{operation}: it was not sent, because the leave to send it ended while it waited for its turn")]
+    Withheld {
+        /// Which call.
+        operation: &'static str,
+    },
     /// An effect was asked of a read-only port.
     #[error("{operation}: this connection to the platform is read-only")]
     ReadOnly {
@@ -366,11 +401,16 @@ pub trait ContactPlatform: Send + Sync + fmt::Debug {
 
     /// Sets one policy of a contact. `policy` is the platform's name without prefix, or with `customs.` for a custom
     /// opt-in.
-    fn set_policy<'a>(&'a self, id: &'a ContactId, policy: &'a str, accepted: bool)
-    -> Call<'a, EffectAnswer>;
+    fn set_policy<'a>(
+        &'a self,
+        id: &'a ContactId,
+        policy: &'a str,
+        accepted: bool,
+        leave: Leave<'a>,
+    ) -> Call<'a, EffectAnswer>;
 
     /// Deletes a contact.
-    fn delete_contact<'a>(&'a self, id: &'a ContactId) -> Call<'a, EffectAnswer>;
+    fn delete_contact<'a>(&'a self, id: &'a ContactId, leave: Leave<'a>) -> Call<'a, EffectAnswer>;
 
     /// Checks which filters the platform honours, with values that nobody can have, and remembers it for `search`.
     fn probe(&self) -> Call<'_, ProbeReport>;

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Call, Contact, ContactPlatform, EffectAnswer, Listing, OrganisationMatch, PlatformError, ProbeReport,
-    Records, SearchAnswer, Source, Urgency,
+    Call, Contact, ContactPlatform, EffectAnswer, Leave, Listing, OrganisationMatch, PlatformError,
+    ProbeReport, Records, SearchAnswer, Source, Urgency,
 };
 use crate::domain::{ContactId, SubjectIdentifier};
 
@@ -43,11 +43,12 @@ impl<P: ContactPlatform> ContactPlatform for ReadOnly<P> {
         _id: &'a ContactId,
         _policy: &'a str,
         _accepted: bool,
+        _leave: Leave<'a>,
     ) -> Call<'a, EffectAnswer> {
         Box::pin(async { Err(PlatformError::ReadOnly { operation: "set policy" }) })
     }
 
-    fn delete_contact<'a>(&'a self, _id: &'a ContactId) -> Call<'a, EffectAnswer> {
+    fn delete_contact<'a>(&'a self, _id: &'a ContactId, _leave: Leave<'a>) -> Call<'a, EffectAnswer> {
         Box::pin(async { Err(PlatformError::ReadOnly { operation: "delete contact" }) })
     }
 

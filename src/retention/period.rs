@@ -4,11 +4,11 @@
 //! with the month's last day where that number is missing, without a shift to a working day (Reg. 1182/71 Art. 3). A
 //! contact is past its time from 00:00 local on the following day.
 
-use chrono::{DateTime, Days, Months, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::Rule;
-use crate::domain::deadline;
+use crate::domain::RetentionPeriod;
 
 /// The instant before which a contact must have been created to be past its time at `now`, in the controller's time
 /// zone and with the rule's safety margin taken off.
@@ -19,28 +19,17 @@ pub fn cutoff(now: DateTime<Utc>, rule: &Rule, zone: Tz) -> DateTime<Utc> {
 
 /// The instant before which something must lie that is kept for so many months.
 pub(super) fn cutoff_after(now: DateTime<Utc>, months: u32, margin_hours: u32, zone: Tz) -> DateTime<Utc> {
-    let today = now.with_timezone(&zone).date_naive();
-    let last_past = last_day_past(today, months);
-    deadline::end_of_day(last_past, zone) - TimeDelta::hours(i64::from(margin_hours))
-}
-
-/// The latest day of creation whose period ended before `today`.
-fn last_day_past(today: NaiveDate, keep_months: u32) -> NaiveDate {
-    let period = Months::new(keep_months);
-    // Going back and forth by months is not exact at the ends of months: begin a day late and step back.
-    let mut day = today.checked_sub_months(period).map_or(NaiveDate::MIN, |back| back + Days::new(1));
-    while day > NaiveDate::MIN && day.checked_add_months(period).is_some_and(|ends_on| ends_on >= today) {
-        day = day.pred_opt().unwrap_or(NaiveDate::MIN);
-    }
-    day
+    RetentionPeriod { keep_months: months, safety_margin_hours: margin_hours }.cutoff(now, zone)
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::{Days, Months, NaiveDate};
     use chrono_tz::Europe::{Berlin, Rome};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::last_day_past;
 
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::schedule::{Schedule, ScheduleError};
 use super::vocabulary::StopReason;
-use crate::domain::{ActivityKind, ActivityRule, WithoutActivity};
+use crate::domain::{ActivityKind, ActivityRule, RetentionPeriod, WithoutActivity};
 use crate::platform::Source;
 
 /// From which event a retention period runs.
@@ -192,6 +192,13 @@ impl Settings {
             passive_events: self.passive_events.clone(),
             without: self.without_activity,
         })
+    }
+
+    /// How long contacts are kept by the rule in force; none while it is not enabled.
+    #[must_use]
+    pub fn period(&self) -> Option<RetentionPeriod> {
+        let keep_months = self.keep_months.filter(|_| self.enabled)?;
+        Some(RetentionPeriod { keep_months, safety_margin_hours: self.safety_margin_hours })
     }
 
     /// The version of the rule: it changes with every setting that may change what a sweep does.

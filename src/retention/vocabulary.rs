@@ -89,6 +89,7 @@ impl StopReason {
             PlatformError::Rejected { .. }
             | PlatformError::BadCredentials { .. }
             | PlatformError::Forbidden { .. }
+            | PlatformError::Withheld { .. }
             | PlatformError::ReadOnly { .. } => Self::PlatformRefused,
             PlatformError::Unreadable { .. } | PlatformError::TooLarge { .. } => Self::PlatformUnreadable,
         }

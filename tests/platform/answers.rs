@@ -1,6 +1,6 @@
 //! Whole answers that are wrong, hostile or merely unusual.
 
-use dsrd::platform::{ContactPlatform as _, Created, PlatformError, Source, Urgency};
+use dsrd::platform::{ContactPlatform as _, Created, Leave, PlatformError, Source, Urgency};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ async fn f_33_status_ko_in_a_success_is_a_refusal_with_the_platforms_words_maske
         client.count_contacts().await.unwrap_err(),
         client.find_contact(&id("a"), Urgency::Request).await.unwrap_err(),
         drain_records(&client, &id("a"), Source::Devices).await.unwrap_err(),
-        client.set_policy(&id("a"), "mktgCommunications", false).await.unwrap_err(),
+        client.set_policy(&id("a"), "mktgCommunications", false, Leave::ALWAYS).await.unwrap_err(),
     ];
     for error in errors {
         let text = format!("{error} {error:?}");
@@ -305,9 +305,10 @@ async fn s_23_t_7_redirects_are_never_followed_and_named() {
         answer(&server, "DELETE", "/v1/customers/a", redirect.clone()).await;
         answer(&server, "GET", LIST, redirect).await;
         let client = client(&server.uri());
-        for error in
-            [client.count_contacts().await.unwrap_err(), client.delete_contact(&id("a")).await.unwrap_err()]
-        {
+        for error in [
+            client.count_contacts().await.unwrap_err(),
+            client.delete_contact(&id("a"), Leave::ALWAYS).await.unwrap_err(),
+        ] {
             assert!(matches!(error, PlatformError::Rejected { .. }), "{error}");
             assert!(error.to_string().contains(&format!("redirect {status}")), "{error}");
         }
@@ -328,7 +329,7 @@ async fn s_41_s_43_no_error_names_a_person_or_shows_a_query() {
     for error in [
         client.search(&subject).await.unwrap_err(),
         client.count_contacts().await.unwrap_err(),
-        client.delete_contact(&id("a")).await.unwrap_err(),
+        client.delete_contact(&id("a"), Leave::ALWAYS).await.unwrap_err(),
     ] {
         let text = format!("{error} {error:?}");
         assert!(!text.contains("canary") && !text.contains("email="), "{text}");

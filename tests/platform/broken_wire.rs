@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dsrd::platform::cloud4wi::Settings;
-use dsrd::platform::{ContactPlatform as _, Coverage, EffectAnswer, PlatformError, Source, Urgency};
+use dsrd::platform::{ContactPlatform as _, Coverage, EffectAnswer, Leave, PlatformError, Source, Urgency};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
@@ -76,7 +76,10 @@ async fn f_31_a_reset_or_end_at_each_byte_of_an_answer_is_unavailable_and_never_
 async fn f_31_no_connection_is_unavailable_also_for_effects() {
     let client = impatient("http://127.0.0.1:1");
     assert!(matches!(client.count_contacts().await, Err(PlatformError::Unavailable { .. })));
-    assert!(matches!(client.delete_contact(&id("a")).await, Err(PlatformError::Unavailable { .. })));
+    assert!(matches!(
+        client.delete_contact(&id("a"), Leave::ALWAYS).await,
+        Err(PlatformError::Unavailable { .. })
+    ));
 }
 
 #[tokio::test]
@@ -197,10 +200,11 @@ async fn f_38_an_effect_whose_answer_is_lost_is_not_repeated_and_says_so() {
     {
         let raw = Raw::start(move |_, _| script.clone()).await;
         let client = impatient(&raw.url);
-        let error = client.delete_contact(&id("a")).await.unwrap_err();
+        let error = client.delete_contact(&id("a"), Leave::ALWAYS).await.unwrap_err();
         assert!(matches!(error, PlatformError::AnswerLost { .. }), "{error}");
         assert_eq!(raw.count(), 1);
-        let error = client.set_policy(&id("a"), "mktgCommunications", false).await.unwrap_err();
+        let error =
+            client.set_policy(&id("a"), "mktgCommunications", false, Leave::ALWAYS).await.unwrap_err();
         assert!(matches!(error, PlatformError::AnswerLost { .. }), "{error}");
         assert_eq!(raw.count(), 2);
     }
@@ -208,7 +212,10 @@ async fn f_38_an_effect_whose_answer_is_lost_is_not_repeated_and_says_so() {
     let raw =
         Raw::start(|_, _| Script::Close(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"sta".to_vec()))
             .await;
-    assert_eq!(impatient(&raw.url).delete_contact(&id("a")).await.unwrap(), EffectAnswer::Accepted);
+    assert_eq!(
+        impatient(&raw.url).delete_contact(&id("a"), Leave::ALWAYS).await.unwrap(),
+        EffectAnswer::Accepted
+    );
 }
 
 #[tokio::test]
@@ -225,9 +232,10 @@ async fn a_contact_by_id_in_an_answer_without_length_is_read_when_it_is_whole() 
 #[tokio::test]
 async fn f_45_dns_and_tls_failures_are_retryable_and_named_also_for_effects() {
     let nowhere = impatient("https://no-such-host.invalid");
-    for error in
-        [nowhere.count_contacts().await.unwrap_err(), nowhere.delete_contact(&id("a")).await.unwrap_err()]
-    {
+    for error in [
+        nowhere.count_contacts().await.unwrap_err(),
+        nowhere.delete_contact(&id("a"), Leave::ALWAYS).await.unwrap_err(),
+    ] {
         assert!(
             matches!(&error, PlatformError::Unavailable { detail, .. } if detail.contains("host name")),
             "{error}"

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Utc};
 use dsrd::domain::{ContactId, IdentifierKind, SubjectIdentifier};
 use dsrd::platform::{
-    ContactPlatform as _, Coverage, Created, EffectAnswer, FilterTrust, OrganisationMatch, Source, Urgency,
+    ContactPlatform as _, Coverage, Created, EffectAnswer, FilterTrust, Leave, OrganisationMatch, Source,
+    Urgency,
 };
 use dsrd_simulator::{ContactSpec, RecordCounts, Simulator};
 use serde_json::{Value, json};
@@ -92,13 +93,19 @@ async fn conforms(world: &World) {
         listed.contacts.iter().all(|contact| matches!(contact.created, Created::At(at) if at < world.limit))
     );
 
-    assert_eq!(client.set_policy(known, world.policy, false).await.unwrap(), EffectAnswer::Accepted);
+    assert_eq!(
+        client.set_policy(known, world.policy, false, Leave::ALWAYS).await.unwrap(),
+        EffectAnswer::Accepted
+    );
     let after = client.find_contact(known, Urgency::Request).await.unwrap().unwrap();
     assert_eq!(after.policies.get(world.policy), Some(&false));
-    assert_eq!(client.set_policy(&absent, world.policy, false).await.unwrap(), EffectAnswer::Absent);
+    assert_eq!(
+        client.set_policy(&absent, world.policy, false, Leave::ALWAYS).await.unwrap(),
+        EffectAnswer::Absent
+    );
 
-    assert_eq!(client.delete_contact(known).await.unwrap(), EffectAnswer::Accepted);
-    assert_eq!(client.delete_contact(known).await.unwrap(), EffectAnswer::Absent);
+    assert_eq!(client.delete_contact(known, Leave::ALWAYS).await.unwrap(), EffectAnswer::Accepted);
+    assert_eq!(client.delete_contact(known, Leave::ALWAYS).await.unwrap(), EffectAnswer::Absent);
     assert!(client.find_contact(known, Urgency::Request).await.unwrap().is_none());
     assert!(search(IdentifierKind::Email, &world.email).await.is_empty());
     assert!(drain_records(client, known, Source::Events).await.unwrap().is_none());

@@ -1,7 +1,7 @@
 //! Policies and deletions.
 
 use dsrd::platform::cloud4wi::{PolicyBody, PolicyMethod};
-use dsrd::platform::{ContactPlatform as _, EffectAnswer, PlatformError, ReadOnly};
+use dsrd::platform::{ContactPlatform as _, EffectAnswer, Leave, PlatformError, ReadOnly};
 use serde_json::json;
 use wiremock::matchers::{body_json, method, path};
 use wiremock::{Mock, ResponseTemplate};
@@ -32,7 +32,8 @@ async fn a_policy_is_written_in_each_configured_shape_and_method() {
                 settings.policies.method = verb;
                 settings.policies.body = body;
             });
-            let answered = client.set_policy(&id("a"), "customs.emailMarketing", false).await.unwrap();
+            let answered =
+                client.set_policy(&id("a"), "customs.emailMarketing", false, Leave::ALWAYS).await.unwrap();
             assert_eq!(answered, EffectAnswer::Accepted);
         }
     }
@@ -44,8 +45,16 @@ async fn a_deletion_is_accepted_by_every_success_and_absent_by_404_once_the_path
         let server = platform().await;
         answer(&server, "DELETE", CONTACT, ResponseTemplate::new(status)).await;
         let client = client(&server.uri());
-        assert_eq!(client.delete_contact(&id("a")).await.unwrap(), EffectAnswer::Accepted, "{status}");
-        assert_eq!(client.delete_contact(&id("b")).await.unwrap(), EffectAnswer::Absent, "{status}");
+        assert_eq!(
+            client.delete_contact(&id("a"), Leave::ALWAYS).await.unwrap(),
+            EffectAnswer::Accepted,
+            "{status}"
+        );
+        assert_eq!(
+            client.delete_contact(&id("b"), Leave::ALWAYS).await.unwrap(),
+            EffectAnswer::Absent,
+            "{status}"
+        );
     }
 }
 
@@ -57,8 +66,8 @@ async fn f_38_a_server_error_on_an_effect_is_a_lost_answer_and_not_repeated() {
         answer(&server, "PUT", POLICIES, ResponseTemplate::new(status)).await;
         let client = client(&server.uri());
         for error in [
-            client.delete_contact(&id("a")).await.unwrap_err(),
-            client.set_policy(&id("a"), "mktgCommunications", false).await.unwrap_err(),
+            client.delete_contact(&id("a"), Leave::ALWAYS).await.unwrap_err(),
+            client.set_policy(&id("a"), "mktgCommunications", false, Leave::ALWAYS).await.unwrap_err(),
         ] {
             assert!(matches!(error, PlatformError::AnswerLost { .. }), "{status}: {error}");
         }
@@ -79,13 +88,16 @@ async fn effects_refused_before_they_happen_are_repeated_where_that_helps_and_fi
             .mount(&server)
             .await;
         answer(&server, "DELETE", CONTACT, ResponseTemplate::new(then)).await;
-        assert_eq!(client(&server.uri()).delete_contact(&id("a")).await.unwrap(), EffectAnswer::Accepted);
+        assert_eq!(
+            client(&server.uri()).delete_contact(&id("a"), Leave::ALWAYS).await.unwrap(),
+            EffectAnswer::Accepted
+        );
         assert_eq!(calls(&server, "DELETE", CONTACT).await, expected_calls, "{first}");
     }
     for status in [400, 405, 409, 410, 422] {
         let server = platform().await;
         answer(&server, "DELETE", CONTACT, ResponseTemplate::new(status)).await;
-        let error = client(&server.uri()).delete_contact(&id("a")).await.unwrap_err();
+        let error = client(&server.uri()).delete_contact(&id("a"), Leave::ALWAYS).await.unwrap_err();
         assert!(matches!(error, PlatformError::Rejected { .. }), "{status}: {error}");
         assert_eq!(calls(&server, "DELETE", CONTACT).await, 1, "{status}");
     }
@@ -100,14 +112,20 @@ async fn s_22_an_id_is_one_encoded_segment_below_the_base_path() {
         answer(&server, verb, at, ResponseTemplate::new(200).set_body_json(token)).await;
     }
     let client = client(&format!("{}/gateway/", server.uri()));
-    assert_eq!(client.delete_contact(&id("a:b@c")).await.unwrap(), EffectAnswer::Accepted);
+    assert_eq!(client.delete_contact(&id("a:b@c"), Leave::ALWAYS).await.unwrap(), EffectAnswer::Accepted);
 }
 
 #[tokio::test]
 async fn a_read_only_platform_makes_no_effect_call() {
     let server = platform().await;
     let read_only = ReadOnly(client(&server.uri()).platform);
-    assert!(matches!(read_only.delete_contact(&id("a")).await, Err(PlatformError::ReadOnly { .. })));
-    assert!(matches!(read_only.set_policy(&id("a"), "x", false).await, Err(PlatformError::ReadOnly { .. })));
+    assert!(matches!(
+        read_only.delete_contact(&id("a"), Leave::ALWAYS).await,
+        Err(PlatformError::ReadOnly { .. })
+    ));
+    assert!(matches!(
+        read_only.set_policy(&id("a"), "x", false, Leave::ALWAYS).await,
+        Err(PlatformError::ReadOnly { .. })
+    ));
     assert!(server.received_requests().await.unwrap().is_empty());
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::TimeDelta;
-use dsrd::platform::{ContactPlatform as _, PlatformError, Urgency};
+use dsrd::platform::{ContactPlatform as _, Leave, PlatformError, Urgency};
 use serde_json::json;
 use wiremock::matchers::{body_json, method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
@@ -71,7 +71,7 @@ async fn f_37_a_missing_scope_is_named_after_one_renewal_and_does_not_make_every
     }
     assert_eq!(calls(&server, "POST", LOGIN).await, 2);
     answer(&server, "DELETE", "/v1/customers/a", ResponseTemplate::new(403)).await;
-    let error = client.delete_contact(&id("a")).await.unwrap_err();
+    let error = client.delete_contact(&id("a"), Leave::ALWAYS).await.unwrap_err();
     assert!(error.to_string().contains("organization_write, customer_write"), "{error}");
 }
 
@@ -209,7 +209,7 @@ async fn a_wrong_base_url_is_a_configuration_error_and_not_an_absent_contact() {
     let client = client(&server.uri());
     let error = client.find_contact(&id("a"), Urgency::Request).await.unwrap_err();
     assert!(error.to_string().contains("check base_url and organisation_id"), "{error}");
-    let error = client.delete_contact(&id("a")).await.unwrap_err();
+    let error = client.delete_contact(&id("a"), Leave::ALWAYS).await.unwrap_err();
     assert!(matches!(error, PlatformError::Rejected { .. }), "{error}");
     // Once the organisation's list answers, 404 means gone.
     answer(&server, "GET", LIST, page(&[], None)).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dsrd::domain::{ContactId, IdentifierKind, SubjectIdentifier};
-use dsrd::platform::{ContactPlatform as _, Coverage, EffectAnswer, PlatformError, Source, Urgency};
+use dsrd::platform::{ContactPlatform as _, Coverage, EffectAnswer, Leave, PlatformError, Source, Urgency};
 use dsrd_simulator::RateLimit;
 use dsrd_simulator::{
     ContactSpec, Endpoint, Fault, FaultPlan, OrganisationHandle, Poison, Settings, Simulator,
@@ -266,17 +266,18 @@ async fn f_38_effects_that_happened_with_a_lost_answer_say_so_and_show_when_read
     for fault in [Fault::LoseAnswer, Fault::ResetAfterEffect, Fault::HangAfterEffect] {
         let rig = rig().await;
         rig.simulator.faults().inject(once(fault.clone(), Endpoint::UpdatePolicies));
-        let error = rig.client.set_policy(&rig.known, "mktgCommunications", false).await.unwrap_err();
+        let error =
+            rig.client.set_policy(&rig.known, "mktgCommunications", false, Leave::ALWAYS).await.unwrap_err();
         assert!(matches!(error, PlatformError::AnswerLost { .. }), "{fault:?}: {error}");
         let contact = rig.client.find_contact(&rig.known, Urgency::Request).await.unwrap().unwrap();
         assert_eq!(contact.policies.get("mktgCommunications"), Some(&false));
 
         rig.simulator.faults().inject(once(fault.clone(), Endpoint::DeleteContact));
-        let error = rig.client.delete_contact(&rig.known).await.unwrap_err();
+        let error = rig.client.delete_contact(&rig.known, Leave::ALWAYS).await.unwrap_err();
         assert!(matches!(error, PlatformError::AnswerLost { .. }), "{fault:?}: {error}");
         assert!(rig.client.find_contact(&rig.known, Urgency::Request).await.unwrap().is_none());
         assert_eq!(rig.simulator.journal().calls(Endpoint::DeleteContact), 1, "{fault:?}");
-        assert_eq!(rig.client.delete_contact(&rig.known).await.unwrap(), EffectAnswer::Absent);
+        assert_eq!(rig.client.delete_contact(&rig.known, Leave::ALWAYS).await.unwrap(), EffectAnswer::Absent);
         rig.simulator.shutdown().await;
     }
 }
@@ -285,7 +286,7 @@ async fn f_38_effects_that_happened_with_a_lost_answer_say_so_and_show_when_read
 async fn f_39_f_43_soft_deletion_shows_as_a_mark_and_another_contact_as_unreadable() {
     let rig = rig().await;
     rig.simulator.faults().inject(once(Fault::SoftDelete, Endpoint::DeleteContact));
-    assert_eq!(rig.client.delete_contact(&rig.known).await.unwrap(), EffectAnswer::Accepted);
+    assert_eq!(rig.client.delete_contact(&rig.known, Leave::ALWAYS).await.unwrap(), EffectAnswer::Accepted);
     assert!(rig.client.find_contact(&rig.known, Urgency::Request).await.unwrap().unwrap().marked_deleted);
     rig.simulator.faults().inject(Fault::OtherContact.on(Endpoint::Contact));
     let error = rig.client.find_contact(&rig.known, Urgency::Request).await.unwrap_err();
@@ -301,7 +302,7 @@ async fn f_37_tokens_keys_and_scopes_lost_while_running_end_in_one_clear_error()
     assert!(rig.client.find_contact(&rig.known, Urgency::Request).await.unwrap().is_some());
     assert_eq!(rig.simulator.journal().calls(Endpoint::Login), 1);
     rig.organisation.set_scopes(["customer_read"]);
-    let error = rig.client.delete_contact(&rig.known).await.unwrap_err();
+    let error = rig.client.delete_contact(&rig.known, Leave::ALWAYS).await.unwrap_err();
     assert!(matches!(error, PlatformError::Forbidden { .. }), "{error}");
     rig.organisation.revoke_key(true);
     rig.organisation.expire_tokens();

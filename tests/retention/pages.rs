@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use chrono::{DateTime, TimeDelta, Utc};
 use dsrd::domain::{ContactId, SubjectIdentifier};
 use dsrd::platform::{
-    Call, Contact, ContactPlatform, Created, EffectAnswer, FilterTrust, ListedContact, Listing, ListingBatch,
-    OrganisationMatch, PlatformError, ProbeReport, ProfileDates, RawRecord, RecordBatch, Records,
-    SearchAnswer, Source, Urgency,
+    Call, Contact, ContactPlatform, Created, EffectAnswer, FilterTrust, Leave, ListedContact, Listing,
+    ListingBatch, OrganisationMatch, PlatformError, ProbeReport, ProfileDates, RawRecord, RecordBatch,
+    Records, SearchAnswer, Source, Urgency,
 };
 use futures_util::stream;
 use serde_json::value::RawValue;
@@ -197,11 +197,17 @@ impl ContactPlatform for Pages {
         Box::pin(async { not_asked() })
     }
 
-    fn set_policy<'a>(&'a self, _: &'a ContactId, _: &'a str, _: bool) -> Call<'a, EffectAnswer> {
+    fn set_policy<'a>(
+        &'a self,
+        _: &'a ContactId,
+        _: &'a str,
+        _: bool,
+        _: Leave<'a>,
+    ) -> Call<'a, EffectAnswer> {
         self.count_effect()
     }
 
-    fn delete_contact<'a>(&'a self, _id: &'a ContactId) -> Call<'a, EffectAnswer> {
+    fn delete_contact<'a>(&'a self, _id: &'a ContactId, _: Leave<'a>) -> Call<'a, EffectAnswer> {
         self.count_effect()
     }
 

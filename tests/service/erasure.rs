@@ -7,7 +7,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use dsrd::domain::IdentifierKind::{Email, ExternalId, Phone};
 use dsrd::domain::{
-    ActivityKind, ActivityRule, Outcome, ParkReason, RequestKind, RequestState, WithoutActivity,
+    ActivityKind, ActivityRule, Outcome, ParkReason, RequestKind, RequestState, RetentionPeriod,
+    WithoutActivity,
 };
 use dsrd::execution::{KillSwitch, Worker};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault, Poison};
@@ -443,6 +444,72 @@ async fn f_53_a_sweep_never_deletes_what_is_young_or_of_unknown_age() {
         assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::OutOfScope));
     }
     assert!(service.simulator.journal().effects().is_empty());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_64_a_rule_made_milder_stops_erasures_that_were_submitted_before() {
+    let longer = RetentionPeriod { keep_months: 36, safety_margin_hours: 24 };
+    for rule in [None, Some(longer)] {
+        // When the contact is looked at for the first time.
+        let service = TestService::builder().retention(rule).build().await;
+        let contact = service.platform.add_contact(ada());
+        let receipt = service.submit_sweep(&contact, start_of_test()).await;
+        service.work_to_the_end().await;
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::OutOfScope), "{rule:?}");
+        assert!(service.simulator.journal().effects().is_empty(), "{rule:?}");
+        service.finish().await;
+
+        // And when it was looked at before, and its deletion could not be sent.
+        let service = TestService::start().await;
+        let contact = service.platform.add_contact(ada());
+        let receipt = service.submit_sweep(&contact, start_of_test()).await;
+        let limited = Fault::TooManyRequests(dsrd_simulator::RetryAfter::Seconds(1));
+        let limited = service.simulator.faults().inject(limited.on(Endpoint::DeleteContact));
+        service.work().await;
+        assert!(service.story(receipt.request).await.contains(&"deletion.ended=failed".to_owned()));
+        service.simulator.faults().remove(limited);
+        service.advance(Duration::from_mins(10)).await;
+        let mut executor = service.executor_with(KillSwitch::default());
+        executor.sites.get_mut(&service.controller.id).unwrap().retention = rule;
+        let worker = Worker::start(Arc::new(executor), service.store.clone()).await.unwrap();
+        worker.work_until_idle().await.unwrap();
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::OutOfScope), "{rule:?}");
+        assert!(service.platform.truth(&contact).unwrap().exists, "{rule:?}");
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn f_39_a_search_that_is_not_honoured_any_more_proves_no_absence() {
+    let service = TestService::builder().second_look_secs(2).without_full_scan().build().await;
+    let _contact = service.platform.add_contact(ada());
+    let receipt = erase(&service).await;
+    service.work().await;
+    let ignored = service.simulator.faults().inject(Fault::FilterIgnored);
+    service.work_to_the_end().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.verified_at, case.park_reason), (None, Some(ParkReason::SearchNotHonoured)));
+    assert_eq!(service.mails.sent().len(), 1, "nobody is told that it is done");
+    service.simulator.faults().remove(ignored);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_39_where_nothing_can_be_searched_by_the_platform_has_to_show_that_it_serves() {
+    let service = TestService::builder().second_look_secs(2).build().await;
+    let contact = service.platform.add_contact(ContactSpec::new());
+    let receipt = service.submit_sweep(&contact, start_of_test()).await;
+    service.work().await;
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    // A gateway that answers 404 to everything.
+    let gateway = service.simulator.faults().inject(Fault::Status(404));
+    service.advance(Duration::from_secs(2)).await;
+    service.work().await;
+    assert_eq!(service.case(receipt.request).await.verified_at, None);
+    service.simulator.faults().remove(gateway);
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
     service.finish().await;
 }
 

@@ -16,6 +16,7 @@ use dsrd::holds::{self, About, EndRule, HoldError, Kept, NewHold, Placed, Settin
 use dsrd::intake::Receipt;
 use dsrd_simulator::{ContactSpec, Endpoint, Fault, FaultPlan, RetryAfter};
 
+use crate::parked::as_owner;
 use crate::rig::count;
 use crate::support::builder::start_of_test;
 use crate::support::service::TestService;
@@ -216,6 +217,46 @@ async fn r_65_a_claim_is_kept_until_it_is_lifted_and_what_waits_follows() {
         Some(Outcome::PartlyFulfilled),
         "it ended as it was told"
     );
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_one_erasure_whose_rest_is_not_accepted_holds_up_no_other() {
+    let service = TestService::start().await;
+    let other = "canarino.altro@posta.example";
+    let (one, two) =
+        (place(&service, claim(&service)).await, place(&service, claim_about(&service, other)).await);
+    let contacts = [ada(), ada().email(other).phone("")].map(|spec| service.platform.add_contact(spec));
+    let mut firsts = Vec::new();
+    for address in [ADDRESS, other] {
+        firsts.push(service.submit(RequestKind::Erasure, &[(Email, address)]).await.request);
+        service.work_to_the_end().await;
+        service.clock.advance(TimeDelta::minutes(1));
+    }
+    for placed in [&one, &two] {
+        lift(&service, &placed.reference, LiftReason::ClaimSettled).await.unwrap();
+    }
+    // The database refuses the rest of the first.
+    let refuse = format!(
+        "ALTER TABLE dsrd.request ADD CONSTRAINT test_refuses CHECK (idempotency_key <> '{}') NOT VALID",
+        firsts[0]
+    );
+    as_owner(&service, &refuse).await;
+    assert_eq!(resume(&service).await.len(), 1);
+    assert_eq!(resume(&service).await.len(), 0);
+    let told: (i16, String) =
+        sqlx::query_as("SELECT tries, last_code FROM dsrd.postponed_erasure WHERE resumed_at IS NULL")
+            .fetch_one(&mut *service.store.connection().await.unwrap())
+            .await
+            .unwrap();
+    assert_eq!(told, (1, "database_refused".to_owned()), "not once more before its time");
+    as_owner(&service, "ALTER TABLE dsrd.request DROP CONSTRAINT test_refuses").await;
+    service.clock.advance(TimeDelta::minutes(1));
+    assert_eq!(resume(&service).await.len(), 1);
+    service.work_to_the_end().await;
+    for contact in &contacts {
+        assert!(!exists(&service, contact));
+    }
     service.finish().await;
 }
 

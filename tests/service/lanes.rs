@@ -1,11 +1,12 @@
 //! Lanes, leases and doubts about them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{Outcome, RequestKind};
 use dsrd::execution::{Ended, KillSwitch, Worker};
-use dsrd_simulator::{ContactSpec, Endpoint};
+use dsrd_simulator::{ContactSpec, Endpoint, Fault, RetryAfter};
 
 use crate::rig::{self, Tasks, count};
 use crate::support::builder::start_of_test;
@@ -50,6 +51,40 @@ async fn requests_and_sweeps_progress_side_by_side_and_neither_starves() {
     for request in sweeps.into_iter().chain(requests) {
         assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
     }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_4_a_deletion_whose_turn_comes_after_half_the_lease_is_not_sent() {
+    const LEASE: Duration = Duration::from_secs(8);
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, "canarino@posta.example")]).await;
+    // Another call is throttled while the deletion is announced, so that every call of the key pauses for five seconds. Nobody
+    // beats the heart meanwhile.
+    let platform = Arc::clone(&service.executor.sites[&service.controller.id].platform);
+    let limited = Fault::TooManyRequests(RetryAfter::Seconds(5)).on(Endpoint::ListContacts);
+    let faults = service.simulator.faults();
+    let pausing = KillSwitch::new(move |reached| {
+        if reached == "delete.began" {
+            let limited = faults.inject(limited.clone());
+            tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(platform.check_contacts()).unwrap_err();
+            });
+            faults.remove(limited);
+        }
+        false
+    });
+    let executor = rig::executor(&service, &service.store, pausing, |settings| {
+        settings.lease_secs = LEASE.as_secs();
+    });
+    let worker = Worker::start(executor, service.store.clone()).await.unwrap();
+    assert_eq!(worker.work_once().await.unwrap(), [Ended::LeaseLost]);
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0);
+    assert!(service.story(receipt.request).await.contains(&"deletion.ended=failed".to_owned()));
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
     service.finish().await;
 }
 

@@ -4,7 +4,7 @@ use dsrd::audit::{self, Action, Actor, Event};
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{ContactId, RequestKind};
 use dsrd::intake::Receipt;
-use dsrd::platform::ContactPlatform;
+use dsrd::platform::{ContactPlatform, Leave};
 use dsrd_simulator::{ContactSpec, RecordCounts};
 use sqlx::{Connection as _, PgConnection};
 
@@ -45,7 +45,7 @@ fn mails(service: &TestService) -> Vec<Posted> {
 async fn i_2_a_policy_that_nobody_asked_for() {
     let (service, contact, _) = fulfilled(RequestKind::OptOut).await;
     let contact: ContactId = contact.parse().unwrap();
-    platform(&service).set_policy(&contact, "privacy", false).await.unwrap();
+    platform(&service).set_policy(&contact, "privacy", false, Leave::ALWAYS).await.unwrap();
     oracle::check(&service).await;
 }
 
@@ -54,7 +54,7 @@ async fn i_2_a_policy_that_nobody_asked_for() {
 async fn i_3_an_effect_that_was_not_announced() {
     let (service, contact, _) = fulfilled(RequestKind::Erasure).await;
     service.platform.restore_contact(&contact);
-    platform(&service).delete_contact(&contact.parse().unwrap()).await.unwrap();
+    platform(&service).delete_contact(&contact.parse().unwrap(), Leave::ALWAYS).await.unwrap();
     oracle::check(&service).await;
 }
 

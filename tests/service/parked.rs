@@ -33,7 +33,7 @@ async fn park(service: &TestService, rows: &[&str]) -> Vec<ParkedRow> {
     parked
 }
 
-async fn as_owner(service: &TestService, statements: &str) {
+pub(crate) async fn as_owner(service: &TestService, statements: &str) {
     let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut owner).await.unwrap();
 }

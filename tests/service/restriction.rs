@@ -13,7 +13,7 @@ use dsrd::execution;
 use dsrd::holds::{self, About, EndRule, HoldError, NewHold};
 use dsrd::recipients::{self, TaskAction};
 use dsrd::triage::{self, TriageError};
-use dsrd_simulator::{ContactSpec, Fault};
+use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::notices::{EMAIL, PHONE, answer, dpo, last_mail, person, register, tasks, today, words};
@@ -243,6 +243,15 @@ async fn r_57_where_nobody_knows_which_contact_is_meant_a_person_tells_the_recip
     let [task] = tasks(&service, several).await.try_into().unwrap();
     assert_eq!((task.channel.as_str(), task.object_held), ("person", false));
     assert!(tasks(&service, erasure).await.is_empty(), "{of_another_kind} is told when it is answered");
+    // Nor does anybody know where the platform refuses the search for good.
+    let refused = service.submit(RequestKind::Objection, &[(Email, EMAIL)]).await.request;
+    service.work_to_the_end().await;
+    restrict(&service, refused).await.unwrap();
+    let bad_request = service.simulator.faults().inject(Fault::Status(400).on(Endpoint::ListContacts));
+    assert_eq!(execution::tell_of_objections(&service.store, &service.desk, site).await.unwrap(), 1);
+    service.simulator.faults().remove(bad_request);
+    let [task] = tasks(&service, refused).await.try_into().unwrap();
+    assert_eq!((task.channel.as_str(), task.object_held), ("person", false));
     // A restriction that was a mistake is taken back, and that is told, too.
     lift(&service, &hold, LiftReason::Mistake).await.unwrap();
     assert_eq!(tasks(&service, several).await.len(), 2);

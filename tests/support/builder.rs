@@ -10,7 +10,7 @@ use dsrd::audit::LogKeys;
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
     ActivityRule, Clock, Controller, ErasureRules, FloodLimits, IdentityRules, ManualClock, MasterKey,
-    OrganisationId,
+    OrganisationId, RetentionPeriod,
 };
 use dsrd::execution::{Executor, Gate, KillSwitch, PackageRules, Site};
 use dsrd::intake::Desk;
@@ -42,6 +42,8 @@ pub(crate) struct Builder {
     erasure: ErasureRules,
     flood: FloodLimits,
     activity: Option<ActivityRule>,
+    retention: Option<RetentionPeriod>,
+    full_scan: bool,
     breaker_pause: Option<Duration>,
 }
 
@@ -67,6 +69,8 @@ impl TestService {
             erasure: ErasureRules::default(),
             flood: FloodLimits::NONE,
             activity: None,
+            retention: Some(RetentionPeriod { keep_months: 1, safety_margin_hours: 0 }),
+            full_scan: true,
             breaker_pause: None,
         }
     }
@@ -157,6 +161,18 @@ impl Builder {
         self
     }
 
+    /// How long the retention rule keeps contacts, if there is one; a month without it.
+    pub(crate) fn retention(mut self, period: Option<RetentionPeriod>) -> Self {
+        self.retention = period;
+        self
+    }
+
+    /// A search that the platform does not honour reads nobody else, so that it proves nothing.
+    pub(crate) fn without_full_scan(mut self) -> Self {
+        self.full_scan = false;
+        self
+    }
+
     /// After five failed calls in a row the client makes none for so long, by the clock on the wall; without it it never
     /// stops, so that tests of one call need not wait.
     pub(crate) fn breaker_pause(mut self, pause: Duration) -> Self {
@@ -188,6 +204,7 @@ impl Builder {
                 Arc::new(controller(organisation.name(), &self.identity, &self.erasure, self.flood));
             register(&store, &controller, &organisation).await;
             let mut settings = platform_settings(&organisation, &simulator.base_url(), directory.path());
+            settings.full_scan = self.full_scan;
             if let Some(pause) = self.breaker_pause {
                 settings.rate.breaker_failures = 5;
                 settings.rate.breaker_pause_secs = pause.as_secs_f64();
@@ -202,6 +219,7 @@ impl Builder {
                     catalogue: self.catalogue.clone(),
                     redaction: self.redaction.clone(),
                     recipients: self.recipients.clone().into(),
+                    retention: self.retention,
                     activity: self.activity.clone(),
                     gate: Gate::opened(),
                 },

@@ -17,13 +17,14 @@ use super::Step;
 use super::effect::Effect;
 use super::engine::{Run, SECOND_LOOK};
 use super::hold::Weighed;
-use super::locate::{let_access_go_first, still_carries};
+use super::locate::{is_past_its_time, let_access_go_first, retention_cutoff, still_carries};
 use super::outcome::{Held, ReadBackDone};
 use super::sql::Marks;
 use super::stop::Stop;
 use super::{hold, inform};
 use crate::audit::{Action, Detail};
 use crate::domain::{ContactId, IdentifierKind, Origin, ParkReason, SubjectIdentifier};
+use crate::intake::{Identifier, IdentifierRole};
 use crate::platform::{Contact, Coverage, Seen, Source, Span, seen_since};
 use crate::recipients::{Affected, TaskAction};
 use crate::report::Section;
@@ -51,6 +52,9 @@ pub(super) async fn delete(run: &mut Run<'_>) -> Result<(), Stop> {
         let Some(found) = look(run, &contact).await? else { return run.end_absent(&deletion).await };
         if !still_carries(run, &found) {
             return Err(Stop::NeedsPerson(ParkReason::ChosenContactChanged));
+        }
+        if run.case.origin == Origin::Retention && !is_past_its_time(run, &found) {
+            return leave_alone(run, "rule_changed").await;
         }
         // A hold may be about an identifier that the profile got since.
         run.shown_now.clone_from(&found.identifiers);
@@ -101,7 +105,7 @@ enum Activity {
 /// somebody may have come back since.
 async fn last_activity(run: &mut Run<'_>, contact: &ContactId) -> Result<Activity, Stop> {
     let (Origin::Retention, Some(rule), Some(since)) =
-        (run.case.origin, &run.site.activity, run.case.created_before)
+        (run.case.origin, &run.site.activity, retention_cutoff(run))
     else {
         return Ok(Activity::Past);
     };
@@ -147,8 +151,11 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
     if found.is_some() {
         return Err(run.read_again(&READ_AGAIN_AFTER, "contact_still_there").await?);
     }
-    let Some(absent_since) = run.absent_since(Step::ReadBack) else {
-        return Err(run.look_a_second_time(Step::ReadBack));
+    // Where nothing can be searched by, nothing else shows that the platform serves.
+    let absent_since = match run.absent_since(Step::ReadBack) {
+        Some(_) if run.identifiers.is_empty() => run.prove_absence(Step::ReadBack).await?,
+        Some(absent_since) => absent_since,
+        None => return Err(run.look_a_second_time(Step::ReadBack)),
     };
     let searched = search_again(run, &contact).await?;
     if searched.found {
@@ -225,7 +232,8 @@ struct Searched {
     found: bool,
 }
 
-/// Searches by every identifier known. Only this contact counts.
+/// Searches by every identifier known. Only this contact counts. A search of a kind that the request was made with, and that was
+/// honoured when the contact was located, is a person's business when it proves nothing any more.
 async fn search_again(run: &Run<'_>, contact: &ContactId) -> Result<Searched, Stop> {
     let mut searched = Searched::default();
     let mut distinct: Vec<&SubjectIdentifier> = Vec::new();
@@ -246,6 +254,12 @@ async fn search_again(run: &Run<'_>, contact: &ContactId) -> Result<Searched, St
         }
         searched.others.extend(answer.contacts.into_iter().map(|other| other.id));
         if answer.coverage == Coverage::FilterNotHonoured {
+            let kind = identifier.kind();
+            let given =
+                |each: &Identifier| each.role == IdentifierRole::Given && each.identifier.kind() == kind;
+            if run.identifiers.iter().any(given) {
+                return Err(Stop::NeedsPerson(ParkReason::SearchNotHonoured));
+            }
             searched.not_honoured += 1;
         } else {
             *searched.clear.entry(identifier.kind()).or_default() += 1;

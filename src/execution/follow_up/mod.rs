@@ -123,15 +123,21 @@ impl FollowUpError {
             Self::Platform(error) if is_about_one_contact(error) => Some(code_of(error)),
             Self::Platform(_) => None,
             Self::Absent => Some(NOT_FOUND),
-            Self::Store(error) | Self::Intake(IntakeError::Store(error)) => {
-                if error.is_transient() {
-                    None
-                } else {
-                    Some("database_refused")
-                }
-            }
-            Self::Intake(_) => Some("not_accepted"),
+            Self::Store(error) => code_of_refused(error),
+            Self::Intake(error) => code_of_unaccepted(error),
         }
+    }
+}
+
+fn code_of_refused(error: &StoreError) -> Option<&'static str> {
+    (!error.is_transient()).then_some("database_refused")
+}
+
+/// What is wrong with one request that was handed in, as a word; none for what stands in the way of all of them.
+pub(super) fn code_of_unaccepted(error: &IntakeError) -> Option<&'static str> {
+    match error {
+        IntakeError::Store(error) => code_of_refused(error),
+        _ => Some("not_accepted"),
     }
 }
 

@@ -67,17 +67,19 @@ pub struct Postponed {
     pub language: String,
 }
 
-/// The next erasure for which no hold stands any more, locked for this transaction.
+/// The next erasure for which no hold stands any more, locked for this transaction; not one that waits for its next try.
 pub async fn take_resumable(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     today: NaiveDate,
+    now: DateTime<Utc>,
 ) -> Result<Option<Postponed>, StoreError> {
     let row = sqlx::query!(
         r#"SELECT request_id, contact_id AS "contact_id!", language
            FROM dsrd.postponed_erasure AS erasure
            WHERE organisation_id = $1
              AND resumed_at IS NULL
+             AND (again_at IS NULL OR again_at <= $3)
              AND NOT EXISTS (SELECT
                              FROM dsrd.postponed_by AS held
                              JOIN dsrd.hold USING (organisation_id, hold_id)
@@ -90,6 +92,7 @@ pub async fn take_resumable(
            FOR UPDATE SKIP LOCKED"#,
         organisation.as_str(),
         today,
+        now,
     )
     .fetch_optional(connection)
     .await
@@ -104,6 +107,31 @@ pub async fn take_resumable(
         })
     })
     .transpose()
+}
+
+/// Notes that the rest of an erasure could not be handed in, and why: it is tried again after a minute, and later each time, up to an
+/// hour.
+pub async fn put_rest_back(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    code: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.postponed_erasure
+           SET tries = least(tries, 1000) + 1, last_code = $3,
+               again_at = $4::timestamptz + make_interval(mins => least(60, (2 ^ least(tries, 6))::integer))
+           WHERE organisation_id = $1 AND request_id = $2 AND resumed_at IS NULL"#,
+        organisation.as_str(),
+        request.0,
+        code,
+        now,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::during("holds.put_rest_back"))
 }
 
 /// Notes the request by which the rest of an erasure follows.

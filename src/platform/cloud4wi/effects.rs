@@ -13,7 +13,7 @@ use super::settings::{PolicyBody, PolicyMethod, secs};
 use super::transport::{Spec, error_words};
 use super::wire;
 use crate::domain::ContactId;
-use crate::platform::{EffectAnswer, PlatformError, Urgency};
+use crate::platform::{EffectAnswer, Leave, PlatformError, Urgency};
 
 impl Cloud4Wi {
     /// The body of [`crate::platform::ContactPlatform::set_policy`].
@@ -22,6 +22,7 @@ impl Cloud4Wi {
         id: &ContactId,
         policy: &str,
         accepted: bool,
+        leave: Leave<'_>,
     ) -> Result<EffectAnswer, PlatformError> {
         let policies = &self.api.transport.settings.policies;
         let method = match policies.method {
@@ -35,12 +36,16 @@ impl Cloud4Wi {
             PolicyBody::Map => json!({ "policies": { policy: accepted } }),
         };
         let path = vec!["v1", "customers", id.as_str(), "policies"];
-        self.change("set policy", method, path, Some(body.to_string().into_bytes())).await
+        self.change("set policy", method, path, Some(body.to_string().into_bytes()), leave).await
     }
 
     /// The body of [`crate::platform::ContactPlatform::delete_contact`].
-    pub(super) async fn erase(&self, id: &ContactId) -> Result<EffectAnswer, PlatformError> {
-        self.change("delete contact", Method::DELETE, vec!["v1", "customers", id.as_str()], None).await
+    pub(super) async fn erase(
+        &self,
+        id: &ContactId,
+        leave: Leave<'_>,
+    ) -> Result<EffectAnswer, PlatformError> {
+        self.change("delete contact", Method::DELETE, vec!["v1", "customers", id.as_str()], None, leave).await
     }
 
     async fn change(
@@ -49,6 +54,7 @@ impl Cloud4Wi {
         method: Method,
         path: Vec<&str>,
         body: Option<Vec<u8>>,
+        leave: Leave<'_>,
     ) -> Result<EffectAnswer, PlatformError> {
         let spec = Spec {
             operation,
@@ -61,6 +67,7 @@ impl Cloud4Wi {
             urgency: Urgency::Request,
             scopes: "organization_write, customer_write",
             absence_is_answer: true,
+            leave,
             patience: secs(self.api.transport.settings.limits.total_timeout_secs),
         };
         let mut patience = Patience::new(&self.api.transport, &spec);

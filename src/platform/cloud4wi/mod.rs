@@ -63,7 +63,7 @@ use self::settings::Credentials;
 use self::transport::{Spec, Transport};
 use super::dates::{filter_text, surely_before};
 use super::{
-    Call, CallBudget, Contact, ContactPlatform, Created, EffectAnswer, Listing, ListingBatch,
+    Call, CallBudget, Contact, ContactPlatform, Created, EffectAnswer, Leave, Listing, ListingBatch,
     OrganisationMatch, ProbeReport, Records, SearchAnswer, Source, Urgency,
 };
 use crate::domain::{Clock, ContactId, SubjectIdentifier};
@@ -178,12 +178,13 @@ impl ContactPlatform for Cloud4Wi {
         id: &'a ContactId,
         policy: &'a str,
         accepted: bool,
+        leave: Leave<'a>,
     ) -> Call<'a, EffectAnswer> {
-        Box::pin(self.write_policy(id, policy, accepted))
+        Box::pin(self.write_policy(id, policy, accepted, leave))
     }
 
-    fn delete_contact<'a>(&'a self, id: &'a ContactId) -> Call<'a, EffectAnswer> {
-        Box::pin(self.erase(id))
+    fn delete_contact<'a>(&'a self, id: &'a ContactId, leave: Leave<'a>) -> Call<'a, EffectAnswer> {
+        Box::pin(self.erase(id, leave))
     }
 
     fn probe(&self) -> Call<'_, ProbeReport> {

@@ -22,7 +22,7 @@ use super::failure::{Failure, Patience};
 use super::settings::{Credentials, secs};
 use super::transport::{Spec, Transport};
 use super::wire::Scalar;
-use crate::platform::{PlatformError, Urgency};
+use crate::platform::{Leave, PlatformError, Urgency};
 
 /// The vendor says one day; without an `exp` in the token an hour less is assumed.
 const ASSUMED_LIFE: TimeDelta = TimeDelta::hours(23);
@@ -175,6 +175,7 @@ impl Session {
             urgency: Urgency::Request,
             scopes: "",
             absence_is_answer: false,
+            leave: Leave::ALWAYS,
             patience: secs(transport.settings.limits.total_timeout_secs),
         };
         let mut patience = Patience::new(transport, &spec);

@@ -18,7 +18,7 @@ use super::redaction::redact;
 use super::session::Token;
 use super::settings::{Settings, SetupError, may_connect, secs};
 use crate::domain::Clock;
-use crate::platform::{CallBudget, PlatformError, Urgency};
+use crate::platform::{CallBudget, Leave, PlatformError, Urgency};
 
 /// The most bytes of an error body that are read.
 const ERROR_BODY_BYTES: usize = 8 * 1024;
@@ -42,6 +42,8 @@ pub(super) struct Spec<'a> {
     pub(super) scopes: &'static str,
     /// Whether 404 is an answer to this call.
     pub(super) absence_is_answer: bool,
+    /// Whether it may still be sent when its turn comes.
+    pub(super) leave: Leave<'a>,
     /// How long the answer may take.
     pub(super) patience: Duration,
 }
@@ -65,6 +67,7 @@ impl<'a> Spec<'a> {
             urgency,
             scopes: "organization_read, customer_read",
             absence_is_answer: false,
+            leave: Leave::ALWAYS,
             patience: secs(settings.limits.total_timeout_secs),
         }
     }
@@ -123,6 +126,10 @@ impl Transport {
     pub(super) async fn open(&self, spec: &Spec<'_>, token: Option<&Token>) -> Result<Answer, Failure> {
         let slot = self.slot(spec.urgency).await;
         self.budget.acquire(spec.urgency).await;
+        // The wait may have been long: the process frozen in it, the database away.
+        if !spec.leave.stands() {
+            return Err(Failure::Final(PlatformError::Withheld { operation: spec.operation }));
+        }
         self.breaker.admit(spec.operation)?;
         let outcome = self.send(spec, token, slot).await;
         let failed = matches!(outcome, Err(Failure::NotSent(_) | Failure::Broken(_) | Failure::Server(_)));
