@@ -1,7 +1,7 @@
 //! Workers: claim, run, survive.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::{Id, JoinError, JoinSet};
@@ -10,8 +10,15 @@ use tokio_util::sync::CancellationToken;
 use super::Executor;
 use super::stop::Ended;
 use crate::delivery;
+use crate::domain::RequestId;
 use crate::queue::{self, Heart, Instance, Lane, Lease, PutBack, Wake};
 use crate::store::{Store, StoreError};
+
+/// So many runs of a request in a row that the database failed wait no longer than one.
+const SHORT_WAITS: u32 = 5;
+
+/// How long a request waits at the most that the database fails again and again.
+const LONGEST_WAIT: Duration = Duration::from_mins(15);
 
 /// A worker process: some slots for requests of people, some for erasures of sweeps, and one heartbeat.
 #[derive(Debug)]
@@ -21,6 +28,8 @@ pub struct Worker {
     pulse: Store,
     instance: Instance,
     heart: Arc<Heart>,
+    /// How many runs in a row the database failed, by request: nothing of them is written anywhere.
+    failed: Mutex<BTreeMap<RequestId, u32>>,
 }
 
 impl Worker {
@@ -30,7 +39,7 @@ impl Worker {
         let instance = Instance::register(&mut connection).await?;
         drop(connection);
         let heart = Arc::new(Heart::new(lease_time(&executor)));
-        Ok(Self { executor, pulse, instance, heart })
+        Ok(Self { executor, pulse, instance, heart, failed: Mutex::default() })
     }
 
     /// The instance under which it claims.
@@ -193,19 +202,26 @@ impl Worker {
     /// Puts back the job of a run that could not do so itself; an error leaves it in this instance's name.
     ///
     /// A run that broke down is counted; its panic was logged by the panic hook. One that the database failed, or that
-    /// doubted its lease, is not: it waits a little, so that a fault that stays does not send it round and round. When
-    /// the lease is truly lost, or the end was recorded and only its answer lost, the fence lets nothing be put back.
+    /// doubted its lease, is not: it waits a little, and longer once that has happened often, so that a fault that stays does not
+    /// send it round and round. When the lease is truly lost, or the end was recorded and only its answer lost, the fence lets nothing be put back.
     async fn clear_up(&self, end: RunEnd) -> Result<(), StoreError> {
         let code = match (end.panicked, end.ended) {
             (true, _) => "worker_broke_down",
             (false, Ended::Interrupted) => "database_failed",
             (false, Ended::LeaseLost) => "lease_doubted",
-            _ => return Ok(()),
+            (false, Ended::Closed | Ended::PutBack | Ended::Parked(_)) => {
+                self.failures().remove(&end.lease.request);
+                return Ok(());
+            }
+            (false, Ended::Killed) => return Ok(()),
         };
         if end.panicked {
             tracing::error!(request = %end.lease.request, "a run broke down");
         }
-        let after = self.executor.settings.back_off(end.lease.attempt);
+        let mut after = self.executor.settings.back_off(end.lease.attempt);
+        if !end.panicked && end.ended == Ended::Interrupted {
+            after = longer(after, self.count_failure(end.lease.request));
+        }
         let how = PutBack { after, code, counts: end.panicked, crashed: end.panicked };
         let put_back = async {
             let mut connection = self.executor.store.connection().await?;
@@ -216,6 +232,18 @@ impl Worker {
             tracing::warn!(%error, code, "a run could not be put back; its job is released later");
         }
         put_back.map(|_| ())
+    }
+
+    /// One more run of the request that the database failed; returns how many in a row.
+    fn count_failure(&self, request: RequestId) -> u32 {
+        let mut failures = self.failures();
+        let failed = failures.entry(request).or_default();
+        *failed = failed.saturating_add(1);
+        *failed
+    }
+
+    fn failures(&self) -> MutexGuard<'_, BTreeMap<RequestId, u32>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Claims what is ready, up to the slots of both lanes, runs it, and returns how each ended. For tests and tools
@@ -248,6 +276,12 @@ impl Worker {
             all.extend(ended);
         }
     }
+}
+
+/// The wait after so many runs in a row that the database failed: doubled with each beyond the first ones.
+fn longer(wait: Duration, failed: u32) -> Duration {
+    let doublings = failed.saturating_sub(SHORT_WAITS).min(16);
+    wait.saturating_mul(1 << doublings).min(LONGEST_WAIT.max(wait))
 }
 
 fn lease_time(executor: &Executor) -> Duration {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{Outcome, RequestKind};
-use dsrd::execution::KillSwitch;
+use dsrd::execution::{Ended, KillSwitch};
 use dsrd::intake::{self, IntakeError};
 use dsrd_simulator::{ContactSpec, Endpoint};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
@@ -119,6 +119,33 @@ async fn f_14_a_write_that_fails_again_and_again_is_not_tried_round_and_round() 
     sqlx::raw_sql("DROP FUNCTION public.conflict CASCADE").execute(&mut owner).await.unwrap();
     tasks.rest(&service, Duration::from_secs(20)).await;
     tasks.stop().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_14_what_the_database_fails_again_and_again_waits_longer_each_time_until_it_succeeds() {
+    let service = TestService::start().await;
+    plan_conflicts(&service, &["dsrd.checkpoint"], "40001", 1, 1_000_000).await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, "canarino@posta.example")]).await;
+    let worker = service.worker().await;
+    let mut waits = Vec::new();
+    for _ in 0..20 {
+        assert_eq!(worker.work_once().await.unwrap(), [Ended::Interrupted]);
+        let wait = count(&service, "SELECT extract(epoch FROM run_at - now())::bigint FROM dsrd.job").await;
+        waits.push(wait);
+        service.advance(Duration::from_hours(1)).await;
+    }
+    assert!(waits[..5].iter().all(|wait| *wait <= 3), "{waits:?}");
+    assert!(waits[8] > waits[4] && waits[8] >= 8, "{waits:?}");
+    assert!(waits.iter().all(|wait| *wait <= 15 * 60) && waits[19] >= 14 * 60, "{waits:?}");
+    assert_eq!(count(&service, "SELECT attempt::bigint FROM dsrd.job").await, 0, "none is counted");
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    sqlx::raw_sql("DROP FUNCTION public.conflict CASCADE").execute(&mut owner).await.unwrap();
+    // What wrote its end begins anew.
+    assert_eq!(worker.work_once().await.unwrap(), [Ended::PutBack]);
+    service.work_to_the_end().await;
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
     service.finish().await;
 }
