@@ -216,7 +216,16 @@ fn human(checked: &Checked) -> String {
         ("entries", format!("{} proven under the head of {}", checked.entries, checked.size)),
         (
             "cases",
-            format!("{}; {} of their statements borne out by the log", checked.cases, checked.borne_out),
+            match checked.not_covered {
+                0 => format!(
+                    "{}; {} of their statements borne out by the log",
+                    checked.cases, checked.borne_out
+                ),
+                more => format!(
+                    "{}; {} of their statements borne out by the log, {more} from before its first entry",
+                    checked.cases, checked.borne_out
+                ),
+            },
         ),
         ("verdict", if checked.findings.is_empty() { "in order" } else { "NOT IN ORDER" }.to_owned()),
     ]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -56,6 +56,8 @@ pub struct Checked {
     pub cases: u64,
     /// Statements of cases that the log bears out.
     pub borne_out: u64,
+    /// Statements from before the first entry of the bundle: the log was pruned, or is kept for a shorter time than the cases.
+    pub not_covered: u64,
     /// What is wrong; nothing when all is in order.
     pub findings: Vec<String>,
     /// How many more things are wrong.
@@ -72,12 +74,69 @@ impl Checked {
     }
 }
 
-/// What the log tells of one case, as far as facts are compared with it.
+/// So long before a bundle is taken an entry may say when it happened, and its case not show it yet: what both tell is written at
+/// one instant, but read one after the other.
+const SETTLING: TimeDelta = TimeDelta::minutes(1);
+
+/// So long after a bundle was begun an entry may say that it happened: the log is added after the cases.
+const LONGEST_TAKING: TimeDelta = TimeDelta::hours(1);
+
+/// What the log tells of one case, as far as facts are compared with it: each with its instant.
 #[derive(Debug, Default)]
 struct Told {
-    outcome: Option<String>,
-    packages: Vec<String>,
-    notices: Vec<String>,
+    /// Its first entry is there: of this case nothing was pruned.
+    received: bool,
+    outcome: Option<(String, DateTime<Utc>)>,
+    packages: Vec<(String, DateTime<Utc>)>,
+    notices: Vec<(String, DateTime<Utc>)>,
+}
+
+/// What the entries of the bundle tell.
+#[derive(Debug, Default)]
+struct Log {
+    cases: BTreeMap<Uuid, Told>,
+    /// When the earliest of them happened.
+    begins: Option<DateTime<Utc>>,
+}
+
+/// Of what the bundle says that it is about. None of it is signed: entries outside of it are findings.
+struct Claimed {
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+    taken_at: Option<DateTime<Utc>>,
+}
+
+impl Claimed {
+    fn of(manifest: &Value) -> Self {
+        let period = &manifest["scope"]["period"];
+        Self {
+            since: instant(&period["since"]),
+            until: instant(&period["until"]),
+            taken_at: instant(&manifest["taken_at"]),
+        }
+    }
+
+    /// Of one case the bundle holds every entry; of a period those within it.
+    fn holds(&self, at: DateTime<Utc>) -> bool {
+        self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at < until)
+    }
+
+    /// Whether the cases were read long enough after an instant to show what happened then.
+    fn shows(&self, at: DateTime<Utc>) -> bool {
+        self.taken_at.is_some_and(|taken_at| at + SETTLING <= taken_at)
+    }
+
+    fn problem_of(&self, at: DateTime<Utc>) -> Option<&'static str> {
+        if !self.holds(at) {
+            return Some("is not of the period of which the bundle says that it is about");
+        }
+        let late = self.taken_at.is_none_or(|taken_at| at > taken_at + LONGEST_TAKING);
+        late.then_some("is later than the bundle says that it was taken")
+    }
+}
+
+fn instant(value: &Value) -> Option<DateTime<Utc>> {
+    value.as_str().and_then(|text| text.parse().ok())
 }
 
 /// Checks a bundle. Without a policy the keys are those that the bundle itself names.
@@ -99,6 +158,7 @@ pub fn check_bundle<R: Read + Seek>(bundle: R, policy: Option<&Policy>) -> Resul
         entries: 0,
         cases: 0,
         borne_out: 0,
+        not_covered: 0,
         findings: Vec::new(),
         more_findings: 0,
     };
@@ -113,8 +173,9 @@ pub fn check_bundle<R: Read + Seek>(bundle: R, policy: Option<&Policy>) -> Resul
         (None, Err(_)) => return Err(EvidenceError::Form("its log.policy is no policy")),
     };
     let Some(checkpoint) = open_head(&note, policy, &mut checked) else { return Ok(checked) };
-    let told = check_log(&mut archive, &note, &checkpoint, &mut checked)?;
-    check_cases(&mut archive, &manifest, &told, &mut checked)?;
+    let claimed = Claimed::of(&manifest);
+    let log = check_log(&mut archive, (&note, &checkpoint), &claimed, &mut checked)?;
+    check_cases(&mut archive, &claimed, &log, &mut checked)?;
     for (key, counted) in [("entries", checked.entries), ("cases", checked.cases)] {
         if manifest[key] != counted {
             checked
@@ -232,11 +293,11 @@ fn for_each_line(file: impl Read, mut line: impl FnMut(usize, &[u8])) -> Result<
 /// Proves every entry under the head, and notes what the entries tell of the cases.
 fn check_log<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
-    note: &[u8],
-    checkpoint: &Checkpoint,
+    (note, checkpoint): (&[u8], &Checkpoint),
+    claimed: &Claimed,
     checked: &mut Checked,
-) -> Result<BTreeMap<Uuid, Told>, EvidenceError> {
-    let mut told: BTreeMap<Uuid, Told> = BTreeMap::new();
+) -> Result<Log, EvidenceError> {
+    let mut log = Log::default();
     let mut last = 0;
     for_each_line(archive.by_name(LOG)?, |number, line| {
         let Ok(line) = serde_json::from_slice::<Value>(line) else {
@@ -256,14 +317,26 @@ fn check_log<R: Read + Seek>(
                 }
                 last = seq;
                 checked.entries += 1;
+                let Some(at) = happened_at(&leaf) else {
+                    checked.find(format!("{LOG}: line {number}: entry {seq} happened at no instant"));
+                    return;
+                };
+                if let Some(problem) = claimed.problem_of(at) {
+                    checked.find(format!("{LOG}: line {number}: entry {seq} {problem}"));
+                }
+                log.begins = Some(log.begins.map_or(at, |begins| begins.min(at)));
                 if let Some(case) = leaf.case {
-                    note_told(told.entry(case).or_default(), &leaf);
+                    note_told(log.cases.entry(case).or_default(), &leaf, at);
                 }
             }
             Err(problem) => checked.find(format!("{LOG}: line {number}: {problem}")),
         }
     })?;
-    Ok(told)
+    Ok(log)
+}
+
+fn happened_at(leaf: &Leaf) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_micros(i64::try_from(leaf.at_us).ok()?)
 }
 
 fn proven(line: &Value, checkpoint: &Checkpoint) -> Result<(u64, Leaf), String> {
@@ -284,39 +357,36 @@ fn proven(line: &Value, checkpoint: &Checkpoint) -> Result<(u64, Leaf), String> 
     Ok((seq, leaf))
 }
 
-fn note_told(told: &mut Told, leaf: &Leaf) {
+fn note_told(told: &mut Told, leaf: &Leaf, at: DateTime<Utc>) {
     let word = |key: &str| {
         let value = serde_json::to_value(leaf.detail.get(key)?).ok()?;
         value.as_str().map(str::to_owned)
     };
     let action = leaf.action.as_str();
     if action == Action::RequestClosed.as_str() {
-        told.outcome = word("outcome");
+        told.outcome = word("outcome").map(|outcome| (outcome, at));
     } else if action == Action::RequestWithdrawn.as_str() {
-        told.outcome = Some(Outcome::Withdrawn.as_str().to_owned());
+        told.outcome = Some((Outcome::Withdrawn.as_str().to_owned(), at));
+    } else if action == Action::RequestReceived.as_str() {
+        told.received = true;
+    } else if action == Action::RequestSuperseded.as_str() {
+        told.outcome = Some((Outcome::Superseded.as_str().to_owned(), at));
     } else if action == Action::PackageBuilt.as_str() {
-        told.packages.extend(word("sha256"));
+        told.packages.extend(word("sha256").map(|sha256| (sha256, at)));
     } else if action == Action::NoticeEnded.as_str() && leaf.outcome.as_deref() == Some(Ending::Done.as_str())
     {
-        told.notices.extend(word("notice"));
+        told.notices.extend(word("notice").map(|notice| (notice, at)));
     }
 }
 
-/// Compares what the cases say with what the log tells, as far as the log of the bundle reaches.
+/// Compares what the cases say with what the log tells, and what the log tells with what the cases say, as far as the log of the
+/// bundle reaches.
 fn check_cases<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
-    manifest: &Value,
-    told: &BTreeMap<Uuid, Told>,
+    claimed: &Claimed,
+    log: &Log,
     checked: &mut Checked,
 ) -> Result<(), EvidenceError> {
-    let instant = |value: &Value| value.as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
-    let period = &manifest["scope"]["period"];
-    let (since, until) = (instant(&period["since"]), instant(&period["until"]));
-    // Of one case the bundle holds every entry; of a period those within it.
-    let covered = |at: &Value| {
-        instant(at)
-            .is_some_and(|at| since.is_none_or(|since| at >= since) && until.is_none_or(|until| at < until))
-    };
     let nothing = Told::default();
     for_each_line(archive.by_name(CASES)?, |number, line| {
         let Ok(case) = serde_json::from_slice::<Value>(line) else {
@@ -325,33 +395,95 @@ fn check_cases<R: Read + Seek>(
         };
         checked.cases += 1;
         let id = case["case"].as_str().and_then(|text| text.parse::<Uuid>().ok());
-        let told = id.and_then(|id| told.get(&id)).unwrap_or(&nothing);
-        let facts = &case["facts"];
-        let mut claims: Vec<(bool, String)> = Vec::new();
-        if covered(&facts["closed_at"]) {
-            let outcome = facts["outcome"].as_str();
-            claims.push((told.outcome.as_deref() == outcome, format!("its outcome {outcome:?}")));
-        }
-        for package in case["packages"].as_array().into_iter().flatten() {
-            if covered(&package["created_at"]) {
-                let sha256 = package["sha256"].as_str().unwrap_or_default();
-                claims.push((told.packages.iter().any(|known| known == sha256), "its package".to_owned()));
+        let told = id.and_then(|id| log.cases.get(&id)).unwrap_or(&nothing);
+        for claim in claims_of(&case, told) {
+            // What the log tells is compared, whenever the case says that it was.
+            let covered = claim.at.filter(|at| claimed.holds(*at));
+            if claim.is_told {
+                checked.borne_out += u64::from(covered.is_some());
+            } else if claim.is_contradicted(claimed) {
+                checked.find(format!("{CASES}: line {number}: the log says otherwise than {}", claim.what));
+            } else if let Some(at) = covered {
+                if told.received || log.begins.is_some_and(|begins| at >= begins) {
+                    checked.find(format!("{CASES}: line {number}: the log does not bear out {}", claim.what));
+                } else {
+                    checked.not_covered += 1;
+                }
             }
         }
-        for notice in case["notices"].as_array().into_iter().flatten() {
-            if covered(&notice["sent_at"]) {
-                let id = notice["notice"].as_str().unwrap_or_default();
-                let kind = notice["kind"].as_str().unwrap_or_default();
-                claims.push((told.notices.iter().any(|known| known == id), format!("its notice {kind}")));
-            }
-        }
-        for (is_told, what) in claims {
-            if is_told {
-                checked.borne_out += 1;
-            } else {
-                checked.find(format!("{CASES}: line {number}: the log does not bear out {what}"));
+        // Of a case that is held no more its entries alone tell.
+        if case["held"] != Value::Bool(false) {
+            for what in missing_of(&case, told, claimed) {
+                checked.find(format!("{CASES}: line {number}: the log tells of {what}, the case does not"));
             }
         }
     })?;
     Ok(())
+}
+
+/// Something that a case says, and what the log says of it.
+struct Claim {
+    what: String,
+    /// When it was, as the case says.
+    at: Option<DateTime<Utc>>,
+    is_told: bool,
+    /// When the log tells something else in its place.
+    otherwise: Option<DateTime<Utc>>,
+}
+
+impl Claim {
+    fn is_contradicted(&self, claimed: &Claimed) -> bool {
+        self.otherwise.is_some_and(|at| claimed.shows(at))
+    }
+}
+
+fn claims_of(case: &Value, told: &Told) -> Vec<Claim> {
+    let facts = &case["facts"];
+    let mut claims = Vec::new();
+    if case["held"] != Value::Bool(false) {
+        let outcome = facts["outcome"].as_str();
+        let known = told.outcome.as_ref();
+        claims.push(Claim {
+            what: format!("its outcome {outcome:?}"),
+            at: instant(&facts["closed_at"]),
+            is_told: known.map(|(outcome, _)| outcome.as_str()) == outcome,
+            otherwise: known.map(|(_, at)| *at),
+        });
+    }
+    for package in each(case, "packages") {
+        let sha256 = package["sha256"].as_str().unwrap_or_default();
+        claims.push(Claim {
+            what: "its package".to_owned(),
+            at: instant(&package["created_at"]),
+            is_told: told.packages.iter().any(|(known, _)| known == sha256),
+            otherwise: None,
+        });
+    }
+    for notice in each(case, "notices") {
+        let id = notice["notice"].as_str().unwrap_or_default();
+        claims.push(Claim {
+            what: format!("its notice {}", notice["kind"].as_str().unwrap_or_default()),
+            at: instant(&notice["sent_at"]),
+            is_told: told.notices.iter().any(|(known, _)| known == id),
+            otherwise: None,
+        });
+    }
+    claims
+}
+
+/// What the log tells of a case and the case does not say, although it was read after that.
+fn missing_of(case: &Value, told: &Told, claimed: &Claimed) -> Vec<String> {
+    let packages = told.packages.iter().filter(|(sha256, at)| {
+        claimed.shows(*at) && !each(case, "packages").any(|package| package["sha256"] == sha256.as_str())
+    });
+    let notices = told.notices.iter().filter(|(id, at)| {
+        let is_sent = |notice: &Value| notice["notice"] == id.as_str() && !notice["sent_at"].is_null();
+        claimed.shows(*at) && !each(case, "notices").any(is_sent)
+    });
+    let packages = packages.map(|_| "a package".to_owned());
+    packages.chain(notices.map(|(id, _)| format!("the notice {id}"))).collect()
+}
+
+fn each<'a>(case: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
+    case[list].as_array().into_iter().flatten()
 }

@@ -87,12 +87,13 @@ pub struct Block {
     pub refused_on: BTreeMap<String, u64>,
 }
 
-/// Erasures that retention sweeps submitted in the period.
+/// Erasures of retention sweeps in the period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sweeps {
-    /// How many.
+    /// How many were submitted.
     pub submitted: u64,
-    /// How many of them are ended.
+    /// How many ended: in the period, whenever they were submitted; of those of which no page of a sweep tells, how many of the
+    /// submitted.
     pub ended: u64,
 }
 

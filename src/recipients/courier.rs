@@ -23,9 +23,9 @@ use crate::store::{Store, StoreError};
 /// The secrets of webhooks, by organisation and short name of the recipient.
 pub type Secrets = BTreeMap<(OrganisationId, String), Zeroizing<String>>;
 
-/// So many tasks are taken up at a time.
-const BATCH: i64 = 8;
-/// A task that was taken up is left to whoever did for this long: longer than any sending takes.
+/// So many tasks are taken up in a round, one after the other.
+const BATCH: usize = 8;
+/// A task that was taken up is left to whoever did for this long: longer than any one sending takes.
 const CLAIM: Duration = Duration::from_mins(5);
 /// The wait after a first failure; it doubles with every further one.
 const FIRST_WAIT: Duration = Duration::from_mins(1);
@@ -86,17 +86,21 @@ impl Courier {
     /// says in the log which open tasks are past their day.
     pub async fn pump_once(&self) -> Result<usize, RecipientError> {
         let organisations: Vec<String> = self.controllers.keys().map(ToString::to_string).collect();
-        let mut connection = self.store.connection().await?;
-        let claimed = sql::claim_due(&mut connection, &organisations, BATCH, CLAIM).await?;
-        drop(connection);
-        for (organisation, task) in &claimed {
+        let mut taken_up = 0;
+        while taken_up < BATCH {
+            // One at a time: the claims of those that wait for the one in hand would run out.
+            let mut connection = self.store.connection().await?;
+            let claimed = sql::claim_due(&mut connection, &organisations, 1, CLAIM).await?;
+            drop(connection);
+            let Some((organisation, task)) = claimed.into_iter().next() else { break };
             let organisation: OrganisationId = organisation
                 .parse()
                 .map_err(|_| StoreError::unreadable("recipients.pump", "recipient_task.organisation_id"))?;
-            self.tell(&organisation, *task).await?;
+            taken_up += 1;
+            self.tell(&organisation, task).await?;
         }
         self.raise_overdue().await?;
-        Ok(claimed.len())
+        Ok(taken_up)
     }
 
     async fn tell(&self, organisation: &OrganisationId, task: Uuid) -> Result<(), RecipientError> {

@@ -291,7 +291,8 @@ pub(super) async fn end(
     Ok(())
 }
 
-/// Which tasks are due: up to `most`, each hidden from other daemons for the time of `claim`.
+/// Which tasks are due: up to `most`, each hidden from other daemons for the time of `claim`. That a restriction ended is told after
+/// that it began, and not while that is still to be told: who hears both in the wrong order restricts for ever.
 pub(super) async fn claim_due(
     connection: &mut PgConnection,
     organisations: &[String],
@@ -302,8 +303,14 @@ pub(super) async fn claim_due(
         r#"UPDATE dsrd.recipient_task AS task
            SET run_at = now() + $3
            FROM (SELECT organisation_id, task_id
-                 FROM dsrd.recipient_task
+                 FROM dsrd.recipient_task AS candidate
                  WHERE state = 'queued' AND channel <> 'person' AND run_at <= now() AND organisation_id = ANY ($1)
+                   AND NOT (action = 'release'
+                            AND EXISTS (SELECT FROM dsrd.recipient_task AS first
+                                        WHERE first.organisation_id = candidate.organisation_id
+                                          AND first.request_id = candidate.request_id
+                                          AND first.recipient = candidate.recipient
+                                          AND first.action = 'restrict' AND first.state = 'queued'))
                  ORDER BY run_at
                  LIMIT $2
                  FOR UPDATE SKIP LOCKED) AS due

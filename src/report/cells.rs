@@ -2,7 +2,10 @@
 //!
 //! # Round trip of CSV cells
 //! A cell that a spreadsheet could take for a formula gets one `'` in front (S-17), and so does a cell that begins
-//! with `'` already. Therefore: **if a cell begins with `'`, drop that one character; the rest is the value.** Control
+//! with `'` already. A program that takes `;` or a tab for the separator, as spreadsheets in half of Europe do, finds no
+//! marks of quotation where it looks for them, and begins another cell within a value: what follows a `;`, a tab or a line
+//! break gets the same mark under the same conditions. Therefore: **if a cell begins with `'`, drop that one character, and so
+//! after each `;`, tab and line break; the rest is the value.** Control
 //! characters other than tab and line breaks appear as their pictures (NUL as `␀`), lone surrogates as `�`; both are
 //! exact in `report.json` only.
 
@@ -55,15 +58,31 @@ fn picture(character: char) -> char {
     }
 }
 
-/// The cell for a text: with a `'` in front where a spreadsheet could take it for a formula. Uses `scratch` for that.
+/// Where a program begins another cell that takes something else than the comma for the separator.
+const SEPARATORS: [char; 4] = [';', '\t', '\n', '\r'];
+
+/// The cell for a text: with a `'` in front of whatever a spreadsheet could take for a formula. Uses `scratch` for that.
 pub(super) fn guarded<'a>(text: &'a str, scratch: &'a mut String) -> &'a str {
-    if !may_start_formula(text) {
+    let separated = text.bytes().any(|each| matches!(each, b';' | b'\t' | b'\n' | b'\r'));
+    let at_start = may_start_formula(text);
+    if !at_start && !separated {
         return text;
     }
     scratch.clear();
-    scratch.push('\'');
-    scratch.push_str(text);
+    for (number, part) in text.split_inclusive(SEPARATORS).enumerate() {
+        if if number == 0 { at_start } else { may_continue_as_formula(part) } {
+            scratch.push('\'');
+        }
+        scratch.push_str(part);
+    }
     scratch
+}
+
+/// The same of what follows a separator within a value. Where that ends a cell, marks of quotation around the value stand at
+/// another place than the program expects them, and may be dropped.
+fn may_continue_as_formula(part: &str) -> bool {
+    part.starts_with('\'')
+        || may_start_formula(part.trim_start_matches(|each: char| each == '"' || is_skipped(each)))
 }
 
 fn may_start_formula(text: &str) -> bool {
@@ -74,7 +93,7 @@ fn may_start_formula(text: &str) -> bool {
     if text.starts_with(['\'', '\t', '\r', '\n']) {
         return true;
     }
-    text.trim_start_matches(|each: char| each.is_whitespace() || is_invisible(each)).starts_with([
+    text.trim_start_matches(is_skipped).starts_with([
         '=', '+', '-', '@', // as they are
         '＝', '＋', '－', '＠', // full width
         '﹦', '﹢', '﹣', '﹫', // small forms
@@ -82,6 +101,11 @@ fn may_start_formula(text: &str) -> bool {
         '⁼', // minus sign and superscripts, which compatibility folding turns into the above
         '₊', '₋', '₌',
     ])
+}
+
+/// What some programs drop before they look at a cell.
+fn is_skipped(character: char) -> bool {
+    character.is_whitespace() || is_invisible(character)
 }
 
 /// Characters without width, which some programs drop before they look at a cell.
@@ -164,6 +188,11 @@ mod tests {
         guarded(text, &mut String::new()).to_owned()
     }
 
+    /// The way back.
+    fn value_of(cell: &str) -> String {
+        cell.split_inclusive(SEPARATORS).map(|part| part.strip_prefix('\'').unwrap_or(part)).collect()
+    }
+
     #[test]
     fn s_17_csv_cells_never_start_a_formula() {
         for dangerous in [
@@ -190,10 +219,30 @@ mod tests {
             "'=1",
             "'",
         ] {
-            assert_eq!(cell(dangerous), format!("'{dangerous}"), "{dangerous:?}");
+            let cell = cell(dangerous);
+            assert!(cell.starts_with('\''), "{dangerous:?}: {cell:?}");
+            assert_eq!(value_of(&cell), dangerous);
         }
-        for harmless in ["", "a=1", "1+1", "Ada", " Ada", "\u{a0}x", "é=", "\"=1\"", "(=1)", "{\"a\":1}"] {
+        for harmless in
+            ["", "a=1", "1+1", "Ada", " Ada", "\u{a0}x", "é=", "\"=1\"", "(=1)", "{\"a\":1}", "a;b\tc\nd"]
+        {
             assert_eq!(cell(harmless), harmless);
+        }
+    }
+
+    #[test]
+    fn s_17_what_another_separator_makes_a_cell_starts_no_formula_either() {
+        for (value, expected) in [
+            ("Ada;=1", "Ada;'=1"),
+            ("Ada;;\u{a0}+1", "Ada;;'\u{a0}+1"),
+            ("Ada\t-1", "Ada\t'-1"),
+            ("Ada\r\n@x", "Ada\r\n'@x"),
+            ("Ada;\"=1\"", "Ada;'\"=1\""),
+            ("Ada;'=1", "Ada;''=1"),
+            ("\t=1", "'\t'=1"),
+        ] {
+            assert_eq!(cell(value), expected);
+            assert_eq!(value_of(expected), value);
         }
     }
 
@@ -233,7 +282,12 @@ mod tests {
         #[test]
         fn s_17_dropping_one_apostrophe_gives_the_value_back(value in any::<String>()) {
             let cell = cell(&value);
-            prop_assert_eq!(cell.strip_prefix('\'').unwrap_or(&cell), value.as_str());
+            prop_assert_eq!(value_of(&cell), value);
+        }
+
+        #[test]
+        fn s_17_dropping_the_apostrophes_gives_the_value_back_whatever_separates(value in "[;\t\r\n '\"=a]{0,12}") {
+            prop_assert_eq!(value_of(&cell(&value)), value);
         }
 
         #[test]

@@ -33,21 +33,6 @@ pub fn prepare_directory(directory: &Path) -> Result<(), ReportError> {
     }
 }
 
-/// Removes what an interrupted run left half-written, and says how many files that were. For the start of the
-/// service, before any package is written: the directory belongs to one service.
-pub fn remove_leftovers(directory: &Path) -> Result<u64, ReportError> {
-    let failed = |source| ReportError::Directory { path: directory.to_owned(), source };
-    let mut removed = 0;
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if entry.file_name().to_string_lossy().ends_with(PARTIAL) {
-            fs::remove_file(entry.path()).map_err(failed)?;
-            removed += 1;
-        }
-    }
-    Ok(removed)
-}
-
 fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
@@ -168,17 +153,6 @@ mod tests {
             ReportError::TooLarge { limit_bytes: 10, .. }
         ));
         assert_eq!(names(directory.path()), Vec::<String>::new());
-    }
-
-    #[test]
-    fn s_44_leftovers_go_and_finished_packages_stay() {
-        let directory = tempfile::tempdir().unwrap();
-        let written = write_whole(directory.path(), "", LIMIT, |file| file.write_all(b"whole")).unwrap();
-        assert_eq!((written.bytes, written.sha256.len()), (5, 64));
-        fs::write(directory.path().join("0a.zip.age.partial"), b"half").unwrap();
-        fs::write(directory.path().join("0b.spool.zip.age.partial"), b"half").unwrap();
-        assert_eq!(remove_leftovers(directory.path()).unwrap(), 2);
-        assert_eq!(names(directory.path()), [written.file_name]);
     }
 
     #[test]

@@ -390,7 +390,7 @@ pub(super) fn unescape(content: &str, out: &mut String) {
                 continue;
             }
             Some(other) => other,
-            None => break,
+            None => return,
         };
         out.push(resolved);
         rest = characters.as_str();

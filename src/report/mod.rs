@@ -1,7 +1,8 @@
 //! From collected records to what the person receives: one encrypted package.
 //!
 //! # How data enters and leaves
-//! 1. [`prepare_directory`] and [`remove_leftovers`] at the start of the service.
+//! 1. [`prepare_directory`] before a package is made; what an interrupted run left half-written is removed in the course of the
+//!    service's upkeep.
 //! 2. [`Spool::push`] takes records (JSON text, exactly as the platform wrote it) section by section. They are kept
 //!    in encrypted files without names.
 //! 3. [`Package::write`] makes of them an archive with `report.html` (readable), one CSV file per section, `report.json`
@@ -51,7 +52,7 @@ mod table;
 mod texts;
 
 pub use error::ReportError;
-pub use files::{prepare_directory, remove_leftovers};
+pub use files::prepare_directory;
 pub use header::{Catalogue, CatalogueEntry, Form, MaskedIdentifier, ReportHeader};
 pub use look_up::LookUp;
 pub use others::{Others, Own, RedactionRules};

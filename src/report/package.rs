@@ -214,6 +214,8 @@ fn write_csv(collected: &Collected, part: &CollectedSection, file: &mut dyn Writ
     file.write_all(BYTE_ORDER_MARK)?;
     let mut csv = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
+        // Read with several separators at once, a value keeps together.
+        .quote_style(csv::QuoteStyle::Always)
         .buffer_capacity(BUFFER_BYTES)
         .from_writer(file);
     let (mut text, mut guard) = (String::new(), String::new());

@@ -94,6 +94,24 @@ fn pack(folder: &Path, archive: &Path) {
     zip.finish().unwrap();
 }
 
+/// Says of an unpacked bundle that it was taken when everything in it was long settled. That is not signed, and more is compared then.
+fn taken_an_hour_later(folder: &Path) {
+    let path = folder.join("manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    manifest["taken_at"] = (SystemClock.now() + TimeDelta::hours(1)).to_rfc3339().into();
+    fs::write(path, manifest.to_string()).unwrap();
+}
+
+/// Packs a forged folder and says what is found.
+fn findings(scene: &Scene, number: usize) -> String {
+    let forged = scene.path(&format!("forged-{number}.zip"));
+    let folder = scene.path(&format!("forged-{number}"));
+    pack(&folder, &forged);
+    assert!(sha256sum(&folder), "the forger's sums fit");
+    let checked = run(&mut dsrd(&["--json", "evidence", "verify", forged.to_str().unwrap()]), "").expect(4);
+    checked.json()["findings"].to_string()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r_70_evidence_opens_offline_proves_itself_and_names_nobody() {
     let (_database, scene, references) = answered().await;
@@ -163,12 +181,7 @@ async fn r_72_forged_evidence_is_found_although_its_hashes_fit() {
         assert!(text.contains(from), "{file} holds {from}: {text}");
         fs::write(folder.join(file), text.replacen(from, to, 1)).unwrap();
         assert!(!sha256sum(&folder), "an edited file is found by sha256sum");
-        let forged = scene.path(&format!("forged-{number}.zip"));
-        pack(&folder, &forged);
-        assert!(sha256sum(&folder), "the forger's sums fit");
-        let checked =
-            run(&mut dsrd(&["--json", "evidence", "verify", forged.to_str().unwrap()]), "").expect(4);
-        checked.json()["findings"].to_string()
+        findings(&scene, number)
     };
     // The case says another outcome than the log.
     assert!(
@@ -182,6 +195,85 @@ async fn r_72_forged_evidence_is_found_although_its_hashes_fit() {
     let root = note.lines().nth(2).unwrap();
     let other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     assert!(forge(3, "checkpoint", root, other).contains("not signed"));
+    // The same where what would be compared is moved to a time of which the bundle says that it is not about: that is not signed.
+    let edit = |number: usize, file: &str, edit: &dyn Fn(&mut serde_json::Value)| {
+        let folder = scene.path(&format!("forged-{number}"));
+        unpack(&out, &folder);
+        taken_an_hour_later(&folder);
+        let path = folder.join(file);
+        let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        edit(&mut json);
+        fs::write(path, json.to_string() + "\n").unwrap();
+        findings(&scene, number)
+    };
+    let (cases, manifest) = ("cases.ndjson", "manifest.json");
+    let moved = |case: &mut serde_json::Value| {
+        case["facts"]["outcome"] = "refused".into();
+        case["facts"]["closed_at"] = "1999-01-01T00:00:00Z".into();
+    };
+    assert!(edit(4, cases, &moved).contains("says otherwise than its outcome"));
+    let open = |case: &mut serde_json::Value| {
+        case["facts"]["outcome"] = serde_json::Value::Null;
+        case["facts"]["closed_at"] = serde_json::Value::Null;
+    };
+    assert!(edit(5, cases, &open).contains("says otherwise than its outcome"));
+    let period = serde_json::json!({ "since": "1999-01-01T00:00:00Z", "until": "1999-02-01T00:00:00Z" });
+    let about = |json: &mut serde_json::Value| json["scope"] = serde_json::json!({ "period": period });
+    assert!(edit(6, manifest, &about).contains("is not of the period"));
+    // What the log tells of is taken out of the case.
+    let nothing = || serde_json::json!([]);
+    assert!(edit(7, cases, &|case| case["packages"] = nothing()).contains("tells of a package"));
+    assert!(edit(8, cases, &|case| case["notices"] = nothing()).contains("tells of the notice"));
+    // A time of taking that would leave all of this uncompared is refuted by the entries.
+    let early = |json: &mut serde_json::Value| json["taken_at"] = "1999-01-01T00:00:00Z".into();
+    assert!(edit(9, manifest, &early).contains("later than the bundle says"));
+    // Nothing of that was wrong with the bundle itself, when it is taken later.
+    let honest = scene.path("honest");
+    unpack(&out, &honest);
+    taken_an_hour_later(&honest);
+    pack(&honest, &scene.path("honest.zip"));
+    let archive = scene.path("honest.zip");
+    run(&mut dsrd(&["--json", "evidence", "verify", archive.to_str().unwrap()]), "").expect(0);
+    // Nor would be, if the log were kept for a shorter time than the case: that is counted, and no accusation.
+    let head = fs::read_to_string(honest.join("log.ndjson")).unwrap().lines().next().unwrap().to_owned();
+    fs::write(honest.join("log.ndjson"), head + "\n").unwrap();
+    let text = fs::read_to_string(honest.join("manifest.json")).unwrap();
+    let mut manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    manifest["entries"] = 0.into();
+    fs::write(honest.join("manifest.json"), manifest.to_string()).unwrap();
+    let archive = scene.path("pruned.zip");
+    pack(&honest, &archive);
+    let pruned =
+        run(&mut dsrd(&["--json", "evidence", "verify", archive.to_str().unwrap()]), "").expect(0).json();
+    assert_eq!(pruned["borne_out"], 0);
+    assert!(pruned["not_covered"].as_u64().unwrap() >= 3, "{pruned}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_70_a_bundle_with_a_reminder_is_in_order() {
+    let database = TestDatabase::create().await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
+    for key in ["first", "reminder"] {
+        let request = serde_json::json!({
+            "kind": "access", "channel": "email", "received_at": format!("{}T10:00:00Z", day(-6)),
+            "identifiers": { "email": "canarino.prova@posta.example" }, "idempotency_key": key,
+        });
+        let submit = &["--json", "request", "submit", "--from", "-"];
+        run(&mut scene.command(submit), &request.to_string()).expect(0);
+    }
+    let out = scene.path("period.zip");
+    let out = out.to_str().unwrap();
+    // The first seals what it finds; the second lists the cases of what is sealed.
+    scene
+        .run(&["evidence", "--since", "2000-01-01", "--until", "2100-01-01", "--out", &format!("{out}.0")])
+        .expect(0);
+    scene.run(&["evidence", "--since", "2000-01-01", "--until", "2100-01-01", "--out", out]).expect(0);
+    let folder = scene.path("period");
+    unpack(std::path::Path::new(out), &folder);
+    let cases = fs::read_to_string(folder.join("cases.ndjson")).unwrap();
+    assert!(cases.contains("\"outcome\":\"superseded\""), "{cases}");
+    let checked = run(&mut dsrd(&["--json", "evidence", "verify", out]), "").expect(0).json();
+    assert!(checked["borne_out"].as_u64().unwrap() >= 1, "{checked}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -392,7 +392,7 @@ async fn staff_open_a_package_and_the_log_says_who() {
 }
 
 #[tokio::test]
-async fn leftovers_are_removed_and_living_packages_stay() {
+async fn s_44_leftovers_are_removed_and_living_packages_stay() {
     let (world, shelf) = (World::new().await, Shelf::new());
     let living = shelf.package(&world, 10).await;
     for name in ["half.zip.age.partial", "orphan.zip.age"] {

@@ -86,16 +86,17 @@ pub(crate) fn text<'a>(entries: &'a Entries, name: &str) -> &'a str {
     std::str::from_utf8(&entries[name]).unwrap()
 }
 
+/// What a cell stands for: the apostrophes that keep it from being a formula are dropped, as `README.txt` says.
+fn value_of(cell: &str) -> String {
+    let parts = cell.split_inclusive([';', '\t', '\n', '\r']);
+    parts.map(|part| part.strip_prefix('\'').unwrap_or(part)).collect()
+}
+
 pub(crate) fn csv_rows(entries: &Entries, section: Section) -> (Vec<String>, Vec<Vec<String>>) {
     let body = text(entries, section.csv_name()).strip_prefix('\u{feff}').expect("a byte order mark");
     let mut reader = csv::Reader::from_reader(body.as_bytes());
     let header = reader.headers().unwrap().iter().map(str::to_owned).collect();
-    let rows = reader
-        .records()
-        .map(|record| {
-            record.unwrap().iter().map(|cell| cell.strip_prefix('\'').unwrap_or(cell).to_owned()).collect()
-        })
-        .collect();
+    let rows = reader.records().map(|record| record.unwrap().iter().map(value_of).collect()).collect();
     (header, rows)
 }
 

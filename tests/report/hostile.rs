@@ -147,8 +147,25 @@ fn s_16_no_file_loads_anything() {
 
 #[test]
 fn s_17_no_cell_or_column_of_any_csv_file_starts_a_formula() {
-    let dangerous =
-        ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r\n=1", " \u{a0}=1", "＝1", "－1", "'=1", "a\"=1\n,=2"];
+    let dangerous = [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r\n=1",
+        " \u{a0}=1",
+        "＝1",
+        "－1",
+        "'=1",
+        "a\"=1\n,=2",
+        "Ada;=cmd|'/C calc'!A0",
+        "Ada\t=1",
+        "Ada\n=1",
+        "Ada;\"=1\"",
+        "Ada;;\u{a0}＝1",
+        "Ada;'=1",
+    ];
     let mut records: Vec<(Section, String)> = hostile(&dangerous);
     records.push((Section::Events, r#"{"=HYPERLINK(1)":-5,"@x":{"y":"=1"}}"#.to_owned()));
     let borrowed: Vec<_> = records.iter().map(|(section, record)| (*section, record.as_str())).collect();
@@ -156,13 +173,24 @@ fn s_17_no_cell_or_column_of_any_csv_file_starts_a_formula() {
     let mut seen = 0;
     for section in Section::ALL {
         let body = text(&entries, section.csv_name()).trim_start_matches('\u{feff}');
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(body.as_bytes());
-        for cell in
-            reader.records().flat_map(|record| record.unwrap().iter().map(str::to_owned).collect::<Vec<_>>())
+        // The comma is what separates. A spreadsheet in German, French, Italian or Spanish takes the semicolon, and whoever
+        // pastes the text the tab; then the marks of quotation stand elsewhere than such a reader expects them.
+        for (delimiter, quoting) in [(b',', true), (b';', true), (b'\t', true), (b';', false), (b'\t', false)]
         {
-            let first = cell.trim_start().chars().next();
-            assert!(!matches!(first, Some('=' | '+' | '-' | '@' | '＝' | '－')), "{cell:?}");
-            seen += usize::from(cell.starts_with('\''));
+            let mut reader = csv::ReaderBuilder::new();
+            let reader = reader.has_headers(false).flexible(true).delimiter(delimiter).quoting(quoting);
+            for record in reader.from_reader(body.as_bytes()).records() {
+                for cell in &record.unwrap() {
+                    let shown = cell.trim_start_matches(|each: char| each.is_whitespace() || each == '"');
+                    let first =
+                        if quoting && delimiter == b',' { cell.trim_start() } else { shown }.chars().next();
+                    assert!(
+                        !matches!(first, Some('=' | '+' | '-' | '@' | '＝' | '－')),
+                        "{delimiter}: {cell:?}"
+                    );
+                    seen += usize::from(cell.starts_with('\''));
+                }
+            }
         }
     }
     assert!(seen > 100);

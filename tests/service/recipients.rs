@@ -54,7 +54,7 @@ fn webhook(id: &str, url: &str) -> Recipient {
 }
 
 /// A courier with a way of mails of its own: what the oracle counts are notices to people.
-fn courier(service: &TestService, mails: &MemoryTransport, kill: KillSwitch) -> Courier {
+pub(crate) fn courier(service: &TestService, mails: &MemoryTransport, kill: KillSwitch) -> Courier {
     let id = service.controller.id.clone();
     let secrets: Secrets =
         ["slow", "crm"].map(|name| ((id.clone(), name.to_owned()), Zeroizing::new(SECRET.to_owned()))).into();
@@ -83,7 +83,7 @@ async fn tasks(service: &TestService, request: RequestId) -> Vec<Task> {
 }
 
 /// Lets time pass for what waits to be told.
-async fn advance(service: &TestService, by: Duration) {
+pub(crate) async fn advance(service: &TestService, by: Duration) {
     service.advance(by).await;
     let mut connection = service.store.connection().await.unwrap();
     sqlx::query("UPDATE dsrd.recipient_task SET run_at = run_at - make_interval(secs => $1)")

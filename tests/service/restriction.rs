@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use chrono::{Days, NaiveDate, TimeDelta};
-use dsrd::delivery::Plan;
+use dsrd::delivery::{MemoryTransport, Plan};
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
-    AnsweredOutcome, Clock as _, HoldCategory, HoldKind, LiftReason, Outcome, RefusalGround, RequestId,
-    RequestKind,
+    AnsweredOutcome, Clock as _, HoldCategory, HoldKind, KillSwitch, LiftReason, Outcome, RefusalGround,
+    RequestId, RequestKind,
 };
 use dsrd::execution;
 use dsrd::holds::{self, About, EndRule, HoldError, NewHold};
@@ -17,6 +17,7 @@ use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::notices::{EMAIL, PHONE, answer, dpo, last_mail, person, register, tasks, today, words};
+use crate::recipients::{advance, courier};
 use crate::support::service::TestService;
 
 pub(crate) async fn restrict(service: &TestService, request: RequestId) -> Result<String, HoldError> {
@@ -255,5 +256,37 @@ async fn r_57_where_nobody_knows_which_contact_is_meant_a_person_tells_the_recip
     // A restriction that was a mistake is taken back, and that is told, too.
     lift(&service, &hold, LiftReason::Mistake).await.unwrap();
     assert_eq!(tasks(&service, several).await.len(), 2);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_57_that_a_restriction_ended_is_not_told_before_that_it_began() {
+    let service = TestService::builder().recipients(register()).build().await;
+    let _contact = service.platform.add_contact(person());
+    let request = service.submit(RequestKind::Objection, &[(Email, EMAIL)]).await.request;
+    service.work_to_the_end().await;
+    let site = &service.executor.sites[&service.controller.id];
+    holds::restrict_objections(&service.store, &service.controller, &*service.desk.clock).await.unwrap();
+    assert_eq!(execution::tell_of_objections(&service.store, &service.desk, site).await.unwrap(), 1);
+    let mails = MemoryTransport::new();
+    let courier = courier(&service, &mails, KillSwitch::default());
+    // The recipient's mail server is away, and the restriction was a mistake that is taken back meanwhile.
+    mails.plan(Plan::NoConnection, 1);
+    assert_eq!(courier.pump_once().await.unwrap(), 1);
+    let mut connection = service.store.connection().await.unwrap();
+    let hold =
+        holds::restriction_of(&mut connection, &service.controller.id, request).await.unwrap().unwrap();
+    drop(connection);
+    lift(&service, &hold, LiftReason::Mistake).await.unwrap();
+    assert_eq!(courier.pump_once().await.unwrap(), 0, "the first is still to be told");
+    advance(&service, std::time::Duration::from_mins(6)).await;
+    assert_eq!(courier.pump_once().await.unwrap(), 2);
+    let told = tasks(&service, request).await;
+    let of = |action| told.iter().find(|task| task.action == action).unwrap().task.to_string();
+    let sent = mails.sent();
+    assert_eq!(sent.len(), 2);
+    let (restrict, release) = (of(TaskAction::Restrict), of(TaskAction::Release));
+    assert!(sent[0].text.expose().contains(&restrict), "{}", sent[0].text.expose());
+    assert!(sent[1].text.expose().contains(&release), "{}", sent[1].text.expose());
     service.finish().await;
 }

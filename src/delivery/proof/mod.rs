@@ -33,6 +33,10 @@ pub struct NoticeProof {
     pub enqueued_at: DateTime<Utc>,
     /// When the mail server took it.
     pub sent_at: Option<DateTime<Utc>>,
+    /// When it was reported that it came back.
+    pub bounced_at: Option<DateTime<Utc>>,
+    /// When the person was told by other means after that, or after it was refused.
+    pub made_good_at: Option<DateTime<Utc>>,
 }
 
 /// An access package, as far as it proves something.
@@ -48,7 +52,7 @@ pub struct PackageProof {
     pub created_at: DateTime<Utc>,
     /// Until when it could be fetched.
     pub expires_at: DateTime<Utc>,
-    /// When the person fetched it.
+    /// When the person began to fetch it; how that ended stands in the log (`package.fetched`).
     pub fetched_at: Option<DateTime<Utc>>,
     /// When it was destroyed.
     pub destroyed_at: Option<DateTime<Utc>>,

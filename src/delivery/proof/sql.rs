@@ -15,7 +15,8 @@ pub async fn list_notice_proofs(
     sqlx::query_as!(
         NoticeProof,
         r#"SELECT notice_id AS notice, kind, message_id, language, template,
-                  encode(text_sha256, 'hex') AS text_sha256, state, attempts, last_code, enqueued_at, sent_at
+                  encode(text_sha256, 'hex') AS text_sha256, state, attempts, last_code, enqueued_at, sent_at,
+                  bounced_at, made_good_at
            FROM dsrd.notice
            WHERE organisation_id = $1 AND request_id = $2
            ORDER BY enqueued_at, notice_id"#,

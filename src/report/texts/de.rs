@@ -441,6 +441,8 @@ als JSON-Text.
 Beginnt eine Zelle mit einem Apostroph ('), lassen Sie dieses eine Zeichen weg,
 um den Wert zu erhalten. Es steht vor allem, was ein Tabellenprogramm für eine
 Formel halten könnte (und vor Werten, die selbst mit einem Apostroph beginnen).
+Dasselbe gilt in einer Zelle nach jedem Semikolon, Tabulator und
+Zeilenumbruch, wo manche Programme eine weitere Zelle beginnen lassen.
 Steuerzeichen erscheinen als Symbole. report.json enthält jeden Wert genau.
 
 WAS GESPEICHERT IST
@@ -499,8 +501,9 @@ Punkt verbunden, Listen sind JSON-Text, Felder ohne Wert sind leer. Felder,
 die für eine Tabelle zu viele sind, stehen zusammen in der Spalte \"other\",
 als JSON-Text. Beginnt eine Zelle mit einem Apostroph ('), lassen Sie dieses
 eine Zeichen weg, um den Wert zu erhalten: es steht vor allem, was ein
-Tabellenprogramm für eine Formel halten könnte. data.json enthält jeden Wert
-genau.
+Tabellenprogramm für eine Formel halten könnte. Dasselbe gilt in einer Zelle
+nach jedem Semikolon, Tabulator und Zeilenumbruch, wo manche Programme eine
+weitere Zelle beginnen lassen. data.json enthält jeden Wert genau.
 
 DATENSÄTZE
 ----------

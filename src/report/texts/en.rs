@@ -424,6 +424,8 @@ in the column \"other\", as JSON text.
 If a cell begins with an apostrophe ('), drop this one character to get the
 value. It is put in front of everything that a spreadsheet program could take
 for a formula (and of values that begin with an apostrophe themselves).
+The same holds within a cell after each semicolon, tab and line break, where
+some programs begin another cell.
 Control characters appear as symbols. report.json holds every value exactly.
 
 WHAT IS HELD
@@ -479,8 +481,9 @@ Fields inside of other fields are joined by a dot, lists are JSON text, fields
 without a value are empty. Fields that are too many for a table are together
 in the column \"other\", as JSON text. If a cell begins with an apostrophe ('),
 drop this one character to get the value: it is put in front of everything
-that a spreadsheet program could take for a formula. data.json holds every
-value exactly.
+that a spreadsheet program could take for a formula. The same holds within a
+cell after each semicolon, tab and line break, where some programs begin
+another cell. data.json holds every value exactly.
 
 RECORDS
 -------

@@ -436,8 +436,10 @@ demasiados para una tabla están juntos en la columna \"other\", como texto JSON
 Si una celda empieza por un apóstrofo ('), quite este único carácter para
 obtener el valor. Se pone delante de todo lo que una hoja de cálculo podría
 tomar por una fórmula (y de los valores que empiezan ellos mismos por un
-apóstrofo). Los caracteres de control aparecen como símbolos. report.json
-contiene cada valor exactamente.
+apóstrofo). Lo mismo vale dentro de una celda después de cada punto y coma,
+tabulador y salto de línea, donde algunos programas empiezan otra celda. Los
+caracteres de control aparecen como símbolos. report.json contiene cada valor
+exactamente.
 
 QUÉ SE CONSERVA
 ---------------
@@ -494,7 +496,9 @@ las listas son texto JSON, los campos sin valor están vacíos. Los campos que s
 demasiados para una tabla están juntos en la columna \"other\", como texto JSON.
 Si una celda empieza por un apóstrofo ('), quite este único carácter para
 obtener el valor: se pone delante de todo lo que una hoja de cálculo podría
-tomar por una fórmula. data.json contiene cada valor exactamente.
+tomar por una fórmula. Lo mismo vale dentro de una celda después de cada punto y
+coma, tabulador y salto de línea, donde algunos programas empiezan otra celda.
+data.json contiene cada valor exactamente.
 
 REGISTROS
 ---------

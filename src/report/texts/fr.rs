@@ -447,7 +447,9 @@ vides. Les champs trop nombreux pour un tableau sont réunis dans la colonne
 Si une cellule commence par une apostrophe ('), supprimez ce seul caractère pour
 obtenir la valeur. Il est placé devant tout ce qu’un tableur pourrait prendre
 pour une formule (et devant les valeurs qui commencent elles-mêmes par une
-apostrophe). Les caractères de contrôle apparaissent comme des symboles.
+apostrophe). Il en va de même à l’intérieur d’une cellule après chaque
+point-virgule, tabulation et saut de ligne, où certains programmes commencent
+une autre cellule. Les caractères de contrôle apparaissent comme des symboles.
 report.json contient chaque valeur exactement.
 
 CE QUI EST CONSERVÉ
@@ -507,8 +509,10 @@ reliés par un point, les listes sont du texte JSON, les champs sans valeur sont
 vides. Les champs trop nombreux pour un tableau sont réunis dans la colonne
 \"other\", en texte JSON. Si une cellule commence par une apostrophe ('),
 supprimez ce seul caractère pour obtenir la valeur : il est placé devant tout
-ce qu’un tableur pourrait prendre pour une formule. data.json contient chaque
-valeur exactement.
+ce qu’un tableur pourrait prendre pour une formule. Il en va de même à
+l’intérieur d’une cellule après chaque point-virgule, tabulation et saut de
+ligne, où certains programmes commencent une autre cellule. data.json contient
+chaque valeur exactement.
 
 ENREGISTREMENTS
 ---------------

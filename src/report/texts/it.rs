@@ -433,8 +433,10 @@ una tabella sono insieme nella colonna \"other\", in testo JSON.
 Se una cella comincia con un apostrofo ('), tolga questo solo carattere per
 ottenere il valore. È posto davanti a tutto ciò che un foglio di calcolo
 potrebbe prendere per una formula (e ai valori che cominciano essi stessi con
-un apostrofo). I caratteri di controllo appaiono come simboli. report.json
-contiene ogni valore esattamente.
+un apostrofo). Lo stesso vale all’interno di una cella dopo ogni punto e
+virgola, tabulazione e a capo, dove alcuni programmi iniziano un’altra cella.
+I caratteri di controllo appaiono come simboli. report.json contiene ogni valore
+esattamente.
 
 CHE COSA È CONSERVATO
 ---------------------
@@ -491,7 +493,9 @@ sono testo JSON, i campi senza valore sono vuoti. I campi troppo numerosi per
 una tabella sono insieme nella colonna \"other\", in testo JSON. Se una cella
 comincia con un apostrofo ('), tolga questo solo carattere per ottenere il
 valore: è posto davanti a tutto ciò che un foglio di calcolo potrebbe prendere
-per una formula. data.json contiene ogni valore esattamente.
+per una formula. Lo stesso vale all’interno di una cella dopo ogni punto e
+virgola, tabulazione e a capo, dove alcuni programmi iniziano un’altra cella.
+data.json contiene ogni valore esattamente.
 
 REGISTRAZIONI
 -------------
