@@ -23,14 +23,16 @@ struct Report {
 
 pub(super) async fn run(args: Args, context: Context, output: &Output) -> anyhow::Result<()> {
     let database = Database::open(context.settings(), &context.sources).await?;
-    let result = migrate(&args, &database, output).await;
+    let result = migrate(&args, &context, &database, output).await;
     database.close().await;
     result
 }
 
-async fn migrate(args: &Args, database: &Database, output: &Output) -> anyhow::Result<()> {
+async fn migrate(args: &Args, context: &Context, database: &Database, output: &Output) -> anyhow::Result<()> {
+    // A database that does not answer is told before the migrating, which takes as long as it takes.
+    let state = database.schema_state(context.settings()).await?;
     let report = if args.dry_run {
-        let state = match store::schema_state(database.options()).await? {
+        let state = match state {
             store::SchemaState::Current => "up to date".to_owned(),
             store::SchemaState::Behind(missing) => format!("{missing} migration(s) missing"),
             store::SchemaState::Newer => "made by a newer dsrd".to_owned(),

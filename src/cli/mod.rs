@@ -90,7 +90,7 @@ enum Command {
     /// Bring the schema of the database up to date.
     Migrate(migrate::Args),
     /// Install the PostgreSQL server programs that the private database needs.
-    Setup,
+    Setup(setup::Args),
     /// Check configuration, secrets, database, platform and mail; one line a check.
     Check(check::Args),
     /// Hand in, look at, withdraw or resume data-subject requests.
@@ -189,7 +189,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Procedure(args) => procedure::run(&args, &files, output),
         Command::Deadline(args) => deadline::run(&args, &files, output),
         Command::Config(command) => config::run(command, &files, output),
-        Command::Setup => setup::run(Context::load(&files)?, output).await,
+        Command::Setup(args) => setup::run(&args, Context::load(&files)?, output).await,
         Command::Migrate(args) => migrate::run(args, Context::load(&files)?, output).await,
         Command::Check(args) => check::run(args, &files, output).await,
         Command::Serve(args) => serve::run(args.only, Context::load_service(&files)?).await,

@@ -102,7 +102,7 @@ pub(super) fn is_secret(name: &str) -> bool {
 }
 
 /// Files whose content everybody may read.
-const PUBLIC_FILES: &[&str] = &["ca_file"];
+const PUBLIC_FILES: &[&str] = &["ca_file", "timestamp_certificate_file"];
 
 /// Checks kind and mode of a secret file.
 pub fn check_secret_file(key: &str, path: &Path) -> Result<(), SecretFileError> {

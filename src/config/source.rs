@@ -34,8 +34,11 @@ impl Sources {
     /// The layers of this process: the files named (else [`DEFAULT_FILE`], if it exists) and its environment.
     pub fn of_process(named: &[PathBuf]) -> Result<Self, SettingsError> {
         let default = Path::new(DEFAULT_FILE);
-        let files =
-            if named.is_empty() && default.exists() { vec![default.to_owned()] } else { named.to_vec() };
+        let files = if named.is_empty() && !matches!(default.try_exists(), Ok(false)) {
+            vec![default.to_owned()]
+        } else {
+            named.to_vec()
+        };
         let mut environment = BTreeMap::new();
         for (name, value) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();

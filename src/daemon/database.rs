@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
 use super::StartError;
 use crate::config::{self, Settings, Sources};
 use crate::store::embedded::{self, Cluster};
+use crate::store::{self, SchemaState, StoreError};
 
 /// How to connect, and the private cluster if that is what runs.
 pub struct Database {
@@ -40,6 +42,19 @@ impl Database {
         let mut embedded = embedded::Settings::new(&settings.data_dir, path);
         embedded.binaries_dir.clone_from(&settings.database.embedded_binaries_dir);
         embedded
+    }
+
+    /// Compares its schema with this program. Waits no longer than for a connection (`database.acquire_timeout_secs`): the
+    /// driver itself waits for as long as the operating system does.
+    pub async fn schema_state(&self, settings: &Settings) -> Result<SchemaState, StoreError> {
+        let patience = Duration::from_secs(settings.database.acquire_timeout_secs);
+        tokio::time::timeout(patience, store::schema_state(&self.options)).await.unwrap_or_else(|_| {
+            Err(StoreError::Unreachable {
+                operation: "store.connect",
+                detail: "no answer in time".to_owned(),
+                ambiguous: false,
+            })
+        })
     }
 
     /// How to connect.

@@ -46,7 +46,7 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The schema is older than this program, which may not change it by itself.
-    #[error("{missing} migration(s) are missing and database.migrate_at_start is off; run `dsrd migrate`")]
+    #[error("{missing} migration(s) are missing; run `dsrd migrate`")]
     SchemaBehind {
         /// How many.
         missing: usize,

@@ -11,7 +11,7 @@ use crate::domain::{Clock, Controller, OrganisationId, SystemClock};
 use crate::holds;
 use crate::intake::Desk;
 use crate::queue;
-use crate::store::{self, Numbering, SchemaState, Store, StoreError};
+use crate::store::{self, Numbering, SchemaState, Store};
 
 /// Database, keys, clock and organisations, ready for work.
 #[derive(Debug)]
@@ -31,11 +31,12 @@ pub struct Foundation {
 }
 
 impl Foundation {
-    /// Opens the database and makes ready, or fails: for commands, which do not wait.
+    /// Opens the database and makes ready, or fails: for commands, which do not wait, and which migrate nothing but an empty
+    /// database: a command of a newer release would bring the schema forward under the daemon that runs.
     pub async fn open_ready(loaded: &Loaded, sources: &Sources) -> Result<Self, StartError> {
         let settings = Arc::new(loaded.settings.clone());
         let database = Database::open(&settings, sources).await?;
-        match Self::prepare(&settings, &database, Arc::new(SystemClock)).await {
+        match Self::prepare(&settings, &database, Migrates::EmptyOnly, Arc::new(SystemClock)).await {
             Ok(Prepared { store, writer, desk, controllers }) => {
                 Ok(Self { settings, store, writer, desk, controllers, database })
             }
@@ -51,9 +52,10 @@ impl Foundation {
     pub(super) async fn prepare(
         settings: &Settings,
         database: &Database,
+        migrates: Migrates,
         clock: Arc<dyn Clock>,
     ) -> Result<Prepared, StartError> {
-        bring_up_to_date(settings, database).await?;
+        bring_up_to_date(settings, database, migrates).await?;
         let writer = Writer::draw(Duration::from_secs(settings.audit.merge_delay_secs.into()));
         let store = Store::connect_lazily(database.options().clone(), &settings.database)
             .numbered_by(Arc::clone(&writer) as Arc<dyn Numbering>);
@@ -82,6 +84,15 @@ impl Foundation {
     }
 }
 
+/// Which databases are migrated at a start, where `database.migrate_at_start` allows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Migrates {
+    /// Those of any former release: the daemon.
+    Any,
+    /// Those that nobody used yet: commands.
+    EmptyOnly,
+}
+
 /// A database that is fit for work.
 #[derive(Clone, Debug)]
 pub(super) struct Prepared {
@@ -91,20 +102,17 @@ pub(super) struct Prepared {
     pub(super) controllers: BTreeMap<OrganisationId, Arc<Controller>>,
 }
 
-async fn bring_up_to_date(settings: &Settings, database: &Database) -> Result<(), StartError> {
-    // The driver itself waits for as long as the operating system does.
-    let patience = Duration::from_secs(settings.database.acquire_timeout_secs);
-    let state =
-        tokio::time::timeout(patience, store::schema_state(database.options())).await.map_err(|_| {
-            StoreError::Unreachable {
-                operation: "store.connect",
-                detail: "no answer in time".to_owned(),
-                ambiguous: false,
-            }
-        })??;
-    match state {
+async fn bring_up_to_date(
+    settings: &Settings,
+    database: &Database,
+    migrates: Migrates,
+) -> Result<(), StartError> {
+    match database.schema_state(settings).await? {
         SchemaState::Current => Ok(()),
-        SchemaState::Behind(missing) if settings.database.migrate_at_start => {
+        SchemaState::Behind(missing)
+            if settings.database.migrate_at_start
+                && (migrates == Migrates::Any || missing == store::migration_count()) =>
+        {
             store::migrate(database.options()).await?;
             tracing::info!(count = missing, "the schema was brought up to date");
             Ok(())

@@ -1,12 +1,12 @@
 //! The key that signs the audit log, and the sealer that signs with it.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::master_key::{create, replace};
+use super::master_key::{create, create_directory, own_like_its_directory, replace};
 use super::{Database, StartError};
 use crate::audit::{self, LogKeys, Sealer};
 use crate::config::{self, Settings};
@@ -43,7 +43,7 @@ pub async fn open_sealer(
 
 fn load_or_create(settings: &Settings, is_known: bool) -> Result<LogKeys, StartError> {
     let path = &settings.audit.key_file;
-    if !path.exists() {
+    if matches!(path.try_exists(), Ok(false)) {
         if is_known {
             return Err(StartError::LogKeyLost { path: path.clone() });
         }
@@ -99,10 +99,10 @@ impl LogKeyLock {
 
 /// Locks a file, which then tells by which process; or answers with the process that has it.
 fn lock(beside: &Path) -> io::Result<Result<File, String>> {
-    let directory = beside.parent().unwrap_or_else(|| Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    create_directory(beside.parent().unwrap_or_else(|| Path::new(".")))?;
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(beside)?;
+    own_like_its_directory(&file, beside)?;
     match file.try_lock() {
         Ok(()) => {
             file.set_len(0)?;

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::StartError;
@@ -14,7 +14,8 @@ const KEY: &str = "keys.master_key_file";
 /// Reads the master key. Where the file does not exist, a new key is made, unless `stored` says that the database holds
 /// the fingerprint of one already. Refuses a key that is not the one of the database.
 pub fn load_or_create_master_key(path: &Path, stored: Option<&str>) -> Result<MasterKey, StartError> {
-    if !path.exists() {
+    // One that may not be looked at is not lost: reading it says why.
+    if matches!(path.try_exists(), Ok(false)) {
         if stored.is_some() {
             return Err(StartError::MasterKeyLost { path: path.to_owned() });
         }
@@ -39,7 +40,7 @@ pub fn load_or_create_master_key(path: &Path, stored: Option<&str>) -> Result<Ma
 /// Writes a new key whole or not at all: two processes that start at the same time agree on the first one's.
 pub(super) fn create(path: &Path, key: &str) -> io::Result<()> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    create_directory(directory)?;
     let draft = draft(directory, key)?;
     // A link, unlike a renaming, never replaces what another process has just made.
     let linked = match std::fs::hard_link(&draft, path) {
@@ -62,12 +63,36 @@ pub(super) fn replace(path: &Path, key: &str) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
+/// Makes the directory of a key, and those above it, with the owner of the one that was there.
+pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = directory
+        .ancestors()
+        .take_while(|each| !each.as_os_str().is_empty() && matches!(each.try_exists(), Ok(false)))
+        .collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    missing.into_iter().rev().try_for_each(|made| own_like_its_directory(&File::open(made)?, made))
+}
+
+/// Gives what root has made to the owner of the directory it stands in: a command of an administrator must not take a
+/// file away from the daemon, which runs under another account.
+pub(super) fn own_like_its_directory(made: &File, path: &Path) -> io::Result<()> {
+    if made.metadata()?.uid() != 0 {
+        return Ok(());
+    }
+    let above = std::fs::metadata(
+        path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new(".")),
+    )?;
+    fchown(made, Some(above.uid()), Some(above.gid()))
+}
+
 /// A file of another name with the key, on disk.
 fn draft(directory: &Path, key: &str) -> io::Result<PathBuf> {
     let draft = directory.join(format!(".key-{}", hex::encode(random::bytes::<8>())));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let written =
-        file.write_all(key.as_bytes()).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all());
+    let written = own_like_its_directory(&file, &draft)
+        .and_then(|()| file.write_all(key.as_bytes()))
+        .and_then(|()| file.write_all(b"\n"))
+        .and_then(|()| file.sync_all());
     if let Err(error) = written {
         std::fs::remove_file(&draft)?;
         return Err(error);
@@ -117,5 +142,22 @@ mod tests {
         let first = std::fs::read_to_string(&path).unwrap();
         create(&path, &MasterKey::generate().to_hex()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), first);
+    }
+
+    #[test]
+    fn what_root_makes_belongs_to_whom_the_directory_belongs_to() {
+        let directory = tempfile::tempdir().unwrap();
+        if std::fs::metadata(directory.path()).unwrap().uid() != 0 {
+            // Only root can give anything away.
+            return;
+        }
+        std::os::unix::fs::chown(directory.path(), Some(4_321), Some(4_322)).unwrap();
+        let path = directory.path().join("keys/inner/master.key");
+        create(&path, &MasterKey::generate().to_hex()).unwrap();
+        replace(&path, &MasterKey::generate().to_hex()).unwrap();
+        for made in [path.as_path(), path.parent().unwrap(), &directory.path().join("keys")] {
+            let found = std::fs::metadata(made).unwrap();
+            assert_eq!((found.uid(), found.gid()), (4_321, 4_322), "{}", made.display());
+        }
     }
 }

@@ -115,10 +115,6 @@ impl Parts {
 
     async fn start(&mut self, has: &impl Fn(Part) -> bool) -> Result<(), StartError> {
         report::prepare_directory(&self.settings.report.directory)?;
-        if let Some(every) = notify::watchdog_interval() {
-            let stop = self.last.clone();
-            self.last_tasks.start("watchdog", move || Box::pin(tasks::feed_watchdog(every, stop.clone())));
-        }
         let Prepared { store, writer, desk, .. } = self.prepared.clone();
         let every = Duration::from_secs(self.settings.audit.account_secs.into());
         let stop = self.last.clone();

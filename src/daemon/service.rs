@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::foundation::Prepared;
+use super::foundation::{Migrates, Prepared};
 use super::parts::{Log, Parts};
 use super::{
     Database, Foundation, StartError, Stop, check_platform_settings, find_stranded, notify, open_publisher,
@@ -92,6 +93,9 @@ impl Service {
         // that waited for the database would end it and start it again, for as long as the database is away.
         notify::tell(&NotifyState::Ready);
         notify::tell(&NotifyState::Status("waits for the database"));
+        // From here on the service manager's watchdog listens, also while the database is away or being migrated.
+        let _fed = notify::watchdog_interval()
+            .map(|every| AbortOnDropHandle::new(tokio::spawn(tasks::feed_watchdog(every))));
         let Some((prepared, sealer)) = self.prepare(database, stop).await? else { return Ok(()) };
         let store = prepared.store.clone();
         if self.has(Part::Worker) {
@@ -146,7 +150,8 @@ impl Service {
 
     /// The database, and the sealer of its audit log where this process seals.
     async fn prepare_once(&self, database: &Database) -> Result<(Prepared, Option<Arc<Sealer>>), StartError> {
-        let prepared = Foundation::prepare(&self.settings, database, Arc::new(SystemClock)).await?;
+        let prepared =
+            Foundation::prepare(&self.settings, database, Migrates::Any, Arc::new(SystemClock)).await?;
         if !self.has(Part::Worker) {
             return Ok((prepared, None));
         }

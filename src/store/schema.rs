@@ -40,6 +40,12 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<usize, StoreError> {
     Ok(before)
 }
 
+/// How many migrations this program has: so many are missing in an empty database.
+#[must_use]
+pub fn migration_count() -> usize {
+    MIGRATOR.iter().count()
+}
+
 /// Compares the schema with this program.
 pub async fn schema_state(options: &PgConnectOptions) -> Result<SchemaState, StoreError> {
     state(&mut open(options).await?).await
@@ -67,7 +73,7 @@ async fn state(connection: &mut PgConnection) -> Result<SchemaState, StoreError>
     let table = MIGRATOR.table_name.as_ref();
     // Looking must not change anything: a database without the table has no migration yet.
     if !sql::migrations_are_listed(connection).await.map_err(StoreError::during("store.schema_state"))? {
-        return Ok(SchemaState::Behind(MIGRATOR.iter().count()));
+        return Ok(SchemaState::Behind(migration_count()));
     }
     let applied = connection.list_applied_migrations(table).await.map_err(failed)?;
     for each in &applied {

@@ -174,6 +174,51 @@ async fn a_database_that_is_not_migrated_or_lacks_a_right_has_a_code_of_its_own(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_of_a_newer_release_migrates_nothing_under_the_daemon_that_runs() {
+    let (database, scene) = scene().await;
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    let version = "DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+    sqlx::raw_sql(version).execute(&mut connection).await.unwrap();
+    let applied = "SELECT count(*) FROM _sqlx_migrations";
+    let before: i64 = sqlx::query_scalar(applied).fetch_one(&mut connection).await.unwrap();
+    // As configured by default, `dsrd serve` would migrate.
+    for command in [&["request", "list"][..], &["stats"], &["retention", "list"]] {
+        let finished = scene.run(command).expect(7);
+        assert!(finished.stderr.contains("dsrd migrate"), "{}", finished.stderr);
+    }
+    let after: i64 = sqlx::query_scalar(applied).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(before, after);
+}
+
+/// A server that takes connections and says nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_never_answers_is_told_in_time() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://dsrd@{}/dsrd?sslmode=disable", silent.local_addr().unwrap());
+    let scene = Scene::new(&url).await;
+    for command in [&["migrate"][..], &["migrate", "--dry-run"]] {
+        let finished = scene.run(command).expect(6);
+        assert!(finished.stderr.contains("no answer in time"), "{}", finished.stderr);
+    }
+    let checked = scene.run(&["check"]).expect(4);
+    assert!(checked.stdout.contains("no answer in time"), "{}", checked.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_makes_no_private_database() {
+    let (_database, scene) = scene().await;
+    let configured = std::fs::read_to_string(scene.path("dsrd.toml")).unwrap();
+    let private =
+        configured.lines().filter(|line| !line.starts_with("url_file")).collect::<Vec<_>>().join("\n");
+    std::fs::write(scene.path("dsrd.toml"), private).unwrap();
+    // What `dsrd setup` leaves behind.
+    std::fs::create_dir_all(scene.path("data/postgres/binaries")).unwrap();
+    scene.run(&["check", "--offline"]);
+    scene.run(&["check"]);
+    assert!(!scene.path("data/postgres/cluster").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_needs_the_number_that_the_preview_showed() {
     let (_database, scene) = scene().await;
     let preview = scene.run(&["--json", "retention", "run"]).expect(0);

@@ -1,8 +1,11 @@
 //! Start and end of the daemon.
 
-use std::io::{Read, Write};
+use std::fs::Permissions;
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dsrd_simulator::{Endpoint, Fault};
@@ -104,6 +107,29 @@ fn forward(client: TcpStream, server: UnixStream) {
         copy(server, &client);
         client.shutdown(std::net::Shutdown::Both).unwrap_or_default();
     });
+}
+
+/// A service manager that hears nothing for its patience ends the daemon, and a migration would begin again for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn f_16_the_watchdog_is_fed_while_the_database_is_away() {
+    let scene = Scene::new("postgres://dsrd@127.0.0.1:1/dsrd").await;
+    let socket = scene.path("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut daemon =
+        scene.serve_with(&[("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", "400000")]);
+    let (mut ready, mut fed) = (false, 0);
+    while fed < 5 {
+        let mut message = [0; 4096];
+        let length = manager.recv(&mut message).unwrap();
+        let said = String::from_utf8_lossy(&message[..length]).into_owned();
+        ready |= said.contains("READY=1");
+        fed += usize::from(ready && said.contains("WATCHDOG=1"));
+    }
+    daemon.wait_for("not ready");
+    daemon.signal("-TERM");
+    let (status, log) = daemon.finish();
+    assert!(status.success(), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,4 +335,38 @@ async fn s_42_a_wrong_database_password_is_shown_nowhere() {
     }
     scene.run(&["request", "list"]).expect(6);
     scene.run(&["migrate"]).expect(6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_private_database_is_kept_up_alone_for_a_restore() {
+    let (_database, scene) = scene().await;
+    let refused = scene.run(&["setup", "--hold"]).expect(5);
+    assert!(refused.stderr.contains("a database is configured"), "{}", refused.stderr);
+    let configured = std::fs::read_to_string(scene.path("dsrd.toml")).unwrap();
+    let private =
+        configured.lines().filter(|line| !line.starts_with("url_file")).collect::<Vec<_>>().join("\n");
+    std::fs::write(scene.path("dsrd.toml"), private).unwrap();
+    // The server runs under an account of its own, which has to reach its files.
+    std::fs::set_permissions(scene.directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let mut command = scene.command(&["setup", "--hold"]);
+    let mut held = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(held.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = lines.find(|line| line.contains("it stops with Ctrl-C")).unwrap();
+    let options = line.split(['(', ')']).nth(1).unwrap().to_owned();
+    let option = |name: &str| {
+        let prefix = format!("{name}=");
+        options.split(' ').find_map(|each| each.strip_prefix(&prefix)).unwrap().to_owned()
+    };
+    let connect = sqlx::postgres::PgConnectOptions::new_without_pgpass()
+        .socket(option("host"))
+        .port(option("port").parse().unwrap())
+        .username(&option("user"))
+        .database("postgres");
+    let mut connection = PgConnection::connect_with(&connect).await.unwrap();
+    // Nobody is connected to it, so that it can be replaced.
+    sqlx::raw_sql("DROP DATABASE dsrd").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    assert!(Command::new("kill").args(["-INT", &held.id().to_string()]).status().unwrap().success());
+    assert!(held.wait().unwrap().success());
+    assert!(PgConnection::connect_with(&connect).await.is_err(), "it ended with its process");
 }

@@ -133,7 +133,14 @@ schedule = "0 0 1 1 *"
     }
 
     pub(crate) fn serve(&self) -> Daemon {
-        Daemon::start(self.command(&["serve"]))
+        self.serve_with(&[])
+    }
+
+    /// The daemon with variables in its environment.
+    pub(crate) fn serve_with(&self, environment: &[(&str, &str)]) -> Daemon {
+        let mut command = self.command(&["serve"]);
+        command.envs(environment.iter().copied());
+        Daemon::start(command)
     }
 }
 

@@ -33,7 +33,7 @@ impl Opened {
 pub(super) async fn check(context: &Context, findings: &mut Findings) -> Option<Opened> {
     let settings = context.settings();
     let configured = settings.database.url.is_some() || settings.database.url_file.is_some();
-    if !configured && !settings.data_dir.join("postgres").exists() {
+    if !configured && !embedded::has_cluster(&settings.data_dir) {
         private_programs(context, findings);
         return None;
     }
@@ -44,7 +44,7 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Option<
             return None;
         }
     };
-    let state = match store::schema_state(database.options()).await {
+    let state = match database.schema_state(settings).await {
         Ok(state) => state,
         Err(error) => {
             findings.fail(
@@ -147,7 +147,7 @@ async fn look_inside(
     let path = &context.settings().keys.master_key_file;
     match &stored {
         None => findings.ok("master key", "nothing was sealed yet"),
-        Some(_) if !path.exists() => findings.fail(
+        Some(_) if matches!(path.try_exists(), Ok(false)) => findings.fail(
             "master key",
             format!("{} does not exist although the database holds sealed identifiers", path.display()),
             "restore it from its backup",

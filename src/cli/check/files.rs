@@ -13,7 +13,7 @@ pub(super) fn check(context: &Context, findings: &mut Findings) {
     for secret in config::secret_files(&context.loaded) {
         let settings = context.settings();
         let is_made = [&settings.keys.master_key_file, &settings.audit.key_file].contains(&&secret.path);
-        if is_made && !secret.path.exists() {
+        if is_made && matches!(secret.path.try_exists(), Ok(false)) {
             findings.warn(
                 &secret.key,
                 format!("{} does not exist yet", secret.path.display()),

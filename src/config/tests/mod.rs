@@ -356,7 +356,10 @@ fn a_credential_is_read_as_systemd_shows_it_to_another_user_and_nothing_else_is_
 
 #[test]
 fn secret_files_are_found_wherever_they_are_named() {
-    let loaded = Scene::new().file("dsrd.toml", "[database]\nurl_file = \"/secrets/url\"\n").load();
+    // A certificate is none.
+    let text =
+        "[database]\nurl_file = \"/secrets/url\"\n[publish]\ntimestamp_certificate_file = \"/etc/tsa.pem\"\n";
+    let loaded = Scene::new().file("dsrd.toml", text).load();
     let keys: Vec<String> = secret_files(&loaded).into_iter().map(|secret| secret.key).collect();
     assert_eq!(keys, ["audit.key_file", "database.url_file", "keys.master_key_file"]);
 }

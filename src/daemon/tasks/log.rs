@@ -155,8 +155,14 @@ pub(in crate::daemon) async fn seal(sealer: Arc<Sealer>, settings: Arc<Settings>
                     );
                 }
                 // `dsrd audit key rotate` has put another key into the file, perhaps.
-                if let (SealError::KeyOther { .. }, Ok(keys)) = (&error, load_log_keys(&settings)) {
-                    sealer.take_keys(keys);
+                if matches!(error, SealError::KeyOther { .. }) {
+                    match load_log_keys(&settings) {
+                        Ok(keys) => sealer.take_keys(keys),
+                        Err(error) => tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "the key file of the audit log cannot be read any more"
+                        ),
+                    }
                 }
                 pause(&stop, AFTER_FAILURE).await;
             }

@@ -166,10 +166,10 @@ async fn pump_as(mailer: &Mailer, instance: Instance, stop: &CancellationToken) 
     }
 }
 
-/// Tells the service manager's watchdog that the runtime still turns.
-pub(in crate::daemon) async fn feed_watchdog(every: Duration, stop: CancellationToken) {
-    while !stop.is_cancelled() {
+/// Tells the service manager's watchdog that the runtime still turns, until it is dropped.
+pub(in crate::daemon) async fn feed_watchdog(every: Duration) {
+    loop {
         notify::tell(&NotifyState::Watchdog);
-        pause(&stop, every.mul_f64(0.8)).await;
+        tokio::time::sleep(every.mul_f64(0.8)).await;
     }
 }

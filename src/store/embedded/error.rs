@@ -156,7 +156,7 @@ pub enum EmbeddedError {
 
     /// The server was not ready in time.
     #[error(
-        "the database server was not ready after {} s; look at {} or allow more time: {log}",
+        "the database server was not ready after {} s; look at {}: {log}",
         limit.as_secs(), log_file.display()
     )]
     StartTimedOut {

@@ -25,6 +25,8 @@ use super::settings::Settings;
 
 /// How often we look whether a starting server is ready.
 const READY_POLL: Duration = Duration::from_millis(5);
+/// A start that takes longer is told, and told again.
+const SLOW_START: Duration = Duration::from_secs(30);
 /// How often we look whether a server that is not our child still runs.
 const ADOPTED_POLL: Duration = Duration::from_millis(200);
 /// How often a guest looks whether the runner has gone.
@@ -299,6 +301,7 @@ impl Keeper {
         layout: &Layout,
         deadline: Instant,
     ) -> Result<bool, NotReady> {
+        let mut told = Instant::now();
         loop {
             if has_ended(pid) {
                 self.bury(child);
@@ -310,6 +313,10 @@ impl Keeper {
             }
             if Instant::now() > deadline {
                 return Err(NotReady::TimedOut);
+            }
+            if told.elapsed() > SLOW_START {
+                told = Instant::now();
+                tracing::warn!(log = %layout.log.display(), "the private database is not ready yet; after a crash it replays its log first");
             }
             // A stop asked for meanwhile has signalled the server already; its end is what we wait for then.
             if self.control.pause(READY_POLL) {

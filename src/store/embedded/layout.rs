@@ -42,6 +42,12 @@ pub(super) struct Layout {
     pub(super) cache: PathBuf,
 }
 
+/// Whether a private cluster was made in this data directory.
+#[must_use]
+pub fn has_cluster(data_dir: &Path) -> bool {
+    data_dir.join("postgres/cluster/PG_VERSION").exists()
+}
+
 impl Layout {
     /// The paths for `settings`: absolute, because children run in another working directory, and free of links where
     /// they exist, so that two spellings of one directory are one.

@@ -48,4 +48,5 @@ pub use control::Part;
 pub use error::EmbeddedError;
 pub use initialise::ROLE;
 pub use install::install;
+pub use layout::has_cluster;
 pub use settings::Settings;

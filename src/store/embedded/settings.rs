@@ -19,7 +19,8 @@ pub struct Settings {
     pub versioned_dirs: Vec<String>,
     /// Where [`install`](super::install()) puts programs that it unpacks. Default: `postgres/binaries` in the data directory.
     pub cache_dir: Option<PathBuf>,
-    /// How long the server may take until it accepts connections. Replaying the log after a crash counts.
+    /// How long the server may take until it accepts connections. Replaying the log after a crash counts: one that is ended
+    /// meanwhile begins from the start, so this is far longer than any replay should take. A server that fails ends by itself.
     pub start_timeout: Duration,
     /// How long the server may take to close its connections and write everything down.
     pub stop_timeout: Duration,
@@ -41,7 +42,7 @@ impl Settings {
                 "/usr/pgsql-{major}/bin".to_owned(),
             ],
             cache_dir: None,
-            start_timeout: Duration::from_mins(2),
+            start_timeout: Duration::from_hours(2),
             stop_timeout: Duration::from_secs(30),
             server_settings: Vec::new(),
         }
