@@ -66,7 +66,6 @@ pub const TRANSITIONS: &[(RequestState, CaseEvent, RequestState)] = &[
     (S::NeedsClarification, E::Extend, S::NeedsClarification),
     (S::NeedsClarification, E::Withdraw, S::Closed),
     (S::Manual, E::Decide, S::InProgress),
-    (S::Manual, E::AskIdentity, S::NeedsIdentity),
     (S::Manual, E::AskClarification, S::NeedsClarification),
     (S::Manual, E::Extend, S::Manual),
     (S::Manual, E::Withdraw, S::Closed),
@@ -172,7 +171,7 @@ mod tests {
             in_progress         | prog | man  | -      | id     | -      | clar   | -       | -    | prog   | closed   | closed
             needs_identity      | -    | man  | prog   | -      | prog   | -      | -       | -    | id     | closed   | closed
             needs_clarification | -    | -    | -      | -      | -      | -      | prog    | man  | clar   | closed   | -
-            manual              | -    | -    | prog   | id     | -      | clar   | -       | -    | man    | closed   | -
+            manual              | -    | -    | prog   | -      | -      | clar   | -       | -    | man    | closed   | -
             closed              | -    | -    | -      | -      | -      | -      | -       | -    | -      | -        | -
         ";
         let state_of = |word: &str| match word {

@@ -90,6 +90,10 @@ async fn law_i_2_an_opt_out_is_not_refused_asked_for_a_proof_or_a_fee_or_extende
         let decided = "INSERT INTO dsrd.decision (organisation_id, decision_id, request_id, kind, reason, decided_by, decided_at)
              VALUES ('main', gen_random_uuid(), $1, 'refusal', 'RF-02', 'person:x', now())";
         sqlx::query(decided).bind(request.0).execute(&mut owner).await.unwrap();
+        // From where the life of a case leads to all of it.
+        let at_work =
+            "UPDATE dsrd.request SET state = 'in_progress', park_reason = NULL WHERE request_id = $1";
+        sqlx::query(at_work).bind(request.0).execute(&mut owner).await.unwrap();
         for (statement, rule) in [
             (
                 "UPDATE dsrd.request SET state = 'closed', park_reason = NULL, outcome = 'refused', closed_at = now(),
@@ -119,6 +123,9 @@ async fn law_i_2_an_opt_out_is_not_refused_asked_for_a_proof_or_a_fee_or_extende
             let answer = refused(&mut owner, statement, request).await;
             assert!(answer.contains(rule), "{kind}: {answer}");
         }
+        let parked =
+            "UPDATE dsrd.request SET state = 'manual', park_reason = 'ambiguous_match' WHERE request_id = $1";
+        sqlx::query(parked).bind(request.0).execute(&mut owner).await.unwrap();
         owner.close().await.unwrap();
         service.finish().await;
     }
