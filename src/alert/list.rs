@@ -37,13 +37,15 @@ pub struct ListedAlert {
     pub acknowledged_by: Option<String>,
 }
 
-/// Lists what is to be looked at: not acknowledged, and told at the latest turn. With `all`, everything that is kept.
+/// Lists what is to be looked at: not acknowledged, and told at the latest turn until `now`. With `all`, everything that is
+/// kept.
 pub async fn list_alerts(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     all: bool,
+    now: DateTime<Utc>,
 ) -> Result<Vec<ListedAlert>, StoreError> {
-    sql::list_alerts(connection, organisation, all).await
+    sql::list_alerts(connection, organisation, all, now).await
 }
 
 /// What was acknowledged.

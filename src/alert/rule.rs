@@ -143,19 +143,23 @@ pub(super) fn causes(
     causes
 }
 
-/// What the dates say: one cause, the gravest, and beside it that the law is broken.
+/// What the dates say: one cause, the gravest, and beside it that the law is broken. Each is another one where its date moved:
+/// who acknowledged what was due in December hears of February.
 fn by_date(watched: &Watched, controller: &Controller, settings: &Settings, today: NaiveDate) -> Vec<Cause> {
     if today > watched.due_on {
-        let mut causes = vec![Cause::of(AlertRule::Overdue)];
-        if watched.statutory_due_on.is_some_and(|last_day| today > last_day) {
-            causes.push(Cause::of(AlertRule::StatutoryBreach));
+        let after = |day, rule| Cause { since: controller.end_of_day(day), ..Cause::of(rule) };
+        let mut causes = vec![after(watched.due_on, AlertRule::Overdue)];
+        if let Some(last_day) = watched.statutory_due_on.filter(|last_day| today > *last_day) {
+            causes.push(after(last_day, AlertRule::StatutoryBreach));
         }
         return causes;
     }
     let left = (watched.due_on - today).num_days();
     let steps = settings.due_days.iter().copied();
     if let Some(step) = steps.filter(|days| left <= i64::from(*days)).min() {
-        return vec![Cause { step, ..Cause::of(AlertRule::DueSoon) }];
+        let day_before = watched.due_on.checked_sub_days(Days::new(u64::from(step) + 1));
+        let since = day_before.map_or(DateTime::<Utc>::MIN_UTC, |day| controller.end_of_day(day));
+        return vec![Cause { rule: AlertRule::DueSoon, step, since }];
     }
     let waits_for_us = !WAITS_FOR_THE_PERSON.contains(&watched.state.as_str());
     if waits_for_us && target(watched, controller).is_some_and(|target| today > target) {
@@ -346,6 +350,24 @@ mod tests {
         }
         assert_eq!(rules_on(&watched(RequestKind::Erasure), "2026-11-29"), [(TargetMissed, 0)]);
         assert_eq!(rules_on(&watched(RequestKind::OptOut), "2026-11-25"), [(TargetMissed, 0)]);
+    }
+
+    #[test]
+    fn what_was_acknowledged_before_a_date_moved_was_another_cause() {
+        let mut request = watched(RequestKind::Objection);
+        let since = |request: &Watched, day: &str| {
+            let noon = format!("{day}T12:00:00Z").parse().unwrap();
+            let causes = causes(request, &controller(), &boring(), noon).into_iter();
+            causes.map(|cause| cause.since.to_rfc3339()).collect::<Vec<_>>()
+        };
+        // The tenth day before the due date begins where the controller is.
+        assert_eq!(since(&request, "2026-12-13"), ["2026-12-12T23:00:00+00:00"]);
+        request.statutory_due_on = "2026-12-28".parse().ok();
+        assert_eq!(
+            since(&request, "2026-12-29"),
+            ["2026-12-23T23:00:00+00:00", "2026-12-28T23:00:00+00:00"],
+            "each by its own date"
+        );
     }
 
     #[test]

@@ -63,7 +63,8 @@ async fn list(
 ) -> anyhow::Result<()> {
     let organisation = context.organisation(args.organisation.as_ref())?;
     let mut connection = foundation.store.connection().await?;
-    let alerts = alert::list_alerts(&mut connection, &organisation, args.all).await?;
+    let now = foundation.desk.clock.now();
+    let alerts = alert::list_alerts(&mut connection, &organisation, args.all, now).await?;
     output.show(&alerts, |alerts| human(alerts))?;
     if alerts.is_empty() {
         output.say("nothing to look at");

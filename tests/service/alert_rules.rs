@@ -115,7 +115,7 @@ async fn r_84_a_platform_away_for_a_day_is_alerted_daily_and_moves_no_due_date()
 
     let listed = {
         let mut connection = service.store.connection().await.unwrap();
-        alert::list_alerts(&mut connection, &organisation, false).await.unwrap()
+        alert::list_alerts(&mut connection, &organisation, false, service.desk.clock.now()).await.unwrap()
     };
     let mut tx = service.store.begin("test").await.unwrap();
     let now = service.desk.clock.now();

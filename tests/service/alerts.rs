@@ -6,10 +6,11 @@ use dsrd::alert::{self, Settings, Turn, Watch};
 use dsrd::audit::Actor;
 use dsrd::delivery::MemoryTransport;
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{AlertRule, KillSwitch, RequestId, RequestKind, RequestState};
+use dsrd::domain::{AlertRule, Clock as _, KillSwitch, RequestId, RequestKind, RequestState};
 use dsrd_simulator::ContactSpec;
 use sqlx::Connection as _;
 
+use crate::deadlines::{extend, move_to, received, under};
 use crate::intake::{producer, take};
 use crate::rig::count;
 use crate::support::alerts::{self, DPO, to_dpo, ward};
@@ -54,7 +55,9 @@ pub(crate) async fn acknowledge(service: &TestService, request: RequestId) -> u6
 
 pub(crate) async fn open_rules(service: &TestService) -> Vec<AlertRule> {
     let mut connection = service.store.connection().await.unwrap();
-    let listed = alert::list_alerts(&mut connection, &service.controller.id, false).await.unwrap();
+    let listed = alert::list_alerts(&mut connection, &service.controller.id, false, service.desk.clock.now())
+        .await
+        .unwrap();
     listed.into_iter().map(|each| each.rule).collect()
 }
 
@@ -166,6 +169,61 @@ async fn who_acknowledged_ten_days_still_hears_of_five() {
     assert_eq!(round(&watch, &mails).await.0, 0);
     service.clock.advance(TimeDelta::days(4));
     assert_eq!(round(&watch, &mails).await.0, 1, "five days are another step");
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_5_r_6_who_acknowledged_a_date_hears_of_it_again_where_it_was_moved() {
+    let service = under("EU", "IT", chrono_tz::Europe::Rome, "2026-11-23T11:00:00Z").await;
+    let request = received(&service, "2026-11-23T09:00:00Z").await;
+    let (watch, mails) = watch(&service, settings());
+    move_to(&service, "2026-12-13T11:00:00Z");
+    assert_eq!(round(&watch, &mails).await.0, 1);
+    assert_eq!(acknowledge(&service, request).await, 1);
+    extend(&service, request).await.unwrap();
+    service.pump().await;
+    assert_eq!(service.case(request).await.due_on.to_string(), "2027-02-23");
+    move_to(&service, "2027-02-13T11:00:00Z");
+    assert_eq!(round(&watch, &mails).await, (1, vec![DPO.to_owned()]), "ten days before the new date");
+    assert_eq!(open_rules(&service).await, [AlertRule::DueSoon]);
+    assert_eq!(acknowledge(&service, request).await, 1);
+    move_to(&service, "2027-02-14T11:00:00Z");
+    assert_eq!(round(&watch, &mails).await.0, 0, "and not again");
+}
+
+#[tokio::test]
+async fn f_48_what_a_clock_that_was_ahead_raised_hides_and_settles_nothing() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+    service.submit(RequestKind::Access, &[(Email, EMAIL)]).await;
+    let (watch, mails) = watch(&service, settings());
+    let year = TimeDelta::days(400);
+    service.clock.advance(year);
+    assert!(round(&watch, &mails).await.0 >= 1);
+    let mut tx = service.store.begin("test").await.unwrap();
+    let (organisation, now) = (&service.controller.id, service.clock.now());
+    for listed in alert::list_alerts(&mut tx, organisation, false, now).await.unwrap() {
+        alert::acknowledge(&mut tx, organisation, listed.alert, dpo(), now).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    service.clock.advance(TimeDelta::days(1));
+    assert_eq!(round(&watch, &mails).await.0, 0, "acknowledged then");
+    let counted = async || {
+        let statement = "SELECT counted_on FROM dsrd.figures_watch";
+        let mut connection = service.store.connection().await.unwrap();
+        sqlx::query_scalar::<_, chrono::NaiveDate>(statement).fetch_one(&mut *connection).await.unwrap()
+    };
+    assert_eq!(counted().await, service.controller.local_date(service.clock.now()));
+
+    // The clock is right again: a week before the due date, and then after it.
+    service.clock.advance(TimeDelta::days(22) - year);
+    assert_eq!(round(&watch, &mails).await.0, 1);
+    assert_eq!(open_rules(&service).await, [AlertRule::DueSoon]);
+    assert_eq!(counted().await, service.controller.local_date(service.clock.now()));
+    service.clock.advance(TimeDelta::days(9));
+    assert_eq!(round(&watch, &mails).await.0, 1);
+    assert_eq!(open_rules(&service).await, [AlertRule::Overdue]);
     service.work_to_the_end().await;
     service.finish().await;
 }

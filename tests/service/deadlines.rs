@@ -78,7 +78,7 @@ pub(crate) async fn extend(service: &TestService, request: RequestId) -> Result<
     decide(service, request, Decision::Extension(ExtensionReason::Complexity), "dpo").await
 }
 
-async fn ask(service: &TestService, request: RequestId) -> Result<(), TriageError> {
+pub(crate) async fn ask(service: &TestService, request: RequestId) -> Result<(), TriageError> {
     let mut tx = service.store.begin("test").await.unwrap();
     let question = (ClarificationReason::MuchData, facts("Which of your visits do you mean?"));
     triage::ask_clarification(&mut tx, &service.desk, &service.controller, request, question, person("dpo"))
@@ -87,7 +87,11 @@ async fn ask(service: &TestService, request: RequestId) -> Result<(), TriageErro
     Ok(())
 }
 
-async fn clarified(service: &TestService, request: RequestId, at: Option<&str>) -> Result<(), CaseError> {
+pub(crate) async fn clarified(
+    service: &TestService,
+    request: RequestId,
+    at: Option<&str>,
+) -> Result<(), CaseError> {
     let mut tx = service.store.begin("test").await.unwrap();
     let at = at.map(|at| at.parse().unwrap());
     intake::clarified(&mut tx, &service.desk, &service.controller, request, at, person("dpo")).await?;

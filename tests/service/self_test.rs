@@ -96,14 +96,16 @@ async fn alerts(service: &TestService) -> (usize, Vec<AlertRule>) {
     let watch = alerts::watch(service, ward, &MemoryTransport::new());
     let raised = watch.turn().await.unwrap().alerts;
     let mut connection = service.store.connection().await.unwrap();
-    let listed = alert::list_alerts(&mut connection, &service.controller.id, false).await.unwrap();
+    let listed = alert::list_alerts(&mut connection, &service.controller.id, false, service.clock.now())
+        .await
+        .unwrap();
     (raised, listed.into_iter().map(|each| each.rule).collect())
 }
 
 async fn acknowledge_all(service: &TestService) {
     let mut tx = service.store.begin("test").await.unwrap();
     let (organisation, now) = (&service.controller.id, service.clock.now());
-    for listed in alert::list_alerts(&mut tx, organisation, false).await.unwrap() {
+    for listed in alert::list_alerts(&mut tx, organisation, false, now).await.unwrap() {
         let by = Actor::Person("dpo".to_owned());
         alert::acknowledge(&mut tx, organisation, listed.alert, by, now).await.unwrap();
     }

@@ -59,7 +59,9 @@ pub(crate) async fn alerts(service: &TestService) -> Vec<AlertRule> {
     let watch = alerts::watch(service, ward(service, to_dpo()), &service.mails);
     watch.turn().await.unwrap();
     let mut connection = service.store.connection().await.unwrap();
-    let listed = alert::list_alerts(&mut connection, &service.controller.id, false).await.unwrap();
+    let listed = alert::list_alerts(&mut connection, &service.controller.id, false, service.desk.clock.now())
+        .await
+        .unwrap();
     listed.into_iter().map(|each| each.rule).collect()
 }
 

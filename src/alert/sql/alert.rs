@@ -16,7 +16,8 @@ pub(in crate::alert) struct About {
     pub(in crate::alert) hold: Option<Uuid>,
 }
 
-/// Raises an alert; false when it was raised that day, or acknowledged since its cause began.
+/// Raises an alert; false when it was raised that day, or acknowledged since its cause began. What a clock that was ahead raised
+/// (F-48) was for another cause.
 pub(in crate::alert) async fn insert_alert(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -36,7 +37,7 @@ pub(in crate::alert) async fn insert_alert(
              SELECT FROM dsrd.alert
              WHERE organisation_id = $1 AND request_id IS NOT DISTINCT FROM $5 AND hold_id IS NOT DISTINCT FROM $9
                AND rule = $3 AND step = $4
-               AND acknowledged_at IS NOT NULL AND ($8::timestamptz IS NULL OR raised_at >= $8))
+               AND acknowledged_at IS NOT NULL AND raised_at <= $7 AND ($8::timestamptz IS NULL OR raised_at >= $8))
            ON CONFLICT DO NOTHING"#,
         organisation.as_str(),
         id,
@@ -54,11 +55,13 @@ pub(in crate::alert) async fn insert_alert(
     Ok(done.rows_affected() == 1)
 }
 
-/// Lists causes, each once, the newest first.
+/// Lists causes, each once, the newest first. The latest day is that of the clock: what one that was ahead raised (F-48) hides
+/// nothing.
 pub(in crate::alert) async fn list_alerts(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     all: bool,
+    now: DateTime<Utc>,
 ) -> Result<Vec<ListedAlert>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT DISTINCT ON (alert.request_id, alert.hold_id, alert.rule, alert.step)
@@ -76,7 +79,7 @@ pub(in crate::alert) async fn list_alerts(
            WHERE organisation_id = $1
              AND ($2
                   OR (alert.acknowledged_at IS NULL
-                      AND alert.raised_on = (SELECT max(raised_on) FROM dsrd.alert WHERE organisation_id = $1)
+                      AND alert.raised_on = (SELECT max(raised_on) FROM dsrd.alert WHERE organisation_id = $1 AND raised_at <= $3)
                       AND (CASE WHEN alert.rule = 'hold_review'
                                 THEN EXISTS (SELECT FROM dsrd.hold
                                              WHERE hold.organisation_id = $1 AND hold.hold_id = alert.hold_id
@@ -119,6 +122,7 @@ pub(in crate::alert) async fn list_alerts(
            ORDER BY alert.request_id, alert.hold_id, alert.rule, alert.step, alert.raised_on DESC"#,
         organisation.as_str(),
         all,
+        now,
     )
     .fetch_all(connection)
     .await

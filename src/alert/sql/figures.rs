@@ -7,7 +7,8 @@ use crate::alert::rule::FiguresState;
 use crate::domain::OrganisationId;
 use crate::store::StoreError;
 
-/// Takes the counting of a day for the caller's transaction; false when it was counted that day.
+/// Takes the counting of a day for the caller's transaction; false when it was counted that day. A day on which a clock that was
+/// ahead counted (F-48) is another one.
 pub(in crate::alert) async fn claim_figures(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -18,7 +19,7 @@ pub(in crate::alert) async fn claim_figures(
            VALUES ($1, $2)
            ON CONFLICT (organisation_id) DO UPDATE
            SET counted_on = excluded.counted_on
-           WHERE known.counted_on < excluded.counted_on"#,
+           WHERE known.counted_on <> excluded.counted_on"#,
         organisation.as_str(),
         today,
     )
