@@ -218,6 +218,24 @@ async fn f_46_a_platform_that_logs_in_and_shows_no_contact_is_away_too() {
 }
 
 #[tokio::test]
+async fn a_wait_as_long_as_may_be_configured_is_left_alone() {
+    let service = TestService::start().await;
+    let receipt = hand_in(&service, 1).await;
+    sqlx::query("UPDATE dsrd.job SET run_at = now() + interval '60 days', last_code = 'needs_identity'")
+        .execute(&mut *service.store.connection().await.unwrap())
+        .await
+        .unwrap();
+    look_at_platform(&service, true).await;
+    let waits = "SELECT count(*) FROM dsrd.job WHERE run_at > now() + interval '59 days'";
+    assert_eq!(count(&service, waits).await, 1);
+    let mut tx = service.store.begin("test").await.unwrap();
+    let dpo = Actor::Person("dpo".to_owned());
+    intake::withdraw(&mut tx, &service.desk, &service.controller, receipt.request, dpo).await.unwrap();
+    tx.commit().await.unwrap();
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn f_48_a_wait_from_a_clock_that_was_ahead_ends_with_the_next_look() {
     let service = TestService::start().await;
     let _contact = service.platform.add_contact(ContactSpec::new().email(email(0)));

@@ -10,8 +10,8 @@ use crate::domain::OrganisationId;
 use crate::queue::sql::{announce, interval};
 use crate::store::StoreError;
 
-/// No request waits as long for anything: it has a month for all.
-const LONGEST_WAIT: Duration = Duration::from_hours(31 * 24);
+/// No request waits as long for anything. The longest wait is that for a proof of who asks: `identity.wait_max_days` is 60 at most.
+const LONGEST_WAIT: Duration = Duration::from_hours(62 * 24);
 
 /// Records whether the platform of an organisation answered just now. An outage begins with the first time that it did
 /// not, and ends with the first time that it did, whichever daemon looked; each look that is answered wakes what
