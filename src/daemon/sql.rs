@@ -88,7 +88,8 @@ pub struct Stranded {
     pub organisation: Option<OrganisationId>,
     /// Requests that are not closed.
     pub open_requests: i64,
-    /// Rows of producers that are not taken.
+    /// Rows of producers that are not taken, or did not become a request. One of an organisation that no daemon knows is anybody's
+    /// to correct and does not wait here once it is parked.
     pub intake_rows: i64,
 }
 
@@ -108,6 +109,12 @@ pub async fn find_stranded(
              UNION ALL
              SELECT organisation_id, 0, count(*)
              FROM dsrd.intake
+             WHERE organisation_id <> ALL ($1)
+             GROUP BY organisation_id
+             UNION ALL
+             SELECT organisation_id, 0, count(*)
+             FROM dsrd.intake_parked
+             JOIN dsrd.organisation USING (organisation_id)
              WHERE organisation_id <> ALL ($1)
              GROUP BY organisation_id
            ) AS stored

@@ -75,7 +75,8 @@ impl InTheWay {
             ),
             (
                 self.rows_of_producers,
-                "rows of producers did not become a request: hand them in or discard them (dsrd request parked list)",
+                "rows of producers did not become a request: hand them in or discard them (put the organisation back into the \
+                 configuration, dsrd request parked list)",
             ),
             (
                 self.holds,

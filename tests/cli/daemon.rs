@@ -196,7 +196,7 @@ async fn what_waits_for_an_organisation_that_is_not_configured_is_told() {
         findings.as_array().unwrap().iter().filter(|each| each["check"] == "organisations").collect();
     assert_eq!(lines.len(), 2, "{findings}");
     assert!(lines.iter().all(|line| line["verdict"] == "warn"), "{lines:?}");
-    assert!(checked.stdout.contains("mistyped is not configured; open requests: 0, rows in dsrd.intake: 2"));
+    assert!(checked.stdout.contains("mistyped is not configured; open requests: 0, rows of producers: 2"));
     let mut daemon = scene.serve();
     daemon.wait_for("the worker takes requests");
     daemon.signal("-TERM");

@@ -118,6 +118,18 @@ async fn what_waits_for_an_organisation_that_is_not_configured_is_counted() {
             .await
             .unwrap();
     }
+    // One of an organisation that nobody has registered can be corrected anywhere.
+    for (number, organisation) in [(1001_i64, "other"), (1002, "nobody"), (1003, "main")] {
+        sqlx::query(
+            "INSERT INTO dsrd.intake_parked (intake_id, organisation_id, producer, reason, detail, sealed, parked_at)
+             VALUES ($1, $2, 'tests', 'bad_identifier', 'email', '', now())",
+        )
+        .bind(number)
+        .bind(organisation)
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    }
     let found = daemon::find_stranded(&mut connection, &["main".to_owned()]).await.unwrap();
     let shown: Vec<_> = found
         .iter()
@@ -125,8 +137,9 @@ async fn what_waits_for_an_organisation_that_is_not_configured_is_counted() {
             (each.organisation.as_ref().map(ToString::to_string), each.open_requests, each.intake_rows)
         })
         .collect();
-    assert_eq!(shown, [(None, 0, 2), (Some("other".to_owned()), 1, 1)]);
+    assert_eq!(shown, [(None, 0, 2), (Some("other".to_owned()), 1, 2)]);
     sqlx::query("DELETE FROM dsrd.intake").execute(&mut *connection).await.unwrap();
+    sqlx::query("DELETE FROM dsrd.intake_parked").execute(&mut *connection).await.unwrap();
     drop(connection);
     service.finish().await;
 }

@@ -274,7 +274,9 @@ async fn r_80_nothing_is_removed_while_somebody_waits_or_a_hold_stands() {
     .execute(&mut owner(&service).await)
     .await
     .unwrap();
-    assert!(refused().await.starts_with("1 rows of producers"));
+    let sentence = refused().await;
+    assert!(sentence.starts_with("1 rows of producers"), "{sentence}");
+    assert!(sentence.contains("put the organisation back into the configuration"), "{sentence}");
     assert!(matches!(
         removal.remove(&"nobody".parse().unwrap(), REASON, &dpo()).await,
         Err(RemovalError::NotFound(_))

@@ -178,7 +178,7 @@ async fn stranded(
         findings.warn(
             CHECK,
             format!(
-                "{name} is not configured; open requests: {}, rows in dsrd.intake: {}",
+                "{name} is not configured; open requests: {}, rows of producers: {}",
                 each.open_requests, each.intake_rows
             ),
             "add it to the configuration, unless another daemon works for it; correct the producer if it is no \
