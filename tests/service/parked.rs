@@ -308,6 +308,45 @@ async fn a_parked_row_of_an_organisation_that_another_daemon_serves_is_not_there
 }
 
 #[tokio::test]
+async fn of_two_rows_of_one_key_that_two_daemons_take_at_once_the_second_is_a_repetition() {
+    let service = TestService::start().await;
+    let mut producer = producer(&service).await;
+    sqlx::query(
+        "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
+         VALUES ('main', 'once', 'access', '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')",
+    )
+    .execute(&mut producer)
+    .await
+    .unwrap();
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    let name: String =
+        sqlx::query_scalar("SELECT producer FROM dsrd.intake").fetch_one(&mut owner).await.unwrap();
+    // Another daemon has taken the other row and has not committed yet.
+    let email = [(IdentifierKind::Email, "canarino@posta.example")];
+    let theirs = intake::Submission {
+        producer: name,
+        idempotency_key: "once".to_owned(),
+        received_at: "2026-11-20T09:00:00Z".parse().unwrap(),
+        proof: None,
+        ..service.submission(RequestKind::Access, &email)
+    };
+    let mut tx = service.store.begin("test").await.unwrap();
+    intake::submit(&mut tx, &service.desk, &service.controller, theirs).await.unwrap();
+    let commits_once_the_other_waits = async {
+        let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
+        while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut owner).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+        tx.commit().await.unwrap();
+    };
+    let (taken, ()) = tokio::join!(take(&service), commits_once_the_other_waits);
+    assert_eq!((taken.accepted, taken.repeated, taken.parked), (0, 1, 0));
+    assert!(list(&service).await.is_empty());
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn r_1_a_row_whose_request_the_database_refuses_is_parked_and_stops_nobody() {
     for moment in
         ["AFTER INSERT ON dsrd.request", "AFTER INSERT ON dsrd.request DEFERRABLE INITIALLY DEFERRED"]

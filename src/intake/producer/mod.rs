@@ -47,27 +47,28 @@ impl Fault {
 /// Takes every row that is there, one transaction each, so that a bad one harms no other. The transaction that removes
 /// the row creates what becomes of it. Rows of an organisation that another daemon on this database has registered are
 /// left to it; rows of one that nobody knows are parked. So is one whose request breaks a rule of the database, at the second
-/// attempt: it would be the oldest for ever, and nobody's row behind it would be taken.
+/// attempt: it would be the oldest for ever, and nobody's row behind it would be taken. The second one is a real one: the rule
+/// that was broken may be that of one key, whose other row another daemon was taking, and this one is its repetition then.
 pub async fn take_producer_rows(
     store: &Store,
     desk: &Desk,
     controllers: &BTreeMap<OrganisationId, Arc<Controller>>,
 ) -> Result<Taken, StoreError> {
     let mut taken = Taken::default();
-    let mut refused = None;
+    let mut refused: Option<Refused> = None;
     let organisations: Vec<String> = controllers.keys().map(ToString::to_string).collect();
     loop {
         let mut tx = store.begin("intake.take").await?;
         let Some(row) = sql::take_row(&mut tx, &organisations).await? else { return Ok(taken) };
         let result = match read(&row, controllers) {
-            _ if refused == Some(row.intake_id) => Err(Fault::new(
+            _ if refused.is_some_and(|refused| refused.is_for_good(&row)) => Err(Fault::new(
                 "refused",
                 "the database refuses the request; the log of the service says why",
             )),
             Ok((controller, submission)) => match submit(&mut tx, desk, controller, submission).await {
                 Ok(receipt) => Ok(receipt.repeated),
                 Err(IntakeError::Store(error)) => {
-                    refused = Some(refusal(&row, error)?);
+                    refused = Some(Refused::again(refused, &row, error)?);
                     continue;
                 }
                 Err(error) => Err(Fault::new(error.reason().unwrap_or("refused"), error.to_string())),
@@ -78,7 +79,7 @@ pub async fn take_producer_rows(
             park(&mut tx, desk, &row, fault).await?;
         }
         match (tx.commit().await, result) {
-            (Err(error), Ok(_)) => refused = Some(refusal(&row, error)?),
+            (Err(error), Ok(_)) => refused = Some(Refused::again(refused, &row, error)?),
             (Err(error), Err(_)) => return Err(error),
             (Ok(()), Ok(true)) => taken.repeated += 1,
             (Ok(()), Ok(false)) => taken.accepted += 1,
@@ -87,16 +88,38 @@ pub async fn take_producer_rows(
     }
 }
 
-/// The row whose request breaks a rule of the database; otherwise the error, after which everything is tried again.
-fn refusal(row: &ProducerRow, error: StoreError) -> Result<i64, StoreError> {
-    // Data exceptions, integrity constraints, and what a trigger raises: they say something of this row and of no other.
-    let breaks_a_rule = matches!(&error, StoreError::Refused { code, .. }
-        if ["22", "23", "P0"].iter().any(|class| code.starts_with(class)));
-    if !breaks_a_rule {
-        return Err(error);
+/// So many attempts at a row whose request breaks a rule of the database.
+const MOST_REFUSALS: u32 = 2;
+
+/// A row whose request broke a rule of the database.
+#[derive(Clone, Copy)]
+struct Refused {
+    row: i64,
+    times: u32,
+}
+
+impl Refused {
+    /// Counts that the request of a row broke a rule; otherwise the error, after which everything is tried again.
+    fn again(before: Option<Self>, row: &ProducerRow, error: StoreError) -> Result<Self, StoreError> {
+        // Data exceptions, integrity constraints, and what a trigger raises: they say something of this row and of no other.
+        let breaks_a_rule = matches!(&error, StoreError::Refused { code, .. }
+            if ["22", "23", "P0"].iter().any(|class| code.starts_with(class)));
+        if !breaks_a_rule {
+            return Err(error);
+        }
+        let times = 1 + before.filter(|before| before.row == row.intake_id).map_or(0, |before| before.times);
+        if times < MOST_REFUSALS {
+            tracing::warn!(intake = row.intake_id, %error, "the database refuses the request of a producer's row; it is tried once more");
+        } else {
+            tracing::error!(intake = row.intake_id, %error, "the database refuses the request of a producer's row");
+        }
+        Ok(Self { row: row.intake_id, times })
     }
-    tracing::error!(intake = row.intake_id, %error, "the database refuses the request of a producer's row");
-    Ok(row.intake_id)
+
+    /// Whether that row was tried often enough.
+    const fn is_for_good(self, row: &ProducerRow) -> bool {
+        self.row == row.intake_id && self.times >= MOST_REFUSALS
+    }
 }
 
 async fn park(tx: &mut Tx, desk: &Desk, row: &ProducerRow, fault: &Fault) -> Result<(), StoreError> {
