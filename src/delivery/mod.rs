@@ -62,8 +62,9 @@ pub use proof::{NoticeProof, PackageProof, list_notice_proofs, list_package_proo
 pub use recipient::{PreparedLetter, RecipientLetter, prepare_letter, send_letter};
 pub use settings::{FileSettings, Security, Settings, SmtpSettings, TransportKind};
 pub use sql::{
-    NoticeView, answer_may_be_out, drop_unsent, drop_unsent_answers, drop_unsent_question, forget_secrets,
-    notices_of, purge, reopen_refused, take_back_claims, told_at, waits_to_be_sent, was_refused,
+    NoticeView, Reach, answer_may_be_out, drop_unsent, drop_unsent_answers, drop_unsent_question,
+    forget_secrets, has_answer, notices_of, purge, reach_of, reopen_refused, take_back_claims, told_at,
+    waits_to_be_sent,
 };
 pub use text::{
     TextError, Vocabulary, VocabularyOf, check_template, check_texts, day_in_words, instant_in_words,

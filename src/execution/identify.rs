@@ -3,6 +3,7 @@
 //! The gate stands before each step that discloses or deletes, and is asked anew on every run: whatever way a request takes
 //! into the queue (submitted, resumed, released, chosen, rescued), it meets the same rule (S-3). A waiting request has a date:
 //! no attempts are used up, the person is reminded once, and at the end a notice says why and what would help (Art. 12(4)).
+//! Nobody fails to answer what they were never asked: a question that was refused, came back or never left ends no request.
 //!
 //! Nothing but the acknowledgement goes by itself to an address that was merely typed, unless it is all that the request was
 //! made with, or the profile's own: any other answer would show to whoever typed it whether somebody else is in the data (S-5).
@@ -111,17 +112,21 @@ pub(super) async fn look_at_wait(run: &mut Run<'_>) -> Result<(), Stop> {
         return Err(Stop::NeedsPerson(ParkReason::CheckpointUnreadable));
     };
     let now = run.executor.desk.clock.now();
-    if now >= until {
-        return if end_can_be_told(run) {
-            end_unproven(run, doubt).await
-        } else {
-            Err(Stop::NeedsPerson(ParkReason::IdentityUnproven))
-        };
-    }
     let mut connection = run.executor.store.connection().await?;
     let (organisation, request) = (&run.lease.organisation, run.lease.request);
-    if delivery::was_refused(&mut connection, organisation, request, NoticeKind::IdentityRequest).await? {
+    let kind = NoticeKind::IdentityRequest;
+    let question = delivery::reach_of(&mut connection, organisation, request, kind, wanted_at).await?;
+    drop(connection);
+    if question.failed {
         return Err(Stop::NeedsPerson(ParkReason::NoticeRefused));
+    }
+    if now >= until {
+        // Whoever was never asked did not fail to answer.
+        if question.taken && end_can_be_told(run) {
+            return end_unproven(run, doubt).await;
+        }
+        give_up_question(run).await?;
+        return Err(Stop::NeedsPerson(ParkReason::IdentityUnproven));
     }
     let remind = !run.case.identity_reminded && now >= remind_at(run, wanted_at);
     Err(Stop::AwaitsIdentity { remind })
@@ -129,6 +134,20 @@ pub(super) async fn look_at_wait(run: &mut Run<'_>) -> Result<(), Stop> {
 
 fn remind_at(run: &Run<'_>, wanted_at: DateTime<Utc>) -> DateTime<Utc> {
     wanted_at + TimeDelta::hours(run.site.controller.identity.remind_after_hours.into())
+}
+
+/// What asks the person for something until an instant that is past does not leave any more.
+async fn give_up_question(run: &Run<'_>) -> Result<(), Stop> {
+    let mut tx = run.executor.store.begin("execution.give_up_question").await?;
+    queue::hold(&mut tx, run.lease).await??;
+    let (organisation, request) = (&run.lease.organisation, run.lease.request);
+    let waiting = intake::lock_waiting(&mut tx, organisation, request).await.map_err(stopped)?;
+    if waiting.state != RequestState::NeedsIdentity {
+        return Err(Stop::wait(Duration::ZERO, WAITS_FOR_PROOF));
+    }
+    identity::end_links(&mut tx, organisation, request).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// The request ends by rule. Whoever proves who they are at the same moment is first or too late, never both.

@@ -20,7 +20,7 @@ pub struct Course {
     pub received_on: NaiveDate,
     /// Whether that is the day of the entry, because the entry does not tell the day of receipt.
     pub dated_by_entry: bool,
-    /// The conservative due day.
+    /// The conservative due day, as it was moved last.
     pub due_on: NaiveDate,
     /// Whether its term was extended: the person was told in time.
     pub extended: bool,
@@ -43,6 +43,8 @@ pub struct End {
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     received: Option<Received>,
+    /// The due day that an extension or a time of waiting for the person led to.
+    moved_to: Option<NaiveDate>,
     extended: bool,
     refused_on: Option<String>,
     end: Option<End>,
@@ -58,6 +60,10 @@ struct Received {
     dated_by_entry: bool,
     due_on: NaiveDate,
 }
+
+/// What ends a time of waiting for the person. It tells the due day where that was computed again.
+const MAY_MOVE_DATES: [Action; 3] =
+    [Action::IdentityProven, Action::IdentityChecked, Action::ClarificationAnswered];
 
 /// Takes an entry into account. Later entries of a request come after earlier ones.
 pub(super) fn note(cases: &mut BTreeMap<Uuid, Notes>, entry: &Entry, zone: Tz) {
@@ -84,6 +90,9 @@ pub(super) fn note(cases: &mut BTreeMap<Uuid, Notes>, entry: &Entry, zone: Tz) {
         notes.refused_on = word("ground").map(str::to_owned);
     } else if entry.action == Action::TermExtended.as_str() {
         notes.extended = true;
+        notes.moved_to = day("due_on").or(notes.moved_to);
+    } else if MAY_MOVE_DATES.iter().any(|action| entry.action == action.as_str()) {
+        notes.moved_to = day("due_on").or(notes.moved_to);
     } else if entry.action == Action::RequestSuperseded.as_str() {
         notes.end = Some(End { outcome: Outcome::Superseded.as_str().to_owned(), on: of_entry });
     } else if entry.action == Action::RequestWithdrawn.as_str() {
@@ -126,7 +135,7 @@ impl Notes {
             origin: received.origin,
             received_on: received.on,
             dated_by_entry: received.dated_by_entry,
-            due_on: received.due_on,
+            due_on: self.moved_to.unwrap_or(received.due_on),
             extended: self.extended,
             refused_on: self.refused_on,
             end: self.end,

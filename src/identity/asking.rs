@@ -52,8 +52,9 @@ pub struct Asked {
     pub occasion: Occasion,
 }
 
-/// Makes a link and the notice that carries it to the contact point, in the caller's transaction. Links made before go on
-/// working until they expire; the first that is used ends all of them.
+/// Makes a link and the notice that carries it to the contact point, in the caller's transaction. It works no longer than an
+/// answer is waited for: the message says until when. Links made before go on working until they expire; the first that is used
+/// ends all of them.
 pub async fn ask(
     tx: &mut Tx,
     keys: &MasterKey,
@@ -64,7 +65,7 @@ pub async fn ask(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let token = Personal::new(random::token());
-    let expires_at = now + TimeDelta::hours(controller.identity.link_hours.into());
+    let expires_at = (now + TimeDelta::hours(controller.identity.link_hours.into())).min(asked.until);
     let link = NewLink {
         organisation: &controller.id,
         request: case.request,
@@ -123,6 +124,10 @@ pub async fn ask_again(
     else {
         return Err(CaseError::NotWaitingForProof.into());
     };
+    let now = desk.clock.now();
+    if now >= until {
+        return Err(CaseError::NotWaitingForProof.into());
+    }
     let known = intake::identifiers(tx, &desk.keys, &controller.id, request).await?;
     let contact_point =
         contact_point(&known, controller).map(|each| each.number).ok_or(IdentityError::NoContactPoint)?;
@@ -131,7 +136,7 @@ pub async fn ask_again(
         return Err(IdentityError::TooOften(links));
     }
     let asked = Asked { doubt, until, contact_point, occasion: Occasion::OnDemand };
-    ask(tx, &desk.keys, controller, &case, asked, actor, desk.clock.now()).await?;
+    ask(tx, &desk.keys, controller, &case, asked, actor, now).await?;
     Ok(())
 }
 

@@ -88,14 +88,13 @@ pub async fn record_check(
     };
     sql::insert_proof(tx, &recorded).await?;
     end_links(tx, &controller.id, request).await?;
-    let stood_still = intake::continue_proven(tx, controller, request, &waiting, proof).await?;
+    let moved = intake::continue_proven(tx, controller, request, &waiting, proof).await?;
     let detail = Detail::none()
         .word("method", method.as_str())
         .word("assurance", proof.assurance.as_str())
         .count("matching_points", matched.points.len() as u64)
-        .flag("declaration", matched.declaration.is_some())
-        .flag("time_stood_still", stood_still);
+        .flag("declaration", matched.declaration.is_some());
     let event = Event::of(&controller.id, request, Action::IdentityChecked, actor, now);
-    audit::append(tx, event.with(detail)).await?;
+    audit::append(tx, event.with(intake::stood_still(detail, moved))).await?;
     Ok(())
 }

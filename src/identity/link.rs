@@ -236,13 +236,10 @@ pub(super) async fn prove(
         sealed_declaration: None,
     };
     sql::insert_proof(tx, &recorded).await?;
-    let stood_still = intake::continue_proven(tx, controller, request, waiting, proof).await?;
-    let detail = Detail::none()
-        .word("method", how.as_str())
-        .word("assurance", proof.assurance.as_str())
-        .flag("time_stood_still", stood_still);
+    let moved = intake::continue_proven(tx, controller, request, waiting, proof).await?;
+    let detail = Detail::none().word("method", how.as_str()).word("assurance", proof.assurance.as_str());
     let event = Event::of(organisation, request, Action::IdentityProven, actor, now);
-    audit::append(tx, event.with(detail)).await?;
+    audit::append(tx, event.with(intake::stood_still(detail, moved))).await?;
     Ok(())
 }
 

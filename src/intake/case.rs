@@ -9,7 +9,7 @@ use super::sql::{self, Case, find_case};
 use super::submission::Desk;
 use crate::audit::{self, Action, Actor, Event};
 use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
-use crate::domain::deadline::PauseCause;
+use crate::domain::deadline::{DueDates, PauseCause};
 use crate::domain::{
     CaseEvent, ContactId, Controller, Handling, IdentifierKind, OrganisationId, ParkReason, Proof,
     RefusalGround, RequestId, RequestKind, RequestState,
@@ -172,7 +172,7 @@ pub async fn clarified(
     let asked = clock::asked_last(tx, organisation, request).await?;
     let paused = match answered_at {
         Some(at) => clock::record_pause(tx, controller, request, asked, at).await?,
-        None => false,
+        None => None,
     };
     delivery::drop_unsent_question(tx, organisation, request).await?;
     match waits_for_a_person(case.kind, case.requester_role) {
@@ -186,8 +186,7 @@ pub async fn clarified(
             queue::resume(tx, organisation, request).await?;
         }
     }
-    let detail =
-        audit::Detail::none().flag("answered", answered_at.is_some()).flag("time_stood_still", paused);
+    let detail = stood_still(audit::Detail::none().flag("answered", answered_at.is_some()), paused);
     let event = Event::of(organisation, request, Action::ClarificationAnswered, actor, now);
     audit::append(tx, event.with(detail)).await?;
     Ok(())
@@ -385,7 +384,7 @@ pub async fn lock_waiting(
 
 /// Notes on a case that was locked by [`lock_waiting`] how it became known who asks, and sends it on its way if it waited for
 /// that; one that waits for something else goes on waiting. The time since the person was asked is recorded, and moves the
-/// dates as the regime says; returns whether there was such a time. The caller writes the proof itself and its entry in the
+/// dates as the regime says; returns the dates that hold since, where there was such a time. The caller writes the proof itself and its entry in the
 /// log.
 pub async fn continue_proven(
     tx: &mut Tx,
@@ -393,20 +392,35 @@ pub async fn continue_proven(
     request: RequestId,
     waiting: &WaitingCase,
     proof: Proof,
-) -> Result<bool, CaseError> {
+) -> Result<Option<DueDates>, CaseError> {
     let organisation = &controller.id;
     sql::set_proven(tx, organisation, request, proof).await?;
-    let waited = waiting.state == RequestState::NeedsIdentity
-        || waiting.park_reason == Some(ParkReason::IdentityUnproven);
+    let waited = match waiting.park_reason {
+        None => waiting.state == RequestState::NeedsIdentity,
+        Some(ParkReason::IdentityUnproven) => true,
+        // The question was refused or came back, and no answer: that one would say something that a proof does not change.
+        Some(ParkReason::NoticeRefused) => !delivery::has_answer(tx, organisation, request).await?,
+        Some(_) => false,
+    };
     if !waited {
-        return Ok(false);
+        return Ok(None);
     }
-    let stood_still = clock::record_pause(tx, controller, request, PauseCause::Identity, proof.at).await?;
+    let moved = clock::record_pause(tx, controller, request, PauseCause::Identity, proof.at).await?;
     sql::set_resumed(tx, organisation, request, None, None, false).await?;
     if !queue::resume(tx, organisation, request).await? {
         queue::wake(tx, organisation, request).await?;
     }
-    Ok(stood_still)
+    Ok(moved)
+}
+
+/// What the log tells of a time of waiting for the person that is over: whether dates were computed again, and which they are.
+#[must_use]
+pub fn stood_still(detail: audit::Detail, moved: Option<DueDates>) -> audit::Detail {
+    let detail = detail.flag("time_stood_still", moved.is_some());
+    match moved {
+        Some(dates) => detail.word("due_on", &dates.conservative.to_string()),
+        None => detail,
+    }
 }
 
 /// Sends a case that was locked by [`lock_parked`] on its way with a decision: from now on it may touch `contact` only,

@@ -10,6 +10,7 @@ use dsrd::upkeep::{Settings, Upkeep};
 use dsrd::{intake, triage};
 use dsrd_simulator::ContactSpec;
 
+use crate::deadlines::{ask, clarified, extend, move_to, received, under};
 use crate::support::service::TestService;
 
 const SHARED_PHONE: &str = "+39 333 7654321";
@@ -156,4 +157,31 @@ async fn r_70_the_figures_of_a_period_are_the_same_after_its_cases_were_purged()
     assert_eq!(forgotten.requests, 4, "no case is left");
     // The oracle compares with cases, and there are none.
     assert_eq!(count(&service, &question(&service, day)).await, before);
+}
+
+#[tokio::test]
+async fn r_6_r_7_a_request_whose_date_was_moved_is_overdue_after_that_date_only() {
+    let service = under("EU-suspend", "IT", chrono_tz::Europe::Rome, "2026-11-23T11:00:00Z").await;
+    let extended = received(&service, "2026-11-23T09:00:00Z").await;
+    let paused = received(&service, "2026-11-23T09:00:00Z").await;
+    extend(&service, extended).await.unwrap();
+    ask(&service, paused).await.unwrap();
+    service.pump().await;
+    move_to(&service, "2026-12-13T11:00:00Z");
+    clarified(&service, paused, Some("2026-12-13T10:00:00Z")).await.unwrap();
+    let stored = async |request| service.case(request).await.due_on;
+    let (last_of_paused, last_of_extended) = (stored(paused).await, stored(extended).await);
+    let first: NaiveDate = "2026-12-23".parse().unwrap();
+    assert!(first < last_of_paused && last_of_paused < last_of_extended);
+    for (day, overdue) in [
+        (first + Days::new(1), 0),
+        (last_of_paused, 0),
+        (last_of_paused + Days::new(1), 1),
+        (last_of_extended, 1),
+        (last_of_extended + Days::new(1), 2),
+    ] {
+        let question = Question { until: day, ..question(&service, day) };
+        let question = Question { since: "2026-11-01".parse().unwrap(), ..question };
+        assert_eq!(count(&service, &question).await.all.overdue, overdue, "{day}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use dsrd::delivery::Plan;
+use dsrd::delivery::{self, NoticeKind, Plan};
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
     IdentityMethod, IdentityRules, Outcome, ParkReason, RefusalGround, RequestKind, RequestState,
@@ -238,6 +238,94 @@ async fn a_question_that_the_mail_server_refuses_comes_to_a_person() {
     service.advance(Duration::from_hours(73)).await;
     service.work().await;
     assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::NoticeRefused));
+    service.finish().await;
+}
+
+/// A request that was received so long ago that the person has a day to answer who asks.
+async fn submit_late(service: &TestService) -> intake::Receipt {
+    let late = intake::Submission {
+        proof: None,
+        received_at: service.desk.clock.now() - TimeDelta::days(29),
+        ..service.submission(RequestKind::Erasure, &[(Email, STORED)])
+    };
+    intake::submit_request(&service.store, &service.desk, &service.controller, late).await.unwrap()
+}
+
+#[tokio::test]
+async fn r_83_whoever_was_never_asked_did_not_fail_to_answer() {
+    // The mail server is away until the time is over, or refuses the question, or the question comes back.
+    for what in ["away", "refused", "came back"] {
+        let service = TestService::start().await;
+        let contact = service.platform.add_contact(person());
+        let receipt = submit_late(&service).await;
+        service.work().await;
+        if what == "came back" {
+            service.pump().await;
+            let mut tx = service.store.begin("test").await.unwrap();
+            let (kind, now) = (Some(NoticeKind::IdentityRequest), service.desk.clock.now());
+            delivery::record_bounce(&mut tx, &service.controller.id, receipt.request, kind, dpo(), now)
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+        } else if what == "refused" {
+            service.mails.plan(Plan::Reply(550), 1);
+            service.pump().await;
+        }
+        service.advance(Duration::from_hours(25)).await;
+        let worker = service.worker().await;
+        worker.work_until_idle().await.unwrap();
+        let case = service.case(receipt.request).await;
+        let expected = if what == "away" { ParkReason::IdentityUnproven } else { ParkReason::NoticeRefused };
+        assert_eq!((case.state, case.park_reason), (RequestState::Manual, Some(expected)), "{what}");
+        assert!(case.outcome.is_none() && service.platform.truth(&contact).unwrap().exists, "{what}");
+
+        // Nothing asks them any more for what they could answer until yesterday.
+        let before = questions(&service).len();
+        service.pump().await;
+        assert_eq!(questions(&service).len(), before, "{what}");
+
+        if what == "away" {
+            // Sent on its way again, it asks them, and they have a day.
+            let mut tx = service.store.begin("test").await.unwrap();
+            intake::resume(&mut tx, &service.desk, &service.controller.id, receipt.request, dpo())
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+            let secret = asked(&service, receipt.request).await;
+            assert!(matches!(confirm(&service, &secret, STORED).await, Confirmation::Confirmed(_)));
+        } else {
+            // Somebody calls them: the request waited for that, and goes on.
+            check(&service, receipt.request, IdentityMethod::ContactPoint).await.unwrap();
+        }
+        service.work_to_the_end().await;
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled), "{what}");
+        assert_eq!(service.simulator.journal().deleted_contacts(), [contact], "{what}");
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_link_works_no_longer_than_an_answer_is_waited_for_and_says_so() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
+    let receipt = submit_late(&service).await;
+    let secret = asked(&service, receipt.request).await;
+    let until = service.case(receipt.request).await.identity_until.unwrap();
+    let expires: chrono::DateTime<chrono::Utc> = sqlx::query_scalar("SELECT expires_at FROM dsrd.proof_link")
+        .fetch_one(&mut *service.store.connection().await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(expires, until);
+    let said = questions(&service)[0].text.expose().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("Please confirm by: 24 November 2026, 13:00 CET"), "{said}");
+    service.advance(Duration::from_hours(24)).await;
+    assert!(matches!(
+        ask_again(&service, receipt.request).await,
+        Err(IdentityError::Case(intake::CaseError::NotWaitingForProof))
+    ));
+    assert_eq!(confirm(&service, &secret, STORED).await, Confirmation::NoSuchLink);
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::NotIdentified));
     service.finish().await;
 }
 

@@ -51,6 +51,21 @@ const fn to_mend(reason: ParkReason) -> Option<&'static str> {
     }
 }
 
+/// Whether what was refused may have been the question who asks: nothing was carried out or decided, and that was wanted.
+const fn asks_who(case: &Case) -> bool {
+    case.identity_until.is_some()
+        && case.verified_at.is_none()
+        && case.refusal.is_none()
+        && case.answered.is_none()
+}
+
+/// How a person finds out who asks.
+fn find_out(reference: &str) -> String {
+    format!(
+        "find out who asks, for example by calling the number in the profile, then: dsrd decide identity {reference} --method contact_point"
+    )
+}
+
 /// One line an act; none for a request that waits for nobody.
 pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
     let reference = case.reference.as_str();
@@ -93,10 +108,12 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
             ),
             format!("or delete although it is open: dsrd request resume {reference} --despite-access"),
         ],
-        ParkReason::IdentityUnproven => vec![format!(
-            "find out who asks, for example by calling the number in the profile, then: dsrd decide identity {reference} --method contact_point"
-        )],
+        ParkReason::IdentityUnproven => vec![find_out(reference)],
         ParkReason::NoContactPoint => vec![tell(&package)],
+        ParkReason::NoticeRefused if asks_who(case) => vec![
+            find_out(reference),
+            resume("or mend the mail server, if it was at fault, and let them be asked again"),
+        ],
         ParkReason::NoticeRefused => vec![resume("mend the mail server, if it was at fault"), tell(&package)],
         ParkReason::NoticeFailed => {
             vec![resume("mend the cause that the log names"), tell(&package)]

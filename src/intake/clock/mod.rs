@@ -52,29 +52,33 @@ pub async fn dates_from_events(
 }
 
 /// Computes the dates of an open request again after an event, and stores them where they moved; the queue hands it out
-/// by the new one.
-pub async fn recompute(tx: &mut Tx, controller: &Controller, request: RequestId) -> Result<(), StoreError> {
-    let Some(dates) = dates_from_events(tx, controller, request, false).await? else { return Ok(()) };
+/// by the new one. Returns them; nothing for a reminder.
+pub async fn recompute(
+    tx: &mut Tx,
+    controller: &Controller,
+    request: RequestId,
+) -> Result<Option<DueDates>, StoreError> {
+    let Some(dates) = dates_from_events(tx, controller, request, false).await? else { return Ok(None) };
     sql::set_dates(tx, &controller.id, request, dates).await?;
-    queue::set_due(tx, &controller.id, request, controller.end_of_day(dates.conservative)).await
+    queue::set_due(tx, &controller.id, request, controller.end_of_day(dates.conservative)).await?;
+    Ok(Some(dates))
 }
 
-/// Records a time of waiting for the person that is over, and moves the dates as the regime says. Nothing where the
-/// question was never taken by the mail server: then nobody was waited for (I-5).
+/// Records a time of waiting for the person that is over, and moves the dates as the regime says. Returns the dates that hold
+/// since. Nothing where the question was never taken by the mail server: then nobody was waited for (I-5).
 pub async fn record_pause(
     tx: &mut Tx,
     controller: &Controller,
     request: RequestId,
     cause: PauseCause,
     answered_at: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    let Some(asked) = sql::find_asked(tx, &controller.id, request, cause).await? else { return Ok(false) };
+) -> Result<Option<DueDates>, StoreError> {
+    let Some(asked) = sql::find_asked(tx, &controller.id, request, cause).await? else { return Ok(None) };
     if answered_at < asked.at {
-        return Ok(false);
+        return Ok(None);
     }
     sql::insert_pause(tx, &controller.id, request, Uuid::now_v7(), cause, &asked, answered_at).await?;
-    recompute(tx, controller, request).await?;
-    Ok(true)
+    recompute(tx, controller, request).await
 }
 
 /// Lets the extensions count whose notice was taken by the mail server before the end of the first term, and returns how
