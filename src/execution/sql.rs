@@ -386,6 +386,7 @@ pub(super) async fn find_earlier_of_contact(
              AND first.erasure_ground IS NOT DISTINCT FROM own.erasure_ground
              AND first.origin = 'subject' AND first.requester_role = 'self' AND own.requester_role = 'self'
              AND first.state <> 'closed' AND first.park_reason IS DISTINCT FROM 'newer_will'
+             AND (first.kind <> 'erasure' OR first.executed_at IS NULL)
              AND first.received_at >= $4
              AND (first.received_at, first.request_id) < (own.received_at, own.request_id)
              AND (first.producer, first.idempotency_key) <> (own.producer, own.idempotency_key)

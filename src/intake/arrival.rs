@@ -195,6 +195,9 @@ impl Arrival<'_> {
 
     /// The open request of which this one is a reminder: of the same kind, handed in by the same side, and naming the
     /// person by the same identifiers. It is kept from ending until this transaction does.
+    ///
+    /// No reminder is what may be about something else (two words that nobody knows, two complaints), nor what is known to
+    /// come from the person where that is not known of the first: its proof would go unused.
     async fn find_first(
         &self,
         tx: &mut Tx,
@@ -202,7 +205,10 @@ impl Arrival<'_> {
         policies: &[String],
     ) -> Result<Option<First>, StoreError> {
         let Self { controller, submission, .. } = *self;
-        if controller.reminder_days == 0 || submission.origin != Origin::Subject {
+        if controller.reminder_days == 0
+            || submission.origin != Origin::Subject
+            || matches!(kind, RequestKind::Other | RequestKind::Complaint)
+        {
             return Ok(None);
         }
         let sought = sql::Sought {
@@ -216,7 +222,13 @@ impl Arrival<'_> {
             // A sibling of the same message is no earlier request.
             message: (&submission.producer, &submission.idempotency_key),
         };
-        sql::find_first(tx, &controller.id, &sought).await
+        let Some(first) = sql::find_first(tx, &controller.id, &sought).await? else { return Ok(None) };
+        let is_doubtful = |proof| controller.identity.doubt(kind, proof, self.now).is_some();
+        if is_doubtful(first.proof) && !is_doubtful(submission.proven()) {
+            return Ok(None);
+        }
+        let answered = delivery::has_answer(tx, &controller.id, first.request).await?;
+        Ok((!answered).then_some(first))
     }
 
     async fn queue(

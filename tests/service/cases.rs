@@ -41,7 +41,7 @@ fn set_up(service: &mut TestService, change: impl FnOnce(&mut Controller)) {
     change(Arc::make_mut(&mut service.controller));
 }
 
-async fn answer(
+pub(crate) async fn answer(
     service: &TestService,
     request: RequestId,
     outcome: AnsweredOutcome,
@@ -53,7 +53,11 @@ async fn answer(
     Ok(())
 }
 
-async fn refuse(service: &TestService, request: RequestId, ground: RefusalGround) -> Result<(), TriageError> {
+pub(crate) async fn refuse(
+    service: &TestService,
+    request: RequestId,
+    ground: RefusalGround,
+) -> Result<(), TriageError> {
     let mut tx = service.store.begin("test").await.unwrap();
     let facts = Some(Facts::read("The visits: we hold them because the law obliges us to.").unwrap());
     triage::refuse(&mut tx, &service.desk, &service.controller.id, request, ground, facts, dpo()).await?;
@@ -369,6 +373,36 @@ async fn r_12_a_reminder_keeps_the_first_clock_and_nothing_is_queued_twice() {
         assert_ne!(service.case(receipt.request).await.state, RequestState::Closed);
     }
     service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_9_r_12_what_may_be_about_something_else_is_no_reminder() {
+    let mut service = TestService::start().await;
+    set_up(&mut service, |controller| controller.reminder_days = 90);
+    // Two words that nobody knows, of one person.
+    let mut producer = producer(&service).await;
+    for word in ["stop profiling me", "where do you buy your lists"] {
+        sqlx::query(
+            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
+             VALUES ('main', $1, $1, '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')",
+        )
+        .bind(word)
+        .execute(&mut producer)
+        .await
+        .unwrap();
+    }
+    assert_eq!(take(&service).await, Taken { accepted: 2, repeated: 0, parked: 0 });
+    for _ in 0..2 {
+        service.submit(RequestKind::Complaint, &[(Email, EMAIL)]).await;
+    }
+    let mut connection = service.store.connection().await.unwrap();
+    let cases = intake::list_cases(&mut connection, &service.controller.id, None, None, 100).await.unwrap();
+    drop(connection);
+    assert_eq!(cases.len(), 4);
+    for case in &cases {
+        assert_eq!(case.park_reason, Some(ParkReason::NotAutomated), "{}: a task each", case.kind);
+    }
     service.finish().await;
 }
 

@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use dsrd::delivery::Plan;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
-    Assurance, ErasureGround, IdentifierKind, KillSwitch, Outcome, ParkReason, RequestId, RequestKind,
-    RequestState, RequesterRole,
+    AnsweredOutcome, Assurance, Clock as _, ErasureGround, IdentifierKind, KillSwitch, Outcome, ParkReason,
+    RefusalGround, RequestId, RequestKind, RequestState, RequesterRole,
 };
 use dsrd::execution::Ended;
 use dsrd::identity::Confirmation;
@@ -363,5 +363,110 @@ async fn r_12_s_5_a_stranger_learns_nothing_from_a_reminder_and_takes_nothing_ov
     for (name, content) in &files {
         assert!(!content.contains("superseded") && !content.contains(first.reference.as_str()), "{name}");
     }
+    service.finish().await;
+}
+
+/// By the same identifiers a request is recognised at its receipt, before its contact is found.
+async fn is_reminder_at_once(service: &TestService, receipt: &Receipt, first: &Receipt) {
+    assert_eq!(receipt.reminds_of.as_ref(), Some(&first.reference));
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Superseded));
+}
+
+#[tokio::test]
+async fn r_12_r_51_what_was_carried_out_and_waits_to_be_told_swallows_no_new_request() {
+    let service = start().await;
+    let contact = service.platform.add_contact(person().policy("mktgCommunications", true));
+    let by_address = [(Email, STORED)];
+    let objected = service.submit(RequestKind::OptOut, &by_address).await;
+    service.pump().await;
+    service.mails.plan(Plan::Reply(550), 1);
+    work_only(&service).await;
+    assert_eq!(service.case(objected.request).await.park_reason, Some(ParkReason::NoticeRefused));
+    // They are in again by a checkbox, and object again.
+    service.platform.set_policy(&contact, "mktgCommunications", true);
+    let again = service.submit(RequestKind::OptOut, &by_address).await;
+    assert_eq!(again.reminds_of, None);
+    service.work_to_the_end().await;
+    assert_eq!(service.case(again.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.platform.truth(&contact).unwrap().policy("mktgCommunications"), Some(false));
+
+    // The profile has a number only: the erasure is done, and a person has to tell it. Then they come back.
+    let by_number = [(Phone, OTHER_NUMBER)];
+    let _first_visit = service.platform.add_contact(ContactSpec::new().phone(OTHER_NUMBER));
+    let erased = service.submit(RequestKind::Erasure, &by_number).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(erased.request).await.park_reason, Some(ParkReason::NoContactPoint));
+    let second_visit = service.platform.add_contact(ContactSpec::new().phone(OTHER_NUMBER));
+    let again = service.submit(RequestKind::Erasure, &by_number).await;
+    assert_eq!(again.reminds_of, None);
+    service.work_to_the_end().await;
+    assert!(!service.platform.truth(&second_visit).unwrap().exists);
+
+    // As long as nothing was done, whoever asks again reminds.
+    let third =
+        service.platform.add_contact(ContactSpec::new().email(TYPED).policy("mktgCommunications", true));
+    let waiting = service.submit(RequestKind::OptOut, &[(Email, TYPED)]).await;
+    let reminder = service.submit(RequestKind::OptOut, &[(Email, TYPED)]).await;
+    is_reminder_at_once(&service, &reminder, &waiting).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.platform.truth(&third).unwrap().policy("mktgCommunications"), Some(false));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_12_what_is_decided_or_stands_against_a_newer_will_swallows_no_new_request() {
+    let service = start().await;
+    let by_address = [(Email, STORED)];
+    // They signed up after they had asked to be forgotten, and ask again: that is the newest will.
+    let earlier = service.submit(RequestKind::Erasure, &by_address).await;
+    let signed_up = service.clock.now() + TimeDelta::minutes(5);
+    let contact = service.platform.add_contact(person().created(signed_up));
+    service.clock.advance(TimeDelta::hours(2));
+    service.work_to_the_end().await;
+    assert_eq!(service.case(earlier.request).await.park_reason, Some(ParkReason::NewerWill));
+    let newest = service.submit(RequestKind::Erasure, &by_address).await;
+    assert_eq!(newest.reminds_of, None);
+    service.work_to_the_end().await;
+    assert!(!service.platform.truth(&contact).unwrap().exists);
+
+    // A person corrected it and recorded that, or refused it; the mail server takes neither answer.
+    let corrected = service.submit(RequestKind::Rectification, &by_address).await;
+    let refused = service.submit(RequestKind::Objection, &by_address).await;
+    let reminder = service.submit(RequestKind::Rectification, &by_address).await;
+    is_reminder_at_once(&service, &reminder, &corrected).await;
+    service.pump().await;
+    crate::cases::answer(&service, corrected.request, AnsweredOutcome::Fulfilled).await.unwrap();
+    crate::cases::refuse(&service, refused.request, RefusalGround::CompellingGrounds).await.unwrap();
+    service.mails.plan(Plan::Reply(550), 2);
+    work_only(&service).await;
+    for (first, kind) in [(&corrected, RequestKind::Rectification), (&refused, RequestKind::Objection)] {
+        assert_eq!(service.case(first.request).await.park_reason, Some(ParkReason::NoticeRefused), "{kind}");
+        let anew = service.submit(kind, &by_address).await;
+        assert_eq!(anew.reminds_of, None, "{kind}");
+        assert_ne!(service.case(anew.request).await.state, RequestState::Closed, "{kind}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_12_s_3_whoever_comes_with_a_proof_is_no_reminder_of_who_comes_without_one() {
+    let service = start().await;
+    let contact = service.platform.add_contact(person());
+    let by_address = [(Email, STORED)];
+    let first = submit(&service, unproven(&service, RequestKind::Erasure, &by_address)).await;
+    service.work().await;
+    assert_eq!(service.case(first.request).await.state, RequestState::NeedsIdentity);
+    let reminder = submit(&service, unproven(&service, RequestKind::Erasure, &by_address)).await;
+    is_reminder_at_once(&service, &reminder, &first).await;
+    let proven = service.submit(RequestKind::Erasure, &by_address).await;
+    assert_eq!(proven.reminds_of, None, "its proof would go unused");
+    for _ in 0..4 {
+        work_only(&service).await;
+        service.advance(std::time::Duration::from_mins(1)).await;
+    }
+    assert_eq!(service.case(proven.request).await.outcome, Some(Outcome::Fulfilled));
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    withdraw(&service, first.request).await.unwrap();
+    service.work().await;
     service.finish().await;
 }

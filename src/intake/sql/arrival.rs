@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use crate::domain::deadline::DueDates;
 use crate::domain::{
-    DataCategory, ErasureGround, OrganisationId, Origin, Outcome, ParkReason, Reference, RequestId,
+    DataCategory, ErasureGround, OrganisationId, Origin, Outcome, ParkReason, Proof, Reference, RequestId,
     RequestKind, RequestState, RequesterRole, SubjectRef,
 };
 use crate::intake::submission::{Receipt, Submission};
@@ -143,11 +143,16 @@ pub(in crate::intake) struct First {
     pub(in crate::intake) request: RequestId,
     pub(in crate::intake) due_on: NaiveDate,
     pub(in crate::intake) statutory_due_on: Option<NaiveDate>,
+    /// How it is known who asks in it.
+    pub(in crate::intake) proof: Option<Proof>,
 }
 
 /// The first open request of the same person, kind and scope within a time of receipt, locked against its end. The same
 /// person is whoever is named by exactly the same identifiers: one telephone number may be shared, and a request that is
 /// taken for a reminder by mistake would be lost, while a reminder that is not recognised is merely answered twice.
+///
+/// What was carried out, decided, or stands against a newer will is open only until somebody is told of it: the person asks
+/// anew, and the first would do nothing more for them.
 pub(in crate::intake) async fn find_first(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -155,10 +160,15 @@ pub(in crate::intake) async fn find_first(
 ) -> Result<Option<First>, StoreError> {
     let references: Vec<Vec<u8>> = sought.references.iter().map(|each| each.as_bytes().to_vec()).collect();
     let row = sqlx::query!(
-        r#"SELECT request_id, due_on, statutory_due_on
+        r#"SELECT request_id, due_on, statutory_due_on, assurance, assured_at
            FROM dsrd.request AS first
            WHERE organisation_id = $1 AND kind = $2 AND requester_role = $3 AND origin = 'subject'
-             AND state <> 'closed'
+             AND state <> 'closed' AND park_reason IS DISTINCT FROM 'newer_will'
+             AND executed_at IS NULL AND verified_at IS NULL
+             AND NOT EXISTS (SELECT FROM dsrd.decision
+                             WHERE decision.organisation_id = first.organisation_id
+                               AND decision.request_id = first.request_id
+                               AND decision.kind IN ('answer', 'refusal'))
              AND received_at BETWEEN $4 AND $5
              AND policies @> $6
              AND erasure_ground IS NOT DISTINCT FROM $10
@@ -194,11 +204,18 @@ pub(in crate::intake) async fn find_first(
     .fetch_optional(connection)
     .await
     .map_err(StoreError::during("intake.find_first"))?;
-    Ok(row.map(|row| First {
-        request: RequestId(row.request_id),
-        due_on: row.due_on,
-        statutory_due_on: row.statutory_due_on,
-    }))
+    row.map(|row| {
+        let assurance = row.assurance.parse();
+        let assurance =
+            assurance.map_err(|_| StoreError::unreadable("intake.find_first", "request.assurance"))?;
+        Ok(First {
+            request: RequestId(row.request_id),
+            due_on: row.due_on,
+            statutory_due_on: row.statutory_due_on,
+            proof: row.assured_at.map(|at| Proof { assurance, at }),
+        })
+    })
+    .transpose()
 }
 
 /// What stands around a request: its siblings, its reminders, and how often the person asked the same.
