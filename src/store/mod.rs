@@ -199,6 +199,15 @@ impl Tx {
         Ok(())
     }
 
+    /// Takes everything back before anything else is done. One that is merely dropped is taken back a little later and holds its
+    /// locks until then.
+    pub async fn roll_back(self) -> Result<(), StoreError> {
+        let Self { inner, name, carried, .. } = self;
+        inner.rollback().await.map_err(StoreError::during(name))?;
+        drop(carried);
+        Ok(())
+    }
+
     /// Who numbers what is written here, if it is such a one.
     #[must_use]
     pub fn numbering<N: Numbering>(&self) -> Option<Arc<N>> {

@@ -69,6 +69,8 @@ pub async fn take_producer_rows(
                 Ok(receipt) => Ok(receipt.repeated),
                 Err(IntakeError::Store(error)) => {
                     refused = Some(Refused::again(refused, &row, error)?);
+                    // The next look passes over rows that are locked.
+                    tx.roll_back().await?;
                     continue;
                 }
                 Err(error) => Err(Fault::new(error.reason().unwrap_or("refused"), error.to_string())),
