@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDate};
 use uuid::Uuid;
 
 use super::report::{Counts, Findings, Step};
+use crate::audit::event::Action;
 use crate::audit::leaf::LeafView;
 
 /// A hold as the database holds it.
@@ -33,6 +34,27 @@ pub struct Erasable {
     pub pending_actors: HashSet<String>,
     /// Holds whose setting or lifting is recorded and not sealed yet.
     pub pending_holds: HashSet<String>,
+    /// Pages of sweeps by the ids of their entries, sealed or not, or pruned.
+    pub pages: HashMap<Uuid, PageRow>,
+    /// Pages whose entry is recorded and not sealed yet.
+    pub pending_pages: HashSet<Uuid>,
+    /// Of how many items the forgetting is recorded and not sealed yet.
+    pub pending_items: u64,
+}
+
+/// A page of a sweep as the database holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRow {
+    /// How many commitments stand beside its entry.
+    pub items: u64,
+    /// How many items still have their salt.
+    pub kept: u64,
+}
+
+impl PageRow {
+    const fn gone(self) -> u64 {
+        self.items.saturating_sub(self.kept)
+    }
 }
 
 /// A hold as the entries tell it.
@@ -67,6 +89,13 @@ pub(super) struct Erasures {
     unnamed: HashMap<String, u64>,
     redacted_actors: HashSet<String>,
     holds: HashMap<String, Told>,
+    /// Pages of sweeps with the numbers of their entries.
+    pages: Vec<(u64, Uuid)>,
+    /// Of how many items of them entries tell that they were forgotten.
+    redacted_items: u64,
+    /// Number of the last entry, and how many were taken.
+    last: u64,
+    taken: u64,
     opened: u64,
     authorised: u64,
 }
@@ -99,7 +128,11 @@ impl Erasures {
             "log.prune" => self.prune(seq, leaf, findings),
             _ => {}
         }
+        (self.last, self.taken) = (seq, self.taken + 1);
         let Some(erasable) = &self.erasable else { return };
+        if leaf.action() == Action::SweepPage.as_str() {
+            self.pages.push((seq, leaf.id()));
+        }
         if leaf.actor().starts_with("person:")
             && !erasable.actors.contains(leaf.actor())
             && !self.redacted_actors.contains(leaf.actor())
@@ -145,6 +178,10 @@ impl Erasures {
                 self.unnamed.remove(actor);
                 self.redacted_actors.insert(actor.to_owned());
                 self.authorised += 1;
+            }
+            (Some("sweep_item"), _) => {
+                let rows = leaf.detail_number("rows").and_then(|rows| u64::try_from(rows).ok());
+                self.redacted_items = self.redacted_items.saturating_add(rows.unwrap_or_default());
             }
             _ => {}
         }
@@ -226,6 +263,51 @@ impl Erasures {
             }
         }
         self.settle_holds(erasable, partial, findings);
+        self.settle_pages(erasable, findings);
+    }
+
+    /// An entry that tells of forgotten items says how many, not of which pages: what is compared is the sum. What was forgotten
+    /// of a page came after it, so an entry that this run saw after the entries that it did not see may speak of either.
+    fn settle_pages(&self, erasable: &Erasable, findings: &mut Findings) {
+        let place = "audit_private.manifest_item";
+        let (mut gone, mut is_whole) = (0, self.taken == self.last);
+        let of_pending = erasable.pending_pages.iter().map(|page| (None, page));
+        for (seq, page) in self.pages.iter().map(|(seq, page)| (Some(seq), page)).chain(of_pending) {
+            let Some(row) = erasable.pages.get(page) else {
+                // The missing commitments are told where the page is compared with them.
+                is_whole = false;
+                continue;
+            };
+            gone += row.gone();
+            if row.kept > row.items {
+                let place = seq.map_or_else(|| place.to_owned(), |seq| format!("entry {seq}"));
+                findings.violation(
+                    Step::Erasures,
+                    place,
+                    "more salts are kept for its page than it has items",
+                );
+            }
+        }
+        let told = self.redacted_items.saturating_add(erasable.pending_items);
+        let at_most = if is_whole { gone } else { erasable.pages.values().map(|row| row.gone()).sum() };
+        if gone > told {
+            let what = format!(
+                "the salts of {gone} items of pages of sweeps are gone, and signed entries of the log allow {told}"
+            );
+            findings.violation(Step::Erasures, place, what);
+        } else if told > at_most {
+            let what = format!(
+                "entries say that the salts of {told} items of pages of sweeps were erased, and those of {at_most} are gone"
+            );
+            findings.violation(Step::Erasures, place, what);
+        } else if told > gone {
+            let what = format!(
+                "entries tell that the salts of {told} items of pages of sweeps were erased, and {gone} are gone from the pages \
+                 that this run saw: whether the difference was of pages before them is not told, and an erasure without an \
+                 entry could hide in it"
+            );
+            findings.remark(Step::Erasures, place, what);
+        }
     }
 
     fn settle_holds(&self, erasable: &Erasable, partial: bool, findings: &mut Findings) {
@@ -274,11 +356,20 @@ mod tests {
     }
 
     fn found(erasable: Erasable, openings: &[(Uuid, &str)], entries: &[Leaf]) -> (Counts, Vec<Finding>) {
+        found_from(1, erasable, openings, entries)
+    }
+
+    fn found_from(
+        first: u64,
+        erasable: Erasable,
+        openings: &[(Uuid, &str)],
+        entries: &[Leaf],
+    ) -> (Counts, Vec<Finding>) {
         let (mut erasures, mut findings) = (Erasures::default(), Findings::default());
         let mut counts = Counts::default();
         erasures.begin(Some(erasable));
         erasures.may_open(openings.iter().map(|(case, word)| (*case, (*word).to_owned())).collect());
-        for (entry, seq) in entries.iter().zip(1..) {
+        for (entry, seq) in entries.iter().zip(first..) {
             let bytes = LeafBytes::of(entry.to_bytes().into()).unwrap();
             erasures.take(seq, bytes.view(), &mut findings);
         }
@@ -323,6 +414,41 @@ mod tests {
         let kept = Erasable { actors: [word].into(), ..Erasable::default() };
         let (_, findings) = found(kept, &[], &[read, redact]);
         assert!(findings[0].what.contains("they are there"), "{findings:?}");
+    }
+
+    #[test]
+    fn salts_of_a_sweeps_items_go_only_with_entries_that_say_how_many() {
+        let page = leaf("sweep.page", &[("items", "3")]);
+        let (redact, other) =
+            (leaf("log.redact", &[("kind", "sweep_item"), ("rows", "2")]), leaf("a.b", &[]));
+        let row =
+            |kept| Erasable { pages: [(page.id, PageRow { items: 3, kept })].into(), ..Erasable::default() };
+        let earlier = |mut erasable: Erasable, kept| {
+            erasable.pages.insert(Uuid::now_v7(), PageRow { items: 3, kept });
+            erasable
+        };
+        let pending = |kept, pending_items| Erasable { pending_items, ..row(kept) };
+        for (erasable, entries, first, what) in [
+            (row(3), vec![&page], 1, None),
+            (row(1), vec![&page, &redact], 1, None),
+            (pending(2, 1), vec![&page], 1, None),
+            (row(2), vec![&page], 1, Some("signed entries of the log allow 0")),
+            (row(0), vec![&page, &redact], 1, Some("3 items of pages of sweeps are gone")),
+            (row(2), vec![&page, &redact], 1, Some("those of 1 are gone")),
+            (row(4), vec![&page], 1, Some("more salts are kept")),
+            // Entries before these are not there.
+            (earlier(row(1), 3), vec![&page, &redact], 9, None),
+            (earlier(row(2), 0), vec![&page, &redact], 9, Some("is not told")),
+            (earlier(row(0), 0), vec![&page, &redact], 9, Some("signed entries of the log allow 2")),
+            (earlier(row(3), 2), vec![&page, &redact], 9, Some("those of 1 are gone")),
+            (earlier(row(3), 0), vec![&page, &other], 9, None),
+        ] {
+            let entries: Vec<Leaf> = entries.into_iter().cloned().collect();
+            let (_, findings) = found_from(first, erasable, &[], &entries);
+            let said: Vec<_> = findings.iter().map(|finding| finding.what.as_str()).collect();
+            assert_eq!(said.len(), usize::from(what.is_some()), "{what:?}: {said:?}");
+            assert!(what.is_none_or(|what| said[0].contains(what)), "{what:?}: {said:?}");
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ mod web;
 pub use catalogue::Flaw;
 pub use columns::Columns;
 pub use database::Database;
-pub use erasure::{Erasable, HeldRow};
+pub use erasure::{Erasable, HeldRow, PageRow};
 pub use files::{Directory, Files, Tiles};
 pub use policy::{Policy, PolicyError, StampCheck};
 pub use receipts::{Proven, ProvenItem, ReceiptError, check_receipt};

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::columns;
-use super::erasure::{Erasable, HeldRow};
+use super::erasure::{Erasable, HeldRow, PageRow};
 use super::source::{KeptHead, KeptStamp, Stored};
 use crate::store::StoreError;
 
@@ -198,7 +198,8 @@ pub(super) async fn kept_heads(
         .collect())
 }
 
-/// Reads what stands beside the entries: whose names are kept, holds, and what is recorded of both and not sealed yet.
+/// Reads what stands beside the entries: whose names are kept, holds, pages of sweeps, and what is recorded of them and not
+/// sealed yet.
 pub(super) async fn erasable(connection: &mut PgConnection) -> Result<Erasable, StoreError> {
     let failed = || StoreError::during("audit.verify.erasable");
     let actors = sqlx::query_scalar!(r#"SELECT actor_id AS "actor_id!" FROM audit.known_actor"#)
@@ -211,18 +212,34 @@ pub(super) async fn erasable(connection: &mut PgConnection) -> Result<Erasable, 
             .await
             .map_err(failed())?;
     let pending = sqlx::query!(
-        r#"SELECT case_id, detail ->> 'actor' AS actor, detail ->> 'hold' AS hold
+        r#"SELECT CASE WHEN action <> 'sweep.page' THEN case_id END AS case_id, detail ->> 'actor' AS actor, detail ->> 'hold' AS hold,
+                  CASE WHEN action = 'sweep.page' THEN uid END AS page,
+                  CASE WHEN action = 'log.redact' AND detail ->> 'kind' = 'sweep_item' AND detail ->> 'rows' ~ '^\d{1,15}$'
+                       THEN (detail ->> 'rows')::bigint END AS items
            FROM audit.pending
-           WHERE action IN ('log.redact', 'log.hold_set', 'log.hold_lifted')"#
+           WHERE action IN ('log.redact', 'log.hold_set', 'log.hold_lifted', 'sweep.page')"#
     )
     .fetch_all(&mut *connection)
     .await
     .map_err(failed())?;
+    let pages = sqlx::query!(
+        r#"SELECT uid AS "uid!", items::bigint AS "items!", kept AS "kept!" FROM audit.opening_item"#
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(failed())?;
+    let number = |number: i64| u64::try_from(number).unwrap_or_default();
     Ok(Erasable {
         actors: actors.into_iter().collect(),
         holds: holds.into_iter().map(|row| HeldRow { id: row.id, lifted: row.lifted }).collect(),
         pending_cases: pending.iter().filter_map(|row| row.case_id).collect(),
         pending_actors: pending.iter().filter_map(|row| row.actor.clone()).collect(),
+        pages: pages
+            .into_iter()
+            .map(|row| (row.uid, PageRow { items: number(row.items), kept: number(row.kept) }))
+            .collect(),
+        pending_pages: pending.iter().filter_map(|row| row.page).collect(),
+        pending_items: pending.iter().filter_map(|row| row.items).map(number).sum(),
         pending_holds: pending.into_iter().filter_map(|row| row.hold).collect::<HashSet<_>>(),
     })
 }
