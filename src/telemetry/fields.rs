@@ -16,6 +16,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("directory", "path of one of our own directories"),
     ("due_on", "due day of a request"),
     ("elapsed_ms", "duration in milliseconds"),
+    ("entry", "number of an entry of the audit log"),
     ("error", "one of our error types, with its sources; they name no person by construction"),
     ("filter", "name of a search filter of the platform"),
     ("hold", "reference of a hold"),

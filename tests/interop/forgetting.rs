@@ -1,26 +1,19 @@
 //! The log forgets: what goes by the rules leaves it in order, and what goes otherwise is found (S-45, S-40, R-72, R-74).
 
-use std::fs;
-
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use dsrd::audit::export::{self, ExportError, LineFormat, Selection};
 use dsrd::audit::forget::{self, Erasing, HoldReason, Rule};
-use dsrd::audit::tlog::leaf_hash;
-use dsrd::audit::verify::{self, Database, Directory, Report, Severity, Step, Tiles, Verdict};
-use dsrd::audit::{
-    self, Action, Actor, Detail, Event, PublishSettings, Publisher, append_about_log, subject,
-};
+use dsrd::audit::verify::{Report, Severity, Step, Verdict};
+use dsrd::audit::{self, Action, Actor, Detail, Event, append_about_log, subject};
 use dsrd::domain::{Clock as _, IdentifierKind, SubjectIdentifier, SystemClock};
-use dsrd::store::Store;
 use dsrd::upkeep::{Forgotten, Settings, Upkeep};
 use dsrd_simulator::ContactSpec;
 use sha2::{Digest as _, Sha256};
 
-use crate::log::{Log, execute, fill, plan, verified};
+use crate::log::{Log, execute, fill, verified};
 use crate::support::oracle;
 use crate::support::service::TestService;
 
-const MONTHS: u32 = 36;
+pub(crate) const MONTHS: u32 = 36;
 
 /// A statement about entries with all guards off, which are on again afterwards as they were shipped.
 pub(crate) fn unguarded(statement: &str) -> String {
@@ -44,7 +37,7 @@ pub(crate) fn unguarded(statement: &str) -> String {
 }
 
 /// Lets the database believe that entries were sealed earlier.
-async fn age(log: &Log, up_to: u64, months: u32) {
+pub(crate) async fn age(log: &Log, up_to: u64, months: u32) {
     let earlier = format!(
         "UPDATE audit.entry SET sealed_at = sealed_at - interval '{months} months' WHERE seq <= {up_to}"
     );
@@ -59,7 +52,7 @@ pub(crate) async fn age_subjects(log: &Log) {
 
 /// Writes entries up to a number as if it were so many months ago, as a log has them that is old, and one more each month
 /// until today.
-async fn fill_earlier(log: &Log, entries: u64, months: i64) {
+pub(crate) async fn fill_earlier(log: &Log, entries: u64, months: i64) {
     log.service.clock.advance(TimeDelta::days(-months * 31));
     fill(&log.service, entries).await;
     let sealed = audit::sealed_up_to(&mut log.service.store.connection().await.unwrap()).await.unwrap();
@@ -82,16 +75,9 @@ pub(crate) async fn forget_now(log: &Log) -> Forgotten {
     forgotten
 }
 
-async fn text(log: &Log, statement: &str) -> Option<String> {
+pub(crate) async fn text(log: &Log, statement: &str) -> Option<String> {
     let mut connection = log.service.store.connection().await.unwrap();
     sqlx::query_scalar(sqlx::AssertSqlSafe(statement.to_owned())).fetch_one(&mut *connection).await.unwrap()
-}
-
-/// Asks the database itself to prune; its error as text.
-async fn prune(log: &Log, id: &str) -> Result<(), String> {
-    execute(&log.options(), &format!("SET ROLE dsrd_service; SELECT audit.prune('{id}')"))
-        .await
-        .map_err(|error| error.to_string())
 }
 
 async fn act_of_a_person(service: &TestService, login: &str) {
@@ -117,7 +103,7 @@ fn found(report: &Report, what: &str) {
 }
 
 #[track_caller]
-fn in_order(report: &Report) {
+pub(crate) fn in_order(report: &Report) {
     assert_eq!(report.verdict, Verdict::Ok, "{:#?}", report.findings);
 }
 
@@ -343,134 +329,6 @@ async fn s_39_no_role_erases_or_prunes_but_through_the_functions_that_say_so() {
     log.service.finish().await;
 }
 
-#[tokio::test]
-async fn r_72_r_74_entries_past_their_term_go_and_what_is_left_verifies() {
-    let log = Log::narrow().await;
-    // Afterwards the log has forgotten what the oracle asks for.
-    oracle::check(&log.service).await;
-    let early = log.head.clone();
-    let receipts = |seqs: Vec<u64>| {
-        let options = log.options();
-        async move {
-            let mut database = Database::open(&options, String::new()).await.unwrap();
-            let proven = export::prove(&mut database, &seqs).await;
-            database.close().await;
-            proven
-        }
-    };
-    let (old, old_proof) = receipts(vec![10]).await.unwrap().remove(0);
-    fill_earlier(&log, 700, 40).await;
-    let service = &log.service;
-    let find = async || {
-        let mut connection = service.store.connection().await.unwrap();
-        forget::find_prunable(&mut connection, MONTHS).await.unwrap()
-    };
-    assert_eq!(find().await, None, "everything is young");
-    age(&log, 300, 40).await;
-    let some = find().await.unwrap();
-    assert_eq!((some.first, some.last), (1, 256), "whole closed partitions only");
-    age(&log, 700, 40).await;
-    let prunable = find().await.unwrap();
-    assert_eq!(
-        (prunable.first, prunable.last, prunable.partitions),
-        (1, 512, 2),
-        "never the one that is filled"
-    );
-    let published = published(service);
-    published.round().await.unwrap();
-
-    let mut tx = service.store.begin("test").await.unwrap();
-    let (actor, at) = (Actor::Process("upkeep"), service.desk.clock.now());
-    let id =
-        forget::announce_pruning(&mut tx, &prunable, MONTHS, actor.clone(), at).await.unwrap().unwrap().0;
-    assert!(
-        forget::announce_pruning(&mut tx, &prunable, MONTHS, actor, at).await.unwrap().is_none(),
-        "once is enough"
-    );
-    tx.commit().await.unwrap();
-    let id = id.to_string();
-    assert!(prune(&log, &id).await.unwrap_err().contains("no sealed entry"));
-    service.sealer.seal_everything().await.unwrap();
-    assert!(prune(&log, &id).await.unwrap_err().contains("no kept checkpoint"));
-    let head = service.sealer.keep_checkpoint().await.unwrap().unwrap();
-    published.round().await.unwrap();
-    let pruned = {
-        let mut tx = service.store.begin("test").await.unwrap();
-        let pruned = forget::prune_announced(&mut tx).await.unwrap();
-        tx.commit().await.unwrap();
-        pruned
-    };
-    assert_eq!(pruned.entries, 512);
-    assert_eq!(text(&log, "SELECT min(seq)::text FROM audit.entry").await.unwrap(), "513");
-
-    // Everything that was signed before still fits, and what is gone is allowed to be.
-    fill(service, 800).await;
-    let ours = plan(&log.key, &[("known head early", early.as_str()), ("known head late", head.as_str())]);
-    let report = verified(&log.options(), &ours).await;
-    in_order(&report);
-    assert_eq!(report.counts.authorised_absences, 512);
-    assert!(report.counts.heads >= 2 && report.catalogue_checked, "{:?}", report.counts);
-    for since in [100, 512, 600] {
-        let mut part = ours.clone();
-        part.since = since;
-        in_order(&verified(&log.options(), &part).await);
-    }
-    let opened = old_proof.verify(&leaf_hash(&old.entry), [&log.key]);
-    assert!(opened.is_ok(), "a receipt outlives its entry");
-    assert!(matches!(receipts(vec![10]).await, Err(ExportError::Gone { seq: 10 })));
-    let (new, proof) = receipts(vec![600]).await.unwrap().remove(0);
-    proof.verify(&leaf_hash(&new.entry), [&log.key]).unwrap();
-
-    // Files tell the same, and foreign programs agree.
-    let place = service.directory.path().join("pruned");
-    let mut database = Database::open(&log.options(), String::new()).await.unwrap();
-    let exported = export::write_tiles(&mut database, &place).await.unwrap();
-    assert_eq!(exported.entries, exported.size - 512);
-    let selection = Selection::default();
-    let lines = export::write_lines(&mut database, &selection, LineFormat::Ndjson, Vec::new()).await.unwrap();
-    assert_eq!(lines.entries, exported.entries);
-    database.close().await;
-    in_order(&verify::verify(&mut Tiles::of(Directory(place.clone())), &ours).await.unwrap());
-    if let Err(reason) = crate::foreign::accept(&place, &log.key.to_string()).await {
-        crate::required::skipped(&format!("foreign programs were not run, because {reason}"));
-    }
-    // Without the entry that allows it the same absence is a violation, to each of them.
-    fs::remove_file(place.join("tile/entries/002")).unwrap();
-    let report = verify::verify(&mut Tiles::of(Directory(place.clone())), &ours).await.unwrap();
-    assert_eq!(report.verdict, Verdict::Violation, "{:#?}", report.findings);
-
-    // The published directory forgets, too.
-    published.round().await.unwrap();
-    let entries = service.directory.path().join("published/tile/entries");
-    let shown: Vec<_> = fs::read_dir(&entries).unwrap().map(|file| file.unwrap().file_name()).collect();
-    assert_eq!(shown, ["002.p"], "what was pruned is not shown any longer");
-    assert!(entries.parent().unwrap().join("0/000").exists(), "its hashes are");
-    published.close().await;
-    log.service.simulator.shutdown().await;
-}
-
-/// A publisher into a directory, with entries.
-fn published(service: &TestService) -> Publisher {
-    let settings = PublishSettings {
-        every_secs: 10,
-        directory: service.directory.path().join("published"),
-        entries: true,
-        witnesses: Vec::new(),
-        mail_to: String::new(),
-        mail_every_secs: 86_400,
-        bucket_url: String::new(),
-        bucket_region: String::new(),
-        bucket_key_file: std::path::PathBuf::new(),
-        bucket_every_secs: 600,
-        bucket_retain_days: 0,
-        timestamp_url: String::new(),
-        timestamp_every_secs: 3_600,
-        timestamp_certificate_file: std::path::PathBuf::new(),
-    };
-    let store = Store::connect_as_sealer(service.database.options(), &sealer_settings());
-    Publisher::new(store, settings, None, service.clock.clone()).unwrap()
-}
-
 pub(crate) fn sealer_settings() -> dsrd::store::Settings {
     dsrd::store::Settings {
         url_file: None,
@@ -481,42 +339,6 @@ pub(crate) fn sealer_settings() -> dsrd::store::Settings {
         migrate_at_start: false,
         embedded_binaries_dir: None,
     }
-}
-
-#[tokio::test]
-async fn r_74_the_database_prunes_nothing_that_is_younger_than_24_months_whatever_it_is_told() {
-    let log = Log::narrow().await;
-    // Afterwards the log has forgotten what the oracle asks for.
-    oracle::check(&log.service).await;
-    fill(&log.service, 600).await;
-    age(&log, 256, 30).await;
-    let announce = async |last: u64, months: u64| {
-        let mut tx = log.service.store.begin("test").await.unwrap();
-        let detail = Detail::none().count("first", 1).count("last", last).count("months", months);
-        let at: DateTime<Utc> = log.service.desk.clock.now();
-        let id =
-            append_about_log(&mut tx, Action::LogPrune, Actor::Process("thief"), at, detail).await.unwrap();
-        tx.commit().await.unwrap();
-        log.service.sealer.seal_everything().await.unwrap();
-        log.service.sealer.keep_checkpoint().await.unwrap();
-        id.0.to_string()
-    };
-    for (last, months, why) in [
-        (256, 12, "less than 24 months"),
-        (256, 36, "newer than the term"),
-        (512, 24, "newer than the term"),
-        (100_000, 24, "itself to go"),
-    ] {
-        let id = announce(last, months).await;
-        let refused = prune(&log, &id).await.unwrap_err();
-        assert!(refused.contains(why), "{last} {months}: {refused}");
-        assert_eq!(text(&log, "SELECT min(seq)::text FROM audit.entry").await.unwrap(), "1");
-    }
-    let id = announce(300, 24).await;
-    prune(&log, &id).await.unwrap();
-    assert_eq!(text(&log, "SELECT min(seq)::text FROM audit.entry").await.unwrap(), "257");
-    prune(&log, &id).await.expect("a repetition finds nothing to drop");
-    log.service.simulator.shutdown().await;
 }
 
 #[tokio::test]
@@ -608,35 +430,5 @@ async fn a_hold_keeps_everything_until_it_is_lifted() {
     let holds = forget::list_holds(&mut connection).await.unwrap();
     assert!(holds.iter().all(|hold| !hold.in_force && hold.set_by == "person:anna"), "{holds:?}");
     drop(connection);
-    log.service.simulator.shutdown().await;
-}
-
-#[tokio::test]
-async fn r_72_a_log_that_grows_slowly_is_cut_at_the_end_of_the_month() {
-    let log = Log::of_a_real_run().await;
-    // Afterwards the log has forgotten what the oracle asks for.
-    oracle::check(&log.service).await;
-    let cut = async || {
-        let mut tx = log.service.store.begin("test").await.unwrap();
-        let cut = forget::cut_partition(&mut tx).await.unwrap();
-        tx.commit().await.unwrap();
-        cut
-    };
-    assert!(!cut().await, "the month is not over");
-    age(&log, 300, 2).await;
-    assert!(cut().await);
-    assert!(!cut().await, "once a month");
-    let ranges = "SELECT string_agg(first || '-' || beyond, ' ' ORDER BY first) FROM audit.partitions()";
-    assert_eq!(text(&log, ranges).await.unwrap(), "1-513 513-4194817 4194817-8389121");
-    fill_earlier(&log, 520, 40).await;
-    in_order(&verified(&log.options(), &log.plan()).await);
-
-    age(&log, 512, 40).await;
-    assert_eq!(forget_now(&log).await.announced, 512);
-    assert_eq!(forget_now(&log).await.pruned, 512);
-    fill(&log.service, 540).await;
-    let report = verified(&log.options(), &log.plan()).await;
-    in_order(&report);
-    assert_eq!(report.counts.authorised_absences, 512);
     log.service.simulator.shutdown().await;
 }

@@ -16,6 +16,7 @@ mod foreign;
 mod forgetting;
 mod guide;
 mod log;
+mod pruning;
 mod reading;
 mod tampering;
 #[cfg(feature = "timestamps")]

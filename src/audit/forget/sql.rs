@@ -6,9 +6,15 @@ use uuid::Uuid;
 
 use super::Erasing;
 use super::hold::{Hold, HoldReason};
-use super::prune::Prunable;
+use super::prune::{LOWEST_LOG_MONTHS, Prunable};
 use crate::domain::{OrganisationId, RequestId};
 use crate::store::StoreError;
+
+/// An entry `log.prune` that may be carried out.
+pub(super) struct Announced {
+    pub(super) id: Uuid,
+    pub(super) seq: i64,
+}
 
 pub(super) async fn erase_subjects(
     connection: &mut PgConnection,
@@ -159,29 +165,48 @@ pub(super) async fn find_prunable(
     .map_err(StoreError::during("audit.find_prunable"))
 }
 
-/// Whether an entry allows everything up to this number to go, sealed or waiting to be.
-pub(super) async fn is_announced(connection: &mut PgConnection, last: i64) -> Result<bool, StoreError> {
+/// Whether an entry, sealed or waiting to be, lets exactly what goes up to this number go, after at most so many months. Whoever
+/// may write entries may write such, too: one that says more than this could be carried out later or never, and must not stand
+/// in the way of this one.
+pub(super) async fn is_announced(
+    connection: &mut PgConnection,
+    last: i64,
+    months: u32,
+) -> Result<bool, StoreError> {
     sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM audit.entry
-                          WHERE action = 'log.prune' AND (audit.detail_of(entry) ->> 'last')::bigint >= $1)
-               OR EXISTS (SELECT FROM audit.pending
-                          WHERE action = 'log.prune' AND (detail ->> 'last')::bigint >= $1) AS "announced!""#,
+        r#"SELECT EXISTS (
+             SELECT
+             FROM (SELECT audit.detail_of(entry) AS detail FROM audit.entry WHERE action = 'log.prune' AND seq > $1::bigint
+                   UNION ALL
+                   SELECT detail FROM audit.pending WHERE action = 'log.prune') AS announced
+             WHERE CASE WHEN jsonb_typeof(detail -> 'last') = 'number' AND jsonb_typeof(detail -> 'months') = 'number'
+                        THEN (detail -> 'last')::numeric = $1::bigint
+                             AND (detail -> 'months')::numeric BETWEEN $3::integer AND $2::integer
+                        ELSE false END) AS "announced!""#,
         last,
+        i32::try_from(months).unwrap_or(i32::MAX),
+        i32::try_from(LOWEST_LOG_MONTHS).unwrap_or(i32::MAX),
     )
     .fetch_one(connection)
     .await
     .map_err(StoreError::during("audit.is_announced"))
 }
 
-/// The sealed announcements that a kept checkpoint covers and of whose entries some are still there, oldest first.
-pub(super) async fn announced(connection: &mut PgConnection) -> Result<Vec<Uuid>, StoreError> {
-    sqlx::query_scalar!(
-        r#"SELECT announced.uid AS "uid!"
-           FROM audit.entry AS announced
-           WHERE announced.action = 'log.prune'
-             AND announced.seq <= (SELECT max(size) FROM audit.checkpoint)
-             AND (audit.detail_of(announced.entry) ->> 'last')::bigint >= (SELECT min(seq) FROM audit.entry)
-           ORDER BY announced.seq"#
+/// The sealed announcements that keep to the rules of `audit.prune`, that a kept checkpoint covers, and of whose entries some are
+/// still there, oldest first.
+pub(super) async fn announced(connection: &mut PgConnection) -> Result<Vec<Announced>, StoreError> {
+    sqlx::query_as!(
+        Announced,
+        r#"SELECT announced.uid AS "id!", announced.seq AS "seq!"
+           FROM (SELECT uid, seq, audit.detail_of(entry) AS detail
+                 FROM audit.entry
+                 WHERE action = 'log.prune' AND seq <= (SELECT max(size) FROM audit.checkpoint)) AS announced
+           WHERE CASE WHEN jsonb_typeof(detail -> 'last') = 'number' AND jsonb_typeof(detail -> 'months') = 'number'
+                      THEN (detail -> 'last')::numeric < seq AND (detail -> 'months')::numeric >= $1::integer
+                           AND (detail -> 'last')::numeric >= (SELECT min(seq) FROM audit.entry)
+                      ELSE false END
+           ORDER BY announced.seq"#,
+        i32::try_from(LOWEST_LOG_MONTHS).unwrap_or(i32::MAX),
     )
     .fetch_all(connection)
     .await
