@@ -7,11 +7,14 @@
 //! Invariants:
 //! - A token counts only if it is a CMS signed-data over a `TSTInfo` with exactly one signer, whose signature covers the
 //!   signed attributes, which cover the content; if its hash is the one asked for; and if the signer's certificate is a
-//!   chosen one, or was issued below one, for time-stamping, and was valid at that instant.
+//!   chosen one, or was issued below one, for time-stamping, and was valid at that instant. A chosen one need not be that
+//!   of an issuer: whoever chose it trusts it itself, and no path is asked for.
 //! - Nothing that a token says about itself (policy, accuracy, name) is relied on.
 //! - The certificate's identifier in the signed attributes is compared where it is one by SHA-256 (RFC 5816). The older form
 //!   by SHA-1 is not read: which certificate signed is settled by the signature and the chain.
 //! - Revocation is not asked for: an auditor who must know asks the authority.
+
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use cms::cert::CertificateChoices;
@@ -36,7 +39,10 @@ const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.
 const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
 const SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3");
 
-/// The purpose time-stamping (1.3.6.1.5.5.7.3.8), as the content of an object identifier.
+/// The purpose time-stamping.
+const FOR_TIME_STAMPING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.8");
+
+/// The same as the content of an object identifier.
 const TIME_STAMPING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x08];
 
 /// What signs certificates, and tokens with a digest by SHA-256.
@@ -291,7 +297,11 @@ impl Signed {
             return Err(TimestampError::Signature);
         }
         let instant = u64::try_from(at.timestamp()).map_err(|_| TimestampError::Malformed("instant"))?;
-        let instant = UnixTime::since_unix_epoch(std::time::Duration::from_secs(instant));
+        let instant = Duration::from_secs(instant);
+        if authorities.certificates.contains(of_signer) {
+            return if stamps_at(of_signer, instant) { Ok(()) } else { Err(TimestampError::Untrusted) };
+        }
+        let instant = UnixTime::since_unix_epoch(instant);
         let usage = KeyUsage::required(TIME_STAMPING);
         end.verify_for_usage(OF_CERTIFICATES, &authorities.anchors, &held, instant, usage, None, None)
             .map(drop)
@@ -325,6 +335,16 @@ fn is_of(signer: &SignerInfo, certificate: &CertificateDer<'_>) -> bool {
             matches!(found, Ok(Some((_, found))) if found == *named)
         }
     }
+}
+
+/// Whether a certificate is one for time-stamping and was valid at an instant.
+fn stamps_at(certificate: &CertificateDer<'_>, instant: Duration) -> bool {
+    let Ok(parsed) = x509_cert::Certificate::from_der(certificate) else { return false };
+    let validity = parsed.tbs_certificate.validity;
+    let is_valid =
+        (validity.not_before.to_unix_duration()..=validity.not_after.to_unix_duration()).contains(&instant);
+    let purposes = parsed.tbs_certificate.get::<x509_cert::ext::pkix::ExtendedKeyUsage>();
+    is_valid && matches!(purposes, Ok(Some((_, purposes))) if purposes.0.contains(&FOR_TIME_STAMPING))
 }
 
 /// Whether the attribute `signingCertificateV2` names this certificate first: by SHA-256, the default, or by another hash,

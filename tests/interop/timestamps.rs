@@ -125,6 +125,10 @@ fn a_token_of_openssl_is_read_and_one_of_something_or_somebody_else_is_refused()
             let at = timestamp::check(&token, &hash, &tsa.trusted("ca.pem")).unwrap();
             assert!((SystemClock.now() - at).abs() < TimeDelta::minutes(1), "{at}");
             // Whoever trusts the authority's own certificate need not know its root.
+            let own = tsa.trusted(&format!("{signer}.pem"));
+            assert_eq!(timestamp::check(&token, &hash, &own), Ok(at));
+            let of_another = tsa.trusted(if signer == "tsa" { "rsa.pem" } else { "tsa.pem" });
+            assert_eq!(timestamp::check(&token, &hash, &of_another), Err(TimestampError::Untrusted));
             let error = timestamp::token_of(&reply, &hash, nonce ^ 1).unwrap_err();
             assert_eq!(error, TimestampError::OtherRequest);
             assert_eq!(timestamp::token_of(&reply, &other, nonce).unwrap_err(), TimestampError::OtherHash);
@@ -171,15 +175,29 @@ fn a_certificate_for_another_purpose_stamps_nothing() {
         "cms -sign -binary -nodetach -econtent_type 1.2.840.113549.1.9.16.1.4 -in content -signer web.pem -inkey web.key -outform DER -out forged -md sha256",
     );
     let forged = fs::read(folder.path().join("forged")).unwrap();
-    assert_eq!(timestamp::check(&forged, &hash, &tsa.trusted("ca.pem")), Err(TimestampError::Untrusted));
+    for chosen in ["ca.pem", "web.pem"] {
+        let refused = timestamp::check(&forged, &hash, &tsa.trusted(chosen));
+        assert_eq!(refused, Err(TimestampError::Untrusted), "{chosen}");
+    }
     run(
         "cms -sign -binary -nodetach -econtent_type 1.2.840.113549.1.9.16.1.4 -in content -signer tsa.pem -inkey tsa.key -outform DER -out right -md sha256",
     );
     let right = fs::read(folder.path().join("right")).unwrap();
-    assert!(
-        timestamp::check(&right, &hash, &tsa.trusted("ca.pem")).is_ok(),
-        "the same with the right certificate"
+    // An instant at which the certificate was not valid yet.
+    let mut content = fs::read(folder.path().join("content")).unwrap();
+    let year = SystemClock.now().format("%Y%m").to_string();
+    let place = content.windows(year.len()).position(|part| part == year.as_bytes()).unwrap();
+    content[place..place + 4].copy_from_slice(b"1999");
+    fs::write(folder.path().join("content"), content).unwrap();
+    run(
+        "cms -sign -binary -nodetach -econtent_type 1.2.840.113549.1.9.16.1.4 -in content -signer tsa.pem -inkey tsa.key -outform DER -out early -md sha256",
     );
+    let early = fs::read(folder.path().join("early")).unwrap();
+    for chosen in ["ca.pem", "tsa.pem"] {
+        let trusted = tsa.trusted(chosen);
+        assert!(timestamp::check(&right, &hash, &trusted).is_ok(), "the same with the right certificate");
+        assert_eq!(timestamp::check(&early, &hash, &trusted), Err(TimestampError::Untrusted), "{chosen}");
+    }
 }
 
 fn settings(log: &Log, url: String) -> PublishSettings {
