@@ -51,6 +51,7 @@ mod personal;
 mod portability;
 mod progress;
 mod publishing;
+mod publishing_holes;
 mod recipients;
 mod reminders;
 mod removal;

@@ -248,7 +248,7 @@ pub(crate) fn no_bucket() -> PublishSettings {
     }
 }
 
-fn publisher(
+pub(crate) fn publisher(
     service: &TestService,
     directory: &Path,
     entries: bool,
@@ -285,12 +285,12 @@ pub(crate) async fn grow(service: &TestService, number: u64) {
     service.sealer.keep_checkpoint().await.unwrap();
 }
 
-async fn owner(service: &TestService) -> PgConnection {
+pub(crate) async fn owner(service: &TestService) -> PgConnection {
     PgConnection::connect_with(&service.database.options()).await.unwrap()
 }
 
 /// Reads a published log as a foreign program does: the checkpoint, then all entries, whose root must be the signed one.
-fn read_published(folder: &Path, keys: &[String]) -> u64 {
+pub(crate) fn read_published(folder: &Path, keys: &[String]) -> u64 {
     let keys: Vec<VerifierKey> = keys.iter().map(|key| key.parse().unwrap()).collect();
     let note = SignedNote::from_bytes(&std::fs::read(folder.join("checkpoint")).unwrap()).unwrap();
     let checkpoint = Checkpoint::open(&note, &keys).unwrap().checkpoint;
@@ -358,48 +358,6 @@ async fn heads_reach_the_directory_and_the_witness_and_catch_up_after_an_outage(
     // A partial tile goes when the full one is there.
     assert!(directory.join("tile/0/000").exists() && !directory.join("tile/0/000.p").exists());
     served.end().await;
-}
-
-#[tokio::test]
-async fn a_directory_gets_every_entry_that_it_missed_also_after_a_fill_that_broke_off() {
-    let service = TestService::start().await;
-    let folders = tempfile::tempdir().unwrap();
-    let directory = folders.path().join("log");
-    let keys = service.sealer.verifier_keys().await;
-    let publisher = |entries| publisher(&service, &directory, entries, Vec::new());
-    let entries = directory.join("tile/entries");
-    // Entries were not wanted at first. What is filled up with them breaks off at the third bundle, as on a full disk.
-    grow(&service, 1_000).await;
-    publisher(false).round().await.unwrap();
-    std::fs::create_dir_all(entries.join("002/in the way")).unwrap();
-    let ours = publisher(true);
-    ours.round().await.unwrap();
-    assert!(entries.join("001").exists() && !entries.join("003.p").exists());
-    std::fs::remove_dir_all(entries.join("002")).unwrap();
-    ours.round().await.unwrap();
-    assert_eq!(read_published(&directory, &keys), 1_000);
-
-    // What is whole is not written again.
-    let written = || std::fs::metadata(entries.join("000")).unwrap().modified().unwrap();
-    let before = written();
-    grow(&service, 10).await;
-    ours.round().await.unwrap();
-    // Wanted no more for a while, and wanted again: by a process that starts anew.
-    grow(&service, 700).await;
-    publisher(false).round().await.unwrap();
-    publisher(true).round().await.unwrap();
-    assert_eq!(read_published(&directory, &keys), 1_710);
-    grow(&service, 700).await;
-    publisher(false).round().await.unwrap();
-    grow(&service, 100).await;
-    // And by one that wanted them all the time, beside one that did not.
-    ours.round().await.unwrap();
-    assert_eq!((read_published(&directory, &keys), written()), (2_510, before));
-
-    // A directory that is exchanged for an empty one gets all again.
-    std::fs::rename(&directory, folders.path().join("away")).unwrap();
-    ours.round().await.unwrap();
-    assert_eq!(read_published(&directory, &keys), 2_510);
 }
 
 /// Remembers what it was to send; refuses while told to.

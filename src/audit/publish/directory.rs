@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::audit::files;
 use crate::audit::stamped::{self, StampedHeads};
-use crate::audit::tlog::{Bundle, Checkpoint, SignedNote, TILE_WIDTH};
+use crate::audit::tlog::{Bundle, Checkpoint, SignedNote};
 
 /// The name of the newest checkpoint's file.
 const CHECKPOINT: &str = "checkpoint";
+
+/// Where bundles of entries are: `NNN`, partial ones in `NNN.p/`, from the thousandth on in groups `xNNN/`.
+const ENTRIES: &str = "tile/entries";
 
 /// Where a log's files are: a log that goes on after a restore under another name has a folder of its own, beside what
 /// was published before.
@@ -47,25 +50,55 @@ pub(super) fn stamped(folder: &Path) -> io::Result<StampedHeads> {
     }
 }
 
-/// The path of a full bundle.
-fn bundle_path(folder: &Path, index: u64) -> Option<PathBuf> {
-    Some(folder.join(Bundle::new(index, TILE_WIDTH).ok()?.path()))
-}
-
 /// Whether the folder has got this bundle. It was written whole or not at all.
 pub(super) fn has(folder: &Path, bundle: Bundle) -> bool {
     folder.join(bundle.path()).is_file()
 }
 
-/// Removes the bundles before the first one that the log keeps: its entries were pruned. The lowest goes first, so that
-/// what an interrupted removal leaves is found from above.
+/// Removes the bundles before the first one that the log keeps, whole or partial: their entries were pruned. What is there is
+/// listed, because a fill that was broken off, or a time in which entries were not wanted, leaves holes.
 pub(super) fn forget_entries(folder: &Path, first_kept: u64) -> io::Result<()> {
-    let mut lowest = first_kept;
-    while lowest > 0 && bundle_path(folder, lowest - 1).is_some_and(|path| path.exists()) {
-        lowest -= 1;
-    }
-    for path in (lowest..first_kept).filter_map(|index| bundle_path(folder, index)) {
-        fs::remove_file(path)?;
+    if first_kept > 0 { forget_below(&folder.join(ENTRIES), 0, first_kept) } else { Ok(()) }
+}
+
+/// The same for a folder of bundles, whose indexes begin with a group.
+fn forget_below(folder: &Path, group: u64, first_kept: u64) -> io::Result<()> {
+    let listed = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    for entry in listed {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let (name, is_group) = name.strip_prefix('x').map_or((name, false), |digits| (digits, true));
+        let digits = name.strip_suffix(".p").unwrap_or(name);
+        let is_number = digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number = digits.parse().ok().filter(|_| is_number);
+        let Some(index) = number.and_then(|number: u64| group.checked_mul(1000)?.checked_add(number)) else {
+            continue;
+        };
+        let path = entry.path();
+        // What is below a group has a larger index than it.
+        let is_below = if is_group { index.saturating_mul(1000) < first_kept } else { index < first_kept };
+        let removed = match (is_below, is_group) {
+            (false, _) => continue,
+            (true, true) => {
+                forget_below(&path, index, first_kept)?;
+                // Others are left in it, mostly.
+                fs::remove_dir(&path).or_else(|error| match error.kind() {
+                    io::ErrorKind::DirectoryNotEmpty => Ok(()),
+                    _ => Err(error),
+                })
+            }
+            (true, false) if entry.file_type()?.is_dir() => fs::remove_dir_all(&path),
+            (true, false) => fs::remove_file(&path),
+        };
+        match removed {
+            // Another daemon on this host was faster.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -95,4 +128,43 @@ pub(super) fn write_checkpoint(folder: &Path, note: &str, full: &[String]) -> io
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_lies_below_the_first_kept_bundle_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let entries = folder.path().join(ENTRIES);
+        let make = |paths: &[&str]| {
+            for path in paths {
+                files::write_whole(&entries.join(path), b"x").unwrap();
+            }
+        };
+        let left = |paths: &[&str]| paths.iter().all(|path| entries.join(path).exists());
+        forget_entries(folder.path(), 7).unwrap();
+        make(&[
+            "000",
+            "002.p/17",
+            "004",
+            "999",
+            "x001/000",
+            "x001/002",
+            "x001/x000/000",
+            "x002/000",
+            "notes",
+        ]);
+        forget_entries(folder.path(), 0).unwrap();
+        assert!(left(&["000"]));
+        forget_entries(folder.path(), 4).unwrap();
+        assert!(!left(&["000"]) && !left(&["002.p"]) && left(&["004", "999", "x001/000"]));
+        forget_entries(folder.path(), 1_002).unwrap();
+        assert!(!left(&["004"]) && !left(&["999"]) && !left(&["x001/000"]));
+        assert!(left(&["x001/002", "x001/x000/000", "x002/000", "notes"]));
+        forget_entries(folder.path(), 1_000_001).unwrap();
+        let names: Vec<_> = fs::read_dir(&entries).unwrap().map(|each| each.unwrap().file_name()).collect();
+        assert_eq!(names, ["notes"]);
+    }
 }

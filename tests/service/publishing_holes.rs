@@ -1,0 +1,72 @@
+//! A published directory that lacks something, or has too much: it is filled up, and what was pruned goes from it.
+
+use std::fs;
+
+use crate::publishing::{grow, owner, publisher, read_published};
+use crate::support::service::TestService;
+
+#[tokio::test]
+async fn a_directory_gets_every_entry_that_it_missed_also_after_a_fill_that_broke_off() {
+    let service = TestService::start().await;
+    let folders = tempfile::tempdir().unwrap();
+    let directory = folders.path().join("log");
+    let keys = service.sealer.verifier_keys().await;
+    let publisher = |entries| publisher(&service, &directory, entries, Vec::new());
+    let entries = directory.join("tile/entries");
+    // Entries were not wanted at first. What is filled up with them breaks off at the third bundle, as on a full disk.
+    grow(&service, 1_000).await;
+    publisher(false).round().await.unwrap();
+    std::fs::create_dir_all(entries.join("002/in the way")).unwrap();
+    let ours = publisher(true);
+    ours.round().await.unwrap();
+    assert!(entries.join("001").exists() && !entries.join("003.p").exists());
+    std::fs::remove_dir_all(entries.join("002")).unwrap();
+    ours.round().await.unwrap();
+    assert_eq!(read_published(&directory, &keys), 1_000);
+
+    // What is whole is not written again.
+    let written = || std::fs::metadata(entries.join("000")).unwrap().modified().unwrap();
+    let before = written();
+    grow(&service, 10).await;
+    ours.round().await.unwrap();
+    // Wanted no more for a while, and wanted again: by a process that starts anew.
+    grow(&service, 700).await;
+    publisher(false).round().await.unwrap();
+    publisher(true).round().await.unwrap();
+    assert_eq!(read_published(&directory, &keys), 1_710);
+    grow(&service, 700).await;
+    publisher(false).round().await.unwrap();
+    grow(&service, 100).await;
+    // And by one that wanted them all the time, beside one that did not.
+    ours.round().await.unwrap();
+    assert_eq!((read_published(&directory, &keys), written()), (2_510, before));
+
+    // A directory that is exchanged for an empty one gets all again.
+    std::fs::rename(&directory, folders.path().join("away")).unwrap();
+    ours.round().await.unwrap();
+    assert_eq!(read_published(&directory, &keys), 2_510);
+}
+
+#[tokio::test]
+async fn what_was_pruned_goes_from_a_directory_that_has_holes() {
+    let service = TestService::start().await;
+    let folders = tempfile::tempdir().unwrap();
+    let directory = folders.path().join("log");
+    let publisher = publisher(&service, &directory, true, Vec::new());
+    grow(&service, 2_000).await;
+    publisher.round().await.unwrap();
+    // Of an earlier time, in which entries were not wanted, and a fill that was broken off.
+    let entries = directory.join("tile/entries");
+    fs::remove_file(entries.join("002")).unwrap();
+    fs::create_dir_all(entries.join("001.p")).unwrap();
+    fs::write(entries.join("001.p/17"), "of a fill that was broken off").unwrap();
+    let prune = "ALTER TABLE audit.entry DISABLE TRIGGER ALL;
+                 DELETE FROM audit.entry WHERE seq <= 1024;
+                 ALTER TABLE audit.entry ENABLE TRIGGER ALL";
+    sqlx::raw_sql(prune).execute(&mut owner(&service).await).await.unwrap();
+    grow(&service, 10).await;
+    publisher.round().await.unwrap();
+    let mut shown: Vec<_> = fs::read_dir(&entries).unwrap().map(|file| file.unwrap().file_name()).collect();
+    shown.sort();
+    assert_eq!(shown, ["004", "005", "006", "007.p"]);
+}
