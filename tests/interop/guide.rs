@@ -72,6 +72,11 @@ async fn an_erasure_without_a_read_back_is_found_by_the_question_for_it() {
         assert!(found.len() == 1 && found[0].contains(&reference.to_string()), "{action}: {found:?}");
         copy.drop().await;
     }
+    // What was received before the first entry that is kept has lost its evidence with the entries that were pruned.
+    let copy = log.copy().await;
+    copy.tamper(&unguarded("DELETE FROM audit.entry WHERE seq <= 256")).await.unwrap();
+    assert_eq!(answer(&copy.options, QUESTION).await, [""; 0]);
+    copy.drop().await;
     log.service.simulator.shutdown().await;
 }
 
