@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::master_key::{create, create_directory, own_like_its_directory, replace};
 use super::{Database, StartError};
-use crate::audit::{self, LogKeys, Sealer};
+use crate::audit::tlog::VerifierKey;
+use crate::audit::{self, LogKeys, Restored, Sealer};
 use crate::config::{self, Settings};
 use crate::domain::Clock;
 use crate::store::Store;
@@ -27,14 +28,43 @@ pub async fn open_sealer(
 ) -> Result<Sealer, StartError> {
     let store = Store::connect_as_sealer(database.options().clone(), &settings.database);
     let opened = async {
-        let known = {
-            let mut connection = store.connection().await.map_err(audit::SealError::of_connecting)?;
-            audit::verifier_keys(&mut connection).await?
-        };
-        let keys = load_or_create(settings, !known.is_empty())?;
+        let keys = keys_of(&store, settings).await?;
         Ok(Sealer::open(store.clone(), keys, clock, settings.audit.clone()).await?)
     };
-    let opened = opened.await;
+    closing(opened.await, &store).await
+}
+
+/// Opens the sealer of a restored database and lets its log go on under another name, which it answers with. `former` are the
+/// keys that were exchanged after the copy was made.
+///
+/// # Errors
+/// As [`open_sealer`], but for the keys that are named.
+pub async fn open_restored_sealer(
+    settings: &Settings,
+    database: &Database,
+    clock: Arc<dyn Clock>,
+    former: &[VerifierKey],
+    restored: Restored,
+) -> Result<(Sealer, String), StartError> {
+    let store = Store::connect_as_sealer(database.options().clone(), &settings.database);
+    let opened = async {
+        let keys = keys_of(&store, settings).await?;
+        let audit = settings.audit.clone();
+        Ok(Sealer::open_restored(store.clone(), keys, clock, audit, former, restored).await?)
+    };
+    closing(opened.await, &store).await
+}
+
+async fn keys_of(store: &Store, settings: &Settings) -> Result<LogKeys, StartError> {
+    let known = {
+        let mut connection = store.connection().await.map_err(audit::SealError::of_connecting)?;
+        audit::verifier_keys(&mut connection).await.map_err(audit::SealError::from)?
+    };
+    load_or_create(settings, !known.is_empty())
+}
+
+/// Closes the connection of what could not be opened.
+async fn closing<T>(opened: Result<T, StartError>, store: &Store) -> Result<T, StartError> {
     if opened.is_err() {
         store.close().await;
     }

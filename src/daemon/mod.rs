@@ -42,7 +42,7 @@ pub use budget::SharedBudget;
 pub use database::Database;
 pub use error::StartError;
 pub use foundation::Foundation;
-pub use log_key::{LogKeyLock, load_log_keys, open_sealer};
+pub use log_key::{LogKeyLock, load_log_keys, open_restored_sealer, open_sealer};
 pub use master_key::load_or_create_master_key;
 pub use outside::open_publisher;
 pub use platforms::{build_platform, check_organisation, check_platform_settings, ignored_filters, sites};

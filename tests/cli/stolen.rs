@@ -90,6 +90,28 @@ impl Robbed {
         (config, url)
     }
 
+    /// Lets the service have another database, as after a restore.
+    fn restored_from(&self, name: &str) {
+        let url = self.database.options().database(name).to_url_lossy();
+        fs::write(self.scene.path("database.url"), url.as_str()).unwrap();
+    }
+
+    /// Publishes the newest head, as the daemon does all the time.
+    async fn publish(&self) -> String {
+        let mut owner = PgConnection::connect_with(&self.database.options()).await.unwrap();
+        let note: String =
+            sqlx::query_scalar("SELECT note FROM audit.head").fetch_one(&mut owner).await.unwrap();
+        fs::create_dir_all(self.scene.path("data/log")).unwrap();
+        fs::write(self.scene.path("data/log/checkpoint"), &note).unwrap();
+        note
+    }
+
+    fn recover(&self, former: &[&str]) -> Finished {
+        let named: Vec<&str> = former.iter().flat_map(|key| ["--former-key", key]).collect();
+        let plain = ["--json", "audit", "recover", "--after-restore", "--reason", "hardware_failure"];
+        self.scene.run(&[&plain[..], &named].concat())
+    }
+
     async fn drop_copy(&self, name: &str) {
         let postgres = self.database.options().database("postgres");
         let mut owner = PgConnection::connect_with(&postgres).await.unwrap();
@@ -186,6 +208,61 @@ async fn a_stolen_key_is_exchanged_at_once_and_the_thiefs_log_is_found() {
     for name in ["early_thief", "late_thief"] {
         ours.drop_copy(name).await;
     }
+}
+
+/// The policy of an auditor who was told of these keys.
+fn policy(of: &Robbed, keys: &[&str]) -> String {
+    let path = of.path("told.policy");
+    let lines: Vec<String> = keys.iter().map(|key| format!("log {key}")).collect();
+    fs::write(&path, format!("{}\nquorum none\n", lines.join("\n"))).unwrap();
+    path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_before_an_exchange_of_keys_goes_on_with_the_present_key() {
+    let ours = Robbed::new().await;
+    let old_key = ours.key();
+    // The nightly copy; the key is exchanged during the day, and the copy comes back.
+    ours.copied("nightly").await;
+    ours.exchange("takeover.txt").expect(0);
+    let (new_key, new_seed) = (ours.key(), ours.seeds());
+    ours.grow();
+    let published = ours.publish().await;
+    ours.restored_from("nightly");
+    let check = ours.scene.run(&["check"]);
+    assert!(check.stdout.contains("recover --after-restore"), "{check:?}");
+    let refused = ours.recover(&[]);
+    assert!(refused.code != 0 && refused.stderr.contains("--former-key"), "{refused:?}");
+    assert!(refused.stderr.contains(&old_key), "{refused:?}");
+    // A key that the restored log does not name is none of its.
+    let refused = ours.recover(&[&new_key]);
+    assert!(refused.code != 0 && refused.stderr.contains("no such former key"), "{refused:?}");
+    assert_eq!(ours.key(), old_key, "nothing went on");
+
+    let done = ours.recover(&[&old_key]).expect(0).json();
+    let [key] = done["verifier_keys"].as_array().unwrap().as_slice() else { panic!("{done}") };
+    let key = key.as_str().unwrap();
+    assert_eq!((ours.key().as_str(), ours.seeds()), (key, new_seed));
+    let public = |key: &str| key.splitn(3, '+').nth(2).unwrap().to_owned();
+    assert_eq!(public(key), public(&new_key), "the present key under the new name");
+    let told = ours.scene.run(&["--json", "audit", "list", "--action", "log.restored"]).expect(0).json();
+    let detail = &told[0]["detail"];
+    assert_eq!(
+        (detail["key"].as_str(), detail["former_key"].as_str()),
+        (Some(public(key).as_str()), Some(public(&old_key).as_str()))
+    );
+    // It is sealed and verified as any other, with the keys of each of its times.
+    ours.grow();
+    ours.scene.run(&["audit", "verify", "--policy", &policy(&ours, &[key, &old_key, &new_key])]).expect(0);
+    ours.scene.run(&["audit", "verify", "--policy", &policy(&ours, &[key])]).expect(2);
+    ours.scene.run(&["audit", "verify", "--policy", &policy(&ours, &[&old_key])]).expect(1);
+    fs::write(ours.scene.path("known.txt"), published).unwrap();
+    let known = ours.path("known.txt");
+    let told = policy(&ours, &[key, &old_key, &new_key]);
+    let lost = ours.scene.run(&["audit", "verify", "--policy", &told, "--known-head", &known]).expect(2);
+    assert!(lost.stdout.contains("before that was restored from a copy"), "{}", lost.stdout);
+    ours.scene.run(&["audit", "key", "rotate"]).expect(0);
+    ours.drop_copy("nightly").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

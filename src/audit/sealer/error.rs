@@ -27,7 +27,8 @@ pub enum SealError {
     /// A key that must sign is not in the key file.
     #[error(
         "audit.key_file does not hold the key {wanted} that signs this log; restore the file from its backup. The log \
-         is not signed with another key"
+         is not signed with another key. If the database was restored to before an exchange of keys, and that key's seed is \
+         gone for good: `dsrd audit recover --after-restore --former-key {wanted}`"
     )]
     KeyOther {
         /// The verifier key that is missing.

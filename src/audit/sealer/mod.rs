@@ -121,6 +121,17 @@ impl Sealer {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Result<Self, SealError> {
+        Self::open_with(store, keys, clock, settings, &[]).await
+    }
+
+    /// `former` are keys that the log may name although the key file does not hold them.
+    async fn open_with(
+        store: Store,
+        keys: LogKeys,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        former: &[VerifierKey],
+    ) -> Result<Self, SealError> {
         let mut tx = store.begin("audit.open").await.map_err(SealError::of_connecting)?;
         sql::lock(&mut tx).await?;
         let mut head = sql::head(&mut tx).await?;
@@ -134,7 +145,7 @@ impl Sealer {
         } else if !settings.origin.is_empty() && settings.origin != fork::first_name(&head.origin) {
             return Err(SealError::OriginOther { stored: head.origin });
         }
-        let state = State::load(&mut tx, head, &keys).await?;
+        let state = State::load(&mut tx, head, &keys, former).await?;
         sql::make_partition_ahead(&mut tx).await?;
         let partition_width = sql::partition_width(&mut tx).await?;
         tx.commit().await?;
@@ -329,6 +340,10 @@ impl Sealer {
 
     /// Begins a transaction as the only sealer, with a state that is the stored one.
     async fn begin(&self, state: &mut State) -> Result<Tx, SealError> {
+        self.begin_with(state, &[]).await
+    }
+
+    async fn begin_with(&self, state: &mut State, former: &[VerifierKey]) -> Result<Tx, SealError> {
         let mut tx = self.store.begin("audit.seal").await.map_err(SealError::of_connecting)?;
         sql::lock(&mut tx).await?;
         let head = sql::head(&mut tx).await?;
@@ -337,7 +352,7 @@ impl Sealer {
             return Err(SealError::SetBack { from, to });
         }
         if head.note != state.note || words(&state.signers) != head.verifier_keys {
-            *state = State::load(&mut tx, head, &self.keys()).await?;
+            *state = State::load(&mut tx, head, &self.keys(), former).await?;
         }
         Ok(tx)
     }
@@ -479,17 +494,25 @@ impl State {
         connection: &mut PgConnection,
         head: sql::HeadRow,
         keys: &LogKeys,
+        former: &[VerifierKey],
     ) -> Result<Self, SealError> {
         let origin: KeyName = head.origin.parse().map_err(SealError::OriginMalformed)?;
+        let is_named = |key: &VerifierKey| head.verifier_keys.contains(&key.to_string());
+        if !former.iter().all(is_named) {
+            return Err(SealError::Rotation(
+                "the log in the database names no such former key; `dsrd audit key show` shows which it names",
+            ));
+        }
         let mut signers = keys.signing_keys(&origin);
-        signers.retain(|key| head.verifier_keys.contains(&key.verifier().to_string()));
-        let found = words(&signers);
+        signers.retain(|key| is_named(key.verifier()));
+        let known: Vec<&VerifierKey> = signers.iter().map(SigningKey::verifier).chain(former).collect();
+        let found: Vec<String> = known.iter().map(ToString::to_string).collect();
         if let Some(wanted) = head.verifier_keys.iter().find(|key| !found.contains(key)) {
             return Err(SealError::KeyOther { wanted: wanted.clone() });
         }
         let edge = restore(&head, sql::edge(connection).await?)?;
         if let Some(note) = &head.note {
-            check_note(note, &origin, &edge, &signers)?;
+            check_note(note, &origin, &edge, known)?;
         } else if edge.size() > 0 {
             return Err(SealError::Altered { what: "the signed note is missing" });
         }
@@ -516,10 +539,9 @@ fn restore(head: &sql::HeadRow, rows: Vec<sql::EdgeRow>) -> Result<Edge, SealErr
 }
 
 /// The note must be signed by a key that signs now: every change of keys is signed by those of before and after.
-fn check_note(note: &str, origin: &KeyName, edge: &Edge, signers: &[SigningKey]) -> Result<(), SealError> {
+fn check_note(note: &str, origin: &KeyName, edge: &Edge, keys: Vec<&VerifierKey>) -> Result<(), SealError> {
     let wrong = |_| SealError::Altered { what: "the signed note" };
     let note = SignedNote::from_bytes(note.as_bytes()).map_err(wrong)?;
-    let keys: Vec<&VerifierKey> = signers.iter().map(SigningKey::verifier).collect();
     let opened = Checkpoint::open(&note, keys).map_err(|_| SealError::Altered { what: "the signed note" })?;
     let Checkpoint { origin: named, size, root } = opened.checkpoint;
     if named == *origin && size == edge.size() && root == edge.root() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::audit::tlog::VerifierKey;
 use crate::audit::{Divergence, PublishError, Publisher, RestoreReason, Restored};
 use crate::cli::Failure;
 use crate::cli::context::Context;
@@ -42,12 +43,13 @@ struct Recovered {
 /// Names the fork after a restore.
 pub(super) async fn recover(
     reason: RestoreReason,
+    former: &[VerifierKey],
     context: &Context,
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
     let publisher = open(context, foundation).await?;
-    let recovered = recover_with(&publisher, reason, context, foundation).await;
+    let recovered = recover_with(&publisher, reason, former, context, foundation).await;
     publisher.close().await;
     output.show(&recovered?, |recovered| {
         format!(
@@ -62,6 +64,7 @@ pub(super) async fn recover(
 async fn recover_with(
     publisher: &Publisher,
     reason: RestoreReason,
+    former: &[VerifierKey],
     context: &Context,
     foundation: &Foundation,
 ) -> anyhow::Result<Recovered> {
@@ -77,11 +80,11 @@ async fn recover_with(
         Err(error) => return Err(error.into()),
     };
     let clock = Arc::clone(&foundation.desk.clock);
-    let sealer = daemon::open_sealer(context.settings(), &foundation.database, clock).await?;
-    let forked = sealer.fork(restored).await;
+    let settings = context.settings();
+    let (sealer, origin) =
+        daemon::open_restored_sealer(settings, &foundation.database, clock, former, restored).await?;
     let verifier_keys = sealer.verifier_keys().await;
     sealer.close().await;
-    let origin = forked?;
     // The daemon does so, too; a place that is away does not matter here.
     publisher.round().await?;
     Ok(Recovered { origin, verifier_keys })

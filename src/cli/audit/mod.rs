@@ -24,6 +24,7 @@ use super::Failure;
 use super::context::Context;
 use super::output::{Output, or_dash, table};
 use super::request::Case;
+use crate::audit::tlog::VerifierKey;
 use crate::audit::{self, Action, Detail, Entry, Event, Filter, RestoreReason};
 use crate::daemon::{self, Foundation};
 use crate::domain::{OrganisationId, local_time};
@@ -102,6 +103,10 @@ pub(super) enum Command {
         /// Why, in one of the words of the runbook; with --after-restore.
         #[arg(long, value_name = "WORD", value_parser = heads::reason)]
         reason: Option<RestoreReason>,
+        /// A key that the restored log names and that was exchanged after the copy was made, so that its seed is gone: as
+        /// `dsrd audit key show` prints it. The present key signs from here on. May be given twice.
+        #[arg(long, value_name = "KEY", requires = "after_restore")]
+        former_key: Vec<VerifierKey>,
     },
 }
 
@@ -149,8 +154,8 @@ pub(super) async fn run(command: Command, files: &[PathBuf], output: &Output) ->
     let result = match command {
         Command::Key(command) => key::run(command, &context, &foundation, output).await,
         Command::Heads => heads::show(&context, &foundation, output).await,
-        Command::Recover { reason: Some(reason), mixed: false, .. } => {
-            heads::recover(reason, &context, &foundation, output).await
+        Command::Recover { reason: Some(reason), mixed: false, former_key, .. } => {
+            heads::recover(reason, &former_key, &context, &foundation, output).await
         }
         Command::Recover { .. } => heads::accept_mixed(&context, &foundation, output).await,
         Command::List { organisation, action, since, until, after, limit } => {
