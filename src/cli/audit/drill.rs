@@ -40,7 +40,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result<()> {
-    let report = hold(args, files, output).await?;
+    let report = Box::pin(hold(args, files, output)).await?;
     output.show(&report, shown)?;
     if report.missed == 0 {
         Ok(())
