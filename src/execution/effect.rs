@@ -63,8 +63,8 @@ impl<'a> Effect<'a> {
                 Ok(found.is_none_or(|contact| contact.policies.get(bare(policy)) == Some(&false)))
             }
             Self::Delete { contact, urgency } => {
-                let found = platform.find_contact(contact, *urgency).await?;
-                Ok(found.is_none_or(|contact| contact.marked_deleted))
+                // One that is marked as deleted may only be disabled, and a deletion is safe to repeat (API file, 7.7).
+                Ok(platform.find_contact(contact, *urgency).await?.is_none())
             }
         }
     }

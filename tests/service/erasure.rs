@@ -97,6 +97,20 @@ async fn f_38_a_deletion_whose_answer_is_lost_is_found_and_not_repeated() {
 }
 
 #[tokio::test]
+async fn f_38_who_is_disabled_or_marked_is_not_taken_for_deleted_by_a_call_that_did_not_arrive() {
+    for (what, spec) in [("disabled", ada().enabled(false)), ("marked", ada().marked_deleted())] {
+        let service = TestService::start().await;
+        let contact = service.platform.add_contact(spec);
+        service.simulator.faults().inject(Fault::Status(502).on(Endpoint::DeleteContact).times(1));
+        let receipt = erase(&service).await;
+        service.work_to_the_end().await;
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled), "{what}");
+        assert_eq!(service.simulator.journal().deleted_contacts(), [contact], "{what}");
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn f_39_a_deletion_that_takes_effect_late_is_told_only_then() {
     let service = TestService::start().await;
     let _contact = service.platform.add_contact(ada());
