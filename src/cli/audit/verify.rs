@@ -9,6 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
 use super::{receipts, record};
+#[cfg(feature = "timestamps")]
 use crate::audit::timestamp::Authorities;
 use crate::audit::tlog::{MAX_NOTE_BYTES, VerifierKey};
 use crate::audit::verify::{
@@ -23,7 +24,6 @@ use crate::cli::output::{Output, or_dash, pairs, table};
 use crate::cli::request::Case;
 use crate::config;
 use crate::daemon::Foundation;
-#[cfg(feature = "timestamps")]
 use crate::domain::{Clock as _, SystemClock};
 
 /// The longest policy that is read, in bytes.
