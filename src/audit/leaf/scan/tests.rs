@@ -161,9 +161,10 @@ impl Slip {
             leaf.detail.iter().map(|(key, value)| format!("{}:{}", json(key), json(value))).collect();
         let with_detail =
             |members: &[String]| text.replacen(&json(&leaf.detail), &format!("{{{}}}", members.join(",")), 1);
-        // No word holds a quotation mark, so that what follows one and a colon is a value.
+        // No word holds a quotation mark: one before a colon closes a key, unless it opens a word that begins with a colon; only then a colon stands before it.
         let starts_of = |first: fn(char) -> bool| -> Vec<usize> {
-            let values = text.match_indices("\":").map(|(at, found)| at + found.len());
+            let keys_ends = text.match_indices("\":").filter(|(at, _)| !text[..*at].ends_with(':'));
+            let values = keys_ends.map(|(at, found)| at + found.len());
             values.filter(|at| text[*at..].starts_with(first)).collect()
         };
         let one_of = |places: &[usize]| (!places.is_empty()).then(|| places[place.index(places.len())]);
