@@ -191,6 +191,33 @@ fn the_runbook_explains_every_reason_to_wait_for_a_person() {
 }
 
 #[test]
+fn the_runbook_names_for_every_ground_of_a_refusal_what_can_be_refused_on_it() {
+    use dsrd::domain::{RefusalGround, RequestKind};
+    let runbook = std::fs::read_to_string(project("docs/operator-runbook.md")).unwrap();
+    let words = |kinds: &[RequestKind]| kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
+    let refusable: Vec<RequestKind> =
+        RequestKind::ALL.iter().copied().filter(|kind| kind.can_be_refused()).collect();
+    for ground in RefusalGround::ALL {
+        let row = runbook.lines().find(|line| line.starts_with(&format!("| {ground} |")));
+        let row = row.unwrap_or_else(|| panic!("docs/operator-runbook.md has no row for {ground}"));
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let kinds: Vec<RequestKind> =
+            refusable.iter().copied().filter(|kind| ground.applies_to(*kind)).collect();
+        let expected = match kinds.len() {
+            0 => "no request".to_owned(),
+            all if all == refusable.len() => "every kind".to_owned(),
+            _ => words(&kinds),
+        };
+        assert_eq!(cells[2], expected, "{row}");
+        let optional = ["(optional)", "-"].contains(&cells[4]);
+        assert_eq!(optional, ground.needed_facts().is_none(), "{row}");
+    }
+    let every_kind = words(&refusable).replace(", other", " and other");
+    let squeezed = runbook.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(squeezed.contains(&format!("can be refused: {every_kind}.")), "{every_kind}");
+}
+
+#[test]
 fn commands_in_documents_exist() {
     for file in ["docs/operator-runbook.md", "docs/configuration.md", "CONTRIBUTING.md"] {
         let text = std::fs::read_to_string(project(file)).unwrap();
