@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
 use crate::forgetting::unguarded;
 use crate::log::{Log, execute};
+use crate::support::service::TestService;
 
 const GUIDE: &str = include_str!("../../docs/auditor-guide.md");
 
@@ -121,6 +122,12 @@ async fn effects_that_nobody_knew_of_are_found_without_reading_the_whole_log() {
     log.service.finish().await;
 }
 
+/// The row of the guide that explains a column of a view.
+fn row_of(view: &str, column: &str) -> Option<&'static str> {
+    let section = GUIDE.split(&format!("### `audit_view.{view}`")).nth(1)?.split("\n#").next()?;
+    section.lines().find(|line| line.starts_with(&format!("| `{column}` |")))
+}
+
 #[tokio::test]
 async fn every_column_that_an_auditor_can_read_is_explained() {
     let log = Log::of_a_real_run().await;
@@ -141,11 +148,7 @@ async fn every_column_that_an_auditor_can_read_is_explained() {
         if row.get::<Option<String>, _>(2).is_none() {
             without_comment.push(format!("{view}.{column}"));
         }
-        let section = GUIDE
-            .split(&format!("### `audit_view.{view}`"))
-            .nth(1)
-            .map(|rest| rest.split("\n#").next().unwrap());
-        if !section.is_some_and(|section| section.contains(&format!("| `{column}` |"))) {
+        if row_of(&view, &column).is_none() {
             missing.push(format!("{view}.{column}"));
         }
     }
@@ -154,6 +157,59 @@ async fn every_column_that_an_auditor_can_read_is_explained() {
     drop(owner);
     assert!(execute(&log.options(), "SET ROLE auditor; SELECT * FROM dsrd.request").await.is_err());
     log.service.finish().await;
+}
+
+/// The words that a column can hold, by the rules of its table: those of its CHECK, and those of the function that stands for the
+/// rules of a table.
+const WORDS: &str = r"
+    WITH rule AS (
+      SELECT conrelid::regclass::text AS relation, pg_get_constraintdef(oid) AS text FROM pg_constraint
+      WHERE contype = 'c' AND connamespace = 'dsrd'::regnamespace
+      UNION ALL
+      SELECT 'dsrd.' || replace(proname, '_is_sound', ''), replace(prosrc, 'r.', '') FROM pg_proc
+      WHERE pronamespace = 'dsrd'::regnamespace AND proname LIKE '%\_is\_sound'
+    ), found AS (
+      SELECT relation, regexp_matches(
+          text, '(?:CHECK \(\(|WHEN NOT )\(?(\w+) = ANY \((?:ARRAY\[([^\]]*)\]|''\{([^}]*)\}'')\)', 'g') AS part
+      FROM rule
+    )
+    SELECT view.relname::text, part[1], regexp_replace(coalesce(part[2], part[3]), '''|::text', '', 'g'),
+           col_description(view.oid, attnum)
+    FROM found
+      JOIN pg_class AS view ON view.relnamespace = 'audit_view'::regnamespace AND 'dsrd.' || view.relname = relation
+      JOIN pg_attribute ON attrelid = view.oid AND attname = part[1]";
+
+#[tokio::test]
+async fn where_words_of_a_column_are_explained_all_of_them_are() {
+    let service = TestService::start().await;
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    let rows = sqlx::query(WORDS).fetch_all(&mut owner).await.unwrap();
+    drop(owner);
+    let (mut explained, mut lacking) = (Vec::new(), Vec::new());
+    for row in rows {
+        let (view, column, words): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+        let words: Vec<&str> = words.split(',').map(str::trim).collect();
+        let guide = row_of(&view, &column).unwrap_or_default().to_owned();
+        let comment = row.get::<Option<String>, _>(3).unwrap_or_default().to_lowercase();
+        for (place, text) in [("docs/auditor-guide.md", guide), ("COMMENT", comment)] {
+            let said: Vec<&str> =
+                text.split(|each: char| !each.is_ascii_alphanumeric() && each != '_').collect();
+            let missing: Vec<&&str> = words.iter().filter(|word| !said.contains(word)).collect();
+            // One word may stand there by chance ("whether it was sent").
+            if words.len() - missing.len() < 2 {
+                continue;
+            }
+            explained.push(format!("{view}.{column}"));
+            if !missing.is_empty() {
+                lacking.push(format!("{place}: {view}.{column} lacks {missing:?}"));
+            }
+        }
+    }
+    for wanted in ["request.state", "request.kind", "recipient_task.action", "recipient_task.state"] {
+        assert!(explained.iter().any(|each| each == wanted), "{wanted} is not among {explained:?}");
+    }
+    assert!(lacking.is_empty(), "{lacking:#?}");
+    service.finish().await;
 }
 
 #[test]
