@@ -1,66 +1,77 @@
-//! Entries that are read ahead over a second connection: the server sends the next ones while those before are accounted
-//! for, which the one connection of a [`Database`](super::Database) has to answer for.
+//! Entries that are read ahead over a second connection: the server goes on sending while those before are examined and
+//! accounted for, which the one connection of a [`Database`](super::Database) has to answer for.
 //!
-//! Both connections read the same state: the first exports its snapshot, the second begins with it. Whatever is asked
+//! Both connections read the same state: the first exports its snapshot, the second begins with it. A task of its own reads
+//! one piece after the other and lays a few by, so that neither side waits for the other at each piece. Whatever is asked
 //! for out of turn, and everything once the second connection failed or could not be made, is read over the first: to read
 //! ahead saves time and nothing else.
 
 use std::ops::Range;
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::PgConnection;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::source::Stored;
 use super::sql;
-use crate::store::StoreError;
+
+/// So many pieces are laid by at most, besides the one that is being read.
+const PIECES: usize = 2;
 
 /// The second connection, and what it reads.
 #[derive(Debug)]
 pub(super) enum Ahead {
     /// There is none yet: a short log needs none.
     Unopened,
-    /// It rests.
-    Resting(PgConnection),
-    /// It reads the entries with these indexes.
-    Reading(Range<i64>, JoinHandle<(PgConnection, Result<Vec<Stored>, StoreError>)>),
-    /// It failed.
+    /// It reads piece after piece.
+    Reading(mpsc::Receiver<Piece>, JoinHandle<()>),
+    /// It came to its end, failed, or was asked for something else.
     Gone,
 }
 
+/// Entries, and their indexes.
+#[derive(Debug)]
+pub(super) struct Piece {
+    range: Range<i64>,
+    rows: Vec<Stored>,
+}
+
 impl Ahead {
-    /// What was read ahead, if it is what is asked for.
-    pub(super) async fn take(&mut self, wanted: &Range<i64>) -> Option<Vec<Stored>> {
-        let Self::Reading(range, task) = self else { return None };
-        let is_wanted = range == wanted;
-        let read = task.await;
-        *self = Self::Gone;
-        // Whatever failed is asked for again by whoever waits for it, and told there.
-        let (connection, Ok(rows)) = read.ok()? else { return None };
-        *self = Self::Resting(connection);
-        is_wanted.then_some(rows)
+    /// Reads what comes after `read`, in pieces as long as it, up to `end`.
+    pub(super) fn begin(mut connection: PgConnection, read: &Range<i64>, end: i64) -> Self {
+        let (first, step) = (read.end, (read.end - read.start).max(1));
+        let (lay_by, pieces) = mpsc::channel(PIECES);
+        let task = tokio::spawn(async move {
+            let mut start = first;
+            while start < end {
+                let range = start..(start + step).min(end);
+                start = range.end;
+                // What failed is asked for again by whoever waits for it, and told there.
+                let Ok(rows) = sql::entries(&mut connection, range.start, range.end).await else { return };
+                if lay_by.send(Piece { range, rows }).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self::Reading(pieces, task)
     }
 
-    /// Reads these entries ahead, if the connection is free.
-    pub(super) fn begin(&mut self, range: Range<i64>) {
-        match std::mem::replace(self, Self::Gone) {
-            Self::Resting(mut connection) => {
-                let Range { start, end } = range;
-                let task = tokio::spawn(async move {
-                    let rows = sql::entries(&mut connection, start, end).await;
-                    (connection, rows)
-                });
-                *self = Self::Reading(range, task);
+    /// What was read ahead, if it is what is asked for.
+    pub(super) async fn take(&mut self, wanted: &Range<i64>) -> Option<Vec<Stored>> {
+        let Self::Reading(pieces, _) = self else { return None };
+        match pieces.recv().await {
+            Some(piece) if piece.range == *wanted => Some(piece.rows),
+            _ => {
+                std::mem::replace(self, Self::Gone).close();
+                None
             }
-            other => *self = other,
         }
     }
 
-    /// Ends reading.
-    pub(super) async fn close(self) {
-        match self {
-            Self::Resting(connection) => drop(connection.close().await),
-            Self::Reading(_, task) => task.abort(),
-            Self::Unopened | Self::Gone => {}
+    /// Ends reading. The server ends the transaction with its connection.
+    pub(super) fn close(self) {
+        if let Self::Reading(_, task) = self {
+            task.abort();
         }
     }
 }

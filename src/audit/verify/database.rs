@@ -86,7 +86,7 @@ impl Database {
     /// Ends reading.
     pub async fn close(self) {
         // The server ends a transaction with its connection, whether or not the farewell arrives.
-        self.entries_ahead.close().await;
+        self.entries_ahead.close();
         drop(self.connection.close().await);
     }
 
@@ -102,19 +102,18 @@ impl Database {
         Ok(connection)
     }
 
-    /// Reads ahead what comes after these entries, if somebody goes through the log.
+    /// Begins to read ahead what comes after these entries, if somebody goes through the log.
     async fn read_ahead(&mut self, read: Range<u64>, size: u64) {
         let Range { start, end } = read;
         let goes_on = start > 0 && start == self.read_up_to && end < size;
         self.read_up_to = end;
-        if !goes_on {
-            return;
-        }
-        if matches!(self.entries_ahead, Ahead::Unopened) {
+        if goes_on && matches!(self.entries_ahead, Ahead::Unopened) {
             // Where a login may have one connection only, the log is read over that.
-            self.entries_ahead = self.connect_again().await.map_or(Ahead::Gone, Ahead::Resting);
+            self.entries_ahead = match self.connect_again().await {
+                Ok(connection) => Ahead::begin(connection, &(signed(start)..signed(end)), signed(size)),
+                Err(_) => Ahead::Gone,
+            };
         }
-        self.entries_ahead.begin(signed(end)..signed((end + (end - start)).min(size)));
     }
 
     /// A row of hashes cut to the width that was asked for.
