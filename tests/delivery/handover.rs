@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dsrd::audit::Actor;
@@ -102,7 +103,9 @@ async fn read_all(mut download: Download) -> Vec<u8> {
 
 /// Waits until the log of a request ends with a fetch of that outcome.
 pub(crate) async fn until_download(world: &World, request: RequestId, outcome: &str) {
+    let patience = std::time::Instant::now() + Duration::from_mins(2);
     loop {
+        assert!(std::time::Instant::now() < patience, "no download was {outcome}");
         let last: Option<String> = sqlx::query_scalar(
             "SELECT detail ->> 'download' FROM audit.pending WHERE case_id = $1 AND action = 'package.fetched'
              ORDER BY inbox_id DESC LIMIT 1",

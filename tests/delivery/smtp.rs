@@ -172,9 +172,10 @@ async fn f_51_the_phase_decides_what_an_answer_means() {
 #[tokio::test]
 async fn f_51_a_server_that_is_down_is_waited_for() {
     let mut world = World::new().await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    world.settings.smtp.port = listener.local_addr().unwrap().port();
-    drop(listener);
+    // Held and not listening: nobody else gets it meanwhile.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    world.settings.smtp.port = held.local_addr().unwrap().port();
     let (request, _) = world.pending().await;
     let transport = Transport::open(&world.settings, "/nowhere".as_ref()).await.unwrap();
     let mailer = world.mailer(transport);

@@ -166,6 +166,7 @@ fn a_certificate_for_another_purpose_stamps_nothing() {
     let hash: [u8; 32] = Sha256::digest("head").into();
     // `openssl ts` itself refuses to sign with such a certificate: the token of the right one is signed anew with CMS.
     let tsa = authority(folder.path(), "tsa");
+    let asked_at = SystemClock.now();
     let token = timestamp::token_of(&tsa.reply(&timestamp::request(&hash, 7)), &hash, 7).unwrap();
     fs::write(folder.path().join("token"), &token).unwrap();
     let run = |arguments: &str| Authority::openssl(folder.path(), arguments);
@@ -185,8 +186,10 @@ fn a_certificate_for_another_purpose_stamps_nothing() {
     let right = fs::read(folder.path().join("right")).unwrap();
     // An instant at which the certificate was not valid yet.
     let mut content = fs::read(folder.path().join("content")).unwrap();
-    let year = SystemClock.now().format("%Y%m").to_string();
-    let place = content.windows(year.len()).position(|part| part == year.as_bytes()).unwrap();
+    let asked = asked_at.format("%Y%m").to_string();
+    let stamped = SystemClock.now().format("%Y%m").to_string();
+    let is_month = |part: &[u8]| part == asked.as_bytes() || part == stamped.as_bytes();
+    let place = content.windows(stamped.len()).position(is_month).unwrap();
     content[place..place + 4].copy_from_slice(b"1999");
     fs::write(folder.path().join("content"), content).unwrap();
     run(

@@ -54,8 +54,8 @@ async fn f_2_a_daemon_that_is_killed_again_and_again_finishes_everything_once() 
             .unwrap();
         left == 0
     };
-    // Besides the lease and the second until the next look: the slowness of this machine.
-    let limit = Duration::from_secs(LEASE_SECS + 1) + Duration::from_millis(500);
+    // Besides the lease and the second until the next look: the slowness of a machine that builds beside the test.
+    let limit = Duration::from_secs(LEASE_SECS + 1) + Duration::from_secs(5);
     eventually("the jobs of the dead are taken over", limit, taken_over).await;
     println!("{held_by_the_dead} jobs of the dead were taken over after {:?}", ready.elapsed());
     // Acknowledgements that a dead daemon was about to send are taken over with its lease, too.

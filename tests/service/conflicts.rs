@@ -156,7 +156,7 @@ async fn f_15_a_slow_database_and_a_pool_of_two_starve_neither_work_nor_heartbea
     let proxy = PgProxy::start(service.database.options()).await;
     let (store, pulse) = (rig::store(proxy.options(), 2), rig::store(proxy.options(), 1));
     let executor = rig::executor(&service, &store, KillSwitch::default(), |settings| {
-        (settings.request_workers, settings.heartbeat_secs, settings.lease_secs) = (8, 1, 3);
+        (settings.request_workers, settings.heartbeat_secs, settings.lease_secs) = (8, 1, 15);
     });
     for number in 0..16 {
         let email = format!("canarino{number}@posta.example");

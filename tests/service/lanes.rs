@@ -91,25 +91,27 @@ async fn f_4_a_deletion_whose_turn_comes_after_half_the_lease_is_not_sent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f_4_a_worker_that_doubts_its_lease_calls_nobody_and_gives_the_request_back() {
     // Of which more than half passes: long enough to doubt, too short for anybody to declare it dead.
-    const LEASE: Duration = Duration::from_secs(4);
+    const LEASE: Duration = Duration::from_secs(16);
     for boundary in ["delete.began", "inform.committed"] {
         let service = TestService::start().await;
         let contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
         let receipt = service.submit(RequestKind::Erasure, &[(Email, "canarino@posta.example")]).await;
         let doubted = std::sync::atomic::AtomicBool::new(false);
-        // Counted from the first heartbeat; the second look at a deletion comes a poll later.
-        let until = Instant::now() + LEASE.mul_f64(0.6);
+        // Half a lease after its first heartbeat the worker doubts; at three quarters it beats again.
+        let until = Instant::now() + LEASE.mul_f64(0.62);
         let slow = KillSwitch::new(move |reached| {
             if reached == boundary && !doubted.swap(true, std::sync::atomic::Ordering::SeqCst) {
-                tokio::task::block_in_place(|| std::thread::sleep(until - Instant::now()));
+                tokio::task::block_in_place(|| {
+                    std::thread::sleep(until.saturating_duration_since(Instant::now()))
+                });
             }
             false
         });
         let executor = rig::executor(&service, &service.store, slow, |settings| {
-            (settings.heartbeat_secs, settings.lease_secs) = (3, LEASE.as_secs());
+            (settings.heartbeat_secs, settings.lease_secs) = (12, LEASE.as_secs());
         });
         let tasks = Tasks::start(&service, &executor, &service.store);
-        rig::eventually("the request is given back", Duration::from_secs(20), || async {
+        rig::eventually("the request is given back", Duration::from_mins(1), || async {
             count(
                 &service,
                 "SELECT count(*) FROM dsrd.job WHERE state = 'ready' AND last_code = 'lease_doubted'",
@@ -123,7 +125,7 @@ async fn f_4_a_worker_that_doubts_its_lease_calls_nobody_and_gives_the_request_b
         if boundary == "delete.began" {
             assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0);
         }
-        tasks.rest(&service, Duration::from_secs(30)).await;
+        tasks.rest(&service, Duration::from_mins(1)).await;
         tasks.stop().await;
         assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled), "{boundary}");
         assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);

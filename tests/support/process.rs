@@ -94,6 +94,8 @@ impl ProcessService {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dsrd"));
         command.env_clear().arg("--config").arg(&self.config).args(arguments);
+        // As on two cores wherever the tests run: threads and their arenas take memory, which one of them measures.
+        command.env("TOKIO_WORKER_THREADS", "2").env("MALLOC_ARENA_MAX", "4");
         command.stdin(Stdio::null()).kill_on_drop(true);
         command
     }

@@ -123,7 +123,10 @@ impl Needles {
             }
             let start = [lower[at], lower[at + 1], lower[at + 2], lower[at + 3]];
             for (needle, what) in self.by_start.get(&start).into_iter().flatten() {
-                if lower[at..].starts_with(needle) && !found.iter().any(|(known, _)| known == what) {
+                if lower[at..].starts_with(needle)
+                    && !is_part_of_a_hash(needle, &lower, at)
+                    && !found.iter().any(|(known, _)| known == what)
+                {
                     let around = &text[at.saturating_sub(80)..(at + needle.len() + 40).min(text.len())];
                     found.push((what, String::from_utf8_lossy(around).into_owned()));
                 }
@@ -131,6 +134,16 @@ impl Needles {
         }
         found.into_iter().map(|(what, around)| format!("{what}: …{around}…")).collect()
     }
+}
+
+/// Whether a few digits stand in the middle of many: hashes and ids hold any ten digits now and then.
+fn is_part_of_a_hash(needle: &[u8], text: &[u8], at: usize) -> bool {
+    const LONGEST_NUMBER: usize = 12;
+    let is_digit =
+        |place: Option<usize>| place.and_then(|place| text.get(place)).is_some_and(u8::is_ascii_hexdigit);
+    needle.len() <= LONGEST_NUMBER
+        && needle.iter().all(u8::is_ascii_hexdigit)
+        && (is_digit(at.checked_sub(1)) || is_digit(Some(at + needle.len())))
 }
 
 fn escape(each: char) -> String {
