@@ -18,6 +18,7 @@
 mod error;
 mod fork;
 pub(super) mod sql;
+mod state;
 mod takeover;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,20 +26,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use self::error::SealError;
 pub(in crate::audit) use self::fork::is_former_name;
 pub use self::fork::{RestoreReason, Restored};
+use self::state::{Extended, State};
 pub use self::takeover::Takeover;
 use super::event::{Action, Actor};
 use super::keys::LogKeys;
 use super::leaf::{DetailValue, Leaf};
 use super::sql::write;
-use super::tlog::{
-    Checkpoint, Edge, Hash, KeyName, SignedNote, SigningKey, TileHashes, VerifierKey, leaf_hash,
-};
+use super::tlog::{Checkpoint, Hash, KeyName, SigningKey, VerifierKey, leaf_hash};
 use crate::domain::Clock;
 use crate::domain::clock::is_due;
 use crate::store::{Store, Tx};
@@ -79,18 +78,6 @@ pub struct Sealed {
     pub entries: u64,
     /// How many there are now.
     pub size: u64,
-}
-
-/// The right edge of the tree, the head that was signed over it, and who signs.
-struct State {
-    edge: Edge,
-    origin: KeyName,
-    /// The keys that the log names, oldest first.
-    signers: Vec<SigningKey>,
-    note: Option<String>,
-    signed_at: Option<DateTime<Utc>>,
-    /// Size and instant of the last checkpoint that was kept.
-    kept: Option<(u64, DateTime<Utc>)>,
 }
 
 /// Seals the log of one database.
@@ -466,91 +453,6 @@ impl KeyChange {
     }
 }
 
-/// What a transaction did to the tree.
-struct Extended {
-    edge: Edge,
-    note: String,
-    signed_at: DateTime<Utc>,
-    is_kept: bool,
-}
-
-impl Extended {
-    fn into_state(self, former: &mut State) -> State {
-        let kept = if self.is_kept { Some((self.edge.size(), self.signed_at)) } else { former.kept };
-        State {
-            edge: self.edge,
-            origin: former.origin.clone(),
-            signers: std::mem::take(&mut former.signers),
-            note: Some(self.note),
-            signed_at: Some(self.signed_at),
-            kept,
-        }
-    }
-}
-
-impl State {
-    /// Reads the stored state and compares it with what was signed.
-    async fn load(
-        connection: &mut PgConnection,
-        head: sql::HeadRow,
-        keys: &LogKeys,
-        former: &[VerifierKey],
-    ) -> Result<Self, SealError> {
-        let origin: KeyName = head.origin.parse().map_err(SealError::OriginMalformed)?;
-        let is_named = |key: &VerifierKey| head.verifier_keys.contains(&key.to_string());
-        if !former.iter().all(is_named) {
-            return Err(SealError::Rotation(
-                "the log in the database names no such former key; `dsrd audit key show` shows which it names",
-            ));
-        }
-        let mut signers = keys.signing_keys(&origin);
-        signers.retain(|key| is_named(key.verifier()));
-        let known: Vec<&VerifierKey> = signers.iter().map(SigningKey::verifier).chain(former).collect();
-        let found: Vec<String> = known.iter().map(ToString::to_string).collect();
-        if let Some(wanted) = head.verifier_keys.iter().find(|key| !found.contains(key)) {
-            return Err(SealError::KeyOther { wanted: wanted.clone() });
-        }
-        let edge = restore(&head, sql::edge(connection).await?)?;
-        if let Some(note) = &head.note {
-            check_note(note, &origin, &edge, known)?;
-        } else if edge.size() > 0 {
-            return Err(SealError::Altered { what: "the signed note is missing" });
-        }
-        let kept = sql::last_checkpoint(connection).await?;
-        let kept = kept.map(|last| (u64::try_from(last.size).unwrap_or_default(), last.signed_at));
-        Ok(Self { edge, origin, signers, note: head.note, signed_at: head.signed_at, kept })
-    }
-}
-
-fn restore(head: &sql::HeadRow, rows: Vec<sql::EdgeRow>) -> Result<Edge, SealError> {
-    let altered = |what| SealError::Altered { what };
-    let size = u64::try_from(head.size).map_err(|_| altered("the size of the head"))?;
-    let mut partial = Vec::with_capacity(rows.len());
-    for row in rows {
-        let wrong = || altered("the edge of the tree");
-        partial.push(TileHashes {
-            level: row.level.try_into().map_err(|_| wrong())?,
-            index: row.n.try_into().map_err(|_| wrong())?,
-            hashes: Hash::row_from_bytes(&row.hashes).map_err(|_| wrong())?,
-        });
-    }
-    let edge = Edge::restore(size, partial).map_err(|_| altered("the edge of the tree"))?;
-    if edge.root().0 == head.root.as_slice() { Ok(edge) } else { Err(altered("the root of the tree")) }
-}
-
-/// The note must be signed by a key that signs now: every change of keys is signed by those of before and after.
-fn check_note(note: &str, origin: &KeyName, edge: &Edge, keys: Vec<&VerifierKey>) -> Result<(), SealError> {
-    let wrong = |_| SealError::Altered { what: "the signed note" };
-    let note = SignedNote::from_bytes(note.as_bytes()).map_err(wrong)?;
-    let opened = Checkpoint::open(&note, keys).map_err(|_| SealError::Altered { what: "the signed note" })?;
-    let Checkpoint { origin: named, size, root } = opened.checkpoint;
-    if named == *origin && size == edge.size() && root == edge.root() {
-        Ok(())
-    } else {
-        Err(SealError::Altered { what: "the head and its signed note" })
-    }
-}
-
 fn sign(origin: &KeyName, size: u64, root: Hash, keys: &[SigningKey]) -> Result<String, SealError> {
     let note = Checkpoint { origin: origin.clone(), size, root }
         .sign(keys)
@@ -573,21 +475,4 @@ fn stored(size: u64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use zeroize::Zeroizing;
-
-    use super::*;
-
-    #[test]
-    fn a_key_is_told_whole_whatever_its_letters() {
-        let name: KeyName = "log.example".parse().unwrap();
-        let mut with_plus = 0;
-        for seed in 0..64 {
-            let key = SigningKey::from_seed(name.clone(), &Zeroizing::new([seed; 32]));
-            let told = public_part(key.verifier());
-            assert_eq!(format!("{name}+{}+{told}", key.verifier().id()), key.verifier().to_string());
-            with_plus += usize::from(told.contains('+'));
-        }
-        assert!(with_plus > 0, "none of them tells anything");
-    }
-}
+mod tests;
