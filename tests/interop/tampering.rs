@@ -103,7 +103,7 @@ async fn f_26_a_head_from_before_a_restore_is_compared_as_far_as_the_copy_reache
     for sealer in [&sealer, &rewriter] {
         let (size, reason) =
             (verified(&lost.options, &log.plan()).await.size, RestoreReason::HardwareFailure);
-        sealer.fork(Restored { size, root: None, reason }).await.unwrap();
+        sealer.fork(Restored { origin: None, size, root: None, reason }).await.unwrap();
         keys.extend(sealer.verifier_keys().await.iter().map(|key| key.parse::<VerifierKey>().unwrap()));
     }
     for (copy, sealer) in [(&restored, &sealer), (&rewritten, &rewriter)] {

@@ -37,6 +37,7 @@ mod identity_wait;
 mod intake;
 mod invariants;
 mod lanes;
+mod later_names;
 mod leaks;
 mod log_rights;
 mod mail_crash;

@@ -267,7 +267,7 @@ pub(crate) fn publisher(
     Publisher::new(store, settings, None, service.clock.clone()).unwrap()
 }
 
-async fn append(service: &TestService, number: u64) {
+pub(crate) async fn append(service: &TestService, number: u64) {
     let mut tx = service.store.begin("test").await.unwrap();
     for _ in 0..number {
         let case = RequestId(Uuid::now_v7());
@@ -431,7 +431,7 @@ async fn a_head_is_mailed_when_it_is_due_and_again_after_a_refusal() {
 }
 
 /// Keeps the state of the log, as a dump does.
-async fn dump(service: &TestService) {
+pub(crate) async fn dump(service: &TestService) {
     sqlx::raw_sql(
         "CREATE TABLE public.old_head AS TABLE audit.head; CREATE TABLE public.old_edge AS TABLE audit.edge;",
     )
@@ -441,7 +441,7 @@ async fn dump(service: &TestService) {
 }
 
 /// Puts the log back to where it was dumped, as restoring that dump does.
-async fn restore(service: &TestService) {
+pub(crate) async fn restore(service: &TestService) {
     sqlx::raw_sql(
         "BEGIN;
          ALTER TABLE audit.entry DISABLE TRIGGER ALL; ALTER TABLE audit.tile DISABLE TRIGGER ALL;
@@ -521,7 +521,7 @@ async fn f_26_an_older_database_is_found_out_by_each_place_outside_and_goes_on_a
         other => panic!("{other:?}"),
     };
     let reason = RestoreReason::HardwareFailure;
-    let name = fresh.fork(Restored { size: 350, root, reason }).await.unwrap();
+    let name = fresh.fork(Restored { origin: None, size: 350, root, reason }).await.unwrap();
     assert_eq!(name, format!("{}/restored-20261123120000", log.name()));
     by_directory().round().await.unwrap();
     // The witness does not know the new name until its operator was given the key: that stops nothing.
@@ -556,7 +556,11 @@ async fn f_26_an_older_database_is_found_out_by_each_place_outside_and_goes_on_a
     let twice = sealer(&service.database, keys_of(), service.clock.clone()).await;
     assert!(twice.is_ok(), "a new daemon takes the fork as the log that it is");
     restore(&service).await;
-    assert!(matches!(by_directory().round().await, Err(PublishError::Diverged(Divergence::Ahead { .. }))));
+    let found = by_directory().round().await;
+    assert!(
+        matches!(found, Err(PublishError::Diverged(Divergence::LaterName { size: 303, .. }))),
+        "{found:?}"
+    );
     served.end().await;
 }
 

@@ -110,10 +110,10 @@ impl Stub {
         left == Some(None)
     }
 
-    /// How many pages of listings were asked for.
+    /// How many pages of listings of entries were asked for.
     pub(crate) fn listings(&self) -> usize {
         let seen = self.seen.lock().expect("no test holds it and fails");
-        seen.iter().filter(|seen| seen.path.contains("list-type=2")).count()
+        seen.iter().filter(|seen| seen.path.contains("list-type=2") && seen.path.contains("entries")).count()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::aws::{self, Credentials, Request, encoded, instant};
+use super::directory::RESTORED;
 use super::error::PublishError;
 use super::settings::PublishSettings;
 use crate::audit::stamped::{self, StampedHeads};
@@ -110,29 +111,37 @@ impl Bucket {
         })
     }
 
+    /// The checkpoints below folders of later instants than that of this one.
+    pub(super) async fn later(&self, folder: &str) -> Result<Vec<Checkpoint>, String> {
+        let above = self.above("");
+        // Behind everything in a folder stands its name with the sign that comes after the slash.
+        let behind = |folder: &str| format!("{above}{folder}0");
+        let mut last = if folder.is_empty() { String::new() } else { behind(folder) };
+        let mut found = Vec::new();
+        loop {
+            // The first object of each folder tells of it: of what lies below, nothing else is of interest.
+            let (keys, _) = self.page(&format!("{above}{RESTORED}"), &last, Some("1")).await?;
+            let Some(key) = keys.into_iter().next() else { return Ok(found) };
+            let name = key.strip_prefix(&above).ok_or_else(unreadable)?;
+            let name = name.split_once('/').map_or(name, |(folder, _)| folder).to_owned();
+            let next = behind(&name);
+            if next <= last {
+                // It would be asked for the same page for ever.
+                return Err(unreadable());
+            }
+            last = next;
+            found.extend(self.checkpoint(&name).await?);
+        }
+    }
+
     /// The names of the objects below a folder that begin with `beginning`.
     pub(super) async fn names(&self, folder: &str, beginning: &str) -> Result<BTreeSet<String>, String> {
-        let (bucket, prefix) = self.path[1..].split_once('/').unwrap_or((&self.path[1..], ""));
-        let mut above = String::new();
-        for part in [prefix, folder].into_iter().filter(|part| !part.is_empty()) {
-            above.push_str(part);
-            above.push('/');
-        }
-        let (path, wanted) = (format!("/{bucket}"), format!("{above}{beginning}"));
+        let above = self.above(folder);
+        let wanted = format!("{above}{beginning}");
         let mut names = BTreeSet::new();
         let mut last = String::new();
         loop {
-            let mut query = vec![("list-type", "2"), ("prefix", wanted.as_str())];
-            if !last.is_empty() {
-                query.push(("start-after", last.as_str()));
-            }
-            let (status, body) =
-                self.send("GET", &path, &aws::query(&query), Vec::new(), MAX_LISTING_BYTES).await?;
-            if status != 200 {
-                return Err(refused(status));
-            }
-            let unreadable = || "answers with a listing that cannot be read".to_owned();
-            let (keys, is_truncated) = listed(&body).ok_or_else(unreadable)?;
+            let (keys, is_truncated) = self.page(&wanted, &last, None).await?;
             let next = keys.last().cloned();
             for key in keys {
                 names.insert(key.strip_prefix(&above).ok_or_else(unreadable)?.to_owned());
@@ -144,6 +153,38 @@ impl Bucket {
                 (true, _) => return Err(unreadable()),
             }
         }
+    }
+
+    /// What stands in the bucket before the names of objects below a folder.
+    fn above(&self, folder: &str) -> String {
+        let (_, prefix) = self.path[1..].split_once('/').unwrap_or_default();
+        let parts = [prefix, folder].into_iter().filter(|part| !part.is_empty());
+        parts.flat_map(|part| [part, "/"]).collect()
+    }
+
+    /// A page of the names in the bucket that begin with `wanted` and come after `last`, at most so many, and whether there are
+    /// more.
+    async fn page(
+        &self,
+        wanted: &str,
+        last: &str,
+        most: Option<&str>,
+    ) -> Result<(Vec<String>, bool), String> {
+        let bucket = self.path[1..].split('/').next().unwrap_or_default();
+        // In the order of their names, in which they are signed.
+        let mut query = vec![("list-type", "2")];
+        query.extend(most.map(|most| ("max-keys", most)));
+        query.push(("prefix", wanted));
+        if !last.is_empty() {
+            query.push(("start-after", last));
+        }
+        let path = format!("/{bucket}");
+        let (status, body) =
+            self.send("GET", &path, &aws::query(&query), Vec::new(), MAX_LISTING_BYTES).await?;
+        if status != 200 {
+            return Err(refused(status));
+        }
+        listed(&body).ok_or_else(unreadable)
     }
 
     /// Writes objects, each whole or not at all.
@@ -304,6 +345,10 @@ fn listed(body: &[u8]) -> Option<(Vec<String>, bool)> {
         keys.push(key.to_owned());
     }
     Some((keys, is_truncated))
+}
+
+fn unreadable() -> String {
+    "answers with a listing that cannot be read".to_owned()
 }
 
 fn refused(status: u16) -> String {

@@ -11,6 +11,9 @@ use crate::audit::tlog::{Bundle, Checkpoint, SignedNote};
 /// The name of the newest checkpoint's file.
 const CHECKPOINT: &str = "checkpoint";
 
+/// What the names of folders begin with in which the log is under a later name than its first.
+pub(super) const RESTORED: &str = "restored-";
+
 /// Where bundles of entries are: `NNN`, partial ones in `NNN.p/`, from the thousandth on in groups `xNNN/`.
 const ENTRIES: &str = "tile/entries";
 
@@ -22,7 +25,7 @@ pub(super) fn folder_of(root: &Path, origin: &str) -> PathBuf {
 
 /// The name of that folder below the root; empty for the root itself.
 pub(super) fn folder_name(origin: &str) -> String {
-    origin.rsplit_once("/restored-").map_or_else(String::new, |(_, instant)| format!("restored-{instant}"))
+    origin.rsplit_once("/restored-").map_or_else(String::new, |(_, instant)| format!("{RESTORED}{instant}"))
 }
 
 /// The checkpoint that the folder holds; `None` where it holds none yet.
@@ -34,6 +37,35 @@ pub(super) fn read(folder: &Path) -> io::Result<Option<Checkpoint>> {
     // Who signed it is not asked: whatever stands there is to be a beginning of our own log.
     let note = SignedNote::from_bytes(&bytes).ok().and_then(|note| note.text().parse().ok());
     note.map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the file is not a checkpoint"))
+}
+
+/// The folders below the root in which the log is under later names than its first, in the order of their instants.
+fn restored(root: &Path) -> io::Result<Vec<String>> {
+    let listed = match fs::read_dir(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut names = Vec::new();
+    for entry in listed {
+        let entry = entry?;
+        if let Ok(name) = entry.file_name().into_string()
+            && name.starts_with(RESTORED)
+            && entry.path().is_dir()
+        {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The checkpoints in folders of later instants than that of this one.
+pub(super) fn later(root: &Path, folder: &str) -> io::Result<Vec<Checkpoint>> {
+    let mut found = Vec::new();
+    for name in restored(root)?.into_iter().filter(|name| name.as_str() > folder) {
+        found.extend(read(&root.join(name))?);
+    }
+    Ok(found)
 }
 
 /// The index of the time-stamped heads in the folder; an empty one where there is none yet.

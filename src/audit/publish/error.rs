@@ -1,5 +1,6 @@
 //! What is found when the log is compared with what was published of it.
 
+use crate::audit::sealer::{RestoreReason, Restored};
 use crate::audit::tlog;
 use crate::store::StoreError;
 
@@ -36,6 +37,22 @@ pub enum Divergence {
         /// The root there, where the sink tells it.
         root: Option<tlog::Hash>,
     },
+    /// The log was restored before, went on under a later name, and the database is a copy from before that.
+    #[error(
+        "{place} holds the audit log under the later name {origin}, at {size} entries: the database is a copy from before \
+         the restore that gave it that name, and lacks what came after. Nothing is sealed, claimed or mailed; restore the \
+         newest copy, or accept the loss with `dsrd audit recover --after-restore`"
+    )]
+    LaterName {
+        /// Which sink.
+        place: String,
+        /// The name there.
+        origin: String,
+        /// The size there.
+        size: u64,
+        /// The root there.
+        root: tlog::Hash,
+    },
     /// The place belongs to another log.
     #[error(
         "{place} holds the audit log {origin}, which is not the one of this database. Nothing is sealed, claimed or \
@@ -50,15 +67,27 @@ pub enum Divergence {
 }
 
 impl Divergence {
-    /// How much it tells of what was lost: the largest size outside, with its root if it can be. Before that, what is not of
-    /// this log has to be moved away.
-    pub(super) fn weight(&self) -> (u64, bool) {
+    /// How much it tells of what was lost: the latest name, else the largest size outside, with its root if it can be. Before
+    /// that, what is not of this log has to be moved away.
+    pub(super) fn weight(&self) -> (u8, &str, u64, bool) {
         match self {
             Self::Ahead { outside: size, root, .. } | Self::Fork { size, root, .. } => {
-                (*size, root.is_some())
+                (0, "", *size, root.is_some())
             }
-            Self::Foreign { .. } => (u64::MAX, false),
+            Self::LaterName { origin, size, .. } => (1, origin, *size, true),
+            Self::Foreign { .. } => (2, "", 0, false),
         }
+    }
+
+    /// What a recovery says of the log that was lost; `None` where another one has to be moved away first.
+    #[must_use]
+    pub fn lost(&self, reason: RestoreReason) -> Option<Restored> {
+        let (origin, size, root) = match self {
+            Self::Ahead { outside: size, root, .. } | Self::Fork { size, root, .. } => (None, *size, *root),
+            Self::LaterName { origin, size, root, .. } => (Some(origin.clone()), *size, Some(*root)),
+            Self::Foreign { .. } => return None,
+        };
+        Some(Restored { origin, size, root, reason })
     }
 }
 

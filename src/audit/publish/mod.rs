@@ -41,6 +41,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
+
 use self::asking::{Asked, asked};
 use self::bucket::Bucket;
 use self::error::Trouble;
@@ -80,6 +82,8 @@ pub struct Publisher {
     /// Up to which size a place is known to have every bundle of the kept entries. Not kept anywhere: a place that this process
     /// has not seen whole is looked at.
     whole_entries: Mutex<BTreeMap<String, u64>>,
+    /// The name of the log than which the bucket was seen to have none later, and when.
+    latest_in_bucket: Mutex<Option<(String, DateTime<Utc>)>>,
     /// Places that failed the last time.
     away: Mutex<BTreeSet<String>>,
 }
@@ -106,6 +110,7 @@ impl Publisher {
             courier,
             stamped_in_bucket: Mutex::default(),
             whole_entries: Mutex::default(),
+            latest_in_bucket: Mutex::default(),
             away: Mutex::default(),
         })
     }

@@ -62,8 +62,10 @@ impl RestoreReason {
 }
 
 /// What is known of the log that was lost.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Restored {
+    /// Its name, where that is a later one than the database's: it had been restored before, and that is lost, too.
+    pub origin: Option<String>,
     /// The size of its newest head that was published.
     pub size: u64,
     /// The root of that head, where it is known.
@@ -124,7 +126,8 @@ impl Sealer {
         let mut state = self.state.lock().await;
         let mut tx = self.begin_with(&mut state, former).await?;
         let before = state.origin.clone();
-        let name = next_name(before.as_str(), self.clock.now());
+        let lost = restored.origin.as_deref().unwrap_or(before.as_str());
+        let name = next_name(before.as_str().max(lost), self.clock.now());
         let origin: KeyName = name.parse().map_err(SealError::OriginMalformed)?;
         let present = words(&state.signers);
         let keys = self.keys();
@@ -137,7 +140,7 @@ impl Sealer {
         if exchanged.is_some() {
             signers.extend(keys.signing_keys(&origin).pop());
         }
-        let mut leaf = self.leaf_of_restore(&before, state.edge.size(), restored);
+        let mut leaf = self.leaf_of_restore(before.as_str(), state.edge.size(), &restored);
         if let (Some(former), Some(signer)) = (exchanged, signers.first()) {
             let mut put = |key: &str, value| leaf.detail.insert(key.to_owned(), DetailValue::Word(value));
             put("key", public_part(signer.verifier()));
@@ -161,7 +164,7 @@ impl Sealer {
         Ok(name)
     }
 
-    fn leaf_of_restore(&self, former: &KeyName, kept: u64, restored: Restored) -> Leaf {
+    fn leaf_of_restore(&self, present: &str, kept: u64, restored: &Restored) -> Leaf {
         let number = |value: u64| DetailValue::Number(i64::try_from(value).unwrap_or(i64::MAX));
         let word = |text: &str| DetailValue::Word(text.to_owned());
         let mut leaf = Leaf::about_log(
@@ -171,13 +174,19 @@ impl Sealer {
             self.clock.now(),
         );
         let mut put = |key: &str, value| leaf.detail.insert(key.to_owned(), value);
-        put("former_origin", word(former.as_str()));
+        let former = restored.origin.as_deref().unwrap_or(present);
+        put("former_origin", word(former));
+        if former != present {
+            put("copy_origin", word(present));
+        }
         put("former_size", number(restored.size));
         if let Some(root) = restored.root {
             put("former_root", word(&hex::encode(root.0)));
         }
         put("kept", number(kept));
-        if restored.size > kept {
+        // A log of a later name may have gone on from fewer entries than the copy has: which of its numbers are lost is not
+        // known here.
+        if restored.size > kept && former == present {
             put("lost_from", number(kept + 1));
             put("lost_to", number(restored.size));
         }

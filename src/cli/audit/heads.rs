@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::audit::tlog::VerifierKey;
-use crate::audit::{Divergence, PublishError, Publisher, RestoreReason, Restored};
+use crate::audit::{PublishError, Publisher, RestoreReason};
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, or_dash, table};
@@ -74,9 +74,7 @@ async fn recover_with(
                 "the log in the database continues what was published of it; there is nothing to recover",
             ));
         }
-        Err(PublishError::Diverged(
-            Divergence::Ahead { outside: size, root, .. } | Divergence::Fork { size, root, .. },
-        )) => Restored { size, root, reason },
+        Err(PublishError::Diverged(found)) => found.lost(reason).ok_or(PublishError::Diverged(found))?,
         Err(error) => return Err(error.into()),
     };
     let clock = Arc::clone(&foundation.desk.clock);
