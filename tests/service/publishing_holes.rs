@@ -1,9 +1,28 @@
 //! A published directory that lacks something, or has too much: it is filled up, and what was pruned goes from it.
 
 use std::fs;
+use std::path::Path;
 
 use crate::publishing::{grow, owner, publisher, read_published};
 use crate::support::service::TestService;
+
+/// Lets entries go up to a number, as pruning does.
+async fn prune(service: &TestService, up_to: u64) {
+    let statements = format!(
+        "ALTER TABLE audit.entry DISABLE TRIGGER ALL;
+         DELETE FROM audit.entry WHERE seq <= {up_to};
+         ALTER TABLE audit.entry ENABLE TRIGGER ALL"
+    );
+    let mut owner = owner(service).await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut owner).await.unwrap();
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let listed = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = listed.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
 
 #[tokio::test]
 async fn a_directory_gets_every_entry_that_it_missed_also_after_a_fill_that_broke_off() {
@@ -60,13 +79,29 @@ async fn what_was_pruned_goes_from_a_directory_that_has_holes() {
     fs::remove_file(entries.join("002")).unwrap();
     fs::create_dir_all(entries.join("001.p")).unwrap();
     fs::write(entries.join("001.p/17"), "of a fill that was broken off").unwrap();
-    let prune = "ALTER TABLE audit.entry DISABLE TRIGGER ALL;
-                 DELETE FROM audit.entry WHERE seq <= 1024;
-                 ALTER TABLE audit.entry ENABLE TRIGGER ALL";
-    sqlx::raw_sql(prune).execute(&mut owner(&service).await).await.unwrap();
+    prune(&service, 1_024).await;
     grow(&service, 10).await;
     publisher.round().await.unwrap();
-    let mut shown: Vec<_> = fs::read_dir(&entries).unwrap().map(|file| file.unwrap().file_name()).collect();
-    shown.sort();
-    assert_eq!(shown, ["004", "005", "006", "007.p"]);
+    assert_eq!(names(&entries), ["004", "005", "006", "007.p"]);
+}
+
+#[tokio::test]
+async fn what_was_pruned_stays_in_a_directory_that_cannot_take_the_head_that_allows_it() {
+    let service = TestService::start().await;
+    let folders = tempfile::tempdir().unwrap();
+    let directory = folders.path().join("log");
+    let publisher = publisher(&service, &directory, true, Vec::new());
+    let keys = service.sealer.verifier_keys().await;
+    grow(&service, 600).await;
+    publisher.round().await.unwrap();
+    prune(&service, 256).await;
+    grow(&service, 10).await;
+    // As on a full disk, where removing works and writing does not.
+    let in_the_way = directory.join("tile/0/002.p/98");
+    fs::create_dir_all(in_the_way.join("x")).unwrap();
+    publisher.round().await.unwrap();
+    assert_eq!(read_published(&directory, &keys), 600, "a whole log");
+    fs::remove_dir_all(&in_the_way).unwrap();
+    publisher.round().await.unwrap();
+    assert_eq!(names(&directory.join("tile/entries")), ["001", "002.p"]);
 }

@@ -1,5 +1,6 @@
 //! Directory and bucket get the tree, and the entries where that is wanted.
 
+use std::path::PathBuf;
 use std::sync::PoisonError;
 
 use chrono::TimeDelta;
@@ -29,21 +30,19 @@ fn is_new(bundle: Bundle, published: u64, size: u64) -> bool {
 }
 
 impl Publisher {
-    /// Brings the directory from one size to that of the checkpoint.
+    /// Brings the directory from one size to that of the checkpoint, which was read after `first_kept`.
     pub(super) async fn fill_directory(
         &self,
         published: u64,
         checkpoint: &Checkpoint,
         note: &SignedNote,
+        first_kept: u64,
     ) -> Result<(), Trouble> {
         let folder = directory::folder_of(&self.settings.directory, checkpoint.origin.as_str());
         let (place, size) = (folder.display().to_string(), checkpoint.size);
-        let first_kept = self.first_kept_bundle().await?;
         let bundles = self.bundles_wanted(&place, published, size, first_kept);
         let looked = folder.clone();
         let bundles: Vec<Bundle> = blocking(move || {
-            // What the log has forgotten is not shown any longer.
-            directory::forget_entries(&looked, first_kept)?;
             let is_missing =
                 |each: &Bundle| is_new(*each, published, size) || !directory::has(&looked, *each);
             Ok(bundles.into_iter().filter(is_missing).collect())
@@ -51,7 +50,7 @@ impl Publisher {
         .await?;
         if published >= size && bundles.is_empty() {
             self.remember_entries(place, size);
-            return Ok(());
+            return self.forget_in_directory(folder, first_kept).await;
         }
         let own = folder.clone();
         let Some(_lock) = blocking(move || files::lock(&own)).await? else {
@@ -79,10 +78,16 @@ impl Publisher {
         let full_bundles =
             bundles.iter().filter(|each| each.width() == tlog::TILE_WIDTH).map(|each| each.path());
         let full: Vec<String> = full_tiles.chain(full_bundles).collect();
-        let note = note.to_string();
-        blocking(move || directory::write_checkpoint(&folder, &note, &full)).await?;
+        let (own, note) = (folder.clone(), note.to_string());
+        blocking(move || directory::write_checkpoint(&own, &note, &full)).await?;
         self.remember_entries(place, size);
-        Ok(())
+        self.forget_in_directory(folder, first_kept).await
+    }
+
+    /// What the log has forgotten is not shown any longer. It goes when the directory has the head that covers the entry which
+    /// allows it, and not before: whoever verifies the directory would take it for stolen.
+    async fn forget_in_directory(&self, folder: PathBuf, first_kept: u64) -> Result<(), Trouble> {
+        blocking(move || directory::forget_entries(&folder, first_kept)).await
     }
 
     /// Brings the bucket to the checkpoint, if one is due. Several daemons that do so at once write the same.
@@ -172,7 +177,7 @@ impl Publisher {
     }
 
     /// The index of the bundle with the first entry that is kept. Entries go by whole bundles.
-    async fn first_kept_bundle(&self) -> Result<u64, PublishError> {
+    pub(super) async fn first_kept_bundle(&self) -> Result<u64, PublishError> {
         let first = sql::first_kept(&mut *self.store.connection().await?).await?;
         Ok(u64::try_from(first - 1).unwrap_or_default() / u64::from(tlog::TILE_WIDTH))
     }

@@ -201,10 +201,12 @@ impl Publisher {
     /// Compares and publishes.
     pub async fn round(&self) -> Result<(), PublishError> {
         let published = self.look().await?;
+        // Read before the head: a kept head covers the entry that allowed what is gone by now.
+        let first_kept = self.first_kept_bundle().await?;
         let head = self.head().await?;
         let Some((checkpoint, note)) = &head.kept else { return Ok(()) };
         if let Some(published) = published {
-            let filled = self.fill_directory(published, checkpoint, note).await;
+            let filled = self.fill_directory(published, checkpoint, note, first_kept).await;
             self.settle("directory", &self.settings.directory.display().to_string(), filled)?;
         }
         if let Some(bucket) = &self.bucket {
