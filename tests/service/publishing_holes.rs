@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use dsrd::audit::{RestoreReason, Restored};
+
 use crate::publishing::{grow, owner, publisher, read_published};
 use crate::support::service::TestService;
 
@@ -104,4 +106,35 @@ async fn what_was_pruned_stays_in_a_directory_that_cannot_take_the_head_that_all
     fs::remove_dir_all(&in_the_way).unwrap();
     publisher.round().await.unwrap();
     assert_eq!(names(&directory.join("tile/entries")), ["001", "002.p"]);
+}
+
+#[tokio::test]
+async fn r_72_what_was_published_before_a_restore_is_forgotten_too() {
+    let service = TestService::start().await;
+    let folders = tempfile::tempdir().unwrap();
+    let directory = folders.path().join("log");
+    let publisher = publisher(&service, &directory, true, Vec::new());
+    let keys = service.sealer.verifier_keys().await;
+    grow(&service, 500).await;
+    publisher.round().await.unwrap();
+    let restored = Restored { origin: None, size: 500, root: None, reason: RestoreReason::Drill };
+    let name = service.sealer.fork(restored).await.unwrap();
+    let fork = directory.join(name.rsplit_once('/').unwrap().1);
+    grow(&service, 300).await;
+    publisher.round().await.unwrap();
+
+    prune(&service, 256).await;
+    grow(&service, 10).await;
+    publisher.round().await.unwrap();
+    assert_eq!(names(&fork.join("tile/entries"))[0], "001");
+    assert_eq!(read_published(&directory, &keys), 500, "what was before lacks all or nothing");
+    prune(&service, 512).await;
+    grow(&service, 10).await;
+    publisher.round().await.unwrap();
+    assert!(!directory.join("tile/entries").exists(), "nothing of it is kept any longer");
+    assert!(
+        directory.join("checkpoint").exists() && directory.join("tile/0/000").exists(),
+        "its hashes stay"
+    );
+    assert_eq!(names(&fork.join("tile/entries"))[0], "002");
 }

@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::audit::files;
+use crate::audit::sealer::is_former_name;
 use crate::audit::stamped::{self, StampedHeads};
-use crate::audit::tlog::{Bundle, Checkpoint, SignedNote};
+use crate::audit::tlog::{Bundle, Checkpoint, SignedNote, TILE_WIDTH};
 
 /// The name of the newest checkpoint's file.
 const CHECKPOINT: &str = "checkpoint";
@@ -130,6 +131,31 @@ fn forget_below(folder: &Path, group: u64, first_kept: u64) -> io::Result<()> {
             // Another daemon on this host was faster.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Removes the bundles of what was published before a restore, once the log has forgotten as many entries as that were. All of
+/// them at once: below those heads nothing allows some to be missing, and hashes alone are what a place may hold. `origin` is
+/// the present name, `first_kept` the first bundle that the log keeps.
+pub(super) fn forget_former_entries(root: &Path, origin: &str, first_kept: u64) -> io::Result<()> {
+    let forgotten = first_kept.saturating_mul(TILE_WIDTH.into());
+    if forgotten == 0 || folder_name(origin).is_empty() {
+        return Ok(());
+    }
+    for folder in std::iter::once(root.to_owned()).chain(restored(root)?.iter().map(|name| root.join(name))) {
+        let entries = folder.join(ENTRIES);
+        if !entries.is_dir() {
+            continue;
+        }
+        // What cannot be read may be of another log.
+        let Ok(Some(head)) = read(&folder) else { continue };
+        if is_former_name(head.origin.as_str(), origin) && head.size <= forgotten {
+            match fs::remove_dir_all(&entries) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
     }
     Ok(())

@@ -50,7 +50,7 @@ impl Publisher {
         .await?;
         if published >= size && bundles.is_empty() {
             self.remember_entries(place, size);
-            return self.forget_in_directory(folder, first_kept).await;
+            return self.forget_in_directory(folder, checkpoint, first_kept).await;
         }
         let own = folder.clone();
         let Some(_lock) = blocking(move || files::lock(&own)).await? else {
@@ -81,13 +81,23 @@ impl Publisher {
         let (own, note) = (folder.clone(), note.to_string());
         blocking(move || directory::write_checkpoint(&own, &note, &full)).await?;
         self.remember_entries(place, size);
-        self.forget_in_directory(folder, first_kept).await
+        self.forget_in_directory(folder, checkpoint, first_kept).await
     }
 
     /// What the log has forgotten is not shown any longer. It goes when the directory has the head that covers the entry which
     /// allows it, and not before: whoever verifies the directory would take it for stolen.
-    async fn forget_in_directory(&self, folder: PathBuf, first_kept: u64) -> Result<(), Trouble> {
-        blocking(move || directory::forget_entries(&folder, first_kept)).await
+    async fn forget_in_directory(
+        &self,
+        folder: PathBuf,
+        checkpoint: &Checkpoint,
+        first_kept: u64,
+    ) -> Result<(), Trouble> {
+        let (root, origin) = (self.settings.directory.clone(), checkpoint.origin.to_string());
+        blocking(move || {
+            directory::forget_entries(&folder, first_kept)?;
+            directory::forget_former_entries(&root, &origin, first_kept)
+        })
+        .await
     }
 
     /// Brings the bucket to the checkpoint, if one is due. Several daemons that do so at once write the same.
