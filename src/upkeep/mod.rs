@@ -197,17 +197,12 @@ impl Upkeep {
         let mut connection = self.store.connection().await?;
         total.instances = queue::purge_instances(&mut connection, self.settings.contact_ids_days).await?;
         drop(connection);
-        self.prune_log(&mut total, actor, now).await?;
+        self.prune_log(&mut total, actor).await?;
         Ok(total)
     }
 
     /// Drops what earlier runs announced, and announces what is past its term now.
-    async fn prune_log(
-        &self,
-        total: &mut Forgotten,
-        actor: &Actor,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    async fn prune_log(&self, total: &mut Forgotten, actor: &Actor) -> Result<(), StoreError> {
         let mut tx = self.store.begin("upkeep.cut_partition").await?;
         log::cut_partition(&mut tx).await?;
         tx.commit().await?;
@@ -216,13 +211,15 @@ impl Upkeep {
         if log::is_held(&mut tx).await? {
             return Ok(());
         }
-        total.pruned = log::prune_announced(&mut tx).await?.entries;
+        let months = self.settings.log_months;
+        total.pruned = log::prune_announced(&mut tx, months, None).await?.entries;
         tx.commit().await?;
 
-        let months = self.settings.log_months;
         let mut tx = self.store.begin("upkeep.announce").await?;
         if let Some(prunable) = log::find_prunable(&mut tx, months).await?
-            && log::announce_pruning(&mut tx, &prunable, months, actor.clone(), now).await?.is_some()
+            && log::announce_pruning(&mut tx, &prunable, months, actor.clone(), &*self.desk.clock)
+                .await?
+                .is_some()
         {
             total.announced = prunable.entries();
         }

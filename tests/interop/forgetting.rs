@@ -62,14 +62,18 @@ pub(crate) async fn fill_earlier(log: &Log, entries: u64, months: i64) {
     }
 }
 
-fn upkeep(service: &TestService) -> Upkeep {
-    let settings =
-        Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 12, log_months: MONTHS };
+fn upkeep(service: &TestService, log_months: u32) -> Upkeep {
+    let settings = Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 12, log_months };
     Upkeep { store: service.store.clone(), desk: service.desk.clone(), settings }
 }
 
 pub(crate) async fn forget_now(log: &Log) -> Forgotten {
-    let forgotten = upkeep(&log.service).run(&Actor::Process("upkeep")).await.unwrap();
+    forget_after(log, MONTHS).await
+}
+
+/// The same with another term for entries.
+pub(crate) async fn forget_after(log: &Log, log_months: u32) -> Forgotten {
+    let forgotten = upkeep(&log.service, log_months).run(&Actor::Process("upkeep")).await.unwrap();
     log.service.sealer.seal_everything().await.unwrap();
     log.service.sealer.keep_checkpoint().await.unwrap();
     forgotten

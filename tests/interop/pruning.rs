@@ -2,15 +2,20 @@
 
 use std::fs;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, Utc};
 use dsrd::audit::export::{self, ExportError, LineFormat, Selection};
-use dsrd::audit::forget;
+use dsrd::audit::forget::{self, HoldReason, Prunable};
 use dsrd::audit::tlog::leaf_hash;
 use dsrd::audit::verify::{self, Database, Directory, Tiles, Verdict};
 use dsrd::audit::{Action, Actor, Detail, PublishSettings, Publisher, append_about_log};
-use dsrd::store::Store;
+use dsrd::domain::{Clock as _, SystemClock};
+use dsrd::store::{Store, Tx};
+use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
 
-use crate::forgetting::{MONTHS, age, fill_earlier, forget_now, in_order, sealer_settings, text};
+use crate::forgetting::{
+    MONTHS, age, fill_earlier, forget_after, forget_now, in_order, sealer_settings, text,
+};
 use crate::log::{Log, execute, fill, plan, verified};
 use crate::support::oracle;
 use crate::support::service::TestService;
@@ -20,6 +25,12 @@ async fn prune(log: &Log, id: &str) -> Result<(), String> {
     execute(&log.options(), &format!("SET ROLE dsrd_service; SELECT audit.prune('{id}')"))
         .await
         .map_err(|error| error.to_string())
+}
+
+/// Announces that entries are to go; the id of the entry, where there is one now.
+async fn announce(tx: &mut Tx, service: &TestService, prunable: &Prunable) -> Option<Uuid> {
+    let (actor, clock) = (Actor::Process("upkeep"), &*service.desk.clock);
+    forget::announce_pruning(tx, prunable, MONTHS, actor, clock).await.unwrap().map(|id| id.0)
 }
 
 /// A publisher into a directory, with entries.
@@ -81,13 +92,8 @@ async fn r_72_r_74_entries_past_their_term_go_and_what_is_left_verifies() {
     published.round().await.unwrap();
 
     let mut tx = service.store.begin("test").await.unwrap();
-    let (actor, at) = (Actor::Process("upkeep"), service.desk.clock.now());
-    let id =
-        forget::announce_pruning(&mut tx, &prunable, MONTHS, actor.clone(), at).await.unwrap().unwrap().0;
-    assert!(
-        forget::announce_pruning(&mut tx, &prunable, MONTHS, actor, at).await.unwrap().is_none(),
-        "once is enough"
-    );
+    let id = announce(&mut tx, service, &prunable).await.unwrap();
+    assert!(announce(&mut tx, service, &prunable).await.is_none(), "once is enough");
     tx.commit().await.unwrap();
     let id = id.to_string();
     assert!(prune(&log, &id).await.unwrap_err().contains("no sealed entry"));
@@ -97,7 +103,7 @@ async fn r_72_r_74_entries_past_their_term_go_and_what_is_left_verifies() {
     published.round().await.unwrap();
     let pruned = {
         let mut tx = service.store.begin("test").await.unwrap();
-        let pruned = forget::prune_announced(&mut tx).await.unwrap();
+        let pruned = forget::prune_announced(&mut tx, MONTHS, None).await.unwrap();
         tx.commit().await.unwrap();
         pruned
     };
@@ -234,6 +240,87 @@ async fn away_from_the_turn_of_a_month() {
     if chrono::Datelike::month(&soon) != chrono::Datelike::month(&chrono::Utc::now()) {
         tokio::time::sleep(std::time::Duration::from_mins(3)).await;
     }
+}
+
+#[tokio::test]
+async fn r_74_what_was_announced_is_carried_out_only_as_far_as_term_and_confirmation_reach() {
+    let log = Log::narrow().await;
+    // Afterwards the log has forgotten what the oracle asks for.
+    oracle::check(&log.service).await;
+    fill_earlier(&log, 600, 31).await;
+    age(&log, 512, 30).await;
+    let first = async || text(&log, "SELECT min(seq)::text FROM audit.entry").await.unwrap();
+    assert_eq!(forget_after(&log, 24).await.announced, 512);
+    // Before it is carried out the term is raised.
+    let kept = forget_after(&log, MONTHS).await;
+    assert_eq!((kept.announced, kept.pruned, first().await.as_str()), (0, 0, "1"));
+    // Once they are past that one, too, it is announced anew.
+    age(&log, 256, 10).await;
+    assert_eq!(forget_after(&log, MONTHS).await.announced, 256);
+    let carried_out = async |months: u32, up_to: i64| {
+        let mut tx = log.service.store.begin("test").await.unwrap();
+        let pruned = forget::prune_announced(&mut tx, months, Some(up_to)).await.unwrap();
+        tx.commit().await.unwrap();
+        pruned.entries
+    };
+    assert_eq!(carried_out(24, 255).await, 0);
+    assert_eq!(carried_out(24, 256).await, 256, "not what was announced beyond it");
+    assert_eq!(first().await, "257");
+    assert_eq!(forget_after(&log, 24).await.pruned, 256);
+    in_order(&verified(&log.options(), &log.plan()).await);
+    log.service.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn r_74_nothing_is_announced_in_a_hold_not_even_one_that_is_set_at_that_moment() {
+    let log = Log::narrow().await;
+    // Afterwards the log has forgotten what the oracle asks for.
+    oracle::check(&log.service).await;
+    let service = &log.service;
+    fill_earlier(&log, 600, 40).await;
+    age(&log, 256, 40).await;
+    let begin = async || service.store.begin("test").await.unwrap();
+    let prunable = {
+        let mut connection = service.store.connection().await.unwrap();
+        forget::find_prunable(&mut connection, MONTHS).await.unwrap().unwrap()
+    };
+    let now = service.desk.clock.now();
+    let set = async |until| {
+        let mut tx = begin().await;
+        let (reason, actor) = (HoldReason::CourtOrClaim, Actor::Process("test"));
+        let id = forget::set_hold(&mut tx, reason, (None, Some(until)), &actor, now).await.unwrap();
+        tx.commit().await.unwrap();
+        id
+    };
+    let lift = async |id| {
+        let mut tx = begin().await;
+        assert!(forget::lift_hold(&mut tx, id, &Actor::Process("test"), now).await.unwrap());
+        tx.commit().await.unwrap();
+    };
+    // Of these it is the clock of whoever announces that is still in the last day, whatever that of the database says.
+    for until in [now.date_naive(), SystemClock.now().date_naive() + Days::new(30)] {
+        let id = set(until).await;
+        let mut tx = begin().await;
+        assert!(announce(&mut tx, service, &prunable).await.is_none(), "{until}");
+        tx.commit().await.unwrap();
+        lift(id).await;
+    }
+    // What is announced comes before a hold, or after it.
+    let mut tx = begin().await;
+    assert!(announce(&mut tx, service, &prunable).await.is_some());
+    let may_be_set = async || {
+        let mut owner = PgConnection::connect_with(&log.options()).await.unwrap();
+        let locked =
+            sqlx::query_scalar("SELECT pg_try_advisory_lock(7236123, 2)").fetch_one(&mut owner).await;
+        owner.close().await.unwrap();
+        locked.unwrap()
+    };
+    assert!(!may_be_set().await);
+    tx.commit().await.unwrap();
+    assert!(may_be_set().await);
+    service.sealer.seal_everything().await.unwrap();
+    in_order(&verified(&log.options(), &log.plan()).await);
+    log.service.simulator.shutdown().await;
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@
 //! - While a hold is in force nothing goes at all.
 //!
 //! Pruning has two steps with the sealer's work between them: [`announce_pruning`], then [`prune_announced`]. A process
-//! that dies between them leaves an announcement that the next one carries out.
+//! that dies between them leaves an announcement that the next one carries out, if the term in the settings still allows it.
 //!
 //! To let one more thing be erased: a function beside `audit.erase_subjects` that calls `audit.refuse_while_held` and
 //! writes `log.redact`, and the check of its absence in `verify/erasure.rs`.

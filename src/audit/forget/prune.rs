@@ -7,6 +7,7 @@ use sqlx::{Connection as _, PgConnection};
 use super::sql;
 use crate::audit::event::{Action, Actor, Detail, EntryId};
 use crate::audit::sql::append_about_log;
+use crate::domain::Clock;
 use crate::store::{StoreError, Tx};
 
 /// The lowest term of entries in months, which the database keeps to whatever it is told (R-74: 24 months under the laws
@@ -57,17 +58,22 @@ pub async fn find_prunable(
     sql::find_prunable(connection, months.max(LOWEST_LOG_MONTHS)).await
 }
 
-/// Writes the entry `log.prune` that allows these entries to go, unless there is one already. Nothing goes before it is
-/// sealed and a checkpoint that covers it is kept: [`prune_announced`].
+/// Writes the entry `log.prune` that allows these entries to go, unless there is one already, or the log is held. Nothing goes
+/// before it is sealed and a checkpoint that covers it is kept: [`prune_announced`].
+///
+/// Until the transaction ends nobody can set a hold: an announcement that falls into one is a violation to whoever verifies the
+/// log, for as long as it stands there. So its instant is taken here, too.
 pub async fn announce_pruning(
     connection: &mut Tx,
     prunable: &Prunable,
     months: u32,
     actor: Actor,
-    at: DateTime<Utc>,
+    clock: &dyn Clock,
 ) -> Result<Option<EntryId>, StoreError> {
     let months = months.max(LOWEST_LOG_MONTHS);
-    if sql::is_announced(connection, prunable.last, months).await? {
+    sql::keep_holds_away(connection).await?;
+    let at = clock.now();
+    if sql::is_held_at(connection, at).await? || sql::is_announced(connection, prunable.last, months).await? {
         return Ok(None);
     }
     let number = |value: i64| u64::try_from(value).unwrap_or_default();
@@ -87,12 +93,19 @@ pub async fn announce_pruning(
     append_about_log(connection, Action::LogPrune, actor, at, detail).await.map(Some)
 }
 
-/// Drops what sealed announcements allow to go, as far as a kept checkpoint covers them. The database checks each by
-/// itself; one that it refuses is told of and left, because whoever may write entries could stop the forgetting with it
-/// otherwise. A hold makes it fail: ask [`is_held`](super::is_held) before.
-pub async fn prune_announced(connection: &mut PgConnection) -> Result<Pruned, StoreError> {
+/// Drops what sealed announcements allow to go after at least so many months, as far as a kept checkpoint covers them; with
+/// `up_to` nothing beyond the entry of this number. One of a shorter term stays what it is: it was made before the term was
+/// raised, or by somebody who may write entries and decides no terms. The database checks each by itself; one that it refuses
+/// is told of and left, because whoever may write entries could stop the forgetting with it otherwise. A hold makes it fail:
+/// ask [`is_held`](super::is_held) before.
+pub async fn prune_announced(
+    connection: &mut PgConnection,
+    months: u32,
+    up_to: Option<i64>,
+) -> Result<Pruned, StoreError> {
+    let months = months.max(LOWEST_LOG_MONTHS);
     let mut pruned = Pruned::default();
-    for announced in sql::announced(connection).await? {
+    for announced in sql::announced(connection, months, up_to).await? {
         let mut attempt =
             connection.begin().await.map_err(StoreError::during("audit.prune_announced.begin"))?;
         match sql::prune(&mut attempt, announced.id).await {

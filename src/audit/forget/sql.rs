@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Erasing;
 use super::hold::{Hold, HoldReason};
-use super::prune::{LOWEST_LOG_MONTHS, Prunable};
+use super::prune::Prunable;
 use crate::domain::{OrganisationId, RequestId};
 use crate::store::StoreError;
 
@@ -102,6 +102,28 @@ pub(super) async fn is_held(connection: &mut PgConnection) -> Result<bool, Store
         .map_err(StoreError::during("audit.is_held"))
 }
 
+/// Waits until no hold is being set, and lets none be set before the transaction has ended. It is the lock of `audit.set_hold`.
+pub(super) async fn keep_holds_away(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!("SELECT pg_advisory_xact_lock_shared(7236123, 2)")
+        .execute(connection)
+        .await
+        .map_err(StoreError::during("audit.keep_holds_away"))?;
+    Ok(())
+}
+
+/// Whether a hold is in force, by the clock of the database or at an instant of another clock.
+pub(super) async fn is_held_at(connection: &mut PgConnection, at: DateTime<Utc>) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT audit.is_held()
+                  OR EXISTS (SELECT FROM audit.hold
+                             WHERE lifted_at IS NULL AND until_on >= ($1::timestamptz AT TIME ZONE 'UTC')::date) AS "held!""#,
+        at,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("audit.is_held_at"))
+}
+
 pub(super) async fn list_holds(connection: &mut PgConnection) -> Result<Vec<Hold>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT hold_id AS "hold_id!", reason AS "reason!", set_at AS "set_at!", set_by AS "set_by!", review_on, until_on,
@@ -165,9 +187,9 @@ pub(super) async fn find_prunable(
     .map_err(StoreError::during("audit.find_prunable"))
 }
 
-/// Whether an entry, sealed or waiting to be, lets exactly what goes up to this number go, after at most so many months. Whoever
-/// may write entries may write such, too: one that says more than this could be carried out later or never, and must not stand
-/// in the way of this one.
+/// Whether an entry, sealed or waiting to be, lets exactly what goes up to this number go, after exactly so many months. Whoever
+/// may write entries may write such, too: one that says more than this could be carried out later or never, one of fewer months
+/// is not carried out, and neither must stand in the way of this one.
 pub(super) async fn is_announced(
     connection: &mut PgConnection,
     last: i64,
@@ -180,21 +202,23 @@ pub(super) async fn is_announced(
                    UNION ALL
                    SELECT detail FROM audit.pending WHERE action = 'log.prune') AS announced
              WHERE CASE WHEN jsonb_typeof(detail -> 'last') = 'number' AND jsonb_typeof(detail -> 'months') = 'number'
-                        THEN (detail -> 'last')::numeric = $1::bigint
-                             AND (detail -> 'months')::numeric BETWEEN $3::integer AND $2::integer
+                        THEN (detail -> 'last')::numeric = $1::bigint AND (detail -> 'months')::numeric = $2::integer
                         ELSE false END) AS "announced!""#,
         last,
         i32::try_from(months).unwrap_or(i32::MAX),
-        i32::try_from(LOWEST_LOG_MONTHS).unwrap_or(i32::MAX),
     )
     .fetch_one(connection)
     .await
     .map_err(StoreError::during("audit.is_announced"))
 }
 
-/// The sealed announcements that keep to the rules of `audit.prune`, that a kept checkpoint covers, and of whose entries some are
-/// still there, oldest first.
-pub(super) async fn announced(connection: &mut PgConnection) -> Result<Vec<Announced>, StoreError> {
+/// The sealed announcements of at least so many months that keep to the rules of `audit.prune`, that a kept checkpoint covers,
+/// and of whose entries some are still there, oldest first; with `up_to` only those that let nothing beyond this number go.
+pub(super) async fn announced(
+    connection: &mut PgConnection,
+    months: u32,
+    up_to: Option<i64>,
+) -> Result<Vec<Announced>, StoreError> {
     sqlx::query_as!(
         Announced,
         r#"SELECT announced.uid AS "id!", announced.seq AS "seq!"
@@ -204,9 +228,11 @@ pub(super) async fn announced(connection: &mut PgConnection) -> Result<Vec<Annou
            WHERE CASE WHEN jsonb_typeof(detail -> 'last') = 'number' AND jsonb_typeof(detail -> 'months') = 'number'
                       THEN (detail -> 'last')::numeric < seq AND (detail -> 'months')::numeric >= $1::integer
                            AND (detail -> 'last')::numeric >= (SELECT min(seq) FROM audit.entry)
+                           AND ($2::bigint IS NULL OR (detail -> 'last')::numeric <= $2)
                       ELSE false END
            ORDER BY announced.seq"#,
-        i32::try_from(LOWEST_LOG_MONTHS).unwrap_or(i32::MAX),
+        i32::try_from(months).unwrap_or(i32::MAX),
+        up_to,
     )
     .fetch_all(connection)
     .await

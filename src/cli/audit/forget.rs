@@ -82,9 +82,7 @@ pub(super) async fn prune(
             return Err(Failure::Refused.because("no closed part of the log is past its term"));
         };
         if held {
-            return Err(
-                Failure::Refused.because("a hold on the log is in force; `dsrd audit hold list` shows which")
-            );
+            return Err(held_by_somebody());
         }
         if confirmed != entries {
             return Err(Failure::Refused.because(format!(
@@ -97,6 +95,10 @@ pub(super) async fn prune(
     output.show(&shown, |shown| human(shown, zone))
 }
 
+fn held_by_somebody() -> anyhow::Error {
+    Failure::Refused.because("a hold on the log is in force; `dsrd audit hold list` shows which")
+}
+
 /// Announces, seals, publishes, and drops.
 async fn carry_out(
     prunable: &Prunable,
@@ -106,10 +108,12 @@ async fn carry_out(
 ) -> anyhow::Result<u64> {
     heads::ensure_continued(context, foundation).await?;
     let mut tx = foundation.store.begin("cli.audit.announce").await?;
-    let now = foundation.desk.clock.now();
-    forget::announce_pruning(&mut tx, prunable, months, context.person(), now).await?;
-    tx.commit().await?;
     let clock = Arc::clone(&foundation.desk.clock);
+    forget::announce_pruning(&mut tx, prunable, months, context.person(), &*clock).await?;
+    if forget::is_held(&mut tx).await? {
+        return Err(held_by_somebody());
+    }
+    tx.commit().await?;
     let sealer = daemon::open_sealer(context.settings(), &foundation.database, clock).await?;
     let covering = async {
         sealer.seal_everything().await?;
@@ -122,7 +126,8 @@ async fn carry_out(
     // it later; it does not matter here.
     heads::publish(context, foundation).await?;
     let mut tx = foundation.store.begin("cli.audit.drop").await?;
-    let pruned = forget::prune_announced(&mut tx).await?;
+    // What somebody else announced meanwhile was not confirmed here.
+    let pruned = forget::prune_announced(&mut tx, months, Some(prunable.last)).await?;
     tx.commit().await?;
     Ok(pruned.entries)
 }
@@ -162,9 +167,7 @@ pub(super) async fn staff(
 ) -> anyhow::Result<()> {
     let mut tx = foundation.store.begin("cli.audit.forget_staff").await?;
     if forget::is_held(&mut tx).await? {
-        return Err(
-            Failure::Refused.because("a hold on the log is in force; `dsrd audit hold list` shows which")
-        );
+        return Err(held_by_somebody());
     }
     let (actor, at) = (context.person(), foundation.desk.clock.now());
     let erasing = Erasing { actor: &actor, at, rule: Rule::StaffLeft };
