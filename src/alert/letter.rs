@@ -14,7 +14,7 @@ pub(super) struct Letter {
 }
 
 /// The gravest first.
-const ORDER: [AlertRule; 22] = [
+const ORDER: [AlertRule; 23] = [
     AlertRule::IncidentOverdue,
     AlertRule::IncidentOpen,
     AlertRule::StatutoryBreach,
@@ -28,6 +28,7 @@ const ORDER: [AlertRule; 22] = [
     AlertRule::VerificationFailed,
     AlertRule::RecipientOverdue,
     AlertRule::HoldReview,
+    AlertRule::LogHoldReview,
     AlertRule::SelfTestFailed,
     AlertRule::CameBack,
     AlertRule::SweepMissed,

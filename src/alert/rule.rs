@@ -202,6 +202,12 @@ pub(super) fn review_cause(review: &DueReview) -> Cause {
     Cause { since: review.since, ..Cause::of(AlertRule::HoldReview) }
 }
 
+/// The cause that holds on the audit log give, the latest of which was to be reviewed on a day.
+pub(super) fn log_review(review_on: NaiveDate, controller: &Controller) -> Cause {
+    let day_before = review_on.pred_opt().unwrap_or(review_on);
+    Cause { since: controller.end_of_day(day_before), ..Cause::of(AlertRule::LogHoldReview) }
+}
+
 /// The cause that a platform gives which does not answer since `down_since`.
 pub(super) fn platform_cause(
     down_since: DateTime<Utc>,

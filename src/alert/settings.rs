@@ -88,6 +88,7 @@ impl Settings {
             | AlertRule::SweepMissed
             | AlertRule::PastTerm
             | AlertRule::RowsParked
+            | AlertRule::LogHoldReview
             | AlertRule::SelfTestFailed => &[StaffRole::Dpo, StaffRole::Operator],
             AlertRule::RowsOfNobody => &[StaffRole::Operator],
             AlertRule::RecipientOverdue | AlertRule::HoldReview => &[StaffRole::Dpo],

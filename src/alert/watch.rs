@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::letter;
 use super::rule::{
-    Cause, DueReview, ParkedRows, Watched, came_back, causes, flood, of_figures, past_term, platform_cause,
-    review_cause, rows_parked, self_test, sweep_missed, worse_than_wanted,
+    Cause, DueReview, ParkedRows, Watched, came_back, causes, flood, log_review, of_figures, past_term,
+    platform_cause, review_cause, rows_parked, self_test, sweep_missed, worse_than_wanted,
 };
 use super::{Settings, digest, sql};
-use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::audit::{self, Action, Actor, Detail, Event, forget};
 use crate::delivery::{self, Transport};
 use crate::domain::{AlertRule, Clock, Controller, KillSwitch, OrganisationId, StaffRole};
 use crate::figures::{self, Question};
@@ -107,8 +107,8 @@ impl Watch {
         tx.commit().await
     }
 
-    /// The organisation among whose alerts stands what belongs to none that is configured: one whose operator has an address,
-    /// else one where anybody has, else the first.
+    /// The organisation among whose alerts stands what belongs to none that is configured, or to all of them: one whose operator
+    /// has an address, else one where anybody has, else the first.
     fn hears_of_nobody(&self) -> Option<&OrganisationId> {
         let has_operator = |ward: &&Ward| ward.settings.address_of(StaffRole::Operator).is_some();
         let has_anybody = |ward: &&Ward| ward.settings.reachable().next().is_some();
@@ -158,11 +158,15 @@ impl Watch {
             let cause = rows_parked(rows, AlertRule::RowsParked);
             found.push(Raised { cause, watched: None, review: None, rows: Some(rows) });
         }
-        if self.hears_of_nobody() == Some(&controller.id)
-            && let Some(rows) = sql::rows_of_nobody(&mut tx).await?
-        {
-            let cause = rows_parked(rows, AlertRule::RowsOfNobody);
-            found.push(Raised { cause, watched: None, review: None, rows: Some(rows) });
+        if self.hears_of_nobody() == Some(&controller.id) {
+            if let Some(rows) = sql::rows_of_nobody(&mut tx).await? {
+                let cause = rows_parked(rows, AlertRule::RowsOfNobody);
+                found.push(Raised { cause, watched: None, review: None, rows: Some(rows) });
+            }
+            if let Some(review_on) = forget::last_due_review(&mut tx, today).await? {
+                let cause = log_review(review_on, controller);
+                found.push(Raised { cause, watched: None, review: None, rows: None });
+            }
         }
         let state = sql::figures_state(&mut tx, &controller.id).await?;
         for cause in of_figures(state, settings) {

@@ -32,6 +32,9 @@ vocabulary! {
         IncidentOverdue = "incident_overdue",
         /// The date of review of a hold is near or past: somebody must look whether it is still needed.
         HoldReview = "hold_review",
+        /// The date of review of a hold on the audit log has come: until it is lifted the log forgets nothing, for every
+        /// organisation.
+        LogHoldReview = "log_hold_review",
         /// A recipient of the data was told of an erasure, correction or restriction and has not answered in its time.
         RecipientOverdue = "recipient_overdue",
         /// The platform has not answered for a long time, or refuses the key: nobody's right can be carried out.

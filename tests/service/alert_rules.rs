@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{Days, TimeDelta};
 use dsrd::alert::{self, Settings};
+use dsrd::audit::forget::{self, HoldReason};
 use dsrd::delivery::Plan;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
@@ -275,6 +276,51 @@ async fn r_65_the_review_of_a_hold_is_mailed_daily_until_somebody_looks_and_anew
     holds::lift(&mut tx, &service.controller, &hold, reason, dpo(), now).await.unwrap();
     tx.commit().await.unwrap();
     assert!(open_rules(&service).await.is_empty());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_74_the_review_of_a_hold_on_the_log_is_mailed_daily_until_somebody_looks_or_it_is_lifted() {
+    let service = TestService::start().await;
+    let (watch, mails) = watch(&service, settings());
+    let today = service.controller.local_date(service.desk.clock.now());
+    let set = async |days| {
+        let mut tx = service.store.begin("test").await.unwrap();
+        let (reason, review) = (HoldReason::SupervisoryAuthority, Some(today + Days::new(days)));
+        let now = service.desk.clock.now();
+        let id = forget::set_hold(&mut tx, reason, (review, None), &dpo(), now).await.unwrap();
+        tx.commit().await.unwrap();
+        id
+    };
+    let look = async |days: i64| {
+        service.clock.advance(TimeDelta::days(days));
+        round(&watch, &mails).await
+    };
+    let told = vec![DPO.to_owned(), OPERATOR.to_owned()];
+    let hold = set(1).await;
+    assert_eq!(look(0).await.0, 0, "tomorrow");
+    assert_eq!(look(2).await, (1, told.clone()));
+    assert_eq!(open_rules(&service).await, [AlertRule::LogHoldReview]);
+    assert_eq!(look(1).await.0, 1, "every day");
+    let said = everything(&mails);
+    assert!(said.contains("dsrd audit hold lift") && said.contains("since 2026-11-24"), "{said}");
+    let now = service.desk.clock.now();
+    let mut tx = service.store.begin("test").await.unwrap();
+    let listed = alert::list_alerts(&mut tx, &service.controller.id, false, now).await.unwrap();
+    let done =
+        alert::acknowledge(&mut tx, &service.controller.id, listed[0].alert, dpo(), now).await.unwrap();
+    assert_eq!(done.alerts, 2);
+    tx.commit().await.unwrap();
+    assert_eq!(look(1).await.0, 0, "somebody looks");
+    let other = set(5).await;
+    assert_eq!(look(1).await, (1, told), "another one");
+    for id in [hold, other] {
+        let mut tx = service.store.begin("test").await.unwrap();
+        assert!(forget::lift_hold(&mut tx, id, &dpo(), service.desk.clock.now()).await.unwrap());
+        tx.commit().await.unwrap();
+    }
+    assert!(open_rules(&service).await.is_empty());
+    assert_eq!(look(1).await.0, 0);
     service.finish().await;
 }
 

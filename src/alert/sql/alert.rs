@@ -108,6 +108,9 @@ pub(in crate::alert) async fn list_alerts(
                                 THEN EXISTS (SELECT FROM dsrd.intake_parked AS parked
                                              WHERE NOT EXISTS (SELECT FROM dsrd.organisation AS known
                                                                WHERE known.organisation_id = parked.organisation_id))
+                                WHEN alert.rule = 'log_hold_review'
+                                THEN EXISTS (SELECT FROM audit_view.hold
+                                             WHERE hold.in_force AND hold.review_on <= alert.raised_on)
                                 WHEN alert.rule = 'came_back'
                                 THEN EXISTS (SELECT FROM dsrd.look
                                              WHERE organisation_id = $1 AND settled IS NULL

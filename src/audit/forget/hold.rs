@@ -119,6 +119,14 @@ pub async fn list_holds(connection: &mut PgConnection) -> Result<Vec<Hold>, Stor
     sql::list_holds(connection).await
 }
 
+/// The latest day on which the review of a hold that is in force fell due, until today.
+pub async fn last_due_review(
+    connection: &mut PgConnection,
+    today: NaiveDate,
+) -> Result<Option<NaiveDate>, StoreError> {
+    sql::last_due_review(connection, today).await
+}
+
 /// Whether a hold is in force now.
 pub async fn is_held(connection: &mut PgConnection) -> Result<bool, StoreError> {
     sql::is_held(connection).await

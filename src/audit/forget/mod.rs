@@ -23,7 +23,7 @@ mod hold;
 mod prune;
 mod sql;
 
-pub use hold::{Hold, HoldReason, is_held, lift_hold, list_holds, set_hold};
+pub use hold::{Hold, HoldReason, is_held, last_due_review, lift_hold, list_holds, set_hold};
 pub use prune::{
     LOWEST_LOG_MONTHS, Prunable, Pruned, announce_pruning, cut_partition, find_prunable, prune_announced,
 };

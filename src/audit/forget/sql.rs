@@ -124,6 +124,20 @@ pub(super) async fn is_held_at(connection: &mut PgConnection, at: DateTime<Utc>)
     .map_err(StoreError::during("audit.is_held_at"))
 }
 
+/// The latest day on which the review of a hold that is in force fell due.
+pub(super) async fn last_due_review(
+    connection: &mut PgConnection,
+    today: NaiveDate,
+) -> Result<Option<NaiveDate>, StoreError> {
+    sqlx::query_scalar!(
+        "SELECT max(review_on) FROM audit_view.hold WHERE in_force AND review_on <= $1",
+        today,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("audit.last_due_review"))
+}
+
 pub(super) async fn list_holds(connection: &mut PgConnection) -> Result<Vec<Hold>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT hold_id AS "hold_id!", reason AS "reason!", set_at AS "set_at!", set_by AS "set_by!", review_on, until_on,
