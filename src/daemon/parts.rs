@@ -403,11 +403,11 @@ impl Parts {
             else {
                 continue;
             };
-            if !rule.is_enabled() {
-                continue;
+            // One that is switched off still ends what it left unfinished.
+            if rule.is_enabled() {
+                let detail = rule.schedule().describe(desk.clock.now());
+                tracing::info!(organisation = %organisation.id, detail, "retention sweeps are scheduled");
             }
-            let detail = rule.schedule().describe(desk.clock.now());
-            tracing::info!(organisation = %organisation.id, detail, "retention sweeps are scheduled");
             let halted = self.ending.clone();
             let sweeper = Sweeper {
                 store: store.clone(),
