@@ -188,8 +188,9 @@ async fn place(
         request,
     };
     let mut tx = foundation.store.begin("cli.hold.place").await?;
-    let now = foundation.desk.clock.now();
-    let placed = holds::place(&mut tx, controller, new, context.person(), now).await.map_err(explained)?;
+    let placed = execution::place_hold(&mut tx, &foundation.desk, controller, new, context.person())
+        .await
+        .map_err(explained)?;
     tx.commit().await?;
     output.show(&placed, placed_in_words)
 }

@@ -27,7 +27,8 @@ pub(super) enum Command {
         /// Record what the platform still shows as it was left, and settle what --repeat and --leave name.
         #[arg(long)]
         confirm: bool,
-        /// Have this entry done again, by a request of its own: one that a restore of the platform brought back.
+        /// Have this entry done again, by a request of its own: one that a restore of the platform brought back. A hold is placed
+        /// again.
         #[arg(long, value_name = "ENTRY", requires = "confirm")]
         repeat: Vec<Uuid>,
         /// Leave this entry as the platform shows it now.
@@ -118,6 +119,7 @@ async fn replay(
         match settlement {
             Settlement::Record => outcome.recorded += 1,
             Settlement::Leave => outcome.left += 1,
+            Settlement::Repeat if finding.kind.is_of_hold() => outcome.repeated_by.push(finding.reference),
             Settlement::Repeat => outcome.repeated_by.extend(repeated.map(|each| each.to_string())),
         }
     }
@@ -147,7 +149,9 @@ fn preview_in_words(found: &Replay, zone: chrono_tz::Tz) -> String {
     }
     format!(
         "{}\n\nnothing was changed. still_so: recorded by --confirm. back: do it again with --confirm --repeat ENTRY, or leave \
-         it with --confirm --leave ENTRY. newer_will: the person acted since; ask them, then leave it.{damaged}",
+         it with --confirm --leave ENTRY. newer_will: the person acted since; ask them, then leave it. missing: a hold that does not \
+         stand any more is placed again with --confirm --repeat ENTRY; one that was lifted stands again, and is lifted again with dsrd \
+         hold lift.{damaged}",
         findings(&found.findings, zone)
     )
 }
@@ -156,23 +160,25 @@ fn findings(found: &[Finding], zone: chrono_tz::Tz) -> String {
     let rows = found.iter().map(|finding| {
         vec![
             finding.entry.to_string(),
-            finding.reference.to_string(),
+            finding.reference.clone(),
             finding.kind.to_string(),
-            or_dash(finding.policy.as_ref()),
+            or_dash(finding.policy.as_ref().or(finding.matter.as_ref())),
             local_time(finding.at, zone),
             finding.verdict.as_str().to_owned(),
         ]
     });
-    table(&["entry", "request", "what was done", "policy", "begun at", "the platform shows"], rows)
+    table(&["entry", "request", "what was done", "policy", "begun at", "seen now"], rows)
 }
 
 fn explained(error: ReplayError) -> anyhow::Error {
     match error {
         ReplayError::Store(error) => error.into(),
         ReplayError::NotFound => Failure::NotFound.because(error.to_string()),
-        ReplayError::StillSo(_) | ReplayError::NewerWill(_) | ReplayError::Unproven(_) => {
-            Failure::Refused.because(error.to_string())
-        }
+        ReplayError::StillSo(_)
+        | ReplayError::NewerWill(_)
+        | ReplayError::Unproven(_)
+        | ReplayError::StandsAgain(_)
+        | ReplayError::Hold(_) => Failure::Refused.because(error.to_string()),
         other => other.into(),
     }
 }

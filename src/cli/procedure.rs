@@ -184,6 +184,11 @@ fn keeping(settings: &Settings, text: &mut String) {
     line!(text, "| identifiers, encrypted | {} days after the end of the request |", upkeep.identifiers_days);
     line!(text, "| the platform's id of the contact | {} days after the end |", upkeep.contact_ids_days);
     line!(text, "| dates, decisions, outcome, proofs | {} months after the end |", upkeep.evidence_months);
+    line!(
+        text,
+        "\nA restriction keeps all of its request until it is lifted, a breach until it is ended, and a hold the proofs of an erasure \
+         that waits for it."
+    );
 }
 
 fn decisions(context: &Context, organisation: &OrganisationId, text: &mut String) {

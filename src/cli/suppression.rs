@@ -47,7 +47,7 @@ pub(super) enum Command {
         /// Have it done again, by a request of its own: a contact or policy that is as it was before, and untouched since.
         #[arg(long, value_name = "LOOK")]
         again: Vec<Uuid>,
-        /// Leave what this look found as it is; it is not looked at again.
+        /// Leave what this look found as it is; the same is not reported again.
         #[arg(long, value_name = "LOOK")]
         leave: Vec<Uuid>,
     },
@@ -262,8 +262,8 @@ fn in_words(watch: &Watch, zone: Tz) -> String {
     }
     match watch.left {
         0 => {}
-        1 => parts.push("1 finding is left as it is, and not looked at again".to_owned()),
-        number => parts.push(format!("{number} findings are left as they are, and not looked at again")),
+        1 => parts.push("1 finding is left as it is, and not reported again".to_owned()),
+        number => parts.push(format!("{number} findings are left as they are, and not reported again")),
     }
     if !watch.open.is_empty() {
         parts.push(format!(

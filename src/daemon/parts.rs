@@ -393,9 +393,11 @@ impl Parts {
             if let Some(site) = self.sites.get(&organisation.id) {
                 let (store, desk, site) = (store.clone(), desk.clone(), site.clone());
                 let (settings, stop) = (organisation.holds.clone(), self.ending.clone());
+                let ledger = Arc::clone(&self.ledger);
                 self.tasks.start("holds", move || {
-                    let (store, desk, site) = (store.clone(), desk.clone(), site.clone());
-                    Box::pin(tasks::keep_holds(store, desk, site, settings.clone(), stop.clone()))
+                    let (tools, site, ledger) =
+                        ((store.clone(), desk.clone()), site.clone(), Arc::clone(&ledger));
+                    Box::pin(tasks::keep_holds(tools, site, ledger, settings.clone(), stop.clone()))
                 });
             }
             // `config::check` has refused rules that are switched on and cannot be read.
@@ -403,11 +405,11 @@ impl Parts {
             else {
                 continue;
             };
-            if !rule.is_enabled() {
-                continue;
+            // One that is switched off still ends what it left unfinished.
+            if rule.is_enabled() {
+                let detail = rule.schedule().describe(desk.clock.now());
+                tracing::info!(organisation = %organisation.id, detail, "retention sweeps are scheduled");
             }
-            let detail = rule.schedule().describe(desk.clock.now());
-            tracing::info!(organisation = %organisation.id, detail, "retention sweeps are scheduled");
             let halted = self.ending.clone();
             let sweeper = Sweeper {
                 store: store.clone(),

@@ -102,6 +102,16 @@ pub struct OpenedPackage {
     pub expires_at: DateTime<Utc>,
 }
 
+/// Ends the hand-over link of a request in the caller's transaction, because somebody else has it; returns whether it worked until
+/// now. The package itself stays until its expiry, and staff can give it to the person.
+pub async fn end_link(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<bool, StoreError> {
+    sql::end_link_of(connection, organisation, request).await
+}
+
 /// Gives a member of staff the package of a request, for a person who cannot use the link. `None` when there is none, or
 /// none any more. The log says who did it before anything is given out.
 pub async fn open_for_staff(

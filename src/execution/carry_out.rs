@@ -140,7 +140,7 @@ impl Run<'_> {
             _ if self.case.origin != Origin::Subject => &[],
             EntryKind::Erasure => Purpose::ALL,
             EntryKind::OptOut => &[Purpose::Marketing],
-            EntryKind::Report => &[],
+            EntryKind::Report | EntryKind::Hold | EntryKind::HoldEnded => &[],
         };
         let identifiers: Vec<&SubjectIdentifier> =
             self.identifiers.iter().map(|each| &each.identifier).collect();

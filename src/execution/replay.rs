@@ -3,18 +3,19 @@
 //!
 //! Nothing is repeated by itself. What the platform shows as it was left is recorded again; what a restore of the platform
 //! brought back can be done again, by a request of its own; where the person acted since, the newer will stands and only a
-//! person can say what is to be done.
+//! person can say what is to be done. Holds are another matter: see `lost_holds`.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Site;
 use super::effect::bare;
+use super::{Site, lost_holds};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
     Channel, ContactId, KeyError, OrganisationId, Origin, Reference, RequestId, RequestKind, RequesterRole,
 };
+use crate::holds::{HoldError, NewHold};
 use crate::intake::{self, Desk, IntakeError, Submission};
 use crate::platform::{Contact, Created, PlatformError, Shown, Urgency};
 use crate::store::{Store, StoreError};
@@ -31,6 +32,8 @@ pub enum Verdict {
     Back,
     /// Otherwise, and the person acted since: they signed up, were seen or changed something.
     NewerWill,
+    /// A hold does not stand any more, or one that was lifted stands again.
+    Missing,
 }
 
 impl Verdict {
@@ -41,6 +44,7 @@ impl Verdict {
             Self::StillSo => "still_so",
             Self::Back => "back",
             Self::NewerWill => "newer_will",
+            Self::Missing => "missing",
         }
     }
 }
@@ -50,20 +54,27 @@ impl Verdict {
 pub struct Finding {
     /// Names it in commands.
     pub entry: Uuid,
-    /// The request by which it was done.
-    pub reference: Reference,
+    /// The reference of the request by which it was done, or of the hold.
+    pub reference: String,
     /// What was done.
     pub kind: EntryKind,
     /// For an opt-out: which policy.
     pub policy: Option<String>,
+    /// For a hold: the number of the matter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matter: Option<String>,
     /// When it was begun.
     pub at: DateTime<Utc>,
-    /// What the platform shows now.
+    /// What the platform shows now; of a hold, what the database does.
     pub verdict: Verdict,
+    /// None for a hold.
     #[serde(skip)]
-    contact: ContactId,
+    pub(super) contact: Option<ContactId>,
+    /// What a hold orders that was placed.
     #[serde(skip)]
-    record: Entry,
+    pub(super) order: Option<NewHold>,
+    #[serde(skip)]
+    pub(super) record: Entry,
 }
 
 /// What a look at ledger, database and platform found.
@@ -128,6 +139,26 @@ pub enum ReplayError {
          kept; leave it: the next sweep looks again, and a person who asked can be asked again for a request of their own"
     )]
     Unproven(Uuid),
+    /// The line of a hold says something that this version does not know.
+    #[error(
+        "entry {0} of the ledger holds the order of a hold that cannot be read; was it written by a newer version?"
+    )]
+    UnreadableHold(Uuid),
+    /// A hold that was lifted stands again.
+    #[error("{0} stands again, because the restore lost its end; lift it again with `dsrd hold lift`")]
+    StandsAgain(String),
+    /// The hold cannot be placed again.
+    #[error(transparent)]
+    Hold(HoldError),
+}
+
+impl From<HoldError> for ReplayError {
+    fn from(error: HoldError) -> Self {
+        match error {
+            HoldError::Store(error) => Self::Store(error),
+            other => Self::Hold(other),
+        }
+    }
 }
 
 /// Where a replay happens.
@@ -148,21 +179,24 @@ pub async fn replay(place: Place<'_>) -> Result<Replay, ReplayError> {
     let organisation = &place.site.controller.id;
     let mut connection = place.store.connection().await?;
     let outside = place.ledger.list_lost(&mut connection, organisation).await?;
+    // Holds first: what was ordered to be kept must stand before anything is done again.
+    let mut findings = lost_holds::findings(place, &mut connection, &outside.entries).await?;
     drop(connection);
-    let mut findings = Vec::new();
-    for record in outside.entries {
+    for record in outside.entries.into_iter().filter(|record| !record.kind.is_of_hold()) {
         let contact = record
             .open_contact(&place.desk.keys)
             .map_err(|source| ReplayError::Sealed { entry: record.entry, source })?;
         let verdict = look(place.site, &record, &contact).await?;
         findings.push(Finding {
             entry: record.entry,
-            reference: Reference::of(RequestId(record.request)),
+            reference: Reference::of(RequestId(record.request)).to_string(),
             kind: record.kind,
             policy: record.policy.clone(),
+            matter: None,
             at: record.at,
             verdict,
-            contact,
+            contact: Some(contact),
+            order: None,
             record,
         });
     }
@@ -212,13 +246,19 @@ pub async fn settle(
     settlement: Settlement,
     actor: Actor,
 ) -> Result<Option<Reference>, ReplayError> {
+    let Some(contact) = &finding.contact else {
+        lost_holds::settle(place, finding, settlement, actor).await?;
+        return Ok(None);
+    };
     let organisation = &place.site.controller.id;
     let settled = match (settlement, finding.verdict) {
         (Settlement::Record, Verdict::StillSo) => Settled::StillSo,
         (Settlement::Repeat | Settlement::Leave, Verdict::StillSo) => {
             return Err(ReplayError::StillSo(finding.entry));
         }
-        (Settlement::Repeat, Verdict::NewerWill) => return Err(ReplayError::NewerWill(finding.entry)),
+        (Settlement::Repeat, Verdict::NewerWill | Verdict::Missing) => {
+            return Err(ReplayError::NewerWill(finding.entry));
+        }
         (Settlement::Repeat, Verdict::Back)
             if finding.kind == EntryKind::Erasure && finding.record.proof.is_none() =>
         {
@@ -241,7 +281,7 @@ pub async fn settle(
     }
     let repeated = match settled {
         Settled::Repeated => {
-            let submission = again(finding, organisation, now, actor.clone());
+            let submission = again(finding, contact, organisation, now, actor.clone());
             let receipt = intake::submit(&mut tx, place.desk, &place.site.controller, submission)
                 .await
                 .map_err(ReplayError::Intake)?;
@@ -263,10 +303,18 @@ pub async fn settle(
     Ok(repeated)
 }
 
-fn again(finding: &Finding, organisation: &OrganisationId, now: DateTime<Utc>, actor: Actor) -> Submission {
+fn again(
+    finding: &Finding,
+    contact: &ContactId,
+    organisation: &OrganisationId,
+    now: DateTime<Utc>,
+    actor: Actor,
+) -> Submission {
     let kind = match finding.kind {
         EntryKind::OptOut => RequestKind::OptOut,
-        EntryKind::Erasure | EntryKind::Report => RequestKind::Erasure,
+        EntryKind::Erasure | EntryKind::Report | EntryKind::Hold | EntryKind::HoldEnded => {
+            RequestKind::Erasure
+        }
     };
     tracing::info!(%organisation, kind = kind.as_str(), "something that a restore had lost is done again");
     Submission {
@@ -287,6 +335,6 @@ fn again(finding: &Finding, organisation: &OrganisationId, now: DateTime<Utc>, a
         producer: "ledger".to_owned(),
         handed_in_by: Some(actor),
         idempotency_key: finding.entry.to_string(),
-        sweep_target: Some((finding.contact.clone(), now)),
+        sweep_target: Some((contact.clone(), now)),
     }
 }

@@ -10,7 +10,7 @@
 //! | the contact back, nothing tells that anybody acted since | a person decides: have it erased again, or leave it |
 //! | back, and acted upon since | a person decides; it is never done again by itself or by us: the newer will stands |
 //! | another contact with the same identifier, created since | recorded; a sign-up of their own is allowed |
-//! | another contact that seems older | a person decides |
+//! | another contact that seems older | a person decides; the erased one is looked at as before |
 //!
 //! Why an erasure is not repeated by itself although an opt-out is: a policy can be switched on again, a deletion cannot be
 //! taken back.
@@ -106,13 +106,14 @@ pub enum WatchError {
 /// What a look saw.
 struct Sight {
     seen: Seen,
-    other: Option<ContactId>,
+    /// Other contacts that were not expected.
+    strangers: Vec<ContactId>,
     searches: u64,
 }
 
 impl Sight {
     const fn of(seen: Seen) -> Self {
-        Self { seen, other: None, searches: 0 }
+        Self { seen, strangers: Vec::new(), searches: 0 }
     }
 }
 
@@ -233,12 +234,13 @@ async fn search(site: &Site, look: &Look, identifiers: &[SubjectIdentifier]) -> 
         }
     }
     // Those that were there when the erasure was proven are none of its business.
-    let unexpected = older.into_iter().next().filter(|_| look.others == 0);
-    Ok(match (unexpected, newer.into_iter().next()) {
-        (Some(other), _) => Sight { seen: Seen::OtherContact, other: Some(other), searches },
-        (None, Some(other)) => Sight { seen: Seen::SignedUp, other: Some(other), searches },
-        (None, None) => Sight { seen: Seen::StillSo, other: None, searches },
-    })
+    let strangers: Vec<ContactId> = older.into_iter().filter(|_| look.others == 0).collect();
+    let seen = match (strangers.is_empty(), newer.is_empty()) {
+        (false, _) => Seen::OtherContact,
+        (true, false) => Seen::SignedUp,
+        (true, true) => Seen::StillSo,
+    };
+    Ok(Sight { seen, strangers, searches })
 }
 
 pub(super) const fn code_of(error: &PlatformError) -> &'static str {
@@ -271,7 +273,7 @@ async fn record(
     let may_apply = look.purpose == Purpose::Marketing
         && sight.seen == Seen::Back
         && !watch::was_done_again(&mut tx, look).await?;
-    let ended = Ended { seen: sight.seen, other: sight.other.as_ref(), searches: sight.searches, at: now };
+    let ended = Ended { seen: sight.seen, strangers: &sight.strangers, searches: sight.searches, at: now };
     let novelty = watch::record(&mut tx, &desk.keys, settings, look, &ended).await?;
     if novelty == Novelty::Overtaken {
         return Ok(false);
@@ -336,19 +338,21 @@ async fn do_again(
         sweep_target: Some((look.contact.clone(), now)),
     };
     let receipt = intake::submit(tx, desk, &site.controller, submission).await.map_err(WatchError::Intake)?;
-    settle(tx, look, (SettledAs::Again, Some((receipt.request, &receipt.reference))), actor, now).await?;
+    let again = (SettledAs::Again, Some((receipt.request, &receipt.reference)));
+    // Nothing else than what is back is done again.
+    settle(tx, (look, Seen::Back), again, actor, now).await?;
     Ok(receipt.reference)
 }
 
 async fn settle(
     tx: &mut Tx,
-    look: &Look,
+    (look, seen): (&Look, Seen),
     (settled, again): (SettledAs, Option<(RequestId, &Reference)>),
     actor: Actor,
     now: chrono::DateTime<chrono::Utc>,
 ) -> Result<(), StoreError> {
     let by = actor.to_string();
-    watch::settle(tx, look, (settled, again.map(|(request, _)| request)), &by, now).await?;
+    watch::settle(tx, (look, seen), (settled, again.map(|(request, _)| request)), &by, now).await?;
     let mut detail = Detail::none().word("look", &look.id.to_string()).word("settled", settled.as_str());
     if let Some((_, reference)) = again {
         detail = detail.word("request", reference.as_str());
@@ -391,12 +395,12 @@ pub async fn settle_look(
     }
     let mut tx = store.begin("execution.settle_look").await?;
     let found = watch::lock_open(&mut tx, &desk.keys, organisation, look).await?;
-    let (found, _) = found.ok_or(WatchError::NotFound)?;
+    let (found, seen) = found.ok_or(WatchError::NotFound)?;
     let again = match decided {
         Decided::Again => Some(do_again(lookout, &mut tx, &found, actor).await?),
         Decided::Leave => {
             let now = desk.clock.now();
-            settle(&mut tx, &found, (SettledAs::Left, None), actor, now).await?;
+            settle(&mut tx, (&found, seen), (SettledAs::Left, None), actor, now).await?;
             None
         }
     };

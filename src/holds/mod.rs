@@ -28,13 +28,14 @@ mod settings;
 mod sql;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use error::HoldError;
 pub use keeper::{Kept, keep_in_order, restrict_objections};
 pub use order::{
-    About, Lifted, NewHold, Placed, announce_end, lift, place, restriction_to_end, review, settle_statutes,
+    About, Lifted, NewHold, Placed, announce_end, lift, place, place_again, restriction_to_end, review,
+    settle_statutes,
 };
 pub use settings::Settings;
 pub use sql::{
@@ -60,7 +61,7 @@ impl HoldId {
 }
 
 /// When a hold ends by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndRule {
     /// After this day, in the controller's time zone.

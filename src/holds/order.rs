@@ -1,7 +1,7 @@
 //! Placing, reviewing and lifting.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::sql;
@@ -20,7 +20,8 @@ const SETTINGS: Actor = Actor::Process("settings");
 const SWITCHED_OFF: &str = "switched_off";
 
 /// Whom a hold is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum About {
     /// The person with these pseudonyms.
     Person(Vec<SubjectRef>),
@@ -33,8 +34,8 @@ pub enum About {
     },
 }
 
-/// A hold to be placed.
-#[derive(Clone, Debug)]
+/// A hold to be placed. It stands in the ledger as JSON: fields are only added, with a default, and never renamed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewHold {
     /// What kind of order it is.
     pub kind: HoldKind,
@@ -59,9 +60,26 @@ pub struct NewHold {
     pub request: Option<RequestId>,
 }
 
+impl NewHold {
+    /// As it stands in the ledger.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// What stands in the ledger; none where it cannot be read.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
+
 /// A hold that was placed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Placed {
+    /// Its id.
+    #[serde(skip)]
+    pub id: HoldId,
     /// What people quote.
     pub reference: String,
     /// Erasures of the same person whose deletion had been announced to the platform before: for them it came too late.
@@ -76,6 +94,32 @@ pub async fn place(
     actor: Actor,
     now: DateTime<Utc>,
 ) -> Result<Placed, HoldError> {
+    place_as(tx, controller, (HoldId(Uuid::now_v7()), new), actor, now).await
+}
+
+/// So long has somebody to look at a hold that was placed again, where its review would have been before.
+const REVIEW_AFTER_LOSS: TimeDelta = TimeDelta::days(30);
+
+/// Places a hold again that a restore had lost, under the reference that people know, in the caller's transaction.
+pub async fn place_again(
+    tx: &mut Tx,
+    controller: &Controller,
+    (id, mut lost): (HoldId, NewHold),
+    actor: Actor,
+    now: DateTime<Utc>,
+) -> Result<Placed, HoldError> {
+    let today = controller.local_date(now);
+    lost.review_on = lost.review_on.filter(|day| *day > today).or(Some(today + REVIEW_AFTER_LOSS));
+    place_as(tx, controller, (id, lost), actor, now).await
+}
+
+async fn place_as(
+    tx: &mut Tx,
+    controller: &Controller,
+    (id, new): (HoldId, NewHold),
+    actor: Actor,
+    now: DateTime<Utc>,
+) -> Result<Placed, HoldError> {
     let organisation = &controller.id;
     let today = now.with_timezone(&controller.time_zone).date_naive();
     let (ground, review_on) = check(&new, today)?;
@@ -85,13 +129,12 @@ pub async fn place(
     {
         return Err(HoldError::RestrictedAlready);
     }
-    let id = HoldId(Uuid::now_v7());
     insert(tx, organisation, id, &new, &ground, review_on, (&actor, now)).await?;
     let too_late_for = match &new.about {
         About::Person(references) => sql::begun_deletions(tx, organisation, references).await?,
         About::Contacts { .. } => Vec::new(),
     };
-    Ok(Placed { reference: id.reference(), too_late_for })
+    Ok(Placed { id, reference: id.reference(), too_late_for })
 }
 
 fn check(new: &NewHold, today: NaiveDate) -> Result<(String, NaiveDate), HoldError> {
@@ -224,12 +267,14 @@ pub async fn lift(
         }
     }
     self::end(tx, organisation, &hold, Action::HoldLifted, reason.as_str(), (actor, now)).await?;
-    Ok(Lifted { kind: hold.kind, request: end.request })
+    Ok(Lifted { id: hold.id, kind: hold.kind, request: end.request })
 }
 
 /// What was lifted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifted {
+    /// Its id.
+    pub id: HoldId,
     /// What kind of hold it was.
     pub kind: HoldKind,
     /// The request by which the person was named.

@@ -35,17 +35,16 @@ const MOST_INTERRUPTIONS: i64 = 3;
 
 impl Sweeper {
     /// Runs the sweep that is due, if one is, and brings unfinished ones to an end. Any number of daemons may call it
-    /// at any time. Due times that were missed give one run.
+    /// at any time. Due times that were missed give one run. Where the rule is switched off nothing is due, and a sweep that was
+    /// left unfinished stops: it must not keep the contacts that it had frozen.
     pub async fn run_due(&self) -> Result<Turn, SweepError> {
-        if !self.rule.is_enabled() {
-            return Ok(Turn::default());
-        }
-        let next_run_at = self.next_run_at().await?;
-        if next_run_at > self.desk.clock.now() && self.list_unfinished().await?.is_empty() {
-            return Ok(Turn { next_run_at: Some(next_run_at), ..Turn::default() });
+        let next_run_at = if self.rule.is_enabled() { Some(self.next_run_at().await?) } else { None };
+        let is_due = next_run_at.is_some_and(|next| next <= self.desk.clock.now());
+        if !is_due && self.list_unfinished().await?.is_empty() {
+            return Ok(Turn { next_run_at, ..Turn::default() });
         }
         let Some(mut lock) = self.lock().await? else {
-            return Ok(Turn { busy: true, next_run_at: Some(next_run_at), ..Turn::default() });
+            return Ok(Turn { busy: true, next_run_at, ..Turn::default() });
         };
         let turn = self.run_locked(&mut lock).await;
         let released = lock.release().await;
@@ -67,6 +66,14 @@ impl Sweeper {
             }
         }
         turn.interrupted = interrupted.len();
+        if !self.rule.is_enabled() {
+            let mut tx = self.store.begin("retention.interrupted").await?;
+            for unfinished in &interrupted {
+                self.fail_interrupted(&mut tx, unfinished).await?;
+            }
+            tx.commit().await?;
+            return Ok(turn);
+        }
         let begun = self.claim_due(&interrupted).await?;
         if let Some(begun) = begun {
             turn.ran = Some(self.carry_out(begun, lock).await?);

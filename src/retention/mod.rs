@@ -26,7 +26,7 @@
 //!   conditional update together with the insertion of its sweep.
 //! - A contact whose last activity cannot be known is never a candidate of a period that runs from it.
 //! - A sweep may be killed at any point. While it listed, it is marked `failed` and run anew; while it read or submitted, the
-//!   candidates that are left are continued, unless the rule has become milder since or counts from another event.
+//!   candidates that are left are continued, unless the rule was switched off or made milder since or counts from another event.
 //!
 //! What happens between the listing and the deletion is the erasure procedure's matter: it reads the contact again,
 //! takes its absence for normal (somebody deleted it meanwhile), and waits while an access request for the same contact

@@ -64,8 +64,8 @@ words! {
         FilterNotHonoured = "filter_not_honoured",
         /// Our clock and the platform's differ by more than five minutes.
         ClockDiffers = "clock_differs",
-        /// The rule was made milder, counts from another event, or a cap was lowered, after the sweep had frozen its
-        /// candidates.
+        /// The rule was switched off or made milder, counts from another event, or a cap was lowered, after the sweep had frozen
+        /// its candidates.
         RuleChanged = "rule_changed",
         /// The daemon ended while the sweep was listing.
         Interrupted = "interrupted",
@@ -106,7 +106,9 @@ impl StopReason {
                 "ask the platform's support; sweeps go on once the probe is honoured again"
             }
             Self::ClockDiffers => "set the clock of this host by NTP",
-            Self::RuleChanged => "nothing to do: the next sweep lists anew by the present rule",
+            Self::RuleChanged => {
+                "nothing to do: the next sweep lists anew by the present rule, where one is switched on"
+            }
             Self::Interrupted => "nothing to do: the sweep is run anew",
             Self::PlatformUnavailable => "nothing to do: the sweep is tried again after an hour",
             Self::PlatformRefused => "check the platform key's role and scopes with `dsrd check`",

@@ -1,5 +1,6 @@
 //! Breaches of personal data that a request led to (Art. 33 and 34 GDPR): declared, listed until the authority was told,
-//! and the evidence kept meanwhile.
+//! and the evidence kept meanwhile. Where an answer reached somebody else, the link to its package ends with the declaration:
+//! whoever has it must not fetch the package as well.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -7,12 +8,14 @@ use uuid::Uuid;
 use super::error::TriageError;
 use super::sql;
 use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::delivery;
 use crate::domain::{Controller, IncidentCategory, IncidentCause, IncidentEnd, RequestId, deadline};
 use crate::intake::{self, CaseError, Desk};
 use crate::store::Tx;
 
 /// Declares a breach that a request led to, open or closed. From now on nothing of its case is forgotten, and it is listed
-/// with the instant until which the authority must be told, where the law sets one. Returns that instant.
+/// with the instant until which the authority must be told, where the law sets one. Returns that instant. Of an answer that
+/// others have, the hand-over link ends at once.
 pub async fn declare_incident(
     tx: &mut Tx,
     desk: &Desk,
@@ -38,6 +41,10 @@ pub async fn declare_incident(
     let mut detail = Detail::none().word("cause", cause.as_str()).word("aware_at", &aware_at.to_rfc3339());
     if let Some(due_at) = authority_due_at {
         detail = detail.word("authority_due_at", &due_at.to_rfc3339());
+    }
+    let others_have_it = matches!(cause, IncidentCause::Misdirected | IncidentCause::Disclosed);
+    if others_have_it && delivery::end_link(tx, organisation, request).await? {
+        detail = detail.flag("link_ended", true);
     }
     let words: Vec<&str> = categories.iter().map(|category| category.as_str()).collect();
     detail = detail.word("categories", &words.join(" "));

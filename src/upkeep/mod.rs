@@ -18,6 +18,8 @@
 //! - An open request loses nothing: each statement asks for `closed`, and the database refuses the rest by constraint
 //!   and trigger.
 //! - A closed request whose last notice is still under way keeps its identifiers until that has ended.
+//! - While a restriction stands, the request that it answers keeps everything: whoever ends it has to tell the person and the
+//!   recipients (Art. 18(3), 19 GDPR). While an erasure waits for a hold, its case stays: the rest follows on its proof.
 //! - Small transactions: a batch each, rows that somebody else holds are left for the next time. Several daemons may do
 //!   this at once.
 //! - A producer's row that could not become a request has no term: it is somebody's request, and waits for a person who hands it in

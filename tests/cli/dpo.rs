@@ -112,7 +112,7 @@ async fn f_39_a_dpo_reads_what_came_back_has_it_done_again_and_leaves_what_anoth
     watch(&["--leave", "00000000-0000-0000-0000-000000000000"]).expect(3);
     let left = watch(&["--leave", &other]).expect(0).stdout;
     assert!(
-        left.starts_with("1 finding is left as it is, and not looked at again\n\nto be decided:"),
+        left.starts_with("1 finding is left as it is, and not reported again\n\nto be decided:"),
         "{left}"
     );
     assert_eq!(row(&left, &other).last(), Some(&"left"), "{left}");

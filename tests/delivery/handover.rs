@@ -11,7 +11,8 @@ use dsrd::delivery::{
     Download, Handover, NewPackage, PackageId, Piece, Redemption, destroy_expired, open_for_staff,
     record_package, remove_leftovers,
 };
-use dsrd::domain::{Clock as _, Personal, RequestId, random};
+use dsrd::domain::{Clock as _, IncidentCategory, IncidentCause, IncidentEnd, Personal, RequestId, random};
+use dsrd::triage;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -366,6 +367,47 @@ async fn an_expired_package_loses_its_key_its_link_and_its_file() {
         world.clock.now(),
     );
     assert!(opened.await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn r_36_a_declared_breach_closes_the_link_and_keeps_the_package_until_it_is_ended() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let handover = shelf.handover(&world);
+    let stored = shelf.package(&world, 100).await;
+    let dpo = || Actor::Person("dpo".to_owned());
+    let (desk, controller, request) = (world.desk(), &world.controller, stored.request);
+    let breach = (IncidentCause::Misdirected, &[IncidentCategory::Profile][..], world.clock.now());
+    let mut tx = world.store.begin("test").await.unwrap();
+    triage::declare_incident(&mut tx, &desk, controller, request, breach, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(handover.look(&stored.token).await.unwrap().is_none(), "whoever got the mail has nothing of it");
+    assert!(redeem(&handover, &stored).await.is_none());
+    assert!(world.everything_stored().await.contains("\"link_ended\": true"));
+
+    world.clock.advance(TimeDelta::days(15));
+    let now = world.clock.now();
+    assert_eq!(destroy_expired(&world.store, shelf.path(), now).await.unwrap(), 0);
+    let (store, keys, organisation) = (&world.store, &world.keys, world.organisation());
+    let opened = open_for_staff(store, keys, shelf.path(), organisation, request, dpo(), now).await.unwrap();
+    assert!(opened.is_some_and(|opened| opened.path.exists()), "what was disclosed can be found out");
+
+    let mut tx = world.store.begin("test").await.unwrap();
+    triage::end_incident(&mut tx, &desk, controller, request, IncidentEnd::Reported, dpo()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(destroy_expired(&world.store, shelf.path(), now).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn r_36_data_that_are_lost_or_altered_close_no_link() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    let handover = shelf.handover(&world);
+    let stored = shelf.package(&world, 100).await;
+    let breach = (IncidentCause::Altered, &[IncidentCategory::Events][..], world.clock.now());
+    let (desk, dpo) = (world.desk(), Actor::Person("dpo".to_owned()));
+    let mut tx = world.store.begin("test").await.unwrap();
+    triage::declare_incident(&mut tx, &desk, &world.controller, stored.request, breach, dpo).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(handover.look(&stored.token).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -153,11 +153,12 @@ impl World {
         sqlx::query(
             "INSERT INTO dsrd.request (organisation_id, request_id, reference, kind, origin, channel, language,
                policies, producer, idempotency_key, received_at, inserted_at, due_on, state)
-             VALUES ('venue', $1, $2, 'access', 'subject', 'web', 'en', '{}', 'test', $1::text, now(), now(),
+             VALUES ('venue', $1, $2, 'access', 'subject', 'web', 'en', '{}', 'test', $1::text, $3, $3,
                '2026-12-23', 'received')",
         )
         .bind(request.0)
         .bind(Reference::of(request).as_str())
+        .bind(dsrd::domain::Clock::now(&*self.clock))
         .execute(&mut *tx)
         .await
         .unwrap();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use chrono::TimeDelta;
-use dsrd::retention::{Halt, Settings, Stage, StopReason, SweepError, SweepState};
+use dsrd::domain::Clock as _;
+use dsrd::retention::{self, Halt, Settings, Stage, StopReason, SweepError, SweepState};
 
 use crate::office::{Office, at, settings, words};
 use crate::pages::{Fault, Pages, contacts};
@@ -115,6 +116,44 @@ async fn a_sweep_that_dies_again_and_again_waits_for_its_next_regular_time() {
     assert_eq!((turn.interrupted, turn.ran), (1, None));
     assert_eq!(turn.next_run_at, Some(at("2026-11-25T02:30:00Z")));
     assert_eq!(office.states().await, ["failed", "failed", "failed"]);
+}
+
+#[tokio::test]
+async fn f_1_a_rule_that_is_switched_off_ends_what_a_sweep_left_unfinished() {
+    let office = Office::open().await;
+    let platform = Arc::new(Pages::of(contacts(10, 20)));
+    for (stage, state, reason) in
+        [(Stage::Listed, "failed", "interrupted"), (Stage::Submitted, "stopped", "rule_changed")]
+    {
+        let sweeper = office.halting(&platform, &settings(), halt_at(stage, 1));
+        assert!(matches!(sweeper.sweep("ada").await, Err(SweepError::Halted)));
+        let switched_off = office.sweeper(&platform, &Settings { enabled: false, ..settings() });
+        assert_eq!(switched_off.run_due().await.unwrap().ran, None);
+        let row = office.sweeps().await.pop().unwrap();
+        assert_eq!((row.state.as_str(), row.reason.as_deref()), (state, Some(reason)));
+        assert!(row.finished_at.is_some(), "from here on its contacts are forgotten on their term");
+        assert_eq!(switched_off.run_due().await.unwrap(), retention::Turn::default(), "once");
+    }
+    assert_eq!(office.count("requests").await, 3, "one batch had been submitted");
+}
+
+#[tokio::test]
+async fn r_73_the_contacts_of_a_sweep_that_nobody_takes_up_again_are_forgotten() {
+    let office = Office::open().await;
+    let platform = Arc::new(Pages::of(contacts(10, 20)));
+    let sweeper = office.halting(&platform, &settings(), halt_at(Stage::Submitted, 1));
+    assert!(matches!(sweeper.sweep("ada").await, Err(SweepError::Halted)));
+    let (organisation, began) = (&office.controller.id, office.clock.now());
+    let mut connection = office.store.connection().await.unwrap();
+    let mut forget = async |before| {
+        retention::purge_unused_candidates(&mut connection, organisation, before, 100).await.unwrap()
+    };
+    assert_eq!(forget(began).await, 0);
+    assert_eq!(
+        forget(began + TimeDelta::seconds(1)).await,
+        7,
+        "those for whom a request was made go with it"
+    );
 }
 
 #[tokio::test]

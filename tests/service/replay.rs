@@ -6,10 +6,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use dsrd::audit::Actor;
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{Assurance, Clock as _, Outcome, ParkReason, Proof, RequestId, RequestKind, RequestState};
+use dsrd::domain::{
+    Assurance, Clock as _, HoldKind, LiftReason, Outcome, ParkReason, Proof, RequestId, RequestKind,
+    RequestState,
+};
 use dsrd::execution::{self, Finding, Place, ReplayError, Settlement, Verdict};
-use dsrd::intake;
 use dsrd::suppression::ledger::EntryKind;
+use dsrd::{holds, intake};
 use dsrd_simulator::{ContactSpec, Endpoint};
 use sqlx::{Connection as _, PgConnection};
 
@@ -241,7 +244,7 @@ async fn f_27_after_a_restore_nothing_is_repeated_by_itself_and_everything_is_of
         assert!(refused.is_err(), "{:?} is not done again", finding.kind);
         let settlement = match finding.verdict {
             Verdict::StillSo => Settlement::Record,
-            Verdict::Back | Verdict::NewerWill => Settlement::Leave,
+            Verdict::Back | Verdict::NewerWill | Verdict::Missing => Settlement::Leave,
         };
         assert_eq!(settle(&service, finding, settlement).await.unwrap(), None);
         let twice = settle(&service, finding, settlement).await;
@@ -311,6 +314,126 @@ async fn s_3_an_erasure_that_nobody_is_known_to_have_asked_for_is_not_done_again
     assert!(matches!(refused, Err(ReplayError::Unproven(_))), "{refused:?}");
     assert!(service.platform.truth(&contact).unwrap().exists);
     assert_eq!(settle(&service, &found[0], Settlement::Leave).await.unwrap(), None);
+}
+
+async fn order(service: &TestService, name: &str) -> String {
+    let new = crate::holds::claim_about(service, &address(name));
+    let dpo = Actor::Person("dpo".to_owned());
+    let mut tx = service.store.begin("test.place").await.unwrap();
+    let placed = execution::place_hold(&mut tx, &service.desk, &service.controller, new, dpo).await.unwrap();
+    tx.commit().await.unwrap();
+    placed.reference
+}
+
+async fn end(service: &TestService, hold: &str) {
+    let (mut tx, dpo) = (service.store.begin("test.lift").await.unwrap(), Actor::Person("dpo".to_owned()));
+    let site = (&*service.controller, &[][..]);
+    execution::lift_hold(&mut tx, &service.desk, site, hold, LiftReason::ClaimSettled, dpo).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn in_force(service: &TestService) -> Vec<String> {
+    let mut connection = service.store.connection().await.unwrap();
+    let listed = holds::list(&mut connection, &service.controller.id, false).await.unwrap();
+    listed.into_iter().map(|hold| hold.reference).collect()
+}
+
+/// As the daemon does every minute.
+async fn bring_into_files(service: &TestService) -> usize {
+    service.executor.ledger.append_holds(&service.store, &service.controller.id).await.unwrap()
+}
+
+#[tokio::test]
+async fn r_65_a_hold_that_a_restore_lost_stands_again_before_anything_is_deleted() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(spec("uno"));
+    dump(&service).await;
+    let hold = order(&service, "uno").await;
+    let ended = order(&service, "due").await;
+    assert_eq!((bring_into_files(&service).await, bring_into_files(&service).await), (2, 0), "once");
+    end(&service, &ended).await;
+    assert_eq!(bring_into_files(&service).await, 1);
+    for entry in service.executor.ledger.read(&service.controller.id).await.unwrap().entries {
+        let line = serde_json::to_string(&entry).unwrap();
+        assert!(!line.contains("2026-O-17") && !line.contains("legal"), "what it orders is sealed: {line}");
+    }
+    restore(&service).await;
+    assert!(in_force(&service).await.is_empty(), "the restore took it back");
+    // Months later its day of review is past.
+    service.clock.advance(TimeDelta::days(100));
+    assert_eq!(execution::place_lost_holds(place(&service)).await.unwrap(), [hold.clone()]);
+    assert!(execution::place_lost_holds(place(&service)).await.unwrap().is_empty(), "once");
+    assert_eq!(in_force(&service).await, [hold.clone()], "by the name that people know");
+    let erasure = service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await.request;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(erasure).await.outcome, Some(Outcome::PartlyFulfilled));
+    assert!(service.platform.truth(&contact).unwrap().exists, "it is about the same person");
+
+    // What was placed and lifted in the lost time is nothing to be done.
+    let found = lost(&service).await;
+    let kinds: Vec<EntryKind> = found.iter().map(|each| each.kind).collect();
+    assert_eq!(kinds, [EntryKind::Hold, EntryKind::HoldEnded]);
+    for finding in &found {
+        assert_eq!((finding.reference.as_str(), finding.verdict), (ended.as_str(), Verdict::StillSo));
+        settle(&service, finding, Settlement::Record).await.unwrap();
+    }
+    assert!(lost(&service).await.is_empty());
+    assert_eq!(compare(&service).await, 0);
+    let log = service.audit().await;
+    let by_itself: Vec<&str> = log
+        .iter()
+        .filter(|entry| entry.actor == "process:ledger")
+        .map(|entry| entry.action.as_str())
+        .collect();
+    assert_eq!(by_itself, ["hold.placed", "ledger.settled"]);
+}
+
+#[tokio::test]
+async fn r_65_an_end_of_a_hold_that_a_restore_lost_is_shown_and_the_hold_is_lifted_again() {
+    let service = TestService::start().await;
+    let hold = order(&service, "uno").await;
+    dump(&service).await;
+    end(&service, &hold).await;
+    bring_into_files(&service).await;
+    restore(&service).await;
+    assert!(execution::place_lost_holds(place(&service)).await.unwrap().is_empty());
+    let found = lost(&service).await;
+    assert_eq!((found.len(), found[0].kind, found[0].verdict), (1, EntryKind::HoldEnded, Verdict::Missing));
+    let refused = settle(&service, &found[0], Settlement::Repeat).await;
+    assert!(matches!(refused, Err(ReplayError::StandsAgain(_))), "{refused:?}");
+    assert_eq!(in_force(&service).await, [hold.clone()]);
+    end(&service, &hold).await;
+    assert!(lost(&service).await.is_empty(), "lifted again");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_a_hold_that_cannot_be_placed_again_by_itself_is_left_to_a_person() {
+    let service = TestService::start().await;
+    let request = service.submit(RequestKind::Restriction, &[(Email, &address("uno"))]).await.request;
+    service.work_to_the_end().await;
+    dump(&service).await;
+    let restriction = async || {
+        let mut new = crate::holds::claim_about(&service, &address("uno"));
+        (new.kind, new.request) = (HoldKind::Restriction, Some(request));
+        let dpo = Actor::Person("dpo".to_owned());
+        let mut tx = service.store.begin("test.place").await.unwrap();
+        execution::place_hold(&mut tx, &service.desk, &service.controller, new, dpo).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    restriction().await;
+    bring_into_files(&service).await;
+    restore(&service).await;
+    // Somebody was faster, and placed another one.
+    restriction().await;
+    assert!(execution::place_lost_holds(place(&service)).await.unwrap().is_empty());
+    let found = lost(&service).await;
+    assert_eq!((found.len(), found[0].verdict), (1, Verdict::Missing));
+    let refused = settle(&service, &found[0], Settlement::Repeat).await;
+    assert!(matches!(refused, Err(ReplayError::Hold(_))), "{refused:?}");
+    settle(&service, &found[0], Settlement::Leave).await.unwrap();
+    assert!(lost(&service).await.is_empty());
+    assert_eq!(in_force(&service).await.len(), 1);
 }
 
 /// Writes the one line of the ledger anew, with so much known of who asked.

@@ -19,6 +19,7 @@ use sqlx::{Connection as _, PgConnection};
 use crate::notices::{EMAIL, PHONE, answer, dpo, last_mail, person, register, tasks, today, words};
 use crate::recipients::{advance, courier};
 use crate::support::service::TestService;
+use crate::upkeep::forget;
 
 pub(crate) async fn restrict(service: &TestService, request: RequestId) -> Result<String, HoldError> {
     let mut tx = service.store.begin("test").await.unwrap();
@@ -125,6 +126,36 @@ async fn r_44_a_restriction_is_in_place_before_it_is_told_and_ends_after_the_per
         log.iter().map(|entry| entry.action.as_str()).filter(|action| action.starts_with("hold.")).collect();
     assert_eq!(actions, ["hold.placed", "hold.end_announced", "hold.lifted"]);
     service.finish().await;
+}
+
+#[tokio::test]
+async fn r_44_the_end_of_a_restriction_is_told_however_long_ago_it_was_answered() {
+    let service = TestService::builder().recipients(register()).build().await;
+    let _contact = service.platform.add_contact(person());
+    let request = service.submit(RequestKind::Restriction, &[(Email, EMAIL)]).await.request;
+    service.work_to_the_end().await;
+    let hold = restrict(&service, request).await.unwrap();
+    answer(&service, request, AnsweredOutcome::Fulfilled, "Restricted.").await.unwrap();
+    service.work_to_the_end().await;
+    let mails = MemoryTransport::new();
+    assert_eq!(courier(&service, &mails, KillSwitch::default()).pump_once().await.unwrap(), 1);
+    crate::support::oracle::check(&service).await;
+    // After the terms of identifiers, of contact ids and of evidence.
+    for days in [31, 40, 37 * 31] {
+        service.clock.advance(TimeDelta::days(days));
+        forget(&service).await;
+    }
+    let day = today(&service) + Days::new(14);
+    announce(&service, &hold, day).await.unwrap();
+    service.pump().await;
+    assert!(last_mail(&service).contains("is going to end"));
+    service.clock.advance(TimeDelta::days(14));
+    lift(&service, &hold, LiftReason::RestrictionEnded).await.unwrap();
+    let tasks = tasks(&service, request).await;
+    let release = tasks.iter().find(|task| task.action == TaskAction::Release).expect("a task");
+    assert!(release.object_held, "the recipient can be told whose data it may use again");
+    let forgotten = forget(&service).await;
+    assert_eq!((forgotten.identifiers_of, forgotten.contacts_of), (1, 1), "nothing is needed any more");
 }
 
 #[tokio::test]

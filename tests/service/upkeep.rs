@@ -32,7 +32,7 @@ fn upkeep(service: &TestService) -> Upkeep {
     Upkeep { store: service.store.clone(), desk: service.desk.clone(), settings }
 }
 
-async fn forget(service: &TestService) -> Forgotten {
+pub(crate) async fn forget(service: &TestService) -> Forgotten {
     let now = service.desk.clock.now();
     let directory = &service.executor.packages.report.directory;
     delivery::destroy_expired(&service.store, directory, now).await.unwrap();
@@ -144,6 +144,31 @@ async fn r_74_a_case_that_was_closed_on_20_march_goes_three_years_later_on_the_2
     service.clock.advance(TimeDelta::seconds(1));
     assert_eq!(forget(&service).await.requests, 1);
     assert_eq!(count(&service, "SELECT count(*) FROM dsrd.request").await, 0);
+}
+
+#[tokio::test]
+async fn r_65_an_erasure_that_waits_for_longer_than_evidence_is_kept_is_carried_out_on_its_first_proof() {
+    let service = TestService::start().await;
+    let spec = ContactSpec::new().email(ADDRESS).policy("mktgCommunications", true);
+    let contact = service.platform.add_contact(spec);
+    let placed = crate::holds::place(&service, claim_about(&service, ADDRESS)).await;
+    let first = service.submit(RequestKind::Erasure, &[(Email, ADDRESS)]).await.request;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(first).await.outcome, Some(Outcome::PartlyFulfilled));
+    crate::support::oracle::check(&service).await;
+    for days in [31, 35, 37 * 31 - 66] {
+        service.clock.advance(TimeDelta::days(days));
+        forget(&service).await;
+    }
+    let proof = service.case(first).await.proof();
+    assert!(proof.is_some());
+    crate::holds::lift(&service, &placed.reference, LiftReason::ClaimSettled).await.unwrap();
+    let second = resume_postponed(&service.store, &service.desk, &service.controller).await.unwrap()[0];
+    service.work_to_the_end().await;
+    let case = service.case(second).await;
+    assert_eq!((case.outcome, case.proof()), (Some(Outcome::Fulfilled), proof));
+    assert!(!service.platform.truth(&contact).unwrap().exists);
+    assert_eq!(forget(&service).await.requests, 1, "nothing keeps the first one any more");
 }
 
 #[tokio::test]

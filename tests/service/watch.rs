@@ -134,6 +134,12 @@ async fn r_48_their_own_sign_up_after_the_erasure_is_recorded_and_left_alone() {
     assert_eq!(look(&service).await, LookedAgain { looked: 1, ..LookedAgain::default() });
     days(&service, 23);
     assert_eq!(look(&service).await.looked, 1);
+    let now = execution::look_now(lookout(&service)).await.unwrap();
+    assert_eq!(
+        now,
+        LookedAgain { looked: 1, ..LookedAgain::default() },
+        "whom it looks for is still the erased one"
+    );
     days(&service, 400);
     assert_eq!(look(&service).await, LookedAgain::default(), "three looks, and no more");
     assert!(service.platform.truth(&anew).unwrap().exists);
@@ -146,7 +152,7 @@ async fn r_48_their_own_sign_up_after_the_erasure_is_recorded_and_left_alone() {
 #[tokio::test]
 async fn r_48_an_import_with_old_dates_is_a_task_and_is_not_deleted() {
     let service = TestService::start().await;
-    let _contact = service.platform.add_contact(spec());
+    let contact = service.platform.add_contact(spec());
     done(&service, RequestKind::Erasure).await;
     let imported = service.platform.add_contact(spec().created(service.clock.now() - TimeDelta::days(90)));
     days(&service, 1);
@@ -156,9 +162,29 @@ async fn r_48_an_import_with_old_dates_is_a_task_and_is_not_deleted() {
     assert!(matches!(settle(&service, &task, Decided::Again).await, Err(WatchError::OtherContact)));
     settle(&service, &task, Decided::Leave).await.unwrap();
     assert!(open(&service).await.is_empty());
-    days(&service, 30);
-    assert_eq!(look(&service).await, LookedAgain::default(), "what is left is left");
-    assert!(service.platform.truth(&imported).unwrap().exists);
+    days(&service, 6);
+    assert_eq!(
+        look(&service).await,
+        LookedAgain { looked: 1, ..LookedAgain::default() },
+        "left, and not reported again"
+    );
+    let another = service.platform.add_contact(spec().created(service.clock.now() - TimeDelta::days(80)));
+    // The erased one itself comes back as well: whose the others are has nothing to do with it.
+    assert_eq!(execution::look_now(lookout(&service)).await.unwrap().found, 1);
+    assert_eq!(open(&service).await, [Seen::OtherContact], "another other one is another task");
+    service.platform.restore_contact(&contact);
+    days(&service, 23);
+    assert_eq!(look(&service).await.found, 1);
+    let waits = open(&service).await;
+    assert!(waits.contains(&Seen::Back) && waits.contains(&Seen::OtherContact), "{waits:?}");
+    let back = found(&service).await.into_iter().find(|each| each.seen == Seen::Back).unwrap();
+    settle(&service, &back, Decided::Again).await.unwrap();
+    service.work_to_the_end().await;
+    assert!(!service.platform.truth(&contact).unwrap().exists, "erased again");
+    assert_eq!(open(&service).await, [Seen::OtherContact], "which is still to be decided");
+    for other in [imported, another] {
+        assert!(service.platform.truth(&other).unwrap().exists, "left as it is");
+    }
     service.finish().await;
 }
 

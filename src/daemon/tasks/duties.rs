@@ -23,6 +23,7 @@ use crate::recipients::Courier;
 use crate::retention::{SweepReport, Sweeper};
 use crate::self_test::SelfTester;
 use crate::store::{Store, StoreError};
+use crate::suppression::ledger::Ledger;
 use crate::suppression::watch::Settings as WatchSettings;
 use crate::upkeep::Upkeep;
 
@@ -149,12 +150,12 @@ pub(in crate::daemon) async fn test_ourselves(tester: SelfTester, gate: Gate, st
     }
 }
 
-/// Ends holds in time, reminds of their reviews, hands in what waited for them, and lets recipients know of those that stand
-/// while an objection is weighed.
+/// Ends holds in time, reminds of their reviews, hands in what waited for them, lets recipients know of those that stand while an
+/// objection is weighed, and brings those that people placed and lifted into the files of the ledger.
 pub(in crate::daemon) async fn keep_holds(
-    store: Store,
-    desk: Desk,
+    (store, desk): (Store, Desk),
     site: Site,
+    ledger: Arc<Ledger>,
     settings: holds::Settings,
     stop: CancellationToken,
 ) {
@@ -162,6 +163,9 @@ pub(in crate::daemon) async fn keep_holds(
     let controller = &site.controller;
     while !stop.is_cancelled() {
         let organisation = &controller.id;
+        if let Err(error) = ledger.append_holds(&store, organisation).await {
+            tracing::error!(%organisation, error = &error as &dyn std::error::Error, "the ledger could not be told of holds: a restore would lose them; tried again");
+        }
         if let Err(error) = holds::restrict_objections(&store, controller, desk.clock.as_ref()).await {
             tracing::warn!(%organisation, %error, "objections could not be followed by restrictions; tried again");
         }

@@ -10,7 +10,7 @@ use crate::audit::{self, SealError, Sealer, Writer, WriterTurn};
 use crate::config::Settings;
 use crate::daemon::{halves, load_log_keys};
 use crate::domain::{Clock, OrganisationId};
-use crate::execution::Executor;
+use crate::execution::{self, Executor, Place, Site};
 use crate::store::Store;
 use crate::suppression::ledger::{self, CompareError, Ledger};
 
@@ -77,10 +77,14 @@ fn tell_of(writer: &Writer, turn: &WriterTurn) {
 }
 
 /// Compares the ledger outside with the database before the first request is taken: what a restore has lost must not be
-/// done a second time by itself.
+/// done a second time by itself, and what it lost of holds stands again.
 pub(in crate::daemon) async fn compare_ledger(executor: &Executor, stop: &CancellationToken) {
-    for organisation in executor.sites.keys() {
+    for (organisation, site) in &executor.sites {
         while !stop.is_cancelled() {
+            if !place_lost_holds(executor, site).await {
+                pause(stop, AFTER_FAILURE).await;
+                continue;
+            }
             match executor.ledger.compare(&executor.store, organisation).await {
                 Ok(0) => break,
                 Ok(lost) => {
@@ -101,6 +105,28 @@ pub(in crate::daemon) async fn compare_ledger(executor: &Executor, stop: &Cancel
                     pause(stop, AFTER_FAILURE).await;
                 }
             }
+        }
+    }
+}
+
+/// Places the holds again that the database has lost; false where that is to be tried again.
+async fn place_lost_holds(executor: &Executor, site: &Site) -> bool {
+    let organisation = &site.controller.id;
+    let place = Place { store: &executor.store, desk: &executor.desk, site, ledger: &executor.ledger };
+    match execution::place_lost_holds(place).await {
+        Ok(placed) => {
+            for hold in placed {
+                tracing::warn!(%organisation, hold, "the database was restored and had lost a hold: it was placed again; look whether it is still needed");
+            }
+            true
+        }
+        Err(error) => {
+            tracing::error!(
+                %organisation,
+                error = &error as &dyn std::error::Error,
+                "the holds of the ledger cannot be compared with the database; no request is taken until they can"
+            );
+            false
         }
     }
 }

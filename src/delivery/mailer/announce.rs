@@ -160,7 +160,7 @@ impl Mailer {
         let Some(package) = sql::lock_expiry(tx, organisation, request).await? else {
             return Ok(PackageOf::Lasts);
         };
-        if package.destroyed {
+        if package.gone {
             return Ok(PackageOf::Gone);
         }
         let days = |days: u32| TimeDelta::days(days.into());

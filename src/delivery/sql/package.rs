@@ -54,7 +54,7 @@ pub(in crate::delivery) struct PackageRow {
     pub(in crate::delivery) fetched_at: Option<DateTime<Utc>>,
 }
 
-/// Finds the package whose link is usable at `at`: neither expired nor locked. One that was begun to be fetched is found as well: whether it may be
+/// Finds the package whose link is usable at `at`: neither expired nor locked, and its request neither refused nor withdrawn. One that was begun to be fetched is found as well: whether it may be
 /// begun again is for the caller to say.
 pub(in crate::delivery) async fn find_by_token(
     connection: &mut PgConnection,
@@ -69,7 +69,8 @@ pub(in crate::delivery) async fn find_by_token(
            FROM dsrd.package
            JOIN dsrd.request USING (organisation_id, request_id)
            WHERE package.token_sha256 = $1 AND package.destroyed_at IS NULL AND package.expires_at > $2
-             AND package.wrong_answers < $3"#,
+             AND package.wrong_answers < $3
+             AND (request.outcome IS NULL OR request.outcome NOT IN ('refused', 'withdrawn'))"#,
         token_sha256,
         at,
         most_wrong_answers,
@@ -166,6 +167,24 @@ pub(in crate::delivery) async fn end_link(
     Ok(())
 }
 
+/// Ends the link of a request's package that could still be used; false when there was none. The package stays.
+pub(in crate::delivery) async fn end_link_of(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        r#"UPDATE dsrd.package SET token_sha256 = NULL
+           WHERE organisation_id = $1 AND request_id = $2 AND token_sha256 IS NOT NULL"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("delivery.end_link_of"))?;
+    Ok(done.rows_affected() > 0)
+}
+
 /// The package of a request, if it was not destroyed.
 pub(in crate::delivery) async fn find_of_request(
     connection: &mut PgConnection,
@@ -191,7 +210,8 @@ pub(in crate::delivery) async fn find_of_request(
 pub(in crate::delivery) struct ExpiryRow {
     pub(in crate::delivery) package_id: Uuid,
     pub(in crate::delivery) expires_at: DateTime<Utc>,
-    pub(in crate::delivery) destroyed: bool,
+    /// It was destroyed, or its link ended before anybody used it.
+    pub(in crate::delivery) gone: bool,
 }
 
 /// Locks the package of a request, destroyed or not, and says until when it can be fetched.
@@ -202,7 +222,8 @@ pub(in crate::delivery) async fn lock_expiry(
 ) -> Result<Option<ExpiryRow>, StoreError> {
     sqlx::query_as!(
         ExpiryRow,
-        r#"SELECT package_id, expires_at, destroyed_at IS NOT NULL AS "destroyed!"
+        r#"SELECT package_id, expires_at,
+                  destroyed_at IS NOT NULL OR (token_sha256 IS NULL AND fetched_at IS NULL) AS "gone!"
            FROM dsrd.package
            WHERE organisation_id = $1 AND request_id = $2
            FOR UPDATE"#,
@@ -244,7 +265,8 @@ pub(in crate::delivery) struct DestroyedRow {
 }
 
 /// Destroys the keys and links of up to `most` packages that expired at `at`. One whose request still goes on is kept: its link
-/// was told to nobody yet, or a person has to see to it. So is one whose link came back, until the person was told otherwise.
+/// was told to nobody yet, or a person has to see to it. So is one whose link came back, until the person was told otherwise, and one
+/// of a breach that is not ended: what somebody else may have read is evidence.
 pub(in crate::delivery) async fn destroy_keys(
     connection: &mut PgConnection,
     removed: Option<&OrganisationId>,
@@ -262,6 +284,9 @@ pub(in crate::delivery) async fn destroy_keys(
              WHERE destroyed_at IS NULL
                AND (package.organisation_id = $3
                     OR $3::text IS NULL
+                       AND NOT EXISTS (SELECT FROM dsrd.incident
+                                       WHERE incident.organisation_id = package.organisation_id
+                                         AND incident.request_id = package.request_id AND incident.ended_as IS NULL)
                        AND (outcome IN ('refused', 'withdrawn')
                             OR (expires_at <= $1 AND request.state NOT IN ('in_progress', 'manual')
                                 AND NOT EXISTS (SELECT FROM dsrd.notice

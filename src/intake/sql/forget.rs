@@ -1,4 +1,7 @@
 //! What a closed case forgets, and when it goes.
+//!
+//! A restriction that stands keeps what its end needs: the address at which the person is told of it (Art. 18(3) GDPR), the
+//! contact that recipients are told of (Art. 19), and the case that ties them together.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -24,6 +27,10 @@ pub async fn forget_identifiers(
                AND NOT EXISTS (SELECT FROM dsrd.incident
                                WHERE incident.organisation_id = request.organisation_id
                                  AND incident.request_id = request.request_id AND incident.ended_as IS NULL)
+               AND NOT EXISTS (SELECT FROM dsrd.hold
+                               WHERE hold.organisation_id = request.organisation_id
+                                 AND hold.request_id = request.request_id
+                                 AND hold.kind = 'restriction' AND hold.ended_at IS NULL)
                AND NOT EXISTS (SELECT FROM dsrd.notice
                                WHERE notice.organisation_id = request.organisation_id
                                  AND notice.request_id = request.request_id
@@ -73,6 +80,10 @@ pub async fn forget_contacts(
                AND NOT EXISTS (SELECT FROM dsrd.incident
                                WHERE incident.organisation_id = request.organisation_id
                                  AND incident.request_id = request.request_id AND incident.ended_as IS NULL)
+               AND NOT EXISTS (SELECT FROM dsrd.hold
+                               WHERE hold.organisation_id = request.organisation_id
+                                 AND hold.request_id = request.request_id
+                                 AND hold.kind = 'restriction' AND hold.ended_at IS NULL)
                ORDER BY closed_at
                LIMIT $4
                FOR UPDATE SKIP LOCKED)
@@ -88,7 +99,8 @@ pub async fn forget_contacts(
     Ok(requests.into_iter().map(RequestId).collect())
 }
 
-/// Locks up to `most` requests that were closed before an instant and have forgotten everything else.
+/// Locks up to `most` requests that were closed before an instant and have forgotten everything else. One whose erasure waits
+/// for a hold is left out, however long that stands: the rest follows on its proof and its ground.
 pub async fn past_evidence(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -103,6 +115,13 @@ pub async fn past_evidence(
              AND NOT EXISTS (SELECT FROM dsrd.incident
                              WHERE incident.organisation_id = request.organisation_id
                                AND incident.request_id = request.request_id AND incident.ended_as IS NULL)
+             AND NOT EXISTS (SELECT FROM dsrd.hold
+                             WHERE hold.organisation_id = request.organisation_id
+                               AND hold.request_id = request.request_id
+                               AND hold.kind = 'restriction' AND hold.ended_at IS NULL)
+             AND NOT EXISTS (SELECT FROM dsrd.postponed_erasure AS erasure
+                             WHERE erasure.organisation_id = request.organisation_id
+                               AND erasure.request_id = request.request_id AND erasure.resumed_at IS NULL)
            ORDER BY closed_at
            LIMIT $3
            FOR UPDATE SKIP LOCKED"#,

@@ -358,7 +358,7 @@ pub async fn purge_candidates(
 }
 
 /// Deletes up to `most` candidates of sweeps that ended before an instant without making a request of them; returns how
-/// many.
+/// many. A sweep that never ended, because no configuration names its organisation any more, counts from its start.
 pub async fn purge_unused_candidates(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -372,7 +372,8 @@ pub async fn purge_unused_candidates(
                SELECT candidate.sweep_id, candidate.contact_id
                FROM dsrd.sweep_candidate AS candidate
                JOIN dsrd.sweep USING (organisation_id, sweep_id)
-               WHERE organisation_id = $1 AND candidate.request_id IS NULL AND sweep.finished_at < $2
+               WHERE organisation_id = $1 AND candidate.request_id IS NULL
+                 AND coalesce(sweep.finished_at, sweep.started_at) < $2
                LIMIT $3)"#,
         organisation.as_str(),
         ended_before,

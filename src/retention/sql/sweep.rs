@@ -318,7 +318,8 @@ pub(in crate::retention) async fn end_submitting(
     .map_err(StoreError::during("retention.end_submitting"))
 }
 
-/// Deletes the sweeps that ended before an instant and have no candidates left; returns how many.
+/// Deletes the sweeps that ended before an instant and have no candidates left; returns how many. One that never ended, because no
+/// configuration names its organisation any more, counts from its start.
 pub async fn purge_sweeps(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -326,7 +327,7 @@ pub async fn purge_sweeps(
 ) -> Result<u64, StoreError> {
     let deleted = sqlx::query!(
         r#"DELETE FROM dsrd.sweep
-           WHERE organisation_id = $1 AND finished_at < $2
+           WHERE organisation_id = $1 AND coalesce(finished_at, started_at) < $2
              AND NOT EXISTS (SELECT FROM dsrd.sweep_candidate AS candidate
                              WHERE candidate.organisation_id = sweep.organisation_id
                                AND candidate.sweep_id = sweep.sweep_id)"#,

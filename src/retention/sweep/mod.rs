@@ -235,10 +235,12 @@ impl Sweeper {
         self.rule.activity.as_ref().and_then(|activity| serde_json::to_value(activity).ok())
     }
 
-    /// Whether the present rule would not have chosen the candidates of a sweep that is taken up again: a longer period, or
-    /// one that runs from another event.
+    /// Whether the present rule would not have chosen the candidates of a sweep that is taken up again: it is switched off, has
+    /// a longer period, or one that runs from another event.
     fn chooses_otherwise(&self, unfinished: &UnfinishedRow) -> bool {
-        cutoff(self.desk.clock.now(), &self.rule, self.controller.time_zone) < unfinished.created_before
+        !self.rule.is_enabled()
+            || cutoff(self.desk.clock.now(), &self.rule, self.controller.time_zone)
+                < unfinished.created_before
             || self.stored_activity() != unfinished.activity
     }
 

@@ -1,15 +1,20 @@
-//! What was about to be done to contacts, outside of the database as well.
+//! What was about to be done to contacts, and what must not be done to them, outside of the database as well.
 //!
 //! `execution` enters an [`Entry`] in the transaction that announces an effect, appends it to the file of the month
 //! ([`Ledger::append`]: one line, synced to the disk) and only then calls the platform. After a restore the files know what
 //! the database has lost: [`Ledger::compare`] finds it, the requests concerned wait for a person, and `dsrd ledger replay`
 //! reads the platform again and offers what is to be decided (`execution::replay`).
 //!
+//! Holds that people place and lift are entered in the transaction that does so. A daemon brings them into the files within a minute
+//! ([`Ledger::append_holds`]): whoever works at the command line may have no right to write there, and a file of theirs would
+//! stop the daemon.
+//!
 //! Invariants:
 //! - No effect without its line: when the file cannot be written, the platform is not called.
 //! - Lines are only appended, each with a checksum, in files that only the owner reads. A torn last line, as a crash leaves
 //!   it, is told from a damaged one.
-//! - An entry holds keyed hashes and the sealed id of the contact; without the master key it names nobody.
+//! - An entry holds keyed hashes and the sealed id of the contact, or the sealed order of a hold; without the master key it names
+//!   nobody.
 //! - The lines of an organisation that is removed are overwritten with spaces ([`Ledger::blank`]); otherwise nothing is rewritten.
 //! - Whole months go when no backup is as old any more (`ledger.keep_days`), here and in the database.
 //!
@@ -48,6 +53,18 @@ words! {
         OptOut = "opt_out",
         /// The access report handed over.
         Report = "report",
+        /// A hold placed; its id stands in the place of the request's.
+        Hold = "hold",
+        /// A hold lifted.
+        HoldEnded = "hold_ended",
+    }
+}
+
+impl EntryKind {
+    /// Whether it is about a hold, and not about something that is done to a contact.
+    #[must_use]
+    pub const fn is_of_hold(self) -> bool {
+        matches!(self, Self::Hold | Self::HoldEnded)
     }
 }
 
@@ -75,7 +92,7 @@ pub struct Entry {
     pub entry: Uuid,
     /// Of which organisation.
     pub organisation: String,
-    /// By which request.
+    /// By which request, or which hold.
     pub request: Uuid,
     /// What was about to be done.
     pub kind: EntryKind,
@@ -83,7 +100,7 @@ pub struct Entry {
     pub policy: Option<String>,
     /// When.
     pub at: DateTime<Utc>,
-    /// The contact's id, sealed for this entry, as hexadecimal digits.
+    /// The contact's id, or what a hold orders, sealed for this entry, as hexadecimal digits.
     pub contact: String,
     /// The entries of the suppression list that follow from it.
     pub suppress: Vec<String>,
@@ -107,18 +124,43 @@ impl Entry {
         suppress: &[Hashed],
         at: DateTime<Utc>,
     ) -> Self {
-        let entry = id_of(request, kind, policy);
-        let clear = Personal::new(contact.as_str().as_bytes().to_vec());
+        let suppress = suppress.iter().map(Hashed::to_text).collect();
+        let policy = policy.map(str::to_owned);
+        let entry = Self::sealed(keys, (organisation, request.0), (kind, policy), contact.as_str(), at);
+        Self { suppress, ..entry }
+    }
+
+    /// A hold that is placed or lifted, with what it orders in the form of the module that owns it.
+    #[must_use]
+    pub fn of_hold(
+        keys: &MasterKey,
+        about: (&OrganisationId, Uuid),
+        kind: EntryKind,
+        order: &str,
+        at: DateTime<Utc>,
+    ) -> Self {
+        Self::sealed(keys, about, (kind, None), order, at)
+    }
+
+    fn sealed(
+        keys: &MasterKey,
+        (organisation, request): (&OrganisationId, Uuid),
+        (kind, policy): (EntryKind, Option<String>),
+        text: &str,
+        at: DateTime<Utc>,
+    ) -> Self {
+        let entry = id_of(request, kind, policy.as_deref());
+        let clear = Personal::new(text.as_bytes().to_vec());
         Self {
             v: VERSION,
             entry,
             organisation: organisation.as_str().to_owned(),
-            request: request.0,
+            request,
             kind,
-            policy: policy.map(str::to_owned),
+            policy,
             at,
             contact: hex::encode(keys.sealing(SEALED).seal(&entry.to_string(), &clear)),
-            suppress: suppress.iter().map(Hashed::to_text).collect(),
+            suppress: Vec::new(),
             proof: None,
         }
     }
@@ -131,10 +173,18 @@ impl Entry {
 
     /// The contact's id.
     pub fn open_contact(&self, keys: &MasterKey) -> Result<ContactId, KeyError> {
+        self.open(keys)?.parse().map_err(|_| KeyError::DoesNotOpen)
+    }
+
+    /// What a hold orders, as it was entered.
+    pub fn open_order(&self, keys: &MasterKey) -> Result<String, KeyError> {
+        self.open(keys)
+    }
+
+    fn open(&self, keys: &MasterKey) -> Result<String, KeyError> {
         let sealed = hex::decode(&self.contact).map_err(|_| KeyError::DoesNotOpen)?;
         let clear = keys.sealing(SEALED).open(&self.entry.to_string(), &sealed)?;
-        let text = std::str::from_utf8(clear.expose()).map_err(|_| KeyError::DoesNotOpen)?;
-        text.parse().map_err(|_| KeyError::DoesNotOpen)
+        String::from_utf8(clear.into_exposed()).map_err(|_| KeyError::DoesNotOpen)
     }
 
     /// The entries of the suppression list that follow from it.
@@ -144,9 +194,9 @@ impl Entry {
     }
 }
 
-fn id_of(request: RequestId, kind: EntryKind, policy: Option<&str>) -> Uuid {
+fn id_of(request: Uuid, kind: EntryKind, policy: Option<&str>) -> Uuid {
     let mut digest = Sha256::new();
-    digest.update(request.0.as_bytes());
+    digest.update(request.as_bytes());
     digest.update(kind.as_str().as_bytes());
     digest.update([0]);
     digest.update(policy.unwrap_or_default().as_bytes());
@@ -168,6 +218,8 @@ pub struct Ledger {
     queue: Arc<Mutex<Queue>>,
     /// Requests with entries that the database had lost when it was last compared.
     lost: Mutex<BTreeMap<RequestId, Vec<Uuid>>>,
+    /// Entries of holds that the files have.
+    holds: Mutex<BTreeSet<Uuid>>,
     /// Until when nothing is announced, because the files could not be written.
     rest: Mutex<Option<Rest>>,
 }
@@ -233,7 +285,13 @@ impl Ledger {
     /// The ledger in a directory, which is made when the first line is written.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, queue: Arc::default(), lost: Mutex::default(), rest: Mutex::default() }
+        Self {
+            directory,
+            queue: Arc::default(),
+            lost: Mutex::default(),
+            holds: Mutex::default(),
+            rest: Mutex::default(),
+        }
     }
 
     /// Appends an entry to the file of its month and waits until the disk has it.
@@ -278,6 +336,28 @@ impl Ledger {
         written.await.unwrap_or(Err(LedgerError::Interrupted))
     }
 
+    /// Brings the entries of holds that the database has got since into the files, and waits until the disk has them; returns how
+    /// many. Any number of daemons may call it at any time, each for its own directory.
+    pub async fn append_holds(
+        &self,
+        store: &Store,
+        organisation: &OrganisationId,
+    ) -> Result<usize, CompareError> {
+        let entered = sql::list_holds(&mut *store.connection().await?, organisation).await?;
+        let missing: Vec<Entry> = {
+            let written = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+            entered.into_iter().filter(|entry| !written.contains(&entry.entry)).collect()
+        };
+        if missing.is_empty() {
+            return Ok(0);
+        }
+        let ids: Vec<Uuid> = missing.iter().map(|entry| entry.entry).collect();
+        self.append_all(missing).await?;
+        let count = ids.len();
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+        Ok(count)
+    }
+
     /// Reads every entry of an organisation, each once.
     pub async fn read(&self, organisation: &OrganisationId) -> Result<Outside, LedgerError> {
         let directory = self.directory.clone();
@@ -309,6 +389,8 @@ impl Ledger {
         if !missing.is_empty() {
             self.append_all(missing).await?;
         }
+        let holds = known.values().filter(|entry| entry.kind.is_of_hold()).map(|entry| entry.entry);
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner).extend(holds);
         let mut lost: BTreeMap<RequestId, Vec<Uuid>> = BTreeMap::new();
         for entry in outside.entries.iter().filter(|entry| !known.contains_key(&entry.entry)) {
             lost.entry(RequestId(entry.request)).or_default().push(entry.entry);

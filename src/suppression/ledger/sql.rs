@@ -65,13 +65,26 @@ pub(super) async fn list(
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("ledger.list"))?;
-    rows.into_iter()
-        .map(|record| {
-            let entry: Entry = serde_json::from_value(record)
-                .map_err(|_| StoreError::unreadable("ledger.list", "ledger.record"))?;
-            Ok((entry.entry, entry))
-        })
-        .collect()
+    rows.into_iter().map(|record| read(record).map(|entry| (entry.entry, entry))).collect()
+}
+
+fn read(record: serde_json::Value) -> Result<Entry, StoreError> {
+    serde_json::from_value(record).map_err(|_| StoreError::unreadable("ledger.list", "ledger.record"))
+}
+
+/// The entries of holds.
+pub(super) async fn list_holds(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<Vec<Entry>, StoreError> {
+    let rows = sqlx::query_scalar!(
+        "SELECT record FROM dsrd.ledger WHERE organisation_id = $1 AND record ->> 'kind' IN ('hold', 'hold_ended')",
+        organisation.as_str()
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("ledger.list_holds"))?;
+    rows.into_iter().map(read).collect()
 }
 
 pub(super) async fn count_known(

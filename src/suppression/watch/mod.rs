@@ -8,7 +8,8 @@
 //! Invariants:
 //! - A look is never lost: one whose platform failed is due again, later each time, and shown as such.
 //! - What was found and needs a person stays a task until it is settled; the same contact is one task, however often it is
-//!   seen.
+//!   seen. Another contact than the one that was erased is a task of its own: whatever is decided about it, the looks at the
+//!   erased one go on.
 //! - What is found changes nothing at the platform. What is done about it goes through a request of its own.
 //! - The contact's id is sealed; the row is found again by the keyed hash of the suppression list.
 //!
@@ -326,8 +327,8 @@ pub async fn put_back(connection: &mut PgConnection, look: &Look, code: &str) ->
 pub struct Ended<'a> {
     /// What was seen.
     pub seen: Seen,
-    /// Whom that is about, where it is another contact than the one that was erased.
-    pub other: Option<&'a ContactId>,
+    /// With [`Seen::OtherContact`]: the contacts that were not expected, in a fixed order.
+    pub strangers: &'a [ContactId],
     /// By how many identifiers was searched.
     pub searches: u64,
     /// When.
@@ -353,11 +354,17 @@ pub async fn record(
     look: &Look,
     ended: &Ended<'_>,
 ) -> Result<Novelty, StoreError> {
-    let is_known = match ended.seen {
-        Seen::StillSo => false,
-        seen => sql::is_known(connection, look, seen).await?,
+    let strangers: Vec<[u8; 32]> =
+        ended.strangers.iter().map(|id| hash_of(keys, &look.organisation, look.purpose, id)).collect();
+    let (is_known, stranger) = match ended.seen {
+        Seen::StillSo => (false, None),
+        Seen::OtherContact => {
+            let new = sql::find_new_stranger(connection, look, &strangers).await?;
+            (new.is_none(), new.or_else(|| strangers.first().copied()))
+        }
+        seen => (sql::is_known(connection, look, seen).await?, None),
     };
-    if !sql::end(connection, keys, look, ended, is_known).await? {
+    if !sql::end(connection, look, ended, stranger, is_known).await? {
         return Ok(Novelty::Overtaken);
     }
     if look.cause == Cause::Planned
@@ -386,15 +393,19 @@ pub async fn lock_open(
 }
 
 /// Settles what a look found. The looks still planned at the same contact end with it: what was done again has looks of its
-/// own, and what was left is left. A contact that is left is not on the list of those erased any more.
+/// own, and what was left is left. A contact that is left is not on the list of those erased any more. Of another contact than the
+/// erased one nothing of this is true: it is not reported again, and the erased one is watched as before.
 pub async fn settle(
     connection: &mut PgConnection,
-    look: &Look,
+    (look, seen): (&Look, Seen),
     (settled, again): (SettledAs, Option<RequestId>),
     by: &str,
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sql::settle(connection, look, settled, again, by, at).await?;
+    if seen == Seen::OtherContact {
+        return Ok(());
+    }
     sql::end_planned(connection, look).await?;
     if settled == SettledAs::Left && look.purpose == Purpose::ReCreation {
         sql::allow_contact(connection, look).await?;

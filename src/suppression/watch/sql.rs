@@ -126,16 +126,15 @@ pub(super) async fn put_back(
 /// Records the end of a look; false when somebody else has.
 pub(super) async fn end(
     connection: &mut PgConnection,
-    keys: &MasterKey,
     look: &Look,
     ended: &Ended<'_>,
+    stranger: Option<[u8; 32]>,
     is_known: bool,
 ) -> Result<bool, StoreError> {
-    let other = ended.other.map(|other| super::seal(keys, look.id, other));
     let settled = is_known.then_some(SettledAs::Known.as_str());
     let done = sqlx::query!(
         r#"UPDATE dsrd.look
-           SET looked_at = $3::timestamptz, verdict = $4, searches = $5, last_code = NULL, contact = coalesce($6, contact),
+           SET looked_at = $3::timestamptz, verdict = $4, searches = $5, last_code = NULL, other_hash = $6,
                settled = $7, settled_at = CASE WHEN $7::text IS NULL THEN NULL ELSE $3::timestamptz END,
                settled_by = CASE WHEN $7::text IS NULL THEN NULL ELSE 'process:watch' END
            WHERE organisation_id = $1 AND look_id = $2 AND looked_at IS NULL"#,
@@ -144,7 +143,7 @@ pub(super) async fn end(
         ended.at,
         ended.seen.as_str(),
         i64::try_from(ended.searches).unwrap_or(i64::MAX),
-        other,
+        stranger.as_ref().map(<[u8; 32]>::as_slice),
         settled,
     )
     .execute(connection)
@@ -153,7 +152,7 @@ pub(super) async fn end(
     Ok(done.rows_affected() == 1)
 }
 
-/// Whether the same is a task already; of a sign-up, whether it was seen before.
+/// Whether the same contact is a task already; of a sign-up, whether it was seen before.
 pub(super) async fn is_known(
     connection: &mut PgConnection,
     look: &Look,
@@ -163,7 +162,7 @@ pub(super) async fn is_known(
         r#"SELECT EXISTS (
              SELECT FROM dsrd.look
              WHERE organisation_id = $1 AND purpose = $2 AND contact_hash = $3 AND look_id <> $4
-               AND CASE WHEN $5 THEN verdict IN ('back', 'newer_will', 'other_contact') AND settled IS NULL
+               AND CASE WHEN $5 THEN verdict IN ('back', 'newer_will') AND settled IS NULL
                         ELSE verdict = $6 END) AS "known!""#,
         look.organisation.as_str(),
         look.purpose.as_str(),
@@ -175,6 +174,37 @@ pub(super) async fn is_known(
     .fetch_one(connection)
     .await
     .map_err(StoreError::during("suppression.is_known"))
+}
+
+/// The first of other contacts that nobody has seen yet: none of them is a task, or was one and was left. A task that does not say
+/// whom it is about may be about any of them.
+pub(super) async fn find_new_stranger(
+    connection: &mut PgConnection,
+    look: &Look,
+    strangers: &[[u8; 32]],
+) -> Result<Option<[u8; 32]>, StoreError> {
+    let hashes: Vec<Vec<u8>> = strangers.iter().map(|hash| hash.to_vec()).collect();
+    let found = sqlx::query_scalar!(
+        r#"SELECT seen.hash AS "hash!"
+           FROM unnest($5::bytea[]) WITH ORDINALITY AS seen (hash, place)
+           WHERE NOT EXISTS (
+             SELECT FROM dsrd.look
+             WHERE organisation_id = $1 AND purpose = $2 AND contact_hash = $3 AND look_id <> $4
+               AND verdict = 'other_contact'
+               AND (other_hash = seen.hash OR other_hash IS NULL AND settled IS NULL))
+           ORDER BY seen.place
+           LIMIT 1"#,
+        look.organisation.as_str(),
+        look.purpose.as_str(),
+        &look.contact_hash[..],
+        look.id,
+        &hashes,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("suppression.find_new_stranger"))?;
+    let unreadable = |_| StoreError::unreadable("suppression.find_new_stranger", "look.other_hash");
+    found.map(|hash| hash.try_into().map_err(unreadable)).transpose()
 }
 
 /// The latest that is known of a contact.
@@ -195,7 +225,7 @@ pub(super) async fn latest_of_contact(
     let row = sqlx::query!(
         r#"SELECT request_id, others,
                   bool_or(looked_at IS NULL AND due_at <= $4
-                          OR verdict IN ('back', 'newer_will', 'other_contact') AND settled IS NULL)
+                          OR verdict IN ('back', 'newer_will') AND settled IS NULL)
                     OVER () AS "is_pending!"
            FROM dsrd.look
            WHERE organisation_id = $1 AND purpose = $2 AND contact_hash = $3
@@ -232,7 +262,9 @@ pub(super) async fn count_sampled(
     Ok(u64::try_from(count).unwrap_or_default())
 }
 
-/// Draws up to `most` effects, each once, of which none is about to be looked at and none is a task or was done again.
+/// Draws up to `most` effects, each once, of which none is about to be looked at and none is a task or was done again. That another
+/// contact is a task says nothing of the erased one. A look that found another contact is the last to be drawn from: an earlier
+/// version kept that one's id in it.
 pub(super) async fn draw(
     connection: &mut PgConnection,
     keys: &MasterKey,
@@ -255,10 +287,10 @@ pub(super) async fn draw(
                  WHERE other.organisation_id = look.organisation_id AND other.purpose = look.purpose
                    AND other.contact_hash = look.contact_hash
                    AND (other.looked_at IS NULL AND other.due_at <= $3
-                        OR other.verdict IN ('back', 'newer_will', 'other_contact')
+                        OR other.verdict IN ('back', 'newer_will')
                            AND other.settled IS DISTINCT FROM 'known'
                            AND (other.settled IS NULL OR other.since >= look.since)))
-             ORDER BY request_id, purpose, since DESC, look_id DESC) AS known
+             ORDER BY request_id, purpose, since DESC, (verdict IN ('signed_up', 'other_contact')) IS TRUE, look_id DESC) AS known
            ORDER BY random()
            LIMIT $4"#,
         organisation.as_str(),
