@@ -109,6 +109,9 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId, seen: Option<Contact>)
             EndRule::MonthsAfterLast(_) => until.is_none_or(|until| until < today),
             EndRule::On(_) | EndRule::WhenLifted => false,
         };
+        if passed {
+            run.check_clock().await?;
+        }
         if outside || passed {
             cleared.insert(hold.id);
         } else {
@@ -167,9 +170,11 @@ async fn stopping(
 }
 
 /// Refuses to announce a deletion against which a hold stands: the last look, in the transaction of the announcement and
-/// under the lock that keeps holds from being placed meanwhile.
+/// under the lock that keeps holds from being placed meanwhile. By a clock that cannot be believed every hold may seem to
+/// have ended.
 pub(super) async fn refuse_if_held(run: &Run<'_>, tx: &mut Tx, contact: &ContactId) -> Result<(), Stop> {
-    holds::lock_for_deletion(tx, &run.lease.organisation).await?;
+    let database = holds::lock_for_deletion(tx, &run.lease.organisation).await?;
+    run.compare_clock(database)?;
     let possible = stopping(run, tx, contact, None).await?;
     if possible.iter().any(|hold| !run.cleared_holds.contains(&hold.id)) {
         return Err(Stop::wait(LOOK_AGAIN_AFTER, "hold_placed"));

@@ -17,6 +17,7 @@ mod bucket;
 mod california;
 mod carried_over;
 mod cases;
+mod clocks;
 mod conflicts;
 mod crash;
 mod deadlines;

@@ -74,18 +74,19 @@ fn bytes(references: &[SubjectRef]) -> Vec<Vec<u8>> {
 }
 
 /// Keeps holds of an organisation from being placed until the end of the transaction: a deletion that is announced in it
-/// has seen every hold, or is seen by whoever places one.
+/// has seen every hold, or is seen by whoever places one. Returns what time it is for the server, by which whoever
+/// announces it tells whether its own day can be believed (F-48): a round trip of its own would cost each deletion one.
 pub async fn lock_for_deletion(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "SELECT pg_advisory_xact_lock_shared(hashtextextended('dsrd.holds.' || $1, 0))",
+) -> Result<DateTime<Utc>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT clock_timestamp() AS "now!"
+           FROM pg_advisory_xact_lock_shared(hashtextextended('dsrd.holds.' || $1, 0))"#,
         organisation.as_str()
     )
     .fetch_one(connection)
     .await
-    .map(|_| ())
     .map_err(StoreError::during("holds.lock_for_deletion"))
 }
 
