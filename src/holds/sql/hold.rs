@@ -166,12 +166,14 @@ pub(in crate::holds) async fn insert(
     Ok(())
 }
 
-/// The references of open erasures of a person whose deletion was announced to the platform.
+/// The references of open erasures whose deletion was announced to the platform and may have happened: of a person, or of
+/// everybody. An announcement that was taken back, because it certainly did not happen, looks for holds once more.
 pub(in crate::holds) async fn begun_deletions(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
-    references: &[SubjectRef],
+    references: Option<&[SubjectRef]>,
 ) -> Result<Vec<String>, StoreError> {
+    let references = references.map(bytes);
     sqlx::query_scalar!(
         r#"SELECT request.reference
            FROM dsrd.request AS request
@@ -179,13 +181,15 @@ pub(in crate::holds) async fn begun_deletions(
            WHERE request.organisation_id = $1
              AND request.state <> 'closed'
              AND step.step = 'delete'
-             AND EXISTS (SELECT FROM dsrd.identifier AS identifier
-                         WHERE identifier.organisation_id = request.organisation_id
-                           AND identifier.request_id = request.request_id
-                           AND identifier.subject_ref = ANY ($2))
+             AND (step.intent IS NOT NULL OR step.finished_at IS NOT NULL)
+             AND ($2::bytea[] IS NULL
+                  OR EXISTS (SELECT FROM dsrd.identifier AS identifier
+                             WHERE identifier.organisation_id = request.organisation_id
+                               AND identifier.request_id = request.request_id
+                               AND identifier.subject_ref = ANY ($2)))
            ORDER BY request.reference"#,
         organisation.as_str(),
-        &bytes(references),
+        references.as_deref() as Option<&[Vec<u8>]>,
     )
     .fetch_all(connection)
     .await
