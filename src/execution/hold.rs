@@ -25,7 +25,7 @@ use super::{erasure, inform};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
     Channel, ContactId, Controller, HoldCategory, Origin, ParkReason, RequestId, RequestKind, RequesterRole,
-    SubjectRef,
+    SubjectRef, zone_bounds,
 };
 use crate::holds::{self, EndRule, Hold, HoldId, Postponed, Postponement};
 use crate::intake::{self, Desk, IntakeError, Submission};
@@ -92,9 +92,9 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId, seen: Option<Contact>)
     let (mut found, mut cleared) = (Vec::new(), BTreeSet::new());
     for hold in possible {
         let outside = !hold.about_persons
-            && created.is_some_and(|created| {
-                hold.created_from.is_some_and(|from| created < from)
-                    || hold.created_before.is_some_and(|before| created >= before)
+            && created.map(zone_bounds).is_some_and(|(earliest, latest)| {
+                hold.created_from.is_some_and(|from| latest < from)
+                    || hold.created_before.is_some_and(|before| earliest >= before)
             });
         let until = match hold.ends {
             _ if outside => None,
@@ -133,7 +133,7 @@ pub(super) async fn may_keep_longer(
     Ok(!stopping.is_empty())
 }
 
-/// When the contact was created, where that is known well enough to be outside of a span: not if it may be off by some hours.
+/// When the contact was created, where that is known well enough to be outside of a span: not if it stands there without a zone.
 fn created_of(contact: &Contact) -> Option<DateTime<Utc>> {
     match contact.created {
         Created::At(at) => Some(at),

@@ -29,6 +29,7 @@ mod figures;
 mod floods;
 mod gate;
 mod grounds;
+mod hold_edges;
 mod holds;
 mod identity;
 mod identity_codes;
