@@ -63,6 +63,7 @@ mod rig;
 mod rules;
 mod sealing;
 mod self_test;
+mod second_looks;
 mod suppression;
 mod undelivered;
 mod unknown_commit;
