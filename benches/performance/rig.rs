@@ -327,6 +327,7 @@ impl Service {
             packages: PackageRules { report, keep_days: 14 },
             ledger: Arc::new(dsrd::suppression::ledger::Ledger::new(directory.path().join("ledger"))),
             watch: defaults("suppression", &[])?,
+            checks_clock: true,
             kill: KillSwitch::default(),
         });
         Ok(Self { store, pulse, executor, controller, desk, mails, directory })

@@ -85,7 +85,13 @@ async fn replay(
         daemon::check_organisation(site).await?;
     }
     drop(connection);
-    let place = Place { store: &foundation.store, desk: &foundation.desk, site, ledger: &ledger };
+    let place = Place {
+        store: &foundation.store,
+        desk: &foundation.desk,
+        site,
+        ledger: &ledger,
+        second_look: context.settings().queue.second_look(),
+    };
     let found = execution::replay(place).await.map_err(explained)?;
     let zone = context.zone(&id);
     let Some(decided) = decided else {

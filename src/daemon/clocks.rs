@@ -1,23 +1,17 @@
 //! Whether the clock of this machine can be believed before something is deleted by it.
 //!
 //! Terms are counted in months, and a clock that jumps ahead makes everything past its term at once (F-48). Nothing is forgotten,
-//! destroyed or swept while it differs from the database's; a sweep looks at the platform's clock besides. A machine that holds
+//! destroyed or swept, no hold ends and nothing follows by its date while it differs from the database's, and no deletion begins
+//! ([`Executor`](crate::execution::Executor)); a sweep looks at the platform's clock besides. A machine that holds
 //! both has one clock, and its jump shows in neither: then the platform's is the only other one.
 
-use std::time::Duration;
-
-use super::sql;
-use crate::domain::Clock;
-use crate::store::{Store, StoreError};
-
-/// How far two clocks may be apart.
-const MOST_DIFFERENCE: Duration = Duration::from_mins(5);
+use crate::domain::{Clock, clock_difference};
+use crate::store::{self, Store, StoreError};
 
 /// How far the clock is ahead of (or, below zero, behind) the database's, in seconds, if that is too far.
 pub async fn difference(store: &Store, clock: &dyn Clock) -> Result<Option<i64>, StoreError> {
-    let database = sql::clock(&mut *store.connection().await?).await?;
-    let ahead = (clock.now() - database).num_seconds();
-    Ok((ahead.unsigned_abs() > MOST_DIFFERENCE.as_secs()).then_some(ahead))
+    let database = store::server_time(&mut *store.connection().await?).await?;
+    Ok(clock_difference(clock.now(), database))
 }
 
 /// Whether what falls due by the clock may be done now; what stands against it is told.
@@ -28,7 +22,7 @@ pub(super) async fn agree(store: &Store, clock: &dyn Clock, task: &str) -> bool 
             tracing::error!(
                 task,
                 ahead_secs = ahead,
-                "the clocks of this machine and of the database differ by more than five minutes; what is deleted by a date waits until they agree"
+                "the clocks of this machine and of the database differ by more than five minutes; what ends or is deleted by a date waits until they agree"
             );
             false
         }

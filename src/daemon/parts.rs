@@ -279,6 +279,7 @@ impl Parts {
             },
             ledger: Arc::clone(&self.ledger),
             watch: self.settings.suppression.clone(),
+            checks_clock: true,
             kill: KillSwitch::default(),
         });
         let jobs = self.listen("job wake-ups", WakeSource::Jobs);

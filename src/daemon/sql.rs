@@ -15,14 +15,6 @@ pub async fn find_fingerprint(connection: &mut PgConnection) -> Result<Option<St
         .map_err(StoreError::during("daemon.find_fingerprint"))
 }
 
-/// What time it is for the server.
-pub(super) async fn clock(connection: &mut PgConnection) -> Result<DateTime<Utc>, StoreError> {
-    sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#)
-        .fetch_one(connection)
-        .await
-        .map_err(StoreError::during("daemon.clock"))
-}
-
 /// Stores the fingerprint where there is none, and returns the one that stands.
 pub(super) async fn settle_fingerprint(
     connection: &mut PgConnection,

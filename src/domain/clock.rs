@@ -25,6 +25,27 @@ pub fn is_due(last: DateTime<Utc>, every: TimeDelta, now: DateTime<Utc>) -> bool
     (now - last).abs() >= every
 }
 
+/// How far the clock of a host may be from the database's before nothing is believed that it says is due (F-48).
+const MOST_DIFFERENCE_SECS: u64 = 5 * 60;
+
+/// How far a clock is ahead of (or, below zero, behind) the database's, in seconds, if that is too far.
+#[must_use]
+pub fn clock_difference(own: DateTime<Utc>, database: DateTime<Utc>) -> Option<i64> {
+    let ahead = (own - database).num_seconds();
+    (ahead.unsigned_abs() > MOST_DIFFERENCE_SECS).then_some(ahead)
+}
+
+/// Local time is at most this far from UTC; an instant read without its zone, or with a false one, may be off by so much.
+pub const ZONE_UNCERTAINTY: TimeDelta = TimeDelta::hours(14);
+
+/// The earliest and the latest instant that is meant by one whose zone is not known, or not believed.
+#[must_use]
+pub fn zone_bounds(instant: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+    // At the ends of what can be counted no contact is created.
+    let earliest = instant.checked_sub_signed(ZONE_UNCERTAINTY).unwrap_or(instant);
+    (earliest, instant.checked_add_signed(ZONE_UNCERTAINTY).unwrap_or(instant))
+}
+
 /// The host's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;

@@ -2,7 +2,7 @@
 
 use crate::audit::Action;
 use crate::domain::ContactId;
-use crate::platform::{Call, ContactPlatform, EffectAnswer, Leave, PlatformError, Urgency};
+use crate::platform::{Call, Contact, ContactPlatform, EffectAnswer, Leave, PlatformError, Urgency};
 
 use super::Step;
 
@@ -75,6 +75,13 @@ impl<'a> Effect<'a> {
             Self::Delete { contact, .. } => platform.delete_contact(contact, leave),
         }
     }
+}
+
+/// Whether a policy is on, as far as the profile tells. One that it does not name is not seen to be off; a contact that is marked
+/// as deleted may have lost its profile, so that of it only what is named counts. One that is merely disabled is there, and
+/// may be enabled again with all that is on.
+pub(super) fn is_on(contact: &Contact, policy: &str) -> bool {
+    contact.policies.get(bare(policy)).copied().unwrap_or(!contact.deleted)
 }
 
 /// A policy's name as profiles show it: without the prefix with which custom opt-ins are updated.

@@ -25,11 +25,11 @@ use super::{erasure, inform};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
     Channel, ContactId, Controller, HoldCategory, Origin, ParkReason, RequestId, RequestKind, RequesterRole,
-    SubjectRef,
+    SubjectRef, zone_bounds,
 };
 use crate::holds::{self, EndRule, Hold, HoldId, Postponed, Postponement};
 use crate::intake::{self, Desk, IntakeError, Submission};
-use crate::platform::{Contact, Created, RawRecord, Shown, Source, date_of};
+use crate::platform::{Contact, Created, RawRecord, Source, date_of};
 use crate::store::{Store, Tx};
 
 /// When to read again while the platform does not show a policy switched off yet.
@@ -92,9 +92,9 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId, seen: Option<Contact>)
     let (mut found, mut cleared) = (Vec::new(), BTreeSet::new());
     for hold in possible {
         let outside = !hold.about_persons
-            && created.is_some_and(|created| {
-                hold.created_from.is_some_and(|from| created < from)
-                    || hold.created_before.is_some_and(|before| created >= before)
+            && created.map(zone_bounds).is_some_and(|(earliest, latest)| {
+                hold.created_from.is_some_and(|from| latest < from)
+                    || hold.created_before.is_some_and(|before| earliest >= before)
             });
         let until = match hold.ends {
             _ if outside => None,
@@ -109,6 +109,9 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId, seen: Option<Contact>)
             EndRule::MonthsAfterLast(_) => until.is_none_or(|until| until < today),
             EndRule::On(_) | EndRule::WhenLifted => false,
         };
+        if passed {
+            run.check_clock().await?;
+        }
         if outside || passed {
             cleared.insert(hold.id);
         } else {
@@ -130,7 +133,7 @@ pub(super) async fn may_keep_longer(
     Ok(!stopping.is_empty())
 }
 
-/// When the contact was created, where that is known well enough to be outside of a span: not if it may be off by some hours.
+/// When the contact was created, where that is known well enough to be outside of a span: not if it stands there without a zone.
 fn created_of(contact: &Contact) -> Option<DateTime<Utc>> {
     match contact.created {
         Created::At(at) => Some(at),
@@ -167,9 +170,11 @@ async fn stopping(
 }
 
 /// Refuses to announce a deletion against which a hold stands: the last look, in the transaction of the announcement and
-/// under the lock that keeps holds from being placed meanwhile.
+/// under the lock that keeps holds from being placed meanwhile. By a clock that cannot be believed every hold may seem to
+/// have ended.
 pub(super) async fn refuse_if_held(run: &Run<'_>, tx: &mut Tx, contact: &ContactId) -> Result<(), Stop> {
-    holds::lock_for_deletion(tx, &run.lease.organisation).await?;
+    let database = holds::lock_for_deletion(tx, &run.lease.organisation).await?;
+    run.compare_clock(database)?;
     let possible = stopping(run, tx, contact, None).await?;
     if possible.iter().any(|hold| !run.cleared_holds.contains(&hold.id)) {
         return Err(Stop::wait(LOOK_AGAIN_AFTER, "hold_placed"));
@@ -198,25 +203,23 @@ async fn last_record(
     // The contact was read a moment ago: that list and contact are not found now is no word about its records.
     let mut records =
         records.map_err(|error| run.platform_failed(&error))?.ok_or_else(|| run.later("search_disagrees"))?;
-    let mut last: Option<DateTime<Utc>> = None;
+    let mut last: Option<NaiveDate> = None;
     while let Some(batch) = records.try_next().await.map_err(|error| run.platform_failed(&error))? {
         if batch.unreadable > 0 {
             return Err(Stop::NeedsPerson(ParkReason::HoldUnclear));
         }
         for record in batch.records {
-            let at = latest_instant(&record).ok_or(Stop::NeedsPerson(ParkReason::HoldUnclear))?;
-            last = last.max(Some(at));
+            let day = last_day(&record, zone).ok_or(Stop::NeedsPerson(ParkReason::HoldUnclear))?;
+            last = last.max(Some(day));
         }
     }
-    Ok(last.map(|last| last.with_timezone(&zone).date_naive()))
+    Ok(last)
 }
 
-/// The latest instant that a record names, whatever the names of its fields.
-fn latest_instant(record: &RawRecord) -> Option<DateTime<Utc>> {
-    match date_of(record) {
-        Shown::At(at) | Shown::About(at) => Some(at),
-        Shown::Nothing | Shown::Unreadable => None,
-    }
+/// The local day of the latest date that a record names, whatever the names of its fields. A time without its zone stands for
+/// the day that is written: taken for one of UTC it would become the day before in the zones that are behind.
+fn last_day(record: &RawRecord, zone: Tz) -> Option<NaiveDate> {
+    date_of(record).day(zone)
 }
 
 /// Looks for holds, and carries out what one leaves of an erasure, if one stands. The contact may have been read just now.
@@ -408,19 +411,30 @@ mod tests {
     #[test]
     fn r_65_the_last_instant_of_a_record_is_found_whatever_its_fields_are_called() {
         let record = |json: &str| RawRecord::new(RawValue::from_string(json.to_owned()).unwrap());
-        let found = |json: &str| latest_instant(&record(json)).map(|at| at.to_rfc3339());
+        let found = |json: &str| last_day(&record(json), chrono_tz::Europe::Rome).map(|day| day.to_string());
         assert_eq!(
             found(r#"{"start":"2026-01-15T10:00:00Z","stop":"2026-01-15T23:30:00.5Z","bytesIn":7}"#)
                 .as_deref(),
-            Some("2026-01-15T23:30:00.500+00:00")
+            Some("2026-01-16")
         );
         // The platform's local times carry a false `Z`.
         assert_eq!(
             found(r#"{"when":{"createdAt":"2026-01-15T10:00:00Z","createdAtLocal":"2026-01-16T01:00:00Z"}}"#)
                 .as_deref(),
-            Some("2026-01-15T10:00:00+00:00")
+            Some("2026-01-15")
         );
-        assert_eq!(found(r#"{"stop":"2026-01-15 10:00:00"}"#).as_deref(), Some("2026-01-15T10:00:00+00:00"));
+        assert_eq!(found(r#"{"stop":"2026-01-15 10:00:00"}"#).as_deref(), Some("2026-01-15"));
         assert_eq!(found(r#"{"id":"s-0000001","duration":3600}"#), None);
+    }
+
+    #[test]
+    fn r_65_a_day_of_a_record_without_its_zone_is_the_day_that_is_written() {
+        for zone in [chrono_tz::America::Los_Angeles, chrono_tz::UTC, chrono_tz::Pacific::Auckland] {
+            for text in ["2026-01-15", "2026-01-15 00:30:00", "2026-01-15T23:30:00"] {
+                let json = format!(r#"{{"stop":"{text}"}}"#);
+                let record = RawRecord::new(RawValue::from_string(json).unwrap());
+                assert_eq!(last_day(&record, zone), NaiveDate::from_ymd_opt(2026, 1, 15), "{text} in {zone}");
+            }
+        }
     }
 }

@@ -120,6 +120,10 @@ pub(super) async fn look_at_wait(run: &mut Run<'_>) -> Result<(), Stop> {
     if question.failed {
         return Err(Stop::NeedsPerson(ParkReason::NoticeRefused));
     }
+    let next = if run.case.identity_reminded { until } else { until.min(remind_at(run, wanted_at)) };
+    if now >= next {
+        run.check_clock().await?;
+    }
     if now >= until {
         // Whoever was never asked did not fail to answer.
         if question.taken && end_can_be_told(run) {

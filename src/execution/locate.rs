@@ -10,12 +10,13 @@ use super::effect::bare;
 use super::engine::Run;
 use super::opt_out::opted_in_since;
 use super::outcome::Located;
+use super::replay::{latest, modified_text};
 use super::sql::Marks;
 use super::stop::Stop;
 use super::{identify, inform, reminder};
 use crate::audit::{Action, Detail};
 use crate::domain::{
-    ContactId, Handling, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier,
+    ContactId, Handling, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier, ZONE_UNCERTAINTY,
 };
 use crate::holds;
 use crate::intake::IdentifierRole;
@@ -27,9 +28,6 @@ use crate::triage::{self, MatchError, Matches};
 const WAIT_FOR_ACCESS: Duration = Duration::from_mins(1);
 /// The code of such a wait; the queue wakes jobs by it.
 const WAITS_FOR_ACCESS: &str = "waits_for_access";
-
-/// By how much a local time without its zone can be off.
-const ZONE_UNCERTAINTY: TimeDelta = TimeDelta::hours(14);
 
 /// Finds the contact and keeps what was found. More than one match, or a search that proves nothing, stops here.
 pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
@@ -60,6 +58,9 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
         && opted_in_since(run, contact)?
     {
         return Err(Stop::NeedsPerson(ParkReason::NewerWill));
+    }
+    if run.case.kind.handling() == Handling::OptOut {
+        located.modified = contact.as_ref().and_then(modified_text);
     }
     located.created_on = contact.as_ref().and_then(|contact| match contact.created {
         Created::At(at) => Some(run.site.controller.local_date(at)),
@@ -154,6 +155,7 @@ async fn recheck(run: &mut Run<'_>, id: ContactId) -> Result<(Located, Option<Co
         policies_before: BTreeMap::new(),
         chosen: false,
         created_on: None,
+        modified: None,
     };
     let Some(contact) = found else {
         run.prove_absence(Step::Locate).await?;
@@ -213,6 +215,7 @@ async fn chosen(run: &Run<'_>, id: &ContactId) -> Result<(Located, Option<Contac
         policies_before: policies_before(run, &contact),
         chosen: true,
         created_on: None,
+        modified: None,
     };
     Ok((located, Some(contact)))
 }
@@ -232,6 +235,7 @@ async fn nobody_instead(run: &Run<'_>) -> Result<(Located, Option<Contact>), Sto
         policies_before: BTreeMap::new(),
         chosen: true,
         created_on: None,
+        modified: None,
     };
     Ok((located, None))
 }
@@ -282,9 +286,10 @@ async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
     {
         return Err(Stop::NeedsPerson(ParkReason::IdentifiersDisagree));
     }
-    // Who signed up after having asked to be forgotten may want the new contact: the older will does not overrule it.
+    // Who signed up after having asked to be forgotten may want the new contact: the older will does not overrule it. A time
+    // without its zone may be later than it says.
     if run.case.kind == RequestKind::Erasure
-        && let Some(Created::At(created)) = contact.as_ref().map(|contact| contact.created)
+        && let Some(created) = contact.as_ref().and_then(|contact| latest(contact.created.into()))
         && created > run.case.received_at
     {
         return Err(Stop::NeedsPerson(ParkReason::NewerWill));
@@ -297,6 +302,7 @@ async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
         policies_before: contact.as_ref().map(|contact| policies_before(run, contact)).unwrap_or_default(),
         chosen: false,
         created_on: None,
+        modified: None,
     };
     Ok((located, contact))
 }

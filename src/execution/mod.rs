@@ -24,6 +24,7 @@
 //! - A request whose contact an earlier open one of the same kind is about ends as a reminder of that (`reminder`), before
 //!   anything is done for it; the earlier one keeps its proof, its recipient and its dates.
 //! - No deletion is announced against which a hold stands ([`crate::holds`]): the transaction of the announcement looks.
+//! - Nobody is deleted, no hold is passed over and no waiting ends by a clock that differs from the database's.
 //! - Nobody is deleted by a retention rule that is not in force any more, or that keeps them for longer by now.
 //! - Nobody is deleted by a retention rule from the last activity who was active since: it is read again before the
 //!   announcement.
@@ -41,6 +42,7 @@
 mod access;
 mod answered;
 mod carry_out;
+mod clocks;
 mod effect;
 mod engine;
 mod erasure;
@@ -145,6 +147,9 @@ pub struct Executor {
     pub ledger: Arc<Ledger>,
     /// When what was done is looked at again.
     pub watch: WatchSettings,
+    /// Whether the clock is compared with the database's before somebody is deleted, or a waiting ends, because a date has
+    /// come (F-48); not where it is moved by hand.
+    pub checks_clock: bool,
     /// Stops the engine at a boundary; inert in production.
     pub kill: KillSwitch,
 }

@@ -45,6 +45,9 @@ pub(super) struct Located {
     /// was a recipient.
     #[serde(default)]
     pub(super) created_on: Option<NaiveDate>,
+    /// For an opt-out: when the profile had been changed last, as it stood there.
+    #[serde(default)]
+    pub(super) modified: Option<String>,
 }
 
 /// What `refuse` prepared.

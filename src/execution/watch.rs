@@ -21,7 +21,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Site;
-use super::effect::bare;
+use super::effect::is_on;
 use super::replay::acted_since;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
@@ -186,12 +186,9 @@ async fn see(site: &Site, look: &Look, identifiers: &[SubjectIdentifier]) -> Res
     let found = site.platform.find_contact(&look.contact, Urgency::Sweep).await?;
     match look.purpose {
         Purpose::Marketing => {
-            let is_on = found.as_ref().filter(|found| !found.marked_deleted).is_some_and(|found| {
-                // A policy that the profile does not name any more is not seen to be off.
-                look.policies.iter().any(|policy| found.policies.get(bare(policy)) != Some(&false))
-            });
+            let on = |found: &Contact| look.policies.iter().any(|policy| is_on(found, policy));
             Ok(Sight::of(match found {
-                Some(found) if is_on => back_or_newer(&found, look),
+                Some(found) if on(&found) => back_or_newer(&found, look),
                 _ => Seen::StillSo,
             }))
         }

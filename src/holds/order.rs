@@ -82,7 +82,8 @@ pub struct Placed {
     pub id: HoldId,
     /// What people quote.
     pub reference: String,
-    /// Erasures of the same person whose deletion had been announced to the platform before: for them it came too late.
+    /// Erasures of the same person whose deletion had been announced to the platform before, and may have happened: for them it
+    /// came too late. For a hold about all contacts of a span or about everybody, all such erasures.
     pub too_late_for: Vec<String>,
 }
 
@@ -130,10 +131,12 @@ async fn place_as(
         return Err(HoldError::RestrictedAlready);
     }
     insert(tx, organisation, id, &new, &ground, review_on, (&actor, now)).await?;
-    let too_late_for = match &new.about {
-        About::Person(references) => sql::begun_deletions(tx, organisation, references).await?,
-        About::Contacts { .. } => Vec::new(),
+    let references = match &new.about {
+        About::Person(references) => Some(references.as_slice()),
+        // Whether it is about their contacts, the platform alone knows: all are told.
+        About::Contacts { .. } => None,
     };
+    let too_late_for = sql::begun_deletions(tx, organisation, references).await?;
     Ok(Placed { id, reference: id.reference(), too_late_for })
 }
 

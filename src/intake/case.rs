@@ -89,7 +89,7 @@ async fn lock(
 pub struct OpenCase {
     /// The case.
     pub case: Case,
-    /// Whether an effect at the platform was announced.
+    /// Whether an effect at the platform was announced that may have happened.
     pub effect_begun: bool,
 }
 
@@ -192,7 +192,8 @@ pub async fn clarified(
     Ok(())
 }
 
-/// Ends a request at the person's wish, as long as nothing was begun that cannot be taken back. One of which requests by other
+/// Ends a request at the person's wish, as long as nothing was begun that cannot be taken back: an opt-out that waits because
+/// they seem to have opted in again can be, whatever was switched off of it. One of which requests by other
 /// identifiers are reminders stands for those, too: whoever made one of them may not be who takes it back
 /// ([`withdraw_with_reminders`]).
 pub async fn withdraw(
@@ -230,7 +231,10 @@ async fn end_withdrawn(
     actor: Actor,
 ) -> Result<(), CaseError> {
     let organisation = &controller.id;
-    if case.effect_begun {
+    let opted_in_again = case.park_reason == Some(ParkReason::NewerWill)
+        && case.kind.handling() == Handling::OptOut
+        && !case.verified;
+    if case.effect_begun && !opted_in_again {
         return Err(CaseError::EffectBegun);
     }
     let now = desk.clock.now();
@@ -239,7 +243,11 @@ async fn end_withdrawn(
     queue::wake_waiting(tx, organisation).await?;
     // The holder of the lease, if there is one, finds it lost and writes no end of what it is sending.
     delivery::end_open_attempts(tx, organisation, request, now).await?;
-    audit::append(tx, Event::of(organisation, request, Action::RequestWithdrawn, actor, now)).await?;
+    let mut event = Event::of(organisation, request, Action::RequestWithdrawn, actor, now);
+    if case.effect_begun {
+        event = event.with(audit::Detail::none().flag("effect_begun", true));
+    }
+    audit::append(tx, event).await?;
     confirm_withdrawal(tx, desk, controller, request).await
 }
 
@@ -327,8 +335,10 @@ pub struct ParkedCase {
     pub contact: Option<ContactId>,
     /// Whether its effect was read back, its package built, or nobody found.
     pub verified: bool,
-    /// Whether an effect at the platform was announced.
+    /// Whether an effect at the platform was announced that may have happened.
     pub effect_begun: bool,
+    /// Whether the contact was looked for, and that look is over.
+    pub located: bool,
     /// The ground on which a person refused it already.
     pub refusal: Option<RefusalGround>,
     /// Whether a person recorded already how they carried it out.
@@ -354,6 +364,7 @@ pub async fn lock_parked(
         contact: case.contact,
         verified: case.verified,
         effect_begun: case.effect_begun,
+        located: case.located,
         refusal: case.refusal,
         answered: case.answered,
     })

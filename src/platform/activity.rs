@@ -13,9 +13,9 @@ use chrono_tz::Tz;
 use futures_util::TryStreamExt;
 use serde_json::Value;
 
-use super::dates::{ZONE_UNCERTAINTY, parse_created};
+use super::dates::parse_created;
 use super::{Contact, ContactPlatform, Created, PlatformError, RawRecord, Source, Urgency};
-use crate::domain::{ActivityKind, ActivityRule, ContactId, WithoutActivity};
+use crate::domain::{ActivityKind, ActivityRule, ContactId, WithoutActivity, ZONE_UNCERTAINTY};
 
 /// A date as a record shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -11,10 +11,8 @@
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
+use crate::domain::ZONE_UNCERTAINTY;
 use crate::platform::Created;
-
-/// Local time is at most this far from UTC; an instant read without a zone may be off by so much.
-pub(super) const ZONE_UNCERTAINTY: chrono::TimeDelta = chrono::TimeDelta::hours(14);
 
 /// The earliest number that is taken for milliseconds: as seconds it would lie in the year 5138.
 const MILLISECONDS_FROM: i64 = 100_000_000_000;

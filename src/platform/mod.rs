@@ -140,6 +140,8 @@ pub struct Contact {
     pub shows: ProfileDates,
     /// Marked as deleted or disabled by the platform: a deletion under way, not an absence.
     pub marked_deleted: bool,
+    /// Marked as deleted, not merely disabled: the platform may have emptied its profile.
+    pub deleted: bool,
     /// Whether each policy is accepted, by the platform's name for it without prefix (`mktgCommunications`,
     /// `emailMarketing`).
     pub policies: BTreeMap<String, bool>,

@@ -28,6 +28,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -226,6 +227,11 @@ impl Tx {
             None => Ok(()),
         }
     }
+}
+
+/// What time it is for the server: the clock with which a host's own is compared before it is believed (F-48).
+pub async fn server_time(connection: &mut PgConnection) -> Result<DateTime<Utc>, StoreError> {
+    sql::clock(connection).await.map_err(StoreError::during("store.server_time"))
 }
 
 impl Deref for Tx {

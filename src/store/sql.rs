@@ -1,5 +1,6 @@
 //! What every connection of the pool begins with, and what a database says of its schema.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 /// Takes on the rights of the service, and no others of the login role.
@@ -12,6 +13,11 @@ pub(super) async fn act_as_service(connection: &mut PgConnection) -> Result<(), 
 pub(super) async fn act_as_sealer(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query!("SET ROLE aud_sealer").execute(connection).await?;
     Ok(())
+}
+
+/// What time it is for the server.
+pub(super) async fn clock(connection: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(connection).await
 }
 
 /// Whether the database has the list of applied migrations.

@@ -117,7 +117,11 @@ pub async fn choose(
     }
     let mut tx = site.store.begin("triage.choose").await?;
     let parked = intake::lock_parked(&mut tx, organisation, request).await?;
-    check_reason(parked.reason)?;
+    check_reason(parked.reason, parked.located)?;
+    // Nobody looks for the contact anew: the choice of another one would change nothing, or somebody else's request.
+    if parked.located && parked.contact.as_ref() != Some(contact) {
+        return Err(TriageError::AlreadyLocated);
+    }
     if parked.refusal.is_some() {
         return Err(TriageError::AlreadyRefused);
     }
@@ -146,7 +150,7 @@ async fn given_identifiers(site: Site<'_>, request: RequestId) -> Result<Vec<Ide
     let case = intake::find_case(&mut connection, organisation, request).await?.ok_or(CaseError::NotFound)?;
     match (case.state, case.park_reason) {
         (RequestState::Closed, _) => return Err(CaseError::Closed.into()),
-        (RequestState::Manual, Some(reason)) => check_reason(reason)?,
+        (RequestState::Manual, Some(reason)) => check_reason(reason, case.located)?,
         _ => return Err(CaseError::NotParked.into()),
     }
     if case.refusal.is_some() {
@@ -157,12 +161,18 @@ async fn given_identifiers(site: Site<'_>, request: RequestId) -> Result<Vec<Ide
     Ok(known)
 }
 
-const fn check_reason(reason: ParkReason) -> Result<(), TriageError> {
+const fn check_reason(reason: ParkReason, located: bool) -> Result<(), TriageError> {
     match reason {
-        ParkReason::AmbiguousMatch
-        | ParkReason::IdentifiersDisagree
-        | ParkReason::ChosenContactChanged
-        | ParkReason::NewerWill => Ok(()),
+        // The contact stands: chosen is that it goes on.
+        ParkReason::NewerWill => Ok(()),
+        ParkReason::AmbiguousMatch | ParkReason::IdentifiersDisagree | ParkReason::ChosenContactChanged
+            if located =>
+        {
+            Err(TriageError::AlreadyLocated)
+        }
+        ParkReason::AmbiguousMatch | ParkReason::IdentifiersDisagree | ParkReason::ChosenContactChanged => {
+            Ok(())
+        }
         other => Err(TriageError::NothingToChoose(other)),
     }
 }

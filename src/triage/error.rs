@@ -22,6 +22,11 @@ pub enum TriageError {
     /// The code names none of the contacts that the search finds now.
     #[error("no contact found now has this code; look again with `dsrd decide candidates`")]
     NoSuchCandidate,
+    /// The contact was found before, and is not looked for again.
+    #[error(
+        "the contact of this request was found before, and no other can be chosen for it any more; `dsrd request show` names what can be done"
+    )]
+    AlreadyLocated,
     /// Between the search and the reading by its id the contact changed or went away.
     #[error(
         "the contact chosen carries none of the request's identifiers any more; look again with `dsrd decide candidates`"

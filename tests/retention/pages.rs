@@ -150,6 +150,7 @@ impl ContactPlatform for Pages {
                 last_seen_at: None,
                 shows: person.shows,
                 marked_deleted: false,
+                deleted: false,
                 policies: BTreeMap::new(),
                 email: None,
                 language: None,

@@ -23,7 +23,7 @@ fn dpo() -> Actor {
     Actor::Person("dpo".to_owned())
 }
 
-fn site(service: &TestService) -> Site<'_> {
+pub(crate) fn site(service: &TestService) -> Site<'_> {
     Site {
         store: &service.store,
         desk: &service.desk,
@@ -52,17 +52,17 @@ fn other() -> ContactSpec {
         .events(5)
 }
 
-async fn candidates(service: &TestService, request: RequestId) -> Vec<Candidate> {
+pub(crate) async fn candidates(service: &TestService, request: RequestId) -> Vec<Candidate> {
     triage::candidates(site(service), request, dpo()).await.unwrap()
 }
 
 /// The code of the contact with an address of this domain.
-fn code_of(candidates: &[Candidate], domain: &str) -> String {
+pub(crate) fn code_of(candidates: &[Candidate], domain: &str) -> String {
     let of_domain = |each: &&Candidate| each.profile.iter().any(|each| each.masked.ends_with(domain));
     candidates.iter().find(of_domain).expect("a candidate of that domain").code.clone()
 }
 
-async fn choose(service: &TestService, request: RequestId, code: &str) -> Result<(), TriageError> {
+pub(crate) async fn choose(service: &TestService, request: RequestId, code: &str) -> Result<(), TriageError> {
     triage::choose(site(service), request, code, ChoiceReason::ToldByPerson, dpo()).await
 }
 
@@ -79,7 +79,7 @@ async fn refuse(
     Ok(())
 }
 
-async fn resume(service: &TestService, request: RequestId) {
+pub(crate) async fn resume(service: &TestService, request: RequestId) {
     let mut tx = service.store.begin("test").await.unwrap();
     intake::resume(&mut tx, &service.desk, &service.controller.id, request, dpo()).await.unwrap();
     tx.commit().await.unwrap();

@@ -24,7 +24,7 @@ const OTHER_STORED: &str = "canarino.due@posta.example";
 const OTHER_NUMBER: &str = "+39 333 7654321";
 
 /// A service whose organisation takes reminders.
-async fn start() -> TestService {
+pub(crate) async fn start() -> TestService {
     let mut service = TestService::start().await;
     Arc::make_mut(&mut service.controller).reminder_days = 90;
     let mut executor = service.executor_with(KillSwitch::default());

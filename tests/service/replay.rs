@@ -13,7 +13,7 @@ use dsrd::domain::{
 use dsrd::execution::{self, Finding, Place, ReplayError, Settlement, Verdict};
 use dsrd::suppression::ledger::EntryKind;
 use dsrd::{holds, intake};
-use dsrd_simulator::{ContactSpec, Endpoint};
+use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::rig::count;
@@ -75,6 +75,7 @@ pub(crate) fn place(service: &TestService) -> Place<'_> {
         desk: &service.desk,
         site: &service.executor.sites[&service.controller.id],
         ledger: &service.executor.ledger,
+        second_look: service.executor.settings.second_look(),
     }
 }
 
@@ -295,6 +296,50 @@ async fn r_46_what_a_restore_of_the_platform_brought_back_is_erased_again_when_a
     );
     assert!(!service.platform.truth(&contact).unwrap().exists);
     assert!(lost(&service).await.is_empty());
+}
+
+#[tokio::test]
+async fn f_27_who_is_disabled_or_marked_as_deleted_is_not_taken_for_erased_after_a_restore() {
+    for (what, mark) in [
+        ("disabled", (|spec| spec.enabled(false)) as fn(ContactSpec) -> ContactSpec),
+        ("marked", ContactSpec::marked_deleted),
+    ] {
+        let service = TestService::start().await;
+        dump(&service).await;
+        let old = service.clock.now() - TimeDelta::days(90);
+        let contact = service.platform.add_contact(mark(spec("uno").created(old).modified(old)));
+        // The ledger knows of it before the platform is called, and the call fails.
+        service.simulator.faults().inject(Fault::Status(503).on(Endpoint::DeleteContact));
+        service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
+        service.work().await;
+        service.simulator.faults().clear();
+        restore(&service).await;
+        assert_eq!(compare(&service).await, 1, "{what}");
+        let found = lost(&service).await;
+        assert_eq!(found[0].verdict, Verdict::Back, "{what}");
+        assert!(settle(&service, &found[0], Settlement::Record).await.is_err(), "{what}");
+        settle(&service, &found[0], Settlement::Repeat).await.unwrap().unwrap();
+        service.work_to_the_end().await;
+        assert!(!service.platform.truth(&contact).unwrap().exists, "{what}");
+        assert!(lost(&service).await.is_empty(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn f_39_a_replay_does_not_take_one_absence_for_an_erasure() {
+    let service = TestService::start().await;
+    dump(&service).await;
+    let old = service.clock.now() - TimeDelta::days(90);
+    let contact = service.platform.add_contact(spec("uno").created(old).modified(old));
+    service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
+    service.work_to_the_end().await;
+    restore(&service).await;
+    service.platform.restore_contact(&contact);
+    assert_eq!(compare(&service).await, 1);
+    // A copy that lags behind.
+    let once = Fault::Status(404).on(Endpoint::Contact).for_contact(&contact).times(1);
+    service.simulator.faults().inject(once);
+    assert_eq!(lost(&service).await[0].verdict, Verdict::Back);
 }
 
 #[tokio::test]

@@ -324,6 +324,33 @@ async fn r_53_a_sample_of_opt_outs_is_read_again_every_day() {
 }
 
 #[tokio::test]
+async fn r_53_an_opt_out_of_somebody_who_is_disabled_or_marked_is_watched_as_any_other() {
+    for (what, spec) in [("disabled", spec().enabled(false)), ("marked", spec().marked_deleted())] {
+        let service = TestService::start().await;
+        let contact = service.platform.add_contact(spec);
+        done(&service, RequestKind::OptOut).await;
+        service.platform.set_policy(&contact, "mktgCommunications", true);
+        days(&service, 1);
+        assert_eq!(look(&service).await.applied_again.len(), 1, "{what}");
+        service.work_to_the_end().await;
+        let policy = service.platform.truth(&contact).unwrap().policy("mktgCommunications");
+        assert_eq!(policy, Some(false), "{what}");
+        // Of a profile that was emptied with the mark nothing is on.
+        let json = service.platform.contact_json(&contact).unwrap();
+        let mut emptied: serde_json::Value = serde_json::from_str(&json).unwrap();
+        emptied["policies"] = serde_json::json!([]);
+        emptied["deleted"] = true.into();
+        let emptied = Fault::Body(emptied.to_string()).on(Endpoint::Contact).for_contact(&contact);
+        service.simulator.faults().inject(emptied);
+        days(&service, 1);
+        let looked = look(&service).await;
+        assert!(looked.looked > 0 && looked.found == 0, "{what}: {looked:?}");
+        service.simulator.faults().clear();
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn f_42_an_opt_out_that_waited_does_not_overrule_who_opted_in_again() {
     // Before the instant from which the simulator counts what it calls modified.
     let service = TestService::builder().starting_at("2025-06-02T09:00:00Z".parse().unwrap()).build().await;

@@ -10,7 +10,7 @@ use dsrd::audit::LogKeys;
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
     ActivityRule, Clock, Controller, ErasureRules, FloodLimits, IdentityRules, ManualClock, MasterKey,
-    OrganisationId, RetentionPeriod,
+    OrganisationId, RetentionPeriod, SystemClock,
 };
 use dsrd::execution::{Executor, Gate, KillSwitch, PackageRules, Site};
 use dsrd::intake::Desk;
@@ -45,6 +45,7 @@ pub(crate) struct Builder {
     retention: Option<RetentionPeriod>,
     full_scan: bool,
     breaker_pause: Option<Duration>,
+    checks_clock: bool,
 }
 
 /// The instant at which the manual clock starts.
@@ -72,6 +73,7 @@ impl TestService {
             retention: Some(RetentionPeriod { keep_months: 1, safety_margin_hours: 0 }),
             full_scan: true,
             breaker_pause: None,
+            checks_clock: false,
         }
     }
 
@@ -180,6 +182,12 @@ impl Builder {
         self
     }
 
+    /// The clock is compared with the database's, as a daemon does: the manual one stands where that of the machine does.
+    pub(crate) fn checking_the_clock(mut self) -> Self {
+        self.checks_clock = true;
+        self.starting_at(SystemClock.now())
+    }
+
     pub(crate) async fn build(self) -> TestService {
         super::logs::record();
         let logged_before = super::logs::length();
@@ -247,6 +255,7 @@ impl Builder {
             packages,
             ledger: Arc::new(Ledger::new(directory.path().join("ledger"))),
             watch: watch::Settings { watch_days: vec![1, 7, 30], watch_searches: true, daily_sample: 20 },
+            checks_clock: self.checks_clock,
             kill: KillSwitch::default(),
         });
         let log_keys = LogKeys::generate();

@@ -124,6 +124,7 @@ impl TestService {
             packages: self.executor.packages.clone(),
             ledger: Arc::clone(&self.executor.ledger),
             watch: self.executor.watch.clone(),
+            checks_clock: self.executor.checks_clock,
             kill,
         }
     }

@@ -66,8 +66,8 @@ fn find_out(reference: &str) -> String {
     )
 }
 
-/// One line an act; none for a request that waits for nobody.
-pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
+/// One line an act; none for a request that waits for nobody. Contacts are searched for by what was given, if anything was.
+pub(super) fn what_you_can_do(case: &Case, is_given: bool) -> Vec<String> {
     let reference = case.reference.as_str();
     if let Some(acts) = while_the_person_is_asked(case) {
         return acts;
@@ -96,6 +96,12 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
         ParkReason::IdentifiersDisagree => {
             choose("look at the contacts that the identifiers lead to, masked")
         }
+        ParkReason::ChosenContactChanged if case.located => vec![
+            resume("if the profile carries an identifier of the request again"),
+            format!(
+                "or when the person takes it back, because nobody else can be chosen for it any more: dsrd request withdraw {reference}, and hand in a new request with the identifiers as they are now: dsrd request submit"
+            ),
+        ],
         ParkReason::ChosenContactChanged => {
             let mut acts = choose("look at the contacts that match now, masked");
             acts.push(resume("or when nobody is left to choose"));
@@ -126,8 +132,11 @@ pub(super) fn what_you_can_do(case: &Case) -> Vec<String> {
             ),
         ],
         ParkReason::NewerWill => {
-            let mut acts =
-                choose("ask the person what they want now; if still this, look at the contact, masked");
+            let mut acts = if is_given {
+                choose("ask the person what they want now; if still this, look at the contact, masked")
+            } else {
+                vec!["ask the person what they want now; if still this, hand in a new request: dsrd request submit".to_owned()]
+            };
             acts.push(format!("or if not any more: dsrd request withdraw {reference}"));
             acts
         }

@@ -132,7 +132,8 @@ pub(super) async fn show(
         Event::of(&organisation, request, Action::RequestRead, context.person(), foundation.desk.clock.now());
     audit::append(&mut tx, event.with(detail)).await?;
     tx.commit().await?;
-    let mut what_you_can_do = super::next::what_you_can_do(&case);
+    let is_given = identifiers.iter().any(|each| each.role == intake::IdentifierRole::Given);
+    let mut what_you_can_do = super::next::what_you_can_do(&case, is_given);
     if proposal.is_some() {
         let reference = &case.reference;
         what_you_can_do

@@ -160,28 +160,37 @@ pub(in crate::daemon) async fn keep_holds(
     stop: CancellationToken,
 ) {
     const EVERY: Duration = Duration::from_mins(1);
-    let controller = &site.controller;
     while !stop.is_cancelled() {
-        let organisation = &controller.id;
+        let organisation = &site.controller.id;
         if let Err(error) = ledger.append_holds(&store, organisation).await {
             tracing::error!(%organisation, error = &error as &dyn std::error::Error, "the ledger could not be told of holds: a restore would lose them; tried again");
         }
-        if let Err(error) = holds::restrict_objections(&store, controller, desk.clock.as_ref()).await {
-            tracing::warn!(%organisation, %error, "objections could not be followed by restrictions; tried again");
-        }
-        if site.gate.is_open()
-            && let Err(error) = execution::tell_of_objections(&store, &desk, &site).await
-        {
-            tracing::warn!(%organisation, %error, "recipients could not be noted for what objections restrict; tried again");
-        }
-        let kept = holds::keep_in_order(&store, controller, desk.clock.as_ref(), settings.remind_days).await;
-        if let Err(error) = kept {
-            tracing::warn!(%organisation, %error, "the holds could not be kept in order; tried again");
-        }
-        if let Err(error) = execution::resume_postponed(&store, &desk, controller).await {
-            tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "erasures that a hold had postponed could not be handed in; tried again");
-        }
+        keep_holds_once(&store, &desk, &site, &settings).await;
         pause(&stop, EVERY).await;
+    }
+}
+
+/// One look at the holds of an organisation. By a clock that differs from the database's none ends, and nothing follows.
+pub async fn keep_holds_once(store: &Store, desk: &Desk, site: &Site, settings: &holds::Settings) {
+    let controller = &site.controller;
+    let organisation = &controller.id;
+    if let Err(error) = holds::restrict_objections(store, controller, desk.clock.as_ref()).await {
+        tracing::warn!(%organisation, %error, "objections could not be followed by restrictions; tried again");
+    }
+    if site.gate.is_open()
+        && let Err(error) = execution::tell_of_objections(store, desk, site).await
+    {
+        tracing::warn!(%organisation, %error, "recipients could not be noted for what objections restrict; tried again");
+    }
+    if !clocks::agree(store, desk.clock.as_ref(), "holds").await {
+        return;
+    }
+    let kept = holds::keep_in_order(store, controller, desk.clock.as_ref(), settings.remind_days).await;
+    if let Err(error) = kept {
+        tracing::warn!(%organisation, %error, "the holds could not be kept in order; tried again");
+    }
+    if let Err(error) = execution::resume_postponed(store, desk, controller).await {
+        tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "erasures that a hold had postponed could not be handed in; tried again");
     }
 }
 
@@ -195,23 +204,31 @@ pub(in crate::daemon) async fn look_whether_it_lasts(
 ) {
     const EVERY: Duration = Duration::from_mins(1);
     while !stop.is_cancelled() {
-        if site.gate.is_open() {
-            let lookout = Lookout { store: &store, desk: &desk, site: &site, settings: &settings };
-            let organisation = &site.controller.id;
-            match execution::look_again(lookout, || stop.is_cancelled()).await {
-                Ok(done) if done == LookedAgain::default() => {}
-                Ok(LookedAgain { looked, .. }) => {
-                    tracing::info!(%organisation, count = looked, "what was erased or opted out was looked at again; see dsrd suppression watch");
-                }
-                Err(error) => {
-                    tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "what was erased or opted out could not be looked at; tried again");
-                }
-            }
-            if let Err(error) = execution::hand_in_due(&store, &desk, &site).await {
-                tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "what follows from withdrawals of consent could not be handed in; tried again");
-            }
-        }
+        let lookout = Lookout { store: &store, desk: &desk, site: &site, settings: &settings };
+        look_whether_it_lasts_once(lookout, &stop).await;
         pause(&stop, EVERY).await;
+    }
+}
+
+/// One look at what is due in an organisation, once its platform was checked. By a clock that differs from the database's nothing
+/// is: the looks would be over before their time, and what follows would follow early.
+pub async fn look_whether_it_lasts_once(lookout: Lookout<'_>, stop: &CancellationToken) {
+    let Lookout { store, desk, site, .. } = lookout;
+    if !site.gate.is_open() || !clocks::agree(store, desk.clock.as_ref(), "watch over what was done").await {
+        return;
+    }
+    let organisation = &site.controller.id;
+    match execution::look_again(lookout, || stop.is_cancelled()).await {
+        Ok(done) if done == LookedAgain::default() => {}
+        Ok(LookedAgain { looked, .. }) => {
+            tracing::info!(%organisation, count = looked, "what was erased or opted out was looked at again; see dsrd suppression watch");
+        }
+        Err(error) => {
+            tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "what was erased or opted out could not be looked at; tried again");
+        }
+    }
+    if let Err(error) = execution::hand_in_due(store, desk, site).await {
+        tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "what follows from withdrawals of consent could not be handed in; tried again");
     }
 }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::{self, SealError, Sealer, Writer, WriterTurn};
 use crate::config::Settings;
-use crate::daemon::{halves, load_log_keys};
+use crate::daemon::{clocks, halves, load_log_keys};
 use crate::domain::{Clock, OrganisationId};
 use crate::execution::{self, Executor, Place, Site};
 use crate::store::Store;
@@ -112,7 +112,13 @@ pub(in crate::daemon) async fn compare_ledger(executor: &Executor, stop: &Cancel
 /// Places the holds again that the database has lost; false where that is to be tried again.
 async fn place_lost_holds(executor: &Executor, site: &Site) -> bool {
     let organisation = &site.controller.id;
-    let place = Place { store: &executor.store, desk: &executor.desk, site, ledger: &executor.ledger };
+    let place = Place {
+        store: &executor.store,
+        desk: &executor.desk,
+        site,
+        ledger: &executor.ledger,
+        second_look: executor.settings.second_look(),
+    };
     match execution::place_lost_holds(place).await {
         Ok(placed) => {
             for hold in placed {
@@ -142,24 +148,38 @@ pub(in crate::daemon) async fn purge_ledger(
 ) {
     const EVERY: Duration = Duration::from_hours(1);
     while !stop.is_cancelled() {
-        let before = clock.now() - TimeDelta::days(keep_days.into());
-        let purged = async {
-            let mut connection = store.connection().await?;
-            let mut rows = 0;
-            for organisation in &organisations {
-                rows += ledger::purge(&mut connection, organisation, before).await?;
-            }
-            Ok::<_, CompareError>(rows + ledger.purge_files(before).await?)
-        };
-        match purged.await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "old months of the ledger were deleted"),
-            Err(error) => tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "old months of the ledger could not be deleted; tried again"
-            ),
-        }
+        purge_ledger_once(&ledger, &store, &*clock, &organisations, keep_days).await;
         pause(&stop, EVERY).await;
+    }
+}
+
+/// Deletes it once; nothing by a clock that differs from the database's.
+pub async fn purge_ledger_once(
+    ledger: &Ledger,
+    store: &Store,
+    clock: &dyn Clock,
+    organisations: &[OrganisationId],
+    keep_days: u32,
+) {
+    if !clocks::agree(store, clock, "ledger").await {
+        return;
+    }
+    let before = clock.now() - TimeDelta::days(keep_days.into());
+    let purged = async {
+        let mut connection = store.connection().await?;
+        let mut rows = 0;
+        for organisation in organisations {
+            rows += ledger::purge(&mut connection, organisation, before).await?;
+        }
+        Ok::<_, CompareError>(rows + ledger.purge_files(before).await?)
+    };
+    match purged.await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "old months of the ledger were deleted"),
+        Err(error) => tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "old months of the ledger could not be deleted; tried again"
+        ),
     }
 }
 

@@ -16,8 +16,9 @@ mod duties;
 mod log;
 mod work;
 
-pub use duties::look_whether_it_serves;
 pub(in crate::daemon) use duties::*;
+pub use duties::{keep_holds_once, look_whether_it_lasts_once, look_whether_it_serves};
+pub use log::purge_ledger_once;
 pub(in crate::daemon) use log::*;
 pub(in crate::daemon) use work::*;
 

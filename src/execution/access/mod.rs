@@ -3,8 +3,8 @@
 //!
 //! Records stream from the platform through a short channel into the spool of [`report`](crate::report), which writes
 //! on a blocking thread; memory does not grow with their number. A source that fails midway fails the step: a package
-//! with a silent gap is never made. What the platform says it does not have, although the contact exists, is
-//! marked in the package as not complete. What belongs to other people is withheld on the way.
+//! with a silent gap is never made. What the platform says twice it does not have, although the contact exists, is
+//! marked in the package as not complete: one answer may come from a copy that lags behind (F-39). What belongs to other people is withheld on the way.
 
 use std::collections::BTreeMap;
 
@@ -78,6 +78,9 @@ pub(super) async fn collect(run: &mut Run<'_>) -> Result<(), Stop> {
     let contact = run.contact()?;
     let profile = run.site.platform.find_contact(&contact, Urgency::Request).await;
     let profile = profile.map_err(|error| run.platform_failed(&error))?;
+    if profile.is_none() {
+        run.prove_absence(Step::Collect).await?;
+    }
     let header = header(run);
     let form = header.form.clone();
     let others = others(run, profile.as_ref(), header.language);
@@ -114,6 +117,7 @@ async fn fetch(
 ) -> Result<(), Option<Stop>> {
     let failed = |error| Some(run.platform_failed(&error));
     let platform = run.site.platform.as_ref();
+    let is_there = profile.is_some();
     let piece = match profile {
         Some(profile) => Piece::Records(Section::Profile, vec![profile.raw]),
         // It was there when it was located: what vanished since is said, not hidden.
@@ -129,6 +133,9 @@ async fn fetch(
         }
         let Some(mut records) = platform.records(contact, source, Urgency::Request).await.map_err(failed)?
         else {
+            if is_there {
+                run.prove_absence(Step::Collect).await.map_err(Some)?;
+            }
             pieces.send(Piece::Incomplete(section)).await.map_err(|_| None)?;
             continue;
         };

@@ -10,14 +10,14 @@ use super::answered::concerned;
 use super::effect::{Effect, bare};
 use super::engine::Run;
 use super::outcome::{Located, ReadBackDone};
-use super::replay::modified_at;
+use super::replay::{modified, modified_text};
 use super::sql::Marks;
 use super::stop::Stop;
 use super::{erasure, inform};
 use crate::audit::{Action, Detail};
 use crate::domain::{ContactId, ParkReason, RequestKind};
 use crate::intake::IdentifierRole;
-use crate::platform::Contact;
+use crate::platform::{Contact, Shown};
 use crate::recipients::{Affected, TaskAction};
 
 /// When to read again while the platform does not show the change yet (it may answer "accepted" and act later).
@@ -69,17 +69,36 @@ pub(super) fn opted_in_since(run: &Run<'_>, found: &Contact) -> Result<bool, Sto
     if on.is_empty() {
         return Ok(false);
     }
-    let before: Option<Located> = run.outcome(Step::Locate)?;
-    if before.as_ref().is_some_and(|located| located.chosen) {
-        // A person looked, and had it go on.
+    if run.case.chosen {
+        // A person looked, perhaps because it had stopped here, and had it go on.
         return Ok(false);
     }
+    let before: Option<Located> = run.outcome(Step::Locate)?;
     let was_off = before
+        .as_ref()
         .is_some_and(|located| on.iter().any(|policy| located.policies_before.get(*policy) == Some(&false)));
-    // A policy of several that was switched off by an earlier attempt changed the profile, too.
-    let ours = run.case.executed_at.map_or(run.case.inserted_at, |at| at.max(run.case.inserted_at));
-    let changed = modified_at(found).is_some_and(|at| at > ours + CLOCKS_MAY_DIFFER);
-    Ok(was_off || changed)
+    Ok(was_off || changed_since(run, before.as_ref(), found))
+}
+
+/// Whether the profile was changed since the request was accepted, and not by us.
+fn changed_since(run: &Run<'_>, before: Option<&Located>, found: &Contact) -> bool {
+    let switched_off = run.checkpoints.values().any(|checkpoint| {
+        checkpoint.step == Step::SwitchOff.as_str()
+            && (checkpoint.intent.is_some() || checkpoint.outcome.is_some())
+    });
+    match before.and_then(|located| located.modified.as_ref()) {
+        // As it stood there when the contact was found: that needs no clock and no zone.
+        Some(then) if !switched_off => modified_text(found).as_ref() != Some(then),
+        // A policy of several that was switched off by an earlier attempt changed the profile, too.
+        _ => {
+            let accepted_at = run.case.inserted_at;
+            let ours = run.case.executed_at.map_or(accepted_at, |at| at.max(accepted_at));
+            match modified(found) {
+                Shown::At(at) | Shown::About(at) => at > ours + CLOCKS_MAY_DIFFER,
+                Shown::Nothing | Shown::Unreadable => false,
+            }
+        }
+    }
 }
 
 pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::{OrganisationId, RequestId, SubjectRef};
+use crate::domain::{OrganisationId, RequestId, SubjectRef, zone_bounds};
 use crate::holds::order::{About, NewHold};
 use crate::holds::{EndRule, Ended, Hold, HoldId};
 use crate::store::StoreError;
@@ -74,18 +74,19 @@ fn bytes(references: &[SubjectRef]) -> Vec<Vec<u8>> {
 }
 
 /// Keeps holds of an organisation from being placed until the end of the transaction: a deletion that is announced in it
-/// has seen every hold, or is seen by whoever places one.
+/// has seen every hold, or is seen by whoever places one. Returns what time it is for the server, by which whoever
+/// announces it tells whether its own day can be believed (F-48): a round trip of its own would cost each deletion one.
 pub async fn lock_for_deletion(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "SELECT pg_advisory_xact_lock_shared(hashtextextended('dsrd.holds.' || $1, 0))",
+) -> Result<DateTime<Utc>, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT clock_timestamp() AS "now!"
+           FROM pg_advisory_xact_lock_shared(hashtextextended('dsrd.holds.' || $1, 0))"#,
         organisation.as_str()
     )
     .fetch_one(connection)
     .await
-    .map(|_| ())
     .map_err(StoreError::during("holds.lock_for_deletion"))
 }
 
@@ -165,12 +166,14 @@ pub(in crate::holds) async fn insert(
     Ok(())
 }
 
-/// The references of open erasures of a person whose deletion was announced to the platform.
+/// The references of open erasures whose deletion was announced to the platform and may have happened: of a person, or of
+/// everybody. An announcement that was taken back, because it certainly did not happen, looks for holds once more.
 pub(in crate::holds) async fn begun_deletions(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
-    references: &[SubjectRef],
+    references: Option<&[SubjectRef]>,
 ) -> Result<Vec<String>, StoreError> {
+    let references = references.map(bytes);
     sqlx::query_scalar!(
         r#"SELECT request.reference
            FROM dsrd.request AS request
@@ -178,13 +181,15 @@ pub(in crate::holds) async fn begun_deletions(
            WHERE request.organisation_id = $1
              AND request.state <> 'closed'
              AND step.step = 'delete'
-             AND EXISTS (SELECT FROM dsrd.identifier AS identifier
-                         WHERE identifier.organisation_id = request.organisation_id
-                           AND identifier.request_id = request.request_id
-                           AND identifier.subject_ref = ANY ($2))
+             AND (step.intent IS NOT NULL OR step.finished_at IS NOT NULL)
+             AND ($2::bytea[] IS NULL
+                  OR EXISTS (SELECT FROM dsrd.identifier AS identifier
+                             WHERE identifier.organisation_id = request.organisation_id
+                               AND identifier.request_id = request.request_id
+                               AND identifier.subject_ref = ANY ($2)))
            ORDER BY request.reference"#,
         organisation.as_str(),
-        &bytes(references),
+        references.as_deref() as Option<&[Vec<u8>]>,
     )
     .fetch_all(connection)
     .await
@@ -192,7 +197,8 @@ pub(in crate::holds) async fn begun_deletions(
 }
 
 /// The holds that may stand against the deletion of one contact, the strongest first: those about one of the pseudonyms,
-/// and those about all contacts created in a span. Where it is not known when the contact was created, every span counts.
+/// and those about all contacts created in a span. Where it is not known when the contact was created, every span counts; where
+/// it is, those that hold any instant that may be meant: the platform's local times may carry a false zone.
 /// Whether the months after the last record have passed is for the caller to find out.
 pub async fn in_force(
     connection: &mut PgConnection,
@@ -201,6 +207,7 @@ pub async fn in_force(
     created: Option<DateTime<Utc>>,
     today: NaiveDate,
 ) -> Result<Vec<Hold>, StoreError> {
+    let (earliest, latest) = created.map(zone_bounds).unzip();
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT hold_id, reference, kind, category, ground, statute, matter, owner, scope, created_from, created_before,
@@ -211,7 +218,7 @@ pub async fn in_force(
              AND (ends_on IS NULL OR ends_on >= $4)
              AND (scope = 'query'
                     AND ($3::timestamptz IS NULL OR created_from IS NULL OR $3 >= created_from)
-                    AND ($3::timestamptz IS NULL OR created_before IS NULL OR $3 < created_before)
+                    AND ($5::timestamptz IS NULL OR created_before IS NULL OR $5 < created_before)
                   OR EXISTS (SELECT FROM dsrd.hold_subject AS subject
                              WHERE subject.organisation_id = hold.organisation_id
                                AND subject.hold_id = hold.hold_id
@@ -219,8 +226,9 @@ pub async fn in_force(
            ORDER BY array_position(ARRAY['court', 'claim', 'statutory', 'restriction'], kind), placed_at, hold_id"#,
         organisation.as_str(),
         &bytes(references),
-        created,
+        latest,
         today,
+        earliest,
     )
     .fetch_all(connection)
     .await
@@ -229,7 +237,7 @@ pub async fn in_force(
 }
 
 /// Which of the contacts given (pseudonym and creation) a sweep has to leave alone: the place in the list, and whether
-/// more than a restriction stands. Holds that count from a last record are left to the look before the deletion.
+/// more than a restriction stands; by every instant of creation that may be meant, as [`in_force`]. Holds that count from a last record are left to the look before the deletion.
 pub async fn held_among(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -237,18 +245,20 @@ pub async fn held_among(
     today: NaiveDate,
 ) -> Result<Vec<(usize, bool)>, StoreError> {
     let references: Vec<Vec<u8>> = contacts.iter().map(|(each, _)| each.as_bytes().to_vec()).collect();
-    let created: Vec<DateTime<Utc>> = contacts.iter().map(|(_, created)| *created).collect();
+    let (earliest, latest): (Vec<DateTime<Utc>>, Vec<DateTime<Utc>>) =
+        contacts.iter().map(|(_, created)| zone_bounds(*created)).unzip();
     let rows = sqlx::query!(
         r#"SELECT given.place AS "place!", bool_or(hold.kind <> 'restriction') AS "more_than_restricted!"
-           FROM unnest($2::bytea[], $3::timestamptz[]) WITH ORDINALITY AS given (subject_ref, created_at, place)
+           FROM unnest($2::bytea[], $3::timestamptz[], $5::timestamptz[]) WITH ORDINALITY
+                  AS given (subject_ref, latest, earliest, place)
            JOIN dsrd.hold AS hold
              ON hold.organisation_id = $1
             AND hold.ended_at IS NULL
             AND hold.months_after_last IS NULL
             AND (hold.ends_on IS NULL OR hold.ends_on >= $4)
             AND (hold.scope = 'query'
-                   AND (hold.created_from IS NULL OR given.created_at >= hold.created_from)
-                   AND (hold.created_before IS NULL OR given.created_at < hold.created_before)
+                   AND (hold.created_from IS NULL OR given.latest >= hold.created_from)
+                   AND (hold.created_before IS NULL OR given.earliest < hold.created_before)
                  OR EXISTS (SELECT FROM dsrd.hold_subject AS subject
                             WHERE subject.organisation_id = hold.organisation_id
                               AND subject.hold_id = hold.hold_id
@@ -256,8 +266,9 @@ pub async fn held_among(
            GROUP BY given.place"#,
         organisation.as_str(),
         &references,
-        &created,
+        &latest,
         today,
+        &earliest,
     )
     .fetch_all(connection)
     .await

@@ -59,6 +59,12 @@ pub struct Case {
     pub extended: bool,
     /// Whether a person accepted that somebody asks for the data subject.
     pub accepted: bool,
+    /// Whether a person chose the contact that is meant, or had it go on with it.
+    #[serde(skip)]
+    pub chosen: bool,
+    /// Whether the contact was looked for, and that look is over: no other can be chosen any more.
+    #[serde(skip)]
+    pub located: bool,
     /// For a reminder of an open request: the reference of that one.
     pub reminds_of: Option<Reference>,
     /// For an erasure that waits for a person because of it: the reference of the access request.
@@ -128,6 +134,8 @@ struct CaseRow {
     extension: Option<String>,
     extended: bool,
     accepted: bool,
+    chosen: bool,
+    located: bool,
     reminds_of: Option<Uuid>,
     waits_for: Option<String>,
     despite_access: bool,
@@ -198,6 +206,8 @@ impl TryFrom<CaseRow> for Case {
                 .map_err(|_| StoreError::unreadable("intake.case", "decision.reason"))?,
             extended: row.extended,
             accepted: row.accepted,
+            chosen: row.chosen,
+            located: row.located,
             reminds_of: row.reminds_of.map(|first| Reference::of(RequestId(first))),
             waits_for: row.waits_for,
             despite_access: row.despite_access,
@@ -246,6 +256,14 @@ pub async fn find_case(
                           WHERE decision.organisation_id = request.organisation_id
                             AND decision.request_id = request.request_id
                             AND decision.kind = 'acceptance') AS "accepted!",
+                  EXISTS (SELECT FROM dsrd.decision
+                          WHERE decision.organisation_id = request.organisation_id
+                            AND decision.request_id = request.request_id
+                            AND decision.kind = 'choice') AS "chosen!",
+                  EXISTS (SELECT FROM dsrd.checkpoint AS step
+                          WHERE step.organisation_id = request.organisation_id
+                            AND step.request_id = request.request_id
+                            AND step.step = 'locate' AND step.finished_at IS NOT NULL) AS "located!",
                   reminds_of, waits_for, despite_access, assurance, assured_at, identity_doubt, identity_wanted_at,
                   identity_until, identity_reminded, outcome, procedure_version, request.contact_id, created_before,
                   executed_at, verified_at, informed_at,
@@ -311,6 +329,14 @@ pub async fn list_cases(
                           WHERE decision.organisation_id = request.organisation_id
                             AND decision.request_id = request.request_id
                             AND decision.kind = 'acceptance') AS "accepted!",
+                  EXISTS (SELECT FROM dsrd.decision
+                          WHERE decision.organisation_id = request.organisation_id
+                            AND decision.request_id = request.request_id
+                            AND decision.kind = 'choice') AS "chosen!",
+                  EXISTS (SELECT FROM dsrd.checkpoint AS step
+                          WHERE step.organisation_id = request.organisation_id
+                            AND step.request_id = request.request_id
+                            AND step.step = 'locate' AND step.finished_at IS NOT NULL) AS "located!",
                   reminds_of, waits_for, despite_access, assurance, assured_at, identity_doubt, identity_wanted_at,
                   identity_until, identity_reminded, outcome, procedure_version, request.contact_id, created_before,
                   executed_at, verified_at, informed_at,

@@ -18,7 +18,10 @@ pub(in crate::intake) struct LockedCase {
     pub(in crate::intake) refusal: Option<RefusalGround>,
     pub(in crate::intake) answered: bool,
     pub(in crate::intake) verified: bool,
+    /// Whether an effect at the platform was announced that may have happened.
     pub(in crate::intake) effect_begun: bool,
+    /// Whether the contact was looked for, and that look is over.
+    pub(in crate::intake) located: bool,
     pub(in crate::intake) proof: Option<Proof>,
 }
 
@@ -49,7 +52,12 @@ pub(in crate::intake) async fn lock_case(
                   EXISTS (SELECT FROM dsrd.checkpoint AS step
                           WHERE step.organisation_id = request.organisation_id
                             AND step.request_id = request.request_id
-                            AND step.step IN ('apply', 'delete')) AS "effect_begun!"
+                            AND step.step IN ('apply', 'delete')
+                            AND (step.intent IS NOT NULL OR step.finished_at IS NOT NULL)) AS "effect_begun!",
+                  EXISTS (SELECT FROM dsrd.checkpoint AS step
+                          WHERE step.organisation_id = request.organisation_id
+                            AND step.request_id = request.request_id
+                            AND step.step = 'locate' AND step.finished_at IS NOT NULL) AS "located!"
            FROM dsrd.request AS request
            WHERE organisation_id = $1 AND request_id = $2
            FOR UPDATE"#,
@@ -75,6 +83,7 @@ pub(in crate::intake) async fn lock_case(
             answered: row.answered,
             verified: row.verified,
             effect_begun: row.effect_begun,
+            located: row.located,
             proof: match row.assured_at {
                 Some(at) => {
                     Some(Proof { assurance: row.assurance.parse().map_err(|_| unreadable("assurance"))?, at })

@@ -392,6 +392,7 @@ impl<'a> ContactWire<'a> {
             },
             shows,
             marked_deleted: self.deleted.flag() == Some(true) || self.enabled.flag() == Some(false),
+            deleted: self.deleted.flag() == Some(true),
             policies: self.policies()?,
             email: self
                 .email

@@ -1,0 +1,128 @@
+//! A clock that jumped ahead (F-48): nothing ends, follows or is deleted because its day seems to have come.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use dsrd::daemon;
+use dsrd::domain::IdentifierKind::{Email, Phone};
+use dsrd::domain::{Clock as _, IdentityRules, Outcome, RequestKind, RequestState};
+use dsrd::execution::Lookout;
+use dsrd::holds::{EndRule, NewHold, Settings};
+use dsrd_simulator::{ContactSpec, Endpoint};
+use tokio_util::sync::CancellationToken;
+
+use crate::holds::{claim_about, place};
+use crate::identity::{NUMBER, STORED, asked, person, submit};
+use crate::rig::count;
+use crate::support::service::TestService;
+
+const HELD: &str = "canarino.tenuto@posta.example";
+const ERASED: &str = "canarino.sparito@posta.example";
+
+fn contact(address: &str) -> ContactSpec {
+    ContactSpec::new().email(address).policy("mktgCommunications", true)
+}
+
+/// A claim about somebody that ends after so many days.
+fn ending(service: &TestService, address: &str, days: i64) -> NewHold {
+    let last = (service.clock.now() + TimeDelta::days(days)).date_naive();
+    NewHold { ends: EndRule::On(last), ..claim_about(service, address) }
+}
+
+/// What falls due by the clock, as the daemon looks for it.
+async fn look_for_what_is_due(service: &TestService) {
+    let site = &service.executor.sites[&service.controller.id];
+    let settings =
+        Settings { statutes: Vec::new(), statutes_owner: None, statutes_review_on: None, remind_days: 30 };
+    daemon::keep_holds_once(&service.store, &service.desk, site, &settings).await;
+    let organisations = [service.controller.id.clone()];
+    let ledger = &service.executor.ledger;
+    daemon::purge_ledger_once(ledger, &service.store, &*service.clock, &organisations, 65).await;
+    let watch = &service.executor.watch;
+    let lookout = Lookout { store: &service.store, desk: &service.desk, site, settings: watch };
+    daemon::look_whether_it_lasts_once(lookout, &CancellationToken::new()).await;
+}
+
+#[tokio::test]
+async fn f_48_a_clock_that_differs_ends_no_hold_hands_nothing_in_and_destroys_no_ledger() {
+    let service = TestService::builder().checking_the_clock().build().await;
+    let (held, erased) =
+        (service.platform.add_contact(contact(HELD)), service.platform.add_contact(contact(ERASED)));
+    place(&service, ending(&service, HELD, 90)).await;
+    for (address, outcome) in [(HELD, Outcome::PartlyFulfilled), (ERASED, Outcome::Fulfilled)] {
+        let receipt = service.submit(RequestKind::Erasure, &[(Email, address)]).await;
+        service.work().await;
+        assert_eq!(service.case(receipt.request).await.outcome, Some(outcome));
+    }
+    let files = || std::fs::read_dir(service.directory.path().join("ledger")).unwrap().count();
+    let stands = async || {
+        let mut counted = vec![files() as i64];
+        for what in [
+            "SELECT count(*) FROM dsrd.hold WHERE ended_at IS NULL",
+            "SELECT count(*) FROM dsrd.request",
+            "SELECT count(*) FROM dsrd.ledger",
+        ] {
+            counted.push(count(&service, what).await);
+        }
+        counted
+    };
+    let before = stands().await;
+    assert!(before.iter().all(|each| *each > 0), "{before:?}");
+    let calls = service.simulator.journal().total_calls();
+    for ahead in [TimeDelta::days(400), TimeDelta::days(-400)] {
+        service.clock.advance(ahead);
+        look_for_what_is_due(&service).await;
+        service.work().await;
+        assert_eq!(stands().await, before, "{ahead}");
+        assert_eq!(service.simulator.journal().total_calls(), calls, "{ahead}: nothing is looked at");
+        service.clock.advance(-ahead);
+    }
+    look_for_what_is_due(&service).await;
+    assert_eq!(stands().await, before);
+    assert!(service.platform.truth(&held).unwrap().exists);
+    assert_eq!(service.simulator.journal().deleted_contacts(), [erased]);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_48_nobody_is_deleted_past_a_hold_by_a_clock_that_differs() {
+    let rules = IdentityRules { erasure_proof_hours: 720, ..IdentityRules::default() };
+    let service = TestService::builder().identity(rules).checking_the_clock().build().await;
+    let held = service.platform.add_contact(contact(HELD));
+    place(&service, ending(&service, HELD, 10)).await;
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, HELD)]).await;
+    service.clock.advance(TimeDelta::days(20));
+    service.work().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.state, case.last_code.as_deref()), (RequestState::Received, Some("clocks_differ")));
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0);
+    // They agree again: the hold is found, and the request goes on by itself.
+    service.clock.advance(TimeDelta::days(-20));
+    service.advance(Duration::from_mins(1)).await;
+    service.work().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::PartlyFulfilled));
+    assert!(service.platform.truth(&held).unwrap().exists);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_48_no_waiting_for_a_proof_ends_by_a_clock_that_differs() {
+    let service = TestService::builder().checking_the_clock().build().await;
+    let _contact = service.platform.add_contact(person());
+    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED), (Phone, NUMBER)], None).await;
+    asked(&service, receipt.request).await;
+    service.clock.advance(TimeDelta::days(400));
+    let mut connection = service.store.connection().await.unwrap();
+    sqlx::query("UPDATE dsrd.job SET run_at = now()").execute(&mut *connection).await.unwrap();
+    drop(connection);
+    service.work().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.state, case.last_code.as_deref()), (RequestState::NeedsIdentity, Some("clocks_differ")));
+    service.clock.advance(TimeDelta::days(-400));
+    service.advance(Duration::from_mins(1)).await;
+    service.work().await;
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.state, case.identity_reminded), (RequestState::NeedsIdentity, false));
+    assert_eq!(case.last_code.as_deref(), Some("needs_identity"));
+    service.finish().await;
+}
