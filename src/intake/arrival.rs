@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::flood;
-use super::identifier::{IdentifierRole, add_identifiers};
+use super::identifier::{IdentifierRole, add_identifiers, is_given_as};
 use super::sql::{self, First};
 use super::submission::{Desk, IntakeError, Receipt, Submission, check, kinds_in_order};
 use crate::audit::{self, Action, Actor, Detail, Event};
@@ -60,15 +60,17 @@ async fn accept(
     }
 
     let kinds = kinds_in_order(&submission);
-    let earlier =
-        sql::find_by_key(tx, &controller.id, &submission.producer, &submission.idempotency_key).await?;
-    if !earlier.is_empty() {
-        let known: Vec<RequestKind> = earlier.iter().map(|receipt| receipt.kind).collect();
-        let receipt = Receipt::of(earlier).filter(|_| known == kinds);
-        return receipt.ok_or(IntakeError::KeyReused);
-    }
     let reference = |each: &SubjectIdentifier| each.reference(&desk.keys, &controller.id);
     let references: Vec<SubjectRef> = submission.identifiers.iter().map(reference).collect();
+    let earlier =
+        sql::find_by_key(tx, &controller.id, &submission.producer, &submission.idempotency_key).await?;
+    if let Some(first) = earlier.first() {
+        // A key is the producer's own: a counter that starts again must not swallow what somebody else asks.
+        let of_the_same = is_given_as(tx, &controller.id, first.request, &references).await?;
+        let known: Vec<RequestKind> = earlier.iter().map(|receipt| receipt.kind).collect();
+        let receipt = Receipt::of(earlier).filter(|_| of_the_same && known == kinds);
+        return receipt.ok_or(IntakeError::KeyReused);
+    }
     let flood = flood::count(tx, controller, &submission, &references, now).await?;
     let arrival = Arrival {
         desk,

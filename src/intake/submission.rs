@@ -136,7 +136,9 @@ pub enum IntakeError {
     #[error("a message asks for at most 12 kinds; hand in each kind once")]
     Kinds,
     /// The key was used for something else.
-    #[error("idempotency_key was used before for a request of another kind; use a new key")]
+    #[error(
+        "idempotency_key was used before for another request (of another kind, or with other identifiers); use a new key"
+    )]
     KeyReused,
     /// The database failed.
     #[error(transparent)]
