@@ -198,8 +198,9 @@ impl Arrival<'_> {
     /// The open request of which this one is a reminder: of the same kind, handed in by the same side, and naming the
     /// person by the same identifiers. It is kept from ending until this transaction does.
     ///
-    /// No reminder is what may be about something else (two words that nobody knows, two complaints), nor what is known to
-    /// come from the person where that is not known of the first: its proof would go unused.
+    /// No reminder is what a person carries out, for it may be about something else: two corrections, two objections, two
+    /// words that nobody knows (what is wanted stands in no column). Nor is what is known to come from the person where that
+    /// is not known of the first: its proof would go unused.
     async fn find_first(
         &self,
         tx: &mut Tx,
@@ -209,7 +210,7 @@ impl Arrival<'_> {
         let Self { controller, submission, .. } = *self;
         if controller.reminder_days == 0
             || submission.origin != Origin::Subject
-            || matches!(kind, RequestKind::Other | RequestKind::Complaint)
+            || kind.handling() == Handling::Person
         {
             return Ok(None);
         }
