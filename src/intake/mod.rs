@@ -51,7 +51,7 @@ pub use producer::{
 };
 pub use sql::{
     Case, Surroundings, count_cases, find_by_reference, find_case, forget_contacts, forget_identifiers,
-    list_cases, past_evidence, purge, registered_organisations, set_needs_identity, set_reminded,
-    set_superseded, surroundings,
+    list_cases, past_evidence, purge, registered_organisations, set_needs_identity, set_policies,
+    set_reminded, set_superseded, surroundings,
 };
 pub use submission::{Desk, IntakeError, Receipt, Submission};
