@@ -168,7 +168,7 @@ impl IntakeError {
 const MOST_ALSO: usize = RequestKind::ALL.len() - 1;
 
 /// A little tolerance for clocks that differ.
-const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+pub(super) const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 /// Every kind that is asked, once, in the order in which they are carried out: no more marketing first and at once, then
 /// what needs the data as they are, erasure last.
