@@ -50,8 +50,8 @@ pub use handover::{Download, Handover, Landing, Piece, Redemption};
 pub use mailer::{Announced, Answered, Attempt, Delivery, Mailer, TextGateways, end_open_attempts};
 pub use message::Outgoing;
 pub use notice::{
-    EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Refusal, Sender, WhyLonger, enqueue,
-    enqueue_again, supersede_acknowledgement,
+    EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Refusal, Sender, TIME_TO_ANSWER, WhyLonger,
+    enqueue, enqueue_again, supersede_acknowledgement,
 };
 pub use package::{
     NewPackage, OpenedPackage, PackageId, destroy_expired, destroy_of, end_link, open_for_staff,

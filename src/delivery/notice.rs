@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -13,6 +13,15 @@ use crate::domain::{
     IdentifierKind, MasterKey, OrganisationId, Personal, RefusalGround, RequestId, RequestKind,
 };
 use crate::store::{StoreError, Tx};
+
+/// So much time somebody has to answer a question at the least, for it to be said that they were asked.
+pub const TIME_TO_ANSWER: TimeDelta = TimeDelta::hours(12);
+
+/// Whether a question that was written at an instant, and whose link works until another one, leaves too little time to answer
+/// at `at`: less than [`TIME_TO_ANSWER`], or than half of what it had, where that was less from the beginning.
+pub(super) fn comes_too_late((written_at, until): (DateTime<Utc>, DateTime<Utc>), at: DateTime<Utc>) -> bool {
+    until - at < TIME_TO_ANSWER.min((until - written_at) / 2)
+}
 
 /// Id of one notice: a version 7 UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

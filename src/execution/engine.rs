@@ -156,6 +156,7 @@ impl<'a> Run<'a> {
             self.executor.kill.reached(Step::Unproven.as_str(), "before")?;
             identify::look_at_wait(self).await?;
         }
+        opt_out::take_present_policies(self).await?;
         for step in self.procedure.steps {
             let skipped = refusal.skips(*step) || (self.ended_unproven() && *step != Step::Inform);
             if !skipped && !self.is_finished(*step, "") {

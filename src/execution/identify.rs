@@ -3,7 +3,9 @@
 //! The gate stands before each step that discloses or deletes, and is asked anew on every run: whatever way a request takes
 //! into the queue (submitted, resumed, released, chosen, rescued), it meets the same rule (S-3). A waiting request has a date:
 //! no attempts are used up, the person is reminded once, and at the end a notice says why and what would help (Art. 12(4)).
-//! Nobody fails to answer what they were never asked: a question that was refused, came back or never left ends no request.
+//! Nobody fails to answer what they were never asked: a question that was refused, came back, never left, or left with no time
+//! to answer it ends no request. One that waits in the outbox until its link is about to expire does not leave any more: another
+//! takes its place, as long as there is time for an answer.
 //!
 //! Nothing but the acknowledgement goes by itself to an address that was merely typed, unless it is all that the request was
 //! made with, or the profile's own: any other answer would show to whoever typed it whether somebody else is in the data (S-5).
@@ -115,7 +117,14 @@ pub(super) async fn look_at_wait(run: &mut Run<'_>) -> Result<(), Stop> {
     let mut connection = run.executor.store.connection().await?;
     let (organisation, request) = (&run.lease.organisation, run.lease.request);
     let kind = NoticeKind::IdentityRequest;
-    let question = delivery::reach_of(&mut connection, organisation, request, kind, wanted_at).await?;
+    let least = time_to_answer(run);
+    let least_secs = least.to_std().unwrap_or_default();
+    let question =
+        delivery::reach_of(&mut connection, organisation, request, kind, wanted_at, least_secs).await?;
+    let is_late = question.comes_too_late(now);
+    let may_ask = is_late
+        && until - now >= least
+        && identity::may_ask_again(&mut connection, organisation, request).await?;
     drop(connection);
     if question.failed {
         return Err(Stop::NeedsPerson(ParkReason::NoticeRefused));
@@ -132,8 +141,20 @@ pub(super) async fn look_at_wait(run: &mut Run<'_>) -> Result<(), Stop> {
         give_up_question(run).await?;
         return Err(Stop::NeedsPerson(ParkReason::IdentityUnproven));
     }
+    if is_late && !may_ask && !question.taken {
+        // There is no time left to ask them: a person may still find out.
+        give_up_question(run).await?;
+        return Err(Stop::NeedsPerson(ParkReason::IdentityUnproven));
+    }
     let remind = !run.case.identity_reminded && now >= remind_at(run, wanted_at);
-    Err(Stop::AwaitsIdentity { remind })
+    let ask = if remind { Some(Occasion::Reminder) } else { may_ask.then_some(Occasion::Wanted) };
+    Err(Stop::AwaitsIdentity { ask })
+}
+
+/// How long somebody has to answer at the least, from when the question left; half of its time where a link works shorter.
+fn time_to_answer(run: &Run<'_>) -> TimeDelta {
+    let lasts = TimeDelta::hours(run.site.controller.identity.link_hours.into());
+    delivery::TIME_TO_ANSWER.min(lasts / 2)
 }
 
 fn remind_at(run: &Run<'_>, wanted_at: DateTime<Utc>) -> DateTime<Utc> {
@@ -213,8 +234,8 @@ impl Run<'_> {
         self.wait_for_proof(tx, until_then(now, next)).await
     }
 
-    /// Goes on waiting, with a reminder where it is time for it.
-    pub(super) async fn await_identity(&mut self, remind: bool) -> Result<Ended, Stop> {
+    /// Goes on waiting, with a reminder where it is time for it, or another question in place of one that did not leave in time.
+    pub(super) async fn await_identity(&mut self, ask: Option<Occasion>) -> Result<Ended, Stop> {
         let now = self.executor.desk.clock.now();
         let mut tx = self.open("execution.await_identity").await?;
         let (organisation, request) = (&self.lease.organisation, self.lease.request);
@@ -224,12 +245,17 @@ impl Run<'_> {
         }
         let until = self.case.identity_until.unwrap_or(now);
         let contact_point = contact_point(self).map(|each| each.number);
-        if remind && let (Some(doubt), Some(contact_point)) = (self.case.identity_doubt, contact_point) {
-            let asked = Asked { doubt, until, contact_point, occasion: Occasion::Reminder };
+        let remind = ask == Some(Occasion::Reminder);
+        if let (Some(occasion), Some(doubt), Some(contact_point)) =
+            (ask, self.case.identity_doubt, contact_point)
+        {
+            let asked = Asked { doubt, until, contact_point, occasion };
             let (keys, controller) = (&self.executor.desk.keys, &self.site.controller);
             let actor = self.event(Action::IdentityAsked).actor;
             identity::ask(&mut tx, keys, controller, &self.case, asked, actor, now).await?;
-            intake::set_reminded(&mut tx, organisation, request).await?;
+            if remind {
+                intake::set_reminded(&mut tx, organisation, request).await?;
+            }
         }
         let reminded = remind || self.case.identity_reminded;
         let remind_at = self.case.identity_wanted_at.map(|wanted_at| remind_at(self, wanted_at));

@@ -193,7 +193,7 @@ impl Run<'_> {
             Stop::NeedsPerson(reason) => self.park(reason).await,
             Stop::Reminds => self.end_as_reminder().await,
             Stop::WantsIdentity(doubt) => self.want_identity(doubt).await,
-            Stop::AwaitsIdentity { remind } => self.await_identity(remind).await,
+            Stop::AwaitsIdentity { ask } => self.await_identity(ask).await,
             Stop::Again { counts: Some(reason), .. }
                 if self.attempt() >= self.executor.settings.most_attempts =>
             {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Step;
 use crate::domain::{IdentityDoubt, Killed, ParkReason};
+use crate::identity::Occasion;
 use crate::platform::PlatformError;
 use crate::queue::LeaseLost;
 use crate::store::StoreError;
@@ -58,8 +59,8 @@ pub(super) enum Stop {
     WantsIdentity(IdentityDoubt),
     /// They were asked, and did not answer yet.
     AwaitsIdentity {
-        /// Whether it is time to remind them.
-        remind: bool,
+        /// Why they are asked once more now, if they are.
+        ask: Option<Occasion>,
     },
     /// It is a reminder of an open request about the same contact.
     Reminds,

@@ -21,7 +21,7 @@ const MOST_LINKS: i64 = 6;
 /// Why a person is asked now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {
-    /// The request came to where it has to be known.
+    /// The request came to where it has to be known, or what asked it then did not leave in time.
     Wanted,
     /// There was no answer.
     Reminder,
@@ -138,6 +138,15 @@ pub async fn ask_again(
     let asked = Asked { doubt, until, contact_point, occasion: Occasion::OnDemand };
     ask(tx, &desk.keys, controller, &case, asked, actor, now).await?;
     Ok(())
+}
+
+/// Whether the machine may make another link for a request.
+pub async fn may_ask_again(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<bool, StoreError> {
+    Ok(sql::count_links(connection, organisation, request).await? < MOST_LINKS)
 }
 
 /// Ends the links of a request that is proven or over, and drops those that were not sent.

@@ -31,7 +31,7 @@ mod error;
 mod link;
 mod sql;
 
-pub use asking::{Asked, Occasion, ask, ask_again, contact_point, end_links};
+pub use asking::{Asked, Occasion, ask, ask_again, contact_point, end_links, may_ask_again};
 pub use check::{Check, declaration_of, record_check};
 pub use code::{CodeAnswer, CodeCheck, record_code};
 pub use error::IdentityError;

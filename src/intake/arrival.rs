@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::flood;
-use super::identifier::{IdentifierRole, add_identifiers};
+use super::identifier::{IdentifierRole, add_identifiers, is_given_as};
 use super::sql::{self, First};
 use super::submission::{Desk, IntakeError, Receipt, Submission, check, kinds_in_order};
 use crate::audit::{self, Action, Actor, Detail, Event};
@@ -60,15 +60,17 @@ async fn accept(
     }
 
     let kinds = kinds_in_order(&submission);
-    let earlier =
-        sql::find_by_key(tx, &controller.id, &submission.producer, &submission.idempotency_key).await?;
-    if !earlier.is_empty() {
-        let known: Vec<RequestKind> = earlier.iter().map(|receipt| receipt.kind).collect();
-        let receipt = Receipt::of(earlier).filter(|_| known == kinds);
-        return receipt.ok_or(IntakeError::KeyReused);
-    }
     let reference = |each: &SubjectIdentifier| each.reference(&desk.keys, &controller.id);
     let references: Vec<SubjectRef> = submission.identifiers.iter().map(reference).collect();
+    let earlier =
+        sql::find_by_key(tx, &controller.id, &submission.producer, &submission.idempotency_key).await?;
+    if let Some(first) = earlier.first() {
+        // A key is the producer's own: a counter that starts again must not swallow what somebody else asks.
+        let of_the_same = is_given_as(tx, &controller.id, first.request, &references).await?;
+        let known: Vec<RequestKind> = earlier.iter().map(|receipt| receipt.kind).collect();
+        let receipt = Receipt::of(earlier).filter(|_| of_the_same && known == kinds);
+        return receipt.ok_or(IntakeError::KeyReused);
+    }
     let flood = flood::count(tx, controller, &submission, &references, now).await?;
     let arrival = Arrival {
         desk,
@@ -196,8 +198,9 @@ impl Arrival<'_> {
     /// The open request of which this one is a reminder: of the same kind, handed in by the same side, and naming the
     /// person by the same identifiers. It is kept from ending until this transaction does.
     ///
-    /// No reminder is what may be about something else (two words that nobody knows, two complaints), nor what is known to
-    /// come from the person where that is not known of the first: its proof would go unused.
+    /// No reminder is what a person carries out, for it may be about something else: two corrections, two objections, two
+    /// words that nobody knows (what is wanted stands in no column). Nor is what is known to come from the person where that
+    /// is not known of the first: its proof would go unused.
     async fn find_first(
         &self,
         tx: &mut Tx,
@@ -207,7 +210,7 @@ impl Arrival<'_> {
         let Self { controller, submission, .. } = *self;
         if controller.reminder_days == 0
             || submission.origin != Origin::Subject
-            || matches!(kind, RequestKind::Other | RequestKind::Complaint)
+            || kind.handling() == Handling::Person
         {
             return Ok(None);
         }

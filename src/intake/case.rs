@@ -251,7 +251,9 @@ async fn end_withdrawn(
     confirm_withdrawal(tx, desk, controller, request).await
 }
 
-/// Tells the person that the withdrawal was recorded (N-16), where an address is known.
+/// Tells the person that the withdrawal was recorded (N-16), where an address is known: the one given, else that of the
+/// profile, to which whatever was asked of them went, so that they hear of one that somebody else took back for them. Nobody
+/// is told of a sweep.
 async fn confirm_withdrawal(
     tx: &mut Tx,
     desk: &Desk,
@@ -259,13 +261,16 @@ async fn confirm_withdrawal(
     request: RequestId,
 ) -> Result<(), CaseError> {
     let now = desk.clock.now();
-    let known = identifiers(tx, &desk.keys, &controller.id, request).await?;
-    let given = known
-        .iter()
-        .find(|each| each.role == IdentifierRole::Given && each.identifier.kind() == IdentifierKind::Email);
-    let (Some(recipient), Some(case)) = (given, find_case(tx, &controller.id, request).await?) else {
+    let Some(case) = find_case(tx, &controller.id, request).await?.filter(|case| case.origin.is_told())
+    else {
         return Ok(());
     };
+    let given = given_address_of(tx, desk, &controller.id, request).await?;
+    let recipient = match given {
+        Some(given) => Some(given),
+        None => recipient_of(tx, desk, &controller.id, request).await?,
+    };
+    let Some(recipient_no) = recipient else { return Ok(()) };
     let local = |instant: DateTime<Utc>| instant.with_timezone(&controller.time_zone).date_naive();
     let mut facts = Facts::of(case.kind, local(case.received_at), case.due_on);
     facts.done_on = Some(local(now));
@@ -274,7 +279,7 @@ async fn confirm_withdrawal(
         request,
         kind: NoticeKind::Withdrawn,
         sender: Sender::Pump,
-        recipient_no: recipient.number,
+        recipient_no,
         language: case.language,
         facts,
         words: None,

@@ -9,7 +9,8 @@
 //! Invariants:
 //! - The legal clock starts at `received_at`, which somebody must state; it never defaults to the time of insertion
 //!
-//! - The same idempotency key of the same producer is the same request and gives the same receipt.
+//! - The same idempotency key of the same producer, with the same kinds and identifiers, is the same request and gives the
+//!   same receipt. With others it is refused, or parked: it asks for something else, or for somebody else.
 //! - A producer's row that cannot become a request is parked, sealed, with a reason; none is dropped.
 //! - Who hands a request in says how it is known who asks; what a right needs is the controller's to say, and is asked for
 //!   by the engine on every way that a request can take.
@@ -50,7 +51,7 @@ pub use producer::{
 };
 pub use sql::{
     Case, Surroundings, count_cases, find_by_reference, find_case, forget_contacts, forget_identifiers,
-    list_cases, past_evidence, purge, registered_organisations, set_needs_identity, set_reminded,
-    set_superseded, surroundings,
+    list_cases, past_evidence, purge, registered_organisations, set_needs_identity, set_policies,
+    set_reminded, set_superseded, surroundings,
 };
 pub use submission::{Desk, IntakeError, Receipt, Submission};

@@ -136,7 +136,9 @@ pub enum IntakeError {
     #[error("a message asks for at most 12 kinds; hand in each kind once")]
     Kinds,
     /// The key was used for something else.
-    #[error("idempotency_key was used before for a request of another kind; use a new key")]
+    #[error(
+        "idempotency_key was used before for another request (of another kind, or with other identifiers); use a new key"
+    )]
     KeyReused,
     /// The database failed.
     #[error(transparent)]
@@ -166,7 +168,7 @@ impl IntakeError {
 const MOST_ALSO: usize = RequestKind::ALL.len() - 1;
 
 /// A little tolerance for clocks that differ.
-const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+pub(super) const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 /// Every kind that is asked, once, in the order in which they are carried out: no more marketing first and at once, then
 /// what needs the data as they are, erasure last.

@@ -393,13 +393,24 @@ async fn r_9_r_12_what_may_be_about_something_else_is_no_reminder() {
         .unwrap();
     }
     assert_eq!(take(&service).await, Taken { accepted: 2, repeated: 0, parked: 0 });
-    for _ in 0..2 {
-        service.submit(RequestKind::Complaint, &[(Email, EMAIL)]).await;
+    // The name on one day, the birth date on another: which datum is wrong stands in no column.
+    let by_person = [
+        RequestKind::Complaint,
+        RequestKind::Rectification,
+        RequestKind::Restriction,
+        RequestKind::Objection,
+        RequestKind::AutomatedDecision,
+    ];
+    for kind in by_person {
+        for _ in 0..2 {
+            let receipt = service.submit(kind, &[(Email, EMAIL)]).await;
+            assert_eq!(receipt.reminds_of, None, "{kind}");
+        }
     }
     let mut connection = service.store.connection().await.unwrap();
     let cases = intake::list_cases(&mut connection, &service.controller.id, None, None, 100).await.unwrap();
     drop(connection);
-    assert_eq!(cases.len(), 4);
+    assert_eq!(cases.len(), 2 + 2 * by_person.len());
     for case in &cases {
         assert_eq!(case.park_reason, Some(ParkReason::NotAutomated), "{}: a task each", case.kind);
     }

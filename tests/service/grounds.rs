@@ -379,6 +379,7 @@ async fn r_52_nobody_is_erased_because_somebody_unknown_withdrew() {
         "asked in the profile"
     );
     assert!(service.platform.truth(&contact).unwrap().exists);
+    service.pump().await;
     service.advance(WEEK * 3).await;
     service.work_to_the_end().await;
     assert_eq!(service.case(handed_in[0]).await.outcome, Some(Outcome::NotIdentified));

@@ -305,6 +305,67 @@ async fn r_83_whoever_was_never_asked_did_not_fail_to_answer() {
 }
 
 #[tokio::test]
+async fn r_83_a_question_that_waited_too_long_is_asked_anew_and_nobody_is_asked_for_yesterday() {
+    // The mail server is away for days, from before the first question on; links work for one.
+    let rules = IdentityRules { link_hours: 24, ..IdentityRules::default() };
+    let service = TestService::builder().identity(rules).build().await;
+    let contact = service.platform.add_contact(person());
+    submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+    let worker = service.worker().await;
+    worker.work_until_idle().await.unwrap();
+    service.advance(Duration::from_hours(73)).await;
+    worker.work_until_idle().await.unwrap();
+    // By now the reminder is in the outbox, and its link dead in its turn.
+    service.advance(Duration::from_hours(27)).await;
+    service.pump().await;
+    assert_eq!(questions(&service).len(), 0, "a dead link is sent to nobody");
+    worker.work_until_idle().await.unwrap();
+    service.pump().await;
+    let [question] = questions(&service).try_into().unwrap();
+    let said = question.text.expose().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("Please confirm by: 28 November 2026, 17:00 CET"), "{said}");
+    let secret = question.link.unwrap().into_exposed();
+    service.advance(Duration::from_hours(20)).await;
+    assert!(matches!(confirm(&service, &secret, STORED).await, Confirmation::Confirmed(_)));
+    service.work_to_the_end().await;
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    service.finish().await;
+
+    // Near the due date there is a day: with the rest of it nobody can do anything, and a person hears of it at once.
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(person());
+    let late = submit_late(&service).await;
+    let worker = service.worker().await;
+    worker.work_until_idle().await.unwrap();
+    service.advance(Duration::from_hours(20)).await;
+    service.pump().await;
+    worker.work_until_idle().await.unwrap();
+    service.pump().await;
+    assert_eq!(questions(&service).len(), 0);
+    let case = service.case(late.request).await;
+    assert_eq!(case.park_reason, Some(ParkReason::IdentityUnproven));
+    check(&service, late.request, IdentityMethod::ContactPoint).await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.simulator.journal().deleted_contacts(), [contact]);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_83_a_question_that_leaves_late_in_its_time_still_counts_where_half_a_day_is_left() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
+    let receipt = submit_late(&service).await;
+    service.worker().await.work_until_idle().await.unwrap();
+    service.advance(Duration::from_hours(11)).await;
+    service.pump().await;
+    assert_eq!(questions(&service).len(), 1);
+    service.advance(Duration::from_hours(14)).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::NotIdentified));
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn a_link_works_no_longer_than_an_answer_is_waited_for_and_says_so() {
     let service = TestService::start().await;
     let _contact = service.platform.add_contact(person());

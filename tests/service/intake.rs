@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use dsrd::delivery::Plan;
-use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{Controller, OrganisationId, RequestId, RequestKind, RequestState};
+use dsrd::domain::IdentifierKind::{Email, Phone};
+use dsrd::domain::{
+    Clock as _, Controller, IdentifierKind, OrganisationId, RequestId, RequestKind, RequestState,
+};
 use dsrd::intake::{self, CaseError, IntakeError, Taken};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
@@ -139,7 +142,7 @@ async fn a_producer_can_insert_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_same_key_is_the_same_request_and_never_another_kind() {
+async fn the_same_key_is_the_same_request_and_never_another_kind_or_somebody_elses() {
     let service = TestService::start().await;
     let submission = service.submission(RequestKind::Access, &[(Email, "canarino@posta.example")]);
     let submit =
@@ -151,10 +154,29 @@ async fn the_same_key_is_the_same_request_and_never_another_kind() {
     let mut drifted = submission.clone();
     drifted.kind = RequestKind::Erasure;
     assert!(matches!(submit(drifted).await, Err(IntakeError::KeyReused)));
+    // A counter that starts again: what another person asks is not taken for what the first one asked.
+    let by = |identifiers: &[(IdentifierKind, &str)]| intake::Submission {
+        identifiers: service.submission(RequestKind::Access, identifiers).identifiers,
+        ..submission.clone()
+    };
+    let (own, others) = ((Email, "canarino@posta.example"), (Email, "canarino.altro@posta.example"));
+    for identifiers in [&[others][..], &[own, (Phone, "333 1234567")]] {
+        assert!(matches!(submit(by(identifiers)).await, Err(IntakeError::KeyReused)));
+    }
+    assert!(submit(by(&[(Email, "Canarino@Posta.example"), own])).await.unwrap().repeated, "the same, twice");
     // Many at once: one request.
     let many = futures_util::future::join_all((0..8).map(|_| submit(submission.clone()))).await;
     assert!(many.into_iter().all(|receipt| receipt.unwrap().request == first.request));
     service.work_to_the_end().await;
+    // Nor a year later, when the clear identifiers are forgotten.
+    service.clock.advance(TimeDelta::days(365));
+    let mut tx = service.store.begin("test").await.unwrap();
+    let (organisation, now) = (&service.controller.id, service.clock.now());
+    let forgotten = intake::forget_identifiers(&mut tx, organisation, now, now, 10).await.unwrap();
+    assert_eq!(forgotten, [first.request]);
+    tx.commit().await.unwrap();
+    assert!(matches!(submit(by(&[others])).await, Err(IntakeError::KeyReused)));
+    assert!(submit(submission.clone()).await.unwrap().repeated);
     service.finish().await;
 }
 

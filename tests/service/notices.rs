@@ -6,9 +6,9 @@ use dsrd::audit::Actor;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
     AnsweredOutcome, Clock as _, IncidentCategory, IncidentCause, Outcome, RequestId, RequestKind,
-    RequestState,
+    RequestState, SubjectIdentifier,
 };
-use dsrd::intake;
+use dsrd::intake::{self, IdentifierRole, Submission};
 use dsrd::recipients::{self, ChannelKind, Recipient, Task, TaskAction, TaskState};
 use dsrd::triage::{self, Facts, TriageError};
 use dsrd_simulator::ContactSpec;
@@ -208,6 +208,52 @@ async fn r_88_a_complaint_is_acknowledged_as_one_in_the_language_of_the_person()
     assert!(subject.contains("reclamo") && text.contains("23 dicembre 2026"), "{subject} {text}");
     let story = service.story(receipt.request).await;
     assert!(story.contains(&"notice.ended=done".to_owned()), "{story:?}");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn i_1_a_withdrawal_is_confirmed_at_the_address_of_the_profile_where_none_was_given() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(person());
+    let by_number = Submission { proof: None, ..service.submission(RequestKind::Erasure, &[(Phone, PHONE)]) };
+    let request = intake::submit_request(&service.store, &service.desk, &service.controller, by_number)
+        .await
+        .unwrap()
+        .request;
+    service.work().await;
+    assert_eq!(service.case(request).await.state, RequestState::NeedsIdentity);
+    service.pump().await;
+    let before = mails_to(&service, EMAIL).len();
+    // Somebody calls and takes it back.
+    let withdraw = async |request| {
+        let mut tx = service.store.begin("test").await.unwrap();
+        intake::withdraw(&mut tx, &service.desk, &service.controller, request, dpo()).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    withdraw(request).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(request).await.outcome, Some(Outcome::Withdrawn));
+    assert_eq!(mails_to(&service, EMAIL).len(), before + 1);
+    assert!(last_mail(&service).contains("has been withdrawn"), "{}", last_mail(&service));
+    // Not of a sweep, whatever the profile says: nobody asked for it.
+    let sweep = service.submit_sweep(&contact, service.clock.now()).await.request;
+    let mut tx = service.store.begin("test").await.unwrap();
+    let point = SubjectIdentifier::parse(Email, EMAIL, None).unwrap();
+    let (keys, organisation) = (&service.desk.keys, &service.controller.id);
+    intake::add_identifiers(
+        &mut tx,
+        keys,
+        organisation,
+        sweep,
+        0,
+        vec![(IdentifierRole::ContactPoint, point)],
+    )
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    withdraw(sweep).await;
+    service.work_to_the_end().await;
+    assert_eq!(mails_to(&service, EMAIL).len(), before + 1);
     service.finish().await;
 }
 

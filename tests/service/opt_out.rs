@@ -1,7 +1,10 @@
 //! Opt-outs: switched off, read back, told.
 
+use std::sync::Arc;
+
 use dsrd::domain::IdentifierKind::{Email, Phone};
-use dsrd::domain::{Outcome, ParkReason, RequestKind, RequestState};
+use dsrd::domain::{KillSwitch, Outcome, ParkReason, RequestId, RequestKind, RequestState};
+use dsrd::intake::{self, Submission};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
 use crate::support::service::TestService;
@@ -70,6 +73,62 @@ async fn f_38_a_policy_change_whose_answer_is_lost_is_found_and_not_repeated() {
     assert_eq!(service.simulator.journal().effects().len(), 1);
     assert!(service.story(receipt.request).await.contains(&"policy.ended=by_former_attempt".to_owned()));
     service.finish().await;
+}
+
+/// The operator corrects the configuration and starts the daemon again.
+fn configure(service: &mut TestService, policies: &[&str]) {
+    let controller = Arc::make_mut(&mut service.controller);
+    controller.opt_out_policies = policies.iter().map(|each| (*each).to_owned()).collect();
+    let mut executor = service.executor_with(KillSwitch::default());
+    executor.sites.get_mut(&service.controller.id).unwrap().controller = Arc::clone(&service.controller);
+    service.executor = Arc::new(executor);
+}
+
+async fn resume(service: &TestService, request: RequestId) {
+    let mut tx = service.store.begin("test").await.unwrap();
+    let actor = dsrd::audit::Actor::Person("dpo".to_owned());
+    intake::resume(&mut tx, &service.desk, &service.controller.id, request, actor).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn r_51_an_opt_out_that_waits_because_of_the_configuration_goes_on_with_it_once_it_is_mended() {
+    for (wrong, reason) in [
+        (&[][..], ParkReason::NothingToOptOutOf),
+        (&["mktgComunications"], ParkReason::PlatformRejected),
+        (&["customs.newsletter"], ParkReason::VerificationFailed),
+    ] {
+        let mut service = TestService::start().await;
+        configure(&mut service, wrong);
+        let contact = service.platform.add_contact(ada().policy("newsletter", true));
+        // The platform takes a name and shows nothing of it.
+        let ignored = service.simulator.faults().inject(Fault::PolicyNotApplied);
+        let receipt = service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+        let named = Submission {
+            policies: vec!["mktgComunications".to_owned()],
+            ..service.submission(RequestKind::ConsentWithdrawal, &[(Email, "canarino@posta.example")])
+        };
+        let named =
+            intake::submit_request(&service.store, &service.desk, &service.controller, named).await.unwrap();
+        service.work_to_the_end().await;
+        assert_eq!(service.case(receipt.request).await.park_reason, Some(reason));
+
+        service.simulator.faults().remove(ignored);
+        configure(&mut service, &["mktgCommunications"]);
+        resume(&service, receipt.request).await;
+        service.work_to_the_end().await;
+        let case = service.case(receipt.request).await;
+        assert_eq!((case.outcome, case.policies), (Some(Outcome::Fulfilled), controller_policies(&service)));
+        assert_eq!(service.platform.truth(&contact).unwrap().policy("mktgCommunications"), Some(false));
+        // What a request names itself, nobody names otherwise.
+        let named = service.case(named.request).await;
+        assert_eq!((named.policies_named, named.policies), (true, vec!["mktgComunications".to_owned()]));
+        service.finish().await;
+    }
+}
+
+fn controller_policies(service: &TestService) -> Vec<String> {
+    service.controller.opt_out_policies.clone()
 }
 
 #[tokio::test]

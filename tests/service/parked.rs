@@ -5,7 +5,7 @@ use dsrd::audit::Actor;
 use dsrd::domain::{
     Assurance, DiscardReason, IdentifierKind, MasterKey, Outcome, Personal, RequestKind, RequestState,
 };
-use dsrd::intake::{self, Corrections, OpenedRow, ParkedRow, ParkedRowError, Receipt};
+use dsrd::intake::{self, Corrections, IntakeError, OpenedRow, ParkedRow, ParkedRowError, Receipt};
 use dsrd_simulator::ContactSpec;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
@@ -192,6 +192,113 @@ async fn r_1_a_released_row_keeps_producer_key_and_clock() {
     assert_eq!(released.detail["corrected"], "kind assurance assured_at");
     let received = log.iter().find(|entry| entry.action == "request.received").unwrap();
     assert!(received.actor.starts_with("producer:"), "{}", received.actor);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_1_a_row_that_was_parked_for_the_future_is_not_of_the_day_that_it_named_once_that_has_come() {
+    let service = TestService::start().await;
+    // The clock of a form is hours ahead, over the end of the day; a day and a month are swapped.
+    let rows = park(
+        &service,
+        &[
+            "('main', 'a', 'access', '2026-11-23T23:30:00Z', 'web', 'canarino@posta.example')",
+            "('main', 'b', 'access', '2026-12-11T09:00:00Z', 'web', 'canarino@posta.example')",
+            "('main', 'c', 'access', '2026-12-11T09:00:00Z', 'web', 'canarino@posta.example')",
+        ],
+    )
+    .await;
+    let promised: Vec<_> = rows.iter().map(|row| row.due_on.unwrap()).collect();
+    service.clock.advance(TimeDelta::days(21));
+    for row in &rows[..2] {
+        let receipt = release(&service, row.intake, Corrections::default()).await.unwrap();
+        assert_eq!(service.case(receipt.request).await.received_at, start_of_test());
+        assert_eq!(receipt.due_on, promised[0], "as it was listed");
+    }
+    // Who knows the day says it.
+    let known = start_of_test() - TimeDelta::days(12);
+    let corrected = Corrections { received_at: Some(known), ..Corrections::default() };
+    let receipt = release(&service, rows[2].intake, corrected).await.unwrap();
+    assert_eq!(service.case(receipt.request).await.received_at, known);
+
+    // How long somebody is known is not guessed.
+    let mut producer = producer(&service).await;
+    sqlx::query(
+        "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email, assurance, assured_at)
+         VALUES ('main', 'd', 'access', '2026-12-01T09:00:00Z', 'web', 'canarino@posta.example', 'authenticated_session',
+           '2027-01-12T09:00:00Z')",
+    )
+    .execute(&mut producer)
+    .await
+    .unwrap();
+    assert_eq!(take(&service).await.parked, 1);
+    let row = list(&service).await[0].intake;
+    service.clock.advance(TimeDelta::days(40));
+    let guessed = release(&service, row, Corrections::default()).await.unwrap_err();
+    assert!(matches!(guessed, ParkedRowError::Refused(IntakeError::AssuredInFuture)), "{guessed}");
+    let at = start_of_test() + TimeDelta::days(8);
+    let corrected = Corrections { assured_at: Some(at), ..Corrections::default() };
+    let receipt = release(&service, row, corrected).await.unwrap();
+    assert_eq!(service.case(receipt.request).await.assured_at, Some(at));
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_row_that_names_too_much_is_released_under_its_own_key() {
+    let service = TestService::start().await;
+    let mut producer = producer(&service).await;
+    for too_much in ["'a', ARRAY['mktgCommunications'], NULL", "'b', NULL, 'objection'"] {
+        let statement = format!(
+            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, policies, ground, kind, received_at, channel, email)
+             VALUES ('main', {too_much}, 'access', '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')"
+        );
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut producer).await.unwrap();
+    }
+    assert_eq!(take(&service).await.parked, 2);
+    let rows = list(&service).await;
+    assert_eq!((rows[0].reason.as_str(), rows[1].reason.as_str()), ("bad_ground", "bad_policies"));
+    for row in rows {
+        let still = release(&service, row.intake, Corrections::default()).await.unwrap_err();
+        assert!(matches!(still, ParkedRowError::Refused(_)), "{still}");
+        let corrections =
+            Corrections { policies: Some(Vec::new()), no_ground: true, ..Corrections::default() };
+        let receipt = release(&service, row.intake, corrections).await.unwrap();
+        assert_eq!(service.case(receipt.request).await.kind, RequestKind::Access);
+    }
+    service.work_to_the_end().await;
+    let log = service.audit().await;
+    let released = log.iter().find(|entry| entry.action == "intake.released").unwrap();
+    assert_eq!(released.detail["corrected"], "policies ground");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_row_whose_key_is_somebody_elses_is_parked_and_released_under_another() {
+    let service = TestService::start().await;
+    let mut producer = producer(&service).await;
+    let mut insert = async |kind: &str, email: &str| {
+        let statement = format!(
+            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
+             VALUES ('main', 'form-17', {kind}, '2026-11-20T09:00:00Z', 'web', '{email}')"
+        );
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut producer).await.unwrap();
+        take(&service).await
+    };
+    assert_eq!(insert("'access'", "canarino@posta.example").await.accepted, 1);
+    assert_eq!(insert("'access'", "canarino@posta.example").await.repeated, 1);
+    // The counter of the form starts again; one of the rows is faulty besides.
+    assert_eq!(insert("'access'", "canarino.altro@posta.example").await.parked, 1);
+    assert_eq!(insert("NULL", "canarino.terzo@posta.example").await.parked, 1);
+    let rows = list(&service).await;
+    assert_eq!((rows[0].reason.as_str(), rows[1].reason.as_str()), ("missing_column", "key_reused"));
+    for (row, key) in rows.iter().zip(["form-17-c", "form-17-b"]) {
+        let as_it_is = release(&service, row.intake, of_kind(RequestKind::Access)).await.unwrap_err();
+        assert!(matches!(as_it_is, ParkedRowError::Refused(IntakeError::KeyReused)), "{as_it_is}");
+        let other_key = Corrections { idempotency_key: Some(key.to_owned()), ..of_kind(RequestKind::Access) };
+        assert!(!release(&service, row.intake, other_key).await.unwrap().repeated);
+    }
+    service.work_to_the_end().await;
     service.finish().await;
 }
 

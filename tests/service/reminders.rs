@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use dsrd::delivery::Plan;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
-    AnsweredOutcome, Assurance, Clock as _, ErasureGround, IdentifierKind, KillSwitch, Outcome, ParkReason,
-    RefusalGround, RequestId, RequestKind, RequestState, RequesterRole,
+    Assurance, Clock as _, ErasureGround, IdentifierKind, KillSwitch, Outcome, ParkReason, RefusalGround,
+    RequestId, RequestKind, RequestState, RequesterRole,
 };
 use dsrd::execution::Ended;
 use dsrd::identity::Confirmation;
@@ -429,22 +429,21 @@ async fn r_12_what_is_decided_or_stands_against_a_newer_will_swallows_no_new_req
     service.work_to_the_end().await;
     assert!(!service.platform.truth(&contact).unwrap().exists);
 
-    // A person corrected it and recorded that, or refused it; the mail server takes neither answer.
-    let corrected = service.submit(RequestKind::Rectification, &by_address).await;
-    let refused = service.submit(RequestKind::Objection, &by_address).await;
-    let reminder = service.submit(RequestKind::Rectification, &by_address).await;
-    is_reminder_at_once(&service, &reminder, &corrected).await;
-    service.pump().await;
-    crate::cases::answer(&service, corrected.request, AnsweredOutcome::Fulfilled).await.unwrap();
-    crate::cases::refuse(&service, refused.request, RefusalGround::CompellingGrounds).await.unwrap();
-    service.mails.plan(Plan::Reply(550), 2);
-    work_only(&service).await;
-    for (first, kind) in [(&corrected, RequestKind::Rectification), (&refused, RequestKind::Objection)] {
-        assert_eq!(service.case(first.request).await.park_reason, Some(ParkReason::NoticeRefused), "{kind}");
-        let anew = service.submit(kind, &by_address).await;
-        assert_eq!(anew.reminds_of, None, "{kind}");
-        assert_ne!(service.case(anew.request).await.state, RequestState::Closed, "{kind}");
+    // A person refused it because of two contacts, and nobody told the person yet.
+    let by_number = [(Phone, OTHER_NUMBER)];
+    for address in [OTHER_STORED, TYPED] {
+        let _twin = service.platform.add_contact(ContactSpec::new().email(address).phone(OTHER_NUMBER));
     }
+    let refused = service.submit(RequestKind::Access, &by_number).await;
+    service.work_to_the_end().await;
+    let reminder = service.submit(RequestKind::Access, &by_number).await;
+    is_reminder_at_once(&service, &reminder, &refused).await;
+    crate::cases::refuse(&service, refused.request, RefusalGround::IdentityNotConfirmed).await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(refused.request).await.park_reason, Some(ParkReason::NoContactPoint));
+    let anew = service.submit(RequestKind::Access, &by_number).await;
+    assert_eq!(anew.reminds_of, None);
+    assert_ne!(service.case(anew.request).await.state, RequestState::Closed);
     service.finish().await;
 }
 

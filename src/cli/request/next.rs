@@ -59,6 +59,11 @@ const fn asks_who(case: &Case) -> bool {
         && case.answered.is_none()
 }
 
+/// Whether an opt-out switches off what the configuration names.
+fn has_configured_policies(case: &Case) -> bool {
+    case.kind.handling() == Handling::OptOut && !case.policies_named
+}
+
 /// How a person finds out who asks.
 fn find_out(reference: &str) -> String {
     format!(
@@ -140,8 +145,13 @@ pub(super) fn what_you_can_do(case: &Case, is_given: bool) -> Vec<String> {
             acts.push(format!("or if not any more: dsrd request withdraw {reference}"));
             acts
         }
-        ParkReason::NothingToOptOutOf => {
-            vec!["set opt_out_policies and restart, or hand in a new request with --policy: dsrd request submit".to_owned()]
+        ParkReason::NothingToOptOutOf => vec![resume("set opt_out_policies, restart")],
+        ParkReason::VerificationFailed | ParkReason::PlatformRejected if has_configured_policies(case) => {
+            let mut acts = vec![resume(
+                "if a name in opt_out_policies is wrong (dsrd check says which the platform knows): correct it, restart",
+            )];
+            acts.extend(to_mend(reason).map(|cause| resume(&format!("or {cause}"))));
+            acts
         }
         ParkReason::NotAutomated => vec![format!(
             "carry it out, write what you did into a file, then: dsrd request answered {reference} --outcome fulfilled --answer-file FILE"

@@ -72,7 +72,11 @@ pub(in crate::cli) struct ReleaseArgs {
     /// For opt_out: a policy to switch off; may be given several times.
     #[arg(long = "policy", value_name = "NAME")]
     policies: Vec<String>,
-    /// When it reached the controller (RFC 3339); only where the row does not say so.
+    /// Leave out the policies that the row names, for example with a request that is no opt-out.
+    #[arg(long, conflicts_with = "policies")]
+    no_policies: bool,
+    /// When it reached the controller (RFC 3339); only where the row does not say so, or named the future when it was
+    /// parked. Left out then, it is the time of the parking.
     #[arg(long)]
     received_at: Option<DateTime<Utc>>,
     /// The producer's own id; only where the row's is missing, too long, or was used for another request.
@@ -84,12 +88,15 @@ pub(in crate::cli) struct ReleaseArgs {
     /// How it is known who asks; only where the row says nothing that can be read. You vouch for it.
     #[arg(long)]
     assurance: Option<Assurance>,
-    /// When that was proven (RFC 3339); only where the row does not say so.
+    /// When that was proven (RFC 3339); only where the row does not say so, or named the future when it was parked.
     #[arg(long)]
     assured_at: Option<DateTime<Utc>>,
     /// For erasure: on which ground of Art. 17(1) GDPR, as for dsrd request submit.
     #[arg(long)]
     ground: Option<ErasureGround>,
+    /// Leave out the ground that the row names, for example with a request that is no erasure.
+    #[arg(long, conflicts_with = "ground")]
+    no_ground: bool,
     /// Identifiers to correct, as JSON from a file, or from standard input with -: {"email": …, "phone": null, …}. null
     /// takes one away.
     #[arg(long, value_name = "FILE")]
@@ -161,10 +168,11 @@ fn zone_of(context: &Context, organisation: &str) -> Tz {
     organisation.parse().map_or(Tz::UTC, |organisation| context.zone(&organisation))
 }
 
-/// Without `received_at` the date is the latest that it can be.
+/// Without a usable `received_at` the date is the latest that it can be.
 fn due(row: &ParkedRow) -> String {
     let day = or_dash(row.due_on.as_ref());
-    match (row.overdue, row.received_at.is_none() && row.due_on.is_some()) {
+    let is_known = row.received_at.is_some_and(|at| at <= row.parked_at);
+    match (row.overdue, !is_known && row.due_on.is_some()) {
         (true, _) => format!("{day} OVERDUE"),
         (false, true) => format!("{day} or before"),
         (false, false) => day,
@@ -244,11 +252,13 @@ async fn release(
         channel: args.channel,
         received_at: args.received_at,
         language: args.language,
-        policies: (!args.policies.is_empty()).then_some(args.policies),
+        // With --no-policies none were given.
+        policies: (args.no_policies || !args.policies.is_empty()).then_some(args.policies),
         idempotency_key: args.idempotency_key,
         assurance: args.assurance,
         assured_at: args.assured_at,
         ground: args.ground,
+        no_ground: args.no_ground,
         identifiers,
     };
     let mut tx = foundation.store.begin("cli.release").await?;

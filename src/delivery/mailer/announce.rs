@@ -109,6 +109,12 @@ impl Mailer {
             sql::give_up(tx, organisation, row.notice_id, "withdrawn").await?;
             return Ok(Announced::Settled(Delivery::Refused("withdrawn".to_owned())));
         }
+        if kind == NoticeKind::IdentityRequest && is_late(&row, at)? {
+            // Nobody is asked for what they have no time to answer: the request asks anew, with a link that lasts.
+            let wait = Duration::from_secs(self.settings.retry_max_secs.into());
+            sql::put_off(tx, organisation.as_str(), row.notice_id, "too_late", wait).await?;
+            return Ok(Announced::Settled(Delivery::Later(wait)));
+        }
         let renewed = match self.look_at_package(tx, of, at).await? {
             PackageOf::Lasts => None,
             PackageOf::Renewed(package, until) => {
@@ -416,6 +422,14 @@ impl Rendered {
             Self::Text(words) => &words.template,
         }
     }
+}
+
+/// Whether a question has waited so long in the outbox that its link would leave too little time.
+fn is_late(row: &NoticeRow, at: DateTime<Utc>) -> Result<bool, StoreError> {
+    let expires_at = row.facts.get("expires_at").cloned().unwrap_or_default();
+    let expires_at: Option<DateTime<Utc>> = serde_json::from_value(expires_at)
+        .map_err(|_| StoreError::unreadable("delivery.read_notice", "dsrd.notice.facts"))?;
+    Ok(expires_at.is_some_and(|until| notice::comes_too_late((row.enqueued_at, until), at)))
 }
 
 /// What stands for the controller's own words in the text whose digest is kept: as many blocks as any notice has.

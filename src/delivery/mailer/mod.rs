@@ -19,7 +19,7 @@ use crate::delivery::text;
 use crate::delivery::transport::{Effect, Failure, TextGateway, Transport};
 use crate::delivery::{DeliveryError, Settings};
 use crate::domain::{Clock, Controller, KillSwitch, MasterKey, OrganisationId, RequestId};
-use crate::queue::Instance;
+use crate::queue::{self, Instance};
 use crate::store::{Store, StoreError};
 
 mod announce;
@@ -124,7 +124,13 @@ impl Mailer {
     ) -> Result<Delivery, DeliveryError> {
         let attempt = match self.begin((organisation, request, kind), notice).await? {
             Announced::Ready(attempt) => attempt,
-            Announced::Settled(delivery) => return Ok(delivery),
+            Announced::Settled(delivery) => {
+                if matches!(delivery, Delivery::Later(_)) {
+                    // Whoever waits for an answer to it is told after the row is free: they lock in another order.
+                    queue::wake(&mut *self.store.connection().await?, organisation, request).await?;
+                }
+                return Ok(delivery);
+            }
             Announced::FormerOpen => return Err(DeliveryError::Superseded),
         };
         let answered = self.send(attempt).await?;

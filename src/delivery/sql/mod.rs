@@ -4,7 +4,9 @@
 mod attempt;
 mod outbox;
 mod package;
+mod reach;
 
 pub use attempt::*;
 pub use outbox::*;
 pub(super) use package::*;
+pub use reach::*;

@@ -93,42 +93,6 @@ pub async fn drop_unsent(
     Ok(())
 }
 
-/// What became of the notices of a kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reach {
-    /// The latest was refused for good, or came back, and nobody told the person by other means.
-    pub failed: bool,
-    /// One was taken by the mail server (or the gateway of text messages) and did not come back, or the person was told what it
-    /// said by other means.
-    pub taken: bool,
-}
-
-/// What became of the notices of a kind that were written at an instant or later.
-pub async fn reach_of(
-    connection: &mut PgConnection,
-    organisation: &OrganisationId,
-    request: RequestId,
-    kind: NoticeKind,
-    since: DateTime<Utc>,
-) -> Result<Reach, StoreError> {
-    sqlx::query_as!(
-        Reach,
-        r#"SELECT coalesce((array_agg((state = 'refused' AND last_code IS DISTINCT FROM 'superseded' OR bounced_at IS NOT NULL)
-                                      AND made_good_at IS NULL
-                                      ORDER BY round DESC))[1], false) AS "failed!",
-                  coalesce(bool_or(state = 'sent' AND bounced_at IS NULL OR made_good_at IS NOT NULL), false) AS "taken!"
-           FROM dsrd.notice
-           WHERE organisation_id = $1 AND request_id = $2 AND kind = $3 AND enqueued_at >= $4"#,
-        organisation.as_str(),
-        request.0,
-        kind.as_str(),
-        since,
-    )
-    .fetch_one(connection)
-    .await
-    .map_err(StoreError::during("delivery.reach_of"))
-}
-
 /// Whether a request has a notice of a kind that is still to be sent.
 pub async fn waits_to_be_sent(
     connection: &mut PgConnection,

@@ -1,4 +1,5 @@
-//! Steps `apply` and `verify` of an opt-out: each policy switched off by one call, then read back.
+//! Steps `apply` and `verify` of an opt-out: each policy switched off by one call, then read back. Which policies are meant
+//! where the request names none is asked of the configuration at each run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,8 +16,8 @@ use super::sql::Marks;
 use super::stop::Stop;
 use super::{erasure, inform};
 use crate::audit::{Action, Detail};
-use crate::domain::{ContactId, ParkReason, RequestKind};
-use crate::intake::IdentifierRole;
+use crate::domain::{ContactId, Handling, ParkReason, RequestKind};
+use crate::intake::{self, IdentifierRole};
 use crate::platform::{Contact, Shown};
 use crate::recipients::{Affected, TaskAction};
 
@@ -32,6 +33,27 @@ const READ_AGAIN_AFTER: [Duration; 5] = [
 /// By how much the platform's clock may differ from ours; sweeps trust no platform whose clock differs by more. A portal writes
 /// the profile a moment before it hands the request in.
 const CLOCKS_MAY_DIFFER: TimeDelta = TimeDelta::minutes(5);
+
+/// Where the request names no policies, those of the configuration are meant, as it is now: what waits for a person because it
+/// named none, or one that does not exist, goes on with the right ones once that is mended. What was read back stands.
+pub(super) async fn take_present_policies(run: &mut Run<'_>) -> Result<(), Stop> {
+    let case = &run.case;
+    let present = &run.site.controller.opt_out_policies;
+    if case.kind.handling() != Handling::OptOut
+        || case.verified_at.is_some()
+        || (case.policies_named && !case.policies.is_empty())
+        || present.is_empty()
+        || *present == case.policies
+    {
+        return Ok(());
+    }
+    let present = present.clone();
+    let mut tx = run.open("execution.take_present_policies").await?;
+    intake::set_policies(&mut tx, &run.lease.organisation, run.lease.request, &present).await?;
+    tx.commit().await?;
+    run.case.policies = present;
+    Ok(())
+}
 
 pub(super) async fn switch_off(run: &mut Run<'_>) -> Result<(), Stop> {
     if run.case.policies.is_empty() {

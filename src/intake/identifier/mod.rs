@@ -4,6 +4,7 @@ mod sql;
 
 use serde::Serialize;
 
+pub(super) use sql::is_given_as;
 pub use sql::{add_identifiers, identifiers, references};
 
 use crate::domain::SubjectIdentifier;

@@ -3,7 +3,9 @@
 use sqlx::PgConnection;
 
 use super::{Identifier, IdentifierRole};
-use crate::domain::{IdentifierKind, KeyError, MasterKey, OrganisationId, RequestId, SubjectIdentifier};
+use crate::domain::{
+    IdentifierKind, KeyError, MasterKey, OrganisationId, RequestId, SubjectIdentifier, SubjectRef,
+};
 use crate::store::StoreError;
 
 /// Adds identifiers to a request in their order, numbered from `first` on, each encrypted for its row. One statement,
@@ -66,6 +68,32 @@ pub async fn references(
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("intake.references"))
+}
+
+/// Whether a request was made with exactly these identifiers. Their pseudonyms stay as long as the request, also once the
+/// clear identifiers are forgotten.
+pub(in crate::intake) async fn is_given_as(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    references: &[SubjectRef],
+) -> Result<bool, StoreError> {
+    let references: Vec<Vec<u8>> = references.iter().map(|each| each.as_bytes().to_vec()).collect();
+    sqlx::query_scalar!(
+        r#"SELECT ARRAY(SELECT DISTINCT subject_ref
+                        FROM dsrd.identifier
+                        WHERE organisation_id = $1 AND request_id = $2 AND role = 'given'
+                        ORDER BY subject_ref)
+                  = ARRAY(SELECT DISTINCT sought
+                          FROM unnest($3::bytea[]) AS sought
+                          ORDER BY sought) AS "same!""#,
+        organisation.as_str(),
+        request.0,
+        &references,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("intake.is_given_as"))
 }
 
 /// The identifiers of a request, decrypted; none once the service has forgotten them.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::sql::{self, ProducerRow, SealedRow};
@@ -13,7 +13,8 @@ use crate::domain::{
     Personal, RequestKind, RequesterRole,
 };
 use crate::intake::arrival::submit;
-use crate::intake::submission::{Desk, IntakeError, Receipt};
+use crate::intake::sql::find_by_key;
+use crate::intake::submission::{CLOCK_TOLERANCE, Desk, IntakeError, Receipt};
 use crate::store::{StoreError, Tx};
 
 /// The organisations of this daemon.
@@ -38,7 +39,8 @@ pub struct ParkedRow {
     pub parked_at: DateTime<Utc>,
     /// When the request reached the controller, where the row says so.
     pub received_at: Option<DateTime<Utc>>,
-    /// The due date that the request has; without `received_at` counted from the parking, so the latest that it can be.
+    /// The due date that the request has; without `received_at`, or with one after the parking, counted from that, so the
+    /// latest that it can be.
     pub due_on: Option<NaiveDate>,
     /// Whether that day is over.
     pub overdue: bool,
@@ -73,21 +75,24 @@ pub struct Corrections {
     pub kind: Option<RequestKind>,
     /// By which way it came.
     pub channel: Option<Channel>,
-    /// When it reached the controller, where the row does not say so or names the future: the clock never restarts.
+    /// When it reached the controller, where the row does not say so or named the future when it was parked: the clock never
+    /// restarts. Without it a date in the future is that of the parking, when the request was there.
     pub received_at: Option<DateTime<Utc>>,
     /// Language of the answer.
     pub language: Option<String>,
-    /// The policies of an opt-out.
+    /// The policies of an opt-out; none where the row should not have named any.
     pub policies: Option<Vec<String>>,
     /// The producer's own id, where the row's is missing, unusable, or was used for another request.
     pub idempotency_key: Option<String>,
     /// How it is known who asks, where the row says nothing that can be read.
     pub assurance: Option<Assurance>,
-    /// When that was proven.
+    /// When that was proven, where the row does not say so or named the future when it was parked.
     pub assured_at: Option<DateTime<Utc>>,
     /// On which ground an erasure is asked for.
     pub ground: Option<ErasureGround>,
-    /// Identifiers by kind; nothing takes one away.
+    /// Whether the row should not have named a ground.
+    pub no_ground: bool,
+    /// Identifiers by kind; none takes one away.
     pub identifiers: BTreeMap<IdentifierKind, Option<Personal<String>>>,
 }
 
@@ -104,7 +109,7 @@ impl Corrections {
             ("idempotency_key", self.idempotency_key.is_some()),
             ("assurance", self.assurance.is_some()),
             ("assured_at", self.assured_at.is_some()),
-            ("ground", self.ground.is_some()),
+            ("ground", self.ground.is_some() || self.no_ground),
         ];
         let named = fields.into_iter().filter_map(|(name, corrected)| corrected.then_some(name));
         named.chain(self.identifiers.keys().map(|kind| kind.as_str())).collect()
@@ -181,7 +186,7 @@ fn describe(
 ) -> ParkedRow {
     let controller = row.organisation_id.parse().ok().and_then(|id: OrganisationId| controllers.get(&id));
     // A date in the future starts no clock; the request was there when it was parked.
-    let since = received_at.filter(|at| *at <= row.parked_at).unwrap_or(row.parked_at);
+    let since = received_by(received_at, row.parked_at).unwrap_or(row.parked_at);
     // Nobody knows yet what is asked: the earliest date that it can mean.
     let due_on = controller
         .and_then(|controller| RequestKind::ALL.iter().map(|kind| controller.due_on(*kind, since)).min());
@@ -252,7 +257,9 @@ pub async fn release_parked_row(
     let now = desk.clock.now();
     let corrected = corrections.names();
     let reason = row.reason.clone();
-    let producer_row = correct(row, wire, corrections, controllers, now)?;
+    // Whoever hands in another key where the row's own names somebody else's request hands in a request of its own.
+    let key_is_taken = row.reason == KEY_REUSED || is_key_taken(tx, &row, &corrections).await?;
+    let producer_row = correct(row, wire, corrections, controllers, key_is_taken)?;
     let (controller, submission) = super::read(&producer_row, controllers)
         .map_err(|fault| ParkedRowError::StillFaulty { detail: fault.detail })?;
     let receipt = submit(tx, desk, controller, submission).await.map_err(|error| match error {
@@ -299,25 +306,43 @@ fn log_of(row: &SealedRow, controllers: &Controllers, reader: &OrganisationId) -
     own.unwrap_or_else(|| reader.clone())
 }
 
+/// The reason of a row whose key was used for another request.
+const KEY_REUSED: &str = "key_reused";
+
+/// Whether a row that is parked for something else carries the key of a request, too.
+async fn is_key_taken(tx: &mut Tx, row: &SealedRow, corrections: &Corrections) -> Result<bool, StoreError> {
+    let named = corrections.organisation.clone().or_else(|| row.organisation_id.parse().ok());
+    let (Some(organisation), Some(key)) = (named, &row.idempotency_key) else { return Ok(false) };
+    Ok(!find_by_key(tx, &organisation, &row.producer, key).await?.is_empty())
+}
+
+/// When a request reached the controller: as its row says, but no later than the row was parked. A day that lay in the
+/// future then stays wrong once it has come.
+fn received_by(received_at: Option<DateTime<Utc>>, parked_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    received_at.map(|at| at.min(parked_at))
+}
+
 /// The row as it should have been inserted.
 fn correct(
     row: SealedRow,
     wire: SealedWire,
     corrections: Corrections,
     controllers: &Controllers,
-    now: DateTime<Utc>,
+    key_is_taken: bool,
 ) -> Result<ProducerRow, ParkedRowError> {
     let served = row.organisation_id.parse().is_ok_and(|id: OrganisationId| controllers.contains_key(&id));
     if served && corrections.organisation.is_some() {
         return Err(ParkedRowError::Stands("organisation_id"));
     }
-    // Clocks may differ a little; what lies in the past is a date on which a person relies.
-    let usable_date = wire.received_at.is_some_and(|at| at <= now + TimeDelta::minutes(5));
+    // Clocks may differ a little; what lay in the past is a date on which a person relies. What did not is no date, however
+    // long ago it is when somebody looks at the row.
+    let was_past = |at: &DateTime<Utc>| *at <= row.parked_at + CLOCK_TOLERANCE;
+    let usable_date = wire.received_at.as_ref().is_some_and(was_past);
     if usable_date && corrections.received_at.is_some_and(|at| Some(at) != wire.received_at) {
         return Err(ParkedRowError::Stands("received_at"));
     }
     let usable_key = row.idempotency_key.as_ref().is_some_and(|key| (1..=200).contains(&key.chars().count()));
-    if usable_key && row.reason != "key_reused" && corrections.idempotency_key.is_some() {
+    if usable_key && !key_is_taken && corrections.idempotency_key.is_some() {
         return Err(ParkedRowError::Stands("idempotency_key"));
     }
     // Whoever releases a row vouches for what its producer did not say, and for no more than that.
@@ -326,9 +351,13 @@ fn correct(
     if usable_assurance && corrections.assurance.is_some() {
         return Err(ParkedRowError::Stands("assurance"));
     }
-    if wire.assured_at.is_some_and(|at| at <= now + TimeDelta::minutes(5)) && corrections.assured_at.is_some()
-    {
+    let usable_proof = wire.assured_at.as_ref().is_some_and(was_past);
+    if usable_proof && corrections.assured_at.is_some() {
         return Err(ParkedRowError::Stands("assured_at"));
+    }
+    // How old it is decides what is done on the strength of it: that is nothing to be guessed.
+    if wire.assured_at.is_some() && !usable_proof && corrections.assured_at.is_none() {
+        return Err(ParkedRowError::Refused(IntakeError::AssuredInFuture));
     }
     let text = |value: Option<Personal<String>>| value.map(Personal::into_exposed);
     let mut identifiers = corrections.identifiers;
@@ -341,7 +370,7 @@ fn correct(
         producer: row.producer,
         idempotency_key: corrections.idempotency_key.or(row.idempotency_key),
         kind: corrections.kind.map(|kind| kind.to_string()).or_else(|| text(wire.kind)),
-        received_at: corrections.received_at.or(wire.received_at),
+        received_at: corrections.received_at.or_else(|| received_by(wire.received_at, row.parked_at)),
         channel: corrections.channel.map(|channel| channel.to_string()).or_else(|| text(wire.channel)),
         language: corrections.language.or_else(|| text(wire.language)),
         email: identifier(IdentifierKind::Email, wire.email),
@@ -362,7 +391,11 @@ fn correct(
             wire.kinds.map(|all| all.into_iter().map(Personal::into_exposed).collect())
         },
         requester_role: text(wire.requester_role),
-        ground: corrections.ground.map(|ground| ground.to_string()).or_else(|| text(wire.ground)),
+        ground: match corrections.ground {
+            Some(ground) => Some(ground.to_string()),
+            None if corrections.no_ground => None,
+            None => text(wire.ground),
+        },
     })
 }
 

@@ -30,6 +30,9 @@ pub struct Case {
     pub language: String,
     /// For an opt-out: the policies to switch off.
     pub policies: Vec<String>,
+    /// Whether the request itself names them; otherwise they are those of the configuration.
+    #[serde(skip)]
+    pub policies_named: bool,
     /// For an erasure: the ground of Art. 17(1) GDPR, where one is known.
     pub ground: Option<ErasureGround>,
     /// The categories of data to which that ground applies, by the legal bases that were configured at its receipt.
@@ -120,6 +123,7 @@ struct CaseRow {
     origin: String,
     language: String,
     policies: Vec<String>,
+    policies_named: bool,
     erasure_ground: Option<String>,
     erasure_categories: Vec<String>,
     received_at: DateTime<Utc>,
@@ -171,6 +175,7 @@ impl TryFrom<CaseRow> for Case {
             origin: row.origin.parse().map_err(|_| unreadable("origin"))?,
             language: row.language,
             policies: row.policies,
+            policies_named: row.policies_named,
             ground: row
                 .erasure_ground
                 .map(|word| word.parse())
@@ -242,7 +247,7 @@ pub async fn find_case(
 ) -> Result<Option<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, erasure_ground, erasure_categories, received_at, inserted_at,
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, policies_named, erasure_ground, erasure_categories, received_at, inserted_at,
                   requester_role, due_on, statutory_due_on, request.state, park_reason, refusal.reason AS "refusal?",
                   answer.reason AS "answered?",
                   (SELECT decision.reason FROM dsrd.decision
@@ -315,7 +320,7 @@ pub async fn list_cases(
 ) -> Result<Vec<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, erasure_ground, erasure_categories, received_at, inserted_at,
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, policies_named, erasure_ground, erasure_categories, received_at, inserted_at,
                   requester_role, due_on, statutory_due_on, request.state, park_reason, refusal.reason AS "refusal?",
                   answer.reason AS "answered?",
                   (SELECT decision.reason FROM dsrd.decision

@@ -181,6 +181,27 @@ pub(in crate::intake) async fn set_resumed(
     Ok(())
 }
 
+/// Writes which policies of the configuration an opt-out switches off that names none itself.
+pub async fn set_policies(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    policies: &[String],
+) -> Result<(), StoreError> {
+    let changed = sqlx::query!(
+        r#"UPDATE dsrd.request
+           SET policies = $3, policies_named = false
+           WHERE organisation_id = $1 AND request_id = $2 AND state <> 'closed' AND verified_at IS NULL"#,
+        organisation.as_str(),
+        request.0,
+        policies,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.set_policies"))?;
+    StoreError::expect_rows("intake.set_policies", 1, changed.rows_affected())
+}
+
 /// Notes that a case waits until it is known who asks, from when on and until when.
 pub async fn set_needs_identity(
     connection: &mut PgConnection,
