@@ -54,7 +54,7 @@ pub use notice::{
     enqueue, enqueue_again, supersede_acknowledgement,
 };
 pub use package::{
-    NewPackage, OpenedPackage, PackageId, destroy_expired, destroy_of, end_link, open_for_staff,
+    NewPackage, OpenedPackage, PackageId, count_not_here, destroy_expired, destroy_of, end_link, open_for_staff,
     record_package, remove_leftovers,
 };
 pub use plain::{StaffLetter, is_mail_address, send_plain, send_to_staff};
