@@ -174,7 +174,8 @@ pub struct SearchAnswer {
 pub enum Coverage {
     /// The platform filters by this identifier (checked by a probe), or everything was read and filtered here.
     Complete,
-    /// The platform does not honour the filter and a full read is switched off: absence cannot be known.
+    /// The platform does not honour the filter, and a full read is switched off or cannot have seen everybody: neither
+    /// absence nor that there is no other match can be known.
     FilterNotHonoured,
 }
 
@@ -260,8 +261,8 @@ pub enum FilterTrust {
     Honoured,
     /// An impossible value found somebody: the platform ignores this filter.
     Ignored,
-    /// The probe failed, or the filter does not find what the platform itself shows; why is in the log. Absence needs a
-    /// full read.
+    /// The probe failed, or the filter does not find what the platform itself shows; why is in the log. Whoever is looked
+    /// for needs a full read.
     Unknown,
 }
 
