@@ -80,6 +80,7 @@ impl Cloud4Wi {
             scopes: "organization_write, customer_write",
             absence_is_answer: true,
             leave,
+            quiet: false,
             patience: secs(self.api.transport.settings.limits.total_timeout_secs),
         };
         let mut patience = Patience::new(&self.api.transport, &spec);
