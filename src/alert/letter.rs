@@ -24,6 +24,7 @@ const ORDER: [AlertRule; 23] = [
     AlertRule::RowsOfNobody,
     AlertRule::RowsParked,
     AlertRule::PlatformDown,
+    AlertRule::FilterIgnored,
     AlertRule::NoticeBounced,
     AlertRule::VerificationFailed,
     AlertRule::RecipientOverdue,

@@ -176,7 +176,8 @@ pub struct SearchAnswer {
 pub enum Coverage {
     /// The platform filters by this identifier (checked by a probe), or everything was read and filtered here.
     Complete,
-    /// The platform does not honour the filter and a full read is switched off: absence cannot be known.
+    /// The platform does not honour the filter, and a full read is switched off or cannot have seen everybody: neither
+    /// absence nor that there is no other match can be known.
     FilterNotHonoured,
 }
 
@@ -262,8 +263,8 @@ pub enum FilterTrust {
     Honoured,
     /// An impossible value found somebody: the platform ignores this filter.
     Ignored,
-    /// The probe failed, or the filter does not find what the platform itself shows; why is in the log. Absence needs a
-    /// full read.
+    /// The probe failed, or the filter does not find what the platform itself shows; why is in the log. Whoever is looked
+    /// for needs a full read.
     Unknown,
 }
 
@@ -416,6 +417,10 @@ pub trait ContactPlatform: Send + Sync + fmt::Debug {
 
     /// Checks which filters the platform honours, with values that nobody can have, and remembers it for `search`.
     fn probe(&self) -> Call<'_, ProbeReport>;
+
+    /// The searches whose filter the platform ignores, by the latest probe or by what a search has brought back since.
+    /// Makes no call.
+    fn ignored_searches(&self) -> Vec<IdentifierKind>;
 
     /// Checks that the configured key belongs to the configured organisation (S-14).
     fn check_organisation(&self) -> Call<'_, OrganisationMatch>;

@@ -1,14 +1,16 @@
 //! Whole answers that are wrong, hostile or merely unusual.
 
+use dsrd::domain::{IdentifierKind, SubjectIdentifier};
 use dsrd::platform::{ContactPlatform as _, Created, Leave, PlatformError, Source, Urgency};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use std::io::Write as _;
-use wiremock::ResponseTemplate;
+use wiremock::{MockServer, Request, ResponseTemplate};
 
 use crate::support::{
-    LIST, answer, calls, client, client_with, contact, drain, drain_records, email, id, page, platform,
+    LIST, LOGIN, answer, calls, client, client_with, contact, drain, drain_records, email, id, page,
+    platform, query,
 };
 
 fn before() -> chrono::DateTime<chrono::Utc> {
@@ -338,6 +340,32 @@ async fn s_41_s_43_no_error_names_a_person_or_shows_a_query() {
     let gone = crate::support::client("http://127.0.0.1:1");
     let text = format!("{:?}", gone.search(&subject).await.unwrap_err());
     assert!(!text.contains("canary") && !text.contains("email="), "{text}");
+}
+
+#[tokio::test]
+async fn s_43_no_error_repeats_a_log_in_or_what_was_sent_in_any_encoding() {
+    let server = MockServer::start().await;
+    answer(&server, "POST", LOGIN, |request: &Request| {
+        ResponseTemplate::new(409)
+            .set_body_string(format!("refused: {}", String::from_utf8_lossy(&request.body)))
+    })
+    .await;
+    let error = client(&server.uri()).count_contacts().await.unwrap_err();
+    assert!(matches!(error, PlatformError::Rejected { operation: "log in", .. }), "{error}");
+    let text = format!("{error} {error:?}");
+    assert!(!text.contains("canary") && !text.contains("ck-test") && !text.contains("refused:"), "{text}");
+
+    let server = platform().await;
+    answer(&server, "GET", LIST, |request: &Request| match query(request, "username") {
+        Some(asked) if !asked.starts_with("dsrd-probe") => ResponseTemplate::new(400)
+            .set_body_string(format!("bad query {}", request.url.query().unwrap().to_lowercase())),
+        _ => page(&[], None),
+    })
+    .await;
+    let subject = SubjectIdentifier::parse(IdentifierKind::Username, "Canary Rossi", None).unwrap();
+    let error = client(&server.uri()).search(&subject).await.unwrap_err();
+    let text = format!("{error} {error:?}").to_lowercase();
+    assert!(text.contains("bad query") && !text.contains("canary") && !text.contains("rossi"), "{text}");
 }
 
 #[derive(Clone, Default)]

@@ -105,7 +105,7 @@ async fn f_32_t_6_bodies_cut_with_length_or_chunks_are_tried_again() {
 async fn f_32_t_6_an_empty_list_without_length_counts_only_when_it_comes_twice() {
     let full = with_length(&json!({"customers": [contact(1)]}).to_string());
     let nobody = with_length("[]");
-    // Probe, then a search whose first answer is cut at a place where it is valid JSON.
+    // Looks for a value and a probe, then a search whose first answer is cut at a place where it is valid JSON.
     let raw = Raw::start(move |_, head| {
         let bytes = if head.contains("probe") { nobody.clone() } else { full.clone() };
         Script::Close(if head.contains("probe") || head.contains("second") {
@@ -117,14 +117,14 @@ async fn f_32_t_6_an_empty_list_without_length_counts_only_when_it_comes_twice()
     .await;
     let answer = client(&raw.url).search(&email("person1@people.example")).await.unwrap();
     assert_eq!((answer.contacts.len(), answer.coverage), (0, Coverage::Complete));
-    // One probe, and two answers that say the same.
-    assert_eq!(raw.count(), 3);
+    // A look for a value to search for, one probe, and two answers that say the same.
+    assert_eq!(raw.count(), 4);
 
     let full = with_length(&json!({"customers": [contact(1)]}).to_string());
     let raw = Raw::start(move |number, _| {
         Script::Close(match number {
-            1 => with_length("[]"),
-            2 => without_length("[]"),
+            1 | 2 => with_length("[]"),
+            3 => without_length("[]"),
             _ => full.clone(),
         })
     })

@@ -6,7 +6,7 @@ use serde_json::json;
 use wiremock::matchers::{body_json, method, path};
 use wiremock::{Mock, ResponseTemplate};
 
-use crate::support::{answer, calls, client, client_with, id, platform};
+use crate::support::{LIST, answer, calls, client, client_with, id, page, platform};
 
 const POLICIES: &str = "/v1/customers/a/policies";
 const CONTACT: &str = "/v1/customers/a";
@@ -55,6 +55,26 @@ async fn a_deletion_is_accepted_by_every_success_and_absent_by_404_once_the_path
             EffectAnswer::Absent,
             "{status}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_is_refused_as_absent_although_the_contact_is_there_is_a_refusal() {
+    let server = platform().await;
+    answer(&server, "GET", LIST, page(&[], None)).await;
+    let whole = json!({"cid": "a", "policies": [{"name": "mktgCommunications", "accepted": true}]});
+    answer(&server, "GET", "/v2/customers/a", ResponseTemplate::new(200).set_body_json(whole)).await;
+    let going = json!({"cid": "b", "deleted": true});
+    answer(&server, "GET", "/v2/customers/b", ResponseTemplate::new(200).set_body_json(going)).await;
+    let client = client(&server.uri());
+    let set = async |cid: &str| client.set_policy(&id(cid), "mktgCommunications", false, Leave::ALWAYS).await;
+    let error = set("a").await.unwrap_err();
+    assert!(
+        matches!(&error, PlatformError::Rejected { detail, .. } if detail.contains("the contact exists")),
+        "{error}"
+    );
+    for gone in ["b", "c"] {
+        assert_eq!(set(gone).await.unwrap(), EffectAnswer::Absent, "{gone}");
     }
 }
 

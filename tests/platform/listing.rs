@@ -189,6 +189,54 @@ async fn f_34_without_ids_the_list_goes_on_by_creation_date_also_when_the_platfo
     }
 }
 
+/// A list without ids of contacts created at these minutes, which shows their dates by `shown` and gives at most `cap`.
+async fn keyed_at(server: &MockServer, minutes: Vec<i64>, cap: usize, hours_ahead: i64) {
+    let instant = |minutes: i64| DateTime::UNIX_EPOCH + chrono::TimeDelta::minutes(26_000_000 + minutes);
+    answer(server, "GET", LIST, move |request: &Request| {
+        let from = query(request, "createdFrom")
+            .map_or(DateTime::UNIX_EPOCH, |text| text.parse::<DateTime<Utc>>().unwrap());
+        let kept: Vec<Value> = minutes
+            .iter()
+            .enumerate()
+            .map(|(number, minutes)| (number, instant(*minutes)))
+            .filter(|(_, created)| *created >= from)
+            .take(cap)
+            .map(|(number, created)| {
+                let shown = created + chrono::TimeDelta::hours(hours_ahead);
+                json!({"cid": format!("c{number}"), "created": shown.format("%Y-%m-%dT%H:%M:%SZ").to_string()})
+            })
+            .collect();
+        page(&kept, None)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f_34_a_list_that_goes_on_by_creation_date_is_whole_or_an_error_and_never_cut_in_silence() {
+    let spread = |count: i64, apart: i64| (0..count).map(|number| number * apart).collect::<Vec<_>>();
+    // More contacts of one second than the platform's own page holds, in the middle of 95.
+    let same = (0..95).map(|number| if (20..60).contains(&number) { 20 } else { number }).collect();
+    for (name, minutes, cap, hours, whole) in [
+        ("a second longer than the cap", same, 12, 0, None),
+        ("local dates ahead, capped", spread(95, 30), 12, 2, None),
+        ("local dates ahead, full pages", spread(95, 30), 50, 2, None),
+        ("local dates ahead, one page", spread(35, 300), 35, 2, Some(35)),
+        ("local dates behind", spread(95, 600), 12, -7, Some(95)),
+    ] {
+        let server = platform().await;
+        keyed_at(&server, minutes, cap, hours).await;
+        let client = client_with(&server.uri(), |settings| settings.paging.page_size = 50);
+        let listed = drain(client.list_created_before(later())).await;
+        match (listed, whole) {
+            (Ok(listed), Some(number)) => assert_eq!(listed.contacts.len(), number, "{name}"),
+            (Err(PlatformError::Unreadable { detail, .. }), None) => {
+                assert!(detail.starts_with("paging"), "{name}: {detail}");
+            }
+            (listed, _) => panic!("{name}: {listed:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn f_35_an_expired_id_begins_the_list_anew_three_times_at_most() {
     for (status, expiries, works) in [(404, 1, true), (409, 3, true), (410, 3, true), (409, 4, false)] {

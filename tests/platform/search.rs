@@ -1,5 +1,8 @@
 //! Searching on a platform whose filters lie.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use dsrd::domain::{IdentifierKind, SubjectIdentifier};
 use dsrd::platform::{ContactPlatform as _, Coverage, FilterTrust};
 use serde_json::{Value, json};
@@ -179,12 +182,7 @@ async fn the_probe_tells_policies_and_the_difference_of_the_clocks() {
 #[tokio::test]
 async fn s_7_a_filter_that_finds_nobody_ever_is_noticed_by_a_value_that_the_platform_shows() {
     let server = platform().await;
-    answer(&server, "GET", LIST, |request: &Request| {
-        // E-mail has another name here, and unknown names match nobody.
-        let people: Vec<Value> = (0..5).map(contact).collect();
-        if query(request, "email").is_some() { page(&[], None) } else { page(&people, None) }
-    })
-    .await;
+    answer(&server, "GET", LIST, finds_nobody_by_email).await;
     let client = client(&server.uri());
     let report = client.probe().await.unwrap();
     assert_eq!(report.searches[&IdentifierKind::Email], FilterTrust::Unknown);
@@ -194,6 +192,100 @@ async fn s_7_a_filter_that_finds_nobody_ever_is_noticed_by_a_value_that_the_plat
     strict.probe().await.unwrap();
     let unknown = strict.search(&email("person3@people.example")).await.unwrap();
     assert_eq!((unknown.contacts.len(), unknown.coverage), (0, Coverage::FilterNotHonoured));
+}
+
+/// Five people on a platform where e-mail has another name, and names that it does not know match nobody.
+fn finds_nobody_by_email(request: &Request) -> ResponseTemplate {
+    let people: Vec<Value> = (0..5).map(contact).collect();
+    if query(request, "email").is_some() { page(&[], None) } else { page(&people, None) }
+}
+
+#[tokio::test]
+async fn s_7_a_filter_that_finds_nobody_ever_is_noticed_also_by_a_search_before_the_probe() {
+    let server = platform().await;
+    answer(&server, "GET", LIST, finds_nobody_by_email).await;
+    let found = client(&server.uri()).search(&email("person3@people.example")).await.unwrap();
+    assert_eq!((found.contacts.len(), found.coverage), (1, Coverage::Complete));
+    let strict = client_with(&server.uri(), |settings| settings.full_scan = false);
+    let unknown = strict.search(&email("person3@people.example")).await.unwrap();
+    assert_eq!((unknown.contacts.len(), unknown.coverage), (0, Coverage::FilterNotHonoured));
+}
+
+#[tokio::test]
+async fn s_7_a_probe_that_breaks_off_leaves_no_trust_behind_and_takes_none_away() {
+    let server = platform().await;
+    let away = Arc::new(AtomicBool::new(true));
+    let is_away = away.clone();
+    answer(&server, "GET", LIST, move |request: &Request| {
+        // The look for a value that somebody shows is what fails.
+        let asks_for_somebody = query(request, "email").is_some_and(|asked| !asked.ends_with(".invalid"));
+        if asks_for_somebody && is_away.load(Ordering::SeqCst) {
+            return ResponseTemplate::new(503);
+        }
+        finds_nobody_by_email(request)
+    })
+    .await;
+    let client = client_with(&server.uri(), |settings| settings.rate.attempts = 2);
+    client.probe().await.unwrap_err();
+    away.store(false, Ordering::SeqCst);
+    let found = client.search(&email("person3@people.example")).await.unwrap();
+    assert_eq!((found.contacts.len(), found.coverage), (1, Coverage::Complete));
+    // Known by now not to find anybody; a later probe that breaks off does not change that.
+    away.store(true, Ordering::SeqCst);
+    client.probe().await.unwrap_err();
+    away.store(false, Ordering::SeqCst);
+    let found = client.search(&email("person3@people.example")).await.unwrap();
+    assert_eq!((found.contacts.len(), found.coverage), (1, Coverage::Complete));
+}
+
+#[tokio::test]
+async fn s_6_one_of_two_contacts_found_by_a_filter_of_unknown_trust_is_not_the_only_one() {
+    let server = platform().await;
+    let twin = |cid: &str| json!({"cid": cid, "email": "ada@people.example"});
+    answer(&server, "GET", LIST, move |request: &Request| match query(request, "email") {
+        Some(asked) if asked.ends_with(".invalid") => ResponseTemplate::new(409),
+        Some(_) => page(&[twin("a")], None),
+        None => page(&[twin("a"), twin("b")], None),
+    })
+    .await;
+    let found = client(&server.uri()).search(&email("ada@people.example")).await.unwrap();
+    assert_eq!((found.contacts.len(), found.coverage), (2, Coverage::Complete));
+    let strict = client_with(&server.uri(), |settings| settings.full_scan = false);
+    let found = strict.search(&email("ada@people.example")).await.unwrap();
+    assert_eq!((found.contacts.len(), found.coverage), (1, Coverage::FilterNotHonoured));
+}
+
+#[tokio::test]
+async fn a_list_that_shows_of_nobody_what_is_searched_for_proves_no_absence() {
+    // Few are read one by one; of many it is said that it cannot be known.
+    for (count, expected) in [(2, (1, Coverage::Complete)), (21, (0, Coverage::FilterNotHonoured))] {
+        let server = platform().await;
+        let bare: Vec<Value> = (0..count).map(|number| json!({"cid": format!("c{number}")})).collect();
+        answer(&server, "GET", LIST, move |_: &Request| page(&bare, None)).await;
+        for number in 0..count {
+            let whole =
+                json!({"cid": format!("c{number}"), "email": format!("person{number}@people.example")});
+            let at = format!("/v2/customers/c{number}");
+            answer(&server, "GET", &at, ResponseTemplate::new(200).set_body_json(whole)).await;
+        }
+        let found = client(&server.uri()).search(&email("person1@people.example")).await.unwrap();
+        assert_eq!((found.contacts.len(), found.coverage), expected, "{count}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_no_date_may_stand_behind_a_list_that_goes_on_by_date() {
+    let server = platform().await;
+    answer(&server, "GET", LIST, |request: &Request| {
+        let from = query(request, "createdFrom").unwrap_or_default();
+        let people =
+            (0..95).map(contact).filter(|person| person["created"].as_str().unwrap() >= from.as_str());
+        page(&people.take(12).collect::<Vec<_>>(), None)
+    })
+    .await;
+    let found = client(&server.uri()).search(&email("nobody@people.example")).await.unwrap();
+    assert_eq!((found.contacts.len(), found.strangers), (0, 95));
+    assert_eq!(found.coverage, Coverage::FilterNotHonoured);
 }
 
 #[tokio::test]

@@ -137,6 +137,28 @@ async fn f_34_lies_about_paging_that_never_end_are_survived_or_loud() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_34_without_scroll_ids_a_capped_list_is_whole_and_one_with_local_dates_is_whole_or_loud() {
+    let rig = rig().await;
+    let everybody = rig.organisation.contact_ids().len();
+    let list = async |faults: &[Fault]| {
+        rig.simulator.faults().clear();
+        for fault in faults {
+            rig.simulator.faults().inject(fault.clone().on(Endpoint::ListContacts));
+        }
+        drain(rig.client.list_created_before(later())).await
+    };
+    let capped = list(&[Fault::NoScrollId, Fault::PageCap(13)]).await.unwrap();
+    assert_eq!(capped.contacts.len(), everybody);
+    for hours in [2, -7] {
+        match list(&[Fault::NoScrollId, Fault::PageCap(13), Fault::LocalCreated(hours)]).await {
+            Ok(listed) => assert_eq!(listed.contacts.len(), everybody, "{hours}"),
+            Err(error) => assert!(matches!(error, PlatformError::Unreadable { .. }), "{hours}: {error}"),
+        }
+    }
+    rig.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f_8_s_24_one_hostile_record_never_hides_or_poisons_the_others() {
     let rig = rig().await;
     let everybody = rig.organisation.contact_ids().len();

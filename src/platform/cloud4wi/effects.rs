@@ -36,7 +36,19 @@ impl Cloud4Wi {
             PolicyBody::Map => json!({ "policies": { policy: accepted } }),
         };
         let path = vec!["v1", "customers", id.as_str(), "policies"];
-        self.change("set policy", method, path, Some(body.to_string().into_bytes()), leave).await
+        let operation = "set policy";
+        let answer = self.change(operation, method, path, Some(body.to_string().into_bytes()), leave).await?;
+        // A wrong method or path answers 404 as well. A deletion is not asked about here: it is proven by reading, with
+        // patience, because a copy of the platform's data may lag behind it.
+        if answer == EffectAnswer::Absent
+            && self.read_contact(id, Urgency::Request).await?.is_some_and(|found| !found.marked_deleted)
+        {
+            return Err(PlatformError::Rejected {
+                operation,
+                detail: "status 404 although the contact exists; check policies.method".to_owned(),
+            });
+        }
+        Ok(answer)
     }
 
     /// The body of [`crate::platform::ContactPlatform::delete_contact`].
@@ -68,6 +80,7 @@ impl Cloud4Wi {
             scopes: "organization_write, customer_write",
             absence_is_answer: true,
             leave,
+            quiet: false,
             patience: secs(self.api.transport.settings.limits.total_timeout_secs),
         };
         let mut patience = Patience::new(&self.api.transport, &spec);

@@ -32,21 +32,11 @@ impl Cloud4Wi {
         let first = self.first_page(PROBE, Vec::new(), SAMPLE, Urgency::Sweep, held).await?;
         let clock_difference_secs =
             first.date.map(|theirs: DateTime<Utc>| (theirs - self.api.transport.clock.now()).num_seconds());
-        let samples: BTreeMap<IdentifierKind, String> = first.items.into_iter().flatten().collect();
+        let samples = samples(first);
         let mut searches = BTreeMap::new();
         for kind in IdentifierKind::ALL {
-            let mut trust = self.probe_search(kind, Urgency::Sweep).await?;
-            if let (FilterTrust::Honoured, Some(sample)) = (trust, samples.get(&kind))
-                && !self.finds(kind, sample).await?
-            {
-                tracing::warn!(
-                    filter = kind.as_str(),
-                    "the platform does not find a contact by a value that it shows itself; check the dialect"
-                );
-                trust = FilterTrust::Unknown;
-                self.trust.set(kind, trust);
-            }
-            searches.insert(kind, trust);
+            let sample = samples.get(&kind).map(String::as_str);
+            searches.insert(kind, self.probe_search(kind, sample, Urgency::Sweep).await?);
         }
         let created_from = self.api.transport.settings.dialect.created_from.clone();
         let created = self.probe_filter(created_from, NEVER.to_owned(), Urgency::Sweep).await?;
@@ -54,26 +44,49 @@ impl Cloud4Wi {
         Ok(ProbeReport { searches, created, policies, clock_difference_secs })
     }
 
+    /// Probes a search that is to be used before the start-up probe has come to it, on both sides as that does.
+    pub(super) async fn probe_before_use(&self, kind: IdentifierKind) -> Result<FilterTrust, PlatformError> {
+        let samples = samples(self.first_page(PROBE, Vec::new(), SAMPLE, Urgency::Request, held).await?);
+        self.probe_search(kind, samples.get(&kind).map(String::as_str), Urgency::Request).await
+    }
+
     /// Whether a search finds a value that some contact holds.
-    async fn finds(&self, kind: IdentifierKind, value: &str) -> Result<bool, PlatformError> {
+    async fn finds(
+        &self,
+        kind: IdentifierKind,
+        value: &str,
+        urgency: Urgency,
+    ) -> Result<bool, PlatformError> {
         let filters = vec![(self.search_parameter(kind).to_owned(), value.to_owned())];
-        match self.first_page(PROBE, filters, SAMPLE, Urgency::Sweep, held).await {
+        match self.first_page(PROBE, filters, SAMPLE, urgency, held).await {
             Ok(page) => Ok(page.items.iter().flatten().any(|(found, held)| *found == kind && held == value)),
             Err(PlatformError::Rejected { .. } | PlatformError::Unreadable { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Probes the search by one kind of identifier and remembers the outcome.
-    pub(super) async fn probe_search(
+    /// Probes the search by one kind of identifier, with a value that nobody has and with `sample`, which somebody shows.
+    /// Remembers the outcome only when both have answered: half of it would let a filter under a wrong name, which finds
+    /// nobody ever, pass for one that is honoured.
+    async fn probe_search(
         &self,
         kind: IdentifierKind,
+        sample: Option<&str>,
         urgency: Urgency,
     ) -> Result<FilterTrust, PlatformError> {
         let parameter = self.search_parameter(kind).to_owned();
-        let trust = self.probe_filter(parameter, impossible(kind), urgency).await?;
+        let mut trust = self.probe_filter(parameter, impossible(kind), urgency).await?;
         if trust == FilterTrust::Ignored {
             tracing::warn!(filter = kind.as_str(), "the platform ignores this search filter");
+        }
+        if let (FilterTrust::Honoured, Some(sample)) = (trust, sample)
+            && !self.finds(kind, sample, urgency).await?
+        {
+            tracing::warn!(
+                filter = kind.as_str(),
+                "the platform does not find a contact by a value that it shows itself; check the dialect"
+            );
+            trust = FilterTrust::Unknown;
         }
         self.trust.set(kind, trust);
         Ok(trust)
@@ -219,6 +232,11 @@ impl Cloud4Wi {
             .await?;
         Ok(organisations)
     }
+}
+
+/// A value of each kind that the contacts of a page show.
+fn samples(page: Page<Vec<(IdentifierKind, String)>>) -> BTreeMap<IdentifierKind, String> {
+    page.items.into_iter().flatten().collect()
 }
 
 /// The identifiers that a record shows.

@@ -6,6 +6,9 @@
 //! | no id, after pages with one | the end if the page is short; else on with the last id, which may bring nothing |
 //! | no id at all, short page | the end; if the page is long enough to be a cap of the platform, one more look |
 //! | no id at all, full page | on by creation date: from the last one seen |
+//! | a page by creation date that does not begin with whom is known already | an error: somebody may stand between |
+//! | a page by creation date with nobody in it | one more look, from earlier: the dates shown may be local |
+//! | a last look as long as the longest page before | an error, as the platform may have cut both; the end, if it ignores the date |
 //! | empty page | the end; with an id, only if a second one says so too |
 //! | short page in an answer without framing | perhaps cut: from the start, until the same page comes twice |
 //! | 404, 409 or 410 with an id, or an answer that was lost | the list is taken up anew |
@@ -39,6 +42,8 @@ use crate::platform::{Created, ListedContact, PlatformError, Urgency};
 const RESUMPTIONS: u32 = 3;
 /// How far before the last creation date seen a list is taken up: local dates of one instant differ by at most so much.
 const OVERLAP: TimeDelta = TimeDelta::hours(26);
+/// A date of creation that no contact has, in seconds since 1970: the year 2999.
+const NEVER_SECS: i64 = 32_472_144_000;
 /// A short page of at least this many records may be the platform's own page size instead of the end.
 const PLAUSIBLE_CAP: u64 = 10;
 
@@ -78,6 +83,16 @@ pub(super) struct Scroll<'a> {
     from: Option<DateTime<Utc>>,
     /// The latest creation date of the last full page that came without an id.
     last_created: Option<DateTime<Utc>>,
+    /// Whether `from` is the date of a contact that has to come again.
+    keyed: bool,
+    /// Whether `from` was moved back because nobody came again.
+    moved_back: bool,
+    /// How many records the longest page of this pass had.
+    longest: u64,
+    /// The page that is asked for shows whether creation dates are honoured: nobody has the one asked for.
+    testing: bool,
+    /// Whether contacts without a creation date may be missing.
+    may_lack_undated: bool,
     /// The page that is asked for only confirms the end.
     confirming: bool,
     seen: Seen,
@@ -118,6 +133,11 @@ impl<'a> Scroll<'a> {
             had_sid: false,
             from: None,
             last_created: None,
+            keyed: false,
+            moved_back: false,
+            longest: 0,
+            testing: false,
+            may_lack_undated: false,
             confirming: false,
             seen: Seen::default(),
             pages: 0,
@@ -143,6 +163,11 @@ impl<'a> Scroll<'a> {
         self
     }
 
+    /// Whether the list went on by creation date, so that contacts without one may not have come.
+    pub(super) const fn may_lack_undated(&self) -> bool {
+        self.may_lack_undated
+    }
+
     /// The next page with anything in it; `None` at the end of the list.
     pub(super) async fn next<T: Listed>(
         &mut self,
@@ -160,6 +185,7 @@ impl<'a> Scroll<'a> {
                     // Spent after the last page, most likely: the creation date has to confirm the end.
                     self.sid = None;
                     self.from = self.last_created;
+                    self.keyed = true;
                     self.done = self.from.is_none();
                     continue;
                 }
@@ -228,6 +254,10 @@ impl<'a> Scroll<'a> {
             None
         };
         self.to_walk_again = self.seen.hashes.len() as u64;
+        self.keyed = false;
+        self.moved_back = false;
+        self.longest = 0;
+        self.testing = false;
         self.confirming = false;
         self.idle_pages = 0;
         self.empty_pages = 0;
@@ -256,16 +286,30 @@ impl<'a> Scroll<'a> {
 
     /// Takes a page in and decides how the list goes on.
     fn take<T: Listed>(&mut self, page: Page<T>) -> Result<Fresh<T>, PlatformError> {
+        if self.testing {
+            if page.total == 0 {
+                return Err(self.lost("the platform may have cut the last page as it cut those before"));
+            }
+            // The date is ignored: the last look saw the list from its start, and nothing in it was new.
+            self.done = true;
+            return Ok(Fresh { items: Vec::new(), unreadable: 0 });
+        }
         let size = u64::from(self.api.transport.settings.paging.page_size);
+        let by_date = self.keyed && self.sid.is_none();
         let span = Span::of(&page.items);
-        let mut items = Vec::with_capacity(page.items.len());
+        let came = page.items.len();
+        let mut items = Vec::with_capacity(came);
         for item in page.items {
             self.note_created(item.created());
             if self.seen.insert(item.id()) {
                 items.push(item);
             }
         }
+        if by_date && items.len() == came {
+            return self.without_overlap(page.total, page.next.is_some());
+        }
         let is_idle = items.is_empty();
+        self.may_lack_undated |= by_date && !is_idle;
         let was_confirming = std::mem::take(&mut self.confirming);
         let confirmed = was_confirming && is_idle;
         if !is_idle {
@@ -284,9 +328,14 @@ impl<'a> Scroll<'a> {
             self.had_sid = true;
         }
         if confirmed && !has_next {
-            self.done = true;
+            self.testing = by_date && page.total >= self.longest;
+            self.done = !self.testing;
+            if self.testing {
+                self.from = DateTime::from_timestamp(NEVER_SECS, 0);
+            }
             return Ok(fresh);
         }
+        self.longest = self.longest.max(page.total);
         if page.total == 0 {
             self.empty_pages += 1;
             self.done = self.empty_pages >= 2 || !has_next;
@@ -320,6 +369,7 @@ impl<'a> Scroll<'a> {
         }
         let Some(span) = span else {
             if page.total < size {
+                self.may_lack_undated = true;
                 self.done = true;
                 return Ok(fresh);
             }
@@ -335,7 +385,21 @@ impl<'a> Scroll<'a> {
         }
         self.confirming = page.total < size;
         self.from = Some(span.last);
+        self.keyed = true;
+        self.moved_back = false;
         Ok(fresh)
+    }
+
+    /// What follows from a page by creation date in which nobody comes again although its lower bound is inclusive.
+    fn without_overlap<T>(&mut self, total: u64, has_next: bool) -> Result<Fresh<T>, PlatformError> {
+        if total > 0 || has_next || self.moved_back {
+            return Err(self.lost("the list does not go on where it ended; the creation dates may be local"));
+        }
+        // Most likely the end, of a list whose local dates lie ahead of the instants by which it is filtered.
+        self.from = self.from.and_then(|from| from.checked_sub_signed(OVERLAP));
+        self.moved_back = true;
+        self.confirming = true;
+        Ok(Fresh { items: Vec::new(), unreadable: 0 })
     }
 
     fn note_created(&mut self, created: Created) {

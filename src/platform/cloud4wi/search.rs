@@ -26,6 +26,12 @@ impl Trust {
     pub(super) fn set(&self, kind: IdentifierKind, trust: FilterTrust) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, trust);
     }
+
+    /// The kinds whose filter is ignored.
+    pub(super) fn ignored(&self) -> Vec<IdentifierKind> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().filter(|(_, trust)| **trust == FilterTrust::Ignored).map(|(kind, _)| *kind).collect()
+    }
 }
 
 /// One record of a search: the contact if it matches.
@@ -111,9 +117,11 @@ impl Cloud4Wi {
         let kind = identifier.kind();
         let trust = match self.trust.get(kind) {
             Some(trust) => trust,
-            None => self.probe_search(kind, Urgency::Request).await?,
+            None => self.probe_before_use(kind).await?,
         };
-        if trust == FilterTrust::Ignored {
+        // Whom a filter of unknown trust finds may be one of several, and nobody is served as the only one on its word (S-6).
+        let full_scan = self.api.transport.settings.full_scan;
+        if trust == FilterTrust::Ignored || (trust == FilterTrust::Unknown && full_scan) {
             return self.without_filter(identifier, Gathered::default()).await;
         }
         let mut gathered = Gathered::default();
@@ -135,10 +143,10 @@ impl Cloud4Wi {
             );
         }
         self.read_incomparable(identifier, &mut gathered).await?;
-        if gathered.contacts.is_empty() && trust == FilterTrust::Unknown {
-            return self.without_filter(identifier, gathered).await;
-        }
-        Ok(gathered.answer(Coverage::Complete))
+        Ok(gathered.answer(match trust {
+            FilterTrust::Honoured => Coverage::Complete,
+            FilterTrust::Ignored | FilterTrust::Unknown => Coverage::FilterNotHonoured,
+        }))
     }
 
     /// Searches one spelling. `false` when nothing of what came matches, which means that the filter does not filter.
@@ -207,14 +215,18 @@ impl Cloud4Wi {
         let mut scroll = Scroll::new(&self.api, OPERATION, Urgency::Request, Vec::new());
         let country = self.default_country.as_deref();
         let decode = |record: &[u8]| read_hit(record, identifier, country);
-        let mut others = 0_u64;
+        let (mut others, mut shown) = (0_u64, false);
         while let Some(page) = scroll.next(&decode).await? {
             gathered.unreadable += page.unreadable;
             for hit in page.items {
+                shown |= hit.comparable;
                 if hit.contact.is_some() {
                     gathered.add(hit);
-                } else {
-                    others += 1;
+                    continue;
+                }
+                others += 1;
+                if !hit.comparable && gathered.incomparable.len() < MOST_READ_ONE_BY_ONE {
+                    gathered.add(hit);
                 }
             }
         }
@@ -223,7 +235,16 @@ impl Cloud4Wi {
             count = others,
             "all contacts were read and filtered here"
         );
-        Ok(SearchAnswer { strangers: others, ..gathered.answer(Coverage::Complete) })
+        let mut coverage =
+            if scroll.may_lack_undated() { Coverage::FilterNotHonoured } else { Coverage::Complete };
+        if !shown && others <= MOST_READ_ONE_BY_ONE as u64 {
+            self.read_incomparable(identifier, &mut gathered).await?;
+            others = gathered.strangers.len() as u64;
+        } else if !shown {
+            // The list shows of nobody what was searched for: whoever has it cannot be seen in it.
+            coverage = Coverage::FilterNotHonoured;
+        }
+        Ok(SearchAnswer { strangers: others, ..gathered.answer(coverage) })
     }
 
     /// The name of the query parameter of a search.

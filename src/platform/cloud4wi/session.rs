@@ -176,6 +176,8 @@ impl Session {
             scopes: "",
             absence_is_answer: false,
             leave: Leave::ALWAYS,
+            // It carries the key, and an error may repeat what was sent.
+            quiet: true,
             patience: secs(transport.settings.limits.total_timeout_secs),
         };
         let mut patience = Patience::new(transport, &spec);

@@ -44,6 +44,8 @@ pub(super) struct Spec<'a> {
     pub(super) absence_is_answer: bool,
     /// Whether it may still be sent when its turn comes.
     pub(super) leave: Leave<'a>,
+    /// Whether the platform's words about it are left out of errors and logs.
+    pub(super) quiet: bool,
     /// How long the answer may take.
     pub(super) patience: Duration,
 }
@@ -68,6 +70,7 @@ impl<'a> Spec<'a> {
             scopes: "organization_read, customer_read",
             absence_is_answer: false,
             leave: Leave::ALWAYS,
+            quiet: false,
             patience: secs(settings.limits.total_timeout_secs),
         }
     }
@@ -337,8 +340,11 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     Some((date - now).to_std().unwrap_or(Duration::ZERO).max(Duration::from_secs(1)))
 }
 
-/// The platform's own words in an error body, redacted; empty when there are none.
+/// The platform's own words in an error body, redacted; empty when there are none, or none may be repeated.
 pub(super) fn error_words(body: &[u8], spec: &Spec<'_>) -> String {
+    if spec.quiet {
+        return String::new();
+    }
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
     if text.starts_with('<') {

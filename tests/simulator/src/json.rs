@@ -18,6 +18,8 @@ pub(crate) struct Style {
     pub(crate) booleans_as_strings: bool,
     /// Creation dates are text that no date parser understands.
     pub(crate) unparseable_created: bool,
+    /// How many hours the creation dates shown lie ahead of the instants.
+    pub(crate) created_hours_ahead: i64,
     /// Event types are words outside the documented list.
     pub(crate) unknown_event_types: bool,
     /// Events have the flat shape of the documented schema instead of that of the documented sample.

@@ -99,6 +99,7 @@ fn cut_page(call: &Call<'_>, selection: &Selection, position: usize, size: usize
     for fault in call.faults.iter() {
         match fault {
             Fault::SizeIgnored => return page(position, position + size * 2),
+            Fault::PageCap(most) => return page(position, position + size.min(*most)),
             Fault::ShortPage => {
                 let to = position + size.div_ceil(2);
                 return Page { goes_on: to < total, ..page(position, to) };

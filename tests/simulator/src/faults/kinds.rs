@@ -120,6 +120,9 @@ pub enum Fault {
     BooleansAsStrings,
     /// `created` is not a date.
     UnparseableCreated,
+    /// `created` is the local time of a zone so many hours ahead of UTC, with the platform's false `Z`; filters and order
+    /// keep to the instant.
+    LocalCreated(i64),
     /// Events have an unknown type.
     UnknownEventType,
     /// Events have the flat shape of the documented schema.
@@ -151,6 +154,8 @@ pub enum Fault {
     EmptyPage,
     /// The page is twice as long as asked for.
     SizeIgnored,
+    /// The page has so many contacts at most, whatever is asked for.
+    PageCap(usize),
     /// Each contact of the page stands there twice in a row (the page has the size asked for).
     DuplicateContacts,
     /// The page begins with the last contacts (a quarter of the size) of the one before.
@@ -236,7 +241,7 @@ impl Fault {
                     | E::Segments
             ),
             Self::ContactUnderCustomer | Self::OtherContact => endpoint == E::Contact,
-            Self::UnparseableCreated | Self::HugeString(_) => {
+            Self::UnparseableCreated | Self::LocalCreated(_) | Self::HugeString(_) => {
                 matches!(endpoint, E::Contact | E::ListContacts)
             }
             Self::Poison { .. }
@@ -262,6 +267,7 @@ impl Fault {
             | Self::ShortPage
             | Self::EmptyPage
             | Self::SizeIgnored
+            | Self::PageCap(_)
             | Self::DuplicateContacts
             | Self::OverlappingPages
             | Self::NoScrollId

@@ -232,6 +232,12 @@ impl CallFaults {
             numbers_as_strings: self.has(&Fault::NumbersAsStrings),
             booleans_as_strings: self.has(&Fault::BooleansAsStrings),
             unparseable_created: self.has(&Fault::UnparseableCreated),
+            created_hours_ahead: self
+                .find(|fault| match fault {
+                    Fault::LocalCreated(hours) => Some(*hours),
+                    _ => None,
+                })
+                .unwrap_or_default(),
             unknown_event_types: self.has(&Fault::UnknownEventType),
             flat_events: self.has(&Fault::FlatEvents),
         }

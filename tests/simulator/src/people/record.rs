@@ -102,7 +102,7 @@ pub(crate) fn write_contact(out: &mut Vec<u8>, record: &ContactRecord, titles: &
     } else if let Some(created) = &record.created_override {
         object.raw("created", created);
     } else {
-        object.instant("created", record.created_ms);
+        object.instant("created", record.created_ms + style.created_hours_ahead * 3_600_000);
     }
     object.instant("modified", record.modified_ms);
     object.text("email", &record.email);

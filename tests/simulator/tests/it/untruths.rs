@@ -185,6 +185,20 @@ async fn no_scroll_id_comes_back() {
 }
 
 #[tokio::test]
+async fn a_page_is_capped_and_created_is_shown_in_local_time() {
+    let (rig, _) = rig().await;
+    let exact = rig.list("size=5&sortBy=created_absolute").await;
+    inject(&rig, Fault::PageCap(3).times(1));
+    inject(&rig, Fault::LocalCreated(2).times(1));
+    let reply = rig.list("size=5&sortBy=created_absolute").await;
+    assert_eq!(reply.ids(), exact.ids()[..3]);
+    let instant = |reply: &Reply| -> chrono::DateTime<chrono::Utc> {
+        reply.json()["customers"][0]["created"].as_str().unwrap().parse().unwrap()
+    };
+    assert_eq!(instant(&reply) - instant(&exact), chrono::TimeDelta::hours(2));
+}
+
+#[tokio::test]
 async fn the_organisation_moves_while_scrolling() {
     let (rig, _) = rig().await;
     inject(&rig, Fault::DeleteWhileScrolling(3).times(1));
