@@ -143,6 +143,46 @@ async fn f_26_a_head_from_before_a_restore_is_compared_as_far_as_the_copy_reache
 }
 
 #[tokio::test]
+async fn a_definition_of_another_release_is_undecided_and_told_as_such() {
+    let log = Log::of_a_real_run().await;
+    log.rest().await;
+    let copy = log.copy().await;
+    let newer =
+        "INSERT INTO public._sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (99991231000000, 'of a later release', true, '\\x00', 0)";
+    copy.tamper(newer).await.unwrap();
+    let same = verified(&copy.options, &log.plan()).await;
+    assert_eq!(same.verdict, Verdict::Ok, "what does not differ is no question: {:#?}", same.findings);
+    copy.tamper("ALTER VIEW audit_view.hold RENAME COLUMN in_force TO is_in_force").await.unwrap();
+    let told = async |statement: &str| {
+        copy.tamper(statement).await.unwrap();
+        let report = verified(&copy.options, &log.plan()).await;
+        let bad = report.first_bad().cloned().unwrap();
+        (report.verdict, bad.place, bad.what)
+    };
+    for (statement, which) in [
+        ("SELECT 1", "a newer release"),
+        ("DELETE FROM public._sqlx_migrations WHERE version > 20261206000000", "an older release"),
+        (
+            "REVOKE SELECT ON public._sqlx_migrations FROM auditor, aud_reader",
+            "does not show auditors its migrations",
+        ),
+    ] {
+        let (verdict, place, what) = told(statement).await;
+        assert_eq!((verdict, place.as_str()), (Verdict::Undecided, "migrations"), "{which}: {what}");
+        assert!(what.contains(which), "{which}: {what}");
+    }
+    copy.drop().await;
+    // By the migrations of this program the same is a violation.
+    let copy = log.copy().await;
+    copy.tamper("ALTER VIEW audit_view.hold RENAME COLUMN in_force TO is_in_force").await.unwrap();
+    let changed = verified(&copy.options, &log.plan()).await;
+    assert_eq!(changed.verdict, Verdict::Violation, "{:#?}", changed.findings);
+    copy.drop().await;
+    log.service.simulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn s_40_a_log_that_was_set_back_or_forked_is_found_against_a_head_kept_elsewhere() {
     let log = Log::of_a_real_run().await;
     log.rest().await;
