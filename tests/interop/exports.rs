@@ -220,6 +220,12 @@ async fn a_log_that_is_published_without_its_entries_is_compared_as_far_as_it_go
     let log = Log::of_a_real_run().await;
     let place = tempfile::tempdir().unwrap();
     tiles(&log, place.path()).await;
+    // Entries were wanted once, and are not any more.
+    std::fs::remove_dir_all(place.path().join("tile/entries/001.p")).unwrap();
+    let report = verified(&log, place.path()).await;
+    let bad = report.first_bad().unwrap();
+    assert_eq!((report.verdict, bad.step), (Verdict::Undecided, Step::Absence), "{:#?}", report.findings);
+    assert!(bad.what.contains("others before them"), "{bad:?}");
     std::fs::remove_dir_all(place.path().join("tile/entries")).unwrap();
     let report = verified(&log, place.path()).await;
     let found: Vec<_> = report.findings.iter().map(|each| (each.severity, each.step)).collect();

@@ -32,7 +32,7 @@ pub struct Database {
     acts_as_auditor: bool,
     ahead: VecDeque<(i64, Vec<u8>)>,
     has_manifests: bool,
-    has_erasable: bool,
+    is_copy: bool,
 }
 
 impl Database {
@@ -52,7 +52,7 @@ impl Database {
             acts_as_auditor,
             ahead: VecDeque::new(),
             has_manifests: true,
-            has_erasable: true,
+            is_copy: false,
         })
     }
 
@@ -76,11 +76,11 @@ impl Database {
         Ok(sql::server_major(&mut self.connection).await?)
     }
 
-    /// Takes it for a copy that was made of entries and tiles: what can be erased is kept elsewhere, and so may be the
-    /// commitments beside pages of sweeps.
+    /// Takes it for a copy that was made of entries and tiles: no service writes into it, what can be erased is kept elsewhere,
+    /// and so may be the commitments beside pages of sweeps.
     pub(in crate::audit) fn of_a_copy(mut self, has_manifests: bool) -> Self {
         self.has_manifests = has_manifests;
-        self.has_erasable = false;
+        self.is_copy = true;
         self
     }
 
@@ -146,6 +146,14 @@ impl Source for Database {
         Ok(rows)
     }
 
+    fn is_the_log(&self) -> bool {
+        true
+    }
+
+    fn is_live(&self) -> bool {
+        !self.is_copy
+    }
+
     async fn tile(&mut self, tile: Tile) -> Result<Option<Vec<u8>>, SourceError> {
         let level = i16::from(tile.level());
         let index = signed(tile.index());
@@ -185,7 +193,7 @@ impl Source for Database {
     }
 
     async fn erasable(&mut self) -> Result<Option<Erasable>, SourceError> {
-        if !self.has_erasable {
+        if self.is_copy {
             return Ok(None);
         }
         Ok(Some(sql::erasable(&mut self.connection).await?))

@@ -177,7 +177,7 @@ impl Run<'_> {
         let main = self.beginning(source, since, size).await?;
         let mut tree = Tree { main, of_entries: None, broken: false };
         let absences = Absences::new(self.plan.now, source.may_lack_entries());
-        let mut account = Account::new(since > 0, absences);
+        let mut account = Account::new(since > 0, absences, self.plan.now, source.is_live());
         match source.erasable().await {
             Ok(erasable) => account.erasures.begin(erasable),
             Err(error) => self.unreadable(Step::Erasures, error)?,
