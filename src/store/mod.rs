@@ -39,7 +39,7 @@ use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 use self::numbering::Carried;
 pub use error::StoreError;
 pub use numbering::{Fate, Numbering, Written};
-pub use schema::{MIGRATOR, SchemaState, migrate, migration_count, schema_state};
+pub use schema::{MIGRATOR, SchemaState, migrate, migration_count, schema_state, visible_schema_state};
 
 /// Settings of the database.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]

@@ -51,6 +51,19 @@ pub async fn schema_state(options: &PgConnectOptions) -> Result<SchemaState, Sto
     state(&mut open(options).await?).await
 }
 
+/// The same over a connection with whatever rights and search path; nothing where these do not let it read the list of migrations.
+pub async fn visible_schema_state(connection: &mut PgConnection) -> Result<Option<SchemaState>, StoreError> {
+    let is_readable = sql::migrations_are_readable(&mut *connection).await;
+    if is_readable.map_err(StoreError::during("store.visible_schema_state"))? {
+        state(connection).await.map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+/// The list of applied migrations. Only the schema `public` is looked into: whoever reads may have another search path.
+const LIST: &str = "public._sqlx_migrations";
+
 const NEWER: &str = "the database was migrated by a newer dsrd; start that version, or restore a backup made before the upgrade";
 const ALTERED: &str =
     "a migration in the database differs from the one in this program; install an unmodified release of dsrd";
@@ -70,12 +83,11 @@ async fn state(connection: &mut PgConnection) -> Result<SchemaState, StoreError>
         MigrateError::Execute(source) => StoreError::during("store.schema_state")(source),
         other => StoreError::Schema(format!("the list of migrations cannot be read: {other}")),
     };
-    let table = MIGRATOR.table_name.as_ref();
     // Looking must not change anything: a database without the table has no migration yet.
     if !sql::migrations_are_listed(connection).await.map_err(StoreError::during("store.schema_state"))? {
         return Ok(SchemaState::Behind(migration_count()));
     }
-    let applied = connection.list_applied_migrations(table).await.map_err(failed)?;
+    let applied = connection.list_applied_migrations(LIST).await.map_err(failed)?;
     for each in &applied {
         match MIGRATOR.iter().find(|known| known.version == each.version) {
             None => return Ok(SchemaState::Newer),

@@ -20,6 +20,16 @@ pub(super) async fn clock(connection: &mut PgConnection) -> Result<DateTime<Utc>
     sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(connection).await
 }
 
+/// Whether there is a list of applied migrations that this login may read.
+pub(super) async fn migrations_are_readable(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT coalesce(has_schema_privilege(to_regnamespace('public'), 'USAGE')
+                         AND has_table_privilege(to_regclass('public._sqlx_migrations'), 'SELECT'), false) AS "readable!""#
+    )
+    .fetch_one(connection)
+    .await
+}
+
 /// Whether the database has the list of applied migrations.
 pub(super) async fn migrations_are_listed(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT to_regclass('public._sqlx_migrations') IS NOT NULL AS "listed!""#)

@@ -3,15 +3,18 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use chrono::TimeDelta;
 use dsrd::audit::export::{self, LineFormat, Selection};
 use dsrd::audit::tlog::{Checkpoint, CosigningKey, ProofFile, SignedNote, leaf_hash};
-use dsrd::audit::verify::{self, Database, Directory, Level, Report, Severity, Step, Tiles, Verdict, Web};
+use dsrd::audit::verify::{
+    self, Database, Directory, Level, Plan, Report, Severity, Step, Tiles, Verdict, Web,
+};
 use dsrd::domain::Clock as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
-use crate::log::{Log, plan};
+use crate::log::{Log, fill, plan};
 
 /// Writes the log as tiles.
 pub(crate) async fn tiles(log: &Log, directory: &Path) {
@@ -130,6 +133,65 @@ async fn witnesses_raise_the_level_and_a_missing_quorum_leaves_it_open() {
 }
 
 #[tokio::test]
+async fn times_of_others_bound_a_log_as_far_as_they_reach_and_no_further() {
+    let log = Log::of_a_real_run().await;
+    let directory = log.service.directory.path().join("tiles");
+    let earlier: String = sqlx::query_scalar("SELECT note FROM audit.checkpoint ORDER BY size LIMIT 1")
+        .fetch_one(&mut *log.service.store.connection().await.unwrap())
+        .await
+        .unwrap();
+    let witness = CosigningKey::from_seed("witness.example/one".parse().unwrap(), &Zeroizing::new([5; 32]));
+    let began = u64::try_from(log.service.clock.now().timestamp()).unwrap();
+    let checkpoint =
+        |note: &str| -> Checkpoint { note.parse::<SignedNote>().unwrap().text().parse().unwrap() };
+    let cosigned = |note: &str, hours: u64| {
+        let line = witness.sign(&checkpoint(note), began + hours * 3_600).unwrap();
+        note.parse::<SignedNote>().unwrap().with_signatures([line]).unwrap().to_string()
+    };
+    log.service.clock.advance(TimeDelta::days(2));
+    fill(&log.service, checkpoint(&log.head).size + 5).await;
+    let newest = log.service.sealer.keep_checkpoint().await.unwrap().unwrap();
+    tiles(&log, &directory).await;
+    let policy = format!("log {}\nwitness W {}\nquorum W\n", log.key, witness.verifier());
+    let verified = async |published: &str, known: &[(&str, &str)]| {
+        std::fs::write(directory.join("checkpoint"), published).unwrap();
+        let plan = Plan { policy: policy.parse().unwrap(), ..plan(&log.key, known) };
+        verify::verify(&mut Tiles::of(Directory(directory.clone())), &plan).await.unwrap()
+    };
+    let (first, hour_later) = (cosigned(&earlier, 0), cosigned(&log.head, 1));
+    // The witness was switched off: what the auditor kept since then has no time, and nobody stands for its being the only one.
+    let off = verified(&newest, &[("a", &first), ("b", &hour_later), ("plain", &newest)]).await;
+    assert_eq!((off.verdict, off.level), (Verdict::Ok, Level::L3), "{:#?}", off.findings);
+    let witnessed_to = format!("entries after number {} could", checkpoint(&log.head).size);
+    assert!(off.still_possible.contains(&witnessed_to), "{}", off.still_possible);
+    // A newest head that the witness signed before its entries were written, by their own word.
+    let early = verified(&cosigned(&newest, 20), &[("a", &first), ("b", &hour_later)]).await;
+    assert_eq!((early.verdict, early.level), (Verdict::Ok, Level::L3), "{:#?}", early.findings);
+    assert!(early.findings.iter().any(|each| each.what.contains("younger than the witnesses' signatures")));
+    // One a day, to the end.
+    let known = cosigned(&log.head, 24);
+    let whole = verified(&cosigned(&newest, 48), &[("a", &first), ("b", &known)]).await;
+    assert_eq!((whole.verdict, whole.level), (Verdict::Ok, Level::L4), "{:#?}", whole.findings);
+    log.service.finish().await;
+}
+
+#[tokio::test]
+async fn a_place_that_is_older_than_a_kept_head_is_undecided() {
+    let log = Log::of_a_real_run().await;
+    let directory = log.service.directory.path().join("tiles");
+    tiles(&log, &directory).await;
+    fill(&log.service, crate::log::ENTRIES + 30).await;
+    let newer = log.service.sealer.keep_checkpoint().await.unwrap().unwrap();
+    let known = [("kept in March", newer.as_str())];
+    let mut files = Tiles::of(Directory(directory));
+    let report = verify::verify(&mut files, &plan(&log.key, &known)).await.unwrap();
+    let bad = report.first_bad().unwrap();
+    assert_eq!((report.verdict, bad.place.as_str()), (Verdict::Undecided, "kept in March"), "{bad:?}");
+    assert!(bad.what.contains("of an earlier moment, or was cut"), "{bad:?}");
+    log.service.finish().await;
+}
+
+#[tokio::test]
 async fn lines_carry_what_was_selected_and_each_its_proof() {
     let log = Log::of_a_real_run().await;
     let (text, exported) = lines(&log, &Selection::default(), LineFormat::Ndjson).await;
@@ -220,6 +282,12 @@ async fn a_log_that_is_published_without_its_entries_is_compared_as_far_as_it_go
     let log = Log::of_a_real_run().await;
     let place = tempfile::tempdir().unwrap();
     tiles(&log, place.path()).await;
+    // Entries were wanted once, and are not any more.
+    std::fs::remove_dir_all(place.path().join("tile/entries/001.p")).unwrap();
+    let report = verified(&log, place.path()).await;
+    let bad = report.first_bad().unwrap();
+    assert_eq!((report.verdict, bad.step), (Verdict::Undecided, Step::Absence), "{:#?}", report.findings);
+    assert!(bad.what.contains("others before them"), "{bad:?}");
     std::fs::remove_dir_all(place.path().join("tile/entries")).unwrap();
     let report = verified(&log, place.path()).await;
     let found: Vec<_> = report.findings.iter().map(|each| (each.severity, each.step)).collect();

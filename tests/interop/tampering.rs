@@ -4,10 +4,12 @@ use std::process::Command;
 
 use dsrd::audit::drill::{Manipulation, Scene, manipulations};
 use dsrd::audit::tlog::VerifierKey;
-use dsrd::audit::verify::{Database, Level, Plan, Policy, Severity, Step, Verdict};
-use dsrd::audit::{LogKeys, RestoreReason, Restored};
+use dsrd::audit::verify::{
+    self, Database, Directory, Level, Plan, Policy, Report, Severity, Step, Tiles, Verdict,
+};
+use dsrd::audit::{LogKeys, RestoreReason, Restored, Sealer};
 
-use crate::log::{Log, execute, fill, plan, verified};
+use crate::log::{Copy, Log, execute, fill, plan, verified};
 use crate::support::settings::sealer_at;
 
 #[tokio::test]
@@ -139,6 +141,128 @@ async fn f_26_a_head_from_before_a_restore_is_compared_as_far_as_the_copy_reache
     for copy in [lost, restored, rewritten] {
         copy.drop().await;
     }
+    log.service.simulator.shutdown().await;
+}
+
+/// What is said of a head, by the name under which it was given.
+fn said_of<'r>(report: &'r Report, name: &str) -> Vec<(Severity, &'r str)> {
+    let of_head = report.findings.iter().filter(|finding| finding.place == name);
+    of_head.map(|finding| (finding.severity, finding.what.as_str())).collect()
+}
+
+#[tokio::test]
+async fn f_26_a_restore_excuses_the_heads_of_its_own_log_and_no_others() {
+    let log = Log::of_a_real_run().await;
+    log.rest().await;
+    let clock = log.service.clock.clone();
+    let open = async |copy: &Copy| {
+        let keys = LogKeys::from_text(&log.service.log_keys).unwrap();
+        sealer_at(copy.options.clone(), keys, clock.clone()).await.unwrap()
+    };
+    let grow = async |copy: &Copy, sealer: &Sealer, word: &str| {
+        execute(&copy.options, &append(word)).await.unwrap();
+        sealer.seal_everything().await.unwrap();
+        sealer.keep_checkpoint().await.unwrap().unwrap()
+    };
+    let fork = async |sealer: &Sealer, size: u64| {
+        let named = sealer.fork(Restored { size, root: None, reason: RestoreReason::HardwareFailure }).await;
+        named.unwrap();
+        sealer.verifier_keys().await[0].parse::<VerifierKey>().unwrap()
+    };
+    let (lost, restored, rewritten) = (log.copy().await, log.copy().await, log.copy().await);
+    let (lost_sealer, sealer, rewriter) = (open(&lost).await, open(&restored).await, open(&rewritten).await);
+    let late = grow(&lost, &lost_sealer, "aaaaaaaa").await;
+    let size = verified(&lost.options, &log.plan()).await.size;
+    let mut keys = vec![log.key.clone(), fork(&sealer, size).await];
+    let second = grow(&restored, &sealer, "cccccccc").await;
+    // The same fork under the same name, whose entries are others: then it goes on once more from a copy of itself.
+    fork(&rewriter, size).await;
+    let _other = grow(&rewritten, &rewriter, "dddddddd").await;
+    clock.advance(chrono::TimeDelta::hours(1));
+    keys.push(fork(&rewriter, size + 20).await);
+    grow(&rewritten, &rewriter, "eeeeeeee").await;
+    let plan =
+        |heads: &[(&str, &str)]| Plan { policy: Policy::of_logs(keys.clone()), ..plan(&log.key, heads) };
+
+    let report = verified(&rewritten.options, &plan(&[("late", &late), ("second", &second)])).await;
+    assert_eq!(said_of(&report, "late")[0].0, Severity::Undecided, "{:#?}", report.findings);
+    let said = said_of(&report, "second");
+    assert!(
+        matches!(said[..], [(Severity::Violation, what)] if what.contains("not those that this head")),
+        "the first restore is none of its log's: {said:?}"
+    );
+
+    // Where the entry that tells of the restore is not there, it is left open: in a place without entries, and behind what
+    // was pruned.
+    let place = tempfile::tempdir().unwrap();
+    let mut database = Database::open(&restored.options, String::new()).await.unwrap();
+    dsrd::audit::export::write_tiles(&mut database, place.path()).await.unwrap();
+    database.close().await;
+    std::fs::remove_dir_all(place.path().join("tile/entries")).unwrap();
+    let mut tiles = Tiles::of(Directory(place.path().to_owned()));
+    let report = verify::verify(&mut tiles, &plan(&[("late", &late)])).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Undecided, "{:#?}", report.findings);
+    assert!(
+        said_of(&report, "late")[0].1.contains("stands in no entry that is here"),
+        "{:#?}",
+        report.findings
+    );
+    sealer.close().await;
+    restored
+        .tamper(
+            "ALTER TABLE audit.entry DISABLE TRIGGER USER; ALTER TABLE audit.entry_000000 DISABLE TRIGGER USER;
+             DELETE FROM audit.entry WHERE seq <= (SELECT seq FROM audit.entry WHERE action = 'log.restored')",
+        )
+        .await
+        .unwrap();
+    let report = verified(&restored.options, &plan(&[("late", &late)])).await;
+    assert!(matches!(said_of(&report, "late")[..], [(Severity::Undecided, _)]), "{:#?}", report.findings);
+    for sealer in [&lost_sealer, &rewriter] {
+        sealer.close().await;
+    }
+    for copy in [lost, restored, rewritten] {
+        copy.drop().await;
+    }
+    log.service.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_definition_of_another_release_is_undecided_and_told_as_such() {
+    let log = Log::of_a_real_run().await;
+    log.rest().await;
+    let copy = log.copy().await;
+    let newer =
+        "INSERT INTO public._sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (99991231000000, 'of a later release', true, '\\x00', 0)";
+    copy.tamper(newer).await.unwrap();
+    let same = verified(&copy.options, &log.plan()).await;
+    assert_eq!(same.verdict, Verdict::Ok, "what does not differ is no question: {:#?}", same.findings);
+    copy.tamper("ALTER VIEW audit_view.hold RENAME COLUMN in_force TO is_in_force").await.unwrap();
+    let told = async |statement: &str| {
+        copy.tamper(statement).await.unwrap();
+        let report = verified(&copy.options, &log.plan()).await;
+        let bad = report.first_bad().cloned().unwrap();
+        (report.verdict, bad.place, bad.what)
+    };
+    for (statement, which) in [
+        ("SELECT 1", "a newer release"),
+        ("DELETE FROM public._sqlx_migrations WHERE version > 20261206000000", "an older release"),
+        (
+            "REVOKE SELECT ON public._sqlx_migrations FROM auditor, aud_reader",
+            "does not show auditors its migrations",
+        ),
+    ] {
+        let (verdict, place, what) = told(statement).await;
+        assert_eq!((verdict, place.as_str()), (Verdict::Undecided, "migrations"), "{which}: {what}");
+        assert!(what.contains(which), "{which}: {what}");
+    }
+    copy.drop().await;
+    // By the migrations of this program the same is a violation.
+    let copy = log.copy().await;
+    copy.tamper("ALTER VIEW audit_view.hold RENAME COLUMN in_force TO is_in_force").await.unwrap();
+    let changed = verified(&copy.options, &log.plan()).await;
+    assert_eq!(changed.verdict, Verdict::Violation, "{:#?}", changed.findings);
+    copy.drop().await;
     log.service.simulator.shutdown().await;
 }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::report::Severity;
 use super::sql::FactRow;
+use crate::store::SchemaState;
 
 /// What was shipped: the server's major version in the first line, then a fact a line.
 const SHIPPED: &str = include_str!("catalogue.txt");
@@ -80,7 +81,6 @@ pub(super) fn differences(facts: &[FactRow], major: i32) -> Vec<Flaw> {
     for (name, found) in &partitions {
         compare(name, &pattern, found, same_server, &mut flaws);
     }
-    flaws.extend(gaps(facts));
     if !same_server {
         flaws.push(Flaw {
             severity: Severity::Remark,
@@ -147,8 +147,29 @@ fn sorted(facts: &[FactRow]) -> (BTreeMap<String, Facts>, BTreeMap<String, Facts
     (objects, partitions)
 }
 
+/// What was shipped is that of this program's own release. A database that another one migrated has other definitions, and only
+/// a program of that release knows whether they are as shipped: then it is left undecided, and the first finding says why.
+/// `seen` is how the list of migrations stands to this program, nothing where the login may not read it.
+pub(super) fn allow_for_another_release(flaws: &mut Vec<Flaw>, seen: Option<SchemaState>) {
+    let which = match seen {
+        Some(SchemaState::Current | SchemaState::Altered) => return,
+        Some(SchemaState::Newer) => "a newer release than that of this program",
+        Some(SchemaState::Behind(_)) => "an older release than that of this program",
+        // Auditors may read it since there is this program.
+        None => "a release that does not show auditors its migrations (or the right to see them was taken)",
+    };
+    for flaw in flaws.iter_mut() {
+        flaw.severity = flaw.severity.min(Severity::Undecided);
+    }
+    let what = format!(
+        "the database is of {which}: whether what differs in its definition was shipped so is told by the program of its own \
+         release; verify with that"
+    );
+    flaws.insert(0, Flaw { severity: Severity::Undecided, place: "migrations".to_owned(), what });
+}
+
 /// Holes between the ranges of partitions. A log that was pruned begins later, which its missing entries tell.
-fn gaps(facts: &[FactRow]) -> Vec<Flaw> {
+pub(super) fn gaps(facts: &[FactRow]) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     let mut ranges = Vec::new();
     for fact in facts.iter().filter(|fact| fact.is_partition) {
@@ -220,6 +241,21 @@ mod tests {
         assert!(flaws[0].what.len() < 300, "{}", flaws[0].what);
         compare("v", &facts("shipped"), &facts("now"), false, &mut flaws);
         assert_eq!(flaws.len(), 1, "another server spells views in its own way");
+    }
+
+    #[test]
+    fn only_the_list_of_migrations_makes_a_difference_one_of_another_release() {
+        let severities = |seen| {
+            let mut flaws = vec![Flaw::violation("v", "view is another")];
+            allow_for_another_release(&mut flaws, seen);
+            flaws.into_iter().map(|flaw| flaw.severity).collect::<Vec<_>>()
+        };
+        for same in [SchemaState::Current, SchemaState::Altered] {
+            assert_eq!(severities(Some(same)), [Severity::Violation]);
+        }
+        for other in [Some(SchemaState::Newer), Some(SchemaState::Behind(1)), None] {
+            assert_eq!(severities(other), [Severity::Undecided, Severity::Undecided]);
+        }
     }
 
     #[test]

@@ -10,11 +10,12 @@ use uuid::Uuid;
 use super::ahead::Ahead;
 use super::catalogue::{self, Flaw};
 use super::erasure::Erasable;
+use super::report::Severity;
 use super::source::{KeptHead, KeptStamp, ManifestOf, Source, SourceError, Stored};
 use super::sql;
 use crate::audit::manifest;
 use crate::audit::tlog::{Checkpoint, HASH_BYTES, SignedNote, Tile};
-use crate::store::StoreError;
+use crate::store::{self, StoreError};
 
 /// Full tiles of level 0 that are read at a time.
 const TILES_AHEAD: i64 = 32;
@@ -31,7 +32,7 @@ pub struct Database {
     acts_as_auditor: bool,
     ahead: VecDeque<(i64, Vec<u8>)>,
     has_manifests: bool,
-    has_erasable: bool,
+    is_copy: bool,
 }
 
 impl Database {
@@ -51,7 +52,7 @@ impl Database {
             acts_as_auditor,
             ahead: VecDeque::new(),
             has_manifests: true,
-            has_erasable: true,
+            is_copy: false,
         })
     }
 
@@ -75,11 +76,11 @@ impl Database {
         Ok(sql::server_major(&mut self.connection).await?)
     }
 
-    /// Takes it for a copy that was made of entries and tiles: what can be erased is kept elsewhere, and so may be the
-    /// commitments beside pages of sweeps.
+    /// Takes it for a copy that was made of entries and tiles: no service writes into it, what can be erased is kept elsewhere,
+    /// and so may be the commitments beside pages of sweeps.
     pub(in crate::audit) fn of_a_copy(mut self, has_manifests: bool) -> Self {
         self.has_manifests = has_manifests;
-        self.has_erasable = false;
+        self.is_copy = true;
         self
     }
 
@@ -145,6 +146,14 @@ impl Source for Database {
         Ok(rows)
     }
 
+    fn is_the_log(&self) -> bool {
+        true
+    }
+
+    fn is_live(&self) -> bool {
+        !self.is_copy
+    }
+
     async fn tile(&mut self, tile: Tile) -> Result<Option<Vec<u8>>, SourceError> {
         let level = i16::from(tile.level());
         let index = signed(tile.index());
@@ -184,7 +193,7 @@ impl Source for Database {
     }
 
     async fn erasable(&mut self) -> Result<Option<Erasable>, SourceError> {
-        if !self.has_erasable {
+        if self.is_copy {
             return Ok(None);
         }
         Ok(Some(sql::erasable(&mut self.connection).await?))
@@ -198,6 +207,11 @@ impl Source for Database {
         let facts = sql::facts(&mut self.connection).await?;
         let major = sql::server_major(&mut self.connection).await?;
         let mut flaws = catalogue::differences(&facts, major);
+        if flaws.iter().any(|flaw| flaw.severity == Severity::Violation) {
+            let seen = store::visible_schema_state(&mut self.connection).await?;
+            catalogue::allow_for_another_release(&mut flaws, seen);
+        }
+        flaws.extend(catalogue::gaps(&facts));
         let last = sql::last_seq(&mut self.connection).await?.unwrap_or_default();
         if last > signed(size) {
             flaws.push(Flaw::violation(

@@ -18,9 +18,8 @@
 //! - Each entry is compared with its own leaf and the leaves with the head, so that one changed entry is named as one,
 //!   and does not make all that follow look changed.
 //!
-//! To check one more thing: a [`Step`], in `account.rs` if it is told by the entries, in `erasure.rs` if by what stands beside
-//! them, in `run.rs` if by the tree, in
-//! `Source::flaws` if by the place where the log stands.
+//! To check one more thing: a [`Step`], in `account` if it is told by the entries (in `account::writers` if by their numbers), in
+//! `erasure.rs` if by what stands beside them, in `run` if by the tree, in `Source::flaws` if by the place where the log stands.
 
 mod absence;
 mod account;

@@ -103,13 +103,15 @@ pub enum Level {
     L2,
     /// Witnesses that somebody else runs cosigned it.
     L3,
-    /// L3, and their times, or those of a time-stamping authority, bound every part of it from the first such head on.
+    /// L3, and their times, or those of a time-stamping authority, bound every part of it from the first such head on, to
+    /// within a day of its end.
     L4,
 }
 
 impl Level {
-    /// What somebody could still have done without its being found here: one sentence. `timed_from`: behind how many entries
-    /// times of others bound those that follow.
+    /// What somebody could still have done without its being found here: one sentence. `protected_up_to`: the size up to which
+    /// somebody else stands for the log, as the level has it; from L3 on that is witnesses, and for L4 times, too. `timed_from`:
+    /// behind how many entries times of others bound those that follow.
     #[must_use]
     pub fn still_possible(self, protected_up_to: u64, size: u64, timed_from: Option<u64>) -> String {
         let newer = size.saturating_sub(protected_up_to);

@@ -114,8 +114,19 @@ pub trait Source: Send {
         size: u64,
     ) -> impl Future<Output = Result<Vec<Stored>, SourceError>> + Send;
 
-    /// Whether the place may hold tiles and heads, and no entries at all.
+    /// Whether the place may hold tiles and heads, and no entries or not all.
     fn may_lack_entries(&self) -> bool {
+        false
+    }
+
+    /// Whether the place is the log itself, which never goes back. What was made of it is of the moment at which it was made.
+    fn is_the_log(&self) -> bool {
+        false
+    }
+
+    /// Whether the service writes into the place: its newest entry is then of the last minutes, and what is open in it is judged
+    /// by the clock.
+    fn is_live(&self) -> bool {
         false
     }
 

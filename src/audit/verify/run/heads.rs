@@ -13,6 +13,7 @@ use crate::audit::tlog::{
 use crate::audit::verify::report::Step;
 use crate::audit::verify::source::{KeptHead, KeptStamp, Source, SourceError};
 
+use super::restores::Parting;
 use super::tiles::Tree;
 use super::{Plan, Run, WIDTH};
 
@@ -107,8 +108,9 @@ impl Run<'_> {
         }
     }
 
-    /// Opens the heads that were kept elsewhere, smallest first.
-    pub(super) fn known_heads(&mut self, checkpoint: &Checkpoint) -> VecDeque<Known> {
+    /// Opens the heads that were kept elsewhere, smallest first. `is_the_log`: whether the place is the log itself, which has every
+    /// head that was ever signed for it.
+    pub(super) fn known_heads(&mut self, checkpoint: &Checkpoint, is_the_log: bool) -> VecDeque<Known> {
         let mut known = Vec::new();
         for (name, bytes) in &self.plan.known_heads {
             let opened = SignedNote::from_bytes(bytes).map_err(|error| told(&error));
@@ -120,6 +122,16 @@ impl Run<'_> {
                             && head.size <= checkpoint.size) =>
                 {
                     let what = format!("it is the head of another log, {}", head.origin);
+                    self.findings.undecided(Step::Consistency, name, what);
+                }
+                Ok(OpenedCheckpoint { checkpoint: head, .. })
+                    if head.size > checkpoint.size && !is_the_log =>
+                {
+                    let what = format!(
+                        "this head has {} entries, and this place only {}: it is of an earlier moment, or was cut; verify what \
+                         was made of the log later, or the log itself",
+                        head.size, checkpoint.size
+                    );
                     self.findings.undecided(Step::Consistency, name, what);
                 }
                 Ok(OpenedCheckpoint { checkpoint: head, .. }) if head.size > checkpoint.size => {
@@ -191,8 +203,8 @@ impl Run<'_> {
                 });
             match proven {
                 Ok(()) => self.agrees(&head, 0),
-                // Whether the restore lies before it is told by an entry that is not read.
-                Err(_) if head.former_name.is_some() => self.lost_in_restore(head, None),
+                // Which restore lies before it is told by an entry that is not read.
+                Err(_) if head.former_name.is_some() => self.differ(head, false),
                 Err(reason) => self.findings.violation(Step::Consistency, head.name, reason),
             }
         }
@@ -294,19 +306,9 @@ impl Run<'_> {
         if !head.name.is_empty() {
             self.protected_up_to = self.protected_up_to.max(head.size);
         }
-        if let Some(at_secs) = head.witnessed_at_secs
-            && latest_us > at_secs.saturating_mul(1_000_000).saturating_add(CLOCK_TOLERANCE_US)
-        {
-            self.witness.contradicted = true;
-            self.findings.remark(
-                Step::Consistency,
-                format!("head of {} entries", head.size),
-                "an entry that it covers says that it is younger than the witnesses' signatures",
-            );
-        }
-        self.witness.take(head.size, head.witnessed_at_secs);
+        self.witnessed(head.size, head.witnessed_at_secs, latest_us);
         if let Some(at_secs) = head.stamped_at_secs
-            && latest_us > at_secs.saturating_mul(1_000_000).saturating_add(CLOCK_TOLERANCE_US)
+            && is_later(latest_us, at_secs)
         {
             self.stamps.contradicted = true;
             self.findings.remark(
@@ -316,6 +318,22 @@ impl Run<'_> {
             );
         }
         self.stamps.take(head.size, head.stamped_at_secs);
+    }
+
+    /// Takes note of the time at which enough witnesses had signed a head of so many entries, if they did; `latest_us` is the
+    /// latest instant of these.
+    pub(super) fn witnessed(&mut self, size: u64, at_secs: Option<u64>, latest_us: u64) {
+        if let Some(at_secs) = at_secs
+            && is_later(latest_us, at_secs)
+        {
+            self.witness.contradicted = true;
+            self.findings.remark(
+                Step::Consistency,
+                format!("head of {size} entries"),
+                "an entry that it covers says that it is younger than the witnesses' signatures",
+            );
+        }
+        self.witness.take(size, at_secs);
     }
 
     /// Compares the instant of an entry with the times of the heads before it.
@@ -336,30 +354,60 @@ impl Run<'_> {
         }
     }
 
-    /// A head from before a restore that reaches further than the copy did. Up to there it would agree.
-    fn lost_in_restore(&mut self, head: Known, by: Option<u64>) {
-        let said = by.map_or_else(String::new, |seq| format!(", see entry {seq}"));
-        let what = format!(
-            "it was signed for the log {} before that was restored from a copy{said}: of its {} entries, those that the \
-             copy lacked are lost",
-            head.former_name.unwrap_or_default(),
-            head.size
-        );
-        self.findings.undecided(Step::Consistency, head.name, what);
+    /// A head of a former name of the log does not agree; `is_all_read`: whether every entry was there that it would cover. What
+    /// that means is told by entries that may lie behind it.
+    fn differ(&mut self, head: Known, is_all_read: bool) {
+        self.differing.push((head, is_all_read));
     }
 
-    pub(super) fn compare_head(&mut self, head: &Known, tree: &Tree, latest_us: u64) {
-        if tree.main.root() == head.root
-            || tree.of_entries.as_ref().is_some_and(|edge| edge.root() == head.root)
-        {
-            return self.agrees(head, latest_us);
+    /// Tells what it means that heads of former names do not agree with the log of this name.
+    pub(super) fn settle_differing(&mut self, present: &str) {
+        for (head, is_all_read) in std::mem::take(&mut self.differing) {
+            let former = head.former_name.clone().unwrap_or_default();
+            let parting = self.restores.judge(&former, head.size, present, is_all_read);
+            let what = match parting {
+                Parting::Told(seq) => format!(
+                    "it was signed for the log {former} before that was restored from a copy, see entry {seq}: of its {} \
+                     entries, those that the copy lacked are lost",
+                    head.size
+                ),
+                Parting::Untold => format!(
+                    "it was signed for the log {former}, from which this one goes on, and the first {} entries are others: \
+                     lost with a restore, or changed; which restore that was stands in no entry that is here",
+                    head.size
+                ),
+                Parting::Unexplained => {
+                    self.differs(&head);
+                    continue;
+                }
+            };
+            self.findings.undecided(Step::Consistency, head.name, what);
         }
-        if head.former_name.is_some() && self.restored_by.is_some() {
-            return self.lost_in_restore(head.clone(), self.restored_by);
-        }
+    }
+
+    fn differs(&mut self, head: &Known) {
         let place =
             if head.name.is_empty() { format!("kept checkpoint {}", head.size) } else { head.name.clone() };
         let what = format!("the first {} entries are not those that this head was signed for", head.size);
         self.findings.violation(Step::Consistency, place, what);
     }
+
+    /// Compares a head with the tree at its size. `latest_us` is the latest instant of the entries before, and `is_all_read`
+    /// whether each of them was there.
+    pub(super) fn compare_head(&mut self, head: &Known, tree: &Tree, latest_us: u64, is_all_read: bool) {
+        if tree.main.root() == head.root
+            || tree.of_entries.as_ref().is_some_and(|edge| edge.root() == head.root)
+        {
+            self.agrees(head, latest_us);
+        } else if head.former_name.is_some() {
+            self.differ(head.clone(), is_all_read);
+        } else {
+            self.differs(head);
+        }
+    }
+}
+
+/// Whether an instant in microseconds is later than one in seconds, by more than clocks differ.
+fn is_later(at_us: u64, than_secs: u64) -> bool {
+    at_us > than_secs.saturating_mul(1_000_000).saturating_add(CLOCK_TOLERANCE_US)
 }

@@ -20,22 +20,23 @@ use crate::audit::verify::source::{ManifestOf, Source, SourceError, Stored};
 mod case;
 mod examine;
 mod heads;
+mod restores;
 mod tiles;
+mod times;
 
 use self::case::Wanted;
 pub use self::case::{CaseEntry, CaseReport, CaseSubject};
 use self::examine::{Examination, Examined};
-use self::heads::{CLOCK_TOLERANCE_US, Known, told};
+use self::heads::{Head, Known, told};
+use self::restores::Restores;
 use self::tiles::Tree;
+use self::times::Times;
 
 /// Entries in a full tile.
 const WIDTH: u64 = TILE_WIDTH as u64;
 
 /// Entries that are read at a time: a whole number of tiles.
 const CHUNK: u64 = 32 * WIDTH;
-
-/// The longest interval between witnessed heads that still counts as bounding the log in time, in seconds: a day.
-const LONGEST_INTERVAL_SECS: u64 = 24 * 60 * 60;
 
 /// What to compare with.
 #[derive(Clone, Debug)]
@@ -68,10 +69,14 @@ pub async fn verify_case<S: Source>(
         counts: Counts::default(),
         catalogue_checked: false,
         protected_up_to: 0,
-        witness: Witness::default(),
-        stamps: Witness::default(),
+        timed_from: None,
+        witness: Times::default(),
+        stamps: Times::default(),
         unchecked_stamps: 0,
-        restored_by: None,
+        latest_us: 0,
+        is_read_to_the_end: false,
+        restores: Restores::default(),
+        differing: Vec::new(),
     };
     let Some(head) = run.head(source).await? else {
         return Ok(run.report(source.describe(), None, Level::L0));
@@ -86,11 +91,12 @@ pub async fn verify_case<S: Source>(
         Ok(None) => {}
         Err(error) => run.unreadable(Step::Catalogue, error)?,
     }
-    let known = run.known_heads(&head.checkpoint);
+    let known = run.known_heads(&head.checkpoint, source.is_the_log());
     run.walk(source, &head.checkpoint, known).await?;
     run.prove_case(source, &head.checkpoint).await?;
-    run.witness.take(head.checkpoint.size, head.witnessed_at_secs);
-    let level = run.level(head.signed);
+    run.settle_differing(head.checkpoint.origin.as_str());
+    run.witnessed(head.checkpoint.size, head.witnessed_at_secs, run.latest_us);
+    let level = run.level(&head);
     Ok(run.report(source.describe(), Some(&head.checkpoint), level))
 }
 
@@ -103,60 +109,19 @@ struct Run<'p> {
     catalogue_checked: bool,
     /// The largest size of a head that somebody else kept and that agrees.
     protected_up_to: u64,
-    witness: Witness,
+    /// Behind how many entries times of others bound the log.
+    timed_from: Option<u64>,
+    /// What witnesses stand for.
+    witness: Times,
     /// What the time-stamping authority stands for.
-    stamps: Witness,
+    stamps: Times,
     unchecked_stamps: u64,
-    /// The number of the first entry that says that the log goes on from an older copy.
-    restored_by: Option<u64>,
-}
-
-/// What witnesses stand for.
-#[derive(Default)]
-struct Witness {
-    /// The largest size that enough of them signed.
-    size: u64,
-    /// When they did, in seconds since 1970.
-    at_secs: u64,
-    longest_interval_secs: u64,
-    /// How many different heads.
-    heads: u64,
-    /// The size of the first one: nothing bounds the entries up to it from below.
-    first_size: u64,
-    /// Whether an entry says that it is younger than its witness, or older than the one before it.
-    contradicted: bool,
-}
-
-impl Witness {
-    /// Takes note of a head; smaller ones first.
-    fn take(&mut self, size: u64, at_secs: Option<u64>) {
-        let Some(at_secs) = at_secs else { return };
-        if self.heads > 0 && size <= self.size {
-            return;
-        }
-        if self.heads == 0 {
-            self.first_size = size;
-        } else {
-            self.longest_interval_secs = self.longest_interval_secs.max(at_secs.saturating_sub(self.at_secs));
-        }
-        self.heads += 1;
-        self.at_secs = self.at_secs.max(at_secs);
-        self.size = size;
-    }
-
-    /// Whether an entry behind the heads so far says that it is older than the last of them, by more than clocks differ;
-    /// answers so once.
-    fn is_contradicted_by(&mut self, at_us: u64) -> bool {
-        let earliest_us = self.at_secs.saturating_mul(1_000_000).saturating_sub(CLOCK_TOLERANCE_US);
-        let is_first = self.heads > 0 && at_us < earliest_us && !self.contradicted;
-        self.contradicted |= is_first;
-        is_first
-    }
-
-    /// Whether times bound the log from its first head on.
-    fn is_bounded(&self) -> bool {
-        self.heads > 1 && self.longest_interval_secs <= LONGEST_INTERVAL_SECS && !self.contradicted
-    }
+    /// The latest instant of the entries that were read, in microseconds since 1970, and whether the last one was.
+    latest_us: u64,
+    is_read_to_the_end: bool,
+    restores: Restores,
+    /// Heads of former names of the log that do not agree, and whether every entry was there that they would cover.
+    differing: Vec<(Known, bool)>,
 }
 
 impl Run<'_> {
@@ -177,7 +142,7 @@ impl Run<'_> {
         let main = self.beginning(source, since, size).await?;
         let mut tree = Tree { main, of_entries: None, broken: false };
         let absences = Absences::new(self.plan.now, source.may_lack_entries());
-        let mut account = Account::new(since > 0, absences);
+        let mut account = Account::new(since > 0, absences, self.plan.now, source.is_live());
         match source.erasable().await {
             Ok(erasable) => account.erasures.begin(erasable),
             Err(error) => self.unreadable(Step::Erasures, error)?,
@@ -206,6 +171,8 @@ impl Run<'_> {
         }
         let beyond = self.told_of(Step::Consistency, source.kept_heads(size, u64::MAX).await)?;
         self.heads_beyond(checkpoint, beyond);
+        self.latest_us = account.latest_us();
+        self.is_read_to_the_end = account.last() == size;
         account.settle(&mut self.counts, &mut self.findings);
         Ok(())
     }
@@ -272,10 +239,7 @@ impl Run<'_> {
                     let leaf = self.entry(row, hash, tree, account);
                     if let Some(leaf) = &leaf {
                         self.compare_instant(seq, leaf.view());
-                    }
-                    if leaf.as_ref().is_some_and(|leaf| leaf.view().action() == Action::LogRestored.as_str())
-                    {
-                        self.restored_by.get_or_insert(seq);
+                        self.restores.take(seq, leaf.view());
                     }
                     if let Some(leaf) = leaf.filter(|leaf| leaf.view().action() == Action::SweepPage.as_str())
                     {
@@ -292,7 +256,8 @@ impl Run<'_> {
             }
             while let Some(head) = chunk.heads.pop_front_if(|head| head.size == tree.main.size()) {
                 account.absences.meet(head.size, &head.name, head.time_secs());
-                self.compare_head(&head, tree, account.latest_us());
+                let is_all_read = self.plan.since == 0 && account.absences.is_empty();
+                self.compare_head(&head, tree, account.latest_us(), is_all_read);
             }
         }
         Ok(())
@@ -378,7 +343,7 @@ impl Run<'_> {
         }
     }
 
-    fn level(&mut self, signed: bool) -> Level {
+    fn level(&mut self, head: &Head) -> Level {
         if self.plan.policy.asks_for_witnesses() && self.witness.heads == 0 {
             self.findings.undecided(
                 Step::Head,
@@ -395,20 +360,34 @@ impl Run<'_> {
             );
             self.findings.remark(Step::Stamps, "time-stamps", what);
         }
-        if !signed {
+        if !head.signed {
             return Level::L0;
         }
         if self.witness.heads == 0 {
             return if self.protected_up_to > 0 { Level::L2 } else { Level::L1 };
         }
-        self.protected_up_to = self.protected_up_to.max(self.witness.size);
-        if self.timed_from().is_some() { Level::L4 } else { Level::L3 }
+        // A head of the auditor's own that is newer says neither that nobody was shown another log, nor when.
+        self.protected_up_to = self.witness.size;
+        match self.bounding(head.checkpoint.size) {
+            Some(times) => {
+                self.protected_up_to = times.size.min(self.witness.size);
+                self.timed_from = Some(times.first_size);
+                Level::L4
+            }
+            None => Level::L3,
+        }
     }
 
-    /// Behind how many entries times of others bound the log.
-    fn timed_from(&self) -> Option<u64> {
-        let bounded = [&self.witness, &self.stamps].into_iter().filter(|times| times.is_bounded());
-        bounded.map(|times| times.first_size).min()
+    /// The times of others that bound the log of so many entries up to its end. Where one of both series contradicts the
+    /// entries, none does.
+    fn bounding(&self, size: u64) -> Option<Times> {
+        let all = [self.witness, self.stamps];
+        if all.iter().any(|times| times.contradicted) {
+            return None;
+        }
+        let end_us = self.is_read_to_the_end.then_some(self.latest_us);
+        let bounding = all.into_iter().filter(|times| times.bound(size, end_us));
+        bounding.min_by_key(|times| times.first_size)
     }
 
     fn report(self, source: String, checkpoint: Option<&Checkpoint>, level: Level) -> Report {
@@ -421,7 +400,7 @@ impl Run<'_> {
                     .to_owned(),
             )
         } else {
-            (level, level.still_possible(self.protected_up_to, size, self.timed_from()))
+            (level, level.still_possible(self.protected_up_to, size, self.timed_from))
         };
         let (findings, more_findings) = self.findings.into_parts();
         let unread = size.saturating_sub(self.counts.entries);
