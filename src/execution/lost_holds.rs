@@ -39,7 +39,7 @@ pub(super) async fn findings(
         } else {
             None
         };
-        let is_over = |order: &NewHold| matches!(order.ends, EndRule::On(last) if last < today);
+        let is_over = |order: &NewHold| matches!(order.ends, EndRule::On(day) if day < today);
         let is_missing = match &order {
             Some(order) => stands.is_none() && !ended.contains(&record.request) && !is_over(order),
             None => stands.is_some_and(|hold| hold.ended.is_none()),

@@ -333,6 +333,7 @@ pub async fn resume_despite_access(
 
 /// What a decision needs to know of a parked case, which stays locked until the end of the transaction.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one case")]
 pub struct ParkedCase {
     /// What is asked.
     pub kind: RequestKind,

@@ -10,6 +10,7 @@ use crate::domain::{
 use crate::store::StoreError;
 
 /// What a decision about a case needs to know, with the case's row locked.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one case")]
 pub(in crate::intake) struct LockedCase {
     pub(in crate::intake) kind: RequestKind,
     pub(in crate::intake) state: RequestState,

@@ -25,6 +25,7 @@ const ERROR_BODY_BYTES: usize = 8 * 1024;
 
 /// One call, as often as it is attempted.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one call")]
 pub(super) struct Spec<'a> {
     /// The call's name in errors and logs.
     pub(super) operation: &'static str,
