@@ -9,8 +9,7 @@ use uuid::Uuid;
 use super::letter;
 use super::rule::{
     Cause, DueReview, ParkedRows, Watched, came_back, causes, filter_ignored, flood, log_review, of_figures,
-    past_term,
-    platform_cause, review_cause, rows_parked, self_test, sweep_missed, worse_than_wanted,
+    past_term, platform_cause, review_cause, rows_parked, self_test, sweep_missed, worse_than_wanted,
 };
 use super::{Settings, digest, sql};
 use crate::audit::{self, Action, Actor, Detail, Event, forget};

@@ -236,8 +236,9 @@ async fn r_74_an_announcement_that_somebody_planted_stops_no_forgetting() {
 
 /// Partitions are cut by the month of the database's clock: what is sealed now must not be of last month in a moment.
 async fn away_from_the_turn_of_a_month() {
-    let soon = chrono::Utc::now() + chrono::TimeDelta::minutes(3);
-    if chrono::Datelike::month(&soon) != chrono::Datelike::month(&chrono::Utc::now()) {
+    let now = SystemClock.now();
+    let soon = now + chrono::TimeDelta::minutes(3);
+    if chrono::Datelike::month(&soon) != chrono::Datelike::month(&now) {
         tokio::time::sleep(std::time::Duration::from_mins(3)).await;
     }
 }

@@ -165,7 +165,9 @@ async fn f_26_a_restore_excuses_the_heads_of_its_own_log_and_no_others() {
         sealer.keep_checkpoint().await.unwrap().unwrap()
     };
     let fork = async |sealer: &Sealer, size: u64| {
-        let named = sealer.fork(Restored { size, root: None, reason: RestoreReason::HardwareFailure }).await;
+        let named = sealer
+            .fork(Restored { origin: None, size, root: None, reason: RestoreReason::HardwareFailure })
+            .await;
         named.unwrap();
         sealer.verifier_keys().await[0].parse::<VerifierKey>().unwrap()
     };

@@ -56,7 +56,7 @@ async fn f_48_a_clock_that_differs_ends_no_hold_hands_nothing_in_and_destroys_no
     }
     let files = || std::fs::read_dir(service.directory.path().join("ledger")).unwrap().count();
     let stands = async || {
-        let mut counted = vec![files() as i64];
+        let mut counted = vec![i64::try_from(files()).unwrap()];
         for what in [
             "SELECT count(*) FROM dsrd.hold WHERE ended_at IS NULL",
             "SELECT count(*) FROM dsrd.request",

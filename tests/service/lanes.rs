@@ -102,7 +102,7 @@ async fn f_4_a_worker_that_doubts_its_lease_calls_nobody_and_gives_the_request_b
         let slow = KillSwitch::new(move |reached| {
             if reached == boundary && !doubted.swap(true, std::sync::atomic::Ordering::SeqCst) {
                 tokio::task::block_in_place(|| {
-                    std::thread::sleep(until.saturating_duration_since(Instant::now()))
+                    std::thread::sleep(until.saturating_duration_since(Instant::now()));
                 });
             }
             false

@@ -406,9 +406,9 @@ async fn r_65_a_hold_that_a_restore_lost_stands_again_before_anything_is_deleted
     assert!(in_force(&service).await.is_empty(), "the restore took it back");
     // Months later its day of review is past.
     service.clock.advance(TimeDelta::days(100));
-    assert_eq!(execution::place_lost_holds(place(&service)).await.unwrap(), [hold.clone()]);
+    assert_eq!(execution::place_lost_holds(place(&service)).await.unwrap(), std::slice::from_ref(&hold));
     assert!(execution::place_lost_holds(place(&service)).await.unwrap().is_empty(), "once");
-    assert_eq!(in_force(&service).await, [hold.clone()], "by the name that people know");
+    assert_eq!(in_force(&service).await, std::slice::from_ref(&hold), "by the name that people know");
     let erasure = service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await.request;
     service.work_to_the_end().await;
     assert_eq!(service.case(erasure).await.outcome, Some(Outcome::PartlyFulfilled));
@@ -446,7 +446,7 @@ async fn r_65_an_end_of_a_hold_that_a_restore_lost_is_shown_and_the_hold_is_lift
     assert_eq!((found.len(), found[0].kind, found[0].verdict), (1, EntryKind::HoldEnded, Verdict::Missing));
     let refused = settle(&service, &found[0], Settlement::Repeat).await;
     assert!(matches!(refused, Err(ReplayError::StandsAgain(_))), "{refused:?}");
-    assert_eq!(in_force(&service).await, [hold.clone()]);
+    assert_eq!(in_force(&service).await, std::slice::from_ref(&hold));
     end(&service, &hold).await;
     assert!(lost(&service).await.is_empty(), "lifted again");
     service.finish().await;

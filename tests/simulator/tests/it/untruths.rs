@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::faults::{exists, inject, rig};
-use crate::rig::escape;
+use crate::rig::{Reply, escape};
 use dsrd_simulator::{ContactSpec, Effect, Endpoint, Fault, FaultPlan, Poison};
 
 // ----- envelopes and values -----------------------------------------------------------------------------------------
