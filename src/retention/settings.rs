@@ -47,6 +47,8 @@ pub struct Settings {
     pub anchor: Anchor,
     /// For `last_activity`: what counts as contact from the person. `last_login` and `last_visit` stand in the profile and
     /// cost one call a contact, or none where the platform lists them; `events`, `devices` and `accountings` cost a call each.
+    /// `events` is the contact's own list: clicks in campaigns and answers to surveys that stand in the organisation's list
+    /// only are not read and do not count.
     pub activities: Vec<ActivityKind>,
     /// Types of events that are no contact from the person. Every other type counts, a new one of the platform included.
     pub passive_events: Vec<String>,

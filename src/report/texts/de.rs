@@ -387,6 +387,10 @@ const LIMITS: &[&str] = &[
     "Dieser Bericht enthält, was die Kontaktplattform am oben genannten Tag über ihre Schnittstelle herausgibt. Die Plattform \
      kann weitere Daten enthalten, die ihre Schnittstelle nicht herausgibt, zum Beispiel Firmenname, Familienstand, eigene \
      Formularfelder, ein Bild, die Nummer eines Ausweises oder technische Kennungen einer App.",
+    "Nachrichten aus Kampagnen, die Ihnen per E-Mail oder SMS gesandt wurden, ob Sie diese geöffnet haben oder ihren Links \
+     gefolgt sind, und Ihre Antworten in Umfragen sind nur enthalten, soweit die Plattform sie unter Ihren eigenen Ereignissen \
+     aufführt. Ihre Liste der Ereignisse aller Kontakte wird nicht gelesen. Über das Übrige muss Ihnen der Verantwortliche \
+     Auskunft geben.",
     "Er umfasst die Kontaktplattform. Ob andere Systeme des Verantwortlichen Daten über Sie enthalten, muss der \
      Verantwortliche sagen.",
     "Dieses Dokument ist zum Lesen gemacht: Zeiten, Listen und Ja-Nein-Felder sind schlichter geschrieben, als sie gespeichert \

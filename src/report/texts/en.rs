@@ -370,6 +370,9 @@ const LIMITS: &[&str] = &[
     "This report holds what the contact platform gives out through its interface on the day shown above. The platform may \
      hold further data that its interface does not give out, such as company name, civil status, custom form fields, a \
      picture, an identity document number, or technical identifiers of a mobile app.",
+    "Messages of campaigns that were sent to you by e-mail or SMS, whether you opened or followed them, and your answers to \
+     surveys are contained only as far as the platform lists them among your own events. Its list of the events of all \
+     contacts is not read. The controller has to tell you about the rest.",
     "It covers the contact platform. Whether other systems of the controller hold data about you is for the controller to \
      tell.",
     "This document is made for reading: times, lists and yes-or-no fields are written more plainly than they are stored, \

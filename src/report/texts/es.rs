@@ -385,6 +385,9 @@ const LIMITS: &[&str] = &[
     "Este informe contiene lo que la plataforma de contactos entrega por su interfaz en el día indicado arriba. La plataforma puede \
      contener otros datos que su interfaz no entrega, por ejemplo el nombre de la empresa, el estado civil, campos propios de \
      formularios, una imagen, el número de un documento de identidad o identificadores técnicos de una aplicación móvil.",
+    "Los mensajes de campañas que se le enviaron por correo electrónico o SMS, si usted los abrió o siguió sus enlaces, y sus respuestas \
+     a encuestas figuran solo en la medida en que la plataforma los enumera entre sus propios eventos. Su lista de los eventos de todos \
+     los contactos no se lee. Del resto debe informarle el responsable.",
     "Abarca la plataforma de contactos. Si otros sistemas del responsable contienen datos sobre usted, debe decirlo el responsable.",
     "Este documento está hecho para leer: las horas, las listas y los campos de sí o no están escritos de forma más sencilla de como se \
      conservan, y los valores largos están abreviados. Los archivos CSV contienen todos los valores completos, y report.json exactamente \

@@ -391,6 +391,9 @@ const LIMITS: &[&str] = &[
     "Ce rapport contient ce que la plateforme de contacts donne par son interface au jour indiqué ci-dessus. La plateforme peut \
      contenir d’autres données que son interface ne donne pas, par exemple le nom de l’entreprise, l’état civil, des champs de \
      formulaire particuliers, une photo, un numéro de pièce d’identité ou des identifiants techniques d’une application mobile.",
+    "Les messages de campagnes qui vous ont été envoyés par e-mail ou SMS, le fait que vous les ayez ouverts ou en ayez suivi les \
+     liens, et vos réponses à des enquêtes ne figurent ici que dans la mesure où la plateforme les énumère parmi vos propres \
+     événements. Sa liste des événements de tous les contacts n’est pas lue. C’est au responsable de vous renseigner sur le reste.",
     "Il porte sur la plateforme de contacts. Si d’autres systèmes du responsable contiennent des données à votre sujet, c’est au \
      responsable de le dire.",
     "Ce document est fait pour être lu : les heures, les listes et les champs oui ou non sont écrits plus simplement qu’ils ne \

@@ -381,6 +381,9 @@ const LIMITS: &[&str] = &[
     "Questa relazione contiene ciò che la piattaforma di contatti fornisce attraverso la sua interfaccia nel giorno indicato sopra. La \
      piattaforma può contenere altri dati che l’interfaccia non fornisce, per esempio il nome dell’azienda, lo stato civile, campi \
      propri dei moduli, una foto, il numero di un documento d’identità o identificativi tecnici di un’app.",
+    "I messaggi di campagne che Le sono stati inviati per e-mail o SMS, se Lei li abbia aperti o ne abbia seguito i link, e le Sue \
+     risposte a sondaggi sono contenuti solo in quanto la piattaforma li elenca tra i Suoi eventi. Il suo elenco degli eventi di \
+     tutti i contatti non viene letto. Del resto deve informarLa il titolare.",
     "Riguarda la piattaforma di contatti. Se altri sistemi del titolare contengano dati su di Lei, lo deve dire il titolare.",
     "Questo documento è fatto per essere letto: orari, elenchi e campi sì o no sono scritti in modo più semplice di come sono \
      conservati, e i valori lunghi sono abbreviati. I file CSV contengono tutti i valori per intero, e report.json esattamente come \
