@@ -14,7 +14,7 @@ pub(super) struct Letter {
 }
 
 /// The gravest first.
-const ORDER: [AlertRule; 22] = [
+const ORDER: [AlertRule; 23] = [
     AlertRule::IncidentOverdue,
     AlertRule::IncidentOpen,
     AlertRule::StatutoryBreach,
@@ -24,6 +24,7 @@ const ORDER: [AlertRule; 22] = [
     AlertRule::RowsOfNobody,
     AlertRule::RowsParked,
     AlertRule::PlatformDown,
+    AlertRule::FilterIgnored,
     AlertRule::NoticeBounced,
     AlertRule::VerificationFailed,
     AlertRule::RecipientOverdue,

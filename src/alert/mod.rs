@@ -2,7 +2,7 @@
 //!
 //! [`Watch::turn`] looks at every organisation: which open requests are near their due date, past it or past the
 //! organisation's own goal, whose notices came back, which effects could not be verified, of which breach the authority must
-//! be told, which recipients have not answered, which hold must be reviewed, which platform is away, whether too many
+//! be told, which recipients have not answered, which hold must be reviewed, which platform is away or ignores a filter, whether too many
 //! requests are extended or answered late. Each
 //! cause becomes one row of `dsrd.alert` a day, in the transaction that puts the mails about it into
 //! `dsrd.staff_mail`. [`Watch::send_due`] sends those, as `delivery` sends notices. [`acknowledge`] ends the repetition.

@@ -213,6 +213,11 @@ pub(super) fn platform_cause(
         .then_some(Cause { since: down_since, ..Cause::of(AlertRule::PlatformDown) })
 }
 
+/// The cause that a platform gives which ignores a filter, the latest found at `found_at` (S-7).
+pub(super) const fn filter_ignored(found_at: DateTime<Utc>) -> Cause {
+    Cause { rule: AlertRule::FilterIgnored, step: 0, since: found_at }
+}
+
 /// The cause that contacts give which came back and wait for a person, the last of them found at `found_at`.
 pub(super) const fn came_back(found_at: DateTime<Utc>) -> Cause {
     Cause { rule: AlertRule::CameBack, step: 0, since: found_at }

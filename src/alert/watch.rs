@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::letter;
 use super::rule::{
-    Cause, DueReview, ParkedRows, Watched, came_back, causes, flood, of_figures, past_term, platform_cause,
-    review_cause, rows_parked, self_test, sweep_missed, worse_than_wanted,
+    Cause, DueReview, ParkedRows, Watched, came_back, causes, filter_ignored, flood, of_figures, past_term,
+    platform_cause, review_cause, rows_parked, self_test, sweep_missed, worse_than_wanted,
 };
 use super::{Settings, digest, sql};
 use crate::audit::{self, Action, Actor, Detail, Event};
@@ -134,6 +134,9 @@ impl Watch {
         let down_since = queue::platform_down_since(&mut tx, &controller.id).await?;
         if let Some(cause) = down_since.and_then(|since| platform_cause(since, settings, now)) {
             found.push(Raised { cause, watched: None, review: None, rows: None });
+        }
+        if let Some(found_at) = queue::filter_ignored_since(&mut tx, &controller.id).await? {
+            found.push(Raised { cause: filter_ignored(found_at), watched: None, review: None, rows: None });
         }
         for each in &reviews {
             found.push(Raised { cause: review_cause(each), watched: None, review: Some(each), rows: None });

@@ -275,7 +275,7 @@ actions! {
     OrganisationRemovalBegan = "organisation.removal_began",
     /// No table holds a row of the organisation any more, except this log; the reason is in the detail.
     OrganisationRemoved = "organisation.removed",
-    /// The start-up probe found that the platform does not honour a filter.
+    /// A probe, or what a search brought back, has shown that the platform does not honour a filter.
     FilterIgnored = "platform.filter_ignored",
     /// Somebody read the log through the command line.
     LogRead = "log.read",

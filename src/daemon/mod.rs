@@ -45,7 +45,10 @@ pub use foundation::Foundation;
 pub use log_key::{LogKeyLock, load_log_keys, open_restored_sealer, open_sealer};
 pub use master_key::load_or_create_master_key;
 pub use outside::open_publisher;
-pub use platforms::{build_platform, check_organisation, check_platform_settings, ignored_filters, sites};
+pub use platforms::{
+    build_platform, check_organisation, check_platform_settings, ignored_filters, record_ignored_searches,
+    sites,
+};
 pub use service::{Part, Service};
 pub use signals::Stop;
 pub use sql::{RoleRights, Stranded, find_fingerprint, find_stranded, role_rights, server_settings};

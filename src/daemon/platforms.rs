@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::{SharedBudget, StartError};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::config::Organisation;
-use crate::domain::{Clock, Controller, OrganisationId, SystemClock};
+use crate::domain::{Clock, Controller, IdentifierKind, OrganisationId, SystemClock};
 use crate::execution::{Gate, Site};
 use crate::intake::Desk;
 use crate::platform::cloud4wi::{Cloud4Wi, LocalBudget};
 use crate::platform::{CallBudget, ContactPlatform, FilterTrust, OrganisationMatch, ProbeReport};
-use crate::store::{Store, StoreError};
+use crate::queue::{self, Seen};
+use crate::store::{Store, StoreError, Tx};
 
 /// Builds the client of one organisation; makes no call.
 pub fn build_platform(
@@ -99,7 +102,8 @@ pub(super) enum FirstLook {
 }
 
 /// Checks that the key belongs to the organisation (S-14) and which filters the platform honours. An ignored filter
-/// stands in the audit log, because it decides how people are looked for.
+/// stands in the audit log, because it decides how people are looked for; so does one that begins to be ignored later
+/// ([`record_ignored_searches`]).
 pub(super) async fn first_look(site: &Site, store: &Store, desk: &Desk) -> FirstLook {
     let organisation = &site.controller.id;
     match check_organisation(site).await {
@@ -139,20 +143,47 @@ pub fn ignored_filters(report: &ProbeReport) -> Vec<&'static str> {
     names
 }
 
+/// Records the searches whose filter began to be ignored while the daemon runs, as what they brought back has shown: an
+/// entry each, and an alert by `alert` (S-7).
+///
+/// # Errors
+/// When the database does not answer; what was found is recorded the next time.
+pub async fn record_ignored_searches(site: &Site, store: &Store, desk: &Desk) -> Result<(), StoreError> {
+    let ignored: Vec<&'static str> =
+        site.platform.ignored_searches().into_iter().map(IdentifierKind::as_str).collect();
+    if ignored.is_empty() {
+        return Ok(());
+    }
+    let (organisation, now) = (&site.controller.id, desk.clock.now());
+    let mut tx = store.begin("daemon.record_ignored_searches").await?;
+    let new = queue::note_ignored_filters(&mut tx, organisation, &ignored, Seen::BySearches, now).await?;
+    append(&mut tx, organisation, &new, now).await?;
+    tx.commit().await
+}
+
+/// Records what the probe of a first look found.
 async fn record(
     store: &Store,
     desk: &Desk,
     organisation: &OrganisationId,
     ignored: &[&'static str],
 ) -> Result<(), StoreError> {
-    if ignored.is_empty() {
-        return Ok(());
-    }
+    let now = desk.clock.now();
     let mut tx = store.begin("daemon.record_probe").await?;
-    for filter in ignored {
-        let event =
-            Event::general(organisation, Action::FilterIgnored, Actor::Process("worker"), desk.clock.now());
-        audit::append(&mut tx, event.with(Detail::none().word("filter", filter))).await?;
-    }
+    queue::note_ignored_filters(&mut tx, organisation, ignored, Seen::ByProbe, now).await?;
+    append(&mut tx, organisation, ignored, now).await?;
     tx.commit().await
+}
+
+async fn append(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    ignored: &[&'static str],
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    for filter in ignored {
+        let event = Event::general(organisation, Action::FilterIgnored, Actor::Process("worker"), at);
+        audit::append(tx, event.with(Detail::none().word("filter", filter))).await?;
+    }
+    Ok(())
 }

@@ -36,6 +36,8 @@ vocabulary! {
         RecipientOverdue = "recipient_overdue",
         /// The platform has not answered for a long time, or refuses the key: nobody's right can be carried out.
         PlatformDown = "platform_down",
+        /// The platform ignores a filter: whoever is looked for by it needs every contact to be read (S-7).
+        FilterIgnored = "filter_ignored",
         /// Somebody who was erased or opted out is back at the platform, and a person has to decide.
         CameBack = "came_back",
         /// More was handed in than the limits allow at once: some of it waits (S-10).

@@ -416,6 +416,10 @@ pub trait ContactPlatform: Send + Sync + fmt::Debug {
     /// Checks which filters the platform honours, with values that nobody can have, and remembers it for `search`.
     fn probe(&self) -> Call<'_, ProbeReport>;
 
+    /// The searches whose filter the platform ignores, by the latest probe or by what a search has brought back since.
+    /// Makes no call.
+    fn ignored_searches(&self) -> Vec<IdentifierKind>;
+
     /// Checks that the configured key belongs to the configured organisation (S-14).
     fn check_organisation(&self) -> Call<'_, OrganisationMatch>;
 

@@ -6,7 +6,7 @@ use super::{
     Call, Contact, ContactPlatform, EffectAnswer, Leave, Listing, OrganisationMatch, PlatformError,
     ProbeReport, Records, SearchAnswer, Source, Urgency,
 };
-use crate::domain::{ContactId, SubjectIdentifier};
+use crate::domain::{ContactId, IdentifierKind, SubjectIdentifier};
 
 /// Passes every read on and refuses every effect.
 #[derive(Debug)]
@@ -54,6 +54,10 @@ impl<P: ContactPlatform> ContactPlatform for ReadOnly<P> {
 
     fn probe(&self) -> Call<'_, ProbeReport> {
         self.0.probe()
+    }
+
+    fn ignored_searches(&self) -> Vec<IdentifierKind> {
+        self.0.ignored_searches()
     }
 
     fn check_organisation(&self) -> Call<'_, OrganisationMatch> {

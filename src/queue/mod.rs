@@ -33,7 +33,9 @@ use serde::{Deserialize, Serialize};
 
 pub use budget::{Limit, Reserved, block_calls, ensure_budget, has_budget, reserve_calls};
 pub use instance::{Heart, Instance};
-pub use outage::{WAITS_FOR_PLATFORM, note_platform, platform_down_since};
+pub use outage::{
+    Seen, WAITS_FOR_PLATFORM, filter_ignored_since, note_ignored_filters, note_platform, platform_down_since,
+};
 pub use sql::{
     Depth, claim, depth, done, enqueue, enqueue_held_back, enqueue_parked, hold, note_progress, park, purge,
     purge_instances, put_back, release_all, rescue, resume, running, set_aside, set_due, wake, wake_waiting,

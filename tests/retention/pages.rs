@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use dsrd::domain::{ContactId, SubjectIdentifier};
+use dsrd::domain::{ContactId, IdentifierKind, SubjectIdentifier};
 use dsrd::platform::{
     Call, Contact, ContactPlatform, Created, EffectAnswer, FilterTrust, Leave, ListedContact, Listing,
     ListingBatch, OrganisationMatch, PlatformError, ProbeReport, ProfileDates, RawRecord, RecordBatch,
@@ -225,6 +225,10 @@ impl ContactPlatform for Pages {
                 clock_difference_secs: Some(if let Fault::Clock(secs) = fault { secs } else { 0 }),
             })
         })
+    }
+
+    fn ignored_searches(&self) -> Vec<IdentifierKind> {
+        Vec::new()
     }
 
     fn check_organisation(&self) -> Call<'_, OrganisationMatch> {

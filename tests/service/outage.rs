@@ -10,8 +10,9 @@ use dsrd::audit::Actor;
 use dsrd::daemon;
 use dsrd::delivery::MemoryTransport;
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{AlertRule, Clock as _, Outcome, RequestKind, RequestState};
+use dsrd::domain::{AlertRule, Clock as _, Outcome, RequestKind, RequestState, SubjectIdentifier};
 use dsrd::intake::{self, Receipt, Submission};
+use dsrd::platform::FilterTrust;
 use dsrd::queue;
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
@@ -257,5 +258,36 @@ async fn f_48_a_wait_from_a_clock_that_was_ahead_ends_with_the_next_look() {
     let ahead = "SELECT count(*) FROM dsrd.instance WHERE last_seen_at > now() AND dead_at IS NULL";
     assert_eq!(count(&service, ahead).await, 1, "one that is hardly ahead is left alone");
     assert_eq!(count(&service, "SELECT count(*) FROM dsrd.instance WHERE dead_at IS NOT NULL").await, 0);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn s_7_a_filter_that_begins_to_be_ignored_is_recorded_once_and_told_to_staff() {
+    let service = TestService::start().await;
+    for number in 0..2 {
+        let _contact = service.platform.add_contact(ContactSpec::new().email(email(number)));
+    }
+    let site = &service.executor.sites[&service.controller.id];
+    let watch = watch(&service);
+    let look = async || daemon::record_ignored_searches(site, &service.store, &service.desk).await.unwrap();
+    let entries = async || {
+        let of_filters = |entry: &dsrd::audit::Entry| entry.action == "platform.filter_ignored";
+        service.audit().await.iter().filter(|entry| of_filters(entry)).count()
+    };
+    let report = site.platform.probe().await.unwrap();
+    assert_eq!(report.searches[&Email], FilterTrust::Honoured);
+    look().await;
+    watch.turn().await.unwrap();
+    assert_eq!((entries().await, open_rules(&service).await), (0, vec![]));
+
+    // After the probe: only what comes back can show it.
+    service.simulator.faults().inject(Fault::FilterIgnored.on(Endpoint::ListContacts));
+    let nobody = SubjectIdentifier::parse(Email, "nobody@posta.example", None).unwrap();
+    assert!(site.platform.search(&nobody).await.unwrap().contacts.is_empty());
+    look().await;
+    look().await;
+    assert_eq!(entries().await, 1, "what is known is not recorded again");
+    watch.turn().await.unwrap();
+    assert_eq!(open_rules(&service).await, [AlertRule::FilterIgnored]);
     service.finish().await;
 }

@@ -95,6 +95,9 @@ pub(in crate::alert) async fn list_alerts(
                                 WHEN alert.rule = 'platform_down'
                                 THEN EXISTS (SELECT FROM dsrd.platform_watch
                                              WHERE organisation_id = $1 AND down_since IS NOT NULL)
+                                WHEN alert.rule = 'filter_ignored'
+                                THEN EXISTS (SELECT FROM dsrd.platform_watch
+                                             WHERE organisation_id = $1 AND filter_ignored_at IS NOT NULL)
                                 WHEN alert.rule IN ('flood', 'sweep_missed', 'past_term', 'self_test_failed') THEN true
                                 WHEN alert.rule = 'often_extended'
                                 THEN EXISTS (SELECT FROM dsrd.figures_watch

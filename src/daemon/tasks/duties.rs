@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alert::{Turn, Watch};
 use crate::audit::Actor;
-use crate::daemon::platforms::{FirstLook, first_look};
+use crate::daemon::platforms::{FirstLook, first_look, record_ignored_searches};
 use crate::daemon::{StartError, clocks};
 use crate::delivery;
 use crate::domain::{Controller, OrganisationId};
@@ -311,6 +311,9 @@ pub(in crate::daemon) async fn look_at_platform(
         }
         serves = look_whether_it_serves(&*site.platform).await;
         note_platform(&site, &store, &desk, serves).await;
+        if let Err(error) = record_ignored_searches(&site, &store, &desk).await {
+            tracing::warn!(organisation = %site.controller.id, %error, "an ignored filter could not be recorded; tried again at the next look");
+        }
     }
 }
 

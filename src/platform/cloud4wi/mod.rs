@@ -66,7 +66,7 @@ use super::{
     Call, CallBudget, Contact, ContactPlatform, Created, EffectAnswer, Leave, Listing, ListingBatch,
     OrganisationMatch, ProbeReport, Records, SearchAnswer, Source, Urgency,
 };
-use crate::domain::{Clock, ContactId, SubjectIdentifier};
+use crate::domain::{Clock, ContactId, IdentifierKind, SubjectIdentifier};
 
 /// The contacts of one organisation at Cloud4Wi. Cheap to share behind an [`Arc`]; one instance per key.
 pub struct Cloud4Wi {
@@ -189,6 +189,10 @@ impl ContactPlatform for Cloud4Wi {
 
     fn probe(&self) -> Call<'_, ProbeReport> {
         Box::pin(self.probe_all())
+    }
+
+    fn ignored_searches(&self) -> Vec<IdentifierKind> {
+        self.trust.ignored()
     }
 
     fn check_organisation(&self) -> Call<'_, OrganisationMatch> {

@@ -26,6 +26,12 @@ impl Trust {
     pub(super) fn set(&self, kind: IdentifierKind, trust: FilterTrust) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, trust);
     }
+
+    /// The kinds whose filter is ignored.
+    pub(super) fn ignored(&self) -> Vec<IdentifierKind> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().filter(|(_, trust)| **trust == FilterTrust::Ignored).map(|(kind, _)| *kind).collect()
+    }
 }
 
 /// One record of a search: the contact if it matches.

@@ -1,5 +1,5 @@
-//! Whether the platform of an organisation serves anybody at all, or does not answer or refuses the key: table
-//! `dsrd.platform_watch`.
+//! Whether the platform of an organisation serves anybody at all, or does not answer or refuses the key, and which of its
+//! filters it ignores: table `dsrd.platform_watch`.
 //!
 //! Every daemon looks from time to time, also when nobody asks anything, and what one of them sees counts for all. While
 //! a platform answers nobody, a failed call says nothing about the request that made it: such attempts are not counted
@@ -10,7 +10,7 @@
 
 mod sql;
 
-pub use sql::{note_platform, platform_down_since};
+pub use sql::{Seen, filter_ignored_since, note_ignored_filters, note_platform, platform_down_since};
 
 /// The code of a job that waits until the platform of its organisation answers again.
 pub const WAITS_FOR_PLATFORM: &str = "platform_down";

@@ -79,3 +79,68 @@ pub async fn platform_down_since(
     .map_err(StoreError::during("queue.platform_down_since"))?;
     Ok(found.flatten())
 }
+
+/// By what it was seen which filters a platform ignores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// By a probe of all of them: the others are honoured.
+    ByProbe,
+    /// By what searches brought back: the others are as they were.
+    BySearches,
+}
+
+/// Records which filters the platform of an organisation ignores, and returns those of which that was not known.
+pub async fn note_ignored_filters(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    ignored: &[&'static str],
+    seen: Seen,
+    at: DateTime<Utc>,
+) -> Result<Vec<&'static str>, StoreError> {
+    let known = sqlx::query_scalar!(
+        "SELECT ignored_filters FROM dsrd.platform_watch WHERE organisation_id = $1 FOR UPDATE",
+        organisation.as_str(),
+    )
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(StoreError::during("queue.list_ignored_filters"))?
+    .unwrap_or_default();
+    let new: Vec<&'static str> =
+        ignored.iter().copied().filter(|filter| !known.iter().any(|each| each == filter)).collect();
+    let mut all: Vec<String> = ignored.iter().map(|&filter| filter.to_owned()).collect();
+    if seen == Seen::BySearches {
+        all.extend(known.into_iter().filter(|filter| !ignored.contains(&filter.as_str())));
+    }
+    sqlx::query!(
+        r#"INSERT INTO dsrd.platform_watch (organisation_id, looked_at, ignored_filters, filter_ignored_at)
+           VALUES ($1, $2, $3, $4)
+           ON CONFLICT (organisation_id) DO UPDATE
+           SET ignored_filters = excluded.ignored_filters,
+               filter_ignored_at = CASE WHEN $5 OR excluded.filter_ignored_at IS NULL THEN excluded.filter_ignored_at
+                                        ELSE platform_watch.filter_ignored_at END"#,
+        organisation.as_str(),
+        at,
+        &all,
+        (!all.is_empty()).then_some(at),
+        !new.is_empty(),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("queue.note_ignored_filters"))?;
+    Ok(new)
+}
+
+/// When the latest of the filters that the platform of an organisation ignores was found; `None` while it ignores none.
+pub async fn filter_ignored_since(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let found = sqlx::query_scalar!(
+        "SELECT filter_ignored_at FROM dsrd.platform_watch WHERE organisation_id = $1",
+        organisation.as_str(),
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("queue.filter_ignored_since"))?;
+    Ok(found.flatten())
+}
