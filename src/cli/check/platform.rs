@@ -109,11 +109,21 @@ fn probed(report: &ProbeReport, organisation: &Organisation, findings: &mut Find
                 "ignored, and platform.full_scan is off: such requests wait for a person",
                 "check its name in platform.dialect, or set platform.full_scan",
             ),
+            FilterTrust::Unknown if filter == "created" => findings.warn(
+                check,
+                "the platform gave no answer that tells whether it is honoured",
+                "check again later; until then each hit is compared here all the same",
+            ),
             FilterTrust::Unknown => {
+                let until_then = if organisation.platform.full_scan {
+                    "contacts are looked for by reading them all"
+                } else {
+                    "such requests wait for a person"
+                };
                 findings.warn(
                     check,
-                    "the platform gave no answer that tells whether it is honoured",
-                    "check again later; until then each hit is compared here all the same",
+                    format!("not seen to work; {until_then}"),
+                    "the platform refused it, or does not find by it what it shows: check its name in platform.dialect",
                 );
             }
         }

@@ -116,12 +116,13 @@ pub async fn note_ignored_filters(
            VALUES ($1, $2, $3, $4)
            ON CONFLICT (organisation_id) DO UPDATE
            SET ignored_filters = excluded.ignored_filters,
-               filter_ignored_at = CASE WHEN excluded.ignored_filters = '{}' THEN NULL
-                                        ELSE coalesce(excluded.filter_ignored_at, platform_watch.filter_ignored_at) END"#,
+               filter_ignored_at = CASE WHEN $5 OR excluded.filter_ignored_at IS NULL THEN excluded.filter_ignored_at
+                                        ELSE platform_watch.filter_ignored_at END"#,
         organisation.as_str(),
         at,
         &all,
-        (!new.is_empty()).then_some(at),
+        (!all.is_empty()).then_some(at),
+        !new.is_empty(),
     )
     .execute(connection)
     .await
