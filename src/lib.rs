@@ -8,6 +8,7 @@
 //! | [`domain`] | the words of the law and of the platform as types, without I/O |
 //! | [`store`] | the only door to PostgreSQL, and the private cluster that runs when none is configured |
 //! | [`telemetry`] | how the service speaks to its operators without naming people |
+//! | [`secret_file`] | files that hold secrets, read by one rule |
 //! | [`audit`] | append-only memory of every decision and effect |
 //! | [`platform`] | what we may ask of a contact platform, and Cloud4Wi's dialect of it |
 //! | [`webhook`] | signed calls to servers that the controller names |
@@ -51,6 +52,7 @@ pub mod queue;
 pub mod recipients;
 pub mod report;
 pub mod retention;
+pub mod secret_file;
 pub mod self_test;
 pub mod store;
 pub mod suppression;

@@ -12,8 +12,10 @@ const RULE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("store", &["domain"]),
     ("telemetry", &["domain"]),
+    ("secret_file", &[]),
     ("audit", &["domain", "store"]),
-    ("platform", &["domain"]),
+    // The key pair stands in files.
+    ("platform", &["domain", "secret_file"]),
     ("webhook", &[]),
     ("report", &["domain"]),
     ("holds", &["domain", "store", "audit"]),
@@ -22,7 +24,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("queue", &["domain", "store", "audit"]),
     // The hand-over decrypts packages. A claim names the instance that holds it, and a package's file the lease under
     // which it is written. Text messages leave by a gateway of the controller's.
-    ("delivery", &["domain", "store", "audit", "report", "queue", "webhook"]),
+    ("delivery", &["domain", "store", "secret_file", "audit", "report", "queue", "webhook"]),
     // The acknowledgement is written in the transaction that accepts the request.
     ("intake", &["domain", "store", "audit", "queue", "delivery"]),
     // A proof continues the case, which is intake's, and the question goes out by mail.
@@ -98,6 +100,7 @@ const RULE: &[(&str, &[&str])] = &[
             "webhook",
             "store",
             "telemetry",
+            "secret_file",
             "audit",
             "platform",
             "report",

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::secrets::SecretFileError;
+use crate::secret_file::SecretFileError;
 
 /// Why settings cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -36,12 +36,17 @@ pub use decisions::{ControllerDecision, LeftToController, Standing, left_to_cont
 pub use error::SettingsError;
 pub use explain::{Explained, explain, near_keys, reference};
 pub use schema::schema;
-pub use secrets::{Secret, SecretFileError, check_secret_file, read_secret, secret_files};
+pub use secrets::{Secret, secret_files};
 pub use settings::{Keys, Organisation, Settings};
 pub use source::{DEFAULT_FILE, Sources};
 
+pub use crate::secret_file::{SecretFileError, check_secret_file, read_secret};
+
 /// The compiled-in layer, which is also the documentation of every key.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// Where the unit and the image keep what the daemon has on disk.
+pub const STATE_DIRECTORY: &str = "/var/lib/dsrd";
 
 /// Settings with the knowledge of where each came from.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ use super::NoticeKind;
 use super::text::TextError;
 use crate::domain::{KeyError, Killed};
 use crate::report::ReportError;
+use crate::secret_file::SecretFileError;
 use crate::store::StoreError;
 
 /// A failed operation of this module.
@@ -59,6 +60,9 @@ pub enum DeliveryError {
         #[source]
         source: std::io::Error,
     },
+    /// The file of a secret of the settings cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretFileError),
     /// The message could not be put together.
     #[error("the mail cannot be put together; check delivery.from_address and delivery.from_name")]
     Message,
@@ -68,6 +72,15 @@ pub enum DeliveryError {
     /// The file of a package does not open: missing, altered, or not of this key.
     #[error("the file of a package cannot be opened")]
     Package(#[source] ReportError),
+    /// A package that has not expired was built, but its file is not here: by a daemon on another host, most likely.
+    #[error(
+        "the file of a package that has not expired is not in {}; daemons on several hosts need one report.directory together",
+        directory.display()
+    )]
+    PackageNotHere {
+        /// The directory of packages of this daemon.
+        directory: PathBuf,
+    },
     /// The part of the program that reads a package broke down.
     #[error("the reading of a package broke down")]
     ReaderLost,

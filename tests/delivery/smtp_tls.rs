@@ -116,6 +116,7 @@ async fn deliver(security: Security, ca: bool, password: &str) -> (Delivery, Opt
     let directory = tempfile::tempdir().unwrap();
     let password_file = directory.path().join("password");
     std::fs::write(&password_file, format!("{password}\n")).unwrap();
+    std::fs::set_permissions(&password_file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let mut world = World::new().await;
     let smtp = &mut world.settings.smtp;
     "localhost".clone_into(&mut smtp.host);

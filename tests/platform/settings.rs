@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dsrd::domain::SystemClock;
 use dsrd::platform::cloud4wi::{Cloud4Wi, LocalBudget, OrgId, Settings, SetupError};
+use dsrd::secret_file::SecretFileError;
 
 use crate::support::{self, secret_file};
 
@@ -57,19 +58,36 @@ async fn s_42_secret_files_open_to_others_are_refused_and_secrets_are_never_show
         settings.client_secret_file =
             secret_file(directory.path(), &format!("open-{mode:o}"), "word-canary", mode);
         let error = build(settings).unwrap_err();
-        assert!(matches!(error, SetupError::SecretOpen { .. }), "{error}");
+        assert!(matches!(error, SetupError::Secret(SecretFileError::Open { .. })), "{error}");
         assert!(!format!("{error} {error:?}").contains("canary"));
     }
     for text in ["", " \n", "two\nlines"] {
         let mut settings = support::settings("http://127.0.0.1:1", directory.path());
         settings.client_key_file = secret_file(directory.path(), "bad", text, 0o600);
-        assert!(matches!(build(settings), Err(SetupError::SecretUnusable { .. })), "{text:?}");
+        let built = build(settings);
+        assert!(matches!(built, Err(SetupError::Secret(SecretFileError::Content { .. }))), "{text:?}");
     }
     let mut settings = support::settings("http://127.0.0.1:1", directory.path());
     settings.client_key_file = directory.path().join("missing");
-    assert!(matches!(build(settings), Err(SetupError::SecretUnreadable { .. })));
+    assert!(matches!(build(settings), Err(SetupError::Secret(SecretFileError::Unreadable { .. }))));
     let client = build(support::settings("http://127.0.0.1:1", directory.path())).unwrap();
     assert!(!format!("{client:#?}").contains("canary"));
+}
+
+/// The service manager shows a credential to a unit with `User=` by an access-control list, whose mask shows as rights of the
+/// group; the same rule is tested whole in the configuration's tests.
+#[tokio::test]
+async fn the_key_pair_is_read_from_systemd_credentials_as_other_secrets_are() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (directory, credentials) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = support::settings("http://127.0.0.1:1", directory.path());
+    settings.client_key_file = secret_file(credentials.path(), "cloud4wi.key", "key", 0o440);
+    std::fs::set_permissions(credentials.path(), std::fs::Permissions::from_mode(0o550)).unwrap();
+    let built = build(settings);
+    std::fs::set_permissions(credentials.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    // Only root can make such files.
+    let of_root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0;
+    assert_eq!(built.is_ok(), of_root);
 }
 
 #[test]

@@ -51,6 +51,19 @@ async fn s_51_a_configuration_that_cannot_be_used_is_refused_with_the_key_and_th
     assert_eq!(code, Some(2), "{log}");
     assert!(log.contains("client_key_file") && !log.contains(key_text.trim()), "{log}");
     write_private(&key, &key_text);
+    let password = service.world.directory.path().join("mail.password");
+    std::fs::write(&password, "canarino\n").unwrap();
+    std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let smtp = format!(
+        "transport = \"smtp\"\nsmtp = {{ host = \"localhost\", username = \"dsrd\", password_file = \"{}\" }}",
+        password.display()
+    );
+    std::fs::write(service.config(), good.replace("transport = \"file\"", &smtp)).unwrap();
+    let (code, log) = refused(&service).await;
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("password_file") && log.contains("chmod 600") && !log.contains("canarino"), "{log}");
+    std::fs::remove_file(&password).unwrap();
+    std::fs::write(service.config(), &good).unwrap();
 
     // Nothing was called, and nothing was begun.
     assert_eq!(service.world.simulator.journal().total_calls(), 0);

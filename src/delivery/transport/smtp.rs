@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::{Effect, Failure};
 use crate::delivery::{DeliveryError, Outgoing, Security, Settings};
+use crate::secret_file::read_secret;
 
 /// Sends through a mail server, one connection a message, a bounded number at once.
 ///
@@ -44,10 +45,8 @@ impl SmtpTransport {
         let smtp = &settings.smtp;
         let credentials = match (&smtp.username, &smtp.password_file) {
             (Some(username), Some(path)) => {
-                let password = tokio::fs::read_to_string(path)
-                    .await
-                    .map_err(|source| DeliveryError::SettingFile { setting: "smtp.password_file", source })?;
-                Some(Credentials::new(username.clone(), password.trim_end_matches(['\r', '\n']).to_owned()))
+                let password = read_secret("delivery.smtp.password_file", path)?;
+                Some(Credentials::new(username.clone(), password.as_str().to_owned()))
             }
             _ => None,
         };

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::domain::ContactId;
+use crate::secret_file::{SecretFileError, read_secret};
 
 /// Why a client cannot be built from its settings.
 #[derive(Debug, thiserror::Error)]
@@ -28,33 +28,9 @@ pub enum SetupError {
         /// What it must be.
         must: &'static str,
     },
-    /// A secret file cannot be read.
-    #[error("platform {setting} {} cannot be read", path.display())]
-    SecretUnreadable {
-        /// The setting's name.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A secret file can be read by others than its owner.
-    #[error("platform {setting} {} is open to other users; run: chmod 600 {}", path.display(), path.display())]
-    SecretOpen {
-        /// The setting's name.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-    },
-    /// A secret file is empty or holds control characters.
-    #[error("platform {setting} {} must hold one line of text", path.display())]
-    SecretUnusable {
-        /// The setting's name.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-    },
+    /// The file of the key or of its secret cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretFileError),
     /// The HTTP client could not be built; most often the host has no CA certificates.
     #[error("the HTTP client for the platform cannot be built; is the package ca-certificates installed?")]
     Client(#[source] reqwest::Error),
@@ -376,22 +352,18 @@ impl fmt::Debug for Credentials {
 impl Credentials {
     pub(super) fn read(settings: &Settings) -> Result<Self, SetupError> {
         Ok(Self {
-            key: read_secret("client_key_file", &settings.client_key_file)?,
-            secret: read_secret("client_secret_file", &settings.client_secret_file)?,
+            key: read_trimmed("platform.client_key_file", &settings.client_key_file)?,
+            secret: read_trimmed("platform.client_secret_file", &settings.client_secret_file)?,
         })
     }
 }
 
-fn read_secret(setting: &'static str, path: &Path) -> Result<Zeroizing<String>, SetupError> {
-    let unreadable = |source| SetupError::SecretUnreadable { setting, path: path.to_owned(), source };
-    let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(SetupError::SecretOpen { setting, path: path.to_owned() });
-    }
-    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(unreadable)?);
-    let trimmed = text.trim();
-    if trimmed.is_empty() || trimmed.chars().any(char::is_control) {
-        return Err(SetupError::SecretUnusable { setting, path: path.to_owned() });
+/// Without what stands around it: neither key nor secret has spaces at its ends, and who pastes one adds some.
+fn read_trimmed(key: &str, path: &Path) -> Result<Zeroizing<String>, SecretFileError> {
+    let secret = read_secret(key, path)?;
+    let trimmed = secret.trim();
+    if trimmed.is_empty() {
+        return Err(SecretFileError::Content { key: key.to_owned(), path: path.to_owned() });
     }
     Ok(Zeroizing::new(trimmed.to_owned()))
 }
