@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::package::{PackageId, digest, open_identity};
+use super::package::{PackageId, digest, file_of, open_identity};
 use super::sql::{self, PackageRow};
 use super::text;
 use super::{DeliveryError, Settings};
@@ -193,7 +193,7 @@ impl Handover {
     async fn begin(&self, valid: Valid) -> Result<Option<Download>, DeliveryError> {
         let inner = &self.inner;
         let identity = open_identity(&inner.keys, &valid.row)?;
-        let path = inner.package_dir.join(&valid.row.file_name);
+        let path = file_of(&inner.package_dir, &valid.row.file_name).await?;
         let reader = tokio::task::spawn_blocking(move || {
             let key = PackageKey::parse(identity.expose())?;
             read_package(&path, &key)

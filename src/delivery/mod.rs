@@ -54,8 +54,8 @@ pub use notice::{
     enqueue_again, supersede_acknowledgement,
 };
 pub use package::{
-    NewPackage, OpenedPackage, PackageId, destroy_expired, destroy_of, open_for_staff, record_package,
-    remove_leftovers,
+    NewPackage, OpenedPackage, PackageId, count_not_here, destroy_expired, destroy_of, open_for_staff,
+    record_package, remove_leftovers,
 };
 pub use plain::{StaffLetter, is_mail_address, send_plain, send_to_staff};
 pub use proof::{NoticeProof, PackageProof, list_notice_proofs, list_package_proofs};

@@ -102,8 +102,37 @@ pub struct OpenedPackage {
     pub expires_at: DateTime<Utc>,
 }
 
+/// Where the file of a package lies that has not expired.
+pub(super) async fn file_of(package_dir: &Path, file_name: &str) -> Result<PathBuf, DeliveryError> {
+    let path = package_dir.join(file_name);
+    match tokio::fs::try_exists(&path).await {
+        Ok(true) => Ok(path),
+        Ok(false) => Err(DeliveryError::PackageNotHere { directory: package_dir.to_owned() }),
+        Err(source) => Err(DeliveryError::Files { operation: "looking at a package", path, source }),
+    }
+}
+
+/// How many packages that have not expired have no file in a directory, so that nobody can fetch them from there.
+pub async fn count_not_here(store: &Store, package_dir: &Path) -> Result<usize, DeliveryError> {
+    let mut missing = Vec::new();
+    for file_name in sql::living_files(&mut *store.connection().await?).await? {
+        match file_of(package_dir, &file_name).await {
+            Ok(_) => {}
+            Err(DeliveryError::PackageNotHere { .. }) => missing.push(file_name),
+            Err(error) => return Err(error),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(0);
+    }
+    // One that expired meanwhile lost its file for that.
+    let living: HashSet<String> =
+        sql::living_files(&mut *store.connection().await?).await?.into_iter().collect();
+    Ok(missing.iter().filter(|file_name| living.contains(*file_name)).count())
+}
+
 /// Gives a member of staff the package of a request, for a person who cannot use the link. `None` when there is none, or
-/// none any more. The log says who did it before anything is given out.
+/// none any more. The log says who did it before anything is given out; where its file is not here, nothing can be.
 pub async fn open_for_staff(
     store: &Store,
     keys: &MasterKey,
@@ -119,7 +148,7 @@ pub async fn open_for_staff(
     };
     let opened = OpenedPackage {
         id: PackageId(row.package_id),
-        path: package_dir.join(&row.file_name),
+        path: file_of(package_dir, &row.file_name).await?,
         identity: open_identity(keys, &row)?,
         sha256: row.sha256,
         expires_at: row.expires_at,

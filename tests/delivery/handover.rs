@@ -8,8 +8,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use dsrd::audit::Actor;
 use dsrd::delivery::{
-    Download, Handover, NewPackage, PackageId, Piece, Redemption, destroy_expired, open_for_staff,
-    record_package, remove_leftovers,
+    DeliveryError, Download, Handover, NewPackage, PackageId, Piece, Redemption, count_not_here,
+    destroy_expired, open_for_staff, record_package, remove_leftovers,
 };
 use dsrd::domain::{Clock as _, Personal, RequestId, random};
 use sha2::{Digest as _, Sha256};
@@ -392,6 +392,36 @@ async fn staff_open_a_package_and_the_log_says_who() {
     assert!(!format!("{opened:?}").contains("AGE-SECRET"));
     let everything = world.everything_stored().await;
     assert!(everything.contains("person:operator") && !everything.contains(&stored.token));
+}
+
+#[tokio::test]
+async fn a_package_whose_file_is_on_another_host_is_named_and_costs_the_person_nothing() {
+    let (world, here, there) = (World::new().await, Shelf::new(), Shelf::new());
+    let stored = there.package(&world, 100).await;
+    let not_here = |error: DeliveryError| {
+        assert!(
+            matches!(&error, DeliveryError::PackageNotHere { directory } if directory == here.path()),
+            "{error}"
+        );
+    };
+    let answer = Personal::new(ADA.to_owned());
+    not_here(here.handover(&world).redeem(&stored.token, &answer).await.unwrap_err());
+    let opened = open_for_staff(
+        &world.store,
+        &world.keys,
+        here.path(),
+        world.organisation(),
+        stored.request,
+        Actor::Person("operator".to_owned()),
+        world.clock.now(),
+    );
+    not_here(opened.await.unwrap_err());
+    assert!(world.log(stored.request).await.is_empty(), "nobody opened or fetched anything");
+    assert_eq!(count_not_here(&world.store, here.path()).await.unwrap(), 1);
+    assert_eq!(count_not_here(&world.store, there.path()).await.unwrap(), 0);
+    let redeemed = there.handover(&world).redeem(&stored.token, &answer).await.unwrap();
+    assert!(matches!(redeemed, Redemption::Download(_)), "the link still works where the file is");
+    until_download(&world, stored.request, "broken_off").await;
 }
 
 #[tokio::test]
