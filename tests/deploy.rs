@@ -63,9 +63,19 @@ fn s_50_the_image_runs_the_program_alone_as_a_user_without_rights() {
     assert!(ids.len() == 2 && ids.iter().all(|id| *id >= 1_000), "{user}");
     assert_eq!(
         instruction("COPY "),
-        ["--from=build /source/target/release/dsrd /usr/bin/dsrd"],
-        "the program alone"
+        [
+            "--from=build /source/target/release/dsrd /usr/bin/dsrd".to_owned(),
+            // An empty directory: a volume that is mounted over nothing would be root's, and the daemon could not write.
+            format!("--from=build --chown={user} /empty /var/lib/dsrd"),
+        ],
+        "the program alone, and a place that is its own"
     );
+    assert!(text[..last].lines().any(|line| line == "RUN mkdir -m 0700 /empty"));
+    // Without the simulated platform; with everything that the settings of a production may ask for.
+    let built = text[..last].lines().find(|line| line.starts_with("RUN cargo build ")).expect("it is built");
+    for part in ["--release", "--locked", "--no-default-features", "--features timestamps"] {
+        assert!(built.contains(part), "{part} is not in {built}");
+    }
     assert!(instruction("RUN ").is_empty() && instruction("ADD ").is_empty());
     assert_eq!(instruction("VOLUME "), ["[\"/var/lib/dsrd\"]"], "all that is written to");
     // No shell form: there is none.

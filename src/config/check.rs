@@ -157,6 +157,13 @@ fn check_log(settings: &Settings, refused: &mut Vec<String>) {
     if publish.timestamp_url.is_empty() != publish.timestamp_certificate_file.as_os_str().is_empty() {
         refused.push("publish.timestamp_url and publish.timestamp_certificate_file belong together".into());
     }
+    if cfg!(not(feature = "timestamps")) && !publish.timestamp_url.is_empty() {
+        refused.push(
+            "publish.timestamp_url is set, but this program was built without time-stamps: leave it empty, or install one that \
+             was built with the feature `timestamps`"
+                .into(),
+        );
+    }
     if publish.timestamp_every_secs == 0 {
         refused.push("publish.timestamp_every_secs must be at least 1".into());
     }
