@@ -16,6 +16,8 @@ pub(super) struct Watched {
     /// The word of its state.
     pub(super) state: String,
     pub(super) park_reason: Option<ParkReason>,
+    /// When it came to wait for a person the last time, if a step or an answer made it.
+    pub(super) parked_at: Option<DateTime<Utc>>,
     pub(super) received_at: DateTime<Utc>,
     /// The conservative due date.
     pub(super) due_on: NaiveDate,
@@ -126,7 +128,9 @@ pub(super) fn causes(
         causes.extend(unconfirmed(watched, controller, today));
     }
     if is_open && watched.park_reason == Some(ParkReason::VerificationFailed) {
-        causes.push(Cause::of(AlertRule::VerificationFailed));
+        // Each time that it is not verified is another one.
+        let since = watched.parked_at.unwrap_or(DateTime::<Utc>::MIN_UTC);
+        causes.push(Cause { since, ..Cause::of(AlertRule::VerificationFailed) });
     }
     if let Some(incident) = watched.incident {
         causes.push(incident_cause(incident, now));
@@ -313,6 +317,7 @@ mod tests {
             origin: Origin::Subject,
             state: "in_progress".to_owned(),
             park_reason: None,
+            parked_at: None,
             received_at,
             due_on: controller().due_on(kind, received_at),
             statutory_due_on: Some(controller().due_on(kind, received_at)),

@@ -41,9 +41,9 @@ async fn write_parking(
     reason: ParkReason,
     (step, waits_for): (&str, Option<&str>),
 ) -> Result<(), Stop> {
-    sql::set_parked(tx, lease, reason, waits_for).await?;
-    queue::park(tx, lease, reason.as_str()).await??;
     let now = executor.desk.clock.now();
+    sql::set_parked(tx, lease, reason, waits_for, now).await?;
+    queue::park(tx, lease, reason.as_str()).await??;
     end_open_effects(tx, lease, now).await?;
     delivery::end_open_attempts(tx, &lease.organisation, lease.request, now).await?;
     let mut detail = Detail::none()

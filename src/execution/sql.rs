@@ -329,15 +329,17 @@ pub(super) async fn set_parked(
     lease: &Lease,
     reason: ParkReason,
     waits_for: Option<&str>,
+    at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let parked = sqlx::query!(
         r#"UPDATE dsrd.request
-           SET state = 'manual', park_reason = $3, waits_for = $4
+           SET state = 'manual', park_reason = $3, waits_for = $4, parked_at = $5
            WHERE organisation_id = $1 AND request_id = $2 AND state <> 'closed'"#,
         lease.organisation.as_str(),
         lease.request.0,
         reason.as_str(),
         waits_for,
+        at,
     )
     .execute(connection)
     .await

@@ -178,9 +178,11 @@ pub async fn clarified(
     match waits_for_a_person(case.kind, case.requester_role) {
         // A fee that nobody answered about: a person decides whether it is refused, or carried out for nothing.
         None if answered_at.is_none() && asked == PauseCause::Fee => {
-            sql::set_parked_again(tx, organisation, request, ParkReason::FeeUnanswered).await?;
+            sql::set_parked_again(tx, organisation, request, ParkReason::FeeUnanswered, now).await?;
         }
-        Some(reason) if !case.accepted => sql::set_parked_again(tx, organisation, request, reason).await?,
+        Some(reason) if !case.accepted => {
+            sql::set_parked_again(tx, organisation, request, reason, now).await?;
+        }
         _ => {
             sql::set_resumed(tx, organisation, request, None, None, false).await?;
             queue::resume(tx, organisation, request).await?;

@@ -12,6 +12,7 @@ mod support;
 mod access;
 mod alert_rules;
 mod alerts;
+mod alerts_again;
 mod append;
 mod bucket;
 mod california;

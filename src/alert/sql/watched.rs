@@ -54,7 +54,7 @@ pub(in crate::alert) async fn list_watched(
                     OR (state = 'refused' AND coalesce(last_code, '') NOT IN ('superseded', 'withdrawn')))
              GROUP BY request_id
            )
-           SELECT request_id AS "request_id!", reference, kind, origin, state, park_reason, received_at, due_on,
+           SELECT request_id AS "request_id!", reference, kind, origin, state, park_reason, parked_at, received_at, due_on,
                   statutory_due_on, failed_at AS "failed_at?", late.count AS "late?", late.newest AS "newest?",
                   EXISTS (SELECT FROM dsrd.notice
                           WHERE notice.organisation_id = $1 AND notice.request_id = watched.request_id
@@ -93,6 +93,7 @@ pub(in crate::alert) async fn list_watched(
                     .map(|reason| reason.parse())
                     .transpose()
                     .map_err(|_| unreadable("dsrd.request.park_reason"))?,
+                parked_at: row.parked_at,
                 received_at: row.received_at,
                 due_on: row.due_on,
                 statutory_due_on: row.statutory_due_on,
@@ -184,7 +185,7 @@ pub(in crate::alert) async fn past_term_since(
 ) -> Result<Option<DateTime<Utc>>, StoreError> {
     sqlx::query_scalar!(
         r#"SELECT greatest(
-             (SELECT max(inserted_at)
+             (SELECT max(coalesce(parked_at, inserted_at))
               FROM dsrd.request
               WHERE organisation_id = $1 AND origin = 'retention' AND state = 'manual'),
              (SELECT last.finished_at

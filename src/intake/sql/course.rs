@@ -262,14 +262,16 @@ pub(in crate::intake) async fn set_parked_again(
     organisation: &OrganisationId,
     request: RequestId,
     reason: ParkReason,
+    at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.request
-           SET state = 'manual', park_reason = $3
+           SET state = 'manual', park_reason = $3, parked_at = $4
            WHERE organisation_id = $1 AND request_id = $2"#,
         organisation.as_str(),
         request.0,
         reason.as_str(),
+        at,
     )
     .execute(connection)
     .await
