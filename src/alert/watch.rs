@@ -71,15 +71,31 @@ pub(super) struct Raised<'a> {
 pub(super) const ACTOR: Actor = Actor::Process("watch");
 
 impl Watch {
-    /// Raises what is to be raised now and has not been today, and writes the digest when its hour has come.
+    /// Raises what is to be raised now and has not been today, and writes the digest when its hour has come. What fails for one
+    /// organisation, or in one of the three, keeps nothing else from being told.
+    ///
+    /// # Errors
+    /// The first failure, after everything else was done. Each is told in the log.
     pub async fn turn(&self) -> Result<Turn, StoreError> {
         let mut done = Turn::default();
+        let mut failed = None;
         for ward in self.wards.values() {
-            self.count_figures(ward).await?;
-            done.alerts += self.raise(ward).await?;
-            done.digests += usize::from(self.write_digest(ward).await?);
+            let mut note = |error: StoreError| {
+                let organisation = &ward.controller.id;
+                tracing::warn!(%organisation, %error, "what staff of an organisation must know could not be looked at in full; tried again");
+                failed.get_or_insert(error);
+            };
+            self.count_figures(ward).await.unwrap_or_else(&mut note);
+            match self.raise(ward).await {
+                Ok(raised) => done.alerts += raised,
+                Err(error) => note(error),
+            }
+            match self.write_digest(ward).await {
+                Ok(written) => done.digests += usize::from(written),
+                Err(error) => note(error),
+            }
         }
-        Ok(done)
+        failed.map_or(Ok(done), Err)
     }
 
     /// Counts how requests were answered, once a day over any number of daemons, and notes what is worse than wanted.

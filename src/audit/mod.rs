@@ -54,7 +54,7 @@ pub use publish::{
     published_folder,
 };
 pub use sealer::{MOST_AT_ONCE, RestoreReason, Restored, SealError, Sealed, Sealer, Settings, Takeover};
-pub use search::{Search, StaffEntry, list_actions, list_by_staff, search, whole_since};
+pub use search::{Search, StaffEntry, first_of_actions, list_actions, list_by_staff, search, whole_since};
 pub use sql::{
     Entry, Filter, Half, append, append_about_log, half, list, open_intents, pending, raise_half,
     sealed_up_to, settle_half, verifier_keys,

@@ -158,7 +158,8 @@ pub async fn figures(connection: &mut PgConnection, question: &Question) -> Resu
     let mut sweeps = Sweeps::default();
     let mut self_tests = SelfTests::default();
     let in_period = |day: &NaiveDate| (question.since..question.until).contains(day);
-    let mut after = 0;
+    let first = audit::first_of_actions(connection, &question.organisation, MILESTONES, since).await?;
+    let mut after = first.map_or(i64::MAX, |first| first - 1);
     loop {
         let page =
             audit::list_actions(connection, &question.organisation, MILESTONES, since, after, PAGE).await?;

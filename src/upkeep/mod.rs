@@ -166,7 +166,11 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// Forgets everything that is past its term now, and tells how much that was.
+    /// Forgets everything that is past its term now, and tells how much that was. What fails for one organisation keeps nothing
+    /// else from being forgotten.
+    ///
+    /// # Errors
+    /// The first failure, after everything else was forgotten. Those of organisations are told in the log.
     pub async fn run(&self, actor: &Actor) -> Result<Forgotten, StoreError> {
         let now = self.desk.clock.now();
         let days = |days: u32| now - TimeDelta::days(days.into());
@@ -184,13 +188,18 @@ impl Upkeep {
             rule: Rule::EvidenceTerm,
         };
         let mut total = Forgotten::default();
+        let mut failed = None;
         let organisations = intake::registered_organisations(&mut *self.store.connection().await?).await?;
         for organisation in organisations {
             loop {
-                let forgotten = self.forget_batch(&organisation, terms, actor).await?;
-                total.add(forgotten);
-                if forgotten.is_nothing() {
-                    break;
+                match self.forget_batch(&organisation, terms, actor).await {
+                    Ok(forgotten) if forgotten.is_nothing() => break,
+                    Ok(forgotten) => total.add(forgotten),
+                    Err(error) => {
+                        tracing::warn!(%organisation, %error, "copies of an organisation past their term could not be forgotten in full");
+                        failed.get_or_insert(error);
+                        break;
+                    }
                 }
             }
         }
@@ -198,7 +207,7 @@ impl Upkeep {
         total.instances = queue::purge_instances(&mut connection, self.settings.contact_ids_days).await?;
         drop(connection);
         self.prune_log(&mut total, actor, now).await?;
-        Ok(total)
+        failed.map_or(Ok(total), Err)
     }
 
     /// Drops what earlier runs announced, and announces what is past its term now.

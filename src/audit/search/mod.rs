@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::{OrganisationId, RequestId};
 
-pub use sql::{StaffEntry, list_actions, list_by_staff, search, whole_since};
+pub use sql::{StaffEntry, first_of_actions, list_actions, list_by_staff, search, whole_since};
 
 /// What to find: entries that every given field fits.
 #[derive(Clone, Debug, Default)]

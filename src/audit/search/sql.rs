@@ -87,6 +87,30 @@ pub async fn search(
     found.map_err(StoreError::during("audit.search"))
 }
 
+/// The number of the first sealed entry of an organisation with one of these actions that is not older than `since`; none where
+/// there is none. Found by action and instant: a log of years is not read from its beginning.
+pub async fn first_of_actions(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    actions: &[Action],
+    since: DateTime<Utc>,
+) -> Result<Option<i64>, StoreError> {
+    let words: Vec<String> = actions.iter().map(|action| action.as_str().to_owned()).collect();
+    // The offset keeps the planner from walking the numbers upwards until one fits.
+    sqlx::query_scalar!(
+        r#"SELECT min(seq)
+           FROM (SELECT seq FROM audit.entry
+                 WHERE organisation_id = $1 AND action = ANY ($2) AND at >= $3
+                 OFFSET 0) AS found"#,
+        organisation.as_str(),
+        &words,
+        since,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("audit.first_of_actions"))
+}
+
 /// Lists sealed entries of an organisation with one of these actions, not older than `since`, with numbers above `after`;
 /// at most `most`. What figures are counted from.
 pub async fn list_actions(

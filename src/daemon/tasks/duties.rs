@@ -22,7 +22,7 @@ use crate::queue;
 use crate::recipients::Courier;
 use crate::retention::{SweepReport, Sweeper};
 use crate::self_test::SelfTester;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::suppression::watch::Settings as WatchSettings;
 use crate::upkeep::Upkeep;
 
@@ -269,21 +269,15 @@ pub(in crate::daemon) async fn expire_packages(
 pub(in crate::daemon) async fn watch(watch: Watch, stop: CancellationToken) {
     const EVERY: Duration = Duration::from_mins(1);
     while !stop.is_cancelled() {
-        let round = async {
-            let turn = watch.turn().await?;
-            watch.send_due().await?;
-            Ok::<_, StoreError>(turn)
-        };
-        match round.await {
-            Ok(turn) => {
-                if turn != Turn::default() {
-                    let count = turn.alerts + turn.digests;
-                    tracing::info!(count, "staff is told of alerts and digests; see dsrd alert list");
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "staff could not be told; tried again");
-            }
+        // A turn that failed has said so, and may have written mails all the same.
+        if let Ok(turn) = watch.turn().await
+            && turn != Turn::default()
+        {
+            let count = turn.alerts + turn.digests;
+            tracing::info!(count, "staff is told of alerts and digests; see dsrd alert list");
+        }
+        if let Err(error) = watch.send_due().await {
+            tracing::warn!(%error, "staff could not be told; tried again");
         }
         pause(&stop, EVERY).await;
     }
