@@ -14,7 +14,7 @@ use crate::audit::{Courier, HeadMail, PublishError, Publisher};
 use crate::config::{self, Settings};
 use crate::delivery::{self, Transport};
 use crate::domain::Clock;
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
 
 /// A gate before everything that has an effect: closed until the log is known to continue what was published of it.
 #[derive(Clone, Debug)]
@@ -65,14 +65,29 @@ impl Gate {
     }
 }
 
+/// What is done with the heads of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heads {
+    /// Compared with every place outside, and published.
+    Published,
+    /// Compared with the directory alone: by whoever does not seal.
+    Compared,
+}
+
 /// Compares and publishes for as long as the daemon runs; opens the gate, and closes it at a divergence.
-pub(super) async fn publish(publisher: Arc<Publisher>, store: Store, gate: Gate, stop: CancellationToken) {
+pub(super) async fn publish(
+    publisher: Arc<Publisher>,
+    heads: Heads,
+    store: Store,
+    gate: Gate,
+    stop: CancellationToken,
+) {
     const AFTER_FAILURE: Duration = Duration::from_secs(5);
     let mut told: Option<String> = None;
     while !stop.is_cancelled() {
         // A round can be broken off anywhere and begun again; a witness that does not answer must not delay the end.
         let round = tokio::select! {
-            round = round(&publisher, &store) => round,
+            round = round(&publisher, heads, &store) => round,
             () = stop.cancelled() => return,
         };
         let pause = match round {
@@ -92,7 +107,7 @@ pub(super) async fn publish(publisher: Arc<Publisher>, store: Store, gate: Gate,
                 gate.set(false);
                 let what = error.to_string();
                 if told.as_ref() != Some(&what) {
-                    tracing::error!(%error, "safe mode: nothing is sealed, claimed or mailed");
+                    tracing::error!(%error, "safe mode: nothing is sealed, claimed, mailed or destroyed");
                 }
                 told = Some(what);
                 publisher.every()
@@ -114,13 +129,16 @@ enum Unfit {
 }
 
 /// Both halves of the database are of one moment, and the log continues what was published; then what is new is.
-async fn round(publisher: &Publisher, store: &Store) -> Result<(), Unfit> {
+async fn round(publisher: &Publisher, heads: Heads, store: &Store) -> Result<(), Unfit> {
     // Where both are wrong, the comparison with outside says more.
     publisher.glance().await?;
     if let Some(mixed) = halves::compare(store).await? {
         return Err(mixed.into());
     }
-    Ok(publisher.round().await?)
+    match heads {
+        Heads::Published => Ok(publisher.round().await?),
+        Heads::Compared => Ok(()),
+    }
 }
 
 /// Mails heads by the way out of the notices.
@@ -170,6 +188,17 @@ pub async fn open_publisher(
     }
     let key = config::read_secret("publish.bucket_key_file", &settings.publish.bucket_key_file)?;
     Ok(publisher.with_bucket(&key)?)
+}
+
+/// What compares the log with the published directory where nothing is sealed: it needs the rights of the service only.
+pub(super) fn open_comparer(
+    settings: &Settings,
+    database: &Database,
+    clock: Arc<dyn Clock>,
+) -> Result<Publisher, StartError> {
+    let one = store::Settings { max_connections: 1, ..settings.database.clone() };
+    let store = Store::connect_lazily(database.options().clone(), &one);
+    Ok(Publisher::new(store, settings.publish.clone(), None, clock)?)
 }
 
 #[cfg(feature = "timestamps")]

@@ -8,7 +8,7 @@ use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use super::foundation::Prepared;
-use super::outside::{self, Gate};
+use super::outside::{self, Gate, Heads};
 use super::platforms::{FirstLook, first_look};
 use super::tasks::{self, PresentInstance, Tasks};
 use super::{Database, Part, StartError, halves, notify, webhooks};
@@ -45,6 +45,7 @@ const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) sealer: Option<Arc<Sealer>>,
+    /// Without a sealer it compares only.
     pub(super) publisher: Option<Arc<Publisher>>,
 }
 
@@ -53,7 +54,7 @@ pub(super) struct Parts {
     settings: Arc<Settings>,
     prepared: Prepared,
     log: Log,
-    /// Before everything that seals, claims or mails.
+    /// Before everything that seals, claims, mails, or destroys what an older database does not name.
     gate: Gate,
     sites: BTreeMap<OrganisationId, Site>,
     ledger: Arc<Ledger>,
@@ -127,6 +128,7 @@ impl Parts {
         }
         if has(Part::Worker) || has(Part::Scheduler) {
             self.look_at_platforms().await?;
+            self.start_heads();
         }
         if has(Part::Worker) {
             self.start_worker().await?;
@@ -219,14 +221,19 @@ impl Parts {
         Ok(())
     }
 
+    /// Compares the log with what was published of it, which opens the gate.
+    fn start_heads(&mut self) {
+        let Some(publisher) = self.log.publisher.clone() else { return };
+        let heads = if self.log.sealer.is_some() { Heads::Published } else { Heads::Compared };
+        let (store, gate, stop) = (self.prepared.store.clone(), self.gate.clone(), self.last.clone());
+        self.last_tasks.start("audit heads", move || {
+            let publisher = Arc::clone(&publisher);
+            Box::pin(outside::publish(publisher, heads, store.clone(), gate.clone(), stop.clone()))
+        });
+    }
+
     async fn start_worker(&mut self) -> Result<(), StartError> {
         let Prepared { store, desk, controllers, .. } = self.prepared.clone();
-        if let Some(publisher) = self.log.publisher.clone() {
-            let (gate, stop, both) = (self.gate.clone(), self.last.clone(), store.clone());
-            self.last_tasks.start("audit heads", move || {
-                Box::pin(outside::publish(Arc::clone(&publisher), both.clone(), gate.clone(), stop.clone()))
-            });
-        }
         if let Some(sealer) = self.log.sealer.clone() {
             let (settings, gate, stop) = (Arc::clone(&self.settings), self.gate.clone(), self.last.clone());
             self.last_tasks.start("sealer", move || {
@@ -357,29 +364,40 @@ impl Parts {
         let Prepared { store, desk, .. } = self.prepared.clone();
         let (directory, stop) = (self.settings.report.directory.clone(), self.ending.clone());
         let (expiring, clock) = (store.clone(), desk.clone());
+        let gate = self.gate.clone();
+        // An older database names fewer packages than there are.
         self.tasks.start("package expiry", move || {
-            let (store, desk) = (expiring.clone(), clock.clone());
-            Box::pin(tasks::expire_packages(store, desk, directory.clone(), stop.clone()))
+            let (store, desk, directory) = (expiring.clone(), clock.clone(), directory.clone());
+            let (gate, stop) = (gate.clone(), stop.clone());
+            Box::pin(async move {
+                let expire =
+                    |turn| tasks::expire_packages(store.clone(), desk.clone(), directory.clone(), turn);
+                gate.pass(&stop, expire).await;
+            })
         });
         let (ledger, organisations) =
             (Arc::clone(&self.ledger), self.sites.keys().cloned().collect::<Vec<_>>());
         let (purged, clock) = (store.clone(), Arc::clone(&desk.clock));
         let (keep_days, stop) = (self.settings.ledger.keep_days, self.ending.clone());
+        let gate = self.gate.clone();
         self.tasks.start("ledger", move || {
             let (ledger, store, clock) = (Arc::clone(&ledger), purged.clone(), Arc::clone(&clock));
-            Box::pin(tasks::purge_ledger(
-                ledger,
-                store,
-                clock,
-                organisations.clone(),
-                keep_days,
-                stop.clone(),
-            ))
+            let (organisations, gate, stop) = (organisations.clone(), gate.clone(), stop.clone());
+            Box::pin(async move {
+                let purge = |turn| {
+                    let (ledger, store, clock) = (Arc::clone(&ledger), store.clone(), Arc::clone(&clock));
+                    tasks::purge_ledger(ledger, store, clock, organisations.clone(), keep_days, turn)
+                };
+                gate.pass(&stop, purge).await;
+            })
         });
         let upkeep =
             Upkeep { store: store.clone(), desk: desk.clone(), settings: self.settings.upkeep.clone() };
-        let stop = self.ending.clone();
-        self.tasks.start("upkeep", move || Box::pin(tasks::forget(upkeep.clone(), stop.clone())));
+        let (gate, stop) = (self.gate.clone(), self.ending.clone());
+        self.tasks.start("upkeep", move || {
+            let (upkeep, gate, stop) = (upkeep.clone(), gate.clone(), stop.clone());
+            Box::pin(async move { gate.pass(&stop, |turn| tasks::forget(upkeep.clone(), turn)).await })
+        });
         for site in self.sites.values() {
             let (site, store, desk) = (site.clone(), store.clone(), desk.clone());
             let (settings, stop) = (self.settings.suppression.clone(), self.ending.clone());
@@ -444,7 +462,7 @@ impl Parts {
         });
     }
 
-    /// Alerts and digests for staff. Where this process compares the log, they wait for it, as everything that mails does.
+    /// Alerts and digests for staff. They wait for the comparison of the log, as everything that mails does.
     async fn start_watch(&mut self) -> Result<(), StartError> {
         let Prepared { store, desk, controllers, .. } = self.prepared.clone();
         let mail = self.settings.delivery.clone();
@@ -463,16 +481,10 @@ impl Parts {
             mail,
             kill: KillSwitch::default(),
         };
-        let gate = self.log.publisher.as_ref().map(|_| self.gate.clone());
-        let stop = self.ending.clone();
+        let (gate, stop) = (self.gate.clone(), self.ending.clone());
         self.tasks.start("staff alerts", move || {
             let (watch, gate, stop) = (watch.clone(), gate.clone(), stop.clone());
-            Box::pin(async move {
-                match gate {
-                    Some(gate) => gate.pass(&stop, |turn| tasks::watch(watch.clone(), turn)).await,
-                    None => tasks::watch(watch, stop).await,
-                }
-            })
+            Box::pin(async move { gate.pass(&stop, |turn| tasks::watch(watch.clone(), turn)).await })
         });
         for site in self.sites.values() {
             let site = site.clone();

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::foundation::{Migrates, Prepared};
+use super::outside::open_comparer;
 use super::parts::{Log, Parts};
 use super::{
     Database, Foundation, StartError, Stop, check_platform_settings, find_stranded, notify, open_publisher,
@@ -103,11 +104,13 @@ impl Service {
         }
         let organisations = &self.settings.organisations;
         let sites = sites(organisations, &prepared.controllers, &store, &prepared.desk)?;
-        let publisher = match &sealer {
-            Some(_) => Some(Arc::new(
-                open_publisher(&self.settings, database, Arc::clone(&prepared.desk.clock)).await?,
-            )),
-            None => None,
+        let clock = Arc::clone(&prepared.desk.clock);
+        let publisher = if sealer.is_some() {
+            Some(Arc::new(open_publisher(&self.settings, database, clock).await?))
+        } else if self.has(Part::Scheduler) {
+            Some(Arc::new(open_comparer(&self.settings, database, clock)?))
+        } else {
+            None
         };
         let log = Log { sealer, publisher };
         let parts = Parts::new(Arc::clone(&self.settings), database, prepared, log, sites.clone(), stop);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection};
 
-use crate::process::{ProcessService, eventually};
+use crate::process::{Daemon, ProcessService, eventually};
 use crate::{assert_done, hand_in};
 
 async fn as_owner(service: &ProcessService, statements: &'static str) {
@@ -55,6 +55,11 @@ async fn f_26_after_an_older_dump_nothing_is_claimed_mailed_or_sealed_until_a_pe
     )
     .await;
 
+    // A package that was built in the lost time: no row of the older database names it, and nobody writes it any more.
+    let package = service.home.join("packages/999999-1-00000000000000000000000000000000.zip.age");
+    std::fs::write(&package, "noise").expect("a file");
+    let mut scheduler = Daemon::start(service.command(&["serve", "--only", "scheduler"]));
+    scheduler.wait_for("safe mode").await;
     let mut daemon = service.spawn();
     daemon.wait_for("safe mode").await;
     let late = hand_in(&service, &mut producer, 6..9).await;
@@ -74,6 +79,8 @@ async fn f_26_after_an_older_dump_nothing_is_claimed_mailed_or_sealed_until_a_pe
     assert_eq!(service.count("SELECT count(*) FROM dsrd.job WHERE attempt > 0").await, 0);
     assert_eq!(service.count("SELECT size FROM audit.head").await, old, "nothing is sealed");
     assert!(service.count("SELECT count(*) FROM audit.inbox").await > 0);
+    assert!(package.exists(), "a package is not destroyed because an older database does not name it");
+    scheduler.stop().await;
     let refused = service.command(&["audit", "key", "rotate"]).output().await.expect("a command");
     assert_eq!(refused.status.code(), Some(5), "{refused:?}");
     // A key that was stolen as well is exchanged under the name of the fork, not before.
@@ -98,6 +105,8 @@ async fn f_26_after_an_older_dump_nothing_is_claimed_mailed_or_sealed_until_a_pe
         .expect("a command");
     assert_eq!(again.status.code(), Some(5), "there is nothing left to recover: {again:?}");
     daemon.wait_for("work goes on").await;
+    eventually("what no package names is deleted", Duration::from_secs(20), || async { !package.exists() })
+        .await;
     handed_in.extend(late);
     service.rest(Duration::from_mins(1)).await;
     daemon.stop().await;

@@ -85,7 +85,8 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Makes ready to publish. `store` must be one of [`Store::connect_as_sealer`]; nothing is connected yet.
+    /// Makes ready to publish. `store` must be one of [`Store::connect_as_sealer`], or of the service for [`Publisher::glance`]
+    /// alone; nothing is connected yet.
     pub fn new(
         store: Store,
         settings: PublishSettings,
