@@ -65,9 +65,10 @@ impl Failure {
             // Transparent errors are not links of the chain of their own.
             return match error {
                 StartError::Store(store) => Self::of_store(store),
-                StartError::SchemaBehind { .. } | StartError::SchemaNewer | StartError::SchemaAltered => {
-                    Some(Self::DatabaseNotReady)
-                }
+                StartError::NoDatabase { .. }
+                | StartError::SchemaBehind { .. }
+                | StartError::SchemaNewer
+                | StartError::SchemaAltered => Some(Self::DatabaseNotReady),
                 StartError::LogKeyTaken { .. } => Some(Self::Refused),
                 other => other.is_configuration().then_some(Self::Usage),
             };

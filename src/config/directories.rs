@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use config::Value;
 
+use super::STATE_DIRECTORY;
 use super::error::SettingsError;
 use super::source::Sources;
 use super::values;
@@ -60,8 +61,8 @@ fn default_data_dir(sources: &Sources) -> Option<PathBuf> {
     if let Some(first) = sources.variable("STATE_DIRECTORY").and_then(|list| list.split(':').next()) {
         return Some(PathBuf::from(first));
     }
-    if sources.root {
-        return Some(PathBuf::from("/var/lib/dsrd"));
+    if sources.root || sources.of_service {
+        return Some(PathBuf::from(STATE_DIRECTORY));
     }
     if let Some(state) = sources.variable("XDG_STATE_HOME") {
         return Some(PathBuf::from(state).join("dsrd"));

@@ -22,8 +22,8 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Directory for what the daemon keeps on disk: the master key, encrypted packages, and the private database cluster
-    /// where none is configured. Empty means: systemd's state directory, else `/var/lib/dsrd` for root, else
-    /// `dsrd` in the XDG state directory of the user.
+    /// where none is configured. Empty means: systemd's state directory, else `/var/lib/dsrd` for root and for the user
+    /// to whom it belongs, else `dsrd` in the XDG state directory of the user.
     pub data_dir: PathBuf,
     /// The key from which all others are derived.
     pub keys: Keys,

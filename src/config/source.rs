@@ -9,7 +9,7 @@ use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKin
 use super::error::SettingsError;
 use super::schema::Node;
 use super::values::rename_origins;
-use super::{DEFAULTS, schema};
+use super::{DEFAULTS, STATE_DIRECTORY, schema};
 
 /// The file that is read when none is named and it exists.
 pub const DEFAULT_FILE: &str = "/etc/dsrd/dsrd.toml";
@@ -28,6 +28,9 @@ pub struct Sources {
     pub environment: BTreeMap<String, String>,
     /// Whether the process runs as root, which decides the default data directory.
     pub root: bool,
+    /// Whether [`STATE_DIRECTORY`](super::STATE_DIRECTORY) belongs to the user of the process, who is that of the service then:
+    /// its commands work on what its unit works on.
+    pub of_service: bool,
 }
 
 impl Sources {
@@ -51,8 +54,10 @@ impl Sources {
                 Err(_) => {}
             }
         }
-        let root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-        Ok(Self { files, environment, root })
+        let user = std::fs::metadata("/proc/self").ok().map(|process| process.uid());
+        let owner = std::fs::metadata(STATE_DIRECTORY).ok().map(|directory| directory.uid());
+        let of_service = user.is_some() && user == owner;
+        Ok(Self { files, environment, root: user == Some(0), of_service })
     }
 
     /// A variable of the environment, if it is set and not empty.

@@ -35,6 +35,13 @@ impl Database {
         Ok(Self { options: cluster.options(embedded::DATABASE), cluster: Some(cluster) })
     }
 
+    /// Whether a database is configured, or else a private cluster was made.
+    #[must_use]
+    pub fn is_there(settings: &Settings) -> bool {
+        let configured = settings.database.url.is_some() || settings.database.url_file.is_some();
+        configured || embedded::has_cluster(&settings.data_dir)
+    }
+
     /// What the private cluster has to be told.
     #[must_use]
     pub fn embedded_settings(settings: &Settings, sources: &Sources) -> embedded::Settings {

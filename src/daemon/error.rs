@@ -39,6 +39,17 @@ pub enum StartError {
         /// The key that names it.
         key: &'static str,
     },
+    /// A command that makes no database finds none.
+    #[error(
+        "no database is configured, and {} holds no private one; if the service has one, its data_dir or database.url_file is not \
+         what this command sees: run it as the user of the service (`sudo -u dsrd dsrd …`) with the service's configuration. For a \
+         new one: `dsrd migrate`, or start the daemon",
+        data_dir.display()
+    )]
+    NoDatabase {
+        /// Where it was looked for.
+        data_dir: PathBuf,
+    },
     /// The private database cannot be had.
     #[error("the private database cannot be started")]
     Embedded(#[from] EmbeddedError),
@@ -241,7 +252,8 @@ impl StartError {
     pub const fn is_configuration(&self) -> bool {
         !matches!(
             self,
-            Self::Embedded(_)
+            Self::NoDatabase { .. }
+                | Self::Embedded(_)
                 | Self::Store(_)
                 | Self::SchemaBehind { .. }
                 | Self::SchemaNewer

@@ -32,8 +32,17 @@ pub struct Foundation {
 
 impl Foundation {
     /// Opens the database and makes ready, or fails: for commands, which do not wait, and which migrate nothing but an empty
-    /// database: a command of a newer release would bring the schema forward under the daemon that runs.
+    /// database: a command of a newer release would bring the schema forward under the daemon that runs. A private cluster is
+    /// not made either: a command that looks in the wrong place would take requests into one that no daemon ever sees.
     pub async fn open_ready(loaded: &Loaded, sources: &Sources) -> Result<Self, StartError> {
+        if !Database::is_there(&loaded.settings) {
+            return Err(StartError::NoDatabase { data_dir: loaded.settings.data_dir.clone() });
+        }
+        Self::open_or_make(loaded, sources).await
+    }
+
+    /// The same, and makes the private cluster where there is none.
+    pub async fn open_or_make(loaded: &Loaded, sources: &Sources) -> Result<Self, StartError> {
         let settings = Arc::new(loaded.settings.clone());
         let database = Database::open(&settings, sources).await?;
         match Self::prepare(&settings, &database, Migrates::EmptyOnly, Arc::new(SystemClock)).await {

@@ -219,6 +219,49 @@ async fn a_check_makes_no_private_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_finds_no_private_database_makes_none_and_takes_no_request_into_it() {
+    let (_database, scene) = scene().await;
+    let configured = std::fs::read_to_string(scene.path("dsrd.toml")).unwrap();
+    let lines = configured.lines().filter(|line| !line.starts_with("url_file"));
+    std::fs::write(scene.path("dsrd.toml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
+    // As where the unit has a data directory that whoever gives the command does not see.
+    let data_dir = scene.path("data");
+    let mut command = scene.command(&["request", "submit", "--from", "-"]);
+    let refused = run(&mut command, &request("one").to_string()).expect(7);
+    assert!(refused.stderr.contains("holds no private one"), "{}", refused.stderr);
+    assert!(files(&data_dir).is_empty(), "neither a cluster nor a key was made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_tells_where_nothing_can_be_written() {
+    let (_database, scene) = scene().await;
+    std::fs::write(scene.path("taken"), "a file, not a directory").unwrap();
+    let taken = scene.path("taken/below").display().to_string();
+    let checked = |setting: &str, expected: i32| {
+        let mut command = scene.command(&["--json", "check", "--offline"]);
+        let finished = run(command.env(setting, &taken), "").expect(expected).json();
+        let found = finished.as_array().unwrap().iter().find(|each| {
+            each["found"].as_str().is_some_and(|found| found.contains("nothing can be written"))
+        });
+        found.cloned().unwrap_or_default()
+    };
+    for (setting, check) in
+        [("DSRD__LEDGER__DIRECTORY", "ledger.directory"), ("DSRD__REPORT__DIRECTORY", "report.directory")]
+    {
+        let found = checked(setting, 4);
+        assert_eq!((&found["check"], &found["verdict"]), (&check.into(), &"fail".into()), "{found}");
+        assert!(found["remedy"].as_str().unwrap().contains("ReadWritePaths="), "{found}");
+    }
+    // Heads that do not get there stop nothing, and so does this.
+    let found = checked("DSRD__PUBLISH__DIRECTORY", 0);
+    assert_eq!(
+        (&found["check"], &found["verdict"]),
+        (&"publish.directory".into(), &"warn".into()),
+        "{found}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_needs_the_number_that_the_preview_showed() {
     let (_database, scene) = scene().await;
     let preview = scene.run(&["--json", "retention", "run"]).expect(0);

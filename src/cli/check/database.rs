@@ -32,8 +32,7 @@ impl Opened {
 
 pub(super) async fn check(context: &Context, findings: &mut Findings) -> Option<Opened> {
     let settings = context.settings();
-    let configured = settings.database.url.is_some() || settings.database.url_file.is_some();
-    if !configured && !embedded::has_cluster(&settings.data_dir) {
+    if !Database::is_there(settings) {
         private_programs(context, findings);
         return None;
     }

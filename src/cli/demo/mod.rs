@@ -99,7 +99,7 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
     let stop = Stop::at_signals()?;
 
     provide_database_programs(&context, &stage).await?;
-    let foundation = Foundation::open_ready(&context.loaded, &context.sources).await?;
+    let foundation = Foundation::open_or_make(&context.loaded, &context.sources).await?;
     stage.tell("database", "a private PostgreSQL cluster, its schema made");
     let service = Running::new(&stop);
     stage.tell("platform", &format!("{} (simulated Cloud4Wi)", simulator.base_url()));

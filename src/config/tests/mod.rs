@@ -110,6 +110,9 @@ fn the_data_directory_follows_the_host() {
     let mut root = Scene::new();
     root.sources.root = true;
     assert_eq!(data_dir(root), PathBuf::from("/var/lib/dsrd"));
+    let mut service = Scene::new().variable("XDG_STATE_HOME", "/state");
+    service.sources.of_service = true;
+    assert_eq!(data_dir(service), PathBuf::from("/var/lib/dsrd"), "a command of the service's user");
     assert_eq!(data_dir(Scene::new().variable("XDG_STATE_HOME", "/state")), PathBuf::from("/state/dsrd"));
     assert_eq!(
         data_dir(Scene::new().variable("STATE_DIRECTORY", "/var/lib/dsrd:/x")),
@@ -391,6 +394,19 @@ fn s_51_wrong_or_unsafe_settings_are_refused_all_at_once() {
     }
     let none = check(&Scene::new().load().settings).unwrap_err().to_string();
     assert!(none.contains("no organisation is configured"), "{none}");
+}
+
+#[test]
+fn time_stamps_are_refused_by_a_program_that_was_built_without_them() {
+    let text = format!(
+        "{MAIL}{ORGANISATION}[publish]\ntimestamp_url = \"https://tsa.example\"\ntimestamp_certificate_file = \"/etc/tsa.pem\"\n"
+    );
+    let refused = check(&Scene::new().file("dsrd.toml", &text).load().settings).is_err_and(|error| {
+        let shown = error.to_string();
+        assert!(shown.contains("publish.timestamp_url") && shown.contains("built without"), "{shown}");
+        true
+    });
+    assert_eq!(refused, cfg!(not(feature = "timestamps")));
 }
 
 #[test]
