@@ -1,8 +1,11 @@
-//! Secret files and the data directory.
+//! Secret files, and the directories that are written to.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::Findings;
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
+use super::{Findings, Verdict};
 use crate::cli::context::Context;
 use crate::config;
 
@@ -28,7 +31,42 @@ pub(super) fn check(context: &Context, findings: &mut Findings) {
             Err(error) => findings.refuse(&secret.key, &error),
         }
     }
-    data_directory(&context.settings().data_dir, findings);
+    let settings = context.settings();
+    data_directory(&settings.data_dir, findings);
+    // Where everything else lies elsewhere, nothing is written into the data directory itself.
+    let keys = [&settings.keys.master_key_file, &settings.audit.key_file];
+    let is_made =
+        |file: &&PathBuf| file.starts_with(&settings.data_dir) && matches!(file.try_exists(), Ok(false));
+    let has_cluster = settings.database.url.is_none() && settings.database.url_file.is_none();
+    if has_cluster || keys.iter().any(is_made) {
+        writable("data directory", &settings.data_dir, Verdict::Fail, findings);
+    }
+    writable("ledger.directory", &settings.ledger.directory, Verdict::Fail, findings);
+    writable("report.directory", &settings.report.directory, Verdict::Fail, findings);
+    // A place outside that is away stops nothing.
+    writable("publish.directory", &settings.publish.directory, Verdict::Warn, findings);
+}
+
+/// Whether the user of this process may write into a directory, or make it; silent where it may. Root passes the rights of
+/// files, but not what is mounted read-only.
+fn writable(check: &str, directory: &Path, verdict: Verdict, findings: &mut Findings) {
+    let Some(existing) = directory.ancestors().find(|each| each.exists()) else { return };
+    let asked = if existing.is_dir() {
+        access(existing, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
+    } else {
+        Err(Errno::NOTDIR)
+    };
+    let Err(error) = asked else { return };
+    let shown = if existing == directory { String::new() } else { ", which does not exist yet".to_owned() };
+    findings.add(
+        verdict,
+        check,
+        format!("{}{shown}: nothing can be written into {} ({error})", directory.display(), existing.display()),
+        Some(
+            "give it to the user of the service with mode 0700; under systemd, name a directory outside of the state directory in \
+             ReadWritePaths= of the unit",
+        ),
+    );
 }
 
 fn data_directory(directory: &Path, findings: &mut Findings) {

@@ -4,6 +4,7 @@ mod database;
 mod files;
 mod heads;
 mod mail;
+mod packages;
 mod platform;
 
 use std::path::PathBuf;
@@ -117,6 +118,7 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
                 mail::check(&context, &mut findings).await;
                 if let Some(opened) = store {
                     heads::check(&context, &opened, &mut findings).await;
+                    packages::check(&context, &opened, &mut findings).await;
                     opened.close().await;
                 }
             }
