@@ -15,7 +15,7 @@ use crate::hand_in;
 use crate::process::{ProcessService, eventually};
 
 /// A client program of PostgreSQL, where this machine has it.
-fn client(name: &str) -> Option<PathBuf> {
+pub(crate) fn client(name: &str) -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let folders = versions.map(|version| version.path().join("bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();

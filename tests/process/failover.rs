@@ -18,14 +18,14 @@ use crate::process::{ProcessService, eventually};
 use crate::support::service::TestService;
 
 /// A cluster of the test's own, which can be stopped.
-struct Server {
+pub(crate) struct Server {
     cluster: Cluster,
     directory: TempDir,
 }
 
 impl Server {
     /// Starts one in a directory; `prepared` may put a cluster there first.
-    async fn start(prepared: impl FnOnce(&Path)) -> Self {
+    pub(crate) async fn start(prepared: impl FnOnce(&Path)) -> Self {
         let directory = tempfile::Builder::new().prefix("dsrd-failover-").tempdir().unwrap();
         // A server that steps down from root must be able to pass through.
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
@@ -37,11 +37,11 @@ impl Server {
         Self { cluster: Cluster::start(settings).await.unwrap(), directory }
     }
 
-    fn options(&self) -> PgConnectOptions {
+    pub(crate) fn options(&self) -> PgConnectOptions {
         self.cluster.options(embedded::DATABASE)
     }
 
-    async fn ask<T>(&self, statement: &'static str) -> T
+    pub(crate) async fn ask<T>(&self, statement: &'static str) -> T
     where
         T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
     {
@@ -55,6 +55,15 @@ impl Server {
         let mut connection = PgConnection::connect_with(&self.options()).await.unwrap();
         sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
+    }
+
+    /// The data directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) async fn stop(self) {
+        self.cluster.stop().await.unwrap();
     }
 
     /// Lets standbys follow: the shipped rules let nobody do so.

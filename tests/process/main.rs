@@ -18,6 +18,7 @@ mod dumps;
 mod failover;
 mod gate;
 mod memory;
+mod moving;
 mod outage;
 mod poison;
 mod restored;
