@@ -62,6 +62,7 @@ async fn s_51_a_configuration_that_cannot_be_used_is_refused_with_the_key_and_th
     let (code, log) = refused(&service).await;
     assert_eq!(code, Some(2), "{log}");
     assert!(log.contains("password_file") && log.contains("chmod 600") && !log.contains("canarino"), "{log}");
+    std::fs::remove_file(&password).unwrap();
     std::fs::write(service.config(), &good).unwrap();
 
     // Nothing was called, and nothing was begun.

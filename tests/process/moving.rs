@@ -122,7 +122,8 @@ async fn a_private_cluster_moves_to_a_server_of_ones_own_where_its_owner_is_nobo
     let Some((pg_dump, pg_restore)) = programs() else { return };
     let private = Server::start(|_| {}).await;
     store::migrate(&private.options()).await.unwrap();
-    let dump = private.path().join("dsrd.dump");
+    let directory = tempfile::tempdir().unwrap();
+    let dump = directory.path().join("dsrd.dump");
     let arguments = ["--format=custom", "--file", dump.to_str().unwrap()];
     succeeded(&run(&pg_dump, &private.options(), &arguments).await);
     private.stop().await;
