@@ -13,9 +13,10 @@ use super::Site;
 use super::effect::bare;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Channel, ContactId, KeyError, OrganisationId, Origin, Reference, RequestId, RequestKind, RequesterRole,
+    Channel, ContactId, Follows, FollowsBecause, KeyError, Origin, Reference, RequestId, RequestKind,
+    RequesterRole,
 };
-use crate::intake::{self, Desk, IntakeError, Submission};
+use crate::intake::{self, Case, Desk, IntakeError, Submission};
 use crate::platform::{Contact, Created, PlatformError, Shown, Urgency};
 use crate::store::{Store, StoreError};
 use crate::suppression::ledger::{self, CompareError, Entry, EntryKind, Ledger, Settled};
@@ -241,7 +242,9 @@ pub async fn settle(
     }
     let repeated = match settled {
         Settled::Repeated => {
-            let submission = again(finding, organisation, now, actor.clone());
+            let former = RequestId(finding.record.request);
+            let former = intake::find_case(&mut tx, organisation, former).await?;
+            let submission = again(place.site, finding, former.as_ref(), now, actor.clone());
             let receipt = intake::submit(&mut tx, place.desk, &place.site.controller, submission)
                 .await
                 .map_err(ReplayError::Intake)?;
@@ -263,7 +266,21 @@ pub async fn settle(
     Ok(repeated)
 }
 
-fn again(finding: &Finding, organisation: &OrganisationId, now: DateTime<Utc>, actor: Actor) -> Submission {
+fn again(
+    site: &Site,
+    finding: &Finding,
+    former: Option<&Case>,
+    now: DateTime<Utc>,
+    actor: Actor,
+) -> Submission {
+    let (controller, organisation) = (&site.controller, &site.controller.id);
+    let because = FollowsBecause::Again;
+    // The case may be lost with the rest.
+    let lost = || Follows {
+        request: RequestId(finding.record.request),
+        received_on: controller.local_date(finding.at),
+        because,
+    };
     let kind = match finding.kind {
         EntryKind::OptOut => RequestKind::OptOut,
         EntryKind::Erasure | EntryKind::Report => RequestKind::Erasure,
@@ -288,5 +305,6 @@ fn again(finding: &Finding, organisation: &OrganisationId, now: DateTime<Utc>, a
         handed_in_by: Some(actor),
         idempotency_key: finding.entry.to_string(),
         sweep_target: Some((finding.contact.clone(), now)),
+        follows: Some(former.map_or_else(lost, |former| former.followed(controller, because))),
     }
 }

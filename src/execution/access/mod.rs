@@ -474,7 +474,7 @@ fn keep_package(run: &mut Run<'_>, package: Package) -> Result<(), Stop> {
         created_at: now,
         expires_at,
     });
-    finished.notice = Some(inform::package_ready(run, expires_at, token));
+    finished.notice = Some(inform::package_ready(run, expires_at, token, incomplete));
     run.keep(finished);
     Ok(())
 }
