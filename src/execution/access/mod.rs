@@ -413,6 +413,7 @@ fn header(run: &Run<'_>) -> ReportHeader {
         received_at: run.case.received_at,
         generated_at: run.executor.desk.clock.now(),
         time_zone: controller.time_zone,
+        regime: controller.regime,
         identifiers: run
             .identifiers
             .iter()
