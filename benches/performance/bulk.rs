@@ -203,6 +203,7 @@ fn header() -> Result<ReportHeader> {
         received_at: now,
         generated_at: now,
         time_zone: chrono_tz::UTC,
+        regime: controller.regime,
         identifiers: Vec::new(),
         language: Language::English,
         form: dsrd::report::Form::Access,

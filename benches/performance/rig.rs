@@ -325,6 +325,7 @@ impl Service {
             mailer: Arc::new(mailer),
             settings: defaults::<queue::Settings>("queue", &[("request_workers", workers.into())])?,
             packages: PackageRules { report, keep_days: 14 },
+            evidence_months: 36,
             ledger: Arc::new(dsrd::suppression::ledger::Ledger::new(directory.path().join("ledger"))),
             watch: defaults("suppression", &[])?,
             checks_clock: true,
@@ -354,6 +355,7 @@ impl Service {
             idempotency_key: uuid::Uuid::new_v4().to_string(),
             handed_in_by: None,
             sweep_target: None,
+            follows: None,
         };
         let receipt = intake::submit_request(&self.store, &self.desk, &self.controller, submission).await?;
         Ok(receipt.request)

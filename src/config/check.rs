@@ -134,6 +134,14 @@ fn check_terms(settings: &Settings, refused: &mut Vec<String>) {
                 organisation.id
             ));
         }
+        // What a backup from before brings back can be deleted again as long as the contact's id is known.
+        if organisation.erasure.backup_days.is_some_and(|days| days > contacts_go) {
+            refused.push(format!(
+                "erasure.backup_days of organisation {} must not be more than upkeep.contact_ids_days, which is {contacts_go}: \
+                 both come from the age of your oldest backup",
+                organisation.id
+            ));
+        }
     }
 }
 

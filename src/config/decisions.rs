@@ -85,6 +85,7 @@ const LEFT: &[Left] = &[
         "erasure.consent_follow_up_days",
         "when what rested on a withdrawn consent alone is erased",
     ),
+    of_organisation("erasure.backup_days", "until when backups may hold what was erased"),
     of_organisation("catalogue", "purposes, legal grounds, periods, sources, transfers"),
     of_organisation("redaction", "what is withheld from copies as data of other people"),
     of_organisation("recipients", "to whom data is given, and how they are told"),

@@ -284,6 +284,7 @@ impl Parts {
                 report: self.settings.report.clone(),
                 keep_days: self.settings.delivery.package_expiry_days,
             },
+            evidence_months: self.settings.upkeep.evidence_months,
             ledger: Arc::clone(&self.ledger),
             watch: self.settings.suppression.clone(),
             checks_clock: true,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::sql;
 use crate::audit::{self, Action, Actor, Detail, EntryId, Event};
 use crate::domain::{
-    IdentifierKind, MasterKey, OrganisationId, Personal, RefusalGround, RequestId, RequestKind,
+    Follows, IdentifierKind, MasterKey, OrganisationId, Personal, RefusalGround, RequestId, RequestKind,
 };
 use crate::store::{StoreError, Tx};
 
@@ -270,6 +270,7 @@ pub struct Refusal {
 
 /// The plain facts that a notice's text is made from. Stored in clear: no personal data, and no counts of a person's
 /// records either, because a mail must not hold data of the report.
+#[expect(clippy::struct_excessive_bools, reason = "each says something of its own")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Facts {
@@ -279,6 +280,10 @@ pub struct Facts {
     pub received_on: NaiveDate,
     /// By when it is answered.
     pub due_on: NaiveDate,
+    /// From which request of the person it follows by itself, where nobody made it anew: then the text names that one, and the
+    /// day of its receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Follows>,
     /// When it was carried out and read back, or decided: needed by every kind that tells an outcome.
     #[serde(default)]
     pub done_on: Option<NaiveDate>,
@@ -288,6 +293,13 @@ pub struct Facts {
     /// The policies switched off, by their names at the platform: needed by `opt_out_done`.
     #[serde(default)]
     pub policies: Vec<String>,
+    /// For `opt_out_done`: whether no more is off than what is named in `policies`, or something else than marketing was meant. Its
+    /// text is one of its own then: who is told "no more marketing" believes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub named_only: bool,
+    /// For `access_ready` and `portability_ready`: whether something could not be read, so that it is missing in the package.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
     /// By which kinds of identifier was searched: needed by `no_data`.
     #[serde(default)]
     pub searched_by: Vec<IdentifierKind>,
@@ -298,6 +310,9 @@ pub struct Facts {
     /// its own then: who is told "erased in part" believes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nothing_erased: bool,
+    /// For the same: whether marketing was switched off meanwhile; not where the controller names no policies for that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub marketing_off: bool,
     /// On which ground it is refused, not identified, or a fee is asked for: needed by `refused`, `not_identified` and
     /// `fee`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -340,12 +355,16 @@ impl Facts {
             request_kind,
             received_on,
             due_on,
+            follows: None,
             done_on: None,
             expires_at: None,
             policies: Vec::new(),
+            named_only: false,
+            incomplete: false,
             searched_by: Vec::new(),
             kept: Vec::new(),
             nothing_erased: false,
+            marketing_off: false,
             refusal: None,
             extended_to: None,
             extension_reason: None,

@@ -160,6 +160,10 @@ pub struct ErasureRules {
     /// the contact where every category does, else a task for a person. Unless the consent was given again. Off without it;
     /// fewer than `upkeep.contact_ids_days`. No default.
     pub consent_follow_up_days: Option<u32>,
+    /// For how many days after an erasure backups of the platform and of this service may hold copies: the person is told until
+    /// which day, and that nobody uses them. Nothing is said of backups without it; at most `upkeep.contact_ids_days`. No
+    /// default.
+    pub backup_days: Option<u32>,
 }
 
 #[cfg(test)]

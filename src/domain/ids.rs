@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
@@ -61,6 +62,15 @@ impl fmt::Display for OrganisationId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RequestId(pub Uuid);
+
+impl RequestId {
+    /// When it was taken up, as far as the id tells: a version 7 UUID holds the instant.
+    #[must_use]
+    pub fn taken_up_at(self) -> Option<DateTime<Utc>> {
+        let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+        DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
+    }
+}
 
 impl FromStr for RequestId {
     type Err = IdError;

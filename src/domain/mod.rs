@@ -21,6 +21,7 @@ mod controller;
 pub mod deadline;
 mod decision;
 mod erasure;
+mod follows;
 mod hold;
 mod identifier;
 mod ids;
@@ -45,6 +46,7 @@ pub use decision::{
     ExtensionReason, IncidentCategory, IncidentCause, IncidentEnd, RefusalGround,
 };
 pub use erasure::{DataCategory, ErasureGround, ErasureRules, LegalBases, LegalBasis};
+pub use follows::{Follows, FollowsBecause};
 pub use hold::{HoldCategory, HoldKind, LiftReason, Statute};
 pub use identifier::{IdentifierError, IdentifierKind, SubjectIdentifier};
 pub use ids::{ContactId, IdError, OrganisationId, Reference, RequestId};

@@ -24,8 +24,8 @@ use super::stop::Stop;
 use super::{erasure, inform};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Channel, ContactId, Controller, HoldCategory, Origin, ParkReason, RequestId, RequestKind, RequesterRole,
-    SubjectRef, zone_bounds,
+    Channel, ContactId, Controller, Follows, FollowsBecause, HoldCategory, Origin, ParkReason, RequestId,
+    RequestKind, RequesterRole, SubjectRef, zone_bounds,
 };
 use crate::holds::{self, EndRule, Hold, HoldId, Postponed, Postponement};
 use crate::intake::{self, Desk, IntakeError, Submission};
@@ -373,6 +373,14 @@ async fn hand_in_rest(
     let (organisation, now) = (&controller.id, desk.clock.now());
     let former = intake::find_case(&mut tx, organisation, first.request).await?;
     let proof = former.as_ref().and_then(intake::Case::proof);
+    // A hold may stand for longer than the record of the first stage is kept.
+    let gone = || Follows {
+        request: first.request,
+        received_on: controller.local_date(first.request.taken_up_at().unwrap_or(now)),
+        because: FollowsBecause::Hold,
+    };
+    let follows =
+        former.as_ref().map_or_else(gone, |former| former.followed(controller, FollowsBecause::Hold));
     let submission = Submission {
         kind: RequestKind::Erasure,
         also: Vec::new(),
@@ -384,13 +392,14 @@ async fn hand_in_rest(
         language: Some(first.language),
         identifiers: Vec::new(),
         policies: Vec::new(),
-        ground: former.and_then(|former| former.ground),
+        ground: former.as_ref().and_then(|former| former.ground),
         // What was known of who asked, and since when: nobody proves anything anew here.
         proof,
         producer: "holds".to_owned(),
         handed_in_by: Some(Actor::Schedule("holds")),
         idempotency_key: first.request.to_string(),
         sweep_target: Some((first.contact, now)),
+        follows: Some(follows),
     };
     let receipt = intake::submit(&mut tx, desk, controller, submission).await?;
     holds::note_resumed(&mut tx, organisation, first.request, receipt.request, now).await?;

@@ -4,9 +4,10 @@
 //! server and waits for its answer. Nobody is told of a sweep. A request without any address waits for a person, who
 //! tells them by other means (`dsrd request informed`).
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, Months, Utc};
 
 use super::Step;
+use super::effect::bare;
 use super::engine::Run;
 use super::hold::Standing;
 use super::outcome::{Located, Refused};
@@ -145,11 +146,17 @@ const fn notice_kind(kind: RequestKind, outcome: Outcome, held: bool) -> NoticeK
 }
 
 fn facts(run: &Run<'_>) -> Facts {
-    let zone = run.site.controller.time_zone;
-    let mut facts =
-        Facts::of(run.case.kind, run.case.received_at.with_timezone(&zone).date_naive(), run.case.due_on);
-    facts.done_on = Some(run.executor.desk.clock.now().with_timezone(&zone).date_naive());
+    let controller = &run.site.controller;
+    let today = controller.local_date(run.executor.desk.clock.now());
+    let mut facts = run.case.facts(controller);
+    facts.done_on = Some(today);
+    facts.evidence_until = today.checked_add_months(Months::new(run.executor.evidence_months));
     facts
+}
+
+/// Whether what was done is remembered by keyed hash, which the person is told: not of a self-test, whose contact is nobody.
+fn is_remembered(run: &Run<'_>) -> bool {
+    run.case.origin == Origin::Subject
 }
 
 pub(super) fn nothing_held(run: &Run<'_>, located: &Located) -> PreparedNotice {
@@ -162,9 +169,11 @@ pub(super) fn package_ready(
     run: &Run<'_>,
     expires_at: DateTime<Utc>,
     token: Personal<String>,
+    incomplete: bool,
 ) -> PreparedNotice {
     let mut facts = facts(run);
     facts.expires_at = Some(expires_at);
+    facts.incomplete = incomplete;
     let kind = match run.case.kind.handling() {
         Handling::Portability => NoticeKind::PortabilityReady,
         _ => NoticeKind::AccessReady,
@@ -176,7 +185,16 @@ pub(super) fn opted_out(run: &Run<'_>, recipients: Vec<String>) -> PreparedNotic
     let mut facts = facts(run);
     facts.recipients = recipients;
     facts.policies.clone_from(&run.case.policies);
+    facts.named_only = !is_all_marketing(run);
+    facts.suppressed = is_remembered(run);
     PreparedNotice { kind: NoticeKind::OptOutDone, facts, words: None, link_token: None }
+}
+
+/// Whether marketing was meant, and all of it is off: every policy that the controller names for that.
+fn is_all_marketing(run: &Run<'_>) -> bool {
+    let marketing = &run.site.controller.opt_out_policies;
+    let is_off = |policy: &String| run.case.policies.iter().any(|off| bare(off) == bare(policy));
+    run.case.kind == RequestKind::OptOut && !marketing.is_empty() && marketing.iter().all(is_off)
 }
 
 pub(super) fn refused(run: &Run<'_>, refused: &Refused, words: Option<Personal<String>>) -> PreparedNotice {
@@ -195,6 +213,8 @@ pub(super) fn kept_for_now(run: &Run<'_>, standing: &[Standing]) -> PreparedNoti
     let mut facts = facts(run);
     facts.kept = standing.iter().map(kept).collect();
     facts.nothing_erased = true;
+    facts.marketing_off = !run.site.controller.opt_out_policies.is_empty();
+    facts.suppressed = is_remembered(run);
     PreparedNotice { kind: NoticeKind::ErasurePartlyDone, facts, words: None, link_token: None }
 }
 
@@ -247,8 +267,10 @@ pub(super) fn names_of(run: &Run<'_>, affected: &Affected) -> Vec<String> {
 pub(super) fn erased(run: &Run<'_>, partly: bool, recipients: Vec<String>) -> PreparedNotice {
     let mut facts = facts(run);
     facts.recipients = recipients;
-    // The suppression list is disclosed.
-    facts.suppressed = true;
+    facts.suppressed = is_remembered(run);
+    let backup_days = run.site.controller.erasure.backup_days;
+    facts.backups_until =
+        facts.done_on.zip(backup_days).and_then(|(day, days)| day.checked_add_days(Days::new(days.into())));
     if partly {
         facts.kept.push(Kept {
             what: "connection_records".to_owned(),

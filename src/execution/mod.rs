@@ -143,6 +143,8 @@ pub struct Executor {
     pub settings: queue::Settings,
     /// Access packages.
     pub packages: PackageRules,
+    /// For how many months after the end of a request its record is kept: the person is told.
+    pub evidence_months: u32,
     /// What is about to be done, outside of the database as well.
     pub ledger: Arc<Ledger>,
     /// When what was done is looked at again.

@@ -27,7 +27,7 @@ use super::engine::Run;
 use super::sql;
 use super::stop::{Ended, Stop};
 use crate::audit::{Action, Detail};
-use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
+use crate::delivery::{self, NewNotice, NoticeKind, Sender};
 use crate::domain::{
     ContactId, Handling, IdentifierKind, IdentityDoubt, Origin, Proof, Reference, RequestId, RequestKind,
     RequestState, SubjectIdentifier,
@@ -190,7 +190,6 @@ impl Run<'_> {
             let own = self.lease.request;
             delivery::supersede_acknowledgement(tx, organisation, own, address.number, now).await?;
         }
-        let received_on = self.site.controller.local_date(first.received_at);
         let notice = NewNotice {
             organisation: organisation.clone(),
             request: first.request,
@@ -198,7 +197,7 @@ impl Run<'_> {
             sender: Sender::Pump,
             recipient_no,
             language: self.case.language.clone(),
-            facts: Facts::of(first.kind, received_on, first.due_on),
+            facts: first.facts(&self.site.controller),
             words: None,
             link_token: None,
         };

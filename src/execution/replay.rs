@@ -19,11 +19,11 @@ use super::effect::is_on;
 use super::{Site, lost_holds};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Channel, ContactId, KeyError, OrganisationId, Origin, Reference, RequestId, RequestKind, RequesterRole,
-    zone_bounds,
+    Channel, ContactId, Follows, FollowsBecause, KeyError, OrganisationId, Origin, Reference, RequestId,
+    RequestKind, RequesterRole, zone_bounds,
 };
 use crate::holds::{HoldError, NewHold};
-use crate::intake::{self, Desk, IntakeError, Submission};
+use crate::intake::{self, Case, Desk, IntakeError, Submission};
 use crate::platform::{Contact, PlatformError, Shown, Urgency};
 use crate::store::{Store, StoreError};
 use crate::suppression::ledger::{self, CompareError, Entry, EntryKind, Ledger, Settled};
@@ -317,7 +317,9 @@ pub async fn settle(
     }
     let repeated = match settled {
         Settled::Repeated => {
-            let submission = again(finding, contact, organisation, now, actor.clone());
+            let former = RequestId(finding.record.request);
+            let former = intake::find_case(&mut tx, organisation, former).await?;
+            let submission = again(place.site, (finding, contact), former.as_ref(), now, actor.clone());
             let receipt = intake::submit(&mut tx, place.desk, &place.site.controller, submission)
                 .await
                 .map_err(ReplayError::Intake)?;
@@ -340,12 +342,20 @@ pub async fn settle(
 }
 
 fn again(
-    finding: &Finding,
-    contact: &ContactId,
-    organisation: &OrganisationId,
+    site: &Site,
+    (finding, contact): (&Finding, &ContactId),
+    former: Option<&Case>,
     now: DateTime<Utc>,
     actor: Actor,
 ) -> Submission {
+    let (controller, organisation) = (&site.controller, &site.controller.id);
+    let because = FollowsBecause::Again;
+    // The case may be lost with the rest.
+    let lost = || Follows {
+        request: RequestId(finding.record.request),
+        received_on: controller.local_date(finding.at),
+        because,
+    };
     let kind = match finding.kind {
         EntryKind::OptOut => RequestKind::OptOut,
         EntryKind::Erasure | EntryKind::Report | EntryKind::Hold | EntryKind::HoldEnded => {
@@ -372,5 +382,6 @@ fn again(
         handed_in_by: Some(actor),
         idempotency_key: finding.entry.to_string(),
         sweep_target: Some((contact.clone(), now)),
+        follows: Some(former.map_or_else(lost, |former| former.followed(controller, because))),
     }
 }

@@ -25,7 +25,8 @@ use super::effect::is_on;
 use super::replay::acted_since;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Channel, ContactId, Origin, Reference, RequestId, RequestKind, RequesterRole, SubjectIdentifier,
+    Channel, ContactId, FollowsBecause, Origin, Reference, RequestId, RequestKind, RequesterRole,
+    SubjectIdentifier,
 };
 use crate::intake::{self, Desk, IntakeError, Submission};
 use crate::platform::{Contact, Coverage, Created, PlatformError, Urgency};
@@ -333,6 +334,7 @@ async fn do_again(
         handed_in_by: Some(actor.clone()),
         idempotency_key: look.id.to_string(),
         sweep_target: Some((look.contact.clone(), now)),
+        follows: former.as_ref().map(|case| case.followed(&site.controller, FollowsBecause::Again)),
     };
     let receipt = intake::submit(tx, desk, &site.controller, submission).await.map_err(WatchError::Intake)?;
     let again = (SettledAs::Again, Some((receipt.request, &receipt.reference)));

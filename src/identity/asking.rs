@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::error::IdentityError;
 use super::sql::{self, NewLink};
 use crate::audit::{self, Action, Actor, Detail, Event};
-use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
+use crate::delivery::{self, NewNotice, NoticeKind, Sender};
 use crate::domain::{
     Controller, IdentifierKind, IdentityDoubt, MasterKey, OrganisationId, Personal, RequestId, RequestState,
     link_digest, random,
@@ -75,8 +75,7 @@ pub async fn ask(
         expires_at,
     };
     sql::insert_link(tx, &link, &link_digest(&token)).await?;
-    let local = |at: DateTime<Utc>| at.with_timezone(&controller.time_zone).date_naive();
-    let mut facts = Facts::of(case.kind, local(case.received_at), case.due_on);
+    let mut facts = case.facts(controller);
     facts.expires_at = Some(expires_at);
     let notice = NewNotice {
         organisation: controller.id.clone(),

@@ -157,6 +157,9 @@ impl Arrival<'_> {
                 .unwrap_or_default(),
         };
         sql::insert_request(tx, &case).await?;
+        if let Some(follows) = submission.follows {
+            sql::insert_following(tx, &controller.id, request, follows).await?;
+        }
         let given = submission.identifiers.iter().map(|each| (IdentifierRole::Given, each.clone())).collect();
         add_identifiers(tx, &desk.keys, &controller.id, request, 0, given).await?;
         let (mut held_back, mut acknowledged) = (None, true);

@@ -8,7 +8,7 @@ use super::identifier::{IdentifierRole, identifiers};
 use super::sql::{self, Case, find_case};
 use super::submission::Desk;
 use crate::audit::{self, Action, Actor, Event};
-use crate::delivery::{self, Facts, NewNotice, NoticeKind, Sender};
+use crate::delivery::{self, NewNotice, NoticeKind, Sender};
 use crate::domain::deadline::{DueDates, PauseCause};
 use crate::domain::{
     CaseEvent, ContactId, Controller, Handling, IdentifierKind, OrganisationId, ParkReason, Proof,
@@ -273,9 +273,8 @@ async fn confirm_withdrawal(
         None => recipient_of(tx, desk, &controller.id, request).await?,
     };
     let Some(recipient_no) = recipient else { return Ok(()) };
-    let local = |instant: DateTime<Utc>| instant.with_timezone(&controller.time_zone).date_naive();
-    let mut facts = Facts::of(case.kind, local(case.received_at), case.due_on);
-    facts.done_on = Some(local(now));
+    let mut facts = case.facts(controller);
+    facts.done_on = Some(controller.local_date(now));
     let notice = NewNotice {
         organisation: controller.id.clone(),
         request,

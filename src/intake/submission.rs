@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::audit::Actor;
 use crate::domain::{
-    Assurance, Channel, Clock, ContactId, Controller, ErasureGround, Handling, MasterKey, Origin, Proof,
-    Reference, RequestId, RequestKind, RequesterRole, SubjectIdentifier,
+    Assurance, Channel, Clock, ContactId, Controller, ErasureGround, Follows, Handling, MasterKey, Origin,
+    Proof, Reference, RequestId, RequestKind, RequesterRole, SubjectIdentifier,
 };
 use crate::store::StoreError;
 
@@ -58,6 +58,8 @@ pub struct Submission {
     /// For a sweep: the contact, and the instant before which it must have been created. For the second stage of an
     /// erasure that a hold had postponed: the contact; the instant is not used.
     pub sweep_target: Option<(ContactId, DateTime<Utc>)>,
+    /// From which request of the person it follows by itself; none where somebody makes it.
+    pub follows: Option<Follows>,
 }
 
 impl Submission {

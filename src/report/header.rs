@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Language, Section, StorageEnd, StorageTerm};
+use crate::domain::deadline::RegimeCode;
 use crate::domain::{IdentifierKind, LegalBasis, Reference, SubjectIdentifier};
 
 /// Everything that the report says besides the records.
@@ -25,6 +26,8 @@ pub struct ReportHeader {
     pub generated_at: DateTime<Utc>,
     /// The time zone in which instants are shown to the person: the controller's. The files for programs keep UTC.
     pub time_zone: Tz,
+    /// The law under which the controller answers: whose articles the report cites, and to whom it says that people can complain.
+    pub regime: RegimeCode,
     /// The identifiers that were searched for.
     pub identifiers: Vec<MaskedIdentifier>,
     /// The language of the texts.

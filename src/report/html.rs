@@ -12,12 +12,12 @@ use chrono_tz::Tz;
 use super::cells;
 use super::spool::{Collected, CollectedSection, ShownRow};
 use super::texts::{Label, Texts, fill};
-use super::{Catalogue, CatalogueEntry, Form, ReportHeader, Section, StorageAnchor, StorageEnd};
+use super::{Catalogue, CatalogueEntry, ReportHeader, Section, StorageAnchor, StorageEnd};
 use crate::domain::deadline::Period;
 
 /// Renders the document.
 pub(super) fn write(header: &ReportHeader, collected: &Collected, file: &mut dyn Write) -> io::Result<()> {
-    let texts = header.language.texts();
+    let (texts, law) = (header.language.texts(), header.regime.law());
     let held = |part: &&CollectedSection| part.count.records > 0;
     let records = collected.sections().iter().map(|part| part.count.records).sum();
     let sections = collected.sections().iter().filter(held).count() as u64;
@@ -41,11 +41,13 @@ pub(super) fn write(header: &ReportHeader, collected: &Collected, file: &mut dyn
             .iter()
             .map(|each| ((texts.identifier)(each.kind), each.masked.as_str()))
             .collect(),
-        parts: collected.sections().iter().map(|part| Part::of(texts, part, header.time_zone)).collect(),
+        parts: collected.sections().iter().map(|part| Part::of(header, part)).collect(),
         information: header.catalogue.as_ref().map(|catalogue| Information::of(header, catalogue, collected)),
         rights_about: fill(texts.rights_about, &[("reference", header.reference.as_str())]),
+        information_about: texts.cited(texts.information_about, law),
+        rights: texts.rights.iter().map(|(right, meaning)| (*right, texts.cited(meaning, law))).collect(),
         complaint: fill(
-            texts.complaint_about,
+            header.language.complaint_about(law),
             &[("authority", header.catalogue.as_ref().map_or("", |each| &each.complaint_authority))],
         ),
         contact_about: fill(texts.contact_about, &[("organisation", &header.organisation_name)]),
@@ -69,7 +71,9 @@ struct Page<'a> {
     searched: Vec<(&'static str, &'a str)>,
     parts: Vec<Part<'a>>,
     information: Option<Information<'a>>,
+    information_about: String,
     rights_about: String,
+    rights: Vec<(&'static str, String)>,
     complaint: String,
     contact_about: String,
 }
@@ -136,7 +140,8 @@ impl<'a> Heading<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn of(texts: &'static Texts, part: &'a CollectedSection, zone: Tz) -> Self {
+    fn of(header: &ReportHeader, part: &'a CollectedSection) -> Self {
+        let (texts, zone) = (header.language.texts(), header.time_zone);
         let own = (texts.section)(part.section);
         let records = part.count.records;
         let noun = if records == 1 { own.noun.0 } else { own.noun.1 };
@@ -156,7 +161,7 @@ impl<'a> Part<'a> {
         if part.count.incomplete {
             notices.push(texts.incomplete.to_owned());
         }
-        notices.extend(withheld(texts, part, &Form::Access));
+        notices.extend(withheld(header, part));
         Self {
             id: part.section.as_str(),
             title: own.title,
@@ -185,7 +190,8 @@ impl<'a> Part<'a> {
 }
 
 /// What was withheld from a section because it belongs to other people, if anything was.
-pub(super) fn withheld(texts: &Texts, part: &CollectedSection, form: &Form) -> Option<String> {
+pub(super) fn withheld(header: &ReportHeader, part: &CollectedSection) -> Option<String> {
+    let texts = header.language.texts();
     let entries: Vec<String> = part
         .withheld
         .entries()
@@ -201,8 +207,10 @@ pub(super) fn withheld(texts: &Texts, part: &CollectedSection, form: &Form) -> O
             )
         })
         .collect();
-    (!entries.is_empty())
-        .then(|| fill(texts.withheld, &[("article", form.article()), ("entries", &entries.join("; "))]))
+    (!entries.is_empty()).then(|| {
+        let withheld = texts.cited(texts.withheld, header.regime.law());
+        fill(&withheld, &[("article", header.form.article()), ("entries", &entries.join("; "))])
+    })
 }
 
 fn span(texts: &Texts, part: &CollectedSection) -> String {

@@ -22,6 +22,7 @@ use super::{
     SCHEMA_NAME, Section, SectionCount, Settings, StorageEnd,
 };
 use super::{cells, html, portable, readme};
+use crate::domain::deadline::Law;
 
 /// A package that was just written.
 #[derive(Debug)]
@@ -276,21 +277,27 @@ pub(super) struct WithheldWire<'a> {
     section: Section,
     field: &'a str,
     what: What,
-    reason: &'static str,
+    reason: &'a str,
     mark: &'static str,
     values: u64,
 }
 
-/// Why anything is withheld: from a copy, and from what the person takes along.
-pub(super) const RIGHTS_OF_OTHERS: (&str, &str) =
-    ("rights of others, Art. 15(4) GDPR", "rights of others, Art. 20(4) GDPR");
+/// Why anything is withheld, with its place in the law that holds (Art. 15(4), 20(4) GDPR).
+pub(super) fn rights_of_others(header: &ReportHeader) -> String {
+    let article = header.form.article();
+    match header.regime.law() {
+        Law::Gdpr => format!("rights of others, Art. {article}(4) GDPR"),
+        Law::UkGdpr => format!("rights of others, Art. {article}(4) UK GDPR"),
+        Law::UnitedStates | Law::Switzerland | Law::Brazil => "rights of others".to_owned(),
+    }
+}
 
 pub(super) fn instant(at: chrono::DateTime<chrono::Utc>) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
 /// What was withheld, for programs.
-pub(super) fn withheld_wires<'a>(collected: &'a Collected, reason: &'static str) -> Vec<WithheldWire<'a>> {
+pub(super) fn withheld_wires<'a>(collected: &'a Collected, reason: &'a str) -> Vec<WithheldWire<'a>> {
     let wire = |(section, entry, mark): (Section, &'a Withheld, &'static str)| WithheldWire {
         section,
         field: &entry.field,
@@ -321,6 +328,7 @@ fn stored<'a>(
 const JSON_FORMAT: &str = "dsrd-access-report/1";
 
 fn write_json(header: &ReportHeader, collected: &Collected, file: &mut dyn Write) -> io::Result<()> {
+    let reason = rights_of_others(header);
     let head = HeadWire {
         format: JSON_FORMAT,
         reference: header.reference.as_str(),
@@ -330,7 +338,7 @@ fn write_json(header: &ReportHeader, collected: &Collected, file: &mut dyn Write
         generated_at: instant(header.generated_at),
         identifiers_searched: &header.identifiers,
         counts: collected.sections().iter().map(|part| (part.section, part.count)).collect(),
-        withheld: withheld_wires(collected, RIGHTS_OF_OTHERS.0),
+        withheld: withheld_wires(collected, &reason),
         information: header.catalogue.as_ref(),
         storage: stored(header, collected).collect(),
     };

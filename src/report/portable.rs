@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::flatten::elements;
-use super::package::{RIGHTS_OF_OTHERS, WithheldWire, instant, withheld_wires, write_records};
+use super::package::{WithheldWire, instant, rights_of_others, withheld_wires, write_records};
 use super::spool::{Collected, SectionCount};
 use super::{ReportHeader, SCHEMA_NAME, Section};
 use crate::domain::LegalBasis;
@@ -76,6 +76,7 @@ pub(super) fn write(
     file: &mut dyn Write,
 ) -> io::Result<()> {
     let parts = || collected.sections().iter().filter(|part| bases.contains_key(&part.section));
+    let reason = rights_of_others(header);
     let head = HeadWire {
         format: FORMAT,
         schema: SCHEMA_NAME,
@@ -96,7 +97,7 @@ pub(super) fn write(
                 .collect(),
             profile_fields: &WORKED_OUT,
         },
-        withheld: withheld_wires(collected, RIGHTS_OF_OTHERS.1),
+        withheld: withheld_wires(collected, &reason),
     };
     write_records(&head, collected, parts(), file)
 }

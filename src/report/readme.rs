@@ -31,7 +31,7 @@ pub(super) fn text(header: &ReportHeader, collected: &Collected) -> String {
             if let Some(end) = end {
                 line = format!("{line}. {}: {}", texts.storage.title, html::until(header, part.section, end));
             }
-            if let Some(withheld) = html::withheld(texts, part, &header.form) {
+            if let Some(withheld) = html::withheld(header, part) {
                 line = format!("{line}. {withheld}");
             }
             line
@@ -42,7 +42,7 @@ pub(super) fn text(header: &ReportHeader, collected: &Collected) -> String {
         Form::Portability(_) => texts.portable_readme,
     };
     fill(
-        text,
+        &texts.cited(text, header.regime.law()),
         &[
             ("reference", header.reference.as_str()),
             ("organisation", &header.organisation_name),

@@ -183,6 +183,7 @@ impl SelfTester {
             handed_in_by: Some(Actor::Schedule(NAME)),
             idempotency_key: run_on.to_string(),
             sweep_target: None,
+            follows: None,
         };
         let handed_in = intake::submit(tx, &self.desk, &self.controller, submission).await;
         let receipt = handed_in.map_err(|error| match error {

@@ -120,8 +120,7 @@ pub async fn ask_clarification(
 }
 
 pub(super) fn facts_of(controller: &Controller, case: &Case) -> delivery::Facts {
-    let received_on = case.received_at.with_timezone(&controller.time_zone).date_naive();
-    delivery::Facts::of(case.kind, received_on, case.due_on)
+    case.facts(controller)
 }
 
 /// A notice to be written.

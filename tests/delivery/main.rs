@@ -13,4 +13,5 @@ mod smtp;
 mod smtp_stub;
 mod smtp_tls;
 mod texts;
+mod truths;
 mod world;

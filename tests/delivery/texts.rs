@@ -76,12 +76,12 @@ async fn s_20_a_missing_value_is_an_error_and_nothing_is_sent() {
 }
 
 /// White space of any length counts as one space.
-fn squeezed(text: &str) -> String {
+pub(crate) fn squeezed(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What an HTML page shows, with the addresses of its links.
-fn seen(html: &str) -> String {
+pub(crate) fn seen(html: &str) -> String {
     let page = Html::parse_document(html);
     let links = Selector::parse("a").unwrap();
     let hrefs =

@@ -6,6 +6,7 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use dsrd::domain::deadline::RegimeCode;
 use dsrd::domain::{IdentifierKind, Reference, RequestId, SubjectIdentifier};
 use dsrd::report::{
     Form, Language, MaskedIdentifier, Package, ReportHeader, Section, SectionCount, Settings, Spool,
@@ -34,6 +35,7 @@ pub(crate) fn header() -> ReportHeader {
         received_at,
         generated_at: received_at + TimeDelta::hours(30),
         time_zone: chrono_tz::Europe::Rome,
+        regime: RegimeCode::EU,
         identifiers: vec![MaskedIdentifier::of(&email)],
         language: Language::English,
         form: Form::Access,

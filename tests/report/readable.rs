@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use dsrd::domain::LegalBasis;
 use dsrd::report::{
-    Catalogue, CatalogueEntry, FILE_NAMES, Language, Package, ReportError, ReportHeader, Section,
-    SectionCount, Settings, StorageAnchor, StorageEnd, StorageTerm,
+    Catalogue, CatalogueEntry, FILE_NAMES, Form, Language, Others, Own, Package, RedactionRules, ReportError,
+    ReportHeader, Section, SectionCount, Settings, Spool, StorageAnchor, StorageEnd, StorageTerm,
 };
 use scraper::Html;
 use serde_json::value::RawValue;
@@ -219,6 +220,72 @@ fn r_27_a_catalogue_must_cover_every_section_with_records() {
     let error = Package::write(&header, spool(&settings, &records), &settings).unwrap_err();
     assert!(matches!(error, ReportError::CatalogueEntryMissing { section: Section::Events }), "{error}");
     assert_eq!(files(directory.path()).len(), 1);
+}
+
+/// Every entry of a package under a regime, in which something of other people was withheld; the catalogue is the controller's own.
+fn under(regime: &str, language: Language, form: &Form) -> BTreeMap<String, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let entry = CatalogueEntry { purposes: "To run the guest Wi-Fi".to_owned(), ..CatalogueEntry::default() };
+    let catalogue = Catalogue {
+        sections: Section::ALL.map(|section| (section, entry.clone())).into(),
+        ..Catalogue::default()
+    };
+    let header = ReportHeader {
+        regime: regime.parse().unwrap(),
+        language,
+        form: form.clone(),
+        catalogue: (*form == Form::Access).then_some(catalogue),
+        ..header()
+    };
+    let rules = RedactionRules { addresses: true, numbers: true, fields: Vec::new(), keep: Vec::new() };
+    let others = Others::new(rules, Own::new(Some("IT")), language);
+    let mut spool = Spool::new(&settings.directory, &settings).withholding(others);
+    spool.push(Section::Profile, PROFILE).unwrap();
+    spool.push(Section::Events, r#"{"text":"with bob.best@altrove.example"}"#).unwrap();
+    let package = Package::write(&header, spool, &settings).unwrap();
+    let entries = unpack(archive(&settings, &package));
+    entries.keys().map(|name| (name.clone(), text(&entries, name).to_owned())).collect()
+}
+
+#[test]
+fn r_88_the_package_cites_the_law_that_holds_and_names_its_authority() {
+    let bases = [Section::Profile, Section::Events].map(|section| (section, vec![LegalBasis::Consent]));
+    for (regime, law, complaint) in [
+        ("EU", Some("GDPR"), "where you live, where you work"),
+        ("UK", Some("UK GDPR"), "complain to the controller at the address"),
+        ("US-CA", None, "California Privacy Protection Agency"),
+        ("US-CO", None, "Attorney General of your state"),
+        ("CH", None, "Federal Data Protection and Information Commissioner"),
+        ("BR", None, "ANPD"),
+    ] {
+        let copy = under(regime, Language::English, &Form::Access);
+        let page = copy["report.html"].split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(page.contains(complaint), "{regime}");
+        assert_eq!(page.contains("where you live"), regime == "EU", "{regime}");
+        assert!(copy["report.json"].contains("\"reason\": \"rights of others"), "something was withheld");
+        if let Some(law) = law {
+            assert!(page.contains(&format!("(Article 16 {law}).")), "{regime}");
+            assert!(page.contains(&format!("(Article 15(4) {law}):")), "{regime}");
+            assert!(copy["report.json"].contains(&format!("Art. 15(4) {law}\"")), "{regime}");
+        }
+        for language in Language::ALL {
+            for form in [Form::Access, Form::Portability(bases.clone().into())] {
+                for (name, content) in under(regime, language, &form) {
+                    let cites =
+                        ["GDPR", "DSGVO", "RGPD", "Article", "Artikel", "article 1", "articolo", "artículo"]
+                            .iter()
+                            .any(|each| content.contains(each));
+                    let may_cite =
+                        law.is_some() && !name.ends_with(".csv") && !name.ends_with(".schema.json");
+                    assert!(
+                        may_cite || !cites,
+                        "{regime} {language:?} {name} cites a law that does not hold: {content}"
+                    );
+                }
+            }
+        }
+    }
 }
 
 /// A report with an end of storage in each form, as JSON, README and page; in the page every run of spaces is one.

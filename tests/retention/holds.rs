@@ -56,6 +56,7 @@ async fn ask_for_access(office: &Office, contact: &'static str) -> RequestId {
         idempotency_key: "access".to_owned(),
         handed_in_by: None,
         sweep_target: None,
+        follows: None,
     };
     let receipt =
         intake::submit_request(&office.store, &office.desk, &office.controller, submission).await.unwrap();

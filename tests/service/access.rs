@@ -266,6 +266,13 @@ async fn f_8_a_record_that_cannot_be_read_is_counted_and_the_report_says_so() {
     service.work_to_the_end().await;
     let case = service.case(receipt.request).await;
     assert!(matches!(case.outcome, Some(Outcome::PartlyFulfilled | Outcome::Fulfilled)), "{case:?}");
+    // Nobody is told that they have everything when they have not.
+    let told = service.last_told();
+    let complete = case.outcome == Some(Outcome::Fulfilled);
+    assert_eq!(told.contains("everything together that we hold"), complete, "{told}");
+    for said in ["is missing: the file says where", "Complain to the supervisory authority", "Go to court."] {
+        assert_eq!(told.contains(said), !complete, "{said}: {told}");
+    }
     let files = package(&service, receipt.request).await;
     let events = &files.iter().find(|(name, _)| name == "events.csv").unwrap().1;
     assert!(events.lines().count() >= 30);

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{Months, TimeDelta};
+use dsrd::delivery::day_in_words;
 use dsrd::domain::IdentifierKind::{Email, ExternalId, Phone};
 use dsrd::domain::{
-    ActivityKind, ActivityRule, Outcome, ParkReason, RequestKind, RequestState, RetentionPeriod,
-    WithoutActivity,
+    ActivityKind, ActivityRule, ErasureRules, Outcome, ParkReason, RequestKind, RequestState,
+    RetentionPeriod, WithoutActivity,
 };
 use dsrd::execution::{KillSwitch, Worker};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault, Poison};
@@ -80,6 +81,28 @@ async fn an_erasure_is_deleted_once_proven_absent_and_told() {
         assert!(after_deletion(endpoint) >= 1, "{endpoint:?}");
     }
     service.finish().await;
+}
+
+#[tokio::test]
+async fn r_46_r_54_who_is_erased_is_told_of_backups_of_the_record_and_of_the_fingerprint() {
+    for backup_days in [None, Some(35)] {
+        let rules = ErasureRules { backup_days, ..ErasureRules::default() };
+        let service = TestService::builder().erasure(rules).build().await;
+        let _contact = service.platform.add_contact(ada());
+        erase(&service).await;
+        service.work_to_the_end().await;
+        let told = service.last_told();
+        let today = service.controller.local_date(service.desk.clock.now());
+        let day = |day| day_in_words("en", &service.controller, day);
+        let record = format!("until {}.", day(today.checked_add_months(Months::new(36)).unwrap()));
+        for said in ["Your data has been erased", &record, "A fingerprint of your contact details"] {
+            assert!(told.contains(said), "{said}: {told}");
+        }
+        let backups = format!("Our backups may hold copies until {}.", day(today + TimeDelta::days(35)));
+        assert_eq!(told.contains(&backups), backup_days.is_some(), "{told}");
+        assert_eq!(told.contains("backups"), backup_days.is_some(), "{told}");
+        service.finish().await;
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use dsrd::delivery::day_in_words;
 use dsrd::domain::Assurance;
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{
@@ -29,7 +30,7 @@ fn rules(ground: Option<ErasureGround>) -> ErasureRules {
         devices: vec![LegalBasis::LegitimateInterest, LegalBasis::Consent],
         accountings: vec![LegalBasis::LegitimateInterest],
     };
-    ErasureRules { ground, legal_bases, consent_follow_up_days: None }
+    ErasureRules { ground, legal_bases, ..ErasureRules::default() }
 }
 
 /// Ground and categories in the case, and the same words in the log.
@@ -148,7 +149,7 @@ fn follow_up(everything: bool) -> ErasureRules {
     let other = if everything { consent.clone() } else { vec![LegalBasis::Contract] };
     let legal_bases =
         LegalBases { profile: other.clone(), events: consent, devices: other.clone(), accountings: other };
-    ErasureRules { ground: None, legal_bases, consent_follow_up_days: Some(7) }
+    ErasureRules { legal_bases, consent_follow_up_days: Some(7), ..ErasureRules::default() }
 }
 
 /// A consent withdrawn and that carried out, by somebody of whom so much is known.
@@ -210,6 +211,18 @@ async fn r_52_what_rests_on_a_withdrawn_consent_alone_is_erased_after_the_delay(
     assert_eq!((case.ground, case.categories.len()), (Some(ErasureGround::ConsentWithdrawn), 4));
     assert!(!service.platform.truth(&contact).unwrap().exists);
     assert_eq!(service.mails.sent().len(), mails + 1, "the person is told");
+    // Nobody asked for an erasure: it follows from the request that they know.
+    let told = service.last_told();
+    let known = service.case(withdrawal).await;
+    let day = day_in_words("en", &service.controller, service.controller.local_date(known.received_at));
+    assert!(
+        told.contains(&format!(
+            "You took back a consent that you had given to Caffè Prova ({} of {day}).",
+            known.reference
+        )),
+        "{told}"
+    );
+    assert!(told.contains(&format!("Received on: {day}")) && !told.contains("You asked Caffè"), "{told}");
     let mut connection = service.store.connection().await.unwrap();
     let seen =
         execution::follow_up_of(&mut connection, &service.controller.id, *erasure).await.unwrap().unwrap();
@@ -368,10 +381,16 @@ async fn r_52_a_consent_that_was_given_again_is_not_overruled() {
 #[tokio::test]
 async fn r_52_nobody_is_erased_because_somebody_unknown_withdrew() {
     let service = TestService::builder().erasure(follow_up(true)).build().await;
-    let (_, contact) = withdrawn(&service, Assurance::None).await;
+    let (withdrawal, contact) = withdrawn(&service, Assurance::None).await;
     service.advance(WEEK).await;
     let handed_in = hand_in(&service).await;
     service.work().await;
+    service.pump().await;
+    // What they are asked to confirm is no wish that they never had.
+    let told = service.last_told();
+    let known = service.case(withdrawal).await.reference;
+    assert!(told.contains("You took back a consent") && told.contains(known.as_str()), "{told}");
+    assert!(told.contains("want to be sure that it was you") && !told.contains("in your name"), "{told}");
     let case = service.case(handed_in[0]).await;
     assert_eq!(
         (case.state, case.kind),

@@ -145,6 +145,8 @@ async fn r_65_an_erasure_under_a_statutory_hold_resumes_by_itself_at_midnight_af
     assert!(!told.contains("erased in part") && !told.contains("Erased on"), "{told}");
     assert!(told.contains("15 January 2027"), "{told}");
     assert!(told.contains("L.34-1 CPCE"), "{told}");
+    // who is not to be written to is remembered, and told so.
+    assert!(told.contains("A fingerprint of your contact details"), "{told}");
     let entries = service.audit().await;
     let postponed = entries.iter().find(|entry| entry.action == "erasure.postponed").unwrap();
     assert_eq!(postponed.detail["until"], "2027-01-15");
@@ -172,6 +174,27 @@ async fn r_65_an_erasure_under_a_statutory_hold_resumes_by_itself_at_midnight_af
     }
     assert!(service.story(first.request).await.contains(&"erasure.resumed".to_owned()));
     assert_eq!(service.mails.sent().len(), mails.len() + 1, "the person is told that the rest is erased");
+    // They know the request that they made, and none of this January.
+    let told = service.last_told();
+    let known = format!("({} of 10 February 2026), and we had to keep it for a time.", first.reference);
+    assert!(told.contains(&known) && told.contains("the rest of that request. It is done."), "{told}");
+    assert!(told.contains("Received on: 10 February 2026"), "{told}");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_where_no_policies_are_named_for_marketing_nobody_is_told_that_it_was_switched_off() {
+    let mut service = TestService::start().await;
+    Arc::make_mut(&mut service.controller).opt_out_policies.clear();
+    let executor = Arc::get_mut(&mut service.executor).expect("nobody works yet");
+    executor.sites.get_mut(&service.controller.id).unwrap().controller = Arc::clone(&service.controller);
+    let contact = service.platform.add_contact(ada());
+    place(&service, claim(&service)).await;
+    erase(&service).await;
+    service.work_to_the_end().await;
+    let told = service.last_told();
+    assert!(told.contains("Nothing is erased yet") && !told.contains("Marketing"), "{told}");
+    assert_eq!(service.platform.truth(&contact).unwrap().policy("mktgCommunications"), Some(true));
     service.finish().await;
 }
 

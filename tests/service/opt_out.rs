@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::Months;
+use dsrd::delivery::day_in_words;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{KillSwitch, Outcome, ParkReason, RequestId, RequestKind, RequestState};
 use dsrd::intake::{self, Submission};
@@ -47,6 +49,47 @@ async fn an_opt_out_is_switched_off_read_back_and_told() {
         ]
     );
     service.finish().await;
+}
+
+#[tokio::test]
+async fn r_54_an_opt_out_is_told_with_what_is_kept_and_until_when() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    let told = service.last_told();
+    let today = service.controller.local_date(service.desk.clock.now());
+    let until = today.checked_add_months(Months::new(36)).unwrap();
+    let until = format!("until {}.", day_in_words("en", &service.controller, until));
+    for said in ["Marketing is switched off", &until, "A fingerprint of your contact details"] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn where_not_all_marketing_was_meant_nobody_is_told_that_it_is_off() {
+    for (kind, policies, said) in [
+        (RequestKind::OptOut, &["customs.newsletter"][..], "what you no longer want"),
+        (RequestKind::ConsentWithdrawal, &["customs.newsletter"], "take back what you had consented to"),
+        (RequestKind::ConsentWithdrawal, &[], "take back what you had consented to"),
+        (RequestKind::CcpaOptOut, &[], "not to sell or share your data"),
+    ] {
+        let service = TestService::start().await;
+        let contact = service.platform.add_contact(ada().policy("newsletter", true));
+        let mut submission = service.submission(kind, &[(Email, "canarino@posta.example")]);
+        submission.policies = policies.iter().map(|&policy| policy.to_owned()).collect();
+        intake::submit_request(&service.store, &service.desk, &service.controller, submission).await.unwrap();
+        service.work_to_the_end().await;
+        let told = service.last_told();
+        assert!(told.contains(said) && told.contains("What is not named above stays as it was"), "{told}");
+        for untrue in ["no more marketing", "Marketing is switched off"] {
+            assert!(!told.contains(untrue), "{kind} {policies:?}: {untrue}: {told}");
+        }
+        let marketing = service.platform.truth(&contact).unwrap().policy("mktgCommunications");
+        assert_eq!(marketing, Some(!policies.is_empty()));
+        service.finish().await;
+    }
 }
 
 #[tokio::test]

@@ -102,6 +102,12 @@ async fn f_39_a_contact_that_comes_back_an_hour_after_its_deletion_is_found_by_t
     assert!(matches!(settle(&service, &task, Decided::Again).await, Err(WatchError::NotFound)));
     service.work_to_the_end().await;
     assert!(!service.platform.truth(&contact).unwrap().exists);
+    let told = service.last_told();
+    let known = service.case(request).await.reference;
+    assert!(
+        told.contains("at our contact platform it did not last") && told.contains(known.as_str()),
+        "{told}"
+    );
     // S-3: it states what was known of who asked the first time, and no proof that nobody gave.
     let mut connection = service.store.connection().await.unwrap();
     let second =

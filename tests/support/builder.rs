@@ -253,6 +253,7 @@ impl Builder {
             mailer: Arc::new(mailer),
             settings: settings.clone(),
             packages,
+            evidence_months: 36,
             ledger: Arc::new(Ledger::new(directory.path().join("ledger"))),
             watch: watch::Settings { watch_days: vec![1, 7, 30], watch_searches: true, daily_sample: 20 },
             checks_clock: self.checks_clock,

@@ -74,6 +74,7 @@ impl TestService {
             idempotency_key: uuid::Uuid::new_v4().to_string(),
             handed_in_by: None,
             sweep_target: None,
+            follows: None,
         }
     }
 
@@ -122,6 +123,7 @@ impl TestService {
             mailer: Arc::new(self.executor.mailer.with_kill(kill.clone())),
             settings: self.settings.clone(),
             packages: self.executor.packages.clone(),
+            evidence_months: self.executor.evidence_months,
             ledger: Arc::clone(&self.executor.ledger),
             watch: self.executor.watch.clone(),
             checks_clock: self.executor.checks_clock,
@@ -141,6 +143,14 @@ impl TestService {
         while self.executor.mailer.pump_once().await.expect("the pump works") > 0 {}
         let controllers = BTreeMap::from([(self.controller.id.clone(), Arc::clone(&self.controller))]);
         intake::settle_extensions(&self.store, &self.desk, &controllers).await.expect("extensions");
+    }
+
+    /// Subject and text of the last mail, with each white space as one space.
+    pub(crate) fn last_told(&self) -> String {
+        let mails = self.mails.sent();
+        let last = mails.last().expect("a mail was sent");
+        let text = format!("{} {}", last.subject, last.text.expose());
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     /// Lets time pass for everything that waits in the queue and the outbox (their times are the database's), and for

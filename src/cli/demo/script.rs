@@ -166,6 +166,7 @@ pub(super) async fn hand_in(
                 idempotency_key: asked.key.clone(),
                 handed_in_by: None,
                 sweep_target: None,
+                follows: None,
             };
             let receipt =
                 intake::submit_request(&foundation.store, &foundation.desk, controller, submission).await?;

@@ -319,6 +319,7 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
             .unwrap_or_else(|| Uuid::now_v7().to_string()),
         handed_in_by: None,
         sweep_target: None,
+        follows: None,
     })
 }
 

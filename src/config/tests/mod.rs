@@ -475,3 +475,14 @@ fn a_gateway_of_text_messages_has_an_address_over_tls_and_no_other() {
     let right = with("https://gateway.example/texts");
     assert!(!right.contains(key), "{right}");
 }
+
+#[test]
+fn r_46_backups_are_not_told_to_be_older_than_what_they_bring_back_can_be_deleted_again() {
+    let with = |days: u32| refused(&decided(&format!("erasure = {{ backup_days = {days} }}\n")));
+    assert_eq!(with(65), "");
+    let refused = with(66);
+    assert!(
+        refused.contains("erasure.backup_days of organisation venue-group must not be more than"),
+        "{refused}"
+    );
+}

@@ -21,6 +21,8 @@ pub(in crate::delivery) struct Language {
     pub(super) identity_text: Template,
     /// What `erasure_partly_done` says where nothing was erased yet.
     pub(super) erasure_postponed: Template,
+    /// What `opt_out_done` says where no more is off than what is named.
+    pub(super) switched_off: Template,
     pub(super) phrases: Phrases,
     texts: Vec<Text>,
 }
@@ -54,6 +56,7 @@ struct Source {
     closing: &'static str,
     identity_text: &'static str,
     erasure_postponed: &'static str,
+    switched_off: &'static str,
     words: &'static str,
     texts: &'static [(NoticeKind, &'static str)],
 }
@@ -92,6 +95,7 @@ macro_rules! language {
             closing: include_str!(concat!("../../../templates/mail/", $tag, "/closing.txt")),
             identity_text: include_str!(concat!("../../../templates/mail/", $tag, "/identity_text.txt")),
             erasure_postponed: include_str!(concat!("../../../templates/mail/", $tag, "/erasure_postponed.txt")),
+            switched_off: include_str!(concat!("../../../templates/mail/", $tag, "/switched_off.txt")),
             words: include_str!(concat!("../../../templates/mail/", $tag, "/words.txt")),
             texts: &[$((
                 NoticeKind::$kind,
@@ -125,12 +129,22 @@ macro_rules! about_a_request {
     };
 }
 
+/// The same where the first sentence says why the person is written to; it names who writes.
+macro_rules! on_an_occasion {
+    ($($more:literal),* ; $($optional:literal),*) => {
+        Manifest {
+            required: &["occasion", "reference", "asked", "received_on", $($more),*],
+            optional: &["contact", $($optional),*],
+        }
+    };
+}
+
 /// The manifest of a kind of notice: what section 5 of the requirements asks of N-1 to N-20.
 pub(in crate::delivery) const fn manifest(kind: NoticeKind) -> Manifest {
     match kind {
         NoticeKind::Acknowledgement => about_a_request!("due_on";),
         NoticeKind::IdentityRequest => {
-            about_a_request!("link", "code", "code_page", "expires_at", "clock"; "said")
+            on_an_occasion!("link", "code", "code_page", "expires_at", "clock"; "said")
         }
         NoticeKind::ClarificationRequest => about_a_request!("said", "contact", "clock";),
         NoticeKind::Extension => about_a_request!("due_on", "new_due_on", "reasons";),
@@ -142,18 +156,20 @@ pub(in crate::delivery) const fn manifest(kind: NoticeKind) -> Manifest {
             about_a_request!("done_on", "reasons", "contact", "remedies", "keep";)
         }
         NoticeKind::Refused => about_a_request!("done_on", "concerned", "reasons", "remedies", "keep";),
-        NoticeKind::AccessReady | NoticeKind::PortabilityReady => about_a_request!("link", "expires_at";),
+        NoticeKind::AccessReady | NoticeKind::PortabilityReady => {
+            about_a_request!("gathered", "link", "expires_at"; "missing")
+        }
         NoticeKind::NoData => about_a_request!("done_on", "searched_by", "keep";),
         NoticeKind::ErasureDone => {
-            about_a_request!("done_on", "keep"; "recipients", "backups", "suppression")
+            on_an_occasion!("done_on", "keep"; "recipients", "backups", "suppression")
         }
         NoticeKind::ErasurePartlyDone => {
-            about_a_request!("done_on", "kept", "keep", "remedies"; "recipients", "backups", "suppression")
+            on_an_occasion!("done_on", "kept", "keep", "remedies"; "recipients", "backups", "suppression")
         }
         NoticeKind::RestrictionSet => about_a_request!("done_on", "keep"; "said", "recipients"),
         NoticeKind::RestrictionLifting => about_a_request!("lifted_on", "said", "contact", "remedies";),
         NoticeKind::OptOutDone => {
-            about_a_request!("done_on", "policies", "keep"; "recipients", "suppression")
+            on_an_occasion!("done_on", "policies", "keep"; "recipients", "suppression")
         }
         NoticeKind::RectificationDone => {
             about_a_request!("done_on", "said", "contact", "keep"; "recipients")
@@ -191,7 +207,10 @@ const IDENTITY_TEXT: [&str; 4] = ["organisation", "reference", "code", "code_pag
 
 /// What must be said of an erasure that a hold has postponed as a whole (R-39): what is kept, on which ground and until when.
 const ERASURE_POSTPONED: [&str; 7] =
-    ["organisation", "reference", "asked", "received_on", "kept", "keep", "remedies"];
+    ["reference", "occasion", "asked", "received_on", "kept", "keep", "remedies"];
+
+/// What may be said of it.
+pub(super) const WITH_A_POSTPONED_ERASURE: [&str; 2] = ["marketing_off", "suppression"];
 
 static LANGUAGES: LazyLock<Result<Vec<Language>, TextError>> =
     LazyLock::new(|| SOURCES.iter().map(read).collect());
@@ -210,8 +229,12 @@ fn read(source: &Source) -> Result<Language, TextError> {
         .and_then(|text| text.check(&IDENTITY_TEXT, &[]).map(|()| text))
         .map_err(located("identity_text"))?;
     let erasure_postponed = Template::read(source.erasure_postponed)
-        .and_then(|text| text.check(&ERASURE_POSTPONED, &[]).map(|()| text))
+        .and_then(|text| text.check(&ERASURE_POSTPONED, &WITH_A_POSTPONED_ERASURE).map(|()| text))
         .map_err(located("erasure_postponed"))?;
+    let opt_out = manifest(NoticeKind::OptOutDone);
+    let switched_off = Template::read(source.switched_off)
+        .and_then(|text| text.check(opt_out.required, opt_out.optional).map(|()| text))
+        .map_err(located("switched_off"))?;
     let mut texts = Vec::new();
     for (kind, text) in source.texts {
         let Manifest { required, optional } = manifest(*kind);
@@ -220,7 +243,7 @@ fn read(source: &Source) -> Result<Language, TextError> {
             .map_err(located(kind.as_str()))?;
         texts.push(Text { kind: *kind, template });
     }
-    Ok(Language { tag, closing, identity_text, erasure_postponed, phrases, texts })
+    Ok(Language { tag, closing, identity_text, erasure_postponed, switched_off, phrases, texts })
 }
 
 /// Checks all compiled-in texts against their manifests.
@@ -288,6 +311,10 @@ mod tests {
         for language in languages {
             assert_eq!(keys(language), english, "{}", language.tag);
             let speech = language.phrases.under(RegimeCode::EU);
+            for key in language.phrases.keys().filter(|key| key.starts_with("occasion.")) {
+                let says_who = speech.find(key).is_some_and(|phrase| phrase.contains("{organisation}"));
+                assert!(says_who, "{} {key} does not say who writes", language.tag);
+            }
             let mut wanted: Vec<String> = Vec::new();
             wanted.extend(RequestKind::ALL.iter().map(|kind| format!("asked.{kind}")));
             wanted.extend(RefusalGround::ALL.iter().map(|ground| format!("ground.{ground}")));
@@ -329,6 +356,8 @@ mod tests {
             note("identity_text", identity_text.version(), source.identity_text);
             let postponed = Template::read(source.erasure_postponed).unwrap();
             note("erasure_postponed", postponed.version(), source.erasure_postponed);
+            let switched_off = Template::read(source.switched_off).unwrap();
+            note("switched_off", switched_off.version(), source.switched_off);
         }
         insta::assert_snapshot!(digests.join("\n"));
     }

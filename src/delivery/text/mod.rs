@@ -75,10 +75,16 @@ pub(super) fn render(
     let (template, (subject, mut parts)) = if occasion.facts.nothing_erased {
         let postponed = &language.erasure_postponed;
         let name = format!("erasure_postponed/{}/{}", language.tag, postponed.version());
-        (name, postponed.fill(&values, &[])?)
+        (name, postponed.fill(&values, &catalogue::WITH_A_POSTPONED_ERASURE)?)
     } else {
         let optional = catalogue::manifest(text.kind()).optional;
-        (text.name(language), text.template.fill(&values, optional)?)
+        let (name, template) = if occasion.facts.named_only {
+            let switched_off = &language.switched_off;
+            (format!("switched_off/{}/{}", language.tag, switched_off.version()), switched_off)
+        } else {
+            (text.name(language), &text.template)
+        };
+        (name, template.fill(&values, optional)?)
     };
     // A recipient of data is not told how to complain about us, nor asked for an identity card.
     if kind != NoticeKind::RecipientNotice {

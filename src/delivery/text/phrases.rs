@@ -13,7 +13,7 @@ use chrono_tz::Tz;
 
 use super::TextError;
 use super::values::clean;
-use crate::domain::deadline::RegimeCode;
+use crate::domain::deadline::{Law, RegimeCode};
 
 /// The phrases of a language.
 #[derive(Debug)]
@@ -49,12 +49,12 @@ impl Phrases {
 
     /// The phrases as they are under a regime.
     pub(super) fn under(&self, regime: RegimeCode) -> Speech<'_> {
-        let ending = match regime.as_str() {
-            "UK" => Some("uk"),
-            "CH" => Some("ch"),
-            "BR" => Some("br"),
-            code if code.starts_with("US-") => Some("us"),
-            _ => None,
+        let ending = match regime.law() {
+            Law::Gdpr => None,
+            Law::UkGdpr => Some("uk"),
+            Law::UnitedStates => Some("us"),
+            Law::Switzerland => Some("ch"),
+            Law::Brazil => Some("br"),
         };
         Speech { phrases: self, ending }
     }

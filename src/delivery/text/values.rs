@@ -6,8 +6,8 @@ use super::TextError;
 use super::phrases::{Named, Speech};
 use crate::delivery::NoticeKind;
 use crate::delivery::notice::Facts;
-use crate::domain::Controller;
 use crate::domain::deadline::{PauseCause, PauseEffect};
+use crate::domain::{Controller, Follows, Reference, RequestKind};
 
 /// How a placeholder's value looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,7 @@ pub(super) const SLOTS: &[Slot] = &[
     word("organisation"),
     word("contact"),
     word("reference"),
+    word("occasion"),
     word("asked"),
     word("received_on"),
     word("due_on"),
@@ -49,6 +50,7 @@ pub(super) const SLOTS: &[Slot] = &[
     word("code"),
     word("code_page"),
     word("amount"),
+    word("gathered"),
     word("keep"),
     word("clock"),
     word("complaint"),
@@ -56,6 +58,8 @@ pub(super) const SLOTS: &[Slot] = &[
     list("policies"),
     list("searched_by"),
     list("kept"),
+    list("marketing_off"),
+    list("missing"),
     list("recipients"),
     list("backups"),
     list("suppression"),
@@ -151,9 +155,14 @@ pub(super) fn values(
     values.set("organisation", &controller.name);
     values.set("contact", &controller.contact);
     values.set("reference", reference);
-    let asked = speech.say(&format!("asked.{}", facts.request_kind), &[])?;
+    let asked = asked(speech, facts)?;
     values.set_phrase("asked", asked.clone());
-    values.set_phrase("received_on", speech.day(facts.received_on)?);
+    // The person knows the request that they made, and its day.
+    let received_on = facts.follows.map_or(facts.received_on, |follows| follows.received_on);
+    values.set_phrase("received_on", speech.day(received_on)?);
+    if let Some(occasion) = occasion_of(speech, kind, controller, facts)? {
+        values.set_phrase("occasion", occasion);
+    }
     values.set_phrase("due_on", speech.day(facts.due_on)?);
     for (name, date) in [
         ("done_on", facts.done_on),
@@ -191,9 +200,47 @@ pub(super) fn values(
     }
     set_lists(&mut values, speech, facts)?;
     set_remedies(&mut values, speech, controller, facts)?;
+    set_gathered(&mut values, speech, kind, facts)?;
     set_concerned(&mut values, speech, facts, &asked)?;
     set_words(&mut values, speech, kind, facts, words.unwrap_or_default())?;
     Ok(values)
+}
+
+/// What was asked; of what follows by itself, from what.
+fn asked(speech: &Speech<'_>, facts: &Facts) -> Result<String, TextError> {
+    let asked = if facts.named_only && facts.request_kind == RequestKind::OptOut {
+        speech.say("asked.named", &[])?
+    } else {
+        speech.say(&format!("asked.{}", facts.request_kind), &[])?
+    };
+    let Some(Follows { request, received_on, .. }) = facts.follows else { return Ok(asked) };
+    let (former, date) = (Reference::of(request), speech.day(received_on)?);
+    speech.say("asked.follows", &[("asked", &asked), ("former", former.as_str()), ("date", &date)])
+}
+
+/// Why the person is written to, in a sentence: what they asked, or what follows from that by itself.
+fn occasion_of(
+    speech: &Speech<'_>,
+    kind: NoticeKind,
+    controller: &Controller,
+    facts: &Facts,
+) -> Result<Option<String>, TextError> {
+    let own = match (kind, facts.request_kind) {
+        (NoticeKind::IdentityRequest, _) => "identity_request",
+        (NoticeKind::ErasureDone | NoticeKind::ErasurePartlyDone, _) => "erasure",
+        (NoticeKind::OptOutDone, RequestKind::ConsentWithdrawal) => "consent_withdrawal",
+        (NoticeKind::OptOutDone, RequestKind::CcpaOptOut) => "ccpa_opt_out",
+        (NoticeKind::OptOutDone, _) if facts.named_only => "named",
+        (NoticeKind::OptOutDone, _) => "opt_out",
+        _ => return Ok(None),
+    };
+    let organisation = ("organisation", controller.name.as_str());
+    let Some(Follows { request, received_on, because }) = facts.follows else {
+        return speech.say(&format!("occasion.{own}"), &[organisation]).map(Some);
+    };
+    let (former, date) = (Reference::of(request), speech.day(received_on)?);
+    let named = [organisation, ("former", former.as_str()), ("date", date.as_str())];
+    speech.say(&format!("occasion.follows.{because}"), &named).map(Some)
 }
 
 /// What the time for the answer does while the organisation waits for the person.
@@ -255,6 +302,9 @@ fn set_lists(values: &mut Values, speech: &Speech<'_>, facts: &Facts) -> Result<
     if facts.suppressed {
         values.set_list("suppression", std::iter::once(speech.say("suppression", &[])?));
     }
+    if facts.marketing_off {
+        values.set_list("marketing_off", std::iter::once(speech.say("marketing_off", &[])?));
+    }
     Ok(())
 }
 
@@ -273,6 +323,29 @@ fn set_remedies(
         speech.say("remedy.court", &[])?,
     ];
     values.set_list("remedies", remedies.into_iter());
+    Ok(())
+}
+
+/// What a package holds; where something is missing in it, that it is, and what the person can do about it.
+fn set_gathered(
+    values: &mut Values,
+    speech: &Speech<'_>,
+    kind: NoticeKind,
+    facts: &Facts,
+) -> Result<(), TextError> {
+    let key = match kind {
+        NoticeKind::AccessReady if facts.incomplete => "gathered.access.part",
+        NoticeKind::AccessReady => "gathered.access",
+        NoticeKind::PortabilityReady => "gathered.portability",
+        _ => return Ok(()),
+    };
+    let mut gathered = speech.say(key, &[])?;
+    if facts.incomplete {
+        gathered = format!("{gathered} {}", speech.say("incomplete", &[])?);
+        let remedies = values.list("remedies")?.to_vec();
+        values.set_list("missing", remedies.into_iter());
+    }
+    values.set_phrase("gathered", gathered);
     Ok(())
 }
 

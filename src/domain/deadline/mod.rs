@@ -34,7 +34,7 @@ use chrono_tz::Tz;
 pub use calendar::{Calendar, CalendarCode};
 pub use error::DeadlineError;
 pub use period::{Period, Retention, retention};
-pub use regime::{PauseEffect, Regime, RegimeCode};
+pub use regime::{Law, PauseEffect, Regime, RegimeCode};
 pub use rule::{HolidayRule, easter};
 pub use term::{
     Acknowledgement, Deadline, DueDates, Extension, Pause, PauseCause, Step, StepRule, Term,

@@ -172,6 +172,21 @@ static REGIMES: LazyLock<BTreeMap<String, Vec<Regime>>> = LazyLock::new(|| {
 #[serde(transparent)]
 pub struct RegimeCode(&'static str);
 
+/// The law behind a regime, as far as it decides what people are told: whose articles are cited, and who is complained to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Law {
+    /// The General Data Protection Regulation.
+    Gdpr,
+    /// The same as the law of the United Kingdom.
+    UkGdpr,
+    /// Those of states of the United States.
+    UnitedStates,
+    /// The Swiss Federal Act on Data Protection.
+    Switzerland,
+    /// The Brazilian General Data Protection Law.
+    Brazil,
+}
+
 impl RegimeCode {
     /// The General Data Protection Regulation, without pauses.
     pub const EU: Self = Self("EU");
@@ -187,6 +202,18 @@ impl RegimeCode {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.0
+    }
+
+    /// The law that stands behind it.
+    #[must_use]
+    pub fn law(self) -> Law {
+        match self.0 {
+            "UK" => Law::UkGdpr,
+            "CH" => Law::Switzerland,
+            "BR" => Law::Brazil,
+            code if code.starts_with("US-") => Law::UnitedStates,
+            _ => Law::Gdpr,
+        }
     }
 
     /// Every version, the oldest first; never empty.

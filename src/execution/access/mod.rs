@@ -420,6 +420,7 @@ fn header(run: &Run<'_>) -> ReportHeader {
         received_at: run.case.received_at,
         generated_at: run.executor.desk.clock.now(),
         time_zone: controller.time_zone,
+        regime: controller.regime,
         identifiers: run
             .identifiers
             .iter()
@@ -481,7 +482,7 @@ fn keep_package(run: &mut Run<'_>, package: Package) -> Result<(), Stop> {
         created_at: now,
         expires_at,
     });
-    finished.notice = Some(inform::package_ready(run, expires_at, token));
+    finished.notice = Some(inform::package_ready(run, expires_at, token, incomplete));
     run.keep(finished);
     Ok(())
 }

@@ -42,8 +42,8 @@ use super::stop::Stop;
 use super::watch::code_of;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Channel, ContactId, DataCategory, ErasureGround, Origin, Outcome, Proof, Reference, RequestId,
-    RequestKind, RequesterRole,
+    Channel, ContactId, DataCategory, ErasureGround, FollowsBecause, Origin, Outcome, Proof, Reference,
+    RequestId, RequestKind, RequesterRole,
 };
 use crate::intake::{self, Case, Desk, IntakeError, Submission};
 use crate::platform::{OrganisationMatch, PlatformError, Urgency};
@@ -309,6 +309,7 @@ fn following(
         handed_in_by: Some(ACTOR),
         idempotency_key: former.request.to_string(),
         sweep_target: Some((contact.clone(), now)),
+        follows: Some(former.followed(&site.controller, FollowsBecause::Consent)),
     }
 }
 

@@ -183,6 +183,7 @@ fn read<'a>(
         idempotency_key: row.idempotency_key.clone().ok_or_else(|| missing("idempotency_key"))?,
         handed_in_by: None,
         sweep_target: None,
+        follows: None,
     };
     Ok((controller, submission))
 }

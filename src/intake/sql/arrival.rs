@@ -6,8 +6,8 @@ use sqlx::PgConnection;
 
 use crate::domain::deadline::DueDates;
 use crate::domain::{
-    DataCategory, ErasureGround, OrganisationId, Origin, Outcome, ParkReason, Proof, Reference, RequestId,
-    RequestKind, RequestState, RequesterRole, SubjectRef,
+    DataCategory, ErasureGround, Follows, OrganisationId, Origin, Outcome, ParkReason, Proof, Reference,
+    RequestId, RequestKind, RequestState, RequesterRole, SubjectRef,
 };
 use crate::intake::submission::{Receipt, Submission};
 use crate::store::StoreError;
@@ -85,6 +85,27 @@ pub(in crate::intake) async fn insert_request(
     .execute(connection)
     .await
     .map_err(StoreError::during("intake.insert_request"))?;
+    Ok(())
+}
+
+pub(in crate::intake) async fn insert_following(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    follows: Follows,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"INSERT INTO dsrd.following (organisation_id, request_id, former_id, received_on, because)
+           VALUES ($1, $2, $3, $4, $5)"#,
+        organisation.as_str(),
+        request.0,
+        follows.request.0,
+        follows.received_on,
+        follows.because.as_str(),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("intake.insert_following"))?;
     Ok(())
 }
 

@@ -5,10 +5,11 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::delivery::Facts;
 use crate::domain::{
-    AnsweredOutcome, Assurance, ContactId, DataCategory, ErasureGround, ExtensionReason, IdentityDoubt,
-    OrganisationId, Origin, Outcome, ParkReason, Proof, Reference, RefusalGround, RequestId, RequestKind,
-    RequestState, RequesterRole,
+    AnsweredOutcome, Assurance, ContactId, Controller, DataCategory, ErasureGround, ExtensionReason, Follows,
+    FollowsBecause, IdentityDoubt, OrganisationId, Origin, Outcome, ParkReason, Proof, Reference,
+    RefusalGround, RequestId, RequestKind, RequestState, RequesterRole,
 };
 use crate::store::StoreError;
 
@@ -70,6 +71,9 @@ pub struct Case {
     pub located: bool,
     /// For a reminder of an open request: the reference of that one.
     pub reminds_of: Option<Reference>,
+    /// For one that nobody made anew: from which one it follows by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Follows>,
     /// For an erasure that waits for a person because of it: the reference of the access request.
     pub waits_for: Option<String>,
     /// Whether a person decided that this erasure goes on although an access request of the same person is open.
@@ -112,6 +116,22 @@ impl Case {
     #[must_use]
     pub fn proof(&self) -> Option<Proof> {
         self.assured_at.map(|at| Proof { assurance: self.assurance, at })
+    }
+
+    /// What stands in every notice about it.
+    #[must_use]
+    pub fn facts(&self, controller: &Controller) -> Facts {
+        let mut facts = Facts::of(self.kind, controller.local_date(self.received_at), self.due_on);
+        facts.follows = self.follows;
+        facts
+    }
+
+    /// How another one follows from it. Of one that follows itself the person knows the one that they made.
+    #[must_use]
+    pub fn followed(&self, controller: &Controller, because: FollowsBecause) -> Follows {
+        let own = (self.request, controller.local_date(self.received_at));
+        let (request, received_on) = self.follows.map_or(own, |first| (first.request, first.received_on));
+        Follows { request, received_on, because }
     }
 }
 
@@ -158,6 +178,9 @@ struct CaseRow {
     informed_at: Option<DateTime<Utc>>,
     closed_at: Option<DateTime<Utc>>,
     last_code: Option<String>,
+    follows_request: Option<Uuid>,
+    follows_received_on: Option<NaiveDate>,
+    follows_because: Option<String>,
 }
 
 impl TryFrom<CaseRow> for Case {
@@ -167,6 +190,16 @@ impl TryFrom<CaseRow> for Case {
         let unreadable =
             |column: &'static str| StoreError::unreadable("intake.case", format!("request.{column}"));
         let request = RequestId(row.request_id);
+        let follows = match (row.follows_request, row.follows_received_on, row.follows_because) {
+            (Some(former), Some(received_on), Some(because)) => Some(Follows {
+                request: RequestId(former),
+                received_on,
+                because: because
+                    .parse()
+                    .map_err(|_| StoreError::unreadable("intake.case", "following.because"))?,
+            }),
+            _ => None,
+        };
         Ok(Self {
             organisation: row.organisation_id.parse().map_err(|_| unreadable("organisation_id"))?,
             request,
@@ -214,6 +247,7 @@ impl TryFrom<CaseRow> for Case {
             chosen: row.chosen,
             located: row.located,
             reminds_of: row.reminds_of.map(|first| Reference::of(RequestId(first))),
+            follows,
             waits_for: row.waits_for,
             despite_access: row.despite_access,
             assurance: row.assurance.parse().map_err(|_| unreadable("assurance"))?,
@@ -272,9 +306,11 @@ pub async fn find_case(
                   reminds_of, waits_for, despite_access, assurance, assured_at, identity_doubt, identity_wanted_at,
                   identity_until, identity_reminded, outcome, procedure_version, request.contact_id, created_before,
                   executed_at, verified_at, informed_at,
-                  closed_at, job.last_code AS "last_code?"
+                  closed_at, job.last_code AS "last_code?", following.former_id AS "follows_request?",
+                  following.received_on AS "follows_received_on?", following.because AS "follows_because?"
            FROM dsrd.request AS request
            LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
+           LEFT JOIN dsrd.following AS following USING (organisation_id, request_id)
            LEFT JOIN dsrd.decision AS refusal
              ON refusal.organisation_id = request.organisation_id AND refusal.request_id = request.request_id
                 AND refusal.kind = 'refusal'
@@ -345,9 +381,11 @@ pub async fn list_cases(
                   reminds_of, waits_for, despite_access, assurance, assured_at, identity_doubt, identity_wanted_at,
                   identity_until, identity_reminded, outcome, procedure_version, request.contact_id, created_before,
                   executed_at, verified_at, informed_at,
-                  closed_at, job.last_code AS "last_code?"
+                  closed_at, job.last_code AS "last_code?", following.former_id AS "follows_request?",
+                  following.received_on AS "follows_received_on?", following.because AS "follows_because?"
            FROM dsrd.request AS request
            LEFT JOIN dsrd.job AS job USING (organisation_id, request_id)
+           LEFT JOIN dsrd.following AS following USING (organisation_id, request_id)
            LEFT JOIN dsrd.decision AS refusal
              ON refusal.organisation_id = request.organisation_id AND refusal.request_id = request.request_id
                 AND refusal.kind = 'refusal'

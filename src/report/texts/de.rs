@@ -78,7 +78,7 @@ pub(super) const TEXTS: Texts = Texts {
     ],
     withheld_kinds: ["E-Mail-Adressen", "Telefonnummern", "ganze Felder"],
     withheld_entry: "{what} in {field}: {count}",
-    withheld: "Hier nicht herausgegeben, weil es anderen Personen gehört (Artikel {article} Absatz 4 DSGVO): {entries}. Hier, in der \
+    withheld: "Hier nicht herausgegeben, weil es anderen Personen gehört [Artikel {article} Absatz 4]: {entries}. Hier, in der \
                CSV-Datei und in report.json steht an jeder Stelle ein Vermerk. Gehört etwas davon Ihnen selbst, sagen Sie es \
                bitte dem Verantwortlichen: Sie erhalten es dann.",
     record_number: "{noun} {number} von {count}",
@@ -89,7 +89,7 @@ pub(super) const TEXTS: Texts = Texts {
     no: "Nein",
     information_title: "Wie Ihre Daten verwendet werden",
     information_about: "Für jede Kategorie: wozu die Daten gespeichert sind, auf welcher Rechtsgrundlage, wer sie \
-                        erhält, wie lange sie aufbewahrt werden und woher sie stammen (Artikel 15 Absätze 1 und 2 DSGVO).",
+                        erhält, wie lange sie aufbewahrt werden und woher sie stammen [Artikel 15 Absätze 1 und 2].",
     information_elsewhere: "Wozu die Daten gespeichert sind, auf welcher Rechtsgrundlage, wer sie erhält, wie lange sie \
                             aufbewahrt werden und woher sie stammen, teilt Ihnen der Verantwortliche zusammen mit diesem \
                             Bericht mit. Falls Sie das nicht erhalten haben, fragen Sie unter der Adresse bei „Kontakt“.",
@@ -123,6 +123,7 @@ pub(super) const TEXTS: Texts = Texts {
     glossary_title: "Was die Wörter bedeuten",
     limits_title: "Was dieser Bericht vielleicht nicht zeigt",
     rights_title: "Ihre Rechte",
+    law: ("DSGVO", "UK GDPR"),
     rights_about: "Jedes dieser Rechte können Sie kostenlos ausüben: schreiben Sie an die Adresse bei „Kontakt“ und \
                    nennen Sie das Zeichen {reference}.",
     complaint: "Sich beschweren",
@@ -362,24 +363,24 @@ const GLOSSARY: &[Entry] = &[
 ];
 
 const RIGHTS: &[Entry] = &[
-    ("Berichtigen", "Falsche Daten berichtigen und unvollständige ergänzen lassen (Artikel 16)."),
-    ("Löschen", "Ihre Daten löschen lassen, wenn es keinen Grund mehr gibt, sie aufzubewahren (Artikel 17)."),
+    ("Berichtigen", "Falsche Daten berichtigen und unvollständige ergänzen lassen [Artikel 16]."),
+    ("Löschen", "Ihre Daten löschen lassen, wenn es keinen Grund mehr gibt, sie aufzubewahren [Artikel 17]."),
     (
         "Einschränken",
-        "Ihre Daten aufbewahren, aber nicht verwenden lassen, zum Beispiel solange ihre Richtigkeit geprüft wird (Artikel 18).",
+        "Ihre Daten aufbewahren, aber nicht verwenden lassen, zum Beispiel solange ihre Richtigkeit geprüft wird [Artikel 18].",
     ),
     (
         "Mitnehmen",
         "Die Daten, die Sie angegeben haben, in einer Form erhalten, die Maschinen lesen können, oder weitergeben lassen \
-         (Artikel 20).",
+         [Artikel 20].",
     ),
     (
         "Widersprechen",
-        "Verwendungen aus Gründen Ihrer besonderen Situation widersprechen, und der Werbung ohne jede Begründung (Artikel 21).",
+        "Verwendungen aus Gründen Ihrer besonderen Situation widersprechen, und der Werbung ohne jede Begründung [Artikel 21].",
     ),
     (
         "Widerrufen",
-        "Eine Einwilligung jederzeit widerrufen. Was vorher geschah, bleibt rechtmäßig (Artikel 7 Absatz 3).",
+        "Eine Einwilligung jederzeit widerrufen. Was vorher geschah, bleibt rechtmäßig [Artikel 7 Absatz 3].",
     ),
 ];
 
@@ -469,7 +470,7 @@ Verantwortlich:          {organisation}
 Daten zusammengestellt:  {generated}
 
 Dieses Paket beantwortet Ihre Anfrage, Ihre personenbezogenen Daten in einer
-Form zu erhalten, die Sie zu anderen mitnehmen können (Artikel 20 DSGVO). Sie
+Form zu erhalten, die Sie zu anderen mitnehmen können [Artikel 20]. Sie
 dürfen es weitergeben, wie Sie möchten. Bewahren Sie es so auf, dass nur Sie es
 lesen können.
 
@@ -493,7 +494,7 @@ aufgezeichnet wurde, soweit es mit Ihrer Einwilligung oder für einen Vertrag
 mit Ihnen gespeichert ist. Daten auf anderer Rechtsgrundlage und was über Sie
 errechnet wurde (etwa Statistiken Ihrer Besuche und Gruppen) sind nicht
 enthalten: data.json nennt beides unter \"left_out\". Auch davon können Sie eine
-Kopie verlangen (Artikel 15 DSGVO).
+Kopie verlangen [Artikel 15].
 
 WIE DIE CSV-DATEIEN ZU LESEN SIND
 ---------------------------------

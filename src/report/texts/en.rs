@@ -75,7 +75,7 @@ pub(super) const TEXTS: Texts = Texts {
     ],
     withheld_kinds: ["e-mail addresses", "telephone numbers", "whole fields"],
     withheld_entry: "{what} in {field}: {count}",
-    withheld: "Not given out here because it belongs to other people (Article {article}(4) GDPR): {entries}. A mark stands in the \
+    withheld: "Not given out here because it belongs to other people [Article {article}(4)]: {entries}. A mark stands in the \
                place of each, here, in the CSV file and in report.json. If any of it is your own, please tell the \
                controller: you will receive it.",
     record_number: "{noun} {number} of {count}",
@@ -86,7 +86,7 @@ pub(super) const TEXTS: Texts = Texts {
     no: "No",
     information_title: "How your data are used",
     information_about: "For each category: why the data are held, on which legal ground, who receives them, how long \
-                        they are kept, and where they come from (Article 15(1) and (2) GDPR).",
+                        they are kept, and where they come from [Article 15(1) and (2)].",
     information_elsewhere: "Why the data are held, on which legal ground, who receives them, how long they are kept \
                             and where they come from is told to you by the controller together with this report. If \
                             you did not receive it, ask at the address under “Contact”.",
@@ -119,6 +119,7 @@ pub(super) const TEXTS: Texts = Texts {
     glossary_title: "What the words mean",
     limits_title: "What this report may not show",
     rights_title: "Your rights",
+    law: ("GDPR", "UK GDPR"),
     rights_about: "You can use each of these rights free of charge by writing to the address under “Contact”. Quote \
                    the reference {reference}.",
     complaint: "Complain",
@@ -349,21 +350,21 @@ const GLOSSARY: &[Entry] = &[
 ];
 
 const RIGHTS: &[Entry] = &[
-    ("Correct", "Have wrong data put right and incomplete data completed (Article 16)."),
-    ("Erase", "Have your data deleted where there is no longer a ground to keep them (Article 17)."),
+    ("Correct", "Have wrong data put right and incomplete data completed [Article 16]."),
+    ("Erase", "Have your data deleted where there is no longer a ground to keep them [Article 17]."),
     (
         "Restrict",
-        "Have your data kept but not used, for example while their accuracy is checked (Article 18).",
+        "Have your data kept but not used, for example while their accuracy is checked [Article 18].",
     ),
     (
         "Take along",
-        "Receive the data you gave in a form that machines can read, or have them handed on (Article 20).",
+        "Receive the data you gave in a form that machines can read, or have them handed on [Article 20].",
     ),
     (
         "Object",
-        "Object to uses for reasons of your situation, and to marketing without giving any reason (Article 21).",
+        "Object to uses for reasons of your situation, and to marketing without giving any reason [Article 21].",
     ),
-    ("Withdraw", "Take back a consent at any time. What was done before stays lawful (Article 7(3))."),
+    ("Withdraw", "Take back a consent at any time. What was done before stays lawful [Article 7(3)]."),
 ];
 
 const LIMITS: &[&str] = &[
@@ -451,7 +452,7 @@ Responsible:      {organisation}
 Data collected:   {generated}
 
 This package answers your request to receive your personal data in a form
-that you can take to others (Article 20 GDPR). You may hand it on as you like.
+that you can take to others [Article 20]. You may hand it on as you like.
 It holds personal data: keep it where only you can read it.
 
 FILES
@@ -473,7 +474,7 @@ In it is what you gave, and what was recorded while you used the service, as
 far as it is held with your consent or for a contract with you. Data held on
 another legal ground, and what was worked out about you (such as statistics of
 your visits and groups), is not in it: data.json lists both under \"left_out\".
-You can ask for a copy of those as well (Article 15 GDPR).
+You can ask for a copy of those as well [Article 15].
 
 HOW TO READ THE CSV FILES
 -------------------------

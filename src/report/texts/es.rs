@@ -75,7 +75,7 @@ pub(super) const TEXTS: Texts = Texts {
     ],
     withheld_kinds: ["direcciones de correo electrónico", "números de teléfono", "campos enteros"],
     withheld_entry: "{what} en {field}: {count}",
-    withheld: "No se entrega aquí porque pertenece a otras personas (artículo {article}, apartado 4, del RGPD): {entries}. En su lugar \
+    withheld: "No se entrega aquí porque pertenece a otras personas [artículo {article}, apartado 4,]: {entries}. En su lugar \
                hay cada vez una nota, aquí, en el archivo CSV y en report.json. Si algo de ello le pertenece a usted, dígaselo \
                al responsable: lo recibirá.",
     record_number: "{noun} {number} de {count}",
@@ -86,7 +86,7 @@ pub(super) const TEXTS: Texts = Texts {
     no: "No",
     information_title: "Cómo se usan sus datos",
     information_about: "Para cada categoría: por qué se conservan los datos, con qué base jurídica, quién los recibe, cuánto tiempo se \
-                        conservan y de dónde proceden (artículo 15, apartados 1 y 2, del RGPD).",
+                        conservan y de dónde proceden [artículo 15, apartados 1 y 2,].",
     information_elsewhere: "Por qué se conservan los datos, con qué base jurídica, quién los recibe, cuánto tiempo se conservan y de \
                             dónde proceden se lo comunica el responsable junto con este informe. Si no lo ha recibido, pregunte en la \
                             dirección indicada en «Contacto».",
@@ -121,6 +121,7 @@ pub(super) const TEXTS: Texts = Texts {
     glossary_title: "Qué significan las palabras",
     limits_title: "Qué puede no mostrar este informe",
     rights_title: "Sus derechos",
+    law: ("del RGPD", "del UK GDPR"),
     rights_about: "Puede ejercer gratuitamente cada uno de estos derechos escribiendo a la dirección indicada en «Contacto». Indique la \
                    referencia {reference}.",
     complaint: "Reclamar",
@@ -361,23 +362,23 @@ const GLOSSARY: &[Entry] = &[
 ];
 
 const RIGHTS: &[Entry] = &[
-    ("Rectificar", "Hacer que se corrijan datos incorrectos y se completen datos incompletos (artículo 16)."),
-    ("Suprimir", "Hacer que se supriman sus datos cuando ya no haya motivo para conservarlos (artículo 17)."),
+    ("Rectificar", "Hacer que se corrijan datos incorrectos y se completen datos incompletos [artículo 16]."),
+    ("Suprimir", "Hacer que se supriman sus datos cuando ya no haya motivo para conservarlos [artículo 17]."),
     (
         "Limitar",
-        "Hacer que sus datos se conserven pero no se usen, por ejemplo mientras se comprueba su exactitud (artículo 18).",
+        "Hacer que sus datos se conserven pero no se usen, por ejemplo mientras se comprueba su exactitud [artículo 18].",
     ),
     (
         "Llevar consigo",
-        "Recibir los datos que facilitó en una forma legible por máquinas, o hacer que se transmitan (artículo 20).",
+        "Recibir los datos que facilitó en una forma legible por máquinas, o hacer que se transmitan [artículo 20].",
     ),
     (
         "Oponerse",
-        "Oponerse a usos por motivos de su situación, y a la publicidad sin dar ningún motivo (artículo 21).",
+        "Oponerse a usos por motivos de su situación, y a la publicidad sin dar ningún motivo [artículo 21].",
     ),
     (
         "Retirar",
-        "Retirar un consentimiento en cualquier momento. Lo hecho antes sigue siendo lícito (artículo 7, apartado 3).",
+        "Retirar un consentimiento en cualquier momento. Lo hecho antes sigue siendo lícito [artículo 7, apartado 3,].",
     ),
 ];
 
@@ -464,7 +465,7 @@ Responsable:     {organisation}
 Datos reunidos:  {generated}
 
 Este paquete responde a su solicitud de recibir sus datos personales en una
-forma que pueda llevar a otros (artículo 20 del RGPD). Puede entregarlo a quien
+forma que pueda llevar a otros [artículo 20]. Puede entregarlo a quien
 quiera. Contiene datos personales: guárdelo donde solo usted pueda leerlo.
 
 ARCHIVOS
@@ -487,7 +488,7 @@ en la medida en que se conserva con su consentimiento o para un contrato con
 usted. Los datos conservados con otra base jurídica, y lo que se calculó sobre
 usted (como estadísticas de sus visitas y grupos), no están en él: data.json
 enumera ambos en \"left_out\". También puede solicitar una copia de ellos
-(artículo 15 del RGPD).
+[artículo 15].
 
 CÓMO LEER LOS ARCHIVOS CSV
 --------------------------

@@ -79,7 +79,7 @@ pub(super) const TEXTS: Texts = Texts {
     ],
     withheld_kinds: ["adresses électroniques", "numéros de téléphone", "champs entiers"],
     withheld_entry: "{what} dans {field} : {count}",
-    withheld: "Non communiqué ici parce que cela appartient à d’autres personnes (article {article}, paragraphe 4, du RGPD) : \
+    withheld: "Non communiqué ici parce que cela appartient à d’autres personnes [article {article}, paragraphe 4,] : \
                {entries}. Une mention se trouve à chaque endroit, ici, dans le fichier CSV et dans report.json. Si quelque \
                chose vous appartient, veuillez le dire au responsable : vous le recevrez.",
     record_number: "{noun} {number} sur {count}",
@@ -90,8 +90,7 @@ pub(super) const TEXTS: Texts = Texts {
     no: "Non",
     information_title: "Comment vos données sont utilisées",
     information_about: "Pour chaque catégorie : pourquoi les données sont conservées, sur quelle base juridique, qui les \
-                        reçoit, combien de temps elles sont gardées et d’où elles viennent (article 15, paragraphes 1 et 2, du \
-                        RGPD).",
+                        reçoit, combien de temps elles sont gardées et d’où elles viennent [article 15, paragraphes 1 et 2,].",
     information_elsewhere: "Pourquoi les données sont conservées, sur quelle base juridique, qui les reçoit, combien de temps \
                             elles sont gardées et d’où elles viennent, le responsable vous le dit avec ce rapport. Si vous ne \
                             l’avez pas reçu, demandez-le à l’adresse indiquée sous « Contact ».",
@@ -126,6 +125,7 @@ pub(super) const TEXTS: Texts = Texts {
     glossary_title: "Ce que les mots veulent dire",
     limits_title: "Ce que ce rapport ne montre peut-être pas",
     rights_title: "Vos droits",
+    law: ("du RGPD", "du UK GDPR"),
     rights_about: "Vous pouvez exercer chacun de ces droits gratuitement en écrivant à l’adresse indiquée sous « Contact ». \
                    Indiquez la référence {reference}.",
     complaint: "Réclamer",
@@ -367,23 +367,23 @@ const GLOSSARY: &[Entry] = &[
 ];
 
 const RIGHTS: &[Entry] = &[
-    ("Rectifier", "Faire corriger des données fausses et compléter des données incomplètes (article 16)."),
-    ("Effacer", "Faire effacer vos données quand il n’y a plus de raison de les garder (article 17)."),
+    ("Rectifier", "Faire corriger des données fausses et compléter des données incomplètes [article 16]."),
+    ("Effacer", "Faire effacer vos données quand il n’y a plus de raison de les garder [article 17]."),
     (
         "Limiter",
-        "Faire garder vos données sans qu’elles soient utilisées, par exemple pendant que leur exactitude est vérifiée (article 18).",
+        "Faire garder vos données sans qu’elles soient utilisées, par exemple pendant que leur exactitude est vérifiée [article 18].",
     ),
     (
         "Emporter",
-        "Recevoir les données que vous avez fournies sous une forme lisible par des machines, ou les faire transmettre (article 20).",
+        "Recevoir les données que vous avez fournies sous une forme lisible par des machines, ou les faire transmettre [article 20].",
     ),
     (
         "S’opposer",
-        "S’opposer à des utilisations pour des raisons tenant à votre situation, et à la publicité sans donner de raison (article 21).",
+        "S’opposer à des utilisations pour des raisons tenant à votre situation, et à la publicité sans donner de raison [article 21].",
     ),
     (
         "Retirer",
-        "Retirer un consentement à tout moment. Ce qui a été fait avant reste licite (article 7, paragraphe 3).",
+        "Retirer un consentement à tout moment. Ce qui a été fait avant reste licite [article 7, paragraphe 3,].",
     ),
 ];
 
@@ -475,7 +475,7 @@ Responsable :      {organisation}
 Données réunies :  {generated}
 
 Ce paquet répond à votre demande de recevoir vos données personnelles sous une
-forme que vous pouvez emporter ailleurs (article 20 du RGPD). Vous pouvez le
+forme que vous pouvez emporter ailleurs [article 20]. Vous pouvez le
 transmettre comme vous voulez. Il contient des données personnelles :
 gardez-le là où personne d’autre ne peut le lire.
 
@@ -500,7 +500,7 @@ avez utilisé le service, dans la mesure où c’est conservé avec votre
 consentement ou pour un contrat avec vous. Les données conservées sur un autre
 fondement, et ce qui a été calculé à votre sujet (comme des statistiques de vos
 visites et des groupes), n’y sont pas : data.json énumère les deux sous
-\"left_out\". Vous pouvez aussi en demander une copie (article 15 du RGPD).
+\"left_out\". Vous pouvez aussi en demander une copie [article 15].
 
 COMMENT LIRE LES FICHIERS CSV
 -----------------------------

@@ -75,7 +75,7 @@ pub(super) const TEXTS: Texts = Texts {
     ],
     withheld_kinds: ["indirizzi e-mail", "numeri di telefono", "campi interi"],
     withheld_entry: "{what} in {field}: {count}",
-    withheld: "Qui non comunicato perché appartiene ad altre persone (articolo {article}, paragrafo 4, del GDPR): {entries}. Al suo \
+    withheld: "Qui non comunicato perché appartiene ad altre persone [articolo {article}, paragrafo 4,]: {entries}. Al suo \
                posto c’è ogni volta una nota, qui, nel file CSV e in report.json. Se qualcosa appartiene a Lei, lo dica al \
                titolare: lo riceverà.",
     record_number: "{noun} {number} di {count}",
@@ -86,7 +86,7 @@ pub(super) const TEXTS: Texts = Texts {
     no: "No",
     information_title: "Come sono usati i Suoi dati",
     information_about: "Per ogni categoria: perché i dati sono conservati, su quale base giuridica, chi li riceve, per quanto tempo \
-                        sono conservati e da dove provengono (articolo 15, paragrafi 1 e 2, del GDPR).",
+                        sono conservati e da dove provengono [articolo 15, paragrafi 1 e 2,].",
     information_elsewhere: "Perché i dati sono conservati, su quale base giuridica, chi li riceve, per quanto tempo sono conservati e \
                             da dove provengono, Glielo comunica il titolare insieme a questa relazione. Se non lo ha ricevuto, lo \
                             chieda all’indirizzo indicato sotto «Contatto».",
@@ -121,6 +121,7 @@ pub(super) const TEXTS: Texts = Texts {
     glossary_title: "Che cosa significano le parole",
     limits_title: "Che cosa questa relazione può non mostrare",
     rights_title: "I Suoi diritti",
+    law: ("del GDPR", "del UK GDPR"),
     rights_about: "Può esercitare gratuitamente ciascuno di questi diritti scrivendo all’indirizzo indicato sotto «Contatto». Indichi \
                    il riferimento {reference}.",
     complaint: "Presentare reclamo",
@@ -357,23 +358,23 @@ const GLOSSARY: &[Entry] = &[
 ];
 
 const RIGHTS: &[Entry] = &[
-    ("Rettificare", "Far correggere dati errati e completare dati incompleti (articolo 16)."),
-    ("Cancellare", "Far cancellare i Suoi dati quando non c’è più motivo di conservarli (articolo 17)."),
+    ("Rettificare", "Far correggere dati errati e completare dati incompleti [articolo 16]."),
+    ("Cancellare", "Far cancellare i Suoi dati quando non c’è più motivo di conservarli [articolo 17]."),
     (
         "Limitare",
-        "Far conservare i Suoi dati senza che siano usati, per esempio mentre se ne verifica l’esattezza (articolo 18).",
+        "Far conservare i Suoi dati senza che siano usati, per esempio mentre se ne verifica l’esattezza [articolo 18].",
     ),
     (
         "Portare con sé",
-        "Ricevere i dati che ha fornito in una forma leggibile da macchine, o farli trasmettere (articolo 20).",
+        "Ricevere i dati che ha fornito in una forma leggibile da macchine, o farli trasmettere [articolo 20].",
     ),
     (
         "Opporsi",
-        "Opporsi a usi per motivi legati alla Sua situazione, e alla pubblicità senza dare alcun motivo (articolo 21).",
+        "Opporsi a usi per motivi legati alla Sua situazione, e alla pubblicità senza dare alcun motivo [articolo 21].",
     ),
     (
         "Revocare",
-        "Revocare un consenso in qualsiasi momento. Ciò che è stato fatto prima resta lecito (articolo 7, paragrafo 3).",
+        "Revocare un consenso in qualsiasi momento. Ciò che è stato fatto prima resta lecito [articolo 7, paragrafo 3,].",
     ),
 ];
 
@@ -461,7 +462,7 @@ Titolare:       {organisation}
 Dati raccolti:  {generated}
 
 Questo pacchetto risponde alla Sua richiesta di ricevere i Suoi dati personali
-in una forma da portare ad altri (articolo 20 del GDPR). Può darlo a chi vuole.
+in una forma da portare ad altri [articolo 20]. Può darlo a chi vuole.
 Contiene dati personali: lo conservi dove solo Lei può leggerlo.
 
 FILE
@@ -483,8 +484,8 @@ Contiene ciò che ha fornito e ciò che è stato registrato mentre usava il
 servizio, per quanto è conservato con il Suo consenso o per un contratto con
 Lei. I dati conservati su un’altra base giuridica, e ciò che è stato calcolato
 su di Lei (come statistiche delle visite e gruppi), non ne fanno parte:
-data.json elenca entrambi sotto \"left_out\". Può chiederne una copia (articolo
-15 del GDPR).
+data.json elenca entrambi sotto \"left_out\". Può chiederne una copia [articolo
+15].
 
 COME LEGGERE I FILE CSV
 -----------------------

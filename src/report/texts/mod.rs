@@ -1,5 +1,6 @@
 //! The words of the report, by language. Everything that a person reads is here and nowhere else.
 
+mod complaint;
 mod de;
 mod en;
 mod es;
@@ -12,6 +13,7 @@ use chrono_tz::Tz;
 
 use super::{LookUp, Section};
 use crate::domain::IdentifierKind;
+use crate::domain::deadline::Law;
 
 /// A language in which reports can be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,6 +53,11 @@ impl Language {
             Self::Italian => "it",
             Self::Spanish => "es",
         }
+    }
+
+    /// To whom people can complain under a law, with the place `{authority}`.
+    pub(super) fn complaint_about(self, law: Law) -> &'static str {
+        complaint::of(self, law).unwrap_or(self.texts().complaint_about)
     }
 
     pub(super) const fn texts(self) -> &'static Texts {
@@ -125,7 +132,7 @@ pub(super) struct Form {
     pub(super) thousands: &'static str,
 }
 
-/// All texts of one language. Places in braces are filled by [`fill`].
+/// All texts of one language. Places in braces are filled by [`fill`], places in the law in brackets by [`Texts::cited`].
 pub(super) struct Texts {
     pub(super) form: Form,
     pub(super) section: fn(Section) -> SectionTexts,
@@ -193,6 +200,9 @@ pub(super) struct Texts {
     pub(super) glossary_title: &'static str,
     pub(super) limits_title: &'static str,
     pub(super) rights_title: &'static str,
+    /// What the General Data Protection Regulation is called, and what as the law of the United Kingdom, as it stands after a place
+    /// in it.
+    pub(super) law: (&'static str, &'static str),
     pub(super) rights_about: &'static str,
     pub(super) complaint: &'static str,
     pub(super) complaint_about: &'static str,
@@ -206,6 +216,29 @@ pub(super) struct Texts {
 }
 
 impl Texts {
+    /// A text with its places in the law, as in the phrases of mails: ` [Article 16]` becomes ` (Article 16 GDPR)`, with the
+    /// name that the law has there, and vanishes where it does not hold.
+    pub(super) fn cited(&self, text: &str, law: Law) -> String {
+        let name = match law {
+            Law::Gdpr => Some(self.law.0),
+            Law::UkGdpr => Some(self.law.1),
+            Law::UnitedStates | Law::Switzerland | Law::Brazil => None,
+        };
+        let mut cited = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, marked)) = rest.split_once('[') {
+            cited.push_str(before);
+            let (place, after) = marked.split_once(']').unwrap_or((marked, ""));
+            match name {
+                Some(name) => cited.extend(["(", place, " ", name, ")"]),
+                None => cited.truncate(cited.trim_end().len()),
+            }
+            rest = after;
+        }
+        cited.push_str(rest);
+        cited
+    }
+
     /// An instant in a zone, to the minute, with the zone's name.
     pub(super) fn date(&self, at: DateTime<Utc>, zone: Tz) -> String {
         let local = at.with_timezone(&zone);
@@ -316,6 +349,20 @@ mod tests {
         let texts = Language::English.texts();
         assert_eq!(texts.number(12), "12");
         assert_eq!(texts.day("2024-99-99"), "2024-99-99");
+    }
+
+    #[test]
+    fn r_88_a_place_in_the_law_is_cited_where_that_law_holds() {
+        let text = "Nothing [Article 15(4)], says {who}.";
+        let cited = |law| Language::English.texts().cited(text, law);
+        assert_eq!(cited(Law::Gdpr), "Nothing (Article 15(4) GDPR), says {who}.");
+        assert_eq!(cited(Law::UkGdpr), "Nothing (Article 15(4) UK GDPR), says {who}.");
+        for law in [Law::UnitedStates, Law::Switzerland, Law::Brazil] {
+            assert_eq!(cited(law), "Nothing, says {who}.");
+            for language in Language::ALL {
+                assert_eq!(places(language.complaint_about(law)), ["authority"], "{language:?} {law:?}");
+            }
+        }
     }
 
     /// The places of a text.

@@ -192,5 +192,6 @@ fn erasure_of(contact: ContactId, begun: &Begun, key: &SubjectKey) -> Submission
         idempotency_key: format!("{}:{pseudonym}", begun.sweep_id),
         handed_in_by: None,
         sweep_target: Some((contact, begun.created_before)),
+        follows: None,
     }
 }

@@ -1,0 +1,125 @@
+//! What is said only where it is true, in every language.
+
+use dsrd::delivery::{Facts, NoticeKind, Sender};
+use dsrd::domain::{Follows, FollowsBecause, Reference, RequestId, RequestKind};
+
+use crate::texts::{seen, squeezed};
+use crate::world::{World, facts_for};
+
+/// A notice as it reads in a language: with its subject, as text and as a page.
+async fn read(language: &str, kind: NoticeKind, facts: Facts) -> [String; 2] {
+    let world = World::new().await;
+    let request = world.request().await;
+    world.enqueue_in(language, request, kind, Sender::Procedure, facts).await.unwrap();
+    let (mailer, memory) = world.memory_mailer();
+    mailer.deliver(world.organisation(), request, kind).await.unwrap();
+    let sent = memory.sent().remove(0);
+    [squeezed(sent.text.expose()), seen(sent.html.expose())].map(|form| format!("{} {form}", sent.subject))
+}
+
+#[tokio::test]
+async fn where_not_all_marketing_is_off_nobody_reads_that_it_is() {
+    for (language, marketing, rest, sale) in [
+        ("en", "no more marketing", "not named above stays as it was", "not to sell or share"),
+        ("de", "keine Werbung mehr", "oben nicht genannt ist, bleibt", "weder verkauft noch weitergegeben"),
+        ("fr", "plus de publicité", "pas indiqué ci-dessus reste", "ni vendues ni partagées"),
+        ("it", "più pubblicità", "non è indicato sopra resta", "né venduti né condivisi"),
+        ("es", "más publicidad", "no se indica arriba queda", "no deben venderse ni cederse"),
+    ] {
+        let kind = NoticeKind::OptOutDone;
+        for form in read(language, kind, facts_for(kind)).await {
+            assert!(form.contains(marketing) && !form.contains(rest), "{language}: {form}");
+        }
+        for asked in [RequestKind::OptOut, RequestKind::ConsentWithdrawal, RequestKind::CcpaOptOut] {
+            let mut facts = facts_for(kind);
+            facts.request_kind = asked;
+            facts.named_only = true;
+            facts.policies = vec!["customs.newsletter".to_owned()];
+            for form in read(language, kind, facts).await {
+                assert!(form.contains(rest) && form.contains("customs.newsletter"), "{language}: {form}");
+                assert!(!form.contains(marketing), "{language} {asked}: {form}");
+                assert_eq!(form.contains(sale), asked == RequestKind::CcpaOptOut, "{language}: {form}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_follows_by_itself_names_the_request_that_the_person_made() {
+    let first = RequestId("0195d3e0-0000-7000-8000-00000000abcd".parse().unwrap());
+    let known = Reference::of(first);
+    for (language, day, received, asked) in [
+        ("en", "3 May 2026", "23 November 2026", "in your name"),
+        ("de", "3. Mai 2026", "23. November 2026", "in Ihrem Namen"),
+        ("fr", "3 mai 2026", "23 novembre 2026", "en votre nom"),
+        ("it", "3 maggio 2026", "23 novembre 2026", "a Suo nome"),
+        ("es", "3 de mayo de 2026", "23 de noviembre de 2026", "en su nombre"),
+    ] {
+        for kind in [NoticeKind::IdentityRequest, NoticeKind::ErasureDone, NoticeKind::OptOutDone] {
+            for because in FollowsBecause::ALL {
+                let mut facts = facts_for(kind);
+                let received_on = "2026-05-03".parse().unwrap();
+                facts.follows = Some(Follows { request: first, received_on, because: *because });
+                for form in read(language, kind, facts).await {
+                    // In the sentence that begins it, and beside what was asked.
+                    assert_eq!(
+                        form.matches(known.as_str()).count(),
+                        2,
+                        "{language} {kind} {because}: {form}"
+                    );
+                    assert!(form.contains(day), "{language} {kind} {because}: {form}");
+                    assert!(!form.contains(received) && !form.contains(asked), "{language} {kind}: {form}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_package_in_which_something_is_missing_is_not_called_everything() {
+    for (language, everything, missing, court) in [
+        ("en", "put everything together", "is missing: the file says where", "Go to court."),
+        ("de", "haben alles zusammengestellt", "und fehlt: die Datei sagt, wo", "Rufen Sie ein Gericht an."),
+        ("fr", "avons réuni tout ce que", "manque : le fichier dit où", "Saisissez un tribunal."),
+        ("it", "raccolto tutto ciò", "e manca: il file dice dove", "Si rivolga a un giudice."),
+        ("es", "reunido todo lo que", "y falta: el archivo indica dónde", "Acuda a un tribunal."),
+    ] {
+        for kind in [NoticeKind::AccessReady, NoticeKind::PortabilityReady] {
+            for incomplete in [false, true] {
+                let mut facts = facts_for(kind);
+                facts.incomplete = incomplete;
+                for form in read(language, kind, facts).await.map(|form| form.replace('\u{a0}', " ")) {
+                    let all = kind == NoticeKind::AccessReady && !incomplete;
+                    assert_eq!(form.contains(everything), all, "{language} {kind}: {form}");
+                    assert_eq!(form.contains(missing), incomplete, "{language} {kind}: {form}");
+                    assert_eq!(form.contains(court), incomplete, "{language} {kind}: {form}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn r_65_under_a_hold_marketing_is_said_to_be_off_only_where_it_is() {
+    for (language, off, fingerprint) in [
+        ("en", "Marketing to you is switched off.", "A fingerprint of your contact details"),
+        ("de", "Werbung an Sie ist abgeschaltet.", "geschützter Fingerabdruck"),
+        ("fr", "La prospection qui vous est adressée est désactivée.", "Une empreinte de vos coordonnées"),
+        (
+            "it",
+            "Le comunicazioni di marketing a Lei rivolte sono disattivate.",
+            "Un’impronta dei Suoi recapiti",
+        ),
+        ("es", "La publicidad que se le envía está desactivada.", "Una huella de sus datos de contacto"),
+    ] {
+        let kind = NoticeKind::ErasurePartlyDone;
+        for done in [false, true] {
+            let mut facts = facts_for(kind);
+            (facts.nothing_erased, facts.marketing_off, facts.suppressed) = (true, done, done);
+            for form in read(language, kind, facts).await {
+                assert_eq!(form.contains(off), done, "{language}: {form}");
+                assert_eq!(form.contains(fingerprint), done, "{language}: {form}");
+            }
+        }
+    }
+}
