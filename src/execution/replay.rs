@@ -19,8 +19,8 @@ use super::effect::is_on;
 use super::{Site, lost_holds};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Channel, ContactId, Follows, FollowsBecause, KeyError, OrganisationId, Origin, Reference, RequestId,
-    RequestKind, RequesterRole, zone_bounds,
+    Channel, ContactId, Follows, FollowsBecause, KeyError, Origin, Reference, RequestId, RequestKind,
+    RequesterRole, zone_bounds,
 };
 use crate::holds::{HoldError, NewHold};
 use crate::intake::{self, Case, Desk, IntakeError, Submission};
