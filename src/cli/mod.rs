@@ -61,7 +61,7 @@ const EXIT_CODES: &str = "Exit codes:
   4  a check failed (of `dsrd check`, other than the configuration itself)
   5  refused in the present state, for example because the request is closed or the file exists
   6  the database or the platform cannot be reached
-  7  the database is not migrated, is of another version, or a right is missing";
+  7  there is no database yet, it is not migrated or of another version, or a right is missing";
 
 /// Data-subject request daemon: answers access, erasure and opt-out requests against a contact platform, verifiably.
 #[derive(Debug, Parser)]

@@ -41,7 +41,7 @@ impl Cloud4Wi {
         // A wrong method or path answers 404 as well. A deletion is not asked about here: it is proven by reading, with
         // patience, because a copy of the platform's data may lag behind it.
         if answer == EffectAnswer::Absent
-            && self.read_contact(id, Urgency::Request).await?.is_some_and(|found| !found.marked_deleted)
+            && self.read_contact(id, Urgency::Request).await?.is_some_and(|found| !found.deleted)
         {
             return Err(PlatformError::Rejected {
                 operation,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Directory of its files: one line an erasure or opt-out, written before the platform is called. It must not be a part
+    /// Directory of its files: one line an erasure, opt-out or hold, written before the platform is called. It must not be a part
     /// of what is restored together with the database; another disk is best. Empty means `ledger` in the data directory.
     pub directory: PathBuf,
     /// For how many days entries are kept: the age of the oldest backup of database or platform, and 30 days.
