@@ -130,7 +130,7 @@ pub(super) async fn look_at_wait(run: &mut Run<'_>) -> Result<(), Stop> {
         return Err(Stop::NeedsPerson(ParkReason::NoticeRefused));
     }
     let next = if run.case.identity_reminded { until } else { until.min(remind_at(run, wanted_at)) };
-    if now >= next {
+    if now >= next || is_late {
         run.check_clock().await?;
     }
     if now >= until {

@@ -212,6 +212,8 @@ pub(super) fn refused(run: &Run<'_>, refused: &Refused, words: Option<Personal<S
 pub(super) fn kept_for_now(run: &Run<'_>, standing: &[Standing]) -> PreparedNotice {
     let mut facts = facts(run);
     facts.kept = standing.iter().map(kept).collect();
+    // Its proof and its ground stay until the rest has followed, however long that takes.
+    facts.evidence_until = None;
     facts.nothing_erased = true;
     facts.marketing_off = !run.site.controller.opt_out_policies.is_empty();
     facts.suppressed = is_remembered(run);
@@ -254,6 +256,10 @@ pub(super) fn answered(
 ) -> PreparedNotice {
     let mut facts = facts(run);
     facts.recipients = recipients;
+    if kind == NoticeKind::RestrictionSet {
+        // Nothing of the request is forgotten as long as the restriction stands.
+        facts.evidence_until = None;
+    }
     PreparedNotice { kind, facts, words, link_token: None }
 }
 

@@ -106,13 +106,30 @@ pub(super) async fn settle(
     Ok(())
 }
 
+/// Whether a line about a hold can be read; one that cannot, for example of another installation's key, is told like a damaged line
+/// and keeps nobody from working. `dsrd ledger replay` names it.
+fn is_readable(place: Place<'_>, record: &Entry) -> bool {
+    if record.kind != EntryKind::Hold {
+        return true;
+    }
+    let text = record.open_order(&place.desk.keys).ok();
+    let is_readable = text.as_deref().and_then(NewHold::from_text).is_some();
+    if !is_readable {
+        let organisation = &place.site.controller.id;
+        tracing::error!(%organisation, entry = %record.entry, "the ledger has a hold that cannot be read, which the database may have lost: it was not placed again; place it by hand");
+    }
+    is_readable
+}
+
 /// Places again, with their references, the holds that a restore had lost and that nobody had ended; returns those references.
 /// One that cannot be placed is left to `dsrd ledger replay`. To be called before the first request is taken.
 pub async fn place_lost_holds(place: Place<'_>) -> Result<Vec<String>, ReplayError> {
     let mut connection = place.store.connection().await?;
     let organisation = &place.site.controller.id;
     let outside = place.ledger.list_lost(&mut connection, organisation).await?;
-    let lost = findings(place, &mut connection, &outside.entries).await?;
+    let readable: Vec<Entry> =
+        outside.entries.into_iter().filter(|record| is_readable(place, record)).collect();
+    let lost = findings(place, &mut connection, &readable).await?;
     drop(connection);
     let mut placed = Vec::new();
     for finding in lost.iter().filter(|each| each.order.is_some() && each.verdict == Verdict::Missing) {

@@ -320,6 +320,9 @@ pub(super) struct FactRow {
 /// indexes, triggers and whether they fire, rules, policies, views, functions with a hash of their source, rights, and
 /// who is a member of the roles that may change the log. Owners other than the project's roles are the one who
 /// migrated, whatever the name.
+///
+/// A member of a role counts if it can use its rights. From PostgreSQL 16 on whoever creates a role is made a member that cannot, and
+/// cannot undo it; that one may appoint members, as whoever has CREATEROLE could before.
 pub(super) async fn facts(connection: &mut PgConnection) -> Result<Vec<FactRow>, StoreError> {
     sqlx::query_as!(
         FactRow,
@@ -407,8 +410,8 @@ pub(super) async fn facts(connection: &mut PgConnection) -> Result<Vec<FactRow>,
              WHERE r.rolname IN ('aud_owner', 'aud_writer', 'aud_sealer', 'aud_reader', 'aud_eraser', 'auditor', 'dsrd_audit', 'dsrd_service')
              UNION ALL
              SELECT r.oid, 'role ' || r.rolname, 'member', 'member ' || m.member::regrole
-             FROM pg_auth_members AS m JOIN pg_roles AS r ON r.oid = m.roleid
-             WHERE r.rolname IN ('aud_owner', 'dsrd_audit', 'aud_eraser', 'pg_write_all_data')
+             FROM pg_auth_members AS m JOIN pg_roles AS r ON r.oid = m.roleid WHERE r.rolname IN ('aud_owner', 'dsrd_audit', 'aud_eraser', 'pg_write_all_data')
+               AND (to_jsonb(m) ->> 'set_option' IS DISTINCT FROM 'false' OR to_jsonb(m) ->> 'inherit_option' IS DISTINCT FROM 'false')
            )
            SELECT fact.full_name AS "object!", fact.aspect AS "aspect!", coalesce(fact.definition, '') AS "definition!",
                   coalesce(relation.relispartition, false) AS "is_partition!",

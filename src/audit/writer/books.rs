@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 use super::account::{Account, Summary, VOID};
 use crate::store::{Fate, Written};
 
+/// So long one entry alone waits for its account.
+const LONGEST_UNACCOUNTED: Duration = Duration::from_hours(24);
+
 /// What is known of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
@@ -59,6 +62,8 @@ pub(super) struct Books {
     accounted: u64,
     /// An account up to there was written by the entry of this number.
     proposed: Option<(u64, u64)>,
+    /// When that was, of the last one.
+    proposed_at: Option<Instant>,
     /// Up to which number of the log its entries were looked for.
     seen: i64,
 }
@@ -197,9 +202,9 @@ impl Books {
         }
     }
 
-    /// What can be accounted for now. Nothing before the key is known or while the fate of the last account is not, but at
+    /// What can be accounted for at `now`. Nothing before the key is known or while the fate of the last account is not, but at
     /// the end.
-    pub(super) fn due(&mut self, at_end: bool) -> Option<Due> {
+    pub(super) fn due(&mut self, at_end: bool, now: Instant) -> Option<Due> {
         if !at_end && !self.has_announced() {
             return None;
         }
@@ -234,13 +239,21 @@ impl Books {
             last = number;
         }
         let account = (last >= first).then(|| Account { first, last, sha256: summary.finish() });
-        // Accounts account for accounts, and would never come to an end: one number alone waits for the next entry.
-        let is_worth_it = at_end || last > first || (first == 1 && last == 1) || !voids.is_empty();
+        // Accounts account for accounts, and would never come to an end: one number alone waits for the next entry, a day at
+        // the longest. So each day of a writer that lives has an entry of it.
+        let is_of_yesterday =
+            self.proposed_at.is_some_and(|at| now.saturating_duration_since(at) >= LONGEST_UNACCOUNTED);
+        let is_worth_it = at_end
+            || last > first
+            || (first == 1 && last == 1)
+            || !voids.is_empty()
+            || (last >= first && is_of_yesterday);
         is_worth_it.then_some(Due { voids, account }).filter(|due| at_end || due.account.is_some())
     }
 
     /// The entry of this number brings an account up to `last`, if its transaction is committed.
-    pub(super) fn propose(&mut self, number: u64, last: u64) {
+    pub(super) fn propose(&mut self, number: u64, last: u64, now: Instant) {
         self.proposed = Some((number, last));
+        self.proposed_at = Some(now);
     }
 }

@@ -216,7 +216,7 @@ impl Writer {
 
     /// Writes the numbers that were given up, the account, and where it ends the end.
     async fn settle(&self, store: &Store, at: DateTime<Utc>, is_end: bool) -> Result<(), StoreError> {
-        let Some(due) = self.books().due(is_end) else { return Ok(()) };
+        let Some(due) = self.books().due(is_end, Instant::now()) else { return Ok(()) };
         let mut tx = store.begin("audit.writer.settle").await?;
         for (first, last) in &due.voids {
             let detail = Detail::none().count("first", *first).count("last", *last);
@@ -230,7 +230,7 @@ impl Writer {
         let action = if is_end { Action::WriterStop } else { Action::WriterAccount };
         let number = put_off(&mut tx, entry(action, detail, at)).await?;
         if let (Some(number), Some(account)) = (number, due.account) {
-            self.books().propose(number, account.last);
+            self.books().propose(number, account.last, Instant::now());
         }
         tx.commit().await
     }

@@ -112,6 +112,17 @@ pub(in crate::daemon) async fn compare_ledger(executor: &Executor, stop: &Cancel
 /// Places the holds again that the database has lost; false where that is to be tried again.
 async fn place_lost_holds(executor: &Executor, site: &Site) -> bool {
     let organisation = &site.controller.id;
+    // By a wrong clock a lost hold seems to be over, or its review out of range, and would be left out for good.
+    let lost =
+        async { executor.ledger.list_lost(&mut *executor.store.connection().await?, organisation).await };
+    let is_hold_lost =
+        lost.await.is_ok_and(|outside| outside.entries.iter().any(|each| each.kind.is_of_hold()));
+    if executor.checks_clock
+        && is_hold_lost
+        && !clocks::agree(&executor.store, &*executor.desk.clock, "holds that a restore lost").await
+    {
+        return false;
+    }
     let place = Place {
         store: &executor.store,
         desk: &executor.desk,

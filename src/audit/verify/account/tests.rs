@@ -228,6 +228,20 @@ fn an_entry_in_the_name_of_a_writer_that_began_before_is_found_once_it_has_accou
 }
 
 #[test]
+fn an_account_that_ends_before_what_is_there_says_nothing_of_the_next_one() {
+    // Numbers 6 to 8 were under way when number 9 accounted for those up to 5, and were sealed before it: they are not here.
+    let ours = key(7);
+    let first = accounts(Action::WriterAccount, 9, 1, 5, &ours);
+    let next = accounts(Action::WriterAccount, 11, 6, 10, &ours);
+    let told = behind_what_was_pruned(&[&first, &written(10), &next]);
+    assert!(told.iter().all(|each| each.severity != Severity::Violation), "{told:?}");
+    // The one after that covers what is here only, and is compared.
+    let wrong = accounts(Action::WriterAccount, 13, 11, 12, &ours);
+    let told = behind_what_was_pruned(&[&first, &written(10), &next, &written(12), &wrong]);
+    assert!(told.iter().any(|each| each.what.contains("are not those that it accounts for")), "{told:?}");
+}
+
+#[test]
 fn a_writer_that_appears_long_after_the_first_entry_that_is_there_is_undecided() {
     let beat = leaf("log.heartbeat");
     let at = |number: u64, at_us: u64| Leaf { at_us, ..written(number) };

@@ -27,7 +27,7 @@ const MOST_UNACCOUNTED: usize = 1_000_000;
 pub(super) const WRITER_PATIENCE_US: u64 = 15 * 60 * 1_000_000;
 
 /// So many microseconds after the first entry that is there, one more writer that is said to have begun before it is left
-/// undecided: a week. A daemon writes something every day; one that stands by for others may rest over some days.
+/// undecided: a week. A daemon that has nothing else to write accounts for its last account once a day; a host may rest for some.
 pub(super) const APPEARANCE_PATIENCE_US: u64 = 7 * DAY_US;
 
 /// Microseconds of a day.
@@ -350,7 +350,8 @@ impl Writer {
         }
         self.accounted = last;
         self.stated = last;
-        self.is_partial = false;
+        // Of numbers between this account and the first one that is here nothing is known: the next account covers them, too.
+        self.is_partial = self.earlier.is_some_and(|earlier| last.saturating_add(1) < earlier.first);
         wrong
     }
 

@@ -15,8 +15,17 @@ use crate::audit::sealer::is_former_name;
 struct Restore {
     /// Its number in the log.
     seq: u64,
-    /// The name that the log had until then.
+    /// The name of what was lost: the one that the log had until then, or a later one that was published under.
     former: String,
+    /// The name that the copy had, where that is an older one.
+    copy: Option<String>,
+}
+
+impl Restore {
+    /// The name of the part of the log before it.
+    fn name_before(&self) -> &str {
+        self.copy.as_deref().unwrap_or(&self.former)
+    }
 }
 
 /// All of them, in the order of their numbers.
@@ -46,7 +55,8 @@ impl Restores {
         if kept.and_then(|kept| kept.checked_add(1)) == Some(seq)
             && let Some(former) = leaf.detail_word("former_origin")
         {
-            self.0.push(Restore { seq, former: former.to_owned() });
+            let copy = leaf.detail_word("copy_origin").filter(|copy| is_former_name(copy, former));
+            self.0.push(Restore { seq, former: former.to_owned(), copy: copy.map(str::to_owned) });
         }
     }
 
@@ -55,10 +65,20 @@ impl Restores {
     pub(super) fn judge(&self, former: &str, size: u64, present: &str, is_all_read: bool) -> Parting {
         let plausible = || self.0.iter().filter(|restore| is_former_name(&restore.former, present));
         // Names only become greater: the part at that size has no later one than any restore behind it found.
-        let behind = plausible().filter(|restore| restore.seq > size).map(|restore| restore.former.as_str());
-        let of_part = behind.min().unwrap_or(present);
+        let behind = || plausible().filter(|restore| restore.seq > size);
+        let of_part = behind().map(Restore::name_before).min().unwrap_or(present);
         if !is_former_name(former, of_part) {
-            return Parting::Unexplained;
+            // The head's name may have come and gone outside of this log, which goes on from an older copy: then it is lost as a
+            // whole. Not so where the part still has that name, which a restore before it tells.
+            let is_lost_by = |restore: &&Restore| {
+                restore.copy.as_deref().is_some_and(|copy| {
+                    let is_of_here = |before: &Restore| before.seq <= size && before.former.as_str() >= copy;
+                    copy < former && former <= restore.former.as_str() && !plausible().any(is_of_here)
+                })
+            };
+            return behind()
+                .find(is_lost_by)
+                .map_or(Parting::Unexplained, |restore| Parting::Told(restore.seq));
         }
         let mut before = plausible().filter(|restore| restore.seq <= size).peekable();
         let is_any = before.peek().is_some();
@@ -80,7 +100,8 @@ mod tests {
     const THIRD: &str = "a.example/log/restored-20261124120000";
 
     fn restores(told: &[(u64, &str)]) -> Restores {
-        Restores(told.iter().map(|&(seq, former)| Restore { seq, former: former.to_owned() }).collect())
+        let restore = |&(seq, former): &(u64, &str)| Restore { seq, former: former.to_owned(), copy: None };
+        Restores(told.iter().map(restore).collect())
     }
 
     #[test]
@@ -103,6 +124,24 @@ mod tests {
             let with = restores(&[(1_001, FIRST), (4_000, planted), (6_000, planted), (9_000, SECOND)]);
             assert_eq!(with.judge(SECOND, 5_000, THIRD, true), Parting::Unexplained, "{planted}");
         }
+    }
+
+    #[test]
+    fn f_26_a_log_that_came_and_went_outside_of_the_copy_is_lost_as_a_whole() {
+        // The first copy went on as the second log; a later copy of the first log was restored then, and knows nothing of it.
+        let copied =
+            Restores(vec![Restore { seq: 351, former: SECOND.to_owned(), copy: Some(FIRST.to_owned()) }]);
+        assert_eq!(copied.judge(SECOND, 320, THIRD, true), Parting::Told(351));
+        assert_eq!(copied.judge(SECOND, 391, THIRD, true), Parting::Told(351));
+        assert_eq!(copied.judge(FIRST, 400, THIRD, true), Parting::Told(351));
+        // The part before has the name of the first log: it must agree, whatever is not there.
+        for is_all_read in [true, false] {
+            assert_eq!(copied.judge(FIRST, 320, THIRD, is_all_read), Parting::Unexplained);
+        }
+        // A part that is of the second log itself, which the restore before it tells, is excused by nothing planted behind.
+        let planted = Restore { seq: 500, former: SECOND.to_owned(), copy: Some(FIRST.to_owned()) };
+        let real = Restore { seq: 301, former: FIRST.to_owned(), copy: None };
+        assert_eq!(Restores(vec![real, planted]).judge(SECOND, 400, THIRD, true), Parting::Unexplained);
     }
 
     #[test]
