@@ -25,6 +25,7 @@ mod restored;
 mod sealer;
 mod several;
 mod signals;
+mod wake;
 mod witness;
 
 use dsrd::domain::{Handling, RequestKind};

@@ -258,25 +258,35 @@ async fn a_package_over_the_limit_waits_for_a_person() {
 
 #[tokio::test]
 async fn f_8_a_record_that_cannot_be_read_is_counted_and_the_report_says_so() {
-    let service = TestService::start().await;
-    let _contact = service.platform.add_contact(ada());
-    let poison = Fault::Poison { poison: dsrd_simulator::Poison::LoneSurrogate, position: 5 };
-    service.simulator.faults().inject(poison.on(Endpoint::ContactEvents));
-    let receipt = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;
-    service.work_to_the_end().await;
-    let case = service.case(receipt.request).await;
-    assert!(matches!(case.outcome, Some(Outcome::PartlyFulfilled | Outcome::Fulfilled)), "{case:?}");
-    // Nobody is told that they have everything when they have not.
-    let told = service.last_told();
-    let complete = case.outcome == Some(Outcome::Fulfilled);
-    assert_eq!(told.contains("everything together that we hold"), complete, "{told}");
-    for said in ["is missing: the file says where", "Complain to the supervisory authority", "Go to court."] {
-        assert_eq!(told.contains(said), !complete, "{said}: {told}");
+    use dsrd_simulator::Poison::{DeepNesting, LoneSurrogate};
+    // Half of a surrogate pair is odd and can be read; what is nested without end is not.
+    for (poison, outcome) in [(LoneSurrogate, Outcome::Fulfilled), (DeepNesting, Outcome::PartlyFulfilled)] {
+        let service = TestService::start().await;
+        let _contact = service.platform.add_contact(ada());
+        let poison = Fault::Poison { poison, position: 5 };
+        service.simulator.faults().inject(poison.clone().on(Endpoint::ContactEvents));
+        let receipt = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;
+        service.work_to_the_end().await;
+        let case = service.case(receipt.request).await;
+        assert_eq!(case.outcome, Some(outcome), "{poison:?}");
+        // Nobody is told that they have everything when they have not.
+        let (told, is_whole) = (service.last_told(), outcome == Outcome::Fulfilled);
+        assert_eq!(told.contains("everything together that we hold"), is_whole, "{told}");
+        for said in
+            ["is missing: the file says where", "Complain to the supervisory authority", "Go to court."]
+        {
+            assert_eq!(told.contains(said), !is_whole, "{said}: {told}");
+        }
+        let files = package(&service, receipt.request).await;
+        let file = |wanted: &str| &files.iter().find(|(name, _)| name == wanted).unwrap().1;
+        assert!(file("events.csv").lines().count() >= 30);
+        let said = "1 could not be read properly. Please ask the controller about them.";
+        assert_eq!(file("report.html").contains(said), !is_whole, "{poison:?}");
+        let entries = service.audit().await;
+        let built = entries.iter().find(|entry| entry.action == "package.built").unwrap();
+        assert_eq!(built.detail["incomplete"], !is_whole, "{:?}", built.detail);
+        service.finish().await;
     }
-    let files = package(&service, receipt.request).await;
-    let events = &files.iter().find(|(name, _)| name == "events.csv").unwrap().1;
-    assert!(events.lines().count() >= 30);
-    service.finish().await;
 }
 
 /// An event whose text names the person and somebody else.
