@@ -257,3 +257,36 @@ impl Books {
         self.proposed_at = Some(now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_with_nothing_to_say_accounts_for_its_last_account_once_a_day() {
+        let (mut books, began) = (Books::default(), Instant::now());
+        let write = |books: &mut Books, number: u64, now: Instant| {
+            books.ended(&[Written { number, digest: [7; 32] }], Fate::Committed, now);
+        };
+        let announced = books.draw_announcement();
+        write(&mut books, announced, began);
+        assert!(
+            books.due(false, began).is_some_and(|due| due.account.is_some()),
+            "the announcement is told at once"
+        );
+        let account = books.draw();
+        books.propose(account, announced, began);
+        write(&mut books, account, began);
+        // What is left is that account alone.
+        let day = LONGEST_UNACCOUNTED;
+        assert_eq!(books.due(false, began + day / 2), None);
+        let due = books.due(false, began + day).and_then(|due| due.account);
+        assert_eq!(due.map(|due| (due.first, due.last)), Some((account, account)));
+        // And not again before another day has passed.
+        let next = books.draw();
+        books.propose(next, account, began + day);
+        write(&mut books, next, began + day);
+        assert_eq!(books.due(false, began + day + day / 2), None);
+        assert!(books.due(false, began + day * 2).is_some());
+    }
+}
