@@ -11,7 +11,7 @@ use super::ahead::Ahead;
 use super::catalogue::{self, Flaw};
 use super::erasure::Erasable;
 use super::report::Severity;
-use super::source::{KeptHead, KeptStamp, ManifestOf, Source, SourceError, Stored};
+use super::source::{CommittedCases, KeptHead, KeptStamp, ManifestOf, Source, SourceError, Stored};
 use super::sql;
 use crate::audit::manifest;
 use crate::audit::tlog::{Checkpoint, HASH_BYTES, SignedNote, Tile};
@@ -199,8 +199,11 @@ impl Source for Database {
         Ok(Some(sql::erasable(&mut self.connection).await?))
     }
 
-    async fn openings(&mut self, first: u64, end: u64) -> Result<HashMap<Uuid, String>, SourceError> {
-        Ok(sql::openings(&mut self.connection, signed(first), signed(end)).await?)
+    async fn openings(&mut self, asked: CommittedCases) -> Result<HashMap<Uuid, String>, SourceError> {
+        if asked.cases.is_empty() {
+            return Ok(HashMap::new());
+        }
+        Ok(sql::openings(&mut self.connection, &asked.organisations, &asked.cases).await?)
     }
 
     async fn flaws(&mut self, size: u64) -> Result<Option<Vec<Flaw>>, SourceError> {

@@ -47,5 +47,5 @@ pub use policy::{Policy, PolicyError, StampCheck};
 pub use receipts::{Proven, ProvenItem, ReceiptError, check_receipt};
 pub use report::{Counts, Finding, Level, MAX_FINDINGS, Report, Severity, Step, Verdict};
 pub use run::{CaseEntry, CaseReport, CaseSubject, Plan, verify, verify_case};
-pub use source::{KeptHead, KeptStamp, ManifestOf, Source, SourceError, Stored};
+pub use source::{CommittedCases, KeptHead, KeptStamp, ManifestOf, Source, SourceError, Stored};
 pub use web::Web;

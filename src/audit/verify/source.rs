@@ -97,6 +97,15 @@ pub enum ManifestOf {
     Kept(Vec<u8>),
 }
 
+/// Cases whose commitments entries hold or tell the erasing of: their organisations, and in the same order the cases.
+#[derive(Clone, Debug, Default)]
+pub struct CommittedCases {
+    /// The organisations, as entries name them.
+    pub organisations: Vec<String>,
+    /// The cases.
+    pub cases: Vec<Uuid>,
+}
+
 /// A log, wherever it stands. Reading never changes it.
 pub trait Source: Send {
     /// What is read, for people: without a password.
@@ -164,14 +173,12 @@ pub trait Source: Send {
         async { Ok(None) }
     }
 
-    /// The commitments (field `subject_c`) that what is kept still makes, by case, for the entries with indexes from
-    /// `first` to below `end`.
+    /// The commitments (field `subject_c`) that what is kept still makes, by case, of these cases.
     fn openings(
         &mut self,
-        first: u64,
-        end: u64,
+        cases: CommittedCases,
     ) -> impl Future<Output = Result<HashMap<Uuid, String>, SourceError>> + Send {
-        let _ = (first, end);
+        let _ = cases;
         async { Ok(HashMap::new()) }
     }
 

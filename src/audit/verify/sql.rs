@@ -244,26 +244,23 @@ pub(super) async fn erasable(connection: &mut PgConnection) -> Result<Erasable, 
     })
 }
 
-/// Reads the commitments that the kept salts make, for the cases received in the entries with numbers above `after` and up
-/// to `last`.
+/// Reads the commitments that the kept salts make, of cases that are given as their organisations and, in the same order, their
+/// ids.
 pub(super) async fn openings(
     connection: &mut PgConnection,
-    after: i64,
-    last: i64,
+    organisations: &[String],
+    cases: &[Uuid],
 ) -> Result<HashMap<Uuid, String>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT received.case_id AS "case_id!", kept.subject_c AS "subject_c!"
-           FROM audit.entry AS received
+        r#"SELECT asked.case_id AS "case_id!", kept.subject_c AS "subject_c!"
+           FROM unnest($1::text[], $2::uuid[]) AS asked (organisation_id, case_id)
            CROSS JOIN LATERAL (
              SELECT subject_c
              FROM audit.opening
-             WHERE opening.organisation_id = received.organisation_id AND opening.case_id = received.case_id
-           ) AS kept
-           WHERE received.seq > $1 AND received.seq <= $2
-             AND (received.action IN ('request.received', 'log.redact')
-                  OR received.action = 'contact.located' AND position('"subject_c"'::bytea IN received.entry) > 0)"#,
-        after,
-        last
+             WHERE opening.organisation_id = asked.organisation_id AND opening.case_id = asked.case_id
+           ) AS kept"#,
+        organisations,
+        cases
     )
     .fetch_all(connection)
     .await

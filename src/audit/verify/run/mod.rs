@@ -15,7 +15,7 @@ use crate::audit::verify::account::{Account, range_name};
 use crate::audit::verify::catalogue::Flaw;
 use crate::audit::verify::policy::Policy;
 use crate::audit::verify::report::{Counts, Findings, Level, Report, Step, Verdict};
-use crate::audit::verify::source::{ManifestOf, Source, SourceError, Stored};
+use crate::audit::verify::source::{CommittedCases, ManifestOf, Source, SourceError, Stored};
 
 mod case;
 mod examine;
@@ -158,7 +158,7 @@ impl Run<'_> {
             let next = self.rows(source, end, (end + CHUNK).min(size), size).await?;
             let rows = std::mem::replace(&mut examination, Examination::begin(next)).finish().await;
             let from = first.max(since);
-            account.erasures.may_open(source.openings(first, end).await?);
+            account.erasures.may_open(source.openings(committed_cases(&rows)).await?);
             let kept = self.told_of(Step::Consistency, source.kept_heads(from, end).await)?;
             let stamps = self.told_of(Step::Stamps, source.stamps(from, end).await)?;
             let heads = self.heads_up_to(&mut known, kept, &stamps, end);
@@ -420,6 +420,19 @@ impl Run<'_> {
             more_findings,
         }
     }
+}
+
+/// The cases of which it matters in these entries whether their commitment can still be opened.
+fn committed_cases(rows: &VecDeque<Examined>) -> CommittedCases {
+    let mut committed = CommittedCases::default();
+    for leaf in rows.iter().filter_map(|row| row.leaf.as_ref().ok().map(LeafBytes::view)) {
+        let concerns = leaf.subject_c().is_some() || leaf.action() == Action::LogRedact.as_str();
+        if let (true, Some(organisation), Some(case)) = (concerns, leaf.tenant(), leaf.case()) {
+            committed.organisations.push(organisation.to_owned());
+            committed.cases.push(case);
+        }
+    }
+    committed
 }
 
 /// What is needed while one chunk is gone through.
