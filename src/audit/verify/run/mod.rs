@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::audit::event::Action;
-use crate::audit::leaf::{LeafBytes, LeafError};
+use crate::audit::leaf::{LeafBytes, LeafError, LeafView};
 use crate::audit::manifest;
 use crate::audit::tlog::{Checkpoint, Hash, TILE_WIDTH, Tile};
 use crate::audit::verify::absence::Absences;
@@ -236,14 +236,13 @@ impl Run<'_> {
             };
             match row {
                 Some(row) => {
-                    let leaf = self.entry(row, hash, tree, account);
-                    if let Some(leaf) = &leaf {
-                        self.compare_instant(seq, leaf.view());
-                        self.restores.take(seq, leaf.view());
-                    }
-                    if let Some(leaf) = leaf.filter(|leaf| leaf.view().action() == Action::SweepPage.as_str())
-                    {
-                        self.page(source, seq, &leaf).await?;
+                    if let Some(leaf) = self.entry(row, hash, tree, account) {
+                        let view = leaf.view();
+                        self.compare_instant(seq, view);
+                        self.restores.take(seq, view);
+                        if view.action() == Action::SweepPage.as_str() {
+                            self.page(source, seq, view).await?;
+                        }
                     }
                 }
                 None => account.miss(seq),
@@ -311,9 +310,9 @@ impl Run<'_> {
         &mut self,
         source: &mut S,
         seq: u64,
-        leaf: &LeafBytes,
+        leaf: LeafView<'_>,
     ) -> Result<(), SourceError> {
-        let leaf = leaf.view().to_leaf();
+        let leaf = leaf.to_leaf();
         let stored = match source.manifest(leaf.id).await? {
             ManifestOf::Elsewhere => return Ok(()),
             ManifestOf::Missing => None,
