@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -22,15 +21,12 @@ use crate::domain::{
 };
 use crate::holds::HoldId;
 use crate::intake::{self, Case, Identifier, IdentifierRole};
-use crate::platform::{OrganisationMatch, PlatformError, Urgency};
+use crate::platform::{PlatformError, Urgency};
 use crate::queue::{Heart, Lease};
-use crate::store::{StoreError, Tx};
+use crate::store::StoreError;
 
 /// How long a request that a newer program began is left to that program before it is looked at again.
 const LEAVE_TO_NEWER: Duration = Duration::from_mins(1);
-
-/// Why a request waits between the two looks at a deletion.
-pub(super) const SECOND_LOOK: &str = "second_look";
 
 /// The run of one lease.
 pub(super) struct Run<'a> {
@@ -424,82 +420,5 @@ impl<'a> Run<'a> {
         let tries = usize::try_from(self.tries_of(Step::ReadBack)).unwrap_or(usize::MAX);
         let note = Some(Note::Try { of: Step::ReadBack, absence_lasts });
         waits.get(tries).map(|after| Stop::Again { after: *after, code, counts: None, note })
-    }
-
-    /// Since when every look of a step found the contact gone. A look that lies ahead by more than the wait for the second one was
-    /// made by a clock that was wrong (F-48): it proves nothing, and would be waited for.
-    pub(super) fn absent_since(&self, step: Step) -> Option<DateTime<Utc>> {
-        let since = self.checkpoints.get(&(step.as_str().to_owned(), String::new()))?.absent_since?;
-        let latest = self.executor.desk.clock.now() + self.executor.settings.second_look();
-        (since <= latest).then_some(since)
-    }
-
-    /// How long it still is until the second look of a step; none when it is due, or when there was no first one.
-    pub(super) fn until_second_look(&self, step: Step) -> Option<Duration> {
-        let passed = self.executor.desk.clock.now() - self.absent_since(step)?;
-        let left = self.executor.settings.second_look().checked_sub(passed.to_std().unwrap_or_default())?;
-        (!left.is_zero()).then_some(left)
-    }
-
-    /// A first look found the contact gone: the lease is given back until the second one is due (F-39).
-    pub(super) fn look_a_second_time(&self, step: Step) -> Stop {
-        let note = Some(Note::Absence(step));
-        let after = self.executor.settings.second_look();
-        Stop::Again { after, code: SECOND_LOOK, counts: None, note }
-    }
-
-    /// Believes a look that did not find the contact by its id once one before it did not either, and the platform shows
-    /// that it serves: one answer may come from a copy that lags behind, or from a gateway (F-39). Returns since when.
-    pub(super) async fn prove_absence(&self, step: Step) -> Result<DateTime<Utc>, Stop> {
-        let Some(absent_since) = self.absent_since(step) else { return Err(self.look_a_second_time(step)) };
-        if let Some(left) = self.until_second_look(step) {
-            return Err(Stop::wait(left, SECOND_LOOK));
-        }
-        let platform = &self.site.platform;
-        let looked = async {
-            let organisation = platform.check_organisation().await?;
-            // The log-in may serve while nobody's contact is shown.
-            platform.check_contacts().await?;
-            Ok(organisation)
-        };
-        match looked.await {
-            Ok(OrganisationMatch::Same | OrganisationMatch::Unknown) => Ok(absent_since),
-            Ok(OrganisationMatch::Other) | Err(PlatformError::Rejected { .. }) => {
-                Err(self.later("absence_unconfirmed"))
-            }
-            Err(error) => Err(self.platform_failed(&error)),
-        }
-    }
-
-    /// A look finds the contact that one before it did not find: that one counts no more.
-    pub(super) async fn forget_absence(&mut self, step: Step) -> Result<(), Stop> {
-        if self.absent_since(step).is_none() {
-            return Ok(());
-        }
-        tracing::warn!(request = %self.lease.request, step = step.as_str(), "a contact that one look did not find answers again");
-        let now = self.executor.desk.clock.now();
-        let mut tx = self.open("execution.forget_absence").await?;
-        sql::note_try(&mut tx, self.lease, step, false, now).await?;
-        tx.commit().await?;
-        if let Some(checkpoint) = self.checkpoints.get_mut(&(step.as_str().to_owned(), String::new())) {
-            checkpoint.absent_since = None;
-        }
-        Ok(())
-    }
-
-    /// Records that a contact which had been seen to be gone is there again: it is not told done, and looked at again.
-    pub(super) async fn note_return(
-        &self,
-        tx: &mut Tx,
-        step: Step,
-        code: &'static str,
-        absence_lasts: bool,
-    ) -> Result<(), Stop> {
-        if absence_lasts || self.absent_since(step).is_none() {
-            return Ok(());
-        }
-        tracing::warn!(request = %self.lease.request, code, "a contact that had been seen to be gone answers again");
-        let detail = Detail::none().word("code", code).flag("after_absence", true);
-        self.append(tx, self.event(Action::VerificationFailed).with(detail)).await
     }
 }

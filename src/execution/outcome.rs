@@ -103,6 +103,13 @@ pub(super) struct PackageMade {
     pub(super) incomplete: bool,
 }
 
+/// To what the looks for one of the things came that `collect` did not find at first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LookedFor {
+    /// Whether it was gone at the second look, too, so that the package says that it is missing.
+    pub(super) absent: bool,
+}
+
 /// How an effect ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct EffectEnded {

@@ -264,7 +264,7 @@ impl Run<'_> {
         let now = self.executor.desk.clock.now();
         match note {
             None => {}
-            Some(Note::Absence(step)) => sql::note_absence(&mut tx, self.lease, step, now).await?,
+            Some(Note::Absence(look)) => sql::note_absence(&mut tx, self.lease, look, now).await?,
             Some(Note::Try { of, absence_lasts }) => {
                 self.note_return(&mut tx, of, code, absence_lasts).await?;
                 sql::note_try(&mut tx, self.lease, of, absence_lasts, now).await?;

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Step;
+use super::absence::Look;
 use super::reminder::Earlier;
 use super::write::Finished;
 use crate::domain::{ContactId, OrganisationId, Outcome, ParkReason, Proof, RequestId, SubjectRef};
@@ -23,7 +24,7 @@ pub(super) struct Checkpoint {
     pub(super) intent: Option<Uuid>,
     /// The announcement whose end is recorded as unknown: it is still looked for, and gets no second end.
     pub(super) ended_intent: Option<Uuid>,
-    /// Since when every look of the step found the contact gone.
+    /// Since when every look found the contact, or this item of it, gone.
     pub(super) absent_since: Option<DateTime<Utc>>,
     pub(super) outcome: Option<Value>,
 }
@@ -49,7 +50,7 @@ pub(super) async fn load_checkpoints(
 pub struct CheckpointView {
     /// The step's stored name.
     pub step: String,
-    /// For a step with several effects: which one.
+    /// For a step with several effects, or that looks for several things: which one.
     pub item: String,
     /// How often it was tried.
     pub attempts: i32,
@@ -187,26 +188,49 @@ pub(super) async fn note_try(
     Ok(())
 }
 
-/// Notes that a first look found the contact gone. It is no try that failed: the waits after those are not used up by it.
+/// Notes that a first look found it gone. It is no try that failed: the waits after those are not used up by it.
 pub(super) async fn note_absence(
     connection: &mut PgConnection,
     lease: &Lease,
-    step: Step,
+    look: Look,
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        r#"INSERT INTO dsrd.checkpoint AS checkpoint (organisation_id, request_id, step, attempts, began_at, absent_since)
-           VALUES ($1, $2, $3, 0, $4, $4)
+        r#"INSERT INTO dsrd.checkpoint AS checkpoint
+             (organisation_id, request_id, step, item, attempts, began_at, absent_since)
+           VALUES ($1, $2, $3, $4, 0, $5, $5)
            ON CONFLICT (organisation_id, request_id, step, item) DO UPDATE
            SET absent_since = excluded.absent_since"#,
         lease.organisation.as_str(),
         lease.request.0,
-        step.as_str(),
+        look.step.as_str(),
+        look.item,
         at,
     )
     .execute(connection)
     .await
     .map_err(StoreError::during("execution.note_absence"))?;
+    Ok(())
+}
+
+/// Forgets that a look found it gone: one after it found it.
+pub(super) async fn forget_absence(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    look: Look,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"UPDATE dsrd.checkpoint
+           SET absent_since = NULL
+           WHERE organisation_id = $1 AND request_id = $2 AND step = $3 AND item = $4 AND finished_at IS NULL"#,
+        lease.organisation.as_str(),
+        lease.request.0,
+        look.step.as_str(),
+        look.item,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during("execution.forget_absence"))?;
     Ok(())
 }
 

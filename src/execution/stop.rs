@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Step;
+use super::absence::Look;
 use crate::domain::{IdentityDoubt, Killed, ParkReason};
 use crate::identity::Occasion;
 use crate::platform::PlatformError;
@@ -36,8 +37,8 @@ pub(super) enum Note {
         /// Whether the contact was seen to be gone all the same.
         absence_lasts: bool,
     },
-    /// A first look found the contact gone.
-    Absence(Step),
+    /// A first look found it gone.
+    Absence(Look),
 }
 
 /// The code of a request for which the platform refused the key.

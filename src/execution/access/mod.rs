@@ -4,7 +4,8 @@
 //! Records stream from the platform through a short channel into the spool of [`report`](crate::report), which writes
 //! on a blocking thread; memory does not grow with their number. A source that fails midway fails the step: a package
 //! with a silent gap is never made. What the platform says twice it does not have, although the contact exists, is
-//! marked in the package as not complete: one answer may come from a copy that lags behind (F-39). What belongs to other people is withheld on the way.
+//! marked in the package as not complete: one answer may come from a copy that lags behind (F-39). Profile, events, devices and
+//! accountings are each looked for twice. What belongs to other people is withheld on the way.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +16,13 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::Step;
+use super::absence::Look;
 use super::engine::Run;
-use super::outcome::PackageMade;
+use super::outcome::{LookedFor, PackageMade};
 use super::reminder::is_address_in_profile;
 use super::sql::{self, Marks};
 use super::stop::Stop;
+use super::write::Finished;
 use super::{PackageRules, hold, inform};
 use crate::audit::{self, Action, Detail};
 use crate::delivery::{NewPackage, PackageId};
@@ -27,7 +30,9 @@ use crate::domain::{
     ContactId, DataCategory, Handling, ParkReason, Personal, Reference, RequestId, SubjectIdentifier, random,
 };
 use crate::intake::IdentifierRole;
-use crate::platform::{Contact, Created, LastActivity, RawRecord, Shown, Source, Urgency, date_of};
+use crate::platform::{
+    Contact, Created, LastActivity, PlatformError, RawRecord, Shown, Source, Urgency, date_of,
+};
 use crate::report::{
     Form, Language, LookUp, MaskedIdentifier, Others, Own, Package, ReportError, ReportHeader, Section,
     Spool, Storage, StorageAnchor, StorageEnd, prepare_directory, provided,
@@ -78,8 +83,10 @@ pub(super) async fn collect(run: &mut Run<'_>) -> Result<(), Stop> {
     let contact = run.contact()?;
     let profile = run.site.platform.find_contact(&contact, Urgency::Request).await;
     let profile = profile.map_err(|error| run.platform_failed(&error))?;
-    if profile.is_none() {
-        run.prove_absence(Step::Collect).await?;
+    if profile.is_some() {
+        run.forget_absence(look_for(Section::Profile)).await?;
+    } else {
+        run.prove_absence(look_for(Section::Profile)).await?;
     }
     let header = header(run);
     let form = header.form.clone();
@@ -103,21 +110,27 @@ pub(super) async fn collect(run: &mut Run<'_>) -> Result<(), Stop> {
         (Err(None) | Ok(()), Ok(Some(package))) => package,
     };
     run.executor.kill.reached(Step::Collect.as_str(), "file_written")?;
+    keep_looks(run);
     keep_package(run, package)?;
     run.write_now(Step::Collect).await
 }
 
+/// What is looked for in a section. What a request that an earlier program began has of the step as a whole does not say what that
+/// look had not found: it is not read.
+const fn look_for(section: Section) -> Look {
+    Look { step: Step::Collect, item: section.as_str() }
+}
+
 /// Reads everything. `Err(None)` when the writer stopped listening.
 async fn fetch(
-    run: &Run<'_>,
+    run: &mut Run<'_>,
     contact: &ContactId,
     profile: Option<Contact>,
     form: &Form,
     pieces: &mpsc::Sender<Piece>,
 ) -> Result<(), Option<Stop>> {
-    let failed = |error| Some(run.platform_failed(&error));
-    let platform = run.site.platform.as_ref();
-    let is_there = profile.is_some();
+    let failed = |run: &Run<'_>, error: &PlatformError| Some(run.platform_failed(error));
+    let site = run.site;
     let piece = match profile {
         Some(profile) => Piece::Records(Section::Profile, vec![profile.raw]),
         // It was there when it was located: what vanished since is said, not hidden.
@@ -131,15 +144,14 @@ async fn fetch(
         if !form.holds(section) {
             continue;
         }
-        let Some(mut records) = platform.records(contact, source, Urgency::Request).await.map_err(failed)?
-        else {
-            if is_there {
-                run.prove_absence(Step::Collect).await.map_err(Some)?;
-            }
+        let records = site.platform.records(contact, source, Urgency::Request).await;
+        let Some(mut records) = records.map_err(|error| failed(run, &error))? else {
+            run.prove_absence(look_for(section)).await.map_err(Some)?;
             pieces.send(Piece::Incomplete(section)).await.map_err(|_| None)?;
             continue;
         };
-        while let Some(batch) = records.try_next().await.map_err(failed)? {
+        run.forget_absence(look_for(section)).await.map_err(Some)?;
+        while let Some(batch) = records.try_next().await.map_err(|error| failed(run, &error))? {
             if batch.unreadable > 0 {
                 pieces.send(Piece::Unreadable(section, batch.unreadable)).await.map_err(|_| None)?;
             }
@@ -444,6 +456,17 @@ fn language(run: &Run<'_>) -> Language {
     Language::for_tag(&run.case.language)
         .or_else(|| Language::for_tag(&run.site.controller.language))
         .unwrap_or_default()
+}
+
+/// The looks for what was not found at first are over.
+fn keep_looks(run: &mut Run<'_>) {
+    let of_step = run.checkpoints.values().filter(|each| each.step == Step::Collect.as_str());
+    let looks = of_step.filter(|each| !each.item.is_empty() && each.outcome.is_none());
+    let over: Vec<_> = looks.map(|each| (each.item.clone(), each.absent_since.is_some())).collect();
+    for (item, absent) in over {
+        let finished = run.finished(Step::Collect, &LookedFor { absent });
+        run.keep(Finished { item, ..finished });
+    }
 }
 
 fn keep_package(run: &mut Run<'_>, package: Package) -> Result<(), Stop> {

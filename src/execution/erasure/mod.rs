@@ -14,8 +14,9 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 
 use super::Step;
+use super::absence::SECOND_LOOK;
 use super::effect::Effect;
-use super::engine::{Run, SECOND_LOOK};
+use super::engine::Run;
 use super::hold::Weighed;
 use super::locate::{is_past_its_time, let_access_go_first, retention_cutoff, still_carries};
 use super::outcome::{Held, ReadBackDone};
