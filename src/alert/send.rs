@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
-
 use super::sql::{self, MailRow};
 use super::watch::{ACTOR, Watch};
 use crate::audit::{self, Action, Detail, Ending, EntryId, Event};
@@ -70,8 +68,9 @@ impl Watch {
         let (ending, code, refused) = match answer {
             Ok(code) => (Ending::Done, code, false),
             Err(failure) => {
-                let patience = TimeDelta::days(self.mail.give_up_after_days.into());
-                let refused = failure.permanent || row.enqueued_at + patience <= ended_at;
+                let lasted = (row.enqueued_at, ended_at);
+                let refused = failure.permanent
+                    || delivery::is_given_up(&mut tx, &self.mail, self.checks_clock, lasted).await?;
                 let ending = if failure.effect == Effect::Unknown { Ending::Unknown } else { Ending::Failed };
                 (ending, failure.code, refused)
             }

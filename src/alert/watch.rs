@@ -45,6 +45,8 @@ pub struct Watch {
     pub transport: Arc<Transport>,
     /// Sender, waits and patience of mails.
     pub mail: delivery::Settings,
+    /// Whether the clock is compared with the database's before a mail is given up (F-48); not where it is moved by hand.
+    pub checks_clock: bool,
     /// Dies at `staff_mail.begun` and `staff_mail.sent` where it says. For tests of crashes.
     pub kill: KillSwitch,
 }

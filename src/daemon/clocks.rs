@@ -1,8 +1,8 @@
 //! Whether the clock of this machine can be believed before something is deleted by it.
 //!
 //! Terms are counted in months, and a clock that jumps ahead makes everything past its term at once (F-48). Nothing is forgotten,
-//! destroyed or swept, no hold ends and nothing follows by its date while it differs from the database's, and no deletion begins
-//! ([`Executor`](crate::execution::Executor)); a sweep looks at the platform's clock besides. A machine that holds
+//! destroyed or swept, no hold ends and nothing follows by its date while it differs from the database's, no deletion begins and no
+//! waiting for a proof begins or ends ([`Executor`](crate::execution::Executor)), and no mail is given up; a sweep looks at the platform's clock besides. A machine that holds
 //! both has one clock, and its jump shows in neither: then the platform's is the only other one.
 
 use crate::domain::{Clock, clock_difference};

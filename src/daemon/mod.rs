@@ -52,5 +52,8 @@ pub use platforms::{
 pub use service::{Part, Service};
 pub use signals::Stop;
 pub use sql::{RoleRights, Stranded, find_fingerprint, find_stranded, role_rights, server_settings};
-pub use tasks::{keep_holds_once, look_whether_it_lasts_once, look_whether_it_serves, purge_ledger_once};
+pub use tasks::{
+    keep_holds_once, look_whether_it_lasts_once, look_whether_it_serves, place_lost_holds_once,
+    purge_ledger_once,
+};
 pub use witness::{WitnessPlan, open_witness, serve_witness};

@@ -47,7 +47,9 @@ mod transport;
 pub use bounce::{BounceError, make_good, record_bounce};
 pub use error::DeliveryError;
 pub use handover::{Download, Handover, Landing, Piece, Redemption};
-pub use mailer::{Announced, Answered, Attempt, Delivery, Mailer, TextGateways, end_open_attempts};
+pub use mailer::{
+    Announced, Answered, Attempt, Delivery, Mailer, TextGateways, end_open_attempts, is_given_up,
+};
 pub use message::Outgoing;
 pub use notice::{
     EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Refusal, Sender, TIME_TO_ANSWER, WhyLonger,

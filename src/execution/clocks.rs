@@ -1,7 +1,7 @@
 //! Whether the clock can be believed before something is done because a date has come (F-48).
 //!
-//! A clock that jumped ahead ends every hold and every waiting at once. Nobody is deleted, and no waiting for a proof ends,
-//! while it differs from the database's: the request waits, and goes on by itself when they agree.
+//! A clock that jumped ahead ends every hold and every waiting at once. Nobody is deleted, and no waiting for a proof begins or
+//! ends, while it differs from the database's: the request waits, and goes on by itself when they agree.
 
 use std::time::Duration;
 

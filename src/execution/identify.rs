@@ -62,7 +62,11 @@ pub(super) async fn gate(run: &mut Run<'_>) -> Result<(), Stop> {
     match contact_point(run) {
         // A package is fetched by a link in a mail.
         Some(point) if hand_over_proves(run) && point.identifier.kind() == IdentifierKind::Email => Ok(()),
-        Some(_) => Err(Stop::WantsIdentity(doubt)),
+        Some(_) => {
+            // When the wait ends is decided now, and stands.
+            run.check_clock().await?;
+            Err(Stop::WantsIdentity(doubt))
+        }
         None => Err(Stop::NeedsPerson(ParkReason::IdentityUnproven)),
     }
 }

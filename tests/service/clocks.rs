@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use dsrd::alert::Turn;
 use dsrd::daemon;
+use dsrd::delivery::Plan;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{Clock as _, IdentityRules, Outcome, RequestKind, RequestState};
 use dsrd::execution::Lookout;
@@ -12,7 +14,8 @@ use dsrd_simulator::{ContactSpec, Endpoint};
 use tokio_util::sync::CancellationToken;
 
 use crate::holds::{claim_about, place};
-use crate::identity::{NUMBER, STORED, asked, person, submit};
+use crate::identity::{NUMBER, STORED, asked, person, questions, submit};
+use crate::replay::{bring_into_files, dump, in_force, lost, order_as, restore};
 use crate::rig::count;
 use crate::support::service::TestService;
 
@@ -124,5 +127,105 @@ async fn f_48_no_waiting_for_a_proof_ends_by_a_clock_that_differs() {
     let case = service.case(receipt.request).await;
     assert_eq!((case.state, case.identity_reminded), (RequestState::NeedsIdentity, false));
     assert_eq!(case.last_code.as_deref(), Some("needs_identity"));
+    service.finish().await;
+}
+
+/// Whatever waits is looked at now.
+async fn wake(service: &TestService) {
+    let mut connection = service.store.connection().await.unwrap();
+    sqlx::query("UPDATE dsrd.job SET run_at = now()").execute(&mut *connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn f_48_no_waiting_for_a_proof_begins_by_a_clock_that_differs() {
+    for ahead in [TimeDelta::days(400), TimeDelta::days(-400)] {
+        let service = TestService::builder().checking_the_clock().build().await;
+        let _contact = service.platform.add_contact(person());
+        let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+        service.clock.advance(ahead);
+        service.work().await;
+        let case = service.case(receipt.request).await;
+        let stands = (case.state, case.last_code.as_deref(), case.identity_until);
+        assert_eq!(stands, (RequestState::InProgress, Some("clocks_differ"), None), "{ahead}");
+        service.clock.advance(-ahead);
+        service.advance(Duration::from_mins(1)).await;
+        asked(&service, receipt.request).await;
+        let until = service.case(receipt.request).await.identity_until.unwrap();
+        // The database keeps microseconds.
+        assert_eq!((until - service.clock.now() - TimeDelta::days(14)).num_milliseconds(), 0, "{ahead}");
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn f_48_a_question_in_the_outbox_is_not_late_by_a_clock_that_differs() {
+    let service = TestService::builder().checking_the_clock().build().await;
+    let _contact = service.platform.add_contact(person());
+    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+    // The mail server is away: nothing leaves.
+    service.worker().await.work_until_idle().await.unwrap();
+    // By this clock eleven hours are left of its link, and it is not time yet for a reminder.
+    service.clock.advance(TimeDelta::hours(61));
+    wake(&service).await;
+    service.worker().await.work_until_idle().await.unwrap();
+    let case = service.case(receipt.request).await;
+    assert_eq!((case.state, case.last_code.as_deref()), (RequestState::NeedsIdentity, Some("clocks_differ")));
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.proof_link").await, 1, "no other one was made");
+    service.clock.advance(TimeDelta::hours(-61));
+    service.pump().await;
+    assert_eq!(questions(&service).len(), 1, "it leaves with all of its time");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_48_a_hold_that_a_restore_lost_is_not_judged_by_a_clock_that_differs() {
+    let service = TestService::builder().checking_the_clock().build().await;
+    dump(&service).await;
+    let hold = order_as(&service, ending(&service, HELD, 90)).await;
+    bring_into_files(&service).await;
+    restore(&service).await;
+    let site = &service.executor.sites[&service.controller.id];
+    let place = || daemon::place_lost_holds_once(&service.executor, site);
+    // It would be over, or its review lie out of range; and the look would not be repeated.
+    for ahead in [TimeDelta::days(400), TimeDelta::days(-400)] {
+        service.clock.advance(ahead);
+        assert!(!place().await, "{ahead}: tried again");
+        assert!(in_force(&service).await.is_empty(), "{ahead}");
+        service.clock.advance(-ahead);
+        assert_eq!(lost(&service).await.len(), 1, "{ahead}: it is still to be placed");
+    }
+    assert!(place().await);
+    assert_eq!(in_force(&service).await, [hold]);
+}
+
+#[tokio::test]
+async fn f_48_no_mail_is_given_up_by_a_clock_that_jumped_ahead() {
+    let service = TestService::builder().checking_the_clock().build().await;
+    let _contact = service.platform.add_contact(person());
+    submit(&service, RequestKind::Access, &[(Email, STORED)], None).await;
+    let (watch, staff) = crate::alerts::watch(&service, crate::alerts::settings());
+    service.clock.advance(TimeDelta::days(14));
+    assert_eq!(watch.turn().await.unwrap(), Turn { alerts: 1, digests: 0 });
+    service.clock.advance(TimeDelta::days(386));
+    service.mails.plan(Plan::Reply(451), 1);
+    staff.plan(Plan::Reply(451), 1);
+    service.pump().await;
+    assert_eq!(watch.send_due().await.unwrap(), 1);
+    for waiting in [
+        "SELECT count(*) FROM dsrd.notice WHERE state = 'pending' AND last_code IS NOT NULL",
+        "SELECT count(*) FROM dsrd.staff_mail WHERE state = 'pending' AND last_code IS NOT NULL",
+    ] {
+        assert_eq!(count(&service, waiting).await, 1, "{waiting}");
+    }
+    service.clock.advance(TimeDelta::days(-400));
+    let mut connection = service.store.connection().await.unwrap();
+    for statement in ["UPDATE dsrd.notice SET run_at = now()", "UPDATE dsrd.staff_mail SET run_at = now()"] {
+        sqlx::query(statement).execute(&mut *connection).await.unwrap();
+    }
+    drop(connection);
+    service.pump().await;
+    assert_eq!(watch.send_due().await.unwrap(), 1);
+    assert_eq!((service.mails.sent().len(), staff.sent().len()), (1, 1));
+    service.work().await;
     service.finish().await;
 }

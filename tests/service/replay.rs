@@ -7,12 +7,13 @@ use chrono::TimeDelta;
 use dsrd::audit::Actor;
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{
-    Assurance, Clock as _, HoldKind, LiftReason, Outcome, ParkReason, Proof, RequestId, RequestKind,
-    RequestState,
+    Assurance, Clock as _, HoldKind, LiftReason, MasterKey, Outcome, ParkReason, Proof, RequestId,
+    RequestKind, RequestState,
 };
 use dsrd::execution::{self, Finding, Place, ReplayError, Settlement, Verdict};
-use dsrd::suppression::ledger::EntryKind;
-use dsrd::{holds, intake};
+use dsrd::holds::{HoldId, NewHold};
+use dsrd::suppression::ledger::{Entry, EntryKind};
+use dsrd::{daemon, holds, intake};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
@@ -362,7 +363,11 @@ async fn s_3_an_erasure_that_nobody_is_known_to_have_asked_for_is_not_done_again
 }
 
 async fn order(service: &TestService, name: &str) -> String {
-    let new = crate::holds::claim_about(service, &address(name));
+    order_as(service, crate::holds::claim_about(service, &address(name))).await
+}
+
+/// Places a hold as a person does at the command line.
+pub(crate) async fn order_as(service: &TestService, new: NewHold) -> String {
     let dpo = Actor::Person("dpo".to_owned());
     let mut tx = service.store.begin("test.place").await.unwrap();
     let placed = execution::place_hold(&mut tx, &service.desk, &service.controller, new, dpo).await.unwrap();
@@ -377,14 +382,14 @@ async fn end(service: &TestService, hold: &str) {
     tx.commit().await.unwrap();
 }
 
-async fn in_force(service: &TestService) -> Vec<String> {
+pub(crate) async fn in_force(service: &TestService) -> Vec<String> {
     let mut connection = service.store.connection().await.unwrap();
     let listed = holds::list(&mut connection, &service.controller.id, false).await.unwrap();
     listed.into_iter().map(|hold| hold.reference).collect()
 }
 
 /// As the daemon does every minute.
-async fn bring_into_files(service: &TestService) -> usize {
+pub(crate) async fn bring_into_files(service: &TestService) -> usize {
     service.executor.ledger.append_holds(&service.store, &service.controller.id).await.unwrap()
 }
 
@@ -431,6 +436,46 @@ async fn r_65_a_hold_that_a_restore_lost_stands_again_before_anything_is_deleted
         .map(|entry| entry.action.as_str())
         .collect();
     assert_eq!(by_itself, ["hold.placed", "ledger.settled"]);
+}
+
+#[tokio::test]
+async fn r_65_a_lost_hold_that_cannot_be_read_is_named_and_keeps_nobody_from_working() {
+    // Sealed by another installation's key, and of a form that is not known here.
+    for of_another_key in [true, false] {
+        let service = TestService::start().await;
+        dump(&service).await;
+        let (hold, unreadable) = (order(&service, "uno").await, order(&service, "due").await);
+        bring_into_files(&service).await;
+        restore(&service).await;
+        let (ledger, organisation) = (&service.executor.ledger, &service.controller.id);
+        let outside = ledger.read(organisation).await.unwrap();
+        std::fs::remove_dir_all(service.directory.path().join("ledger")).unwrap();
+        let (other, mut broken) = (MasterKey::generate(), None);
+        for entry in outside.entries {
+            let entry = if HoldId(entry.request).reference() == unreadable {
+                let keys = if of_another_key { &other } else { &*service.desk.keys };
+                let about = (organisation, entry.request);
+                broken.insert(Entry::of_hold(keys, about, EntryKind::Hold, "{}", entry.at)).clone()
+            } else {
+                entry
+            };
+            ledger.append(&entry, service.clock.now()).await.unwrap();
+        }
+        let broken = broken.unwrap().entry;
+        let site = &service.executor.sites[organisation];
+        assert!(daemon::place_lost_holds_once(&service.executor, site).await, "requests are taken");
+        assert_eq!(in_force(&service).await, std::slice::from_ref(&hold), "what can be read stands again");
+        let told = String::from_utf8(crate::support::logs::since(service.logged_before)).unwrap();
+        let named = |line: &str| line.contains("cannot be read") && line.contains(&broken.to_string());
+        assert!(told.lines().any(named), "{of_another_key}");
+        let replayed = execution::replay(place(&service)).await;
+        let named = match replayed {
+            Err(ReplayError::Sealed { entry, .. }) => of_another_key && entry == broken,
+            Err(ReplayError::UnreadableHold(entry)) => !of_another_key && entry == broken,
+            _ => false,
+        };
+        assert!(named, "{of_another_key}: {replayed:?}");
+    }
 }
 
 #[tokio::test]

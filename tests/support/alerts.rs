@@ -44,6 +44,7 @@ pub(crate) fn watch(service: &TestService, ward: Ward, mails: &MemoryTransport) 
         wards: BTreeMap::from([(service.controller.id.clone(), ward)]),
         transport: Arc::new(Transport::Memory(mails.clone())),
         mail: mail_settings(),
+        checks_clock: service.executor.checks_clock,
         kill: KillSwitch::default(),
     }
 }

@@ -81,7 +81,7 @@ fn tell_of(writer: &Writer, turn: &WriterTurn) {
 pub(in crate::daemon) async fn compare_ledger(executor: &Executor, stop: &CancellationToken) {
     for (organisation, site) in &executor.sites {
         while !stop.is_cancelled() {
-            if !place_lost_holds(executor, site).await {
+            if !place_lost_holds_once(executor, site).await {
                 pause(stop, AFTER_FAILURE).await;
                 continue;
             }
@@ -110,7 +110,7 @@ pub(in crate::daemon) async fn compare_ledger(executor: &Executor, stop: &Cancel
 }
 
 /// Places the holds again that the database has lost; false where that is to be tried again.
-async fn place_lost_holds(executor: &Executor, site: &Site) -> bool {
+pub async fn place_lost_holds_once(executor: &Executor, site: &Site) -> bool {
     let organisation = &site.controller.id;
     // By a wrong clock a lost hold seems to be over, or its review out of range, and would be left out for good.
     let lost =

@@ -18,8 +18,8 @@ mod work;
 
 pub(in crate::daemon) use duties::*;
 pub use duties::{keep_holds_once, look_whether_it_lasts_once, look_whether_it_serves};
-pub use log::purge_ledger_once;
 pub(in crate::daemon) use log::*;
+pub use log::{place_lost_holds_once, purge_ledger_once};
 pub(in crate::daemon) use work::*;
 
 /// How long a task that failed waits before it tries again.

@@ -5,7 +5,7 @@ use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use lettre::Address;
 use lettre::message::Mailbox;
@@ -27,7 +27,7 @@ mod attempt;
 mod record;
 
 pub use attempt::{Announced, Answered, Attempt};
-pub use record::end_open_attempts;
+pub use record::{end_open_attempts, is_given_up};
 
 /// How a delivery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct Mailer {
     from: Address,
     reply_to: Option<Mailbox>,
     kill: KillSwitch,
+    /// Whether the clock is compared with the database's before a notice is given up.
+    checks_clock: bool,
 }
 
 impl Mailer {
@@ -85,13 +87,32 @@ impl Mailer {
         let transport = Arc::new(transport);
         let kill = KillSwitch::default();
         let gateways = Arc::default();
-        Ok(Self { settings, store, keys, controllers, clock, transport, gateways, from, reply_to, kill })
+        Ok(Self {
+            settings,
+            store,
+            keys,
+            controllers,
+            clock,
+            transport,
+            gateways,
+            from,
+            reply_to,
+            kill,
+            checks_clock: false,
+        })
     }
 
     /// The same mailer, with the ways to telephones.
     #[must_use]
     pub fn with_gateways(self, gateways: TextGateways) -> Self {
         Self { gateways: Arc::new(gateways), ..self }
+    }
+
+    /// The same mailer, giving no notice up because its days have passed by a clock that differs from the database's (F-48): for
+    /// whoever works by the clock of a machine, and not by one that is moved by hand.
+    #[must_use]
+    pub fn checking_the_clock(self) -> Self {
+        Self { checks_clock: true, ..self }
     }
 
     /// The same mailer, dying where `kill` says: at `notice.begun`, `notice.sent` and `notice.ended`. For tests of
@@ -227,10 +248,11 @@ impl Mailer {
         let at = self.clock.now();
         let mut tx = self.store.begin("delivery.set_aside").await?;
         let waiting = sql::put_off(&mut tx, &row.organisation_id, row.notice_id, CODE, wait).await?;
-        let given_up = TimeDelta::days(self.settings.give_up_after_days.into());
-        if waiting.is_some_and(|since| since + given_up <= at)
-            && let (Ok(organisation), Ok(kind)) = (row.organisation_id.parse(), row.kind.parse())
-        {
+        let given_up = match waiting {
+            Some(since) => self.is_given_up(&mut tx, since, at).await?,
+            None => false,
+        };
+        if given_up && let (Ok(organisation), Ok(kind)) = (row.organisation_id.parse(), row.kind.parse()) {
             let of = (&organisation, RequestId(row.request_id), kind);
             self.refuse_unsendable(&mut tx, of, Sender::Pump, row.notice_id, CODE, at).await?;
         }

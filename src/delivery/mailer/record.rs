@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
 
 use crate::audit::{self, Action, Ending, Event};
-use crate::delivery::DeliveryError;
 use crate::delivery::notice::Sender;
 use crate::delivery::sql;
 use crate::delivery::transport::Effect;
-use crate::domain::{OrganisationId, RequestId, random};
-use crate::store::{StoreError, Tx};
+use crate::delivery::{DeliveryError, Settings};
+use crate::domain::{OrganisationId, RequestId, clock_difference, random};
+use crate::store::{self, StoreError, Tx};
 
 use super::attempt::Answered;
 use super::{Delivery, Mailer, detail_of, former_ended};
@@ -50,9 +51,7 @@ impl Mailer {
                 (ended(Ending::Done, detail), mine, Delivery::Sent)
             }
             Err(failure) => {
-                let given_up =
-                    attempt.enqueued_at + TimeDelta::days(self.settings.give_up_after_days.into()) <= at;
-                let refused = failure.permanent || given_up;
+                let refused = failure.permanent || self.is_given_up(tx, attempt.enqueued_at, at).await?;
                 let wait = self.wait(attempt.number);
                 let mine = sql::end_unsent(
                     tx,
@@ -89,6 +88,15 @@ impl Mailer {
         Ok(delivery)
     }
 
+    pub(super) async fn is_given_up(
+        &self,
+        connection: &mut PgConnection,
+        written_at: DateTime<Utc>,
+        at: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        is_given_up(connection, &self.settings, self.checks_clock, (written_at, at)).await
+    }
+
     pub(super) fn wait(&self, attempts: u32) -> Duration {
         let first = f64::from(self.settings.retry_first_secs);
         let longest = f64::from(self.settings.retry_max_secs);
@@ -96,6 +104,28 @@ impl Mailer {
         // Up to a tenth less, so that notices that failed together do not come back together.
         Duration::from_secs_f64(doubled.min(longest) * (1.0 - random::fraction() / 10.0))
     }
+}
+
+/// Whether a mail that was written at the first instant and did not leave by the second one is given up. By a clock that jumped ahead
+/// every one would be at its first failure (F-48).
+pub async fn is_given_up(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    checks_clock: bool,
+    (written_at, at): (DateTime<Utc>, DateTime<Utc>),
+) -> Result<bool, StoreError> {
+    if at < written_at + TimeDelta::days(settings.give_up_after_days.into()) {
+        return Ok(false);
+    }
+    if !checks_clock {
+        return Ok(true);
+    }
+    let Some(ahead) = clock_difference(at, store::server_time(connection).await?) else { return Ok(true) };
+    tracing::warn!(
+        ahead_secs = ahead,
+        "the clocks of this machine and of the database differ by more than five minutes; no mail is given up until they agree"
+    );
+    Ok(false)
 }
 
 /// Ends the attempts of a request's procedure whose end nobody will see any more, as unknown, inside the transaction that
