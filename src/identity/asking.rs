@@ -15,7 +15,8 @@ use crate::domain::{
 use crate::intake::{self, Case, CaseError, Desk, Identifier, IdentifierRole};
 use crate::store::{StoreError, Tx};
 
-/// So many links are made for a request: nobody's mailbox is filled by asking.
+/// So many links are made for a request: nobody's mailbox is filled by asking. Beyond it a person who decides so has one made at a time
+/// ([`ask_after_outage`]).
 const MOST_LINKS: i64 = 6;
 
 /// Why a person is asked now.
@@ -27,6 +28,8 @@ pub enum Occasion {
     Reminder,
     /// Staff let the link be sent again.
     OnDemand,
+    /// Staff let it be sent again although as many were made as are otherwise: we could not be reached while those worked.
+    AfterOutage,
 }
 
 impl Occasion {
@@ -35,6 +38,7 @@ impl Occasion {
             Self::Wanted => "wanted",
             Self::Reminder => "reminder",
             Self::OnDemand => "on_demand",
+            Self::AfterOutage => "after_outage",
         }
     }
 }
@@ -116,6 +120,29 @@ pub async fn ask_again(
     request: RequestId,
     actor: Actor,
 ) -> Result<(), IdentityError> {
+    ask_once_more(tx, desk, controller, request, (Occasion::OnDemand, actor)).await
+}
+
+/// The same although the person was asked as often as people are otherwise, because a person says that all of those links
+/// expired while mail or page could not be reached: whoever was not let in did not fail to answer. The log records who said so. As long
+/// as one of the links works, no other is made, so that nobody's mailbox is filled.
+pub async fn ask_after_outage(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    request: RequestId,
+    actor: Actor,
+) -> Result<(), IdentityError> {
+    ask_once_more(tx, desk, controller, request, (Occasion::AfterOutage, actor)).await
+}
+
+async fn ask_once_more(
+    tx: &mut Tx,
+    desk: &Desk,
+    controller: &Controller,
+    request: RequestId,
+    (occasion, actor): (Occasion, Actor),
+) -> Result<(), IdentityError> {
     let waiting = intake::lock_waiting(tx, &controller.id, request).await?;
     let case = intake::find_case(tx, &controller.id, request).await?.ok_or(CaseError::NotFound)?;
     let (RequestState::NeedsIdentity, Some(doubt), Some(until)) =
@@ -130,11 +157,17 @@ pub async fn ask_again(
     let known = intake::identifiers(tx, &desk.keys, &controller.id, request).await?;
     let contact_point =
         contact_point(&known, controller).map(|each| each.number).ok_or(IdentityError::NoContactPoint)?;
-    let links = sql::count_links(tx, &controller.id, request).await?;
-    if links >= MOST_LINKS {
-        return Err(IdentityError::TooOften(links));
+    if occasion == Occasion::AfterOutage {
+        if sql::has_working_link(tx, &controller.id, request, now).await? {
+            return Err(IdentityError::LinkWorks);
+        }
+    } else {
+        let links = sql::count_links(tx, &controller.id, request).await?;
+        if links >= MOST_LINKS {
+            return Err(IdentityError::TooOften(links));
+        }
     }
-    let asked = Asked { doubt, until, contact_point, occasion: Occasion::OnDemand };
+    let asked = Asked { doubt, until, contact_point, occasion };
     ask(tx, &desk.keys, controller, &case, asked, actor, now).await?;
     Ok(())
 }

@@ -22,9 +22,14 @@ pub enum IdentityError {
     NoCode,
     /// Asked often enough.
     #[error(
-        "the person was asked {0} times already; find out in another way who asks, then record it with `dsrd decide identity`"
+        "the person was asked {0} times already; find out in another way who asks, then record it with `dsrd decide identity`. Where all links expired while your mail or page could not be reached: `dsrd request ask-again --after-outage`"
     )]
     TooOften(i64),
+    /// Asked, and still able to answer.
+    #[error(
+        "a link that the person was sent still works, or its message has not left yet; ask them once more when it has expired"
+    )]
+    LinkWorks,
     /// What would be known is less than the rules want.
     #[error(
         "{method} is not enough for a request of kind {kind} ({doubt}); the settings below organisations.identity say what is"

@@ -4,7 +4,7 @@
 //! compares it with the request before it discloses or deletes anything, on whatever way the request came there. Where
 //! something is missing it calls [`ask`]: a link goes to the contact point *in the profile*. The person opens its page
 //! ([`ProofPage`]), which changes nothing, and confirms there; the request then goes on by itself. A link can be sent again
-//! ([`ask_again`]), and a person of the controller can record that they found out in another way ([`record_check`]).
+//! ([`ask_again`], [`ask_after_outage`]), and a person of the controller can record that they found out in another way ([`record_check`]).
 //! A code stands for the link where nobody can click: in a text message, on another device, on the telephone ([`record_code`]).
 //!
 //! Invariants:
@@ -31,7 +31,9 @@ mod error;
 mod link;
 mod sql;
 
-pub use asking::{Asked, Occasion, ask, ask_again, contact_point, end_links, may_ask_again};
+pub use asking::{
+    Asked, Occasion, ask, ask_after_outage, ask_again, contact_point, end_links, may_ask_again,
+};
 pub use check::{Check, declaration_of, record_check};
 pub use code::{CodeAnswer, CodeCheck, record_code};
 pub use error::IdentityError;

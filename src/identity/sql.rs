@@ -264,6 +264,26 @@ pub(super) async fn count_links(
     .map_err(StoreError::during("identity.count_links"))
 }
 
+/// Whether a link of a request works at `at`, also one that wrong answers have locked: its code may be told.
+pub(super) async fn has_working_link(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM dsrd.proof_link
+                          WHERE organisation_id = $1 AND request_id = $2 AND token_sha256 IS NOT NULL
+                            AND expires_at > $3) AS "works!""#,
+        organisation.as_str(),
+        request.0,
+        at,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("identity.has_working_link"))
+}
+
 /// A proof to be recorded.
 pub(super) struct NewProof<'a> {
     pub(super) organisation: &'a OrganisationId,

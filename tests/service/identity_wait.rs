@@ -228,6 +228,43 @@ async fn the_link_is_sent_again_as_another_message_and_not_without_end() {
 }
 
 #[tokio::test]
+async fn who_could_not_answer_because_we_were_away_is_asked_once_more_by_decision_and_one_at_a_time() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
+    let receipt = submit(&service, RequestKind::Erasure, &[(Email, STORED)], None).await;
+    asked(&service, receipt.request).await;
+    for _ in 0..5 {
+        ask_again(&service, receipt.request).await.unwrap();
+    }
+    service.pump().await;
+    let after_outage = async || {
+        let mut tx = service.store.begin("test").await.unwrap();
+        let (desk, controller) = (&service.desk, &service.controller);
+        let asked = identity::ask_after_outage(&mut tx, desk, controller, receipt.request, dpo()).await;
+        tx.commit().await.unwrap();
+        asked
+    };
+    assert!(matches!(after_outage().await, Err(IdentityError::LinkWorks)), "they can answer still");
+    // Three days of an outage, and all links are dead.
+    service.clock.advance(TimeDelta::hours(73));
+    assert!(matches!(ask_again(&service, receipt.request).await, Err(IdentityError::TooOften(6))));
+    let before = questions(&service).len();
+    after_outage().await.unwrap();
+    assert!(matches!(after_outage().await, Err(IdentityError::LinkWorks)), "one at a time");
+    assert!(matches!(ask_again(&service, receipt.request).await, Err(IdentityError::TooOften(7))));
+    service.pump().await;
+    assert_eq!(questions(&service).len(), before + 1);
+    let log = service.audit().await;
+    let asked = log.iter().rfind(|entry| entry.action == "identity.asked").unwrap();
+    assert_eq!((asked.actor.as_str(), &asked.detail["occasion"]), ("person:dpo", &"after_outage".into()));
+    let secret = crate::identity::secret(&service);
+    assert!(matches!(confirm(&service, &secret, STORED).await, Confirmation::Confirmed(_)));
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn a_question_that_the_mail_server_refuses_comes_to_a_person() {
     let service = TestService::start().await;
     let _contact = service.platform.add_contact(person());

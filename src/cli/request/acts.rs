@@ -43,6 +43,27 @@ pub(super) async fn resume(
     run(act, args.args, context, foundation, output).await
 }
 
+/// Options of `dsrd request ask-again`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct AskAgainArgs {
+    #[command(flatten)]
+    args: Args,
+    /// Although as many links were sent as may be (six), because all of them expired while your mail or your page could not be
+    /// reached: the log records that you said so. Refused as long as one of them works.
+    #[arg(long)]
+    after_outage: bool,
+}
+
+pub(super) async fn ask_again(
+    args: AskAgainArgs,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let act = if args.after_outage { Act::AskAfterOutage } else { Act::AskAgain };
+    run(act, args.args, context, foundation, output).await
+}
+
 /// Options of `dsrd request withdraw`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct WithdrawArgs {
@@ -117,6 +138,7 @@ pub(super) enum Act {
     Resume,
     ResumeDespiteAccess,
     AskAgain,
+    AskAfterOutage,
     Informed,
 }
 
@@ -155,6 +177,11 @@ pub(super) async fn run(
             asked.map_err(unasked)?;
             Ok(())
         }
+        Act::AskAfterOutage => {
+            let asked = identity::ask_after_outage(&mut tx, desk, controller, request, actor).await;
+            asked.map_err(unasked)?;
+            Ok(())
+        }
         Act::Informed => intake::record_informed(&mut tx, desk, &organisation, request, actor).await,
     }
     .map_err(classed)?;
@@ -165,7 +192,9 @@ pub(super) async fn run(
             Act::WithdrawWithReminders => "withdrawn with its reminders",
             Act::Resume => "on its way again",
             Act::ResumeDespiteAccess => "on its way again, although an access request of the person is open",
-            Act::AskAgain => "the link goes out once more, to the address in the profile",
+            Act::AskAgain | Act::AskAfterOutage => {
+                "the link goes out once more, to the address in the profile"
+            }
             Act::Informed => "recorded: the person was told by other means",
         };
         format!("{}: {done}", report.reference)

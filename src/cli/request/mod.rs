@@ -40,7 +40,7 @@ pub(super) enum Command {
     /// Send a request that waits for a person on its way again.
     Resume(acts::ResumeArgs),
     /// Send the link once more by which a person proves that a request is theirs, to the address in their profile.
-    AskAgain(acts::Args),
+    AskAgain(acts::AskAgainArgs),
     /// Record that the person was told the outcome by other means, and let the request end.
     Informed(acts::Args),
     /// Record that you carried out a request of a kind that no procedure covers, and how. The person is told what you
@@ -85,7 +85,7 @@ pub(super) async fn run(command: Command, context: Context, output: &Output) -> 
         Command::Withdraw(args) => acts::withdraw(args, &context, &foundation, output).await,
         Command::Resume(args) => acts::resume(args, &context, &foundation, output).await,
         Command::Informed(args) => acts::run(acts::Act::Informed, args, &context, &foundation, output).await,
-        Command::AskAgain(args) => acts::run(acts::Act::AskAgain, args, &context, &foundation, output).await,
+        Command::AskAgain(args) => acts::ask_again(args, &context, &foundation, output).await,
         Command::Clarified(args) => acts::clarified(args, &context, &foundation, output).await,
         Command::Answered(args) => answered::run(args, &context, &foundation, output).await,
         Command::Bounced(args) => bounced::run(args, &context, &foundation, output).await,
