@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use dsrd::delivery::Plan;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
@@ -59,6 +59,40 @@ async fn a_producers_row_becomes_a_request_and_leaves_the_table() {
             .await
             .unwrap();
     assert_eq!(receipt, ("accepted".to_owned(), "closed".to_owned()));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_used_for_two_things_has_a_row_of_each_that_tells_which_is_which() {
+    let service = TestService::start().await;
+    let mut producer = producer(&service).await;
+    let first = service.clock.now();
+    for (address, taken) in [
+        ("canarino@posta.example", Taken { accepted: 1, repeated: 0, parked: 0 }),
+        ("canarino.altro@posta.example", Taken { accepted: 0, repeated: 0, parked: 1 }),
+    ] {
+        sqlx::query(
+            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
+             VALUES ('main', 'ticket-1', 'access', '2026-11-23T09:00:00Z', 'web', $1)",
+        )
+        .bind(address)
+        .execute(&mut producer)
+        .await
+        .unwrap();
+        assert_eq!(take(&service).await, taken);
+        service.clock.advance(TimeDelta::hours(1));
+    }
+    let rows: Vec<(String, Option<String>, Option<String>, DateTime<Utc>)> = sqlx::query_as(
+        "SELECT status, reference, detail, taken_at FROM dsrd.receipt WHERE idempotency_key = 'ticket-1' ORDER BY taken_at",
+    )
+    .fetch_all(&mut producer)
+    .await
+    .unwrap();
+    let [(accepted, reference, none, at), (parked, nothing, detail, later)] = rows.try_into().unwrap();
+    assert_eq!((accepted.as_str(), reference.is_some(), none, at), ("accepted", true, None, first));
+    assert_eq!((parked.as_str(), nothing, later), ("parked", None, first + TimeDelta::hours(1)));
+    assert!(detail.unwrap().contains("used before for another request"));
+    service.work_to_the_end().await;
     service.finish().await;
 }
 
