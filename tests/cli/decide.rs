@@ -85,6 +85,54 @@ async fn s_6_a_person_chooses_between_masked_contacts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn s_6_where_nobody_else_can_be_chosen_any_more_nobody_is_sent_to_choose() {
+    let (database, scene, references) = parked().await;
+    let erasure = references[0].as_str();
+    let mut owner = PgConnection::connect_with(&database.options()).await.unwrap();
+    sqlx::query("UPDATE dsrd.request SET park_reason = 'chosen_contact_changed' WHERE reference = $1")
+        .bind(erasure)
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    let acts = || {
+        let shown = scene.run(&["--json", "request", "show", erasure]).expect(0).json();
+        let acts = shown["what_you_can_do"].as_array().unwrap().clone();
+        acts.into_iter().map(|act| act.as_str().unwrap().to_owned()).collect::<Vec<_>>().join("\n")
+    };
+    assert!(acts().contains("dsrd decide candidates"), "it was not found yet: {}", acts());
+    scene.run(&["decide", "candidates", erasure]).expect(0);
+    sqlx::query(
+        r#"INSERT INTO dsrd.checkpoint (organisation_id, request_id, step, began_at, finished_at, outcome)
+           SELECT organisation_id, request_id, 'locate', now(), now(), '{"v": 1}' FROM dsrd.request WHERE reference = $1"#,
+    )
+    .bind(erasure)
+    .execute(&mut owner)
+    .await
+    .unwrap();
+    owner.close().await.unwrap();
+    let acts = acts();
+    assert!(!acts.contains("dsrd decide candidates") && !acts.contains("dsrd decide choose"), "{acts}");
+    for said in [
+        format!(
+            "if the profile carries an identifier of the request again, then: dsrd request resume {erasure}"
+        ),
+        format!("nobody else can be chosen for it any more: dsrd request withdraw {erasure}"),
+        "hand in a new request with the identifiers as they are now: dsrd request submit".to_owned(),
+        format!("or refuse it on a ground of the law: dsrd decide refuse {erasure}"),
+    ] {
+        assert!(acts.contains(&said), "{said}: {acts}");
+    }
+    for refused in [
+        scene.run(&["decide", "candidates", erasure]),
+        scene.run(&["decide", "choose", erasure, "--contact", "00000000", "--reason", "told_by_person"]),
+    ] {
+        let refused = refused.expect(5);
+        assert!(refused.stderr.contains("no other can be chosen for it any more"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("dsrd request show"), "{}", refused.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r_12_4_a_refusal_needs_a_ground_of_the_kind_and_its_facts() {
     let (_database, scene, references) = parked().await;
     let [erasure, access, opt_out] = references.as_slice() else { panic!("{references:?}") };
