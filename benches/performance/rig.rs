@@ -271,7 +271,7 @@ impl Service {
         let controller = Arc::new(controller()?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let keys = Arc::new(MasterKey::generate());
-        let desk = Desk { keys: Arc::clone(&keys), clock: Arc::clone(&clock) };
+        let desk = Desk { keys: Arc::clone(&keys), clock: Arc::clone(&clock), evidence_months: 36 };
         let settings: store::Settings = defaults("database", &[])?;
         let store = Store::connect_lazily(options.clone(), &settings);
         let pulse =
@@ -325,7 +325,6 @@ impl Service {
             mailer: Arc::new(mailer),
             settings: defaults::<queue::Settings>("queue", &[("request_workers", workers.into())])?,
             packages: PackageRules { report, keep_days: 14 },
-            evidence_months: 36,
             ledger: Arc::new(dsrd::suppression::ledger::Ledger::new(directory.path().join("ledger"))),
             watch: defaults("suppression", &[])?,
             checks_clock: true,

@@ -160,5 +160,6 @@ async fn settle(
         controllers.insert(organisation.id.clone(), Arc::new(organisation.controller()));
     }
     tx.commit().await?;
-    Ok((Desk { keys: Arc::new(key), clock }, controllers))
+    let evidence_months = settings.upkeep.evidence_months;
+    Ok((Desk { keys: Arc::new(key), clock, evidence_months }, controllers))
 }

@@ -284,7 +284,6 @@ impl Parts {
                 report: self.settings.report.clone(),
                 keep_days: self.settings.delivery.package_expiry_days,
             },
-            evidence_months: self.settings.upkeep.evidence_months,
             ledger: Arc::clone(&self.ledger),
             watch: self.settings.suppression.clone(),
             checks_clock: true,
@@ -359,7 +358,7 @@ impl Parts {
         let transport = Transport::open(settings, &self.settings.data_dir).await?;
         let gateways = webhooks::text_gateways(&self.settings.organisations)?;
         let mailer = Mailer::new(settings.clone(), store, desk.keys, controllers, desk.clock, transport)?;
-        Ok(Arc::new(mailer.with_gateways(gateways)))
+        Ok(Arc::new(mailer.with_gateways(gateways).checking_the_clock()))
     }
 
     fn start_scheduler(&mut self) {
@@ -483,6 +482,7 @@ impl Parts {
             wards: wards.collect(),
             transport,
             mail,
+            checks_clock: true,
             kill: KillSwitch::default(),
         };
         let (gate, stop) = (self.gate.clone(), self.ending.clone());

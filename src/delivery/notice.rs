@@ -290,11 +290,12 @@ pub struct Facts {
     /// When the link stops working: needed by `access_ready`, `portability_ready` and `identity_request`.
     #[serde(default)]
     pub expires_at: Option<DateTime<Utc>>,
-    /// The policies switched off, by their names at the platform: needed by `opt_out_done`.
+    /// The policies that are switched off, by their names at the platform: needed by `opt_out_done`, and by whatever tells that less
+    /// than all marketing was asked for.
     #[serde(default)]
     pub policies: Vec<String>,
-    /// For `opt_out_done`: whether no more is off than what is named in `policies`, or something else than marketing was meant. Its
-    /// text is one of its own then: who is told "no more marketing" believes it.
+    /// Whether no more was asked for, or is off, than what is named in `policies`, or something else than marketing was meant.
+    /// `opt_out_done` has a text of its own then: who is told "no more marketing" believes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub named_only: bool,
     /// For `access_ready` and `portability_ready`: whether something could not be read, so that it is missing in the package.
@@ -341,8 +342,8 @@ pub struct Facts {
     /// Whether a keyed fingerprint stays, so that the person is not written to or taken up again (R-54).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suppressed: bool,
-    /// When the record of the request itself is forgotten; without it the text says "only as long as the law asks
-    /// us to".
+    /// When the record of the request itself is forgotten; without it the text says that it is kept until what the request is about is
+    /// settled, and for a fixed time afterwards: a hold or a restriction keeps it.
     #[serde(default)]
     pub evidence_until: Option<NaiveDate>,
 }

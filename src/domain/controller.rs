@@ -110,6 +110,13 @@ impl Controller {
         term.acknowledgement()
     }
 
+    /// Whether policies that are switched off are all that it names for marketing.
+    #[must_use]
+    pub fn is_all_marketing(&self, off: &[String]) -> bool {
+        let is_off = |policy: &String| off.iter().any(|each| bare_policy(each) == bare_policy(policy));
+        !self.opt_out_policies.is_empty() && self.opt_out_policies.iter().all(is_off)
+    }
+
     /// Every calendar that may apply.
     fn calendars(&self) -> Vec<CalendarCode> {
         self.calendar.into_iter().chain(self.further_calendars.iter().copied()).collect()
@@ -149,6 +156,12 @@ impl Controller {
     pub fn local_time(&self, at: DateTime<Utc>) -> String {
         local_time(at, self.time_zone)
     }
+}
+
+/// A policy's name as profiles show it: without the prefix with which custom opt-ins are updated.
+#[must_use]
+pub fn bare_policy(policy: &str) -> &str {
+    policy.strip_prefix("customs.").unwrap_or(policy)
 }
 
 /// An instant as people read it in tables, in a time zone, with the zone's name.

@@ -40,7 +40,7 @@ pub use activity::{ActivityKind, ActivityRule, WithoutActivity};
 pub use alert::{AlertRule, StaffRole};
 pub use assurance::{Assurance, IdentityDoubt, IdentityMethod, IdentityRules, Proof, TextMessages};
 pub use clock::{Clock, ManualClock, SystemClock, ZONE_UNCERTAINTY, clock_difference, zone_bounds};
-pub use controller::{Controller, FloodLimits, Overdue, local_time};
+pub use controller::{Controller, FloodLimits, Overdue, bare_policy, local_time};
 pub use decision::{
     AcceptanceReason, AnsweredOutcome, ChoiceReason, ClarificationReason, DecisionKind, DiscardReason,
     ExtensionReason, IncidentCategory, IncidentCause, IncidentEnd, RefusalGround,

@@ -2,6 +2,7 @@
 
 use crate::audit::Action;
 use crate::domain::ContactId;
+pub(super) use crate::domain::bare_policy as bare;
 use crate::platform::{Call, Contact, ContactPlatform, EffectAnswer, Leave, PlatformError, Urgency};
 
 use super::Step;
@@ -82,9 +83,4 @@ impl<'a> Effect<'a> {
 /// may be enabled again with all that is on.
 pub(super) fn is_on(contact: &Contact, policy: &str) -> bool {
     contact.policies.get(bare(policy)).copied().unwrap_or(!contact.deleted)
-}
-
-/// A policy's name as profiles show it: without the prefix with which custom opt-ins are updated.
-pub(super) fn bare(policy: &str) -> &str {
-    policy.strip_prefix("customs.").unwrap_or(policy)
 }

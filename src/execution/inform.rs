@@ -7,7 +7,6 @@
 use chrono::{DateTime, Days, Months, Utc};
 
 use super::Step;
-use super::effect::bare;
 use super::engine::Run;
 use super::hold::Standing;
 use super::outcome::{Located, Refused};
@@ -150,7 +149,7 @@ fn facts(run: &Run<'_>) -> Facts {
     let today = controller.local_date(run.executor.desk.clock.now());
     let mut facts = run.case.facts(controller);
     facts.done_on = Some(today);
-    facts.evidence_until = today.checked_add_months(Months::new(run.executor.evidence_months));
+    facts.evidence_until = today.checked_add_months(Months::new(run.executor.desk.evidence_months));
     facts
 }
 
@@ -192,9 +191,7 @@ pub(super) fn opted_out(run: &Run<'_>, recipients: Vec<String>) -> PreparedNotic
 
 /// Whether marketing was meant, and all of it is off: every policy that the controller names for that.
 fn is_all_marketing(run: &Run<'_>) -> bool {
-    let marketing = &run.site.controller.opt_out_policies;
-    let is_off = |policy: &String| run.case.policies.iter().any(|off| bare(off) == bare(policy));
-    run.case.kind == RequestKind::OptOut && !marketing.is_empty() && marketing.iter().all(is_off)
+    run.case.kind == RequestKind::OptOut && run.site.controller.is_all_marketing(&run.case.policies)
 }
 
 pub(super) fn refused(run: &Run<'_>, refused: &Refused, words: Option<Personal<String>>) -> PreparedNotice {

@@ -39,6 +39,7 @@
 //! To add a kind: a [`Procedure`] with its steps, an arm in `engine::Run::take_step` for each new step, and an entry
 //! in the golden test of `procedure`.
 
+mod absence;
 mod access;
 mod answered;
 mod carry_out;
@@ -143,14 +144,12 @@ pub struct Executor {
     pub settings: queue::Settings,
     /// Access packages.
     pub packages: PackageRules,
-    /// For how many months after the end of a request its record is kept: the person is told.
-    pub evidence_months: u32,
     /// What is about to be done, outside of the database as well.
     pub ledger: Arc<Ledger>,
     /// When what was done is looked at again.
     pub watch: WatchSettings,
-    /// Whether the clock is compared with the database's before somebody is deleted, or a waiting ends, because a date has
-    /// come (F-48); not where it is moved by hand.
+    /// Whether the clock is compared with the database's before somebody is deleted, or a waiting begins or ends, because a date
+    /// has come (F-48); not where it is moved by hand.
     pub checks_clock: bool,
     /// Stops the engine at a boundary; inert in production.
     pub kill: KillSwitch,

@@ -174,7 +174,7 @@ impl Arrival<'_> {
             let flood = Flooded { held_back, acknowledged };
             self.record(tx, request, kind, dates, waits, first.as_ref(), flood).await?;
             if acknowledged {
-                self.acknowledge(tx, request, kind, dates.conservative).await?;
+                self.acknowledge(tx, (request, kind), &policies, dates.conservative).await?;
             }
         }
         Ok(Receipt {
@@ -327,11 +327,15 @@ impl Arrival<'_> {
     async fn acknowledge(
         &self,
         tx: &mut Tx,
-        request: RequestId,
-        kind: RequestKind,
+        (request, kind): (RequestId, RequestKind),
+        policies: &[String],
         due_on: NaiveDate,
     ) -> Result<(), StoreError> {
         let Self { desk, controller, submission, now, .. } = *self;
+        let mut facts = Facts::of(kind, controller.local_date(submission.received_at), due_on);
+        if !submission.policies.is_empty() {
+            name_policies(&mut facts, policies, controller);
+        }
         let first_email = submission.identifiers.iter().position(|each| each.kind() == IdentifierKind::Email);
         let Some(position) = first_email else { return Ok(()) };
         let notice = NewNotice {
@@ -346,11 +350,7 @@ impl Arrival<'_> {
             sender: Sender::Pump,
             recipient_no: i16::try_from(position).unwrap_or_default(),
             language: self.language.to_owned(),
-            facts: Facts::of(
-                kind,
-                submission.received_at.with_timezone(&controller.time_zone).date_naive(),
-                due_on,
-            ),
+            facts,
             words: None,
             link_token: None,
         };
@@ -395,6 +395,15 @@ async fn submit_once(
     let receipt = submit(&mut tx, desk, controller, submission).await?;
     tx.commit().await?;
     Ok(receipt)
+}
+
+/// Has a notice name the policies that an opt-out itself names, where they are less than all marketing: who reads "no more marketing"
+/// believes it.
+pub(super) fn name_policies(facts: &mut Facts, policies: &[String], controller: &Controller) {
+    if facts.request_kind == RequestKind::OptOut && !controller.is_all_marketing(policies) {
+        facts.policies = policies.to_vec();
+        facts.named_only = true;
+    }
 }
 
 /// The policies that will be switched off.

@@ -1,6 +1,6 @@
 //! What people do to a case: withdraw it, send it on its way again, record that the person was told.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Months, Utc};
 
 use super::arrival::waits_for_a_person;
 use super::clock;
@@ -274,7 +274,9 @@ async fn confirm_withdrawal(
     };
     let Some(recipient_no) = recipient else { return Ok(()) };
     let mut facts = case.facts(controller);
-    facts.done_on = Some(controller.local_date(now));
+    let today = controller.local_date(now);
+    facts.done_on = Some(today);
+    facts.evidence_until = today.checked_add_months(Months::new(desk.evidence_months));
     let notice = NewNotice {
         organisation: controller.id.clone(),
         request,

@@ -12,13 +12,15 @@ use crate::domain::{
 };
 use crate::store::StoreError;
 
-/// What every submission needs: the keys that seal identifiers, and the clock.
+/// What every submission needs: the keys that seal identifiers, the clock, and what the person is told of the record of it.
 #[derive(Clone, Debug)]
 pub struct Desk {
     /// The keys.
     pub keys: Arc<MasterKey>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// For how many months after the end of a request its record is kept.
+    pub evidence_months: u32,
 }
 
 /// A request as it is handed in.

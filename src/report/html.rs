@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 
 use super::cells;
 use super::spool::{Collected, CollectedSection, ShownRow};
-use super::texts::{Label, Texts, fill};
+use super::texts::{Label, Texts, fill, policy, right};
 use super::{Catalogue, CatalogueEntry, ReportHeader, Section, StorageAnchor, StorageEnd};
 use crate::domain::deadline::Period;
 
@@ -45,7 +45,10 @@ pub(super) fn write(header: &ReportHeader, collected: &Collected, file: &mut dyn
         information: header.catalogue.as_ref().map(|catalogue| Information::of(header, catalogue, collected)),
         rights_about: fill(texts.rights_about, &[("reference", header.reference.as_str())]),
         information_about: texts.cited(texts.information_about, law),
-        rights: texts.rights.iter().map(|(right, meaning)| (*right, texts.cited(meaning, law))).collect(),
+        rights: right::of(header.language, law)
+            .into_iter()
+            .map(|(right, meaning)| (right, texts.cited(meaning, law)))
+            .collect(),
         complaint: fill(
             header.language.complaint_about(law),
             &[("authority", header.catalogue.as_ref().map_or("", |each| &each.complaint_authority))],
@@ -183,7 +186,7 @@ impl<'a> Part<'a> {
             body: match part.section {
                 _ if shown == 0 => Body::Empty,
                 Section::Profile => Body::Profiles(profiles(texts, part, own.noun.0, zone)),
-                _ => Body::Table(table(texts, part, zone)),
+                _ => Body::Table(table(header, part)),
             },
         }
     }
@@ -266,7 +269,8 @@ fn value(texts: &Texts, path: &str, text: &str, zone: Tz) -> String {
     }
 }
 
-fn table<'a>(texts: &Texts, part: &'a CollectedSection, zone: Tz) -> Table<'a> {
+fn table<'a>(header: &ReportHeader, part: &'a CollectedSection) -> Table<'a> {
+    let (texts, zone) = (header.language.texts(), header.time_zone);
     let headings = headings(texts, part, &part.shown);
     let with_rest = part.shown.iter().any(|row| !row.rest.is_empty());
     let rows = part
@@ -278,7 +282,10 @@ fn table<'a>(texts: &Texts, part: &'a CollectedSection, zone: Tz) -> Table<'a> {
                 .map(|(column, _)| {
                     let cell = row.cells.iter().find(|(place, _)| place == column);
                     cell.map_or_else(String::new, |(_, text)| {
-                        value(texts, &part.columns.names()[*column], text, zone)
+                        match (part.section, part.columns.names()[*column].as_str()) {
+                            (Section::Consents, "name") => policy::in_words(header.language, text).to_owned(),
+                            (_, path) => value(texts, path, text, zone),
+                        }
                     })
                 })
                 .collect();

@@ -8,7 +8,13 @@ use crate::world::{World, facts_for};
 
 /// A notice as it reads in a language: with its subject, as text and as a page.
 async fn read(language: &str, kind: NoticeKind, facts: Facts) -> [String; 2] {
-    let world = World::new().await;
+    read_under("EU", language, kind, facts).await
+}
+
+/// The same under a regime.
+async fn read_under(regime: &str, language: &str, kind: NoticeKind, facts: Facts) -> [String; 2] {
+    let mut world = World::new().await;
+    world.controller.regime = regime.parse().unwrap();
     let request = world.request().await;
     world.enqueue_in(language, request, kind, Sender::Procedure, facts).await.unwrap();
     let (mailer, memory) = world.memory_mailer();
@@ -36,7 +42,8 @@ async fn where_not_all_marketing_is_off_nobody_reads_that_it_is() {
             facts.named_only = true;
             facts.policies = vec!["customs.newsletter".to_owned()];
             for form in read(language, kind, facts).await {
-                assert!(form.contains(rest) && form.contains("customs.newsletter"), "{language}: {form}");
+                assert!(form.contains(rest) && form.contains("newsletter"), "{language}: {form}");
+                assert!(!form.contains("customs."), "{language}: {form}");
                 assert!(!form.contains(marketing), "{language} {asked}: {form}");
                 assert_eq!(form.contains(sale), asked == RequestKind::CcpaOptOut, "{language}: {form}");
             }
@@ -120,6 +127,78 @@ async fn r_65_under_a_hold_marketing_is_said_to_be_off_only_where_it_is() {
                 assert_eq!(form.contains(off), done, "{language}: {form}");
                 assert_eq!(form.contains(fingerprint), done, "{language}: {form}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_opt_out_of_less_than_all_marketing_is_called_what_it_is() {
+    for (language, marketing, only) in [
+        ("en", "no more marketing", "an end to: Marketing by e-mail, newsletter"),
+        ("de", "das Ende aller Werbung", "das Ende von: Werbung per E-Mail, newsletter"),
+        ("fr", "la fin de toute publicité", "la fin de : Publicité par e-mail, newsletter"),
+        ("it", "la fine di ogni pubblicità", "la fine di: Pubblicità via e-mail, newsletter"),
+        ("es", "el fin de toda publicidad", "el fin de: Publicidad por correo electrónico, newsletter"),
+    ] {
+        for kind in [NoticeKind::Acknowledgement, NoticeKind::Withdrawn, NoticeKind::NoData] {
+            for named_only in [false, true] {
+                let mut facts = facts_for(kind);
+                facts.request_kind = RequestKind::OptOut;
+                facts.named_only = named_only;
+                facts.policies = ["customs.emailMarketing", "customs.newsletter"].map(str::to_owned).to_vec();
+                for form in read(language, kind, facts).await.map(|form| form.replace('\u{a0}', " ")) {
+                    assert_eq!(form.contains(marketing), !named_only, "{language} {kind}: {form}");
+                    assert_eq!(form.contains(only), named_only, "{language} {kind}: {form}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn r_88_whoever_gets_a_package_reads_the_further_rights_of_the_law_that_holds() {
+    let regimes = ["EU", "UK", "US-CA", "US-CO", "CH", "BR"];
+    // What only one law gives: the place of each is that of its law.
+    let place = |regime: &str| match regime {
+        "EU" | "UK" => 0,
+        "CH" => 2,
+        "BR" => 3,
+        _ => 1,
+    };
+    for (language, rights) in [
+        ("en", ["its use restricted", "not to sell it", "forbid its use", "made anonymous"]),
+        ("de", ["einschränken lassen", "zu verkaufen", "Bekanntgabe an andere", "anonymisieren"]),
+        (
+            "fr",
+            ["limiter l’utilisation", "interdire de les vendre", "communication à des tiers", "anonymiser"],
+        ),
+        ("it", ["limitarne il trattamento", "vietarci di venderli", "comunicazione a terzi", "anonimizzare"]),
+        ("es", ["limite su tratamiento", "prohibirnos venderlos", "comunicación a terceros", "anonimicen"]),
+    ] {
+        for kind in [NoticeKind::AccessReady, NoticeKind::PortabilityReady] {
+            for regime in regimes {
+                for form in read_under(regime, language, kind, facts_for(kind)).await {
+                    let given: Vec<usize> = (0..4).filter(|right| form.contains(rights[*right])).collect();
+                    assert_eq!(given, [place(regime)], "{language} {kind} {regime}: {form}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_without_a_day_of_its_end_is_not_said_to_be_kept_as_the_law_wants() {
+    for (language, settled) in [
+        ("en", "until all of this is settled, and for a fixed time afterwards"),
+        ("de", "bis dies alles erledigt ist, und danach noch für eine festgelegte Zeit"),
+        ("fr", "jusqu’à ce que tout cela soit réglé, puis pendant une durée fixée d’avance"),
+        ("it", "finché tutto ciò non è concluso, e poi per un periodo stabilito"),
+        ("es", "hasta que todo esto esté resuelto y, después, durante un plazo fijado"),
+    ] {
+        let mut facts = facts_for(NoticeKind::RestrictionSet);
+        facts.evidence_until = None;
+        for form in read(language, NoticeKind::RestrictionSet, facts).await {
+            assert!(form.contains(settled), "{language}: {form}");
         }
     }
 }

@@ -126,7 +126,7 @@ impl World {
     }
 
     pub(crate) fn desk(&self) -> Desk {
-        Desk { keys: Arc::clone(&self.keys), clock: Arc::clone(&self.clock) as _ }
+        Desk { keys: Arc::clone(&self.keys), clock: Arc::clone(&self.clock) as _, evidence_months: 36 }
     }
 
     pub(crate) fn mailer(&self, transport: Transport) -> Mailer {

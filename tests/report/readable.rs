@@ -58,6 +58,22 @@ fn consents_of_the_profile_have_a_table_of_their_own() {
 }
 
 #[test]
+fn a_consent_is_called_what_it_is_where_people_read_and_as_it_is_stored_elsewhere() {
+    let profile = PROFILE.replace("\"mktgCommunications\"", "\"customs.emailMarketing\"");
+    assert_ne!(profile, PROFILE);
+    let entries = entries_of(&[(Section::Profile, &profile)]);
+    let page = Html::parse_document(text(&entries, "report.html"));
+    let cells: Vec<String> = page
+        .select(&selector("#consents tbody tr > :first-child"))
+        .map(|cell| cell.text().collect())
+        .collect();
+    assert_eq!(cells, ["Privacy policy", "Terms of use", "Marketing by e-mail"]);
+    assert!(!text(&entries, "report.html").contains("customs."));
+    assert_eq!(csv_rows(&entries, Section::Consents).1[2], ["customs.emailMarketing", "false"]);
+    assert_eq!(json(&entries).records[&Section::Profile][0].get(), profile);
+}
+
+#[test]
 fn the_readable_report_says_what_is_held_and_what_is_left_out() {
     let mut records = vec![(Section::Profile, PROFILE.to_owned())];
     records.extend((0..75).map(|number| (Section::Events, event(number, "login", "Harbour"))));
@@ -263,6 +279,8 @@ fn r_88_the_package_cites_the_law_that_holds_and_names_its_authority() {
         let page = copy["report.html"].split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(page.contains(complaint), "{regime}");
         assert_eq!(page.contains("where you live"), regime == "EU", "{regime}");
+        assert_eq!(page.contains("Have your data kept but not used"), law.is_some(), "{regime}");
+        assert_eq!(page.contains("Forbid the controller to sell"), regime.starts_with("US"), "{regime}");
         assert!(copy["report.json"].contains("\"reason\": \"rights of others"), "something was withheld");
         if let Some(law) = law {
             assert!(page.contains(&format!("(Article 16 {law}).")), "{regime}");

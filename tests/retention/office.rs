@@ -82,7 +82,7 @@ impl Office {
         };
         let own = Store::connect_as_sealer(database.options(), &settings);
         let sealer = Sealer::open(own, LogKeys::generate(), clock.clone(), log).await.unwrap();
-        let desk = Desk { keys: Arc::new(MasterKey::generate()), clock: clock.clone() };
+        let desk = Desk { keys: Arc::new(MasterKey::generate()), clock: clock.clone(), evidence_months: 36 };
         let controller = Controller {
             id: "venues".parse().unwrap(),
             name: "Venues Ltd".to_owned(),

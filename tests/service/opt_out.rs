@@ -68,6 +68,40 @@ async fn r_54_an_opt_out_is_told_with_what_is_kept_and_until_when() {
 }
 
 #[tokio::test]
+async fn what_was_asked_and_how_long_that_is_kept_is_said_from_the_acknowledgement_to_the_withdrawal() {
+    for (policies, said, other) in [
+        (&["customs.newsletter"][..], "an end to: newsletter", "no more marketing"),
+        (&["mktgCommunications"], "no more marketing", "an end to:"),
+        (&[], "no more marketing", "an end to:"),
+    ] {
+        let service = TestService::start().await;
+        let _contact = service.platform.add_contact(ada());
+        let mut submission = service.submission(RequestKind::OptOut, &[(Email, "canarino@posta.example")]);
+        submission.policies = policies.iter().map(|&policy| policy.to_owned()).collect();
+        let receipt = intake::submit_request(&service.store, &service.desk, &service.controller, submission)
+            .await
+            .unwrap();
+        service.pump().await;
+        let told = service.last_told();
+        assert!(told.contains("We have received your request"), "{told}");
+        assert!(told.contains(said) && !told.contains(other), "{policies:?}: {told}");
+        let mut tx = service.store.begin("test").await.unwrap();
+        let dpo = dsrd::audit::Actor::Person("dpo".to_owned());
+        let (desk, controller) = (&service.desk, &service.controller);
+        intake::withdraw(&mut tx, desk, controller, receipt.request, dpo).await.unwrap();
+        tx.commit().await.unwrap();
+        service.pump().await;
+        let told = service.last_told();
+        let today = controller.local_date(desk.clock.now());
+        let until = today.checked_add_months(Months::new(36)).unwrap();
+        let until = format!("We keep it until {}.", day_in_words("en", controller, until));
+        assert!(told.contains("has been withdrawn") && told.contains(&until), "{told}");
+        assert!(told.contains(said) && !told.contains(other), "{policies:?}: {told}");
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn where_not_all_marketing_was_meant_nobody_is_told_that_it_is_off() {
     for (kind, policies, said) in [
         (RequestKind::OptOut, &["customs.newsletter"][..], "what you no longer want"),

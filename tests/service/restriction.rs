@@ -137,7 +137,7 @@ async fn r_44_the_end_of_a_restriction_is_told_however_long_ago_it_was_answered(
     let hold = restrict(&service, request).await.unwrap();
     answer(&service, request, AnsweredOutcome::Fulfilled, "Restricted.").await.unwrap();
     service.work_to_the_end().await;
-    assert!(last_mail(&service).contains("only as long as the law asks"), "{}", last_mail(&service));
+    assert!(last_mail(&service).contains("until all of this is settled"), "{}", last_mail(&service));
     let mails = MemoryTransport::new();
     assert_eq!(courier(&service, &mails, KillSwitch::default()).pump_once().await.unwrap(), 1);
     crate::support::oracle::check(&service).await;

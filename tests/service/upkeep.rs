@@ -155,7 +155,7 @@ async fn r_65_an_erasure_that_waits_for_longer_than_evidence_is_kept_is_carried_
     let first = service.submit(RequestKind::Erasure, &[(Email, ADDRESS)]).await.request;
     service.work_to_the_end().await;
     assert_eq!(service.case(first).await.outcome, Some(Outcome::PartlyFulfilled));
-    assert!(service.last_told().contains("only as long as the law asks"), "{}", service.last_told());
+    assert!(service.last_told().contains("until all of this is settled"), "{}", service.last_told());
     crate::support::oracle::check(&service).await;
     for days in [31, 35, 37 * 31 - 66] {
         service.clock.advance(TimeDelta::days(days));

@@ -202,7 +202,7 @@ impl Builder {
         let simulator = Simulator::start(simulator_settings).await.expect("a simulator");
         let clock = Arc::new(ManualClock::at(self.starts_at));
         let keys = Arc::new(MasterKey::generate());
-        let desk = Desk { keys: Arc::clone(&keys), clock: clock.clone() };
+        let desk = Desk { keys: Arc::clone(&keys), clock: clock.clone(), evidence_months: 36 };
         let store = Store::connect_lazily(database.options(), &database_settings());
 
         let mut sites = BTreeMap::new();
@@ -244,6 +244,7 @@ impl Builder {
         )
         .expect("mail settings that pass their check")
         .with_gateways(gateways(&controllers));
+        let mailer = if self.checks_clock { mailer.checking_the_clock() } else { mailer };
         let settings = self.queue_settings();
         let packages = self.package_rules(directory.path());
         let executor = Arc::new(Executor {
@@ -253,7 +254,6 @@ impl Builder {
             mailer: Arc::new(mailer),
             settings: settings.clone(),
             packages,
-            evidence_months: 36,
             ledger: Arc::new(Ledger::new(directory.path().join("ledger"))),
             watch: watch::Settings { watch_days: vec![1, 7, 30], watch_searches: true, daily_sample: 20 },
             checks_clock: self.checks_clock,

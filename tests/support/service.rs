@@ -123,7 +123,6 @@ impl TestService {
             mailer: Arc::new(self.executor.mailer.with_kill(kill.clone())),
             settings: self.settings.clone(),
             packages: self.executor.packages.clone(),
-            evidence_months: self.executor.evidence_months,
             ledger: Arc::clone(&self.executor.ledger),
             watch: self.executor.watch.clone(),
             checks_clock: self.executor.checks_clock,

@@ -157,7 +157,7 @@ pub(in crate::delivery) const fn manifest(kind: NoticeKind) -> Manifest {
         }
         NoticeKind::Refused => about_a_request!("done_on", "concerned", "reasons", "remedies", "keep";),
         NoticeKind::AccessReady | NoticeKind::PortabilityReady => {
-            about_a_request!("gathered", "link", "expires_at"; "missing")
+            about_a_request!("gathered", "rights", "link", "expires_at"; "missing")
         }
         NoticeKind::NoData => about_a_request!("done_on", "searched_by", "keep";),
         NoticeKind::ErasureDone => {

@@ -78,7 +78,7 @@ pub(super) fn render(
         (name, postponed.fill(&values, &catalogue::WITH_A_POSTPONED_ERASURE)?)
     } else {
         let optional = catalogue::manifest(text.kind()).optional;
-        let (name, template) = if occasion.facts.named_only {
+        let (name, template) = if occasion.facts.named_only && kind == NoticeKind::OptOutDone {
             let switched_off = &language.switched_off;
             (format!("switched_off/{}/{}", language.tag, switched_off.version()), switched_off)
         } else {

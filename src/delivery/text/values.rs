@@ -7,7 +7,7 @@ use super::phrases::{Named, Speech};
 use crate::delivery::NoticeKind;
 use crate::delivery::notice::Facts;
 use crate::domain::deadline::{PauseCause, PauseEffect};
-use crate::domain::{Controller, Follows, Reference, RequestKind};
+use crate::domain::{Controller, Follows, Reference, RequestKind, bare_policy};
 
 /// How a placeholder's value looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,7 @@ pub(super) const SLOTS: &[Slot] = &[
     word("code_page"),
     word("amount"),
     word("gathered"),
+    word("rights"),
     word("keep"),
     word("clock"),
     word("complaint"),
@@ -155,7 +156,7 @@ pub(super) fn values(
     values.set("organisation", &controller.name);
     values.set("contact", &controller.contact);
     values.set("reference", reference);
-    let asked = asked(speech, facts)?;
+    let asked = asked(speech, kind, facts)?;
     values.set_phrase("asked", asked.clone());
     // The person knows the request that they made, and its day.
     let received_on = facts.follows.map_or(facts.received_on, |follows| follows.received_on);
@@ -189,7 +190,7 @@ pub(super) fn values(
     }
     let evidence = match facts.evidence_until {
         Some(until) => speech.say("evidence.until", &[("date", &speech.day(until)?)])?,
-        None => speech.say("evidence.law", &[])?,
+        None => speech.say("evidence.open", &[])?,
     };
     values.set_phrase("keep", speech.say("keep", &[("evidence", &evidence)])?);
     values.set_phrase("complaint", speech.say("complaint", &[])?);
@@ -206,16 +207,27 @@ pub(super) fn values(
     Ok(values)
 }
 
-/// What was asked; of what follows by itself, from what.
-fn asked(speech: &Speech<'_>, facts: &Facts) -> Result<String, TextError> {
-    let asked = if facts.named_only && facts.request_kind == RequestKind::OptOut {
-        speech.say("asked.named", &[])?
-    } else {
-        speech.say(&format!("asked.{}", facts.request_kind), &[])?
+/// What was asked; of what follows by itself, from what. Of an opt-out of less than all marketing, of what: the text that tells its
+/// outcome lists that.
+fn asked(speech: &Speech<'_>, kind: NoticeKind, facts: &Facts) -> Result<String, TextError> {
+    let named_only = facts.named_only && facts.request_kind == RequestKind::OptOut;
+    let asked = match kind {
+        NoticeKind::OptOutDone if named_only => speech.say("asked.named", &[])?,
+        _ if named_only && !facts.policies.is_empty() => {
+            let policies: Vec<String> = facts.policies.iter().map(|each| policy(speech, each)).collect();
+            speech.say("asked.only", &[("policies", &policies.join(", "))])?
+        }
+        _ => speech.say(&format!("asked.{}", facts.request_kind), &[])?,
     };
     let Some(Follows { request, received_on, .. }) = facts.follows else { return Ok(asked) };
     let (former, date) = (Reference::of(request), speech.day(received_on)?);
     speech.say("asked.follows", &[("asked", &asked), ("former", former.as_str()), ("date", &date)])
+}
+
+/// A policy in words of the language; one that has none there by the title that the organisation gave it.
+fn policy(speech: &Speech<'_>, name: &str) -> String {
+    let title = bare_policy(name);
+    speech.find(&format!("policy.{title}")).map_or_else(|| clean(title), str::to_owned)
 }
 
 /// Why the person is written to, in a sentence: what they asked, or what follows from that by itself.
@@ -271,7 +283,7 @@ fn set_lists(values: &mut Values, speech: &Speech<'_>, facts: &Facts) -> Result<
         let phrase = speech.find(&format!("{prefix}.{word}"));
         phrase.map_or_else(|| clean(word), str::to_owned)
     };
-    values.set_list("policies", facts.policies.iter().map(|policy| known("policy", policy)));
+    values.set_list("policies", facts.policies.iter().map(|each| policy(speech, each)));
     let mut searched_by = Vec::new();
     for kind in &facts.searched_by {
         searched_by.push(speech.say(&format!("identifier.{kind}"), &[])?);
@@ -326,19 +338,21 @@ fn set_remedies(
     Ok(())
 }
 
-/// What a package holds; where something is missing in it, that it is, and what the person can do about it.
+/// What a package holds, and the further rights that the law gives who reads it; where something is missing in it, that it is, and
+/// what the person can do about it.
 fn set_gathered(
     values: &mut Values,
     speech: &Speech<'_>,
     kind: NoticeKind,
     facts: &Facts,
 ) -> Result<(), TextError> {
-    let key = match kind {
-        NoticeKind::AccessReady if facts.incomplete => "gathered.access.part",
-        NoticeKind::AccessReady => "gathered.access",
-        NoticeKind::PortabilityReady => "gathered.portability",
+    let (key, rights) = match kind {
+        NoticeKind::AccessReady if facts.incomplete => ("gathered.access.part", "rights.access"),
+        NoticeKind::AccessReady => ("gathered.access", "rights.access"),
+        NoticeKind::PortabilityReady => ("gathered.portability", "rights.portability"),
         _ => return Ok(()),
     };
+    values.set_phrase("rights", speech.say(rights, &[])?);
     let mut gathered = speech.say(key, &[])?;
     if facts.incomplete {
         gathered = format!("{gathered} {}", speech.say("incomplete", &[])?);

@@ -11,6 +11,7 @@ use crate::domain::{
     FollowsBecause, IdentityDoubt, OrganisationId, Origin, Outcome, ParkReason, Proof, Reference,
     RefusalGround, RequestId, RequestKind, RequestState, RequesterRole,
 };
+use crate::intake::arrival::name_policies;
 use crate::store::StoreError;
 
 /// A request as stored: the case, without identifiers.
@@ -123,6 +124,9 @@ impl Case {
     pub fn facts(&self, controller: &Controller) -> Facts {
         let mut facts = Facts::of(self.kind, controller.local_date(self.received_at), self.due_on);
         facts.follows = self.follows;
+        if self.policies_named {
+            name_policies(&mut facts, &self.policies, controller);
+        }
         facts
     }
 

@@ -362,7 +362,7 @@ const GLOSSARY: &[Entry] = &[
     ),
 ];
 
-const RIGHTS: &[Entry] = &[
+const RIGHTS: &[Entry; 6] = &[
     ("Berichtigen", "Falsche Daten berichtigen und unvollständige ergänzen lassen [Artikel 16]."),
     ("Löschen", "Ihre Daten löschen lassen, wenn es keinen Grund mehr gibt, sie aufzubewahren [Artikel 17]."),
     (

@@ -349,7 +349,7 @@ const GLOSSARY: &[Entry] = &[
     ),
 ];
 
-const RIGHTS: &[Entry] = &[
+const RIGHTS: &[Entry; 6] = &[
     ("Correct", "Have wrong data put right and incomplete data completed [Article 16]."),
     ("Erase", "Have your data deleted where there is no longer a ground to keep them [Article 17]."),
     (

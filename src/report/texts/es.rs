@@ -361,7 +361,7 @@ const GLOSSARY: &[Entry] = &[
     ),
 ];
 
-const RIGHTS: &[Entry] = &[
+const RIGHTS: &[Entry; 6] = &[
     ("Rectificar", "Hacer que se corrijan datos incorrectos y se completen datos incompletos [artículo 16]."),
     ("Suprimir", "Hacer que se supriman sus datos cuando ya no haya motivo para conservarlos [artículo 17]."),
     (

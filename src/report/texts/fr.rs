@@ -366,7 +366,7 @@ const GLOSSARY: &[Entry] = &[
     ),
 ];
 
-const RIGHTS: &[Entry] = &[
+const RIGHTS: &[Entry; 6] = &[
     ("Rectifier", "Faire corriger des données fausses et compléter des données incomplètes [article 16]."),
     ("Effacer", "Faire effacer vos données quand il n’y a plus de raison de les garder [article 17]."),
     (

@@ -357,7 +357,7 @@ const GLOSSARY: &[Entry] = &[
     ),
 ];
 
-const RIGHTS: &[Entry] = &[
+const RIGHTS: &[Entry; 6] = &[
     ("Rettificare", "Far correggere dati errati e completare dati incompleti [articolo 16]."),
     ("Cancellare", "Far cancellare i Suoi dati quando non c’è più motivo di conservarli [articolo 17]."),
     (

@@ -6,7 +6,9 @@ mod en;
 mod es;
 mod fr;
 mod it;
+pub(super) mod policy;
 mod rank;
+pub(super) mod right;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -144,7 +146,8 @@ pub(super) struct Texts {
     /// Titles of the groups of a profile, with the highest rank that belongs to each.
     pub(super) groups: &'static [(u8, &'static str)],
     pub(super) glossary: &'static [Entry],
-    pub(super) rights: &'static [Entry],
+    /// To correct, to erase, to restrict, to take along, to object, to withdraw a consent; [`right::of`] says which hold.
+    pub(super) rights: &'static [Entry; 6],
     pub(super) limits: &'static [&'static str],
     pub(super) files: &'static [Entry],
     pub(super) title: &'static str,
@@ -382,7 +385,6 @@ mod tests {
             assert_eq!(names(texts), names(english), "{language:?}");
             assert_eq!(names(english), rank::RANKS.iter().map(|(path, _)| *path).collect::<Vec<_>>());
             assert_eq!(texts.glossary.len(), english.glossary.len(), "{language:?}");
-            assert_eq!(texts.rights.len(), english.rights.len(), "{language:?}");
             assert_eq!(texts.limits.len(), english.limits.len(), "{language:?}");
             // Events of campaigns stand in a list that is not read.
             assert!(texts.limits.iter().any(|limit| limit.contains("SMS")), "{language:?}");
