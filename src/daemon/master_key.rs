@@ -1,6 +1,6 @@
 //! The files of the master key and of the key that signs the audit log: read, or made at the first start.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub fn load_or_create_master_key(path: &Path, stored: Option<&str>) -> Result<Ma
 pub(super) fn create(path: &Path, key: &str) -> io::Result<()> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     create_directory(directory)?;
-    let draft = draft(directory, key)?;
+    let draft = draft(directory, key, &owner_of(directory)?)?;
     // A link, unlike a renaming, never replaces what another process has just made.
     let linked = match std::fs::hard_link(&draft, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -52,10 +52,11 @@ pub(super) fn create(path: &Path, key: &str) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Replaces a key file by another, whole or not at all.
+/// Replaces a key file by another, whole or not at all. It stays whose it was, also in a directory of root's: whoever could read
+/// the former key can read this one.
 pub(super) fn replace(path: &Path, key: &str) -> io::Result<()> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    let draft = draft(directory, key)?;
+    let draft = draft(directory, key, &std::fs::metadata(path)?)?;
     if let Err(error) = std::fs::rename(&draft, path) {
         std::fs::remove_file(&draft)?;
         return Err(error);
@@ -76,20 +77,26 @@ pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
 /// Gives what root has made to the owner of the directory it stands in: a command of an administrator must not take a
 /// file away from the daemon, which runs under another account.
 pub(super) fn own_like_its_directory(made: &File, path: &Path) -> io::Result<()> {
+    own_like(made, &owner_of(path.parent().unwrap_or_else(|| Path::new(".")))?)
+}
+
+fn owner_of(directory: &Path) -> io::Result<Metadata> {
+    std::fs::metadata(if directory.as_os_str().is_empty() { Path::new(".") } else { directory })
+}
+
+/// Gives what root has made to the owner of something else.
+fn own_like(made: &File, other: &Metadata) -> io::Result<()> {
     if made.metadata()?.uid() != 0 {
         return Ok(());
     }
-    let above = std::fs::metadata(
-        path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new(".")),
-    )?;
-    fchown(made, Some(above.uid()), Some(above.gid()))
+    fchown(made, Some(other.uid()), Some(other.gid()))
 }
 
-/// A file of another name with the key, on disk.
-fn draft(directory: &Path, key: &str) -> io::Result<PathBuf> {
+/// A file of another name with the key, on disk, that belongs to whom `other` belongs to.
+fn draft(directory: &Path, key: &str, other: &Metadata) -> io::Result<PathBuf> {
     let draft = directory.join(format!(".key-{}", hex::encode(random::bytes::<8>())));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let written = own_like_its_directory(&file, &draft)
+    let written = own_like(&file, other)
         .and_then(|()| file.write_all(key.as_bytes()))
         .and_then(|()| file.write_all(b"\n"))
         .and_then(|()| file.sync_all());
@@ -159,5 +166,23 @@ mod tests {
             let found = std::fs::metadata(made).unwrap();
             assert_eq!((found.uid(), found.gid()), (4_321, 4_322), "{}", made.display());
         }
+    }
+
+    #[test]
+    fn a_key_that_root_exchanges_in_a_directory_of_its_own_stays_the_daemons() {
+        let directory = tempfile::tempdir().unwrap();
+        if std::fs::metadata(directory.path()).unwrap().uid() != 0 {
+            // Only root can give anything away.
+            return;
+        }
+        let path = directory.path().join("audit.key");
+        create(&path, &MasterKey::generate().to_hex()).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().uid(), 0);
+        std::os::unix::fs::chown(&path, Some(4_321), Some(4_322)).unwrap();
+        let key = MasterKey::generate().to_hex();
+        replace(&path, &key).unwrap();
+        let found = std::fs::metadata(&path).unwrap();
+        assert_eq!((found.uid(), found.gid(), found.permissions().mode() & 0o7777), (4_321, 4_322, 0o600));
+        assert_eq!(std::fs::read_to_string(&path).unwrap().trim(), key.as_str());
     }
 }
