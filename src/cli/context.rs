@@ -60,21 +60,17 @@ impl Context {
         &self.loaded.settings
     }
 
-    /// The person at the keyboard, by the account under which the process runs.
+    /// The person at the keyboard.
     pub(super) fn person(&self) -> Actor {
         Actor::Person(self.login_name())
     }
 
-    /// That account's name, from the system and not from the environment, which anybody can set. Only of root's own
-    /// environment the name is taken that `sudo` put there.
+    /// Who works, from the system and not from the environment, which anybody can set: the login, and where it works under
+    /// another account, that one as well (`anna.as.dsrd`).
     pub(super) fn login_name(&self) -> String {
-        let user = rustix::process::getuid();
-        let account =
-            embedded::account_name(user.as_raw()).unwrap_or_else(|| format!("uid-{}", user.as_raw()));
-        match self.sources.variable("SUDO_USER") {
-            Some(person) if user.is_root() => format!("{person}.as.{account}"),
-            _ => account,
-        }
+        let name = |uid| embedded::account_name(uid).unwrap_or_else(|| format!("uid-{uid}"));
+        let uid = rustix::process::getuid().as_raw();
+        name_of_login(uid, login_uid(), self.sources.variable("SUDO_USER"), name)
     }
 
     /// The time zone in which an organisation's instants are shown to people. JSON keeps RFC 3339.
@@ -92,6 +88,66 @@ impl Context {
                 .because(format!("no such organisation is configured; configured are: {}", known()))),
             (None, [only]) => Ok(only.id.clone()),
             (None, _) => Err(Failure::Usage.because(format!("name one with --organisation: {}", known()))),
+        }
+    }
+}
+
+/// The account that logged in. The kernel keeps it through `sudo` and `su`; there is none where nobody logged in (a container, a
+/// service) or no module of the login sets it. See `pam_loginuid(8)`.
+fn login_uid() -> Option<u32> {
+    const UNSET: u32 = u32::MAX;
+    let text = std::fs::read_to_string("/proc/self/loginuid").ok()?;
+    text.trim().parse().ok().filter(|uid| *uid != UNSET)
+}
+
+/// The name of whoever logged in, with the account under which they work where that is another one.
+///
+/// Without a login, only root's environment is believed, where `sudo` leaves the name: whoever can set it there can become
+/// anybody. In that of any other account it may be made up, so that all who work under that account have its name alone.
+fn name_of_login(
+    uid: u32,
+    login: Option<u32>,
+    sudo_user: Option<&str>,
+    name: impl Fn(u32) -> String,
+) -> String {
+    let account = name(uid);
+    match (login, sudo_user) {
+        (Some(login), _) if login != uid => format!("{}.as.{account}", name(login)),
+        (None, Some(person)) if uid == 0 => format!("{person}.as.{account}"),
+        _ => account,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_acts_is_told_by_the_login_and_never_by_what_anybody_can_set() {
+        let name = |uid| match uid {
+            0 => "root".to_owned(),
+            998 => "dsrd".to_owned(),
+            1_000 => "anna".to_owned(),
+            other => format!("uid-{other}"),
+        };
+        for (uid, login, sudo_user, expected) in [
+            // sudo -u dsrd dsrd …, sudo dsrd …, and her own account.
+            (998, Some(1_000), Some("anna"), "anna.as.dsrd"),
+            (0, Some(1_000), Some("anna"), "anna.as.root"),
+            (1_000, Some(1_000), None, "anna"),
+            // Whatever the environment says.
+            (998, Some(1_000), Some("bea"), "anna.as.dsrd"),
+            (0, Some(1_000), Some("bea"), "anna.as.root"),
+            (1_000, Some(1_000), Some("bea"), "anna"),
+            (998, Some(4_321), None, "uid-4321.as.dsrd"),
+            // Nobody logged in: what sudo tells root, and nothing that another account says.
+            (0, None, Some("anna"), "anna.as.root"),
+            (0, None, None, "root"),
+            (998, None, Some("anna"), "dsrd"),
+            (65_532, None, None, "uid-65532"),
+        ] {
+            let told = name_of_login(uid, login, sudo_user, name);
+            assert_eq!(told, expected, "{uid} {login:?} {sudo_user:?}");
         }
     }
 }

@@ -137,6 +137,20 @@ pub async fn decide(
     Ok(Taken::Proposed)
 }
 
+/// Whether two actors may be one person: `anna.as.root` and `anna.as.dsrd` are. Who acts under the bare name of an account that
+/// somebody else acts under, too, nobody knows: `dsrd` beside `anna.as.dsrd` may be she. The database has the same rule
+/// (`dsrd.may_be_one_person`).
+fn may_be_one_person(one: &str, other: &str) -> bool {
+    let ((one, account_of_one), (other, account_of_other)) =
+        (login_and_account(one), login_and_account(other));
+    one == other || one == account_of_other || other == account_of_one
+}
+
+fn login_and_account(actor: &str) -> (&str, &str) {
+    let name = actor.strip_prefix("person:").unwrap_or(actor);
+    name.split_once(".as.").unwrap_or((name, name))
+}
+
 /// Confirms what another person proposed: it stands from now on.
 pub async fn confirm(
     tx: &mut Tx,
@@ -148,7 +162,7 @@ pub async fn confirm(
     let proposal =
         sql::find_proposal(tx, &controller.id, request).await?.ok_or(TriageError::NothingProposed)?;
     let by = actor.to_string();
-    if proposal.proposed_by == by {
+    if may_be_one_person(&proposal.proposed_by, &by) {
         return Err(TriageError::SamePerson);
     }
     let decision = Decision::read(&proposal)
@@ -255,6 +269,31 @@ async fn carry_out(
         Decision::Fee(fee) => {
             let why = facts.ok_or(TriageError::FactsUnusable)?;
             telling::ask_fee(tx, desk, controller, request, (fee, why), deciders).await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_be_one_person;
+
+    #[test]
+    fn one_person_is_one_person_under_whichever_account() {
+        for (one, other, same) in [
+            ("person:anna", "person:anna", true),
+            ("person:anna.as.root", "person:anna.as.dsrd", true),
+            ("person:anna", "person:anna.as.dsrd", true),
+            ("person:dsrd", "person:anna.as.dsrd", true),
+            ("person:dsrd", "person:dsrd", true),
+            ("person:anna", "person:bea", false),
+            ("person:anna.as.dsrd", "person:bea.as.dsrd", false),
+            ("person:anna.as.root", "person:bea.as.dsrd", false),
+            ("person:anna", "person:bea.as.dsrd", false),
+            // Beginnings of names are other names.
+            ("person:ann", "person:anna.as.dsrd", false),
+        ] {
+            assert_eq!(may_be_one_person(one, other), same, "{one} {other}");
+            assert_eq!(may_be_one_person(other, one), same, "{other} {one}");
         }
     }
 }

@@ -44,6 +44,20 @@ async fn answered() -> (TestDatabase, Scene, Vec<String>) {
     (database, scene, references.to_vec())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_goes_into_a_file_or_to_whoever_reads_standard_output() {
+    let (_database, scene, references) = answered().await;
+    let out = scene.path("package.zip");
+    scene.run(&["request", "package", &references[0], "--out", out.to_str().unwrap()]).expect(0);
+    // The command of another account writes no file that its caller could read.
+    let piped = scene.command(&["request", "package", &references[0], "--out", "-"]).output().unwrap();
+    assert!(piped.status.success(), "{}", String::from_utf8_lossy(&piped.stderr));
+    assert!(piped.stdout.starts_with(b"PK"));
+    assert_eq!(piped.stdout, fs::read(&out).unwrap(), "the archive and nothing else");
+    let log = scene.run(&["--json", "audit", "list", "--action", "package.opened"]).expect(0).json();
+    assert_eq!(log.as_array().unwrap().len(), 2);
+}
+
 fn unpack(archive: &Path, into: &Path) -> Vec<String> {
     let mut archive = zip::ZipArchive::new(fs::File::open(archive).unwrap()).unwrap();
     fs::create_dir(into).unwrap();

@@ -298,6 +298,27 @@ async fn two_persons_decide_where_the_organisation_wants_it_and_never_the_same_t
         Ok::<Decision, TriageError>(decision)
     };
     assert!(matches!(confirm("anna").await, Err(TriageError::SamePerson)));
+    // Nor does she under another account; who is behind the bare name of that one, nobody knows.
+    let dropped = async |by: &str| {
+        let mut tx = service.store.begin("test").await.unwrap();
+        triage::drop_proposal(&mut tx, &service.desk, &service.controller, request, person(by))
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    };
+    dropped("anna").await;
+    decide(&service, request, refusal.clone(), "anna.as.root").await.unwrap();
+    for same in ["anna.as.dsrd", "anna", "root"] {
+        assert!(matches!(confirm(same).await, Err(TriageError::SamePerson)), "{same}");
+        // The database has the rule, too.
+        let refused = sqlx::query("UPDATE dsrd.proposal SET ended_as = 'confirmed', ended_by = $1, ended_at = now() WHERE ended_as IS NULL")
+            .bind(format!("person:{same}"))
+            .execute(&mut owner)
+            .await;
+        assert!(refused.unwrap_err().to_string().contains("proposed themselves"), "{same}");
+    }
+    dropped("anna").await;
+    decide(&service, request, refusal.clone(), "anna").await.unwrap();
     assert_eq!(service.case(request).await.refusal, None);
     // A door that asks for one person only finds the database's shut.
     let mut tx = service.store.begin("test").await.unwrap();

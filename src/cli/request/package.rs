@@ -1,7 +1,7 @@
 //! `dsrd request package`: an access package, decrypted by a member of staff.
 
-use std::fs::OpenOptions;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal as _, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub(in crate::cli) struct Args {
     /// Short name of the organisation; the only one when left out.
     #[arg(long)]
     organisation: Option<OrganisationId>,
-    /// Where the archive is written: a new file that only you can read.
+    /// Where the archive is written: a new file that only the account of this process can read, or - for standard output.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -42,13 +42,10 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let organisation = context.organisation(args.organisation.as_ref())?;
     let request = args.request.find(foundation, &organisation).await?;
+    let is_stdout = args.out == Path::new("-");
     // Made before the package is opened: an opening that stands in the log should lead to a file.
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&args.out)
-        .map_err(|error| cannot_be_made(&args.out, &error))?;
+    let mut archive: Box<dyn Write + Send> =
+        if is_stdout { Box::new(to_stdout()?) } else { Box::new(new_file(&args.out)?) };
     let written = async {
         let opened = delivery::open_for_staff(
             &foundation.store,
@@ -65,12 +62,16 @@ pub(super) async fn run(
         })?;
         let key = report::PackageKey::parse(opened.identity.expose())?;
         let bytes = tokio::task::spawn_blocking(move || {
-            report::open_package(&opened.path, &key, &mut file).map_err(anyhow::Error::from)
+            let bytes = report::open_package(&opened.path, &key, &mut archive)?;
+            archive.flush()?;
+            Ok::<u64, anyhow::Error>(bytes)
         })
         .await??;
         Ok::<u64, anyhow::Error>(bytes)
     };
     match written.await {
+        Ok(_) if is_stdout => Ok(()),
+        Err(error) if is_stdout => Err(error),
         Ok(bytes) => {
             let report = Report { file: args.out.display().to_string(), bytes };
             output.show(&report, |report| format!("{} ({} bytes)", report.file, report.bytes))
@@ -83,6 +84,24 @@ pub(super) async fn run(
             Err(error)
         }
     }
+}
+
+fn to_stdout() -> anyhow::Result<io::Stdout> {
+    let stdout = io::stdout();
+    if stdout.is_terminal() {
+        return Err(Failure::Usage
+            .because("an archive is nothing to be read at a terminal; send it into a file with > FILE"));
+    }
+    Ok(stdout)
+}
+
+fn new_file(path: &Path) -> anyhow::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| cannot_be_made(path, &error))
 }
 
 /// Why the archive's file cannot be made, in a sentence.
