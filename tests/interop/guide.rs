@@ -1,8 +1,8 @@
 //! The guide for auditors does what it says: its SQL runs with an auditor's rights, and its programs are the tested ones.
 
-use dsrd::audit::Actor;
+use dsrd::audit::{self, Action, Actor, Detail, Ending, Event};
 use dsrd::domain::IdentifierKind::{Email, Phone};
-use dsrd::domain::{RefusalGround, RequestKind};
+use dsrd::domain::{Clock as _, RefusalGround, RequestKind};
 use dsrd::triage::{self, Facts};
 use dsrd_simulator::ContactSpec;
 use sqlx::postgres::PgConnectOptions;
@@ -120,6 +120,53 @@ async fn effects_that_nobody_knew_of_are_found_without_reading_the_whole_log() {
     let plan = plan.join("\n");
     assert!(plan.contains("entry_000000_seq_idx") && !plan.contains("Filter: (outcome ="), "{plan}");
     log.service.finish().await;
+}
+
+#[tokio::test]
+async fn an_unknown_effect_is_settled_by_what_was_known_of_the_same_one_only() {
+    let log = Log::of_a_real_run().await;
+    let service = &log.service;
+    let (organisation, worker) = (&service.controller.id, Actor::Process("worker"));
+    let event = |action| Event::of(organisation, log.case, action, worker.clone(), service.clock.now());
+    let append = async |event: Event| {
+        let mut tx = service.store.begin("test").await.unwrap();
+        let id = audit::append(&mut tx, event).await.unwrap();
+        tx.commit().await.unwrap();
+        service.sealer.seal_everything().await.unwrap();
+        id
+    };
+    let settled = async || -> Vec<Option<String>> {
+        let rows = answer(&log.options(), "'outcome_unknown'").await;
+        let settled_as = |row: &String| {
+            let row: serde_json::Value = serde_json::from_str(row).unwrap();
+            row["settled_as"]
+                .as_str()
+                .map(|action| format!("{action} {}", row["outcome"].as_str().unwrap_or("-")))
+        };
+        rows.iter().map(settled_as).collect()
+    };
+    assert_eq!(settled().await, [const { None::<String> }; 0]);
+    // Two policies and two notices: of the one nobody knows, the other is done.
+    let of = |key: &'static str, word: &str| Detail::none().word(key, word);
+    for (key, began, ended, [one, other]) in [
+        ("policy", Action::PolicyBegan, Action::PolicyEnded, ["mktgCommunications", "customs.newsletter"]),
+        ("notice", Action::NoticeBegan, Action::NoticeEnded, ["0193c1a2", "0193c1a3"]),
+    ] {
+        let unknown = append(event(began).with(of(key, one))).await;
+        append(event(ended).ending(unknown, Ending::Unknown)).await;
+        let done = append(event(began).with(of(key, other))).await;
+        append(event(ended).with(of(key, other)).ending(done, Ending::Done)).await;
+    }
+    assert_eq!(settled().await, [None, None]);
+    // The mail was sent once more, in vain at first.
+    for ending in [Ending::Failed, Ending::Done] {
+        let again = append(event(Action::NoticeBegan).with(of("notice", "0193c1a2"))).await;
+        append(event(Action::NoticeEnded).with(of("notice", "0193c1a2")).ending(again, ending)).await;
+    }
+    assert_eq!(settled().await, [None, Some("notice.ended done".to_owned())]);
+    append(event(Action::PolicyVerified).with(Detail::none().count("policies", 2))).await;
+    assert_eq!(settled().await, [Some("policy.verified -".to_owned()), Some("notice.ended done".to_owned())]);
+    log.service.simulator.shutdown().await;
 }
 
 /// The row of the guide that explains a column of a view.
