@@ -71,6 +71,11 @@ fn s_50_the_image_runs_the_program_alone_as_a_user_without_rights() {
         "the program alone, and a place that is its own"
     );
     assert!(text[..last].lines().any(|line| line == "RUN mkdir -m 0700 /empty"));
+    // `COPY . .` takes what lies there: neither secrets nor what was built outside comes along, in no layer.
+    let ignored = fs::read_to_string(file(".dockerignore")).unwrap();
+    for name in ["**/target", ".git", "secrets", "dsrd.toml"] {
+        assert!(ignored.lines().any(|line| line == name), "{name} is not in .dockerignore");
+    }
     // Without the simulated platform; with everything that the settings of a production may ask for.
     let built = text[..last].lines().find(|line| line.starts_with("RUN cargo build ")).expect("it is built");
     for part in ["--release", "--locked", "--no-default-features", "--features timestamps"] {

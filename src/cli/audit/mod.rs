@@ -27,7 +27,7 @@ use super::request::Case;
 use crate::audit::tlog::VerifierKey;
 use crate::audit::{self, Action, Detail, Entry, Event, Filter, RestoreReason};
 use crate::daemon::{self, Foundation};
-use crate::domain::{OrganisationId, local_time};
+use crate::domain::{OrganisationId, Reference, local_time};
 
 pub(super) use verify::{is_verification, read_policy};
 
@@ -224,6 +224,11 @@ async fn read(
     output: &Output,
 ) -> anyhow::Result<()> {
     let Asked { filter, after, limit, only } = asked;
+    // `show` has no pages; `search` has those of a case.
+    let further = filter.case.map_or_else(
+        || "--after".to_owned(),
+        |case| format!("`dsrd audit search --case {}` and --after", Reference::of(case)),
+    );
     let mut entries = list(context, foundation, &filter, after, limit, output).await?;
     if let Some(number) = only {
         // The next entry of this organisation came back where that one is another's, or not there yet.
@@ -236,7 +241,7 @@ async fn read(
     let zone = filter.organisation.as_ref().map_or(Tz::UTC, |organisation| context.zone(organisation));
     output.show(&entries, |entries| shown(entries, zone))?;
     if let (true, Some(last)) = (cut, entries.last()) {
-        output.say(&format!("there may be more: go on with --after {}", last.seq));
+        output.say(&format!("there may be more: go on with {further} {}", last.seq));
     }
     Ok(())
 }
