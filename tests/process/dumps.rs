@@ -22,7 +22,7 @@ pub(crate) fn client(name: &str) -> Option<PathBuf> {
     folders.chain(std::env::split_paths(&path)).map(|folder| folder.join(name)).find(|path| path.exists())
 }
 
-fn clients() -> Option<(PathBuf, PathBuf)> {
+pub(crate) fn clients() -> Option<(PathBuf, PathBuf)> {
     let found = client("pg_dump").zip(client("psql"));
     if found.is_none() {
         crate::required::skipped("this machine has no pg_dump and psql");
@@ -40,7 +40,7 @@ fn address(database: &PgConnectOptions) -> String {
     url.to_string()
 }
 
-async fn run(program: &Path, database: &PgConnectOptions, arguments: &[&str]) {
+pub(crate) async fn run(program: &Path, database: &PgConnectOptions, arguments: &[&str]) {
     let ended =
         Command::new(program).arg("--dbname").arg(address(database)).args(arguments).output().await.unwrap();
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
@@ -52,7 +52,7 @@ async fn execute(database: &PgConnectOptions, statements: &str) {
     connection.close().await.unwrap();
 }
 
-async fn number(database: &PgConnectOptions, statement: &'static str) -> i64 {
+pub(crate) async fn number(database: &PgConnectOptions, statement: &'static str) -> i64 {
     let mut connection = PgConnection::connect_with(database).await.unwrap();
     let number = sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap();
     connection.close().await.unwrap();
@@ -60,7 +60,12 @@ async fn number(database: &PgConnectOptions, statement: &'static str) -> i64 {
 }
 
 /// A new database in the same cluster, with the content of a dump.
-async fn restored(service: &ProcessService, psql: &Path, dump: &Path, name: &str) -> PgConnectOptions {
+pub(crate) async fn restored(
+    service: &ProcessService,
+    psql: &Path,
+    dump: &Path,
+    name: &str,
+) -> PgConnectOptions {
     let options = service.world.database.options();
     let own = options.get_database().unwrap().to_owned();
     let name = format!("{own}_{name}");
@@ -70,7 +75,7 @@ async fn restored(service: &ProcessService, psql: &Path, dump: &Path, name: &str
     options
 }
 
-async fn remove(database: &PgConnectOptions) {
+pub(crate) async fn remove(database: &PgConnectOptions) {
     let name = database.get_database().unwrap();
     execute(&database.clone().database("postgres"), &format!("DROP DATABASE {name} WITH (FORCE)")).await;
 }

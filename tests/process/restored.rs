@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use sqlx::{Connection as _, PgConnection};
+use chrono::{DateTime, Utc};
+use dsrd::domain::{RequestKind, local_time};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
-use crate::process::{Daemon, ProcessService, eventually};
-use crate::{assert_done, hand_in};
+use crate::dumps::{self, number};
+use crate::process::{Daemon, ProcessService, eventually, insert};
+use crate::{assert_done, hand_in, person};
 
 async fn as_owner(service: &ProcessService, statements: &'static str) {
     let mut owner =
@@ -112,4 +115,72 @@ async fn f_26_after_an_older_dump_nothing_is_claimed_mailed_or_sealed_until_a_pe
     daemon.stop().await;
     assert_done(&service, &handed_in);
     service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_26_a_recovery_says_since_when_requests_are_lost_and_what_is_handed_in_again_is_one() {
+    let Some((pg_dump, psql)) = dumps::clients() else { return };
+    let service = ProcessService::start().await;
+    let original = service.world.database.options();
+    let mut producer = service.producer().await;
+    let daemon = service.serve().await;
+    hand_in(&service, &mut producer, 0..1).await;
+    service.rest(Duration::from_mins(1)).await;
+    daemon.stop().await;
+    let dump = service.world.directory.path().join("backup.sql");
+    dumps::run(&pg_dump, &original, &["-f", dump.to_str().expect("a path")]).await;
+    let mut owner = PgConnection::connect_with(&original).await.expect("a connection");
+    let last: DateTime<Utc> = sqlx::query_scalar("SELECT at FROM audit_view.log ORDER BY seq DESC LIMIT 1")
+        .fetch_one(&mut owner)
+        .await
+        .expect("an entry");
+    owner.close().await.expect("its end");
+    let old = service.count("SELECT size FROM audit.head").await;
+
+    // After the backup: taken, answered, told. An access request, whose effect no ledger has to make good.
+    let daemon = service.serve().await;
+    hand_in(&service, &mut producer, 3..4).await;
+    service.rest(Duration::from_mins(1)).await;
+    let published = service.home.join("log/checkpoint");
+    eventually("the newer head is published", Duration::from_secs(40), || async {
+        let note = std::fs::read_to_string(&published).unwrap_or_default();
+        note.lines().nth(1).and_then(|size| size.parse::<i64>().ok()).is_some_and(|size| size > old)
+    })
+    .await;
+    daemon.stop().await;
+    drop(producer);
+    let copy = dumps::restored(&service, &psql, &dump, "backup").await;
+    service.amend(original.to_url_lossy().as_ref(), copy.to_url_lossy().as_ref());
+    let mut daemon = service.spawn();
+    daemon.wait_for("safe mode").await;
+    let recover = ["audit", "recover", "--after-restore", "--reason", "hardware_failure"];
+    let named = service.command(&recover).output().await.expect("a command");
+    assert!(named.status.success(), "{named:?}");
+    let said = String::from_utf8_lossy(&named.stdout);
+    let since = format!("Requests that came in after {}", local_time(last, chrono_tz::UTC));
+    assert!(said.contains(&since) && said.contains("dsrd check"), "{since}: {said}");
+    daemon.wait_for("work goes on").await;
+
+    let lost = "SELECT count(*) FROM dsrd.request WHERE idempotency_key = 'ticket-3'";
+    assert_eq!(number(&copy, lost).await, 0, "it is in no list");
+    let mut late = PgConnection::connect_with(&copy).await.expect("a connection");
+    sqlx::query("SET ROLE dsrd_producer").execute(&mut late).await.expect("the role of producers");
+    for known_or_lost in [0, 3] {
+        let (email, _) = person(known_or_lost);
+        insert(&mut late, RequestKind::Access, &format!("ticket-{known_or_lost}"), &email).await;
+    }
+    late.close().await.expect("its end");
+    eventually("it is a request again", Duration::from_secs(20), || async { number(&copy, lost).await == 1 })
+        .await;
+    eventually("both rows are taken", Duration::from_secs(20), || async {
+        number(&copy, "SELECT count(*) FROM dsrd.intake").await == 0
+    })
+    .await;
+    let parked = number(&copy, "SELECT count(*) FROM dsrd.intake_parked").await;
+    let known = number(&copy, "SELECT count(*) FROM dsrd.request WHERE idempotency_key = 'ticket-0'").await;
+    assert_eq!((parked, known), (0, 1), "what is known is harmless");
+    daemon.stop().await;
+    dumps::remove(&copy).await;
+    service.world.simulator.shutdown().await;
+    service.world.store.close().await;
 }

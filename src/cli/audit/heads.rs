@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use serde::Serialize;
 
 use crate::audit::tlog::VerifierKey;
-use crate::audit::{PublishError, Publisher, RestoreReason};
+use crate::audit::{self, Filter, PublishError, Publisher, RestoreReason};
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, or_dash, table};
 use crate::daemon::halves::{self, Mixed};
 use crate::daemon::{self, Foundation};
+use crate::domain::local_time;
 
 /// Shows what each place outside has got.
 pub(super) async fn show(context: &Context, foundation: &Foundation, output: &Output) -> anyhow::Result<()> {
@@ -38,6 +41,30 @@ struct Recovered {
     origin: String,
     /// The keys with which it is checked from now on.
     verifier_keys: Vec<String>,
+    /// The instant of the last entry that the restored copy has. What came in after it, and before the copy was put back, it does
+    /// not have, and the ledger neither: that holds effects.
+    lost_since: Option<DateTime<Utc>>,
+}
+
+impl Recovered {
+    fn in_words(&self) -> String {
+        let lost = self.lost_since.map_or_else(String::new, |since| {
+            format!(
+                "\n\nRequests that came in after {}, and before this copy was put back, are in no list:\n\
+                 - have producers hand in again what they inserted in that time, under the same keys and dates; what is known is harmless\n\
+                 - go through letters, mailboxes and the mail server's log\n\
+                 - see with `dsrd check` whether packages have lost their files\n\
+                 The operator runbook says how (\"What a restore loses\").",
+                local_time(since, Tz::UTC)
+            )
+        });
+        format!(
+            "The log goes on as {}. The daemon takes up its work by itself.\nGive everybody who checks the log the new keys; \
+             witnesses refuse it until they have them:\n{}{lost}",
+            self.origin,
+            self.verifier_keys.join("\n")
+        )
+    }
 }
 
 /// Names the fork after a restore.
@@ -51,14 +78,7 @@ pub(super) async fn recover(
     let publisher = open(context, foundation).await?;
     let recovered = recover_with(&publisher, reason, former, context, foundation).await;
     publisher.close().await;
-    output.show(&recovered?, |recovered| {
-        format!(
-            "The log goes on as {}. The daemon takes up its work by itself.\nGive everybody who checks the log the new keys; \
-             witnesses refuse it until they have them:\n{}",
-            recovered.origin,
-            recovered.verifier_keys.join("\n")
-        )
-    })
+    output.show(&recovered?, Recovered::in_words)
 }
 
 async fn recover_with(
@@ -77,6 +97,7 @@ async fn recover_with(
         Err(PublishError::Diverged(found)) => found.lost(reason).ok_or(PublishError::Diverged(found))?,
         Err(error) => return Err(error.into()),
     };
+    let lost_since = last_at(foundation).await?;
     let clock = Arc::clone(&foundation.desk.clock);
     let settings = context.settings();
     let (sealer, origin) =
@@ -85,7 +106,15 @@ async fn recover_with(
     sealer.close().await;
     // The daemon does so, too; a place that is away does not matter here.
     publisher.round().await?;
-    Ok(Recovered { origin, verifier_keys })
+    Ok(Recovered { origin, verifier_keys, lost_since })
+}
+
+/// When the last sealed entry was written; none in an empty log.
+async fn last_at(foundation: &Foundation) -> anyhow::Result<Option<DateTime<Utc>>> {
+    let mut connection = foundation.store.connection().await?;
+    let last = i64::try_from(audit::sealed_up_to(&mut connection).await?)?;
+    let entries = audit::list(&mut connection, &Filter::default(), last.saturating_sub(1), 1).await?;
+    Ok(entries.first().map(|entry| entry.at))
 }
 
 /// Lets work go on although log and working tables were restored from different moments.
