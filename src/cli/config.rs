@@ -100,6 +100,15 @@ fn contacts_months(organisation: &Organisation, anchor: Anchor) -> Option<u32> {
     retention.keep_months.filter(|_| retention.enabled && retention.anchor == anchor)
 }
 
+/// Whether heads of the audit log go to a place that a restore of this host does not set back.
+fn heads_leave(settings: &Settings) -> bool {
+    let publish = &settings.publish;
+    !publish.bucket_url.is_empty()
+        || !publish.witnesses.is_empty()
+        || !publish.mail_to.is_empty()
+        || !publish.directory.starts_with(&settings.data_dir)
+}
+
 /// The record of Art. 30(1)(a) to (g) GDPR of what this program does for each organisation.
 fn processing_record(settings: &Settings) -> Value {
     let upkeep = &settings.upkeep;
@@ -138,6 +147,9 @@ fn processing_record(settings: &Settings) -> Value {
                     "identifiers given in a request or found in the contact's profile, encrypted",
                     "copies of the contact's data in an access package, encrypted, until it expires",
                     "kind, dates, decisions and outcome of a request",
+                    "keyed hashes of the identifiers of those who must not be created again or contacted (suppression list)",
+                    "ids of contacts, encrypted, with what was done to them (ledger, outside of the database)",
+                    "what a producer handed in and could not become a request, encrypted",
                     "login names of staff and their acts",
                 ],
             },
@@ -148,13 +160,22 @@ fn processing_record(settings: &Settings) -> Value {
                 "contact_ids_days_after_end": upkeep.contact_ids_days,
                 "evidence_months_after_end": upkeep.evidence_months,
                 "access_packages_days": settings.delivery.package_expiry_days,
+                "access_packages_longer": "while the request is open, its link came back, or a breach is not ended",
+                "ledger_days": settings.ledger.keep_days,
+                "audit_log_months_after_sealing": upkeep.log_months,
+                "suppression_list": "until the person wants to be contacted, or created, again",
+                "rows_that_became_no_request": "until a person hands them in or removes them",
                 "contacts_months_after_creation": contacts_months(organisation, Anchor::Created),
                 "contacts_months_after_last_activity": contacts_months(organisation, Anchor::LastActivity),
             },
             "g_security_measures": [
                 "identifiers encrypted for their row, with a key outside of the database",
                 "access packages encrypted, each with a key of its own that is destroyed at expiry",
-                "append-only audit log without identifiers, signed, its heads published elsewhere",
+                if heads_leave(settings) {
+                    "append-only audit log without identifiers, signed, its heads published elsewhere"
+                } else {
+                    "append-only audit log without identifiers, signed"
+                },
                 "one transaction for a change and its entry in the log; every outside effect announced and accounted for",
                 "database roles: producers only insert, auditors only read views, the daemon changes no entry of the log",
             ],

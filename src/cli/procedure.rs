@@ -108,7 +108,8 @@ fn people(text: &mut String) {
     line!(text, "|---|---|");
     line!(
         text,
-        "| data protection officer | see cases, decide, record answers; every look and act stands in the audit log |"
+        "| data protection officer | see cases, decide, record answers; every act, and every look at what is held of a person, stands in the \
+         audit log |"
     );
     line!(
         text,
@@ -178,7 +179,8 @@ fn keeping(settings: &Settings, text: &mut String) {
     line!(text, "|---|---|");
     line!(
         text,
-        "| access package | {} days after it was built, then its key is destroyed |",
+        "| access package | {} days after it was built, or after its link went out late; longer while its request is open or its link \
+         came back. Then its key is destroyed |",
         settings.delivery.package_expiry_days
     );
     line!(text, "| identifiers, encrypted | {} days after the end of the request |", upkeep.identifiers_days);
@@ -186,8 +188,26 @@ fn keeping(settings: &Settings, text: &mut String) {
     line!(text, "| dates, decisions, outcome, proofs | {} months after the end |", upkeep.evidence_months);
     line!(
         text,
-        "\nA restriction keeps all of its request until it is lifted, a breach until it is ended, and a hold the proofs of an erasure \
-         that waits for it."
+        "| suppression list: keyed hashes of who was erased or opted out | the person wants to be contacted, or created, again |"
+    );
+    line!(
+        text,
+        "| ledger of erasures, opt-outs and holds: ids of contacts, encrypted, and keyed hashes | {} days after the entry, by whole months |",
+        settings.ledger.keep_days
+    );
+    line!(
+        text,
+        "| audit log: no identifiers; names of staff, until they are forgotten when they leave | {} months after an entry was sealed |",
+        upkeep.log_months
+    );
+    line!(
+        text,
+        "| what a form or ticket system handed in and could not become a request, encrypted | a person hands it in or removes it |"
+    );
+    line!(
+        text,
+        "\nA restriction keeps all of its request until it is lifted, a breach until it is ended with its package, a hold the proofs of an \
+         erasure that waits for it, and a hold on the audit log what would go of that."
     );
 }
 

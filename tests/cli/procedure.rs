@@ -59,6 +59,11 @@ fn r_78_the_written_procedure_changes_with_the_settings() {
         "erased 24 months after their creation",
         "| Example CRM | profile, events | US |",
         "| dates, decisions, outcome, proofs | 36 months after the end |",
+        "| access package | 14 days after it was built, or after its link went out late",
+        "| suppression list: keyed hashes of who was erased or opted out |",
+        "keyed hashes | 65 days after the entry, by whole months |",
+        "| 36 months after an entry was sealed |",
+        "could not become a request, encrypted | a person hands it in or removes it |",
         "`retention.keep_months` = 24 | the board | 2026-11-01 | guests come back within two seasons |",
     ] {
         assert!(written.contains(said), "{said}: {written}");
@@ -69,6 +74,8 @@ fn r_78_the_written_procedure_changes_with_the_settings() {
         ("Example CRM", "Another CRM"),
         ("the board", "the management"),
         ("[delivery]", "upkeep = { evidence_months = 24 }\n[delivery]"),
+        ("[delivery]", "upkeep = { log_months = 30 }\n[delivery]"),
+        ("[delivery]", "upkeep = { contact_ids_days = 60 }\nledger = { keep_days = 60 }\n[delivery]"),
         ("contact = \"privacy", "regime = \"UK\"\ncontact = \"privacy"),
         ("contact = \"privacy", "time_zone = \"Europe/Lisbon\"\ncontact = \"privacy"),
     ] {
@@ -87,7 +94,25 @@ fn r_77_the_record_of_processing_has_all_that_article_30_asks() {
     assert_eq!(record["records"][0]["d_recipients"][0]["name"], "Example CRM");
     assert_eq!(record["records"][0]["e_transfers"]["of_recipients"][0]["country"], "US");
     assert_eq!(record["records"][0]["f_time_limits"]["contacts_months_after_creation"], 24);
-    assert_eq!(record["records"][0]["f_time_limits"]["evidence_months_after_end"], 36);
+    let limits = &record["records"][0]["f_time_limits"];
+    assert_eq!(limits["evidence_months_after_end"], 36);
+    assert_eq!(limits["audit_log_months_after_sealing"], 36);
+    assert_eq!(limits["ledger_days"], 65);
+    for kept in ["suppression_list", "rows_that_became_no_request", "access_packages_longer"] {
+        assert!(limits[kept].is_string(), "{kept}: {limits}");
+    }
+    // Heads that stay in the data directory go nowhere, and nothing says that they do.
+    const ELSEWHERE: &str = "its heads published elsewhere";
+    let measures = |settings: &str| {
+        with(settings, &["--json", "config", "processing-record"]).expect(0).json()["records"][0]["g_security_measures"]
+            .to_string()
+    };
+    let published = |how: &str| SETTINGS.replacen("[delivery]", &format!("[publish]\n{how}\n[delivery]"), 1);
+    assert!(!measures(SETTINGS).contains(ELSEWHERE));
+    assert!(!measures(&published("directory = \"/nonexistent/dsrd/heads\"")).contains(ELSEWHERE));
+    for how in ["directory = \"/mnt/other-disk/log\"", "mail_to = \"heads@auditor.example\""] {
+        assert!(measures(&published(how)).contains(ELSEWHERE), "{how}");
+    }
 }
 
 #[test]
