@@ -335,6 +335,24 @@ async fn a_row_is_corrected_in_its_identifiers_its_organisation_and_its_missing_
 }
 
 #[tokio::test]
+async fn r_1_a_row_under_a_misspelt_name_is_parked_at_once_and_handed_in_under_the_right_one_with_its_date() {
+    let service = TestService::start().await;
+    let rows = park(
+        &service,
+        &["('mian', 'ticket-9', 'access', '2026-11-03T09:00:00Z', 'web', 'canarino@posta.example')"],
+    )
+    .await;
+    assert_eq!((rows[0].reason.as_str(), rows[0].organisation.as_str()), ("unknown_organisation", "mian"));
+    let right = Corrections { organisation: Some(service.controller.id.clone()), ..Corrections::default() };
+    let receipt = release(&service, rows[0].intake, right).await.unwrap();
+    assert_eq!(receipt.due_on.to_string(), "2026-12-03");
+    let case = service.case(receipt.request).await;
+    assert_eq!(case.received_at.to_rfc3339(), "2026-11-03T09:00:00+00:00");
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn a_discarded_row_leaves_its_reason_and_nothing_of_its_content() {
     let service = TestService::start().await;
     let rows = park(&service, &["('main', 'a', NULL, now(), 'web', 'canarino@posta.example')"]).await;
