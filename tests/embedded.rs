@@ -224,6 +224,27 @@ async fn the_cluster_is_private_checked_and_keeps_people_out_of_its_log() {
 }
 
 #[tokio::test]
+async fn a_login_of_its_own_is_refused_and_a_rule_that_lets_it_in_does_not_stay() {
+    let ground = Ground::new();
+    let cluster = ground.start().await;
+    let mut owner = connect(&cluster).await;
+    sqlx::raw_sql("CREATE ROLE anna LOGIN PASSWORD 'anna'").execute(&mut owner).await.unwrap();
+    owner.close().await.unwrap();
+    let refused = async |cluster: &Cluster| {
+        let answer =
+            PgConnection::connect_with(&cluster.options(DATABASE).username("anna").password("anna")).await;
+        let sqlx::Error::Database(error) = answer.unwrap_err() else { panic!("not of the server") };
+        error.code().map(|code| code.into_owned())
+    };
+    assert_eq!(refused(&cluster).await.as_deref(), Some("28000"));
+    cluster.stop().await.unwrap();
+    fs::write(ground.temp.path().join("data/postgres/pg_hba.conf"), "local all all trust\n").unwrap();
+    let cluster = ground.start().await;
+    assert_eq!(refused(&cluster).await.as_deref(), Some("28000"));
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_stop_is_clean_and_can_be_repeated() {
     let ground = Ground::new();
     let cluster = ground.start().await;
