@@ -29,6 +29,26 @@ fn the_configuration_reference_is_fresh() {
 }
 
 #[test]
+fn the_reference_names_the_connections_of_a_daemon() {
+    let more = format!("up to {} more", dsrd::daemon::CONNECTIONS_BESIDE_POOL);
+    let reference = config::reference();
+    let row = reference
+        .lines()
+        .find(|line| line.starts_with("| `max_connections` | `4` | The most connections of the pool"));
+    assert!(row.is_some_and(|row| row.contains(&more)), "{row:?} does not say {more}");
+}
+
+#[test]
+fn whoever_needs_a_login_is_told_that_the_private_cluster_gives_none() {
+    for file in ["operator-runbook.md", "producers.md", "auditor-guide.md", "embedded-database.md"] {
+        let text = std::fs::read_to_string(project("docs").join(file)).unwrap();
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = words.match_indices("obody but root and the daemon's account can log in").count();
+        assert!(said > 0, "docs/{file}");
+    }
+}
+
+#[test]
 fn the_configuration_schema_is_fresh() {
     let schema = serde_json::to_string_pretty(&config::schema()).unwrap() + "\n";
     assert_fresh("config/schema.json", &schema);

@@ -45,6 +45,7 @@ pub use foundation::Foundation;
 pub use log_key::{LogKeyLock, load_log_keys, open_restored_sealer, open_sealer};
 pub use master_key::load_or_create_master_key;
 pub use outside::open_publisher;
+pub use parts::CONNECTIONS_BESIDE_POOL;
 pub use platforms::{
     build_platform, check_organisation, check_platform_settings, ignored_filters, record_ignored_searches,
     sites,

@@ -35,8 +35,12 @@ const TO_FINISH: Duration = Duration::from_secs(7);
 /// How long the last audit entries may take after that.
 const TO_SEAL: Duration = Duration::from_secs(1);
 
-/// Connections beside the pool: heartbeats, and two listeners.
+/// Connections that the work cannot use up: heartbeats, and two listeners.
 const PULSE_CONNECTIONS: u32 = 4;
+
+/// The most connections of a daemon beside its pool: those, that of the sealer and that of the publisher. The explanation of
+/// `database.max_connections` names the number, for who limits a login role.
+pub const CONNECTIONS_BESIDE_POOL: u32 = PULSE_CONNECTIONS + 2;
 
 /// A platform that is slow must not keep the other organisations' requests waiting.
 const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(30);

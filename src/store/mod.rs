@@ -50,8 +50,11 @@ pub struct Settings {
     pub url_file: Option<std::path::PathBuf>,
     /// Connection URL without a password, for peer or certificate authentication. Use `url_file` for a password.
     pub url: Option<String>,
-    /// The most connections of the pool; two more are opened for heartbeats and wake-ups. None is held while the platform is
-    /// called, so that a few serve many workers, and faster than many do: see docs/performance.md.
+    /// The most connections of the pool. A daemon opens up to 6 more, for heartbeats and wake-ups and to seal and
+    /// publish the audit log, and each command beside it has its own: a limit of the login (`CONNECTION LIMIT`) needs
+    /// room for them. They change their role, bring settings, and listen: a pooler in between must keep sessions. None
+    /// is held while the platform is called, so that a few serve many workers, and faster than many do: see
+    /// docs/performance.md.
     pub max_connections: u32,
     /// How long a statement may run, in seconds.
     pub statement_timeout_secs: u32,

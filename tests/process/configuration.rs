@@ -3,7 +3,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use crate::process::{Daemon, ProcessService, write_private};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use crate::process::{Daemon, ProcessService, eventually, write_private};
+use crate::support::service::TestService;
 
 /// What a daemon says of a configuration that it refuses, and its exit code.
 async fn refused(service: &ProcessService) -> (Option<i32>, String) {
@@ -68,5 +71,43 @@ async fn s_51_a_configuration_that_cannot_be_used_is_refused_with_the_key_and_th
     // Nothing was called, and nothing was begun.
     assert_eq!(service.world.simulator.journal().total_calls(), 0);
     assert_eq!(service.count("SELECT count(*) FROM dsrd.instance").await, 0);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_is_limited_to_the_connections_that_the_reference_names_is_enough() {
+    const LOGIN: &str = "limited_login";
+    let world = TestService::start().await;
+    // The default of database.max_connections, and what the reference says of it.
+    let limit = 4 + dsrd::daemon::CONNECTIONS_BESIDE_POOL;
+    let mut owner = PgConnection::connect_with(&world.database.options()).await.unwrap();
+    let role = format!("CREATE ROLE {LOGIN} LOGIN CONNECTION LIMIT {limit} IN ROLE dsrd_service, aud_sealer");
+    sqlx::raw_sql(AssertSqlSafe(role)).execute(&mut owner).await.unwrap();
+    // The cluster of the tests lets nobody in but its owner.
+    let rules: String = sqlx::query_scalar("SHOW hba_file").fetch_one(&mut owner).await.unwrap();
+    let text = std::fs::read_to_string(&rules).unwrap();
+    std::fs::write(&rules, format!("local all {LOGIN} trust\n{text}")).unwrap();
+    sqlx::query("SELECT pg_reload_conf()").execute(&mut owner).await.unwrap();
+    owner.close().await.unwrap();
+    let options = world.database.options().username(LOGIN);
+    eventually("the login is let in", Duration::from_secs(10), || async {
+        PgConnection::connect_with(&options).await.is_ok()
+    })
+    .await;
+
+    let service = ProcessService::reaching(world, &options);
+    let mut producer = service.producer().await;
+    let daemon = service.serve().await;
+    let handed_in = crate::hand_in(&service, &mut producer, 0..30).await;
+    service.rest(Duration::from_mins(2)).await;
+    let published = service.home.join("log/checkpoint");
+    eventually("a head is published", Duration::from_secs(40), || async { published.exists() }).await;
+    let log = daemon.log();
+    for refused in ["SQLSTATE 53300", "too many connections"] {
+        let line = log.lines().find(|line| line.contains(refused));
+        assert!(line.is_none(), "{line:?}");
+    }
+    daemon.stop().await;
+    crate::assert_done(&service, &handed_in);
     service.finish().await;
 }
