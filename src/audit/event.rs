@@ -269,6 +269,8 @@ actions! {
     SweepStopped = "sweep.stopped",
     /// A retention sweep has submitted its erasures.
     SweepFinished = "sweep.finished",
+    /// A person was shown the platform's ids of contacts of a sweep that wait for a review; their number is in the detail.
+    SweepRead = "sweep.read",
     /// The service forgot copies of its own that were past their term; counts are in the detail.
     UpkeepForgot = "upkeep.forgot",
     /// A person began to take an organisation out, with all that is held for it; the reason is in the detail.

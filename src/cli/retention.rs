@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Failure;
 use super::context::Context;
 use super::output::{Output, or_dash, pairs, table};
+use crate::audit::{self, Action, Detail, Event};
 use crate::config::Organisation;
 use crate::daemon::{self, Foundation};
 use crate::domain::{ContactId, OrganisationId, local_time};
@@ -46,6 +47,7 @@ pub(super) enum Command {
         limit: u16,
     },
     /// List the contacts of the latest sweep whose last activity cannot be known, by the platform's ids: look at them there.
+    /// That you did so stands in the audit log.
     Review {
         /// Short name of the organisation; the only one when left out.
         #[arg(long)]
@@ -343,8 +345,19 @@ async fn review(
     output: &Output,
 ) -> anyhow::Result<()> {
     let organisation = context.organisation(named)?;
-    let mut connection = foundation.store.connection().await?;
-    let unclear = retention::list_unclear(&mut connection, &organisation, limit).await?;
+    let mut tx = foundation.store.begin("cli.retention.review").await?;
+    let unclear = retention::list_unclear(&mut tx, &organisation, limit).await?;
+    let shown = unclear.len() as u64;
+    let more = retention::count_unclear(&mut tx, &organisation).await?.saturating_sub(shown);
+    let now = foundation.desk.clock.now();
+    let event = Event::general(&organisation, Action::SweepRead, context.person(), now);
+    audit::append(&mut tx, event.with(Detail::none().count("contacts", shown))).await?;
+    // Committed before anything is shown: who looked stands in the log, whatever happens next.
+    tx.commit().await?;
     let ids: Vec<&str> = unclear.iter().map(ContactId::as_str).collect();
-    output.show(&ids, |ids| ids.join("\n"))
+    output.show(&ids, |ids| ids.join("\n"))?;
+    if more > 0 {
+        output.say(&format!("{more} more; raise --limit to see them"));
+    }
+    Ok(())
 }

@@ -234,14 +234,20 @@ async fn watch(
         }
     }
     let mut connection = foundation.store.connection().await?;
-    let found = suppression::watch::list_found(&mut connection, id, MOST_FOUND).await?;
+    let mut found = suppression::watch::list_found(&mut connection, id, MOST_FOUND.saturating_add(1)).await?;
+    let are_cut = found.len() > usize::from(MOST_FOUND);
+    found.truncate(MOST_FOUND.into());
     let now = foundation.desk.clock.now();
     let watched = suppression::watch::list_watched(&mut connection, id, now).await?;
     let (open, settled) = found.into_iter().partition(Found::is_open);
     let zone = controller.time_zone;
     output.show(&Watch { looked_now, done_again_by, left, open, settled, watched }, |watch| {
         in_words(watch, zone)
-    })
+    })?;
+    if are_cut {
+        output.say(&format!("there are more findings: these are {MOST_FOUND}, those to be decided first"));
+    }
+    Ok(())
 }
 
 fn in_words(watch: &Watch, zone: Tz) -> String {

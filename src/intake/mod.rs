@@ -46,8 +46,8 @@ pub use clock::{ClockEvent, clock_events, dates_from_events, recompute, record_p
 pub use flood::{FloodWindow, HeldBack, Scope, count_held_back, list_floods, purge_rates, release_held_back};
 pub use identifier::{Identifier, IdentifierRole, add_identifiers, identifiers, references};
 pub use producer::{
-    Corrections, OpenedRow, ParkedColumn, ParkedRow, ParkedRowError, Taken, discard_parked_row,
-    list_parked_rows, open_parked_row, release_parked_row, take_producer_rows,
+    Corrections, OpenedRow, ParkedColumn, ParkedRow, ParkedRowError, Taken, count_parked_rows,
+    discard_parked_row, list_parked_rows, open_parked_row, release_parked_row, take_producer_rows,
 };
 pub use sql::{
     Case, Surroundings, count_cases, find_by_reference, find_case, forget_contacts, forget_identifiers,

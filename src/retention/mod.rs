@@ -55,7 +55,10 @@ pub use look::{Finding, FindingKind};
 pub use period::cutoff;
 pub use schedule::{Schedule, ScheduleError};
 pub use settings::{Anchor, Caps, RecordTerms, Rule, Settings, SettingsError};
-pub use sql::{SweepRow, list_sweeps, list_unclear, purge_candidates, purge_sweeps, purge_unused_candidates};
+pub use sql::{
+    SweepRow, count_unclear, list_sweeps, list_unclear, purge_candidates, purge_sweeps,
+    purge_unused_candidates,
+};
 pub use survey::{ActiveLately, Preview, Progress, preview};
 pub use sweep::{Halt, Stage, SweepError, SweepReport, Sweeper, never_halt};
 pub use timetable::Timetable;

@@ -261,6 +261,9 @@ async fn parked_rows_are_listed_with_their_due_dates_shown_masked_and_handed_in_
     let rows = scene.run(&["--json", "request", "parked", "list"]).expect(0).json();
     let same = scene.run(&["--json", "request", "list", "--parked-rows"]).expect(0).json();
     assert_eq!(rows, same);
+    let one = scene.run(&["request", "parked", "list", "--limit", "1"]).expect(0);
+    assert!(one.stdout.contains("ticket-1") && !one.stdout.contains("ticket-2"), "{}", one.stdout);
+    assert!(one.stderr.contains("1 more; raise --limit to see them"), "{}", one.stderr);
     let number = |key: &str| {
         let row = rows.as_array().unwrap().iter().find(|row| row["idempotency_key"] == key).unwrap();
         row["intake"].to_string()
@@ -305,4 +308,45 @@ async fn parked_rows_are_listed_with_their_due_dates_shown_masked_and_handed_in_
     assert!(
         scene.run(&["--json", "request", "parked", "list"]).expect(0).json().as_array().unwrap().is_empty()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_list_ends_silently_and_a_look_at_contacts_stands_in_the_log() {
+    let database = TestDatabase::create().await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
+    // Registers the organisation.
+    scene.run(&["retention", "list"]).expect(0);
+    let mut owner = PgConnection::connect_with(&database.options()).await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO dsrd.intake_parked
+           (intake_id, organisation_id, producer, idempotency_key, reason, detail, sealed, parked_at, received_at)
+         SELECT n, 'venue-group', 'webform', 'ticket-' || n, 'missing_column', 'kind is missing', '\\x00'::bytea, received_at, received_at
+         FROM generate_series(1, 101) AS n, LATERAL (SELECT now() - interval '60 days' / n AS received_at) AS came;
+         INSERT INTO dsrd.intake_rate (organisation_id, scope, key, window_start, accepted, held_back)
+         SELECT 'venue-group', 'source', 'portal/web', now() - interval '1 minute' * n, 9, 1 FROM generate_series(1, 501) AS n;
+         INSERT INTO dsrd.sweep (organisation_id, sweep_id, started_at, created_before, state, unclear)
+         VALUES ('venue-group', '0193c1a2-0000-7000-8000-000000000001', now(), now(), 'finished', 3);
+         INSERT INTO dsrd.sweep_candidate (organisation_id, sweep_id, contact_id, created_at, skipped)
+         SELECT 'venue-group', '0193c1a2-0000-7000-8000-000000000001', 'contact-' || n, now(), 'unclear_activity'
+         FROM generate_series(1, 3) AS n",
+    )
+    .execute(&mut owner)
+    .await
+    .unwrap();
+    let parked = scene.run(&["request", "parked", "list"]).expect(0);
+    let first = parked.stdout.lines().nth(1).unwrap();
+    assert!(first.contains("ticket-1 ") && first.contains("OVERDUE"), "{first}");
+    assert_eq!(parked.stderr.trim(), "1 more; raise --limit to see them");
+    let floods = scene.run(&["--json", "request", "floods"]).expect(0);
+    assert_eq!(floods.json()["windows"].as_array().unwrap().len(), 500);
+    assert!(floods.stderr.contains("there are more"), "{}", floods.stderr);
+
+    let reviewed = scene.run(&["retention", "review", "--limit", "2"]).expect(0);
+    assert_eq!(reviewed.stdout.lines().count(), 2);
+    assert_eq!(reviewed.stderr.trim(), "1 more; raise --limit to see them");
+    let whole = scene.run(&["retention", "review"]).expect(0);
+    assert!(whole.stderr.is_empty(), "{}", whole.stderr);
+    let log = scene.run(&["--json", "audit", "list", "--action", "sweep.read"]).expect(0).json();
+    let shown: Vec<_> = log.as_array().unwrap().iter().map(|entry| &entry["detail"]["contacts"]).collect();
+    assert_eq!(shown, [2, 3]);
 }

@@ -109,6 +109,7 @@ async fn r_60_what_cannot_be_known_is_nobodys_end_and_waits_for_a_person() {
     assert_eq!((report.unclear, report.submitted), (8, 0));
     let mut connection = office.store.connection().await.unwrap();
     let listed = retention::list_unclear(&mut connection, &office.controller.id, 100).await.unwrap();
+    assert_eq!(retention::count_unclear(&mut connection, &office.controller.id).await.unwrap(), 8);
     drop(connection);
     let mut listed: Vec<&str> = listed.iter().map(dsrd::domain::ContactId::as_str).collect();
     listed.sort_unstable();

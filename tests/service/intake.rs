@@ -124,7 +124,7 @@ async fn r_1_a_row_without_received_at_is_parked_with_its_reason_and_never_dropp
     let mut parked =
         intake::list_parked_rows(&mut connection, &service.desk, &controllers(&service), 100).await.unwrap();
     drop(connection);
-    parked.reverse();
+    parked.sort_by_key(|row| row.intake);
     let reasons: Vec<&str> = parked.iter().map(|row| row.reason.as_str()).collect();
     assert_eq!(reasons, bad.map(|(reason, _)| reason));
     assert!(parked.iter().all(|row| !row.detail.contains("canarino")));

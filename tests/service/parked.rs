@@ -29,7 +29,7 @@ async fn park(service: &TestService, rows: &[&str]) -> Vec<ParkedRow> {
     }
     assert_eq!(take(service).await.parked, rows.len() as u64);
     let mut parked = list(service).await;
-    parked.reverse();
+    parked.sort_by_key(|row| row.intake);
     parked
 }
 
@@ -94,6 +94,30 @@ async fn r_1_a_parked_row_keeps_its_due_date_and_an_overdue_one_is_marked() {
         ]
     );
     assert_eq!(rows[2].received_at, None);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_1_the_parked_row_whose_date_comes_first_is_listed_first_and_all_are_counted() {
+    let service = TestService::start().await;
+    park(
+        &service,
+        &[
+            "('main', 'a', NULL, '2026-11-20T09:00:00Z', 'web', 'canarino@posta.example')",
+            // Handed in late: it is overdue already.
+            "('main', 'b', NULL, '2026-09-20T09:00:00Z', 'web', 'canarino@posta.example')",
+            "('main', 'c', 'access', NULL, 'web', 'canarino@posta.example')",
+            "('nobody', 'd', 'access', '2026-11-19T09:00:00Z', 'web', 'canarino@posta.example')",
+        ],
+    )
+    .await;
+    let keys: Vec<_> = list(&service).await.into_iter().filter_map(|row| row.idempotency_key).collect();
+    assert_eq!(keys, ["b", "d", "a", "c"]);
+    let mut connection = service.store.connection().await.unwrap();
+    let first = intake::list_parked_rows(&mut connection, &service.desk, &controllers(&service), 1).await;
+    assert!(first.unwrap()[0].overdue, "however short the list is");
+    assert_eq!(intake::count_parked_rows(&mut connection, &controllers(&service)).await.unwrap(), 4);
+    drop(connection);
     service.finish().await;
 }
 
@@ -257,7 +281,7 @@ async fn a_row_that_names_too_much_is_released_under_its_own_key() {
     }
     assert_eq!(take(&service).await.parked, 2);
     let rows = list(&service).await;
-    assert_eq!((rows[0].reason.as_str(), rows[1].reason.as_str()), ("bad_ground", "bad_policies"));
+    assert_eq!((rows[0].reason.as_str(), rows[1].reason.as_str()), ("bad_policies", "bad_ground"));
     for row in rows {
         let still = release(&service, row.intake, Corrections::default()).await.unwrap_err();
         assert!(matches!(still, ParkedRowError::Refused(_)), "{still}");
@@ -291,8 +315,8 @@ async fn a_row_whose_key_is_somebody_elses_is_parked_and_released_under_another(
     assert_eq!(insert("'access'", "canarino.altro@posta.example").await.parked, 1);
     assert_eq!(insert("NULL", "canarino.terzo@posta.example").await.parked, 1);
     let rows = list(&service).await;
-    assert_eq!((rows[0].reason.as_str(), rows[1].reason.as_str()), ("missing_column", "key_reused"));
-    for (row, key) in rows.iter().zip(["form-17-c", "form-17-b"]) {
+    assert_eq!((rows[0].reason.as_str(), rows[1].reason.as_str()), ("key_reused", "missing_column"));
+    for (row, key) in rows.iter().zip(["form-17-b", "form-17-c"]) {
         let as_it_is = release(&service, row.intake, of_kind(RequestKind::Access)).await.unwrap_err();
         assert!(matches!(as_it_is, ParkedRowError::Refused(IntakeError::KeyReused)), "{as_it_is}");
         let other_key = Corrections { idempotency_key: Some(key.to_owned()), ..of_kind(RequestKind::Access) };

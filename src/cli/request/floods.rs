@@ -53,10 +53,16 @@ pub(super) async fn run(
     }
     let since = now - TimeDelta::days(args.days.into());
     let waiting = intake::count_held_back(&mut tx, &organisation).await?;
-    let windows = intake::list_floods(&mut tx, &organisation, since, MOST).await?;
+    let mut windows = intake::list_floods(&mut tx, &organisation, since, MOST.saturating_add(1)).await?;
     tx.commit().await?;
+    let are_cut = windows.len() > usize::from(MOST);
+    windows.truncate(MOST.into());
     let zone = context.zone(&organisation);
-    output.show(&Floods { released, waiting, windows }, |floods| in_words(floods, args.days, zone))
+    output.show(&Floods { released, waiting, windows }, |floods| in_words(floods, args.days, zone))?;
+    if are_cut {
+        output.say(&format!("there are more: these are the newest {MOST}"));
+    }
+    Ok(())
 }
 
 fn in_words(floods: &Floods, days: u16, zone: Tz) -> String {

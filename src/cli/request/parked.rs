@@ -22,7 +22,8 @@ use crate::intake::{self, Corrections, IntakeError, ParkedRow, ParkedRowError};
 #[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
-    /// List them, newest first, of all organisations served here and of unknown ones, each with the due date that it has.
+    /// List them, those first that reached the controller first, of all organisations served here and of unknown ones, each
+    /// with the due date that it has.
     List {
         /// At most this many.
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
@@ -146,6 +147,8 @@ pub(super) async fn list(
     let mut connection = foundation.store.connection().await?;
     let rows =
         intake::list_parked_rows(&mut connection, &foundation.desk, &foundation.controllers, limit).await?;
+    let all = intake::count_parked_rows(&mut connection, &foundation.controllers).await?;
+    let more = all.saturating_sub(rows.len() as u64);
     output.show(&rows, |rows: &Vec<ParkedRow>| {
         let cells = rows.iter().map(|row| {
             vec![
@@ -160,7 +163,11 @@ pub(super) async fn list(
             ]
         });
         table(&["row", "organisation", "producer", "key", "reason", "detail", "received at", "due on"], cells)
-    })
+    })?;
+    if more > 0 {
+        output.say(&format!("{more} more; raise --limit to see them"));
+    }
+    Ok(())
 }
 
 /// The zone of the organisation that a row names, where there is such an organisation.

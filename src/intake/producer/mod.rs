@@ -17,8 +17,8 @@ use crate::domain::{
 use crate::store::{Store, StoreError, Tx};
 
 pub use parked::{
-    Corrections, OpenedRow, ParkedColumn, ParkedRow, ParkedRowError, discard_parked_row, list_parked_rows,
-    open_parked_row, release_parked_row,
+    Corrections, OpenedRow, ParkedColumn, ParkedRow, ParkedRowError, count_parked_rows, discard_parked_row,
+    list_parked_rows, open_parked_row, release_parked_row,
 };
 
 /// What became of the rows taken.

@@ -206,8 +206,8 @@ fn describe(
     }
 }
 
-/// Lists parked producer rows of the organisations served here and of those that nobody serves, newest first, each with the due date that it has. A row that does not open is listed by
-/// what stands beside its sealed part.
+/// Lists parked producer rows of the organisations served here and of those that nobody serves, those first that reached the
+/// controller first, each with the due date that it has. A row that does not open is listed by what stands beside its sealed part.
 pub async fn list_parked_rows(
     connection: &mut sqlx::PgConnection,
     desk: &Desk,
@@ -221,6 +221,14 @@ pub async fn list_parked_rows(
         describe(row, received_at, controllers, now)
     });
     Ok(listed.collect())
+}
+
+/// Counts the same rows.
+pub async fn count_parked_rows(
+    connection: &mut sqlx::PgConnection,
+    controllers: &Controllers,
+) -> Result<u64, StoreError> {
+    sql::count_parked(connection, &served(controllers)).await
 }
 
 /// Opens a parked row for a person, which stands in the log of its organisation, or of `reader`'s when it named none

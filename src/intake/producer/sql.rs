@@ -113,7 +113,8 @@ pub(super) struct SealedRow {
     pub(super) parked_at: DateTime<Utc>,
 }
 
-/// Parked rows of these organisations, and of those that nobody serves, newest first.
+/// Parked rows of these organisations, and of those that nobody serves, those first that reached the controller first: their dates
+/// come first.
 pub(super) async fn list_parked(
     connection: &mut PgConnection,
     organisations: &[String],
@@ -126,7 +127,7 @@ pub(super) async fn list_parked(
            WHERE organisation_id = ANY ($1)
               OR NOT EXISTS (SELECT FROM dsrd.organisation
                              WHERE dsrd.organisation.organisation_id = intake_parked.organisation_id)
-           ORDER BY intake_id DESC
+           ORDER BY least(received_at, parked_at), intake_id
            LIMIT $2"#,
         organisations,
         most.clamp(1, 10_000),
@@ -134,6 +135,25 @@ pub(super) async fn list_parked(
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("intake.list_parked_rows"))
+}
+
+/// Counts the same.
+pub(super) async fn count_parked(
+    connection: &mut PgConnection,
+    organisations: &[String],
+) -> Result<u64, StoreError> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!"
+           FROM dsrd.intake_parked
+           WHERE organisation_id = ANY ($1)
+              OR NOT EXISTS (SELECT FROM dsrd.organisation
+                             WHERE dsrd.organisation.organisation_id = intake_parked.organisation_id)"#,
+        organisations,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("intake.count_parked_rows"))?;
+    Ok(u64::try_from(count).unwrap_or_default())
 }
 
 pub(super) async fn find_parked(

@@ -236,6 +236,26 @@ pub async fn list_unclear(
         .map_err(|_| StoreError::unreadable("retention.list_unclear", "dsrd.sweep_candidate.contact_id"))
 }
 
+/// Counts the same.
+pub async fn count_unclear(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<u64, StoreError> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!"
+           FROM dsrd.sweep_candidate
+           WHERE organisation_id = $1
+             AND sweep_id = (SELECT sweep_id FROM dsrd.sweep WHERE organisation_id = $1
+                             ORDER BY started_at DESC, sweep_id DESC LIMIT 1)
+             AND skipped = 'unclear_activity'"#,
+        organisation.as_str(),
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("retention.count_unclear"))?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
 /// Those of the contacts about whom an access request is open (R-11).
 pub(in crate::retention) async fn with_open_access(
     connection: &mut PgConnection,
