@@ -7,7 +7,8 @@
 //! Three dates, because the law can be read in more than one way: the *conservative* one has no shift to a working day,
 //! so that whoever keeps it keeps every reading; the *statutory* one is the last lawful day; the *internal* one is the
 //! organisation's own goal. Requests are stored with the first two ([`Term::due_dates`]): the conservative one, which needs
-//! no calendar and cannot fail, is alarmed; a breach of the law is told after the statutory one.
+//! no calendar and cannot fail, is alarmed; a breach of the law is told after the statutory one. Which conservative dates will be
+//! missed at the present pace, [`forecast()`] reckons before they are.
 //!
 //! Invariants:
 //! - internal ≤ conservative ≤ statutory.
@@ -21,6 +22,7 @@
 
 mod calendar;
 mod error;
+mod forecast;
 mod period;
 mod regime;
 mod rule;
@@ -33,6 +35,7 @@ use chrono_tz::Tz;
 
 pub use calendar::{Calendar, CalendarCode};
 pub use error::DeadlineError;
+pub use forecast::{Forecast, Pace, Waiting, forecast};
 pub use period::{Period, Retention, retention};
 pub use regime::{Law, PauseEffect, Regime, RegimeCode};
 pub use rule::{HolidayRule, easter};
