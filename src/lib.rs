@@ -24,7 +24,7 @@
 //! | [`execution`] | one leased request carried through its steps |
 //! | [`retention`] | contacts past their time found and submitted for erasure |
 //! | [`self_test`] | an invented contact taken through its rights every day |
-//! | [`figures`] | how requests are answered, counted from the audit log |
+//! | [`figures`] | how requests are answered, counted from the audit log; which dates will be missed |
 //! | [`alert`] | staff told in time of what is due, late or failed |
 //! | [`upkeep`] | the service's own copies forgotten in time |
 //! | [`evidence`] | what was done about a request or in a period, in one file that proves itself |

@@ -57,8 +57,9 @@ const RULE: &[(&str, &[&str])] = &[
     ("retention", &["domain", "store", "audit", "holds", "suppression", "platform", "intake"]),
     // It hands requests in as everybody does; when it is due, a schedule of sweeps says.
     ("self_test", &["domain", "store", "audit", "intake", "retention"]),
-    // Counts what the log says, and needs no case.
-    ("figures", &["domain", "store", "audit"]),
+    // Counts what the log says, and needs no case. What the platform said last, which decides whether dates will be kept, is the
+    // queue's to know.
+    ("figures", &["domain", "store", "audit", "queue"]),
     // It mails to staff by the same way out as notices, and counts how requests are answered. An outage of a platform is the
     // queue's to know.
     ("alert", &["domain", "store", "audit", "queue", "delivery", "figures"]),

@@ -126,7 +126,8 @@ enum Command {
     /// Read, search, verify and export the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Count how requests were answered in a period: terms kept, outcomes, refusals, days; from the audit log.
+    /// Count how requests were answered in a period: terms kept, outcomes, refusals, days; from the audit log. And forecast which
+    /// dates of open ones will be missed at the present pace.
     Stats(stats::Args),
     /// Take evidence about a request or a period out, in one archive that proves itself offline; or check one.
     Evidence(evidence::Args),

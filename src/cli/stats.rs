@@ -1,17 +1,19 @@
-//! `dsrd stats`: how requests are answered, in numbers.
+//! `dsrd stats`: how requests are answered, in numbers, and which dates will be missed.
 
 use std::path::PathBuf;
 
 use chrono::{Days, Months, NaiveDate};
+use chrono_tz::Tz;
+use serde::Serialize;
 
 use super::Failure;
 use super::audit::{record, seal};
 use super::context::Context;
 use super::output::{Output, pairs, table};
 use crate::audit::{Action, Detail};
-use crate::daemon::Foundation;
-use crate::domain::OrganisationId;
-use crate::figures::{self, Block, Figures, Question, Share};
+use crate::daemon::{Foundation, SharedBudget};
+use crate::domain::{OrganisationId, local_time};
+use crate::figures::{self, Block, Figures, Outlook, Question, Share};
 
 /// Options of `dsrd stats`.
 #[derive(Debug, clap::Args)]
@@ -28,6 +30,14 @@ pub(super) struct Args {
     /// Write comma-separated values: a line for all, then one for each kind.
     #[arg(long)]
     csv: bool,
+}
+
+/// What the log says of the period, and what will be of what is open now, whatever the period.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    figures: Figures,
+    forecast: Outlook,
 }
 
 pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyhow::Result<()> {
@@ -48,7 +58,12 @@ async fn tell(
     output: &Output,
 ) -> anyhow::Result<()> {
     let organisation = context.organisation(args.organisation.as_ref())?;
-    let zone = context.zone(&organisation);
+    let configured = context
+        .settings()
+        .find_organisation(&organisation)
+        .ok_or_else(|| Failure::NotFound.because("no such organisation is configured"))?;
+    let zone = configured.time_zone;
+    let limit = SharedBudget::limit(&configured.platform.rate);
     let today = foundation.desk.clock.now().with_timezone(&zone).date_naive();
     let until = args.until.unwrap_or_else(|| today + Days::new(1));
     let since = match args.since {
@@ -63,6 +78,9 @@ async fn tell(
     let question = Question { organisation, since, until, zone, today };
     let mut connection = foundation.store.connection().await?;
     let figures = figures::figures(&mut connection, &question).await?;
+    let forecast =
+        figures::outlook(&mut connection, &question.organisation, zone, limit, foundation.desk.clock.now())
+            .await?;
     drop(connection);
     let detail = Detail::none()
         .word("filters", "organisation since until")
@@ -75,7 +93,50 @@ async fn tell(
              allow, and requests received before are missing or counted as far as they are left"
         ));
     }
-    if args.csv { output.raw(csv(&figures)?.as_slice()) } else { output.show(&figures, human) }
+    if args.csv {
+        return output.raw(csv(&figures)?.as_slice());
+    }
+    output.show(&Shown { figures, forecast }, |shown| {
+        format!("{}\n\n{}", human(&shown.figures), ahead(&shown.forecast, zone))
+    })
+}
+
+/// The forecast in a sentence or two.
+fn ahead(outlook: &Outlook, zone: Tz) -> String {
+    let forecast = &outlook.forecast;
+    let away = outlook.platform_away_since.map(|since| local_time(since, zone));
+    let paused = outlook.paused_until.map(|until| local_time(until, zone));
+    let state = match (&away, &paused) {
+        (Some(since), _) => format!("the platform is away since {since}; "),
+        (None, Some(until)) => format!("the platform asked for a pause until {until}; "),
+        (None, None) => String::new(),
+    };
+    let (pace, will) =
+        if away.is_some() { ("if it came back now,", "would") } else { ("at the present pace", "will") };
+    let waiting = forecast.waiting;
+    let mut text = match forecast.first_late_on {
+        _ if waiting == 0 => format!("{state}no open request waits for the platform"),
+        Some(first) => format!(
+            "{state}{pace} {} of {waiting} open requests that wait for the platform {will} be late, the first on {first}",
+            forecast.late
+        ),
+        None => {
+            format!("{state}{pace} none of {waiting} open requests that wait for the platform {will} be late")
+        }
+    };
+    if forecast.overdue > 0 {
+        text = format!("{text}; {} of them are late already", forecast.overdue);
+    }
+    if let Some(by) = forecast.answered_by {
+        text = format!("{text}; the last {will} be answered by {}", local_time(by, zone));
+    }
+    if outlook.wait_for_people > 0 {
+        text = format!(
+            "{text}\nbeside these, {} open requests wait for a person or for an answer; when they go on is not forecast",
+            outlook.wait_for_people
+        );
+    }
+    text
 }
 
 fn rows(figures: &Figures) -> impl Iterator<Item = (&str, &Block)> {

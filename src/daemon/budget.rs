@@ -30,15 +30,20 @@ impl SharedBudget {
     /// The budget of one organisation's key.
     #[must_use]
     pub fn new(store: Store, organisation: OrganisationId, rate: &RateSettings) -> Self {
+        Self { store, organisation, limit: Self::limit(rate), local: LocalBudget::new(rate) }
+    }
+
+    /// The limit that settings set.
+    #[must_use]
+    pub fn limit(rate: &RateSettings) -> Limit {
         let emission =
             Duration::try_from_secs_f64(1.0 / rate.requests_per_second).unwrap_or(Duration::from_secs(1));
-        let limit = Limit {
+        Limit {
             emission,
             burst: rate.burst.max(1),
             furthest: REQUEST_HORIZON,
             longest_pause: Duration::from_secs(rate.pause_cap_secs),
-        };
-        Self { store, organisation, limit, local: LocalBudget::new(rate) }
+        }
     }
 
     async fn reserve(&self, horizon: Duration) -> Result<Reserved, StoreError> {

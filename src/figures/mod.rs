@@ -15,10 +15,15 @@
 //!   law is counted without the shift of weekends, as in the conservative due date.
 //! - The median of an even number is the mean of the middle two; the 90th percentile is the nearest rank.
 //!
+//! [`outlook()`] looks the other way: not at what a log says of the past, but at which dates of what is open now will be missed. It
+//! asks the queue what the platform said last.
+//!
 //! Invariants: no identifier and no reference leaves; a period that the log does not cover any more is said to be so.
 
 mod count;
 mod course;
+mod outlook;
+mod sql;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +38,7 @@ use crate::store::StoreError;
 
 pub use count::count;
 pub use course::{Course, End};
+pub use outlook::{Outlook, calls_of, outlook};
 
 /// What is to be counted.
 #[derive(Clone, Debug, PartialEq, Eq)]

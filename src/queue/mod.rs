@@ -31,7 +31,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use budget::{Limit, Reserved, block_calls, ensure_budget, has_budget, reserve_calls};
+pub use budget::{Limit, Reserved, block_calls, ensure_budget, has_budget, pause_left, reserve_calls};
 pub use instance::{Heart, Instance};
 pub use outage::{
     Seen, WAITS_FOR_PLATFORM, filter_ignored_since, note_ignored_filters, note_platform, platform_down_since,

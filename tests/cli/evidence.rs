@@ -302,6 +302,8 @@ async fn r_7_figures_for_people_programs_and_spreadsheets() {
     assert_eq!(figures["by_kind"]["access"]["answered"], 1);
     let shown = stats(&[]).stdout;
     assert!(shown.contains("within 1 month") && shown.contains("(1 of 1)"), "{shown}");
+    assert_eq!((&figures["forecast"]["waiting"], &figures["forecast"]["late"]), (&0.into(), &0.into()));
+    assert!(shown.contains("no open request waits for the platform"), "{shown}");
     let csv = scene.run(&[&["stats", "--csv"], period.as_slice()].concat()).expect(0).stdout;
     let mut lines = csv.lines();
     let head: Vec<&str> = lines.next().unwrap().split(',').collect();

@@ -9,7 +9,7 @@ mod sql;
 
 use std::time::Duration;
 
-pub use sql::{block_calls, ensure_budget, has_budget, reserve_calls};
+pub use sql::{block_calls, ensure_budget, has_budget, pause_left, reserve_calls};
 
 /// What came of asking for calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

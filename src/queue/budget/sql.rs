@@ -108,3 +108,24 @@ pub async fn block_calls(
     .map_err(StoreError::during("queue.block_calls"))?;
     Ok(())
 }
+
+/// How much is left of the pause that the platform asked for; nothing where it asked for none. What is longer than any pause may be
+/// was written while the database's clock was ahead (F-48), and is none.
+pub async fn pause_left(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    limit: Limit,
+) -> Result<Duration, StoreError> {
+    let left = sqlx::query_scalar!(
+        r#"SELECT extract(epoch FROM blocked_until - clock_timestamp())::float8 AS "left!"
+           FROM dsrd.rate_budget
+           WHERE organisation_id = $1
+             AND blocked_until > clock_timestamp() AND blocked_until <= clock_timestamp() + $2::interval"#,
+        organisation.as_str(),
+        interval(limit.longest_pause),
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("queue.pause_left"))?;
+    Ok(left.and_then(|secs| Duration::try_from_secs_f64(secs).ok()).unwrap_or_default())
+}
