@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Days, Utc};
 
-use super::letter::{Letter, paragraph, push, words};
+use super::letter::{Letter, forecast, paragraph, push, words};
 use super::rule::{DueReview, Watched, unconfirmed};
 use super::{Settings, sql};
 use crate::delivery::Vocabulary;
 use crate::domain::{Controller, Origin, ParkReason};
+use crate::figures::Outlook;
 use crate::store::{StoreError, Tx};
 
-/// Composes the digest of a day; `None` when there is nothing to tell.
+/// Composes the digest of a day; `None` when there is nothing to tell. `outlook` is there where dates will be missed.
 pub(super) async fn compose(
     tx: &mut Tx,
     controller: &Controller,
     settings: &Settings,
+    outlook: Option<&Outlook>,
     now: DateTime<Utc>,
 ) -> Result<Option<Letter>, StoreError> {
     let today = now.with_timezone(&controller.time_zone).date_naive();
@@ -57,6 +59,12 @@ pub(super) async fn compose(
 
     incidents(&mut body, words, controller, &watched);
     requests(&mut body, words, &values, (&open, &overdue, &soon));
+    section(
+        &mut body,
+        words,
+        &words.say("digest.forecast", &[]),
+        outlook.iter().map(|outlook| forecast(words, controller, outlook)),
+    );
     section(
         &mut body,
         words,

@@ -6,6 +6,7 @@ use super::rule::earliest_due;
 use super::watch::Raised;
 use crate::delivery::{Vocabulary, VocabularyOf, vocabulary};
 use crate::domain::{AlertRule, Controller};
+use crate::figures::Outlook;
 
 /// A mail to staff.
 pub(super) struct Letter {
@@ -14,7 +15,7 @@ pub(super) struct Letter {
 }
 
 /// The gravest first.
-const ORDER: [AlertRule; 24] = [
+const ORDER: [AlertRule; 25] = [
     AlertRule::IncidentOverdue,
     AlertRule::IncidentOpen,
     AlertRule::StatutoryBreach,
@@ -23,6 +24,7 @@ const ORDER: [AlertRule; 24] = [
     AlertRule::AcknowledgementDue,
     AlertRule::RowsOfNobody,
     AlertRule::RowsParked,
+    AlertRule::ForecastLate,
     AlertRule::PlatformDown,
     AlertRule::FilterIgnored,
     AlertRule::NoticeBounced,
@@ -95,6 +97,9 @@ fn line(words: &Vocabulary, controller: &Controller, raised: &Raised<'_>) -> Str
         let at = controller.local_time(rows.running_since);
         return words.say("line.rows_of_nobody", &[("count", &count), ("at", &at)]);
     }
+    if let Some(outlook) = raised.outlook {
+        return forecast(words, controller, outlook);
+    }
     let Some(watched) = raised.watched else {
         return words.say("line.since", &[("at", &controller.local_time(raised.cause.since))]);
     };
@@ -132,6 +137,19 @@ fn line(words: &Vocabulary, controller: &Controller, raised: &Raised<'_>) -> Str
             words.say(key, &values)
         }
     }
+}
+
+/// What is said of dates that will be missed.
+pub(super) fn forecast(words: &Vocabulary, controller: &Controller, outlook: &Outlook) -> String {
+    let (late, waiting) = (outlook.forecast.late.to_string(), outlook.forecast.waiting.to_string());
+    let due = outlook.forecast.first_late_on.map(|due_on| due_on.to_string()).unwrap_or_default();
+    let away = outlook.platform_away_since.map(|since| controller.local_time(since));
+    let key = if away.is_some() { "line.forecast_away" } else { "line.forecast" };
+    let at = away.unwrap_or_default();
+    words.say(
+        key,
+        &[("late", late.as_str()), ("waiting", waiting.as_str()), ("due", due.as_str()), ("at", at.as_str())],
+    )
 }
 
 /// Appends a paragraph, broken between words so that no line is long.

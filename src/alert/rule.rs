@@ -61,13 +61,16 @@ pub(super) struct SelfTestState {
     pub(super) next_run_at: Option<DateTime<Utc>>,
 }
 
-/// Since when the figures of an organisation are worse than it wants, as last counted.
+/// Since when the figures of an organisation are worse than it wants, as last counted or forecast.
+#[expect(clippy::struct_field_names, reason = "as the columns are named")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FiguresState {
     /// More requests are extended.
     pub(super) extended_since: Option<DateTime<Utc>>,
     /// More requests are not answered within a month.
     pub(super) late_since: Option<DateTime<Utc>>,
+    /// Dates will be missed.
+    pub(super) forecast_late_since: Option<DateTime<Utc>>,
 }
 
 /// Rows of producers that could not become a request.
@@ -221,6 +224,11 @@ pub(super) fn platform_cause(
     let patience = TimeDelta::hours(settings.platform_down_hours.into());
     (now - down_since >= patience)
         .then_some(Cause { since: down_since, ..Cause::of(AlertRule::PlatformDown) })
+}
+
+/// The cause that a forecast gives by which dates will be missed, without a break since an instant (F-46).
+pub(super) const fn forecast_late(since: DateTime<Utc>) -> Cause {
+    Cause { rule: AlertRule::ForecastLate, step: 0, since }
 }
 
 /// The cause that a platform gives which ignores a filter, the latest found at `found_at` (S-7).

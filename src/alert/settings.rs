@@ -83,6 +83,7 @@ impl Settings {
             AlertRule::NoticeBounced
             | AlertRule::VerificationFailed
             | AlertRule::PlatformDown
+            | AlertRule::ForecastLate
             | AlertRule::FilterIgnored
             | AlertRule::CameBack
             | AlertRule::Flood

@@ -8,15 +8,16 @@ use uuid::Uuid;
 
 use super::letter;
 use super::rule::{
-    Cause, DueReview, ParkedRows, Watched, came_back, causes, filter_ignored, flood, log_review, of_figures,
-    past_term, platform_cause, review_cause, rows_parked, self_test, sweep_missed, worse_than_wanted,
+    Cause, DueReview, ParkedRows, Watched, came_back, causes, filter_ignored, flood, forecast_late,
+    log_review, of_figures, past_term, platform_cause, review_cause, rows_parked, self_test, sweep_missed,
+    worse_than_wanted,
 };
 use super::{Settings, digest, sql};
 use crate::audit::{self, Action, Actor, Detail, Event, forget};
 use crate::delivery::{self, Transport};
 use crate::domain::{AlertRule, Clock, Controller, KillSwitch, OrganisationId, StaffRole};
-use crate::figures::{self, Question};
-use crate::queue;
+use crate::figures::{self, Outlook, Question};
+use crate::queue::{self, Limit};
 use crate::store::{Store, StoreError, Tx};
 
 /// One organisation that is watched.
@@ -30,6 +31,8 @@ pub struct Ward {
     pub sweeps: bool,
     /// Whether its daily self-test is switched on.
     pub self_tests: bool,
+    /// How fast its platform may be called.
+    pub limit: Limit,
 }
 
 /// Watches over requests and platforms, and tells the staff.
@@ -67,14 +70,25 @@ pub(super) struct Raised<'a> {
     pub(super) watched: Option<&'a Watched>,
     pub(super) review: Option<&'a DueReview>,
     pub(super) rows: Option<ParkedRows>,
+    pub(super) outlook: Option<&'a Outlook>,
 }
+
+impl Raised<'_> {
+    /// About the organisation as a whole.
+    const fn of(cause: Cause) -> Self {
+        Self { cause, watched: None, review: None, rows: None, outlook: None }
+    }
+}
+
+/// By which forecast dates will be missed, and since when there was no other one.
+pub(super) type Ahead = (Outlook, DateTime<Utc>);
 
 /// Who is recorded as having raised and mailed.
 pub(super) const ACTOR: Actor = Actor::Process("watch");
 
 impl Watch {
     /// Raises what is to be raised now and has not been today, and writes the digest when its hour has come. What fails for one
-    /// organisation, or in one of the three, keeps nothing else from being told.
+    /// organisation, or in one of the parts, keeps nothing else from being told.
     ///
     /// # Errors
     /// The first failure, after everything else was done. Each is told in the log.
@@ -88,11 +102,15 @@ impl Watch {
                 failed.get_or_insert(error);
             };
             self.count_figures(ward).await.unwrap_or_else(&mut note);
-            match self.raise(ward).await {
+            let ahead = self.look_ahead(ward).await.unwrap_or_else(|error| {
+                note(error);
+                None
+            });
+            match self.raise(ward, ahead.as_ref()).await {
                 Ok(raised) => done.alerts += raised,
                 Err(error) => note(error),
             }
-            match self.write_digest(ward).await {
+            match self.write_digest(ward, ahead.as_ref()).await {
                 Ok(written) => done.digests += usize::from(written),
                 Err(error) => note(error),
             }
@@ -125,6 +143,30 @@ impl Watch {
         tx.commit().await
     }
 
+    /// Forecasts which dates will be missed at the pace that the platform allows, and notes since when any will (F-46).
+    async fn look_ahead(&self, ward: &Ward) -> Result<Option<Ahead>, StoreError> {
+        let organisation = &ward.controller.id;
+        let now = self.clock.now();
+        let mut tx = self.store.begin("alert.look_ahead").await?;
+        let zone = ward.controller.time_zone;
+        let outlook = figures::outlook(&mut tx, organisation, zone, ward.limit, now).await?;
+        let known = sql::figures_state(&mut tx, organisation).await?.forecast_late_since;
+        // What a clock that was ahead noted (F-48) begins now.
+        let since = (outlook.forecast.late > 0).then(|| known.filter(|since| *since <= now).unwrap_or(now));
+        if since == known {
+            return Ok(since.map(|since| (outlook, since)));
+        }
+        sql::set_forecast(&mut tx, organisation, since).await?;
+        tx.commit().await?;
+        if let Some(due_on) = outlook.forecast.first_late_on {
+            let count = outlook.forecast.late;
+            tracing::warn!(%organisation, count, %due_on, "at the present pace requests will be answered after their due date, the first of them on this one; see dsrd stats");
+        } else {
+            tracing::info!(%organisation, "at the present pace every request that waits for the platform will be answered in time");
+        }
+        Ok(since.map(|since| (outlook, since)))
+    }
+
     /// The organisation among whose alerts stands what belongs to none that is configured, or to all of them: one whose operator
     /// has an address, else one where anybody has, else the first.
     fn hears_of_nobody(&self) -> Option<&OrganisationId> {
@@ -136,7 +178,7 @@ impl Watch {
         ward.map(|ward| &ward.controller.id)
     }
 
-    async fn raise(&self, ward: &Ward) -> Result<usize, StoreError> {
+    async fn raise(&self, ward: &Ward, ahead: Option<&Ahead>) -> Result<usize, StoreError> {
         let Ward { controller, settings, .. } = ward;
         let now = self.clock.now();
         let today = now.with_timezone(&controller.time_zone).date_naive();
@@ -146,57 +188,60 @@ impl Watch {
         let mut found: Vec<Raised<'_>> = Vec::new();
         for each in &watched {
             for cause in causes(each, controller, settings, now) {
-                found.push(Raised { cause, watched: Some(each), review: None, rows: None });
+                found.push(Raised { watched: Some(each), ..Raised::of(cause) });
             }
         }
         let down_since = queue::platform_down_since(&mut tx, &controller.id).await?;
         if let Some(cause) = down_since.and_then(|since| platform_cause(since, settings, now)) {
-            found.push(Raised { cause, watched: None, review: None, rows: None });
+            found.push(Raised::of(cause));
+        }
+        if let Some((outlook, since)) = ahead {
+            found.push(Raised { outlook: Some(outlook), ..Raised::of(forecast_late(*since)) });
         }
         if let Some(found_at) = queue::filter_ignored_since(&mut tx, &controller.id).await? {
-            found.push(Raised { cause: filter_ignored(found_at), watched: None, review: None, rows: None });
+            found.push(Raised::of(filter_ignored(found_at)));
         }
         for each in &reviews {
-            found.push(Raised { cause: review_cause(each), watched: None, review: Some(each), rows: None });
+            found.push(Raised { review: Some(each), ..Raised::of(review_cause(each)) });
         }
         if let Some(found_at) = sql::last_came_back(&mut tx, &controller.id).await? {
-            found.push(Raised { cause: came_back(found_at), watched: None, review: None, rows: None });
+            found.push(Raised::of(came_back(found_at)));
         }
         let lately = now - TimeDelta::days(1);
         if let Some(window_start) = sql::last_flood(&mut tx, &controller.id, lately).await? {
-            found.push(Raised { cause: flood(window_start), watched: None, review: None, rows: None });
+            found.push(Raised::of(flood(window_start)));
         }
         if ward.sweeps {
             let due_at = sql::next_sweep(&mut tx, &controller.id).await?;
             if let Some(cause) = due_at.and_then(|due_at| sweep_missed(due_at, settings, now)) {
-                found.push(Raised { cause, watched: None, review: None, rows: None });
+                found.push(Raised::of(cause));
             }
             if let Some(since) = sql::past_term_since(&mut tx, &controller.id).await? {
-                found.push(Raised { cause: past_term(since), watched: None, review: None, rows: None });
+                found.push(Raised::of(past_term(since)));
             }
         }
         if let Some(rows) = sql::parked_rows(&mut tx, &controller.id).await? {
             let cause = rows_parked(rows, AlertRule::RowsParked);
-            found.push(Raised { cause, watched: None, review: None, rows: Some(rows) });
+            found.push(Raised { rows: Some(rows), ..Raised::of(cause) });
         }
         if self.hears_of_nobody() == Some(&controller.id) {
             if let Some(rows) = sql::rows_of_nobody(&mut tx).await? {
                 let cause = rows_parked(rows, AlertRule::RowsOfNobody);
-                found.push(Raised { cause, watched: None, review: None, rows: Some(rows) });
+                found.push(Raised { rows: Some(rows), ..Raised::of(cause) });
             }
             if let Some(review_on) = forget::last_due_review(&mut tx, today).await? {
                 let cause = log_review(review_on, controller);
-                found.push(Raised { cause, watched: None, review: None, rows: None });
+                found.push(Raised::of(cause));
             }
         }
         let state = sql::figures_state(&mut tx, &controller.id).await?;
         for cause in of_figures(state, settings) {
-            found.push(Raised { cause, watched: None, review: None, rows: None });
+            found.push(Raised::of(cause));
         }
         if ward.self_tests {
             let state = sql::self_test(&mut tx, &controller.id).await?;
             if let Some(cause) = self_test(state, now) {
-                found.push(Raised { cause, watched: None, review: None, rows: None });
+                found.push(Raised::of(cause));
             }
         }
         let mut raised = Vec::new();
@@ -228,7 +273,7 @@ impl Watch {
     }
 
     /// Writes the digest of the day; false before its hour, where there is one, and where nobody gets it.
-    async fn write_digest(&self, ward: &Ward) -> Result<bool, StoreError> {
+    async fn write_digest(&self, ward: &Ward, ahead: Option<&Ahead>) -> Result<bool, StoreError> {
         let Ward { controller, settings, .. } = ward;
         let now = self.clock.now();
         let local = now.with_timezone(&controller.time_zone);
@@ -242,7 +287,8 @@ impl Watch {
         if sql::has_digest(&mut tx, &controller.id, role, today).await? {
             return Ok(false);
         }
-        let letter = digest::compose(&mut tx, controller, settings, now).await?;
+        let outlook = ahead.map(|(outlook, _)| outlook);
+        let letter = digest::compose(&mut tx, controller, settings, outlook, now).await?;
         let written =
             sql::insert_mail(&mut tx, &controller.id, (Kind::Digest, role), today, letter.as_ref(), now)
                 .await?;
@@ -276,7 +322,7 @@ async fn raise_one(
     today: NaiveDate,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    let Raised { cause, watched, review, rows: _ } = raised;
+    let Raised { cause, watched, review, .. } = raised;
     let request = watched.map(|watched| watched.request);
     let id = Uuid::now_v7();
     let about = sql::About { request, hold: review.map(|review| review.hold) };

@@ -11,7 +11,7 @@ use super::foundation::Prepared;
 use super::outside::{self, Gate, Heads};
 use super::platforms::{FirstLook, first_look};
 use super::tasks::{self, PresentInstance, Tasks};
-use super::{Database, Part, StartError, halves, notify, webhooks};
+use super::{Database, Part, SharedBudget, StartError, halves, notify, webhooks};
 use crate::alert::{Ward, Watch};
 use crate::audit::{Publisher, SealError, Sealer};
 use crate::config::{Organisation, Settings};
@@ -478,7 +478,8 @@ impl Parts {
             let controller = Arc::clone(controllers.get(&organisation.id)?);
             let (settings, sweeps) = (organisation.escalation.clone(), organisation.retention.enabled);
             let self_tests = organisation.self_test.enabled;
-            Some((organisation.id.clone(), Ward { controller, settings, sweeps, self_tests }))
+            let limit = SharedBudget::limit(&organisation.platform.rate);
+            Some((organisation.id.clone(), Ward { controller, settings, sweeps, self_tests, limit }))
         });
         let watch = Watch {
             store: store.clone(),

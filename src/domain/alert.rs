@@ -39,6 +39,8 @@ vocabulary! {
         RecipientOverdue = "recipient_overdue",
         /// The platform has not answered for a long time, or refuses the key: nobody's right can be carried out.
         PlatformDown = "platform_down",
+        /// At the pace that the platform allows, requests that wait for it will be answered after their due date (R-5, F-46).
+        ForecastLate = "forecast_late",
         /// The platform ignores a filter: whoever is looked for by it needs every contact to be read (S-7).
         FilterIgnored = "filter_ignored",
         /// Somebody who was erased or opted out is back at the platform, and a person has to decide.

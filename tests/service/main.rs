@@ -28,6 +28,7 @@ mod erasure;
 mod fees;
 mod figures;
 mod floods;
+mod forecast;
 mod gate;
 mod grounds;
 mod hold_edges;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dsrd::alert::{Settings, Ward, Watch};
 use dsrd::delivery::{MemoryTransport, Transport};
 use dsrd::domain::KillSwitch;
+use dsrd::queue;
 
 use super::service::TestService;
 use super::settings::mail_settings;
@@ -31,9 +33,20 @@ pub(crate) fn to_dpo() -> Settings {
     }
 }
 
-/// What is watched of the organisation of a test: everything.
+/// The limit of a platform that may be called so often a second, with the longest pause that is configured by default.
+pub(crate) fn limit(calls_per_second: f64) -> queue::Limit {
+    queue::Limit {
+        emission: Duration::from_secs_f64(1.0 / calls_per_second),
+        burst: 1,
+        furthest: Duration::from_secs(30),
+        longest_pause: Duration::from_mins(10),
+    }
+}
+
+/// What is watched of the organisation of a test: everything. Its platform may be called twice a second.
 pub(crate) fn ward(service: &TestService, settings: Settings) -> Ward {
-    Ward { controller: Arc::clone(&service.controller), settings, sweeps: true, self_tests: true }
+    let limit = limit(2.0);
+    Ward { controller: Arc::clone(&service.controller), settings, sweeps: true, self_tests: true, limit }
 }
 
 /// The watch of one daemon over one organisation, its mails in memory.

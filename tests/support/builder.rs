@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeZone, Utc};
 use dsrd::audit::LogKeys;
+use dsrd::daemon::SharedBudget;
 use dsrd::delivery::{self, MemoryTransport, Transport};
 use dsrd::domain::{
     ActivityRule, Clock, Controller, ErasureRules, FloodLimits, IdentityRules, ManualClock, MasterKey,
@@ -14,8 +15,8 @@ use dsrd::domain::{
 };
 use dsrd::execution::{Executor, Gate, KillSwitch, PackageRules, Site};
 use dsrd::intake::Desk;
-use dsrd::platform::ContactPlatform;
 use dsrd::platform::cloud4wi::{self, Cloud4Wi, LocalBudget};
+use dsrd::platform::{CallBudget, ContactPlatform};
 use dsrd::recipients::Recipient;
 use dsrd::store::Store;
 use dsrd::suppression::ledger::Ledger;
@@ -45,6 +46,7 @@ pub(crate) struct Builder {
     retention: Option<RetentionPeriod>,
     full_scan: bool,
     breaker_pause: Option<Duration>,
+    shares_budget: bool,
     checks_clock: bool,
 }
 
@@ -73,6 +75,7 @@ impl TestService {
             retention: Some(RetentionPeriod { keep_months: 1, safety_margin_hours: 0 }),
             full_scan: true,
             breaker_pause: None,
+            shares_budget: false,
             checks_clock: false,
         }
     }
@@ -182,6 +185,12 @@ impl Builder {
         self
     }
 
+    /// Calls are drawn from the budget in the database, as daemons do that share a key; without it each process has its own.
+    pub(crate) fn sharing_the_budget(mut self) -> Self {
+        self.shares_budget = true;
+        self
+    }
+
     /// The clock is compared with the database's, as a daemon does: the manual one stands where that of the machine does.
     pub(crate) fn checking_the_clock(mut self) -> Self {
         self.checks_clock = true;
@@ -217,7 +226,14 @@ impl Builder {
                 settings.rate.breaker_failures = 5;
                 settings.rate.breaker_pause_secs = pause.as_secs_f64();
             }
-            let platform = connect(settings, clock.clone());
+            let budget: Arc<dyn CallBudget> = if self.shares_budget {
+                let mut connection = store.connection().await.expect("a connection");
+                queue::ensure_budget(&mut connection, &controller.id).await.expect("a budget");
+                Arc::new(SharedBudget::new(store.clone(), controller.id.clone(), &settings.rate))
+            } else {
+                Arc::new(LocalBudget::new(&settings.rate))
+            };
+            let platform = connect(settings, budget, clock.clone());
             controllers.insert(controller.id.clone(), Arc::clone(&controller));
             sites.insert(
                 controller.id.clone(),
@@ -322,7 +338,10 @@ async fn register(store: &Store, controller: &Controller, organisation: &Organis
 }
 
 /// The real client.
-fn connect(settings: cloud4wi::Settings, clock: Arc<dyn Clock>) -> Arc<dyn ContactPlatform> {
-    let budget = Arc::new(LocalBudget::new(&settings.rate));
+fn connect(
+    settings: cloud4wi::Settings,
+    budget: Arc<dyn CallBudget>,
+    clock: Arc<dyn Clock>,
+) -> Arc<dyn ContactPlatform> {
     Arc::new(Cloud4Wi::new(settings, Some("IT".to_owned()), budget, clock).expect("a client"))
 }

@@ -105,6 +105,9 @@ pub(in crate::alert) async fn list_alerts(
                                 WHEN alert.rule = 'often_late'
                                 THEN EXISTS (SELECT FROM dsrd.figures_watch
                                              WHERE organisation_id = $1 AND late_since IS NOT NULL)
+                                WHEN alert.rule = 'forecast_late'
+                                THEN EXISTS (SELECT FROM dsrd.figures_watch
+                                             WHERE organisation_id = $1 AND forecast_late_since IS NOT NULL)
                                 WHEN alert.rule = 'rows_parked'
                                 THEN EXISTS (SELECT FROM dsrd.intake_parked WHERE organisation_id = $1)
                                 WHEN alert.rule = 'rows_of_nobody'

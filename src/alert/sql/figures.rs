@@ -52,14 +52,35 @@ pub(in crate::alert) async fn set_figures(
     .map_err(StoreError::during("alert.set_figures"))
 }
 
-/// Since when which figures are worse than wanted, as last counted.
+/// Records since when dates will be missed by the forecast; nothing where none will be. The counting of the day, if there was none
+/// yet, is another matter: no day of a calendar is the one written here for it.
+pub(in crate::alert) async fn set_forecast(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    since: Option<DateTime<Utc>>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"INSERT INTO dsrd.figures_watch (organisation_id, counted_on, forecast_late_since)
+           VALUES ($1, '-infinity', $2)
+           ON CONFLICT (organisation_id) DO UPDATE
+           SET forecast_late_since = excluded.forecast_late_since"#,
+        organisation.as_str(),
+        since,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::during("alert.set_forecast"))
+}
+
+/// Since when which figures are worse than wanted, as last counted and forecast.
 pub(in crate::alert) async fn figures_state(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
 ) -> Result<FiguresState, StoreError> {
     let found = sqlx::query_as!(
         FiguresState,
-        "SELECT extended_since, late_since FROM dsrd.figures_watch WHERE organisation_id = $1",
+        "SELECT extended_since, late_since, forecast_late_since FROM dsrd.figures_watch WHERE organisation_id = $1",
         organisation.as_str(),
     )
     .fetch_optional(connection)
