@@ -145,7 +145,7 @@ async fn an_unknown_effect_is_settled_by_what_was_known_of_the_same_one_only() {
         };
         rows.iter().map(settled_as).collect()
     };
-    assert_eq!(settled().await, [const { None::<String> }; 0]);
+    assert!(settled().await.is_empty());
     // Two policies and two notices: of the one nobody knows, the other is done.
     let of = |key: &'static str, word: &str| Detail::none().word(key, word);
     for (key, began, ended, [one, other]) in [

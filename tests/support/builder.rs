@@ -29,6 +29,7 @@ use super::service::{ORGANISATION, TestService};
 use super::settings::{controller, database_settings, gateways, mail_settings, platform_settings, sealer};
 
 /// Builds a [`TestService`].
+#[expect(clippy::struct_excessive_bools, reason = "each switches one part of a test's service on or off")]
 pub(crate) struct Builder {
     most_attempts: u32,
     retry_cap_secs: u64,
