@@ -102,16 +102,16 @@ fn r_77_the_record_of_processing_has_all_that_article_30_asks() {
         assert!(limits[kept].is_string(), "{kept}: {limits}");
     }
     // Heads that stay in the data directory go nowhere, and nothing says that they do.
-    const ELSEWHERE: &str = "its heads published elsewhere";
+    let elsewhere = "its heads published elsewhere";
     let measures = |settings: &str| {
         with(settings, &["--json", "config", "processing-record"]).expect(0).json()["records"][0]["g_security_measures"]
             .to_string()
     };
     let published = |how: &str| SETTINGS.replacen("[delivery]", &format!("[publish]\n{how}\n[delivery]"), 1);
-    assert!(!measures(SETTINGS).contains(ELSEWHERE));
-    assert!(!measures(&published("directory = \"/nonexistent/dsrd/heads\"")).contains(ELSEWHERE));
+    assert!(!measures(SETTINGS).contains(elsewhere));
+    assert!(!measures(&published("directory = \"/nonexistent/dsrd/heads\"")).contains(elsewhere));
     for how in ["directory = \"/mnt/other-disk/log\"", "mail_to = \"heads@auditor.example\""] {
-        assert!(measures(&published(how)).contains(ELSEWHERE), "{how}");
+        assert!(measures(&published(how)).contains(elsewhere), "{how}");
     }
 }
 
