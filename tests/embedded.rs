@@ -234,7 +234,7 @@ async fn a_login_of_its_own_is_refused_and_a_rule_that_lets_it_in_does_not_stay(
         let answer =
             PgConnection::connect_with(&cluster.options(DATABASE).username("anna").password("anna")).await;
         let sqlx::Error::Database(error) = answer.unwrap_err() else { panic!("not of the server") };
-        error.code().map(|code| code.into_owned())
+        error.code().map(std::borrow::Cow::into_owned)
     };
     assert_eq!(refused(&cluster).await.as_deref(), Some("28000"));
     cluster.stop().await.unwrap();

@@ -161,8 +161,8 @@ async fn f_26_a_recovery_says_since_when_requests_are_lost_and_what_is_handed_in
     assert!(said.contains(&since) && said.contains("dsrd check"), "{since}: {said}");
     daemon.wait_for("work goes on").await;
 
-    let lost = "SELECT count(*) FROM dsrd.request WHERE idempotency_key = 'ticket-3'";
-    assert_eq!(number(&copy, lost).await, 0, "it is in no list");
+    let of_lost = "SELECT count(*) FROM dsrd.request WHERE idempotency_key = 'ticket-3'";
+    assert_eq!(number(&copy, of_lost).await, 0, "it is in no list");
     let mut late = PgConnection::connect_with(&copy).await.expect("a connection");
     sqlx::query("SET ROLE dsrd_producer").execute(&mut late).await.expect("the role of producers");
     for known_or_lost in [0, 3] {
@@ -170,8 +170,10 @@ async fn f_26_a_recovery_says_since_when_requests_are_lost_and_what_is_handed_in
         insert(&mut late, RequestKind::Access, &format!("ticket-{known_or_lost}"), &email).await;
     }
     late.close().await.expect("its end");
-    eventually("it is a request again", Duration::from_secs(20), || async { number(&copy, lost).await == 1 })
-        .await;
+    eventually("it is a request again", Duration::from_secs(20), || async {
+        number(&copy, of_lost).await == 1
+    })
+    .await;
     eventually("both rows are taken", Duration::from_secs(20), || async {
         number(&copy, "SELECT count(*) FROM dsrd.intake").await == 0
     })

@@ -82,7 +82,7 @@ async fn a_key_that_is_used_for_two_things_has_a_row_of_each_that_tells_which_is
         assert_eq!(take(&service).await, taken);
         service.clock.advance(TimeDelta::hours(1));
     }
-    let rows: Vec<(String, Option<String>, Option<String>, DateTime<Utc>)> = sqlx::query_as(
+    let rows = sqlx::query_as::<_, (String, Option<String>, Option<String>, DateTime<Utc>)>(
         "SELECT status, reference, detail, taken_at FROM dsrd.receipt WHERE idempotency_key = 'ticket-1' ORDER BY taken_at",
     )
     .fetch_all(&mut producer)
