@@ -16,6 +16,7 @@ fn every_help_text_is_as_documented() {
         &["request", "list"],
         &["request", "withdraw"],
         &["request", "resume"],
+        &["request", "ask-again"],
         &["request", "package"],
         &["request", "bounced"],
         &["request", "parked"],
