@@ -11,13 +11,15 @@ use crate::support::{
     Client, Raw, Script, client, client_with, contact, drain_records, email, id, with_length, without_length,
 };
 
+/// Gives up soon, but not so soon that an answer at hand could come too late on a busy machine: what breaks is seen at once,
+/// and only what is silent has to be waited for.
 fn impatient(url: &str) -> Client {
     client_with(url, |settings: &mut Settings| {
         settings.rate.attempts = 2;
-        settings.limits.idle_timeout_secs = 0.25;
-        settings.limits.total_timeout_secs = 0.8;
-        settings.limits.records_timeout_secs = 0.8;
-        settings.limits.connect_timeout_secs = 0.3;
+        settings.limits.idle_timeout_secs = 1.5;
+        settings.limits.total_timeout_secs = 3.0;
+        settings.limits.records_timeout_secs = 3.0;
+        settings.limits.connect_timeout_secs = 10.0;
     })
 }
 
@@ -37,23 +39,26 @@ async fn f_31_silence_stalls_and_drips_are_ended_by_a_limit_as_unavailable() {
         answer.truncate(answer.len() - 20);
         answer
     };
-    for (name, script) in [
+    let scripts = [
         ("no header", Script::Stall(Vec::new())),
         ("half a header", Script::Stall(b"HTTP/1.1 200 OK\r\ncontent-".to_vec())),
         ("stalled body", Script::Stall(half)),
         // One byte each millisecond never meets the idle limit, only the total one.
-        ("drip", Script::Drip(with_length(&format!("[{}]", " ".repeat(10_000))))),
-    ] {
+        ("drip", Script::Drip(with_length(&format!("[{}]", " ".repeat(30_000))))),
+    ];
+    // All at once, for most of it is waiting.
+    let each = scripts.map(async |(name, script)| {
         let raw = Raw::start(move |_, _| script.clone()).await;
         let client = impatient(&raw.url);
         let started = Instant::now();
         let error = client.count_contacts().await.unwrap_err();
         assert!(matches!(error, PlatformError::Unavailable { .. }), "{name}: {error}");
-        assert!(started.elapsed() < Duration::from_secs(10), "{name}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{name}");
         assert_eq!(raw.count(), 2, "{name}");
         let error = drain_records(&client, &id("a"), Source::Events).await.unwrap_err();
         assert!(matches!(error, PlatformError::Unavailable { .. }), "{name}: {error}");
-    }
+    });
+    futures_util::future::join_all(each).await;
 }
 
 #[tokio::test]

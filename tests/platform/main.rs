@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod answers;
+mod bombs;
 mod broken_wire;
 mod conformance;
 mod effects;
 mod listing;
+mod parameters;
 mod rate;
 mod search;
 mod session;

@@ -185,15 +185,6 @@ async fn f_8_s_24_one_hostile_record_never_hides_or_poisons_the_others() {
         assert_eq!(all, everybody as u64, "{poison:?}");
         assert!(listed.contacts.len() >= everybody - 1, "{poison:?}");
     }
-    for long in [Fault::HugeString(8 << 20), Fault::GzipBomb { unpacked: 1 << 30 }] {
-        rig.simulator.faults().clear();
-        rig.simulator.faults().inject(once(long.clone(), Endpoint::ListContacts));
-        let listed = drain(rig.client.list_created_before(later())).await;
-        assert!(
-            matches!(&listed, Err(PlatformError::TooLarge { .. })) || listed.is_ok(),
-            "{long:?}: {listed:?}"
-        );
-    }
     rig.simulator.shutdown().await;
 }
 
