@@ -7,3 +7,5 @@ mod hostile;
 mod others;
 mod package;
 mod readable;
+#[path = "../support/required.rs"]
+mod required;
