@@ -49,6 +49,8 @@ pub async fn serve_witness(
     stop: CancellationToken,
 ) -> Result<(), StartError> {
     let listener = http::bind(address).await?;
+    // Where port 0 was asked for, the system chose one.
+    let address = listener.local_addr().unwrap_or(address);
     for (log, size) in witness.sizes() {
         tracing::info!(detail = log, count = size, "watches a log");
     }

@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 
+use chrono::Datelike as _;
+use dsrd::domain::{Clock as _, SystemClock};
 use dsrd_simulator::{OrganisationSettings, Settings, Simulator};
 use tempfile::TempDir;
 
@@ -78,6 +80,8 @@ impl Scene {
         self.secret("secret", key.client_secret());
         self.secret("database.url", database_url);
         let directory = self.directory.path().display();
+        // Half a year away, whenever the tests run: the sweeps of a daemon are those that a test asks for.
+        let month = (SystemClock.now().month0() + 6) % 12 + 1;
         let text = format!(
             r#"data_dir = "{directory}/data"
 [database]
@@ -104,7 +108,7 @@ enabled = true
 keep_months = 24
 most_percent = 100
 most_contacts = 1000
-schedule = "0 0 1 1 *"
+schedule = "0 0 1 {month} *"
 "#,
             base_url = self.simulator.base_url(),
             organisation_id = main.org_id(),

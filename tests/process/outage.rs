@@ -90,9 +90,9 @@ async fn f_17_a_full_disk_stops_all_work_and_loses_nothing() {
     let mut producer = service.producer().await;
     // While the platform takes its time to find people, the disk fills up: the next that a run wants to write is that it begins.
     let faults = service.world.simulator.faults();
-    let slow = faults.inject(Fault::Latency(Duration::from_secs(1)).on(Endpoint::ListContacts));
+    let slow = faults.inject(Fault::Latency(Duration::from_secs(4)).on(Endpoint::ListContacts));
     let mut handed_in = hand_in(&service, &mut producer, 0..12).await;
-    eventually("people of every kind of request are looked for", Duration::from_secs(20), || async {
+    eventually("people of every kind of request are looked for", Duration::from_mins(1), || async {
         faults.hits(slow) >= 6
     })
     .await;
@@ -111,12 +111,18 @@ async fn f_17_a_full_disk_stops_all_work_and_loses_nothing() {
         Some("53100")
     );
     let said = || async { service.said().contains("SQLSTATE 53100") };
-    eventually("the daemon says what it is", Duration::from_secs(20), said).await;
-    // What was under way comes to its end; after that nothing has an effect that could not be recorded.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    eventually("the daemon says what it is", Duration::from_mins(1), said).await;
+    // What was under way comes to its end, however long that takes here; after that nothing has an effect that could not be
+    // recorded.
     let effects =
         || service.world.simulator.journal().entries().iter().map(|call| call.effects.len()).sum::<usize>();
-    let before = effects();
+    let mut before = effects();
+    loop {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        if std::mem::replace(&mut before, effects()) == before {
+            break;
+        }
+    }
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(effects(), before, "an effect without its announcement");
     assert!(
@@ -126,7 +132,7 @@ async fn f_17_a_full_disk_stops_all_work_and_loses_nothing() {
 
     sqlx::raw_sql("TRUNCATE witness.disk").execute(&mut owner).await.unwrap();
     handed_in.extend(hand_in(&service, &mut producer, 12..18).await);
-    service.rest(Duration::from_mins(1)).await;
+    service.rest(Duration::from_mins(3)).await;
     daemon.stop().await;
     assert_done(&service, &handed_in);
     assert_eq!(

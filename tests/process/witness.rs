@@ -1,15 +1,14 @@
 //! A witness as a real process that is killed.
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use dsrd::audit::LogKeys;
 use dsrd::audit::tlog::{AddCheckpoint, Checkpoint, Edge, SigningKey, TileMap, consistency_proof, leaf_hash};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
-use crate::process::eventually;
+use crate::process::{Daemon, eventually};
 
 /// The request by which a log grows from one size to another.
 fn request(key: &SigningKey, old: u64, size: u64) -> String {
@@ -33,19 +32,24 @@ async fn text(mut answer: reqwest::Response) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn serve(key: &SigningKey, address: SocketAddr, state: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_dsrd"))
+/// A witness, and where it listens: on a port that the system gives to it, which nobody else can have taken meanwhile.
+async fn serve(key: &SigningKey, state: &Path) -> (Daemon, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dsrd"));
+    command
         .env_clear()
         .env("HOME", state)
         .args(["witness", "serve", "--name", "witness.example/w", "--log", &key.verifier().to_string()])
-        .args(["--listen", &address.to_string(), "--state-dir"])
+        .args(["--listen", "127.0.0.1:0", "--state-dir"])
         .arg(state.join("witness"))
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the executable")
+        .kill_on_drop(true);
+    let mut witness = Daemon::start(command);
+    witness.wait_for("the witness listens").await;
+    let log = witness.log();
+    let line = log.lines().find(|line| line.contains("the witness listens")).expect("the line");
+    let (_, rest) = line.split_once("127.0.0.1:").expect("an address");
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    (witness, format!("http://127.0.0.1:{port}"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,13 +57,11 @@ async fn a_witness_that_is_killed_never_forgets_what_it_signed() {
     let _already = rustls::crypto::ring::default_provider().install_default();
     let state = tempfile::tempdir().expect("a directory");
     let key = LogKeys::generate().signing_keys(&"log.example/a".parse().expect("a name")).remove(0);
-    let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("an address");
-    let url = format!("http://{address}/add-checkpoint");
     let client = reqwest::Client::new();
     let mut signed = 0;
     for round in 0..6_u64 {
-        let mut witness = serve(&key, address, state.path());
-        let live = format!("http://{address}/health/live");
+        let (witness, address) = serve(&key, state.path()).await;
+        let (live, url) = (format!("{address}/health/live"), format!("{address}/add-checkpoint"));
         eventually("the witness listens", Duration::from_secs(20), || async {
             client.get(&live).send().await.is_ok()
         })
@@ -86,10 +88,9 @@ async fn a_witness_that_is_killed_never_forgets_what_it_signed() {
         };
         let killing = async {
             tokio::time::sleep(Duration::from_millis(40 + 23 * round)).await;
-            witness.start_kill().expect("it runs");
+            witness.kill().await;
         };
         (signed, ()) = tokio::join!(growing, killing);
-        witness.wait().await.expect("it ends");
     }
     assert!(signed > 1, "it signed between the kills");
 }

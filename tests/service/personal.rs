@@ -68,6 +68,7 @@ impl Somebody {
         let plain = [
             self.email.clone(),
             local.to_owned(),
+            format!("00{digits}"),
             digits,
             national,
             self.username.clone(),
@@ -93,6 +94,37 @@ async fn refuse(service: &TestService, request: RequestId) {
     let (desk, controller) = (&service.desk, &*service.controller);
     triage::decide(&mut tx, desk, controller, request, (decision, Some(facts)), staff()).await.unwrap();
     tx.commit().await.unwrap();
+}
+
+/// Where a text holds a trace. One of few digits counts where it stands by itself: in the middle of others, of the hashes and
+/// times of which a database is full, it stands by chance.
+fn place_of(trace: &str, text: &str) -> Option<usize> {
+    let is_digit = |each: Option<char>| each.is_some_and(|each| each.is_ascii_hexdigit());
+    let is_telling = trace.len() >= 16 || !trace.chars().all(|each| each.is_ascii_hexdigit());
+    let mut places = text.match_indices(trace);
+    let found = places.find(|(at, _)| {
+        let around = (text[..*at].chars().next_back(), text[at + trace.len()..].chars().next());
+        is_telling || !(is_digit(around.0) || is_digit(around.1))
+    });
+    found.map(|(at, _)| at)
+}
+
+#[test]
+fn a_trace_is_found_by_itself_and_not_within_other_digits() {
+    for (text, found) in [
+        ("tel:3471234567", true),
+        ("+393471234567", false),
+        ("\"3471234567\"", true),
+        ("(3471234567,x)", true),
+        ("1763471234567890", false),
+        ("ab3471234567", false),
+        ("1763471234567890 3471234567", true),
+    ] {
+        assert_eq!(place_of("3471234567", text).is_some(), found, "{text}");
+    }
+    assert!(place_of("393471234567", "+393471234567").is_some(), "that way the whole number is found");
+    assert!(place_of(&hex::encode("3471234567"), "00333437313233343536370a").is_some());
+    assert!(place_of("nick12", "abcnick123").is_some());
 }
 
 /// Every kind of identifier asked with, and every kind of end: answered, switched off, deleted, nobody found, two found, a
@@ -154,8 +186,8 @@ async fn r_71_people_invented_at_random_stand_in_no_entry_and_no_line_of_the_log
     let lines = String::from_utf8_lossy(&logs::since(before)).to_lowercase();
     assert!(lines.lines().count() > 100, "the log is recorded");
     for trace in everybody.iter().flat_map(Somebody::traces) {
-        assert!(!entries.contains(&trace), "an entry of the audit log holds {trace}");
-        assert!(!lines.contains(&trace), "a line of the log holds {trace}");
+        assert_eq!(place_of(&trace, &entries), None, "an entry of the audit log holds {trace}");
+        assert_eq!(place_of(&trace, &lines), None, "a line of the log holds {trace}");
     }
     service.finish().await;
 }
@@ -167,7 +199,7 @@ async fn r_79_a_dump_of_the_database_without_its_key_shows_no_identifier() {
     let dump = dump(&service).await;
     assert!(dump.contains("-- dsrd.identifier\n("), "identifiers are there, sealed");
     for trace in everybody.iter().flat_map(Somebody::traces) {
-        let at = dump.find(&trace).map(|at| &dump[at.saturating_sub(300)..at]);
+        let at = place_of(&trace, &dump).map(|at| &dump[at.saturating_sub(300)..at]);
         assert_eq!(at, None, "a table holds {trace}");
     }
     service.finish().await;
@@ -228,7 +260,7 @@ async fn r_76_an_auditor_reads_no_identifiers_and_no_secrets() {
     assert!(beyond.is_empty(), "an auditor reads {beyond:?}");
     assert!(sealed.len() > 20, "{}", sealed.len());
     for trace in everybody.iter().flat_map(Somebody::traces).chain(sealed) {
-        let at = text.find(&trace).map(|at| &text[text[..at].rfind("-- ").unwrap_or_default()..][..60]);
+        let at = place_of(&trace, &text).map(|at| &text[text[..at].rfind("-- ").unwrap_or_default()..][..60]);
         assert_eq!(at, None, "an auditor reads {trace}");
     }
     sqlx::raw_sql("SET ROLE auditor").execute(&mut owner).await.unwrap();

@@ -19,6 +19,7 @@ use dsrd::domain::RequestId;
 use dsrd::http;
 use dsrd::store::{self, Store};
 use sqlx::{Connection as _, PgConnection, Row as _};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -76,33 +77,75 @@ async fn text(mut answer: reqwest::Response) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// A witness behind its real listener.
+/// A witness behind its real listener, and a door before it that stays where it is while the witness is away: a port that was
+/// given back may be somebody else's.
 struct Served {
     address: SocketAddr,
     key: VerifierKey,
+    behind: watch::Sender<Option<SocketAddr>>,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
+    door: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.door.abort();
+    }
+}
+
+/// Serves a witness where the system says.
+async fn listen(witness: Witness) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+    let listener = http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let settings = http::Settings { listen: None, header_timeout_secs: 5, max_connections: 20 };
+    let (router, ended) = (http::witness_router(Arc::new(witness)), stop.clone());
+    let task = tokio::spawn(async move { http::serve(listener, router, &settings, ended).await });
+    (address, stop, task)
 }
 
 impl Served {
-    async fn start(witness: Witness, address: &str) -> Self {
+    async fn start(witness: Witness) -> Self {
         let key = witness.verifier().clone();
-        let listener = http::bind(address.parse().unwrap()).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let settings = http::Settings { listen: None, header_timeout_secs: 5, max_connections: 20 };
-        let (router, ended) = (http::witness_router(Arc::new(witness)), stop.clone());
-        let task = tokio::spawn(async move { http::serve(listener, router, &settings, ended).await });
-        Self { address, key, stop, task }
+        let (inner, stop, task) = listen(witness).await;
+        let front = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = front.local_addr().unwrap();
+        let (behind, present) = watch::channel(Some(inner));
+        let door = tokio::spawn(async move {
+            while let Ok((mut client, _)) = front.accept().await {
+                let Some(inner) = *present.borrow() else { continue };
+                tokio::spawn(async move {
+                    // Whoever is cut off sees that by itself.
+                    if let Ok(mut server) = tokio::net::TcpStream::connect(inner).await {
+                        tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
+                    }
+                });
+            }
+        });
+        Self { address, key, behind, stop, task, door }
+    }
+
+    /// Ends the witness; whoever comes is sent away.
+    async fn go_away(&mut self) {
+        self.behind.send_replace(None);
+        self.stop.cancel();
+        (&mut self.task).await.unwrap();
+    }
+
+    /// Another run of the witness in the same place.
+    async fn come_back(&mut self, witness: Witness) {
+        let (inner, stop, task) = listen(witness).await;
+        (self.stop, self.task) = (stop, task);
+        self.behind.send_replace(Some(inner));
     }
 
     fn settings(&self) -> WitnessSettings {
         WitnessSettings { url: format!("http://{}/", self.address), verifier_key: self.key.to_string() }
     }
 
-    async fn end(self) {
-        self.stop.cancel();
-        self.task.await.unwrap();
+    async fn end(mut self) {
+        self.go_away().await;
     }
 }
 
@@ -113,9 +156,7 @@ async fn a_witness_answers_each_request_as_the_specification_says() {
     let (seed, keys) = (LogKeys::generate(), LogKeys::generate());
     let (log, fork) = (Log::new(1, &keys), Log::new(2, &keys));
     let stranger = Log::new(1, &LogKeys::generate());
-    let served =
-        Served::start(open(folder.path(), &seed, vec![log.key.verifier().clone()]).unwrap(), "127.0.0.1:0")
-            .await;
+    let served = Served::start(open(folder.path(), &seed, vec![log.key.verifier().clone()]).unwrap()).await;
     let client = reqwest::Client::new();
     let post = async |body: String| {
         let url = format!("http://{}/add-checkpoint", served.address);
@@ -319,7 +360,7 @@ async fn heads_reach_the_directory_and_the_witness_and_catch_up_after_an_outage(
     let keys = service.sealer.verifier_keys().await;
     let (seed, log) = (LogKeys::generate(), keys[0].parse::<VerifierKey>().unwrap());
     let witness = || open(&state, &seed, vec![log.clone()]).unwrap();
-    let served = Served::start(witness(), "127.0.0.1:0").await;
+    let mut served = Served::start(witness()).await;
     let publisher = publisher(&service, &directory, true, vec![served.settings()]);
     publisher.round().await.unwrap();
     assert!(!directory.join("checkpoint").exists(), "there is no log yet");
@@ -337,8 +378,7 @@ async fn heads_reach_the_directory_and_the_witness_and_catch_up_after_an_outage(
     assert_eq!(cosigned, [3, 256, 556]);
 
     // Both are away: nothing fails, nothing waits, and the status says so.
-    let address = served.address.to_string();
-    served.end().await;
+    served.go_away().await;
     let away = folders.path().join("away");
     std::fs::rename(&directory, &away).unwrap();
     std::fs::write(&directory, "in the way").unwrap();
@@ -350,7 +390,7 @@ async fn heads_reach_the_directory_and_the_witness_and_catch_up_after_an_outage(
 
     std::fs::remove_file(&directory).unwrap();
     std::fs::rename(&away, &directory).unwrap();
-    let served = Served::start(witness(), &address).await;
+    served.come_back(witness()).await;
     publisher.round().await.unwrap();
     assert_eq!(read_published(&directory, &keys), 1_256);
     let status = publisher.status().await.unwrap();
@@ -469,9 +509,7 @@ async fn f_26_an_older_database_is_found_out_by_each_place_outside_and_goes_on_a
     let (directory, nowhere) = (folders.path().join("log"), folders.path().join("empty"));
     let keys = service.sealer.verifier_keys().await;
     let (seed, log) = (LogKeys::generate(), keys[0].parse::<VerifierKey>().unwrap());
-    let served =
-        Served::start(open(&folders.path().join("w"), &seed, vec![log.clone()]).unwrap(), "127.0.0.1:0")
-            .await;
+    let served = Served::start(open(&folders.path().join("w"), &seed, vec![log.clone()]).unwrap()).await;
     let by_directory = || publisher(&service, &directory, false, Vec::new());
     let by_witness = || publisher(&service, &nowhere, false, vec![served.settings()]);
 
@@ -572,7 +610,7 @@ async fn f_26_of_several_places_that_are_ahead_the_one_that_knows_most_says_what
     let log = service.sealer.verifier_keys().await[0].parse::<VerifierKey>().unwrap();
     let witness = async |name: &str| {
         let witness = open(&folders.path().join(name), &LogKeys::generate(), vec![log.clone()]).unwrap();
-        Served::start(witness, "127.0.0.1:0").await
+        Served::start(witness).await
     };
     let (late, served) = (witness("late").await, witness("witness").await);
     let (stub, address, _task) = Stub::start().await;

@@ -1,14 +1,15 @@
 //! A real PostgreSQL database for every test.
 //!
-//! The first test of a process starts a private cluster with the same code that the daemon uses, in a directory named
-//! after the process, and migrates one database. Every test gets a copy of that database and drops it at its end. The
-//! server ends with the process, by the kernel's death signal; its directory is removed by the next test process.
+//! The first test of a process starts a private cluster with the same code that the daemon uses, in a directory of its
+//! own, and migrates one database. Every test gets a copy of that database and drops it at its end. The server ends with
+//! the process, by the kernel's death signal; its directory is removed by the next test process.
 //!
 //! Nothing here is bound to a test's runtime: what tests share is the server, never a connection.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dsrd::store::embedded::{self, Cluster, EmbeddedError, Settings};
@@ -22,6 +23,8 @@ const DIRECTORY_PREFIX: &str = "dsrd-test-";
 
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 static CREATED: AtomicU64 = AtomicU64::new(0);
+/// Held for as long as the process lives.
+static LOCK: OnceLock<File> = OnceLock::new();
 
 /// A database of one test, with the current schema and no rows. Dropping it drops the database.
 #[derive(Debug)]
@@ -72,7 +75,8 @@ async fn execute(cluster: &Cluster, statement: String) -> Result<(), sqlx::Error
 }
 
 async fn start_cluster() -> Cluster {
-    let directory = fresh_directory(&std::env::temp_dir());
+    let (directory, lock) = fresh_directory(&std::env::temp_dir());
+    LOCK.set(lock).expect("one cluster in a process");
     let settings = Settings {
         // Kept between runs, so that a machine without PostgreSQL fetches it once.
         cache_dir: Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("postgresql")),
@@ -97,20 +101,35 @@ async fn start_cluster() -> Cluster {
     cluster
 }
 
-/// An empty directory of this process, after removing those of dead ones.
-fn fresh_directory(parent: &Path) -> PathBuf {
-    let ours = std::process::id();
+/// An empty directory of this process and the lock that says so, after removing those of dead ones.
+///
+/// Whether a process lives is told by the lock on the file beside its directory, which the kernel lets go: its number is given
+/// to others later, and to somebody else at once in another container with the same temporary files.
+fn fresh_directory(parent: &Path) -> (PathBuf, File) {
     for entry in fs::read_dir(parent).expect("the directory for temporary files").flatten() {
-        let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix(DIRECTORY_PREFIX)?.parse::<u32>().ok());
-        let Some(process) = process else { continue };
-        if process == ours || !Path::new("/proc").join(process.to_string()).exists() {
-            // Another account's leftovers cannot be removed, and another process may be removing them right now.
-            drop(fs::remove_dir_all(entry.path()));
+        let path = entry.path();
+        let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(DIRECTORY_PREFIX));
+        if !is_ours || path.extension().is_none_or(|extension| extension != "lock") {
+            continue;
+        }
+        let Ok(lock) = File::open(&path) else { continue };
+        let directory = path.with_extension("");
+        // Another account's leftovers cannot be removed, and another process may be removing them right now.
+        if lock.try_lock().is_ok() && (!directory.exists() || fs::remove_dir_all(&directory).is_ok()) {
+            drop(fs::remove_file(&path));
         }
     }
-    let directory = parent.join(format!("{DIRECTORY_PREFIX}{ours}"));
-    // Others may pass through but not look around: a root test runs its server as another user.
-    DirBuilder::new().mode(0o711).create(&directory).expect("a directory for the test's cluster");
-    directory
+    loop {
+        let name = uuid::Uuid::new_v4().simple().to_string();
+        let directory = parent.join(format!("{DIRECTORY_PREFIX}{}", &name[..12]));
+        let path = directory.with_extension("lock");
+        let lock = File::create_new(&path).expect("a lock file for the test's cluster");
+        lock.lock().expect("a lock");
+        // Between its making and its locking another process may have taken it for a leftover.
+        if path.exists() {
+            // Others may pass through but not look around: a root test runs its server as another user.
+            DirBuilder::new().mode(0o711).create(&directory).expect("a directory for the test's cluster");
+            return (directory, lock);
+        }
+    }
 }

@@ -27,7 +27,7 @@ mod stage;
 mod summary;
 mod verdict;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -90,7 +90,10 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
 
     let simulator = start_platform(args.contacts).await?;
     let platform = simulator.organisation(ORGANISATION);
-    place.configure(&platform, &simulator.base_url(), free_address()?, keep_months(args.contacts))?;
+    // Held until the daemon takes it: installing a database takes its time, and another program would get the port meanwhile.
+    let door =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free for the hand-over page")?;
+    place.configure(&platform, &simulator.base_url(), door.local_addr()?, keep_months(args.contacts))?;
     sources.files = vec![place.configuration()];
     let loaded = config::load(&sources)?;
     config::check(&loaded.settings)?;
@@ -132,6 +135,7 @@ pub(super) async fn run(args: Args, files: &[PathBuf], output: &Output) -> anyho
         service.end();
         played
     };
+    drop(door);
     let (served, played) = tokio::join!(service.serve(&context), ending);
     stage.end();
     foundation.close().await;
@@ -176,13 +180,6 @@ async fn start_platform(contacts: u32) -> anyhow::Result<Simulator> {
 /// A retention period that some hundred of the invented contacts have outlived.
 fn keep_months(contacts: u32) -> u32 {
     MONTHS_OF_CONTACTS - (MONTHS_OF_CONTACTS * WANTED_CANDIDATES).div_ceil(contacts).clamp(1, 6)
-}
-
-/// A port for the hand-over page that nobody listens on at the moment.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free for the hand-over page")?;
-    Ok(listener.local_addr()?)
 }
 
 /// The log goes to a file, so that it does not run through the progress.
