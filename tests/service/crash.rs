@@ -33,7 +33,7 @@ fn person(number: usize) -> (String, ContactSpec) {
 }
 
 /// Everything is held for a contract, so that all of it can be taken along.
-fn by_contract() -> ErasureRules {
+pub(crate) fn by_contract() -> ErasureRules {
     let contract = || vec![LegalBasis::Contract];
     let legal_bases =
         LegalBases { profile: contract(), events: contract(), devices: contract(), accountings: contract() };

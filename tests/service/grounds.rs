@@ -144,7 +144,7 @@ async fn r_38_a_producer_states_the_ground_and_a_word_that_nobody_knows_waits_fo
 }
 
 /// Everything rests on the consent, or visits only; what follows comes after a week.
-fn follow_up(everything: bool) -> ErasureRules {
+pub(crate) fn follow_up(everything: bool) -> ErasureRules {
     let consent = vec![LegalBasis::Consent];
     let other = if everything { consent.clone() } else { vec![LegalBasis::Contract] };
     let legal_bases =
@@ -182,7 +182,7 @@ async fn withdrawn_as(
 }
 
 /// As the daemon does every minute.
-async fn hand_in(service: &TestService) -> Vec<RequestId> {
+pub(crate) async fn hand_in(service: &TestService) -> Vec<RequestId> {
     let site = &service.executor.sites[&service.controller.id];
     execution::hand_in_due(&service.store, &service.desk, site).await.unwrap()
 }

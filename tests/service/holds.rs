@@ -86,7 +86,7 @@ pub(crate) async fn lift(
     Ok(())
 }
 
-async fn resume(service: &TestService) -> Vec<RequestId> {
+pub(crate) async fn resume_held(service: &TestService) -> Vec<RequestId> {
     resume_postponed(&service.store, &service.desk, &service.controller).await.unwrap()
 }
 
@@ -154,11 +154,11 @@ async fn r_65_an_erasure_under_a_statutory_hold_resumes_by_itself_at_midnight_af
 
     // The last second of the last day in Rome, and the first of the next.
     move_to(&service, "2027-01-15T22:59:59Z");
-    assert!(resume(&service).await.is_empty());
+    assert!(resume_held(&service).await.is_empty());
     move_to(&service, "2027-01-15T23:00:00Z");
-    let second = resume(&service).await;
+    let second = resume_held(&service).await;
     assert_eq!(second.len(), 1);
-    assert!(resume(&service).await.is_empty(), "once is enough");
+    assert!(resume_held(&service).await.is_empty(), "once is enough");
     service.work_to_the_end().await;
 
     // Second stage: evidence, read-back and notice of its own. Of who asked it states what was known then, however long ago,
@@ -224,14 +224,14 @@ async fn r_65_a_claim_is_kept_until_it_is_lifted_and_what_waits_follows() {
     let first = erase(&service).await;
     service.work_to_the_end().await;
     service.clock.advance(TimeDelta::days(80));
-    assert!(resume(&service).await.is_empty());
+    assert!(resume_held(&service).await.is_empty());
 
     let wrong = lift(&service, &placed.reference, LiftReason::RestrictionEnded).await;
     assert!(matches!(wrong, Err(HoldError::RestrictionReason)), "{wrong:?}");
     lift(&service, &placed.reference, LiftReason::ClaimSettled).await.unwrap();
     let again = lift(&service, &placed.reference, LiftReason::ClaimSettled).await;
     assert!(matches!(again, Err(HoldError::Ended)), "{again:?}");
-    let second = resume(&service).await;
+    let second = resume_held(&service).await;
     service.work_to_the_end().await;
     assert_eq!(outcome(&service, second[0]).await, Some(Outcome::Fulfilled));
     assert!(!exists(&service, &contact));
@@ -265,8 +265,8 @@ async fn r_65_one_erasure_whose_rest_is_not_accepted_holds_up_no_other() {
         firsts[0]
     );
     as_owner(&service, &refuse).await;
-    assert_eq!(resume(&service).await.len(), 1);
-    assert_eq!(resume(&service).await.len(), 0);
+    assert_eq!(resume_held(&service).await.len(), 1);
+    assert_eq!(resume_held(&service).await.len(), 0);
     let told: (i16, String) =
         sqlx::query_as("SELECT tries, last_code FROM dsrd.postponed_erasure WHERE resumed_at IS NULL")
             .fetch_one(&mut *service.store.connection().await.unwrap())
@@ -275,7 +275,7 @@ async fn r_65_one_erasure_whose_rest_is_not_accepted_holds_up_no_other() {
     assert_eq!(told, (1, "database_refused".to_owned()), "not once more before its time");
     as_owner(&service, "ALTER TABLE dsrd.request DROP CONSTRAINT test_refuses").await;
     service.clock.advance(TimeDelta::minutes(1));
-    assert_eq!(resume(&service).await.len(), 1);
+    assert_eq!(resume_held(&service).await.len(), 1);
     service.work_to_the_end().await;
     for contact in &contacts {
         assert!(!exists(&service, contact));
@@ -292,9 +292,9 @@ async fn r_65_a_second_hold_keeps_what_the_first_lets_go() {
     erase(&service).await;
     service.work_to_the_end().await;
     lift(&service, &one.reference, LiftReason::ClaimSettled).await.unwrap();
-    assert!(resume(&service).await.is_empty(), "the court's order stands");
+    assert!(resume_held(&service).await.is_empty(), "the court's order stands");
     lift(&service, &two.reference, LiftReason::OrderEnded).await.unwrap();
-    assert_eq!(resume(&service).await.len(), 1);
+    assert_eq!(resume_held(&service).await.len(), 1);
     service.work_to_the_end().await;
     assert!(!exists(&service, &contact));
     service.finish().await;
@@ -350,7 +350,7 @@ async fn r_65_a_sweep_leaves_what_is_held_or_restricted_and_a_restriction_does_n
     assert_eq!(outcome(&service, sweep.request).await, Some(Outcome::OutOfScope));
     assert!(service.story(sweep.request).await.contains(&"erasure.postponed".to_owned()));
     assert!(exists(&service, &contact));
-    assert!(resume(&service).await.is_empty(), "a later sweep looks again by itself");
+    assert!(resume_held(&service).await.is_empty(), "a later sweep looks again by itself");
 
     let own = erase(&service).await;
     service.work_to_the_end().await;
@@ -400,7 +400,7 @@ async fn r_66_statutes_hold_nobody_until_they_are_switched_on_and_nobody_after()
     service.work_to_the_end().await;
     assert_eq!(outcome(&service, first.request).await, Some(Outcome::PartlyFulfilled));
     settle(&service, &off).await;
-    assert_eq!(resume(&service).await.len(), 1);
+    assert_eq!(resume_held(&service).await.len(), 1);
     service.work_to_the_end().await;
     assert!(!exists(&service, &kept));
     let words: Vec<String> = service.audit().await.into_iter().map(|entry| entry.action).collect();
@@ -488,7 +488,7 @@ async fn f_42_the_second_stage_does_not_overrule_who_opted_in_again() {
     service.work_to_the_end().await;
     service.platform.set_policy(&contact, "mktgCommunications", true);
     lift(&service, &placed.reference, LiftReason::Reviewed).await.unwrap();
-    let second = resume(&service).await;
+    let second = resume_held(&service).await;
     service.work_to_the_end().await;
     assert_eq!(service.case(second[0]).await.park_reason, Some(ParkReason::NewerWill));
     assert!(exists(&service, &contact));
@@ -549,7 +549,7 @@ async fn r_65_a_hold_keeps_who_is_disabled_or_marked_as_deleted() {
         assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0, "{what}");
         assert_eq!(outcome(&service, receipt.request).await, Some(Outcome::PartlyFulfilled), "{what}");
         lift(&service, &placed.reference, LiftReason::ClaimSettled).await.unwrap();
-        let second = resume(&service).await;
+        let second = resume_held(&service).await;
         service.work_to_the_end().await;
         assert_eq!(outcome(&service, second[0]).await, Some(Outcome::Fulfilled), "{what}");
         assert_eq!(service.simulator.journal().deleted_contacts(), [contact], "{what}");
@@ -632,7 +632,7 @@ async fn f_39_the_second_stage_does_not_believe_one_absence() {
     erase(&service).await;
     service.work_to_the_end().await;
     lift(&service, &placed.reference, LiftReason::Reviewed).await.unwrap();
-    let second = resume(&service).await;
+    let second = resume_held(&service).await;
     service.simulator.faults().inject(Fault::Status(404).on(Endpoint::Contact).times(1));
     service.work_to_the_end().await;
     assert!(!exists(&service, &contact), "it was there all the time");
@@ -648,7 +648,7 @@ async fn f_39_the_second_stage_finds_nobody_only_with_a_second_look_at_a_platfor
     erase(&service).await;
     service.work_to_the_end().await;
     lift(&service, &placed.reference, LiftReason::Reviewed).await.unwrap();
-    let second = resume(&service).await;
+    let second = resume_held(&service).await;
     service.platform.delete_contact(&contact);
     service.work().await;
     assert_eq!(service.case(second[0]).await.verified_at, None, "one look");

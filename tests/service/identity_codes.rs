@@ -32,7 +32,11 @@ async fn type_in(service: &TestService, reference: &str, code: &str) -> CodeAnsw
     page(service).confirm_by_code(reference, &Personal::new(code.to_owned())).await.unwrap()
 }
 
-async fn tell(service: &TestService, request: RequestId, code: &str) -> Result<CodeCheck, IdentityError> {
+pub(crate) async fn tell(
+    service: &TestService,
+    request: RequestId,
+    code: &str,
+) -> Result<CodeCheck, IdentityError> {
     let mut tx = service.store.begin("test").await.unwrap();
     let code = Personal::new(code.to_owned());
     let checked =

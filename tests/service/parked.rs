@@ -38,12 +38,12 @@ pub(crate) async fn as_owner(service: &TestService, statements: &str) {
     sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut owner).await.unwrap();
 }
 
-async fn list(service: &TestService) -> Vec<ParkedRow> {
+pub(crate) async fn list(service: &TestService) -> Vec<ParkedRow> {
     let mut connection = service.store.connection().await.unwrap();
     intake::list_parked_rows(&mut connection, &service.desk, &controllers(service), 100).await.unwrap()
 }
 
-async fn open(service: &TestService, row: i64) -> Result<OpenedRow, ParkedRowError> {
+pub(crate) async fn open(service: &TestService, row: i64) -> Result<OpenedRow, ParkedRowError> {
     let mut tx = service.store.begin("test").await.unwrap();
     let reader = (&service.controller.id, dpo());
     let opened =
@@ -52,7 +52,7 @@ async fn open(service: &TestService, row: i64) -> Result<OpenedRow, ParkedRowErr
     Ok(opened)
 }
 
-async fn release(
+pub(crate) async fn release(
     service: &TestService,
     row: i64,
     corrections: Corrections,
@@ -65,7 +65,7 @@ async fn release(
     Ok(receipt)
 }
 
-fn of_kind(kind: RequestKind) -> Corrections {
+pub(crate) fn of_kind(kind: RequestKind) -> Corrections {
     Corrections { kind: Some(kind), ..Corrections::default() }
 }
 

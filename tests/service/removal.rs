@@ -28,7 +28,7 @@ fn dpo() -> Actor {
     Actor::Person("dpo".to_owned())
 }
 
-fn removal(service: &TestService) -> Removal {
+pub(crate) fn removal(service: &TestService) -> Removal {
     let settings =
         Settings { identifiers_days: 30, contact_ids_days: 65, evidence_months: 36, log_months: 36 };
     Removal {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dsrd::delivery::{Mailer, Transport};
@@ -115,9 +115,15 @@ impl Tasks {
 
     /// Lets time pass for what waits, until every request is closed or waits for a person and every notice is sent.
     pub(crate) async fn rest(&self, service: &TestService, within: Duration) {
+        self.rest_in(&service.store, within).await;
+    }
+
+    /// The same, seen through another store than the service's. Who waits for days waits.
+    pub(crate) async fn rest_in(&self, store: &Store, within: Duration) {
+        let left = Mutex::new(Vec::new());
         let unfinished = || async {
             self.wake.raise();
-            let mut connection = service.store.connection().await.unwrap();
+            let mut connection = store.connection().await.unwrap();
             for statement in [
                 "UPDATE dsrd.job SET run_at = run_at - interval '10 s' WHERE job_id IN
                    (SELECT job_id FROM dsrd.job WHERE state = 'ready' AND run_at > now() FOR UPDATE SKIP LOCKED)",
@@ -127,17 +133,25 @@ impl Tasks {
                 // Meets the faults that a test plans for all writers.
                 drop(sqlx::query(statement).execute(&mut *connection).await);
             }
-            let left: i64 = sqlx::query_scalar(
-                "SELECT (SELECT count(*) FROM dsrd.intake)
-                      + (SELECT count(*) FROM dsrd.job WHERE state <> 'parked')
-                      + (SELECT count(*) FROM dsrd.notice WHERE state = 'pending')",
+            let now_left: Vec<String> = sqlx::query_scalar(
+                "SELECT 'row ' || idempotency_key FROM dsrd.intake
+                 UNION ALL SELECT concat_ws(' ', 'job', kind, request.state, job.state, last_code, job.run_at - now())
+                   FROM dsrd.job JOIN dsrd.request USING (organisation_id, request_id)
+                   WHERE job.state <> 'parked' AND (job.state <> 'ready' OR job.run_at < now() + interval '12 h')
+                 UNION ALL SELECT concat_ws(' ', 'notice', kind, run_at - now()) FROM dsrd.notice WHERE state = 'pending'",
             )
-            .fetch_one(&mut *connection)
+            .fetch_all(&mut *connection)
             .await
             .unwrap();
-            left == 0
+            let rests = now_left.is_empty();
+            *left.lock().unwrap() = now_left;
+            rests
         };
-        eventually("every request comes to rest", within, unfinished).await;
+        let started = Instant::now();
+        while !unfinished().await {
+            assert!(started.elapsed() < within, "not at rest within {within:?}: {:#?}", left.lock().unwrap());
+            short_rest().await;
+        }
     }
 
     /// Stops in order.

@@ -222,7 +222,7 @@ async fn f_12_a_sealer_whose_commit_is_cut_loses_nothing_and_seals_nothing_twice
     let cut = sealer_at(proxy.options(), keys, service.clock.clone()).await.unwrap();
     for (mode, expected) in [(Cut::Before, 10), (Cut::During, 20), (Cut::After, 30)] {
         append(&service, 10).await;
-        proxy.cut_commits(move |sent| holds(sent, b"DELETE FROM audit.inbox").then_some(mode));
+        proxy.cut_commits(move |sent| sent.holds("DELETE FROM audit.inbox").then_some(mode));
         let error = cut.seal_everything().await.unwrap_err();
         assert!(matches!(&error, SealError::Store(store) if store.is_ambiguous()), "{error}");
         proxy.spare_commits();
@@ -232,7 +232,8 @@ async fn f_12_a_sealer_whose_commit_is_cut_loses_nothing_and_seals_nothing_twice
         }
         assert_eq!(verify(&service).await, expected, "{mode:?}");
     }
-    assert!(proxy.cuts().get("seal").copied() >= Some(3), "{:?}", proxy.cuts());
+    let cuts = proxy.cuts();
+    assert!(cuts.values().map(Vec::len).sum::<usize>() >= 3, "{cuts:?}");
     // The other sealer, whose state is old by now, goes on from what is stored.
     append(&service, 1).await;
     assert_eq!(service.sealer.seal_everything().await.unwrap(), 1);

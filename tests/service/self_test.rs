@@ -26,7 +26,7 @@ const EMAIL: &str = "privacy+dsrd-self-test@prova.example";
 const EXTERNAL: &str = "dsrd-self-test-1";
 const POLICY: &str = "mktgCommunications";
 
-fn invented() -> ContactSpec {
+pub(crate) fn invented() -> ContactSpec {
     ContactSpec::new()
         .name("Canarino", "Inventato")
         .email(EMAIL)
@@ -35,7 +35,7 @@ fn invented() -> ContactSpec {
         .events(2)
 }
 
-fn settings(kinds: &[RequestKind]) -> Settings {
+pub(crate) fn settings(kinds: &[RequestKind]) -> Settings {
     Settings {
         enabled: true,
         kinds: kinds.to_vec(),
@@ -49,7 +49,7 @@ fn settings(kinds: &[RequestKind]) -> Settings {
     }
 }
 
-fn tester(service: &TestService, settings: &Settings) -> SelfTester {
+pub(crate) fn tester(service: &TestService, settings: &Settings) -> SelfTester {
     let plan = settings.plan(service.controller.time_zone, None).unwrap().expect("switched on");
     SelfTester {
         store: service.store.clone(),

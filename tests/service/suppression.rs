@@ -16,11 +16,11 @@ fn ada() -> ContactSpec {
     ContactSpec::new().email(ADDRESS).phone("+39 333 1234567").policy("mktgCommunications", true)
 }
 
-fn identifier(kind: IdentifierKind, text: &str) -> SubjectIdentifier {
+pub(crate) fn identifier(kind: IdentifierKind, text: &str) -> SubjectIdentifier {
     SubjectIdentifier::parse(kind, text, Some("IT")).unwrap()
 }
 
-async fn decide(
+pub(crate) async fn decide(
     service: &TestService,
     who: &[SubjectIdentifier],
     signed_up: Option<TimeDelta>,

@@ -28,7 +28,7 @@ pub(crate) async fn informed(service: &TestService, request: RequestId) -> Resul
 }
 
 /// Somebody reports that a notice came back, the one that was sent last unless it is named.
-async fn came_back(
+pub(crate) async fn came_back(
     service: &TestService,
     request: RequestId,
     which: Option<NoticeKind>,

@@ -1,6 +1,6 @@
 //! F-12: the connection to the database breaks while a COMMIT is under way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use dsrd::upkeep::{Settings, Upkeep};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::proxy::{Cut, PgProxy, kind_of};
+use crate::proxy::{Cut, PgProxy};
 use crate::rig::{self, Tasks, count};
 use crate::support::service::TestService;
 
@@ -73,9 +73,9 @@ async fn nothing_was_doubled(service: &TestService) {
     assert_eq!((effective("deletion.ended"), effective("policy.ended")), (EACH as usize, EACH as usize));
 }
 
-/// The first commit of each kind is cut, so that what is tested is no matter of chance, and of the others one in five, in one
-/// of three ways; returns how often each kind of transaction was.
-async fn commits_are_cut(seed: u64) -> BTreeMap<&'static str, u64> {
+/// The first three commits of each kind are cut, each in a way of its own, so that what is tested is no matter of chance, and of
+/// the others one in five; returns how each kind of transaction was.
+async fn commits_are_cut(seed: u64) -> BTreeMap<String, Vec<Cut>> {
     let service = TestService::start().await;
     let proxy = PgProxy::start(service.database.options()).await;
     let (store, pulse) = (rig::store(proxy.options(), 8), rig::store(proxy.options(), 2));
@@ -87,15 +87,15 @@ async fn commits_are_cut(seed: u64) -> BTreeMap<&'static str, u64> {
     // So that jobs are put back too.
     service.simulator.faults().inject(Fault::Status(503).on(Endpoint::ListContacts).times(8));
     let tasks = Tasks::start(&service, &executor, &pulse);
-    let (passed, met) = (AtomicU64::new(0), Mutex::new(BTreeSet::new()));
+    let (passed, met) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()));
     proxy.cut_commits(move |sent| {
-        let kind = kind_of(sent);
-        if matches!(kind, "session" | "other") {
-            return None;
-        }
+        let kind = sent.kind()?;
         let mixed = mixed(seed, passed.fetch_add(1, Ordering::SeqCst));
-        let place = mixed % if met.lock().unwrap().insert(kind) { 3 } else { 15 };
-        [Cut::Before, Cut::During, Cut::After].get(usize::try_from(place).unwrap()).copied()
+        let mut met = met.lock().unwrap();
+        let times: &mut u64 = met.entry(kind).or_default();
+        *times += 1;
+        let place = if *times <= 3 { (seed + *times) % 3 } else { mixed % 15 };
+        Cut::ALL.get(usize::try_from(place).unwrap()).copied()
     });
 
     let mut producer = PgConnection::connect_with(&service.database.options()).await.unwrap();
@@ -140,7 +140,7 @@ async fn commits_are_cut(seed: u64) -> BTreeMap<&'static str, u64> {
     for _ in 0..6 {
         parked.push(service.submit(RequestKind::Erasure, &[(Phone, "333 1234567")]).await.request);
     }
-    tasks.rest(&service, Duration::from_secs(90)).await;
+    tasks.rest(&service, Duration::from_mins(3)).await;
     proxy.spare_commits();
     tasks.stop().await;
     let cuts = proxy.cuts();
@@ -171,46 +171,53 @@ async fn commits_are_cut(seed: u64) -> BTreeMap<&'static str, u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f_12_a_commit_whose_answer_is_lost_doubles_nothing_and_loses_nothing() {
-    let mut all: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut all: BTreeMap<String, Vec<Cut>> = BTreeMap::new();
     for cuts in futures_util::future::join_all((1..=3).map(commits_are_cut)).await {
-        for (kind, times) in cuts {
-            *all.entry(kind).or_default() += times;
+        for (kind, ways) in cuts {
+            all.entry(kind).or_default().extend(ways);
         }
     }
-    for kind in [
-        "submit",
-        "take",
-        "claim",
-        "write",
-        "begin_effect",
-        "end_effect",
-        "put_back",
-        "park",
-        "close",
-        "notice_claim",
-        "notice_begin",
-        "notice_end",
-        "beat",
+    for part in [
+        "request.received",
+        "DELETE dsrd.intake",
+        "INSERT dsrd.checkpoint",
+        "contact.located",
+        "policy.began",
+        "policy.ended",
+        "policy.verified",
+        "deletion.began",
+        "deletion.ended",
+        "deletion.verified",
+        "package.built",
+        "request.parked",
+        "request.closed",
+        "notice.began",
+        "notice.ended",
+        "UPDATE dsrd.instance",
+        "UPDATE dsrd.job #",
+        "UPDATE dsrd.notice #",
     ] {
-        assert!(all.contains_key(kind), "no {kind} was cut: {all:?}");
+        let cut = |cut| all.iter().any(|(kind, ways)| kind.contains(part) && ways.contains(&cut));
+        assert!(Cut::ALL.into_iter().all(cut), "not every {part} was cut: {all:#?}");
     }
-    assert!(all.values().sum::<u64>() >= 200, "{all:?}");
+    assert!(all.values().map(Vec::len).sum::<usize>() >= 200, "{all:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f_12_a_submission_whose_commit_is_not_answered_gives_one_request() {
-    for cut in [Cut::Before, Cut::During, Cut::After] {
+    for cut in Cut::ALL {
         let service = TestService::start().await;
         let proxy = PgProxy::start(service.database.options()).await;
         let store = rig::store(proxy.options(), 4);
         let passed = AtomicU64::new(0);
         proxy.cut_commits(move |sent| {
-            (kind_of(sent) == "submit" && passed.fetch_add(1, Ordering::SeqCst) == 0).then_some(cut)
+            let submits = sent.holds("request.received");
+            (submits && passed.fetch_add(1, Ordering::SeqCst) == 0).then_some(cut)
         });
         let submission = service.submission(RequestKind::Access, &[(Email, "canarino@posta.example")]);
         let receipt =
             intake::submit_request(&store, &service.desk, &service.controller, submission).await.unwrap();
-        assert_eq!(proxy.cuts().get("submit"), Some(&1), "{cut:?}");
+        assert_eq!(proxy.cuts().into_values().collect::<Vec<_>>(), [[cut]], "once");
         if cut == Cut::After {
             assert!(receipt.repeated, "what was committed is found by its key");
         }
@@ -331,7 +338,7 @@ impl Deed {
 #[tokio::test]
 async fn f_12_what_persons_and_the_clock_do_is_done_once_although_its_commit_is_not_answered() {
     for deed in Deed::ALL {
-        for cut in [Cut::Before, Cut::During, Cut::After] {
+        for cut in Cut::ALL {
             let place = format!("{deed:?}, cut {cut:?}");
             let service = TestService::start().await;
             let request = deed.prepare(&service).await;
@@ -339,8 +346,7 @@ async fn f_12_what_persons_and_the_clock_do_is_done_once_although_its_commit_is_
             let store = rig::store(proxy.options(), 2);
             let passed = AtomicU64::new(0);
             proxy.cut_commits(move |sent| {
-                let counts = !matches!(kind_of(sent), "session");
-                (counts && passed.fetch_add(1, Ordering::SeqCst) == 0).then_some(cut)
+                (sent.kind().is_some() && passed.fetch_add(1, Ordering::SeqCst) == 0).then_some(cut)
             });
             let unanswered = deed.carry_out(&service, &store, request).await;
             assert!(unanswered.is_err(), "{place}: nobody may say that it was done");

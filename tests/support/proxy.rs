@@ -4,7 +4,8 @@
 //! message, so that it knows where a transaction ends, and cuts the connection there: nobody but the server then knows
 //! whether it was committed (`commit_unknown_result`). It can also refuse connections, delay, and cut answers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,8 +30,91 @@ pub(crate) enum Cut {
     After,
 }
 
-/// Decides what becomes of a transaction, from what the client sent in it: the statements and their values.
-type Decide = dyn Fn(&[u8]) -> Option<Cut> + Send + Sync;
+impl Cut {
+    pub(crate) const ALL: [Self; 3] = [Self::Before, Self::During, Self::After];
+}
+
+/// A transaction as the client sent it.
+#[derive(Default)]
+pub(crate) struct Transaction {
+    statements: Vec<Bytes>,
+    /// As they were bound.
+    values: Vec<u8>,
+}
+
+impl Transaction {
+    /// What kind it is, `None` where it writes nothing: the tables that its statements write and the functions of ours that they
+    /// call, the actions of the entries that it adds to the log, and a number that tells the statements themselves apart.
+    pub(crate) fn kind(&self) -> Option<String> {
+        let mut writing = BTreeSet::new();
+        let mut effects = BTreeSet::new();
+        for statement in &self.statements {
+            let text = String::from_utf8_lossy(statement);
+            let found = effects_of(&text);
+            if !found.is_empty() {
+                writing.insert(text.into_owned());
+                effects.extend(found);
+            }
+        }
+        if effects.is_empty() {
+            return None;
+        }
+        let mut number = DefaultHasher::new();
+        writing.hash(&mut number);
+        let told: Vec<String> = effects.into_iter().chain(self.actions()).collect();
+        Some(format!("{} #{:04x}", told.join(", "), number.finish() & 0xFFFF))
+    }
+
+    /// The actions of the log's entries in it, each once.
+    fn actions(&self) -> BTreeSet<String> {
+        let values = String::from_utf8_lossy(&self.values);
+        let parts = values.split("\"action\":\"").skip(1);
+        let words = parts.filter_map(|part| part.split_once('"').map(|(word, _)| word.to_owned()));
+        // Recipients are asked for actions, too.
+        words.filter(|word| word.contains('.')).collect()
+    }
+
+    /// Whether this stands in a statement or in a value.
+    pub(crate) fn holds(&self, part: &str) -> bool {
+        let in_statements = self.statements.iter().any(|statement| holds(statement, part.as_bytes()));
+        in_statements || holds(&self.values, part.as_bytes())
+    }
+}
+
+pub(crate) fn holds(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// What a statement writes, table by table, and which functions of ours it calls.
+fn effects_of(statement: &str) -> BTreeSet<String> {
+    let is_of_name = |each: char| each.is_ascii_alphanumeric() || "_.".contains(each);
+    let words: Vec<&str> =
+        statement.split(|each| !is_of_name(each)).filter(|word| !word.is_empty()).collect();
+    let mut effects = BTreeSet::new();
+    for (place, word) in words.iter().enumerate() {
+        let before = place.checked_sub(1).map_or("", |place| words[place]);
+        let next = words.get(place + 1).copied().unwrap_or_default();
+        match (before, *word) {
+            ("INSERT", "INTO") | ("DELETE", "FROM") => effects.insert(format!("{before} {next}")),
+            // Rows are locked FOR UPDATE, and ON CONFLICT DO UPDATE names its table before.
+            (_, "UPDATE") if next.contains('.') => effects.insert(format!("UPDATE {next}")),
+            (_, function) if before != "INTO" && is_ours(function, statement) => {
+                effects.insert(format!("CALL {function}"))
+            }
+            _ => false,
+        };
+    }
+    effects
+}
+
+/// Whether a name is called as a function of one of our schemas.
+fn is_ours(name: &str, statement: &str) -> bool {
+    ["dsrd.", "audit."].iter().any(|schema| name.starts_with(schema))
+        && statement.contains(&format!("{name}("))
+}
+
+/// Decides what becomes of a transaction.
+type Decide = dyn Fn(&Transaction) -> Option<Cut> + Send + Sync;
 
 #[derive(Default)]
 struct State {
@@ -40,7 +124,7 @@ struct State {
     /// Bytes of answers after which a connection is cut; 0 for never.
     answer_limit: AtomicU64,
     decide: Mutex<Option<Box<Decide>>>,
-    cuts: Mutex<BTreeMap<&'static str, u64>>,
+    cuts: Mutex<BTreeMap<String, Vec<Cut>>>,
 }
 
 /// The running proxy; dropping it cuts all connections.
@@ -83,7 +167,7 @@ impl PgProxy {
     }
 
     /// Lets `decide` say at the end of every transaction that writes what becomes of it.
-    pub(crate) fn cut_commits(&self, decide: impl Fn(&[u8]) -> Option<Cut> + Send + Sync + 'static) {
+    pub(crate) fn cut_commits(&self, decide: impl Fn(&Transaction) -> Option<Cut> + Send + Sync + 'static) {
         *self.state.decide.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(decide));
     }
 
@@ -92,8 +176,8 @@ impl PgProxy {
         *self.state.decide.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// How often each kind of transaction was cut.
-    pub(crate) fn cuts(&self) -> BTreeMap<&'static str, u64> {
+    /// How each kind of transaction was cut, in the order in which that was.
+    pub(crate) fn cuts(&self) -> BTreeMap<String, Vec<Cut>> {
         self.state.cuts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -123,38 +207,6 @@ impl PgProxy {
     pub(crate) fn limit_answers(&self, bytes: u64) {
         self.state.answer_limit.store(bytes, Ordering::SeqCst);
     }
-}
-
-/// What kind of transaction it was, by what was sent in it. The first that fits counts.
-pub(crate) fn kind_of(sent: &[u8]) -> &'static str {
-    const KINDS: [(&str, &str); 20] = [
-        ("DELETE FROM audit.inbox", "seal"),
-        ("DELETE FROM dsrd.intake", "take"),
-        ("request.received", "submit"),
-        // The end of an effect is written with what follows it, mostly the answer to the person.
-        ("policy.ended", "end_effect"),
-        ("deletion.ended", "end_effect"),
-        ("notice.began", "notice_begin"),
-        ("notice.ended", "notice_end"),
-        ("request.closed", "close"),
-        ("request.parked", "park"),
-        ("policy.began", "begin_effect"),
-        ("deletion.began", "begin_effect"),
-        ("state = 'ready', owner = NULL, run_at = now() + $3", "put_back"),
-        ("INSERT INTO dsrd.checkpoint", "write"),
-        ("WITH next AS MATERIALIZED", "claim"),
-        ("state = 'ready', owner = NULL", "release"),
-        ("claimed_by = $4", "notice_claim"),
-        ("dsrd.instance", "beat"),
-        ("dsrd.rate_budget", "budget"),
-        ("SET ROLE", "session"),
-        ("LISTEN", "session"),
-    ];
-    KINDS.iter().find(|(mark, _)| holds(sent, mark.as_bytes())).map_or("other", |(_, kind)| kind)
-}
-
-pub(crate) fn holds(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 async fn accept(listener: TcpListener, socket: PathBuf, state: Arc<State>, generation: watch::Receiver<u64>) {
@@ -232,14 +284,14 @@ impl Connection {
         }
     }
 
-    fn decide(&self, sent: &[u8]) -> Option<Cut> {
+    fn decide(&self, sent: &Transaction) -> Option<Cut> {
         let cut = {
             let decide = self.state.decide.lock().unwrap_or_else(PoisonError::into_inner);
             decide.as_ref().and_then(|decide| decide(sent))
         };
-        if cut.is_some() {
+        if let (Some(cut), Some(kind)) = (cut, sent.kind()) {
             let mut cuts = self.state.cuts.lock().unwrap_or_else(PoisonError::into_inner);
-            *cuts.entry(kind_of(sent)).or_default() += 1;
+            cuts.entry(kind).or_default().push(cut);
         }
         cut
     }
@@ -262,8 +314,8 @@ struct Session {
     started: bool,
     in_transaction: bool,
     statements: HashMap<Bytes, Bytes>,
-    /// The statements and values since the last end of a transaction.
-    sent: Vec<u8>,
+    /// What was sent since the last end of a transaction.
+    sent: Transaction,
 }
 
 impl Session {
@@ -275,8 +327,8 @@ impl Session {
         (buffer.len() >= length).then(|| buffer.split_to(length).freeze())
     }
 
-    /// Follows the message; when it ends a transaction that wrote, what was sent in it.
-    fn ends_with(&mut self, message: &Bytes) -> Option<Vec<u8>> {
+    /// Follows the message; when it ends a transaction, what was sent in it.
+    fn ends_with(&mut self, message: &Bytes) -> Option<Transaction> {
         if !self.started {
             self.started = true;
             return None;
@@ -289,11 +341,11 @@ impl Session {
             }
             b'Q' if body.starts_with(b"BEGIN") => {
                 self.in_transaction = true;
-                self.sent.clear();
+                self.sent = Transaction::default();
             }
             b'Q' if body.starts_with(b"ROLLBACK") => {
                 self.in_transaction = false;
-                self.sent.clear();
+                self.sent = Transaction::default();
             }
             b'P' => {
                 let name = take_text(&mut body);
@@ -303,16 +355,12 @@ impl Session {
             b'B' => {
                 let _portal = take_text(&mut body);
                 let name = take_text(&mut body);
-                if let Some(statement) = self.statements.get(&name) {
-                    self.sent.extend_from_slice(statement);
-                }
-                self.sent.extend_from_slice(&body);
+                self.sent.statements.extend(self.statements.get(&name).cloned());
+                self.sent.values.extend_from_slice(&body);
             }
             // The end of a statement by itself, unless a transaction is open.
             b'S' if !self.in_transaction => {
-                let sent = std::mem::take(&mut self.sent);
-                let writes = ["UPDATE ", "INSERT ", "DELETE "];
-                return writes.iter().any(|word| holds(&sent, word.as_bytes())).then_some(sent);
+                return Some(std::mem::take(&mut self.sent));
             }
             _ => {}
         }
