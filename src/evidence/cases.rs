@@ -40,6 +40,11 @@ pub(super) async fn list(
     }
 }
 
+/// An actor without their name.
+fn kind_of(actor: &str) -> &str {
+    actor.split_once(':').map_or("", |(kind, _)| kind)
+}
+
 /// What is held about one case, without whatever leads to a person.
 pub(super) async fn file_of(
     connection: &mut PgConnection,
@@ -51,7 +56,11 @@ pub(super) async fn file_of(
         return Ok(json!({ "case": request, "held": false }));
     };
     let steps = execution::checkpoints_of(connection, organisation, request).await?;
-    let identity = identity::proofs_of(connection, organisation, request).await?;
+    let mut identity = identity::proofs_of(connection, organisation, request).await?;
+    for proof in &mut identity {
+        // What is left is whether a person or a process recorded it; the log has the person by a word that means nobody here.
+        proof.recorded_by = kind_of(&proof.recorded_by).to_owned();
+    }
     let clock = intake::clock_events(connection, organisation, request).await?;
     let decisions = triage::list_decisions(connection, organisation, request).await?;
     let notices = delivery::list_notice_proofs(connection, organisation, request).await?;

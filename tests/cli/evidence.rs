@@ -206,6 +206,30 @@ async fn r_72_forged_evidence_is_found_although_its_hashes_fit() {
     assert!(forge(2, "log.ndjson", "request.closed", "request.parked").contains("not proven"));
     // The head says another root than was signed.
     let note = fs::read_to_string(scene.path("forged-1").join("checkpoint")).unwrap();
+#[tokio::test(flavor = "multi_thread")]
+async fn r_70_a_bundle_names_no_member_of_staff() {
+    let database = TestDatabase::create().await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
+    let request = serde_json::json!({
+        "kind": "erasure", "channel": "letter", "received_at": format!("{}T10:00:00Z", day(-6)),
+        "identifiers": { "phone": "+39 333 1234567" }, "idempotency_key": "letter",
+    });
+    let submit = &["--json", "request", "submit", "--from", "-"];
+    let receipt = run(&mut scene.command(submit), &request.to_string()).expect(0).json();
+    let reference = receipt["reference"].as_str().unwrap();
+    scene.run(&["decide", "identity", reference, "--method", "in_person"]).expect(0);
+    let out = scene.path("case.zip");
+    scene.run(&["evidence", "--case", reference, "--out", out.to_str().unwrap()]).expect(0);
+    let folder = scene.path("case");
+    unpack(&out, &folder);
+    let cases = fs::read_to_string(folder.join("cases.ndjson")).unwrap();
+    let case: serde_json::Value = serde_json::from_str(&cases).unwrap();
+    let proof = &case["identity"][0];
+    assert_eq!((&proof["method"], &proof["recorded_by"]), (&"in_person".into(), &"person".into()));
+    assert!(!cases.contains("person:"), "{cases}");
+    run(&mut dsrd(&["evidence", "verify", out.to_str().unwrap()]), "").expect(0);
+}
+
     let root = note.lines().nth(2).unwrap();
     let other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     assert!(forge(3, "checkpoint", root, other).contains("not signed"));
