@@ -162,6 +162,7 @@ pub fn check_bundle<R: Read + Seek>(bundle: R, policy: Option<&Policy>) -> Resul
         findings: Vec::new(),
         more_findings: 0,
     };
+    check_names(&mut archive, &mut checked)?;
     check_files(&mut archive, &manifest, &mut checked)?;
     let note = read(&mut archive, CHECKPOINT)?;
     let own = String::from_utf8(read(&mut archive, POLICY)?)
@@ -196,6 +197,24 @@ fn read<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &'static str) -> Resu
         return Err(EvidenceError::Form("one of its files is larger than such a file can be"));
     }
     Ok(content)
+}
+
+/// What is checked must be what any program unpacks: of two files of one name one program reads the first, another the last.
+fn check_names<R: Read + Seek>(
+    archive: &mut ZipArchive<R>,
+    checked: &mut Checked,
+) -> Result<(), EvidenceError> {
+    match archive.validate_header_consistency() {
+        Ok(()) => Ok(()),
+        Err(error @ zip::result::ZipError::Io(_)) => Err(error.into()),
+        Err(_) => {
+            checked.find(
+                "the archive: a file stands in it twice, or otherwise than its directory says; another program may unpack another one"
+                    .to_owned(),
+            );
+            Ok(())
+        }
+    }
 }
 
 /// Compares the hash of every file with both lists, and refuses files that no list names.

@@ -108,6 +108,29 @@ fn pack(folder: &Path, archive: &Path) {
     zip.finish().unwrap();
 }
 
+/// Packs a folder with one file more in front, of another content and under the name of one that is there: written under a
+/// name of the same length, because a writer of archives refuses the second.
+fn pack_beside(folder: &Path, written_as: &str, named: &str, archive: &Path) {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let mut add = |name: &str, content: &[u8]| {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(content).unwrap();
+    };
+    add(written_as, b"{}\n");
+    for file in fs::read_dir(folder).unwrap() {
+        let file = file.unwrap();
+        add(file.file_name().to_str().unwrap(), &fs::read(file.path()).unwrap());
+    }
+    let mut bytes = zip.finish().unwrap().into_inner();
+    let places: Vec<usize> =
+        (0..bytes.len()).filter(|at| bytes[*at..].starts_with(written_as.as_bytes())).collect();
+    assert_eq!(places.len(), 2, "before the content and in the directory");
+    for at in places {
+        bytes[at..at + named.len()].copy_from_slice(named.as_bytes());
+    }
+    fs::write(archive, bytes).unwrap();
+}
+
 /// Says of an unpacked bundle that it was taken when everything in it was long settled. That is not signed, and more is compared then.
 fn taken_an_hour_later(folder: &Path) {
     let path = folder.join("manifest.json");
@@ -184,29 +207,6 @@ async fn r_70_evidence_opens_offline_proves_itself_and_names_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r_72_forged_evidence_is_found_although_its_hashes_fit() {
-    let (_database, scene, references) = answered().await;
-    let out = scene.path("case.zip");
-    scene.run(&["evidence", "--case", &references[0], "--out", out.to_str().unwrap()]).expect(0);
-    let forge = |number: usize, file: &str, from: &str, to: &str| {
-        let folder = scene.path(&format!("forged-{number}"));
-        unpack(&out, &folder);
-        let text = fs::read_to_string(folder.join(file)).unwrap();
-        assert!(text.contains(from), "{file} holds {from}: {text}");
-        fs::write(folder.join(file), text.replacen(from, to, 1)).unwrap();
-        assert!(!sha256sum(&folder), "an edited file is found by sha256sum");
-        findings(&scene, number)
-    };
-    // The case says another outcome than the log.
-    assert!(
-        forge(1, "cases.ndjson", "\"outcome\":\"fulfilled\"", "\"outcome\":\"fulfilled_no_data\"")
-            .contains("outcome")
-    );
-    // An entry says another thing than was signed.
-    assert!(forge(2, "log.ndjson", "request.closed", "request.parked").contains("not proven"));
-    // The head says another root than was signed.
-    let note = fs::read_to_string(scene.path("forged-1").join("checkpoint")).unwrap();
-#[tokio::test(flavor = "multi_thread")]
 async fn r_70_a_bundle_names_no_member_of_staff() {
     let database = TestDatabase::create().await;
     let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
@@ -230,6 +230,29 @@ async fn r_70_a_bundle_names_no_member_of_staff() {
     run(&mut dsrd(&["evidence", "verify", out.to_str().unwrap()]), "").expect(0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn r_72_forged_evidence_is_found_although_its_hashes_fit() {
+    let (_database, scene, references) = answered().await;
+    let out = scene.path("case.zip");
+    scene.run(&["evidence", "--case", &references[0], "--out", out.to_str().unwrap()]).expect(0);
+    let forge = |number: usize, file: &str, from: &str, to: &str| {
+        let folder = scene.path(&format!("forged-{number}"));
+        unpack(&out, &folder);
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        assert!(text.contains(from), "{file} holds {from}: {text}");
+        fs::write(folder.join(file), text.replacen(from, to, 1)).unwrap();
+        assert!(!sha256sum(&folder), "an edited file is found by sha256sum");
+        findings(&scene, number)
+    };
+    // The case says another outcome than the log.
+    assert!(
+        forge(1, "cases.ndjson", "\"outcome\":\"fulfilled\"", "\"outcome\":\"fulfilled_no_data\"")
+            .contains("outcome")
+    );
+    // An entry says another thing than was signed.
+    assert!(forge(2, "log.ndjson", "request.closed", "request.parked").contains("not proven"));
+    // The head says another root than was signed.
+    let note = fs::read_to_string(scene.path("forged-1").join("checkpoint")).unwrap();
     let root = note.lines().nth(2).unwrap();
     let other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     assert!(forge(3, "checkpoint", root, other).contains("not signed"));
@@ -272,6 +295,12 @@ async fn r_70_a_bundle_names_no_member_of_staff() {
     pack(&honest, &scene.path("honest.zip"));
     let archive = scene.path("honest.zip");
     run(&mut dsrd(&["--json", "evidence", "verify", archive.to_str().unwrap()]), "").expect(0);
+    // Programs differ in which of two files of one name they unpack: none may stand beside what is checked.
+    let doubled = scene.path("doubled.zip");
+    pack_beside(&honest, "Cases.ndjson", "cases.ndjson", &doubled);
+    let found = run(&mut dsrd(&["--json", "evidence", "verify", doubled.to_str().unwrap()]), "").expect(4);
+    assert_eq!(found.json()["findings"].as_array().unwrap().len(), 1, "{found:?}");
+    assert!(found.stdout.contains("stands in it twice"), "{found:?}");
     // Nor would be, if the log were kept for a shorter time than the case: that is counted, and no accusation.
     let head = fs::read_to_string(honest.join("log.ndjson")).unwrap().lines().next().unwrap().to_owned();
     fs::write(honest.join("log.ndjson"), head + "\n").unwrap();
