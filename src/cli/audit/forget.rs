@@ -177,8 +177,13 @@ pub(super) async fn staff(
         ));
     }
     tx.commit().await?;
-    output.show(&serde_json::json!({ "forgotten": 1 }), |_| {
-        "The name is erased. The entries stay, and name a random word that means nobody any more.".to_owned()
+    let months = foundation.settings.upkeep.evidence_months;
+    output.show(&serde_json::json!({ "forgotten": 1, "working_tables_months": months }), |_| {
+        format!(
+            "The name is erased from the log. Its entries stay, and name a random word that means nobody any more.\n\
+             In the working tables it stands beside what this person decided, found out, placed or acknowledged (audit_view.decision \
+             shows the first) until that goes: what belongs to a request {months} months after its end (upkeep.evidence_months)."
+        )
     })
 }
 
