@@ -105,7 +105,8 @@ impl MaskedIdentifier {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
-    /// Purposes, legal basis, recipients, storage period and source, by section.
+    /// Purposes, legal basis, recipients, storage period and source, by section: `profile`, `consents`, `events`, `devices`,
+    /// `accountings` and `requests`. None may be left out: about somebody with records in it no access report could be made.
     pub sections: BTreeMap<Section, CatalogueEntry>,
     /// Whether decisions are made automatically, and by which logic.
     pub automated_decisions: String,

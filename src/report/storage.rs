@@ -135,8 +135,10 @@ fn last_day(period: Period, from: NaiveDate) -> Option<NaiveDate> {
 }
 
 impl Catalogue {
-    /// Why a term cannot be computed: of what is asked for here, some categories tell no date. `counts_activity` says whether
-    /// the retention rule counts from the last activity, which decides what activity is.
+    /// What is wrong with it, if anything is. A report about somebody of whom there are records in a section without an entry
+    /// is not made at all, and of the profile and the requests there always are (R-27). A term cannot be computed where a
+    /// category tells no such date; `counts_activity` says whether the retention rule counts from the last activity, which
+    /// decides what activity is.
     #[must_use]
     pub fn refused(&self, counts_activity: bool) -> Option<String> {
         self.sections.iter().find_map(|(section, entry)| {
@@ -147,6 +149,22 @@ impl Catalogue {
                      its own for it"
                 )),
                 (StorageAnchor::Created | StorageAnchor::LastActivity, Section::Requests) => Some(format!(
+        self.missing().or_else(|| self.without_date(counts_activity))
+    }
+
+    fn missing(&self) -> Option<String> {
+        let missing = Section::ALL.into_iter().filter(|section| !self.sections.contains_key(section));
+        let missing: Vec<&str> = missing.map(Section::as_str).collect();
+        (!missing.is_empty()).then(|| {
+            format!(
+                "catalogue.sections must have an entry for each section, because an access report about somebody of whom such \
+                 records are held cannot be made without (Art. 15(1) GDPR); it lacks {}",
+                missing.join(", ")
+            )
+        })
+    }
+
+    fn without_date(&self, counts_activity: bool) -> Option<String> {
                     "catalogue.sections.{section}.retention.from must be record: what this service holds is kept after the closing \
                      of each request"
                 )),
@@ -223,12 +241,29 @@ mod tests {
             (Section::Profile, LastActivity, true, None),
             (Section::Events, Record, false, None),
             (Section::Requests, Record, false, None),
+    fn whole() -> Catalogue {
+        let sections = Section::ALL.map(|section| (section, CatalogueEntry::default()));
+        Catalogue { sections: sections.into(), ..Catalogue::default() }
+    }
+
+    #[test]
+    fn r_27_a_catalogue_that_would_stop_every_report_is_refused() {
+        assert_eq!(whole().refused(false), None);
+        for section in Section::ALL {
+            let mut lacking = whole();
+            lacking.sections.remove(&section);
+            assert!(lacking.refused(false).unwrap().ends_with(&format!("it lacks {section}")), "{section}");
+        }
+    }
+
             (Section::Profile, Record, false, Some("sections.profile.retention.from must be created")),
             (Section::Consents, Record, true, Some("sections.consents.retention.from must be created")),
             (Section::Requests, Created, true, Some("sections.requests.retention.from must be record")),
             (Section::Events, LastActivity, false, Some("set retention.anchor to last_activity")),
         ] {
-            let refused = catalogue(&[(section, "12m", from)]).refused(counts_activity);
+            let mut catalogue = whole();
+            catalogue.sections.extend(super::tests::catalogue(&[(section, "12m", from)]).sections);
+            let refused = catalogue.refused(counts_activity);
             match problem {
                 None => assert_eq!(refused, None, "{section} {from:?}"),
                 Some(problem) => assert!(refused.unwrap().contains(problem), "{section} {from:?}"),

@@ -21,7 +21,13 @@ retention = { enabled = true, keep_months = 24, most_percent = 5, most_contacts 
 automated_decisions = "None."
 transfers = "To the United States, on standard contractual clauses."
 complaint_authority = "Garante"
-sections = {}
+[organisations.catalogue.sections]
+profile = { purposes = "Wi-Fi", legal_basis = "consent", recipients = "staff", storage_period = "two years", source = "you" }
+consents = { purposes = "Wi-Fi", legal_basis = "consent", recipients = "staff", storage_period = "two years", source = "you" }
+events = { purposes = "Wi-Fi", legal_basis = "consent", recipients = "staff", storage_period = "two years", source = "you" }
+devices = { purposes = "Wi-Fi", legal_basis = "consent", recipients = "staff", storage_period = "two years", source = "you" }
+accountings = { purposes = "Wi-Fi", legal_basis = "consent", recipients = "staff", storage_period = "two years", source = "you" }
+requests = { purposes = "law", legal_basis = "law", recipients = "nobody", storage_period = "three years", source = "you" }
 [[organisations.recipients]]
 id = "crm"
 name = "Example CRM"

@@ -432,6 +432,7 @@ fn r_27_the_period_of_the_retention_rule_is_that_of_the_profile_unless_the_catal
         format!(
             "[organisations.catalogue]\nautomated_decisions = \"n\"\ntransfers = \"n\"\ncomplaint_authority = \"a\"\n\
              [organisations.catalogue.sections]\nprofile = {entry}{own} }}\nconsents = {entry} }}\nevents = {entry} }}\n\
+             devices = {entry} }}\naccountings = {entry} }}\nrequests = {entry} }}\n\
              [organisations.retention]\nenabled = {enabled}\nkeep_months = 24\nmost_percent = 5\nmost_contacts = 100\n\
              anchor = \"{anchor}\"\nactivities = [\"last_login\"]\n"
         )
