@@ -259,7 +259,18 @@ async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
     }
     scene.run(&["audit", "prove", "--seq", "999999", "--out", &receipts]).expect(3);
 
+    // Who looked at one case of the log is found by that case.
+    let export = ["audit", "export", "--as", "csv", "--out", &path("case.csv"), "--case", reference];
+    scene.run(&export).expect(0);
+    let received = ["--json", "audit", "search", "--case", reference, "--action", "request.received"];
+    let case = scene.run(&received).expect(0).json()[0]["case"].clone();
+
     let log = scene.run(&["--json", "audit", "search", "--action", "log."]).expect(0).json();
+    for action in ["log.read", "log.exported", "log.proved"] {
+        let looks = log.as_array().unwrap().iter().filter(|entry| entry["action"] == action);
+        let cases: Vec<_> = looks.filter_map(|entry| entry["detail"].get("of_case")).collect();
+        assert_eq!(cases, [&case], "{action}");
+    }
     let recorded: Vec<_> =
         log.as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
     for action in ["log.read", "log.exported", "log.verified", "log.proved"] {

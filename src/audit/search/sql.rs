@@ -153,7 +153,8 @@ pub struct StaffEntry {
 }
 
 /// Lists what members of staff did in these cases, as far as it is one of these actions and sealed; oldest first, at
-/// most `most`. Evidence that was taken names its case in the detail.
+/// most `most`. Who searched the log for a case, took its entries out, or evidence of it, left an entry about the log as a whole, which
+/// names the case in its detail.
 pub async fn list_by_staff(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -171,8 +172,8 @@ pub async fn list_by_staff(
                  WHERE organisation_id = $1 AND case_id = ANY ($2) AND action = ANY ($4) AND actor LIKE 'person:%'
                  UNION ALL
                  SELECT seq, (detail ->> 'of_case')::uuid, at, action FROM audit_view.log
-                 WHERE action = 'evidence.taken' AND action = ANY ($4) AND detail ->> 'of_case' = ANY ($3)
-                   AND actor LIKE 'person:%') AS found
+                 WHERE action IN ('log.read', 'log.exported', 'log.proved', 'evidence.taken') AND action = ANY ($4)
+                   AND detail ->> 'of_case' = ANY ($3) AND actor LIKE 'person:%') AS found
            ORDER BY found.at, found.seq
            LIMIT $5"#,
         organisation.as_str(),

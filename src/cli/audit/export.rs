@@ -9,12 +9,12 @@ use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{day_or_instant, record, seal};
+use super::{day_or_instant, of_case, record, seal};
 use crate::audit::export::{self, Exported, LineFormat, Selection};
 use crate::audit::subject::{self, Opening};
 use crate::audit::tlog::ProofFile;
 use crate::audit::verify::{Database, Stored};
-use crate::audit::{Action, Detail, Filter, Leaf, list, manifest};
+use crate::audit::{Action, Filter, Leaf, list, manifest};
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, pairs};
@@ -123,7 +123,7 @@ pub(super) async fn export(
     let written = write(&mut database, &selection, args.form, &unrecorded.part).await;
     database.close().await;
     let exported = written?;
-    let mut detail = Detail::none()
+    let mut detail = of_case(case)
         .word("form", word(args.form))
         .word("filters", &selection.fields())
         .count("entries", exported.entries)
@@ -240,7 +240,7 @@ const fn word(form: Form) -> &'static str {
 
 /// The numbers of a case's entries. An erasure of a sweep stands on a page, too, whose entry comes first, with the opening
 /// of its item.
-async fn of_case(
+async fn entries_of_case(
     foundation: &Foundation,
     organisation: OrganisationId,
     case: RequestId,
@@ -296,12 +296,12 @@ pub(super) async fn prove(
     output: &Output,
 ) -> anyhow::Result<()> {
     seal(context, foundation, output).await;
-    let (seqs, page) = match &args.case {
-        None => (args.seq.clone(), None),
+    let (case, (seqs, page)) = match &args.case {
+        None => (None, (args.seq.clone(), None)),
         Some(case) => {
             let organisation = context.organisation(args.organisation.as_ref())?;
             let case = case.find(foundation, &organisation).await?;
-            of_case(foundation, organisation, case, output).await?
+            (Some(case), entries_of_case(foundation, organisation, case, output).await?)
         }
     };
     let mut database = Database::open(foundation.database.options(), foundation.database.describe()).await?;
@@ -318,7 +318,7 @@ pub(super) async fn prove(
     };
     let proven = with_openings(proven, foundation).await?;
     // Recorded first: who cannot be told of takes no receipt.
-    let detail = Detail::none().count("entries", u64::try_from(proven.len()).unwrap_or(u64::MAX));
+    let detail = of_case(case).count("entries", u64::try_from(proven.len()).unwrap_or(u64::MAX));
     record(context, foundation, Action::LogProved, detail).await?;
     fs::create_dir_all(&args.out)?;
     let mut receipts = Vec::with_capacity(proven.len());

@@ -27,7 +27,7 @@ use super::request::Case;
 use crate::audit::tlog::VerifierKey;
 use crate::audit::{self, Action, Detail, Entry, Event, Filter, RestoreReason};
 use crate::daemon::{self, Foundation};
-use crate::domain::{OrganisationId, Reference, local_time};
+use crate::domain::{OrganisationId, Reference, RequestId, local_time};
 
 pub(super) use verify::{is_verification, read_policy};
 
@@ -257,6 +257,12 @@ pub(super) async fn record(
     audit::append_about_log(&mut tx, action, context.person(), foundation.desk.clock.now(), detail).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// The detail of an entry about what was done with the log of one case, where it was one: by it the auditor finds who looked, and
+/// the person learns that somebody did.
+pub(super) fn of_case(case: Option<RequestId>) -> Detail {
+    case.map_or_else(Detail::none, |case| Detail::none().word("of_case", &case.to_string()))
 }
 
 /// Whoever reads wants what has just happened, too. Where this account may not seal, or the database is an older copy than

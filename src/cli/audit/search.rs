@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{day_or_instant, record, seal, shown};
-use crate::audit::{self, Action, Detail, Search};
+use super::{day_or_instant, of_case, record, seal, shown};
+use crate::audit::{self, Action, Search};
 use crate::cli::context::Context;
 use crate::cli::output::Output;
 use crate::cli::request::Case;
@@ -78,7 +78,7 @@ pub(super) async fn run(
     drop(connection);
     let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
     // Which fields were asked for is recorded, not what stood in them: that could be anything.
-    let detail = Detail::none().count("entries", count).word("filters", &search.fields());
+    let detail = of_case(search.case).count("entries", count).word("filters", &search.fields());
     record(context, foundation, Action::LogRead, detail).await?;
     output.show(&entries, |entries| shown(entries, zone))?;
     if let (true, Some(last)) = (i64::try_from(entries.len()) == Ok(args.limit), entries.last()) {

@@ -8,7 +8,7 @@ use chrono::SecondsFormat;
 use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
-use super::{receipts, record};
+use super::{of_case, receipts, record};
 #[cfg(feature = "timestamps")]
 use crate::audit::timestamp::Authorities;
 use crate::audit::tlog::{MAX_NOTE_BYTES, VerifierKey};
@@ -16,7 +16,7 @@ use crate::audit::verify::{
     self, CaseReport, CaseSubject, Database, Directory, Plan, Policy, Report, Severity, Source, SourceError,
     StampCheck, Tiles, Verdict, Web,
 };
-use crate::audit::{self, Action, Detail};
+use crate::audit::{self, Action};
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::exit::Verification;
@@ -24,7 +24,7 @@ use crate::cli::output::{Output, or_dash, pairs, table};
 use crate::cli::request::Case;
 use crate::config;
 use crate::daemon::Foundation;
-use crate::domain::{Clock as _, SystemClock};
+use crate::domain::{Clock as _, RequestId, SystemClock};
 
 /// The longest policy that is read, in bytes.
 const MAX_POLICY_BYTES: u64 = 1024 * 1024;
@@ -246,9 +246,8 @@ async fn configured(
         Verdict::Violation => "violation",
         Verdict::Undecided => "undecided",
     };
-    let asked = report.case.as_ref().map(|asked| asked.case.to_string());
-    let detail = asked.map_or_else(Detail::none, |case| Detail::none().word("of_case", &case));
-    let detail = detail
+    let asked = report.case.as_ref().map(|asked| RequestId(asked.case));
+    let detail = of_case(asked)
         .word("verdict", verdict)
         .word("level", &report.level.to_string())
         .count("size", report.size)

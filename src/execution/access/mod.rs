@@ -260,7 +260,7 @@ async fn own_records(run: &Run<'_>) -> Result<OwnRecords, Stop> {
 }
 
 /// What of the log is a look of staff at a request. Who it was stays out: the person learns when and what for.
-const LOOKS: [(Action, LookUp); 5] = [
+const LOOKS: [(Action, LookUp); 7] = [
     (Action::RequestRead, LookUp::Case),
     (Action::PackageOpened, LookUp::Package),
     (Action::CandidatesShown, LookUp::Candidates),
@@ -274,6 +274,8 @@ const MOST_EARLIER: u16 = 1_000;
 /// So many looks are listed; the report says when there were more.
 const MOST_LOOKS: u16 = 10_000;
 
+    (Action::LogExported, LookUp::Log),
+    (Action::LogProved, LookUp::Log),
 /// The address in the profile of the contact found. Where the profile has none, a telephone number is its contact point, and
 /// that proves nothing of who asked.
 fn address_in_profile(run: &Run<'_>) -> Option<SubjectIdentifier> {
