@@ -89,7 +89,7 @@ struct Part<'a> {
     count: String,
     noun: &'static str,
     span: String,
-    /// What is shown here and where the rest is, or that there is nothing.
+    /// What is shown here and where the rest is, or that there is nothing; empty where neither is known.
     statement: String,
     kinds: String,
     notices: Vec<String>,
@@ -150,6 +150,8 @@ impl<'a> Part<'a> {
         let noun = if records == 1 { own.noun.0 } else { own.noun.1 };
         let shown = part.shown.len() as u64;
         let statement = match (records, shown) {
+            // What could not be read or fetched may well be there: the notices say so, and nothing else is known.
+            (0, _) if part.count.has_gaps() => "",
             (0, _) => own.none,
             (_, 0) => texts.shown_none,
             _ if shown == records => texts.shown_all,

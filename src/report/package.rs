@@ -210,6 +210,8 @@ fn csv_bound(part: &CollectedSection) -> u64 {
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// The only column of the CSV file of an empty section.
 const NO_RECORDS: &str = "no records held";
+/// The same where something could not be read or fetched, so that nobody knows whether any is held.
+const NONE_READ: &str = "no records that could be read";
 
 fn write_csv(collected: &Collected, part: &CollectedSection, file: &mut dyn Write) -> io::Result<()> {
     file.write_all(BYTE_ORDER_MARK)?;
@@ -222,7 +224,8 @@ fn write_csv(collected: &Collected, part: &CollectedSection, file: &mut dyn Writ
     let (mut text, mut guard) = (String::new(), String::new());
     let mut columns = part.columns.frozen();
     if part.count.records == 0 {
-        csv.write_field(NO_RECORDS).map_err(csv_into_io)?;
+        let heading = if part.count.has_gaps() { NONE_READ } else { NO_RECORDS };
+        csv.write_field(heading).map_err(csv_into_io)?;
     }
     for name in columns.names() {
         csv.write_field(cells::guarded(&cells::name(name), &mut guard)).map_err(csv_into_io)?;

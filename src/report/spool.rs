@@ -5,6 +5,7 @@
 //! is gathered that must be known before the first row can be written: counts, columns, the first rows for the
 //! readable report.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::iter;
@@ -67,6 +68,14 @@ pub struct SectionCount {
     pub withheld: u64,
 }
 
+impl SectionCount {
+    /// Whether anything of it could not be read or fetched: then that there is no record does not mean that none is held.
+    #[must_use]
+    pub const fn has_gaps(&self) -> bool {
+        self.incomplete || self.unreadable > 0
+    }
+}
+
 /// The beginning of one record, for the readable report.
 #[derive(Debug, Default)]
 pub(super) struct ShownRow {
@@ -108,30 +117,43 @@ impl Spool {
     }
 
     /// Takes in one record: the text of one JSON value, as the platform wrote it. The consents of a profile become
-    /// records of [`Section::Consents`] as well. Text that is no JSON is kept as a JSON string and counted as
-    /// unreadable.
+    /// records of [`Section::Consents`] as well, without what was withheld from it. Text that is no JSON is kept as a JSON
+    /// string and counted as unreadable.
     ///
     /// # Errors
     /// [`ReportError::TooLarge`], [`ReportError::DiskFull`] or [`ReportError::Write`]. The spool is of no use
     /// afterwards.
     pub fn push(&mut self, section: Section, json: &str) -> Result<(), ReportError> {
-        self.take(section, json).map_err(|error| ReportError::writing(&self.directory, error))?;
+        let before = self.count(section).unreadable;
+        let taken = self.take(section, json);
+        let kept = taken.map_err(|error| ReportError::writing(&self.directory, error))?;
         if section == Section::Profile {
-            for consent in consents(json) {
+            if self.count(section).unreadable > before {
+                self.mark_incomplete(Section::Consents);
+            }
+            for consent in consents(&kept) {
                 self.push(Section::Consents, &consent)?;
             }
         }
         Ok(())
     }
 
-    /// Counts records of a section that exist but could not be read. The report says so.
+    /// Counts records of a section that exist but could not be read. The report says so. The consents of a profile that
+    /// could not be read are not known either.
     pub fn note_unreadable(&mut self, section: Section, records: u64) {
-        self.parts[section.index()].count.unreadable += records;
+        let count = &mut self.parts[section.index()].count;
+        count.unreadable = count.unreadable.saturating_add(records);
+        if section == Section::Profile && records > 0 {
+            self.mark_incomplete(Section::Consents);
+        }
     }
 
-    /// Notes that a section could not be fetched in full. The report says so.
+    /// Notes that a section could not be fetched in full. The report says so. Consents come with the profile.
     pub fn mark_incomplete(&mut self, section: Section) {
         self.parts[section.index()].count.incomplete = true;
+        if section == Section::Profile {
+            self.mark_incomplete(Section::Consents);
+        }
     }
 
     /// What was taken in so far.
@@ -140,31 +162,26 @@ impl Spool {
         self.parts[section.index()].count
     }
 
-    fn take(&mut self, section: Section, json: &str) -> io::Result<()> {
+    /// Takes in one record, and returns it as it was kept.
+    fn take<'a>(&mut self, section: Section, json: &'a str) -> io::Result<Cow<'a, str>> {
         let part = &mut self.parts[section.index()];
-        let (as_text, marked);
         let before = part.columns.mark();
-        let record = if self.row.lay_out(json, &mut part.columns).is_ok() {
-            json
-        } else {
-            part.count.unreadable += 1;
-            as_text = serde_json::Value::from(json).to_string();
+        let mut record = Cow::Borrowed(json);
+        if self.row.lay_out(json, &mut part.columns).is_err() {
+            part.count.unreadable = part.count.unreadable.saturating_add(1);
+            record = serde_json::Value::from(json).to_string().into();
             // A JSON string is always well-formed, so this second try cannot fail.
-            self.row.lay_out(&as_text, &mut part.columns).unwrap_or_default();
-            &as_text
-        };
+            self.row.lay_out(&record, &mut part.columns).unwrap_or_default();
+        }
         let others = self.others.as_ref().filter(|_| section != Section::Requests);
-        let withheld = others.and_then(|others| others.withhold(record, &mut self.path, &mut part.withheld));
-        let record = if let Some(text) = withheld {
+        let withheld = others.and_then(|others| others.withhold(&record, &mut self.path, &mut part.withheld));
+        if let Some(marked) = withheld {
             // Names of fields that stand inside of what is withheld must not become columns.
             part.columns.restore(before);
-            marked = text;
+            record = marked.into();
             // A well-formed record stays one with its marks.
-            self.row.lay_out(&marked, &mut part.columns).unwrap_or_default();
-            &marked
-        } else {
-            record
-        };
+            self.row.lay_out(&record, &mut part.columns).unwrap_or_default();
+        }
         let length = u32::try_from(record.len()).map_err(|_| too_large(u64::from(u32::MAX)).into_io())?;
         self.bytes += u64::from(length);
         if self.bytes > self.settings.largest_records_bytes {
@@ -173,17 +190,18 @@ impl Spool {
         part.bytes += u64::from(length);
         part.count.records += 1;
         part.count.withheld = part.withheld.values();
-        part.facts.note(section, record, &self.row, &part.columns);
+        part.facts.note(section, &record, &self.row, &part.columns);
         if part.shown.len() < self.settings.table_rows as usize {
             let most = if section == Section::Profile { PROFILE_CELL } else { LIST_CELL };
-            part.shown.push(shown(record, &self.row, most));
+            part.shown.push(shown(&record, &self.row, most));
         }
         let file = match &mut part.file {
             Some(file) => file,
             empty => empty.insert(encrypting(create_nameless(&self.directory)?, &self.identity)?),
         };
         file.write_all(&length.to_le_bytes())?;
-        file.write_all(record.as_bytes())
+        file.write_all(record.as_bytes())?;
+        Ok(record)
     }
 
     /// Ends the first pass.
@@ -232,11 +250,15 @@ fn shown(record: &str, row: &Row, most: usize) -> ShownRow {
     ShownRow { cells, rest: cells::shortened(&row.rest_json(record), most) }
 }
 
-/// The consents in a profile: the elements of `policies`, or its members where it is a map.
+/// The consents in a profile: the elements of `policies`, or its members where it is a map. What is neither, such as the mark of
+/// what was withheld as a whole, is one: that something stands there must not read as nothing.
 fn consents(profile: &str) -> Vec<String> {
     let policies = elements(profile).into_iter().filter(|(key, _)| *key == Some("\"policies\""));
     policies
-        .flat_map(|(_, list)| elements(list))
+        .flat_map(|(_, value)| match value.as_bytes().first() {
+            Some(b'[' | b'{' | b'n') | None => elements(value),
+            Some(_) => vec![(None, value)],
+        })
         .map(|(name, value)| match name {
             Some(name) => format!("{{\"name\":{name},\"accepted\":{value}}}"),
             None => value.to_owned(),
@@ -340,7 +362,10 @@ mod tests {
             [r#"{"name":"privacy","accepted":true,"on":1.0}"#]
         );
         assert_eq!(consents(r#"{"policies":{"mktg":false}}"#), [r#"{"name":"mktg","accepted":false}"#]);
-        assert!(consents(r#"{"cid":"c"}"#).is_empty());
+        assert_eq!(consents(r#"{"policies":"[withheld]"}"#), [r#""[withheld]""#]);
+        for none in [r#"{"cid":"c"}"#, r#"{"policies":null}"#, r#"{"policies": [] }"#] {
+            assert!(consents(none).is_empty(), "{none}");
+        }
         assert!(consents("not json").is_empty());
     }
 

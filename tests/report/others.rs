@@ -139,6 +139,34 @@ fn r_34_s_9_a_field_of_others_leaves_neither_its_values_nor_its_columns() {
 }
 
 #[test]
+fn r_34_s_9_what_is_withheld_from_a_profile_does_not_come_out_among_its_consents() {
+    let profile = r#"{"cid":"c","policies":{"parental":{"guardian":"Evelina"},"mktg":true}}"#;
+    let mark = "[withheld: concerns other people]";
+    for (field, consents) in [
+        (
+            "policies.parental.guardian",
+            vec![
+                format!(r#"{{"name":"parental","accepted":{{"guardian":"{mark}"}}}}"#),
+                r#"{"name":"mktg","accepted":true}"#.to_owned(),
+            ],
+        ),
+        ("policies", vec![format!("\"{mark}\"")]),
+    ] {
+        let rules = RedactionRules { fields: vec![field.to_owned()], ..RedactionRules::strict() };
+        let (package, entries) = package(&[(Section::Profile, profile)], rules, Language::English);
+        let held: Vec<String> =
+            json(&entries).records[&Section::Consents].iter().map(|each| each.get().to_owned()).collect();
+        assert_eq!(held, consents, "{field}");
+        for (name, bytes) in &entries {
+            assert!(!String::from_utf8_lossy(bytes).contains("Evelina"), "{field}: {name}");
+        }
+        assert_eq!(package.manifest.sections[&Section::Profile].withheld, 1);
+        // Nobody reads that there is nothing where something is withheld.
+        assert!(!text(&entries, "report.html").contains("No consent is recorded"), "{field}");
+    }
+}
+
+#[test]
 fn r_34_text_that_is_no_json_hides_nobody() {
     let (package, entries) = package(
         &[(Section::Events, "{broken bob@else.example")],

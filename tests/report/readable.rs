@@ -116,6 +116,57 @@ fn the_readable_report_says_what_is_held_and_what_is_left_out() {
 }
 
 #[test]
+fn f_33_what_could_not_be_read_is_never_called_nothing_held() {
+    let visit = event(1, "login", "Harbour");
+    type Gap = fn(&mut Spool);
+    let gaps: [(Gap, usize); 3] = [
+        (|spool| spool.mark_incomplete(Section::Profile), 0),
+        (|spool| spool.note_unreadable(Section::Profile, 1), 0),
+        (|spool| spool.push(Section::Profile, "{broken").unwrap(), 1),
+    ];
+    for (place, (gap, profiles)) in gaps.into_iter().enumerate() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = settings(directory.path());
+        let mut spool = spool(&settings, &[(Section::Events, visit.as_str())]);
+        gap(&mut spool);
+        spool.note_unreadable(Section::Devices, 2);
+        spool.mark_incomplete(Section::Accountings);
+        let package = Package::write(&header(), spool, &settings).unwrap();
+        let entries = unpack(archive(&settings, &package));
+        let page = text(&entries, "report.html");
+        for nothing in ["No profile is held", "No consent is", "No device is", "No connection is"] {
+            assert!(!page.contains(nothing), "{place}: {nothing}");
+        }
+        for section in [Section::Profile, Section::Consents, Section::Devices, Section::Accountings] {
+            let (columns, rows) = csv_rows(&entries, section);
+            if rows.is_empty() {
+                assert_eq!(columns, ["no records that could be read"], "{place}: {section}");
+            }
+            assert_eq!(rows.len(), if section == Section::Profile { profiles } else { 0 }, "{place}");
+        }
+        // Who never asked for anything else is told so.
+        assert!(page.contains("Apart from the request that this report answers, nothing was listed."));
+        assert_eq!(csv_rows(&entries, Section::Requests).0, ["no records held"]);
+        assert!(package.manifest.sections[&Section::Consents].incomplete, "they stand in the profile");
+    }
+}
+
+#[test]
+fn f_33_a_number_of_missing_records_beyond_all_reason_is_told_and_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let mut spool = spool(&settings, &[]);
+    spool.note_unreadable(Section::Devices, u64::MAX);
+    spool.note_unreadable(Section::Devices, 2);
+    let package = Package::write(&header(), spool, &settings).unwrap();
+    assert_eq!(package.manifest.sections[&Section::Devices].unreadable, u64::MAX);
+    assert!(
+        text(&unpack(archive(&settings, &package)), "README.txt")
+            .contains("18,446,744,073,709,551,615 could")
+    );
+}
+
+#[test]
 fn r_26_nothing_held_is_an_answer_too() {
     let entries = entries_of(&[]);
     assert_eq!(entries.keys().map(String::as_str).collect::<Vec<_>>().len(), FILE_NAMES.len());

@@ -35,7 +35,7 @@ use crate::platform::{
 };
 use crate::report::{
     Form, Language, LookUp, MaskedIdentifier, Others, Own, Package, ReportError, ReportHeader, Section,
-    Spool, Storage, StorageAnchor, StorageEnd, prepare_directory, provided,
+    SectionCount, Spool, Storage, StorageAnchor, StorageEnd, prepare_directory, provided,
 };
 use crate::{recipients, suppression};
 
@@ -475,7 +475,7 @@ fn keep_package(run: &mut Run<'_>, package: Package) -> Result<(), Stop> {
     let now = run.executor.desk.clock.now();
     let expires_at = now + Days::new(u64::from(run.executor.packages.keep_days));
     let manifest = package.manifest;
-    let incomplete = manifest.sections.values().any(|count| count.incomplete || count.unreadable > 0);
+    let incomplete = manifest.sections.values().any(SectionCount::has_gaps);
     let id = Uuid::now_v7();
     let token = Personal::new(random::token());
     let mut sha256 = [0_u8; 32];
