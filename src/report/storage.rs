@@ -95,18 +95,26 @@ impl Storage {
         self.ends.values().any(|end| end.term.from == anchor)
     }
 
-    /// The local day of one record; `None` for one that tells none or could not be read.
+    /// The local day of one record; `None` for one that tells none.
     pub fn note(&mut self, section: Section, day: Option<NaiveDate>) {
         let Some(end) = self.ends.get_mut(&section).filter(|end| end.term.from == StorageAnchor::Record)
         else {
             return;
         };
         match day.and_then(|day| last_day(end.term.period, day)) {
-            None => end.records_without_date += 1,
+            None => end.records_without_date = end.records_without_date.saturating_add(1),
             Some(last) => {
                 end.records_over += u64::from(last < self.today);
                 end.until = end.until.max(Some(last));
             }
+        }
+    }
+
+    /// So many records exist and could not be read: they tell no day either. The number is the platform's word, however absurd.
+    pub fn miss(&mut self, section: Section, records: u64) {
+        let end = self.ends.get_mut(&section).filter(|end| end.term.from == StorageAnchor::Record);
+        if let Some(end) = end {
+            end.records_without_date = end.records_without_date.saturating_add(records);
         }
     }
 
@@ -141,14 +149,6 @@ impl Catalogue {
     /// decides what activity is.
     #[must_use]
     pub fn refused(&self, counts_activity: bool) -> Option<String> {
-        self.sections.iter().find_map(|(section, entry)| {
-            let from = entry.retention?.from;
-            match (from, section) {
-                (StorageAnchor::Record, Section::Profile | Section::Consents) => Some(format!(
-                    "catalogue.sections.{section}.retention.from must be created or last_activity: the platform tells no date of \
-                     its own for it"
-                )),
-                (StorageAnchor::Created | StorageAnchor::LastActivity, Section::Requests) => Some(format!(
         self.missing().or_else(|| self.without_date(counts_activity))
     }
 
@@ -165,6 +165,14 @@ impl Catalogue {
     }
 
     fn without_date(&self, counts_activity: bool) -> Option<String> {
+        self.sections.iter().find_map(|(section, entry)| {
+            let from = entry.retention?.from;
+            match (from, section) {
+                (StorageAnchor::Record, Section::Profile | Section::Consents) => Some(format!(
+                    "catalogue.sections.{section}.retention.from must be created or last_activity: the platform tells no date of \
+                     its own for it"
+                )),
+                (StorageAnchor::Created | StorageAnchor::LastActivity, Section::Requests) => Some(format!(
                     "catalogue.sections.{section}.retention.from must be record: what this service holds is kept after the closing \
                      of each request"
                 )),
@@ -233,14 +241,6 @@ mod tests {
         assert_eq!(Storage::new(None, day("2026-11-29")).ends(), BTreeMap::new());
     }
 
-    #[test]
-    fn r_27_a_term_from_an_event_that_nothing_tells_of_is_refused() {
-        use StorageAnchor::{Created, LastActivity, Record};
-        for (section, from, counts_activity, problem) in [
-            (Section::Profile, Created, false, None),
-            (Section::Profile, LastActivity, true, None),
-            (Section::Events, Record, false, None),
-            (Section::Requests, Record, false, None),
     fn whole() -> Catalogue {
         let sections = Section::ALL.map(|section| (section, CatalogueEntry::default()));
         Catalogue { sections: sections.into(), ..Catalogue::default() }
@@ -256,6 +256,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn r_27_a_term_from_an_event_that_nothing_tells_of_is_refused() {
+        use StorageAnchor::{Created, LastActivity, Record};
+        for (section, from, counts_activity, problem) in [
+            (Section::Profile, Created, false, None),
+            (Section::Profile, LastActivity, true, None),
+            (Section::Events, Record, false, None),
+            (Section::Requests, Record, false, None),
             (Section::Profile, Record, false, Some("sections.profile.retention.from must be created")),
             (Section::Consents, Record, true, Some("sections.consents.retention.from must be created")),
             (Section::Requests, Created, true, Some("sections.requests.retention.from must be record")),

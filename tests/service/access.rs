@@ -300,6 +300,31 @@ async fn f_8_a_record_that_cannot_be_read_is_counted_and_the_report_says_so() {
     }
 }
 
+#[tokio::test]
+async fn f_33_a_total_beyond_all_reason_is_told_as_missing_and_holds_nothing_up() {
+    let entry = |section| {
+        let retention = Some(StorageTerm { period: "12m".parse().unwrap(), from: StorageAnchor::Record });
+        let retention = retention.filter(|_| !matches!(section, Section::Profile | Section::Consents));
+        (section, CatalogueEntry { retention, ..CatalogueEntry::default() })
+    };
+    let catalogue = Catalogue { sections: Section::ALL.map(entry).into(), ..Catalogue::default() };
+    let service = TestService::builder().catalogue(catalogue).build().await;
+    let _contact = service.platform.add_contact(ada());
+    let absurd = r#"{"devices":[],"total":18446744073709551615}"#.to_owned();
+    service.simulator.faults().inject(Fault::Body(absurd).on(Endpoint::Devices));
+    let receipt = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::PartlyFulfilled));
+    let files = package(&service, receipt.request).await;
+    let file = |name: &str| &files.iter().find(|(file, _)| file == name).unwrap().1;
+    let json: serde_json::Value = serde_json::from_str(file("report.json")).unwrap();
+    assert_eq!(json["counts"]["devices"]["unreadable"], u64::MAX);
+    assert!(!file("report.html").contains("No device is recorded for you."));
+    // The mail promises no explanation that is not there, and this package has one.
+    assert!(service.last_told().contains("explains what we use the data for"), "{}", service.last_told());
+    service.finish().await;
+}
+
 /// An event whose text names the person and somebody else.
 fn table_for_two() -> Fault {
     let record = r#"{"event":{"type":"survey","id":"e-1"},"when":{"createdAt":"2026-10-02T10:00:00Z"},

@@ -377,9 +377,7 @@ impl Ages {
 
     /// So many records exist and could not be read; of a list that is cut off it is not known how many.
     fn miss(&mut self, section: Section, records: u64) {
-        for _ in 0..records {
-            self.storage.note(section, None);
-        }
+        self.storage.miss(section, records);
         if let (Some(activity), Some(source)) = (&mut self.activity, source_of(section)) {
             activity.miss(source);
         }
