@@ -301,6 +301,10 @@ pub struct Facts {
     /// For `access_ready` and `portability_ready`: whether something could not be read, so that it is missing in the package.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
+    /// For `access_ready`: whether the package says what the data are used for, on which ground, for how long, where they come
+    /// from and who receives them (Art. 15(1) GDPR). It does where the controller has put that down.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub explained: bool,
     /// By which kinds of identifier was searched: needed by `no_data`.
     #[serde(default)]
     pub searched_by: Vec<IdentifierKind>,
@@ -362,6 +366,7 @@ impl Facts {
             policies: Vec::new(),
             named_only: false,
             incomplete: false,
+            explained: false,
             searched_by: Vec::new(),
             kept: Vec::new(),
             nothing_erased: false,

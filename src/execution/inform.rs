@@ -177,6 +177,7 @@ pub(super) fn package_ready(
         Handling::Portability => NoticeKind::PortabilityReady,
         _ => NoticeKind::AccessReady,
     };
+    facts.explained = kind == NoticeKind::AccessReady && run.site.catalogue.is_some();
     PreparedNotice { kind, facts, words: None, link_token: Some(token) }
 }
 

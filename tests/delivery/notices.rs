@@ -119,7 +119,7 @@ async fn a_notice_is_sent_once_and_leaves_proof() {
 
     let row = world.notice(request).await;
     assert_eq!((row.state.as_str(), row.attempts, row.last_code.as_deref()), ("sent", 1, Some("250")));
-    assert_eq!(row.template.as_deref(), Some("access_ready/en/5"));
+    assert_eq!(row.template.as_deref(), Some("access_ready/en/6"));
     assert_eq!(row.text_sha256.unwrap().len(), 32);
     assert!(row.sent_at.is_some() && row.intent.is_none());
     assert!(row.sealed_link.is_none(), "the secret is forgotten once it was sent");

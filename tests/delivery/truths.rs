@@ -85,7 +85,7 @@ async fn what_follows_by_itself_names_the_request_that_the_person_made() {
 #[tokio::test]
 async fn a_package_in_which_something_is_missing_is_not_called_everything() {
     for (language, everything, missing, court) in [
-        ("en", "put everything together", "is missing: the file says where", "Go to court."),
+        ("en", "put together everything", "is missing: the file says where", "Go to court."),
         ("de", "haben alles zusammengestellt", "und fehlt: die Datei sagt, wo", "Rufen Sie ein Gericht an."),
         ("fr", "avons réuni tout ce que", "manque : le fichier dit où", "Saisissez un tribunal."),
         ("it", "raccolto tutto ciò", "e manca: il file dice dove", "Si rivolga a un giudice."),
@@ -100,6 +100,31 @@ async fn a_package_in_which_something_is_missing_is_not_called_everything() {
                     assert_eq!(form.contains(everything), all, "{language} {kind}: {form}");
                     assert_eq!(form.contains(missing), incomplete, "{language} {kind}: {form}");
                     assert_eq!(form.contains(court), incomplete, "{language} {kind}: {form}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn r_27_only_a_package_that_explains_the_use_of_the_data_is_said_to() {
+    for (language, explains, limits) in [
+        ("en", "explains what we use the data for", "the file says what may be missing."),
+        ("de", "steht auch, wozu, auf welcher Grundlage", "die Datei sagt, was darin fehlen kann."),
+        ("fr", "explique aussi à quoi servent les données", "le fichier dit ce qui peut y manquer."),
+        ("it", "spiega anche a che cosa servono i dati", "il file dice che cosa può mancarvi."),
+        ("es", "explica para qué usamos los datos", "el archivo indica lo que puede faltar en él."),
+    ] {
+        for kind in [NoticeKind::AccessReady, NoticeKind::PortabilityReady] {
+            for explained in [false, true] {
+                let mut facts = facts_for(kind);
+                facts.explained = explained;
+                for form in read(language, kind, facts).await {
+                    let is_said = kind == NoticeKind::AccessReady && explained;
+                    assert_eq!(form.contains(explains), is_said, "{language} {kind}: {form}");
+                    // What the platform keeps to itself is in no package.
+                    let is_access = kind == NoticeKind::AccessReady;
+                    assert_eq!(form.contains(limits), is_access, "{language} {kind}: {form}");
                 }
             }
         }

@@ -333,6 +333,7 @@ pub(crate) fn facts() -> Facts {
         recipients: vec!["Mailworks Ltd".to_owned()],
         backups_until: date("2026-12-30"),
         suppressed: true,
+        explained: true,
         ..Facts::of(RequestKind::Access, "2026-11-23".parse().unwrap(), "2026-12-23".parse().unwrap())
     }
 }

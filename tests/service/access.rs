@@ -282,7 +282,11 @@ async fn f_8_a_record_that_cannot_be_read_is_counted_and_the_report_says_so() {
         assert_eq!(case.outcome, Some(outcome), "{poison:?}");
         // Nobody is told that they have everything when they have not.
         let (told, is_whole) = (service.last_told(), outcome == Outcome::Fulfilled);
-        assert_eq!(told.contains("everything together that we hold"), is_whole, "{told}");
+        assert_eq!(
+            told.contains("together everything that our contact platform gives out"),
+            is_whole,
+            "{told}"
+        );
         for said in
             ["is missing: the file says where", "Complain to the supervisory authority", "Go to court."]
         {

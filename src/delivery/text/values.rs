@@ -61,6 +61,7 @@ pub(super) const SLOTS: &[Slot] = &[
     list("kept"),
     list("marketing_off"),
     list("missing"),
+    list("explained"),
     list("recipients"),
     list("backups"),
     list("suppression"),
@@ -338,8 +339,8 @@ fn set_remedies(
     Ok(())
 }
 
-/// What a package holds, and the further rights that the law gives who reads it; where something is missing in it, that it is, and
-/// what the person can do about it.
+/// What a package holds, beside the data, too, and the further rights that the law gives who reads it; where something is missing in
+/// it, that it is, and what the person can do about it.
 fn set_gathered(
     values: &mut Values,
     speech: &Speech<'_>,
@@ -360,6 +361,9 @@ fn set_gathered(
         values.set_list("missing", remedies.into_iter());
     }
     values.set_phrase("gathered", gathered);
+    if kind == NoticeKind::AccessReady && facts.explained {
+        values.set_list("explained", std::iter::once(speech.say("explained", &[])?));
+    }
     Ok(())
 }
 
