@@ -357,6 +357,24 @@ fn r_88_the_package_cites_the_law_that_holds_and_names_its_authority() {
     }
 }
 
+#[test]
+fn r_32_and_r_30_what_a_person_takes_along_says_in_every_language_what_it_may_lack() {
+    let bases = [Section::Profile, Section::Events].map(|section| (section, vec![LegalBasis::Consent]));
+    for (language, interface, campaigns) in [
+        (Language::English, "its interface does not give out", "your answers to surveys"),
+        (Language::German, "ihre Schnittstelle nicht herausgibt", "Ihre Antworten in Umfragen"),
+        (Language::French, "son interface ne donne pas", "vos réponses à des enquêtes"),
+        (Language::Italian, "l’interfaccia non fornisce", "le Sue risposte a sondaggi"),
+        (Language::Spanish, "su interfaz no entrega", "sus respuestas a encuestas"),
+    ] {
+        let package = under("EU", language, &Form::Portability(bases.clone().into()));
+        let readme = package["README.txt"].split_whitespace().collect::<Vec<_>>().join(" ");
+        for limit in [interface, campaigns] {
+            assert!(readme.contains(limit), "{language:?}: {limit}: {readme}");
+        }
+    }
+}
+
 /// A report with an end of storage in each form, as JSON, README and page; in the page every run of spaces is one.
 fn report_of_ends(language: Language) -> (serde_json::Value, String, String) {
     let directory = tempfile::tempdir().unwrap();

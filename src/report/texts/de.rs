@@ -496,6 +496,16 @@ errechnet wurde (etwa Statistiken Ihrer Besuche und Gruppen) sind nicht
 enthalten: data.json nennt beides unter \"left_out\". Auch davon können Sie eine
 Kopie verlangen [Artikel 15].
 
+Das Paket enthält, was die Kontaktplattform über ihre Schnittstelle herausgibt.
+Die Plattform kann weitere Daten enthalten, die ihre Schnittstelle nicht
+herausgibt, zum Beispiel Firmenname, Familienstand, eigene Formularfelder, ein
+Bild, die Nummer eines Ausweises oder technische Kennungen einer App.
+
+Nachrichten aus Kampagnen, die Ihnen gesandt wurden, ob Sie diese geöffnet haben
+oder ihren Links gefolgt sind, und Ihre Antworten in Umfragen sind nur
+enthalten, soweit die Plattform sie unter Ihren eigenen Ereignissen aufführt.
+Über das Übrige muss Ihnen der Verantwortliche Auskunft geben.
+
 WIE DIE CSV-DATEIEN ZU LESEN SIND
 ---------------------------------
 

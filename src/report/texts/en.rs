@@ -476,6 +476,16 @@ another legal ground, and what was worked out about you (such as statistics of
 your visits and groups), is not in it: data.json lists both under \"left_out\".
 You can ask for a copy of those as well [Article 15].
 
+It holds what the contact platform gives out through its interface. The
+platform may hold further data that its interface does not give out, such as
+company name, civil status, custom form fields, a picture, an identity
+document number, or technical identifiers of a mobile app.
+
+Messages of campaigns that were sent to you, whether you opened or followed
+them, and your answers to surveys are contained only as far as the platform
+lists them among your own events. The controller has to tell you about the
+rest.
+
 HOW TO READ THE CSV FILES
 -------------------------
 

@@ -490,6 +490,17 @@ usted (como estadísticas de sus visitas y grupos), no están en él: data.json
 enumera ambos en \"left_out\". También puede solicitar una copia de ellos
 [artículo 15].
 
+Contiene lo que la plataforma de contactos entrega por su interfaz. La
+plataforma puede contener otros datos que su interfaz no entrega, por ejemplo el
+nombre de la empresa, el estado civil, campos propios de formularios, una
+imagen, el número de un documento de identidad o identificadores técnicos de una
+aplicación móvil.
+
+Los mensajes de campañas que se le enviaron, si usted los abrió o siguió sus
+enlaces, y sus respuestas a encuestas figuran solo en la medida en que la
+plataforma los enumera entre sus propios eventos. Del resto debe informarle el
+responsable.
+
 CÓMO LEER LOS ARCHIVOS CSV
 --------------------------
 

@@ -502,6 +502,17 @@ fondement, et ce qui a été calculé à votre sujet (comme des statistiques de 
 visites et des groupes), n’y sont pas : data.json énumère les deux sous
 \"left_out\". Vous pouvez aussi en demander une copie [article 15].
 
+Il contient ce que la plateforme de contacts donne par son interface. La
+plateforme peut contenir d’autres données que son interface ne donne pas, par
+exemple le nom de l’entreprise, l’état civil, des champs de formulaire
+particuliers, une photo, un numéro de pièce d’identité ou des identifiants
+techniques d’une application mobile.
+
+Les messages de campagnes qui vous ont été envoyés, le fait que vous les ayez
+ouverts ou en ayez suivi les liens, et vos réponses à des enquêtes n’y figurent
+que dans la mesure où la plateforme les énumère parmi vos propres événements.
+C’est au responsable de vous renseigner sur le reste.
+
 COMMENT LIRE LES FICHIERS CSV
 -----------------------------
 

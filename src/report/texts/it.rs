@@ -487,6 +487,17 @@ su di Lei (come statistiche delle visite e gruppi), non ne fanno parte:
 data.json elenca entrambi sotto \"left_out\". Può chiederne una copia [articolo
 15].
 
+Contiene ciò che la piattaforma di contatti fornisce attraverso la sua
+interfaccia. La piattaforma può contenere altri dati che l’interfaccia non
+fornisce, per esempio il nome dell’azienda, lo stato civile, campi propri dei
+moduli, una foto, il numero di un documento d’identità o identificativi tecnici
+di un’app.
+
+I messaggi di campagne che Le sono stati inviati, se Lei li abbia aperti o ne
+abbia seguito i link, e le Sue risposte a sondaggi sono contenuti solo in quanto
+la piattaforma li elenca tra i Suoi eventi. Del resto deve informarLa il
+titolare.
+
 COME LEGGERE I FILE CSV
 -----------------------
 
