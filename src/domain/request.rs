@@ -193,7 +193,8 @@ vocabulary! {
         AmbiguousMatch = "ambiguous_match",
         /// The identifiers given point to different contacts.
         IdentifiersDisagree = "identifiers_disagree",
-        /// The contact that a person chose is gone, or carries no identifier of the request any more.
+        /// The contact that a person chose is gone, or carries no identifier of the request any more; or that one that was
+        /// found before does not, or has another address than the one to which the link to its data would go.
         ChosenContactChanged = "chosen_contact_changed",
         /// It is not known well enough who asks, and the profile holds no address by which they could be asked.
         IdentityUnproven = "identity_unproven",

@@ -95,6 +95,42 @@ async fn f_42_who_became_another_while_the_proof_was_waited_for_is_not_deleted()
 }
 
 #[tokio::test]
+async fn f_42_the_data_of_who_became_another_go_to_nobody_and_no_link_goes_to_a_former_address() {
+    let asked_first = IdentityRules { access_by_hand_over: false, ..IdentityRules::default() };
+    // Their address is another by now, they have none any more, or the record is somebody else's.
+    for (from, to) in [
+        (STORED, "new.address@posta.example"),
+        (&*format!("\"{STORED}\""), "null"),
+        (NUMBER, "+39 333 7654321"),
+    ] {
+        let service = TestService::builder().identity(asked_first.clone()).build().await;
+        let contact = service.platform.add_contact(person());
+        let receipt = submit(&service, RequestKind::Access, &[(Phone, NUMBER)], None).await;
+        let secret = asked(&service, receipt.request).await;
+        let json = service.platform.contact_json(&contact).unwrap();
+        let other = json.replace(from, to);
+        assert_ne!(json, other);
+        let other = Fault::Body(other).on(Endpoint::Contact).for_contact(&contact);
+        let other = service.simulator.faults().inject(other);
+        assert!(matches!(confirm(&service, &secret, NUMBER).await, Confirmation::Confirmed(_)));
+        service.work_to_the_end().await;
+        let case = service.case(receipt.request).await;
+        assert_eq!(case.park_reason, Some(ParkReason::ChosenContactChanged), "{to}");
+        assert!(!service.story(receipt.request).await.contains(&"package.built".to_owned()), "{to}");
+        // The profile is as it was: a person has it go on.
+        service.simulator.faults().remove(other);
+        let mut tx = service.store.begin("test").await.unwrap();
+        intake::resume(&mut tx, &service.desk, &service.controller.id, receipt.request, dpo()).await.unwrap();
+        tx.commit().await.unwrap();
+        service.work_to_the_end().await;
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled), "{to}");
+        let told: Vec<_> = service.mails.sent_to(STORED);
+        assert!(told.iter().any(|mail| mail.subject.contains("ready to fetch")), "{to}");
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn r_25_a_deletion_that_was_announced_and_did_not_happen_meets_the_gate_again() {
     let rules = IdentityRules { erasure_proof_hours: 24, ..IdentityRules::default() };
     let service = TestService::builder().identity(rules).build().await;

@@ -103,7 +103,11 @@ pub(super) fn what_you_can_do(case: &Case, is_given: bool) -> Vec<String> {
             choose("look at the contacts that the identifiers lead to, masked")
         }
         ParkReason::ChosenContactChanged if case.located => vec![
-            resume("if the profile carries an identifier of the request again"),
+            resume(if with_package {
+                "if the profile carries an identifier of the request again, and the address to which the link would go"
+            } else {
+                "if the profile carries an identifier of the request again"
+            }),
             format!(
                 "or when the person takes it back, because nobody else can be chosen for it any more: dsrd request withdraw {reference}, and hand in a new request with the identifiers as they are now: dsrd request submit"
             ),

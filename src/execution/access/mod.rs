@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::Step;
 use super::absence::Look;
 use super::engine::Run;
+use super::locate::still_carries;
 use super::outcome::{LookedFor, PackageMade};
 use super::reminder::is_address_in_profile;
 use super::sql::{self, Marks};
@@ -83,8 +84,13 @@ pub(super) async fn collect(run: &mut Run<'_>) -> Result<(), Stop> {
     let contact = run.contact()?;
     let profile = run.site.platform.find_contact(&contact, Urgency::Request).await;
     let profile = profile.map_err(|error| run.platform_failed(&error))?;
-    if profile.is_some() {
+    if let Some(found) = &profile {
         run.forget_absence(look_for(Section::Profile)).await?;
+        // Between finding the contact and reading it, weeks may lie: a link to the address that it had then, or the data of
+        // whoever it is now, would be a disclosure (F-42).
+        if !is_still_theirs(run, found) {
+            return Err(Stop::NeedsPerson(ParkReason::ChosenContactChanged));
+        }
     } else {
         run.prove_absence(look_for(Section::Profile)).await?;
     }
@@ -265,6 +271,8 @@ const LOOKS: [(Action, LookUp); 7] = [
     (Action::PackageOpened, LookUp::Package),
     (Action::CandidatesShown, LookUp::Candidates),
     (Action::LogRead, LookUp::Log),
+    (Action::LogExported, LookUp::Log),
+    (Action::LogProved, LookUp::Log),
     (Action::EvidenceTaken, LookUp::Evidence),
 ];
 
@@ -274,8 +282,6 @@ const MOST_EARLIER: u16 = 1_000;
 /// So many looks are listed; the report says when there were more.
 const MOST_LOOKS: u16 = 10_000;
 
-    (Action::LogExported, LookUp::Log),
-    (Action::LogProved, LookUp::Log),
 /// The address in the profile of the contact found. Where the profile has none, a telephone number is its contact point, and
 /// that proves nothing of who asked.
 fn address_in_profile(run: &Run<'_>) -> Option<SubjectIdentifier> {
@@ -284,6 +290,16 @@ fn address_in_profile(run: &Run<'_>) -> Option<SubjectIdentifier> {
     let found = run.unsaved.iter().flat_map(|finished| &finished.identifiers);
     let mut known = written.chain(found.map(|(role, identifier)| (*role, identifier)));
     known.find(|(role, identifier)| is_address_in_profile(*role, identifier)).map(|(_, found)| found.clone())
+}
+
+/// Whether a contact is still the one that was located: it carries what the request gave, and the address to which its package
+/// goes is still the one in its profile.
+fn is_still_theirs(run: &Run<'_>, found: &Contact) -> bool {
+    let country = run.site.controller.default_country.as_deref();
+    let holds = |address: &SubjectIdentifier| {
+        found.email.as_ref().is_some_and(|email| address.matches(email.expose(), country))
+    };
+    still_carries(run, found) && address_in_profile(run).is_none_or(|address| holds(&address))
 }
 
 /// What this service itself holds about the person: the request.
