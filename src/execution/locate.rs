@@ -16,10 +16,11 @@ use super::stop::Stop;
 use super::{identify, inform, reminder};
 use crate::audit::{Action, Detail};
 use crate::domain::{
-    ContactId, Handling, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier, ZONE_UNCERTAINTY,
+    ContactId, FollowsBecause, Handling, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier,
+    ZONE_UNCERTAINTY,
 };
 use crate::holds;
-use crate::intake::IdentifierRole;
+use crate::intake::{self, IdentifierRole};
 use crate::platform::{Contact, Created, Urgency};
 use crate::triage::{self, MatchError, Matches};
 
@@ -119,26 +120,37 @@ pub(super) async fn let_access_go_first(
     Err(Stop::wait(WAIT_FOR_ACCESS, WAITS_FOR_ACCESS))
 }
 
-/// The contact that another request had named before: of an erasure that was postponed, or of something that a restore had
-/// lost. A first stage had switched marketing off: when that is on again, the
-/// person acted since, and the older will does not overrule the newer.
+/// The contact that another request had named before: of an erasure that was postponed or follows from a withdrawal, or of
+/// something that a restore had lost.
 async fn second_stage(run: &mut Run<'_>, id: ContactId) -> Result<(Located, Option<Contact>), Stop> {
     let (located, contact) = recheck(run, id).await?;
-    let mut connection = run.executor.store.connection().await?;
-    let postponed =
-        holds::is_second_stage(&mut connection, &run.lease.organisation, run.lease.request).await?;
-    drop(connection);
-    if !postponed {
-        return Ok((located, contact));
-    }
-    let policies = &run.site.controller.opt_out_policies;
-    let opted_in = |contact: &Contact| {
-        policies.iter().any(|policy| contact.policies.get(bare(policy)).copied().unwrap_or(false))
-    };
-    if contact.as_ref().is_some_and(opted_in) {
-        return Err(Stop::NeedsPerson(ParkReason::NewerWill));
+    if let Some(contact) = &contact {
+        refuse_newer_consent(run, contact).await?;
     }
     Ok((located, contact))
+}
+
+/// Stops an erasure that follows by itself where marketing is on again: the person acted since, and the older will does not
+/// overrule the newer. A first stage had switched off what the configuration names, a withdrawal of consent what it names itself.
+pub(super) async fn refuse_newer_consent(run: &Run<'_>, contact: &Contact) -> Result<(), Stop> {
+    if run.case.origin == Origin::Retention || !given(run).is_empty() {
+        return Ok(());
+    }
+    let (organisation, request) = (&run.lease.organisation, run.lease.request);
+    let follows = run.case.follows.filter(|follows| follows.because == FollowsBecause::Consent);
+    let mut connection = run.executor.store.connection().await?;
+    if follows.is_none() && !holds::is_second_stage(&mut connection, organisation, request).await? {
+        return Ok(());
+    }
+    let withdrawal = match follows {
+        Some(follows) => intake::find_case(&mut connection, organisation, follows.request).await?,
+        None => None,
+    };
+    drop(connection);
+    let named = withdrawal.map(|withdrawal| withdrawal.policies).filter(|policies| !policies.is_empty());
+    let policies = named.as_ref().unwrap_or(&run.site.controller.opt_out_policies);
+    let is_on = |policy: &String| contact.policies.get(bare(policy)) == Some(&true);
+    if policies.iter().any(is_on) { Err(Stop::NeedsPerson(ParkReason::NewerWill)) } else { Ok(()) }
 }
 
 /// A sweep names its contact: it is read again, and must still fall under the rule, as it is now. Nobody searches for it: that it is gone

@@ -9,14 +9,16 @@ use dsrd::delivery::day_in_words;
 use dsrd::domain::Assurance;
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{
-    ContactId, DataCategory, ErasureGround, ErasureRules, LegalBases, LegalBasis, Outcome, ParkReason,
-    RequestId, RequestKind, RequestState,
+    ContactId, DataCategory, ErasureGround, ErasureRules, IdentityMethod, LegalBases, LegalBasis, Outcome,
+    ParkReason, RequestId, RequestKind, RequestState,
 };
 use dsrd::execution;
 use dsrd::intake::{self, IntakeError, Submission};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
+use crate::deadlines::{ask, clarified};
+use crate::identity::check;
 use crate::support::builder::start_of_test;
 use crate::support::service::TestService;
 
@@ -418,6 +420,44 @@ async fn r_52_nothing_follows_unless_the_controller_says_so() {
         assert_eq!(hand_in(&service).await, []);
         assert!(!service.story(withdrawal).await.iter().any(|word| word.starts_with("follow_up")));
         assert!(service.platform.truth(&contact).unwrap().exists);
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn r_52_a_consent_that_is_given_again_while_the_erasure_waits_is_not_overruled() {
+    // The erasure waits for an access request of the same person, before anybody is looked for, or for a proof of who asks, after it.
+    for assurance in [Assurance::AuthenticatedSession, Assurance::None] {
+        let service = TestService::builder().erasure(follow_up(true)).build().await;
+        let (withdrawal, contact) = withdrawn(&service, assurance).await;
+        service.advance(WEEK).await;
+        let waits_for_access = assurance != Assurance::None;
+        let mut access = None;
+        if waits_for_access {
+            let receipt = service.submit(RequestKind::Access, &[(Email, ADDRESS)]).await;
+            ask(&service, receipt.request).await.unwrap();
+            access = Some(receipt.request);
+        }
+        let [erasure] = hand_in(&service).await.try_into().unwrap();
+        service.work().await;
+        let case = service.case(erasure).await;
+        let waits = if waits_for_access { "waits_for_access" } else { "needs_identity" };
+        assert_eq!(case.last_code.as_deref(), Some(waits));
+        assert_eq!(case.located, !waits_for_access);
+        // In the meantime the person consents again.
+        service.platform.set_policy(&contact, "mktgCommunications", true);
+        match access {
+            Some(access) => clarified(&service, access, None).await.unwrap(),
+            None => check(&service, erasure, IdentityMethod::InPerson).await.unwrap(),
+        }
+        service.work_to_the_end().await;
+        let case = service.case(erasure).await;
+        assert_eq!(case.park_reason, Some(ParkReason::NewerWill), "{waits}");
+        assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0, "{waits}");
+        assert!(service.platform.truth(&contact).unwrap().exists, "{waits}");
+        assert_eq!(case.follows.unwrap().request, withdrawal);
+        // The oracle looks for what the withdrawal was closed with, and does not know of the newer will.
+        service.platform.set_policy(&contact, "mktgCommunications", false);
         service.finish().await;
     }
 }

@@ -6,7 +6,8 @@
 //! as well ends the step. A contact that answers again in between begins anew.
 //!
 //! The look before the deletion keeps to that, too: a contact that was located in an earlier run is read again, must still carry
-//! what the request gave, and is not deleted unseen because one look did not find it.
+//! what the request gave, and is not deleted unseen because one look did not find it. Nor is one whose consent was given again
+//! since, where the erasure follows by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,7 +19,9 @@ use super::absence::SECOND_LOOK;
 use super::effect::Effect;
 use super::engine::Run;
 use super::hold::Weighed;
-use super::locate::{is_past_its_time, let_access_go_first, retention_cutoff, still_carries};
+use super::locate::{
+    is_past_its_time, let_access_go_first, refuse_newer_consent, retention_cutoff, still_carries,
+};
 use super::outcome::{Held, ReadBackDone};
 use super::sql::Marks;
 use super::stop::Stop;
@@ -54,6 +57,7 @@ pub(super) async fn delete(run: &mut Run<'_>) -> Result<(), Stop> {
         if !still_carries(run, &found) {
             return Err(Stop::NeedsPerson(ParkReason::ChosenContactChanged));
         }
+        refuse_newer_consent(run, &found).await?;
         if run.case.origin == Origin::Retention && !is_past_its_time(run, &found) {
             return leave_alone(run, "rule_changed").await;
         }

@@ -11,7 +11,8 @@
 //! | none, or nobody configured it | nothing |
 //!
 //! Invariants:
-//! - A consent that was given again in between ends it: the older will does not overrule the newer.
+//! - A consent that was given again in between ends it: the older will does not overrule the newer. Once the erasure is handed
+//!   in, it is the erasure that looks, until it begins to delete (`locate::refuse_newer_consent`).
 //! - A withdrawal needs no proof of who asks, an erasure does. It carries over what was known; where that is not enough, the
 //!   person is asked at the address in the profile, as for every erasure (Art. 32 GDPR).
 //! - One row for each withdrawal, ended once, in the transaction of what follows. A platform that does not answer ends nothing.
