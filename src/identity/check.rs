@@ -62,6 +62,7 @@ pub async fn record_check(
 ) -> Result<(), IdentityError> {
     let Check { method, matched } = check.into();
     let waiting = intake::lock_waiting(tx, &controller.id, request).await?;
+    waiting.takes_a_proof()?;
     let now = desk.clock.now();
     let proof = Proof { assurance: method.assurance(), at: now };
     if let Some(doubt) = controller.identity.doubt(waiting.kind, Some(proof), now) {

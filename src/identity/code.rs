@@ -118,6 +118,7 @@ pub async fn record_code(
 ) -> Result<CodeCheck, IdentityError> {
     let code = OneTimeCode::read(code).ok_or(IdentityError::NoCode)?;
     let waiting = intake::lock_waiting(tx, &controller.id, request).await?;
+    waiting.takes_a_proof()?;
     let (organisations, reference) = ([controller.id.to_string()], Reference::of(request));
     match compare(tx, desk, &organisations, (&reference, &code), actor.clone()).await? {
         Compared::Fits(row) if RequestId(row.request_id) == request => {

@@ -40,6 +40,11 @@ pub enum CaseError {
     /// It does not wait for a proof of who asks.
     #[error("the request does not wait for a proof of who asks")]
     NotWaitingForProof,
+    /// The waiting for a proof ended without one.
+    #[error(
+        "the time for a proof of who asks is over, and the person is being told that the request ends for want of one; hand it in anew with the proof: dsrd request submit"
+    )]
+    EndIsTold,
     /// The person was asked something already.
     #[error("the request waits for an answer of the person already; record it with `dsrd request clarified`")]
     WaitsForThePerson,
@@ -390,6 +395,15 @@ pub struct WaitingCase {
     pub park_reason: Option<ParkReason>,
     /// How it is known who asks until now.
     pub proof: Option<Proof>,
+    /// Whether the waiting for a proof ended without one, which is still to be told: no proof changes that any more.
+    pub unproven: bool,
+}
+
+impl WaitingCase {
+    /// Refuses a proof that would come after the end.
+    pub fn takes_a_proof(&self) -> Result<(), CaseError> {
+        if self.unproven { Err(CaseError::EndIsTold) } else { Ok(()) }
+    }
 }
 
 /// Locks a case that is open, whatever it waits for.
@@ -399,7 +413,13 @@ pub async fn lock_waiting(
     request: RequestId,
 ) -> Result<WaitingCase, CaseError> {
     let case = lock(tx, organisation, request).await?;
-    Ok(WaitingCase { kind: case.kind, state: case.state, park_reason: case.park_reason, proof: case.proof })
+    Ok(WaitingCase {
+        kind: case.kind,
+        state: case.state,
+        park_reason: case.park_reason,
+        proof: case.proof,
+        unproven: case.unproven,
+    })
 }
 
 /// Notes on a case that was locked by [`lock_waiting`] how it became known who asks, and sends it on its way if it waited for
@@ -468,8 +488,8 @@ pub async fn record_informed(
 ) -> Result<(), CaseError> {
     let case = sql::lock_case(tx, organisation, request).await?.ok_or(CaseError::NotFound)?;
     let made_good = delivery::make_good(tx, organisation, request, &actor, desk.clock.now()).await?;
-    // What is refused, or carried out by a person, is told without anything to read back.
-    let has_an_answer = case.verified || case.answered || case.refusal.is_some();
+    // What is refused, carried out by a person, or ends without a proof is told without anything to read back.
+    let has_an_answer = case.verified || case.answered || case.refusal.is_some() || case.unproven;
     match case.state {
         RequestState::Manual if has_an_answer => {}
         // The acknowledgement of a request that goes on by itself or waits for another decision, or an answer that came back

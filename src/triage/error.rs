@@ -121,8 +121,10 @@ pub enum TriageError {
     /// The person cannot be written to.
     #[error("there is no e-mail address to which this can be told; the person must be told for it to count")]
     NoAddress,
-    /// It was carried out, or begun.
-    #[error("the request was carried out or begun; there is nothing left to ask about")]
+    /// It was carried out, or begun, or its end is settled.
+    #[error(
+        "the request was carried out or begun, or its end is being told; there is nothing left to ask about"
+    )]
     NothingToClarify,
     /// One question a request.
     #[error("the person was asked once already; ask again by other means, the time runs on")]
@@ -175,7 +177,7 @@ pub enum TriageError {
     #[error("an opt-out is carried out at once and as a whole")]
     NoPart,
     /// The whole answer is there.
-    #[error("the whole answer is recorded already; nothing follows that could be a second part")]
+    #[error("the whole answer or the end is settled already; nothing follows that could be a second part")]
     NothingFollows,
     /// One after the other.
     #[error("the part before is still to be sent; wait until the mail server has taken it")]

@@ -91,9 +91,7 @@ pub async fn ask_clarification(
 ) -> Result<(), TriageError> {
     let organisation = &controller.id;
     let open = intake::lock_open(tx, organisation, request).await?;
-    let settled =
-        open.case.verified_at.is_some() || open.case.answered.is_some() || open.case.refusal.is_some();
-    if open.effect_begun || settled {
+    if open.effect_begun || open.case.is_settled() {
         return Err(TriageError::NothingToClarify);
     }
     let Some(asked) = open.case.state.after(CaseEvent::AskClarification) else {

@@ -61,9 +61,7 @@ pub(super) async fn check_fee(
     if !matches!(fee.ground, RefusalGround::ManifestlyUnfounded | RefusalGround::Excessive) {
         return Err(TriageError::NoGroundForAFee(fee.ground));
     }
-    let settled =
-        open.case.verified_at.is_some() || open.case.answered.is_some() || open.case.refusal.is_some();
-    if open.effect_begun || settled {
+    if open.effect_begun || open.case.is_settled() {
         return Err(TriageError::NothingToClarify);
     }
     let Some(asked) = open.case.state.after(CaseEvent::AskClarification) else {
@@ -124,7 +122,7 @@ pub async fn answer_part(
     if case.kind.handling() == Handling::OptOut {
         return Err(TriageError::NoPart);
     }
-    if case.verified_at.is_some() || case.answered.is_some() || case.refusal.is_some() {
+    if case.is_settled() {
         return Err(TriageError::NothingFollows);
     }
     let earlier = delivery::notices_of(tx, organisation, request).await?;

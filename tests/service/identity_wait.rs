@@ -11,7 +11,7 @@ use dsrd::domain::{
 use dsrd::execution::KillSwitch;
 use dsrd::identity::{self, Confirmation, IdentityError};
 use dsrd::intake;
-use dsrd::triage::{self, Facts};
+use dsrd::triage::{self, Facts, TriageError};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault, RetryAfter};
 
 use crate::identity::{NUMBER, STORED, ask_again, asked, check, confirm, dpo, person, questions, submit};
@@ -488,6 +488,59 @@ async fn killed_at_any_boundary_of_asking_and_ending_it_comes_to_the_same_end() 
         service.work_to_the_end().await;
         let case = service.case(receipt.request).await;
         assert_eq!(case.outcome, Some(Outcome::NotIdentified), "{boundary}");
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn r_18_a_proof_that_comes_after_the_wait_is_refused_while_its_end_is_told() {
+    // The mail server is away when the end is to be told, or refuses that.
+    for plan in [Plan::NoConnection, Plan::Reply(550)] {
+        let refuses = matches!(plan, Plan::Reply(_));
+        let service = TestService::start().await;
+        let contact = service.platform.add_contact(person());
+        let request = submit_late(&service).await.request;
+        asked(&service, request).await;
+        service.advance(Duration::from_hours(25)).await;
+        service.mails.plan(plan, 1);
+        service.worker().await.work_until_idle().await.unwrap();
+        let case = service.case(request).await;
+        assert!(case.unproven && case.outcome.is_none());
+        assert_eq!(case.park_reason, refuses.then_some(ParkReason::NoticeRefused));
+
+        let late = check(&service, request, IdentityMethod::InPerson).await;
+        assert!(matches!(late, Err(IdentityError::Case(intake::CaseError::EndIsTold))), "{late:?}");
+        let code = dsrd::domain::Personal::new("12345678".to_owned());
+        let mut tx = service.store.begin("test").await.unwrap();
+        let late =
+            identity::record_code(&mut tx, &service.desk, &service.controller, request, &code, dpo()).await;
+        assert!(matches!(late, Err(IdentityError::Case(intake::CaseError::EndIsTold))), "{late:?}");
+        drop(tx);
+        assert_eq!(count(&service, "SELECT count(*) FROM dsrd.identity_proof").await, 0);
+        assert!(!service.story(request).await.contains(&"identity.checked".to_owned()));
+        // Nor is anything asked or told in part.
+        let asked = crate::deadlines::ask(&service, request).await;
+        assert!(matches!(asked, Err(TriageError::NothingToClarify)), "{asked:?}");
+        let mut tx = service.store.begin("test").await.unwrap();
+        let part = Facts::read("The first half.").unwrap();
+        let part =
+            triage::answer_part(&mut tx, &service.desk, &service.controller, request, part, dpo()).await;
+        assert!(matches!(part, Err(TriageError::NothingFollows)), "{part:?}");
+        drop(tx);
+
+        if refuses {
+            // Somebody tells them the end by telephone.
+            let mut tx = service.store.begin("test").await.unwrap();
+            intake::record_informed(&mut tx, &service.desk, &service.controller.id, request, dpo())
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+        }
+        service.work_to_the_end().await;
+        let case = service.case(request).await;
+        assert_eq!((case.outcome, case.park_reason), (Some(Outcome::NotIdentified), None));
+        assert!(case.informed_at.is_some());
+        assert!(service.platform.truth(&contact).unwrap().exists);
         service.finish().await;
     }
 }

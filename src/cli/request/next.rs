@@ -52,11 +52,8 @@ const fn to_mend(reason: ParkReason) -> Option<&'static str> {
 }
 
 /// Whether what was refused may have been the question who asks: nothing was carried out or decided, and that was wanted.
-const fn asks_who(case: &Case) -> bool {
-    case.identity_until.is_some()
-        && case.verified_at.is_none()
-        && case.refusal.is_none()
-        && case.answered.is_none()
+fn asks_who(case: &Case) -> bool {
+    case.identity_until.is_some() && !case.is_settled()
 }
 
 /// Whether an opt-out switches off what the configuration names.

@@ -70,6 +70,9 @@ pub struct Case {
     /// Whether the contact was looked for, and that look is over: no other can be chosen any more.
     #[serde(skip)]
     pub located: bool,
+    /// Whether the waiting for a proof of who asks ended without one: that is told, and nothing else comes of it.
+    #[serde(skip)]
+    pub unproven: bool,
     /// For a reminder of an open request: the reference of that one.
     pub reminds_of: Option<Reference>,
     /// For one that nobody made anew: from which one it follows by itself.
@@ -119,6 +122,12 @@ impl Case {
         self.assured_at.map(|at| Proof { assurance: self.assurance, at })
     }
 
+    /// Whether its outcome is settled, and at most waits to be told.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.verified_at.is_some() || self.answered.is_some() || self.refusal.is_some() || self.unproven
+    }
+
     /// What stands in every notice about it.
     #[must_use]
     pub fn facts(&self, controller: &Controller) -> Facts {
@@ -164,6 +173,7 @@ struct CaseRow {
     accepted: bool,
     chosen: bool,
     located: bool,
+    unproven: bool,
     reminds_of: Option<Uuid>,
     waits_for: Option<String>,
     despite_access: bool,
@@ -250,6 +260,7 @@ impl TryFrom<CaseRow> for Case {
             accepted: row.accepted,
             chosen: row.chosen,
             located: row.located,
+            unproven: row.unproven,
             reminds_of: row.reminds_of.map(|first| Reference::of(RequestId(first))),
             follows,
             waits_for: row.waits_for,
@@ -307,6 +318,10 @@ pub async fn find_case(
                           WHERE step.organisation_id = request.organisation_id
                             AND step.request_id = request.request_id
                             AND step.step = 'locate' AND step.finished_at IS NOT NULL) AS "located!",
+                  EXISTS (SELECT FROM dsrd.checkpoint AS step
+                          WHERE step.organisation_id = request.organisation_id
+                            AND step.request_id = request.request_id
+                            AND step.step = 'unproven' AND step.finished_at IS NOT NULL) AS "unproven!",
                   reminds_of, waits_for, despite_access, assurance, assured_at, identity_doubt, identity_wanted_at,
                   identity_until, identity_reminded, outcome, procedure_version, request.contact_id, created_before,
                   executed_at, verified_at, informed_at,
@@ -382,6 +397,10 @@ pub async fn list_cases(
                           WHERE step.organisation_id = request.organisation_id
                             AND step.request_id = request.request_id
                             AND step.step = 'locate' AND step.finished_at IS NOT NULL) AS "located!",
+                  EXISTS (SELECT FROM dsrd.checkpoint AS step
+                          WHERE step.organisation_id = request.organisation_id
+                            AND step.request_id = request.request_id
+                            AND step.step = 'unproven' AND step.finished_at IS NOT NULL) AS "unproven!",
                   reminds_of, waits_for, despite_access, assurance, assured_at, identity_doubt, identity_wanted_at,
                   identity_until, identity_reminded, outcome, procedure_version, request.contact_id, created_before,
                   executed_at, verified_at, informed_at,

@@ -23,6 +23,8 @@ pub(in crate::intake) struct LockedCase {
     pub(in crate::intake) effect_begun: bool,
     /// Whether the contact was looked for, and that look is over.
     pub(in crate::intake) located: bool,
+    /// Whether the waiting for a proof of who asks ended without one, which is still to be told.
+    pub(in crate::intake) unproven: bool,
     pub(in crate::intake) proof: Option<Proof>,
 }
 
@@ -58,7 +60,11 @@ pub(in crate::intake) async fn lock_case(
                   EXISTS (SELECT FROM dsrd.checkpoint AS step
                           WHERE step.organisation_id = request.organisation_id
                             AND step.request_id = request.request_id
-                            AND step.step = 'locate' AND step.finished_at IS NOT NULL) AS "located!"
+                            AND step.step = 'locate' AND step.finished_at IS NOT NULL) AS "located!",
+                  EXISTS (SELECT FROM dsrd.checkpoint AS step
+                          WHERE step.organisation_id = request.organisation_id
+                            AND step.request_id = request.request_id
+                            AND step.step = 'unproven' AND step.finished_at IS NOT NULL) AS "unproven!"
            FROM dsrd.request AS request
            WHERE organisation_id = $1 AND request_id = $2
            FOR UPDATE"#,
@@ -85,6 +91,7 @@ pub(in crate::intake) async fn lock_case(
             verified: row.verified,
             effect_begun: row.effect_begun,
             located: row.located,
+            unproven: row.unproven,
             proof: match row.assured_at {
                 Some(at) => {
                     Some(Proof { assurance: row.assurance.parse().map_err(|_| unreadable("assurance"))?, at })
