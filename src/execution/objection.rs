@@ -2,7 +2,8 @@
 //!
 //! The restriction itself is [`holds`]' and stands at once; who received the data is told of it here, because which contact is
 //! meant is looked up at the platform. Its end is told when it is lifted ([`lift_hold`](super::lift_hold)), like that of every
-//! restriction.
+//! restriction. One that is placed again after that is told again; so is one that somebody asked for (Art. 18), because its
+//! answer, which told of the first, is over.
 
 use super::Site;
 use super::answered::{concerned, find_one};
@@ -12,9 +13,9 @@ use crate::intake::{self, Desk};
 use crate::recipients::{self, Place, TaskAction};
 use crate::store::{Store, StoreError};
 
-/// Writes the tasks of telling recipients of each restriction that stands while an objection is weighed, once for each, and
-/// returns of how many. Where the platform gives no answer, the next call tries again. Any number of daemons may call it at any
-/// time: who comes second finds it noted.
+/// Writes the tasks of telling recipients of each restriction that stands while an objection is weighed, or was placed again after
+/// its request was answered, once for each, and returns of how many. Where the platform gives no answer, the next call tries again.
+/// Any number of daemons may call it at any time: who comes second finds it noted.
 pub async fn tell_of_objections(store: &Store, desk: &Desk, site: &Site) -> Result<u64, StoreError> {
     if site.recipients.is_empty() {
         return Ok(0);
@@ -34,11 +35,11 @@ pub async fn tell_of_objections(store: &Store, desk: &Desk, site: &Site) -> Resu
             Ok(found) => found,
             // It would be refused again: a person tells the recipients, as where nobody knows which contact is meant.
             Err(error) if error.concerns_one() => {
-                tracing::warn!(%organisation, %request, %error, "whose data an objection restricts cannot be looked up; a person tells the recipients");
+                tracing::warn!(%organisation, %request, %error, "whose data is restricted cannot be looked up; a person tells the recipients");
                 (None, None)
             }
             Err(error) => {
-                tracing::warn!(%organisation, %request, %error, "whose data an objection restricts could not be looked up to tell recipients; tried again");
+                tracing::warn!(%organisation, %request, %error, "whose data is restricted could not be looked up to tell recipients; tried again");
                 continue;
             }
         };

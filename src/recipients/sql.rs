@@ -27,13 +27,17 @@ pub(super) struct NewTask<'a> {
     pub(super) at: DateTime<Utc>,
 }
 
-/// Writes a task; false when the recipient has one of this request and action already.
+/// Writes a task; false when the recipient has one of this request and action already: of a restriction, of the same one, for each
+/// that ended begins another round.
 pub(super) async fn insert(connection: &mut PgConnection, new: NewTask<'_>) -> Result<bool, StoreError> {
     let inserted = sqlx::query!(
         r#"INSERT INTO dsrd.recipient_task (organisation_id, task_id, request_id, recipient, action, categories, channel,
-             sealed_object, answer_by, created_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-           ON CONFLICT (organisation_id, request_id, recipient, action) DO NOTHING"#,
+             sealed_object, answer_by, created_at, round)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+                   (SELECT count(*)::smallint FROM dsrd.recipient_task AS ended
+                    WHERE ended.organisation_id = $1 AND ended.request_id = $3 AND ended.recipient = $4
+                      AND ended.action = 'release' AND $5 IN ('restrict', 'release')))
+           ON CONFLICT (organisation_id, request_id, recipient, action, round) DO NOTHING"#,
         new.organisation.as_str(),
         new.task,
         new.request.0,
@@ -59,8 +63,8 @@ pub(super) struct Restricted {
     pub(super) sealed_object: Option<Vec<u8>>,
 }
 
-/// Those that were told, or are to be told, of the restriction of a request. One that was never told needs not hear of its
-/// end, and is told in its turn all the same: its order may be on the way.
+/// Those that were told, or are to be told, of the restriction of a request, and not yet of its end. One that was never told needs
+/// not hear of its end, and is told in its turn all the same: its order may be on the way.
 pub(super) async fn restricted(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -69,8 +73,13 @@ pub(super) async fn restricted(
     sqlx::query_as!(
         Restricted,
         r#"SELECT task_id AS task, recipient, categories, sealed_object
-           FROM dsrd.recipient_task
+           FROM dsrd.recipient_task AS restriction
            WHERE organisation_id = $1 AND request_id = $2 AND action = 'restrict'
+             AND NOT EXISTS (SELECT FROM dsrd.recipient_task AS ended
+                             WHERE ended.organisation_id = restriction.organisation_id
+                               AND ended.request_id = restriction.request_id
+                               AND ended.recipient = restriction.recipient
+                               AND ended.action = 'release' AND ended.round = restriction.round)
            ORDER BY recipient"#,
         organisation.as_str(),
         request.0,
@@ -292,7 +301,8 @@ pub(super) async fn end(
 }
 
 /// Which tasks are due: up to `most`, each hidden from other daemons for the time of `claim`. That a restriction ended is told after
-/// that it began, and not while that is still to be told: who hears both in the wrong order restricts for ever.
+/// that it began, and not while that is still to be told: who hears both in the wrong order restricts for ever. Nor is another one
+/// told before the end of the former, unless a person has to tell that: what was heard last is what stands.
 pub(super) async fn claim_due(
     connection: &mut PgConnection,
     organisations: &[String],
@@ -305,12 +315,16 @@ pub(super) async fn claim_due(
            FROM (SELECT organisation_id, task_id
                  FROM dsrd.recipient_task AS candidate
                  WHERE state = 'queued' AND channel <> 'person' AND run_at <= now() AND organisation_id = ANY ($1)
-                   AND NOT (action = 'release'
+                   AND NOT (action IN ('restrict', 'release')
                             AND EXISTS (SELECT FROM dsrd.recipient_task AS first
                                         WHERE first.organisation_id = candidate.organisation_id
                                           AND first.request_id = candidate.request_id
-                                          AND first.recipient = candidate.recipient
-                                          AND first.action = 'restrict' AND first.state = 'queued'))
+                                          AND first.recipient = candidate.recipient AND first.state = 'queued'
+                                          AND CASE candidate.action
+                                                WHEN 'release' THEN first.action = 'restrict' AND first.round <= candidate.round
+                                                ELSE first.action = 'release' AND first.round < candidate.round
+                                                     AND first.channel <> 'person'
+                                              END))
                  ORDER BY run_at
                  LIMIT $2
                  FOR UPDATE SKIP LOCKED) AS due

@@ -134,7 +134,8 @@ pub struct Place<'a> {
 }
 
 /// Writes a task for every recipient that held data concerned, in the caller's transaction: that of the proof that it was
-/// done. A recipient that has a task of this request already gets no second one.
+/// done. A recipient that has a task of this request already gets no second one, unless it is about a restriction that was placed
+/// again after its end.
 pub async fn enqueue(
     tx: &mut Tx,
     keys: &MasterKey,
@@ -187,7 +188,8 @@ pub fn told_of<'a>(
     })
 }
 
-/// Writes a task for every recipient that was told of the restriction which a request led to and which ended now. The object
+/// Writes a task for every recipient that was told of the restriction which a request led to and which ended now, and not of its
+/// end before. The object
 /// is the one that they were told of; where it is forgotten, a person tells them.
 pub async fn enqueue_release(
     tx: &mut Tx,
@@ -225,7 +227,8 @@ const fn channel_for(recipient: &Recipient, has_object: bool) -> ChannelKind {
     if has_object { recipient.channel } else { ChannelKind::Person }
 }
 
-/// Writes a task with its entry in the log; false when there is one of this request, recipient and action already.
+/// Writes a task with its entry in the log; false when there is one of this request, recipient and action already, in the same
+/// round.
 async fn write(tx: &mut Tx, new: sql::NewTask<'_>, actor: Actor) -> Result<bool, StoreError> {
     let detail = Detail::none()
         .word("task", &new.task.to_string())

@@ -322,3 +322,66 @@ async fn r_57_that_a_restriction_ended_is_not_told_before_that_it_began() {
     assert!(sent[1].text.expose().contains(&release), "{}", sent[1].text.expose());
     service.finish().await;
 }
+
+/// What the recipients of a request were told, or are to be told, in the order in which that was written.
+async fn told(service: &TestService, request: RequestId) -> Vec<(TaskAction, String)> {
+    let mut told = tasks(service, request).await;
+    told.sort_by_key(|task| task.task);
+    told.into_iter().map(|task| (task.action, task.task.to_string())).collect()
+}
+
+#[tokio::test]
+async fn r_57_a_restriction_that_is_placed_again_is_told_again_and_so_is_its_end() {
+    let service = TestService::builder().recipients(register()).build().await;
+    let _contact = service.platform.add_contact(person());
+    let request = service.submit(RequestKind::Objection, &[(Email, EMAIL)]).await.request;
+    service.work_to_the_end().await;
+    let site = &service.executor.sites[&service.controller.id];
+    let tell = async || execution::tell_of_objections(&service.store, &service.desk, site).await.unwrap();
+    let mails = MemoryTransport::new();
+    let courier = courier(&service, &mails, KillSwitch::default());
+    let first = restrict(&service, request).await.unwrap();
+    assert_eq!((tell().await, courier.pump_once().await.unwrap()), (1, 1));
+    lift(&service, &first, LiftReason::Mistake).await.unwrap();
+    // The recipient's mail server is away, and the restriction is placed again meanwhile.
+    mails.plan(Plan::NoConnection, 1);
+    assert_eq!(courier.pump_once().await.unwrap(), 1);
+    let second = restrict(&service, request).await.unwrap();
+    assert_eq!((tell().await, tell().await), (1, 0), "once");
+    assert_eq!(courier.pump_once().await.unwrap(), 0, "the end of the first is still to be told");
+    advance(&service, std::time::Duration::from_mins(6)).await;
+    assert_eq!(courier.pump_once().await.unwrap(), 2);
+    lift(&service, &second, LiftReason::Mistake).await.unwrap();
+    assert_eq!(courier.pump_once().await.unwrap(), 1);
+    let told = told(&service, request).await;
+    let actions: Vec<TaskAction> = told.iter().map(|(action, _)| *action).collect();
+    let (restrict, release) = (TaskAction::Restrict, TaskAction::Release);
+    assert_eq!(actions, [restrict, release, restrict, release]);
+    let sent = mails.sent();
+    assert_eq!(sent.len(), 4);
+    for ((_, task), mail) in told.iter().zip(sent) {
+        assert!(mail.text.expose().contains(task), "{}", mail.text.expose());
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_44_a_restriction_that_was_answered_and_is_placed_again_is_told_again() {
+    let service = TestService::builder().recipients(register()).build().await;
+    let _contact = service.platform.add_contact(person());
+    let request = service.submit(RequestKind::Restriction, &[(Email, EMAIL)]).await.request;
+    service.work_to_the_end().await;
+    let hold = restrict(&service, request).await.unwrap();
+    answer(&service, request, AnsweredOutcome::Fulfilled, "Restricted.").await.unwrap();
+    service.work_to_the_end().await;
+    let site = &service.executor.sites[&service.controller.id];
+    let tell = async || execution::tell_of_objections(&service.store, &service.desk, site).await.unwrap();
+    assert_eq!(tell().await, 0, "the answer told of it");
+    service.clock.advance(TimeDelta::hours(1));
+    lift(&service, &hold, LiftReason::Mistake).await.unwrap();
+    restrict(&service, request).await.unwrap();
+    assert_eq!((tell().await, tell().await), (1, 0));
+    let actions: Vec<TaskAction> = told(&service, request).await.iter().map(|(action, _)| *action).collect();
+    assert_eq!(actions, [TaskAction::Restrict, TaskAction::Release, TaskAction::Restrict]);
+    service.finish().await;
+}

@@ -108,16 +108,18 @@ pub(in crate::holds) async fn set_end_announced(
     StoreError::expect_rows("holds.set_end_announced", 1, changed.rows_affected())
 }
 
-/// A restriction that stands while an objection is weighed, of which recipients are not told yet.
+/// A restriction of which recipients are not told yet, and that no answer tells them of: it stands while an objection is weighed,
+/// or was placed again after its request was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Untold {
     /// The restriction.
     pub hold: HoldId,
-    /// The objection.
+    /// The objection, or the request for the restriction.
     pub request: RequestId,
 }
 
-/// The open restrictions of objections of which recipients are not told yet, the oldest first.
+/// The open restrictions of objections, and those that were placed again after their request was answered, of which recipients
+/// are not told yet, the oldest first.
 pub async fn untold_restrictions(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -127,7 +129,10 @@ pub async fn untold_restrictions(
            FROM dsrd.hold
            JOIN dsrd.request ON request.organisation_id = hold.organisation_id AND request.request_id = hold.request_id
            WHERE hold.organisation_id = $1 AND hold.kind = 'restriction' AND hold.ended_at IS NULL
-             AND hold.recipients_noted_at IS NULL AND request.kind = 'objection'
+             AND hold.recipients_noted_at IS NULL
+             AND (request.kind = 'objection'
+                  OR request.kind = 'restriction' AND hold.placed_at > request.executed_at
+                     AND request.outcome IS DISTINCT FROM 'fulfilled_no_data')
            ORDER BY hold.placed_at, hold.hold_id
            LIMIT 100"#,
         organisation.as_str(),
