@@ -534,3 +534,41 @@ pub(crate) async fn know(service: &TestService, proof: Option<Proof>) {
     std::fs::remove_dir_all(service.directory.path().join("ledger")).unwrap();
     ledger.append(&entry.asked_by(proof), service.clock.now()).await.unwrap();
 }
+
+#[tokio::test]
+async fn r_47_an_attempt_in_a_later_month_leaves_nothing_in_the_files_that_the_database_does_not_know() {
+    let service = TestService::builder().starting_at("2026-10-31T12:00:00Z".parse().unwrap()).build().await;
+    let _contact = service.platform.add_contact(spec("uno"));
+    let refusing = service.simulator.faults().inject(Fault::Status(503).on(Endpoint::DeleteContact));
+    service.submit(RequestKind::Erasure, &[(Email, &address("uno"))]).await;
+    service.work().await;
+    service.advance(Duration::from_hours(48)).await;
+    service.simulator.faults().remove(refusing);
+    service.work_to_the_end().await;
+    assert_eq!(service.simulator.journal().deleted_contacts().len(), 1);
+    let files = || std::fs::read_dir(service.directory.path().join("ledger")).unwrap().count();
+    assert_eq!((files(), count(&service, "SELECT count(*) FROM dsrd.ledger").await), (2, 1));
+    // The row of an earlier version, which kept the day of the first attempt.
+    as_owner(
+        &service,
+        "ALTER TABLE dsrd.ledger DISABLE TRIGGER ledger_stays;
+         UPDATE dsrd.ledger SET at = '2026-10-31T12:00:00Z', record = jsonb_set(record, '{at}', '\"2026-10-31T12:00:00Z\"');
+         ALTER TABLE dsrd.ledger ENABLE TRIGGER ledger_stays",
+    )
+    .await;
+    assert_eq!(compare(&service).await, 0);
+
+    let purge = async |before: &str| {
+        let before = before.parse().unwrap();
+        let mut connection = service.store.connection().await.unwrap();
+        let organisation = &service.controller.id;
+        let rows = dsrd::suppression::ledger::purge(&mut connection, organisation, before).await.unwrap();
+        (rows, service.executor.ledger.purge_files(before).await.unwrap())
+    };
+    assert_eq!(purge("2026-11-20T00:00:00Z").await, (0, 1), "the first month");
+    assert_eq!(compare(&service).await, 0, "nothing seems to be lost by a restore");
+    assert!(lost(&service).await.is_empty());
+    assert_eq!(purge("2026-12-20T00:00:00Z").await, (1, 1), "both go with the last line");
+    assert_eq!((compare(&service).await, files()), (0, 0));
+    service.finish().await;
+}

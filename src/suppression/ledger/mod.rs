@@ -16,7 +16,8 @@
 //! - An entry holds keyed hashes and the sealed id of the contact, or the sealed order of a hold; without the master key it names
 //!   nobody.
 //! - The lines of an organisation that is removed are overwritten with spaces ([`Ledger::blank`]); otherwise nothing is rewritten.
-//! - Whole months go when no backup is as old any more (`ledger.keep_days`), here and in the database.
+//! - Whole months go when no backup is as old any more (`ledger.keep_days`), here and in the database. A row goes no sooner than
+//!   its last line: what is left in a file only was lost by a restore.
 //!
 //! Why a file a month: purging must not rewrite what was written. Why the id of an entry follows from its request: a second
 //! attempt of the same effect is the same entry, in whatever order a crash left file and database.
@@ -29,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
@@ -203,6 +204,11 @@ fn id_of(request: Uuid, kind: EntryKind, policy: Option<&str>) -> Uuid {
     let mut bytes = [0_u8; 16];
     bytes.copy_from_slice(&digest.finalize()[..16]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// Year and month of an instant: that of the file in which its line stands.
+fn month_of(at: DateTime<Utc>) -> (i32, u32) {
+    (at.year(), at.month())
 }
 
 /// Enters what is about to be done, in the transaction that announces it. An attempt before this one may have.
@@ -383,6 +389,14 @@ impl Ledger {
         let mut connection = store.connection().await?;
         let known = sql::list(&mut connection, organisation).await?;
         drop(connection);
+        // An earlier version kept the row of the first attempt, which would go before the line of the last.
+        let is_older =
+            |line: &&Entry| known.get(&line.entry).is_some_and(|row| month_of(row.at) < month_of(line.at));
+        for line in outside.entries.iter().filter(is_older) {
+            let mut tx = store.begin("ledger.take_line").await?;
+            sql::insert(&mut tx, line).await?;
+            tx.commit().await?;
+        }
         let written: BTreeSet<Uuid> = outside.entries.iter().map(|entry| entry.entry).collect();
         let missing: Vec<Entry> =
             known.values().filter(|entry| !written.contains(&entry.entry)).cloned().collect();

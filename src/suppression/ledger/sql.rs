@@ -14,7 +14,29 @@ fn record(entry: &Entry) -> serde_json::Value {
     serde_json::to_value(entry).unwrap_or_default()
 }
 
+/// Writes an entry. One that an attempt in an earlier month wrote gives way to it: the line of this attempt stands in the file of its
+/// own month, and the row stays until that goes. Within a month the row of the first stays.
 pub(super) async fn insert(connection: &mut PgConnection, entry: &Entry) -> Result<(), StoreError> {
+    if insert_new(connection, entry).await? {
+        return Ok(());
+    }
+    let gave_way = sqlx::query!(
+        r#"DELETE FROM dsrd.ledger
+           WHERE organisation_id = $1 AND entry_id = $2 AND at < date_trunc('month', $3::timestamptz, 'UTC')"#,
+        entry.organisation,
+        entry.entry,
+        entry.at,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(StoreError::during("ledger.insert"))?;
+    if gave_way.rows_affected() > 0 {
+        insert_new(connection, entry).await?;
+    }
+    Ok(())
+}
+
+async fn insert_new(connection: &mut PgConnection, entry: &Entry) -> Result<bool, StoreError> {
     sqlx::query!(
         r#"INSERT INTO dsrd.ledger (organisation_id, entry_id, request_id, at, record)
            VALUES ($1, $2, $3, $4, $5)
@@ -27,7 +49,7 @@ pub(super) async fn insert(connection: &mut PgConnection, entry: &Entry) -> Resu
     )
     .execute(connection)
     .await
-    .map(|_| ())
+    .map(|done| done.rows_affected() == 1)
     .map_err(StoreError::during("ledger.insert"))
 }
 
