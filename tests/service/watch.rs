@@ -436,3 +436,35 @@ async fn f_44_an_opt_out_that_empties_the_profile_is_told_and_says_so() {
     assert_eq!(verified.detail["profile_emptied"], true);
     service.finish().await;
 }
+
+#[tokio::test]
+async fn r_53_what_becomes_of_one_policy_of_a_contact_is_no_word_about_another() {
+    const POLICIES: [&str; 2] = ["mktgCommunications", "termsOfUse"];
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(spec().policy("termsOfUse", true));
+    for policy in POLICIES {
+        let mut submission = service.submission(RequestKind::OptOut, &[(Email, ADDRESS)]);
+        submission.policies = vec![policy.to_owned()];
+        intake::submit_request(&service.store, &service.desk, &service.controller, submission).await.unwrap();
+        service.work_to_the_end().await;
+    }
+    let is_on = |policy| service.platform.truth(&contact).unwrap().policy(policy).unwrap();
+    // Both come on in one night, as by an import, and each is applied again.
+    for policy in POLICIES {
+        assert!(!is_on(policy), "{policy}");
+        service.platform.set_policy(&contact, policy, true);
+    }
+    days(&service, 1);
+    assert_eq!(look(&service).await.applied_again.len(), 2);
+    service.work_to_the_end().await;
+    assert!(POLICIES.into_iter().all(|policy| !is_on(policy)));
+    // A second time each of them is a task.
+    for (number, policy) in POLICIES.into_iter().enumerate() {
+        service.platform.set_policy(&contact, policy, true);
+        days(&service, if number == 0 { 1 } else { 6 });
+        let looked = look(&service).await;
+        assert_eq!((looked.found, looked.applied_again.len()), (1, 0), "{policy}");
+    }
+    assert_eq!(open(&service).await, [Seen::Back, Seen::Back]);
+    // Not asked here: the oracle sees policies that are on.
+}

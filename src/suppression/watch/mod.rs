@@ -7,9 +7,9 @@
 //!
 //! Invariants:
 //! - A look is never lost: one whose platform failed is due again, later each time, and shown as such.
-//! - What was found and needs a person stays a task until it is settled; the same contact is one task, however often it is
-//!   seen. Another contact than the one that was erased is a task of its own: whatever is decided about it, the looks at the
-//!   erased one go on.
+//! - What was found and needs a person stays a task until it is settled; the same contact, for an opt-out with the same policies,
+//!   is one task, however often it is seen. Another contact than the one that was erased is a task of its own: whatever is decided
+//!   about it, the looks at the erased one go on.
 //! - What is found changes nothing at the platform. What is done about it goes through a request of its own.
 //! - The contact's id is sealed; the row is found again by the keyed hash of the suppression list.
 //!
@@ -377,7 +377,8 @@ pub async fn record(
     Ok(if is_known { Novelty::Known } else { Novelty::New })
 }
 
-/// Whether the watch has had the same done again before: a second time, a person looks.
+/// Whether the watch has had an opt-out from the same policies done again before, or a person left any of them on since: a second
+/// time, and against what a person decided, a person looks.
 pub async fn was_done_again(connection: &mut PgConnection, look: &Look) -> Result<bool, StoreError> {
     sql::was_done_again(connection, look).await
 }
@@ -392,9 +393,10 @@ pub async fn lock_open(
     sql::lock_open(connection, keys, organisation, look).await
 }
 
-/// Settles what a look found. The looks still planned at the same contact end with it: what was done again has looks of its
-/// own, and what was left is left. A contact that is left is not on the list of those erased any more. Of another contact than the
-/// erased one nothing of this is true: it is not reported again, and the erased one is watched as before.
+/// Settles what a look found. The looks still planned at the same contact, for an opt-out at the same policies of it, end with it:
+/// what was done again has looks of its own, and what was left is left. A contact that is left is not on the list of those erased
+/// any more. Of another contact than the erased one nothing of this is true: it is not reported again, and the erased one is watched
+/// as before.
 pub async fn settle(
     connection: &mut PgConnection,
     (look, seen): (&Look, Seen),

@@ -152,7 +152,7 @@ pub(super) async fn end(
     Ok(done.rows_affected() == 1)
 }
 
-/// Whether the same contact is a task already; of a sign-up, whether it was seen before.
+/// Whether the same contact is a task already, with all policies of this look; of a sign-up, whether it was seen before.
 pub(super) async fn is_known(
     connection: &mut PgConnection,
     look: &Look,
@@ -161,7 +161,7 @@ pub(super) async fn is_known(
     sqlx::query_scalar!(
         r#"SELECT EXISTS (
              SELECT FROM dsrd.look
-             WHERE organisation_id = $1 AND purpose = $2 AND contact_hash = $3 AND look_id <> $4
+             WHERE organisation_id = $1 AND purpose = $2 AND contact_hash = $3 AND look_id <> $4 AND policies @> $7
                AND CASE WHEN $5 THEN verdict IN ('back', 'newer_will') AND settled IS NULL
                         ELSE verdict = $6 END) AS "known!""#,
         look.organisation.as_str(),
@@ -170,6 +170,7 @@ pub(super) async fn is_known(
         look.id,
         seen.needs_person(),
         seen.as_str(),
+        &look.policies,
     )
     .fetch_one(connection)
     .await
@@ -263,8 +264,8 @@ pub(super) async fn count_sampled(
 }
 
 /// Draws up to `most` effects, each once, of which none is about to be looked at and none is a task or was done again. That another
-/// contact is a task says nothing of the erased one. A look that found another contact is the last to be drawn from: an earlier
-/// version kept that one's id in it.
+/// contact is a task says nothing of the erased one, and what became of one policy nothing of the others. A look that found another
+/// contact is the last to be drawn from: an earlier version kept that one's id in it.
 pub(super) async fn draw(
     connection: &mut PgConnection,
     keys: &MasterKey,
@@ -285,7 +286,7 @@ pub(super) async fn draw(
                AND NOT EXISTS (
                  SELECT FROM dsrd.look AS other
                  WHERE other.organisation_id = look.organisation_id AND other.purpose = look.purpose
-                   AND other.contact_hash = look.contact_hash
+                   AND other.contact_hash = look.contact_hash AND other.policies @> look.policies
                    AND (other.looked_at IS NULL AND other.due_at <= $3
                         OR other.verdict IN ('back', 'newer_will')
                            AND other.settled IS DISTINCT FROM 'known'
@@ -304,15 +305,19 @@ pub(super) async fn draw(
     rows.into_iter().map(|row| look_of(keys, organisation, row)).collect()
 }
 
+/// Whether the watch has had an opt-out from the same policies done again before, or a person left any of them on since.
 pub(super) async fn was_done_again(connection: &mut PgConnection, look: &Look) -> Result<bool, StoreError> {
     sqlx::query_scalar!(
         r#"SELECT EXISTS (
              SELECT FROM dsrd.look
              WHERE organisation_id = $1 AND purpose = $2 AND contact_hash = $3
-               AND settled = 'again' AND settled_by = 'process:watch') AS "was!""#,
+               AND (settled = 'again' AND settled_by = 'process:watch' AND policies @> $4
+                    OR settled = 'left' AND settled_at > $5 AND policies && $4)) AS "was!""#,
         look.organisation.as_str(),
         look.purpose.as_str(),
         &look.contact_hash[..],
+        &look.policies,
+        look.since,
     )
     .fetch_one(connection)
     .await
@@ -382,14 +387,16 @@ pub(super) async fn settle(
     StoreError::expect_rows("suppression.settle_look", 1, done.rows_affected())
 }
 
-/// Deletes the looks that are still to come at a contact.
+/// Deletes the looks that are still to come at a contact, and at no other policy than this look.
 pub(super) async fn end_planned(connection: &mut PgConnection, look: &Look) -> Result<(), StoreError> {
     sqlx::query!(
         r#"DELETE FROM dsrd.look
-           WHERE organisation_id = $1 AND purpose = $2 AND contact_hash = $3 AND looked_at IS NULL"#,
+           WHERE organisation_id = $1 AND purpose = $2 AND contact_hash = $3 AND looked_at IS NULL
+             AND policies <@ $4"#,
         look.organisation.as_str(),
         look.purpose.as_str(),
         &look.contact_hash[..],
+        &look.policies,
     )
     .execute(connection)
     .await
