@@ -54,6 +54,8 @@ pub struct InTheWay {
     pub holds: i64,
     /// Erasures that waited for a hold and have not followed yet.
     pub postponed_erasures: i64,
+    /// Withdrawals of consent from which something is still to follow.
+    pub follow_ups: i64,
     /// Breaches that are not ended.
     pub incidents: i64,
     /// Notices that wait, came back or were refused, and were not made good.
@@ -85,6 +87,11 @@ impl InTheWay {
             (
                 self.postponed_erasures,
                 "erasures that waited for a hold have not followed: let a daemon with the organisation in its configuration carry them out",
+            ),
+            (
+                self.follow_ups,
+                "consents were withdrawn whose data is still to be erased: let a daemon with the organisation in its configuration \
+                 hand the erasures in when they are due and carry them out",
             ),
             (
                 self.incidents,

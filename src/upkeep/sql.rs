@@ -55,6 +55,7 @@ pub(super) async fn in_the_way(
                   (SELECT count(*) FROM dsrd.hold WHERE organisation_id = $1 AND ended_at IS NULL) AS "holds!",
                   (SELECT count(*) FROM dsrd.postponed_erasure WHERE organisation_id = $1 AND resumed_at IS NULL)
                     AS "postponed_erasures!",
+                  (SELECT count(*) FROM dsrd.follow_up WHERE organisation_id = $1 AND ended_at IS NULL) AS "follow_ups!",
                   (SELECT count(*) FROM dsrd.incident WHERE organisation_id = $1 AND ended_as IS NULL) AS "incidents!",
                   (SELECT count(*) FROM dsrd.notice
                    WHERE organisation_id = $1

@@ -267,6 +267,16 @@ async fn r_80_nothing_is_removed_while_somebody_waits_or_a_hold_stands() {
     holds::lift(&mut tx, &controller, &placed.reference, LiftReason::ClaimSettled, dpo(), now).await.unwrap();
     tx.commit().await.unwrap();
 
+    let follow_up = "INSERT INTO dsrd.follow_up (organisation_id, request_id, categories, due_at)
+                     VALUES ('other', $1, '{profile}', now() + interval '9 days')";
+    sqlx::query(follow_up).bind(open.0).execute(&mut owner(&service).await).await.unwrap();
+    let sentence = refused().await;
+    assert!(sentence.starts_with("1 consents were withdrawn whose data is still to be erased"), "{sentence}");
+    sqlx::query("UPDATE dsrd.follow_up SET ended_at = now(), ended_as = 'gone'")
+        .execute(&mut owner(&service).await)
+        .await
+        .unwrap();
+
     sqlx::query(
         "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
          VALUES ('other', 'late', 'access', now(), 'web', 'canarino@other.example')",
