@@ -133,6 +133,7 @@ impl Parts {
         if has(Part::Worker) || has(Part::Scheduler) {
             self.look_at_platforms().await?;
             self.start_heads();
+            self.start_ledger();
         }
         if has(Part::Worker) {
             self.start_worker().await?;
@@ -236,6 +237,32 @@ impl Parts {
         });
     }
 
+    /// Looks after the files of the ledger on this host, whatever its part is: another host has files of its own.
+    fn start_ledger(&mut self) {
+        let Prepared { store, desk, .. } = self.prepared.clone();
+        let (ledger, organisations) =
+            (Arc::clone(&self.ledger), self.sites.keys().cloned().collect::<Vec<_>>());
+        let (told, stop) = (store.clone(), self.ending.clone());
+        self.tasks.start("holds in the ledger", move || {
+            let (ledger, store) = (Arc::clone(&ledger), told.clone());
+            Box::pin(tasks::append_holds(ledger, store, organisations.clone(), stop.clone()))
+        });
+        let (ledger, clock) = (Arc::clone(&self.ledger), Arc::clone(&desk.clock));
+        let (keep_days, stop) = (self.settings.ledger.keep_days, self.ending.clone());
+        let gate = self.gate.clone();
+        self.tasks.start("ledger", move || {
+            let (ledger, store, clock) = (Arc::clone(&ledger), store.clone(), Arc::clone(&clock));
+            let (gate, stop) = (gate.clone(), stop.clone());
+            Box::pin(async move {
+                let purge = |turn| {
+                    let (ledger, store, clock) = (Arc::clone(&ledger), store.clone(), Arc::clone(&clock));
+                    tasks::purge_ledger(ledger, store, clock, keep_days, turn)
+                };
+                gate.pass(&stop, purge).await;
+            })
+        });
+    }
+
     async fn start_worker(&mut self) -> Result<(), StartError> {
         let Prepared { store, desk, controllers, .. } = self.prepared.clone();
         if let Some(sealer) = self.log.sealer.clone() {
@@ -295,7 +322,7 @@ impl Parts {
         });
         let jobs = self.listen("job wake-ups", WakeSource::Jobs);
         let (pulse, present, stop) = (self.pulse.clone(), Arc::clone(&self.present), self.ending.clone());
-        let gate = self.gate.clone();
+        let (gate, keep_days) = (self.gate.clone(), self.settings.ledger.keep_days);
         self.tasks.start("worker", move || {
             let (executor, jobs, pulse) = (Arc::clone(&executor), Arc::clone(&jobs), pulse.clone());
             let (present, gate, stop) = (Arc::clone(&present), gate.clone(), stop.clone());
@@ -305,7 +332,7 @@ impl Parts {
                     let (pulse, present) = (pulse.clone(), Arc::clone(&present));
                     async move {
                         // Each time that work begins: the database may have been restored meanwhile.
-                        tasks::compare_ledger(&executor, &turn).await;
+                        tasks::compare_ledger(&executor, keep_days, &turn).await;
                         tasks::work(executor, pulse, jobs, present, turn).await;
                     }
                 };
@@ -380,22 +407,6 @@ impl Parts {
                 gate.pass(&stop, expire).await;
             })
         });
-        let (ledger, organisations) =
-            (Arc::clone(&self.ledger), self.sites.keys().cloned().collect::<Vec<_>>());
-        let (purged, clock) = (store.clone(), Arc::clone(&desk.clock));
-        let (keep_days, stop) = (self.settings.ledger.keep_days, self.ending.clone());
-        let gate = self.gate.clone();
-        self.tasks.start("ledger", move || {
-            let (ledger, store, clock) = (Arc::clone(&ledger), purged.clone(), Arc::clone(&clock));
-            let (organisations, gate, stop) = (organisations.clone(), gate.clone(), stop.clone());
-            Box::pin(async move {
-                let purge = |turn| {
-                    let (ledger, store, clock) = (Arc::clone(&ledger), store.clone(), Arc::clone(&clock));
-                    tasks::purge_ledger(ledger, store, clock, organisations.clone(), keep_days, turn)
-                };
-                gate.pass(&stop, purge).await;
-            })
-        });
         let upkeep =
             Upkeep { store: store.clone(), desk: desk.clone(), settings: self.settings.upkeep.clone() };
         let (gate, stop) = (self.gate.clone(), self.ending.clone());
@@ -416,11 +427,9 @@ impl Parts {
             if let Some(site) = self.sites.get(&organisation.id) {
                 let (store, desk, site) = (store.clone(), desk.clone(), site.clone());
                 let (settings, stop) = (organisation.holds.clone(), self.ending.clone());
-                let ledger = Arc::clone(&self.ledger);
                 self.tasks.start("holds", move || {
-                    let (tools, site, ledger) =
-                        ((store.clone(), desk.clone()), site.clone(), Arc::clone(&ledger));
-                    Box::pin(tasks::keep_holds(tools, site, ledger, settings.clone(), stop.clone()))
+                    let (tools, site) = ((store.clone(), desk.clone()), site.clone());
+                    Box::pin(tasks::keep_holds(tools, site, settings.clone(), stop.clone()))
                 });
             }
             // `config::check` has refused rules that are switched on and cannot be read.

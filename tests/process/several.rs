@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dsrd::domain::RequestKind;
+use dsrd::domain::{Clock as _, RequestKind, SystemClock};
 use dsrd_simulator::Endpoint;
 
 use crate::person;
@@ -102,5 +102,34 @@ async fn s_14_daemons_of_two_organisations_share_a_database_and_leave_each_other
         count
     };
     assert_eq!((closed("fulfilled").await, closed("fulfilled_no_data").await), (1, 1));
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r_47_a_host_whose_daemon_only_works_looks_after_a_ledger_of_its_own() {
+    let service = ProcessService::start().await;
+    let directory = service.home.join("ledger");
+    std::fs::create_dir(&directory).unwrap();
+    let mut worker = Daemon::start(service.command(&["serve", "--only", "worker"]));
+    worker.wait_for("the worker takes requests").await;
+    let review = (SystemClock.now() + chrono::TimeDelta::days(30)).date_naive().to_string();
+    let order = ["hold", "place", "--everybody", "--kind", "court", "--review-on", &review];
+    let placed = service.command(&order).output().await.unwrap();
+    assert!(placed.status.success(), "{placed:?}");
+    let lines = || {
+        let files = std::fs::read_dir(&directory).unwrap();
+        files
+            .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap().lines().count())
+            .sum::<usize>()
+    };
+    eventually("the hold stands in its files", Duration::from_secs(90), || async { lines() == 1 }).await;
+    worker.stop().await;
+    // A month that is over, as of a host that stood still.
+    let old = directory.join("ledger-2020-01.txt");
+    std::fs::write(&old, "").unwrap();
+    let mut worker = Daemon::start(service.command(&["serve", "--only", "worker"]));
+    worker.wait_for("the worker takes requests").await;
+    eventually("an old month is gone", Duration::from_secs(20), || async { !old.exists() }).await;
+    worker.stop().await;
     service.finish().await;
 }

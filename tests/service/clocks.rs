@@ -11,6 +11,7 @@ use dsrd::domain::{Clock as _, IdentityRules, Outcome, RequestKind, RequestState
 use dsrd::execution::Lookout;
 use dsrd::holds::{EndRule, NewHold, Settings};
 use dsrd_simulator::{ContactSpec, Endpoint};
+use sqlx::{Connection as _, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 use crate::holds::{claim_about, place};
@@ -38,9 +39,8 @@ async fn look_for_what_is_due(service: &TestService) {
     let settings =
         Settings { statutes: Vec::new(), statutes_owner: None, statutes_review_on: None, remind_days: 30 };
     daemon::keep_holds_once(&service.store, &service.desk, site, &settings).await;
-    let organisations = [service.controller.id.clone()];
     let ledger = &service.executor.ledger;
-    daemon::purge_ledger_once(ledger, &service.store, &*service.clock, &organisations, 65).await;
+    daemon::purge_ledger_once(ledger, &service.store, &*service.clock, 65).await;
     let watch = &service.executor.watch;
     let lookout = Lookout { store: &service.store, desk: &service.desk, site, settings: watch };
     daemon::look_whether_it_lasts_once(lookout, &CancellationToken::new()).await;
@@ -227,5 +227,24 @@ async fn f_48_no_mail_is_given_up_by_a_clock_that_jumped_ahead() {
     assert_eq!(watch.send_due().await.unwrap(), 1);
     assert_eq!((service.mails.sent().len(), staff.sent().len()), (1, 1));
     service.work().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_47_old_months_of_the_ledger_go_of_organisations_too_that_no_configuration_names_any_more() {
+    let service = TestService::builder().checking_the_clock().build().await;
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO dsrd.organisation VALUES ('former', 'former', now());
+         INSERT INTO dsrd.ledger (organisation_id, entry_id, request_id, at, record)
+         SELECT organisation_id, gen_random_uuid(), gen_random_uuid(), '2020-01-31T12:00:00Z', '{}'
+         FROM dsrd.organisation",
+    )
+    .execute(&mut owner)
+    .await
+    .unwrap();
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.ledger").await, 2);
+    daemon::purge_ledger_once(&service.executor.ledger, &service.store, &*service.clock, 65).await;
+    assert_eq!(count(&service, "SELECT count(*) FROM dsrd.ledger").await, 0);
     service.finish().await;
 }

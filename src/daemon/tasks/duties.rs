@@ -23,7 +23,6 @@ use crate::recipients::Courier;
 use crate::retention::{SweepReport, Sweeper};
 use crate::self_test::SelfTester;
 use crate::store::Store;
-use crate::suppression::ledger::Ledger;
 use crate::suppression::watch::Settings as WatchSettings;
 use crate::upkeep::Upkeep;
 
@@ -150,21 +149,16 @@ pub(in crate::daemon) async fn test_ourselves(tester: SelfTester, gate: Gate, st
     }
 }
 
-/// Ends holds in time, reminds of their reviews, hands in what waited for them, lets recipients know of those that stand while an
-/// objection is weighed, and brings those that people placed and lifted into the files of the ledger.
+/// Ends holds in time, reminds of their reviews, hands in what waited for them, and lets recipients know of those that stand while
+/// an objection is weighed.
 pub(in crate::daemon) async fn keep_holds(
     (store, desk): (Store, Desk),
     site: Site,
-    ledger: Arc<Ledger>,
     settings: holds::Settings,
     stop: CancellationToken,
 ) {
     const EVERY: Duration = Duration::from_mins(1);
     while !stop.is_cancelled() {
-        let organisation = &site.controller.id;
-        if let Err(error) = ledger.append_holds(&store, organisation).await {
-            tracing::error!(%organisation, error = &error as &dyn std::error::Error, "the ledger could not be told of holds: a restore would lose them; tried again");
-        }
         keep_holds_once(&store, &desk, &site, &settings).await;
         pause(&stop, EVERY).await;
     }

@@ -11,6 +11,7 @@ use crate::config::Settings;
 use crate::daemon::{clocks, halves, load_log_keys};
 use crate::domain::{Clock, OrganisationId};
 use crate::execution::{self, Executor, Place, Site};
+use crate::intake;
 use crate::store::Store;
 use crate::suppression::ledger::{self, CompareError, Ledger};
 
@@ -77,8 +78,10 @@ fn tell_of(writer: &Writer, turn: &WriterTurn) {
 }
 
 /// Compares the ledger outside with the database before the first request is taken: what a restore has lost must not be
-/// done a second time by itself, and what it lost of holds stands again.
-pub(in crate::daemon) async fn compare_ledger(executor: &Executor, stop: &CancellationToken) {
+/// done a second time by itself, and what it lost of holds stands again. Old months go before: the daemon of another host may have
+/// deleted their rows while this one stood still.
+pub(in crate::daemon) async fn compare_ledger(executor: &Executor, keep_days: u32, stop: &CancellationToken) {
+    purge_ledger_once(&executor.ledger, &executor.store, &*executor.desk.clock, keep_days).await;
     for (organisation, site) in &executor.sites {
         while !stop.is_cancelled() {
             if !place_lost_holds_once(executor, site).await {
@@ -148,41 +151,54 @@ pub async fn place_lost_holds_once(executor: &Executor, site: &Site) -> bool {
     }
 }
 
+/// Brings the holds that people placed and lifted into the files of the ledger.
+pub(in crate::daemon) async fn append_holds(
+    ledger: Arc<Ledger>,
+    store: Store,
+    organisations: Vec<OrganisationId>,
+    stop: CancellationToken,
+) {
+    const EVERY: Duration = Duration::from_mins(1);
+    while !stop.is_cancelled() {
+        for organisation in &organisations {
+            if let Err(error) = ledger.append_holds(&store, organisation).await {
+                tracing::error!(%organisation, error = &error as &dyn std::error::Error, "the ledger could not be told of holds: a restore would lose them; tried again");
+            }
+        }
+        pause(&stop, EVERY).await;
+    }
+}
+
 /// Deletes what is older than the oldest backup, in the files of the ledger and in its table.
 pub(in crate::daemon) async fn purge_ledger(
     ledger: Arc<Ledger>,
     store: Store,
     clock: Arc<dyn Clock>,
-    organisations: Vec<OrganisationId>,
     keep_days: u32,
     stop: CancellationToken,
 ) {
     const EVERY: Duration = Duration::from_hours(1);
     while !stop.is_cancelled() {
-        purge_ledger_once(&ledger, &store, &*clock, &organisations, keep_days).await;
+        purge_ledger_once(&ledger, &store, &*clock, keep_days).await;
         pause(&stop, EVERY).await;
     }
 }
 
-/// Deletes it once; nothing by a clock that differs from the database's.
-pub async fn purge_ledger_once(
-    ledger: &Ledger,
-    store: &Store,
-    clock: &dyn Clock,
-    organisations: &[OrganisationId],
-    keep_days: u32,
-) {
+/// Deletes it once, of every organisation that the database knows, configured or not; nothing by a clock that differs from the
+/// database's.
+pub async fn purge_ledger_once(ledger: &Ledger, store: &Store, clock: &dyn Clock, keep_days: u32) {
     if !clocks::agree(store, clock, "ledger").await {
         return;
     }
     let before = clock.now() - TimeDelta::days(keep_days.into());
     let purged = async {
+        // The files first: what is left in them alone seems to be lost by a restore.
+        let mut purged = ledger.purge_files(before).await?;
         let mut connection = store.connection().await?;
-        let mut rows = 0;
-        for organisation in organisations {
-            rows += ledger::purge(&mut connection, organisation, before).await?;
+        for organisation in intake::registered_organisations(&mut connection).await? {
+            purged += ledger::purge(&mut connection, &organisation, before).await?;
         }
-        Ok::<_, CompareError>(rows + ledger.purge_files(before).await?)
+        Ok::<_, CompareError>(purged)
     };
     match purged.await {
         Ok(0) => {}
