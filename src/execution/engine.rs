@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -228,6 +229,11 @@ impl<'a> Run<'a> {
 
     pub(super) fn is_finished(&self, step: Step, item: &str) -> bool {
         self.stored_outcome(step, item).is_some()
+    }
+
+    /// When a step was finished, once that is stored.
+    pub(super) fn finished_at(&self, step: Step) -> Option<DateTime<Utc>> {
+        self.checkpoints.get(&(step.as_str().to_owned(), String::new()))?.finished_at
     }
 
     /// Whether the waiting for a proof of who asks came to its end without one.

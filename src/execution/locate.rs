@@ -56,7 +56,7 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
     if run.case.kind.handling() == Handling::OptOut
         && !located.chosen
         && let Some(contact) = &contact
-        && opted_in_since(run, contact)?
+        && opted_in_since(run, contact).await?
     {
         return Err(Stop::NeedsPerson(ParkReason::NewerWill));
     }
@@ -298,11 +298,12 @@ async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
     {
         return Err(Stop::NeedsPerson(ParkReason::IdentifiersDisagree));
     }
-    // Who signed up after having asked to be forgotten may want the new contact: the older will does not overrule it. A time
-    // without its zone may be later than it says.
+    // Who signed up after having asked to be forgotten, for the last time, may want the new contact: the older will does not overrule
+    // it. A time without its zone may be later than it says.
     if run.case.kind == RequestKind::Erasure
         && let Some(created) = contact.as_ref().and_then(|contact| latest(contact.created.into()))
         && created > run.case.received_at
+        && created > reminder::last_asked(run).await?.received_at
     {
         return Err(Stop::NeedsPerson(ParkReason::NewerWill));
     }

@@ -68,6 +68,30 @@ impl Earlier {
     }
 }
 
+/// When the person said last what they want.
+pub(super) struct LastAsked {
+    /// When that reached the controller.
+    pub(super) received_at: DateTime<Utc>,
+    /// When the service accepted it.
+    pub(super) inserted_at: DateTime<Utc>,
+}
+
+/// When the person asked last: by this request, or by one that ended as its reminder. What they did before that is no newer will.
+/// A reminder of which it is less known who made it says nothing of what the person wants.
+pub(super) async fn last_asked(run: &Run<'_>) -> Result<LastAsked, Stop> {
+    let (case, now) = (&run.case, run.executor.desk.clock.now());
+    let mut connection = run.executor.store.connection().await?;
+    let reminders = intake::reminders_of(&mut connection, &run.lease.organisation, run.lease.request).await?;
+    let is_doubtful = |proof| run.site.controller.identity.doubt(case.kind, proof, now).is_some();
+    let own = LastAsked { received_at: case.received_at, inserted_at: case.inserted_at };
+    let as_well_known =
+        reminders.into_iter().filter(|reminder| is_doubtful(case.proof()) || !is_doubtful(reminder.proof));
+    Ok(as_well_known.fold(own, |last, reminder| LastAsked {
+        received_at: last.received_at.max(reminder.received_at),
+        inserted_at: last.inserted_at.max(reminder.inserted_at),
+    }))
+}
+
 /// Whether this request reminds of an open one, now that its contact is known.
 pub(super) async fn reminds(run: &Run<'_>, contact: &ContactId) -> Result<bool, Stop> {
     if !may_remind(run) {

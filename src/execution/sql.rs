@@ -26,6 +26,7 @@ pub(super) struct Checkpoint {
     pub(super) ended_intent: Option<Uuid>,
     /// Since when every look found the contact, or this item of it, gone.
     pub(super) absent_since: Option<DateTime<Utc>>,
+    pub(super) finished_at: Option<DateTime<Utc>>,
     pub(super) outcome: Option<Value>,
 }
 
@@ -36,7 +37,7 @@ pub(super) async fn load_checkpoints(
 ) -> Result<Vec<Checkpoint>, StoreError> {
     sqlx::query_as!(
         Checkpoint,
-        "SELECT step, item, attempts, intent, ended_intent, absent_since, outcome FROM dsrd.checkpoint WHERE organisation_id = $1 AND request_id = $2",
+        "SELECT step, item, attempts, intent, ended_intent, absent_since, finished_at, outcome FROM dsrd.checkpoint WHERE organisation_id = $1 AND request_id = $2",
         organisation.as_str(),
         request.0,
     )

@@ -246,6 +246,7 @@ impl Run<'_> {
             intent: None,
             ended_intent: None,
             absent_since: None,
+            finished_at: Some(self.executor.desk.clock.now()),
             outcome: Some(outcome),
         };
         self.checkpoints.insert(key, checkpoint);

@@ -50,8 +50,8 @@ pub use producer::{
     discard_parked_row, list_parked_rows, open_parked_row, release_parked_row, take_producer_rows,
 };
 pub use sql::{
-    Case, Surroundings, count_cases, find_by_reference, find_case, forget_contacts, forget_identifiers,
-    list_cases, past_evidence, purge, registered_organisations, set_needs_identity, set_policies,
-    set_reminded, set_superseded, surroundings,
+    AskedAgain, Case, Surroundings, count_cases, find_by_reference, find_case, forget_contacts,
+    forget_identifiers, list_cases, past_evidence, purge, registered_organisations, reminders_of,
+    set_needs_identity, set_policies, set_reminded, set_superseded, surroundings,
 };
 pub use submission::{Desk, IntakeError, Receipt, Submission};

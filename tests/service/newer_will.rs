@@ -1,5 +1,7 @@
 //! The older will does not overrule the newer (F-42): when it is seen, and how a request that stopped for it ends.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{Clock as _, Outcome, ParkReason, RequestId, RequestKind, RequestState};
@@ -180,4 +182,60 @@ async fn s_6_for_an_erasure_whose_contact_was_found_before_no_other_is_chosen() 
     assert_eq!(service.case(own.request).await.outcome, Some(Outcome::Fulfilled));
     assert_eq!(service.simulator.journal().deleted_contacts(), [other]);
     service.finish().await;
+}
+
+#[tokio::test]
+async fn f_42_what_was_done_before_the_person_asked_again_is_no_newer_will() {
+    // Until the contact is found nothing answers, or the policy cannot be switched off; the platform shows a policy that was switched on
+    // as modified at 09:30. Who asks again before that, or after it?
+    for (located, asked_again, stops) in
+        [(false, 120, false), (true, 120, false), (false, 10, true), (true, 10, true)]
+    {
+        let built = TestService::builder().starting_at("2026-01-15T09:00:00Z".parse().unwrap()).build().await;
+        let service = reminders::taking_reminders(built);
+        let contact = service.platform.add_contact(spec(&service));
+        let (faults, outage) = (service.simulator.faults(), Fault::Status(503));
+        if located {
+            faults.inject(outage.on(Endpoint::UpdatePolicies))
+        } else {
+            faults.inject(outage)
+        };
+        let first = service.submit(RequestKind::OptOut, &[(Email, ADDRESS)]).await;
+        service.work().await;
+        assert_eq!(service.case(first.request).await.located, located);
+        service.platform.set_policy(&contact, "mktgCommunications", true);
+        service.advance(Duration::from_mins(asked_again)).await;
+        let again = service.submit(RequestKind::OptOut, &[(Email, ADDRESS)]).await;
+        assert_eq!(again.reminds_of, Some(first.reference));
+        service.simulator.faults().clear();
+        service.work_to_the_end().await;
+        let case = service.case(first.request).await;
+        assert_eq!(case.park_reason, stops.then_some(ParkReason::NewerWill), "{located} {asked_again}");
+        let policy = service.platform.truth(&contact).unwrap().policy("mktgCommunications");
+        assert_eq!(policy, Some(stops), "{located} {asked_again}");
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn f_42_who_signed_up_and_then_asked_again_to_be_forgotten_is_and_not_by_the_word_of_a_stranger() {
+    for known in [true, false] {
+        let service = reminders::start().await;
+        service.simulator.faults().inject(Fault::Status(503));
+        let first = service.submit(RequestKind::Erasure, &[(Email, ADDRESS)]).await;
+        service.work().await;
+        let signed_up = ContactSpec::new().email(ADDRESS).created(service.clock.now());
+        let contact = service.platform.add_contact(signed_up);
+        service.advance(Duration::from_hours(3)).await;
+        let mut again = service.submission(RequestKind::Erasure, &[(Email, ADDRESS)]);
+        again.proof = again.proof.filter(|_| known);
+        let again = intake::submit_request(&service.store, &service.desk, &service.controller, again).await;
+        assert_eq!(again.unwrap().reminds_of, Some(first.reference));
+        service.simulator.faults().clear();
+        service.work_to_the_end().await;
+        let case = service.case(first.request).await;
+        assert_eq!(case.park_reason, (!known).then_some(ParkReason::NewerWill));
+        assert_eq!(service.platform.truth(&contact).unwrap().exists, !known);
+        service.finish().await;
+    }
 }

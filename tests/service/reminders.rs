@@ -25,7 +25,10 @@ const OTHER_NUMBER: &str = "+39 333 7654321";
 
 /// A service whose organisation takes reminders.
 pub(crate) async fn start() -> TestService {
-    let mut service = TestService::start().await;
+    taking_reminders(TestService::start().await)
+}
+
+pub(crate) fn taking_reminders(mut service: TestService) -> TestService {
     Arc::make_mut(&mut service.controller).reminder_days = 90;
     let mut executor = service.executor_with(KillSwitch::default());
     for site in executor.sites.values_mut() {

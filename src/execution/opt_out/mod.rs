@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Step;
 use super::answered::concerned;
 use super::effect::{Effect, bare};
 use super::engine::Run;
 use super::outcome::{Located, ReadBackDone};
+use super::reminder::last_asked;
 use super::replay::{modified, modified_text};
 use super::sql::Marks;
 use super::stop::Stop;
@@ -65,7 +66,7 @@ pub(super) async fn switch_off(run: &mut Run<'_>) -> Result<(), Stop> {
         let found = run.site.platform.find_contact(&contact, run.urgency()).await;
         let found = found.map_err(|error| run.platform_failed(&error))?;
         if let Some(found) = &found
-            && opted_in_since(run, found)?
+            && opted_in_since(run, found).await?
         {
             return Err(Stop::NeedsPerson(ParkReason::NewerWill));
         }
@@ -78,8 +79,8 @@ pub(super) async fn switch_off(run: &mut Run<'_>) -> Result<(), Stop> {
 
 /// Whether the person opted in again after they had opted out, as far as the platform tells (F-42): a policy that was off when
 /// the contact was found is on, or one is on and the profile was changed after the request was accepted, and not by us. The
-/// older will does not overrule the newer.
-pub(super) fn opted_in_since(run: &Run<'_>, found: &Contact) -> Result<bool, Stop> {
+/// older will does not overrule the newer. Who asked again since then opted out for the last time then.
+pub(super) async fn opted_in_since(run: &Run<'_>, found: &Contact) -> Result<bool, Stop> {
     let to_do = |policy: &&String| !run.is_finished(Step::SwitchOff, policy);
     let on: Vec<&String> = run
         .case
@@ -96,14 +97,41 @@ pub(super) fn opted_in_since(run: &Run<'_>, found: &Contact) -> Result<bool, Sto
         return Ok(false);
     }
     let before: Option<Located> = run.outcome(Step::Locate)?;
+    if !shows_opt_in(run, before.as_ref(), found, &on, run.case.inserted_at) {
+        return Ok(false);
+    }
+    let accepted_at = last_asked(run).await?.inserted_at;
+    if accepted_at <= run.case.inserted_at {
+        return Ok(true);
+    }
+    // What was seen before the person asked again does not tell on which side of that they changed it. Where nothing else does, a
+    // person asks them.
+    let tells = matches!(modified(found), Shown::At(_) | Shown::About(_));
+    let before =
+        before.filter(|_| !tells || run.finished_at(Step::Locate).is_none_or(|at| at >= accepted_at));
+    Ok(shows_opt_in(run, before.as_ref(), found, &on, accepted_at))
+}
+
+/// Whether policies are on that were off, or the profile was changed, since an instant and since the contact was found.
+fn shows_opt_in(
+    run: &Run<'_>,
+    before: Option<&Located>,
+    found: &Contact,
+    on: &[&String],
+    accepted_at: DateTime<Utc>,
+) -> bool {
     let was_off = before
-        .as_ref()
         .is_some_and(|located| on.iter().any(|policy| located.policies_before.get(*policy) == Some(&false)));
-    Ok(was_off || changed_since(run, before.as_ref(), found))
+    was_off || changed_since(run, before, found, accepted_at)
 }
 
 /// Whether the profile was changed since the request was accepted, and not by us.
-fn changed_since(run: &Run<'_>, before: Option<&Located>, found: &Contact) -> bool {
+fn changed_since(
+    run: &Run<'_>,
+    before: Option<&Located>,
+    found: &Contact,
+    accepted_at: DateTime<Utc>,
+) -> bool {
     let switched_off = run.checkpoints.values().any(|checkpoint| {
         checkpoint.step == Step::SwitchOff.as_str()
             && (checkpoint.intent.is_some() || checkpoint.outcome.is_some())
@@ -113,7 +141,6 @@ fn changed_since(run: &Run<'_>, before: Option<&Located>, found: &Contact) -> bo
         Some(then) if !switched_off => modified_text(found).as_ref() != Some(then),
         // A policy of several that was switched off by an earlier attempt changed the profile, too.
         _ => {
-            let accepted_at = run.case.inserted_at;
             let ours = run.case.executed_at.map_or(accepted_at, |at| at.max(accepted_at));
             match modified(found) {
                 Shown::At(at) | Shown::About(at) => at > ours + CLOCKS_MAY_DIFFER,

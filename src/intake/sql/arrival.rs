@@ -240,6 +240,47 @@ pub(in crate::intake) async fn find_first(
     .transpose()
 }
 
+/// Another time that a person asked for the same: a request that ended as a reminder of an open one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AskedAgain {
+    /// When it reached the controller.
+    pub received_at: DateTime<Utc>,
+    /// When the service accepted it.
+    pub inserted_at: DateTime<Utc>,
+    /// How it is known who asked in it, and since when.
+    pub proof: Option<Proof>,
+}
+
+/// The reminders of a request.
+pub async fn reminders_of(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<AskedAgain>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT received_at, inserted_at, assurance, assured_at
+           FROM dsrd.request
+           WHERE organisation_id = $1 AND reminds_of = $2"#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("intake.reminders_of"))?;
+    rows.into_iter()
+        .map(|row| {
+            let assurance = row.assurance.parse();
+            let assurance =
+                assurance.map_err(|_| StoreError::unreadable("intake.reminders_of", "request.assurance"))?;
+            Ok(AskedAgain {
+                received_at: row.received_at,
+                inserted_at: row.inserted_at,
+                proof: row.assured_at.map(|at| Proof { assurance, at }),
+            })
+        })
+        .collect()
+}
+
 /// What stands around a request: its siblings, its reminders, and how often the person asked the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Surroundings {
