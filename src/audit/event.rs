@@ -277,6 +277,9 @@ actions! {
     OrganisationRemovalBegan = "organisation.removal_began",
     /// No table holds a row of the organisation any more, except this log; the reason is in the detail.
     OrganisationRemoved = "organisation.removed",
+    /// The settings of a daemon ask for two persons for other kinds of decision than before; for which now is in the
+    /// detail.
+    TwoPersonsChanged = "organisation.two_persons",
     /// A probe, or what a search brought back, has shown that the platform does not honour a filter.
     FilterIgnored = "platform.filter_ignored",
     /// Somebody read the log through the command line.

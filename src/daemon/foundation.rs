@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
+use super::sql::Registered;
 use super::{Database, StartError, halves, load_or_create_master_key, sql};
-use crate::audit::Writer;
-use crate::config::{Loaded, Settings, Sources};
-use crate::domain::{Clock, Controller, OrganisationId, SystemClock};
+use crate::audit::{self, Action, Actor, Detail, Event, Writer};
+use crate::config::{Loaded, Organisation, Settings, Sources};
+use crate::domain::{Clock, Controller, DecisionKind, OrganisationId, SystemClock};
 use crate::holds;
 use crate::intake::Desk;
 use crate::queue;
-use crate::store::{self, Numbering, SchemaState, Store};
+use crate::store::{self, Numbering, SchemaState, Store, StoreError, Tx};
 
 /// Database, keys, clock and organisations, ready for work.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl Foundation {
     pub async fn open_or_make(loaded: &Loaded, sources: &Sources) -> Result<Self, StartError> {
         let settings = Arc::new(loaded.settings.clone());
         let database = Database::open(&settings, sources).await?;
-        match Self::prepare(&settings, &database, Migrates::EmptyOnly, Arc::new(SystemClock)).await {
+        match Self::prepare(&settings, &database, Opener::Command, Arc::new(SystemClock)).await {
             Ok(Prepared { store, writer, desk, controllers }) => {
                 Ok(Self { settings, store, writer, desk, controllers, database })
             }
@@ -61,14 +64,14 @@ impl Foundation {
     pub(super) async fn prepare(
         settings: &Settings,
         database: &Database,
-        migrates: Migrates,
+        opener: Opener,
         clock: Arc<dyn Clock>,
     ) -> Result<Prepared, StartError> {
-        bring_up_to_date(settings, database, migrates).await?;
+        bring_up_to_date(settings, database, opener).await?;
         let writer = Writer::draw(Duration::from_secs(settings.audit.merge_delay_secs.into()));
         let store = Store::connect_lazily(database.options().clone(), &settings.database)
             .numbered_by(Arc::clone(&writer) as Arc<dyn Numbering>);
-        let prepared = settle(settings, &store, &writer, clock).await;
+        let prepared = settle(settings, &store, &writer, opener, clock).await;
         match prepared {
             Ok((desk, controllers)) => Ok(Prepared { store, writer, desk, controllers }),
             Err(error) => {
@@ -93,13 +96,24 @@ impl Foundation {
     }
 }
 
-/// Which databases are migrated at a start, where `database.migrate_at_start` allows it.
+/// Who opens a database, which decides what of it is changed by that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Migrates {
-    /// Those of any former release: the daemon.
-    Any,
-    /// Those that nobody used yet: commands.
-    EmptyOnly,
+pub(super) enum Opener {
+    /// A daemon with worker or scheduler: what its settings say of statutes and of two persons holds from now on.
+    Work,
+    /// A daemon of the hand-over page alone.
+    Page,
+    /// A command: it may read another file than the daemon, or a variable of whoever gives it. What a database knows of
+    /// an organisation is not changed by that, or a look into the figures would end the holds of a law.
+    Command,
+}
+
+impl Opener {
+    /// Whether databases of a former release are migrated, where `database.migrate_at_start` allows it, and not empty
+    /// ones only.
+    const fn migrates_any(self) -> bool {
+        matches!(self, Self::Work | Self::Page)
+    }
 }
 
 /// A database that is fit for work.
@@ -114,13 +128,13 @@ pub(super) struct Prepared {
 async fn bring_up_to_date(
     settings: &Settings,
     database: &Database,
-    migrates: Migrates,
+    opener: Opener,
 ) -> Result<(), StartError> {
     match database.schema_state(settings).await? {
         SchemaState::Current => Ok(()),
         SchemaState::Behind(missing)
             if settings.database.migrate_at_start
-                && (migrates == Migrates::Any || missing == store::migration_count()) =>
+                && (opener.migrates_any() || missing == store::migration_count()) =>
         {
             store::migrate(database.options()).await?;
             tracing::info!(count = missing, "the schema was brought up to date");
@@ -136,6 +150,7 @@ async fn settle(
     settings: &Settings,
     store: &Store,
     writer: &Writer,
+    opener: Opener,
     clock: Arc<dyn Clock>,
 ) -> Result<(Desk, BTreeMap<OrganisationId, Arc<Controller>>), StartError> {
     let path = &settings.keys.master_key_file;
@@ -150,16 +165,38 @@ async fn settle(
     let mut controllers = BTreeMap::new();
     for organisation in &settings.organisations {
         let platform_id = organisation.platform.organisation_id.as_str();
-        if !sql::register_organisation(&mut tx, &organisation.id, platform_id, clock.now()).await? {
+        let registered =
+            sql::register_organisation(&mut tx, &organisation.id, platform_id, clock.now()).await?;
+        if registered == Registered::Otherwise {
             return Err(StartError::OrganisationMoved { organisation: organisation.id.clone() });
         }
-        let two_persons: Vec<String> = organisation.two_persons.iter().map(ToString::to_string).collect();
-        sql::set_two_persons(&mut tx, &organisation.id, &two_persons).await?;
         queue::ensure_budget(&mut tx, &organisation.id).await?;
-        holds::settle_statutes(&mut tx, &organisation.id, &organisation.holds, clock.now()).await?;
+        if opener == Opener::Work || registered == Registered::Now {
+            settle_two_persons(&mut tx, organisation, clock.now()).await?;
+            holds::settle_statutes(&mut tx, &organisation.id, &organisation.holds, clock.now()).await?;
+        }
         controllers.insert(organisation.id.clone(), Arc::new(organisation.controller()));
     }
     tx.commit().await?;
     let evidence_months = settings.upkeep.evidence_months;
     Ok((Desk { keys: Arc::new(key), clock, evidence_months }, controllers))
+}
+
+/// Writes down which decisions two persons take; that it is another set than before stands in the log.
+async fn settle_two_persons(
+    tx: &mut Tx,
+    organisation: &Organisation,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let kinds: Vec<String> = organisation.two_persons.iter().map(ToString::to_string).collect();
+    if !sql::set_two_persons(tx, &organisation.id, &kinds).await? {
+        return Ok(());
+    }
+    let detail = DecisionKind::ALL.iter().fold(Detail::none(), |detail, kind| {
+        detail.flag(kind.as_str(), organisation.two_persons.contains(kind))
+    });
+    let actor = Actor::Process("settings");
+    let event = Event::general(&organisation.id, Action::TwoPersonsChanged, actor, now);
+    audit::append(tx, event.with(detail)).await?;
+    Ok(())
 }

@@ -7,7 +7,7 @@ use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::foundation::{Migrates, Prepared};
+use super::foundation::{Opener, Prepared};
 use super::outside::open_comparer;
 use super::parts::{Log, Parts};
 use super::{
@@ -153,8 +153,9 @@ impl Service {
 
     /// The database, and the sealer of its audit log where this process seals.
     async fn prepare_once(&self, database: &Database) -> Result<(Prepared, Option<Arc<Sealer>>), StartError> {
-        let prepared =
-            Foundation::prepare(&self.settings, database, Migrates::Any, Arc::new(SystemClock)).await?;
+        let works = self.has(Part::Worker) || self.has(Part::Scheduler);
+        let opener = if works { Opener::Work } else { Opener::Page };
+        let prepared = Foundation::prepare(&self.settings, database, opener, Arc::new(SystemClock)).await?;
         if !self.has(Part::Worker) {
             return Ok((prepared, None));
         }

@@ -28,14 +28,25 @@ pub(super) async fn settle_fingerprint(
     stands.ok_or_else(|| StoreError::unreadable("daemon.settle_fingerprint", "dsrd.master_key"))
 }
 
-/// Registers an organisation; false when it, or its id at the platform, was registered differently before.
+/// What became of registering an organisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Registered {
+    /// The database did not know it.
+    Now,
+    /// It knew it.
+    Before,
+    /// It, or its id at the platform, was registered differently before.
+    Otherwise,
+}
+
+/// Registers an organisation where the database does not know it.
 pub(super) async fn register_organisation(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     platform_organisation_id: &str,
     at: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    sqlx::query!(
+) -> Result<Registered, StoreError> {
+    let done = sqlx::query!(
         r#"INSERT INTO dsrd.organisation (organisation_id, platform_organisation_id, registered_at)
            VALUES ($1, $2, $3)
            ON CONFLICT DO NOTHING"#,
@@ -53,24 +64,31 @@ pub(super) async fn register_organisation(
     .fetch_optional(connection)
     .await
     .map_err(StoreError::during("daemon.register_organisation"))?;
-    Ok(stands.as_deref() == Some(platform_organisation_id))
+    Ok(match (stands.as_deref() == Some(platform_organisation_id), done.rows_affected()) {
+        (false, _) => Registered::Otherwise,
+        (true, 0) => Registered::Before,
+        (true, _) => Registered::Now,
+    })
 }
 
-/// Writes down which kinds of decision need a second person, so that the database refuses them without one.
+/// Writes down which kinds of decision need a second person, so that the database refuses them without one; false where
+/// it knew the same ones, in whatever order.
 pub(super) async fn set_two_persons(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     kinds: &[String],
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "UPDATE dsrd.organisation SET two_persons = $2 WHERE organisation_id = $1 AND two_persons <> $2",
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        r#"UPDATE dsrd.organisation
+           SET two_persons = $2
+           WHERE organisation_id = $1 AND NOT (two_persons @> $2 AND two_persons <@ $2)"#,
         organisation.as_str(),
         kinds,
     )
     .execute(connection)
     .await
     .map_err(StoreError::during("daemon.set_two_persons"))?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// What is stored for an organisation that the configuration does not name, and so waits for another daemon or for ever.

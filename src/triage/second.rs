@@ -111,8 +111,8 @@ impl Deciders {
     }
 }
 
-/// Takes a decision, or proposes it where the organisation wants a second person for its kind. What could not be decided
-/// cannot be proposed either.
+/// Takes a decision, or proposes it where the organisation wants a second person for its kind: by the settings of
+/// whoever asks, or by those that the daemon wrote down. What could not be decided cannot be proposed either.
 pub async fn decide(
     tx: &mut Tx,
     desk: &Desk,
@@ -121,7 +121,10 @@ pub async fn decide(
     (decision, facts): (Decision, Option<Facts>),
     actor: Actor,
 ) -> Result<Taken, TriageError> {
-    if !controller.two_persons.contains(&decision.kind()) {
+    let kind = decision.kind();
+    let by_two = controller.two_persons.contains(&kind)
+        || sql::needs_two_persons(tx, &controller.id, kind.as_str()).await?;
+    if !by_two {
         carry_out(tx, desk, controller, request, (decision, facts), Deciders::alone(actor)).await?;
         return Ok(Taken::Decided);
     }

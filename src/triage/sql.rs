@@ -284,6 +284,23 @@ pub struct Proposal {
     pub proposed_at: DateTime<Utc>,
 }
 
+/// Whether the database refuses a decision of a kind without a second person: what the daemon's settings said last.
+pub(super) async fn needs_two_persons(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    kind: &str,
+) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM dsrd.organisation
+                          WHERE organisation_id = $1 AND $2 = ANY (two_persons)) AS "needs!""#,
+        organisation.as_str(),
+        kind,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("triage.needs_two_persons"))
+}
+
 /// The decision about a request that waits for a second person, locked.
 pub async fn find_proposal(
     connection: &mut PgConnection,

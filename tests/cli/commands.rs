@@ -196,6 +196,59 @@ async fn a_command_of_a_newer_release_migrates_nothing_under_the_daemon_that_run
     assert_eq!(before, after);
 }
 
+/// A command may read another file than the daemon, or a variable of whoever gives it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_persons_decide_and_what_a_law_holds_is_changed_by_a_daemon_and_by_no_command() {
+    let (database, scene) = scene().await;
+    let loose = std::fs::read_to_string(scene.path("dsrd.toml")).unwrap();
+    let contact = "contact = \"privacy@venue-group.example\"\n";
+    let review_on = chrono::Utc::now().date_naive() + chrono::Days::new(100);
+    let strict = format!(
+        "{}[organisations.holds]\nstatutes = [\"fr_connection_logs\"]\nstatutes_owner = \"dpo\"\nstatutes_review_on = \"{review_on}\"\n",
+        loose.replace(contact, &format!("{contact}two_persons = [\"refusal\", \"fee\"]\n")),
+    );
+    let write = |text: &str| std::fs::write(scene.path("dsrd.toml"), text).unwrap();
+    let stands = async || -> (Vec<String>, i64) {
+        let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+        sqlx::query_as(
+            "SELECT two_persons, (SELECT count(*) FROM dsrd.hold WHERE ended_at IS NULL) FROM dsrd.organisation",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+    };
+    let known = (vec!["refusal".to_owned(), "fee".to_owned()], 1);
+
+    // What no database knows yet is registered whole.
+    write(&strict);
+    scene.run(&["request", "list"]).expect(0);
+    assert_eq!(stands().await, known);
+    write(&loose);
+    for command in [&["request", "list"][..], &["stats"], &["hold", "list"]] {
+        scene.run(command).expect(0);
+        assert_eq!(stands().await, known, "{command:?}");
+    }
+    // Another order is no change.
+    write(&strict.replace("[\"refusal\", \"fee\"]", "[\"fee\", \"refusal\"]"));
+    let serve = || {
+        let mut daemon = scene.serve();
+        daemon.wait_for("the worker takes requests");
+        daemon.signal("-TERM");
+        let (status, log) = daemon.finish();
+        assert!(status.success(), "{log}");
+    };
+    serve();
+    assert_eq!(stands().await, known);
+    write(&loose);
+    serve();
+    assert_eq!(stands().await, (Vec::new(), 0));
+    let log =
+        scene.run(&["--json", "audit", "list", "--action", "organisation.two_persons"]).expect(0).json();
+    let asked: Vec<_> = log.as_array().unwrap().iter().map(|entry| &entry["detail"]["refusal"]).collect();
+    assert_eq!(asked, [true, false]);
+    assert_eq!(log[0]["detail"]["answer"], false);
+}
+
 /// A server that takes connections and says nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_never_answers_is_told_in_time() {

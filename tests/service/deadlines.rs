@@ -365,6 +365,23 @@ async fn two_persons_decide_where_the_organisation_wants_it_and_never_the_same_t
 }
 
 #[tokio::test]
+async fn two_persons_decide_where_the_daemon_wrote_it_down_whatever_the_settings_of_who_asks_say() {
+    let service = TestService::start().await;
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    sqlx::query("UPDATE dsrd.organisation SET two_persons = '{refusal}'").execute(&mut owner).await.unwrap();
+    assert!(service.controller.two_persons.is_empty());
+    let request = service.submit(RequestKind::Objection, &[(Email, EMAIL)]).await.request;
+    let refusal = Decision::Refusal(RefusalGround::CompellingGrounds);
+    assert_eq!(decide(&service, request, refusal, "anna").await.unwrap(), Taken::Proposed);
+    let mut tx = service.store.begin("test").await.unwrap();
+    triage::confirm(&mut tx, &service.desk, &service.controller, request, person("bea")).await.unwrap();
+    tx.commit().await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(request).await.outcome, Some(Outcome::Refused));
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn r_36_e_45_an_incident_freezes_its_evidence_and_counts_72_hours_without_a_shift() {
     let service = under("EU", "IT", chrono_tz::Europe::Rome, "2026-10-02T14:30:00Z").await;
     let request = service.submit(RequestKind::OptOut, &[(Email, EMAIL)]).await.request;
