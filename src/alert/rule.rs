@@ -293,8 +293,8 @@ pub(super) fn sweep_missed(due_at: DateTime<Utc>, settings: &Settings, now: Date
     (now - due_at >= patience).then_some(Cause { since: due_at, ..Cause::of(AlertRule::SweepMissed) })
 }
 
-/// The cause that contacts give which are past their term although a sweep ended, or an erasure of one came to wait, at an
-/// instant.
+/// The cause that contacts give which are past their term although a sweep ended, or may be since it did not get through,
+/// or of which an erasure came to wait, at an instant.
 pub(super) const fn past_term(since: DateTime<Utc>) -> Cause {
     Cause { rule: AlertRule::PastTerm, step: 0, since }
 }

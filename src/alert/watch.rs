@@ -216,7 +216,7 @@ impl Watch {
             if let Some(cause) = due_at.and_then(|due_at| sweep_missed(due_at, settings, now)) {
                 found.push(Raised::of(cause));
             }
-            if let Some(since) = sql::past_term_since(&mut tx, &controller.id).await? {
+            if let Some(since) = sql::past_term_since(&mut tx, &controller.id, now).await? {
                 found.push(Raised::of(past_term(since)));
             }
         }

@@ -49,7 +49,7 @@ vocabulary! {
         Flood = "flood",
         /// A retention sweep that was due did not begin.
         SweepMissed = "sweep_missed",
-        /// Contacts are past their term after the last sweep, and no hold explains it.
+        /// Contacts are past their term after the last sweep, and no hold explains it; or it did not get through.
         PastTerm = "past_term",
         /// The daily self-test failed or did not begin: a right may not be exercised in fact.
         SelfTestFailed = "self_test_failed",

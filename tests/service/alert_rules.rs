@@ -417,6 +417,41 @@ async fn r_62_a_sweep_that_does_not_begin_and_contacts_left_past_their_term_are_
 }
 
 #[tokio::test]
+async fn r_62_a_sweep_that_ended_before_it_had_listed_anybody_is_told_too() {
+    let service = TestService::start().await;
+    let (watch, mails) = watch(&service, settings());
+    let mut connection = service.store.connection().await.unwrap();
+    let sweep = async |state: &str, reason: Option<&str>, connection: &mut sqlx::PgConnection| {
+        service.clock.advance(TimeDelta::hours(1));
+        let now = service.desk.clock.now();
+        let ended = (state != "listing").then_some(now);
+        sqlx::query(
+            "INSERT INTO dsrd.sweep (organisation_id, sweep_id, started_at, created_before, state, reason, finished_at)
+             VALUES ($1, $2, $3, $3, $4, $5, $6)",
+        )
+        .bind(service.controller.id.as_str())
+        .bind(uuid::Uuid::now_v7())
+        .bind(now)
+        .bind(state)
+        .bind(reason)
+        .bind(ended)
+        .execute(connection)
+        .await
+        .unwrap();
+    };
+    sweep("stopped", Some("clock_differs"), &mut connection).await;
+    assert_eq!(round(&watch, &mails).await, (1, vec![DPO.to_owned(), OPERATOR.to_owned()]));
+    assert_eq!(open_rules(&service).await, [AlertRule::PastTerm]);
+    // One that a restart interrupted is run anew at once: that is none.
+    service.clock.advance(TimeDelta::days(1));
+    sweep("failed", Some("interrupted"), &mut connection).await;
+    sweep("listing", None, &mut connection).await;
+    assert_eq!(round(&watch, &mails).await.0, 0);
+    drop(connection);
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn r_7_too_many_late_answers_are_told_until_they_are_few_again() {
     let service = TestService::start().await;
     let few = Settings { figures_least: 4, extended_percent: 20, late_percent: 10, ..settings() };

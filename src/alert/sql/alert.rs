@@ -98,7 +98,31 @@ pub(in crate::alert) async fn list_alerts(
                                 WHEN alert.rule = 'filter_ignored'
                                 THEN EXISTS (SELECT FROM dsrd.platform_watch
                                              WHERE organisation_id = $1 AND filter_ignored_at IS NOT NULL)
-                                WHEN alert.rule IN ('flood', 'sweep_missed', 'past_term', 'self_test_failed') THEN true
+                                WHEN alert.rule = 'flood'
+                                THEN EXISTS (SELECT FROM dsrd.intake_rate
+                                             WHERE organisation_id = $1 AND window_start + interval '1 day' >= $3
+                                               AND held_back + unacknowledged > 0)
+                                WHEN alert.rule = 'sweep_missed'
+                                THEN EXISTS (SELECT FROM dsrd.schedule
+                                             WHERE organisation_id = $1 AND name = 'retention' AND next_run_at <= $3)
+                                WHEN alert.rule = 'past_term'
+                                THEN EXISTS (SELECT FROM dsrd.request AS waiting
+                                             WHERE waiting.organisation_id = $1 AND waiting.origin = 'retention'
+                                               AND waiting.state = 'manual')
+                                     OR (SELECT last.state IN ('stopped', 'failed')
+                                         FROM dsrd.sweep AS last
+                                         WHERE last.organisation_id = $1 AND last.started_at <= $3
+                                         ORDER BY last.started_at DESC, last.sweep_id DESC
+                                         LIMIT 1)
+                                WHEN alert.rule = 'self_test_failed'
+                                THEN EXISTS (SELECT FROM dsrd.schedule
+                                             WHERE organisation_id = $1 AND name = 'self_test'
+                                               AND next_run_at + interval '1 day' <= $3)
+                                     OR (SELECT NOT latest.passed
+                                         FROM dsrd.self_test AS latest
+                                         WHERE latest.organisation_id = $1 AND latest.settled_at <= $3
+                                         ORDER BY latest.settled_at DESC, latest.run_on DESC
+                                         LIMIT 1)
                                 WHEN alert.rule = 'often_extended'
                                 THEN EXISTS (SELECT FROM dsrd.figures_watch
                                              WHERE organisation_id = $1 AND extended_since IS NOT NULL)

@@ -177,11 +177,13 @@ pub(in crate::alert) async fn next_sweep(
     .map_err(StoreError::during("alert.next_sweep"))
 }
 
-/// Since when contacts are past their term without a hold that explains it: the last sweep did not get through, or an erasure
-/// of a sweep waits for a person.
+/// Since when contacts are past their term without a hold that explains it, or nobody knows whether they are: the last
+/// sweep did not get through, wherever it stopped, or an erasure of a sweep waits for a person. One that still runs
+/// says nothing; one that began after `now` was begun by a clock that was ahead (F-48).
 pub(in crate::alert) async fn past_term_since(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
+    now: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>, StoreError> {
     sqlx::query_scalar!(
         r#"SELECT greatest(
@@ -189,20 +191,22 @@ pub(in crate::alert) async fn past_term_since(
               FROM dsrd.request
               WHERE organisation_id = $1 AND origin = 'retention' AND state = 'manual'),
              (SELECT last.finished_at
-              FROM (SELECT finished_at, state, candidates
+              FROM (SELECT finished_at, state
                     FROM dsrd.sweep
-                    WHERE organisation_id = $1 AND finished_at IS NOT NULL
+                    WHERE organisation_id = $1 AND started_at <= $2
                     ORDER BY started_at DESC, sweep_id DESC
                     LIMIT 1) AS last
-              WHERE last.state IN ('stopped', 'failed') AND last.candidates > 0)) AS since"#,
+              WHERE last.state IN ('stopped', 'failed'))) AS since"#,
         organisation.as_str(),
+        now,
     )
     .fetch_one(connection)
     .await
     .map_err(StoreError::during("alert.past_term_since"))
 }
 
-/// Where the daily self-test stands: whether the latest run that ended failed, and when the next one is due.
+/// Where the daily self-test stands: whether the latest run that ended failed, and when the next one is due. The latest
+/// is the one that was judged last, by `now`: a clock that was ahead leaves runs of days that are still to come (F-48).
 pub(in crate::alert) async fn self_test(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
