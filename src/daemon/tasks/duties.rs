@@ -308,10 +308,12 @@ pub(in crate::daemon) async fn look_at_platform(
 ) {
     const EVERY: Duration = Duration::from_mins(15);
     const WHILE_AWAY: Duration = Duration::from_mins(1);
-    // At start everything was asked already: what the gate let through answers, and whatever waited for that goes on.
+    // Before its key was checked nobody's contact is asked for (S-14). That the key is right says nothing of contacts:
+    // a daemon that starts in the middle of an outage must not end it.
     let mut serves = site.gate.is_open();
     if serves {
-        note_platform(&site, &store, &desk, true).await;
+        serves = look_whether_it_serves(&*site.platform).await;
+        note_platform(&site, &store, &desk, serves).await;
     }
     loop {
         pause(&stop, if serves { EVERY } else { WHILE_AWAY }).await;
