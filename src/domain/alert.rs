@@ -37,7 +37,8 @@ vocabulary! {
         LogHoldReview = "log_hold_review",
         /// A recipient of the data was told of an erasure, correction or restriction and has not answered in its time.
         RecipientOverdue = "recipient_overdue",
-        /// The platform has not answered for a long time, or refuses the key: nobody's right can be carried out.
+        /// The platform has not answered for a long time, refuses the key, or shows no contacts: nobody's right can be carried
+        /// out.
         PlatformDown = "platform_down",
         /// At the pace that the platform allows, requests that wait for it will be answered after their due date (R-5, F-46).
         ForecastLate = "forecast_late",

@@ -189,6 +189,7 @@ impl Run<'_> {
     }
 
     async fn write_end(&mut self, stop: Stop) -> Result<Ended, Stop> {
+        let stop = self.doubt_refusal(stop).await;
         match self.excuse(stop).await {
             Stop::NeedsPerson(reason) => self.park(reason).await,
             Stop::Reminds => self.end_as_reminder().await,
@@ -214,6 +215,28 @@ impl Run<'_> {
         self.park(ParkReason::Poison).await
     }
 
+    /// A refusal is one of this request only where the platform shows contacts at all: a gateway that answers everybody
+    /// with a redirect or "not found" would park every request that is in hand (F-46). Then it is tried again, and
+    /// counts.
+    async fn doubt_refusal(&self, stop: Stop) -> Stop {
+        let Stop::NeedsPerson(reason @ (ParkReason::PlatformRejected | ParkReason::PlatformForbidden)) = stop
+        else {
+            return stop;
+        };
+        match self.site.platform.check_contacts().await {
+            Ok(()) => Stop::NeedsPerson(reason),
+            Err(error) => {
+                tracing::warn!(request = %self.lease.request, %error, "the platform refuses a call, and shows no contacts at all");
+                Stop::Again {
+                    after: self.back_off(),
+                    code: reason.as_str(),
+                    counts: Some(reason),
+                    note: None,
+                }
+            }
+        }
+    }
+
     /// A platform that serves nobody is no trouble of this request: the attempt is not counted, and the next one waits for the
     /// end of the outage (F-46).
     async fn excuse(&self, stop: Stop) -> Stop {
@@ -222,7 +245,12 @@ impl Run<'_> {
                 if (code == BAD_CREDENTIALS
                     || matches!(
                         counts,
-                        Some(ParkReason::AttemptsExhausted | ParkReason::PlatformUnreadable)
+                        Some(
+                            ParkReason::AttemptsExhausted
+                                | ParkReason::PlatformUnreadable
+                                | ParkReason::PlatformRejected
+                                | ParkReason::PlatformForbidden
+                        )
                     ))
                     && self.platform_is_down().await =>
             {

@@ -185,14 +185,21 @@ async fn r_84_a_key_that_is_refused_is_an_outage_too_and_its_end_wakes_what_wait
 
 #[tokio::test]
 async fn f_46_a_platform_that_logs_in_and_shows_no_contact_is_away_too() {
-    for fault in [Fault::Status(503), Fault::HtmlPage] {
+    let elsewhere = Fault::Redirect { location: "https://login.example/".to_owned() };
+    let (contacts, log_in) = ([Endpoint::ListContacts, Endpoint::Contact], [Endpoint::Login]);
+    for (fault, endpoints) in [
+        (Fault::Status(503), &contacts[..]),
+        (Fault::HtmlPage, &contacts[..]),
+        (Fault::Status(404), &contacts[..]),
+        (elsewhere, &contacts[..]),
+        (Fault::Status(404), &log_in[..]),
+    ] {
         let pause = breaker_pause(1);
         let service =
             TestService::builder().most_attempts(2).retry_cap_secs(3_600).breaker_pause(pause).build().await;
         let _contact = service.platform.add_contact(ContactSpec::new().email(email(0)));
         let faults = service.simulator.faults();
-        let away =
-            [Endpoint::ListContacts, Endpoint::Contact].map(|each| faults.inject(fault.clone().on(each)));
+        let away: Vec<_> = endpoints.iter().map(|each| faults.inject(fault.clone().on(*each))).collect();
         let receipt = hand_in(&service, 0).await;
         look_at_platform(&service, false).await;
         for _ in 0..6 {

@@ -328,12 +328,19 @@ pub(in crate::daemon) async fn look_at_platform(
     }
 }
 
-/// Whether a platform serves people now. Its log-in may do so while nobody's contact can be read, and a page that cannot be
-/// read, as gateways show it while they are mended, serves nobody as little as none.
+/// Whether a platform serves people now. Its log-in may do so while nobody's contact can be read, and a page that
+/// cannot be read, a redirect or a refusal of everything, as gateways show them while they are mended, serve nobody as
+/// little as none.
 pub async fn look_whether_it_serves(platform: &dyn ContactPlatform) -> bool {
     !platform.check_contacts().await.is_err_and(|error| {
         tracing::info!(%error, "the platform does not show its contacts");
-        error.is_outage() || matches!(error, PlatformError::Unreadable { .. })
+        error.is_outage()
+            || matches!(
+                error,
+                PlatformError::Unreadable { .. }
+                    | PlatformError::Rejected { .. }
+                    | PlatformError::Forbidden { .. }
+            )
     })
 }
 
