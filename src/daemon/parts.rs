@@ -132,6 +132,7 @@ impl Parts {
         }
         if has(Part::Worker) || has(Part::Scheduler) {
             self.look_at_platforms().await?;
+            self.start_filters();
             self.start_heads();
             self.start_ledger();
         }
@@ -224,6 +225,17 @@ impl Parts {
             Box::pin(tasks::look_again(waiting.clone(), store, desk, Arc::clone(&refused), stop.clone()))
         });
         Ok(())
+    }
+
+    /// Records which filters the platforms begin to ignore.
+    fn start_filters(&mut self) {
+        for site in self.sites.values() {
+            let Prepared { store, desk, .. } = self.prepared.clone();
+            let (site, stop) = (site.clone(), self.ending.clone());
+            self.tasks.start("platform filters", move || {
+                Box::pin(tasks::watch_filters(site.clone(), store.clone(), desk.clone(), stop.clone()))
+            });
+        }
     }
 
     /// Compares the log with what was published of it, which opens the gate.

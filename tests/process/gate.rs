@@ -1,12 +1,13 @@
-//! S-14: a platform that was away when the daemon started.
+//! What a daemon finds at its start: a platform that is away (S-14, F-46), or ignores a filter (S-7).
 
 use std::time::Duration;
 
+use dsrd::domain::RequestKind;
 use dsrd_simulator::{Endpoint, Fault};
 
-use crate::process::{ProcessService, eventually};
+use crate::process::{Daemon, ProcessService, eventually, insert};
 use crate::support::service::TestService;
-use crate::{assert_done, hand_in};
+use crate::{assert_done, hand_in, person};
 
 /// What may be called to find out whose key it is.
 const CHECK: [Endpoint; 3] = [Endpoint::Login, Endpoint::Service, Endpoint::Logout];
@@ -64,5 +65,47 @@ async fn s_14_a_platform_that_comes_back_as_another_organisation_ends_the_daemon
     assert_eq!(status.code(), Some(2), "{log}");
     assert_eq!(log.matches("main belongs to another organisation at the platform").count(), 1, "{log}");
     assert_nothing_begun(&service).await;
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_46_a_daemon_that_starts_in_the_middle_of_an_outage_does_not_end_it() {
+    let service = ProcessService::start().await;
+    for endpoint in [Endpoint::ListContacts, Endpoint::Contact] {
+        service.world.simulator.faults().inject(Fault::Status(503).on(endpoint));
+    }
+    let down = "INSERT INTO dsrd.platform_watch (organisation_id, looked_at, down_since)
+                VALUES ('main', now() - interval '1 day', now() - interval '1 day')";
+    sqlx::query(down).execute(&mut *service.world.store.connection().await.unwrap()).await.unwrap();
+    // The log-in serves, and tells whose key it is.
+    let daemon = service.serve().await;
+    eventually("it looks", Duration::from_secs(20), || async {
+        let looked = "SELECT count(*) FROM dsrd.platform_watch WHERE looked_at > now() - interval '1 hour'";
+        service.count(looked).await == 1
+    })
+    .await;
+    let since_yesterday =
+        "SELECT count(*) FROM dsrd.platform_watch WHERE down_since < now() - interval '23 hours'";
+    assert_eq!(service.count(since_yesterday).await, 1, "it is the same outage");
+    daemon.stop().await;
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s_7_a_worker_alone_records_a_filter_that_begins_to_be_ignored() {
+    let service = ProcessService::start().await;
+    let _contact = service.world.platform.add_contact(person(0).1);
+    let mut worker = Daemon::start(service.command(&["serve", "--only", "worker"]));
+    worker.wait_for("the worker takes requests").await;
+    service.world.simulator.faults().inject(Fault::FilterIgnored.on(Endpoint::ListContacts));
+    // Nobody has this address, and somebody comes back.
+    insert(&mut service.producer().await, RequestKind::OptOut, "ticket-1", &person(1).0).await;
+    eventually("it is recorded", Duration::from_secs(40), || async {
+        let recorded = "SELECT count(*) FROM dsrd.platform_watch WHERE filter_ignored_at IS NOT NULL";
+        service.count(recorded).await == 1
+    })
+    .await;
+    service.rest(Duration::from_mins(1)).await;
+    worker.stop().await;
     service.finish().await;
 }

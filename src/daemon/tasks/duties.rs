@@ -322,9 +322,18 @@ pub(in crate::daemon) async fn look_at_platform(
         }
         serves = look_whether_it_serves(&*site.platform).await;
         note_platform(&site, &store, &desk, serves).await;
+    }
+}
+
+/// Records filters that begin to be ignored while the daemon runs (S-7): wherever platforms are searched, since only
+/// the process whose search showed it knows of it.
+pub(in crate::daemon) async fn watch_filters(site: Site, store: Store, desk: Desk, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_secs(15);
+    while !stop.is_cancelled() {
         if let Err(error) = record_ignored_searches(&site, &store, &desk).await {
-            tracing::warn!(organisation = %site.controller.id, %error, "an ignored filter could not be recorded; tried again at the next look");
+            tracing::warn!(organisation = %site.controller.id, %error, "an ignored filter could not be recorded; tried again");
         }
+        pause(&stop, EVERY).await;
     }
 }
 
