@@ -96,6 +96,10 @@ impl Stop {
             // The key is refused for every request alike: waiting costs none of them its attempts.
             PlatformError::BadCredentials { .. } => Self::wait(Duration::from_mins(1), BAD_CREDENTIALS),
             PlatformError::Forbidden { .. } => Self::NeedsPerson(ParkReason::PlatformForbidden),
+            // A list that does not come to its end is no package that is too large.
+            PlatformError::TooLarge { limit, .. } if limit.starts_with("paging.") => {
+                counted("list_too_long", ParkReason::PlatformUnreadable)
+            }
             PlatformError::TooLarge { .. } => Self::NeedsPerson(ParkReason::PackageTooLarge),
             // Whoever took over looks and acts now, or this process again once it knows that it holds the request.
             PlatformError::Withheld { .. } => Self::LeaseLost,
@@ -121,5 +125,28 @@ impl From<LeaseLost> for Stop {
 impl From<Killed> for Stop {
     fn from(_: Killed) -> Self {
         Self::Killed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn too_large(limit: &str) -> Stop {
+        let error = PlatformError::TooLarge { operation: "list contacts", limit: limit.to_owned() };
+        Stop::from_platform(&error, Duration::from_mins(1))
+    }
+
+    #[test]
+    fn a_list_that_does_not_end_is_tried_again_and_is_no_package_that_is_too_large() {
+        for limit in ["paging.list_timeout_secs", "paging.max_pages"] {
+            let stop = too_large(limit);
+            assert!(
+                matches!(stop, Stop::Again { counts: Some(ParkReason::PlatformUnreadable), .. }),
+                "{stop:?}"
+            );
+        }
+        let stop = too_large("limits.max_record_bytes");
+        assert!(matches!(stop, Stop::NeedsPerson(ParkReason::PackageTooLarge)), "{stop:?}");
     }
 }
