@@ -124,7 +124,14 @@ impl Store {
             })
             .after_connect(move |connection, _| {
                 Box::pin(async move {
-                    // A host that lost its role of primary would accept no write: let the pool look elsewhere.
+                    // A host that lost its role of primary accepts no write: let the pool look elsewhere, where the
+                    // name may lead to another one by now. It cannot lose it under a connection: it has to start anew
+                    // for that.
+                    if sql::is_standby(connection).await? {
+                        return Err(sqlx::Error::Io(std::io::Error::other(
+                            "this server follows another one and takes no writes",
+                        )));
+                    }
                     match role {
                         Role::Service => sql::act_as_service(connection).await,
                         Role::Sealer => sql::act_as_sealer(connection).await,

@@ -15,6 +15,11 @@ pub(super) async fn act_as_sealer(connection: &mut PgConnection) -> Result<(), s
     Ok(())
 }
 
+/// Whether the server follows another one, and so takes no writes.
+pub(super) async fn is_standby(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT pg_is_in_recovery() AS "standby!""#).fetch_one(connection).await
+}
+
 /// What time it is for the server.
 pub(super) async fn clock(connection: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(connection).await

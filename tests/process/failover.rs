@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use dsrd::store::embedded::{self, Cluster, Settings};
+use dsrd::store::{self, Store};
 use dsrd_simulator::Endpoint;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
@@ -146,6 +147,19 @@ async fn f_13_a_standby_that_was_promoted_too_early_seals_and_erases_nothing_and
     primary.allow_replication().await;
     let standby = Server::start(|directory| copy_as_standby(&program, &primary, directory)).await;
     assert!(standby.ask::<bool>("SELECT pg_is_in_recovery()").await);
+    // Whoever comes to it by an address of before gets no connection, rather than one on which every write fails.
+    let settings = store::Settings {
+        url_file: None,
+        url: None,
+        max_connections: 1,
+        statement_timeout_secs: 5,
+        acquire_timeout_secs: 1,
+        migrate_at_start: false,
+        embedded_binaries_dir: None,
+    };
+    let follower = Store::connect_lazily(standby.options(), &settings);
+    assert!(follower.connection().await.is_err_and(|error| error.is_transient()));
+    follower.close().await;
 
     let service = ProcessService::reaching(TestService::start().await, &primary.options());
     let daemon = service.serve().await;
