@@ -372,6 +372,23 @@ async fn a_second_process_is_a_guest_and_takes_over_when_the_first_ends() {
 }
 
 #[tokio::test]
+async fn a_guest_whose_runner_brings_no_server_up_is_told_in_time_with_the_servers_words() {
+    let ground = Ground::new();
+    ground.start().await.stop().await.unwrap();
+    // As a daemon that tries again and again.
+    let held = fs::File::options().write(true).open(ground.temp.path().join("data/postgres/lock")).unwrap();
+    held.lock().unwrap();
+    fs::write(ground.temp.path().join("data/postgres/server.log"), "FATAL:  no space left on device\n")
+        .unwrap();
+    let began = Instant::now();
+    let settings = Settings { guest_timeout: Duration::from_millis(300), ..ground.settings() };
+    let error = Cluster::start(settings).await.unwrap_err();
+    assert!(matches!(error, EmbeddedError::NotServed { .. }), "{error}");
+    assert!(error.to_string().contains("no space left on device"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn a_server_without_a_daemon_is_adopted_not_doubled() {
     let ground = Ground::new();
     ground.start().await.stop().await.unwrap();

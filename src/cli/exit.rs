@@ -4,6 +4,7 @@ use crate::config::SettingsError;
 use crate::daemon::StartError;
 use crate::platform::PlatformError;
 use crate::store::StoreError;
+use crate::store::embedded::EmbeddedError;
 
 /// Classes of failure that scripts can tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,7 @@ impl Failure {
                 | StartError::SchemaNewer
                 | StartError::SchemaAltered => Some(Self::DatabaseNotReady),
                 StartError::LogKeyTaken { .. } => Some(Self::Refused),
+                StartError::Embedded(EmbeddedError::NotServed { .. }) => Some(Self::Unreachable),
                 other => other.is_configuration().then_some(Self::Usage),
             };
         }

@@ -26,12 +26,25 @@ impl std::fmt::Debug for Database {
 
 impl Database {
     /// Reads the connection URL, or starts the private cluster (or attaches to it, where a daemon runs it already).
-    /// Installs nothing: where server programs are missing, the error names `dsrd setup`.
+    /// Installs nothing: where server programs are missing, the error names `dsrd setup`. For commands: where another
+    /// process does not bring its server up, they wait no longer for it than for a connection
+    /// (`database.acquire_timeout_secs`).
     pub async fn open(settings: &Settings, sources: &Sources) -> Result<Self, StartError> {
+        let mut embedded = Self::embedded_settings(settings, sources);
+        embedded.guest_timeout = Duration::from_secs(settings.database.acquire_timeout_secs);
+        Self::open_with(settings, embedded).await
+    }
+
+    /// The same for a daemon, which waits for as long as a server may take to start.
+    pub(super) async fn open_to_serve(settings: &Settings, sources: &Sources) -> Result<Self, StartError> {
+        Self::open_with(settings, Self::embedded_settings(settings, sources)).await
+    }
+
+    async fn open_with(settings: &Settings, embedded: embedded::Settings) -> Result<Self, StartError> {
         if let Some(options) = configured(settings)? {
             return Ok(Self { options, cluster: None });
         }
-        let cluster = Cluster::start(Self::embedded_settings(settings, sources)).await?;
+        let cluster = Cluster::start(embedded).await?;
         Ok(Self { options: cluster.options(embedded::DATABASE), cluster: Some(cluster) })
     }
 

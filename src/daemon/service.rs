@@ -73,7 +73,7 @@ impl Service {
         let role = self.only.map_or("all", Part::as_str);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), role, "dsrd starts");
         let database = tokio::select! {
-            opened = Database::open(&self.settings, &self.sources) => opened?,
+            opened = Database::open_to_serve(&self.settings, &self.sources) => opened?,
             () = stop.soft.cancelled() => return Ok(()),
         };
         let ended = tokio::select! {

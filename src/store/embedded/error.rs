@@ -111,6 +111,19 @@ pub enum EmbeddedError {
         reason: String,
     },
 
+    /// Another process holds the lock, and the server that it is to run does not come up.
+    #[error(
+        "another dsrd runs the private database, and its server does not come up in time; the last lines of {}: {log}; mend \
+         what they name, or wait while the server replays its log",
+        log_file.display()
+    )]
+    NotServed {
+        /// Where the server writes.
+        log_file: PathBuf,
+        /// The last lines of it.
+        log: String,
+    },
+
     /// No directory for the socket has a path short enough for the operating system.
     #[error(
         "the socket path {} is {length} bytes long, {limit} is the maximum, and no short directory could be used either; \

@@ -140,7 +140,7 @@ impl Keeper {
     fn enter(&self) -> Result<(Layout, Held, PathBuf), EmbeddedError> {
         let layout = Layout::create(&self.settings)?;
         let lock = layout.open_lock()?;
-        let deadline = Instant::now() + self.settings.start_timeout;
+        let deadline = Instant::now() + self.settings.guest_timeout;
         loop {
             match lock.try_lock() {
                 Ok(()) => {
@@ -159,10 +159,8 @@ impl Keeper {
                 return Ok((layout, Held::Guest, found.socket_dir));
             }
             if Instant::now() > deadline || self.control.pause(READY_POLL * 4) {
-                return Err(EmbeddedError::Taken {
-                    path: layout.lock,
-                    reason: "another dsrd holds it but its database server does not come up".to_owned(),
-                });
+                let said = File::open(&layout.log).map(|mut log| read_from(&mut log, 0)).unwrap_or_default();
+                return Err(EmbeddedError::NotServed { log: last_lines(&said, 6), log_file: layout.log });
             }
         }
     }

@@ -22,6 +22,9 @@ pub struct Settings {
     /// How long the server may take until it accepts connections. Replaying the log after a crash counts: one that is ended
     /// meanwhile begins from the start, so this is far longer than any replay should take. A server that fails ends by itself.
     pub start_timeout: Duration,
+    /// How long a guest waits until the server of whoever holds the lock accepts connections. As long as a start may
+    /// take for whoever is to serve; less for whoever is to answer a person.
+    pub guest_timeout: Duration,
     /// How long the server may take to close its connections and write everything down.
     pub stop_timeout: Duration,
     /// Further server settings, as name and value. Those that keep data safe or private cannot be changed by them.
@@ -43,6 +46,7 @@ impl Settings {
             ],
             cache_dir: None,
             start_timeout: Duration::from_hours(2),
+            guest_timeout: Duration::from_hours(2),
             stop_timeout: Duration::from_secs(30),
             server_settings: Vec::new(),
         }
