@@ -57,7 +57,7 @@ fn processes_in(directory: &Path) -> Vec<String> {
 fn page_at(link: &str) -> std::io::Result<String> {
     let (address, path) = link.trim_start_matches("http://").split_once('/').unwrap();
     let mut connection = TcpStream::connect(address)?;
-    connection.set_read_timeout(Some(Duration::from_secs(60)))?;
+    connection.set_read_timeout(Some(Duration::from_mins(1)))?;
     write!(connection, "GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let mut page = Vec::new();
     connection.read_to_end(&mut page)?;

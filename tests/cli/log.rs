@@ -259,8 +259,13 @@ async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
     }
     scene.run(&["audit", "prove", "--seq", "999999", "--out", &receipts]).expect(3);
 
-    // Who looked at one case of the log is found by that case.
-    let export = ["audit", "export", "--as", "csv", "--out", &path("case.csv"), "--case", reference];
+    each_look_is_recorded(&scene, reference, &path("case.csv"), &exported["sha256"]);
+    scene.simulator.shutdown().await;
+}
+
+/// Each way to look at the log left its entry, and who looked at one case of it is found by that case.
+fn each_look_is_recorded(scene: &Scene, reference: &str, out: &str, exported_sha256: &serde_json::Value) {
+    let export = ["audit", "export", "--as", "csv", "--out", out, "--case", reference];
     scene.run(&export).expect(0);
     let received = ["--json", "audit", "search", "--case", reference, "--action", "request.received"];
     let case = scene.run(&received).expect(0).json()[0]["case"].clone();
@@ -277,11 +282,7 @@ async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
         assert!(recorded.contains(&action), "{action}: {recorded:?}");
     }
     let export = log.as_array().unwrap().iter().find(|entry| entry["action"] == "log.exported").unwrap();
-    assert_eq!(
-        (&export["detail"]["form"], &export["detail"]["sha256"]),
-        (&"tiles".into(), &exported["sha256"])
-    );
-    scene.simulator.shutdown().await;
+    assert_eq!((&export["detail"]["form"], &export["detail"]["sha256"]), (&"tiles".into(), exported_sha256));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,8 +105,8 @@ async fn rig() -> Rig {
     Rig { simulator, meter, client, known }
 }
 
-fn too_large<T: std::fmt::Debug>(answer: Result<T, PlatformError>, setting: &str, place: &str) {
-    let Err(PlatformError::TooLarge { limit, .. }) = &answer else { panic!("{place}: {answer:?}") };
+fn too_large<T: std::fmt::Debug>(answer: &Result<T, PlatformError>, setting: &str, place: &str) {
+    let Err(PlatformError::TooLarge { limit, .. }) = answer else { panic!("{place}: {answer:?}") };
     assert_eq!(limit, setting, "{place}");
 }
 
@@ -123,24 +123,24 @@ async fn s_24_what_unpacks_without_end_is_too_large_after_few_bytes_and_nothing_
     for after in [0, 1] {
         faults.clear();
         let hit = faults.inject(bomb().on(Endpoint::ListContacts).times(1).after(after));
-        too_large(drain(rig.client.list_created_before(later)).await, setting, "the list");
+        too_large(&drain(rig.client.list_created_before(later)).await, setting, "the list");
         assert_eq!(faults.hits(hit), 1, "it is not asked for again");
         assert!(rig.meter.taken() < ON_THE_WAY);
     }
     faults.clear();
     faults.inject(bomb().on(Endpoint::ListContacts));
-    too_large(rig.client.search(&email(ADDRESS)).await, setting, "a search");
-    too_large(rig.client.search(&email("nobody@people.example")).await, setting, "a search for nobody");
+    too_large(&rig.client.search(&email(ADDRESS)).await, setting, "a search");
+    too_large(&rig.client.search(&email("nobody@people.example")).await, setting, "a search for nobody");
     assert!(rig.meter.taken() < 2 * ON_THE_WAY);
     faults.clear();
     faults.inject(bomb().on(Endpoint::ContactEvents));
-    too_large(drain_records(&rig.client, &rig.known, Source::Events).await, setting, "records");
+    too_large(&drain_records(&rig.client, &rig.known, Source::Events).await, setting, "records");
     assert!(rig.meter.taken() < ON_THE_WAY);
     // Of a single contact no more is unpacked than a record may be.
     faults.clear();
     faults.inject(bomb().on(Endpoint::Contact));
     let found = rig.client.find_contact(&rig.known, Urgency::Request).await;
-    too_large(found, "limits.max_record_bytes", "a contact");
+    too_large(&found, "limits.max_record_bytes", "a contact");
     assert!(rig.meter.taken() < ON_THE_WAY);
     // A meter that measures nothing would pass all that.
     faults.clear();
@@ -156,12 +156,12 @@ async fn s_24_one_text_without_end_is_an_unreadable_record_and_never_nobody() {
     let faults = rig.simulator.faults();
     faults.inject(long().on(Endpoint::Contact));
     let found = rig.client.find_contact(&rig.known, Urgency::Request).await;
-    too_large(found, "limits.max_record_bytes", "a contact");
+    too_large(&found, "limits.max_record_bytes", "a contact");
     assert!(rig.meter.taken() < ON_THE_WAY);
     faults.clear();
     let later = "2030-01-01T00:00:00Z".parse().unwrap();
     let hit = faults.inject(long().on(Endpoint::ListContacts).times(1));
-    too_large(drain(rig.client.list_created_before(later)).await, "limits.max_decoded_bytes", "the list");
+    too_large(&drain(rig.client.list_created_before(later)).await, "limits.max_decoded_bytes", "the list");
     assert_eq!(faults.hits(hit), 1, "it is not asked for again");
     assert!(rig.meter.taken() < MOST_DECODED + ON_THE_WAY);
     // One that is longer than a record may be and that the rest of the answer has room for.

@@ -166,7 +166,7 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 /// Lets the property be tried with many texts, one after the other, within one runtime.
-fn for_every_text(property: impl AsyncFn(&str) -> Result<(), TestCaseError>) {
+fn for_every_text(property: &impl AsyncFn(&str) -> Result<(), TestCaseError>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(192) };
     TestRunner::new(config).run(&hostile(), |text| runtime.block_on(property(&text))).unwrap();
@@ -185,7 +185,7 @@ fn s_26_an_identifier_arrives_as_the_one_parameter_with_exactly_its_text() {
     let probed: BTreeSet<String> =
         platform.taken().unwrap().into_iter().flat_map(|seen| seen.query.into_values()).collect();
     let asked = Mutex::new(BTreeMap::<IdentifierKind, u32>::new());
-    for_every_text(async |text| {
+    for_every_text(&async |text| {
         for (kind, parameter) in [
             (IdentifierKind::Email, "email"),
             (IdentifierKind::Phone, "phoneNumber"),
@@ -248,7 +248,7 @@ fn s_22_s_26_a_contact_id_is_one_segment_of_the_path_or_no_id() {
     let (platform, _serving) = within(Platform::start());
     let client = client(&platform.raw.url);
     let ids = Mutex::new(0);
-    for_every_text(async |text| {
+    for_every_text(&async |text| {
         // So that there are ids among them.
         let plain: String =
             text.chars().filter(|each| each.is_ascii_alphanumeric() || ".:@_-".contains(*each)).collect();
@@ -287,7 +287,7 @@ fn s_26_the_name_of_a_policy_is_one_text_of_the_body() {
         let client = client_with(&platform.raw.url, |settings| settings.policies.body = body);
         (body, client)
     });
-    for_every_text(async |name| {
+    for_every_text(&async |name| {
         for (body, client) in &clients {
             platform.answers([json!({ "status": "OK" })]);
             let set = client.set_policy(&id("a"), name, false, Leave::ALWAYS).await;
@@ -299,8 +299,8 @@ fn s_26_the_name_of_a_policy_is_one_text_of_the_body() {
                 PolicyBody::List => json!({ "policies": [one] }),
                 PolicyBody::Map => json!({ "policies": { name: false } }),
             };
-            let sent: Value = serde_json::from_str(&seen.body).expect("JSON");
-            prop_assert_eq!(sent, expected);
+            let body: Value = serde_json::from_str(&seen.body).expect("JSON");
+            prop_assert_eq!(body, expected);
             prop_assert_eq!((seen.path.as_str(), seen.query.len()), ("/v1/customers/a/policies", 0));
         }
         Ok(())
@@ -311,7 +311,7 @@ fn s_26_the_name_of_a_policy_is_one_text_of_the_body() {
 fn s_26_what_the_platform_gives_to_go_on_with_comes_back_as_the_one_parameter() {
     let (platform, _serving) = within(Platform::start());
     let client = client(&platform.raw.url);
-    for_every_text(async |sid| {
+    for_every_text(&async |sid| {
         if sid.trim().is_empty() {
             return Ok(());
         }
@@ -333,7 +333,7 @@ fn token_of(issuer: &str) -> String {
 
 #[test]
 fn s_26_a_token_is_one_header_and_the_service_in_it_one_segment() {
-    for_every_text(async |text| {
+    for_every_text(&async |text| {
         for token in [text.to_owned(), token_of(text)] {
             let server = MockServer::start().await;
             let login = ResponseTemplate::new(200).set_body_json(json!({ "token": token }));
@@ -347,7 +347,8 @@ fn s_26_a_token_is_one_header_and_the_service_in_it_one_segment() {
                 continue;
             }
             for call in calls {
-                let mut names: Vec<&str> = call.headers.keys().map(|name| name.as_str()).collect();
+                let mut names: Vec<&str> =
+                    call.headers.keys().map(reqwest::header::HeaderName::as_str).collect();
                 names.sort_unstable();
                 prop_assert_eq!(&names, &HEADERS, "{:?}", text);
                 prop_assert_eq!(call.headers.get_all("authorization").iter().count(), 1);

@@ -117,8 +117,8 @@ fn the_readable_report_says_what_is_held_and_what_is_left_out() {
 
 #[test]
 fn f_33_what_could_not_be_read_is_never_called_nothing_held() {
-    let visit = event(1, "login", "Harbour");
     type Gap = fn(&mut Spool);
+    let visit = event(1, "login", "Harbour");
     let gaps: [(Gap, usize); 3] = [
         (|spool| spool.mark_incomplete(Section::Profile), 0),
         (|spool| spool.note_unreadable(Section::Profile, 1), 0),
