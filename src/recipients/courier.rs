@@ -155,6 +155,7 @@ impl Courier {
         let intent = event.id;
         audit::append(&mut tx, event).await?;
         sql::set_intent(&mut tx, organisation, task, Some(intent.0)).await?;
+        self.reached("announced")?;
         tx.commit().await?;
         Ok(Some(Sending { recipient, locked, intent, at }))
     }
@@ -275,7 +276,9 @@ impl Courier {
             )
             .await?;
         }
+        self.reached("written")?;
         tx.commit().await?;
+        self.reached("ended")?;
         if !is_told {
             tracing::warn!(%organisation, request = %sending.locked.request, code = ended.code, detail = sending.recipient.id, "a recipient could not be told; tried again");
         }

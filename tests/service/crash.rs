@@ -1,27 +1,21 @@
-//! Crashes: the engine dies at every boundary, workers die, several daemons share one database.
+//! Crashes: workers die, break down or lose their lease, several daemons share one database. That whatever works on a request may
+//! die at every boundary is tested in `killed`.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{
-    ErasureRules, Handling, LegalBases, LegalBasis, Outcome, ParkReason, RequestKind, RequestState,
-};
+use dsrd::domain::{Outcome, ParkReason, RequestKind, RequestState};
 use dsrd::execution::{Ended, KillSwitch};
 use dsrd::intake;
-use dsrd::recipients::ChannelKind;
-use dsrd_simulator::{ContactSpec, Endpoint, Fault};
+use dsrd_simulator::{ContactSpec, Endpoint};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::recipients::recipient;
 use crate::support::service::TestService;
 use crate::support::settings::sealer;
 
-/// The time between the two looks at a deletion.
-const SECOND_LOOK: std::time::Duration = std::time::Duration::from_secs(2);
-
-fn person(number: usize) -> (String, ContactSpec) {
+/// Somebody of whom there is something to collect, to switch off and to delete.
+pub(crate) fn person(number: usize) -> (String, ContactSpec) {
     let email = format!("canarino{number}@posta.example");
     let spec = ContactSpec::new()
         .email(&email)
@@ -30,142 +24,6 @@ fn person(number: usize) -> (String, ContactSpec) {
         .devices(1)
         .accountings(2);
     (email, spec)
-}
-
-/// Everything is held for a contract, so that all of it can be taken along.
-pub(crate) fn by_contract() -> ErasureRules {
-    let contract = || vec![LegalBasis::Contract];
-    let legal_bases =
-        LegalBases { profile: contract(), events: contract(), devices: contract(), accountings: contract() };
-    ErasureRules { legal_bases, ..ErasureRules::default() }
-}
-
-/// F-1: dies once at each boundary that an undisturbed run passes, those of the mailer among them, and resumes; then twice
-/// in a row; then once while the platform's answer to the effect is lost as well.
-async fn killed_everywhere_ends_the_same(kind: RequestKind) {
-    let register = vec![recipient("partner", ChannelKind::Person)];
-    let service =
-        TestService::builder().recipients(register).erasure(by_contract()).second_look_secs(2).build().await;
-    let passed = Arc::new(Mutex::new(Vec::new()));
-    let recorder = {
-        let passed = Arc::clone(&passed);
-        KillSwitch::new(move |boundary| {
-            passed.lock().unwrap().push(boundary.to_owned());
-            false
-        })
-    };
-    let (email, spec) = person(0);
-    let _contact = service.platform.add_contact(spec);
-    let receipt = service.submit(kind, &[(Email, &email)]).await;
-    let worker = service.worker_with(recorder, false).await;
-    worker.work_until_idle().await.unwrap();
-    // A deletion is looked at a second time (F-39).
-    service.advance(SECOND_LOOK).await;
-    worker.work_until_idle().await.unwrap();
-    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
-    let boundaries = passed.lock().unwrap().clone();
-    assert!(boundaries.len() >= 11, "{boundaries:?}");
-    let looks = boundaries.iter().filter(|boundary| *boundary == "verify.before").count();
-    let put_back =
-        ["put_back.written", "put_back.committed"].map(|name| boundaries.contains(&name.to_owned()));
-    match kind.handling() {
-        Handling::Erasure => assert_eq!((looks, put_back), (2, [true; 2]), "{boundaries:?}"),
-        Handling::OptOut => assert_eq!((looks, put_back), (1, [false; 2]), "{boundaries:?}"),
-        Handling::Access | Handling::Portability | Handling::Person => {
-            assert_eq!((looks, put_back), (0, [false; 2]), "{boundaries:?}");
-        }
-    }
-    assert!(boundaries.contains(&"notice.sent".to_owned()), "{boundaries:?}");
-    let effect = match kind.handling() {
-        Handling::Access | Handling::Portability | Handling::Person => None,
-        Handling::Erasure => Some(Endpoint::DeleteContact),
-        Handling::OptOut => Some(Endpoint::UpdatePolicies),
-    };
-
-    let mut number = 0;
-    let plans = [(1, None), (2, None)].into_iter().chain(effect.map(|endpoint| (1, Some(endpoint))));
-    for (kills, loses) in plans {
-        for (dies_at, boundary) in boundaries.iter().enumerate() {
-            number += 1;
-            let (email, spec) = person(number);
-            let contact = service.platform.add_contact(spec);
-            let receipt = service.submit(kind, &[(Email, &email)]).await;
-            let lost = loses
-                .map(|endpoint| service.simulator.faults().inject(Fault::LoseAnswer.on(endpoint).times(1)));
-            for kill in 0..kills {
-                let reached = AtomicUsize::new(0);
-                let dying = KillSwitch::new(move |_| reached.fetch_add(1, Ordering::SeqCst) == dies_at);
-                let worker = service.worker_with(dying, false).await;
-                let mut ended = worker.work_once().await.unwrap();
-                if ended == [Ended::PutBack] {
-                    service.advance(SECOND_LOOK).await;
-                    ended = worker.work_once().await.unwrap();
-                }
-                assert!(kill > 0 || lost.is_some() || ended == [Ended::Killed], "{boundary}: {ended:?}");
-                service.bury_workers().await;
-            }
-            service.work_to_the_end().await;
-            let case = service.case(receipt.request).await;
-            let place =
-                format!("{kind}, killed {kills} times at {boundary}, answer lost: {}", loses.is_some());
-            if let Some(lost) = lost {
-                assert_eq!(service.simulator.faults().hits(lost), 1, "{place}: the answer was lost");
-            }
-            assert_eq!(case.outcome, Some(Outcome::Fulfilled), "{place}: {case:?}");
-            let truth = service.platform.truth(&contact).unwrap();
-            match kind.handling() {
-                Handling::Erasure => assert!(!truth.exists, "{place}"),
-                Handling::OptOut => assert_eq!(truth.policy("mktgCommunications"), Some(false), "{place}"),
-                Handling::Access | Handling::Portability | Handling::Person => {
-                    assert!(truth.exists, "{place}");
-                }
-            }
-        }
-    }
-    // Whoever got the data has to be told of each erasure, once.
-    let told: i64 = sqlx::query_scalar("SELECT count(*) FROM dsrd.recipient_task")
-        .fetch_one(&mut *service.store.connection().await.unwrap())
-        .await
-        .unwrap();
-    let erasures = if kind == RequestKind::Erasure { number + 1 } else { 0 };
-    assert_eq!(usize::try_from(told).unwrap(), erasures);
-    // A file whose package was not recorded is swept away at the next start.
-    if matches!(kind.handling(), Handling::Access | Handling::Portability) {
-        leftovers_are_swept_away(&service).await;
-    }
-    service.finish().await;
-}
-
-/// After a sweep of the directory each file is one that the database knows.
-async fn leftovers_are_swept_away(service: &TestService) {
-    let directory = &service.executor.packages.report.directory;
-    let tomorrow = service.desk.clock.now() + chrono::TimeDelta::days(1);
-    dsrd::delivery::remove_leftovers(&service.store, directory, tomorrow).await.unwrap();
-    let packages: i64 = sqlx::query_scalar("SELECT count(*) FROM dsrd.package")
-        .fetch_one(&mut *service.store.connection().await.unwrap())
-        .await
-        .unwrap();
-    assert_eq!(i64::try_from(std::fs::read_dir(directory).unwrap().count()).unwrap(), packages);
-}
-
-#[tokio::test]
-async fn f_1_a_request_for_portability_killed_at_any_boundary_ends_as_if_it_was_not() {
-    killed_everywhere_ends_the_same(RequestKind::Portability).await;
-}
-
-#[tokio::test]
-async fn f_1_an_access_request_killed_at_any_boundary_ends_as_if_it_was_not() {
-    killed_everywhere_ends_the_same(RequestKind::Access).await;
-}
-
-#[tokio::test]
-async fn f_1_an_erasure_killed_at_any_boundary_ends_as_if_it_was_not() {
-    killed_everywhere_ends_the_same(RequestKind::Erasure).await;
-}
-
-#[tokio::test]
-async fn f_1_an_opt_out_killed_at_any_boundary_ends_as_if_it_was_not() {
-    killed_everywhere_ends_the_same(RequestKind::OptOut).await;
 }
 
 #[tokio::test]

@@ -20,13 +20,13 @@ use dsrd::upkeep::RemovalReason;
 use dsrd::{holds, intake, triage};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
-use crate::crash::by_contract;
 use crate::cutting::{Cuts, Cutting, WAYS, judge};
 use crate::grounds::{follow_up, hand_in};
 use crate::holds::{claim, claim_about, place, resume_held};
 use crate::identity::{ask_again, asked, check, confirm, dpo};
 use crate::identity_codes::{code, tell};
 use crate::intake::{controllers, producer, take};
+use crate::killed::by_contract;
 use crate::parked::{list, of_kind, open, release};
 use crate::proxy::Cut;
 use crate::recipients::{courier, recipient};

@@ -9,7 +9,7 @@ use dsrd::delivery::day_in_words;
 use dsrd::domain::Assurance;
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{
-    ContactId, DataCategory, ErasureGround, ErasureRules, IdentityMethod, LegalBases, LegalBasis, Outcome,
+    ContactId, DataCategory, ErasureGround, ErasureRules, IdentityMethod, KillSwitch, LegalBases, LegalBasis, Outcome,
     ParkReason, RequestId, RequestKind, RequestState,
 };
 use dsrd::execution;
@@ -186,7 +186,7 @@ async fn withdrawn_as(
 /// As the daemon does every minute.
 pub(crate) async fn hand_in(service: &TestService) -> Vec<RequestId> {
     let site = &service.executor.sites[&service.controller.id];
-    execution::hand_in_due(&service.store, &service.desk, site).await.unwrap()
+    execution::hand_in_due(&service.store, &service.desk, site, &KillSwitch::default()).await.unwrap()
 }
 
 const WEEK: Duration = Duration::from_hours(7 * 24);
@@ -201,7 +201,7 @@ async fn r_52_what_rests_on_a_withdrawn_consent_alone_is_erased_after_the_delay(
     // A platform that does not answer ends nothing.
     let away = service.simulator.faults().inject(Fault::Status(503).on(Endpoint::Contact));
     let site = &service.executor.sites[&service.controller.id];
-    execution::hand_in_due(&service.store, &service.desk, site).await.unwrap_err();
+    execution::hand_in_due(&service.store, &service.desk, site, &KillSwitch::default()).await.unwrap_err();
     service.simulator.faults().remove(away);
     let handed_in = hand_in(&service).await;
     let [erasure] = handed_in.as_slice() else { panic!("{handed_in:?}") };

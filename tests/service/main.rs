@@ -42,6 +42,7 @@ mod identity_texts;
 mod identity_wait;
 mod intake;
 mod invariants;
+mod killed;
 mod lanes;
 mod later_names;
 mod leaks;

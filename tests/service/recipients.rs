@@ -47,7 +47,7 @@ pub(crate) fn recipient(id: &str, channel: ChannelKind) -> Recipient {
     }
 }
 
-fn webhook(id: &str, url: &str) -> Recipient {
+pub(crate) fn webhook(id: &str, url: &str) -> Recipient {
     let mut recipient = recipient(id, ChannelKind::Webhook);
     recipient.url = Some(url.to_owned());
     recipient

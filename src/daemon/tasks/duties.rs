@@ -13,7 +13,7 @@ use crate::audit::Actor;
 use crate::daemon::platforms::{FirstLook, first_look, record_ignored_searches};
 use crate::daemon::{StartError, clocks};
 use crate::delivery;
-use crate::domain::{Controller, OrganisationId};
+use crate::domain::{Controller, KillSwitch, OrganisationId};
 use crate::execution::{self, Gate, LookedAgain, Lookout, Site};
 use crate::holds;
 use crate::intake::{self, Desk};
@@ -221,7 +221,7 @@ pub async fn look_whether_it_lasts_once(lookout: Lookout<'_>, stop: &Cancellatio
             tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "what was erased or opted out could not be looked at; tried again");
         }
     }
-    if let Err(error) = execution::hand_in_due(store, desk, site).await {
+    if let Err(error) = execution::hand_in_due(store, desk, site, &KillSwitch::default()).await {
         tracing::warn!(%organisation, error = &error as &dyn std::error::Error, "what follows from withdrawals of consent could not be handed in; tried again");
     }
 }

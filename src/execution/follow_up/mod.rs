@@ -43,8 +43,8 @@ use super::stop::Stop;
 use super::watch::code_of;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Channel, ContactId, DataCategory, ErasureGround, FollowsBecause, Origin, Outcome, Proof, Reference,
-    RequestId, RequestKind, RequesterRole,
+    Channel, ContactId, DataCategory, ErasureGround, FollowsBecause, KillSwitch, Killed, Origin, Outcome,
+    Proof, Reference, RequestId, RequestKind, RequesterRole,
 };
 use crate::intake::{self, Case, Desk, IntakeError, Submission};
 use crate::platform::{OrganisationMatch, PlatformError, Urgency};
@@ -112,6 +112,15 @@ pub enum FollowUpError {
     /// The request was not accepted.
     #[error("the request that follows a withdrawal of consent was not accepted")]
     Intake(#[source] IntakeError),
+    /// A kill switch was reached. Only in tests.
+    #[error("stopped by a kill switch")]
+    Killed,
+}
+
+impl From<Killed> for FollowUpError {
+    fn from(_: Killed) -> Self {
+        Self::Killed
+    }
 }
 
 /// The code of a follow-up whose contact one look did not find.
@@ -122,7 +131,7 @@ impl FollowUpError {
     fn code_of_one(&self) -> Option<&'static str> {
         match self {
             Self::Platform(error) if is_about_one_contact(error) => Some(code_of(error)),
-            Self::Platform(_) => None,
+            Self::Platform(_) | Self::Killed => None,
             Self::Absent => Some(NOT_FOUND),
             Self::Store(error) => code_of_refused(error),
             Self::Intake(error) => code_of_unaccepted(error),
@@ -189,12 +198,18 @@ fn what_follows(categories: &[DataCategory]) -> RequestKind {
 /// Hands in what follows from withdrawals whose time has come; returns the requests. Any number of daemons may call it at any
 /// time. What cannot be decided now, because the platform does not answer, stays due; what is wrong with one of them is tried
 /// again later, and stops no other.
-pub async fn hand_in_due(store: &Store, desk: &Desk, site: &Site) -> Result<Vec<RequestId>, FollowUpError> {
+/// `kill` stops it at a boundary; inert in production.
+pub async fn hand_in_due(
+    store: &Store,
+    desk: &Desk,
+    site: &Site,
+    kill: &KillSwitch,
+) -> Result<Vec<RequestId>, FollowUpError> {
     let organisation = &site.controller.id;
     let mut handed_in = Vec::new();
     let all = sql::list_due(&mut *store.connection().await?, organisation, desk.clock.now()).await?;
     for due in all {
-        let error = match hand_in(store, desk, site, &due).await {
+        let error = match hand_in(store, desk, site, &due, kill).await {
             Ok(second) => {
                 handed_in.extend(second);
                 continue;
@@ -218,6 +233,7 @@ async fn hand_in(
     desk: &Desk,
     site: &Site,
     due: &Due,
+    kill: &KillSwitch,
 ) -> Result<Option<RequestId>, FollowUpError> {
     let (organisation, withdrawal) = (&site.controller.id, due.withdrawal);
     let former = intake::find_case(&mut *store.connection().await?, organisation, withdrawal).await?;
@@ -234,6 +250,7 @@ async fn hand_in(
             _ => return Err(error),
         },
     };
+    kill.reached("follow_up", "looked")?;
     let mut tx = store.begin("execution.follow_up").await?;
     // Somebody else may have been faster.
     let Some(categories) = sql::lock_open(&mut tx, organisation, withdrawal).await? else { return Ok(None) };
@@ -258,7 +275,9 @@ async fn hand_in(
     sql::end(&mut tx, organisation, withdrawal, ended, second, now).await?;
     let event = Event::of(organisation, withdrawal, Action::FollowUpEnded, ACTOR, now);
     audit::append(&mut tx, event.with(detail)).await?;
+    kill.reached("follow_up", "written")?;
     tx.commit().await?;
+    kill.reached("follow_up", "committed")?;
     Ok(second)
 }
 
