@@ -10,9 +10,10 @@ use dsrd::audit::{self, Action, Actor, Event};
 use dsrd::domain::{Clock as _, SystemClock};
 
 use crate::process::ProcessService;
+use crate::support::asked_for;
 
-/// How often the sealer is killed.
-const CYCLES: u64 = 15;
+/// How often the sealer is killed. `DSRD_TEST_CYCLES=500` is the number of the catalogue.
+const CYCLES: usize = 15;
 
 /// Who appends at the same time.
 const WRITERS: usize = 2;
@@ -43,10 +44,10 @@ async fn f_2_every_acknowledged_entry_is_in_the_log_after_its_sealer_was_killed_
         })
         .collect();
     let mut sizes = BTreeSet::new();
-    for cycle in 0..CYCLES {
+    for cycle in 0..asked_for("DSRD_TEST_CYCLES", CYCLES) as u64 {
         let daemon = service.serve().await;
         // Within the rounds of a fifth of a second, at another moment each time.
-        tokio::time::sleep(Duration::from_millis(400 + cycle * 61)).await;
+        tokio::time::sleep(Duration::from_millis(400 + cycle * 61 % 997)).await;
         daemon.kill().await;
         sizes.insert(service.count("SELECT size FROM audit.head").await);
     }
