@@ -51,8 +51,15 @@ async fn f_26_after_an_older_dump_nothing_is_claimed_mailed_or_sealed_until_a_pe
          DELETE FROM audit.entry WHERE seq > (SELECT size FROM public.old_head);
          DELETE FROM audit.edge; INSERT INTO audit.edge SELECT * FROM public.old_edge;
          DELETE FROM audit.head; INSERT INTO audit.head SELECT * FROM public.old_head;
-         ALTER TABLE audit.entry ENABLE TRIGGER ALL; ALTER TABLE audit.head ENABLE TRIGGER ALL;
-         ALTER TABLE audit.checkpoint ENABLE TRIGGER ALL;
+         DO $$
+         DECLARE guard record;
+         BEGIN
+           FOR guard IN SELECT tgrelid::regclass AS place, tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+                        WHERE relnamespace = 'audit'::regnamespace AND NOT tgisinternal AND tgenabled = 'D'
+           LOOP
+             EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', guard.place, guard.tgname);
+           END LOOP;
+         END $$;
          INSERT INTO audit.inbox (entry) SELECT entry FROM public.lost;
          COMMIT;",
     )

@@ -133,3 +133,22 @@ async fn f_4_a_worker_that_doubts_its_lease_calls_nobody_and_gives_the_request_b
         service.finish().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i_10_p_3_the_configured_limit_is_kept_by_all_workers_and_nearly_used_up() {
+    const PER_SECOND: u32 = 40;
+    let service = TestService::builder().call_limit(PER_SECOND.into(), 5).build().await;
+    for number in 0..30 {
+        let email = format!("canarino{number}@posta.example");
+        let _contact = service.platform.add_contact(ContactSpec::new().email(&email));
+        let _receipt = service.submit(RequestKind::OptOut, &[(Email, &email)]).await;
+    }
+    let (one, two) = (service.worker().await, service.worker().await);
+    let (one, two) = tokio::join!(one.work_until_idle(), two.work_until_idle());
+    assert_eq!(one.unwrap().len() + two.unwrap().len(), 30);
+    service.pump().await;
+    // That there are no more, says the oracle.
+    let most = service.platform.journal().max_calls_in_window(Duration::from_secs(1));
+    assert!(most * 2 >= PER_SECOND as usize, "{most} calls in the busiest second");
+    service.finish().await;
+}

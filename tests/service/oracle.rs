@@ -1,15 +1,18 @@
 //! The oracle itself: what it must not let pass, one breach a test. Each begins with a run that is in order.
 
-use dsrd::audit::{self, Action, Actor, Event};
+use dsrd::audit::drill::{Scene, manipulations};
+use dsrd::audit::tlog::{Checkpoint, SignedNote, leaf_hash};
+use dsrd::audit::{self, Action, Actor, Event, LogKeys};
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{ContactId, RequestKind};
 use dsrd::intake::Receipt;
 use dsrd::platform::{ContactPlatform, Leave};
 use dsrd_simulator::{ContactSpec, RecordCounts};
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::support::oracle::{self, Posted};
-use crate::support::service::TestService;
+use crate::support::service::{ORGANISATION, TestService};
+use crate::support::settings::CallLimit;
 
 /// A service that has fulfilled one request, the contact and the receipt.
 async fn fulfilled(kind: RequestKind) -> (TestService, String, Receipt) {
@@ -38,6 +41,36 @@ async fn owner(service: &TestService) -> PgConnection {
 
 fn mails(service: &TestService) -> Vec<Posted> {
     service.mails.sent().into_iter().map(Posted::from).collect()
+}
+
+#[tokio::test]
+#[should_panic(expected = "is received and its job None")]
+async fn i_1_a_request_that_nobody_will_take_up() {
+    let service = TestService::start().await;
+    let _receipt = service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+    oracle::check(&service).await;
+    sqlx::query("DELETE FROM dsrd.job").execute(&mut owner(&service).await).await.unwrap();
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "was received and is nowhere")]
+async fn i_1_a_request_that_vanished() {
+    let (service, _, _) = fulfilled(RequestKind::OptOut).await;
+    let statements = "SET session_replication_role = replica; DELETE FROM dsrd.request";
+    sqlx::raw_sql(statements).execute(&mut owner(&service).await).await.unwrap();
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = ", its events say")]
+async fn i_6_a_date_that_was_moved_by_hand() {
+    let service = TestService::start().await;
+    let _receipt = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await;
+    oracle::check(&service).await;
+    let statements = "SET session_replication_role = replica; UPDATE dsrd.request SET due_on = due_on + 1";
+    sqlx::raw_sql(statements).execute(&mut owner(&service).await).await.unwrap();
+    oracle::check(&service).await;
 }
 
 #[tokio::test]
@@ -84,6 +117,31 @@ async fn i_4_an_entry_that_was_committed_and_never_sealed() {
         .execute(&mut owner)
         .await
         .unwrap();
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "I-4: verification, Entries: entry 2: its bytes do not hash")]
+async fn i_4_an_entry_that_was_changed_after_it_was_sealed() {
+    let (service, _, _) = fulfilled(RequestKind::OptOut).await;
+    let scene = Scene { size: 300, first: 1, run: 2, kept_heads: 0, page: None };
+    let edit = manipulations(&scene).into_iter().find(|each| each.name == "edit").unwrap();
+    let statements = edit.statements.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut owner(&service).await).await.unwrap();
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "I-4: verification, Consistency: head")]
+async fn i_4_a_head_that_is_no_beginning_of_the_log() {
+    let (service, _, _) = fulfilled(RequestKind::OptOut).await;
+    let note: SignedNote =
+        service.heads.list().pop().expect("the head that the oracle read").parse().unwrap();
+    let mut head: Checkpoint = note.text().parse().unwrap();
+    // Somebody was shown another log of that length, signed by the same key.
+    head.root = leaf_hash(b"another log");
+    let keys = LogKeys::from_text(&service.log_keys).unwrap().signing_keys(&head.origin);
+    service.heads.keep(Some(head.sign(&keys).unwrap().to_string()));
     oracle::check(&service).await;
 }
 
@@ -211,5 +269,15 @@ async fn i_9_a_lease_that_nobody_gave_back() {
         dsrd::queue::claim(&mut connection, worker.instance(), &organisations, lane, 1).await.unwrap();
     assert_eq!(claimed.len(), 1);
     drop(connection);
+    oracle::check(&service).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "I-10: main: ")]
+async fn i_10_more_calls_than_the_limit_allows() {
+    let (mut service, _, _) = fulfilled(RequestKind::OptOut).await;
+    // As if the client had been told so.
+    let limit = CallLimit { per_second: 0.1, burst: 1 };
+    service.call_limits.insert(ORGANISATION.to_owned(), limit);
     oracle::check(&service).await;
 }

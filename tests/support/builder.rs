@@ -26,7 +26,10 @@ use dsrd_simulator::{OrganisationHandle, OrganisationSettings, Simulator, TokenC
 
 use super::database::TestDatabase;
 use super::service::{ORGANISATION, TestService};
-use super::settings::{controller, database_settings, gateways, mail_settings, platform_settings, sealer};
+use super::settings::{
+    CALL_LIMIT, CallLimit, controller, database_settings, gateways, mail_settings, platform_settings, sealer,
+};
+use super::witness::Heads;
 
 /// Builds a [`TestService`].
 #[expect(clippy::struct_excessive_bools, reason = "each switches one part of a test's service on or off")]
@@ -48,6 +51,7 @@ pub(crate) struct Builder {
     full_scan: bool,
     breaker_pause: Option<Duration>,
     shares_budget: bool,
+    call_limit: CallLimit,
     checks_clock: bool,
 }
 
@@ -77,6 +81,7 @@ impl TestService {
             full_scan: true,
             breaker_pause: None,
             shares_budget: false,
+            call_limit: CALL_LIMIT,
             checks_clock: false,
         }
     }
@@ -192,6 +197,12 @@ impl Builder {
         self
     }
 
+    /// Each key may make so many calls a second, and so many at once after a rest.
+    pub(crate) fn call_limit(mut self, per_second: f64, burst: u32) -> Self {
+        self.call_limit = CallLimit { per_second, burst };
+        self
+    }
+
     /// The clock is compared with the database's, as a daemon does: the manual one stands where that of the machine does.
     pub(crate) fn checking_the_clock(mut self) -> Self {
         self.checks_clock = true;
@@ -217,6 +228,7 @@ impl Builder {
 
         let mut sites = BTreeMap::new();
         let mut controllers = BTreeMap::new();
+        let mut call_limits = BTreeMap::new();
         for organisation in simulator.organisations() {
             let controller =
                 Arc::new(controller(organisation.name(), &self.identity, &self.erasure, self.flood));
@@ -227,6 +239,11 @@ impl Builder {
                 settings.rate.breaker_failures = 5;
                 settings.rate.breaker_pause_secs = pause.as_secs_f64();
             }
+            settings.rate.requests_per_second = self.call_limit.per_second;
+            settings.rate.burst = self.call_limit.burst;
+            let limit =
+                CallLimit { per_second: settings.rate.requests_per_second, burst: settings.rate.burst };
+            call_limits.insert(organisation.name().to_owned(), limit);
             let budget: Arc<dyn CallBudget> = if self.shares_budget {
                 let mut connection = store.connection().await.expect("a connection");
                 queue::ensure_budget(&mut connection, &controller.id).await.expect("a budget");
@@ -292,6 +309,8 @@ impl Builder {
             executor,
             sealer: Arc::new(sealer),
             log_keys: seeds,
+            heads: Heads::default(),
+            call_limits,
             directory,
             logged_before,
             settings,

@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use crate::support::oracle::{self, Posted};
-use crate::support::service::TestService;
+use crate::support::service::{ORGANISATION, TestService};
 
 /// How long a process may go without a heartbeat, in seconds.
 pub(crate) const LEASE_SECS: u64 = 3;
@@ -198,6 +198,7 @@ impl ProcessService {
 /// The configuration of a daemon of the organisation `main`: impatient, and talkative for the search for canaries.
 fn configuration(world: &TestService, home: &Path, mails: &Path, database: &PgConnectOptions) -> String {
     let secrets = world.directory.path().display();
+    let limit = &world.call_limits[ORGANISATION];
     format!(
         r#"
 data_dir = "{home}"
@@ -233,8 +234,8 @@ organisation_id = "{organisation_id}"
 client_key_file = "{secrets}/main.key"
 client_secret_file = "{secrets}/main.secret"
 [organisations.platform.rate]
-requests_per_second = 5000.0
-burst = 1000
+requests_per_second = {per_second:?}
+burst = {burst}
 in_flight = 16
 retry_pause_secs = 0.01
 breaker_failures = 100000
@@ -244,6 +245,8 @@ breaker_failures = 100000
         mails = mails.display(),
         base_url = world.simulator.base_url(),
         organisation_id = world.platform.org_id(),
+        per_second = limit.per_second,
+        burst = limit.burst,
     )
 }
 

@@ -24,6 +24,8 @@ use zeroize::Zeroizing;
 
 use super::database::TestDatabase;
 use super::oracle;
+use super::settings::CallLimit;
+use super::witness::Heads;
 
 /// The name of the one organisation that most tests have.
 pub(crate) const ORGANISATION: &str = "main";
@@ -42,6 +44,10 @@ pub(crate) struct TestService {
     pub(crate) sealer: Arc<Sealer>,
     /// The seeds with which the log is signed.
     pub(crate) log_keys: Zeroizing<String>,
+    /// The heads under which the test read the log.
+    pub(crate) heads: Heads,
+    /// How fast the client was told that it may call with the key of each organisation.
+    pub(crate) call_limits: BTreeMap<String, CallLimit>,
     pub(crate) directory: TempDir,
     /// How much had been logged when it was built.
     pub(crate) logged_before: usize,
@@ -217,10 +223,16 @@ impl TestService {
             .expect("it exists")
     }
 
-    /// Seals the audit entries that are still in the inbox and returns all, oldest first.
+    /// Seals the audit entries that are still in the inbox and returns all, oldest first. The head under which they stand is
+    /// kept: whatever the log is later, it has to begin so.
     pub(crate) async fn audit(&self) -> Vec<dsrd::audit::Entry> {
         self.sealer.seal_everything().await.expect("sealing");
         let mut connection = self.store.connection().await.expect("a connection");
+        let head: Option<String> = sqlx::query_scalar("SELECT note FROM audit.head")
+            .fetch_one(&mut *connection)
+            .await
+            .expect("the head of the log");
+        self.heads.keep(head);
         let mut entries: Vec<dsrd::audit::Entry> = Vec::new();
         loop {
             let after = entries.last().map_or(0, |last| last.seq);

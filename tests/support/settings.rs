@@ -16,10 +16,17 @@ use zeroize::Zeroizing;
 
 use super::database::TestDatabase;
 
-/// How fast the client may call the simulator: fast enough not to be felt, and still a limit that the oracle checks.
-pub(crate) const CALLS_PER_SECOND: u32 = 5_000;
-/// How many calls may be made at once after a rest.
-pub(crate) const BURST: u32 = 1_000;
+/// How fast one key may call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallLimit {
+    /// Calls a second.
+    pub(crate) per_second: f64,
+    /// How many calls may be made at once after a rest.
+    pub(crate) burst: u32,
+}
+
+/// Fast enough not to be felt, and no faster. A test that is about the limit sets another one.
+pub(crate) const CALL_LIMIT: CallLimit = CallLimit { per_second: 1_000.0, burst: 100 };
 
 pub(super) fn controller(
     name: &str,
@@ -127,7 +134,7 @@ pub(crate) fn from_toml<T: DeserializeOwned>(text: &str) -> T {
         .expect("settings that can be read")
 }
 
-/// Fast and impatient.
+/// Fast and impatient. How fast it may call, the builder says.
 pub(super) fn platform_settings(
     organisation: &OrganisationHandle,
     base_url: &str,
@@ -149,8 +156,6 @@ pub(super) fn platform_settings(
         secret.display(),
         include_str!("../platform/defaults.toml").replace("base_url = \"https://explore.cloud4wi.com\"", ""),
     ));
-    settings.rate.requests_per_second = f64::from(CALLS_PER_SECOND);
-    settings.rate.burst = BURST;
     settings.rate.in_flight = 16;
     settings.rate.patience_secs = 0;
     settings.rate.attempts = 2;

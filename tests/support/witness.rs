@@ -1,10 +1,12 @@
-//! When a line of the audit log was committed, by a witness that the service does not know of.
+//! When a line of the audit log was committed, by a witness that the service does not know of; and the heads of the log that
+//! somebody has seen.
 //!
 //! The log's own times are the writer's clock, which tests move by hand. A trigger notes each entry in a table of its
 //! own, and PostgreSQL keeps the time of that row's commit (`track_commit_timestamp`). The journal of the simulator
 //! uses the same clock of the same machine, so "announced before, recorded after" can be checked to the microsecond.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
@@ -48,4 +50,23 @@ pub(crate) async fn commits(owner: &PgConnectOptions) -> BTreeMap<Uuid, i64> {
 pub(crate) fn micros(wall: SystemTime, later: Duration) -> i64 {
     let since = wall.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970") + later;
     i64::try_from(since.as_micros()).expect("in range")
+}
+
+/// Heads of the log, as somebody keeps them who does not trust whoever runs it.
+#[derive(Debug, Default)]
+pub(crate) struct Heads(Mutex<Vec<String>>);
+
+impl Heads {
+    /// Keeps the signed note of a head; an empty log has none.
+    pub(crate) fn keep(&self, note: Option<String>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(note) = note.filter(|note| !kept.contains(note)) {
+            kept.push(note);
+        }
+    }
+
+    /// All that were kept, in the order in which they were seen.
+    pub(crate) fn list(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }

@@ -2,15 +2,17 @@
 //! journal, the mails that went out, the database, and the times of its commits.
 //!
 //! One file for each group of promises: what was done to contacts ([`effects`]), what people received ([`answers`]),
-//! where personal data and secrets may not be ([`canaries`]). Each check returns the faults that it found; a test fails
+//! where personal data and secrets may not be ([`canaries`]), what the log is ([`log`]), how fast the platform was called
+//! ([`calls`]). Each check returns the faults that it found; a test fails
 //! with all of them at once.
 
 mod answers;
+mod calls;
 mod canaries;
 mod effects;
+mod log;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use dsrd::audit::Entry;
 use dsrd::delivery::SentMail;
@@ -19,7 +21,6 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::service::TestService;
-use super::settings::{BURST, CALLS_PER_SECOND};
 use super::witness;
 
 /// A piece of every value that tests give to their canary person.
@@ -125,11 +126,12 @@ pub(crate) async fn check_with(service: &TestService, mails: Vec<Posted>, said: 
     }
     let evidence = Evidence { service, log, of_case, commits, journal, of_contact, requests, mails, said };
     let mut faults = Vec::new();
-    faults.extend(every_request_is_somewhere(service).await);
+    faults.extend(every_request_is_somewhere(&evidence).await);
     faults.extend(dates_follow_from_events(service).await);
     faults.extend(effects::only_approved_contacts_were_touched(&evidence));
     faults.extend(effects::every_effect_is_bracketed(&evidence));
-    faults.extend(the_log_has_no_gap(&evidence));
+    faults.extend(log::has_no_gap(&evidence));
+    faults.extend(log::is_verified(&evidence).await);
     faults.extend(effects::success_follows_a_read_back(&evidence));
     let (wrong, contents) = answers::packages_hold_what_is_true(&evidence).await;
     faults.extend(wrong);
@@ -137,7 +139,7 @@ pub(crate) async fn check_with(service: &TestService, mails: Vec<Posted>, said: 
     faults.extend(answers::notices_are_sent_once(&evidence).await);
     faults.extend(canaries::stay_in_their_cage(&evidence, &contents).await);
     faults.extend(nothing_is_left_running(service).await);
-    faults.extend(the_rate_limit_was_kept(service));
+    faults.extend(calls::keep_the_limit(&evidence));
     assert!(faults.is_empty(), "the oracle found:\n- {}", faults.join("\n- "));
 }
 
@@ -162,10 +164,11 @@ async fn requests(service: &TestService) -> BTreeMap<Uuid, Stored> {
         .collect()
 }
 
-/// I-1: every request is closed, scheduled, or parked with a reason, and its job agrees.
-async fn every_request_is_somewhere(service: &TestService) -> Vec<String> {
+/// I-1: every request is closed, scheduled, or parked with a reason, and its job agrees; and none that the log says was
+/// received has vanished.
+async fn every_request_is_somewhere(evidence: &Evidence<'_>) -> Vec<String> {
     let lost = rows(
-        service,
+        evidence.service,
         "SELECT reference, request.state, job.state AS job_state
          FROM dsrd.request LEFT JOIN dsrd.job USING (organisation_id, request_id)
          WHERE (request.state = 'closed') <> (job.job_id IS NULL)
@@ -173,16 +176,16 @@ async fn every_request_is_somewhere(service: &TestService) -> Vec<String> {
                <> (coalesce(job.state, '') = 'parked')",
     )
     .await;
-    lost.iter()
-        .map(|row| {
-            let job: Option<String> = row.get("job_state");
-            format!(
-                "I-1: request {} is {} and its job {job:?}",
-                row.get::<String, _>(0),
-                row.get::<String, _>(1)
-            )
-        })
-        .collect()
+    let adrift = lost.iter().map(|row| {
+        let job: Option<String> = row.get("job_state");
+        format!("I-1: request {} is {} and its job {job:?}", row.get::<String, _>(0), row.get::<String, _>(1))
+    });
+    let received = evidence.log.iter().filter(|entry| entry.action == "request.received");
+    let vanished = received
+        .filter_map(|entry| entry.case)
+        .filter(|case| !evidence.requests.contains_key(case))
+        .map(|case| format!("I-1: request {case} was received and is nowhere"));
+    adrift.chain(vanished).collect()
 }
 
 /// I-6 of the state machine: the date of every open request is the one that its events give, and the queue hands it out by
@@ -209,24 +212,6 @@ async fn dates_follow_from_events(service: &TestService) -> Vec<String> {
         if computed != Some(stored) || due_at != service.controller.end_of_day(stored) {
             faults.push(format!("I-6: {request} is due on {stored}, its events say {computed:?}"));
         }
-    }
-    faults
-}
-
-/// I-4: the numbers of the log are 1..n, and no entry stands there twice or was lost on the way.
-fn the_log_has_no_gap(evidence: &Evidence<'_>) -> Vec<String> {
-    let log = &evidence.log;
-    let mut faults = Vec::new();
-    if let Some((entry, expected)) = log.iter().zip(1..).find(|(entry, expected)| entry.seq != *expected) {
-        faults.push(format!("I-4: the log has number {} in place {expected}", entry.seq));
-    }
-    let ids: BTreeSet<Uuid> = log.iter().map(|entry| entry.id).collect();
-    if ids.len() != log.len() {
-        faults.push(format!("I-4: {} of {} entries have ids of their own", ids.len(), log.len()));
-    }
-    let lost = evidence.commits.keys().filter(|id| !ids.contains(id)).count();
-    if lost > 0 {
-        faults.push(format!("I-4: {lost} entries were committed and are not in the log"));
     }
     faults
 }
@@ -269,15 +254,4 @@ async fn nothing_is_left_running(service: &TestService) -> Vec<String> {
             .map(|path| format!("I-9: a half-written file {}", path.display())),
     );
     faults
-}
-
-/// I-10: no second saw more calls of one key than its limit and its burst allow.
-fn the_rate_limit_was_kept(service: &TestService) -> Vec<String> {
-    let allowed = (CALLS_PER_SECOND + BURST) as usize;
-    let seen = service.platform.journal().max_calls_in_window(Duration::from_secs(1));
-    if seen > allowed {
-        vec![format!("I-10: {seen} calls in one second, {allowed} allowed")]
-    } else {
-        Vec::new()
-    }
 }
