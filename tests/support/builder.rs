@@ -223,7 +223,7 @@ impl Builder {
         let simulator = Simulator::start(simulator_settings).await.expect("a simulator");
         let clock = Arc::new(ManualClock::at(self.starts_at));
         let keys = Arc::new(MasterKey::generate());
-        let desk = Desk { keys: Arc::clone(&keys), clock: clock.clone(), evidence_months: 36 };
+        let desk = Desk { keys, clock: clock.clone(), evidence_months: 36 };
         let store = Store::connect_lazily(database.options(), &database_settings());
 
         let mut sites = BTreeMap::new();
@@ -241,9 +241,7 @@ impl Builder {
             }
             settings.rate.requests_per_second = self.call_limit.per_second;
             settings.rate.burst = self.call_limit.burst;
-            let limit =
-                CallLimit { per_second: settings.rate.requests_per_second, burst: settings.rate.burst };
-            call_limits.insert(organisation.name().to_owned(), limit);
+            call_limits.insert(organisation.name().to_owned(), self.call_limit);
             let budget: Arc<dyn CallBudget> = if self.shares_budget {
                 let mut connection = store.connection().await.expect("a connection");
                 queue::ensure_budget(&mut connection, &controller.id).await.expect("a budget");
@@ -268,17 +266,7 @@ impl Builder {
             );
         }
         let mails = MemoryTransport::new();
-        let mailer = delivery::Mailer::new(
-            mail_settings(),
-            store.clone(),
-            keys,
-            controllers.clone(),
-            clock.clone(),
-            Transport::Memory(mails.clone()),
-        )
-        .expect("mail settings that pass their check")
-        .with_gateways(gateways(&controllers));
-        let mailer = if self.checks_clock { mailer.checking_the_clock() } else { mailer };
+        let mailer = self.mailer(&store, &desk, &controllers, &mails);
         let settings = self.queue_settings();
         let packages = self.package_rules(directory.path());
         let executor = Arc::new(Executor {
@@ -315,6 +303,26 @@ impl Builder {
             logged_before,
             settings,
         }
+    }
+
+    fn mailer(
+        &self,
+        store: &Store,
+        desk: &Desk,
+        controllers: &BTreeMap<OrganisationId, Arc<Controller>>,
+        mails: &MemoryTransport,
+    ) -> delivery::Mailer {
+        let mailer = delivery::Mailer::new(
+            mail_settings(),
+            store.clone(),
+            Arc::clone(&desk.keys),
+            controllers.clone(),
+            Arc::clone(&desk.clock),
+            Transport::Memory(mails.clone()),
+        )
+        .expect("mail settings that pass their check")
+        .with_gateways(gateways(controllers));
+        if self.checks_clock { mailer.checking_the_clock() } else { mailer }
     }
 
     fn queue_settings(&self) -> queue::Settings {
