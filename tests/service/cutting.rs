@@ -69,12 +69,13 @@ impl Cutting {
     }
 
     /// Lets somebody do what leaves an entry of this action, who looks after each failure whether it is there and does it again
-    /// if not. It is there once in the end.
+    /// if not. It is there once in the end, and at once where whoever did it was told that it is done.
     pub(crate) async fn deed<T>(&self, action: &str, act: impl AsyncFn() -> T) {
         let before = self.entries(action).await;
         for _ in 0..MOST_ATTEMPTS {
-            self.attempt(&act).await;
+            let (_, failed) = self.attempt(&act).await;
             let entries = self.entries(action).await - before;
+            assert!(failed || entries > 0, "{action} was said to be done");
             if entries > 0 {
                 assert_eq!(entries, 1, "{action} was done twice");
                 return;
@@ -87,7 +88,7 @@ impl Cutting {
     /// what somebody took up who is not heard of any more may be taken up by the next.
     pub(crate) async fn duty<T>(&self, act: impl AsyncFn() -> T) {
         for _ in 0..MOST_ATTEMPTS {
-            if self.attempt(&act).await {
+            if self.attempt(&act).await.0 {
                 return;
             }
             as_owner(
@@ -102,8 +103,9 @@ impl Cutting {
         panic!("its commits are cut for ever: {:#?}", self.proxy.cuts());
     }
 
-    /// Does it with the proxy at work, and returns whether nothing was cut. What fails then may fail, and nothing else.
-    async fn attempt<T>(&self, act: &impl AsyncFn() -> T) -> bool {
+    /// Does it with the proxy at work, and returns whether nothing was cut, and whether it failed. What is cut may fail, and nothing
+    /// else.
+    async fn attempt<T>(&self, act: &impl AsyncFn() -> T) -> (bool, bool) {
         let before = self.number_of_cuts();
         self.cuts.store(true, Ordering::SeqCst);
         let ended = AssertUnwindSafe(act()).catch_unwind().await;
@@ -111,7 +113,7 @@ impl Cutting {
         let whole = self.number_of_cuts() == before;
         match ended {
             Err(panic) if whole => resume_unwind(panic),
-            _ => whole,
+            ended => (whole, ended.is_err()),
         }
     }
 
