@@ -146,7 +146,7 @@ impl Cutting {
 /// them: what is no longer met would be cut by no test, and nobody would see it. A kind that is met once in all runs is cut one way:
 /// the transaction that does the same again may be of another.
 pub(crate) fn judge(cuts: &Cuts, expected: &[&str], least: usize) {
-    let is_both = |ways: &[_]| WAYS.iter().all(|way| ways.contains(way));
+    let is_both = |ways: &Vec<Cut>| WAYS.iter().all(|way| ways.contains(way));
     let both: Vec<&str> =
         cuts.iter().filter(|(_, ways)| is_both(ways)).map(|(kind, _)| kind.as_str()).collect();
     for part in expected {
