@@ -9,8 +9,8 @@ use dsrd::delivery::day_in_words;
 use dsrd::domain::Assurance;
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{
-    ContactId, DataCategory, ErasureGround, ErasureRules, IdentityMethod, KillSwitch, LegalBases, LegalBasis, Outcome,
-    ParkReason, RequestId, RequestKind, RequestState,
+    ContactId, DataCategory, ErasureGround, ErasureRules, IdentityMethod, KillSwitch, LegalBases, LegalBasis,
+    Outcome, ParkReason, RequestId, RequestKind, RequestState,
 };
 use dsrd::execution;
 use dsrd::intake::{self, IntakeError, Submission};
