@@ -239,7 +239,7 @@ impl Watch {
             found.push(Raised::of(cause));
         }
         if ward.self_tests {
-            let state = sql::self_test(&mut tx, &controller.id).await?;
+            let state = sql::self_test(&mut tx, &controller.id, now).await?;
             if let Some(cause) = self_test(state, now) {
                 found.push(Raised::of(cause));
             }

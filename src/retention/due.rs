@@ -33,6 +33,9 @@ pub struct Turn {
 /// for its next regular time.
 const MOST_INTERRUPTIONS: i64 = 3;
 
+/// In how many of the latest sweeps it is looked whether a due time was swept for: more than a clock that was ahead begins.
+const LOOKED_THROUGH: u16 = 100;
+
 impl Sweeper {
     /// Runs the sweep that is due, if one is, and brings unfinished ones to an end. Any number of daemons may call it
     /// at any time. Due times that were missed give one run. Where the rule is switched off nothing is due, and a sweep that was
@@ -112,7 +115,13 @@ impl Sweeper {
             let handed_on = interrupted.iter().rev().find_map(|unfinished| unfinished.scheduled_for);
             handed_on.filter(|_| interruptions < MOST_INTERRUPTIONS)
         };
-        let begun = scheduled_for.map(|due| self.begun(Some(due), Actor::Schedule(SCHEDULE)));
+        // A clock that was ahead swept for this due time (F-48): it is recorded once, and swept for now all the same. Such
+        // sweeps began in the future, so that they are listed first.
+        let latest = sql::list_sweeps(&mut tx, &self.controller.id, LOOKED_THROUGH).await?;
+        let begun = scheduled_for.map(|due| {
+            let is_recorded = latest.iter().any(|sweep| sweep.scheduled_for == Some(due));
+            self.begun((!is_recorded).then_some(due), Actor::Schedule(SCHEDULE))
+        });
         if let Some(begun) = &begun {
             self.record_start(&mut tx, begun).await?;
         }

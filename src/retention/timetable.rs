@@ -1,13 +1,17 @@
 //! What is done by the clock for an organisation: one row of `dsrd.schedule` a name. Whoever moves its due time on has claimed
 //! it, so that each due time is taken once over any number of daemons, and missed ones give one run.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use super::schedule::Schedule;
 use super::sql;
 use crate::domain::OrganisationId;
 use crate::store::StoreError;
+
+/// How far the clocks of two daemons may be apart that both work: each agrees with the database's to five minutes.
+/// Whoever is ahead may have moved on a due time that has not come for the other.
+const APART: TimeDelta = TimeDelta::minutes(10);
 
 /// The row of one thing that is done for an organisation.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +25,9 @@ pub struct Timetable<'a> {
 }
 
 impl Timetable<'_> {
-    /// The next due time; computed anew when the configured schedule is not the stored one. `None` where the calendar has
-    /// none any more.
+    /// The next due time; computed anew when the configured schedule is not the stored one, or when the stored time
+    /// lies behind the next one, as a clock that was ahead has left it (F-48). `None` where the calendar has none any
+    /// more.
     pub async fn next_run_at(
         &self,
         connection: &mut PgConnection,
@@ -33,7 +38,12 @@ impl Timetable<'_> {
         if let Some(row) = &stored
             && row.expression == configured
         {
-            return Ok(Some(row.next_run_at));
+            let Some(next) = self.schedule.next_after(now + APART).filter(|next| *next < row.next_run_at)
+            else {
+                return Ok(Some(row.next_run_at));
+            };
+            sql::bring_forward(connection, (self.organisation, self.name), next).await?;
+            return Ok(Some(next));
         }
         let Some(next) = self.schedule.next_after(now) else { return Ok(None) };
         let former = stored.as_ref().map(|row| row.expression.as_str());

@@ -23,23 +23,28 @@ pub(super) async fn has_run(
     .map_err(StoreError::during("self_test.has_run"))
 }
 
-/// The requests of the runs before.
+/// The requests of the latest run that handed any in, and of those that a clock that was ahead began for days after
+/// `today` (F-48).
 pub(super) async fn latest_requests(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
+    today: NaiveDate,
 ) -> Result<Vec<RequestId>, StoreError> {
     let found = sqlx::query_scalar!(
         r#"SELECT request_ids
            FROM dsrd.self_test
-           WHERE organisation_id = $1 AND request_ids <> '{}'
-           ORDER BY run_on DESC
-           LIMIT 1"#,
+           WHERE organisation_id = $1
+             AND (run_on > $2
+                  OR run_on = (SELECT max(run_on)
+                               FROM dsrd.self_test
+                               WHERE organisation_id = $1 AND run_on <= $2 AND request_ids <> '{}'))"#,
         organisation.as_str(),
+        today,
     )
-    .fetch_optional(connection)
+    .fetch_all(connection)
     .await
     .map_err(StoreError::during("self_test.latest_requests"))?;
-    Ok(found.unwrap_or_default().into_iter().map(RequestId).collect())
+    Ok(found.into_iter().flatten().map(RequestId).collect())
 }
 
 /// A run that begins.

@@ -116,7 +116,7 @@ impl SelfTester {
             tx.commit().await?;
             return Ok((false, None));
         }
-        let blocked = self.is_blocked(&mut tx).await?;
+        let blocked = self.is_blocked(&mut tx, run_on).await?;
         let requests = if blocked { Vec::new() } else { self.hand_in(&mut tx, run_on, now).await? };
         let new = NewRun {
             organisation,
@@ -146,8 +146,8 @@ impl SelfTester {
     }
 
     /// Whether a request of the latest run that handed any in is open.
-    async fn is_blocked(&self, tx: &mut Tx) -> Result<bool, StoreError> {
-        for request in sql::latest_requests(tx, &self.controller.id).await? {
+    async fn is_blocked(&self, tx: &mut Tx, today: NaiveDate) -> Result<bool, StoreError> {
+        for request in sql::latest_requests(tx, &self.controller.id, today).await? {
             let case = intake::find_case(tx, &self.controller.id, request).await?;
             if case.is_some_and(|case| case.state != RequestState::Closed) {
                 return Ok(true);

@@ -28,6 +28,26 @@ async fn f_50_three_missed_due_times_give_one_run_recorded_as_late() {
 }
 
 #[tokio::test]
+async fn f_48_a_due_time_from_a_clock_that_was_ahead_comes_with_the_next_one() {
+    let office = Office::open().await;
+    let platform = Arc::new(Pages::of(contacts(2, 20)));
+    let sweeper = office.sweeper(&platform, &settings());
+    sweeper.run_due().await.unwrap();
+    office.move_to("2027-12-28T12:30:00Z");
+    assert_eq!(sweeper.run_due().await.unwrap().next_run_at, Some(at("2027-12-29T02:30:00Z")));
+    office.move_to(NOON);
+    assert_eq!(sweeper.run_due().await.unwrap().next_run_at, Some(at("2026-11-24T02:30:00Z")));
+    office.move_to("2026-11-24T02:30:00Z");
+    assert!(sweeper.run_due().await.unwrap().ran.is_some());
+    // A daemon whose clock is a little behind does not run it a second time.
+    office.move_to("2026-11-24T02:29:55Z");
+    let turn = sweeper.run_due().await.unwrap();
+    assert_eq!((turn.ran, turn.next_run_at), (None, Some(at("2026-11-25T02:30:00Z"))));
+    office.move_to("2026-11-24T02:30:00Z");
+    assert_eq!(sweeper.run_due().await.unwrap().ran, None);
+}
+
+#[tokio::test]
 async fn a_changed_schedule_is_taken_from_the_configuration_at_once() {
     let office = Office::open().await;
     let platform = Arc::new(Pages::of(contacts(2, 20)));

@@ -273,3 +273,61 @@ async fn r_85_an_erasure_is_tried_where_the_settings_say_so_and_by_nothing_else(
     assert!(service.platform.truth(&second).is_some_and(|truth| truth.exists), "it is still there");
     service.finish().await;
 }
+
+#[tokio::test]
+async fn f_48_a_clock_that_was_ahead_stops_no_self_test_and_hides_no_failure() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(invented());
+    let tester = tester(&service, &settings(&[RequestKind::OptOut]));
+    assert_eq!(tester.turn().await.unwrap(), Turn::default());
+    // As a daemon leaves it whose clock was more than a year ahead for a while: a run that passed, and the next due time.
+    let mut connection = service.store.connection().await.unwrap();
+    sqlx::query(
+        "INSERT INTO dsrd.self_test (organisation_id, run_on, request_ids, erases, begun_at, due_at, settled_at, passed, findings)
+         VALUES ($1, $2::timestamptz::date, '{}', false, $2, $2 + interval '1 hour', $2 + interval '1 hour', true, '{opt_out:passed}')",
+    )
+    .bind(service.controller.id.as_str())
+    .bind(service.clock.now() + TimeDelta::days(400))
+    .execute(&mut *connection)
+    .await
+    .unwrap();
+    sqlx::query("UPDATE dsrd.schedule SET next_run_at = next_run_at + interval '400 days'")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    drop(connection);
+
+    service.simulator.faults().inject(Fault::PolicyNotApplied);
+    begin(&service, &tester).await;
+    service.work_to_the_end().await;
+    service.clock.advance(TimeDelta::hours(10));
+    let [run] = tester.turn().await.unwrap().ended.try_into().unwrap();
+    assert_eq!(run.findings, [(RequestKind::OptOut, SelfTestFinding::NotInTime)]);
+    let (_, rules) = alerts(&service).await;
+    assert!(rules.contains(&AlertRule::SelfTestFailed), "{rules:?}");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_85_a_failure_is_listed_as_open_no_longer_than_until_the_next_run_passes() {
+    let service = TestService::start().await;
+    let contact = service.platform.add_contact(invented());
+    let tester = tester(&service, &settings(&[RequestKind::OptOut]));
+    let broken = service.simulator.faults().inject(Fault::PolicyNotApplied);
+    begin(&service, &tester).await;
+    service.work_to_the_end().await;
+    service.clock.advance(TimeDelta::hours(10));
+    assert!(!tester.turn().await.unwrap().ended[0].passed());
+    let (_, rules) = alerts(&service).await;
+    assert!(rules.contains(&AlertRule::SelfTestFailed), "{rules:?}");
+    service.simulator.faults().remove(broken);
+    service.platform.set_policy(&contact, POLICY, false);
+    let [parked] = cases(&service).await.try_into().unwrap();
+    resume(&service, parked.request).await;
+    service.work_to_the_end().await;
+    begin(&service, &tester).await;
+    service.work_to_the_end().await;
+    assert!(tester.turn().await.unwrap().ended.iter().all(Run::passed));
+    assert_eq!(alerts(&service).await, (0, Vec::new()), "no other alert has to come first");
+    service.finish().await;
+}

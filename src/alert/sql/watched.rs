@@ -210,18 +210,20 @@ pub(in crate::alert) async fn past_term_since(
 pub(in crate::alert) async fn self_test(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
+    now: DateTime<Utc>,
 ) -> Result<SelfTestState, StoreError> {
     sqlx::query_as!(
         SelfTestState,
         r#"SELECT (SELECT CASE WHEN NOT latest.passed THEN latest.settled_at END
                    FROM (SELECT passed, settled_at
                          FROM dsrd.self_test
-                         WHERE organisation_id = $1 AND settled_at IS NOT NULL
-                         ORDER BY run_on DESC
+                         WHERE organisation_id = $1 AND settled_at <= $2
+                         ORDER BY settled_at DESC, run_on DESC
                          LIMIT 1) AS latest) AS failed_at,
                   (SELECT next_run_at FROM dsrd.schedule
                    WHERE organisation_id = $1 AND name = 'self_test') AS next_run_at"#,
         organisation.as_str(),
+        now,
     )
     .fetch_one(connection)
     .await

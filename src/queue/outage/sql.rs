@@ -15,7 +15,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(62 * 24);
 
 /// Records whether the platform of an organisation answered just now. An outage begins with the first time that it did
 /// not, and ends with the first time that it did, whichever daemon looked; each look that is answered wakes what
-/// waits for it.
+/// waits for it. One that began by a clock that was ahead (F-48) began with the next look.
 pub async fn note_platform(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -29,7 +29,7 @@ pub async fn note_platform(
            ON CONFLICT (organisation_id) DO UPDATE
            SET looked_at = excluded.looked_at,
                down_since = CASE WHEN excluded.down_since IS NULL THEN NULL
-                                 ELSE coalesce(platform_watch.down_since, excluded.down_since) END"#,
+                                 ELSE least(platform_watch.down_since, excluded.down_since) END"#,
         organisation.as_str(),
         at,
         down_since,
