@@ -15,10 +15,11 @@ impl Watch {
     pub async fn send_due(&self) -> Result<usize, StoreError> {
         let organisations: Vec<String> = self.wards.keys().map(ToString::to_string).collect();
         let claim = Duration::from_secs(2 * u64::from(self.mail.send_timeout_secs) + 60);
+        let longest = claim.max(Duration::from_secs(self.mail.retry_max_secs.into()));
         let mut taken = 0;
         loop {
             let mut connection = self.store.connection().await?;
-            let claimed = sql::claim_mail(&mut connection, &organisations, claim).await?;
+            let claimed = sql::claim_mail(&mut connection, &organisations, claim, longest).await?;
             drop(connection);
             let Some(row) = claimed else { return Ok(taken) };
             taken += 1;

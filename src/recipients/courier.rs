@@ -90,7 +90,7 @@ impl Courier {
         while taken_up < BATCH {
             // One at a time: the claims of those that wait for the one in hand would run out.
             let mut connection = self.store.connection().await?;
-            let claimed = sql::claim_due(&mut connection, &organisations, 1, CLAIM).await?;
+            let claimed = sql::claim_due(&mut connection, &organisations, 1, (CLAIM, LONGEST_WAIT)).await?;
             drop(connection);
             let Some((organisation, task)) = claimed.into_iter().next() else { break };
             let organisation: OrganisationId = organisation

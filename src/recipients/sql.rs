@@ -300,21 +300,24 @@ pub(super) async fn end(
     Ok(())
 }
 
-/// Which tasks are due: up to `most`, each hidden from other daemons for the time of `claim`. That a restriction ended is told after
-/// that it began, and not while that is still to be told: who hears both in the wrong order restricts for ever. Nor is another one
-/// told before the end of the former, unless a person has to tell that: what was heard last is what stands.
+/// Which tasks are due: up to `most`, each hidden from other daemons for the time of `claim`. That a restriction ended is
+/// told after that it began, and not while that is still to be told: who hears both in the wrong order restricts for ever.
+/// Nor is another one told before the end of the former, unless a person has to tell that: what was heard last is what
+/// stands. What waits for more than the `longest` wait was put off, or queued, while the database's clock was ahead
+/// (F-48), and is due.
 pub(super) async fn claim_due(
     connection: &mut PgConnection,
     organisations: &[String],
     most: i64,
-    claim: Duration,
+    (claim, longest): (Duration, Duration),
 ) -> Result<Vec<(String, Uuid)>, StoreError> {
     let rows = sqlx::query!(
         r#"UPDATE dsrd.recipient_task AS task
            SET run_at = now() + $3
            FROM (SELECT organisation_id, task_id
                  FROM dsrd.recipient_task AS candidate
-                 WHERE state = 'queued' AND channel <> 'person' AND run_at <= now() AND organisation_id = ANY ($1)
+                 WHERE state = 'queued' AND channel <> 'person' AND organisation_id = ANY ($1)
+                   AND (run_at <= now() OR run_at > now() + $4)
                    AND NOT (action IN ('restrict', 'release')
                             AND EXISTS (SELECT FROM dsrd.recipient_task AS first
                                         WHERE first.organisation_id = candidate.organisation_id
@@ -333,6 +336,7 @@ pub(super) async fn claim_due(
         organisations,
         most,
         interval(claim),
+        interval(longest),
     )
     .fetch_all(connection)
     .await

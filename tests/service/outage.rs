@@ -10,17 +10,22 @@ use dsrd::audit::Actor;
 use dsrd::daemon;
 use dsrd::delivery::MemoryTransport;
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{AlertRule, Clock as _, Outcome, RequestKind, RequestState, SubjectIdentifier};
+use dsrd::domain::{
+    AlertRule, Clock as _, KillSwitch, Outcome, RequestKind, RequestState, SubjectIdentifier,
+};
 use dsrd::intake::{self, Receipt, Submission};
 use dsrd::platform::FilterTrust;
 use dsrd::queue;
+use dsrd::recipients::ChannelKind;
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
 use crate::alerts::open_rules;
+use crate::recipients::{courier, recipient};
 use crate::rig::count;
 use crate::support::alerts::{self, to_dpo, ward};
 use crate::support::asked_for;
 use crate::support::service::TestService;
+use crate::watch::look;
 
 /// How many requests are due. `DSRD_TEST_OUTAGE=5000` is the number of the catalogue.
 const REQUESTS: usize = 60;
@@ -265,6 +270,47 @@ async fn f_48_a_wait_from_a_clock_that_was_ahead_ends_with_the_next_look() {
     let ahead = "SELECT count(*) FROM dsrd.instance WHERE last_seen_at > now() AND dead_at IS NULL";
     assert_eq!(count(&service, ahead).await, 1, "one that is hardly ahead is left alone");
     assert_eq!(count(&service, "SELECT count(*) FROM dsrd.instance WHERE dead_at IS NOT NULL").await, 0);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn f_48_what_a_clock_that_was_ahead_put_off_in_the_outboxes_is_sent_and_looked_at_at_once() {
+    let recipients = vec![recipient("crm", ChannelKind::Mail)];
+    let service = TestService::builder().recipients(recipients).build().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email(email(0)));
+    let put_off = async |statement: &'static str| {
+        let mut connection = service.store.connection().await.unwrap();
+        let done = sqlx::query(statement).execute(&mut *connection).await.unwrap();
+        assert!(done.rows_affected() > 0, "{statement}");
+    };
+    let receipt = hand_in(&service, 0).await;
+    put_off("UPDATE dsrd.notice SET run_at = now() + interval '400 days' WHERE state = 'pending'").await;
+    service.pump().await;
+    let sent = "SELECT count(*) FROM dsrd.notice WHERE state = 'sent'";
+    assert_eq!(count(&service, sent).await, 1, "the acknowledgement");
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+
+    put_off("UPDATE dsrd.recipient_task SET run_at = now() + interval '400 days' WHERE state = 'queued'")
+        .await;
+    let mails = MemoryTransport::new();
+    let courier = courier(&service, &mails, KillSwitch::default());
+    assert_eq!(courier.pump_once().await.unwrap(), 1, "the recipient");
+
+    // An outage that began by that clock began with the next look.
+    for days in [400, -400] {
+        service.clock.advance(TimeDelta::days(days));
+        note_platform(&service, false).await;
+    }
+    service.clock.advance(TimeDelta::hours(13));
+    let watch = watch(&service);
+    assert_eq!(watch.turn().await.unwrap().alerts, 1);
+    put_off("UPDATE dsrd.staff_mail SET run_at = now() + interval '400 days' WHERE state = 'pending'").await;
+    assert_eq!(watch.send_due().await.unwrap(), 1, "the mail to staff");
+
+    service.clock.advance(TimeDelta::days(40));
+    put_off("UPDATE dsrd.look SET run_at = now() + interval '400 days' WHERE looked_at IS NULL").await;
+    assert!(look(&service).await.looked > 0, "the look whether it lasted");
     service.finish().await;
 }
 

@@ -80,11 +80,13 @@ pub(in crate::alert) struct MailRow {
     pub(in crate::alert) enqueued_at: DateTime<Utc>,
 }
 
-/// Takes one due mail for the time `claim`, after which another daemon may take it.
+/// Takes one due mail for the time `claim`, after which another daemon may take it. What waits for more than the
+/// `longest` wait was put off, or written, while the database's clock was ahead (F-48), and is due.
 pub(in crate::alert) async fn claim_mail(
     connection: &mut PgConnection,
     organisations: &[String],
     claim: Duration,
+    longest: Duration,
 ) -> Result<Option<MailRow>, StoreError> {
     sqlx::query_as!(
         MailRow,
@@ -93,13 +95,15 @@ pub(in crate::alert) async fn claim_mail(
            WHERE (organisation_id, mail_id) IN (
              SELECT organisation_id, mail_id
              FROM dsrd.staff_mail
-             WHERE state = 'pending' AND run_at <= now() AND organisation_id = ANY ($1)
+             WHERE state = 'pending' AND organisation_id = ANY ($1)
+               AND (run_at <= now() OR run_at > now() + make_interval(secs => $3))
              ORDER BY run_at
              LIMIT 1
              FOR UPDATE SKIP LOCKED)
            RETURNING organisation_id, mail_id, kind, role, message_id, subject, body, attempts, intent, enqueued_at"#,
         organisations,
         claim.as_secs_f64(),
+        longest.as_secs_f64(),
     )
     .fetch_optional(connection)
     .await

@@ -201,9 +201,11 @@ impl Mailer {
         let most = i64::from(self.settings.smtp.max_connections.max(1));
         // Waiting for a place and sending may each last this long, the transactions a little.
         let claim = Duration::from_secs(2 * u64::from(self.settings.send_timeout_secs) + 60);
+        let longest = claim.max(Duration::from_secs(self.settings.retry_max_secs.into()));
+        let mut connection = self.store.connection().await?;
         let claimed =
-            sql::claim_due(&mut *self.store.connection().await?, instance, &organisations, most, claim)
-                .await?;
+            sql::claim_due(&mut connection, instance, &organisations, most, (claim, longest)).await?;
+        drop(connection);
         let sendings = claimed.iter().map(|row| async move {
             let result = self.pump_one(row).await;
             if let Err(error) = &result

@@ -210,14 +210,15 @@ pub(in crate::delivery) struct ClaimRow {
     pub(in crate::delivery) kind: String,
 }
 
-/// Takes up to `most` due notices of the pump for the time `claim`, after which another daemon may take them; earlier if
-/// the instance is declared dead.
+/// Takes up to `most` due notices of the pump for the time `claim`, after which another daemon may take them; earlier
+/// if the instance is declared dead. What waits for more than the `longest` wait was put off, or enqueued, while the
+/// database's clock was ahead (F-48), and is due.
 pub(in crate::delivery) async fn claim_due(
     connection: &mut PgConnection,
     instance: Option<Instance>,
     organisations: &[String],
     most: i64,
-    claim: Duration,
+    (claim, longest): (Duration, Duration),
 ) -> Result<Vec<ClaimRow>, StoreError> {
     sqlx::query_as!(
         ClaimRow,
@@ -226,7 +227,8 @@ pub(in crate::delivery) async fn claim_due(
            WHERE (organisation_id, notice_id) IN (
              SELECT organisation_id, notice_id
              FROM dsrd.notice
-             WHERE state = 'pending' AND sender = 'pump' AND run_at <= now() AND organisation_id = ANY ($1)
+             WHERE state = 'pending' AND sender = 'pump' AND organisation_id = ANY ($1)
+               AND (run_at <= now() OR run_at > now() + make_interval(secs => $5))
                AND ($4::bigint IS NULL
                     OR EXISTS (SELECT FROM dsrd.instance WHERE instance_id = $4 AND dead_at IS NULL))
              ORDER BY run_at
@@ -237,6 +239,7 @@ pub(in crate::delivery) async fn claim_due(
         most,
         claim.as_secs_f64(),
         instance.map(|instance| instance.0),
+        longest.as_secs_f64(),
     )
     .fetch_all(connection)
     .await
