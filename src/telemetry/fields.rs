@@ -24,6 +24,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("hours_left", "hours until a date of the law"),
     ("intake", "number of a row that a producer inserted"),
     ("intake_rows", "how many rows that a producer inserted"),
+    ("item", "which part of a step: a source of records, or a policy"),
     ("job", "number of a queue row"),
     ("kind", "word of a closed vocabulary"),
     ("lane", "lane of the queue"),
