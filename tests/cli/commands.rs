@@ -1,5 +1,6 @@
 //! Commands against a real database and a simulated platform.
 
+use dsrd::domain::{Clock as _, SystemClock};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
 use crate::database::TestDatabase;
@@ -202,7 +203,7 @@ async fn what_two_persons_decide_and_what_a_law_holds_is_changed_by_a_daemon_and
     let (database, scene) = scene().await;
     let loose = std::fs::read_to_string(scene.path("dsrd.toml")).unwrap();
     let contact = "contact = \"privacy@venue-group.example\"\n";
-    let review_on = chrono::Utc::now().date_naive() + chrono::Days::new(100);
+    let review_on = SystemClock.now().date_naive() + chrono::Days::new(100);
     let strict = format!(
         "{}[organisations.holds]\nstatutes = [\"fr_connection_logs\"]\nstatutes_owner = \"dpo\"\nstatutes_review_on = \"{review_on}\"\n",
         loose.replace(contact, &format!("{contact}two_persons = [\"refusal\", \"fee\"]\n")),

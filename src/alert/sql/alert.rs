@@ -57,6 +57,7 @@ pub(in crate::alert) async fn insert_alert(
 
 /// Lists causes, each once, the newest first. The latest day is that of the clock: what one that was ahead raised (F-48) hides
 /// nothing.
+#[expect(clippy::too_many_lines, reason = "one statement, which has a case for each rule")]
 pub(in crate::alert) async fn list_alerts(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
