@@ -15,8 +15,10 @@ pub(super) fn for_missing(
 ) -> io::Result<Option<SubmissionWire>> {
     let mut wire = known;
     let mut dialogue = Dialogue { input, talk };
-    let kind = |text: &str| RequestKind::read(text).map_err(|error| error.to_string());
-    let channel = |text: &str| text.parse::<Channel>().map_err(|error| error.to_string());
+    let kind =
+        |text: &str| RequestKind::read(text).map(|_| text.to_owned()).map_err(|error| error.to_string());
+    let channel =
+        |text: &str| text.parse::<Channel>().map(|_| text.to_owned()).map_err(|error| error.to_string());
     if wire.kind.is_none() && wire.kinds.is_empty() {
         wire.kind = dialogue.until("What is asked (access, erasure, opt_out, … or other)", kind)?;
         if wire.kind.is_none() {
@@ -90,11 +92,11 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_asked_for_and_asked_again_when_it_cannot_be_read() {
-        let known = SubmissionWire { kind: Some(RequestKind::Access), ..SubmissionWire::default() };
+        let known = SubmissionWire { kind: Some("access".to_owned()), ..SubmissionWire::default() };
         let typed = "fax\nemail\nyesterday\n2026-11-23T10:00:00+01:00\n ada@people.example \n\n\n\n";
         let (wire, talk) = asked(known, typed);
         let wire = wire.unwrap();
-        assert_eq!(wire.channel, Some(Channel::Email));
+        assert_eq!(wire.channel.as_deref(), Some("email"));
         assert_eq!(wire.received_at.as_deref(), Some("2026-11-23T10:00:00+01:00"));
         assert_eq!(wire.identifiers.email, Some(Personal::new("ada@people.example".to_owned())));
         assert_eq!(wire.identifiers.phone, None);

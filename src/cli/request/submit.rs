@@ -1,5 +1,6 @@
 //! `dsrd request submit`: a request handed in by a person or a script.
 
+use std::fmt::Display;
 use std::io::{IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 
@@ -125,23 +126,22 @@ impl Args {
     }
 }
 
-/// A request as JSON.
+/// A request as JSON. Words and dates stand as they were written, so that one that cannot be read is told in a sentence,
+/// with its key and what is known, where the parser would name a place.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SubmissionWire {
-    pub(super) organisation: Option<OrganisationId>,
-    pub(super) kind: Option<RequestKind>,
-    pub(super) kinds: Vec<RequestKind>,
-    pub(super) requester_role: Option<RequesterRole>,
-    pub(super) channel: Option<Channel>,
-    /// As written, so that a date that cannot be read is told in a sentence.
+    pub(super) organisation: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) kinds: Vec<String>,
+    pub(super) requester_role: Option<String>,
+    pub(super) channel: Option<String>,
     pub(super) received_at: Option<String>,
     pub(super) language: Option<String>,
     pub(super) policies: Vec<String>,
-    pub(super) ground: Option<ErasureGround>,
+    pub(super) ground: Option<String>,
     pub(super) idempotency_key: Option<String>,
-    pub(super) assurance: Option<Assurance>,
-    /// As written, like `received_at`.
+    pub(super) assurance: Option<String>,
     pub(super) assured_at: Option<String>,
     pub(super) identifiers: IdentifiersWire,
 }
@@ -173,7 +173,8 @@ pub(super) async fn run(
             ));
         }
     };
-    let organisation = context.organisation(args.organisation.as_ref().or(wire.organisation.as_ref()))?;
+    let written = word("organisation", wire.organisation.as_deref(), str::parse::<OrganisationId>)?;
+    let organisation = context.organisation(args.organisation.as_ref().or(written.as_ref()))?;
     let Some(controller) = foundation.controllers.get(&organisation) else {
         return Err(Failure::NotFound.because(format!("organisation {organisation} is not registered")));
     };
@@ -188,8 +189,8 @@ pub(super) async fn run(
 /// Asks the person at the terminal for what the arguments do not say.
 fn asked(args: &Args) -> anyhow::Result<SubmissionWire> {
     let known = SubmissionWire {
-        kind: args.kinds.first().copied(),
-        channel: args.channel,
+        kind: args.kinds.first().map(ToString::to_string),
+        channel: args.channel.map(|channel| channel.to_string()),
         received_at: args.received_at.map(|at| at.to_rfc3339()),
         ..SubmissionWire::default()
     };
@@ -249,6 +250,16 @@ fn read(path: &Path) -> anyhow::Result<SubmissionWire> {
     })
 }
 
+/// Reads what stands at a key; the message names the key and what is known, and does not repeat what was written.
+fn word<T, E: Display>(
+    key: &str,
+    written: Option<&str>,
+    read: impl FnOnce(&str) -> Result<T, E>,
+) -> anyhow::Result<Option<T>> {
+    let read = written.map(read).transpose();
+    read.map_err(|error| Failure::Usage.because(format!("{key} cannot be read: {error}")))
+}
+
 /// Puts options and file together; options win.
 fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyhow::Result<Submission> {
     let missing = |name: &str, remedy: &str| Failure::Usage.because(format!("{name} is missing: {remedy}"));
@@ -270,7 +281,8 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
             identifiers.push(identifier);
         }
     }
-    let channel = args.channel.or(wire.channel).ok_or_else(|| {
+    let written = word("channel", wire.channel.as_deref(), str::parse)?;
+    let channel = args.channel.or(written).ok_or_else(|| {
         missing(
             "channel",
             "say how the request arrived with --channel web, email, letter, phone, in_person or api",
@@ -293,9 +305,16 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
             ));
         }
     };
-    let proof = proof(args.assurance.or(wire.assurance), (args.assured_at, wire.assured_at))?;
-    let kinds =
-        if args.kinds.is_empty() { wire.kind.into_iter().chain(wire.kinds).collect() } else { args.kinds };
+    let assurance = word("assurance", wire.assurance.as_deref(), str::parse)?;
+    let requester_role = word("requester_role", wire.requester_role.as_deref(), str::parse)?;
+    let ground = word("ground", wire.ground.as_deref(), str::parse)?;
+    let proof = proof(args.assurance.or(assurance), (args.assured_at, wire.assured_at))?;
+    let mut kinds = args.kinds;
+    if kinds.is_empty() {
+        for written in wire.kind.iter().chain(&wire.kinds) {
+            kinds.extend(word("kind", Some(written), RequestKind::read)?);
+        }
+    }
     let (kind, also) = kinds.split_first().ok_or_else(|| {
         missing("kind", "say what is asked with --kind, for example access, erasure, opt_out or other")
     })?;
@@ -303,13 +322,13 @@ fn submission(args: Args, wire: SubmissionWire, controller: &Controller) -> anyh
         kind: *kind,
         also: also.to_vec(),
         kind_unknown: false,
-        requester_role: args.requester_role.or(wire.requester_role).unwrap_or(RequesterRole::Own),
+        requester_role: args.requester_role.or(requester_role).unwrap_or(RequesterRole::Own),
         origin: Origin::Subject,
         channel,
         received_at,
         language: args.language.or(wire.language),
         identifiers,
-        ground: args.ground.or(wire.ground),
+        ground: args.ground.or(ground),
         policies: if args.policies.is_empty() { wire.policies } else { args.policies },
         proof,
         producer: "cli".to_owned(),
