@@ -33,7 +33,9 @@ async fn f_5_two_daemons_of_eight_workers_share_the_work_and_finish_each_step_on
     two.stop().await;
 
     assert_eq!(shares.iter().sum::<usize>(), requests);
-    assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
+    // Of a small number a process that was held up for a second misses a good part.
+    let least = if requests < 10_000 { 10 } else { 30 };
+    assert!(shares.iter().all(|share| share * 100 >= requests * least), "{shares:?}");
     let journal = service.world.simulator.journal();
     assert_eq!(journal.calls(Endpoint::UpdatePolicies), requests as u64);
     let entries = service.world.audit().await;
