@@ -84,7 +84,7 @@ pub(crate) async fn text(log: &Log, statement: &str) -> Option<String> {
     sqlx::query_scalar(sqlx::AssertSqlSafe(statement.to_owned())).fetch_one(&mut *connection).await.unwrap()
 }
 
-async fn act_of_a_person(service: &TestService, login: &str) {
+pub(crate) async fn act_of_a_person(service: &TestService, login: &str) {
     let mut tx = service.store.begin("test").await.unwrap();
     let event = Event::general(
         &service.controller.id,
@@ -97,7 +97,7 @@ async fn act_of_a_person(service: &TestService, login: &str) {
 }
 
 #[track_caller]
-fn found(report: &Report, what: &str) {
+pub(crate) fn found(report: &Report, what: &str) {
     let bad = report.first_bad().unwrap_or_else(|| panic!("{what}: nothing was found"));
     assert!(
         bad.severity == Severity::Violation && bad.step == Step::Erasures && bad.what.contains(what),
@@ -233,6 +233,16 @@ async fn s_45_a_name_is_erased_with_an_entry_and_the_person_becomes_another_one(
     log.service.finish().await;
 }
 
+/// Statements about holds with their guards off, which are on again afterwards as they were shipped.
+pub(crate) fn of_holds(statements: &str) -> String {
+    format!(
+        "ALTER TABLE audit.hold DISABLE TRIGGER USER; {statements};
+         ALTER TABLE audit.hold ENABLE ALWAYS TRIGGER hold_row_stays;
+         ALTER TABLE audit.hold ENABLE ALWAYS TRIGGER hold_is_only_lifted;
+         ALTER TABLE audit.hold ENABLE ALWAYS TRIGGER hold_stays"
+    )
+}
+
 #[tokio::test]
 async fn s_40_what_is_erased_without_an_entry_is_found_and_named() {
     let log = Log::of_a_real_run().await;
@@ -246,14 +256,6 @@ async fn s_40_what_is_erased_without_an_entry_is_found_and_named() {
     log.page_of_a_sweep().await;
     log.rest().await;
     in_order(&verified(&log.options(), &log.plan()).await);
-    let of_holds = |statement: &str| {
-        format!(
-            "ALTER TABLE audit.hold DISABLE TRIGGER USER; {statement};
-             ALTER TABLE audit.hold ENABLE ALWAYS TRIGGER hold_row_stays;
-             ALTER TABLE audit.hold ENABLE ALWAYS TRIGGER hold_is_only_lifted;
-             ALTER TABLE audit.hold ENABLE ALWAYS TRIGGER hold_stays"
-        )
-    };
     for (statement, what) in [
         (
             "DELETE FROM audit_private.subject WHERE kind = 'email'".to_owned(),
@@ -268,6 +270,10 @@ async fn s_40_what_is_erased_without_an_entry_is_found_and_named() {
         (of_holds("DELETE FROM audit.hold"), "not in the table of holds"),
         (of_holds("UPDATE audit.hold SET lifted_at = now(), lifted_by = set_by"), "says otherwise"),
         (of_holds("UPDATE audit.hold SET hold_id = gen_random_uuid()"), "not in the table of holds"),
+        (of_holds("UPDATE audit.hold SET until_on = '2020-01-01'"), "up to which day its hold is in force"),
+        (of_holds("UPDATE audit.hold SET review_on = '2099-01-01'"), "when its hold is to be reviewed"),
+        (of_holds("UPDATE audit.hold SET reason = 'security_incident'"), "why its hold was set"),
+        (of_holds("UPDATE audit.hold SET set_by = 'process:upkeep'"), "by whom or when its hold was set"),
     ] {
         let copy = log.copy().await;
         copy.tamper(&statement).await.unwrap();

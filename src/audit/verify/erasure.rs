@@ -1,25 +1,22 @@
-//! What made entries personal and is gone, and what was forbidden to go: each absence against the signed entry that allows
-//! it, each hold against the entries that set and lifted it.
+//! What made entries personal and is gone: each absence against the signed entry that allows it, and each such entry against the
+//! [holds](super::holds) that forbid it.
 //!
-//! Only a database has these parts; a directory of files shows entries and hashes, and nothing here is asked of it.
+//! Only a database has these parts; a directory of files shows entries and hashes, and of it only is asked whether an entry tells of
+//! an erasure in a hold.
+//!
+//! What is still there is compared as far as a signature reaches, and no further: the commitments that are kept beside a case must
+//! make the one in its entry. Salts, tags and names are bound by nothing that this place has. A salt fits where it and the identifier
+//! make the commitment, and only who knows the identifier can compute that (`audit::subject`, `audit::manifest`); a name belongs to a
+//! random word by its row alone.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use chrono::{DateTime, NaiveDate};
 use uuid::Uuid;
 
+use super::holds::{HoldRow, Holds};
 use super::report::{Counts, Findings, Step};
 use crate::audit::event::Action;
 use crate::audit::leaf::LeafView;
-
-/// A hold as the database holds it.
-#[derive(Clone, Debug)]
-pub struct HeldRow {
-    /// Its id, as entries name it.
-    pub id: String,
-    /// Whether it was lifted.
-    pub lifted: bool,
-}
 
 /// What a place has beside the entries, at one moment.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +24,7 @@ pub struct Erasable {
     /// The random words of people whose names are kept.
     pub actors: HashSet<String>,
     /// Every hold.
-    pub holds: Vec<HeldRow>,
+    pub holds: Vec<HoldRow>,
     /// Cases whose erasing is recorded and not sealed yet.
     pub pending_cases: HashSet<Uuid>,
     /// People whose erasing is recorded and not sealed yet.
@@ -57,20 +54,12 @@ impl PageRow {
     }
 }
 
-/// A hold as the entries tell it.
-#[derive(Debug)]
-struct Told {
-    seq: u64,
-    lifted: bool,
-    /// The last day on which it is in force.
-    until: Option<NaiveDate>,
-}
-
 /// What became of the salt that opens a commitment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Openable {
     /// This place has no such part.
     Elsewhere,
+    /// There is one; whether it fits, the identifier would tell.
     Kept,
     /// Erased; the entry that says so is not sealed yet.
     Pending,
@@ -81,14 +70,14 @@ pub(super) enum Openable {
 #[derive(Debug, Default)]
 pub(super) struct Erasures {
     erasable: Option<Erasable>,
-    /// Commitments that the salts kept make, of the cases of the present chunk.
+    /// What the commitments that are kept with their salts make together, of the cases of the present chunk.
     openings: HashMap<Uuid, String>,
     /// Cases whose salts are gone, with the number of the entry that holds the commitment.
     closed_cases: BTreeMap<Uuid, u64>,
     /// People whose name is gone, with the number of their first entry.
     unnamed: HashMap<String, u64>,
     redacted_actors: HashSet<String>,
-    holds: HashMap<String, Told>,
+    holds: Holds,
     /// Pages of sweeps with the numbers of their entries.
     pages: Vec<(u64, Uuid)>,
     /// Of how many items of them entries tell that they were forgotten.
@@ -123,11 +112,13 @@ impl Erasures {
 
     pub(super) fn take(&mut self, seq: u64, leaf: LeafView<'_>, findings: &mut Findings) {
         match leaf.action() {
-            "log.hold_set" => self.set(seq, leaf),
-            "log.hold_lifted" => self.lift(seq, leaf, findings),
-            "log.prune" => self.prune(seq, leaf, findings),
+            "log.hold_set" => self.holds.set(seq, leaf),
+            "log.hold_lifted" => self.holds.lift(seq, leaf, findings),
+            "log.prune" => self.holds.prune(seq, leaf, findings),
             _ => {}
         }
+        let is_redact = leaf.action() == "log.redact";
+        let is_allowed = is_redact && self.holds.allow_erasing(seq, leaf, findings);
         (self.last, self.taken) = (seq, self.taken + 1);
         let Some(erasable) = &self.erasable else { return };
         if leaf.action() == Action::SweepPage.as_str() {
@@ -145,23 +136,24 @@ impl Erasures {
                 Some(_) => findings.violation(
                     Step::Erasures,
                     format!("entry {seq}"),
-                    "the salts that are kept for its case do not make the commitment that it holds: they were changed",
+                    "the commitments that are kept for its case do not make the one that it holds: they were changed",
                 ),
                 None => drop(self.closed_cases.insert(case, seq)),
             }
         }
-        if leaf.action() == "log.redact" {
-            self.redact(seq, leaf, findings);
+        if is_redact {
+            self.redact(seq, leaf, is_allowed, findings);
         }
     }
 
-    fn redact(&mut self, seq: u64, leaf: LeafView<'_>, findings: &mut Findings) {
+    /// `is_allowed`: no hold forbade it.
+    fn redact(&mut self, seq: u64, leaf: LeafView<'_>, is_allowed: bool, findings: &mut Findings) {
         let Some(erasable) = &self.erasable else { return };
         let back = |what: &str| format!("it says that {what} erased, and they are there");
         match (leaf.detail_word("kind"), leaf.case()) {
             (Some("subject"), Some(case)) => {
                 if self.closed_cases.remove(&case).is_some() {
-                    self.authorised += 1;
+                    self.authorised += u64::from(is_allowed);
                 } else if self.openings.contains_key(&case) {
                     findings.violation(
                         Step::Erasures,
@@ -177,47 +169,13 @@ impl Erasures {
                 }
                 self.unnamed.remove(actor);
                 self.redacted_actors.insert(actor.to_owned());
-                self.authorised += 1;
+                self.authorised += u64::from(is_allowed);
             }
             (Some("sweep_item"), _) => {
                 let rows = leaf.detail_number("rows").and_then(|rows| u64::try_from(rows).ok());
                 self.redacted_items = self.redacted_items.saturating_add(rows.unwrap_or_default());
             }
             _ => {}
-        }
-    }
-
-    fn set(&mut self, seq: u64, leaf: LeafView<'_>) {
-        let Some(id) = leaf.detail_word("hold") else { return };
-        let until = leaf.detail_word("until_on").and_then(|day| day.parse().ok());
-        self.holds.insert(id.to_owned(), Told { seq, lifted: false, until });
-    }
-
-    fn lift(&mut self, seq: u64, leaf: LeafView<'_>, findings: &mut Findings) {
-        let id = leaf.detail_word("hold").unwrap_or_default();
-        match self.holds.get_mut(id) {
-            Some(told) if told.lifted => findings.violation(
-                Step::Erasures,
-                format!("entry {seq}"),
-                "it lifts a hold that was lifted before",
-            ),
-            Some(told) => told.lifted = true,
-            // It was set before the beginning of this run, or among pruned entries.
-            None => drop(self.holds.insert(id.to_owned(), Told { seq, lifted: true, until: None })),
-        }
-    }
-
-    /// An entry that allows others to go must not fall into a hold.
-    fn prune(&mut self, seq: u64, leaf: LeafView<'_>, findings: &mut Findings) {
-        let at =
-            i64::try_from(leaf.at_us()).ok().and_then(DateTime::from_timestamp_micros).unwrap_or_default();
-        let in_force = |told: &&Told| !told.lifted && told.until.is_none_or(|until| until >= at.date_naive());
-        if let Some(told) = self.holds.values().filter(in_force).min_by_key(|told| told.seq) {
-            findings.violation(
-                Step::Erasures,
-                format!("entry {seq}"),
-                format!("it lets entries go while the hold of entry {} was in force", told.seq),
-            );
         }
     }
 
@@ -262,7 +220,7 @@ impl Erasures {
                 );
             }
         }
-        self.settle_holds(erasable, partial, findings);
+        self.holds.settle(&erasable.holds, &erasable.pending_holds, partial, findings);
         self.settle_pages(erasable, findings);
     }
 
@@ -309,37 +267,11 @@ impl Erasures {
             findings.remark(Step::Erasures, place, what);
         }
     }
-
-    fn settle_holds(&self, erasable: &Erasable, partial: bool, findings: &mut Findings) {
-        let stored: HashMap<&str, bool> =
-            erasable.holds.iter().map(|row| (row.id.as_str(), row.lifted)).collect();
-        let mut told: Vec<_> = self.holds.iter().collect();
-        told.sort_unstable_by_key(|(_, told)| told.seq);
-        for (id, told) in told.into_iter().filter(|(id, _)| !erasable.pending_holds.contains(*id)) {
-            let what = match stored.get(id.as_str()) {
-                None => "the hold that it tells of is not in the table of holds",
-                Some(lifted) if *lifted != told.lifted => {
-                    "the table of holds says otherwise whether its hold was lifted"
-                }
-                Some(_) => continue,
-            };
-            findings.violation(Step::Erasures, format!("entry {}", told.seq), what);
-        }
-        for row in &erasable.holds {
-            let known = self.holds.contains_key(&row.id) || erasable.pending_holds.contains(&row.id);
-            if !known && !partial {
-                findings.violation(
-                    Step::Erasures,
-                    "audit.hold",
-                    format!("no entry tells of the hold {}", row.id),
-                );
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::holds::HoldDeed;
     use super::super::report::Finding;
     use super::*;
     use crate::audit::leaf::{DetailValue, Leaf, LeafBytes};
@@ -452,28 +384,23 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_stands_in_entries_and_table_alike_and_nothing_goes_meanwhile() {
-        let row =
-            |lifted| Erasable { holds: vec![HeldRow { id: "h".to_owned(), lifted }], ..Erasable::default() };
-        let set = leaf("log.hold_set", &[("hold", "h")]);
-        let lifted = leaf("log.hold_lifted", &[("hold", "h")]);
-        let old = leaf("log.prune", &[]);
-        let over = leaf("log.hold_set", &[("hold", "h"), ("until_on", "2026-01-01")]);
-        for (erasable, entries, what) in [
-            (row(false), vec![&set], None),
-            (row(true), vec![&set, &lifted, &old], None),
-            (row(false), vec![&over, &old], None),
-            (row(false), vec![], Some("no entry tells")),
-            (Erasable::default(), vec![&set], Some("not in the table")),
-            (row(true), vec![&set], Some("says otherwise")),
-            (row(true), vec![&set, &lifted, &lifted], Some("lifted before")),
-            (row(false), vec![&set, &old], Some("the hold of entry 1 was in force")),
-        ] {
-            let entries: Vec<Leaf> = entries.into_iter().cloned().collect();
-            let (_, findings) = found(erasable, &[], &entries);
-            let said = findings.first().map(|finding| finding.what.as_str());
-            assert_eq!(said.is_some(), what.is_some(), "{what:?}: {findings:?}");
-            assert!(said.zip(what).is_none_or(|(said, what)| said.contains(what)), "{what:?}: {findings:?}");
-        }
+    fn an_erasure_in_a_hold_is_none_that_is_allowed() {
+        let (case, commitment) = (Uuid::now_v7(), "c".repeat(64));
+        let received =
+            Leaf { case: Some(case), subject_c: Some(commitment), ..leaf("request.received", &[]) };
+        let redact = Leaf { case: Some(case), ..leaf("log.redact", &[("kind", "subject")]) };
+        let set = leaf("log.hold_set", &[("hold", "h"), ("reason", "court_or_claim")]);
+        let hold = HoldRow {
+            id: "h".to_owned(),
+            reason: "court_or_claim".to_owned(),
+            review_on: None,
+            until_on: None,
+            set: HoldDeed { by: set.actor.clone(), at_us: set.at_us },
+            lifted: None,
+        };
+        let erasable = Erasable { holds: vec![hold], ..Erasable::default() };
+        let (counts, findings) = found(erasable, &[], &[received, set, redact]);
+        assert_eq!(counts.authorised_erasures, 0);
+        assert!(findings.len() == 1 && findings[0].what.contains("the hold of entry 2"), "{findings:?}");
     }
 }

@@ -8,7 +8,7 @@
 //! The run ([`verify`]): signatures of the newest head; definition of the tables; then, in one pass over the entries,
 //! each entry rehashed and compared with its leaf, its columns and its form, the tiles and the root rebuilt, each known
 //! or kept head compared when the tree has its size, and an account kept of effects, counters, silence, allowed absences,
-//! and of what made entries personal and was erased.
+//! of what made entries personal and was erased, and of holds.
 //!
 //! Invariants:
 //! - A case that is asked for is gathered on the way, and each of its entries proven by the tiles once more.
@@ -19,7 +19,7 @@
 //!   and does not make all that follow look changed.
 //!
 //! To check one more thing: a [`Step`], in `account` if it is told by the entries (in `account::writers` if by their numbers), in
-//! `erasure.rs` if by what stands beside them, in `run` if by the tree, in `Source::flaws` if by the place where the log stands.
+//! `erasure.rs` or `holds.rs` if by what stands beside them, in `run` if by the tree, in `Source::flaws` if by the place where the log stands.
 
 mod absence;
 mod account;
@@ -29,6 +29,7 @@ mod columns;
 mod database;
 mod erasure;
 mod files;
+mod holds;
 mod instants;
 mod policy;
 mod receipts;
@@ -41,8 +42,9 @@ mod web;
 pub use catalogue::Flaw;
 pub use columns::Columns;
 pub use database::Database;
-pub use erasure::{Erasable, HeldRow, PageRow};
+pub use erasure::{Erasable, PageRow};
 pub use files::{Directory, Files, Tiles};
+pub use holds::{HoldDeed, HoldRow};
 pub use policy::{Policy, PolicyError, StampCheck};
 pub use receipts::{Proven, ProvenItem, ReceiptError, check_receipt};
 pub use report::{Counts, Finding, Level, MAX_FINDINGS, Report, Severity, Step, Verdict};

@@ -7,7 +7,8 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::columns;
-use super::erasure::{Erasable, HeldRow, PageRow};
+use super::erasure::{Erasable, PageRow};
+use super::holds::{HoldDeed, HoldRow};
 use super::source::{KeptHead, KeptStamp, Stored};
 use crate::store::StoreError;
 
@@ -206,11 +207,15 @@ pub(super) async fn erasable(connection: &mut PgConnection) -> Result<Erasable, 
         .fetch_all(&mut *connection)
         .await
         .map_err(failed())?;
-    let holds =
-        sqlx::query!(r#"SELECT hold_id::text AS "id!", lifted_at IS NOT NULL AS "lifted!" FROM audit.hold"#)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(failed())?;
+    let holds = sqlx::query!(
+        r#"SELECT hold_id::text AS "id!", reason AS "reason!", review_on, until_on,
+                  set_by AS "set_by!", (extract(epoch FROM set_at) * 1000000)::bigint AS "set_us!",
+                  lifted_by, (extract(epoch FROM lifted_at) * 1000000)::bigint AS lifted_us
+           FROM audit.hold"#
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(failed())?;
     let pending = sqlx::query!(
         r#"SELECT CASE WHEN action <> 'sweep.page' THEN case_id END AS case_id, detail ->> 'actor' AS actor, detail ->> 'hold' AS hold,
                   CASE WHEN action = 'sweep.page' THEN uid END AS page,
@@ -231,7 +236,17 @@ pub(super) async fn erasable(connection: &mut PgConnection) -> Result<Erasable, 
     let number = |number: i64| u64::try_from(number).unwrap_or_default();
     Ok(Erasable {
         actors: actors.into_iter().collect(),
-        holds: holds.into_iter().map(|row| HeldRow { id: row.id, lifted: row.lifted }).collect(),
+        holds: holds
+            .into_iter()
+            .map(|row| HoldRow {
+                id: row.id,
+                reason: row.reason,
+                review_on: row.review_on,
+                until_on: row.until_on,
+                set: HoldDeed { by: row.set_by, at_us: number(row.set_us) },
+                lifted: row.lifted_by.zip(row.lifted_us).map(|(by, us)| HoldDeed { by, at_us: number(us) }),
+            })
+            .collect(),
         pending_cases: pending.iter().filter_map(|row| row.case_id).collect(),
         pending_actors: pending.iter().filter_map(|row| row.actor.clone()).collect(),
         pages: pages
@@ -244,7 +259,7 @@ pub(super) async fn erasable(connection: &mut PgConnection) -> Result<Erasable, 
     })
 }
 
-/// Reads the commitments that the kept salts make, of cases that are given as their organisations and, in the same order, their
+/// Reads what the kept commitments make together, of cases that are given as their organisations and, in the same order, their
 /// ids.
 pub(super) async fn openings(
     connection: &mut PgConnection,
