@@ -267,9 +267,11 @@ impl Upkeep {
 
         let requests = intake::past_evidence(&mut tx, organisation, terms.evidence, BATCH).await?;
         self.purge_requests(&mut tx, organisation, &requests).await?;
-        // Those that stayed because somebody held the log.
+        // Those that stayed because somebody held the log when the contact went, and those whose case went in a hold, too.
         let erasing = Erasing { actor, at: terms.now, rule: terms.rule };
         page_items += forget_page_items(&mut tx, organisation, &requests, &erasing).await?;
+        let left = sql::left_page_items(&mut tx, organisation, terms.evidence, BATCH).await?;
+        page_items += forget_page_items(&mut tx, organisation, &left, &erasing).await?;
         let unlinked = unlink(&mut tx, organisation, &requests, terms, actor).await?;
 
         let forgotten = Forgotten {

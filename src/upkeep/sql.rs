@@ -3,12 +3,14 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::removal::{InTheWay, Left};
-use crate::domain::OrganisationId;
+use crate::domain::{OrganisationId, RequestId};
 use crate::store::StoreError;
 
-/// How many rows of an organisation each table holds, those that hold none left out.
+/// How many rows of an organisation each table holds, those that hold none left out. Salts of a sweep's items name no organisation:
+/// they are those of its cases, or of pages that its entries tell of.
 pub(super) async fn count_rows(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -16,7 +18,13 @@ pub(super) async fn count_rows(
     sqlx::query_as!(
         Left,
         r#"SELECT place AS "table!", row_count AS "rows!"
-           FROM dsrd.count_rows($1)
+           FROM (SELECT place, row_count FROM dsrd.count_rows($1)
+                 UNION ALL
+                 SELECT 'audit_private.manifest_item', count(*)
+                 FROM audit_private.manifest_item AS item
+                 WHERE EXISTS (SELECT FROM dsrd.request WHERE organisation_id = $1 AND request_id = item.case_id)
+                    OR EXISTS (SELECT FROM audit.entry WHERE entry.uid = item.uid AND entry.organisation_id = $1)
+                    OR EXISTS (SELECT FROM audit.pending WHERE pending.uid = item.uid AND pending.organisation_id = $1)) AS held
            WHERE row_count > 0
            ORDER BY place"#,
         organisation.as_str(),
@@ -87,4 +95,37 @@ pub(super) async fn tied_until(
     .fetch_one(connection)
     .await
     .map_err(StoreError::during("removal.tied_until"))
+}
+
+/// Cases that are gone and of whose items of sweeps the salts were left, because a hold was in force when contact and case went; up
+/// to `most` of an organisation, of those that were made before an instant. Ids of cases begin with that, so that nothing is looked
+/// at but what should be gone. Where the entry of the page was pruned nobody knows whose they were, and they are anybody's.
+pub(super) async fn left_page_items(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    made_before: DateTime<Utc>,
+    most: i64,
+) -> Result<Vec<RequestId>, StoreError> {
+    let millis = u128::try_from(made_before.timestamp_millis()).unwrap_or_default();
+    let beyond = Uuid::from_u128(millis << 80);
+    let left = sqlx::query_scalar!(
+        r#"WITH orphan AS MATERIALIZED (
+             SELECT item.case_id, item.uid
+             FROM audit_private.manifest_item AS item
+             WHERE item.case_id < $2
+               AND NOT EXISTS (SELECT FROM dsrd.request WHERE request.request_id = item.case_id)
+           )
+           SELECT orphan.case_id
+           FROM orphan
+           LEFT JOIN audit.entry AS page ON page.uid = orphan.uid
+           WHERE page.organisation_id = $1 OR page.uid IS NULL
+           LIMIT $3"#,
+        organisation.as_str(),
+        beyond,
+        most,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("upkeep.left_page_items"))?;
+    Ok(left.into_iter().map(RequestId).collect())
 }
