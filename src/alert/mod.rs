@@ -33,6 +33,7 @@ mod sql;
 mod watch;
 
 pub use list::{Acknowledged, ListedAlert, acknowledge, acknowledge_hold, acknowledge_request, list_alerts};
+pub use send::end_abandoned;
 pub use settings::Settings;
 pub use sql::purge;
 pub use watch::{Turn, Ward, Watch};

@@ -2,12 +2,37 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
 use super::sql::{self, MailRow};
 use super::watch::{ACTOR, Watch};
-use crate::audit::{self, Action, Detail, Ending, EntryId, Event};
+use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
 use crate::delivery::{self, Effect, Failure, StaffLetter};
 use crate::domain::{Killed, OrganisationId, StaffRole};
-use crate::store::StoreError;
+use crate::store::{StoreError, Tx};
+
+/// Ends the attempts to send mails to staff of an organisation of which nobody saw the end, and which nobody takes up again because
+/// the organisation is taken out. Their end is unknown.
+pub async fn end_abandoned(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    actor: &Actor,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    for mail in sql::abandon_mails(tx, organisation).await? {
+        let ended = Event::general(organisation, Action::StaffMailEnded, actor.clone(), at)
+            .ending(EntryId(mail.intent), Ending::Unknown)
+            .with(detail_of(&mail.kind, &mail.role, mail.mail_id));
+        audit::append(tx, ended).await?;
+    }
+    Ok(())
+}
+
+/// What entries say of a mail.
+fn detail_of(kind: &str, role: &str, mail: Uuid) -> Detail {
+    Detail::none().word("kind", kind).word("role", role).word("mail", &mail.to_string())
+}
 
 impl Watch {
     /// Sends the mails that are due, one after the other, and returns how many it took up. A mail whose sender died is
@@ -34,12 +59,7 @@ impl Watch {
         let organisation: OrganisationId =
             row.organisation_id.parse().map_err(|_| unreadable("dsrd.staff_mail.organisation_id"))?;
         let role: StaffRole = row.role.parse().map_err(|_| unreadable("dsrd.staff_mail.role"))?;
-        let detail = || {
-            Detail::none()
-                .word("kind", &row.kind)
-                .word("role", role.as_str())
-                .word("mail", &row.mail_id.to_string())
-        };
+        let detail = || detail_of(&row.kind, role.as_str(), row.mail_id);
         let begun_at = self.clock.now();
         let mut tx = self.store.begin("alert.send_begin").await?;
         if let Some(former) = row.intent {

@@ -12,6 +12,7 @@
 //! - Bounded transactions, each of which leaves a state from which the next run goes on: a process that dies is followed by the
 //!   same command. Both ends stand in the log (`organisation.removal_began`, `organisation.removed`).
 //! - "Removed" is written in the transaction that read back that no table holds a row of it.
+//! - A mail to staff whose sender was cut off has its end in the log before its row goes: nobody takes it up again.
 //! - Salts and tags younger than twelve months stay, because the log gives them to nobody (`audit::forget`). Until then the
 //!   organisation stays registered, so that [`Upkeep::run`] forgets them, and the removal is not said to be done.
 //!
@@ -23,6 +24,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{Terms, Upkeep, sql};
+use crate::alert;
 use crate::audit::forget as log;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery::{self, DeliveryError};
@@ -227,6 +229,9 @@ impl Removal {
         let terms = Terms { now, identifiers: far, contact_ids: far, evidence: far, leftovers: far, rule };
         while !self.upkeep.forget_batch(organisation, terms, actor).await?.is_nothing() {}
         self.ledger.blank(organisation).await?;
+        let mut tx = store.begin("removal.end_mails").await?;
+        alert::end_abandoned(&mut tx, organisation, actor, now).await?;
+        tx.commit().await?;
         self.remove_rest(organisation).await?;
         self.read_back(organisation, reason, actor).await
     }

@@ -3,19 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use dsrd::audit::Actor;
+use dsrd::audit::forget::{self, HoldReason};
+use dsrd::audit::manifest::{Page, PageItem, append_page};
 use dsrd::audit::verify::{self, Database, Plan, Policy, Verdict};
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{Clock as _, LiftReason, OrganisationId, Outcome, RequestId, RequestKind};
+use dsrd::domain::{
+    Clock as _, KillSwitch, LiftReason, OrganisationId, Outcome, RequestId, RequestKind, SystemClock,
+};
 use dsrd::recipients::{self, ChannelKind};
 use dsrd::suppression::ledger::Ledger;
-use dsrd::upkeep::{Removal, RemovalError, RemovalReason, Removed, Settings, Upkeep};
+use dsrd::upkeep::{Left, Removal, RemovalError, RemovalReason, Removed, Settings, Upkeep};
 use dsrd::{delivery, holds, intake};
 use dsrd_simulator::ContactSpec;
 use sqlx::Connection as _;
 
 use crate::holds::claim_about;
 use crate::recipients::recipient;
+use crate::rig::count;
 use crate::support::service::TestService;
 
 const REASON: RemovalReason = RemovalReason::ContractEnded;
@@ -291,4 +297,113 @@ async fn r_80_nothing_is_removed_while_somebody_waits_or_a_hold_stands() {
         removal.remove(&"nobody".parse().unwrap(), REASON, &dpo()).await,
         Err(RemovalError::NotFound(_))
     ));
+}
+
+/// Lets a sweep submit the erasure of a case: its page stands in the log, and the salt of its one item beside it.
+async fn page_of(service: &TestService, request: RequestId, contact: &str) {
+    let page = Page {
+        organisation: &service.controller.id,
+        sweep: uuid::Uuid::now_v7(),
+        actor: Actor::Schedule("retention"),
+        at: service.clock.now(),
+        items: &[PageItem { request, contact: contact.parse().unwrap() }],
+    };
+    let mut tx = service.store.begin("test").await.unwrap();
+    append_page(&mut tx, page).await.unwrap();
+    tx.commit().await.unwrap();
+    service.sealer.seal_everything().await.unwrap();
+}
+
+const KEPT_ITEMS: &str = "SELECT count(*) FROM audit_private.manifest_item";
+
+/// An erasure of a sweep whose contact and whose case went while somebody held the log, so that its salt stayed; the hold was
+/// lifted since.
+async fn salt_that_outlived_its_case() -> TestService {
+    // Ids of cases are of the system's clock.
+    let service = TestService::builder().starting_at(SystemClock.now()).build().await;
+    let contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
+    let case = service.submit_sweep(&contact, service.clock.now()).await.request;
+    service.work_to_the_end().await;
+    crate::support::oracle::check(&service).await;
+    page_of(&service, case, &contact).await;
+    let now = service.clock.now();
+    let mut tx = service.store.begin("test").await.unwrap();
+    let review = (Some(now.date_naive()), None);
+    let hold = forget::set_hold(&mut tx, HoldReason::CourtOrClaim, review, &dpo(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    service.clock.advance(TimeDelta::days(66));
+    let forgotten = crate::upkeep::forget(&service).await;
+    assert_eq!((forgotten.contacts_of, forgotten.page_items), (1, 0));
+    service.clock.advance(TimeDelta::days(37 * 31 - 66));
+    let forgotten = crate::upkeep::forget(&service).await;
+    assert_eq!((forgotten.requests, forgotten.page_items), (1, 0));
+    assert_eq!(count(&service, KEPT_ITEMS).await, 1, "the log is held");
+    let held = removal(&service).remove(&service.controller.id, REASON, &dpo()).await;
+    assert!(matches!(held, Err(RemovalError::LogHeld)), "{held:?}");
+    let mut tx = service.store.begin("test").await.unwrap();
+    assert!(forget::lift_hold(&mut tx, hold, &dpo(), service.clock.now()).await.unwrap());
+    tx.commit().await.unwrap();
+    service
+}
+
+#[tokio::test]
+async fn r_75_a_salt_that_a_hold_kept_beyond_its_case_goes_when_the_log_is_free() {
+    let service = salt_that_outlived_its_case().await;
+    assert_eq!(crate::upkeep::forget(&service).await.page_items, 1);
+    assert_eq!(count(&service, KEPT_ITEMS).await, 0);
+    assert_eq!(crate::upkeep::forget(&service).await.page_items, 0, "once is enough");
+    let log = service.audit().await;
+    let redacted = log.iter().find(|entry| entry.action == "log.redact").unwrap();
+    let detail = serde_json::json!({"kind": "sweep_item", "rows": 1, "rule": "evidence_term"});
+    assert_eq!(redacted.detail, detail);
+    service.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn r_80_a_removal_takes_salts_of_items_along_and_is_not_done_while_one_is_left() {
+    let service = salt_that_outlived_its_case().await;
+    let (removal, main) = (removal(&service), service.controller.id.clone());
+    let items = Left { table: "audit_private.manifest_item".to_owned(), rows: 1 };
+    let (left, _) = removal.look(&main).await.unwrap();
+    assert!(left.contains(&items), "{left:?}");
+    let waits = removal.remove(&main, REASON, &dpo()).await.unwrap();
+    assert!(matches!(waits, Removed::Waits { .. }), "salts of a case have their own term: {waits:?}");
+    assert_eq!(count(&service, KEPT_ITEMS).await, 0);
+    // Of a case whose end the log does not tell the database keeps it.
+    page_of(&service, RequestId(uuid::Uuid::now_v7()), "986a372347aac5e4a94516db835d58aa").await;
+    match removal.remove(&main, REASON, &dpo()).await.unwrap() {
+        Removed::Left { tables } => assert!(tables.contains(&items), "{tables:?}"),
+        otherwise => panic!("{otherwise:?}"),
+    }
+    service.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn r_80_a_mail_to_staff_whose_sender_was_cut_off_has_its_end_before_its_row_goes() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ContactSpec::new().email("canarino@posta.example"));
+    submit(&service, &service.controller.id, RequestKind::Access, "canarino@posta.example").await;
+    service.clock.advance(TimeDelta::days(14));
+    let (mut watch, _mails) = crate::alerts::watch(&service, crate::alerts::settings());
+    watch.kill = KillSwitch::new(|boundary| boundary == "staff_mail.begun");
+    watch.turn().await.unwrap();
+    watch.send_due().await.unwrap();
+    service.work_to_the_end().await;
+    let open = async || {
+        service.sealer.seal_everything().await.unwrap();
+        let statement = "SELECT count(*) FROM audit_view.open_intent";
+        sqlx::query_scalar::<_, i64>(statement).fetch_one(&mut owner(&service).await).await.unwrap()
+    };
+    assert_eq!(open().await, 1, "announced, and nobody saw how it ended");
+    let removal = removal(&service);
+    for _ in 0..2 {
+        let waits = removal.remove(&service.controller.id, REASON, &dpo()).await.unwrap();
+        assert!(matches!(waits, Removed::Waits { .. }), "{waits:?}");
+        assert_eq!(open().await, 0);
+    }
+    let log = service.audit().await;
+    let ends: Vec<_> = log.iter().filter(|entry| entry.action == "staff_mail.ended").collect();
+    assert_eq!(ends.len(), 1, "{ends:?}");
+    assert_eq!(ends[0].outcome.as_deref(), Some("outcome_unknown"));
+    service.simulator.shutdown().await;
 }

@@ -131,6 +131,39 @@ pub(in crate::alert) async fn begin_mail(
     Ok(done.rows_affected() == 1)
 }
 
+/// A mail whose attempt was announced and has no end.
+pub(in crate::alert) struct Abandoned {
+    pub(in crate::alert) mail_id: Uuid,
+    pub(in crate::alert) kind: String,
+    pub(in crate::alert) role: String,
+    pub(in crate::alert) intent: Uuid,
+}
+
+/// Takes the announced attempts off the mails of an organisation: whoever is still at one finds that it is no longer theirs to end.
+pub(in crate::alert) async fn abandon_mails(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+) -> Result<Vec<Abandoned>, StoreError> {
+    sqlx::query_as!(
+        Abandoned,
+        r#"WITH abandoned AS MATERIALIZED (
+             SELECT mail_id, kind, role, intent
+             FROM dsrd.staff_mail
+             WHERE organisation_id = $1 AND intent IS NOT NULL
+             ORDER BY mail_id
+             FOR UPDATE)
+           UPDATE dsrd.staff_mail AS mail
+           SET intent = NULL
+           FROM abandoned
+           WHERE mail.organisation_id = $1 AND mail.mail_id = abandoned.mail_id
+           RETURNING abandoned.mail_id, abandoned.kind, abandoned.role, abandoned.intent AS "intent!""#,
+        organisation.as_str(),
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::during("alert.abandon_mails"))
+}
+
 /// Notes how an attempt ended; false when another one took the mail over, and then writes its end.
 pub(in crate::alert) async fn end_mail(
     connection: &mut PgConnection,
