@@ -6,7 +6,9 @@ use dsrd::store::embedded::{Cluster, Settings};
 use sqlx::Connection as _;
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::log::{Log, execute, verified};
+use crate::forgetting::{age, fill_earlier, forget_now};
+use crate::log::{Log, execute, fill, verified};
+use crate::support::oracle;
 
 /// A throw-away cluster, as the command has one: roles belong to all databases of a cluster, and while a copy is being
 /// migrated its migrator holds rights that a verification beside it would call out.
@@ -151,6 +153,34 @@ async fn s_40_a_drill_takes_the_beginning_of_a_long_log_or_an_export() {
     let none = hold(&log, "drill_none", &mut files, 290).await;
     assert!(matches!(none, Err(DrillError::TooLong { most: 290, .. })), "an export has no heads in between");
     log.service.finish().await;
+}
+
+#[tokio::test]
+async fn s_40_a_drill_on_a_pruned_log_takes_what_is_left_of_it() {
+    let log = Log::narrow().await;
+    // Afterwards the log has forgotten what the oracle asks for.
+    oracle::check(&log.service).await;
+    fill_earlier(&log, 560, 40).await;
+    log.service.sealer.keep_checkpoint().await.unwrap();
+    age(&log, 512, 40).await;
+    assert_eq!(forget_now(&log).await.announced, 512);
+    assert_eq!(forget_now(&log).await.pruned, 512);
+    fill(&log.service, 800).await;
+    log.service.sealer.keep_checkpoint().await.unwrap();
+    let report = on_the_database(&log, "drill_left", 1_000).await.unwrap();
+    assert_eq!((report.first, report.copied, report.missed), (513, report.size - 512, 0), "{report:#?}");
+
+    // Fewer than are gone; the entry that let them go is not among those that are copied.
+    let part = on_the_database(&log, "drill_left_part", 100).await.unwrap();
+    assert_eq!((part.first, part.missed), (513, 0), "{part:#?}");
+    assert!((20..=100).contains(&part.copied) && part.size == report.size, "{part:#?}");
+    let none = on_the_database(&log, "drill_left_none", 20).await;
+    assert!(
+        matches!(none, Err(DrillError::TooLong { there, most: 20 }) if there == report.copied),
+        "{none:?}"
+    );
+    execute(&yard().await, "DROP DATABASE drill_left_none_original WITH (FORCE)").await.unwrap();
+    log.service.simulator.shutdown().await;
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! A log, copied into a database of its own.
 //!
 //! The copy is made of bytes: each entry is inserted anew into tables that this program's own migrations made, and the
-//! tree is built over them. Nothing of the original is taken for true but what its signed head covers.
+//! tree is built over them. Nothing of the original is taken for true but what its signed head covers. Of a log that was pruned the
+//! copy begins where the log does now; what is gone stands in it by its hashes, as in the original.
 
 use std::collections::VecDeque;
 
@@ -24,6 +25,9 @@ const WIDTH: u64 = TILE_WIDTH as u64;
 
 /// Entries that are copied at a time: a whole number of tiles.
 const CHUNK: u64 = 16 * WIDTH;
+
+/// How many entries a partition of a log holds as it is shipped.
+const PARTITION: u64 = 4_194_304;
 
 /// What was copied.
 pub(super) struct Copied {
@@ -50,8 +54,8 @@ pub(super) fn settings() -> store::Settings {
     }
 }
 
-/// Fills an empty, migrated database with the log of a source, or with its beginning of at most `most` entries under a
-/// head that the log kept.
+/// Fills an empty, migrated database with the log of a source, or with its beginning of at most `most` entries, from the first
+/// that is there on, under a head that the log kept.
 pub(super) async fn fill<S: Source>(
     source: &mut S,
     most: u64,
@@ -60,12 +64,18 @@ pub(super) async fn fill<S: Source>(
 ) -> Result<Copied, DrillError> {
     let newest = SignedNote::from_bytes(&source.head().await?).map_err(|_| DrillError::NoHead)?;
     let original: Checkpoint = newest.text().parse().map_err(|_| DrillError::NoHead)?;
-    let kept = source.kept_heads(0, original.size.min(most)).await?;
-    let (note, checkpoint) = if original.size <= most {
+    let gone = gone_before(source, original.size).await?;
+    let kept = source.kept_heads(gone, original.size.min(gone.saturating_add(most))).await?;
+    let there = original.size - gone;
+    let (note, checkpoint) = if there <= most {
         (newest.to_string(), original.clone())
     } else {
-        kept.iter().rev().find_map(readable).ok_or(DrillError::TooLong { size: original.size, most })?
+        kept.iter().rev().find_map(readable).ok_or(DrillError::TooLong { there, most })?
     };
+    if gone > 0 {
+        // Whatever is done to the first partition is done to all that is copied, as with a log that was never pruned.
+        execute(options, &with_partitions_of(checkpoint.size.next_multiple_of(WIDTH).max(PARTITION))).await?;
+    }
     let store = Store::connect_as_sealer(options.clone(), &settings());
     let copied = insert(source, &store, &original, note, checkpoint, &kept, clock).await;
     store.close().await;
@@ -83,6 +93,42 @@ pub(super) async fn fill<S: Source>(
         }
     }
     Ok(copied)
+}
+
+/// How many entries lie before the first one that is there. A log forgets from its beginning on, by whole tiles.
+async fn gone_before<S: Source>(source: &mut S, size: u64) -> Result<u64, DrillError> {
+    let (mut gone, mut there) = (0, size.div_ceil(WIDTH));
+    if there == 0 || holds(source, 0, size).await? {
+        return Ok(0);
+    }
+    // The tile before `there` is looked at last: where nothing is to be found at all, the log is too short.
+    while gone + 1 < there {
+        let middle = gone.midpoint(there);
+        if holds(source, middle, size).await? {
+            there = middle;
+        } else {
+            gone = middle;
+        }
+    }
+    Ok((there * WIDTH).min(size))
+}
+
+/// Whether an entry of a tile is there.
+async fn holds<S: Source>(source: &mut S, tile: u64, size: u64) -> Result<bool, DrillError> {
+    let first = tile * WIDTH;
+    let rows = source.entries(first, (first + WIDTH).min(size), size).await?;
+    Ok(rows.iter().any(|row| row.seq > first && row.seq <= first + WIDTH))
+}
+
+/// Statements that cut a log into wider partitions before its first entry is in it: what is set when a log is made.
+fn with_partitions_of(width: u64) -> String {
+    format!(
+        "ALTER TABLE audit.layout DISABLE TRIGGER layout_row_stays;
+         UPDATE audit.layout SET partition_width = {width};
+         ALTER TABLE audit.layout ENABLE ALWAYS TRIGGER layout_row_stays;
+         DROP TABLE audit.entry_000000, audit.entry_000001;
+         SELECT audit.make_partition_ahead()"
+    )
 }
 
 /// A kept head whose note can be read.
@@ -155,7 +201,7 @@ async fn insert<S: Source>(
 
 /// Which entries are there.
 #[derive(Default)]
-struct Presence {
+pub(super) struct Presence {
     first: u64,
     last: u64,
     in_a_row: u64,
@@ -187,7 +233,7 @@ impl Presence {
 }
 
 /// Extends the tree up to `end`: by the entries, and where one is gone by its hash. Answers with the full tiles.
-async fn extend<S: Source>(
+pub(super) async fn extend<S: Source>(
     source: &mut S,
     edge: &mut Edge,
     presence: &mut Presence,

@@ -27,6 +27,14 @@ pub struct Scene {
     pub page: Option<(u64, Uuid)>,
 }
 
+impl Scene {
+    /// How many entries were pruned. What lets them go may lie behind the end of the copy, so that a copy is verified from there on.
+    #[must_use]
+    pub const fn gone(&self) -> u64 {
+        self.first.saturating_sub(1)
+    }
+}
+
 /// Something that is done to a log behind its back.
 #[derive(Clone, Debug)]
 pub struct Manipulation {
@@ -311,6 +319,8 @@ fn of_functions_and_rights() -> Vec<Manipulation> {
 fn of_the_tree(scene: &Scene) -> Vec<Manipulation> {
     let Scene { size, run, kept_heads, .. } = *scene;
     let width = u64::from(TILE_WIDTH);
+    // The last hash of the upper edge is that of a tile of which all entries are there, or of none.
+    let has_whole_tile = size / width > scene.gone().div_ceil(width);
     let make = |name, deed: &str, statements, place: String, says| Manipulation {
         name,
         deed: deed.to_owned(),
@@ -322,7 +332,8 @@ fn of_the_tree(scene: &Scene) -> Vec<Manipulation> {
     let tile = (run - 1) / width;
     let byte = (run - 1) % width * (HASH_BYTES as u64) + 8;
     let has_full_tile = (tile + 1) * width <= size;
-    let upper = Tile::of_tree(1, size / (width * width), size).filter(|tile| !tile.is_full());
+    let upper =
+        Tile::of_tree(1, size / (width * width), size).filter(|tile| !tile.is_full() && has_whole_tile);
     vec![
         make(
             "tile changed",
@@ -345,7 +356,9 @@ fn of_the_tree(scene: &Scene) -> Vec<Manipulation> {
             "edge changed",
             "a bit of a hash at the right edge of the tree is turned",
             if upper.is_some() {
-                Ok("UPDATE audit.edge SET hashes = set_byte(hashes, 0, get_byte(hashes, 0) # 1) WHERE level = 1"
+                Ok("UPDATE audit.edge
+                    SET hashes = set_byte(hashes, octet_length(hashes) - 1, get_byte(hashes, octet_length(hashes) - 1) # 1)
+                    WHERE level = 1"
                     .to_owned())
             } else {
                 Err("the tree of this log has no upper edge")

@@ -22,6 +22,9 @@
 //! only by instants of others: a time-stamping authority's or those in witnesses' signatures, which `verify` compares. That
 //! sealing goes on meanwhile is a test of the service (`a_clock_that_is_set_back_by_a_day_…` in `tests/service/sealing.rs`).
 //!
+//! Of a log that was pruned what is there is copied, and verified from its beginning on: the entry that let the others go may lie
+//! behind the end of a copy that does not take all.
+//!
 //! To add a manipulation: one more of the list in `manipulations.rs`; drill and tests both run it.
 
 mod copy;
@@ -75,11 +78,11 @@ pub enum DrillError {
     TooShort,
     /// Too many entries.
     #[error(
-        "the log has {size} entries, and none of the heads that it kept covers at most {most} of them; raise --most"
+        "{there} entries of the log are there, and none of the heads that it kept covers at most {most} of them; raise --most"
     )]
     TooLong {
-        /// How many it has.
-        size: u64,
+        /// How many are there, those that were pruned left out.
+        there: u64,
         /// How many are copied at most.
         most: u64,
     },
@@ -225,6 +228,8 @@ pub struct DrillReport {
     pub source: String,
     /// Name of the log.
     pub origin: String,
+    /// Number of the first entry of the copy; later than 1 in a log that was pruned.
+    pub first: u64,
     /// How many entries the copy has.
     pub copied: u64,
     /// How many the original has.
@@ -269,7 +274,7 @@ impl Drill<'_> {
         let plan = Plan {
             policy: self.plan.policy.clone(),
             known_heads: Vec::new(),
-            since: 0,
+            since: copied.scene.gone(),
             now: self.clock.now(),
         };
         let kind = Copies { has_manifests: copied.has_manifests };
@@ -301,7 +306,8 @@ impl Drill<'_> {
         Ok(DrillReport {
             source: source.describe(),
             origin: copied.checkpoint.origin.to_string(),
-            copied: copied.checkpoint.size,
+            first: copied.scene.first,
+            copied: copied.checkpoint.size - copied.scene.gone(),
             size: copied.original_size,
             found: count(|outcome| matches!(outcome, Outcome::Found { .. } | Outcome::Remarked { .. })),
             remarked: count(|outcome| matches!(outcome, Outcome::Remarked { .. })),
@@ -370,7 +376,7 @@ fn judge(report: &Report, place: &str, says: &str) -> Outcome {
 fn remarked(report: &Report, step: Step, says: &str) -> Outcome {
     let mut remarks = report.findings.iter().filter(|finding| finding.severity == Severity::Remark);
     match remarks.find(|remark| remark.step == step && remark.what.contains(says)) {
-        Some(remark) if report.verdict == Verdict::Ok => {
+        Some(remark) if report.verdict != Verdict::Violation => {
             Outcome::Remarked { place: remark.place.clone(), says: remark.what.clone() }
         }
         _ => missed(report),

@@ -65,7 +65,7 @@ impl<'a> Resealed<'a> {
                 .iter()
                 .map(|(name, note)| ((*name).to_owned(), note.to_string().into_bytes()))
                 .collect(),
-            since: 0,
+            since: self.scene.gone(),
             now: self.clock.now(),
         }
     }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use sqlx::postgres::PgConnectOptions;
 use zeroize::Zeroizing;
 
+use super::copy::{Presence, extend};
 use super::manipulations::{edit, unguarded};
 use super::resealed::{Grown, Resealed, head_statement};
 use super::{Attacker, DrillError, Outcome, Trial, execute, judge};
 use crate::audit::sealer::sql;
-use crate::audit::tlog::{AddCheckpoint, Checkpoint, CosigningKey, Edge, KeyName, SignedNote, leaf_hash};
+use crate::audit::tlog::{AddCheckpoint, Checkpoint, CosigningKey, Edge, KeyName, SignedNote};
 use crate::audit::verify::{Database, Level, Plan, Policy, Source as _, Verdict};
 use crate::audit::witness::{Answer, Witness};
 use crate::domain::random;
@@ -151,17 +152,15 @@ impl Resealed<'_> {
         })
     }
 
-    /// Builds the tree over what the entries are now, and signs it.
+    /// Builds the tree over what the entries are now, and what is left of those that were pruned, and signs it.
     async fn rebuild(&self, options: &PgConnectOptions) -> Result<(), DrillError> {
         let size = self.scene.size;
         let mut database = Database::open(options, String::new()).await?;
-        let rows = database.entries(0, size, size).await;
+        let rows = database.entries(0, size, size).await?;
+        let (mut edge, mut presence) = (Edge::new(), Presence::default());
+        let tiles = extend(&mut database, &mut edge, &mut presence, rows.into(), size, size).await;
         database.close().await;
-        let mut edge = Edge::new();
-        let mut tiles = Vec::new();
-        for row in rows? {
-            tiles.extend(edge.push(leaf_hash(&row.entry)));
-        }
+        let tiles = tiles?;
         let removed = unguarded("tile", "DELETE FROM audit.tile");
         execute(options, &format!("{removed}; DELETE FROM audit.edge")).await?;
         let store = Store::connect_as_sealer(options.clone(), &super::copy::settings());

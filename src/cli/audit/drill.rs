@@ -34,7 +34,7 @@ pub(in crate::cli) struct Args {
     /// Whom you trust: a policy file, as for `dsrd audit verify`. Needed but for the configured database.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Copy at most so many entries: of a longer log its beginning, up to a signed head that it kept.
+    /// Copy at most so many entries: of a longer log its beginning, or what pruning left of it, up to a signed head that it kept.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(20..=4_000_000))]
     most: u64,
 }
@@ -200,10 +200,13 @@ impl Yard {
 }
 
 fn shown(report: &DrillReport) -> String {
-    let of = if report.copied == report.size {
-        format!("all {} entries", report.size)
+    let DrillReport { first, copied, size, .. } = report;
+    let of = if copied == size {
+        format!("all {size} entries")
+    } else if *first == 1 {
+        format!("the first {copied} of {size} entries")
     } else {
-        format!("the first {} of {} entries", report.copied, report.size)
+        format!("{copied} of {size} entries, from number {first} on (those before were pruned),")
     };
     let rows = report.trials.iter().map(row);
     let mut text = format!(
