@@ -9,6 +9,7 @@ mod required;
 #[expect(dead_code, reason = "these tests need some of it only")]
 mod support;
 
+mod beside;
 mod case;
 mod drill;
 mod exports;

@@ -163,6 +163,19 @@ async fn s_40_commitments_that_were_changed_or_removed_are_found() {
     assert!(what.contains("gone"), "{what}");
 }
 
+#[tokio::test]
+async fn a_salt_that_was_exchanged_is_found_by_whoever_opens_its_item_and_not_by_verify() {
+    let (office, policy) = swept().await;
+    let cases = cases(&office).await;
+    tamper(&office, "UPDATE audit_private.manifest_item SET salt = sha256(salt)").await;
+    let report = verified(&office, &policy).await;
+    assert_eq!(report.verdict, Verdict::Ok, "{:#?}", report.findings);
+    assert!(report.still_possible.contains("no signature covers what they say"), "{}", report.still_possible);
+    let (entry, proof) = receipt(&office, cases[0].0, &cases[0].1).await;
+    let error = check_receipt(&policy, &entry, &proof).unwrap_err();
+    assert!(matches!(error, verify::ReceiptError::Opening(_)), "{error:?}");
+}
+
 /// Lets the log tell that a case has ended.
 async fn closed(office: &Office, case: RequestId) {
     let mut tx = office.store.begin("test.close").await.unwrap();

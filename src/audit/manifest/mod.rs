@@ -246,7 +246,8 @@ pub async fn open_item(
     Ok(Some(Found { seq, opening }))
 }
 
-/// The opening of a stored item; none where its row and its page do not fit, which `verify` tells.
+/// The opening of a stored item; none where it has a place that its page has not. Whether it leads to the root in the entry, and so
+/// whether its salt was changed, [`Opening::check`] tells: no signature covers the row.
 fn open(item: &sql::ItemRow, request: RequestId, contact: &ContactId) -> Option<Opening> {
     let (commitments, _) = item.commitments.as_chunks::<HASH_BYTES>();
     let (index, items) = (u64::try_from(item.idx).ok()?, commitments.len() as u64);

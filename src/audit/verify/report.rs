@@ -92,6 +92,10 @@ impl Verdict {
     }
 }
 
+/// What somebody could have done beside the entries, at every level: a place that has this part holds it by no signature.
+pub(super) const UNBOUND: &str = " Besides, the names of staff, and the salts and tags that tie entries to people, could have been \
+                                  exchanged for others: no signature covers what they say.";
+
 /// How much a log that was found in order is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Level {
@@ -165,7 +169,8 @@ pub struct Counts {
     pub open_effects: u64,
     /// Processes that numbered their entries.
     pub writers: u64,
-    /// Commitments to people's identifiers whose salts are kept and fit.
+    /// Commitments to people's identifiers for which salts are kept, and which what is kept beside these makes. Whether a salt fits
+    /// is not told by that: it takes the identifier.
     pub openings: u64,
     /// Salts of cases and names of staff that are gone, as signed entries allow.
     pub authorised_erasures: u64,

@@ -358,7 +358,9 @@ fn case_shown(case: &CaseReport) -> String {
         CaseSubject::Committed { entry } => {
             format!("entry {entry} commits to identifiers; whether that can be opened stands in the database")
         }
-        CaseSubject::Kept { entry } => format!("entry {entry} commits to identifiers, and the salt is kept"),
+        CaseSubject::Kept { entry } => format!(
+            "entry {entry} commits to identifiers, and the salt is kept; whether it fits shows who knows one: dsrd audit subject"
+        ),
         CaseSubject::BeingForgotten { entry } => {
             format!(
                 "forgotten: entry {entry} committed to identifiers; the entry of the erasure is not sealed yet"

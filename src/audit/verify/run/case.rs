@@ -50,7 +50,7 @@ pub enum CaseSubject {
         /// Its number.
         entry: u64,
     },
-    /// An entry commits to them, and the salt that opens it is kept.
+    /// An entry commits to them, and a salt is kept that should open it; whether it does, the identifier would tell.
     Kept {
         /// Its number.
         entry: u64,

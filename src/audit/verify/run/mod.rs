@@ -14,7 +14,7 @@ use crate::audit::verify::absence::Absences;
 use crate::audit::verify::account::{Account, range_name};
 use crate::audit::verify::catalogue::Flaw;
 use crate::audit::verify::policy::Policy;
-use crate::audit::verify::report::{Counts, Findings, Level, Report, Step, Verdict};
+use crate::audit::verify::report::{Counts, Findings, Level, Report, Step, UNBOUND, Verdict};
 use crate::audit::verify::source::{CommittedCases, ManifestOf, Source, SourceError, Stored};
 
 mod case;
@@ -68,6 +68,7 @@ pub async fn verify_case<S: Source>(
         findings: Findings::default(),
         counts: Counts::default(),
         catalogue_checked: false,
+        has_erasable: false,
         protected_up_to: 0,
         timed_from: None,
         witness: Times::default(),
@@ -107,6 +108,8 @@ struct Run<'p> {
     findings: Findings,
     counts: Counts,
     catalogue_checked: bool,
+    /// Whether the place has what ties entries to people.
+    has_erasable: bool,
     /// The largest size of a head that somebody else kept and that agrees.
     protected_up_to: u64,
     /// Behind how many entries times of others bound the log.
@@ -144,7 +147,10 @@ impl Run<'_> {
         let absences = Absences::new(self.plan.now, source.may_lack_entries());
         let mut account = Account::new(since > 0, absences, self.plan.now, source.is_live());
         match source.erasable().await {
-            Ok(erasable) => account.erasures.begin(erasable),
+            Ok(erasable) => {
+                self.has_erasable = erasable.is_some();
+                account.erasures.begin(erasable);
+            }
             Err(error) => self.unreadable(Step::Erasures, error)?,
         }
         self.consistent_beginnings(source, &tree.main, &mut known, size).await?;
@@ -399,7 +405,8 @@ impl Run<'_> {
                     .to_owned(),
             )
         } else {
-            (level, level.still_possible(self.protected_up_to, size, self.timed_from))
+            let possible = level.still_possible(self.protected_up_to, size, self.timed_from);
+            (level, if self.has_erasable { possible + UNBOUND } else { possible })
         };
         let (findings, more_findings) = self.findings.into_parts();
         let unread = size.saturating_sub(self.counts.entries);
