@@ -276,6 +276,17 @@ fn each_look_is_recorded(scene: &Scene, reference: &str, out: &str, exported_sha
         let cases: Vec<_> = looks.filter_map(|entry| entry["detail"].get("of_case")).collect();
         assert_eq!(cases, [&case], "{action}");
     }
+    let number = scene.run(&received).expect(0).json()[0]["seq"].to_string();
+    scene.run(&["audit", "show", &number]).expect(0);
+    let receipt = format!("{out}.receipt");
+    scene.run(&["audit", "prove", "--seq", &number, "--seq", "1", "--out", &receipt]).expect(0);
+    let proved = scene.run(&["--json", "audit", "search", "--action", "log.proved"]).expect(0).json();
+    let proved: Vec<_> = proved.as_array().unwrap().iter().rev().take(2).collect();
+    assert!(proved.iter().any(|entry| entry["detail"]["of_case"] == case), "{proved:?}");
+    assert!(proved.iter().all(|entry| entry["detail"]["entries"] == 1), "entry 1 is of no case: {proved:?}");
+    let read = scene.run(&["--json", "audit", "search", "--action", "log.read"]).expect(0).json();
+    let read: Vec<_> = read.as_array().unwrap().iter().filter(|entry| entry["case"] == case).collect();
+    assert!(!read.is_empty(), "the entry was shown by its number");
     let recorded: Vec<_> =
         log.as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
     for action in ["log.read", "log.exported", "log.verified", "log.proved"] {

@@ -1,5 +1,6 @@
 //! `dsrd audit export` and `dsrd audit prove`: the log, taken out.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::{day_or_instant, of_case, record, seal};
 use crate::audit::export::{self, Exported, LineFormat, Selection};
@@ -317,9 +319,16 @@ pub(super) async fn prove(
         other => other?,
     };
     let proven = with_openings(proven, foundation).await?;
-    // Recorded first: who cannot be told of takes no receipt.
-    let detail = of_case(case).count("entries", u64::try_from(proven.len()).unwrap_or(u64::MAX));
-    record(context, foundation, Action::LogProved, detail).await?;
+    // Recorded first: who cannot be told of takes no receipt. By their numbers, entries of several cases may be asked for.
+    let mut counts: BTreeMap<Option<Uuid>, u64> = case.map(|case| (Some(case.0), 0)).into_iter().collect();
+    for (row, _) in &proven {
+        let of_entry = || Leaf::parse(&row.entry).ok().and_then(|leaf| leaf.case);
+        *counts.entry(case.map_or_else(of_entry, |case| Some(case.0))).or_default() += 1;
+    }
+    for (of, count) in counts {
+        let detail = of_case(of.map(RequestId)).count("entries", count);
+        record(context, foundation, Action::LogProved, detail).await?;
+    }
     fs::create_dir_all(&args.out)?;
     let mut receipts = Vec::with_capacity(proven.len());
     for (row, mut proof) in proven {

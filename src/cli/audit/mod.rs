@@ -223,19 +223,15 @@ async fn read(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let Asked { filter, after, limit, only } = asked;
+    let entries = list(context, foundation, &asked, output).await?;
+    let Asked { filter, limit, only, .. } = asked;
     // `show` has no pages; `search` has those of a case.
     let further = filter.case.map_or_else(
         || "--after".to_owned(),
         |case| format!("`dsrd audit search --case {}` and --after", Reference::of(case)),
     );
-    let mut entries = list(context, foundation, &filter, after, limit, output).await?;
-    if let Some(number) = only {
-        // The next entry of this organisation came back where that one is another's, or not there yet.
-        entries.retain(|entry| entry.seq == number);
-        if entries.is_empty() {
-            return Err(Failure::NotFound.because(format!("there is no entry {number} of this organisation")));
-        }
+    if let (Some(number), true) = (only, entries.is_empty()) {
+        return Err(Failure::NotFound.because(format!("there is no entry {number} of this organisation")));
     }
     let cut = i64::try_from(entries.len()) == Ok(limit);
     let zone = filter.organisation.as_ref().map_or(Tz::UTC, |organisation| context.zone(organisation));
@@ -284,22 +280,25 @@ pub(super) async fn seal(context: &Context, foundation: &Foundation, output: &Ou
     }
 }
 
-/// Reads the log and records that it was read, in one transaction.
+/// Reads the log and records that it was read, in one transaction: of which case, where one was asked for by its name or by the
+/// number of one of its entries.
 async fn list(
     context: &Context,
     foundation: &Foundation,
-    filter: &Filter,
-    after: i64,
-    limit: i64,
+    asked: &Asked,
     output: &Output,
 ) -> anyhow::Result<Vec<Entry>> {
     seal(context, foundation, output).await;
+    let Asked { filter, after, limit, only } = asked;
     let mut tx = foundation.store.begin("cli.audit").await?;
-    let entries = audit::list(&mut tx, filter, after, limit).await?;
+    let mut entries = audit::list(&mut tx, filter, *after, *limit).await?;
+    // The next entry of this organisation came back where the one that is asked for is another's, or not there yet.
+    entries.retain(|entry| only.is_none_or(|number| entry.seq == number));
     if let Some(organisation) = &filter.organisation {
         let mut event =
             Event::general(organisation, Action::LogRead, context.person(), foundation.desk.clock.now());
-        event.case = filter.case;
+        let of_entry = entries.first().filter(|_| only.is_some()).and_then(|entry| entry.case);
+        event.case = filter.case.or(of_entry.map(RequestId));
         audit::append(&mut tx, event.with(Detail::none().count("entries", entries.len() as u64))).await?;
     }
     tx.commit().await?;
