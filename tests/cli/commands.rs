@@ -394,4 +394,18 @@ async fn s_51_check_tells_each_fault_with_its_remedy_and_changes_nothing() {
     scene.configure(database.options().to_url_lossy().as_ref(), "other");
     let finished = scene.run(&["--json", "check"]).expect(4);
     assert_eq!(verdict(&finished.json(), "venue-group: platform"), "fail");
+
+    // The bucket is one of the places outside; nobody listens there.
+    let text = std::fs::read_to_string(scene.path("dsrd.toml")).unwrap();
+    let key = scene.path("bucket.key");
+    std::fs::write(&key, "id secret").unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let publish = format!(
+        "[publish]\nbucket_url = \"http://127.0.0.1:9/audit-log\"\nbucket_region = \"eu-south-1\"\nbucket_key_file = \"{}\"\n",
+        key.display()
+    );
+    std::fs::write(scene.path("dsrd.toml"), text + &publish).unwrap();
+    let finished = scene.run(&["check"]).expect(4);
+    let line = finished.stdout.lines().find(|line| line.contains("bucket http://127.0.0.1:9/audit-log"));
+    assert!(line.is_some_and(|line| line.contains("cannot be reached")), "{}", finished.stdout);
 }

@@ -6,6 +6,7 @@ use super::Findings;
 use super::database::Opened;
 use crate::audit::Publisher;
 use crate::cli::context::Context;
+use crate::config;
 use crate::daemon::halves;
 use crate::domain::SystemClock;
 use crate::store::Store;
@@ -24,13 +25,24 @@ pub(super) async fn check(context: &Context, opened: &Opened, findings: &mut Fin
     }
     let settings = context.settings();
     let store = Store::connect_as_sealer(opened.database().options().clone(), &settings.database);
-    match Publisher::new(store, settings.publish.clone(), None, Arc::new(SystemClock)) {
+    match open(context, store) {
         Ok(publisher) => {
             look(&publisher, findings).await;
             publisher.close().await;
         }
-        Err(error) => findings.fail_with(CHECK, &error),
+        Err(error) => findings.fail_with(CHECK, error.as_ref()),
     }
+}
+
+/// What looks at the places; it mails nothing and has nothing stamped.
+fn open(context: &Context, store: Store) -> anyhow::Result<Publisher> {
+    let settings = &context.settings().publish;
+    let publisher = Publisher::new(store, settings.clone(), None, Arc::new(SystemClock))?;
+    if settings.bucket_url.is_empty() {
+        return Ok(publisher);
+    }
+    let key = config::read_secret("publish.bucket_key_file", &settings.bucket_key_file)?;
+    Ok(publisher.with_bucket(&key)?)
 }
 
 async fn look(publisher: &Publisher, findings: &mut Findings) {
