@@ -50,8 +50,8 @@ pub use event::{Action, Actor, Detail, Ending, EntryId, Event};
 pub use keys::{LogKeys, MalformedLogKeys};
 pub use leaf::{DetailValue, Leaf, LeafError, MAX_LEAF_BYTES};
 pub use publish::{
-    Courier, Divergence, HeadMail, PublishError, PublishSettings, Publisher, SinkStatus, WitnessSettings,
-    published_folder,
+    Courier, Divergence, HeadMail, Looked, PublishError, PublishSettings, Publisher, Sink, SinkStatus,
+    WitnessSettings, published_folder,
 };
 pub use sealer::{MOST_AT_ONCE, RestoreReason, Restored, SealError, Sealed, Sealer, Settings, Takeover};
 pub use search::{Search, StaffEntry, first_of_actions, list_actions, list_by_staff, search, whole_since};

@@ -1,16 +1,18 @@
 //! The log compared with what was published of it, and the work that waits until both agree.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::halves::{self, Mixed};
 use super::{Database, StartError, tasks};
-use crate::audit::{Courier, HeadMail, PublishError, Publisher};
+use crate::audit::{Courier, HeadMail, Looked, PublishError, Publisher, Sink};
 use crate::config::{self, Settings};
 use crate::delivery::{self, Transport};
 use crate::domain::Clock;
@@ -75,6 +77,9 @@ pub(super) enum Heads {
 }
 
 /// Compares and publishes for as long as the daemon runs; opens the gate, and closes it at a divergence.
+///
+/// Work waits for the comparison, and not for what is published after it: a bucket that gets the whole log for the first time
+/// takes hours, and a place that does not answer holds up no other.
 pub(super) async fn publish(
     publisher: Arc<Publisher>,
     heads: Heads,
@@ -83,19 +88,21 @@ pub(super) async fn publish(
     stop: CancellationToken,
 ) {
     const AFTER_FAILURE: Duration = Duration::from_secs(5);
-    let mut told: Option<String> = None;
+    let mut keeper = Keeper::new(publisher, gate);
     while !stop.is_cancelled() {
-        // A round can be broken off anywhere and begun again; a witness that does not answer must not delay the end.
-        let round = tokio::select! {
-            round = round(&publisher, heads, &store) => round,
-            () = stop.cancelled() => return,
+        // Both can be broken off anywhere and begun again; a place that does not answer must not delay the end.
+        let publisher = Arc::clone(&keeper.publisher);
+        let compared = tokio::select! {
+            compared = keeper.meanwhile(compare(&publisher, heads, &store)) => compared,
+            () = stop.cancelled() => break,
         };
-        let pause = match round {
-            Ok(()) => {
-                if told.take().is_some() {
-                    tracing::info!("the audit log continues what was published of it; work goes on");
+        let pause = match compared {
+            Ok(looked) => {
+                keeper.found = Some(Ok(()));
+                keeper.judge();
+                if let Some(looked) = looked {
+                    keeper.begin(looked);
                 }
-                gate.set(true);
                 publisher.every()
             }
             Err(Unfit::Publish(PublishError::Store(error)) | Unfit::Store(error)) => {
@@ -104,16 +111,100 @@ pub(super) async fn publish(
                 AFTER_FAILURE
             }
             Err(error) => {
-                gate.set(false);
-                let what = error.to_string();
-                if told.as_ref() != Some(&what) {
-                    tracing::error!(%error, "safe mode: nothing is sealed, claimed, mailed or destroyed");
-                }
-                told = Some(what);
+                keeper.found = Some(Err(error.to_string()));
+                keeper.judge();
+                // Nobody is shown more of a log that was found out.
+                keeper.break_off().await;
                 publisher.every()
             }
         };
-        tasks::pause(&stop, pause).await;
+        keeper.meanwhile(tasks::pause(&stop, pause)).await;
+    }
+    keeper.break_off().await;
+}
+
+/// Keeps the gate by what comparing and publishing find.
+struct Keeper {
+    publisher: Arc<Publisher>,
+    gate: Gate,
+    /// What the last look found; none before the first.
+    found: Option<Result<(), String>>,
+    /// Why the gate is closed, as it was told last.
+    told: Option<String>,
+    publishing: JoinSet<(Sink, Result<(), PublishError>)>,
+    busy: BTreeSet<Sink>,
+}
+
+impl Keeper {
+    fn new(publisher: Arc<Publisher>, gate: Gate) -> Self {
+        Self { publisher, gate, found: None, told: None, publishing: JoinSet::new(), busy: BTreeSet::new() }
+    }
+
+    /// Begins to publish to each sink that is not at it still.
+    fn begin(&mut self, looked: Looked) {
+        for sink in Sink::ALL {
+            if self.busy.insert(sink) {
+                let publisher = Arc::clone(&self.publisher);
+                self.publishing.spawn(async move { (sink, publisher.publish(sink, looked).await) });
+            }
+        }
+    }
+
+    async fn break_off(&mut self) {
+        self.publishing.shutdown().await;
+        self.busy.clear();
+    }
+
+    /// Waits for something, and hears meanwhile what became of the sinks.
+    async fn meanwhile<T>(&mut self, awaited: impl Future<Output = T>) -> T {
+        let mut awaited = std::pin::pin!(awaited);
+        loop {
+            tokio::select! {
+                done = &mut awaited => return done,
+                Some(ended) = self.publishing.join_next() => self.hear(ended),
+            }
+        }
+    }
+
+    fn hear(&mut self, ended: Result<(Sink, Result<(), PublishError>), JoinError>) {
+        match ended {
+            Ok((sink, published)) => {
+                self.busy.remove(&sink);
+                if let Err(PublishError::Store(error)) = published {
+                    tracing::warn!(%error, "heads of the audit log could not be published; tried again");
+                }
+                self.judge();
+            }
+            // As if it had broken down here: the whole task is started again.
+            Err(error) => {
+                if let Ok(panic) = error.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+        }
+    }
+
+    /// Opens the gate where both agree, the last look and what publishing has read of the log; else it is closed, and why is
+    /// told once. What publishing found stands until that sink has got everything: looks read heads only, and would open
+    /// the gate again each time.
+    fn judge(&mut self) {
+        let why = match (&self.found, self.publisher.obstacle()) {
+            (None, _) => return,
+            (Some(Err(why)), _) => why.clone(),
+            (Some(Ok(())), Some(obstacle)) => obstacle.to_string(),
+            (Some(Ok(())), None) => {
+                if self.told.take().is_some() {
+                    tracing::info!("the audit log continues what was published of it; work goes on");
+                }
+                self.gate.set(true);
+                return;
+            }
+        };
+        self.gate.set(false);
+        if self.told.as_ref() != Some(&why) {
+            tracing::error!(error = why, "safe mode: nothing is sealed, claimed, mailed or destroyed");
+        }
+        self.told = Some(why);
     }
 }
 
@@ -128,16 +219,17 @@ enum Unfit {
     Store(#[from] StoreError),
 }
 
-/// Both halves of the database are of one moment, and the log continues what was published; then what is new is.
-async fn round(publisher: &Publisher, heads: Heads, store: &Store) -> Result<(), Unfit> {
+/// Both halves of the database are of one moment, and the log continues what was published; answers with what the look could
+/// read, for who publishes.
+async fn compare(publisher: &Publisher, heads: Heads, store: &Store) -> Result<Option<Looked>, Unfit> {
     // Where both are wrong, the comparison with outside says more.
     publisher.glance().await?;
     if let Some(mixed) = halves::compare(store).await? {
         return Err(mixed.into());
     }
     match heads {
-        Heads::Published => Ok(publisher.round().await?),
-        Heads::Compared => Ok(()),
+        Heads::Published => Ok(Some(publisher.look().await?)),
+        Heads::Compared => Ok(None),
     }
 }
 

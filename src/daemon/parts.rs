@@ -168,12 +168,17 @@ impl Parts {
             if let Some(sealer) = &self.log.sealer {
                 if self.gate.is_open() {
                     sealer.seal_everything().await?;
-                    // What was sealed last is shown, too: nobody knows how long the service stands still.
+                    // What was sealed last is shown, too: nobody knows how long the service stands still. To the directory
+                    // first: there is no time for a place that does not answer.
                     sealer.keep_checkpoint().await?;
-                    if let Some(publisher) = &self.log.publisher
-                        && let Err(error) = publisher.round().await
-                    {
-                        tracing::warn!(%error, "the last head of the audit log was not published");
+                    if let Some(publisher) = &self.log.publisher {
+                        let published = async {
+                            publisher.publish_near().await?;
+                            publisher.round().await
+                        };
+                        if let Err(error) = published.await {
+                            tracing::warn!(%error, "the last head of the audit log was not published");
+                        }
                     }
                 }
                 sealer.close().await;

@@ -21,6 +21,7 @@ mod memory;
 mod moving;
 mod outage;
 mod poison;
+mod publishing;
 mod restored;
 mod sealer;
 mod several;

@@ -1,6 +1,7 @@
 //! A bucket of an S3-compatible store: what it gets, and how an older database is found out by it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
 use dsrd::audit::tlog::{Checkpoint, SignedNote, SigningKey};
 use dsrd::audit::verify::{self, Directory, Plan, Policy, Tiles, Verdict};
@@ -136,6 +137,32 @@ async fn a_bucket_gets_every_entry_that_it_missed_also_after_a_fill_that_broke_o
 }
 
 #[tokio::test]
+async fn a_bucket_whose_first_fill_breaks_off_goes_on_behind_the_last_stage_in_another_process_too() {
+    let service = TestService::start().await;
+    let (stub, address, _task) = Stub::start().await;
+    // A stage has 4,096 entries at least, and ends with a checkpoint that was kept.
+    grow(&service, 4_200).await;
+    grow(&service, 300).await;
+    let (tiles, bundles, checkpoint) = (18, 17, 1);
+    *stub.room.lock().unwrap() = Some(tiles + bundles + checkpoint + 2);
+    publisher(&service, address, true, KEY).round().await.unwrap();
+    assert_eq!(verified(&service, &stub).await, (Verdict::Ok, 4_200));
+    let behind = async |publisher: &Publisher| {
+        let status = publisher.status().await.unwrap();
+        status.into_iter().find(|each| each.kind == "bucket").unwrap().behind
+    };
+    *stub.room.lock().unwrap() = None;
+    let anew = publisher(&service, address, true, KEY);
+    assert_eq!(behind(&anew).await, 300);
+    anew.round().await.unwrap();
+    assert_eq!(verified(&service, &stub).await, (Verdict::Ok, 4_500));
+    for early in ["tile/0/000", "tile/0/015", "tile/entries/000", "tile/entries/015"] {
+        assert_eq!(stub.written(&format!("{PREFIX}{early}")), 1, "{early}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn f_26_a_bucket_that_is_ahead_or_another_logs_stops_everything_and_one_that_is_away_nothing() {
     let service = TestService::start().await;
     let (stub, address, task) = Stub::start().await;
@@ -161,6 +188,11 @@ async fn f_26_a_bucket_that_is_ahead_or_another_logs_stops_everything_and_one_th
         matches!(&ahead, PublishError::Diverged(Divergence::Ahead { outside: 40, inside: 10, place, .. }) if place.contains("bucket")),
         "{ahead}"
     );
+    // That it cannot be asked any more settles nothing, and a process that did not see it knows nothing.
+    stub.away.store(true, Ordering::Relaxed);
+    assert!(matches!(ours.round().await, Err(PublishError::Diverged(Divergence::Ahead { outside: 40, .. }))));
+    publisher(&service, address, false, KEY).round().await.unwrap();
+    stub.away.store(false, Ordering::Relaxed);
     put(&Checkpoint { size: 9, ..now.clone() });
     assert!(matches!(ours.round().await, Err(PublishError::Diverged(Divergence::Fork { size: 9, .. }))));
     put(&Checkpoint { origin: "other.example/log".parse().unwrap(), ..now });

@@ -1,7 +1,9 @@
-//! A published directory that lacks something, or has too much: it is filled up, and what was pruned goes from it.
+//! A published directory that lacks something, or has too much: it is filled up, and what was pruned goes from it. And one that
+//! does not answer.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dsrd::audit::{RestoreReason, Restored};
 
@@ -17,6 +19,26 @@ async fn prune(service: &TestService, up_to: u64) {
     );
     let mut owner = owner(service).await;
     sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut owner).await.unwrap();
+}
+
+/// A file that nobody answers who opens it, as of a network's file system that is away. It lets go of its reader at the end.
+struct Silent(PathBuf);
+
+impl Silent {
+    fn put(path: PathBuf) -> Self {
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        Self(path)
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        // Without waiting for a reader.
+        let nonblocking = 0o4000;
+        drop(fs::OpenOptions::new().write(true).custom_flags(nonblocking).open(&self.0));
+    }
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -137,4 +159,24 @@ async fn r_72_what_was_published_before_a_restore_is_forgotten_too() {
         "its hashes stay"
     );
     assert_eq!(names(&fork.join("tile/entries"))[0], "002");
+}
+
+#[tokio::test]
+async fn a_directory_that_does_not_answer_holds_up_no_look_and_stops_nothing() {
+    let service = TestService::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let silent = Silent::put(folder.path().join("checkpoint"));
+    let publisher = publisher(&service, folder.path(), false, Vec::new());
+    grow(&service, 3).await;
+    let looks = async {
+        publisher.glance().await.unwrap();
+        publisher.round().await.unwrap();
+        publisher.status().await.unwrap()
+    };
+    let status = tokio::time::timeout(Duration::from_mins(1), looks).await.expect("an answer");
+    assert!(status[0].problem.as_ref().is_some_and(|problem| problem.contains("in time")), "{status:?}");
+    fs::rename(&silent.0, folder.path().join("aside")).unwrap();
+    drop(Silent(folder.path().join("aside")));
+    publisher.round().await.unwrap();
+    assert_eq!(publisher.status().await.unwrap()[0].size, Some(3));
 }

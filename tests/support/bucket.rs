@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
 use dsrd::audit::tlog::{Checkpoint, SignedNote};
@@ -32,6 +34,10 @@ pub(crate) struct Stub {
     pub(crate) seen: Mutex<Vec<Seen>>,
     /// How many objects it takes before it refuses; all where none is told.
     pub(crate) room: Mutex<Option<usize>>,
+    /// How long it takes for each object.
+    pub(crate) pause: Mutex<Duration>,
+    /// Whether it refuses everything.
+    pub(crate) away: AtomicBool,
 }
 
 /// How many names a page of a listing has: stores may give fewer than a thousand.
@@ -71,6 +77,10 @@ impl Stub {
             let length = headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
             let mut body = vec![0; length];
             stream.read_exact(&mut body).await.ok()?;
+            if method == "PUT" {
+                let pause = *self.pause.lock().expect("no test holds it and fails");
+                tokio::time::sleep(pause).await;
+            }
             let (status, answer) = self.answer(Seen { method: method.clone(), path, headers }, body);
             let sent = if method == "HEAD" { Vec::new() } else { answer.clone() };
             let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n", answer.len());
@@ -91,6 +101,7 @@ impl Stub {
         let (method, path) = (seen.method.clone(), seen.path.clone());
         self.seen.lock().expect("no test holds it and fails").push(seen);
         match method.as_str() {
+            _ if self.away.load(Ordering::Relaxed) => (503, Vec::new()),
             _ if !is_signed => (403, Vec::new()),
             "PUT" if !is_checked => (400, Vec::new()),
             "PUT" if self.is_full() => (503, Vec::new()),

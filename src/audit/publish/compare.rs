@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::bucket::Bucket;
 use super::error::Trouble;
-use super::{Divergence, Head, PublishError, Publisher, blocking, directory};
+use super::{Divergence, Head, PublishError, Publisher, directory};
 use crate::audit::sealer::is_former_name;
 use crate::audit::tlog::{self, Checkpoint, Hash, root_tiles};
 use crate::domain::clock::is_due;
@@ -18,9 +18,9 @@ impl Publisher {
         let place = format!("the directory {}", root.display());
         let origin = self.head().await?.origin;
         let (looked, name) = (root.clone(), directory::folder_name(&origin));
-        let later = blocking(move || directory::later(&looked, &name)).await?;
+        let later = self.looking(move || directory::later(&looked, &name)).await?;
         let folder = directory::folder_of(&root, &origin);
-        let found = blocking(move || directory::read(&folder)).await?;
+        let found = self.looking(move || directory::read(&folder)).await?;
         // Read after the directory: what was published before was committed before.
         let head = self.head().await?;
         ensure_latest_name(&place, &later, &head)?;
@@ -80,7 +80,7 @@ impl Publisher {
         Ok(())
     }
 
-    async fn root_at(&self, size: u64) -> Result<Hash, PublishError> {
+    pub(super) async fn root_at(&self, size: u64) -> Result<Hash, PublishError> {
         let tiles = self.tiles(&root_tiles(size)).await?;
         tlog::root(&tiles, size).map_err(|_| PublishError::Altered("a tile is missing"))
     }

@@ -119,6 +119,8 @@ pub enum PublishError {
 pub(super) enum Trouble {
     /// It is away or refuses, in words of our own.
     Away(String),
+    /// Another process is at it: nothing was done, and nothing is amiss.
+    Busy,
     /// All of it must stop.
     Stop(PublishError),
 }

@@ -7,10 +7,11 @@ use chrono::TimeDelta;
 
 use super::bucket::Bucket;
 use super::error::Trouble;
-use super::{PublishError, Publisher, blocking, directory, sql, stored};
+use super::{Head, PublishError, Publisher, blocking, directory, kept, sql, stored};
 use crate::audit::files;
 use crate::audit::tlog::{
-    self, Bundle, Checkpoint, Hash, SignedNote, Tile, TileSource as _, bundle, bundles_between, tiles_between,
+    self, Bundle, Checkpoint, Hash, SignedNote, Tile, TileSource as _, VerifierKey, bundle, bundles_between,
+    tiles_between,
 };
 use crate::domain::clock::is_due;
 
@@ -19,6 +20,9 @@ const TILES_AT_ONCE: usize = 256;
 
 /// How many bundles are held in memory at once (up to 16 MiB each, mostly 150 KiB).
 const BUNDLES_AT_ONCE: usize = 4;
+
+/// How many entries a stage of the bucket's fill has at least: with the entries some thirty objects, a minute at a slow store.
+const STAGE: u64 = 16 * tlog::TILE_WIDTH as u64;
 
 /// What the names of all bundles begin with.
 const ENTRIES: &str = "tile/entries/";
@@ -30,14 +34,11 @@ fn is_new(bundle: Bundle, published: u64, size: u64) -> bool {
 }
 
 impl Publisher {
-    /// Brings the directory from one size to that of the checkpoint, which was read after `first_kept`.
-    pub(super) async fn fill_directory(
-        &self,
-        published: u64,
-        checkpoint: &Checkpoint,
-        note: &SignedNote,
-        first_kept: u64,
-    ) -> Result<(), Trouble> {
+    /// Brings the directory from one size to that of the newest kept checkpoint.
+    pub(super) async fn fill_directory(&self, published: u64) -> Result<(), Trouble> {
+        // Read before the head: a kept head covers the entry that allowed what is gone by now.
+        let first_kept = self.first_kept_bundle().await?;
+        let Some((checkpoint, note)) = self.head().await?.kept else { return Ok(()) };
         let folder = directory::folder_of(&self.settings.directory, checkpoint.origin.as_str());
         let (place, size) = (folder.display().to_string(), checkpoint.size);
         let bundles = self.bundles_wanted(&place, published, size, first_kept);
@@ -50,12 +51,12 @@ impl Publisher {
         .await?;
         if published >= size && bundles.is_empty() {
             self.remember_entries(place, size);
-            return self.forget_in_directory(folder, checkpoint, first_kept).await;
+            return self.forget_in_directory(folder, &checkpoint, first_kept).await;
         }
         let own = folder.clone();
         let Some(_lock) = blocking(move || files::lock(&own)).await? else {
             // Another daemon on this host is at it.
-            return Ok(());
+            return Err(Trouble::Busy);
         };
         let own = folder.clone();
         let present = blocking(move || directory::read(&own)).await?.map_or(0, |present| present.size);
@@ -81,7 +82,7 @@ impl Publisher {
         let (own, note) = (folder.clone(), note.to_string());
         blocking(move || directory::write_checkpoint(&own, &note, &full)).await?;
         self.remember_entries(place, size);
-        self.forget_in_directory(folder, checkpoint, first_kept).await
+        self.forget_in_directory(folder, &checkpoint, first_kept).await
     }
 
     /// What the log has forgotten is not shown any longer. It goes when the directory has the head that covers the entry which
@@ -100,25 +101,81 @@ impl Publisher {
         .await
     }
 
-    /// Brings the bucket to the checkpoint, if one is due. Several daemons that do so at once write the same.
-    pub(super) async fn fill_bucket(
-        &self,
-        bucket: &Bucket,
-        checkpoint: &Checkpoint,
-        note: &SignedNote,
-    ) -> Result<(), Trouble> {
-        let (now, place, size) = (self.clock.now(), bucket.place(), checkpoint.size);
+    /// Brings the bucket to the newest kept checkpoint, if one is due. Several daemons that do so at once write the same.
+    ///
+    /// What is far goes by stages, each of which ends with a checkpoint of its own: a fill that is broken off, by an outage or
+    /// the end of the process, goes on behind the last one. What lies there beyond a checkpoint is no sign of anything.
+    pub(super) async fn fill_bucket(&self, bucket: &Bucket) -> Result<(), Trouble> {
+        let (now, place) = (self.clock.now(), bucket.place());
         let mut connection = self.store.connection().await?;
         let last = sql::newest_anchor(&mut connection, "bucket", &place).await?;
         drop(connection);
         let every = TimeDelta::seconds(self.settings.bucket_every_secs.into());
-        if last.is_some_and(|last| last.size >= stored(size) || !is_due(last.at, every, now)) {
-            return Ok(());
+        let mut brought = 0;
+        loop {
+            // Read before the head, as for the directory.
+            let first_kept = self.first_kept_bundle().await?;
+            let head = self.head().await?;
+            let Some((newest, note)) = &head.kept else { return Ok(()) };
+            let size = stored(newest.size);
+            if last.as_ref().is_some_and(|last| last.size >= size || !is_due(last.at, every, now)) {
+                return Ok(());
+            }
+            let published = self.compare_bucket(bucket).await?;
+            if published < brought {
+                // It would get the same stage for ever.
+                return Err(Trouble::Away("does not keep the checkpoint that it was given".to_owned()));
+            }
+            let stage = self.stage(&head, newest.size, published, first_kept).await?;
+            let (reached, note) =
+                stage.as_ref().map_or((newest, note), |(checkpoint, note)| (checkpoint, note));
+            self.fill_bucket_to(bucket, published, reached, note, first_kept).await?;
+            brought = reached.size;
+            if stage.is_none() {
+                let mut connection = self.store.connection().await?;
+                sql::insert_anchor(&mut connection, size, "bucket", &place, now).await?;
+                return Ok(());
+            }
         }
+    }
+
+    /// The kept checkpoint to which the bucket is brought before the newest one, where that is far from what it has. None where
+    /// entries were pruned: a head that does not cover the entry which allows it would call them stolen.
+    async fn stage(
+        &self,
+        head: &Head,
+        size: u64,
+        published: u64,
+        first_kept: u64,
+    ) -> Result<Option<(Checkpoint, SignedNote)>, Trouble> {
+        if self.settings.entries && first_kept > 0 {
+            return Ok(None);
+        }
+        let from = stored(published.saturating_add(STAGE));
+        let mut connection = self.store.connection().await?;
+        let row = sql::kept_between(&mut connection, &head.origin, from, stored(size)).await?;
+        drop(connection);
+        let Some((checkpoint, note)) = row.and_then(|row| kept(&head.origin, row.size, &row.note)) else {
+            return Ok(None);
+        };
+        // Signed by a key that is exchanged by now it is of no use to whoever checks the bucket meanwhile; and what is not a
+        // head of this tree is for `dsrd audit verify` to tell.
+        let keys: Vec<VerifierKey> = head.verifier_keys.iter().filter_map(|key| key.parse().ok()).collect();
+        let is_ours = note.verify(&keys).is_ok() && self.root_at(checkpoint.size).await? == checkpoint.root;
+        Ok(is_ours.then_some((checkpoint, note)))
+    }
+
+    async fn fill_bucket_to(
+        &self,
+        bucket: &Bucket,
+        published: u64,
+        checkpoint: &Checkpoint,
+        note: &SignedNote,
+        first_kept: u64,
+    ) -> Result<(), Trouble> {
+        let (place, size) = (bucket.place(), checkpoint.size);
         let folder = directory::folder_name(checkpoint.origin.as_str());
-        let published = self.compare_bucket(bucket).await?;
         let complete = format!("{place}/{folder}");
-        let first_kept = self.first_kept_bundle().await?;
         let mut bundles = self.bundles_wanted(&complete, published, size, first_kept);
         if bundles.iter().any(|each| !is_new(*each, published, size)) {
             let present = bucket.names(&folder, ENTRIES).await.map_err(Trouble::Away)?;
@@ -136,8 +193,6 @@ impl Publisher {
         if published < size {
             bucket.write_checkpoint(&folder, &note.to_string()).await.map_err(Trouble::Away)?;
         }
-        let mut connection = self.store.connection().await?;
-        sql::insert_anchor(&mut connection, stored(size), "bucket", &place, now).await?;
         self.remember_entries(complete, size);
         Ok(())
     }

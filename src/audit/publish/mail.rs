@@ -6,8 +6,7 @@ use std::pin::Pin;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::error::Trouble;
-use super::{Head, Publisher, sql, stored};
-use crate::audit::tlog::{Checkpoint, SignedNote};
+use super::{Publisher, sql, stored};
 use crate::domain::clock::is_due;
 
 /// What stands for the mailbox in tables and messages: its address stays in the settings.
@@ -38,14 +37,11 @@ pub trait Courier: Send + Sync + std::fmt::Debug {
 
 impl Publisher {
     /// Mails a head when one is due.
-    pub(super) async fn mail(
-        &self,
-        head: &Head,
-        checkpoint: &Checkpoint,
-        note: &SignedNote,
-    ) -> Result<(), Trouble> {
+    pub(super) async fn mail(&self) -> Result<(), Trouble> {
         let to = &self.settings.mail_to;
         let (Some(courier), false) = (&self.courier, to.is_empty()) else { return Ok(()) };
+        let head = self.head().await?;
+        let Some((checkpoint, note)) = &head.kept else { return Ok(()) };
         let now = self.clock.now();
         let mut connection = self.store.connection().await?;
         // The address stays out of the database: what is written there is that one mail left.

@@ -8,18 +8,24 @@
 //! only where the settings say so. Directory and bucket get the time-stamped heads with their tokens, too
 //! ([`stamped`](super::stamped)): the directory at once, the bucket a day's together.
 //!
-//! [`Publisher::round`] does two things in this order: it compares everything outside that can be read with the database,
-//! and it publishes what is new. A [`Divergence`] ends it before anything is written: whoever calls must stop sealing and
-//! working until a later round finds nothing or a person has named the fork ([`Sealer::fork`](crate::audit::Sealer::fork)).
+//! Two things are done in this order: [`Publisher::look`] compares everything outside that can be read with the database, and
+//! [`Publisher::publish`] brings each [`Sink`] what is new. A [`Divergence`] ends the first before anything is written: whoever
+//! calls must stop sealing and working until a later look finds nothing or a person has named the fork
+//! ([`Sealer::fork`](crate::audit::Sealer::fork)). The same holds where publishing finds that the stored log was altered
+//! ([`Publisher::obstacle`]), until that sink has got everything after all.
 //!
 //! Invariants:
-//! - A place that is away stops nothing: it is told once per outage, and gets what it missed when it is back.
+//! - A place that is away stops nothing: it is told once per outage, and gets what it missed when it is back. It holds up no
+//!   other: each sink is published by itself, as long as that takes, and a look asks each place for seconds only.
+//! - What a place was found to hold against the log stands until that place says otherwise; that it cannot be asked any more
+//!   settles nothing.
 //! - Every step can be repeated: tiles are immutable, the checkpoint comes after the tiles that it needs, and both are
 //!   written whole or not at all.
 //! - The head in the database is committed before it is published, so a head outside that is ahead of a head read *later*
 //!   can only be one that the database has lost.
 //!
-//! To add a sink: a file here, a field of [`PublishSettings`], a call in `round` and a line in `status.rs`.
+//! To add a sink: a file here, a field of [`PublishSettings`], a word of [`Sink`] with its call in `sinks.rs` and a line in
+//! `status.rs`.
 
 mod asking;
 mod aws;
@@ -29,32 +35,40 @@ mod directory;
 mod error;
 mod fill;
 mod mail;
+mod memory;
 mod post;
 mod settings;
+mod sinks;
 mod sql;
 #[cfg(feature = "timestamps")]
 mod stamp;
 mod status;
 mod tokens;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
 
 use self::asking::{Asked, asked};
 use self::bucket::Bucket;
 use self::error::Trouble;
 pub use self::error::{Divergence, PublishError};
-use self::mail::MAIL;
 pub use self::mail::{Courier, HeadMail};
+use self::memory::{Memory, Step};
 use self::post::Post;
 pub use self::settings::{PublishSettings, WitnessSettings};
+pub use self::sinks::Sink;
 pub use self::status::SinkStatus;
 use super::tlog::{Checkpoint, Hash, SignedNote, Tile, TileHashes, TileMap};
 use crate::domain::Clock;
 use crate::store::Store;
+
+/// How long the directory may take to tell what it holds: it may lie on a file system that does not answer any more.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The log as the database has it.
 struct Head {
@@ -63,6 +77,15 @@ struct Head {
     size: u64,
     /// The newest kept checkpoint.
     kept: Option<(Checkpoint, SignedNote)>,
+}
+
+/// What a look has found where everything agrees: which places can be published to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// The size of the head that the directory has; none where it cannot be read.
+    directory: Option<u64>,
+    /// Whether there is a bucket that can be read.
+    bucket: bool,
 }
 
 /// Shows heads to others and compares.
@@ -84,8 +107,10 @@ pub struct Publisher {
     whole_entries: Mutex<BTreeMap<String, u64>>,
     /// The name of the log than which the bucket was seen to have none later, and when.
     latest_in_bucket: Mutex<Option<(String, DateTime<Utc>)>>,
-    /// Places that failed the last time.
-    away: Mutex<BTreeSet<String>>,
+    /// What failed the last time, and what stopped everything.
+    memory: Mutex<Memory>,
+    /// One look at the directory at a time, so that a file system that does not answer holds one thread and not more.
+    looks: Arc<Semaphore>,
 }
 
 impl Publisher {
@@ -112,7 +137,8 @@ impl Publisher {
             stamped_in_bucket: Mutex::default(),
             whole_entries: Mutex::default(),
             latest_in_bucket: Mutex::default(),
-            away: Mutex::default(),
+            memory: Mutex::default(),
+            looks: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -135,23 +161,23 @@ impl Publisher {
         self.store.close().await;
     }
 
-    /// Compares everything outside that can be read with the database; answers with what the directory has, and with
-    /// nothing where it cannot be read. Witnesses are asked for their signature in passing: they tell what they have seen
-    /// in no other way.
+    /// Compares everything outside that can be read with the database; answers with which places could be. Witnesses are
+    /// asked for their signature in passing: they tell what they have seen in no other way.
     ///
     /// Of several that diverge the one that tells most of what was lost is named, since a recovery names it for ever. Once one
     /// diverges, witnesses sign nothing that they have not seen.
-    pub async fn look(&self) -> Result<Option<u64>, PublishError> {
+    pub async fn look(&self) -> Result<Looked, PublishError> {
+        self.forget_of_other_name().await?;
         let mut worst = None;
-        let place = self.settings.directory.display().to_string();
+        let mut looked = Looked { directory: None, bucket: false };
         let compared = self.compare_directory().await;
-        let published = match &compared {
-            Ok(size) => Some(*size),
-            Err(_) => None,
-        };
-        self.settle_look(&mut worst, "directory", &place, compared.map(drop))?;
+        if let Ok(size) = &compared {
+            looked.directory = Some(*size);
+        }
+        self.settle_look(&mut worst, "directory", &self.directory(), compared.map(drop))?;
         if let Some(bucket) = &self.bucket {
             let compared = self.compare_bucket(bucket).await;
+            looked.bucket = compared.is_ok();
             self.settle_look(&mut worst, "bucket", &bucket.place(), compared.map(drop))?;
         }
         let head = self.head().await?;
@@ -167,7 +193,7 @@ impl Publisher {
         }
         match worst {
             Some(found) => Err(found.into()),
-            None => Ok(published),
+            None => Ok(looked),
         }
     }
 
@@ -179,7 +205,7 @@ impl Publisher {
         place: &str,
         ended: Result<(), Trouble>,
     ) -> Result<(), PublishError> {
-        match self.settle(kind, place, ended) {
+        match self.settle(Step::Look, kind, place, ended) {
             Err(PublishError::Diverged(found)) => {
                 if worst.as_ref().is_none_or(|worst| found.weight() > worst.weight()) {
                     *worst = Some(found);
@@ -193,94 +219,24 @@ impl Publisher {
     /// Compares what can be read without asking anybody over the network: the directory. For commands that seal in
     /// passing and must not do so behind an older copy.
     pub async fn glance(&self) -> Result<(), PublishError> {
-        match self.compare_directory().await {
-            Ok(_) | Err(Trouble::Away(_)) => Ok(()),
-            Err(Trouble::Stop(error)) => Err(error),
-        }
+        self.forget_of_other_name().await?;
+        let compared = self.compare_directory().await.map(drop);
+        self.keep(Step::Look, "directory", &self.directory(), &compared)
     }
 
-    /// Compares and publishes.
-    pub async fn round(&self) -> Result<(), PublishError> {
-        let published = self.look().await?;
-        // Read before the head: a kept head covers the entry that allowed what is gone by now.
-        let first_kept = self.first_kept_bundle().await?;
-        let head = self.head().await?;
-        let Some((checkpoint, note)) = &head.kept else { return Ok(()) };
-        if let Some(published) = published {
-            let filled = self.fill_directory(published, checkpoint, note, first_kept).await;
-            self.settle("directory", &self.settings.directory.display().to_string(), filled)?;
-        }
-        if let Some(bucket) = &self.bucket {
-            let filled = self.fill_bucket(bucket, checkpoint, note).await;
-            self.settle("bucket", &bucket.place(), filled)?;
-        }
-        #[cfg(feature = "timestamps")]
-        if let Some(authority) = &self.authority {
-            let stamped = self.stamp(authority, checkpoint, note).await;
-            self.settle("timestamp", &authority.url, stamped)?;
-        }
-        if published.is_some() {
-            let filled = self.stamps_to_directory(checkpoint).await;
-            self.settle("directory", &self.settings.directory.display().to_string(), filled)?;
-        }
-        if let Some(bucket) = &self.bucket {
-            let filled = self.stamps_to_bucket(bucket, checkpoint).await;
-            self.settle("bucket", &bucket.place(), filled)?;
-        }
-        let mailed = self.mail(&head, checkpoint, note).await;
-        self.settle("mail", MAIL, mailed)
-    }
-
-    /// Tells once when a place goes away, and when it is back; passes on what concerns the whole log.
-    fn settle(
-        &self,
-        kind: &'static str,
-        place: &str,
-        ended: Result<(), Trouble>,
-    ) -> Result<(), PublishError> {
-        let name = format!("{kind} {place}");
-        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
-        match ended {
-            Ok(()) => {
-                if away.remove(&name) {
-                    tracing::info!(
-                        kind,
-                        path = place,
-                        "heads of the audit log reach the place outside again"
-                    );
-                }
-            }
-            Err(Trouble::Away(why)) => {
-                if away.insert(name) {
-                    tracing::warn!(
-                        kind,
-                        path = place,
-                        detail = why,
-                        "heads of the audit log do not reach a place outside; tried again, it gets what it missed"
-                    );
-                }
-            }
-            Err(Trouble::Stop(error)) => return Err(error),
-        }
-        Ok(())
+    /// The directory in words.
+    fn directory(&self) -> String {
+        self.settings.directory.display().to_string()
     }
 
     async fn head(&self) -> Result<Head, PublishError> {
         let mut connection = self.store.connection().await?;
         let row = sql::head(&mut connection).await?;
-        let altered = |_| PublishError::Altered("the newest checkpoint");
-        let kept = match row.kept_note {
-            None => None,
-            Some(note) => {
-                let note = SignedNote::from_bytes(note.as_bytes()).map_err(altered)?;
-                let checkpoint: Checkpoint =
-                    note.text().parse().map_err(|_| PublishError::Altered("the newest checkpoint"))?;
-                if checkpoint.origin.as_str() != row.origin || row.kept_size != Some(stored(checkpoint.size))
-                {
-                    return Err(PublishError::Altered("the newest checkpoint"));
-                }
-                Some((checkpoint, note))
+        let kept = match (row.kept_size, row.kept_note) {
+            (Some(size), Some(note)) => {
+                Some(kept(&row.origin, size, &note).ok_or(PublishError::Altered("the newest checkpoint"))?)
             }
+            _ => None,
         };
         let size = u64::try_from(row.size).map_err(|_| PublishError::Altered("the size of the head"))?;
         Ok(Head { origin: row.origin, verifier_keys: row.verifier_keys, size, kept })
@@ -304,9 +260,35 @@ impl Publisher {
 
     /// How often to call [`Publisher::round`].
     #[must_use]
-    pub fn every(&self) -> std::time::Duration {
-        std::time::Duration::from_secs(self.settings.every_secs.max(1).into())
+    pub fn every(&self) -> Duration {
+        Duration::from_secs(self.settings.every_secs.max(1).into())
     }
+
+    /// Looks at files where that may block, for a short time: whoever is at work waits for the answer.
+    async fn looking<T: Send + 'static>(
+        &self,
+        look: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let late = || Trouble::Away("does not answer in time".to_owned());
+        let looks = Arc::clone(&self.looks);
+        let looking = async {
+            let one = looks.acquire_owned().await.map_err(|_| late())?;
+            blocking(move || {
+                let seen = look();
+                drop(one);
+                seen
+            })
+            .await
+        };
+        tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| Err(late()))
+    }
+}
+
+/// A kept checkpoint of the log of that name; `None` where what is stored is not one of that size.
+fn kept(origin: &str, size: i64, note: &str) -> Option<(Checkpoint, SignedNote)> {
+    let note = SignedNote::from_bytes(note.as_bytes()).ok()?;
+    let checkpoint: Checkpoint = note.text().parse().ok()?;
+    (checkpoint.origin.as_str() == origin && stored(checkpoint.size) == size).then_some((checkpoint, note))
 }
 
 /// Runs file operations where they may block.

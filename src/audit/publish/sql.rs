@@ -33,6 +33,34 @@ pub(super) async fn head(connection: &mut PgConnection) -> Result<HeadRow, Store
     .map_err(StoreError::during("audit.published_head"))
 }
 
+/// A checkpoint that was kept.
+pub(super) struct KeptRow {
+    pub(super) size: i64,
+    pub(super) note: String,
+}
+
+/// The first kept checkpoint of the log of that name from this size on, if it is below `before`.
+pub(super) async fn kept_between(
+    connection: &mut PgConnection,
+    origin: &str,
+    from: i64,
+    before: i64,
+) -> Result<Option<KeptRow>, StoreError> {
+    sqlx::query_as!(
+        KeptRow,
+        "SELECT size, note FROM audit.checkpoint
+         WHERE size >= $2 AND size < $3 AND split_part(note, E'\\n', 1) = $1
+         ORDER BY size
+         LIMIT 1",
+        origin,
+        from,
+        before
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::during("audit.kept_between"))
+}
+
 /// The tiles of these places, in one snapshot; those that do not exist are left out.
 pub(super) async fn tiles(
     connection: &mut PgConnection,

@@ -6,7 +6,6 @@ use sha2::{Digest as _, Sha256};
 use super::error::Trouble;
 use super::{PublishError, PublishSettings, Publisher, sql, stored};
 use crate::audit::timestamp::{self, Authorities, MAX_REPLY_BYTES};
-use crate::audit::tlog::{Checkpoint, SignedNote};
 use crate::domain::clock::is_due;
 use crate::domain::random;
 
@@ -45,13 +44,9 @@ impl Authority {
 }
 
 impl Publisher {
-    /// Has the checkpoint stamped when that is due. Only a time-stamp that can be verified is kept.
-    pub(super) async fn stamp(
-        &self,
-        authority: &Authority,
-        checkpoint: &Checkpoint,
-        note: &SignedNote,
-    ) -> Result<(), Trouble> {
+    /// Has the newest kept checkpoint stamped when that is due. Only a time-stamp that can be verified is kept.
+    pub(super) async fn stamp(&self, authority: &Authority) -> Result<(), Trouble> {
+        let Some((checkpoint, note)) = self.head().await?.kept else { return Ok(()) };
         let (now, size) = (self.clock.now(), stored(checkpoint.size));
         let mut connection = self.store.connection().await?;
         let last = sql::newest_anchor(&mut connection, KIND, &authority.url).await?;

@@ -31,15 +31,17 @@ impl Publisher {
         let (size, problem) = match self.compare_directory().await {
             Ok(size) => ((size > 0).then_some(size), None),
             Err(Trouble::Away(why)) => (None, Some(why)),
+            Err(Trouble::Busy) => (None, None),
             Err(Trouble::Stop(PublishError::Diverged(found))) => (None, Some(found.to_string())),
             Err(Trouble::Stop(error)) => return Err(error),
         };
-        let place = self.settings.directory.display().to_string();
+        let place = self.directory();
         let mut statuses = vec![SinkStatus { kind: "directory", place, size, behind: behind(size), problem }];
         if let Some(bucket) = &self.bucket {
             let (size, problem) = match self.compare_bucket(bucket).await {
                 Ok(size) => ((size > 0).then_some(size), None),
                 Err(Trouble::Away(why)) => (None, Some(why)),
+                Err(Trouble::Busy) => (None, None),
                 Err(Trouble::Stop(PublishError::Diverged(found))) => (None, Some(found.to_string())),
                 Err(Trouble::Stop(error)) => return Err(error),
             };

@@ -10,7 +10,6 @@ use super::bucket::Bucket;
 use super::error::Trouble;
 use super::{Publisher, blocking, directory, sql, stored};
 use crate::audit::stamped::{self, StampedHeads};
-use crate::audit::tlog::Checkpoint;
 
 /// How many time-stamped heads are written before their index.
 const AT_ONCE: i64 = 100;
@@ -62,18 +61,14 @@ impl Files<'_> {
 
 impl Publisher {
     /// Brings the directory the time-stamps that it lacks.
-    pub(super) async fn stamps_to_directory(&self, checkpoint: &Checkpoint) -> Result<(), Trouble> {
-        let folder = directory::folder_of(&self.settings.directory, checkpoint.origin.as_str());
+    pub(super) async fn stamps_to_directory(&self) -> Result<(), Trouble> {
+        let folder = directory::folder_of(&self.settings.directory, &self.head().await?.origin);
         self.bring_stamps(&Files::Folder(folder)).await.map(drop)
     }
 
     /// Brings the bucket the time-stamps that it lacks, a day's together. Several daemons that do so at once write the same.
-    pub(super) async fn stamps_to_bucket(
-        &self,
-        bucket: &Bucket,
-        checkpoint: &Checkpoint,
-    ) -> Result<(), Trouble> {
-        let folder = directory::folder_name(checkpoint.origin.as_str());
+    pub(super) async fn stamps_to_bucket(&self, bucket: &Bucket) -> Result<(), Trouble> {
+        let folder = directory::folder_name(&self.head().await?.origin);
         let known = {
             let held = self.stamped_in_bucket.lock().unwrap_or_else(PoisonError::into_inner);
             held.as_ref().filter(|(of, _)| *of == folder).map_or(0, |(_, size)| *size)
