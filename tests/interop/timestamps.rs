@@ -283,6 +283,9 @@ async fn heads_are_stamped_when_due_and_the_stamps_are_verified_beside_them() {
     assert_eq!(stamped(&log).await, 0);
     tsa.confused.store(false, Ordering::Relaxed);
     publisher.round().await.unwrap();
+    assert_eq!(stamped(&log).await, 0, "a service that is paid for is not asked with every round");
+    log.service.clock.advance(TimeDelta::minutes(5));
+    publisher.round().await.unwrap();
     assert_eq!(stamped(&log).await, 1);
     let status = publisher.status().await.unwrap();
     assert!(status.iter().any(|each| each.kind == "timestamp" && each.behind == 0), "{status:?}");

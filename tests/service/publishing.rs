@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dsrd::audit::tlog::{
@@ -405,12 +405,14 @@ async fn heads_reach_the_directory_and_the_witness_and_catch_up_after_an_outage(
 struct Letters {
     sent: Mutex<Vec<HeadMail>>,
     refuses: AtomicBool,
+    refused: AtomicUsize,
 }
 
 impl Courier for Letters {
     fn send(&self, mail: HeadMail) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
         Box::pin(async move {
             if self.refuses.load(Ordering::Relaxed) {
+                self.refused.fetch_add(1, Ordering::Relaxed);
                 return Err("451".to_owned());
             }
             self.sent.lock().unwrap().push(mail);
@@ -440,7 +442,10 @@ async fn a_head_is_mailed_when_it_is_due_and_again_after_a_refusal() {
     grow(&service, 2).await;
     publisher.round().await.unwrap();
     assert_eq!(publisher.status().await.unwrap()[1].size, None);
+    publisher.round().await.unwrap();
+    assert_eq!(letters.refused.load(Ordering::Relaxed), 1, "the server is not asked with every round");
     letters.refuses.store(false, Ordering::Relaxed);
+    service.clock.advance(chrono::TimeDelta::minutes(5));
     publisher.round().await.unwrap();
     grow(&service, 2).await;
     publisher.round().await.unwrap();

@@ -3,8 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{MutexGuard, PoisonError};
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::error::Trouble;
 use super::{PublishError, Publisher, Sink};
+use crate::domain::clock::is_due;
+
+/// How long a sink rests that was tried in vain, where each attempt counts with somebody else: a mail server that also takes the
+/// notices to people, a service that is paid for.
+const AFTER_REFUSAL: TimeDelta = TimeDelta::minutes(5);
 
 /// What is done with the places outside; each step succeeds and fails by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +31,8 @@ pub(super) struct Memory {
     stopped: BTreeMap<(String, Step), PublishError>,
     /// The name of the log of which that was found.
     origin: String,
+    /// When sinks were tried in vain, of those that are not tried again at once.
+    refused: BTreeMap<Sink, DateTime<Utc>>,
 }
 
 impl Publisher {
@@ -109,6 +118,23 @@ impl Publisher {
             memory.origin = origin;
         }
         Ok(())
+    }
+
+    /// Whether a sink was tried in vain lately.
+    pub(super) fn rests(&self, sink: Sink) -> bool {
+        let now = self.clock.now();
+        self.memory().refused.get(&sink).is_some_and(|at| !is_due(*at, AFTER_REFUSAL, now))
+    }
+
+    /// Notes how an attempt ended, for [`Publisher::rests`].
+    pub(super) fn note_attempt(&self, sink: Sink, ended: &Result<(), Trouble>) {
+        let now = self.clock.now();
+        let mut memory = self.memory();
+        if matches!(ended, Err(Trouble::Away(_))) {
+            memory.refused.insert(sink, now);
+        } else {
+            memory.refused.remove(&sink);
+        }
     }
 
     /// What publishing found to be wrong with the log, if it has not gone through since. Until then nothing may be sealed, and

@@ -75,16 +75,19 @@ impl Publisher {
                 };
                 self.settle(step, "bucket", &bucket.place(), filled)
             }
+            Sink::Authority | Sink::Mail if self.rests(sink) => Ok(()),
             #[cfg(feature = "timestamps")]
             Sink::Authority => {
                 let Some(authority) = &self.authority else { return Ok(()) };
                 let stamped = self.stamp(authority).await;
+                self.note_attempt(sink, &stamped);
                 self.settle(step, "timestamp", &authority.url, stamped)
             }
             #[cfg(not(feature = "timestamps"))]
             Sink::Authority => Ok(()),
             Sink::Mail => {
                 let mailed = self.mail().await;
+                self.note_attempt(sink, &mailed);
                 self.settle(step, "mail", MAIL, mailed)
             }
         }
