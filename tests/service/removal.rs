@@ -338,8 +338,8 @@ async fn salt_that_outlived_its_case() -> TestService {
     let forgotten = crate::upkeep::forget(&service).await;
     assert_eq!((forgotten.requests, forgotten.page_items), (1, 0));
     assert_eq!(count(&service, KEPT_ITEMS).await, 1, "the log is held");
-    let held = removal(&service).remove(&service.controller.id, REASON, &dpo()).await;
-    assert!(matches!(held, Err(RemovalError::LogHeld)), "{held:?}");
+    let refused = removal(&service).remove(&service.controller.id, REASON, &dpo()).await;
+    assert!(matches!(refused, Err(RemovalError::LogHeld)), "{refused:?}");
     let mut tx = service.store.begin("test").await.unwrap();
     assert!(forget::lift_hold(&mut tx, hold, &dpo(), service.clock.now()).await.unwrap());
     tx.commit().await.unwrap();
