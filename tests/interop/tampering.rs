@@ -108,15 +108,20 @@ async fn f_26_a_head_from_before_a_restore_is_compared_as_far_as_the_copy_reache
         sealer.fork(Restored { origin: None, size, root: None, reason }).await.unwrap();
         keys.extend(sealer.verifier_keys().await.iter().map(|key| key.parse::<VerifierKey>().unwrap()));
     }
-    for (copy, sealer) in [(&restored, &sealer), (&rewritten, &rewriter)] {
-        execute(&copy.options, &append("cccccccc")).await.unwrap();
-        sealer.seal_everything().await.unwrap();
-    }
     let plan = |heads: &[(&str, &str)], since: u64| Plan {
         policy: Policy::of_logs(keys.clone()),
         since,
         ..plan(&log.key, heads)
     };
+    // At once, while the log has not come as far again as the head that is lost.
+    let soon = verified(&restored.options, &plan(&[("late", &lost_head)], 0)).await;
+    let bad = soon.first_bad().unwrap();
+    assert_eq!((bad.severity, bad.place.as_str()), (Severity::Undecided, "late"), "{:#?}", soon.findings);
+    assert!(bad.what.contains("are lost") && bad.what.contains("see entry"), "{}", bad.what);
+    for (copy, sealer) in [(&restored, &sealer), (&rewritten, &rewriter)] {
+        execute(&copy.options, &append("cccccccc")).await.unwrap();
+        sealer.seal_everything().await.unwrap();
+    }
     for since in [0, 200] {
         let early = verified(&restored.options, &plan(&[("early", &log.head)], since)).await;
         assert_eq!((early.verdict, early.level), (Verdict::Ok, Level::L2), "{:#?}", early.findings);

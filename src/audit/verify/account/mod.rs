@@ -55,6 +55,8 @@ pub(super) struct Account {
     is_live: bool,
     open: HashMap<Uuid, (u64, u64)>,
     writers: Writers,
+    /// Whether the log went on from an older copy.
+    is_restored: bool,
     /// Whether the last entry was not there.
     in_gap: bool,
     /// The latest instant up to the first entry that is there behind those that are not, in microseconds since 1970.
@@ -83,6 +85,7 @@ impl Account {
             is_live,
             open: HashMap::new(),
             writers: Writers::default(),
+            is_restored: false,
             in_gap: false,
             seen_from_us: None,
             without_writer: None,
@@ -120,6 +123,14 @@ impl Account {
         self.erasures.take(seq, leaf, findings);
     }
 
+    /// Takes note that the log went on from an older copy of its database, as the entry `seq` tells: what writers wrote behind
+    /// that copy is lost, and a process that did not notice goes on with numbers behind.
+    pub(super) fn restore(&mut self, seq: u64) {
+        self.is_restored = true;
+        self.seen_from_us = None;
+        self.writers.interrupt(Some(seq));
+    }
+
     /// Takes note of an entry that is not there.
     pub(super) fn miss(&mut self, seq: u64) {
         self.absences.miss(seq);
@@ -127,7 +138,7 @@ impl Account {
             self.in_gap = true;
             self.seen_from_us = None;
             if self.absences.may_lack_some() {
-                self.writers.interrupt();
+                self.writers.interrupt(None);
             }
         }
     }
@@ -139,7 +150,7 @@ impl Account {
             self.writers.end(name);
         }
         let latest_us = self.last_at_us.max(leaf.at_us());
-        let sight = (self.partial || !self.absences.is_empty())
+        let sight = (self.partial || self.is_restored || !self.absences.is_empty())
             .then(|| Sight { from_us: *self.seen_from_us.get_or_insert(latest_us), latest_us });
         let (Some(name), Some(number)) = (leaf.w(), leaf.n()) else {
             let is_due = WITHOUT_NUMBER.contains(&leaf.action());

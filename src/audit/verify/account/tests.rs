@@ -326,3 +326,37 @@ fn what_is_open_in_a_log_that_is_live_is_judged_by_the_clock() {
     let old = found_in(account, [Some(leaf("request.read"))]).2;
     assert!(old.len() == 1 && old[0].what.contains("9 days old"), "{old:?}");
 }
+
+#[test]
+fn f_13_a_writer_that_lived_through_a_restore_is_not_accused_of_what_the_copy_lacks() {
+    let ours = key(7);
+    let restored = leaf(Action::LogRestored.as_str());
+    let seen = |entries: &[Leaf], is_renamed: bool| {
+        let (mut account, mut findings) = (begun(false), Findings::default());
+        for (leaf, seq) in entries.iter().zip(1..) {
+            let bytes = LeafBytes::of(leaf.to_bytes().into()).unwrap();
+            account.take(seq, bytes.view(), leaf_hash(&leaf.to_bytes()), &mut findings);
+            if is_renamed && leaf.action == Action::LogRestored.as_str() {
+                account.restore(seq);
+            }
+        }
+        account.settle(&mut Counts::default(), &mut findings);
+        findings.into_parts().0
+    };
+    let bad = |found: &[Finding]| found.iter().filter(|each| each.severity == Severity::Violation).count();
+    // Numbers 3 to 8 were written into what is lost, and are accounted for.
+    let account = accounts(Action::WriterAccount, 10, 1, 8, &ours);
+    let entries = [start(1, &ours), written(2), restored.clone(), written(9), account];
+    let told = seen(&entries, true);
+    assert!(told.iter().all(|each| each.severity == Severity::Remark), "{told:?}");
+    assert!(told[0].what.contains("began before the restore that entry 3 tells of"), "{told:?}");
+    // The log went on under its name: nothing explains what is gone.
+    assert_eq!(bad(&seen(&entries, false)), 1);
+    // What is gone behind the restore is held against it, as ever.
+    let account = accounts(Action::WriterAccount, 12, 1, 11, &ours);
+    let gone = [start(1, &ours), written(2), restored.clone(), written(9), written(11), account];
+    assert_eq!(bad(&seen(&gone, true)), 1);
+    // Nor does it excuse a number that is used twice, or another key.
+    assert_eq!(bad(&seen(&[start(1, &ours), restored.clone(), written(9), written(9)], true)), 1);
+    assert_eq!(bad(&seen(&[start(1, &ours), restored, start(9, &key(8))], true)), 1);
+}

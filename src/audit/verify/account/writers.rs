@@ -4,6 +4,9 @@
 //! what it accounted for lie before. Whoever has the service's login may invent such a writer, or put an entry into the
 //! name of an old one, and nothing of that can be compared. So it is told of each that it began before, and it is left
 //! undecided where one appears long after the first entry that is there: one that is at work is not silent for so long.
+//!
+//! A restore that gave the log another name leaves such a gap, too: of a process that lived through it the copy has the
+//! numbers up to some instant, and what comes behind is what it wrote into the copy.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -51,6 +54,10 @@ struct Earlier {
     first: u64,
     /// How long after the first entry that is there it appeared, in microseconds; nothing for one that was there before a gap.
     after_us: u64,
+    /// The entry of the restore with which others of its numbers were lost, where that is why they are not here.
+    restore: Option<u64>,
+    /// Whether it was met before what is not here.
+    is_known: bool,
 }
 
 /// Counters of one writer.
@@ -110,8 +117,10 @@ pub(super) struct Writers {
     by_name: HashMap<String, Writer>,
     /// How many leaf hashes they hold.
     unaccounted: usize,
-    /// How many gaps there were that a place may have.
+    /// How many gaps there were that a place may have, or that a restore left.
     gaps: u64,
+    /// The entry that tells of the restore that left the last one.
+    restore: Option<u64>,
 }
 
 impl Writers {
@@ -120,9 +129,11 @@ impl Writers {
         self.by_name.is_empty()
     }
 
-    /// Takes note of entries that a place may lack behind others: some of any writer's may be among them.
-    pub(super) fn interrupt(&mut self) {
+    /// Takes note of entries that a place may lack behind others, or that were lost with a restore, which this entry tells of:
+    /// some of any writer's may be among them.
+    pub(super) fn interrupt(&mut self, restore: Option<u64>) {
         self.gaps += 1;
+        self.restore = restore;
     }
 
     /// Takes note that a writer is declared ended by another one.
@@ -137,13 +148,13 @@ impl Writers {
     /// Takes note of an entry; `sight` says from where on the log is seen, where something lies before.
     pub(super) fn take(&mut self, entry: &Written<'_>, sight: Option<Sight>, findings: &mut Findings) {
         let &Written { seq, leaf, hash, name, number } = entry;
-        let Self { by_name, unaccounted: kept, gaps } = self;
+        let Self { by_name, unaccounted: kept, gaps, restore } = self;
         if !by_name.contains_key(name) {
-            by_name.insert(name.to_owned(), Writer::met(number, sight, *gaps));
+            by_name.insert(name.to_owned(), Writer::met(number, sight, (*gaps, *restore)));
         }
         let Some(writer) = by_name.get_mut(name) else { return };
         if writer.gaps < *gaps {
-            writer.go_on_after_a_gap(number, kept);
+            writer.go_on_after_a_gap(number, *restore, kept);
             writer.gaps = *gaps;
         }
         writer.last_at_us = writer.last_at_us.max(leaf.at_us());
@@ -219,10 +230,13 @@ impl Writers {
 
 impl Writer {
     /// A writer that is met with this number. It counts from 1; where something lies before, nobody knows what stood there.
-    fn met(number: u64, sight: Option<Sight>, gaps: u64) -> Self {
-        let earlier = sight
-            .filter(|_| number > 1)
-            .map(|sight| Earlier { first: number, after_us: sight.latest_us.saturating_sub(sight.from_us) });
+    fn met(number: u64, sight: Option<Sight>, (gaps, restore): (u64, Option<u64>)) -> Self {
+        let earlier = sight.filter(|_| number > 1).map(|sight| Earlier {
+            first: number,
+            after_us: sight.latest_us.saturating_sub(sight.from_us),
+            restore,
+            is_known: false,
+        });
         let next = if earlier.is_some() { number } else { 1 };
         Self {
             next,
@@ -235,7 +249,7 @@ impl Writer {
     }
 
     /// Numbers below this one, and up to where it had come, may be among what is not there.
-    fn go_on_after_a_gap(&mut self, number: u64, kept: &mut usize) {
+    fn go_on_after_a_gap(&mut self, number: u64, restore: Option<u64>, kept: &mut usize) {
         *kept -= self.leaves.len();
         self.leaves.clear();
         self.holes.clear();
@@ -244,7 +258,7 @@ impl Writer {
         self.accounted = self.next.saturating_sub(1);
         self.is_partial = true;
         self.is_whole = false;
-        self.earlier = Some(Earlier { first: self.next, after_us: 0 });
+        self.earlier = Some(Earlier { first: self.next, after_us: 0, restore, is_known: true });
     }
 
     /// Whether a number below `next` may have been used for the first time although others before it were not seen: it was
@@ -384,18 +398,35 @@ impl Writer {
                 "it never announced itself: an entry was removed before it was sealed, or somebody else wrote in this name",
             ),
             None => {}
-            Some(_) if self.is_whole => {}
+            // Its account may begin with the first number: what it tells of is lost nevertheless.
+            Some(Earlier { restore, is_known, .. }) if self.is_whole && (restore.is_none() || !is_known) => {}
             // Of one that announces itself here a smaller number was sealed a little later.
-            Some(Earlier { first, after_us }) if after_us > APPEARANCE_PATIENCE_US && self.key.is_none() => findings.undecided(
+            Some(Earlier { first, after_us, restore, .. })
+                if after_us > APPEARANCE_PATIENCE_US && self.key.is_none() =>
+            {
+                let since = restore.map_or_else(
+                    || "the first entry that is here".to_owned(),
+                    |entry| format!("the restore that entry {entry} tells of"),
+                );
+                findings.undecided(
+                    Step::Counters,
+                    place(),
+                    format!(
+                        "its first entry here is its number {first}, {} days after {since}: either a process that began before \
+                         was silent for so long, or somebody invented it; an earlier part of the log tells",
+                        after_us / DAY_US
+                    ),
+                );
+            }
+            Some(Earlier { first, restore: Some(entry), .. }) => findings.remark(
                 Step::Counters,
                 place(),
                 format!(
-                    "its first entry here is its number {first}, {} days after the first entry that is here: either a process \
-                     that began before was silent for so long, or somebody invented it; an earlier part of the log tells",
-                    after_us / DAY_US
+                    "it began before the restore that entry {entry} tells of, and goes on with its number {first}: what it \
+                     wrote in the time that is lost was not compared, nor whether it used a number before"
                 ),
             ),
-            Some(Earlier { first, .. }) => findings.remark(
+            Some(Earlier { first, restore: None, .. }) => findings.remark(
                 Step::Counters,
                 place(),
                 format!(

@@ -7,8 +7,8 @@ use sha2::{Digest as _, Sha256};
 use crate::audit::leaf::LeafView;
 use crate::audit::sealer::is_former_name;
 use crate::audit::tlog::{
-    self, Checkpoint, CheckpointError, Edge, Hash, NoteError, OpenedCheckpoint, SignedNote, Tile, TileHashes,
-    TileMap,
+    self, Checkpoint, CheckpointError, Edge, Hash, KeyName, NoteError, OpenedCheckpoint, SignedNote, Tile,
+    TileHashes, TileMap,
 };
 use crate::audit::verify::report::Step;
 use crate::audit::verify::source::{KeptHead, KeptStamp, Source, SourceError};
@@ -31,7 +31,9 @@ pub(super) struct Known {
     pub(super) name: String,
     pub(super) size: u64,
     pub(super) root: Hash,
-    /// The name under which it was signed, where the log has another one since a restore.
+    /// The name of the log under which it was signed.
+    pub(super) signed_as: KeyName,
+    /// The same, where the log has another one since a restore.
     pub(super) former_name: Option<String>,
     /// When enough witnesses had signed it, in seconds since 1970.
     pub(super) witnessed_at_secs: Option<u64>,
@@ -118,11 +120,20 @@ impl Run<'_> {
                 Err(reason) => self.findings.undecided(Step::Consistency, name, reason),
                 Ok(OpenedCheckpoint { checkpoint: head, .. })
                     if head.origin != checkpoint.origin
-                        && !(is_former_name(head.origin.as_str(), checkpoint.origin.as_str())
-                            && head.size <= checkpoint.size) =>
+                        && !is_former_name(head.origin.as_str(), checkpoint.origin.as_str()) =>
                 {
                     let what = format!("it is the head of another log, {}", head.origin);
                     self.findings.undecided(Step::Consistency, name, what);
+                }
+                Ok(opened) if opened.checkpoint.origin != checkpoint.origin => {
+                    let former_name = Some(opened.checkpoint.origin.to_string());
+                    let head = self.known(name, opened, former_name);
+                    if head.size > checkpoint.size {
+                        // It reaches further than the copy did, and the log has not come as far again.
+                        self.differ(head, false);
+                    } else {
+                        known.push(head);
+                    }
                 }
                 Ok(OpenedCheckpoint { checkpoint: head, .. })
                     if head.size > checkpoint.size && !is_the_log =>
@@ -141,19 +152,39 @@ impl Run<'_> {
                     );
                     self.findings.violation(Step::Consistency, name, what);
                 }
-                Ok(opened) => known.push(Known {
-                    name: name.clone(),
-                    size: opened.checkpoint.size,
-                    root: opened.checkpoint.root,
-                    former_name: (opened.checkpoint.origin != checkpoint.origin)
-                        .then(|| opened.checkpoint.origin.to_string()),
-                    witnessed_at_secs: self.plan.policy.witnessed(&opened),
-                    stamped_at_secs: None,
-                }),
+                Ok(opened) => known.push(self.known(name, opened, None)),
             }
         }
         known.sort_by_key(|head| head.size);
         known.into()
+    }
+
+    /// A head that was kept elsewhere.
+    fn known(&self, name: &str, opened: OpenedCheckpoint<'_>, former_name: Option<String>) -> Known {
+        let witnessed_at_secs = self.plan.policy.witnessed(&opened);
+        let Checkpoint { origin, size, root } = opened.checkpoint;
+        let name = name.to_owned();
+        Known { name, size, root, signed_as: origin, former_name, witnessed_at_secs, stamped_at_secs: None }
+    }
+
+    /// The name under which the log signed the first of its own heads behind the entry in hand: the next ones of the chunk, else
+    /// of the rest. A place that is not the log itself may have none: then the name that the log has now.
+    pub(super) async fn next_name<S: Source>(
+        &mut self,
+        source: &mut S,
+        heads: &VecDeque<Known>,
+        (end, size): (u64, u64),
+        present: &KeyName,
+    ) -> Result<Option<KeyName>, SourceError> {
+        if let Some(head) = heads.iter().find(|head| head.name.is_empty()) {
+            return Ok(Some(head.signed_as.clone()));
+        }
+        let kept = self.told_of(Step::Consistency, source.kept_heads(end, size).await)?;
+        let signed_as = kept.into_iter().find_map(|KeptHead { note, .. }| {
+            let note = SignedNote::from_bytes(note.as_bytes()).ok()?;
+            Some(open(self.plan, &note).ok()?.checkpoint.origin)
+        });
+        Ok(signed_as.or_else(|| (!source.is_the_log()).then(|| present.clone())))
     }
 
     /// The edge of the tree of `since` leaves, out of tiles.
@@ -228,13 +259,14 @@ impl Run<'_> {
             let text = note.as_ref().map(|note| note.text().to_owned()).unwrap_or_default();
             let what = match note.and_then(|note| open(self.plan, &note)) {
                 Ok(opened) if opened.checkpoint.size == size => {
-                    let (root, witnessed_at_secs) =
-                        (opened.checkpoint.root, self.plan.policy.witnessed(&opened));
+                    let witnessed_at_secs = self.plan.policy.witnessed(&opened);
+                    let Checkpoint { origin: signed_as, root, .. } = opened.checkpoint;
                     let stamped_at_secs = self.stamped(&text, size, stamps);
                     heads.push(Known {
                         name: String::new(),
                         size,
                         root,
+                        signed_as,
                         former_name: None,
                         witnessed_at_secs,
                         stamped_at_secs,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::audit::event::Action;
 use crate::audit::leaf::{LeafBytes, LeafError, LeafView};
 use crate::audit::manifest;
-use crate::audit::tlog::{Checkpoint, Hash, TILE_WIDTH, Tile};
+use crate::audit::tlog::{Checkpoint, Hash, KeyName, TILE_WIDTH, Tile};
 use crate::audit::verify::absence::Absences;
 use crate::audit::verify::account::{Account, range_name};
 use crate::audit::verify::catalogue::Flaw;
@@ -77,6 +77,7 @@ pub async fn verify_case<S: Source>(
         latest_us: 0,
         is_read_to_the_end: false,
         restores: Restores::default(),
+        signed_as: None,
         differing: Vec::new(),
     };
     let Some(head) = run.head(source).await? else {
@@ -123,6 +124,8 @@ struct Run<'p> {
     latest_us: u64,
     is_read_to_the_end: bool,
     restores: Restores,
+    /// The name under which the last of the log's own heads was signed that was met.
+    signed_as: Option<KeyName>,
     /// Heads of former names of the log that do not agree, and whether every entry was there that they would cover.
     differing: Vec<(Known, bool)>,
 }
@@ -168,7 +171,7 @@ impl Run<'_> {
             let kept = self.told_of(Step::Consistency, source.kept_heads(from, end).await)?;
             let stamps = self.told_of(Step::Stamps, source.stamps(from, end).await)?;
             let heads = self.heads_up_to(&mut known, kept, &stamps, end);
-            let mut chunk = Chunk { rows, heads, tile: None, size };
+            let mut chunk = Chunk { rows, heads, tile: None, end, size, origin: &checkpoint.origin };
             self.chunk(source, from..end, &mut chunk, &mut tree, &mut account).await?;
             first = end;
         }
@@ -214,7 +217,7 @@ impl Run<'_> {
         &mut self,
         source: &mut S,
         range: Range<u64>,
-        chunk: &mut Chunk,
+        chunk: &mut Chunk<'_>,
         tree: &mut Tree,
         account: &mut Account,
     ) -> Result<(), SourceError> {
@@ -245,7 +248,14 @@ impl Run<'_> {
                     if let Some(leaf) = self.entry(row, hash, tree, account) {
                         let view = leaf.view();
                         self.compare_instant(seq, view);
-                        self.restores.take(seq, view);
+                        if let Some(restore) = self.restores.take(seq, view).cloned() {
+                            let reach = (chunk.end, chunk.size);
+                            let behind = self.next_name(source, &chunk.heads, reach, chunk.origin).await?;
+                            let before = self.signed_as.as_ref().map(KeyName::as_str);
+                            if behind.is_some_and(|behind| restore.changes_name(before, behind.as_str())) {
+                                account.restore(seq);
+                            }
+                        }
                         if view.action() == Action::SweepPage.as_str() {
                             self.page(source, seq, view).await?;
                         }
@@ -263,6 +273,9 @@ impl Run<'_> {
                 account.absences.meet(head.size, &head.name, head.time_secs());
                 let is_all_read = self.plan.since == 0 && account.absences.is_empty();
                 self.compare_head(&head, tree, account.latest_us(), is_all_read);
+                if head.name.is_empty() {
+                    self.signed_as = Some(head.signed_as);
+                }
             }
         }
         Ok(())
@@ -442,10 +455,14 @@ fn committed_cases(rows: &VecDeque<Examined>) -> CommittedCases {
 }
 
 /// What is needed while one chunk is gone through.
-struct Chunk {
+struct Chunk<'c> {
     rows: VecDeque<Examined>,
     heads: VecDeque<Known>,
     /// The tile of level 0 that the next entry belongs to; empty where it is missing.
     tile: Option<Vec<Hash>>,
+    /// The number of its last entry, and of the log's.
+    end: u64,
     size: u64,
+    /// The name that the log has now.
+    origin: &'c KeyName,
 }

@@ -12,7 +12,7 @@ use crate::audit::sealer::is_former_name;
 
 /// An entry `log.restored`.
 #[derive(Clone, Debug)]
-struct Restore {
+pub(super) struct Restore {
     /// Its number in the log.
     seq: u64,
     /// The name of what was lost: the one that the log had until then, or a later one that was published under.
@@ -25,6 +25,13 @@ impl Restore {
     /// The name of the part of the log before it.
     fn name_before(&self) -> &str {
         self.copy.as_deref().unwrap_or(&self.former)
+    }
+
+    /// Whether the log got another name with it: `before` is the name under which the last of its own heads before it was signed,
+    /// where there is one, `behind` that of the next one behind it. Whoever may write into the inbox can have such an entry sealed,
+    /// and no head under another name.
+    pub(super) fn changes_name(&self, before: Option<&str>, behind: &str) -> bool {
+        before.is_none_or(|before| before == self.name_before()) && is_former_name(&self.former, behind)
     }
 }
 
@@ -44,20 +51,21 @@ pub(super) enum Parting {
 }
 
 impl Restores {
-    /// Takes note of an entry.
-    pub(super) fn take(&mut self, seq: u64, leaf: LeafView<'_>) {
+    /// Takes note of an entry; answers with the restore that it tells of.
+    pub(super) fn take(&mut self, seq: u64, leaf: LeafView<'_>) -> Option<&Restore> {
         if leaf.action() != Action::LogRestored.as_str() {
-            return;
+            return None;
         }
         // The sealer writes it as the first one behind those that the copy has. What somebody else had sealed among others
         // mostly says something else.
         let kept = leaf.detail_number("kept").and_then(|kept| u64::try_from(kept).ok());
-        if kept.and_then(|kept| kept.checked_add(1)) == Some(seq)
-            && let Some(former) = leaf.detail_word("former_origin")
-        {
-            let copy = leaf.detail_word("copy_origin").filter(|copy| is_former_name(copy, former));
-            self.0.push(Restore { seq, former: former.to_owned(), copy: copy.map(str::to_owned) });
+        if kept.and_then(|kept| kept.checked_add(1)) != Some(seq) {
+            return None;
         }
+        let former = leaf.detail_word("former_origin")?;
+        let copy = leaf.detail_word("copy_origin").filter(|copy| is_former_name(copy, former));
+        self.0.push(Restore { seq, former: former.to_owned(), copy: copy.map(str::to_owned) });
+        self.0.last()
     }
 
     /// What it means that a head of `size` entries, signed under the name `former`, does not agree with the log of the name
@@ -124,6 +132,28 @@ mod tests {
             let with = restores(&[(1_001, FIRST), (4_000, planted), (6_000, planted), (9_000, SECOND)]);
             assert_eq!(with.judge(SECOND, 5_000, THIRD, true), Parting::Unexplained, "{planted}");
         }
+    }
+
+    #[test]
+    fn f_13_a_restore_counts_for_writers_where_the_log_changed_its_name_with_it() {
+        let of = |former: &str, copy: Option<&str>| Restore {
+            seq: 1_001,
+            former: former.to_owned(),
+            copy: copy.map(str::to_owned),
+        };
+        assert!(
+            of(FIRST, None).changes_name(Some(FIRST), SECOND) && of(FIRST, None).changes_name(None, SECOND)
+        );
+        // A copy from before an earlier restore.
+        assert!(of(SECOND, Some(FIRST)).changes_name(Some(FIRST), THIRD));
+        // Put in where the name stays, before a restore or behind one.
+        for (before, behind) in [(FIRST, FIRST), (SECOND, SECOND)] {
+            for former in [FIRST, SECOND] {
+                assert!(!of(former, None).changes_name(Some(before), behind), "{former}: {before}, {behind}");
+            }
+        }
+        assert!(!of(FIRST, None).changes_name(Some(SECOND), THIRD));
+        assert!(!of(FIRST, None).changes_name(Some(FIRST), "another.example/log"));
     }
 
     #[test]
