@@ -12,7 +12,8 @@
 //! - It never works with a schema of another version, with another master key than the one that sealed the stored
 //!   identifiers, or with a platform key of another organisation.
 //! - Nothing is sealed, claimed or mailed before the log was compared with what was published of it (`outside`), and
-//!   nothing while both do not fit.
+//!   nothing while both do not fit. Where they did and do not any more, the parts end and begin anew with what the database
+//!   holds then: what they knew of it, and what they would account for, was of another copy.
 //! - First signal: nothing new is begun, the step in hand is finished, leases are released, within ten seconds. Second
 //!   signal: the end, now. What was interrupted is taken up again by the rules of `execution`.
 //! - No statics: everything is handed down, so that tests can run several daemons in one process.

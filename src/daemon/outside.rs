@@ -40,6 +40,12 @@ impl Gate {
         drop(self.0.subscribe().wait_for(|state| *state == open).await);
     }
 
+    /// Waits until the gate closes that was open.
+    pub(super) async fn closes(&self) {
+        self.becomes(true).await;
+        self.becomes(false).await;
+    }
+
     /// Does `work` while the gate is open, each time with a token that ends it when the gate closes; ends with `stop`.
     pub(super) async fn pass<F: Future<Output = ()>>(
         &self,

@@ -53,6 +53,15 @@ pub(super) struct Log {
     pub(super) publisher: Option<Arc<Publisher>>,
 }
 
+/// How the parts ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// They were told to.
+    Stopped,
+    /// The log is another one than they worked with: what they know of the database is of no worth.
+    Forsaken,
+}
+
 /// Everything that the parts share, and the tasks that they started.
 pub(super) struct Parts {
     settings: Arc<Settings>,
@@ -67,6 +76,8 @@ pub(super) struct Parts {
     present: PresentInstance,
     /// Cancelled by the signal, or by a task that found a fault that a person must mend.
     ending: CancellationToken,
+    /// Cancelled when the log turns out to be another one than they worked with.
+    anew: CancellationToken,
     refused: Arc<Mutex<Option<StartError>>>,
     tasks: Tasks,
     /// Cancelled after the others have ended: the sealer numbers what they write while they end.
@@ -98,24 +109,33 @@ impl Parts {
             present: PresentInstance::default(),
             tasks: Tasks::new(ending.clone()),
             ending,
+            anew: CancellationToken::new(),
             refused: Arc::default(),
             last_tasks: Tasks::new(last.clone()),
             last,
         }
     }
 
-    /// Runs the parts that are wanted, until the stop.
-    pub(super) async fn run(mut self, has: impl Fn(Part) -> bool) -> Result<(), StartError> {
+    /// Runs the parts that are wanted, until the stop, or until the log is another one than they worked with.
+    pub(super) async fn run(mut self, has: impl Fn(Part) -> bool) -> Result<Ended, StartError> {
         let started = self.start(&has).await;
+        let mut ended = Ended::Stopped;
         if started.is_ok() {
             notify::tell(&NotifyState::Status("at work"));
             tracing::info!("ready");
-            self.ending.cancelled().await;
+            tokio::select! {
+                () = self.ending.cancelled() => {}
+                () = self.anew.cancelled() => {
+                    // Its account would accuse the database of what an older copy never had.
+                    self.prepared.writer.forsake();
+                    ended = Ended::Forsaken;
+                }
+            }
         }
         self.ending.cancel();
         self.end().await;
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
-        started.and(refused.map_or(Ok(()), Err))
+        started.and(refused.map_or(Ok(ended), Err))
     }
 
     async fn start(&mut self, has: &impl Fn(Part) -> bool) -> Result<(), StartError> {
@@ -123,9 +143,17 @@ impl Parts {
         let Prepared { store, writer, desk, .. } = self.prepared.clone();
         let every = Duration::from_secs(self.settings.audit.account_secs.into());
         let stop = self.last.clone();
+        let (anew, gate) = (self.anew.clone(), self.log.publisher.is_some().then(|| self.gate.clone()));
         self.last_tasks.start("audit account", move || {
             let (writer, store, clock) = (Arc::clone(&writer), store.clone(), Arc::clone(&desk.clock));
-            Box::pin(tasks::keep_account(writer, store, clock, every, stop.clone()))
+            let (anew, gate) = (anew.clone(), gate.clone());
+            // While the gate is open, a sealer that saw the log go back must not forget it: it is closed where that was seen outside.
+            let go_back = move || {
+                if gate.as_ref().is_none_or(|gate| !gate.is_open()) {
+                    anew.cancel();
+                }
+            };
+            Box::pin(tasks::keep_account(writer, store, clock, every, go_back, stop.clone()))
         });
         if has(Part::Http) {
             self.start_http().await?;
@@ -247,6 +275,16 @@ impl Parts {
     fn start_heads(&mut self) {
         let Some(publisher) = self.log.publisher.clone() else { return };
         let heads = if self.log.sealer.is_some() { Heads::Published } else { Heads::Compared };
+        let (watched, anew, stop) = (self.gate.clone(), self.anew.clone(), self.last.clone());
+        self.last_tasks.start("gate of the audit log", move || {
+            let (watched, anew, stop) = (watched.clone(), anew.clone(), stop.clone());
+            Box::pin(async move {
+                tokio::select! {
+                    () = watched.closes() => anew.cancel(),
+                    () = stop.cancelled() => {}
+                }
+            })
+        });
         let (store, gate, stop) = (self.prepared.store.clone(), self.gate.clone(), self.last.clone());
         self.last_tasks.start("audit heads", move || {
             let publisher = Arc::clone(&publisher);

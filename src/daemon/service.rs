@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::foundation::{Opener, Prepared};
 use super::outside::open_comparer;
-use super::parts::{Log, Parts};
+use super::parts::{Ended, Log, Parts};
 use super::{
     Database, Foundation, StartError, Stop, check_platform_settings, find_stranded, notify, open_publisher,
     open_sealer, sites, tasks,
@@ -97,7 +97,26 @@ impl Service {
         // From here on the service manager's watchdog listens, also while the database is away or being migrated.
         let _fed = notify::watchdog_interval()
             .map(|every| AbortOnDropHandle::new(tokio::spawn(tasks::feed_watchdog(every))));
-        let Some((prepared, sealer)) = self.prepare(database, stop).await? else { return Ok(()) };
+        loop {
+            let Some((prepared, sealer)) = self.prepare(database, stop).await? else { return Ok(()) };
+            match self.work(database, prepared, sealer, stop).await? {
+                Ended::Stopped => return Ok(()),
+                Ended::Forsaken => tracing::warn!(
+                    "the database is another copy than this process worked with; it begins anew with what the database holds now"
+                ),
+            }
+            notify::tell(&NotifyState::Status("waits for the database"));
+        }
+    }
+
+    /// Runs the parts over a database that is fit for work.
+    async fn work(
+        &self,
+        database: &Database,
+        prepared: Prepared,
+        sealer: Option<Arc<Sealer>>,
+        stop: &CancellationToken,
+    ) -> Result<Ended, StartError> {
         let store = prepared.store.clone();
         if self.has(Part::Worker) {
             self.tell_stranded(&store).await;

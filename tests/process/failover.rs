@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tempfile::TempDir;
 
 use crate::hand_in;
-use crate::process::{ProcessService, eventually};
+use crate::process::{Daemon, ProcessService, eventually};
 use crate::support::service::TestService;
 
 /// A cluster of the test's own, which can be stopped.
@@ -136,11 +136,22 @@ async fn producer(server: &Server) -> PgConnection {
     connection
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f_13_a_standby_that_was_promoted_too_early_seals_and_erases_nothing_and_can_be_read() {
+/// A primary with its standby, which was cut off before the primary went on; what the primary did last was shown outside.
+struct Cut {
+    primary: Server,
+    standby: Server,
+    service: ProcessService,
+    daemon: Daemon,
+    /// How many entries the standby has.
+    kept: i64,
+}
+
+/// The log and its state at the moment of the loss, with `also` put before the database's own; nothing where this machine lacks
+/// `pg_basebackup`.
+async fn cut_off(also: &str) -> Option<Cut> {
     let Some(program) = base_backup() else {
         crate::required::skipped("this machine has no pg_basebackup");
-        return;
+        return None;
     };
     let primary = Server::start(|_| {}).await;
     dsrd::store::migrate(&primary.options()).await.unwrap();
@@ -162,6 +173,7 @@ async fn f_13_a_standby_that_was_promoted_too_early_seals_and_erases_nothing_and
     follower.close().await;
 
     let service = ProcessService::reaching(TestService::start().await, &primary.options());
+    service.amend("[database]\n", &format!("{also}[database]\n"));
     let daemon = service.serve().await;
     hand_in(&service, &mut producer(&primary).await, 0..3).await;
     rest(&primary).await;
@@ -171,7 +183,7 @@ async fn f_13_a_standby_that_was_promoted_too_early_seals_and_erases_nothing_and
     })
     .await;
 
-    // The link breaks; the primary works on, shows its heads outside, and is lost.
+    // The link breaks; the primary works on, and shows its heads outside.
     standby.execute("ALTER SYSTEM SET primary_conninfo = ''").await;
     let _: bool = standby.ask("SELECT pg_reload_conf()").await;
     eventually("the standby is cut off", Duration::from_secs(20), || async {
@@ -187,6 +199,12 @@ async fn f_13_a_standby_that_was_promoted_too_early_seals_and_erases_nothing_and
         note.lines().nth(1).and_then(|size| size.parse::<i64>().ok()).is_some_and(|size| size > kept)
     })
     .await;
+    Some(Cut { primary, standby, service, daemon, kept })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_13_a_standby_that_was_promoted_too_early_seals_and_erases_nothing_and_can_be_read() {
+    let Some(Cut { primary, standby, service, daemon, kept }) = cut_off("").await else { return };
     daemon.kill().await;
     primary.cluster.stop().await.unwrap();
     let _: bool = standby.ask("SELECT pg_promote()").await;
@@ -227,6 +245,53 @@ async fn f_13_a_standby_that_was_promoted_too_early_seals_and_erases_nothing_and
     assert!(said.contains("FAIL") && said.contains("recover --after-restore"), "{said}");
     assert_eq!(check.status.code(), Some(4));
     daemon.stop().await;
+    service.world.simulator.shutdown().await;
+    standby.cluster.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_13_a_daemon_that_lives_through_an_early_promotion_begins_anew_and_its_log_stays_in_order() {
+    // It accounts for its entries often: also for those that the standby lacks, if it did not notice.
+    let Some(Cut { primary, standby, service, mut daemon, kept }) =
+        cut_off("[audit]\naccount_secs = 1\n").await
+    else {
+        return;
+    };
+    let Server { cluster, directory } = primary;
+    let socket = directory.path().join("postgres/socket");
+    cluster.stop().await.unwrap();
+    let _: bool = standby.ask("SELECT pg_promote()").await;
+    // The address leads to the other server now.
+    std::fs::remove_dir_all(&socket).unwrap();
+    std::os::unix::fs::symlink(standby.path().join("postgres/socket"), &socket).unwrap();
+    daemon.wait_for("it begins anew with what the database holds now").await;
+    eventually("it is in safe mode again", Duration::from_secs(40), || async {
+        let log = daemon.log();
+        let anew = log.find("it begins anew").unwrap();
+        log[anew..].contains("safe mode")
+    })
+    .await;
+    hand_in(&service, &mut producer(&standby).await, 6..9).await;
+    eventually("new requests are accepted", Duration::from_secs(20), || async {
+        standby.ask::<i64>("SELECT count(*) FROM dsrd.intake").await == 0
+    })
+    .await;
+    assert_eq!(standby.ask::<i64>("SELECT size FROM audit.head").await, kept, "nothing is sealed");
+
+    let former: Vec<String> = standby.ask("SELECT verifier_keys FROM audit.head").await;
+    let recover = ["audit", "recover", "--after-restore", "--reason", "operator_error"];
+    let named = service.command(&recover).output().await.unwrap();
+    assert!(named.status.success(), "{named:?}");
+    daemon.wait_for("work goes on").await;
+    rest(&standby).await;
+    daemon.stop().await;
+    let present: Vec<String> = standby.ask("SELECT verifier_keys FROM audit.head").await;
+    let policy = service.home.join("log.policy");
+    let keys: String = former.iter().chain(&present).map(|key| format!("log {key}\n")).collect();
+    std::fs::write(&policy, format!("{keys}quorum none\n")).unwrap();
+    let verified =
+        service.command(&["audit", "verify", "--policy", policy.to_str().unwrap()]).output().await.unwrap();
+    assert!(verified.status.success(), "{verified:?}");
     service.world.simulator.shutdown().await;
     standby.cluster.stop().await.unwrap();
 }

@@ -66,11 +66,27 @@ pub(super) struct Books {
     proposed_at: Option<Instant>,
     /// Up to which number of the log its entries were looked for.
     seen: i64,
+    /// Whether the log is another one than what this writer wrote into.
+    is_forsaken: bool,
 }
 
 impl Books {
     pub(super) fn begin_after(&mut self, size: u64) {
         self.seen = self.seen.max(i64::try_from(size).unwrap_or(i64::MAX));
+    }
+
+    /// The log has so many entries, and so many were seen in it before that was asked. Fewer: the database went back.
+    pub(super) fn compare(&mut self, seen: i64, size: i64) {
+        self.is_forsaken |= size < seen;
+    }
+
+    /// Nothing is accounted for any more.
+    pub(super) fn forsake(&mut self) {
+        self.is_forsaken = true;
+    }
+
+    pub(super) const fn is_forsaken(&self) -> bool {
+        self.is_forsaken
     }
 
     pub(super) const fn drawn(&self) -> u64 {
@@ -261,6 +277,16 @@ impl Books {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn f_13_a_log_that_went_back_stays_another_one_however_long_it_becomes() {
+        let mut books = Books::default();
+        books.begin_after(40);
+        for (size, is_forsaken) in [(40, false), (41, false), (39, true), (50, true)] {
+            books.compare(books.seen(), size);
+            assert_eq!(books.is_forsaken(), is_forsaken, "{size}");
+        }
+    }
 
     #[test]
     fn a_writer_with_nothing_to_say_accounts_for_its_last_account_once_a_day() {

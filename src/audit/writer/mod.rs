@@ -17,6 +17,8 @@
 //!   the log has the entry long after.
 //! - An account covers every number from the one after the last account on. Entries of numbers that it covers are
 //!   committed before it, and so have lower numbers in the log.
+//! - Nothing is accounted for once the database went back: the books name numbers that the copy never had, and an account of
+//!   them would accuse it. Such a process begins anew under another name; another one declares this writer ended.
 //! - The session key never leaves the process and is never stored. It proves that one process wrote all of it, not which:
 //!   whoever has the service's login can announce a writer of their own, and that announcement stands in the log.
 //!
@@ -75,6 +77,9 @@ pub struct Turn {
     pub lost: Vec<u64>,
     /// Writers that were declared ended.
     pub ended: Vec<String>,
+    /// Whether the log has fewer entries than this writer has seen in it, now or before: the database is an older copy. Then
+    /// nothing else was looked at.
+    pub is_set_back: bool,
 }
 
 impl Writer {
@@ -139,11 +144,17 @@ impl Writer {
     pub async fn turn(&self, store: &Store, clock: &dyn Clock, accounts: bool) -> Result<Turn, StoreError> {
         let mut turn = Turn::default();
         self.look(&mut *store.connection().await?, &mut turn).await?;
-        if accounts {
+        turn.is_set_back = self.books().is_forsaken();
+        if accounts && !turn.is_set_back {
             self.settle(store, clock.now(), false).await?;
             turn.ended = self.bury(store, clock.now()).await?;
         }
         Ok(turn)
+    }
+
+    /// Accounts for nothing any more: the log is known to be another one than what was written into.
+    pub fn forsake(&self) {
+        self.books().forsake();
     }
 
     /// Closes the account with `writer.stop`, if anything was written. Numbers whose transactions are still open stay open.
@@ -158,15 +169,18 @@ impl Writer {
     async fn look(&self, connection: &mut PgConnection, turn: &mut Turn) -> Result<(), StoreError> {
         if self.books().is_at_rest() {
             let drawn = self.books().drawn();
-            let size = sealed_up_to(connection).await?;
+            let size = self.size(connection).await?;
             let mut books = self.books();
             // Had something been written meanwhile, it could be sealed already.
             if books.drawn() == drawn && books.is_at_rest() {
-                books.begin_after(size);
+                books.saw(size);
             }
             return Ok(());
         }
         self.read_log(connection, turn).await?;
+        if self.books().is_forsaken() {
+            return Ok(());
+        }
         let overdue = self.books().overdue(self.merge_delay, Instant::now());
         let doubtful = self.books().doubtful(self.merge_delay, Instant::now());
         if overdue.is_empty() && doubtful.is_empty() {
@@ -193,8 +207,16 @@ impl Writer {
         Ok(())
     }
 
-    async fn read_log(&self, connection: &mut PgConnection, turn: &mut Turn) -> Result<(), StoreError> {
+    /// How many entries the log has; takes note of it where they became fewer.
+    async fn size(&self, connection: &mut PgConnection) -> Result<i64, StoreError> {
+        let seen = self.books().seen();
         let size = i64::try_from(sealed_up_to(connection).await?).unwrap_or(i64::MAX);
+        self.books().compare(seen, size);
+        Ok(size)
+    }
+
+    async fn read_log(&self, connection: &mut PgConnection, turn: &mut Turn) -> Result<(), StoreError> {
+        let size = self.size(connection).await?;
         loop {
             let seen = self.books().seen();
             if seen >= size {
@@ -216,8 +238,13 @@ impl Writer {
 
     /// Writes the numbers that were given up, the account, and where it ends the end.
     async fn settle(&self, store: &Store, at: DateTime<Utc>, is_end: bool) -> Result<(), StoreError> {
-        let Some(due) = self.books().due(is_end, Instant::now()) else { return Ok(()) };
         let mut tx = store.begin("audit.writer.settle").await?;
+        self.size(&mut tx).await?;
+        let due = {
+            let mut books = self.books();
+            if books.is_forsaken() { None } else { books.due(is_end, Instant::now()) }
+        };
+        let Some(due) = due else { return Ok(()) };
         for (first, last) in &due.voids {
             let detail = Detail::none().count("first", *first).count("last", *last);
             put_off(&mut tx, entry(Action::WriterVoid, detail, at)).await?;

@@ -17,22 +17,34 @@ use crate::suppression::ledger::{self, CompareError, Ledger};
 
 use super::{AFTER_FAILURE, pause};
 
-/// Looks whether the audit entries that this process writes are sealed, and accounts for them.
+/// Looks whether the audit entries that this process writes are sealed, and accounts for them. Where the log went back, `go_back` is
+/// told, once.
 pub(in crate::daemon) async fn keep_account(
     writer: Arc<Writer>,
     store: Store,
     clock: Arc<dyn Clock>,
     every: Duration,
+    go_back: impl Fn(),
     stop: CancellationToken,
 ) {
     const LOOK_EVERY: Duration = Duration::from_secs(1);
     let mut accounted_at: Option<tokio::time::Instant> = None;
     let mut raised_at = 0;
+    let mut is_told = false;
     while !stop.is_cancelled() {
         let is_due = accounted_at.is_none_or(|at| at.elapsed() >= every);
         match writer.turn(&store, &*clock, is_due).await {
             Ok(turn) => {
                 tell_of(&writer, &turn);
+                if turn.is_set_back && !std::mem::replace(&mut is_told, true) {
+                    tracing::error!(
+                        writer = writer.name(),
+                        remedy = "dsrd check",
+                        "the audit log went back while this process ran: an older copy of the database was restored, and nothing \
+                         that was written before is accounted for any more"
+                    );
+                    go_back();
+                }
                 if is_due {
                     accounted_at = Some(tokio::time::Instant::now());
                 }
