@@ -4,7 +4,7 @@
 
 mod writers;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -21,6 +21,9 @@ use crate::audit::tlog::Hash;
 /// An effect that began so much earlier than the newest entry, in microseconds, should have ended: an hour. Calls time
 /// out within minutes, and an interrupted one is read back when its job is taken up again.
 const EFFECT_PATIENCE_US: u64 = 60 * 60 * 1_000_000;
+
+/// How far the clocks of two hosts may differ, in microseconds: five minutes.
+const CLOCK_TOLERANCE_US: u64 = 5 * 60 * 1_000_000;
 
 /// Silence of so many microseconds is worth a remark: three times the usual interval of heartbeats.
 const SILENCE_US: u64 = 30 * 60 * 1_000_000;
@@ -54,6 +57,9 @@ pub(super) struct Account {
     /// follow in a log whose service died.
     is_live: bool,
     open: HashMap<Uuid, (u64, u64)>,
+    /// The last entry `log.mixed`, by number and instant, and the effects whose ends it explains.
+    mixed: Option<(u64, u64)>,
+    explained: HashSet<Uuid>,
     writers: Writers,
     /// Whether the log went on from an older copy.
     is_restored: bool,
@@ -84,6 +90,8 @@ impl Account {
             now_us: u64::try_from(now.timestamp_micros()).unwrap_or_default(),
             is_live,
             open: HashMap::new(),
+            mixed: None,
+            explained: HashSet::new(),
             writers: Writers::default(),
             is_restored: false,
             in_gap: false,
@@ -105,11 +113,23 @@ impl Account {
             && !self.partial
             && self.absences.is_empty()
         {
-            findings.violation(
-                Step::Effects,
-                format!("entry {seq}"),
-                format!("{} ends an effect that no entry before it began, or a second time", leaf.action()),
-            );
+            let what =
+                format!("{} ends an effect that no entry before it began, or a second time", leaf.action());
+            let place = format!("entry {seq}");
+            match self.explanation(intent) {
+                Some(mixed) => findings.undecided(
+                    Step::Effects,
+                    place,
+                    format!(
+                        "{what}: log and working tables were put back from different moments, see entry {mixed}, and it was \
+                         under way in one of them"
+                    ),
+                ),
+                None => findings.violation(Step::Effects, place, what),
+            }
+        }
+        if leaf.action() == Action::LogMixed.as_str() {
+            self.mixed = Some((seq, leaf.at_us()));
         }
         if matches!(leaf.action().rsplit_once('.'), Some((_, "began"))) {
             self.open.insert(leaf.id(), (seq, leaf.at_us()));
@@ -121,6 +141,16 @@ impl Account {
         self.listen(seq, leaf, findings);
         self.instants.take(seq, leaf);
         self.erasures.take(seq, leaf, findings);
+    }
+
+    /// The entry `log.mixed` that may explain why the end of an effect fits no beginning: the effect was announced before it, which
+    /// its id tells, and its end is the only one that is left over.
+    fn explanation(&mut self, intent: Uuid) -> Option<u64> {
+        let (mixed, at_us) = self.mixed?;
+        let (secs, nanos) = intent.get_timestamp()?.to_unix();
+        let began_us = secs.checked_mul(1_000_000)?.checked_add(u64::from(nanos) / 1_000)?;
+        (began_us <= at_us.saturating_add(CLOCK_TOLERANCE_US) && self.explained.insert(intent))
+            .then_some(mixed)
     }
 
     /// Takes note that the log went on from an older copy of its database, as the entry `seq` tells: what writers wrote behind

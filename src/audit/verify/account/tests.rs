@@ -360,3 +360,31 @@ fn f_13_a_writer_that_lived_through_a_restore_is_not_accused_of_what_the_copy_la
     assert_eq!(bad(&seen(&[start(1, &ours), restored.clone(), written(9), written(9)], true)), 1);
     assert_eq!(bad(&seen(&[start(1, &ours), restored, start(9, &key(8))], true)), 1);
 }
+
+#[test]
+fn f_28_an_end_that_is_left_over_where_moments_were_mixed_is_undecided_and_names_the_entry() {
+    let now_us = u64::try_from(chrono::Utc::now().timestamp_micros()).unwrap();
+    let mixed = Leaf { at_us: now_us, ..leaf("log.mixed") };
+    let began = leaf("notice.began");
+    let ended = |began: &Leaf| Leaf { intent: Some(began.id), at_us: now_us, ..leaf("notice.ended") };
+    let of = |entries: &[&Leaf]| {
+        let (_, _, findings) = found(entries.iter().map(|leaf| Some((*leaf).clone())));
+        findings.into_iter().filter(|each| each.step == Step::Effects).collect::<Vec<_>>()
+    };
+    // The log was newer, and had the end; the working tables were newer, and the log lost the beginning.
+    let again = of(&[&began, &ended(&began), &mixed, &ended(&began)]);
+    let lost = of(&[&mixed, &ended(&began)]);
+    for (told, mixed) in [(&again, "see entry 3"), (&lost, "see entry 1")] {
+        assert!(told.len() == 1 && told[0].severity == Severity::Undecided, "{told:?}");
+        assert!(told[0].what.contains(mixed), "{told:?}");
+    }
+    // One end is explained, not two, none before it, and none of an effect that came later.
+    let twice = of(&[&mixed, &ended(&began), &ended(&began)]);
+    assert_eq!(twice.iter().filter(|each| each.severity == Severity::Violation).count(), 1, "{twice:?}");
+    assert_eq!(of(&[&ended(&began), &mixed])[0].severity, Severity::Violation);
+    let later = Leaf {
+        id: Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, now_us / 1_000_000 + 3_600, 0)),
+        ..leaf("notice.began")
+    };
+    assert_eq!(of(&[&mixed, &ended(&later)])[0].severity, Severity::Violation);
+}
