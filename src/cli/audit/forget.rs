@@ -227,7 +227,7 @@ pub(super) async fn hold(
 
 fn listed(holds: &[Hold]) -> String {
     if holds.is_empty() {
-        return "There is no hold on the log, and never was.".to_owned();
+        return "There is no hold on the log, and this database knows of none that was.".to_owned();
     }
     let rows = holds.iter().map(|hold| {
         let state = match (hold.in_force, hold.lifted_at) {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
+use uuid::Uuid;
 
+use crate::audit::forget::{self, HoldReason};
 use crate::audit::tlog::VerifierKey;
 use crate::audit::{self, Filter, PublishError, Publisher, RestoreReason};
 use crate::cli::Failure;
@@ -34,6 +36,47 @@ pub(super) async fn show(context: &Context, foundation: &Foundation, output: &Ou
     })
 }
 
+/// For so many days nothing of the log is pruned or erased after a part of it was lost: two weeks in which a person finds out who
+/// had asked for a hold.
+const HELD_DAYS: Days = Days::new(14);
+
+/// The hold that a recovery sets.
+#[derive(Clone, Copy, Serialize)]
+struct Held {
+    hold: Uuid,
+    /// The last day (UTC) on which it is in force.
+    held_until: NaiveDate,
+}
+
+impl Held {
+    fn in_words(self) -> String {
+        let Self { hold, held_until } = self;
+        format!(
+            "Until {held_until} nothing of the log is pruned or erased (hold {hold}): holds on the log that were set in the lost \
+             time are lost, too.\n\
+             - set them again: dsrd audit hold set\n\
+             - then end this one: dsrd audit hold lift {hold}\n\
+             - forget again the staff that was forgotten in that time: dsrd audit forget-staff"
+        )
+    }
+}
+
+/// Holds the log, before work goes on: a hold that was set in the lost time went with it, and what has become due since the copy
+/// would be erased within the hour. A command that is given again finds the hold of its first time.
+async fn hold_after_loss(context: &Context, foundation: &Foundation) -> anyhow::Result<Held> {
+    let mut tx = foundation.store.begin("cli.audit.hold_after_loss").await?;
+    let now = foundation.desk.clock.now();
+    let held_until = now.date_naive().checked_add_days(HELD_DAYS).unwrap_or(NaiveDate::MAX);
+    let holds = forget::list_holds(&mut tx).await?;
+    if let Some(hold) = holds.iter().find(|hold| hold.in_force && hold.until_on == Some(held_until)) {
+        return Ok(Held { hold: hold.id, held_until });
+    }
+    let (reason, days) = (HoldReason::InternalInvestigation, (None, Some(held_until)));
+    let hold = forget::set_hold(&mut tx, reason, days, &context.person(), now).await?;
+    tx.commit().await?;
+    Ok(Held { hold, held_until })
+}
+
 /// What a recovery came to.
 #[derive(Serialize)]
 struct Recovered {
@@ -44,6 +87,8 @@ struct Recovered {
     /// The instant of the last entry that the restored copy has. What came in after it, and before the copy was put back, it does
     /// not have, and the ledger neither: that holds effects.
     lost_since: Option<DateTime<Utc>>,
+    #[serde(flatten)]
+    held: Held,
 }
 
 impl Recovered {
@@ -60,9 +105,10 @@ impl Recovered {
         });
         format!(
             "The log goes on as {}. The daemon takes up its work by itself.\nGive everybody who checks the log the new keys; \
-             witnesses refuse it until they have them:\n{}{lost}",
+             witnesses refuse it until they have them:\n{}\n\n{}{lost}",
             self.origin,
-            self.verifier_keys.join("\n")
+            self.verifier_keys.join("\n"),
+            self.held.in_words()
         )
     }
 }
@@ -98,6 +144,7 @@ async fn recover_with(
         Err(error) => return Err(error.into()),
     };
     let lost_since = last_at(foundation).await?;
+    let held = hold_after_loss(context, foundation).await?;
     let clock = Arc::clone(&foundation.desk.clock);
     let settings = context.settings();
     let (sealer, origin) =
@@ -106,7 +153,7 @@ async fn recover_with(
     sealer.close().await;
     // The daemon does so, too; a place that is away does not matter here.
     publisher.round().await?;
-    Ok(Recovered { origin, verifier_keys, lost_since })
+    Ok(Recovered { origin, verifier_keys, lost_since, held })
 }
 
 /// When the last sealed entry was written; none in an empty log.
@@ -124,6 +171,11 @@ pub(super) async fn accept_mixed(
     output: &Output,
 ) -> anyhow::Result<()> {
     let now = foundation.desk.clock.now();
+    // A log that is older than the working tables has lost holds.
+    let held = match halves::compare(&foundation.store).await? {
+        Some(Mixed::WorkNewer { .. }) => Some(hold_after_loss(context, foundation).await?),
+        _ => None,
+    };
     let Some(mixed) = halves::accept(&foundation.store, context.person(), now).await? else {
         return Err(Failure::Refused
             .because("log and working tables are of the same moment; there is nothing to accept"));
@@ -132,13 +184,14 @@ pub(super) async fn accept_mixed(
         Mixed::LogNewer { .. } => "log",
         Mixed::WorkNewer { .. } => "working_tables",
     };
-    output.show(&Accepted { newer }, |accepted| {
+    output.show(&Accepted { newer, held }, |accepted| {
         let next = if accepted.newer == "log" {
             "What the log tells of and the working tables do not know is shown by `dsrd ledger replay` and by `dsrd audit list`."
         } else {
             "What was done since the log's moment has no entries; the ledger and the working tables tell of it."
         };
-        format!("Recorded (log.mixed). The daemon takes up its work by itself.\n{next}")
+        let held = accepted.held.map_or_else(String::new, |held| format!("\n\n{}", held.in_words()));
+        format!("Recorded (log.mixed). The daemon takes up its work by itself.\n{next}{held}")
     })
 }
 
@@ -147,6 +200,8 @@ pub(super) async fn accept_mixed(
 struct Accepted {
     /// Which half was newer.
     newer: &'static str,
+    #[serde(flatten)]
+    held: Option<Held>,
 }
 
 /// Refuses what would seal an entry, where log and working tables are of different moments.
