@@ -30,6 +30,7 @@ mod every_commit;
 mod fees;
 mod figures;
 mod floods;
+mod following;
 mod forecast;
 mod gate;
 mod grounds;

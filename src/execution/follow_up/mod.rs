@@ -15,6 +15,8 @@
 //!   in, it is the erasure that looks, until it begins to delete (`locate::refuse_newer_consent`).
 //! - A withdrawal needs no proof of who asks, an erasure does. It carries over what was known; where that is not enough, the
 //!   person is asked at the address in the profile, as for every erasure (Art. 32 GDPR).
+//! - Somebody's withdrawal for the person needs no authority that was checked, an erasure does: it waits for a person, as every
+//!   one that is asked for somebody else.
 //! - One row for each withdrawal, ended once, in the transaction of what follows. A platform that does not answer ends nothing.
 //! - A contact that one look does not find is looked for a second time before the waiting ends.
 //! - What is wrong with one withdrawal or its contact holds up no other: that one is tried again, later each time. When its
@@ -44,7 +46,7 @@ use super::watch::code_of;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
     Channel, ContactId, DataCategory, ErasureGround, FollowsBecause, KillSwitch, Killed, Origin, Outcome,
-    Proof, Reference, RequestId, RequestKind, RequesterRole,
+    Proof, Reference, RequestId, RequestKind,
 };
 use crate::intake::{self, Case, Desk, IntakeError, Submission};
 use crate::platform::{OrganisationMatch, PlatformError, Urgency};
@@ -315,7 +317,8 @@ fn following(
         kind,
         also: Vec::new(),
         kind_unknown: false,
-        requester_role: RequesterRole::Own,
+        // Whoever withdrew it for the person may still not have them erased: nobody has checked their authority.
+        requester_role: former.requester_role,
         origin: Origin::Subject,
         channel: Channel::Api,
         received_at: now,
