@@ -396,7 +396,8 @@ pub(super) async fn set_closed(
 }
 
 /// The first open request of people of the same kind and ground about a contact that was received before the leased one, and
-/// not before an instant. One that stands against a newer will is none.
+/// not before an instant. One that stands against a newer will is none, nor is one that was refused or answered by a person, or whose
+/// wait for a proof is over: it is open only until somebody is told so, and comes to nothing more.
 pub(super) async fn find_earlier_of_contact(
     connection: &mut PgConnection,
     lease: &Lease,
@@ -414,6 +415,13 @@ pub(super) async fn find_earlier_of_contact(
              AND first.origin = 'subject' AND first.requester_role = 'self' AND own.requester_role = 'self'
              AND first.state <> 'closed' AND first.park_reason IS DISTINCT FROM 'newer_will'
              AND (first.kind <> 'erasure' OR first.executed_at IS NULL)
+             AND NOT EXISTS (SELECT FROM dsrd.decision
+                             WHERE decision.organisation_id = first.organisation_id
+                               AND decision.request_id = first.request_id
+                               AND decision.kind IN ('answer', 'refusal'))
+             AND NOT EXISTS (SELECT FROM dsrd.checkpoint AS step
+                             WHERE step.organisation_id = first.organisation_id AND step.request_id = first.request_id
+                               AND step.step = 'unproven' AND step.finished_at IS NOT NULL)
              AND first.received_at >= $4
              AND (first.received_at, first.request_id) < (own.received_at, own.request_id)
              AND (first.producer, first.idempotency_key) <> (own.producer, own.idempotency_key)

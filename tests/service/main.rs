@@ -65,6 +65,7 @@ mod publishing;
 mod publishing_holes;
 mod recipients;
 mod reminders;
+mod reminders_apart;
 mod removal;
 mod replay;
 mod restriction;

@@ -173,8 +173,8 @@ pub(in crate::intake) struct First {
 /// person is whoever is named by exactly the same identifiers: one telephone number may be shared, and a request that is
 /// taken for a reminder by mistake would be lost, while a reminder that is not recognised is merely answered twice.
 ///
-/// What was carried out, decided, or stands against a newer will is open only until somebody is told of it: the person asks
-/// anew, and the first would do nothing more for them.
+/// What was carried out, decided, stands against a newer will, or ended its wait for a proof without one is open only until somebody
+/// is told of it: the person asks anew, and the first would do nothing more for them.
 pub(in crate::intake) async fn find_first(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -191,6 +191,9 @@ pub(in crate::intake) async fn find_first(
                              WHERE decision.organisation_id = first.organisation_id
                                AND decision.request_id = first.request_id
                                AND decision.kind IN ('answer', 'refusal'))
+             AND NOT EXISTS (SELECT FROM dsrd.checkpoint AS step
+                             WHERE step.organisation_id = first.organisation_id AND step.request_id = first.request_id
+                               AND step.step = 'unproven' AND step.finished_at IS NOT NULL)
              AND received_at BETWEEN $4 AND $5
              AND policies @> $6
              AND erasure_ground IS NOT DISTINCT FROM $10
