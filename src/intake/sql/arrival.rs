@@ -174,7 +174,8 @@ pub(in crate::intake) struct First {
 /// taken for a reminder by mistake would be lost, while a reminder that is not recognised is merely answered twice.
 ///
 /// What was carried out, decided, stands against a newer will, or ended its wait for a proof without one is open only until somebody
-/// is told of it: the person asks anew, and the first would do nothing more for them.
+/// is told of it: the person asks anew, and the first would do nothing more for them. Where a person chose which contact is meant, the
+/// same identifiers may be handed in for another contact of theirs; that it is the same one after all is seen when it is chosen again.
 pub(in crate::intake) async fn find_first(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -190,7 +191,7 @@ pub(in crate::intake) async fn find_first(
              AND NOT EXISTS (SELECT FROM dsrd.decision
                              WHERE decision.organisation_id = first.organisation_id
                                AND decision.request_id = first.request_id
-                               AND decision.kind IN ('answer', 'refusal'))
+                               AND decision.kind IN ('answer', 'refusal', 'choice'))
              AND NOT EXISTS (SELECT FROM dsrd.checkpoint AS step
                              WHERE step.organisation_id = first.organisation_id AND step.request_id = first.request_id
                                AND step.step = 'unproven' AND step.finished_at IS NOT NULL)
