@@ -357,7 +357,7 @@ fn again(
         because,
     };
     let kind = match finding.kind {
-        EntryKind::OptOut => RequestKind::OptOut,
+        EntryKind::OptOut => former.and_then(Case::opt_out_again).unwrap_or(RequestKind::OptOut),
         EntryKind::Erasure | EntryKind::Report | EntryKind::Hold | EntryKind::HoldEnded => {
             RequestKind::Erasure
         }

@@ -316,7 +316,9 @@ async fn do_again(
     let submission = Submission {
         kind: match look.purpose {
             Purpose::ReCreation => RequestKind::Erasure,
-            Purpose::Marketing => RequestKind::OptOut,
+            Purpose::Marketing => {
+                former.as_ref().and_then(intake::Case::opt_out_again).unwrap_or(RequestKind::OptOut)
+            }
         },
         also: Vec::new(),
         kind_unknown: false,

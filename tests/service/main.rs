@@ -79,4 +79,5 @@ mod undelivered;
 mod unknown_commit;
 mod upkeep;
 mod watch;
+mod watch_again;
 mod wire;

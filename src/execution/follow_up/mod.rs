@@ -169,8 +169,9 @@ pub(super) async fn schedule(
     now: DateTime<Utc>,
 ) -> Result<(), Stop> {
     let rules = &run.site.controller.erasure;
-    let (RequestKind::ConsentWithdrawal, Outcome::Fulfilled, Some(days)) =
-        (run.case.kind, outcome, rules.consent_follow_up_days)
+    // What follows from a withdrawal that is done again, the first one has scheduled.
+    let (RequestKind::ConsentWithdrawal, Outcome::Fulfilled, Some(days), None) =
+        (run.case.kind, outcome, rules.consent_follow_up_days, run.case.follows)
     else {
         return Ok(());
     };

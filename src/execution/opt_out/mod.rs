@@ -214,12 +214,16 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-/// What recipients have to be told: those who held the data between the request and now (11 CCR 7026(f), R-56).
+/// What recipients have to be told: those who held the data between the request and now (11 CCR 7026(f), R-56). Of one that is done
+/// again, because it did not last, since the request that the person made.
 fn affected(run: &Run<'_>, contact: ContactId) -> Affected {
     let action = match run.case.kind {
         RequestKind::CcpaOptOut => TaskAction::CcpaOptOut,
         _ => TaskAction::OptOut,
     };
-    let asked_on = run.site.controller.local_date(run.case.received_at);
+    let asked_on = run
+        .case
+        .follows
+        .map_or_else(|| run.site.controller.local_date(run.case.received_at), |first| first.received_on);
     concerned(action, Some(contact), Some(asked_on), run.case.origin)
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::delivery::Facts;
 use crate::domain::{
     AnsweredOutcome, Assurance, ContactId, Controller, DataCategory, ErasureGround, ExtensionReason, Follows,
-    FollowsBecause, IdentityDoubt, OrganisationId, Origin, Outcome, ParkReason, Proof, Reference,
+    FollowsBecause, Handling, IdentityDoubt, OrganisationId, Origin, Outcome, ParkReason, Proof, Reference,
     RefusalGround, RequestId, RequestKind, RequestState, RequesterRole,
 };
 use crate::intake::arrival::name_policies;
@@ -145,6 +145,13 @@ impl Case {
         let own = (self.request, controller.local_date(self.received_at));
         let (request, received_on) = self.follows.map_or(own, |first| (first.request, first.received_on));
         Follows { request, received_on, because }
+    }
+
+    /// By which kind of request its opt-out is done again: by its own, for what the person is told and who else is told differ. None
+    /// where it was no opt-out: a hold had marketing switched off.
+    #[must_use]
+    pub fn opt_out_again(&self) -> Option<RequestKind> {
+        Some(self.kind).filter(|kind| kind.handling() == Handling::OptOut)
     }
 }
 
