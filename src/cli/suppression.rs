@@ -318,8 +318,8 @@ const fn effect(purpose: Purpose) -> &'static str {
 fn what_to_do(open: &[Found]) -> Vec<&'static str> {
     let means = |seen| match seen {
         Seen::Back => {
-            "back: as it was before, and nothing tells that anybody acted since. Have it done again with --again LOOK, or \
-             leave it with --leave LOOK."
+            "back: as it was before, or the profile does not name a policy any more, and nothing tells that anybody acted since. \
+             Have it done again with --again LOOK, which takes what the profile names, or leave it with --leave LOOK."
         }
         Seen::NewerWill => {
             "newer_will: as it was before, and the person, or somebody, acted since. Ask the person, then leave it with \
@@ -360,7 +360,7 @@ fn explained(error: WatchError) -> anyhow::Error {
     match error {
         WatchError::Store(error) => error.into(),
         WatchError::NotFound => Failure::NotFound.because(error.to_string()),
-        WatchError::NewerWill | WatchError::OtherContact | WatchError::StillSo => {
+        WatchError::NewerWill | WatchError::OtherContact | WatchError::NotNamed | WatchError::StillSo => {
             Failure::Refused.because(error.to_string())
         }
         other => other.into(),

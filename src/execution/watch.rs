@@ -7,6 +7,7 @@
 //! |---|---|
 //! | as it was left | the next look |
 //! | policies on again, nothing tells that anybody acted since | the opt-out is applied again by a request of its own, once; a second time a person decides |
+//! | a policy that the profile does not name any more | a person decides; that policy is never switched off again, for nothing would ever show that it is off |
 //! | the contact back, nothing tells that anybody acted since | a person decides: have it erased again, or leave it |
 //! | back, and acted upon since | a person decides; it is never done again by itself or by us: the newer will stands |
 //! | another contact with the same identifier, created since | recorded; a sign-up of their own is allowed |
@@ -21,7 +22,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Site;
-use super::effect::is_on;
+use super::effect::{bare, is_on};
 use super::replay::acted_since;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
@@ -99,6 +100,12 @@ pub enum WatchError {
          and hand in a new request when the person asks"
     )]
     OtherContact,
+    /// The profile does not name what would be switched off.
+    #[error(
+        "it is not done again: the profile does not name the policy any more, and nothing would ever show that it is off; look \
+         whether it was renamed at the platform, correct opt_out_policies, leave this, and hand in an opt-out for the new name"
+    )]
+    NotNamed,
     /// The platform shows it as it was left.
     #[error("it is not done again: the platform shows it as it was left by now; leave it")]
     StillSo,
@@ -110,11 +117,18 @@ struct Sight {
     /// Other contacts that were not expected.
     strangers: Vec<ContactId>,
     searches: u64,
+    /// The policies of an opt-out that can be switched off again: those that the profile names, where any of them is on.
+    again: Vec<String>,
 }
 
 impl Sight {
     const fn of(seen: Seen) -> Self {
-        Self { seen, strangers: Vec::new(), searches: 0 }
+        Self { seen, strangers: Vec::new(), searches: 0, again: Vec::new() }
+    }
+
+    /// Whether nothing is left out when it is done again.
+    fn covers(&self, look: &Look) -> bool {
+        self.again.len() == look.policies.len()
     }
 }
 
@@ -188,10 +202,13 @@ async fn see(site: &Site, look: &Look, identifiers: &[SubjectIdentifier]) -> Res
     match look.purpose {
         Purpose::Marketing => {
             let on = |found: &Contact| look.policies.iter().any(|policy| is_on(found, policy));
-            Ok(Sight::of(match found {
-                Some(found) if on(&found) => back_or_newer(&found, look),
-                _ => Seen::StillSo,
-            }))
+            let Some(found) = found.filter(on) else { return Ok(Sight::of(Seen::StillSo)) };
+            // One that the profile does not name is not seen to be off, and would not be after it is switched off.
+            let shown = |policy: &&String| found.policies.get(bare(policy)).copied();
+            let named: Vec<&String> = look.policies.iter().filter(|policy| shown(policy).is_some()).collect();
+            let is_back = named.iter().any(|policy| shown(policy) == Some(true));
+            let again = if is_back { named.into_iter().cloned().collect() } else { Vec::new() };
+            Ok(Sight { again, ..Sight::of(back_or_newer(&found, look)) })
         }
         Purpose::ReCreation => match found {
             Some(found) => Ok(Sight::of(back_or_newer(&found, look))),
@@ -238,7 +255,7 @@ async fn search(site: &Site, look: &Look, identifiers: &[SubjectIdentifier]) -> 
         (true, false) => Seen::SignedUp,
         (true, true) => Seen::StillSo,
     };
-    Ok(Sight { seen, strangers, searches })
+    Ok(Sight { seen, strangers, searches, again: Vec::new() })
 }
 
 pub(super) const fn code_of(error: &PlatformError) -> &'static str {
@@ -270,6 +287,7 @@ async fn record(
     // Asked before it is recorded, so that this look is not the one.
     let may_apply = look.purpose == Purpose::Marketing
         && sight.seen == Seen::Back
+        && sight.covers(look)
         && !watch::was_done_again(&mut tx, look).await?;
     let ended = Ended { seen: sight.seen, strangers: &sight.strangers, searches: sight.searches, at: now };
     let novelty = watch::record(&mut tx, &desk.keys, settings, look, &ended).await?;
@@ -288,7 +306,7 @@ async fn record(
         .count("after_days", look.after_days.into());
     audit::append(&mut tx, about(look, Action::Reappeared, ACTOR, now).with(detail)).await?;
     if may_apply {
-        let reference = do_again(lookout, &mut tx, look, ACTOR).await?;
+        let reference = do_again(lookout, &mut tx, (look, &sight.again), ACTOR).await?;
         done.applied_again.push(reference);
     }
     tx.commit().await?;
@@ -300,11 +318,11 @@ async fn record(
     Ok(true)
 }
 
-/// Hands in the request that does it again, and settles the look by it.
+/// Hands in the request that does it again, of an opt-out for these policies, and settles the look by it.
 async fn do_again(
     lookout: Lookout<'_>,
     tx: &mut Tx,
-    look: &Look,
+    (look, policies): (&Look, &[String]),
     actor: Actor,
 ) -> Result<Reference, WatchError> {
     let Lookout { desk, site, .. } = lookout;
@@ -329,7 +347,7 @@ async fn do_again(
         language: former.as_ref().map(|case| case.language.clone()),
         identifiers: Vec::new(),
         ground: former.as_ref().filter(|_| look.purpose == Purpose::ReCreation).and_then(|case| case.ground),
-        policies: look.policies.clone(),
+        policies: policies.to_vec(),
         // What was known of who asked, and since when: nobody proves anything anew here.
         proof: former.as_ref().and_then(intake::Case::proof),
         producer: "watch".to_owned(),
@@ -378,17 +396,21 @@ pub async fn settle_look(
 ) -> Result<Option<Reference>, WatchError> {
     let Lookout { store, desk, site, .. } = lookout;
     let organisation = &site.controller.id;
+    let mut policies = Vec::new();
     if decided == Decided::Again {
         let mut tx = store.begin("execution.read_look").await?;
         let found = watch::lock_open(&mut tx, &desk.keys, organisation, look).await?;
         tx.commit().await?;
         let (found, seen) = found.ok_or(WatchError::NotFound)?;
-        let seen_now = match seen {
-            Seen::Back => see(site, &found, &[]).await?.seen,
-            seen => seen,
+        let sight = match seen {
+            Seen::Back => see(site, &found, &[]).await?,
+            seen => Sight::of(seen),
         };
-        match seen_now {
-            Seen::Back => {}
+        match sight.seen {
+            Seen::Back if found.purpose == Purpose::Marketing && sight.again.is_empty() => {
+                return Err(WatchError::NotNamed);
+            }
+            Seen::Back => policies = sight.again,
             Seen::NewerWill => return Err(WatchError::NewerWill),
             Seen::StillSo => return Err(WatchError::StillSo),
             Seen::OtherContact | Seen::SignedUp => return Err(WatchError::OtherContact),
@@ -398,7 +420,7 @@ pub async fn settle_look(
     let found = watch::lock_open(&mut tx, &desk.keys, organisation, look).await?;
     let (found, seen) = found.ok_or(WatchError::NotFound)?;
     let again = match decided {
-        Decided::Again => Some(do_again(lookout, &mut tx, &found, actor).await?),
+        Decided::Again => Some(do_again(lookout, &mut tx, (&found, &policies), actor).await?),
         Decided::Leave => {
             let now = desk.clock.now();
             settle(&mut tx, (&found, seen), (SettledAs::Left, None), actor, now).await?;
