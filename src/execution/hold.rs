@@ -236,15 +236,18 @@ pub(super) async fn weigh(
     end_open_deletion(run).await?;
     let now = run.executor.desk.clock.now();
     let mut marks = Marks::default();
-    let mut switched_off = 0_u64;
+    let (mut switched_off, mut policies) = (0_u64, None);
     if run.case.origin.is_told() {
-        switched_off = stop_marketing(run, contact, &read).await?;
+        let marketing = run.site.controller.opt_out_policies.clone();
+        switched_off = stop_marketing(run, contact, &read, &marketing).await?;
+        policies = Some(marketing);
         marks = Marks { executed_at: Some(now), verified_at: Some(now), ..marks };
     }
     let until = standing.iter().map(|each| each.until).max_by_key(|until| until.unwrap_or(NaiveDate::MAX));
     let held = Held {
         holds: standing.iter().map(|each| (each.hold.id.0, each.until)).collect(),
         policies_off: switched_off,
+        policies,
         active: false,
     };
     let strongest = &standing[0].hold;
@@ -283,14 +286,18 @@ pub(super) async fn end_open_deletion(run: &mut Run<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Switches off the organisation's marketing policies that the contact does not show as off, and reads that back: data that
+/// Switches off these marketing policies, as far as the contact does not show them as off, and reads that back: data that
 /// is kept under a hold is used for nothing else. Returns how many policies were switched off.
-async fn stop_marketing(run: &mut Run<'_>, contact: &ContactId, read: &Contact) -> Result<u64, Stop> {
-    let policies = run.site.controller.opt_out_policies.clone();
+async fn stop_marketing(
+    run: &mut Run<'_>,
+    contact: &ContactId,
+    read: &Contact,
+    policies: &[String],
+) -> Result<u64, Stop> {
     // A policy that the profile does not name is not seen to be off: no proof.
     let is_off = |contact: &Contact, policy: &str| contact.policies.get(bare(policy)) == Some(&false);
     let mut switched_off = 0;
-    for policy in &policies {
+    for policy in policies {
         let begun = run.checkpoints.contains_key(&(Step::SwitchOff.as_str().to_owned(), policy.clone()));
         if begun || !is_off(read, policy) {
             run.carry_out(Effect::SwitchOff { contact, policy }).await?;
@@ -321,6 +328,7 @@ pub(super) async fn remember(run: &Run<'_>, tx: &mut Tx, held: &Held) -> Result<
         request: run.lease.request,
         contact: &contact,
         language: &run.case.language,
+        policies: held.policies.as_deref(),
         holds: &holds,
         at: run.executor.desk.clock.now(),
     };

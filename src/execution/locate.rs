@@ -131,23 +131,24 @@ async fn second_stage(run: &mut Run<'_>, id: ContactId) -> Result<(Located, Opti
 }
 
 /// Stops an erasure that follows by itself where marketing is on again: the person acted since, and the older will does not
-/// overrule the newer. A first stage had switched off what the configuration names, a withdrawal of consent what it names itself.
+/// overrule the newer. A first stage had switched off what the configuration named then, a withdrawal of consent what it names itself.
 pub(super) async fn refuse_newer_consent(run: &Run<'_>, contact: &Contact) -> Result<(), Stop> {
     if run.case.origin == Origin::Retention || !given(run).is_empty() {
         return Ok(());
     }
     let (organisation, request) = (&run.lease.organisation, run.lease.request);
-    let follows = run.case.follows.filter(|follows| follows.because == FollowsBecause::Consent);
     let mut connection = run.executor.store.connection().await?;
-    if follows.is_none() && !holds::is_second_stage(&mut connection, organisation, request).await? {
-        return Ok(());
-    }
-    let withdrawal = match follows {
-        Some(follows) => intake::find_case(&mut connection, organisation, follows.request).await?,
-        None => None,
+    let named = match run.case.follows.filter(|follows| follows.because == FollowsBecause::Consent) {
+        Some(follows) => {
+            let withdrawal = intake::find_case(&mut connection, organisation, follows.request).await?;
+            withdrawal.map(|withdrawal| withdrawal.policies).filter(|policies| !policies.is_empty())
+        }
+        None => match holds::first_stage_of(&mut connection, organisation, request).await? {
+            Some(first) => first.policies,
+            None => return Ok(()),
+        },
     };
     drop(connection);
-    let named = withdrawal.map(|withdrawal| withdrawal.policies).filter(|policies| !policies.is_empty());
     let policies = named.as_ref().unwrap_or(&run.site.controller.opt_out_policies);
     let is_on = |policy: &String| contact.policies.get(bare(policy)) == Some(&true);
     if policies.iter().any(is_on) { Err(Stop::NeedsPerson(ParkReason::NewerWill)) } else { Ok(()) }

@@ -66,6 +66,9 @@ pub(super) struct Held {
     pub(super) holds: Vec<(Uuid, Option<NaiveDate>)>,
     /// How many policies were switched off in the first stage.
     pub(super) policies_off: u64,
+    /// The policies that it had seen off; none in the checkpoints of earlier programs, and where nobody is told.
+    #[serde(default)]
+    pub(super) policies: Option<Vec<String>>,
     /// No hold: the contact of a sweep was active since, or nobody can tell.
     #[serde(default)]
     pub(super) active: bool,

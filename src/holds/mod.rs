@@ -39,8 +39,8 @@ pub use order::{
 };
 pub use settings::Settings;
 pub use sql::{
-    Postponed, Postponement, RestrictionEnd, Untold, find_by_reference, forget_requests, held_among,
-    in_force, is_second_stage, list, lock_for_deletion, note_recipients, note_resumed, postpone,
+    FirstStage, Postponed, Postponement, RestrictionEnd, Untold, find_by_reference, first_stage_of,
+    forget_requests, held_among, in_force, list, lock_for_deletion, note_recipients, note_resumed, postpone,
     postponed_by, purge, put_rest_back, references_of, restriction_end, restriction_of, take_resumable,
     untold_restrictions,
 };

@@ -1,14 +1,16 @@
 //! What follows by itself is nobody's own wish of today: it takes no more than what was asked then, and stops for a newer will.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{AcceptanceReason, Outcome, ParkReason, RequestId, RequestKind, RequesterRole};
+use dsrd::domain::{AcceptanceReason, KillSwitch, LiftReason, Outcome, ParkReason, RequestId, RequestKind, RequesterRole};
 use dsrd::intake::{self, Submission};
 use dsrd::triage;
 use dsrd_simulator::ContactSpec;
 
 use crate::grounds::{follow_up, hand_in};
+use crate::holds::{claim_about, lift, place, resume_held};
 use crate::notices::{EMAIL, dpo};
 use crate::support::service::TestService;
 
@@ -25,6 +27,15 @@ async fn withdrawn(service: &TestService, requester_role: RequesterRole) -> (Req
     service.work_to_the_end().await;
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
     (receipt.request, contact)
+}
+
+/// An organisation that names these policies for marketing from now on.
+fn name_policies(service: &mut TestService, policies: &[&str]) {
+    let names = policies.iter().map(|&policy| policy.to_owned()).collect();
+    Arc::make_mut(&mut service.controller).opt_out_policies = names;
+    let mut executor = service.executor_with(KillSwitch::default());
+    executor.sites.get_mut(&service.controller.id).unwrap().controller = Arc::clone(&service.controller);
+    service.executor = Arc::new(executor);
 }
 
 fn exists(service: &TestService, contact: &str) -> bool {
@@ -52,4 +63,33 @@ async fn r_24_r_52_what_an_agent_withdrew_erases_nobody_before_their_authority_w
     assert_eq!(service.case(erasure).await.outcome, Some(Outcome::Fulfilled));
     assert!(!exists(&service, &contact));
     service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_what_the_settings_name_for_marketing_since_the_first_stage_stops_no_second() {
+    // Whoever opts in again to what the first stage had switched off stops it, whatever the settings name by then.
+    for opts_in_again in [false, true] {
+        let mut service = TestService::start().await;
+        let spec = ContactSpec::new().email(EMAIL).policy("mktgCommunications", true).policy("termsOfUse", true);
+        let contact = service.platform.add_contact(spec);
+        let placed = place(&service, claim_about(&service, EMAIL)).await;
+        service.submit(RequestKind::Erasure, &[(Email, EMAIL)]).await;
+        service.work_to_the_end().await;
+        name_policies(&mut service, &["termsOfUse"]);
+        service.platform.set_policy(&contact, "mktgCommunications", opts_in_again);
+        lift(&service, &placed.reference, LiftReason::ClaimSettled).await.unwrap();
+        let [second] = resume_held(&service).await.try_into().unwrap();
+        service.work_to_the_end().await;
+        let case = service.case(second).await;
+        let (parked, outcome) =
+            if opts_in_again { (Some(ParkReason::NewerWill), None) } else { (None, Some(Outcome::Fulfilled)) };
+        assert_eq!((case.park_reason, case.outcome), (parked, outcome));
+        assert_eq!(exists(&service, &contact), opts_in_again);
+        // The oracle knows the settings of the day only; and it looks for what the first stage had switched off, whoever opted in again.
+        name_policies(&mut service, &["mktgCommunications"]);
+        if opts_in_again {
+            service.platform.set_policy(&contact, "mktgCommunications", false);
+        }
+        service.finish().await;
+    }
 }

@@ -134,7 +134,8 @@ async fn last_activity(run: &mut Run<'_>, contact: &ContactId) -> Result<Activit
 /// Ends the erasure of a sweep without deleting anything: a later sweep looks again.
 async fn leave_alone(run: &mut Run<'_>, why: &'static str) -> Result<(), Stop> {
     hold::end_open_deletion(run).await?;
-    let mut finished = run.finished(Step::Hold, &Held { holds: Vec::new(), policies_off: 0, active: true });
+    let left = Held { holds: Vec::new(), policies_off: 0, policies: None, active: true };
+    let mut finished = run.finished(Step::Hold, &left);
     let detail = Detail::none().count("contacts", 1).flag("out_of_scope", true).word("reason", why);
     finished.events.push(run.event(Action::ContactLocated).with(detail));
     run.keep(finished);

@@ -19,6 +19,8 @@ pub struct Postponement<'a> {
     pub contact: &'a ContactId,
     /// In which language the person is written to.
     pub language: &'a str,
+    /// The policies that the first stage had seen off, where that is known.
+    pub policies: Option<&'a [String]>,
     /// The holds, each with its last day for this contact, where one is known.
     pub holds: &'a [(HoldId, Option<NaiveDate>)],
     /// When.
@@ -28,13 +30,14 @@ pub struct Postponement<'a> {
 /// Remembers that the rest of an erasure follows when no hold stands any more.
 pub async fn postpone(connection: &mut PgConnection, erasure: &Postponement<'_>) -> Result<(), StoreError> {
     sqlx::query!(
-        r#"INSERT INTO dsrd.postponed_erasure (organisation_id, request_id, contact_id, language, postponed_at)
-           VALUES ($1, $2, $3, $4, $5)"#,
+        r#"INSERT INTO dsrd.postponed_erasure (organisation_id, request_id, contact_id, language, postponed_at, policies)
+           VALUES ($1, $2, $3, $4, $5, $6)"#,
         erasure.organisation.as_str(),
         erasure.request.0,
         erasure.contact.as_str(),
         erasure.language,
         erasure.at,
+        erasure.policies as Option<&[String]>,
     )
     .execute(&mut *connection)
     .await
@@ -157,21 +160,31 @@ pub async fn note_resumed(
     StoreError::expect_rows("holds.note_resumed", 1, noted.rows_affected())
 }
 
-/// Whether a request is the second stage of an erasure that a hold had postponed.
-pub async fn is_second_stage(
+/// The first stage of an erasure that a hold had postponed.
+#[derive(Clone, Debug)]
+pub struct FirstStage {
+    /// Its request.
+    pub request: RequestId,
+    /// The policies that it had seen off, where that is known.
+    pub policies: Option<Vec<String>>,
+}
+
+/// The first stage of an erasure of which a request is the second; none where it is none.
+pub async fn first_stage_of(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
-    request: RequestId,
-) -> Result<bool, StoreError> {
-    sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM dsrd.postponed_erasure
-                          WHERE organisation_id = $1 AND second_request_id = $2) AS "is_second_stage!""#,
+    second: RequestId,
+) -> Result<Option<FirstStage>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT request_id, policies FROM dsrd.postponed_erasure
+           WHERE organisation_id = $1 AND second_request_id = $2"#,
         organisation.as_str(),
-        request.0,
+        second.0,
     )
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await
-    .map_err(StoreError::during("holds.is_second_stage"))
+    .map_err(StoreError::during("holds.first_stage_of"))?;
+    Ok(row.map(|row| FirstStage { request: RequestId(row.request_id), policies: row.policies }))
 }
 
 /// The references of the erasures that wait for a hold, each with the last day for its contact.
