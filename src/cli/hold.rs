@@ -101,7 +101,7 @@ pub(super) struct PlaceArgs {
     /// With --everybody: contacts created before this instant.
     #[arg(long, value_name = "INSTANT", requires = "everybody")]
     created_before: Option<DateTime<Utc>>,
-    /// What kind of order: court, claim, statutory, or restriction (Art. 18 GDPR; stops sweeps only).
+    /// What kind of order: court, claim, statutory, or restriction (Art. 18 GDPR; stops sweeps, and what follows by itself).
     #[arg(long)]
     kind: HoldKind,
     /// What must be kept: everything, profile, events, devices or accountings. Each keeps the whole contact, because the

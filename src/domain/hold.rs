@@ -17,7 +17,8 @@ vocabulary! {
         Claim = "claim",
         /// A law obliges to keep it for some time (Art. 17(3)(b) GDPR).
         Statutory = "statutory",
-        /// The person has the data restricted (Art. 18 GDPR): no sweep takes it, their own erasure does.
+        /// The person has the data restricted (Art. 18 GDPR): no sweep takes it, their own erasure does. What follows by itself from an
+        /// older wish waits for a person.
         Restriction = "restriction",
     }
 }

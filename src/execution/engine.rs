@@ -38,7 +38,7 @@ pub(super) struct Run<'a> {
     /// Attempts since the last finished step, with this one, and workers that died since.
     pub(super) attempt: u32,
     pub(super) crashes: u32,
-    /// The access request for whose end a person has to decide.
+    /// The access request for whose end a person has to decide, or the restriction that is a newer will.
     pub(super) waits_for: Option<String>,
     /// Holds that were looked at and do not stand against the deletion of this contact.
     pub(super) cleared_holds: BTreeSet<HoldId>,

@@ -17,6 +17,7 @@ use super::Step;
 use super::effect::{Effect, bare};
 use super::engine::Run;
 use super::follow_up::code_of_unaccepted;
+use super::locate::older_will;
 use super::outcome::Held;
 use super::settle::end_open_effects;
 use super::sql::Marks;
@@ -24,8 +25,8 @@ use super::stop::Stop;
 use super::{erasure, inform};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Channel, ContactId, Controller, Follows, FollowsBecause, HoldCategory, Origin, ParkReason, RequestId,
-    RequestKind, RequesterRole, SubjectRef, zone_bounds,
+    Channel, ContactId, Controller, Follows, FollowsBecause, HoldCategory, HoldKind, Origin, ParkReason,
+    RequestId, RequestKind, RequesterRole, SubjectRef, zone_bounds,
 };
 use crate::holds::{self, EndRule, Hold, HoldId, Postponed, Postponement};
 use crate::intake::{self, Desk, IntakeError, Submission};
@@ -148,6 +149,34 @@ async fn stopping(
     contact: &ContactId,
     created: Option<DateTime<Utc>>,
 ) -> Result<Vec<Hold>, Stop> {
+    let mut holds = about_contact(run, connection, contact, created).await?;
+    holds.retain(|hold| hold.kind.stops(run.case.origin));
+    Ok(holds)
+}
+
+/// A restriction of the contact's data (Art. 18 GDPR) that was placed after an instant, or any. The person's own erasure goes before it,
+/// and what follows by itself from an older wish does not.
+pub(super) async fn restriction_since(
+    run: &Run<'_>,
+    connection: &mut sqlx::PgConnection,
+    contact: &Contact,
+    since: Option<DateTime<Utc>>,
+) -> Result<Option<Hold>, Stop> {
+    let holds = about_contact(run, connection, &contact.id, created_of(contact)).await?;
+    Ok(holds.into_iter().find(|hold| is_restriction_since(hold, since)))
+}
+
+fn is_restriction_since(hold: &Hold, since: Option<DateTime<Utc>>) -> bool {
+    hold.kind == HoldKind::Restriction && since.is_none_or(|since| hold.placed_at > since)
+}
+
+/// The holds in force that may be about a contact.
+async fn about_contact(
+    run: &Run<'_>,
+    connection: &mut sqlx::PgConnection,
+    contact: &ContactId,
+    created: Option<DateTime<Utc>>,
+) -> Result<Vec<Hold>, Stop> {
     let organisation = &run.lease.organisation;
     let keys = &run.executor.desk.keys;
     // Those of the profile may have been found a moment ago, and be written with the next write.
@@ -164,22 +193,25 @@ async fn stopping(
     references.push(keys.subject(organisation).contact(contact));
     let zone = run.site.controller.time_zone;
     let today = run.executor.desk.clock.now().with_timezone(&zone).date_naive();
-    let mut holds = holds::in_force(connection, organisation, &references, created, today).await?;
-    holds.retain(|hold| hold.kind.stops(run.case.origin));
-    Ok(holds)
+    Ok(holds::in_force(connection, organisation, &references, created, today).await?)
 }
 
 /// Refuses to announce a deletion against which a hold stands: the last look, in the transaction of the announcement and
 /// under the lock that keeps holds from being placed meanwhile. By a clock that cannot be believed every hold may seem to
-/// have ended.
-pub(super) async fn refuse_if_held(run: &Run<'_>, tx: &mut Tx, contact: &ContactId) -> Result<(), Stop> {
+/// have ended. A restriction that came in between stops what follows by itself, too.
+pub(super) async fn refuse_if_held(run: &mut Run<'_>, tx: &mut Tx, contact: &ContactId) -> Result<(), Stop> {
     let database = holds::lock_for_deletion(tx, &run.lease.organisation).await?;
     run.compare_clock(database)?;
     let possible = stopping(run, tx, contact, None).await?;
     if possible.iter().any(|hold| !run.cleared_holds.contains(&hold.id)) {
         return Err(Stop::wait(LOOK_AGAIN_AFTER, "hold_placed"));
     }
-    Ok(())
+    let Some(older) = older_will(run, tx).await? else { return Ok(()) };
+    let about = about_contact(run, tx, contact, None).await?;
+    // Of one about a span it was seen a moment ago whether the contact lies in it.
+    let newer =
+        about.into_iter().find(|hold| hold.about_persons && is_restriction_since(hold, older.asked_at));
+    newer.map_or(Ok(()), |restriction| Err(run.stops_for(restriction)))
 }
 
 /// The day of the last record of a category, in the controller's time zone; none when there are no records. Records that

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
 
 use super::Step;
 use super::effect::bare;
@@ -13,13 +14,13 @@ use super::outcome::Located;
 use super::replay::{latest, modified_text};
 use super::sql::Marks;
 use super::stop::Stop;
-use super::{identify, inform, reminder};
+use super::{hold, identify, inform, reminder};
 use crate::audit::{Action, Detail};
 use crate::domain::{
     ContactId, FollowsBecause, Handling, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier,
     ZONE_UNCERTAINTY,
 };
-use crate::holds;
+use crate::holds::{self, Hold};
 use crate::intake::{self, IdentifierRole};
 use crate::platform::{Contact, Created, Urgency};
 use crate::triage::{self, MatchError, Matches};
@@ -125,33 +126,64 @@ pub(super) async fn let_access_go_first(
 async fn second_stage(run: &mut Run<'_>, id: ContactId) -> Result<(Located, Option<Contact>), Stop> {
     let (located, contact) = recheck(run, id).await?;
     if let Some(contact) = &contact {
-        refuse_newer_consent(run, contact).await?;
+        refuse_newer_will(run, contact).await?;
     }
     Ok((located, contact))
 }
 
-/// Stops an erasure that follows by itself where marketing is on again: the person acted since, and the older will does not
-/// overrule the newer. A first stage had switched off what the configuration named then, a withdrawal of consent what it names itself.
-pub(super) async fn refuse_newer_consent(run: &Run<'_>, contact: &Contact) -> Result<(), Stop> {
+/// What a person had wished, where an erasure follows from it by itself.
+pub(super) struct Older {
+    /// The policies that were switched off then: of a first stage those of the settings of that time, of a withdrawal of consent those
+    /// that it named itself.
+    policies: Vec<String>,
+    /// When they asked for the erasure; none where they asked for something else.
+    pub(super) asked_at: Option<DateTime<Utc>>,
+}
+
+/// The wish from which an erasure follows by itself; none where the person asks for it, or nobody does.
+pub(super) async fn older_will(run: &Run<'_>, connection: &mut PgConnection) -> Result<Option<Older>, Stop> {
     if run.case.origin == Origin::Retention || !given(run).is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let (organisation, request) = (&run.lease.organisation, run.lease.request);
-    let mut connection = run.executor.store.connection().await?;
-    let named = match run.case.follows.filter(|follows| follows.because == FollowsBecause::Consent) {
-        Some(follows) => {
-            let withdrawal = intake::find_case(&mut connection, organisation, follows.request).await?;
-            withdrawal.map(|withdrawal| withdrawal.policies).filter(|policies| !policies.is_empty())
-        }
-        None => match holds::first_stage_of(&mut connection, organisation, request).await? {
-            Some(first) => first.policies,
-            None => return Ok(()),
-        },
+    let present = || run.site.controller.opt_out_policies.clone();
+    if let Some(follows) = run.case.follows.filter(|follows| follows.because == FollowsBecause::Consent) {
+        let withdrawal = intake::find_case(connection, organisation, follows.request).await?;
+        let named = withdrawal.map(|withdrawal| withdrawal.policies).filter(|policies| !policies.is_empty());
+        return Ok(Some(Older { policies: named.unwrap_or_else(present), asked_at: None }));
+    }
+    let Some(first) = holds::first_stage_of(connection, organisation, request).await? else {
+        return Ok(None);
     };
+    let asked = run.case.follows.map_or(first.request, |follows| follows.request);
+    let asked = intake::find_case(connection, organisation, asked).await?.map(|case| case.received_at);
+    // Where its case is forgotten, the day is still known.
+    let on_its_day = || Some(run.site.controller.end_of_day(run.case.follows?.received_on.pred_opt()?));
+    Ok(Some(Older { policies: first.policies.unwrap_or_else(present), asked_at: asked.or_else(on_its_day) }))
+}
+
+/// Stops an erasure that follows by itself where marketing is on again, or where the data was restricted since it was asked for: the
+/// person acted since, and the older will does not overrule the newer. Who took back a consent asked for no erasure: every
+/// restriction stands against that one.
+pub(super) async fn refuse_newer_will(run: &mut Run<'_>, contact: &Contact) -> Result<(), Stop> {
+    let mut connection = run.executor.store.connection().await?;
+    let Some(older) = older_will(run, &mut connection).await? else { return Ok(()) };
+    run.shown_now.clone_from(&contact.identifiers);
+    let restricted = hold::restriction_since(run, &mut connection, contact, older.asked_at).await?;
     drop(connection);
-    let policies = named.as_ref().unwrap_or(&run.site.controller.opt_out_policies);
+    if let Some(restriction) = restricted {
+        return Err(run.stops_for(restriction));
+    }
     let is_on = |policy: &String| contact.policies.get(bare(policy)) == Some(&true);
-    if policies.iter().any(is_on) { Err(Stop::NeedsPerson(ParkReason::NewerWill)) } else { Ok(()) }
+    if older.policies.iter().any(is_on) { Err(Stop::NeedsPerson(ParkReason::NewerWill)) } else { Ok(()) }
+}
+
+impl Run<'_> {
+    /// A restriction is the newer will: a person asks what is wanted, and finds by its reference what stands in the way.
+    pub(super) fn stops_for(&mut self, restriction: Hold) -> Stop {
+        self.waits_for = Some(restriction.reference);
+        Stop::NeedsPerson(ParkReason::NewerWill)
+    }
 }
 
 /// A sweep names its contact: it is read again, and must still fall under the rule, as it is now. Nobody searches for it: that it is gone

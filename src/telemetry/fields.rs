@@ -61,7 +61,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("version", "version of a program or schema"),
     ("wait_ms", "pause in milliseconds"),
     ("wait_secs", "pause in seconds"),
-    ("waits_for", "reference of a request"),
+    ("waits_for", "reference of a request or of a hold"),
     ("worker", "number of a worker within this process"),
     ("writer", "random name of a process that writes audit entries"),
 ];

@@ -144,6 +144,9 @@ pub(super) fn what_you_can_do(case: &Case, is_given: bool) -> Vec<String> {
             } else {
                 vec!["ask the person what they want now; if still this, hand in a new request: dsrd request submit".to_owned()]
             };
+            if let Some(restriction) = &case.waits_for {
+                acts.push(resume(&format!("or once the restriction {restriction} is lifted")));
+            }
             acts.push(format!("or if not any more: dsrd request withdraw {reference}"));
             acts
         }

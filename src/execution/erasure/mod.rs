@@ -7,7 +7,7 @@
 //!
 //! The look before the deletion keeps to that, too: a contact that was located in an earlier run is read again, must still carry
 //! what the request gave, and is not deleted unseen because one look did not find it. Nor is one whose consent was given again
-//! since, where the erasure follows by itself.
+//! since, or whose data was restricted, where the erasure follows by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use super::effect::Effect;
 use super::engine::Run;
 use super::hold::Weighed;
 use super::locate::{
-    is_past_its_time, let_access_go_first, refuse_newer_consent, retention_cutoff, still_carries,
+    is_past_its_time, let_access_go_first, refuse_newer_will, retention_cutoff, still_carries,
 };
 use super::outcome::{Held, ReadBackDone};
 use super::sql::Marks;
@@ -57,7 +57,7 @@ pub(super) async fn delete(run: &mut Run<'_>) -> Result<(), Stop> {
         if !still_carries(run, &found) {
             return Err(Stop::NeedsPerson(ParkReason::ChosenContactChanged));
         }
-        refuse_newer_consent(run, &found).await?;
+        refuse_newer_will(run, &found).await?;
         if run.case.origin == Origin::Retention && !is_past_its_time(run, &found) {
             return leave_alone(run, "rule_changed").await;
         }

@@ -12,7 +12,8 @@
 //!
 //! Invariants:
 //! - A consent that was given again in between ends it: the older will does not overrule the newer. Once the erasure is handed
-//!   in, it is the erasure that looks, until it begins to delete (`locate::refuse_newer_consent`).
+//!   in, it is the erasure that looks, until it begins to delete (`locate::refuse_newer_will`). So it is with a restriction of
+//!   the data (Art. 18 GDPR): who withdrew a consent asked for no erasure.
 //! - A withdrawal needs no proof of who asks, an erasure does. It carries over what was known; where that is not enough, the
 //!   person is asked at the address in the profile, as for every erasure (Art. 32 GDPR).
 //! - Somebody's withdrawal for the person needs no authority that was checked, an erasure does: it waits for a person, as every
