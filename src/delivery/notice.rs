@@ -334,6 +334,9 @@ pub struct Facts {
     /// The fee with its currency: needed by `fee`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<String>,
+    /// For `withdrawn`: whether a restriction of the data stands because of the request. It ends only after another notice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restricted: bool,
     /// When the restriction ends: needed by `restriction_lifting`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifted_on: Option<NaiveDate>,
@@ -376,6 +379,7 @@ impl Facts {
             extension_reason: None,
             answer_by: None,
             amount: None,
+            restricted: false,
             lifted_on: None,
             recipients: Vec::new(),
             backups_until: None,

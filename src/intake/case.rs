@@ -281,7 +281,10 @@ async fn confirm_withdrawal(
     let mut facts = case.facts(controller);
     let today = controller.local_date(now);
     facts.done_on = Some(today);
-    facts.evidence_until = today.checked_add_months(Months::new(desk.evidence_months));
+    facts.restricted = sql::is_restricted(tx, &controller.id, request).await?;
+    // Nothing of the request is forgotten as long as the restriction stands.
+    facts.evidence_until =
+        today.checked_add_months(Months::new(desk.evidence_months)).filter(|_| !facts.restricted);
     let notice = NewNotice {
         organisation: controller.id.clone(),
         request,

@@ -157,6 +157,25 @@ async fn r_65_under_a_hold_marketing_is_said_to_be_off_only_where_it_is() {
 }
 
 #[tokio::test]
+async fn r_57_who_takes_an_objection_back_is_told_that_the_restriction_stands_where_it_does() {
+    for (language, stands) in [
+        ("en", "The use of your data stays restricted"),
+        ("de", "Die Verarbeitung Ihrer Daten bleibt eingeschränkt"),
+        ("fr", "L’utilisation de vos données reste limitée"),
+        ("it", "Il trattamento dei Suoi dati resta limitato"),
+        ("es", "El tratamiento de sus datos sigue limitado"),
+    ] {
+        for restricted in [false, true] {
+            let mut facts = facts_for(NoticeKind::Withdrawn);
+            facts.restricted = restricted;
+            for form in read(language, NoticeKind::Withdrawn, facts).await {
+                assert_eq!(form.contains(stands), restricted, "{language}: {form}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_opt_out_of_less_than_all_marketing_is_called_what_it_is() {
     for (language, marketing, only) in [
         ("en", "no more marketing", "an end to: Marketing by e-mail, newsletter"),

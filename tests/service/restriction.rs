@@ -11,6 +11,7 @@ use dsrd::domain::{
 };
 use dsrd::execution;
 use dsrd::holds::{self, About, EndRule, HoldError, NewHold};
+use dsrd::intake;
 use dsrd::recipients::{self, TaskAction};
 use dsrd::triage::{self, TriageError};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
@@ -384,4 +385,41 @@ async fn r_44_a_restriction_that_was_answered_and_is_placed_again_is_told_again(
     let actions: Vec<TaskAction> = told(&service, request).await.iter().map(|(action, _)| *action).collect();
     assert_eq!(actions, [TaskAction::Restrict, TaskAction::Release, TaskAction::Restrict]);
     service.finish().await;
+}
+
+#[tokio::test]
+async fn r_57_of_an_objection_that_is_taken_back_nobody_new_is_told_and_its_restriction_ends_with_a_notice() {
+    for told_before in [false, true] {
+        let service = TestService::builder().recipients(register()).build().await;
+        let _contact = service.platform.add_contact(person());
+        let request = service.submit(RequestKind::Objection, &[(Email, EMAIL)]).await.request;
+        service.work_to_the_end().await;
+        let site = &service.executor.sites[&service.controller.id];
+        let tell = async || execution::tell_of_objections(&service.store, &service.desk, site).await.unwrap();
+        let hold = restrict(&service, request).await.unwrap();
+        assert_eq!(if told_before { tell().await } else { 0 }, u64::from(told_before));
+        let mut tx = service.store.begin("test").await.unwrap();
+        intake::withdraw(&mut tx, &service.desk, &service.controller, request, dpo()).await.unwrap();
+        tx.commit().await.unwrap();
+        service.work_to_the_end().await;
+        let mail = last_mail(&service);
+        for wanted in
+            ["has been withdrawn", "The use of your data stays restricted", "until all of this is settled"]
+        {
+            assert!(mail.contains(wanted), "{wanted:?} is not in {mail}");
+        }
+        assert_eq!(tell().await, 0, "nothing begins because of what was taken back");
+        let actions =
+            async || told(&service, request).await.into_iter().map(|(action, _)| action).collect::<Vec<_>>();
+        let before = if told_before { vec![TaskAction::Restrict] } else { Vec::new() };
+        assert_eq!(actions().await, before);
+        announce(&service, &hold, today(&service) + Days::new(14)).await.unwrap();
+        service.pump().await;
+        assert!(last_mail(&service).contains("is going to end"));
+        service.clock.advance(TimeDelta::days(14));
+        lift(&service, &hold, LiftReason::RestrictionEnded).await.unwrap();
+        let after = if told_before { vec![TaskAction::Restrict, TaskAction::Release] } else { Vec::new() };
+        assert_eq!(actions().await, after);
+        service.finish().await;
+    }
 }

@@ -10,6 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::output::Output;
 use crate::daemon::Foundation;
 use crate::domain::{OrganisationId, Reference, RequestId};
+use crate::holds;
 use crate::identity::{self, IdentityError};
 use crate::intake::{self, CaseError};
 
@@ -147,6 +148,9 @@ struct Report {
     act: Act,
     reference: Reference,
     request: RequestId,
+    /// The restriction that a request which was withdrawn leaves behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restriction: Option<String>,
 }
 
 pub(super) async fn run(
@@ -185,8 +189,14 @@ pub(super) async fn run(
         Act::Informed => intake::record_informed(&mut tx, desk, &organisation, request, actor).await,
     }
     .map_err(classed)?;
+    let restriction = match act {
+        Act::Withdraw | Act::WithdrawWithReminders => {
+            holds::restriction_of(&mut tx, &organisation, request).await?
+        }
+        _ => None,
+    };
     tx.commit().await?;
-    output.show(&Report { act, reference: Reference::of(request), request }, |report| {
+    output.show(&Report { act, reference: Reference::of(request), request, restriction }, |report| {
         let done = match report.act {
             Act::Withdraw => "withdrawn",
             Act::WithdrawWithReminders => "withdrawn with its reminders",
@@ -197,7 +207,14 @@ pub(super) async fn run(
             }
             Act::Informed => "recorded: the person was told by other means",
         };
-        format!("{}: {done}", report.reference)
+        let text = format!("{}: {done}", report.reference);
+        match &report.restriction {
+            None => text,
+            Some(hold) => format!(
+                "{text}\nthe restriction {hold} stands still: tell the person when it ends with dsrd hold announce-end {hold}, then \
+                 dsrd hold lift {hold} --reason restriction_ended"
+            ),
+        }
     })
 }
 

@@ -177,7 +177,7 @@ pub(in crate::delivery) const fn manifest(kind: NoticeKind) -> Manifest {
         NoticeKind::RectificationDone => {
             about_a_request!("done_on", "said", "contact", "keep"; "recipients")
         }
-        NoticeKind::Withdrawn => about_a_request!("done_on", "keep";),
+        NoticeKind::Withdrawn => about_a_request!("done_on", "keep"; "restricted"),
         NoticeKind::RecipientNotice => Manifest {
             required: &["organisation", "reference", "action", "answer_by", "objects", "contact"],
             optional: &[],

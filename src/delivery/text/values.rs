@@ -60,6 +60,7 @@ pub(super) const SLOTS: &[Slot] = &[
     list("searched_by"),
     list("kept"),
     list("marketing_off"),
+    list("restricted"),
     list("missing"),
     list("explained"),
     list("recipients"),
@@ -317,6 +318,9 @@ fn set_lists(values: &mut Values, speech: &Speech<'_>, facts: &Facts) -> Result<
     }
     if facts.marketing_off {
         values.set_list("marketing_off", std::iter::once(speech.say("marketing_off", &[])?));
+    }
+    if facts.restricted {
+        values.set_list("restricted", std::iter::once(speech.say("restricted", &[])?));
     }
     Ok(())
 }

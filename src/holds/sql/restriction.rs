@@ -119,7 +119,7 @@ pub struct Untold {
 }
 
 /// The open restrictions of objections, and those that were placed again after their request was answered, of which recipients
-/// are not told yet, the oldest first.
+/// are not told yet, the oldest first. Nobody begins to tell of one whose request was withdrawn: it stands only until it is lifted.
 pub async fn untold_restrictions(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -130,6 +130,7 @@ pub async fn untold_restrictions(
            JOIN dsrd.request ON request.organisation_id = hold.organisation_id AND request.request_id = hold.request_id
            WHERE hold.organisation_id = $1 AND hold.kind = 'restriction' AND hold.ended_at IS NULL
              AND hold.recipients_noted_at IS NULL
+             AND request.outcome IS DISTINCT FROM 'withdrawn'
              AND (request.kind = 'objection'
                   OR request.kind = 'restriction' AND hold.placed_at > request.executed_at
                      AND request.outcome IS DISTINCT FROM 'fulfilled_no_data')

@@ -164,6 +164,24 @@ pub(in crate::intake) async fn is_reminded_otherwise(
     .map_err(StoreError::during("intake.is_reminded_otherwise"))
 }
 
+/// Whether a restriction of the data stands that the request led to.
+pub(in crate::intake) async fn is_restricted(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM dsrd.hold
+                          WHERE organisation_id = $1 AND request_id = $2
+                            AND kind = 'restriction' AND ended_at IS NULL) AS "restricted!""#,
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("intake.is_restricted"))
+}
+
 pub(in crate::intake) async fn set_resumed(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
