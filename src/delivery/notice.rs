@@ -287,6 +287,10 @@ pub struct Facts {
     /// When it was carried out and read back, or decided: needed by every kind that tells an outcome.
     #[serde(default)]
     pub done_on: Option<NaiveDate>,
+    /// For `identity_request`: whether it had been known who asks, and it is asked again because that was proven too long ago. The
+    /// time for the answer runs on then, whatever the regime.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_proven: bool,
     /// When the link stops working: needed by `access_ready`, `portability_ready` and `identity_request`.
     #[serde(default)]
     pub expires_at: Option<DateTime<Utc>>,
@@ -365,6 +369,7 @@ impl Facts {
             expires_at: None,
             policies: Vec::new(),
             named_only: false,
+            was_proven: false,
             incomplete: false,
             explained: false,
             searched_by: Vec::new(),

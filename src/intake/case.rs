@@ -11,8 +11,8 @@ use crate::audit::{self, Action, Actor, Event};
 use crate::delivery::{self, NewNotice, NoticeKind, Sender};
 use crate::domain::deadline::{DueDates, PauseCause};
 use crate::domain::{
-    CaseEvent, ContactId, Controller, Handling, IdentifierKind, OrganisationId, ParkReason, Proof,
-    RefusalGround, RequestId, RequestKind, RequestState,
+    CaseEvent, ContactId, Controller, Handling, IdentifierKind, IdentityDoubt, OrganisationId, ParkReason,
+    Proof, RefusalGround, RequestId, RequestKind, RequestState,
 };
 use crate::queue;
 use crate::store::{StoreError, Tx};
@@ -415,6 +415,8 @@ pub async fn lock_waiting(
     let case = lock(tx, organisation, request).await?;
     Ok(WaitingCase {
         kind: case.kind,
+    /// Why more had to be known, if it had.
+    pub doubt: Option<IdentityDoubt>,
         state: case.state,
         park_reason: case.park_reason,
         proof: case.proof,
@@ -424,8 +426,9 @@ pub async fn lock_waiting(
 
 /// Notes on a case that was locked by [`lock_waiting`] how it became known who asks, and sends it on its way if it waited for
 /// that; one that waits for something else goes on waiting. The time since the person was asked is recorded, and moves the
-/// dates as the regime says; returns the dates that hold since, where there was such a time. The caller writes the proof itself and its entry in the
-/// log.
+/// dates as the regime says; returns the dates that hold since, where there was such a time. A proof that had grown too old moves
+/// none: it was known once who asks, and asking again before something that cannot be undone is our own wish. The
+/// caller writes the proof itself and its entry in the log.
 pub async fn continue_proven(
     tx: &mut Tx,
     controller: &Controller,
@@ -438,6 +441,7 @@ pub async fn continue_proven(
     let waited = match waiting.park_reason {
         None => waiting.state == RequestState::NeedsIdentity,
         Some(ParkReason::IdentityUnproven) => true,
+        doubt: case.doubt,
         // The question was refused or came back, and no answer: that one would say something that a proof does not change.
         Some(ParkReason::NoticeRefused) => !delivery::has_answer(tx, organisation, request).await?,
         Some(_) => false,
@@ -445,7 +449,11 @@ pub async fn continue_proven(
     if !waited {
         return Ok(None);
     }
-    let moved = clock::record_pause(tx, controller, request, PauseCause::Identity, proof.at).await?;
+    let moved = if waiting.doubt == Some(IdentityDoubt::TooOld) {
+        None
+    } else {
+        clock::record_pause(tx, controller, request, PauseCause::Identity, proof.at).await?
+    };
     sql::set_resumed(tx, organisation, request, None, None, false).await?;
     if !queue::resume(tx, organisation, request).await? {
         queue::wake(tx, organisation, request).await?;

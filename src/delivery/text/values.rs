@@ -275,6 +275,7 @@ fn clock(
         Ok(PauseEffect::Suspend | PauseEffect::SuspendBothEnds) => "clock.suspend",
         Ok(PauseEffect::Restart) => "clock.restart",
         Ok(PauseEffect::Run) | Err(_) => "clock.run",
+        _ if facts.was_proven => "clock.run",
     };
     speech.say(key, &[("due", &speech.day(facts.due_on)?)]).map(Some)
 }

@@ -26,6 +26,8 @@ pub(in crate::intake) struct LockedCase {
     /// Whether the waiting for a proof of who asks ended without one, which is still to be told.
     pub(in crate::intake) unproven: bool,
     pub(in crate::intake) proof: Option<Proof>,
+    /// Why more had to be known of who asks.
+    pub(in crate::intake) doubt: Option<IdentityDoubt>,
 }
 
 pub(in crate::intake) async fn lock_case(
@@ -44,6 +46,7 @@ pub(in crate::intake) async fn lock_case(
     .map_err(StoreError::during("intake.lock_case"))?;
     let row = sqlx::query!(
         r#"SELECT kind, state, park_reason, contact_id, verified_at IS NOT NULL AS "verified!", assurance, assured_at,
+                  identity_doubt,
                   (SELECT decision.reason FROM dsrd.decision
                    WHERE decision.organisation_id = request.organisation_id
                      AND decision.request_id = request.request_id
@@ -98,6 +101,11 @@ pub(in crate::intake) async fn lock_case(
                 }
                 None => None,
             },
+            doubt: row
+                .identity_doubt
+                .map(|word| word.parse())
+                .transpose()
+                .map_err(|_| unreadable("identity_doubt"))?,
         })
     })
     .transpose()
