@@ -599,6 +599,8 @@ async fn f_39_who_was_proven_to_be_gone_under_a_hold_is_not_deleted_once_more() 
         assert!(story.contains(&step.to_owned()), "{step}: {story:?}");
     }
     service.finish().await;
+    let told = service.last_told();
+    assert!(told.contains("it was gone already") && !told.contains("We deleted"), "{told}");
 }
 
 #[tokio::test]
