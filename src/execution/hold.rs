@@ -73,8 +73,7 @@ pub(super) enum Weighed {
 /// do not are remembered, so that the announcement of the deletion tells them from those placed since.
 async fn standing(run: &mut Run<'_>, contact: &ContactId, seen: Option<Contact>) -> Result<Found, Stop> {
     let mut connection = run.executor.store.connection().await?;
-    let possible = stopping(run, &mut connection, contact, None).await?;
-    drop(connection);
+    let possible = stopping(run, &mut connection, contact, (run.case.origin, None)).await?;
     if possible.is_empty() {
         return Ok(Found::Nothing);
     }
@@ -129,7 +128,9 @@ pub(super) async fn may_keep_longer(
     profile: Option<&Contact>,
 ) -> Result<bool, Stop> {
     let mut connection = run.executor.store.connection().await?;
-    let stopping = stopping(run, &mut connection, contact, profile.and_then(created_of)).await?;
+    // The named day is that of a sweep, which a restriction stops as well.
+    let created = profile.and_then(created_of);
+    let stopping = stopping(run, &mut connection, contact, (Origin::Retention, created)).await?;
     Ok(!stopping.is_empty())
 }
 
@@ -146,7 +147,7 @@ async fn stopping(
     run: &Run<'_>,
     connection: &mut sqlx::PgConnection,
     contact: &ContactId,
-    created: Option<DateTime<Utc>>,
+    (origin, created): (Origin, Option<DateTime<Utc>>),
 ) -> Result<Vec<Hold>, Stop> {
     let organisation = &run.lease.organisation;
     let keys = &run.executor.desk.keys;
@@ -165,7 +166,7 @@ async fn stopping(
     let zone = run.site.controller.time_zone;
     let today = run.executor.desk.clock.now().with_timezone(&zone).date_naive();
     let mut holds = holds::in_force(connection, organisation, &references, created, today).await?;
-    holds.retain(|hold| hold.kind.stops(run.case.origin));
+    holds.retain(|hold| hold.kind.stops(origin));
     Ok(holds)
 }
 
@@ -175,7 +176,7 @@ async fn stopping(
 pub(super) async fn refuse_if_held(run: &Run<'_>, tx: &mut Tx, contact: &ContactId) -> Result<(), Stop> {
     let database = holds::lock_for_deletion(tx, &run.lease.organisation).await?;
     run.compare_clock(database)?;
-    let possible = stopping(run, tx, contact, None).await?;
+    let possible = stopping(run, tx, contact, (run.case.origin, None)).await?;
     if possible.iter().any(|hold| !run.cleared_holds.contains(&hold.id)) {
         return Err(Stop::wait(LOOK_AGAIN_AFTER, "hold_placed"));
     }
