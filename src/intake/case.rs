@@ -69,6 +69,9 @@ pub enum CaseError {
         "the request does not wait for an access request of the same person; resume it without --despite-access"
     )]
     NotWaitingForAccess,
+    /// It does not wait for a person because of a hold.
+    #[error("the request does not wait because of a hold; resume it without --held-is-another")]
+    NotWaitingForHold,
     /// The effect was not read back yet.
     #[error(
         "the request was not carried out and read back yet; the person cannot have been told its outcome"
@@ -337,6 +340,23 @@ pub async fn resume_despite_access(
     continue_case(tx, desk, organisation, request, actor, Continued::DespiteAccess).await
 }
 
+/// Sends an erasure on its way again that waits for a person because of a hold, and records that the holds which concern its contact
+/// by a telephone number alone are about somebody else.
+pub async fn resume_not_held(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+    actor: Actor,
+) -> Result<(), CaseError> {
+    let case = lock(tx, organisation, request).await?;
+    if case.park_reason != Some(ParkReason::HoldUnclear) {
+        return Err(CaseError::NotWaitingForHold);
+    }
+    sql::set_held_is_another(tx, organisation, request, desk.clock.now()).await?;
+    continue_case(tx, desk, organisation, request, actor, Continued::NotHeld).await
+}
+
 /// What a decision needs to know of a parked case, which stays locked until the end of the transaction.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about one case")]
@@ -395,6 +415,8 @@ pub struct WaitingCase {
     pub park_reason: Option<ParkReason>,
     /// How it is known who asks until now.
     pub proof: Option<Proof>,
+    /// Why more had to be known, if it had.
+    pub doubt: Option<IdentityDoubt>,
     /// Whether the waiting for a proof ended without one, which is still to be told: no proof changes that any more.
     pub unproven: bool,
 }
@@ -415,11 +437,10 @@ pub async fn lock_waiting(
     let case = lock(tx, organisation, request).await?;
     Ok(WaitingCase {
         kind: case.kind,
-    /// Why more had to be known, if it had.
-    pub doubt: Option<IdentityDoubt>,
         state: case.state,
         park_reason: case.park_reason,
         proof: case.proof,
+        doubt: case.doubt,
         unproven: case.unproven,
     })
 }
@@ -441,7 +462,6 @@ pub async fn continue_proven(
     let waited = match waiting.park_reason {
         None => waiting.state == RequestState::NeedsIdentity,
         Some(ParkReason::IdentityUnproven) => true,
-        doubt: case.doubt,
         // The question was refused or came back, and no answer: that one would say something that a proof does not change.
         Some(ParkReason::NoticeRefused) => !delivery::has_answer(tx, organisation, request).await?,
         Some(_) => false,
@@ -518,6 +538,8 @@ enum Continued<'a> {
     Resumed,
     /// Although an access request of the same person is open.
     DespiteAccess,
+    /// Although somebody with the same telephone number is held.
+    NotHeld,
     /// The person was told by other means.
     Informed,
     /// A decision, perhaps with the contact that is meant.
@@ -547,6 +569,9 @@ async fn continue_case(
     let mut detail = audit::Detail::none().flag("informed_by_other_means", informed);
     if despite_access {
         detail = detail.flag("despite_access", true);
+    }
+    if matches!(how, Continued::NotHeld) {
+        detail = detail.flag("held_is_another", true);
     }
     audit::append(tx, Event::of(organisation, request, Action::RequestResumed, actor, now).with(detail))
         .await?;

@@ -197,6 +197,41 @@ pub(in crate::intake) async fn set_resumed(
     Ok(())
 }
 
+/// Notes that holds which concern the contact of an erasure by a telephone number, and were placed until now, are about somebody else.
+pub(in crate::intake) async fn set_held_is_another(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE dsrd.request SET held_is_another_at = $3 WHERE organisation_id = $1 AND request_id = $2",
+        organisation.as_str(),
+        request.0,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::during("intake.set_held_is_another"))
+}
+
+/// When a person decided that of an erasure, if one did.
+pub async fn held_is_another(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    sqlx::query_scalar!(
+        "SELECT held_is_another_at FROM dsrd.request WHERE organisation_id = $1 AND request_id = $2",
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("intake.held_is_another"))
+}
+
 /// Writes which policies of the configuration an opt-out switches off that names none itself.
 pub async fn set_policies(
     connection: &mut PgConnection,
