@@ -226,7 +226,7 @@ impl FromStr for Sender {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kept {
-    /// What it is: the ending of a phrase `kept.what.…` (`connection_records`), which is said in the language of the
+    /// What it is: the ending of a phrase `kept.what.…` (`events_left`), which is said in the language of the
     /// notice, or words that are used as they are (`Invoices`). A category, never a value.
     pub what: String,
     /// Why: the ending of a phrase `kept.why.…`, or words (`tax law requires us to keep them`).
@@ -287,6 +287,10 @@ pub struct Facts {
     /// When it was carried out and read back, or decided: needed by every kind that tells an outcome.
     #[serde(default)]
     pub done_on: Option<NaiveDate>,
+    /// For `identity_request`: whether it had been known who asks, and it is asked again because that was proven too long ago. The
+    /// time for the answer runs on then, whatever the regime.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_proven: bool,
     /// When the link stops working: needed by `access_ready`, `portability_ready` and `identity_request`.
     #[serde(default)]
     pub expires_at: Option<DateTime<Utc>>,
@@ -315,7 +319,10 @@ pub struct Facts {
     /// its own then: who is told "erased in part" believes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nothing_erased: bool,
-    /// For the same: whether marketing was switched off meanwhile; not where the controller names no policies for that.
+    /// For `erasure_done`: whether the contact was gone already when it was to be deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_gone: bool,
+    /// For `erasure_partly_done`: whether marketing was switched off meanwhile; not where the controller names no policies for that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub marketing_off: bool,
     /// On which ground it is refused, not identified, or a fee is asked for: needed by `refused`, `not_identified` and
@@ -365,6 +372,7 @@ impl Facts {
             due_on,
             follows: None,
             done_on: None,
+            was_proven: false,
             expires_at: None,
             policies: Vec::new(),
             named_only: false,
@@ -373,6 +381,7 @@ impl Facts {
             searched_by: Vec::new(),
             kept: Vec::new(),
             nothing_erased: false,
+            was_gone: false,
             marketing_off: false,
             refusal: None,
             extended_to: None,

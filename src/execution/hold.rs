@@ -17,6 +17,7 @@ use super::Step;
 use super::effect::{Effect, bare};
 use super::engine::Run;
 use super::follow_up::code_of_unaccepted;
+use super::held::by_telephone_only;
 use super::locate::older_will;
 use super::outcome::Held;
 use super::settle::end_open_effects;
@@ -25,8 +26,8 @@ use super::stop::Stop;
 use super::{erasure, inform};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Channel, ContactId, Controller, Follows, FollowsBecause, HoldCategory, HoldKind, Origin, ParkReason,
-    RequestId, RequestKind, RequesterRole, SubjectRef, zone_bounds,
+    Channel, ContactId, Controller, Follows, FollowsBecause, HoldCategory, HoldKind, IdentifierKind, Origin,
+    ParkReason, RequestId, RequestKind, RequesterRole, SubjectRef, zone_bounds,
 };
 use crate::holds::{self, EndRule, Hold, HoldId, Postponed, Postponement};
 use crate::intake::{self, Desk, IntakeError, Submission};
@@ -74,11 +75,19 @@ pub(super) enum Weighed {
 /// do not are remembered, so that the announcement of the deletion tells them from those placed since.
 async fn standing(run: &mut Run<'_>, contact: &ContactId, seen: Option<Contact>) -> Result<Found, Stop> {
     let mut connection = run.executor.store.connection().await?;
-    let possible = stopping(run, &mut connection, contact, None).await?;
-    drop(connection);
+    let possible = stopping(run, &mut connection, contact, (run.case.origin, None)).await?;
     if possible.is_empty() {
         return Ok(Found::Nothing);
     }
+    // Who is looked at by a sweep is told nothing, and a later sweep looks again: it leaves alone whoever may be held.
+    let (another, settled_at) = if run.case.origin == Origin::Retention {
+        (Vec::new(), None)
+    } else {
+        let another = by_telephone_only(run, &mut connection, contact, &possible).await?;
+        let (organisation, request) = (&run.lease.organisation, run.lease.request);
+        (another, intake::held_is_another(&mut connection, organisation, request).await?)
+    };
+    drop(connection);
     let read = match seen {
         Some(seen) => seen,
         None => match erasure::look(run, contact).await? {
@@ -90,8 +99,16 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId, seen: Option<Contact>)
     let created = created_of(&read);
     let zone = run.site.controller.time_zone;
     let today = run.executor.desk.clock.now().with_timezone(&zone).date_naive();
-    let (mut found, mut cleared) = (Vec::new(), BTreeSet::new());
+    let (mut found, mut unclear, mut cleared) = (Vec::new(), Vec::new(), BTreeSet::new());
     for hold in possible {
+        if another.contains(&hold.id) {
+            if settled_at.is_some_and(|at| hold.placed_at <= at) {
+                cleared.insert(hold.id);
+            } else {
+                unclear.push(hold.reference);
+            }
+            continue;
+        }
         let outside = !hold.about_persons
             && created.map(zone_bounds).is_some_and(|(earliest, latest)| {
                 hold.created_from.is_some_and(|from| latest < from)
@@ -120,6 +137,11 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId, seen: Option<Contact>)
         }
     }
     run.cleared_holds = cleared;
+    if found.is_empty() && !unclear.is_empty() {
+        let (request, holds) = (&run.lease.request, unclear.join(", "));
+        tracing::warn!(%request, detail = holds, "holds that know another contact concern this one by a telephone number alone: a person decides whether they are about the same person");
+        return Err(Stop::NeedsPerson(ParkReason::HoldUnclear));
+    }
     Ok(if found.is_empty() { Found::Nothing } else { Found::Held(Box::new(read), found) })
 }
 
@@ -130,7 +152,9 @@ pub(super) async fn may_keep_longer(
     profile: Option<&Contact>,
 ) -> Result<bool, Stop> {
     let mut connection = run.executor.store.connection().await?;
-    let stopping = stopping(run, &mut connection, contact, profile.and_then(created_of)).await?;
+    // The named day is that of a sweep, which a restriction stops as well.
+    let created = profile.and_then(created_of);
+    let stopping = stopping(run, &mut connection, contact, (Origin::Retention, created)).await?;
     Ok(!stopping.is_empty())
 }
 
@@ -142,15 +166,40 @@ fn created_of(contact: &Contact) -> Option<DateTime<Utc>> {
     }
 }
 
+impl Run<'_> {
+    /// The pseudonyms by which a hold may be about the contact: that of its id, and those of the identifiers of some kinds that the
+    /// request gave or the profile shows.
+    pub(super) fn held_references(
+        &self,
+        contact: &ContactId,
+        counts: impl Fn(IdentifierKind) -> bool,
+    ) -> Vec<SubjectRef> {
+        let (keys, organisation) = (&self.executor.desk.keys, &self.lease.organisation);
+        // Those of the profile may have been found a moment ago, and be written with the next write.
+        let found = self.unsaved.iter().flat_map(|finished| &finished.identifiers);
+        let identifiers = self
+            .identifiers
+            .iter()
+            .map(|each| &each.identifier)
+            .chain(found.map(|(_, identifier)| identifier))
+            .chain(&self.shown_now);
+        identifiers
+            .filter(|identifier| counts(identifier.kind()))
+            .map(|identifier| identifier.reference(keys, organisation))
+            .chain([keys.subject(organisation).contact(contact)])
+            .collect()
+    }
+}
+
 /// The holds in force that stop an erasure of this origin.
 async fn stopping(
     run: &Run<'_>,
     connection: &mut sqlx::PgConnection,
     contact: &ContactId,
-    created: Option<DateTime<Utc>>,
+    (origin, created): (Origin, Option<DateTime<Utc>>),
 ) -> Result<Vec<Hold>, Stop> {
     let mut holds = about_contact(run, connection, contact, created).await?;
-    holds.retain(|hold| hold.kind.stops(run.case.origin));
+    holds.retain(|hold| hold.kind.stops(origin));
     Ok(holds)
 }
 
@@ -178,19 +227,7 @@ async fn about_contact(
     created: Option<DateTime<Utc>>,
 ) -> Result<Vec<Hold>, Stop> {
     let organisation = &run.lease.organisation;
-    let keys = &run.executor.desk.keys;
-    // Those of the profile may have been found a moment ago, and be written with the next write.
-    let found =
-        run.unsaved.iter().flat_map(|finished| &finished.identifiers).map(|(_, identifier)| identifier);
-    let mut references: Vec<SubjectRef> = run
-        .identifiers
-        .iter()
-        .map(|each| &each.identifier)
-        .chain(found)
-        .chain(&run.shown_now)
-        .map(|identifier| identifier.reference(keys, organisation))
-        .collect();
-    references.push(keys.subject(organisation).contact(contact));
+    let references = run.held_references(contact, |_| true);
     let zone = run.site.controller.time_zone;
     let today = run.executor.desk.clock.now().with_timezone(&zone).date_naive();
     Ok(holds::in_force(connection, organisation, &references, created, today).await?)
@@ -202,7 +239,7 @@ async fn about_contact(
 pub(super) async fn refuse_if_held(run: &mut Run<'_>, tx: &mut Tx, contact: &ContactId) -> Result<(), Stop> {
     let database = holds::lock_for_deletion(tx, &run.lease.organisation).await?;
     run.compare_clock(database)?;
-    let possible = stopping(run, tx, contact, None).await?;
+    let possible = stopping(run, tx, contact, (run.case.origin, None)).await?;
     if possible.iter().any(|hold| !run.cleared_holds.contains(&hold.id)) {
         return Err(Stop::wait(LOOK_AGAIN_AFTER, "hold_placed"));
     }

@@ -268,19 +268,24 @@ pub(super) fn names_of(run: &Run<'_>, affected: &Affected) -> Vec<String> {
     told.map(|recipient| recipient.name.clone()).collect()
 }
 
-pub(super) fn erased(run: &Run<'_>, partly: bool, recipients: Vec<String>) -> PreparedNotice {
+/// N-11, or N-12 where records of these sources still answer. Of a contact that was gone already nobody is told that we deleted it.
+pub(super) fn erased<'a>(
+    run: &Run<'_>,
+    left: impl Iterator<Item = &'a str>,
+    was_gone: bool,
+    recipients: Vec<String>,
+) -> PreparedNotice {
     let mut facts = facts(run);
     facts.recipients = recipients;
     facts.suppressed = is_remembered(run);
     let backup_days = run.site.controller.erasure.backup_days;
     facts.backups_until =
         facts.done_on.zip(backup_days).and_then(|(day, days)| day.checked_add_days(Days::new(days.into())));
-    if partly {
-        facts.kept.push(Kept {
-            what: "connection_records".to_owned(),
-            why: "still_answered".to_owned(),
-            until: None,
-        });
+    facts.was_gone = was_gone;
+    facts.kept = left
+        .map(|source| Kept { what: format!("{source}_left"), why: "still_answered".to_owned(), until: None })
+        .collect();
+    if !facts.kept.is_empty() {
         return PreparedNotice { kind: NoticeKind::ErasurePartlyDone, facts, words: None, link_token: None };
     }
     PreparedNotice { kind: NoticeKind::ErasureDone, facts, words: None, link_token: None }

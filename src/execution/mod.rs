@@ -49,6 +49,7 @@ mod engine;
 mod erasure;
 mod follow_up;
 mod gate;
+mod held;
 mod hold;
 mod identify;
 mod inform;
@@ -75,6 +76,7 @@ use std::sync::Arc;
 
 pub use follow_up::{FollowUpError, FollowUpView, FollowedUp, follow_up_of, hand_in_due};
 pub use gate::Gate;
+pub use held::{contacts_to_hold, find_held_contacts};
 pub use hold::resume_postponed;
 pub use lift::lift_hold;
 pub use lost_holds::place_lost_holds;

@@ -112,6 +112,9 @@ impl Run<'_> {
             }
             self.save_identifiers(tx, finished.identifiers).await?;
             self.suppress(tx, step).await?;
+            if step == Step::ReadBack {
+                self.end_restrictions(tx).await?;
+            }
             if let Some(package) = finished.package {
                 delivery::record_package(tx, &self.executor.desk.keys, package).await?;
             }

@@ -84,6 +84,8 @@ pub async fn restrict_objections(
             matter: None,
             owner: "dpo".to_owned(),
             about: About::Person(references),
+            // Looked up by the next minute's look, as that of every hold about the person of a request.
+            contacts: Vec::new(),
             ends: EndRule::WhenLifted,
             review_on: Some(controller.local_date(now + REVIEW_AFTER)),
             request: Some(request),

@@ -14,6 +14,9 @@
 //! - A restriction has no last day: it is lifted by a person, on the day and after the notice by which the data subject was
 //!   told (Art. 18(3) GDPR, N-13), or by mistake's correction before anybody was told anything. A trigger looks, too.
 //! - No identifier and no contact id is stored with a hold, only keyed pseudonyms.
+//! - A hold about a person knows the contact, too, as soon as the platform told which one that is ([`know_contacts`]): an address or
+//!   number of a profile changes.
+//! - A restriction ends with the data of its contact ([`end_restrictions`]), and never in another way before the person was told.
 //!
 //! Why the end of a statutory hold is no date: it counts from the last record of each contact, which only the platform
 //! knows, and is computed when somebody asks for a deletion.
@@ -21,6 +24,7 @@
 //! To add a statute: a word in `domain::Statute` with its months and title. To add a kind: a word in `domain::HoldKind`,
 //! its place in the precedence, its grounds, and the word in the table's CHECK by a migration.
 
+mod contact;
 mod error;
 mod keeper;
 mod order;
@@ -31,6 +35,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use contact::{end_restrictions, know_contacts};
 pub use error::HoldError;
 pub use keeper::{Kept, keep_in_order, restrict_objections};
 pub use order::{
@@ -39,10 +44,10 @@ pub use order::{
 };
 pub use settings::Settings;
 pub use sql::{
-    FirstStage, Postponed, Postponement, RestrictionEnd, Untold, find_by_reference, first_stage_of,
-    forget_requests, held_among, in_force, list, lock_for_deletion, note_recipients, note_resumed, postpone,
-    postponed_by, purge, put_rest_back, references_of, restriction_end, restriction_of, take_resumable,
-    untold_restrictions,
+    FirstStage, Postponed, Postponement, RestrictionEnd, Unsought, Untold, about_another, find_by_reference,
+    first_stage_of, forget_requests, held_among, in_force, knows_contact, list, lock_for_deletion, note_recipients,
+    note_resumed, postpone, postponed_by, purge, put_rest_back, references_of, restriction_end, restriction_of,
+    take_resumable, unsought_contacts, untold_restrictions,
 };
 
 use crate::domain::{HoldCategory, HoldKind, Reference, RequestId, Statute};
@@ -79,7 +84,7 @@ pub struct Ended {
     pub at: DateTime<Utc>,
     /// By whom, as the audit log names actors.
     pub by: String,
-    /// Why: `expired`, `switched_off` or a `domain::LiftReason`.
+    /// Why: `expired`, `switched_off`, `erased` or a `domain::LiftReason`.
     pub reason: String,
 }
 

@@ -51,6 +51,10 @@ pub struct NewHold {
     pub owner: String,
     /// Whom it is about.
     pub about: About,
+    /// Which of those pseudonyms are of the platform's contact ids: without one the hold does not follow a profile whose address or
+    /// number changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<SubjectRef>,
     /// When it ends.
     pub ends: EndRule,
     /// By when it must be reviewed; without one the hold is refused.
@@ -397,6 +401,7 @@ pub async fn settle_statutes(
                     matter: None,
                     owner: owner.clone(),
                     about: About::Contacts { created_from: None, created_before: None },
+                    contacts: Vec::new(),
                     ends: EndRule::MonthsAfterLast(statute.months()),
                     review_on: Some(review_on),
                 };
@@ -421,6 +426,7 @@ mod tests {
             matter: Some("2026-O-17".to_owned()),
             owner: "legal@prova.example".to_owned(),
             about: About::Contacts { created_from: None, created_before: None },
+            contacts: Vec::new(),
             ends: EndRule::WhenLifted,
             review_on: NaiveDate::from_ymd_opt(2027, 3, 1),
             request: None,

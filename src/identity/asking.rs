@@ -81,6 +81,7 @@ pub async fn ask(
     sql::insert_link(tx, &link, &link_digest(&token)).await?;
     let mut facts = case.facts(controller);
     facts.expires_at = Some(expires_at);
+    facts.was_proven = asked.doubt == IdentityDoubt::TooOld;
     let notice = NewNotice {
         organisation: controller.id.clone(),
         request: case.request,

@@ -11,8 +11,8 @@ use crate::audit::{self, Action, Actor, Event};
 use crate::delivery::{self, NewNotice, NoticeKind, Sender};
 use crate::domain::deadline::{DueDates, PauseCause};
 use crate::domain::{
-    CaseEvent, ContactId, Controller, Handling, IdentifierKind, OrganisationId, ParkReason, Proof,
-    RefusalGround, RequestId, RequestKind, RequestState,
+    CaseEvent, ContactId, Controller, Handling, IdentifierKind, IdentityDoubt, OrganisationId, ParkReason,
+    Proof, RefusalGround, RequestId, RequestKind, RequestState,
 };
 use crate::queue;
 use crate::store::{StoreError, Tx};
@@ -69,6 +69,9 @@ pub enum CaseError {
         "the request does not wait for an access request of the same person; resume it without --despite-access"
     )]
     NotWaitingForAccess,
+    /// It does not wait for a person because of a hold.
+    #[error("the request does not wait because of a hold; resume it without --held-is-another")]
+    NotWaitingForHold,
     /// The effect was not read back yet.
     #[error(
         "the request was not carried out and read back yet; the person cannot have been told its outcome"
@@ -340,6 +343,23 @@ pub async fn resume_despite_access(
     continue_case(tx, desk, organisation, request, actor, Continued::DespiteAccess).await
 }
 
+/// Sends an erasure on its way again that waits for a person because of a hold, and records that the holds which concern its contact
+/// by a telephone number alone are about somebody else.
+pub async fn resume_not_held(
+    tx: &mut Tx,
+    desk: &Desk,
+    organisation: &OrganisationId,
+    request: RequestId,
+    actor: Actor,
+) -> Result<(), CaseError> {
+    let case = lock(tx, organisation, request).await?;
+    if case.park_reason != Some(ParkReason::HoldUnclear) {
+        return Err(CaseError::NotWaitingForHold);
+    }
+    sql::set_held_is_another(tx, organisation, request, desk.clock.now()).await?;
+    continue_case(tx, desk, organisation, request, actor, Continued::NotHeld).await
+}
+
 /// What a decision needs to know of a parked case, which stays locked until the end of the transaction.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about one case")]
@@ -398,6 +418,8 @@ pub struct WaitingCase {
     pub park_reason: Option<ParkReason>,
     /// How it is known who asks until now.
     pub proof: Option<Proof>,
+    /// Why more had to be known, if it had.
+    pub doubt: Option<IdentityDoubt>,
     /// Whether the waiting for a proof ended without one, which is still to be told: no proof changes that any more.
     pub unproven: bool,
 }
@@ -421,14 +443,16 @@ pub async fn lock_waiting(
         state: case.state,
         park_reason: case.park_reason,
         proof: case.proof,
+        doubt: case.doubt,
         unproven: case.unproven,
     })
 }
 
 /// Notes on a case that was locked by [`lock_waiting`] how it became known who asks, and sends it on its way if it waited for
 /// that; one that waits for something else goes on waiting. The time since the person was asked is recorded, and moves the
-/// dates as the regime says; returns the dates that hold since, where there was such a time. The caller writes the proof itself and its entry in the
-/// log.
+/// dates as the regime says; returns the dates that hold since, where there was such a time. A proof that had grown too old moves
+/// none: it was known once who asks, and asking again before something that cannot be undone is our own wish. The
+/// caller writes the proof itself and its entry in the log.
 pub async fn continue_proven(
     tx: &mut Tx,
     controller: &Controller,
@@ -448,7 +472,11 @@ pub async fn continue_proven(
     if !waited {
         return Ok(None);
     }
-    let moved = clock::record_pause(tx, controller, request, PauseCause::Identity, proof.at).await?;
+    let moved = if waiting.doubt == Some(IdentityDoubt::TooOld) {
+        None
+    } else {
+        clock::record_pause(tx, controller, request, PauseCause::Identity, proof.at).await?
+    };
     sql::set_resumed(tx, organisation, request, None, None, false).await?;
     if !queue::resume(tx, organisation, request).await? {
         queue::wake(tx, organisation, request).await?;
@@ -513,6 +541,8 @@ enum Continued<'a> {
     Resumed,
     /// Although an access request of the same person is open.
     DespiteAccess,
+    /// Although somebody with the same telephone number is held.
+    NotHeld,
     /// The person was told by other means.
     Informed,
     /// A decision, perhaps with the contact that is meant.
@@ -542,6 +572,9 @@ async fn continue_case(
     let mut detail = audit::Detail::none().flag("informed_by_other_means", informed);
     if despite_access {
         detail = detail.flag("despite_access", true);
+    }
+    if matches!(how, Continued::NotHeld) {
+        detail = detail.flag("held_is_another", true);
     }
     audit::append(tx, Event::of(organisation, request, Action::RequestResumed, actor, now).with(detail))
         .await?;

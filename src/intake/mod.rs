@@ -40,7 +40,7 @@ pub use arrival::{submit, submit_on_page, submit_request};
 pub use case::{
     CaseError, OpenCase, ParkedCase, WaitingCase, clarified, continue_proven, continue_with,
     given_address_of, lock_open, lock_parked, lock_waiting, recipient_of, record_informed, resume,
-    resume_despite_access, stood_still, wait_for_person, withdraw, withdraw_with_reminders,
+    resume_despite_access, resume_not_held, stood_still, wait_for_person, withdraw, withdraw_with_reminders,
 };
 pub use clock::{ClockEvent, clock_events, dates_from_events, recompute, record_pause, settle_extensions};
 pub use flood::{FloodWindow, HeldBack, Scope, count_held_back, list_floods, purge_rates, release_held_back};
@@ -51,7 +51,7 @@ pub use producer::{
 };
 pub use sql::{
     AskedAgain, Case, Surroundings, count_cases, find_by_reference, find_case, forget_contacts,
-    forget_identifiers, list_cases, past_evidence, purge, registered_organisations, reminders_of,
-    set_needs_identity, set_policies, set_reminded, set_superseded, surroundings,
+    forget_identifiers, held_is_another, list_cases, past_evidence, purge, registered_organisations,
+    reminders_of, set_needs_identity, set_policies, set_reminded, set_superseded, surroundings,
 };
 pub use submission::{Desk, IntakeError, Receipt, Submission};

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::settings::ChannelKind;
 use super::task::{GiveUpReason, TaskAction, TaskState};
-use crate::domain::{OrganisationId, RequestId};
+use crate::domain::{ContactId, OrganisationId, RequestId};
 use crate::store::StoreError;
 
 /// A task to be written.
@@ -61,6 +61,7 @@ pub(super) struct Restricted {
     pub(super) recipient: String,
     pub(super) categories: Vec<String>,
     pub(super) sealed_object: Option<Vec<u8>>,
+    pub(super) created_at: DateTime<Utc>,
 }
 
 /// Those that were told, or are to be told, of the restriction of a request, and not yet of its end. One that was never told needs
@@ -72,7 +73,7 @@ pub(super) async fn restricted(
 ) -> Result<Vec<Restricted>, StoreError> {
     sqlx::query_as!(
         Restricted,
-        r#"SELECT task_id AS task, recipient, categories, sealed_object
+        r#"SELECT task_id AS task, recipient, categories, sealed_object, created_at
            FROM dsrd.recipient_task AS restriction
            WHERE organisation_id = $1 AND request_id = $2 AND action = 'restrict'
              AND NOT EXISTS (SELECT FROM dsrd.recipient_task AS ended
@@ -87,6 +88,30 @@ pub(super) async fn restricted(
     .fetch_all(connection)
     .await
     .map_err(StoreError::during("recipients.restricted"))
+}
+
+/// Whether a recipient was told since then, or is to be told, to erase its copy of a contact.
+pub(super) async fn is_told_to_erase(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    recipient: &str,
+    contact: &ContactId,
+    since: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT
+                          FROM dsrd.recipient_task AS task
+                          JOIN dsrd.request AS erasure USING (organisation_id, request_id)
+                          WHERE task.organisation_id = $1 AND task.recipient = $2 AND task.action = 'erase'
+                            AND task.created_at >= $4 AND erasure.contact_id = $3) AS "told!""#,
+        organisation.as_str(),
+        recipient,
+        contact.as_str(),
+        since,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("recipients.is_told_to_erase"))
 }
 
 /// A task as shown to people, without the object.

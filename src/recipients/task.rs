@@ -189,8 +189,8 @@ pub fn told_of<'a>(
 }
 
 /// Writes a task for every recipient that was told of the restriction which a request led to and which ended now, and not of its
-/// end before. The object
-/// is the one that they were told of; where it is forgotten, a person tells them.
+/// end before. The object is the one that they were told of; where it is forgotten, a person tells them. Who was told since to erase
+/// that object is not asked to use it again.
 pub async fn enqueue_release(
     tx: &mut Tx,
     keys: &MasterKey,
@@ -201,6 +201,18 @@ pub async fn enqueue_release(
     for told in sql::restricted(tx, place.organisation, place.request).await? {
         let sealed = told.sealed_object.as_deref();
         let contact = sealed.and_then(|sealed| object::open(keys, told.task, sealed).ok());
+        if let Some(contact) = &contact
+            && sql::is_told_to_erase(
+                tx,
+                place.organisation,
+                &told.recipient,
+                contact.expose(),
+                told.created_at,
+            )
+            .await?
+        {
+            continue;
+        }
         // Who left the register since then is told by hand.
         let registered = register.iter().find(|recipient| recipient.id == told.recipient);
         let task = Uuid::now_v7();

@@ -176,6 +176,27 @@ async fn r_57_who_takes_an_objection_back_is_told_that_the_restriction_stands_wh
 }
 
 #[tokio::test]
+async fn nobody_is_told_that_we_deleted_what_was_gone_already() {
+    for (language, ours, gone) in [
+        ("en", "We deleted your contact", "it was gone already"),
+        ("de", "Wir haben Ihren Kontakt in unserer Kontaktplattform gelöscht", "war er schon nicht mehr da"),
+        ("fr", "Nous avons supprimé votre contact", "il n’y était déjà plus"),
+        ("it", "Abbiamo eliminato il Suo contatto", "non c’era già più"),
+        ("es", "Hemos eliminado su contacto", "ya no estaba."),
+    ] {
+        let kind = NoticeKind::ErasureDone;
+        for was_gone in [false, true] {
+            let mut facts = facts_for(kind);
+            facts.was_gone = was_gone;
+            for form in read(language, kind, facts).await {
+                assert_eq!(form.contains(ours), !was_gone, "{language}: {form}");
+                assert_eq!(form.contains(gone), was_gone, "{language}: {form}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_opt_out_of_less_than_all_marketing_is_called_what_it_is() {
     for (language, marketing, only) in [
         ("en", "no more marketing", "an end to: Marketing by e-mail, newsletter"),

@@ -25,6 +25,7 @@ async fn hold(office: &Office, kind: HoldKind, contact: &str) -> String {
         matter: None,
         owner: "legal".to_owned(),
         about: About::Person(vec![office.desk.keys.subject(&office.controller.id).contact(&contact)]),
+        contacts: Vec::new(),
         ends: EndRule::WhenLifted,
         review_on: Some((office.clock.now() + TimeDelta::days(90)).date_naive()),
         request: None,

@@ -6,9 +6,10 @@ use dsrd::audit::{self, Action, Actor, Detail};
 use dsrd::delivery;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
-    ActivityKind, ActivityRule, Clock, Outcome, ParkReason, RequestId, RequestKind, RequestState,
+    ActivityKind, ActivityRule, Clock, HoldKind, Outcome, ParkReason, RequestId, RequestKind, RequestState,
     WithoutActivity,
 };
+use dsrd::holds::NewHold;
 use dsrd::report::{self, Catalogue, CatalogueEntry, PackageKey, Section, StorageAnchor, StorageTerm};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
@@ -413,11 +414,17 @@ async fn r_27_no_day_of_the_end_is_told_while_a_hold_may_keep_the_data_longer() 
     let sections = others.into_iter().chain([(Section::Profile, entry)]).collect();
     let catalogue = Catalogue { sections, ..Catalogue::default() };
     let service = TestService::builder().catalogue(catalogue).build().await;
-    for (address, is_held) in [("canarino@posta.example", true), ("canarina@posta.example", false)] {
+    // A restriction stops no access and no erasure of the person; it stops the sweep, whose day would be told.
+    for (address, hold) in [
+        ("canarino@posta.example", Some(HoldKind::Claim)),
+        ("canarino.secondo@posta.example", Some(HoldKind::Restriction)),
+        ("canarina@posta.example", None),
+    ] {
         let spec = ContactSpec::new().email(address).created("2024-02-29T10:00:00Z".parse().unwrap());
         let _contact = service.platform.add_contact(spec);
-        if is_held {
-            crate::holds::place(&service, crate::holds::claim_about(&service, address)).await;
+        if let Some(kind) = hold {
+            let new = NewHold { kind, matter: None, ..crate::holds::claim_about(&service, address) };
+            crate::holds::place(&service, new).await;
         }
         let receipt = service.submit(RequestKind::Access, &[(Email, address)]).await;
         service.work_to_the_end().await;
@@ -425,7 +432,7 @@ async fn r_27_no_day_of_the_end_is_told_while_a_hold_may_keep_the_data_longer() 
         let report = &files.iter().find(|(name, _)| name == "report.json").unwrap().1;
         let report: serde_json::Value = serde_json::from_str(report).unwrap();
         let until = &report["storage"]["profile"]["until"];
-        assert_eq!(until.as_str(), (!is_held).then_some("2027-02-28"), "{address}: {until}");
+        assert_eq!(until.as_str(), hold.is_none().then_some("2027-02-28"), "{address}: {until}");
         assert_eq!(report["storage"]["profile"]["period"], "36m", "the criterion is told");
     }
     service.finish().await;

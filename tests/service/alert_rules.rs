@@ -238,6 +238,7 @@ async fn r_65_the_review_of_a_hold_is_mailed_daily_until_somebody_looks_and_anew
         matter: Some("7-O-1".to_owned()),
         owner: "legal".to_owned(),
         about: holds::About::Contacts { created_from: None, created_before: None },
+        contacts: Vec::new(),
         ends: holds::EndRule::WhenLifted,
         review_on: days(30),
         request: None,

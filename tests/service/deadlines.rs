@@ -7,17 +7,17 @@ use dsrd::audit::Actor;
 use dsrd::delivery::Plan;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
-    ClarificationReason, Clock as _, Controller, DecisionKind, ExtensionReason, IdentityMethod,
-    IncidentCategory, IncidentCause, IncidentEnd, Outcome, ParkReason, Personal, Reference, RefusalGround,
-    RequestId, RequestKind, RequestState,
+    Assurance, ClarificationReason, Clock as _, Controller, DecisionKind, ExtensionReason, IdentityMethod,
+    IncidentCategory, IncidentCause, IncidentEnd, Outcome, ParkReason, Personal, Proof, Reference,
+    RefusalGround, RequestId, RequestKind, RequestState,
 };
 use dsrd::identity::{self, CodeAnswer, Confirmation};
 use dsrd::intake::{self, CaseError, Submission};
 use dsrd::triage::{self, Decision, Facts, Taken, TriageError};
-use dsrd_simulator::ContactSpec;
+use dsrd_simulator::{ContactSpec, Fault};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::identity::{asked, confirm, page, secret, submit};
+use crate::identity::{asked, confirm, page, questions, secret, submit};
 use crate::identity_codes::code;
 use crate::support::service::TestService;
 
@@ -515,6 +515,42 @@ async fn i_5_e_36_e_37_e_39_asking_who_somebody_is_stops_the_clock_as_the_regime
         assert_eq!(dates(&service, request).await, days(due.0, due.1), "{regime} {by:?}");
         service.work_to_the_end().await;
         assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn r_25_r_84_a_proof_that_grew_too_old_with_us_moves_no_date_and_nobody_is_told_that_it_does() {
+    for (regime, calendar, zone) in [
+        ("UK", "GB-ENG", chrono_tz::Europe::London),
+        ("EU-suspend", "DE", chrono_tz::Europe::Berlin),
+        ("EU", "DE", chrono_tz::Europe::Berlin),
+    ] {
+        let mut service = under(regime, calendar, zone, "2026-03-02T12:00:00Z").await;
+        let executor = Arc::get_mut(&mut service.executor).expect("nobody works yet");
+        for site in executor.sites.values_mut() {
+            site.controller = Arc::clone(&service.controller);
+        }
+        let _contact = service.platform.add_contact(ContactSpec::new().email(EMAIL));
+        // Signed in an hour ago; then the platform is away for 30 hours.
+        let at = service.clock.now() - TimeDelta::hours(1);
+        let signed_in = Some(Proof { assurance: Assurance::AuthenticatedSession, at });
+        let request = submit(&service, RequestKind::Erasure, &[(Email, EMAIL)], signed_in).await.request;
+        let before = dates(&service, request).await;
+        let away = service.simulator.faults().inject(Fault::Status(503));
+        service.work().await;
+        service.simulator.faults().remove(away);
+        service.advance(std::time::Duration::from_hours(30)).await;
+        let secret = asked(&service, request).await;
+        let question = questions(&service).pop().expect("a question");
+        let told = question.text.expose().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains("runs on while we wait for you"), "{regime}: {told}");
+        service.advance(std::time::Duration::from_hours(48)).await;
+        let proven = confirm(&service, &secret, EMAIL).await;
+        assert!(matches!(proven, Confirmation::Confirmed(_)), "{proven:?}");
+        assert_eq!(dates(&service, request).await, before, "{regime}");
+        service.work_to_the_end().await;
+        assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled), "{regime}");
         service.finish().await;
     }
 }

@@ -278,6 +278,13 @@ async fn f_41_records_that_still_answer_make_it_partly_fulfilled() {
     let receipt = erase(&service).await;
     service.work_to_the_end().await;
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::PartlyFulfilled));
+    // Each of them is called what it is.
+    let told = service.last_told();
+    for left in ["Records of your visits,", "The addresses of your devices,", "Records of your connections,"]
+    {
+        let said = format!("{left} because the platform still answered");
+        assert!(told.contains(&said), "{said}: {told}");
+    }
     service.finish().await;
 }
 

@@ -1,9 +1,13 @@
 //! Whom a hold concerns at its edges: deletions that had begun, contacts created about its span.
 
 use chrono::TimeDelta;
-use dsrd::domain::IdentifierKind::Email;
-use dsrd::domain::{Clock as _, Outcome, ParkReason, RequestKind};
+use dsrd::audit::Actor;
+use dsrd::domain::IdentifierKind::{Email, ExternalId, Phone};
+use dsrd::domain::{
+    Clock as _, HoldKind, IdentifierKind, Outcome, ParkReason, RequestId, RequestKind, SubjectIdentifier,
+};
 use dsrd::holds::{self, About, NewHold};
+use dsrd::{execution, intake};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
 use crate::decide::resume;
@@ -12,6 +16,32 @@ use crate::support::builder::start_of_test;
 use crate::support::service::TestService;
 
 const ADDRESS: &str = "canarino@posta.example";
+const TELEPHONE: &str = "+39 333 1234567";
+
+/// From now on the profile of a contact shows another address in place of [`ADDRESS`].
+fn change_address(service: &TestService, contact: &str) {
+    let profile = service.platform.contact_json(contact).unwrap();
+    let profile = profile.replace(ADDRESS, "canarino.nuovo@posta.example");
+    service.simulator.faults().inject(Fault::Body(profile).on(Endpoint::Contact).for_contact(contact));
+}
+
+async fn find_contacts(service: &TestService) -> u64 {
+    let site = &service.executor.sites[&service.controller.id];
+    execution::find_held_contacts(&service.store, &service.desk, site).await.unwrap()
+}
+
+/// A hold about the person of a request, as far as it is known whose that is.
+async fn about_the_person_of(service: &TestService, request: RequestId) -> NewHold {
+    let mut connection = service.store.connection().await.unwrap();
+    let mut references =
+        holds::references_of(&mut connection, &service.controller.id, request).await.unwrap();
+    let keys = service.desk.keys.subject(&service.controller.id);
+    let contact = service.case(request).await.contact;
+    let contacts: Vec<_> = contact.iter().map(|contact| keys.contact(contact)).collect();
+    references.extend(&contacts);
+    let about = About::Person(references);
+    NewHold { about, contacts, request: Some(request), ..claim_about(service, ADDRESS) }
+}
 
 #[tokio::test]
 async fn r_65_whoever_places_a_hold_hears_of_every_deletion_that_may_have_happened() {
@@ -87,4 +117,129 @@ async fn r_65_a_hold_over_a_span_keeps_who_may_have_been_created_in_it_by_a_loca
     assert_eq!(among, [(0, true), (2, true)]);
     drop(connection);
     service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_a_hold_by_identifiers_follows_a_profile_whose_address_changes() {
+    let service = TestService::start().await;
+    let spec = ContactSpec::new().email(ADDRESS).phone(TELEPHONE).policy("mktgCommunications", false);
+    let contact = service.platform.add_contact(spec);
+    let given = SubjectIdentifier::parse(Email, ADDRESS, None).unwrap();
+    let site = &service.executor.sites[&service.controller.id];
+    let keys = service.desk.keys.subject(&service.controller.id);
+    let found = execution::contacts_to_hold(site, &[&given]).await.unwrap();
+    let contacts: Vec<_> = found.iter().map(|contact| keys.contact(contact)).collect();
+    let About::Person(mut references) = claim_about(&service, ADDRESS).about else { panic!("a person") };
+    references.extend(&contacts);
+    place(&service, NewHold { about: About::Person(references), contacts, ..claim_about(&service, ADDRESS) })
+        .await;
+    change_address(&service, &contact);
+    let receipt = service.submit(RequestKind::Erasure, &[(Phone, TELEPHONE)]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::PartlyFulfilled));
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_the_contact_of_a_hold_by_a_request_is_looked_up_within_a_minute_or_when_the_platform_is_back() {
+    let service = TestService::start().await;
+    let spec =
+        ContactSpec::new().email(ADDRESS).phone(TELEPHONE).created(start_of_test() - TimeDelta::days(400));
+    let contact = service.platform.add_contact(spec);
+    // The textbook case: who contests their address is restricted, and then it is corrected (Art. 16, 18(1)(a) GDPR).
+    let request = service.submit(RequestKind::Restriction, &[(Email, ADDRESS)]).await.request;
+    service.work_to_the_end().await;
+    let restriction =
+        NewHold { kind: HoldKind::Restriction, matter: None, ..about_the_person_of(&service, request).await };
+    assert!(restriction.contacts.is_empty(), "nobody looked for the contact");
+    let hold = place(&service, restriction).await;
+    let away = service.simulator.faults().inject(Fault::Status(503));
+    assert_eq!(find_contacts(&service).await, 0);
+    service.simulator.faults().remove(away);
+    let both = tokio::join!(find_contacts(&service), find_contacts(&service));
+    assert_eq!((both.0 + both.1, find_contacts(&service).await), (1, 0), "once");
+    let mut connection = service.store.connection().await.unwrap();
+    assert!(holds::knows_contact(&mut connection, &service.controller.id, hold.id).await.unwrap());
+    drop(connection);
+    change_address(&service, &contact);
+    let sweep = service.submit_sweep(&contact, start_of_test()).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(sweep.request).await.outcome, Some(Outcome::OutOfScope));
+    assert_eq!(service.simulator.journal().calls(Endpoint::DeleteContact), 0);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_a_telephone_number_of_several_people_names_no_contact_to_hold() {
+    let service = TestService::start().await;
+    let household = ContactSpec::new().phone(TELEPHONE);
+    let ada = service.platform.add_contact(household.clone().email(ADDRESS).ext_id("canarino-7"));
+    let parse = |kind: IdentifierKind, text: &str| SubjectIdentifier::parse(kind, text, None).unwrap();
+    let site = &service.executor.sites[&service.controller.id];
+    let meant = async |given: &[(IdentifierKind, &str)]| {
+        let given: Vec<_> = given.iter().map(|(kind, text)| parse(*kind, text)).collect();
+        let given: Vec<_> = given.iter().collect();
+        let found = execution::contacts_to_hold(site, &given).await.unwrap();
+        found.into_iter().map(|contact| contact.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(meant(&[(Phone, TELEPHONE)]).await, [ada.clone()], "the only one who has it");
+    let _other = service.platform.add_contact(household.email("cardellino@posta.example"));
+    assert!(meant(&[(Phone, TELEPHONE)]).await.is_empty());
+    assert_eq!(meant(&[(Phone, TELEPHONE), (Email, ADDRESS), (ExternalId, "canarino-7")]).await, [ada]);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_65_a_hold_on_somebody_of_the_same_telephone_number_is_told_to_nobody_and_a_person_decides() {
+    const OTHER: &str = "canarino.secondo@posta.example";
+    for is_the_same in [false, true] {
+        let service = TestService::start().await;
+        let household = ContactSpec::new().phone(TELEPHONE).policy("mktgCommunications", true);
+        let held = service.platform.add_contact(household.clone().email(ADDRESS));
+        let contact = service.platform.add_contact(household.email(OTHER));
+        let access = service.submit(RequestKind::Access, &[(Email, ADDRESS)]).await.request;
+        service.work_to_the_end().await;
+        let order = NewHold { kind: HoldKind::Court, ..about_the_person_of(&service, access).await };
+        assert_eq!(order.contacts.len(), 1);
+        place(&service, order).await;
+        let own = service.submit(RequestKind::Erasure, &[(Email, OTHER)]).await.request;
+        service.work_to_the_end().await;
+        let case = service.case(own).await;
+        assert_eq!(case.park_reason, Some(ParkReason::HoldUnclear));
+        let policy = |contact: &str| service.platform.truth(contact).unwrap().policy("mktgCommunications");
+        assert_eq!(policy(&contact), Some(true), "nothing is changed");
+        let told = service.mails.sent();
+        assert!(
+            !told.iter().any(|mail| mail.text.expose().contains("court or an authority has")),
+            "{told:?}"
+        );
+        if is_the_same {
+            place(&service, about_the_person_of(&service, own).await).await;
+            resume(&service, own).await;
+            service.work_to_the_end().await;
+            assert_eq!(service.case(own).await.outcome, Some(Outcome::PartlyFulfilled));
+            assert!(service.platform.truth(&contact).unwrap().exists);
+            let told = service.last_told();
+            assert!(told.contains("legal claims") && !told.contains("authority has ordered"), "{told}");
+        } else {
+            // Sent on its way without a decision it waits again.
+            resume(&service, own).await;
+            service.work_to_the_end().await;
+            assert_eq!(service.case(own).await.park_reason, Some(ParkReason::HoldUnclear));
+            let mut tx = service.store.begin("test").await.unwrap();
+            let dpo = Actor::Person("dpo".to_owned());
+            intake::resume_not_held(&mut tx, &service.desk, &service.controller.id, own, dpo).await.unwrap();
+            tx.commit().await.unwrap();
+            service.work_to_the_end().await;
+            assert_eq!(service.case(own).await.outcome, Some(Outcome::Fulfilled));
+            let log = service.audit().await;
+            assert!(
+                log.iter().any(|entry| entry.detail["held_is_another"] == true),
+                "who decided is recorded"
+            );
+        }
+        assert!(service.platform.truth(&held).unwrap().exists);
+        service.finish().await;
+    }
 }

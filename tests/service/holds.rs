@@ -55,6 +55,7 @@ pub(crate) fn claim_about(service: &TestService, address: &str) -> NewHold {
         matter: Some("2026-O-17".to_owned()),
         owner: "legal".to_owned(),
         about: about(service, address),
+        contacts: Vec::new(),
         ends: EndRule::WhenLifted,
         review_on: Some((service.clock.now() + TimeDelta::days(90)).date_naive()),
         request: None,
@@ -598,6 +599,8 @@ async fn f_39_who_was_proven_to_be_gone_under_a_hold_is_not_deleted_once_more() 
     for step in ["deletion.began", "deletion.ended=absent", "deletion.verified"] {
         assert!(story.contains(&step.to_owned()), "{step}: {story:?}");
     }
+    let told = service.last_told();
+    assert!(told.contains("it was gone already") && !told.contains("We deleted"), "{told}");
     service.finish().await;
 }
 

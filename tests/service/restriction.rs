@@ -33,6 +33,7 @@ pub(crate) async fn restrict(service: &TestService, request: RequestId) -> Resul
         matter: None,
         owner: "dpo".to_owned(),
         about: About::Person(references),
+        contacts: Vec::new(),
         ends: EndRule::WhenLifted,
         review_on: Some(today(service) + Days::new(90)),
         request: Some(request),
@@ -422,4 +423,65 @@ async fn r_57_of_an_objection_that_is_taken_back_nobody_new_is_told_and_its_rest
         assert_eq!(actions().await, after);
         service.finish().await;
     }
+}
+
+#[tokio::test]
+async fn r_42_r_57_whoever_was_told_to_erase_is_not_asked_to_use_the_data_again() {
+    // With a restriction that knows its contact, and so ends with the data, and with one that does not.
+    for knows in [true, false] {
+        let service = TestService::builder().recipients(register()).build().await;
+        let contact = service.platform.add_contact(person());
+        let request = service.submit(RequestKind::Objection, &[(Email, EMAIL)]).await.request;
+        service.work_to_the_end().await;
+        let hold = restrict(&service, request).await.unwrap();
+        let site = &service.executor.sites[&service.controller.id];
+        if knows {
+            let found = execution::find_held_contacts(&service.store, &service.desk, site).await.unwrap();
+            assert_eq!(found, 1);
+        }
+        assert_eq!(execution::tell_of_objections(&service.store, &service.desk, site).await.unwrap(), 1);
+        // It is followed: the person is erased.
+        let erasure = service.submit(RequestKind::Erasure, &[(Email, EMAIL)]).await.request;
+        service.work_to_the_end().await;
+        assert_eq!(service.case(erasure).await.outcome, Some(Outcome::Fulfilled));
+        assert!(!service.platform.truth(&contact).unwrap().exists);
+        let erase = told(&service, erasure).await;
+        assert_eq!(erase.iter().map(|(action, _)| *action).collect::<Vec<_>>(), [TaskAction::Erase]);
+        let log = service.audit().await;
+        let ended =
+            log.iter().find(|entry| entry.action == "hold.lifted").map(|entry| &entry.detail["reason"]);
+        if knows {
+            assert_eq!(ended, Some(&"erased".into()));
+            let lifted = lift(&service, &hold, LiftReason::Mistake).await;
+            assert!(matches!(lifted, Err(HoldError::Ended)), "{lifted:?}");
+        } else {
+            assert_eq!(ended, None);
+            lift(&service, &hold, LiftReason::Mistake).await.unwrap();
+        }
+        let heard: Vec<TaskAction> =
+            told(&service, request).await.iter().map(|(action, _)| *action).collect();
+        assert_eq!(heard, [TaskAction::Restrict]);
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn r_44_a_restriction_ends_untold_in_no_other_way_than_with_the_data() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
+    let request = service.submit(RequestKind::Restriction, &[(Email, EMAIL)]).await.request;
+    service.work_to_the_end().await;
+    restrict(&service, request).await.unwrap();
+    let erasure = service.submit(RequestKind::Erasure, &[(Phone, PHONE)]).await.request;
+    service.work_to_the_end().await;
+    assert!(service.case(erasure).await.verified_at.is_some());
+    // An erasure of somebody was proven, and not now.
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    let forced = sqlx::query(
+        "UPDATE dsrd.hold SET ended_at = now(), ended_by = 'process:worker', end_reason = 'erased'",
+    )
+    .execute(&mut owner)
+    .await;
+    assert!(forced.unwrap_err().to_string().contains("only after the person was told"));
+    service.finish().await;
 }

@@ -32,6 +32,10 @@ pub(in crate::cli) struct ResumeArgs {
     /// Erase although an access request of the same person is still open: it may then find nothing to answer with.
     #[arg(long)]
     despite_access: bool,
+    /// Of an erasure that waits as hold_unclear: the holds that concern the contact by nothing but a telephone number are about
+    /// somebody else. That you say so stands in the audit log.
+    #[arg(long, conflicts_with = "despite_access")]
+    held_is_another: bool,
 }
 
 pub(super) async fn resume(
@@ -40,7 +44,11 @@ pub(super) async fn resume(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let act = if args.despite_access { Act::ResumeDespiteAccess } else { Act::Resume };
+    let act = match (args.despite_access, args.held_is_another) {
+        (true, _) => Act::ResumeDespiteAccess,
+        (false, true) => Act::ResumeNotHeld,
+        (false, false) => Act::Resume,
+    };
     run(act, args.args, context, foundation, output).await
 }
 
@@ -138,6 +146,7 @@ pub(super) enum Act {
     WithdrawWithReminders,
     Resume,
     ResumeDespiteAccess,
+    ResumeNotHeld,
     AskAgain,
     AskAfterOutage,
     Informed,
@@ -176,6 +185,7 @@ pub(super) async fn run(
         Act::ResumeDespiteAccess => {
             intake::resume_despite_access(&mut tx, desk, &organisation, request, actor).await
         }
+        Act::ResumeNotHeld => intake::resume_not_held(&mut tx, desk, &organisation, request, actor).await,
         Act::AskAgain => {
             let asked = identity::ask_again(&mut tx, desk, controller, request, actor).await;
             asked.map_err(unasked)?;
@@ -202,6 +212,7 @@ pub(super) async fn run(
             Act::WithdrawWithReminders => "withdrawn with its reminders",
             Act::Resume => "on its way again",
             Act::ResumeDespiteAccess => "on its way again, although an access request of the person is open",
+            Act::ResumeNotHeld => "on its way again; what is held is recorded as somebody else's",
             Act::AskAgain | Act::AskAfterOutage => {
                 "the link goes out once more, to the address in the profile"
             }

@@ -38,10 +38,6 @@ const fn to_mend(reason: ParkReason) -> Option<&'static str> {
             Some("raise report.largest_records_bytes or report.largest_package_bytes, restart")
         }
         ParkReason::SearchNotHonoured => Some("correct platform.dialect or set platform.full_scan, restart"),
-        ParkReason::HoldUnclear => Some(
-            "the records do not tell when the hold ends: place one with a last day (dsrd hold place --until), end the other \
-             (dsrd hold lift)",
-        ),
         ParkReason::PlatformUnreadable
         | ParkReason::RecordUnreadable
         | ParkReason::AttemptsExhausted
@@ -170,6 +166,17 @@ pub(super) fn what_you_can_do(case: &Case, is_given: bool) -> Vec<String> {
             ),
         ],
         ParkReason::FeeUnanswered => vec![resume("carry it out without a fee")],
+        ParkReason::HoldUnclear => vec![
+            resume(
+                "where the records do not tell when the hold ends: place one with a last day (dsrd hold place --until), end the \
+                 other (dsrd hold lift)",
+            ),
+            format!(
+                "where the daemon's log names a hold of somebody with the same telephone number: if it is about this person as \
+                 well, dsrd hold place --request {reference}, then: dsrd request resume {reference}"
+            ),
+            format!("or if it is about somebody else: dsrd request resume {reference} --held-is-another"),
+        ],
         ParkReason::RequesterNotSelf => vec![format!(
             "check that the {} may ask for the data subject, then: dsrd decide accept {reference} --reason authority_checked",
             case.requester_role
@@ -179,7 +186,6 @@ pub(super) fn what_you_can_do(case: &Case, is_given: bool) -> Vec<String> {
         | ParkReason::PlatformRejected
         | ParkReason::PackageTooLarge
         | ParkReason::SearchNotHonoured
-        | ParkReason::HoldUnclear
         | ParkReason::PlatformUnreadable
         | ParkReason::RecordUnreadable
         | ParkReason::AttemptsExhausted

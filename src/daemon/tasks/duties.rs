@@ -149,7 +149,7 @@ pub(in crate::daemon) async fn test_ourselves(tester: SelfTester, gate: Gate, st
     }
 }
 
-/// Ends holds in time, reminds of their reviews, hands in what waited for them, and lets recipients know of those that stand while
+/// Ends holds in time, reminds of their reviews, looks up whom they are about, hands in what waited for them, and lets recipients know of those that stand while
 /// an objection is weighed.
 pub(in crate::daemon) async fn keep_holds(
     (store, desk): (Store, Desk),
@@ -170,6 +170,11 @@ pub async fn keep_holds_once(store: &Store, desk: &Desk, site: &Site, settings: 
     let organisation = &controller.id;
     if let Err(error) = holds::restrict_objections(store, controller, desk.clock.as_ref()).await {
         tracing::warn!(%organisation, %error, "objections could not be followed by restrictions; tried again");
+    }
+    if site.gate.is_open()
+        && let Err(error) = execution::find_held_contacts(store, desk, site).await
+    {
+        tracing::warn!(%organisation, %error, "whom holds are about could not be looked up; tried again");
     }
     if site.gate.is_open()
         && let Err(error) = execution::tell_of_objections(store, desk, site).await

@@ -164,7 +164,7 @@ pub(in crate::delivery) const fn manifest(kind: NoticeKind) -> Manifest {
         }
         NoticeKind::NoData => about_a_request!("done_on", "searched_by", "keep";),
         NoticeKind::ErasureDone => {
-            on_an_occasion!("done_on", "keep"; "recipients", "backups", "suppression")
+            on_an_occasion!("done_on", "deleted", "keep"; "recipients", "backups", "suppression")
         }
         NoticeKind::ErasurePartlyDone => {
             on_an_occasion!("done_on", "kept", "keep", "remedies"; "recipients", "backups", "suppression")

@@ -53,6 +53,7 @@ pub(super) const SLOTS: &[Slot] = &[
     word("gathered"),
     word("rights"),
     word("keep"),
+    word("deleted"),
     word("clock"),
     word("complaint"),
     word("action"),
@@ -195,6 +196,8 @@ pub(super) fn values(
         None => speech.say("evidence.open", &[])?,
     };
     values.set_phrase("keep", speech.say("keep", &[("evidence", &evidence)])?);
+    let deleted = if facts.was_gone { "deleted.absent" } else { "deleted.done" };
+    values.set_phrase("deleted", speech.say(deleted, &[])?);
     values.set_phrase("complaint", speech.say("complaint", &[])?);
     let action = format!("action.{}", action.unwrap_or(facts.request_kind.as_str()));
     values.set_phrase("action", speech.say_first([&action, "action"], &[])?);
@@ -273,6 +276,7 @@ fn clock(
     // A day before the first version is judged by none, and then nothing is promised about standing still.
     let effect = controller.regime.version_on(facts.received_on).map(|regime| regime.effect(cause));
     let key = match effect {
+        _ if facts.was_proven => "clock.run",
         Ok(PauseEffect::Suspend | PauseEffect::SuspendBothEnds) => "clock.suspend",
         Ok(PauseEffect::Restart) => "clock.restart",
         Ok(PauseEffect::Run) | Err(_) => "clock.run",

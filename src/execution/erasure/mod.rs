@@ -22,11 +22,11 @@ use super::hold::Weighed;
 use super::locate::{
     is_past_its_time, let_access_go_first, refuse_newer_will, retention_cutoff, still_carries,
 };
-use super::outcome::{Held, ReadBackDone};
+use super::outcome::{EffectEnded, Held, ReadBackDone};
 use super::sql::Marks;
 use super::stop::Stop;
 use super::{hold, inform};
-use crate::audit::{Action, Detail};
+use crate::audit::{Action, Detail, Ending};
 use crate::domain::{ContactId, IdentifierKind, Origin, ParkReason, SubjectIdentifier};
 use crate::intake::{Identifier, IdentifierRole};
 use crate::platform::{Contact, Coverage, Seen, Source, Span, seen_since};
@@ -183,7 +183,6 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
     for source in Source::ALL {
         detail = detail.count(source.as_str(), remaining.get(source.as_str()).copied().unwrap_or(0));
     }
-    let partly = !remaining.is_empty();
     let done = ReadBackDone {
         contact_absent: true,
         searches_clear: searched.clear,
@@ -203,7 +202,10 @@ pub(super) async fn read_back(run: &mut Run<'_>) -> Result<(), Stop> {
         since: run.located()?.created_on,
         origin: run.case.origin,
     };
-    finished.notice = Some(inform::erased(run, partly, inform::names_of(run, &affected)));
+    let ended: Option<EffectEnded> = run.outcome(Step::Delete)?;
+    let was_gone = ended.is_some_and(|ended| ended.ending == Ending::Absent.as_str());
+    let left = done.remaining.keys().map(String::as_str);
+    finished.notice = Some(inform::erased(run, left, was_gone, inform::names_of(run, &affected)));
     finished.to_tell = Some(affected);
     run.keep(finished);
     Ok(())

@@ -69,7 +69,7 @@ pub(super) fn all(rows: Vec<Row>) -> Result<Vec<Hold>, StoreError> {
     rows.into_iter().map(hold_of).collect()
 }
 
-fn bytes(references: &[SubjectRef]) -> Vec<Vec<u8>> {
+pub(super) fn bytes(references: &[SubjectRef]) -> Vec<Vec<u8>> {
     references.iter().map(|each| each.as_bytes().to_vec()).collect()
 }
 
@@ -125,8 +125,9 @@ pub(in crate::holds) async fn insert(
     };
     sqlx::query!(
         r#"INSERT INTO dsrd.hold (organisation_id, hold_id, reference, kind, category, ground, statute, matter, owner,
-             scope, created_from, created_before, ends_on, months_after_last, review_on, placed_by, placed_at, request_id)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"#,
+             scope, created_from, created_before, ends_on, months_after_last, review_on, placed_by, placed_at, request_id,
+             contact_sought_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"#,
         organisation.as_str(),
         id.0,
         id.reference(),
@@ -145,19 +146,21 @@ pub(in crate::holds) async fn insert(
         by,
         at,
         new.request.map(|request| request.0),
+        (!new.contacts.is_empty()).then_some(at),
     )
     .execute(&mut *connection)
     .await
     .map_err(StoreError::during("holds.insert"))?;
     if let About::Person(references) = &new.about {
         sqlx::query!(
-            r#"INSERT INTO dsrd.hold_subject (organisation_id, hold_id, subject_ref)
-               SELECT $1, $2, subject_ref
+            r#"INSERT INTO dsrd.hold_subject (organisation_id, hold_id, subject_ref, is_contact)
+               SELECT $1, $2, subject_ref, subject_ref = ANY ($4)
                FROM unnest($3::bytea[]) AS given (subject_ref)
                ON CONFLICT DO NOTHING"#,
             organisation.as_str(),
             id.0,
             &bytes(references),
+            &bytes(&new.contacts),
         )
         .execute(connection)
         .await

@@ -26,6 +26,8 @@ pub(in crate::intake) struct LockedCase {
     /// Whether the waiting for a proof of who asks ended without one, which is still to be told.
     pub(in crate::intake) unproven: bool,
     pub(in crate::intake) proof: Option<Proof>,
+    /// Why more had to be known of who asks.
+    pub(in crate::intake) doubt: Option<IdentityDoubt>,
 }
 
 pub(in crate::intake) async fn lock_case(
@@ -44,6 +46,7 @@ pub(in crate::intake) async fn lock_case(
     .map_err(StoreError::during("intake.lock_case"))?;
     let row = sqlx::query!(
         r#"SELECT kind, state, park_reason, contact_id, verified_at IS NOT NULL AS "verified!", assurance, assured_at,
+                  identity_doubt,
                   (SELECT decision.reason FROM dsrd.decision
                    WHERE decision.organisation_id = request.organisation_id
                      AND decision.request_id = request.request_id
@@ -98,6 +101,11 @@ pub(in crate::intake) async fn lock_case(
                 }
                 None => None,
             },
+            doubt: row
+                .identity_doubt
+                .map(|word| word.parse())
+                .transpose()
+                .map_err(|_| unreadable("identity_doubt"))?,
         })
     })
     .transpose()
@@ -205,6 +213,41 @@ pub(in crate::intake) async fn set_resumed(
     .await
     .map_err(StoreError::during("intake.set_resumed"))?;
     Ok(())
+}
+
+/// Notes that holds which concern the contact of an erasure by a telephone number, and were placed until now, are about somebody else.
+pub(in crate::intake) async fn set_held_is_another(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE dsrd.request SET held_is_another_at = $3 WHERE organisation_id = $1 AND request_id = $2",
+        organisation.as_str(),
+        request.0,
+        at,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::during("intake.set_held_is_another"))
+}
+
+/// When a person decided that of an erasure, if one did.
+pub async fn held_is_another(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    sqlx::query_scalar!(
+        "SELECT held_is_another_at FROM dsrd.request WHERE organisation_id = $1 AND request_id = $2",
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("intake.held_is_another"))
 }
 
 /// Writes which policies of the configuration an opt-out switches off that names none itself.

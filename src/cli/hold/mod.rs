@@ -1,21 +1,22 @@
 //! `dsrd hold`: what must not be erased for now.
 
+mod person;
+
 use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::Subcommand;
 use serde::Serialize;
 
+use self::person::{Knows, person};
 use super::context::Context;
 use super::output::{Output, or_dash, pairs, table};
 use super::request::Case;
-use super::{Failure, decide, identifiers};
+use super::{Failure, decide};
 use crate::daemon::Foundation;
-use crate::domain::{
-    Controller, HoldCategory, HoldKind, LiftReason, OrganisationId, Statute, SubjectRef, local_time,
-};
+use crate::domain::{Controller, HoldCategory, HoldKind, LiftReason, OrganisationId, Statute, local_time};
 use crate::holds::{self, About, EndRule, Hold, HoldError, NewHold, Placed};
-use crate::{execution, intake, triage};
+use crate::{execution, triage};
 
 /// What to do.
 #[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
@@ -164,10 +165,12 @@ async fn place(
     if args.review_on.is_none() {
         return Err(explained(HoldError::NoReview));
     }
-    let about = if args.everybody {
-        About::Contacts { created_from: args.created_from, created_before: args.created_before }
+    let (about, contact, contacts) = if args.everybody {
+        let span = About::Contacts { created_from: args.created_from, created_before: args.created_before };
+        (span, None, Vec::new())
     } else {
-        About::Person(person(&args, controller, foundation).await?)
+        let person = person(&args, controller, context, foundation).await?;
+        (About::Person(person.references), Some(person.contact), person.contacts)
     };
     let ends = match (args.until, args.months_after_last, args.statute) {
         (Some(last), ..) => EndRule::On(last),
@@ -183,6 +186,7 @@ async fn place(
         matter: args.matter,
         owner: args.owner.unwrap_or_else(|| context.login_name()),
         about,
+        contacts,
         ends,
         review_on: args.review_on,
         request,
@@ -192,10 +196,20 @@ async fn place(
         .await
         .map_err(explained)?;
     tx.commit().await?;
-    output.show(&placed, placed_in_words)
+    output.show(&PlacedView { placed, contact }, placed_in_words)
 }
 
-fn placed_in_words(placed: &Placed) -> String {
+#[derive(Serialize)]
+struct PlacedView {
+    #[serde(flatten)]
+    placed: Placed,
+    /// For a hold about a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contact: Option<Knows>,
+}
+
+fn placed_in_words(view: &PlacedView) -> String {
+    let PlacedView { placed, contact } = view;
     let mut text = format!("{}: placed; no deletion that it concerns begins from now on", placed.reference);
     if !placed.too_late_for.is_empty() {
         text = format!(
@@ -203,28 +217,20 @@ fn placed_in_words(placed: &Placed) -> String {
             placed.too_late_for.join(", ")
         );
     }
-    text
-}
-
-/// The pseudonyms of the person: of a request with its contact, or of identifiers that are handed in.
-async fn person(
-    args: &PlaceArgs,
-    controller: &Controller,
-    foundation: &Foundation,
-) -> anyhow::Result<Vec<SubjectRef>> {
-    let keys = &foundation.desk.keys;
-    let Some(named) = &args.request else {
-        let identifiers = identifiers::read(args.from.as_deref(), controller)?;
-        return Ok(identifiers.iter().map(|each| each.reference(keys, &controller.id)).collect());
+    let why = match contact {
+        None | Some(Knows::Contact) => return text,
+        Some(Knows::SoughtByDaemon) => {
+            return format!(
+                "{text}\na daemon looks up the contact within a minute, so that the hold follows it"
+            );
+        }
+        Some(Knows::NotFound) => "the platform shows no contact that these identifiers certainly mean",
+        Some(Knows::NotAnswered) => "the platform gave no answer",
     };
-    let request = named.find(foundation, &controller.id).await?;
-    let mut connection = foundation.store.connection().await?;
-    let mut references = holds::references_of(&mut connection, &controller.id, request).await?;
-    let case = intake::find_case(&mut connection, &controller.id, request).await?;
-    if let Some(contact) = case.and_then(|case| case.contact) {
-        references.push(keys.subject(&controller.id).contact(&contact));
-    }
-    Ok(references)
+    format!(
+        "{text}\n{why}: the hold stands by the identifiers alone, and would be lost with them when the profile changes; place \
+         another one later and lift this one"
+    )
 }
 
 /// A hold as it is shown.
@@ -239,6 +245,9 @@ struct HoldView {
     /// Whether the person was told that.
     #[serde(skip_serializing_if = "Option::is_none")]
     end_told: Option<bool>,
+    /// For a hold about a person: whether it knows the contact, and so follows a profile whose address or number changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    knows_contact: Option<bool>,
     waiting: Vec<Waiting>,
 }
 
@@ -320,11 +329,17 @@ async fn show(
     let waiting = waiting.into_iter().map(|(reference, until)| Waiting { reference, until }).collect();
     let today = foundation.desk.clock.now().with_timezone(&controller.time_zone).date_naive();
     let end = holds::restriction_end(&mut connection, &controller.id, hold.id).await?;
+    let knows_contact = if hold.about_persons {
+        Some(holds::knows_contact(&mut connection, &controller.id, hold.id).await?)
+    } else {
+        None
+    };
     let is_restriction = hold.kind == HoldKind::Restriction;
     let view = HoldView {
         review_overdue: hold.ended.is_none() && hold.review_on < today,
         lift_on: end.lift_on,
         end_told: is_restriction.then_some(end.told),
+        knows_contact,
         hold,
         waiting,
     };
@@ -332,7 +347,10 @@ async fn show(
     output.show(&view, |view| {
         let hold = &view.hold;
         let about = match (hold.about_persons, hold.created_from, hold.created_before) {
-            (true, ..) => "one person".to_owned(),
+            (true, ..) if view.knows_contact == Some(true) => {
+                "one person, by contact and identifiers".to_owned()
+            }
+            (true, ..) => "one person, by identifiers alone".to_owned(),
             (false, None, None) => "everybody".to_owned(),
             (false, from, before) => format!(
                 "contacts created from {} to before {}",
