@@ -125,10 +125,17 @@ async fn r_41_the_log_is_asked_for_a_person_held_and_made_to_forget_a_member_of_
     scene.run(&["audit", "hold", "lift", id]).expect(3);
 
     scene.run(&["audit", "forget-staff", "nobody-here"]).expect(3);
+    // The same person under another account.
+    let elsewhere = format!("{}.as.elsewhere", login.split(".as.").next().unwrap());
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    sqlx::query("SELECT audit.person($1)").bind(&elsewhere).execute(&mut connection).await.unwrap();
     let forgotten = scene.run(&["audit", "forget-staff", &login]).expect(0);
+    let left = "SELECT count(*) FROM audit_private.actor WHERE name IN ($1, $2)";
+    let left = sqlx::query_scalar::<_, i64>(left).bind(&login).bind(&elsewhere);
+    assert_eq!(left.fetch_one(&mut connection).await.unwrap(), 0, "{login} and {elsewhere}");
     // What is promised is what is done: other tables keep the name for their own time.
-    for said in ["erased from the log", "working tables", "36 months after its end (upkeep.evidence_months)"]
-    {
+    let months = "36 months after its end (upkeep.evidence_months)";
+    for said in ["Erased from the log: ", &login, &elsewhere, "working tables", months] {
         assert!(forgotten.stdout.contains(said), "{said}: {forgotten:?}");
     }
     let asked = scene.run(&["--json", "audit", "search", "--action", "log.asked"]).expect(0).json();
@@ -136,7 +143,7 @@ async fn r_41_the_log_is_asked_for_a_person_held_and_made_to_forget_a_member_of_
     assert!(actor.len() == 39 && *actor != format!("person:{login}"), "{actor}");
     let verified = scene.run(&["audit", "verify"]).expect(0);
     assert!(
-        verified.stdout.contains("1 salts or names were erased, as signed entries allow"),
+        verified.stdout.contains("2 salts or names were erased, as signed entries allow"),
         "{verified:?}"
     );
     scene.simulator.shutdown().await;

@@ -78,9 +78,10 @@ pub(super) enum Command {
     Subject(subject::Args),
     /// Drop entries that are past the term of the settings. Without --confirm this is a preview. The daemon does so by itself.
     Prune(forget::PruneArgs),
-    /// Erase the name of a member of staff who left: their entries keep a random word that means nobody.
+    /// Erase the name of a member of staff who left, under whichever account they worked: their entries keep a random word
+    /// that means nobody.
     ForgetStaff {
-        /// The login name, as entries show it after person:.
+        /// The login name, as entries show it after person:; whoever worked under other accounts (anna.as.dsrd) goes with it.
         login: String,
     },
     /// Forbid that anything of the log is pruned or erased, for as long as an authority or a court needs it.
