@@ -304,6 +304,58 @@ fn each_look_is_recorded(scene: &Scene, reference: &str, out: &str, exported_sha
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r_41_the_log_of_a_case_whose_row_is_gone_is_shown_and_proved_by_its_id() {
+    let database = TestDatabase::create().await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
+    let request = serde_json::json!({
+        "kind": "access",
+        "channel": "email",
+        "received_at": "2026-11-20T10:00:00Z",
+        "identifiers": { "email": "canary.nobody@people.example" },
+        "idempotency_key": "one",
+    });
+    let submit = &mut scene.command(&["--json", "request", "submit", "--from", "-"]);
+    let receipt = run(submit, &request.to_string()).expect(0).json();
+    let reference = receipt["reference"].as_str().unwrap();
+    let received = ["--json", "audit", "search", "--case", reference, "--action", "request.received"];
+    let case = scene.run(&received).expect(0).json()[0]["case"].as_str().unwrap().to_owned();
+    // As after its term, or where the working tables are those of an older moment.
+    execute(
+        &database,
+        "SET session_replication_role = replica;
+         DELETE FROM dsrd.notice; DELETE FROM dsrd.job; DELETE FROM dsrd.identifier; DELETE FROM dsrd.request",
+    )
+    .await;
+    scene.run(&["request", "show", &case]).expect(3);
+    let shown = scene.run(&["--json", "audit", "show", &case]).expect(0).json();
+    assert_eq!(shown[0]["action"], "request.received", "{shown}");
+    let found = scene.run(&["--json", "audit", "search", "--case", &case]).expect(0).json();
+    assert_eq!(found[0]["id"], shown[0]["id"], "{found}");
+    let path = |name: &str| scene.path(name).to_str().unwrap().to_owned();
+    let receipts = path("receipts");
+    let proven =
+        scene.run(&["--json", "audit", "prove", "--case", &case, "--out", &receipts]).expect(0).json();
+    assert!(proven.as_array().unwrap().iter().any(|each| each["seq"] == shown[0]["seq"]), "{proven}");
+    let lines = path("case.csv");
+    scene.run(&["audit", "export", "--as", "csv", "--out", &lines, "--case", &case]).expect(0);
+    assert!(fs::read_to_string(&lines).unwrap().contains("request.received"));
+    // What never was is said so, and the reference leads nowhere any more.
+    for (unknown, name) in [("0193aaaa-0000-7000-8000-000000000000", "unknown"), (reference, "reference")] {
+        let out = path(name);
+        for command in [
+            &["audit", "show", unknown][..],
+            &["audit", "search", "--case", unknown],
+            &["audit", "prove", "--case", unknown, "--out", &out],
+            &["audit", "export", "--as", "csv", "--out", &out, "--case", unknown],
+        ] {
+            let refused = scene.run(command).expect(3);
+            assert!(refused.stderr.contains("name one that is deleted by its id"), "{refused:?}");
+        }
+    }
+    scene.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn s_40_a_drill_shows_what_is_found_on_a_copy_and_stands_in_the_log() {
     let database = TestDatabase::create().await;
     let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
