@@ -1,4 +1,5 @@
-//! The log compared with what was published of it, and the work that waits until both agree.
+//! The log compared with what was published of it, and the work that waits until both agree. The same look finds that a newer
+//! program has migrated the database meanwhile, and ends all work.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -6,17 +7,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::halves::{self, Mixed};
-use super::{Database, StartError, tasks};
+use super::{Database, StartError, notify, tasks};
 use crate::audit::{Courier, HeadMail, Looked, PublishError, Publisher, Sink};
 use crate::config::{self, Settings};
 use crate::delivery::{self, Transport};
 use crate::domain::Clock;
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, SchemaState, Store, StoreError};
 
 /// A gate before everything that has an effect: closed until the log is known to continue what was published of it.
 #[derive(Clone, Debug)]
@@ -82,7 +84,8 @@ pub(super) enum Heads {
     Compared,
 }
 
-/// Compares and publishes for as long as the daemon runs; opens the gate, and closes it at a divergence.
+/// Compares and publishes for as long as the daemon runs; opens the gate, and closes it at a divergence. Where the database is of
+/// a newer program it stays closed, and everything that works with `working` ends (F-24).
 ///
 /// Work waits for the comparison, and not for what is published after it: a bucket that gets the whole log for the first time
 /// takes hours, and a place that does not answer holds up no other.
@@ -91,6 +94,7 @@ pub(super) async fn publish(
     heads: Heads,
     store: Store,
     gate: Gate,
+    working: CancellationToken,
     stop: CancellationToken,
 ) {
     const AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -115,6 +119,13 @@ pub(super) async fn publish(
                 // Whoever works without a database finds out alone; a gate that is open stays open.
                 tracing::warn!(%error, "the audit log could not be compared with what was published of it; tried again");
                 AFTER_FAILURE
+            }
+            Err(error @ Unfit::SchemaNewer) => {
+                keeper.gate.set(false);
+                working.cancel();
+                notify::tell(&NotifyState::Status("not ready: schema_newer"));
+                tracing::error!(%error, "not ready: nothing is taken in, claimed, sealed, mailed or destroyed until this daemon is replaced");
+                break;
             }
             Err(error) => {
                 keeper.found = Some(Err(error.to_string()));
@@ -217,6 +228,8 @@ impl Keeper {
 /// Why nothing may be done.
 #[derive(Debug, thiserror::Error)]
 enum Unfit {
+    #[error("schema_newer: {0}", StartError::SchemaNewer)]
+    SchemaNewer,
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error(transparent)]
@@ -225,9 +238,13 @@ enum Unfit {
     Store(#[from] StoreError),
 }
 
-/// Both halves of the database are of one moment, and the log continues what was published; answers with what the look could
-/// read, for who publishes.
+/// The database is of this program, both its halves are of one moment, and the log continues what was published; answers with what
+/// the look could read, for who publishes.
 async fn compare(publisher: &Publisher, heads: Heads, store: &Store) -> Result<Option<Looked>, Unfit> {
+    let schema = store::visible_schema_state(&mut *store.connection().await?).await?;
+    if schema == Some(SchemaState::Newer) {
+        return Err(Unfit::SchemaNewer);
+    }
     // Where both are wrong, the comparison with outside says more.
     publisher.glance().await?;
     if let Some(mixed) = halves::compare(store).await? {

@@ -78,6 +78,9 @@ pub(super) struct Parts {
     ending: CancellationToken,
     /// Cancelled when the log turns out to be another one than they worked with.
     anew: CancellationToken,
+    /// Cancelled with that, and when the database turns out to be of a newer program: then all work ends, and only the page goes
+    /// on, which tells so.
+    working: CancellationToken,
     refused: Arc<Mutex<Option<StartError>>>,
     tasks: Tasks,
     /// Cancelled after the others have ended: the sealer numbers what they write while they end.
@@ -108,6 +111,7 @@ impl Parts {
             sites,
             present: PresentInstance::default(),
             tasks: Tasks::new(ending.clone()),
+            working: ending.child_token(),
             ending,
             anew: CancellationToken::new(),
             refused: Arc::default(),
@@ -228,7 +232,7 @@ impl Parts {
     async fn look_at_platforms(&mut self) -> Result<(), StartError> {
         let looks = self.sites.values().cloned().map(|site| {
             let Prepared { store, desk, .. } = self.prepared.clone();
-            let stop = self.ending.clone();
+            let stop = self.working.clone();
             async move {
                 let look = tokio::select! {
                     looked = tokio::time::timeout(FIRST_LOOK_PATIENCE, first_look(&site, &store, &desk)) => {
@@ -252,10 +256,11 @@ impl Parts {
             return Ok(());
         }
         let (store, desk) = (self.prepared.store.clone(), self.prepared.desk.clone());
-        let (refused, stop) = (Arc::clone(&self.refused), self.ending.clone());
+        let (refused, ending) = (Arc::clone(&self.refused), self.ending.clone());
+        let stop = self.working.clone();
         self.tasks.start("platforms", move || {
-            let (store, desk) = (store.clone(), desk.clone());
-            Box::pin(tasks::look_again(waiting.clone(), store, desk, Arc::clone(&refused), stop.clone()))
+            let (tools, refusing) = ((store.clone(), desk.clone()), (Arc::clone(&refused), ending.clone()));
+            Box::pin(tasks::look_again(waiting.clone(), tools, refusing, stop.clone()))
         });
         Ok(())
     }
@@ -264,7 +269,7 @@ impl Parts {
     fn start_filters(&mut self) {
         for site in self.sites.values() {
             let Prepared { store, desk, .. } = self.prepared.clone();
-            let (site, stop) = (site.clone(), self.ending.clone());
+            let (site, stop) = (site.clone(), self.working.clone());
             self.tasks.start("platform filters", move || {
                 Box::pin(tasks::watch_filters(site.clone(), store.clone(), desk.clone(), stop.clone()))
             });
@@ -286,9 +291,10 @@ impl Parts {
             })
         });
         let (store, gate, stop) = (self.prepared.store.clone(), self.gate.clone(), self.last.clone());
+        let working = self.working.clone();
         self.last_tasks.start("audit heads", move || {
-            let publisher = Arc::clone(&publisher);
-            Box::pin(outside::publish(publisher, heads, store.clone(), gate.clone(), stop.clone()))
+            let (publisher, store) = (Arc::clone(&publisher), store.clone());
+            Box::pin(outside::publish(publisher, heads, store, gate.clone(), working.clone(), stop.clone()))
         });
     }
 
@@ -297,13 +303,13 @@ impl Parts {
         let Prepared { store, desk, .. } = self.prepared.clone();
         let (ledger, organisations) =
             (Arc::clone(&self.ledger), self.sites.keys().cloned().collect::<Vec<_>>());
-        let (told, stop) = (store.clone(), self.ending.clone());
+        let (told, stop) = (store.clone(), self.working.clone());
         self.tasks.start("holds in the ledger", move || {
             let (ledger, store) = (Arc::clone(&ledger), told.clone());
             Box::pin(tasks::append_holds(ledger, store, organisations.clone(), stop.clone()))
         });
         let (ledger, clock) = (Arc::clone(&self.ledger), Arc::clone(&desk.clock));
-        let (keep_days, stop) = (self.settings.ledger.keep_days, self.ending.clone());
+        let (keep_days, stop) = (self.settings.ledger.keep_days, self.working.clone());
         let gate = self.gate.clone();
         self.tasks.start("ledger", move || {
             let (ledger, store, clock) = (Arc::clone(&ledger), store.clone(), Arc::clone(&clock));
@@ -334,7 +340,7 @@ impl Parts {
 
         let mailer = self.mailer().await?;
         let (pumped, pulse) = (Arc::clone(&mailer), self.pulse.clone());
-        let (gate, stop) = (self.gate.clone(), self.ending.clone());
+        let (gate, stop) = (self.gate.clone(), self.working.clone());
         let beat_every = Duration::from_secs(self.settings.queue.heartbeat_secs.max(1));
         self.tasks.start("notices", move || {
             let (pumped, pulse) = (Arc::clone(&pumped), pulse.clone());
@@ -345,7 +351,7 @@ impl Parts {
             })
         });
 
-        let (settling, keys, stop) = (store.clone(), desk.clone(), self.ending.clone());
+        let (settling, keys, stop) = (store.clone(), desk.clone(), self.working.clone());
         let served = controllers.clone();
         self.tasks.start("extensions", move || {
             Box::pin(tasks::settle_extensions(settling.clone(), keys.clone(), served.clone(), stop.clone()))
@@ -354,7 +360,7 @@ impl Parts {
 
         let rows = self.listen("intake wake-ups", WakeSource::Intake);
         let poll = Duration::from_secs(self.settings.queue.poll_secs);
-        let (taking, keys, stop) = (store.clone(), desk.clone(), self.ending.clone());
+        let (taking, keys, stop) = (store.clone(), desk.clone(), self.working.clone());
         self.tasks.start("intake", move || {
             let (store, desk, controllers) = (taking.clone(), keys.clone(), controllers.clone());
             Box::pin(tasks::take_intake(store, desk, controllers, Arc::clone(&rows), poll, stop.clone()))
@@ -376,7 +382,7 @@ impl Parts {
             kill: KillSwitch::default(),
         });
         let jobs = self.listen("job wake-ups", WakeSource::Jobs);
-        let (pulse, present, stop) = (self.pulse.clone(), Arc::clone(&self.present), self.ending.clone());
+        let (pulse, present, stop) = (self.pulse.clone(), Arc::clone(&self.present), self.working.clone());
         let (gate, keep_days) = (self.gate.clone(), self.settings.ledger.keep_days);
         self.tasks.start("worker", move || {
             let (executor, jobs, pulse) = (Arc::clone(&executor), Arc::clone(&jobs), pulse.clone());
@@ -419,7 +425,7 @@ impl Parts {
             mail: self.settings.delivery.clone(),
             kill: KillSwitch::default(),
         };
-        let (gate, stop) = (self.gate.clone(), self.ending.clone());
+        let (gate, stop) = (self.gate.clone(), self.working.clone());
         self.tasks.start("recipients", move || {
             let (courier, gate, stop) = (courier.clone(), gate.clone(), stop.clone());
             Box::pin(async move {
@@ -431,7 +437,7 @@ impl Parts {
 
     fn listen(&mut self, task: &'static str, source: WakeSource) -> Arc<Wake> {
         let wake = Arc::new(Wake::default());
-        let (raised, pulse, stop) = (Arc::clone(&wake), self.pulse.clone(), self.ending.clone());
+        let (raised, pulse, stop) = (Arc::clone(&wake), self.pulse.clone(), self.working.clone());
         self.tasks.start(task, move || {
             Box::pin(tasks::listen(Arc::clone(&raised), pulse.clone(), source, stop.clone()))
         });
@@ -449,7 +455,7 @@ impl Parts {
 
     fn start_scheduler(&mut self) {
         let Prepared { store, desk, .. } = self.prepared.clone();
-        let (directory, stop) = (self.settings.report.directory.clone(), self.ending.clone());
+        let (directory, stop) = (self.settings.report.directory.clone(), self.working.clone());
         let (expiring, clock) = (store.clone(), desk.clone());
         let gate = self.gate.clone();
         // An older database names fewer packages than there are.
@@ -464,14 +470,14 @@ impl Parts {
         });
         let upkeep =
             Upkeep { store: store.clone(), desk: desk.clone(), settings: self.settings.upkeep.clone() };
-        let (gate, stop) = (self.gate.clone(), self.ending.clone());
+        let (gate, stop) = (self.gate.clone(), self.working.clone());
         self.tasks.start("upkeep", move || {
             let (upkeep, gate, stop) = (upkeep.clone(), gate.clone(), stop.clone());
             Box::pin(async move { gate.pass(&stop, |turn| tasks::forget(upkeep.clone(), turn)).await })
         });
         for site in self.sites.values() {
             let (site, store, desk) = (site.clone(), store.clone(), desk.clone());
-            let (settings, stop) = (self.settings.suppression.clone(), self.ending.clone());
+            let (settings, stop) = (self.settings.suppression.clone(), self.working.clone());
             self.tasks.start("watch over what was done", move || {
                 let (site, store, desk) = (site.clone(), store.clone(), desk.clone());
                 let (settings, stop) = (settings.clone(), stop.clone());
@@ -481,7 +487,7 @@ impl Parts {
         for organisation in &self.settings.organisations {
             if let Some(site) = self.sites.get(&organisation.id) {
                 let (store, desk, site) = (store.clone(), desk.clone(), site.clone());
-                let (settings, stop) = (organisation.holds.clone(), self.ending.clone());
+                let (settings, stop) = (organisation.holds.clone(), self.working.clone());
                 self.tasks.start("holds", move || {
                     let (tools, site) = ((store.clone(), desk.clone()), site.clone());
                     Box::pin(tasks::keep_holds(tools, site, settings.clone(), stop.clone()))
@@ -497,7 +503,7 @@ impl Parts {
                 let detail = rule.schedule().describe(desk.clock.now());
                 tracing::info!(organisation = %organisation.id, detail, "retention sweeps are scheduled");
             }
-            let halted = self.ending.clone();
+            let halted = self.working.clone();
             let sweeper = Sweeper {
                 store: store.clone(),
                 platform: Arc::clone(&site.platform),
@@ -506,7 +512,7 @@ impl Parts {
                 rule,
                 halt: Arc::new(move |_| halted.is_cancelled()),
             };
-            let (gate, stop) = (site.gate.clone(), self.ending.clone());
+            let (gate, stop) = (site.gate.clone(), self.working.clone());
             self.tasks.start("retention", move || {
                 Box::pin(tasks::sweep_when_due(sweeper.clone(), gate.clone(), stop.clone()))
             });
@@ -527,7 +533,7 @@ impl Parts {
         let detail = plan.schedule().describe(desk.clock.now());
         tracing::info!(organisation = %organisation.id, detail, "self-tests are scheduled");
         let tester = SelfTester { store, desk, controller: Arc::clone(&site.controller), plan };
-        let (gate, stop) = (site.gate.clone(), self.ending.clone());
+        let (gate, stop) = (site.gate.clone(), self.working.clone());
         self.tasks.start("self-test", move || {
             Box::pin(tasks::test_ourselves(tester.clone(), gate.clone(), stop.clone()))
         });
@@ -554,14 +560,14 @@ impl Parts {
             checks_clock: true,
             kill: KillSwitch::default(),
         };
-        let (gate, stop) = (self.gate.clone(), self.ending.clone());
+        let (gate, stop) = (self.gate.clone(), self.working.clone());
         self.tasks.start("staff alerts", move || {
             let (watch, gate, stop) = (watch.clone(), gate.clone(), stop.clone());
             Box::pin(async move { gate.pass(&stop, |turn| tasks::watch(watch.clone(), turn)).await })
         });
         for site in self.sites.values() {
             let site = site.clone();
-            let (store, desk, stop) = (store.clone(), desk.clone(), self.ending.clone());
+            let (store, desk, stop) = (store.clone(), desk.clone(), self.working.clone());
             self.tasks.start("platform watch", move || {
                 Box::pin(tasks::look_at_platform(site.clone(), store.clone(), desk.clone(), stop.clone()))
             });

@@ -66,6 +66,9 @@ pub enum DeliveryError {
     /// The message could not be put together.
     #[error("the mail cannot be put together; check delivery.from_address and delivery.from_name")]
     Message,
+    /// The notice holds something that this program does not know: a newer one wrote it, which runs beside this one or will again.
+    #[error("{0} is of a newer dsrd, which is left to send the notice")]
+    NewerProgram(&'static str),
     /// The attempt lasted so long that another one took the notice over.
     #[error("the notice was taken over by another attempt while it was being sent")]
     Superseded,

@@ -26,8 +26,8 @@ use crate::platform::{PlatformError, Urgency};
 use crate::queue::{Heart, Lease};
 use crate::store::StoreError;
 
-/// How long a request that a newer program began is left to that program before it is looked at again.
-const LEAVE_TO_NEWER: Duration = Duration::from_mins(1);
+/// How long a request that a newer program began, or whose notice it wrote, is left to that program before it is looked at again.
+pub(super) const LEAVE_TO_NEWER: Duration = Duration::from_mins(1);
 
 /// The run of one lease.
 pub(super) struct Run<'a> {

@@ -7,7 +7,7 @@
 use chrono::{DateTime, Days, Months, Utc};
 
 use super::Step;
-use super::engine::Run;
+use super::engine::{LEAVE_TO_NEWER, Run};
 use super::hold::Standing;
 use super::outcome::{Located, Refused};
 use super::stop::Stop;
@@ -122,6 +122,9 @@ impl Run<'_> {
     fn undelivered(&self, error: &DeliveryError) -> Stop {
         if matches!(error, DeliveryError::Killed) {
             return Stop::Killed;
+        }
+        if matches!(error, DeliveryError::NewerProgram(_)) {
+            return Stop::wait(LEAVE_TO_NEWER, "newer_program");
         }
         tracing::warn!(request = %self.lease.request, %error, "a notice could not be sent");
         if error.is_transient() {

@@ -28,7 +28,6 @@ mod identity;
 mod pages;
 mod server;
 mod settings;
-mod sql;
 mod witness;
 mod words;
 

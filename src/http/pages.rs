@@ -16,11 +16,11 @@ use axum::{Form, Router};
 use serde::Deserialize;
 
 use super::words::PageWords;
-use super::{code, identity, sql};
+use super::{code, identity};
 use crate::delivery::{DeliveryError, Download, Handover, Landing, Piece, Redemption};
 use crate::domain::{Personal, RequestKind, random};
 use crate::identity::ProofPage;
-use crate::store::Store;
+use crate::store::{self, SchemaState, Store};
 
 /// One field of a form has a few hundred bytes.
 const MOST_BODY_BYTES: usize = 4 * 1024;
@@ -214,10 +214,14 @@ fn plain(status: StatusCode, text: &'static str) -> Response {
 async fn ready(State(state): State<AppState>) -> Response {
     let asked = async {
         let mut connection = state.store.connection().await?;
-        sql::answers(&mut connection).await
+        store::visible_schema_state(&mut connection).await
     };
     match tokio::time::timeout(Duration::from_secs(3), asked).await {
-        Ok(Ok(())) => plain(StatusCode::OK, "ready\n"),
+        // Whatever works in this process has stopped, or does so in a moment (F-24).
+        Ok(Ok(Some(SchemaState::Newer))) => {
+            plain(StatusCode::SERVICE_UNAVAILABLE, "schema_newer: the database is of a newer program\n")
+        }
+        Ok(Ok(_)) => plain(StatusCode::OK, "ready\n"),
         _ => plain(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
     }
 }

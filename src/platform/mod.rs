@@ -259,12 +259,13 @@ impl fmt::Debug for Leave<'_> {
 /// What a start-up probe found out about one filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FilterTrust {
-    /// An impossible value found nobody, and a value that a contact shows, where there is one, found that contact.
+    /// An impossible value found nobody, and a value that a contact shows, where there is one, found that contact, by its
+    /// normal form, too.
     Honoured,
     /// An impossible value found somebody: the platform ignores this filter.
     Ignored,
-    /// The probe failed, or the filter does not find what the platform itself shows; why is in the log. Whoever is looked
-    /// for needs a full read.
+    /// The probe failed, or the filter does not find what the platform itself shows, or by that very spelling only; why is in
+    /// the log. Whoever is looked for needs a full read.
     Unknown,
 }
 

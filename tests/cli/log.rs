@@ -125,10 +125,17 @@ async fn r_41_the_log_is_asked_for_a_person_held_and_made_to_forget_a_member_of_
     scene.run(&["audit", "hold", "lift", id]).expect(3);
 
     scene.run(&["audit", "forget-staff", "nobody-here"]).expect(3);
+    // The same person under another account.
+    let elsewhere = format!("{}.as.elsewhere", login.split(".as.").next().unwrap());
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    sqlx::query("SELECT audit.person($1)").bind(&elsewhere).execute(&mut connection).await.unwrap();
     let forgotten = scene.run(&["audit", "forget-staff", &login]).expect(0);
+    let left = "SELECT count(*) FROM audit_private.actor WHERE name IN ($1, $2)";
+    let left = sqlx::query_scalar::<_, i64>(left).bind(&login).bind(&elsewhere);
+    assert_eq!(left.fetch_one(&mut connection).await.unwrap(), 0, "{login} and {elsewhere}");
     // What is promised is what is done: other tables keep the name for their own time.
-    for said in ["erased from the log", "working tables", "36 months after its end (upkeep.evidence_months)"]
-    {
+    let months = "36 months after its end (upkeep.evidence_months)";
+    for said in ["Erased from the log: ", &login, &elsewhere, "working tables", months] {
         assert!(forgotten.stdout.contains(said), "{said}: {forgotten:?}");
     }
     let asked = scene.run(&["--json", "audit", "search", "--action", "log.asked"]).expect(0).json();
@@ -136,7 +143,7 @@ async fn r_41_the_log_is_asked_for_a_person_held_and_made_to_forget_a_member_of_
     assert!(actor.len() == 39 && *actor != format!("person:{login}"), "{actor}");
     let verified = scene.run(&["audit", "verify"]).expect(0);
     assert!(
-        verified.stdout.contains("1 salts or names were erased, as signed entries allow"),
+        verified.stdout.contains("2 salts or names were erased, as signed entries allow"),
         "{verified:?}"
     );
     scene.simulator.shutdown().await;
@@ -294,6 +301,58 @@ fn each_look_is_recorded(scene: &Scene, reference: &str, out: &str, exported_sha
     }
     let export = log.as_array().unwrap().iter().find(|entry| entry["action"] == "log.exported").unwrap();
     assert_eq!((&export["detail"]["form"], &export["detail"]["sha256"]), (&"tiles".into(), exported_sha256));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_41_the_log_of_a_case_whose_row_is_gone_is_shown_and_proved_by_its_id() {
+    let database = TestDatabase::create().await;
+    let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
+    let request = serde_json::json!({
+        "kind": "access",
+        "channel": "email",
+        "received_at": "2026-11-20T10:00:00Z",
+        "identifiers": { "email": "canary.nobody@people.example" },
+        "idempotency_key": "one",
+    });
+    let submit = &mut scene.command(&["--json", "request", "submit", "--from", "-"]);
+    let receipt = run(submit, &request.to_string()).expect(0).json();
+    let reference = receipt["reference"].as_str().unwrap();
+    let received = ["--json", "audit", "search", "--case", reference, "--action", "request.received"];
+    let case = scene.run(&received).expect(0).json()[0]["case"].as_str().unwrap().to_owned();
+    // As after its term, or where the working tables are those of an older moment.
+    execute(
+        &database,
+        "SET session_replication_role = replica;
+         DELETE FROM dsrd.notice; DELETE FROM dsrd.job; DELETE FROM dsrd.identifier; DELETE FROM dsrd.request",
+    )
+    .await;
+    scene.run(&["request", "show", &case]).expect(3);
+    let shown = scene.run(&["--json", "audit", "show", &case]).expect(0).json();
+    assert_eq!(shown[0]["action"], "request.received", "{shown}");
+    let found = scene.run(&["--json", "audit", "search", "--case", &case]).expect(0).json();
+    assert_eq!(found[0]["id"], shown[0]["id"], "{found}");
+    let path = |name: &str| scene.path(name).to_str().unwrap().to_owned();
+    let receipts = path("receipts");
+    let proven =
+        scene.run(&["--json", "audit", "prove", "--case", &case, "--out", &receipts]).expect(0).json();
+    assert!(proven.as_array().unwrap().iter().any(|each| each["seq"] == shown[0]["seq"]), "{proven}");
+    let lines = path("case.csv");
+    scene.run(&["audit", "export", "--as", "csv", "--out", &lines, "--case", &case]).expect(0);
+    assert!(fs::read_to_string(&lines).unwrap().contains("request.received"));
+    // What never was is said so, and the reference leads nowhere any more.
+    for (unknown, name) in [("0193aaaa-0000-7000-8000-000000000000", "unknown"), (reference, "reference")] {
+        let out = path(name);
+        for command in [
+            &["audit", "show", unknown][..],
+            &["audit", "search", "--case", unknown],
+            &["audit", "prove", "--case", unknown, "--out", &out],
+            &["audit", "export", "--as", "csv", "--out", &out, "--case", unknown],
+        ] {
+            let refused = scene.run(command).expect(3);
+            assert!(refused.stderr.contains("name one that is deleted by its id"), "{refused:?}");
+        }
+    }
+    scene.simulator.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

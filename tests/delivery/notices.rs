@@ -102,6 +102,75 @@ async fn f_51_r_83_a_notice_of_which_no_mail_can_be_made_for_days_is_given_to_a_
 }
 
 #[tokio::test]
+async fn f_22_a_notice_that_a_newer_program_wrote_is_left_to_it() {
+    for (change, what) in [
+        (r#"{"said_twice": true}"#, "a field"),
+        (r#"{"kept": [{"what": "x", "why": "y", "until": null, "place": "z"}]}"#, "a field within"),
+        (r#"{"extension_reason": "moon"}"#, "a word"),
+    ] {
+        let world = World::new().await;
+        let request = world.request().await;
+        world.enqueue_with(request, NoticeKind::Acknowledgement, Sender::Pump, facts()).await.unwrap();
+        let facts: serde_json::Value = sqlx::query_scalar("SELECT facts FROM dsrd.notice")
+            .fetch_one(&mut *world.store.connection().await.unwrap())
+            .await
+            .unwrap();
+        sqlx::query("UPDATE dsrd.notice SET facts = facts || $1::jsonb")
+            .bind(change)
+            .execute(&mut *world.store.connection().await.unwrap())
+            .await
+            .unwrap();
+        let (mailer, memory) = world.memory_mailer();
+        for _ in 0..3 {
+            run_out(&world, 1).await;
+            assert_eq!(mailer.pump_once().await.unwrap(), 1, "{what}");
+            assert_eq!(mailer.pump_once().await.unwrap(), 0, "{what}: it waits");
+        }
+        assert_eq!(
+            rounds(&world, request).await,
+            [("pending".to_owned(), Some("newer_program".to_owned()), false)]
+        );
+        let soon: bool = sqlx::query_scalar(
+            "SELECT run_at BETWEEN now() AND now() + interval '1 minute' FROM dsrd.notice",
+        )
+        .fetch_one(&mut *world.store.connection().await.unwrap())
+        .await
+        .unwrap();
+        assert!(soon, "{what}: the newer one is not kept waiting");
+        assert_eq!((memory.tried(), world.log(request).await.len()), (0, 1), "{what}");
+
+        // The one that knows what it means sends it.
+        sqlx::query("UPDATE dsrd.notice SET facts = $1")
+            .bind(facts)
+            .execute(&mut *world.store.connection().await.unwrap())
+            .await
+            .unwrap();
+        run_out(&world, 1).await;
+        assert_eq!(mailer.pump_once().await.unwrap(), 1);
+        assert_eq!((memory.tried(), world.notice(request).await.state.as_str()), (1, "sent"), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn f_22_r_83_a_notice_of_a_newer_program_that_never_comes_is_given_to_a_person() {
+    let world = World::new().await;
+    let request = world.request().await;
+    world.enqueue_with(request, NoticeKind::Acknowledgement, Sender::Pump, facts()).await.unwrap();
+    sqlx::query("UPDATE dsrd.notice SET facts = facts || '{\"said_twice\": true}'")
+        .execute(&mut *world.store.connection().await.unwrap())
+        .await
+        .unwrap();
+    let (mailer, memory) = world.memory_mailer();
+    world.clock.advance(TimeDelta::days(5));
+    assert_eq!(mailer.pump_once().await.unwrap(), 1);
+    assert_eq!(
+        rounds(&world, request).await,
+        [("refused".to_owned(), Some("newer_program".to_owned()), false)]
+    );
+    assert_eq!(memory.tried(), 0);
+}
+
+#[tokio::test]
 async fn a_notice_is_sent_once_and_leaves_proof() {
     let world = World::new().await;
     let (request, enqueued) = world.pending().await;

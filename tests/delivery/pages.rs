@@ -541,6 +541,19 @@ async fn s_38_health_tells_the_process_from_the_database_and_nothing_else() {
     for path in ["/metrics", "/debug", "/config", "/health", "/version"] {
         assert_eq!(site.ask("GET", path).await.status, 404, "{path}");
     }
+    let later =
+        "INSERT INTO public._sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (99991231000000, 'of a later release', true, 'x', 0)";
+    let mut owner = world.owner().await;
+    sqlx::query(later).execute(&mut owner).await.unwrap();
+    let newer = site.ask("GET", "/health/ready").await;
+    assert_eq!(newer.status, 503);
+    assert!(newer.text().starts_with("schema_newer: "), "{}", newer.text());
+    sqlx::query("DELETE FROM public._sqlx_migrations WHERE version = 99991231000000")
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    assert_eq!(site.ask("GET", "/health/ready").await.status, 200);
     world.store.close().await;
     assert_eq!(site.ask("GET", "/health/live").await.status, 200);
     assert_eq!(site.ask("GET", "/health/ready").await.status, 503);

@@ -207,14 +207,19 @@ async fn s_45_salts_go_with_their_case_and_the_log_says_so() {
 #[tokio::test]
 async fn s_45_a_name_is_erased_with_an_entry_and_the_person_becomes_another_one() {
     let log = Log::of_a_real_run().await;
-    act_of_a_person(&log.service, "anna").await;
+    for name in ["anna", "anna.as.dsrd", "anna.as.root", "annabella", "dsrd", "bea.as.anna"] {
+        act_of_a_person(&log.service, name).await;
+    }
     log.service.sealer.seal_everything().await.unwrap();
     let (at, actor) = (log.service.desk.clock.now(), Actor::Person("zoe".to_owned()));
     let erasing = Erasing { actor: &actor, at, rule: Rule::StaffLeft };
     let mut tx = log.service.store.begin("test").await.unwrap();
-    assert!(!forget::forget_person(&mut tx, "nobody", &erasing).await.unwrap());
-    assert!(forget::forget_person(&mut tx, "anna", &erasing).await.unwrap());
+    assert!(forget::forget_person(&mut tx, "nobody", &erasing).await.unwrap().is_empty());
+    let forgotten = forget::forget_person(&mut tx, "anna", &erasing).await.unwrap();
+    assert_eq!(forgotten, ["anna", "anna.as.dsrd", "anna.as.root"], "one person under three accounts");
     tx.commit().await.unwrap();
+    let left = "SELECT string_agg(name, ' ') FROM audit.names_of('anna') AS name";
+    assert_eq!(text(&log, left).await, None);
     // What is not sealed yet is told as such.
     let unsealed = verified(&log.options(), &log.plan()).await;
     in_order(&unsealed);
@@ -223,13 +228,23 @@ async fn s_45_a_name_is_erased_with_an_entry_and_the_person_becomes_another_one(
     log.service.sealer.seal_everything().await.unwrap();
     let report = verified(&log.options(), &log.plan()).await;
     in_order(&report);
-    assert_eq!(report.counts.authorised_erasures, 1);
+    assert_eq!(report.counts.authorised_erasures, 3, "an entry each");
     let shown = text(
         &log,
         "SELECT string_agg(CASE WHEN actor ~ '^person:[0-9a-f]{32}$' THEN 'nobody' ELSE actor END, ' ' ORDER BY seq)
          FROM audit_view.log WHERE actor LIKE 'person:%' AND action = 'request.read'",
     );
-    assert_eq!(shown.await.unwrap(), "nobody person:anna", "whoever comes back is somebody new");
+    assert_eq!(
+        shown.await.unwrap(),
+        "nobody nobody nobody person:annabella person:dsrd person:bea.as.anna person:anna",
+        "whoever comes back is somebody new"
+    );
+    // Named as entries show it: the same person.
+    let mut tx = log.service.store.begin("test").await.unwrap();
+    act_of_a_person(&log.service, "bea").await;
+    let forgotten = forget::forget_person(&mut tx, "bea.as.anna", &erasing).await.unwrap();
+    assert_eq!(forgotten, ["bea", "bea.as.anna"]);
+    drop(tx);
     log.service.finish().await;
 }
 
@@ -306,6 +321,7 @@ async fn s_39_no_role_erases_or_prunes_but_through_the_functions_that_say_so() {
         ("auditor", "SELECT FROM audit_private.actor"),
         ("auditor", "SELECT audit.prune(gen_random_uuid())"),
         ("auditor", "SELECT audit.forget_person('anna', 'x', 'process:x', now())"),
+        ("auditor", "SELECT audit.names_of('anna')"),
         ("aud_reader", "SELECT audit.cut_partition()"),
         ("aud_eraser", "DELETE FROM audit_private.subject"),
         ("aud_eraser", "DELETE FROM audit_private.actor"),

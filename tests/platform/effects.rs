@@ -1,8 +1,8 @@
 //! Policies and deletions.
 
 use dsrd::platform::cloud4wi::{PolicyBody, PolicyMethod};
-use dsrd::platform::{ContactPlatform as _, EffectAnswer, Leave, PlatformError, ReadOnly};
-use serde_json::json;
+use dsrd::platform::{ContactPlatform as _, EffectAnswer, Leave, PlatformError, ReadOnly, Urgency};
+use serde_json::{Value, json};
 use wiremock::matchers::{body_json, method, path};
 use wiremock::{Mock, ResponseTemplate};
 
@@ -35,6 +35,50 @@ async fn a_policy_is_written_in_each_configured_shape_and_method() {
             let answered =
                 client.set_policy(&id("a"), "customs.emailMarketing", false, Leave::ALWAYS).await.unwrap();
             assert_eq!(answered, EffectAnswer::Accepted);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_says_neither_yes_nor_no_is_not_seen_to_be_off() {
+    let list = |accepted: Value| json!([{"name": "customs.mktgCommunications", "accepted": accepted}]);
+    let map = |accepted: Value| json!({"mktgCommunications": accepted});
+    let (yes, no) = (Some(true), Some(false));
+    for (policies, shown) in [
+        (list(json!(false)), Some(no)),
+        (list(json!("no")), Some(no)),
+        (list(json!(1)), Some(yes)),
+        (map(json!("TRUE")), Some(yes)),
+        (list(json!(null)), Some(None)),
+        (map(json!(null)), Some(None)),
+        (json!([{"name": "mktgCommunications"}]), Some(None)),
+        // The one that says no is not the one that says nothing.
+        (json!({"mktgCommunications": false, "customs.mktgCommunications": null}), Some(None)),
+        (json!({"mktgCommunications": null, "customs.mktgCommunications": true}), Some(yes)),
+        (json!({"mktgCommunications": false, "customs.mktgCommunications": false}), Some(no)),
+        (list(json!({"accepted": true})), None),
+        (map(json!({"accepted": true})), None),
+        (map(json!([true])), None),
+        (list(json!(0.5)), None),
+        (list(json!("perhaps")), None),
+    ] {
+        // The platform says that it did it, and the profile stays as it is.
+        let server = platform().await;
+        answer(&server, "PUT", POLICIES, ResponseTemplate::new(200)).await;
+        let whole = ResponseTemplate::new(200).set_body_json(json!({"cid": "a", "policies": policies}));
+        answer(&server, "GET", "/v2/customers/a", whole).await;
+        let client = client(&server.uri());
+        client.set_policy(&id("a"), "mktgCommunications", false, Leave::ALWAYS).await.unwrap();
+        let found = client.find_contact(&id("a"), Urgency::Request).await;
+        match shown {
+            Some(shown) => {
+                let contact = found.unwrap().unwrap();
+                assert_eq!(contact.policies.get("mktgCommunications").copied(), shown, "{policies}");
+            }
+            None => {
+                let error = found.unwrap_err();
+                assert!(matches!(error, PlatformError::Unreadable { .. }), "{policies}: {error}");
+            }
         }
     }
 }

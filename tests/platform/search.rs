@@ -37,7 +37,8 @@ async fn list_honouring(
 #[tokio::test]
 async fn a_search_asks_in_every_spelling_and_merges_by_id() {
     let server = platform().await;
-    let mut people: Vec<Value> = (0..5).map(contact).collect();
+    // More than the probe looks at: it would see that capitals matter here, and have everybody read.
+    let mut people: Vec<Value> = (0..25).map(contact).collect();
     people.push(json!({"cid": "upper", "email": "Person1@People.Example"}));
     list_honouring(&server, people, &[("email", "/email"), ("phoneNumber", "/phone")]).await;
     let client = client(&server.uri());
@@ -299,4 +300,48 @@ async fn a_phone_number_is_also_searched_as_it_is_dialled_in_the_organisations_c
     let phone = SubjectIdentifier::parse(IdentifierKind::Phone, "+39 06 1234 5678", None).unwrap();
     let found = client(&server.uri()).search(&phone).await.unwrap();
     assert_eq!(found.contacts.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["national"]);
+}
+
+#[tokio::test]
+async fn s_7_a_platform_that_finds_the_very_spelling_only_that_it_holds_proves_no_absence() {
+    for (kind, field, plain, odd, asked) in [
+        (
+            IdentifierKind::Email,
+            "email",
+            "person0@people.example",
+            "Person1@People.Example",
+            "person1@people.example",
+        ),
+        (IdentifierKind::Phone, "phone", "+390612000000", "+39 06 1234 5678", "+390612345678"),
+    ] {
+        let server = platform().await;
+        // Who stands beside the other one is spelt as people are searched for, and tells nothing.
+        let people = vec![
+            json!({"cid": "plain", field: plain}),
+            json!({"cid": "odd", field: odd}),
+            json!({"cid": "plain-again", field: plain}),
+        ];
+        list_honouring(&server, people, &[("email", "/email"), ("phoneNumber", "/phone")]).await;
+        let asked = SubjectIdentifier::parse(kind, asked, None).unwrap();
+        let client = client(&server.uri());
+        let found = client.search(&asked).await.unwrap();
+        let ids: Vec<_> = found.contacts.iter().map(|found| found.id.as_str()).collect();
+        assert_eq!((ids, found.coverage), (vec!["odd"], Coverage::Complete), "{kind}");
+        assert_eq!(client.probe().await.unwrap().searches[&kind], FilterTrust::Unknown, "{kind}");
+        let strict = client_with(&server.uri(), |settings| settings.full_scan = false);
+        let unknown = strict.search(&asked).await.unwrap();
+        assert_eq!((unknown.contacts.len(), unknown.coverage), (0, Coverage::FilterNotHonoured), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_phone_number_is_found_that_is_held_with_the_zeros_of_an_international_call() {
+    let server = platform().await;
+    let people = vec![json!({"cid": "zeros", "phone": "00393201234567"})];
+    list_honouring(&server, people, &[("phoneNumber", "/phone")]).await;
+    // Without a full read, which would find everybody.
+    let client = client_with(&server.uri(), |settings| settings.full_scan = false);
+    let phone = SubjectIdentifier::parse(IdentifierKind::Phone, "+39 320 1234567", None).unwrap();
+    let found = client.search(&phone).await.unwrap();
+    assert_eq!((found.contacts.len(), found.coverage), (1, Coverage::Complete));
 }

@@ -1,11 +1,14 @@
 //! The database goes away and comes back.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use dsrd::domain::{Clock as _, ManualClock, SystemClock};
 use dsrd_simulator::{Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::process::{ProcessService, eventually};
 use crate::proxy::PgProxy;
@@ -50,6 +53,74 @@ async fn f_16_a_daemon_waits_for_its_database_at_start_and_whenever_it_goes_away
         said.lines().filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\"")).count();
     assert!(warnings < 60, "{warnings} warnings: {said}");
     service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_24_a_daemon_whose_database_a_newer_one_migrates_stops_all_work_and_says_so() {
+    let service = ProcessService::start().await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    service.amend(
+        "[telemetry]",
+        &format!("[publish]\nevery_secs = 1\n[http]\nlisten = \"{free}\"\n[telemetry]"),
+    );
+    let mut daemon = service.serve().await;
+    let mut producer = service.producer().await;
+    let mut handed_in = hand_in(&service, &mut producer, 0..3).await;
+    service.rest(Duration::from_mins(1)).await;
+    assert_eq!(ask_ready(free).await, (200, "ready".to_owned()));
+    // What comes in from here on is claimed again and again.
+    let faults = service.world.simulator.faults();
+    faults.inject(Fault::Status(503).on(Endpoint::ListContacts));
+    handed_in.extend(hand_in(&service, &mut producer, 3..6).await);
+    let claims = || service.count("SELECT coalesce(sum(fence), 0)::bigint FROM dsrd.job");
+    eventually("it is tried again", Duration::from_mins(1), || async { claims().await > 6 }).await;
+
+    let mut owner = PgConnection::connect_with(&service.world.database.options()).await.unwrap();
+    sqlx::query(
+        "INSERT INTO public._sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (99991231000000, 'of a later release', true, 'x', 0)",
+    )
+    .execute(&mut owner)
+    .await
+    .unwrap();
+    let (status, said) = ask_ready(free).await;
+    assert!(status == 503 && said.starts_with("schema_newer: "), "{status} {said}");
+    daemon.wait_for("not ready: nothing is taken in, claimed, sealed, mailed or destroyed").await;
+    eventually("it holds nothing", Duration::from_secs(20), || async {
+        service.count("SELECT count(*) FROM dsrd.instance WHERE dead_at IS NULL").await == 0
+    })
+    .await;
+    faults.clear();
+    let claimed = claims().await;
+    handed_in.extend(hand_in(&service, &mut producer, 6..9).await);
+    // Longer than a row of a producer waits, and a request that failed.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(service.count("SELECT count(*) FROM dsrd.intake").await, 3, "none was taken in");
+    assert_eq!(claims().await, claimed, "nothing was claimed");
+    assert_eq!(ask_ready(free).await.0, 503, "it waits to be replaced, and says so");
+    assert_eq!(daemon.log().matches("not ready: nothing is taken in").count(), 1, "{}", daemon.log());
+    daemon.stop().await;
+
+    // One that knows the schema goes on.
+    sqlx::query("DELETE FROM public._sqlx_migrations WHERE version = 99991231000000")
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    let daemon = service.serve().await;
+    service.rest(Duration::from_mins(1)).await;
+    daemon.stop().await;
+    assert_done(&service, &handed_in);
+    service.finish().await;
+}
+
+/// What the daemon says of itself: the status, and the text.
+async fn ask_ready(address: SocketAddr) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), text.trim().to_owned())
 }
 
 /// Lets every write of the service fail as PostgreSQL fails it on a full disk, while a switch of the test is on.

@@ -86,14 +86,22 @@ pub async fn erase_subjects(
     sql::erase_subjects(connection, organisation, cases, (due_before, most), &actor, erasing).await
 }
 
-/// Erases the name of a member of staff; their entries keep a random word that means nobody. Answers whether the log knew
-/// the name. A hold makes it fail: ask [`is_held`] before.
+/// Erases the name of a member of staff, and those under which the same login worked under other accounts (`anna.as.dsrd`
+/// beside `anna`); their entries keep a random word each that means nobody. Answers with the names that the log knew. A hold
+/// makes it fail: ask [`is_held`] before.
 pub async fn forget_person(
     connection: &mut PgConnection,
     login: &str,
     erasing: &Erasing<'_>,
-) -> Result<bool, StoreError> {
-    // Whoever erases their own name stands in the entry by the word that it had until then.
+) -> Result<Vec<String>, StoreError> {
+    // Whoever erases their own name stands in the entries by the word that it had until then.
     let actor = word_of(connection, erasing.actor).await?;
-    sql::forget_person(connection, &plain(login), &actor, erasing).await
+    let login = plain(login);
+    // Whoever is named as entries show it is the one who logged in, too.
+    let login = login.split_once(".as.").map_or(login.as_str(), |(login, _)| login);
+    let forgotten = sql::names_of(connection, login).await?;
+    for name in &forgotten {
+        sql::forget_person(connection, name, &actor, erasing).await?;
+    }
+    Ok(forgotten)
 }

@@ -41,15 +41,24 @@ pub(super) async fn erase_subjects(
     Ok(erased.into_iter().map(RequestId).collect())
 }
 
+/// The names by which the log knows a login: its own, and those under other accounts.
+pub(super) async fn names_of(connection: &mut PgConnection, login: &str) -> Result<Vec<String>, StoreError> {
+    sqlx::query_scalar!(r#"SELECT audit.names_of($1) AS "name!""#, login)
+        .fetch_all(connection)
+        .await
+        .map_err(StoreError::during("audit.names_of"))
+}
+
+/// Erases one of them, which an entry says.
 pub(super) async fn forget_person(
     connection: &mut PgConnection,
-    login: &str,
+    name: &str,
     actor: &str,
     erasing: &Erasing<'_>,
-) -> Result<bool, StoreError> {
-    let word = sqlx::query_scalar!(
+) -> Result<(), StoreError> {
+    sqlx::query_scalar!(
         "SELECT audit.forget_person($1, $2, $3, $4)",
-        login,
+        name,
         erasing.rule.as_str(),
         actor,
         erasing.at,
@@ -57,7 +66,7 @@ pub(super) async fn forget_person(
     .fetch_one(connection)
     .await
     .map_err(StoreError::during("audit.forget_person"))?;
-    Ok(word.is_some())
+    Ok(())
 }
 
 pub(super) async fn set_hold(

@@ -105,7 +105,7 @@ pub(super) async fn export(
         (named, _) => Some(context.organisation(named.as_ref())?),
     };
     let case = match (&args.case, &organisation) {
-        (Some(case), Some(organisation)) => Some(case.find(foundation, organisation).await?),
+        (Some(case), Some(organisation)) => Some(case.find_in_log(foundation, organisation).await?),
         _ => None,
     };
     let selection = Selection {
@@ -302,7 +302,7 @@ pub(super) async fn prove(
         None => (None, (args.seq.clone(), None)),
         Some(case) => {
             let organisation = context.organisation(args.organisation.as_ref())?;
-            let case = case.find(foundation, &organisation).await?;
+            let case = case.find_in_log(foundation, &organisation).await?;
             (Some(case), entries_of_case(foundation, organisation, case, output).await?)
         }
     };

@@ -171,18 +171,23 @@ pub(super) async fn staff(
     }
     let (actor, at) = (context.person(), foundation.desk.clock.now());
     let erasing = Erasing { actor: &actor, at, rule: Rule::StaffLeft };
-    if !forget::forget_person(&mut tx, login, &erasing).await? {
+    let names = forget::forget_person(&mut tx, login, &erasing).await?;
+    if names.is_empty() {
         return Err(Failure::NotFound.because(
-            "the log knows nobody by this login name; names are those that `dsrd audit list` shows after person:",
+            "the log knows nobody by this login name; names are those that `dsrd audit list` shows after person:, and where .as. \
+             and an account follow, the login stands before that",
         ));
     }
     tx.commit().await?;
     let months = foundation.settings.upkeep.evidence_months;
-    output.show(&serde_json::json!({ "forgotten": 1, "working_tables_months": months }), |_| {
+    let told =
+        serde_json::json!({ "forgotten": names.len(), "names": names, "working_tables_months": months });
+    output.show(&told, |_| {
         format!(
-            "The name is erased from the log. Its entries stay, and name a random word that means nobody any more.\n\
-             In the working tables it stands beside what this person decided, found out, placed or acknowledged (audit_view.decision \
-             shows the first) until that goes: what belongs to a request {months} months after its end (upkeep.evidence_months)."
+            "Erased from the log: {}. The entries stay, and name a random word for each that means nobody any more.\n\
+             In the working tables the name stands beside what this person decided, found out, placed or acknowledged (audit_view.decision \
+             shows the first) until that goes: what belongs to a request {months} months after its end (upkeep.evidence_months).",
+            names.join(", ")
         )
     })
 }

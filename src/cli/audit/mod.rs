@@ -27,7 +27,7 @@ use super::request::Case;
 use crate::audit::tlog::VerifierKey;
 use crate::audit::{self, Action, Detail, Entry, Event, Filter, RestoreReason};
 use crate::daemon::{self, Foundation};
-use crate::domain::{OrganisationId, Reference, RequestId, local_time};
+use crate::domain::{OrganisationId, RequestId, local_time};
 
 pub(super) use verify::{is_verification, read_policy};
 
@@ -78,9 +78,10 @@ pub(super) enum Command {
     Subject(subject::Args),
     /// Drop entries that are past the term of the settings. Without --confirm this is a preview. The daemon does so by itself.
     Prune(forget::PruneArgs),
-    /// Erase the name of a member of staff who left: their entries keep a random word that means nobody.
+    /// Erase the name of a member of staff who left, under whichever account they worked: their entries keep a random word
+    /// that means nobody.
     ForgetStaff {
-        /// The login name, as entries show it after person:.
+        /// The login name, as entries show it after person:; whoever worked under other accounts (anna.as.dsrd) goes with it.
         login: String,
     },
     /// Forbid that anything of the log is pruned or erased, for as long as an authority or a court needs it.
@@ -209,7 +210,7 @@ async fn show(
             only: Some(number),
         },
         Subject::Case(case) => {
-            let case = case.find(foundation, &organisation).await?;
+            let case = case.find_in_log(foundation, &organisation).await?;
             let filter = Filter { organisation: Some(organisation), case: Some(case), ..Filter::default() };
             Asked { filter, after: 0, limit: 10_000, only: None }
         }
@@ -228,7 +229,7 @@ async fn read(
     // `show` has no pages; `search` has those of a case.
     let further = filter.case.map_or_else(
         || "--after".to_owned(),
-        |case| format!("`dsrd audit search --case {}` and --after", Reference::of(case)),
+        |case| format!("`dsrd audit search --case {case}` and --after"),
     );
     if let (Some(number), true) = (only, entries.is_empty()) {
         return Err(Failure::NotFound.because(format!("there is no entry {number} of this organisation")));

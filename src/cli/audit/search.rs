@@ -58,7 +58,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let organisation = context.organisation(args.organisation.as_ref())?;
     let case = match &args.case {
-        Some(case) => Some(case.find(foundation, &organisation).await?),
+        Some(case) => Some(case.find_in_log(foundation, &organisation).await?),
         None => None,
     };
     let zone = context.zone(&organisation);

@@ -18,6 +18,7 @@ use clap::Subcommand;
 use super::Failure;
 use super::context::Context;
 use super::output::Output;
+use crate::audit::{self, Filter};
 use crate::daemon::Foundation;
 use crate::domain::{OrganisationId, RequestId};
 use crate::intake;
@@ -128,18 +129,48 @@ impl Case {
         foundation: &Foundation,
         organisation: &OrganisationId,
     ) -> anyhow::Result<RequestId> {
+        self.look_for(foundation, organisation).await?.ok_or_else(|| {
+            Failure::NotFound
+                .because(format!("no such request of organisation {organisation}; see `dsrd request list`"))
+        })
+    }
+
+    /// The id, if there is or was such a request in the organisation: its entries outlive it, where its evidence is past its term
+    /// or the working tables are of an older moment. Then only the id leads to it, because the reference stood in its row.
+    pub(super) async fn find_in_log(
+        &self,
+        foundation: &Foundation,
+        organisation: &OrganisationId,
+    ) -> anyhow::Result<RequestId> {
+        if let Some(found) = self.look_for(foundation, organisation).await? {
+            return Ok(found);
+        }
+        if let Self::Id(id) = self {
+            let filter =
+                Filter { organisation: Some(organisation.clone()), case: Some(*id), ..Filter::default() };
+            let mut connection = foundation.store.connection().await?;
+            if !audit::list(&mut connection, &filter, 0, 1).await?.is_empty() {
+                return Ok(*id);
+            }
+        }
+        Err(Failure::NotFound.because(format!(
+            "no such request of organisation {organisation}; see `dsrd request list`, and name one that is deleted by its id"
+        )))
+    }
+
+    async fn look_for(
+        &self,
+        foundation: &Foundation,
+        organisation: &OrganisationId,
+    ) -> anyhow::Result<Option<RequestId>> {
         let mut connection = foundation.store.connection().await?;
-        let found = match self {
+        Ok(match self {
             Self::Id(id) => {
                 intake::find_case(&mut connection, organisation, *id).await?.map(|case| case.request)
             }
             Self::Reference(reference) => {
                 intake::find_by_reference(&mut connection, organisation, reference).await?
             }
-        };
-        found.ok_or_else(|| {
-            Failure::NotFound
-                .because(format!("no such request of organisation {organisation}; see `dsrd request list`"))
         })
     }
 }

@@ -394,9 +394,8 @@ pub(in crate::daemon) async fn forget(upkeep: Upkeep, stop: CancellationToken) {
 /// Looks at platforms that did not answer at start, until each has. A key of another organisation ends the daemon.
 pub(in crate::daemon) async fn look_again(
     waiting: Vec<Site>,
-    store: Store,
-    desk: Desk,
-    refused: Arc<Mutex<Option<StartError>>>,
+    (store, desk): (Store, Desk),
+    (refused, ending): (Arc<Mutex<Option<StartError>>>, CancellationToken),
     stop: CancellationToken,
 ) {
     // Its organisations stand still until then, so that the first looks follow each other soon.
@@ -419,7 +418,7 @@ pub(in crate::daemon) async fn look_again(
                 FirstLook::Later => still.push(site),
                 FirstLook::Other(error) => {
                     *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    stop.cancel();
+                    ending.cancel();
                     return;
                 }
             }

@@ -246,13 +246,12 @@ impl Mailer {
         let identifier = SubjectIdentifier::open(
             &self.keys,
             (&controller.id, request, row.identifier_no),
-            row.identifier_kind.parse().map_err(|_| unreadable("dsrd.identifier.kind"))?,
+            row.identifier_kind.parse().map_err(|_| DeliveryError::NewerProgram("dsrd.identifier.kind"))?,
             &row.sealed_identifier,
         )
         .map_err(sealed("dsrd.identifier.sealed"))?;
         let Some(to) = self.destination(controller, kind, &identifier) else { return Ok(None) };
-        let facts: Facts =
-            serde_json::from_value(row.facts.clone()).map_err(|_| unreadable("dsrd.notice.facts"))?;
+        let facts = read_facts(&row.facts)?;
         let link_token = match &row.sealed_link {
             Some(bytes) => {
                 let clear = self
@@ -390,6 +389,19 @@ impl Mailer {
         sql::end_unsent(tx, organisation, notice, intent, code, true, Duration::ZERO).await?;
         Ok(Delivery::Refused(code.to_owned()))
     }
+}
+
+/// Reads what a notice is made from. What serde does not know by name was written by a newer program; it says so by the first
+/// words of its message only, and those of anything else that is wrong are other ones.
+fn read_facts(stored: &serde_json::Value) -> Result<Facts, DeliveryError> {
+    serde_json::from_value(stored.clone()).map_err(|error| {
+        let told = error.to_string();
+        if told.starts_with("unknown field") || told.starts_with("unknown variant") {
+            DeliveryError::NewerProgram("dsrd.notice.facts")
+        } else {
+            StoreError::unreadable("delivery.read_notice", "dsrd.notice.facts").into()
+        }
+    })
 }
 
 /// What a look at the package of a notice found.

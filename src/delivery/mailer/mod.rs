@@ -42,6 +42,12 @@ pub enum Delivery {
     AlreadySent,
 }
 
+/// Why a notice waits that a newer program wrote.
+const NEWER_PROGRAM: &str = "newer_program";
+
+/// How long this program leaves it alone.
+const LEAVE_TO_NEWER: Duration = Duration::from_mins(1);
+
 /// The gateways of text messages, by organisation.
 pub type TextGateways = BTreeMap<OrganisationId, TextGateway>;
 
@@ -212,7 +218,7 @@ impl Mailer {
                 && !error.is_transient()
                 && !matches!(error, DeliveryError::Killed)
             {
-                self.set_aside(row).await?;
+                self.set_aside(row, error).await?;
             }
             result
         });
@@ -221,6 +227,10 @@ impl Mailer {
             if let Err(error) = result {
                 if matches!(error, DeliveryError::Killed) {
                     return Err(error);
+                }
+                if matches!(error, DeliveryError::NewerProgram(_)) {
+                    tracing::info!(%error, "a notice is left alone");
+                    continue;
                 }
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -237,26 +247,29 @@ impl Mailer {
             .organisation_id
             .parse()
             .map_err(|_| StoreError::unreadable("delivery.pump", "dsrd.notice.organisation_id"))?;
-        let of = (&organisation, RequestId(row.request_id), row.kind.parse()?);
+        let kind = row.kind.parse().map_err(|_| DeliveryError::NewerProgram("dsrd.notice.kind"))?;
+        let of = (&organisation, RequestId(row.request_id), kind);
         self.deliver_one(of, Some(row.notice_id)).await?;
         Ok(())
     }
 
-    /// Puts a notice off that cannot be made into a mail. After as many days as one is given that fails it counts as refused, so
-    /// that staff hear that the person was not told.
-    async fn set_aside(&self, row: &sql::ClaimRow) -> Result<(), DeliveryError> {
-        const CODE: &str = "unsendable";
-        let wait = Duration::from_secs(self.settings.retry_max_secs.into());
+    /// Puts a notice off that cannot be made into a mail: one of a newer program for a moment, so that the pump of that finds it.
+    /// After as many days as one is given that fails it counts as refused, so that staff hear that the person was not told.
+    async fn set_aside(&self, row: &sql::ClaimRow, error: &DeliveryError) -> Result<(), DeliveryError> {
+        let (code, wait) = match error {
+            DeliveryError::NewerProgram(_) => (NEWER_PROGRAM, LEAVE_TO_NEWER),
+            _ => ("unsendable", Duration::from_secs(self.settings.retry_max_secs.into())),
+        };
         let at = self.clock.now();
         let mut tx = self.store.begin("delivery.set_aside").await?;
-        let waiting = sql::put_off(&mut tx, &row.organisation_id, row.notice_id, CODE, wait).await?;
+        let waiting = sql::put_off(&mut tx, &row.organisation_id, row.notice_id, code, wait).await?;
         let given_up = match waiting {
             Some(since) => self.is_given_up(&mut tx, since, at).await?,
             None => false,
         };
         if given_up && let (Ok(organisation), Ok(kind)) = (row.organisation_id.parse(), row.kind.parse()) {
             let of = (&organisation, RequestId(row.request_id), kind);
-            self.refuse_unsendable(&mut tx, of, Sender::Pump, row.notice_id, CODE, at).await?;
+            self.refuse_unsendable(&mut tx, of, Sender::Pump, row.notice_id, code, at).await?;
         }
         tx.commit().await?;
         Ok(())

@@ -2,7 +2,9 @@
 //!
 //! Each filter is asked for a value that nobody can have. When anybody comes back, the platform ignores the filter,
 //! and a search by it would return the whole organisation. And where a contact shows a value, a search for that value has
-//! to find it: otherwise the filter has another name or form here, and would find nobody, whoever asks.
+//! to find it: otherwise the filter has another name or form here, and would find nobody, whoever asks. Where the value is
+//! spelt in a way in which nobody is searched for, a search by its normal form has to find it, too: a platform that compares
+//! signs and not what they mean would miss whoever wrote theirs in another way.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +14,10 @@ use serde::Deserialize;
 use super::Cloud4Wi;
 use super::api::Page;
 use super::failure::{CallError, Failure};
+use super::search::spellings;
 use super::transport::Spec;
 use super::wire::{self, ContactWire, Scalar};
-use crate::domain::{IdentifierKind, random};
+use crate::domain::{IdentifierKind, SubjectIdentifier, random};
 use crate::platform::{FilterTrust, OrganisationMatch, PlatformError, ProbeReport, Urgency};
 
 const PROBE: &str = "probe filters";
@@ -32,7 +35,7 @@ impl Cloud4Wi {
         let first = self.first_page(PROBE, Vec::new(), SAMPLE, Urgency::Sweep, held).await?;
         let clock_difference_secs =
             first.date.map(|theirs: DateTime<Utc>| (theirs - self.api.transport.clock.now()).num_seconds());
-        let samples = samples(first);
+        let samples = self.samples(first);
         let mut searches = BTreeMap::new();
         for kind in IdentifierKind::ALL {
             let sample = samples.get(&kind).map(String::as_str);
@@ -46,23 +49,64 @@ impl Cloud4Wi {
 
     /// Probes a search that is to be used before the start-up probe has come to it, on both sides as that does.
     pub(super) async fn probe_before_use(&self, kind: IdentifierKind) -> Result<FilterTrust, PlatformError> {
-        let samples = samples(self.first_page(PROBE, Vec::new(), SAMPLE, Urgency::Request, held).await?);
+        let samples = self.samples(self.first_page(PROBE, Vec::new(), SAMPLE, Urgency::Request, held).await?);
         self.probe_search(kind, samples.get(&kind).map(String::as_str), Urgency::Request).await
     }
 
-    /// Whether a search finds a value that some contact holds.
+    /// A value of each kind that the contacts of a page show; of several the first that is spelt in a way in which nobody is
+    /// searched for, because it tells most.
+    fn samples(&self, page: Page<Vec<(IdentifierKind, String)>>) -> BTreeMap<IdentifierKind, String> {
+        let mut samples = BTreeMap::<IdentifierKind, String>::new();
+        for (kind, shown) in page.items.into_iter().flatten() {
+            let tells_less = |kept: &String| {
+                self.normal_spellings(kind, kept).is_none() && self.normal_spellings(kind, &shown).is_some()
+            };
+            if samples.get(&kind).is_none_or(tells_less) {
+                samples.insert(kind, shown);
+            }
+        }
+        samples
+    }
+
+    /// How a value that is shown is searched for by whoever gives it in its normal form; nothing where it is among that, or is
+    /// no identifier.
+    fn normal_spellings(&self, kind: IdentifierKind, shown: &str) -> Option<Vec<String>> {
+        let country = self.default_country.as_deref();
+        let shown_one = SubjectIdentifier::parse(kind, shown, country).ok()?;
+        let normal = SubjectIdentifier::parse(kind, shown_one.normalised().expose(), country).ok()?;
+        let spellings = spellings(&normal, country);
+        (!spellings.iter().any(|spelling| spelling == shown)).then_some(spellings)
+    }
+
+    /// Whether a search for `asked` finds the value that some contact holds.
     async fn finds(
         &self,
-        kind: IdentifierKind,
-        value: &str,
+        (kind, value): (IdentifierKind, &str),
+        asked: String,
         urgency: Urgency,
     ) -> Result<bool, PlatformError> {
-        let filters = vec![(self.search_parameter(kind).to_owned(), value.to_owned())];
+        let filters = vec![(self.search_parameter(kind).to_owned(), asked)];
         match self.first_page(PROBE, filters, SAMPLE, urgency, held).await {
             Ok(page) => Ok(page.items.iter().flatten().any(|(found, held)| *found == kind && held == value)),
             Err(PlatformError::Rejected { .. } | PlatformError::Unreadable { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a value that is spelt in a way in which nobody is searched for is found by its normal form.
+    async fn finds_normally(
+        &self,
+        kind: IdentifierKind,
+        value: &str,
+        urgency: Urgency,
+    ) -> Result<bool, PlatformError> {
+        let Some(spellings) = self.normal_spellings(kind, value) else { return Ok(true) };
+        for spelling in spellings {
+            if self.finds((kind, value), spelling, urgency).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Probes the search by one kind of identifier, with a value that nobody has and with `sample`, which somebody shows.
@@ -79,14 +123,20 @@ impl Cloud4Wi {
         if trust == FilterTrust::Ignored {
             tracing::warn!(filter = kind.as_str(), "the platform ignores this search filter");
         }
-        if let (FilterTrust::Honoured, Some(sample)) = (trust, sample)
-            && !self.finds(kind, sample, urgency).await?
-        {
-            tracing::warn!(
-                filter = kind.as_str(),
-                "the platform does not find a contact by a value that it shows itself; check the dialect"
-            );
-            trust = FilterTrust::Unknown;
+        if let (FilterTrust::Honoured, Some(sample)) = (trust, sample) {
+            if !self.finds((kind, sample), sample.to_owned(), urgency).await? {
+                tracing::warn!(
+                    filter = kind.as_str(),
+                    "the platform does not find a contact by a value that it shows itself; check the dialect"
+                );
+                trust = FilterTrust::Unknown;
+            } else if !self.finds_normally(kind, sample, urgency).await? {
+                tracing::warn!(
+                    filter = kind.as_str(),
+                    "the platform finds a contact by the very spelling that it holds only, so that its filter proves no absence"
+                );
+                trust = FilterTrust::Unknown;
+            }
         }
         self.trust.set(kind, trust);
         Ok(trust)
@@ -232,11 +282,6 @@ impl Cloud4Wi {
             .await?;
         Ok(organisations)
     }
-}
-
-/// A value of each kind that the contacts of a page show.
-fn samples(page: Page<Vec<(IdentifierKind, String)>>) -> BTreeMap<IdentifierKind, String> {
-    page.items.into_iter().flatten().collect()
 }
 
 /// The identifiers that a record shows.

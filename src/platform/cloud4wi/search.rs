@@ -295,15 +295,20 @@ impl Cloud4Wi {
     }
 }
 
-/// The spellings under which the platform may hold an identifier, without repetition.
-fn spellings(identifier: &SubjectIdentifier, default_country: Option<&str>) -> Vec<String> {
+/// The spellings under which the platform may hold an identifier, without repetition: all that
+/// [`SubjectIdentifier::matches`] takes for it, but for signs between digits and capitals other than those given.
+pub(super) fn spellings(identifier: &SubjectIdentifier, default_country: Option<&str>) -> Vec<String> {
     let given = identifier.given().expose();
     let normalised = identifier.normalised().expose();
     let mut spellings = vec![given.clone()];
     match identifier.kind() {
-        IdentifierKind::Email => spellings.extend([given.to_lowercase(), normalised.clone()]),
+        IdentifierKind::Email => {
+            spellings.extend([given.to_lowercase(), normalised.clone()]);
+            spellings.extend(unicode_spelling(normalised));
+        }
         IdentifierKind::Phone => {
-            spellings.extend([normalised.clone(), normalised.trim_start_matches('+').to_owned()]);
+            let digits = normalised.trim_start_matches('+');
+            spellings.extend([normalised.clone(), digits.to_owned(), format!("00{digits}")]);
             spellings.extend(national_spelling(normalised, default_country));
         }
         _ => spellings.push(normalised.clone()),
@@ -315,6 +320,13 @@ fn spellings(identifier: &SubjectIdentifier, default_country: Option<&str>) -> V
         }
     }
     unique
+}
+
+/// An address with its domain as people write it, where the normal form has that in ASCII (`xn--`).
+fn unicode_spelling(normalised: &str) -> Option<String> {
+    let (local, domain) = normalised.rsplit_once('@')?;
+    let (domain, read) = idna::domain_to_unicode(domain);
+    read.ok().map(|()| format!("{local}@{domain}"))
 }
 
 /// The digits of a number of the organisation's own country as they are dialled there: people sign up with that.
@@ -342,10 +354,17 @@ mod tests {
         );
         assert_eq!(all(IdentifierKind::Email, "ada@people.example"), ["ada@people.example"]);
         assert_eq!(
-            all(IdentifierKind::Phone, "+39 06 1234 5678"),
-            ["+39 06 1234 5678", "+390612345678", "390612345678", "0612345678"]
+            all(IdentifierKind::Email, "ada@xn--caf-dma.example"),
+            ["ada@xn--caf-dma.example", "ada@caf\u{e9}.example"]
         );
-        assert_eq!(all(IdentifierKind::Phone, "+493012345678"), ["+493012345678", "493012345678"]);
+        assert_eq!(
+            all(IdentifierKind::Phone, "+39 06 1234 5678"),
+            ["+39 06 1234 5678", "+390612345678", "390612345678", "00390612345678", "0612345678"]
+        );
+        assert_eq!(
+            all(IdentifierKind::Phone, "+493012345678"),
+            ["+493012345678", "493012345678", "00493012345678"]
+        );
         assert_eq!(all(IdentifierKind::Username, "Ada"), ["Ada"]);
     }
 }

@@ -308,7 +308,7 @@ struct PolicyWire<'a> {
     #[serde(borrow, default)]
     policy_key: Scalar<'a>,
     #[serde(borrow, default)]
-    accepted: Scalar<'a>,
+    accepted: Option<&'a RawValue>,
 }
 
 impl<'a> ContactWire<'a> {
@@ -354,24 +354,23 @@ impl<'a> ContactWire<'a> {
     }
 
     /// The policies by name without prefix; `None` when they cannot be read, because an opt-out that cannot be seen
-    /// must not look like one that was applied.
+    /// must not look like one that was applied. One that says neither yes nor no is left out: what the platform takes for
+    /// granted then (in opt-out mode that it is accepted) is not for us to say.
     fn policies(&self) -> Option<BTreeMap<String, bool>> {
         let Some(raw) = self.policies else { return Some(BTreeMap::new()) };
         let mut policies = BTreeMap::new();
         if raw.get().starts_with('[') {
             for policy in serde_json::from_str::<Vec<PolicyWire<'_>>>(raw.get()).ok()? {
                 let name = policy.name.text().or_else(|| policy.policy_key.text())?;
-                // Without a readable answer nothing was accepted, as with null in every other place.
-                let accepted = if policy.accepted.0.is_some() { policy.accepted.flag()? } else { false };
-                note_policy(&mut policies, name, accepted);
+                note_policy(&mut policies, name, policy.accepted)?;
             }
         } else {
-            for (name, accepted) in serde_json::from_str::<BTreeMap<String, Scalar<'_>>>(raw.get()).ok()? {
-                let accepted = if accepted.0.is_some() { accepted.flag()? } else { false };
-                note_policy(&mut policies, &name, accepted);
+            let by_name = serde_json::from_str::<BTreeMap<String, Option<&RawValue>>>(raw.get()).ok()?;
+            for (name, accepted) in by_name {
+                note_policy(&mut policies, &name, accepted)?;
             }
         }
-        Some(policies)
+        Some(policies.into_iter().filter_map(|(name, accepted)| Some((name, accepted?))).collect())
     }
 
     /// The contact, with its whole text.
@@ -411,10 +410,26 @@ impl<'a> ContactWire<'a> {
     }
 }
 
-/// Two policies whose names differ in their prefix only cannot be told apart afterwards: accepted counts, so that an
-/// opt-out of one is never proven by the other.
-fn note_policy(policies: &mut BTreeMap<String, bool>, name: &str, accepted: bool) {
-    *policies.entry(policy_name(name)).or_default() |= accepted;
+/// Notes what a policy says: yes, no, or neither, where there is nothing or null; `None` for what cannot be read as any of them.
+///
+/// Two policies whose names differ in their prefix only cannot be told apart afterwards: accepted counts, then what says
+/// neither, so that an opt-out of one is never proven by the other.
+fn note_policy(
+    policies: &mut BTreeMap<String, Option<bool>>,
+    name: &str,
+    accepted: Option<&RawValue>,
+) -> Option<()> {
+    let says = match accepted {
+        Some(raw) => Some(serde_json::from_str::<Scalar<'_>>(raw.get()).ok()?.flag()?),
+        None => None,
+    };
+    let noted = policies.entry(policy_name(name)).or_insert(says);
+    *noted = match (*noted, says) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (None, _) | (_, None) => None,
+        (Some(false), Some(false)) => Some(false),
+    };
+    Some(())
 }
 
 /// A policy's name without the prefix, which differs from place to place, and without characters that a database
