@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 /// What each module may use.
 const RULE: &[(&str, &[&str])] = &[
     ("domain", &[]),
@@ -391,4 +393,47 @@ fn f_21_no_statement_takes_whatever_columns_a_table_has() {
     }
     assert!(looked_at > 20, "the files are found: {looked_at}");
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// A lock file, as far as it is compared.
+#[derive(Deserialize)]
+struct Lock {
+    package: Vec<Package>,
+}
+
+/// A crate of a lock file.
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+    checksum: Option<String>,
+}
+
+#[test]
+fn the_fuzz_targets_are_locked_to_the_versions_of_the_service() {
+    let read = |path: &str| -> Lock {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a lock file");
+        toml::from_str(&text).expect("the form of a lock file")
+    };
+    let (ours, theirs) = (read("Cargo.lock"), read("fuzz/Cargo.lock"));
+    let mut locked: BTreeMap<&str, Vec<&Package>> = BTreeMap::new();
+    for package in &ours.package {
+        locked.entry(&package.name).or_default().push(package);
+    }
+    let mut others = Vec::new();
+    let mut compared = 0;
+    for package in &theirs.package {
+        // What only fuzzing needs is not in the other file.
+        let Some(known) = locked.get(package.name.as_str()) else { continue };
+        compared += 1;
+        if !known.iter().any(|each| each.version == package.version && each.checksum == package.checksum) {
+            others.push(format!("{} {}", package.name, package.version));
+        }
+    }
+    assert!(compared > 300, "the files are read: {compared}");
+    assert!(
+        others.is_empty(),
+        "the service has other versions of {others:?}: cp Cargo.lock fuzz/ && \
+         cargo metadata --manifest-path fuzz/Cargo.toml --format-version 1 >/dev/null"
+    );
 }

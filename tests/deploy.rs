@@ -64,7 +64,7 @@ fn s_50_the_image_runs_the_program_alone_as_a_user_without_rights() {
     assert_eq!(
         instruction("COPY "),
         [
-            "--from=build /source/target/release/dsrd /usr/bin/dsrd".to_owned(),
+            "--from=build /source/target/dist/dsrd /usr/bin/dsrd".to_owned(),
             // An empty directory: a volume that is mounted over nothing would be root's, and the daemon could not write.
             format!("--from=build --chown={user} /empty /var/lib/dsrd"),
         ],
@@ -78,7 +78,7 @@ fn s_50_the_image_runs_the_program_alone_as_a_user_without_rights() {
     }
     // Without the simulated platform; with everything that the settings of a production may ask for.
     let built = text[..last].lines().find(|line| line.starts_with("RUN cargo build ")).expect("it is built");
-    for part in ["--release", "--locked", "--no-default-features", "--features timestamps"] {
+    for part in ["--profile dist", "--locked", "--no-default-features", "--features timestamps"] {
         assert!(built.contains(part), "{part} is not in {built}");
     }
     assert!(instruction("RUN ").is_empty() && instruction("ADD ").is_empty());

@@ -44,6 +44,7 @@ mod witness;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -153,8 +154,27 @@ enum Command {
 }
 
 /// Runs one command line and returns its exit code.
-pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+///
+/// Makes the runtime, and is not generic: what is asynchronous or generic is compiled where it is driven, and in the crate of
+/// the executable it would be compiled once more.
+#[must_use]
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            // Nothing else works by now: no log, no command.
+            std::io::Write::write_all(&mut std::io::stderr(), format!("error: {error}\n").as_bytes())
+                .unwrap_or_default();
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run_command(arguments));
+    // A blocking call that hangs must not keep a process from ending that was told to.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    code
+}
+
+async fn run_command(arguments: Vec<OsString>) -> ExitCode {
     // Its code 2 means that nothing could be decided.
     let wrong_usage = if audit::is_verification(&arguments) { 3 } else { 2 };
     let cli = match Cli::try_parse_from(arguments) {

@@ -59,10 +59,11 @@ async fn i_10_two_daemons_together_keep_to_the_rate_of_their_key() {
 async fn f_29_a_pause_that_one_daemon_was_told_stops_the_others() {
     let database = TestDatabase::create().await;
     let budgets = budgets(&database, 2).await;
-    budgets[0].pause(Duration::from_millis(400)).await;
+    // Before the pause is told: it may take a busy machine a while to write it down, which is a part of the pause.
     let began = Instant::now();
+    budgets[0].pause(Duration::from_millis(400)).await;
     budgets[1].acquire(Urgency::Request).await;
-    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_millis(390), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

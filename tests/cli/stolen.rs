@@ -325,7 +325,7 @@ async fn is_waited_for(holder: &mut PgConnection) {
 
 /// Waits for the end of a process; one that waits for another is ended.
 async fn ended(mut child: Child) -> Finished {
-    for _ in 0..500 {
+    for _ in 0..3_000 {
         if child.try_wait().unwrap().is_some() {
             break;
         }

@@ -112,7 +112,8 @@ async fn f_30_a_platform_that_is_down_sees_a_handful_of_calls_and_recovery_is_no
     .await;
     let client = client_with(&server.uri(), |settings| {
         settings.rate.breaker_failures = 5;
-        settings.rate.breaker_pause_secs = 0.2;
+        // With a call after each pause, a busy machine has five seconds for the hundred that are asked for.
+        settings.rate.breaker_pause_secs = 1.0;
     });
     for _ in 0..100 {
         assert!(matches!(client.count_contacts().await, Err(PlatformError::Unavailable { .. })));
@@ -120,7 +121,7 @@ async fn f_30_a_platform_that_is_down_sees_a_handful_of_calls_and_recovery_is_no
     let stormed = calls(&server, "GET", LIST).await;
     assert!(stormed <= 10, "{stormed} calls");
     down.store(false, Ordering::SeqCst);
-    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    let deadline = std::time::Instant::now() + Duration::from_mins(1);
     while client.count_contacts().await.is_err() {
         assert!(std::time::Instant::now() < deadline, "the breaker never closed");
         tokio::task::yield_now().await;

@@ -90,7 +90,7 @@ async fn a_login_that_is_limited_to_the_connections_that_the_reference_names_is_
     sqlx::query("SELECT pg_reload_conf()").execute(&mut owner).await.unwrap();
     owner.close().await.unwrap();
     let options = world.database.options().username(LOGIN);
-    eventually("the login is let in", Duration::from_secs(10), || async {
+    eventually("the login is let in", Duration::from_mins(1), || async {
         PgConnection::connect_with(&options).await.is_ok()
     })
     .await;
@@ -101,7 +101,7 @@ async fn a_login_that_is_limited_to_the_connections_that_the_reference_names_is_
     let handed_in = crate::hand_in(&service, &mut producer, 0..30).await;
     service.rest(Duration::from_mins(2)).await;
     let published = service.home.join("log/checkpoint");
-    eventually("a head is published", Duration::from_secs(40), || async { published.exists() }).await;
+    eventually("a head is published", Duration::from_mins(1), || async { published.exists() }).await;
     let log = daemon.log();
     for refused in ["SQLSTATE 53300", "too many connections"] {
         let line = log.lines().find(|line| line.contains(refused));

@@ -88,7 +88,7 @@ async fn f_25_a_dump_that_was_taken_under_load_is_whole_up_to_a_published_head()
     let (one, other) = (service.serve().await, service.serve().await);
     let published = service.home.join("log/checkpoint");
     let mut handed_in = hand_in(&service, &mut producer, 0..10).await;
-    eventually("a head is published", Duration::from_secs(40), || async { published.exists() }).await;
+    eventually("a head is published", Duration::from_mins(1), || async { published.exists() }).await;
     let (mut last, dumps) = (None, tempfile::tempdir().unwrap());
     for round in 0..4 {
         let first = 10 + round * 20;
@@ -249,7 +249,7 @@ async fn f_28_a_half_that_was_restored_alone_is_named_and_nothing_is_done_until_
         let mut late = PgConnection::connect_with(&copy).await.unwrap();
         sqlx::query("SET ROLE dsrd_producer").execute(&mut late).await.unwrap();
         hand_in(&service, &mut late, 10..12).await;
-        eventually("the requests are accepted", Duration::from_secs(20), || async {
+        eventually("the requests are accepted", Duration::from_mins(1), || async {
             number(&copy, "SELECT count(*) FROM dsrd.intake").await == 0
         })
         .await;

@@ -21,11 +21,11 @@ async fn away(
     let handed_in = hand_in(service, &mut producer, 0..6).await;
     let mut daemon = service.spawn();
     daemon.wait_for("the worker takes requests").await;
-    eventually("the requests are accepted", Duration::from_secs(20), || async {
+    eventually("the requests are accepted", Duration::from_mins(1), || async {
         service.count("SELECT count(*) FROM dsrd.job").await == 6
     })
     .await;
-    eventually("it looks again", Duration::from_secs(20), || async {
+    eventually("it looks again", Duration::from_mins(1), || async {
         daemon.log().matches("the platform could not be asked").count() >= 2
     })
     .await;
@@ -79,7 +79,7 @@ async fn f_46_a_daemon_that_starts_in_the_middle_of_an_outage_does_not_end_it() 
     sqlx::query(down).execute(&mut *service.world.store.connection().await.unwrap()).await.unwrap();
     // The log-in serves, and tells whose key it is.
     let daemon = service.serve().await;
-    eventually("it looks", Duration::from_secs(20), || async {
+    eventually("it looks", Duration::from_mins(1), || async {
         let looked = "SELECT count(*) FROM dsrd.platform_watch WHERE looked_at > now() - interval '1 hour'";
         service.count(looked).await == 1
     })
@@ -100,7 +100,7 @@ async fn s_7_a_worker_alone_records_a_filter_that_begins_to_be_ignored() {
     service.world.simulator.faults().inject(Fault::FilterIgnored.on(Endpoint::ListContacts));
     // Nobody has this address, and somebody comes back.
     insert(&mut service.producer().await, RequestKind::OptOut, "ticket-1", &person(1).0).await;
-    eventually("it is recorded", Duration::from_secs(40), || async {
+    eventually("it is recorded", Duration::from_mins(1), || async {
         let recorded = "SELECT count(*) FROM dsrd.platform_watch WHERE filter_ignored_at IS NOT NULL";
         service.count(recorded).await == 1
     })

@@ -23,19 +23,19 @@ async fn f_16_a_daemon_waits_for_its_database_at_start_and_whenever_it_goes_away
     let service = ProcessService::reaching(world, &proxy.options());
     let mut daemon = service.spawn();
     daemon.wait_for("not ready").await;
-    eventually("it tries again", Duration::from_secs(20), || async { proxy.connections() >= 3 }).await;
+    eventually("it tries again", Duration::from_mins(1), || async { proxy.connections() >= 3 }).await;
     proxy.refuse(false);
     daemon.wait_for("the worker takes requests").await;
 
     let mut producer = service.producer().await;
     let mut handed_in = hand_in(&service, &mut producer, 0..12).await;
-    eventually("work in hand", Duration::from_secs(20), || async {
+    eventually("work in hand", Duration::from_mins(1), || async {
         service.count("SELECT count(*) FROM dsrd.job WHERE state = 'leased'").await > 0
     })
     .await;
     let before = proxy.connections();
     proxy.refuse(true);
-    eventually("it tries again", Duration::from_secs(20), || async { proxy.connections() >= before + 5 })
+    eventually("it tries again", Duration::from_mins(1), || async { proxy.connections() >= before + 5 })
         .await;
     proxy.refuse(false);
     handed_in.extend(hand_in(&service, &mut producer, 12..18).await);
@@ -189,7 +189,7 @@ async fn f_17_a_full_disk_stops_all_work_and_loses_nothing() {
         || service.world.simulator.journal().entries().iter().map(|call| call.effects.len()).sum::<usize>();
     let mut before = effects();
     loop {
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        tokio::time::sleep(Duration::from_secs(6)).await;
         if std::mem::replace(&mut before, effects()) == before {
             break;
         }

@@ -49,7 +49,7 @@ async fn f_7_a_request_that_aborts_its_process_is_parked_alone_and_its_neighbour
         })
         .await;
         daemon.signal(Signal::ABORT);
-        let (status, _) = daemon.ended(Duration::from_secs(5)).await;
+        let (status, _) = daemon.ended(Duration::from_secs(30)).await;
         assert_eq!(status.signal(), Some(Signal::ABORT.as_raw()), "{status}");
         // Counted when it was handed out: nobody was left to count it afterwards.
         assert_eq!(

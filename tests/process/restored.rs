@@ -35,7 +35,7 @@ async fn f_26_after_an_older_dump_nothing_is_claimed_mailed_or_sealed_until_a_pe
     handed_in.extend(hand_in(&service, &mut producer, 3..6).await);
     service.rest(Duration::from_mins(1)).await;
     let published = service.home.join("log/checkpoint");
-    eventually("the newer head is published", Duration::from_secs(40), || async {
+    eventually("the newer head is published", Duration::from_mins(1), || async {
         let note = std::fs::read_to_string(&published).unwrap_or_default();
         note.lines().nth(1).and_then(|size| size.parse::<i64>().ok()).is_some_and(|size| size > old)
     })
@@ -74,11 +74,11 @@ async fn f_26_after_an_older_dump_nothing_is_claimed_mailed_or_sealed_until_a_pe
     daemon.wait_for("safe mode").await;
     let late = hand_in(&service, &mut producer, 6..9).await;
     // They are accepted, and that is recorded in the inbox; nothing else happens to them.
-    eventually("the requests are accepted", Duration::from_secs(20), || async {
+    eventually("the requests are accepted", Duration::from_mins(1), || async {
         service.count("SELECT count(*) FROM dsrd.intake").await == 0
     })
     .await;
-    tokio::time::timeout(Duration::from_secs(20), async {
+    tokio::time::timeout(Duration::from_mins(1), async {
         let check = service.command(&["check"]).output().await.expect("a command");
         let said = String::from_utf8_lossy(&check.stdout).into_owned();
         assert!(said.contains("FAIL") && said.contains("recover --after-restore"), "{said}");
@@ -115,7 +115,7 @@ async fn f_26_after_an_older_dump_nothing_is_claimed_mailed_or_sealed_until_a_pe
         .expect("a command");
     assert_eq!(again.status.code(), Some(5), "there is nothing left to recover: {again:?}");
     daemon.wait_for("work goes on").await;
-    eventually("what no package names is deleted", Duration::from_secs(20), || async { !package.exists() })
+    eventually("what no package names is deleted", Duration::from_mins(1), || async { !package.exists() })
         .await;
     handed_in.extend(late);
     service.rest(Duration::from_mins(1)).await;
@@ -152,7 +152,7 @@ async fn f_26_a_recovery_says_since_when_requests_are_lost_and_what_is_handed_in
     assert!(held.status.success(), "{held:?}");
     service.rest(Duration::from_mins(1)).await;
     let published = service.home.join("log/checkpoint");
-    eventually("the newer head is published", Duration::from_secs(40), || async {
+    eventually("the newer head is published", Duration::from_mins(1), || async {
         let note = std::fs::read_to_string(&published).unwrap_or_default();
         note.lines().nth(1).and_then(|size| size.parse::<i64>().ok()).is_some_and(|size| size > old)
     })
@@ -193,11 +193,11 @@ async fn f_26_a_recovery_says_since_when_requests_are_lost_and_what_is_handed_in
         insert(&mut late, RequestKind::Access, &format!("ticket-{known_or_lost}"), &email).await;
     }
     late.close().await.expect("its end");
-    eventually("it is a request again", Duration::from_secs(20), || async {
+    eventually("it is a request again", Duration::from_mins(1), || async {
         number(&copy, of_lost).await == 1
     })
     .await;
-    eventually("both rows are taken", Duration::from_secs(20), || async {
+    eventually("both rows are taken", Duration::from_mins(1), || async {
         number(&copy, "SELECT count(*) FROM dsrd.intake").await == 0
     })
     .await;

@@ -80,7 +80,7 @@ async fn s_14_daemons_of_two_organisations_share_a_database_and_leave_each_other
     .execute(&mut producer)
     .await
     .unwrap();
-    eventually("the other one's request is closed", Duration::from_secs(30), || async {
+    eventually("the other one's request is closed", Duration::from_mins(1), || async {
         service
             .count("SELECT count(*) FROM dsrd.request WHERE organisation_id = 'other' AND state = 'closed'")
             .await
@@ -91,7 +91,7 @@ async fn s_14_daemons_of_two_organisations_share_a_database_and_leave_each_other
     assert_eq!(service.count("SELECT count(*) FROM dsrd.intake_parked").await, 0);
 
     let ours = service.serve().await;
-    service.rest(Duration::from_secs(30)).await;
+    service.rest(Duration::from_mins(1)).await;
     ours.stop().await;
     theirs.stop().await;
     assert!(!service.world.platform.truth(&contact).unwrap().exists);
@@ -131,7 +131,7 @@ async fn r_47_a_host_whose_daemon_only_works_looks_after_a_ledger_of_its_own() {
     std::fs::write(&old, "").unwrap();
     let mut worker = Daemon::start(service.command(&["serve", "--only", "worker"]));
     worker.wait_for("the worker takes requests").await;
-    eventually("an old month is gone", Duration::from_secs(20), || async { !old.exists() }).await;
+    eventually("an old month is gone", Duration::from_mins(1), || async { !old.exists() }).await;
     worker.stop().await;
     service.finish().await;
 }

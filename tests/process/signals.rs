@@ -1,6 +1,6 @@
 //! The end of a process in order.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dsrd_simulator::{Endpoint, Fault};
 use rustix::process::Signal;
@@ -15,16 +15,15 @@ async fn f_3_a_first_signal_lets_the_steps_in_hand_finish_and_gives_the_rest_bac
     let mut producer = service.producer().await;
     let daemon = service.serve().await;
     let handed_in = hand_in(&service, &mut producer, 0..24).await;
-    eventually("work in hand", Duration::from_secs(20), || async {
+    eventually("work in hand", Duration::from_mins(1), || async {
         service.count("SELECT count(*) FROM dsrd.job WHERE state = 'leased'").await >= 4
     })
     .await;
     daemon.signal(Signal::TERM);
-    let asked = Instant::now();
     let (status, log) = daemon.ended(Duration::from_secs(10)).await;
     assert!(status.success(), "{log}");
     assert!(log.contains("dsrd has stopped"), "{log}");
-    assert!(asked.elapsed() < Duration::from_secs(7), "nothing had to be broken off: {:?}", asked.elapsed());
+    assert!(!log.contains("were broken off"), "the steps in hand ended by themselves: {log}");
     assert_eq!(service.count("SELECT count(*) FROM dsrd.job WHERE state = 'leased'").await, 0);
     assert_eq!(service.count("SELECT count(*) FROM dsrd.instance WHERE dead_at IS NULL").await, 0);
     assert!(service.count("SELECT count(*) FROM dsrd.job").await > 0, "not everything was done");
@@ -47,7 +46,7 @@ async fn f_3_a_step_that_does_not_end_is_broken_off_and_its_lease_released() {
     let daemon = service.serve().await;
     let handed_in = hand_in(&service, &mut producer, 0..6).await;
     let journal = service.world.simulator.journal();
-    eventually("both deletions hang", Duration::from_secs(20), || async {
+    eventually("both deletions hang", Duration::from_mins(1), || async {
         journal.calls(Endpoint::DeleteContact) == 2
     })
     .await;
@@ -74,14 +73,15 @@ async fn f_3_a_second_signal_ends_the_process_at_once() {
     let mut daemon = service.serve().await;
     let handed_in = hand_in(&service, &mut producer, 0..6).await;
     let journal = service.world.simulator.journal();
-    eventually("both changes hang", Duration::from_secs(20), || async {
+    eventually("both changes hang", Duration::from_mins(1), || async {
         journal.calls(Endpoint::UpdatePolicies) == 2
     })
     .await;
     daemon.signal(Signal::TERM);
     daemon.wait_for("a second signal ends at once").await;
     daemon.signal(Signal::TERM);
-    let (status, log) = daemon.ended(Duration::from_secs(2)).await;
+    // Less than what the steps in hand are given after a first signal.
+    let (status, log) = daemon.ended(Duration::from_secs(5)).await;
     assert!(status.success() && log.contains("ended at once"), "{log}");
 
     service.world.simulator.faults().remove(hanging);
@@ -104,7 +104,7 @@ async fn f_3_a_hang_up_changes_nothing() {
     daemon.signal(Signal::HUP);
     daemon.wait_for("settings are read at start only").await;
     let handed_in = hand_in(&service, &mut producer, 0..3).await;
-    service.rest(Duration::from_secs(30)).await;
+    service.rest(Duration::from_mins(1)).await;
     assert_done(&service, &handed_in);
     daemon.stop().await;
     std::fs::write(service.config(), good).unwrap();

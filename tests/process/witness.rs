@@ -62,7 +62,7 @@ async fn a_witness_that_is_killed_never_forgets_what_it_signed() {
     for round in 0..6_u64 {
         let (witness, address) = serve(&key, state.path()).await;
         let (live, url) = (format!("{address}/health/live"), format!("{address}/add-checkpoint"));
-        eventually("the witness listens", Duration::from_secs(20), || async {
+        eventually("the witness listens", Duration::from_mins(1), || async {
             client.get(&live).send().await.is_ok()
         })
         .await;

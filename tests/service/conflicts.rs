@@ -111,7 +111,7 @@ async fn f_14_a_write_that_fails_again_and_again_is_not_tried_round_and_round() 
         settings.retry_base_secs = 30;
     });
     let tasks = Tasks::start(&service, &executor, &service.store);
-    eventually("the job waits", Duration::from_secs(20), || async {
+    eventually("the job waits", Duration::from_mins(1), || async {
         count(
             &service,
             "SELECT count(*) FROM dsrd.job
@@ -125,7 +125,7 @@ async fn f_14_a_write_that_fails_again_and_again_is_not_tried_round_and_round() 
     assert_eq!(count(&service, "SELECT attempt::bigint FROM dsrd.job").await, 0, "and not counted");
     let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
     sqlx::raw_sql("DROP FUNCTION public.conflict CASCADE").execute(&mut owner).await.unwrap();
-    tasks.rest(&service, Duration::from_secs(20)).await;
+    tasks.rest(&service, Duration::from_mins(1)).await;
     tasks.stop().await;
     assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
     service.finish().await;

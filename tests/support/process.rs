@@ -327,7 +327,7 @@ impl Daemon {
     /// kill -9.
     pub(crate) async fn kill(self) {
         self.signal(Signal::KILL);
-        self.ended(Duration::from_secs(5)).await;
+        self.ended(Duration::from_secs(30)).await;
     }
 
     /// Ends it in order: within ten seconds, with exit code 0.

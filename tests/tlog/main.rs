@@ -2,8 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
+#[path = "../../fuzz/bodies.rs"]
+#[expect(unreachable_pub, reason = "a library where the fuzz targets are built")]
+mod bodies;
 mod formats;
+mod fuzzed;
 mod proofs;
+mod seeds;
 mod tree;
 mod vectors;
 

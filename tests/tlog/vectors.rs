@@ -8,11 +8,14 @@ use dsrd::audit::tlog::{
 };
 use zeroize::Zeroizing;
 
-const WITNESS_KEY: &str = "witness.example.org/w+bac6f48b+BAOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4";
-const WITNESS_LINE: &str = "— witness.example.org/w usb0iwAAAABkGFDLBuRDazBLVac2NE+Y+IjbjQOcXLfF9CSDZVUIoS83rE1nFZsVE8YiWV6Ngr7lV8H6bdoBQGP/l73euDMQ9k+bBQ==";
-const CHECKPOINT: &str =
+pub(crate) const EXAMPLE_KEY: &str = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";
+pub(crate) const EXAMPLE_NOTE: &str = "This is an example message.\n\n— example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=\n";
+pub(crate) const WITNESS_KEY: &str =
+    "witness.example.org/w+bac6f48b+BAOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4";
+pub(crate) const WITNESS_LINE: &str = "— witness.example.org/w usb0iwAAAABkGFDLBuRDazBLVac2NE+Y+IjbjQOcXLfF9CSDZVUIoS83rE1nFZsVE8YiWV6Ngr7lV8H6bdoBQGP/l73euDMQ9k+bBQ==";
+pub(crate) const CHECKPOINT: &str =
     "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
-const LOG_LINE: &str = "— example.com/behind-the-sofa Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=";
+pub(crate) const LOG_LINE: &str = "— example.com/behind-the-sofa Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=";
 
 fn counting_seed() -> Zeroizing<[u8; 32]> {
     Zeroizing::new(std::array::from_fn(|index| u8::try_from(index).unwrap()))
@@ -42,12 +45,10 @@ fn the_reference_leaves_of_certificate_transparency_have_the_published_roots() {
 
 #[test]
 fn the_example_key_of_signed_note_verifies_its_example() {
-    let spelled = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";
-    let key: VerifierKey = spelled.parse().unwrap();
-    assert_eq!((key.to_string().as_str(), key.algorithm()), (spelled, Algorithm::Ed25519));
+    let key: VerifierKey = EXAMPLE_KEY.parse().unwrap();
+    assert_eq!((key.to_string().as_str(), key.algorithm()), (EXAMPLE_KEY, Algorithm::Ed25519));
     assert_eq!(key.id(), KeyId([0x53, 0x0d, 0x90, 0x3a]));
-    let note = "This is an example message.\n\n— example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=\n";
-    let note: SignedNote = note.parse().unwrap();
+    let note: SignedNote = EXAMPLE_NOTE.parse().unwrap();
     assert_eq!(note.text(), "This is an example message.\n");
     assert_eq!(note.verify([&key]).unwrap()[0].key, &key);
 
@@ -137,7 +138,7 @@ fn the_debug_form_of_signing_keys_shows_no_seed() {
 #[test]
 fn keys_whose_parts_do_not_belong_together_are_refused() {
     let refused = |key: &str| key.parse::<VerifierKey>().unwrap_err();
-    let good = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";
+    let good = EXAMPLE_KEY;
     assert_eq!(refused(&good.replace("foo", "bar")), KeyError::Id);
     assert_eq!(refused(&good.replace("530d903a", "530d903b")), KeyError::Id);
     assert_eq!(refused(&good.replace("530d903a", "530D903A")), KeyError::Form);
