@@ -40,7 +40,7 @@ pub(crate) fn of(target: &str) -> Seeds {
         ]),
         "proof_verification" => proofs(),
         "stamped_heads" => {
-            texts([("many", "1 99\n".to_owned() + "7 2\n52736 1\n"), ("one", "52736 1\n".to_owned())])
+            texts([("many", "1 99\n7 2\n52736 1\n".to_owned()), ("one", "52736 1\n".to_owned())])
         }
         "tile_path" => {
             let full = Tile::new(0, 1_234_067, TILE_WIDTH).unwrap().path();
