@@ -121,8 +121,9 @@ pub(super) async fn publish(
                 AFTER_FAILURE
             }
             Err(error @ Unfit::SchemaNewer) => {
-                keeper.gate.set(false);
+                // In this order: by a gate that closes while work goes on, the parts begin anew.
                 working.cancel();
+                keeper.gate.set(false);
                 notify::tell(&NotifyState::Status("not ready: schema_newer"));
                 tracing::error!(%error, "not ready: nothing is taken in, claimed, sealed, mailed or destroyed until this daemon is replaced");
                 break;

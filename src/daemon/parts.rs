@@ -78,7 +78,7 @@ pub(super) struct Parts {
     ending: CancellationToken,
     /// Cancelled when the log turns out to be another one than they worked with.
     anew: CancellationToken,
-    /// Cancelled with that, and when the database turns out to be of a newer program: then all work ends, and only the page goes
+    /// Cancelled with the end, and when the database turns out to be of a newer program: then all work ends, and only the page goes
     /// on, which tells so.
     working: CancellationToken,
     refused: Arc<Mutex<Option<StartError>>>,
@@ -281,10 +281,15 @@ impl Parts {
         let Some(publisher) = self.log.publisher.clone() else { return };
         let heads = if self.log.sealer.is_some() { Heads::Published } else { Heads::Compared };
         let (watched, anew, stop) = (self.gate.clone(), self.anew.clone(), self.last.clone());
+        let working = self.working.clone();
         self.last_tasks.start("gate of the audit log", move || {
             let (watched, anew, stop) = (watched.clone(), anew.clone(), stop.clone());
+            let working = working.clone();
             Box::pin(async move {
                 tokio::select! {
+                    biased;
+                    // Whoever works no more needs not begin anew: the log is the same one.
+                    () = working.cancelled() => {}
                     () = watched.closes() => anew.cancel(),
                     () = stop.cancelled() => {}
                 }
