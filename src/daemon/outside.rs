@@ -42,12 +42,6 @@ impl Gate {
         drop(self.0.subscribe().wait_for(|state| *state == open).await);
     }
 
-    /// Waits until the gate closes that was open.
-    pub(super) async fn closes(&self) {
-        self.becomes(true).await;
-        self.becomes(false).await;
-    }
-
     /// Does `work` while the gate is open, each time with a token that ends it when the gate closes; ends with `stop`.
     pub(super) async fn pass<F: Future<Output = ()>>(
         &self,
@@ -89,12 +83,15 @@ pub(super) enum Heads {
 ///
 /// Work waits for the comparison, and not for what is published after it: a bucket that gets the whole log for the first time
 /// takes hours, and a place that does not answer holds up no other.
+///
+/// Cancels `anew` where a look finds another log than the one that was worked with. What publishing alone finds is of the same
+/// log, and whoever began anew would forget it.
 pub(super) async fn publish(
     publisher: Arc<Publisher>,
     heads: Heads,
     store: Store,
     gate: Gate,
-    working: CancellationToken,
+    (anew, working): (CancellationToken, CancellationToken),
     stop: CancellationToken,
 ) {
     const AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -121,7 +118,6 @@ pub(super) async fn publish(
                 AFTER_FAILURE
             }
             Err(error @ Unfit::SchemaNewer) => {
-                // In this order: by a gate that closes while work goes on, the parts begin anew.
                 working.cancel();
                 keeper.gate.set(false);
                 notify::tell(&NotifyState::Status("not ready: schema_newer"));
@@ -131,6 +127,9 @@ pub(super) async fn publish(
             Err(error) => {
                 keeper.found = Some(Err(error.to_string()));
                 keeper.judge();
+                if keeper.was_open {
+                    anew.cancel();
+                }
                 // Nobody is shown more of a log that was found out.
                 keeper.break_off().await;
                 publisher.every()
@@ -149,13 +148,17 @@ struct Keeper {
     found: Option<Result<(), String>>,
     /// Why the gate is closed, as it was told last.
     told: Option<String>,
+    /// Whether the gate was open, and work went on behind it.
+    was_open: bool,
     publishing: JoinSet<(Sink, Result<(), PublishError>)>,
     busy: BTreeSet<Sink>,
 }
 
 impl Keeper {
     fn new(publisher: Arc<Publisher>, gate: Gate) -> Self {
-        Self { publisher, gate, found: None, told: None, publishing: JoinSet::new(), busy: BTreeSet::new() }
+        let was_open = gate.is_open();
+        let (publishing, busy) = (JoinSet::new(), BTreeSet::new());
+        Self { publisher, gate, found: None, told: None, was_open, publishing, busy }
     }
 
     /// Begins to publish to each sink that is not at it still.
@@ -215,6 +218,7 @@ impl Keeper {
                     tracing::info!("the audit log continues what was published of it; work goes on");
                 }
                 self.gate.set(true);
+                self.was_open = true;
                 return;
             }
         };

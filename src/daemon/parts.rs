@@ -280,26 +280,11 @@ impl Parts {
     fn start_heads(&mut self) {
         let Some(publisher) = self.log.publisher.clone() else { return };
         let heads = if self.log.sealer.is_some() { Heads::Published } else { Heads::Compared };
-        let (watched, anew, stop) = (self.gate.clone(), self.anew.clone(), self.last.clone());
-        let working = self.working.clone();
-        self.last_tasks.start("gate of the audit log", move || {
-            let (watched, anew, stop) = (watched.clone(), anew.clone(), stop.clone());
-            let working = working.clone();
-            Box::pin(async move {
-                tokio::select! {
-                    biased;
-                    // Whoever works no more needs not begin anew: the log is the same one.
-                    () = working.cancelled() => {}
-                    () = watched.closes() => anew.cancel(),
-                    () = stop.cancelled() => {}
-                }
-            })
-        });
         let (store, gate, stop) = (self.prepared.store.clone(), self.gate.clone(), self.last.clone());
-        let working = self.working.clone();
+        let ends = (self.anew.clone(), self.working.clone());
         self.last_tasks.start("audit heads", move || {
             let (publisher, store) = (Arc::clone(&publisher), store.clone());
-            Box::pin(outside::publish(publisher, heads, store, gate.clone(), working.clone(), stop.clone()))
+            Box::pin(outside::publish(publisher, heads, store, gate.clone(), ends.clone(), stop.clone()))
         });
     }
 

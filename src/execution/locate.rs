@@ -134,7 +134,7 @@ async fn second_stage(run: &mut Run<'_>, id: ContactId) -> Result<(Located, Opti
 /// What a person had wished, where an erasure follows from it by itself.
 pub(super) struct Older {
     /// The policies that were switched off then: of a first stage those of the settings of that time, of a withdrawal of consent those
-    /// that it named itself.
+    /// that it named itself; where a hold had postponed what follows from a withdrawal, both.
     policies: Vec<String>,
     /// When they asked for the erasure; none where they asked for something else.
     pub(super) asked_at: Option<DateTime<Utc>>,
@@ -146,17 +146,35 @@ pub(super) async fn older_will(run: &Run<'_>, connection: &mut PgConnection) -> 
         return Ok(None);
     }
     let (organisation, request) = (&run.lease.organisation, run.lease.request);
-    let present = || run.site.controller.opt_out_policies.clone();
-    if let Some(follows) = run.case.follows.filter(|follows| follows.because == FollowsBecause::Consent) {
-        let withdrawal = intake::find_case(connection, organisation, follows.request).await?;
-        let named = withdrawal.map(|withdrawal| withdrawal.policies).filter(|policies| !policies.is_empty());
-        return Ok(Some(Older { policies: named.unwrap_or_else(present), asked_at: None }));
-    }
-    let Some(first) = holds::first_stage_of(connection, organisation, request).await? else {
-        return Ok(None);
+    let former = match run.case.follows {
+        Some(follows) => intake::find_case(connection, organisation, follows.request).await?,
+        None => None,
     };
-    let asked = run.case.follows.map_or(first.request, |follows| follows.request);
-    let asked = intake::find_case(connection, organisation, asked).await?.map(|case| case.received_at);
+    let first = holds::first_stage_of(connection, organisation, request).await?;
+    let present = || run.site.controller.opt_out_policies.clone();
+    // What follows from a withdrawn consent does so behind a hold, too, that had postponed it.
+    let is_withdrawal = match run.case.follows.map(|follows| follows.because) {
+        Some(FollowsBecause::Consent) => true,
+        Some(FollowsBecause::Hold) => {
+            former.as_ref().is_some_and(|former| former.kind == RequestKind::ConsentWithdrawal)
+        }
+        Some(FollowsBecause::Again) | None => false,
+    };
+    if is_withdrawal {
+        let named = former.map(|former| former.policies).filter(|policies| !policies.is_empty());
+        let seen_off = first.and_then(|first| first.policies).into_iter().flatten();
+        let policies = named.unwrap_or_else(present).into_iter().chain(seen_off).collect();
+        return Ok(Some(Older { policies, asked_at: None }));
+    }
+    let Some(first) = first else { return Ok(None) };
+    let asked = match former {
+        // The first stage of an earlier program does not name it.
+        None if run.case.follows.is_none() => {
+            intake::find_case(connection, organisation, first.request).await?
+        }
+        former => former,
+    };
+    let asked = asked.map(|case| case.received_at);
     // Where its case is forgotten, the day is still known.
     let on_its_day = || Some(run.site.controller.end_of_day(run.case.follows?.received_on.pred_opt()?));
     Ok(Some(Older { policies: first.policies.unwrap_or_else(present), asked_at: asked.or_else(on_its_day) }))

@@ -10,7 +10,7 @@ use dsrd::domain::Assurance;
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{
     ContactId, DataCategory, ErasureGround, ErasureRules, IdentityMethod, KillSwitch, LegalBases, LegalBasis,
-    Outcome, ParkReason, RequestId, RequestKind, RequestState,
+    LiftReason, Outcome, ParkReason, RequestId, RequestKind, RequestState,
 };
 use dsrd::execution;
 use dsrd::intake::{self, IntakeError, Submission};
@@ -18,6 +18,7 @@ use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::deadlines::{ask, clarified};
+use crate::holds;
 use crate::identity::check;
 use crate::support::builder::start_of_test;
 use crate::support::service::TestService;
@@ -460,4 +461,55 @@ async fn r_52_a_consent_that_is_given_again_while_the_erasure_waits_is_not_overr
         service.platform.set_policy(&contact, "mktgCommunications", false);
         service.finish().await;
     }
+}
+
+#[tokio::test]
+async fn r_52_a_consent_that_is_given_again_while_a_hold_stands_is_not_overruled_when_it_ends() {
+    // The withdrawal names a policy that the settings do not.
+    let service = TestService::builder().erasure(follow_up(true)).build().await;
+    let spec = ContactSpec::new().email(ADDRESS).policy("newsletter", true).events(3);
+    let contact = service.platform.add_contact(spec);
+    let mut submission = service.submission(RequestKind::ConsentWithdrawal, &[(Email, ADDRESS)]);
+    submission.policies = vec!["customs.newsletter".to_owned()];
+    let withdrawal =
+        intake::submit_request(&service.store, &service.desk, &service.controller, submission).await.unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(withdrawal.request).await.outcome, Some(Outcome::Fulfilled));
+    service.advance(WEEK).await;
+    let placed = holds::place(&service, holds::claim_about(&service, ADDRESS)).await;
+    let [first] = hand_in(&service).await.try_into().unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(first).await.outcome, Some(Outcome::PartlyFulfilled));
+    service.platform.set_policy(&contact, "customs.newsletter", true);
+    holds::lift(&service, &placed.reference, LiftReason::Reviewed).await.unwrap();
+    let [second] = holds::resume_held(&service).await.try_into().unwrap();
+    service.work_to_the_end().await;
+    let case = service.case(second).await;
+    assert_eq!(case.park_reason, Some(ParkReason::NewerWill));
+    assert_eq!(case.follows.unwrap().request, withdrawal.request);
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    // The oracle looks for what the withdrawal was closed with, and does not know of the newer will.
+    service.platform.set_policy(&contact, "customs.newsletter", false);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_52_what_an_earlier_program_handed_in_overrules_no_newer_consent_either() {
+    let service = TestService::builder().erasure(follow_up(true)).build().await;
+    let (withdrawal, contact) = withdrawn(&service, Assurance::AuthenticatedSession).await;
+    service.advance(WEEK).await;
+    let [erasure] = hand_in(&service).await.try_into().unwrap();
+    // An earlier program did not write it; the migration to this one does.
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    sqlx::query("DELETE FROM dsrd.following").execute(&mut owner).await.unwrap();
+    let migration = include_str!("../../migrations/20261208900000_what_followed_before.sql");
+    sqlx::raw_sql(migration).execute(&mut owner).await.unwrap();
+    service.platform.set_policy(&contact, "mktgCommunications", true);
+    service.work_to_the_end().await;
+    let case = service.case(erasure).await;
+    assert_eq!(case.park_reason, Some(ParkReason::NewerWill));
+    assert_eq!(case.follows.unwrap().request, withdrawal);
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    service.platform.set_policy(&contact, "mktgCommunications", false);
+    service.finish().await;
 }
