@@ -35,12 +35,18 @@ const TO_FINISH: Duration = Duration::from_secs(7);
 /// How long the last audit entries may take after that.
 const TO_SEAL: Duration = Duration::from_secs(1);
 
-/// Connections that the work cannot use up: heartbeats, and two listeners.
-const PULSE_CONNECTIONS: u32 = 4;
+/// Connections that the work cannot use up, for heartbeats.
+const PULSE_CONNECTIONS: u32 = 2;
+
+/// Those that listen for wake-ups of the intake and of jobs.
+const LISTENERS: u32 = 2;
 
 /// The most connections of a daemon beside its pool: those, that of the sealer and that of the publisher. The explanation of
 /// `database.max_connections` names the number, for who limits a login role.
-pub const CONNECTIONS_BESIDE_POOL: u32 = PULSE_CONNECTIONS + 2;
+pub const CONNECTIONS_BESIDE_POOL: u32 = PULSE_CONNECTIONS + LISTENERS + 2;
+
+/// However short the lease is, a heartbeat may take so many seconds.
+const SHORTEST_BEAT_SECS: u32 = 5;
 
 /// A platform that is slow must not keep the other organisations' requests waiting.
 const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(30);
@@ -99,8 +105,7 @@ impl Parts {
     ) -> Self {
         let ending = stop.child_token();
         let last = CancellationToken::new();
-        let pulse_settings =
-            store::Settings { max_connections: PULSE_CONNECTIONS, ..settings.database.clone() };
+        let pulse_settings = pulse_settings(&settings);
         Self {
             pulse: Store::connect_lazily(database.options().clone(), &pulse_settings),
             ledger: Arc::new(Ledger::new(settings.ledger.directory.clone())),
@@ -608,5 +613,18 @@ impl Parts {
             })
         });
         Ok(())
+    }
+}
+
+/// The settings of the pool for heartbeats. One that gets no answer is broken off so early that the next one, over another
+/// connection, comes before the lease has run out.
+fn pulse_settings(settings: &Settings) -> store::Settings {
+    let third_of_lease = u32::try_from(settings.queue.lease_secs / 3).unwrap_or(u32::MAX);
+    let statement_timeout_secs =
+        settings.database.statement_timeout_secs.min(third_of_lease.max(SHORTEST_BEAT_SECS));
+    store::Settings {
+        max_connections: PULSE_CONNECTIONS,
+        statement_timeout_secs,
+        ..settings.database.clone()
     }
 }

@@ -45,9 +45,9 @@ pub use order::{
 pub use settings::Settings;
 pub use sql::{
     FirstStage, Postponed, Postponement, RestrictionEnd, Unsought, Untold, about_another, find_by_reference,
-    first_stage_of, forget_requests, held_among, in_force, knows_contact, list, lock_for_deletion, note_recipients,
-    note_resumed, postpone, postponed_by, purge, put_rest_back, references_of, restriction_end, restriction_of,
-    take_resumable, unsought_contacts, untold_restrictions,
+    first_stage_of, forget_requests, held_among, in_force, knows_contact, list, lock_for_deletion,
+    note_recipients, note_resumed, postpone, postponed_by, purge, put_rest_back, references_of,
+    restriction_end, restriction_of, take_resumable, unsought_contacts, untold_restrictions,
 };
 
 use crate::domain::{HoldCategory, HoldKind, Reference, RequestId, Statute};

@@ -214,7 +214,7 @@ fn plain(status: StatusCode, text: &'static str) -> Response {
 async fn ready(State(state): State<AppState>) -> Response {
     let asked = async {
         let mut connection = state.store.connection().await?;
-        store::visible_schema_state(&mut connection).await
+        connection.visible_schema_state().await
     };
     match tokio::time::timeout(Duration::from_secs(3), asked).await {
         // Whatever works in this process has stopped, or does so in a moment (F-24).

@@ -60,12 +60,12 @@ pub(in crate::daemon) async fn release(pulse: &Store, present: &PresentInstance)
 /// Turns notifications of the database into wake-ups.
 pub(in crate::daemon) async fn listen(
     wake: Arc<Wake>,
-    pulse: Store,
+    store: Store,
     source: WakeSource,
     stop: CancellationToken,
 ) {
     tokio::select! {
-        () = wake.listen(pulse.pool(), source) => {}
+        () = wake.listen(&store, source) => {}
         () = stop.cancelled() => {}
     }
 }
