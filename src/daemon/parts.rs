@@ -20,7 +20,7 @@ use crate::domain::OrganisationId;
 use crate::execution::{Executor, KillSwitch, PackageRules, Site};
 use crate::http::{self, AppState};
 use crate::identity::ProofPage;
-use crate::queue::{Wake, WakeSource};
+use crate::queue::{Rounds, Wake, WakeSource};
 use crate::recipients::Courier;
 use crate::retention::Sweeper;
 use crate::self_test::SelfTester;
@@ -80,6 +80,8 @@ pub(super) struct Parts {
     /// Connections that the work cannot use up.
     pulse: Store,
     present: PresentInstance,
+    /// What must go round for the daemon to be ready.
+    rounds: Rounds,
     /// Cancelled by the signal, or by a task that found a fault that a person must mend.
     ending: CancellationToken,
     /// Cancelled when the log turns out to be another one than they worked with.
@@ -115,6 +117,7 @@ impl Parts {
             gate: Gate::closed(),
             sites,
             present: PresentInstance::default(),
+            rounds: Rounds::default(),
             tasks: Tasks::new(ending.clone()),
             working: ending.child_token(),
             ending,
@@ -123,6 +126,11 @@ impl Parts {
             last_tasks: Tasks::new(last.clone()),
             last,
         }
+    }
+
+    /// The same, whose rounds are watched among these.
+    pub(super) fn watched_by(self, rounds: Rounds) -> Self {
+        Self { rounds, ..self }
     }
 
     /// Runs the parts that are wanted, until the stop, or until the log is another one than they worked with.
@@ -333,11 +341,13 @@ impl Parts {
         let Prepared { store, desk, controllers, .. } = self.prepared.clone();
         if let Some(sealer) = self.log.sealer.clone() {
             let (settings, gate, stop) = (Arc::clone(&self.settings), self.gate.clone(), self.last.clone());
+            let rounds = self.rounds.clone();
             self.last_tasks.start("sealer", move || {
                 let (sealer, settings) = (Arc::clone(&sealer), Arc::clone(&settings));
-                let (gate, stop) = (gate.clone(), stop.clone());
+                let (gate, rounds, stop) = (gate.clone(), rounds.clone(), stop.clone());
                 Box::pin(async move {
-                    let seal = |turn| tasks::seal(Arc::clone(&sealer), Arc::clone(&settings), turn);
+                    let seal =
+                        |turn| tasks::seal(Arc::clone(&sealer), Arc::clone(&settings), rounds.clone(), turn);
                     gate.pass(&stop, seal).await;
                 })
             });
@@ -389,17 +399,19 @@ impl Parts {
         let jobs = self.listen("job wake-ups", WakeSource::Jobs);
         let (pulse, present, stop) = (self.pulse.clone(), Arc::clone(&self.present), self.working.clone());
         let (gate, keep_days) = (self.gate.clone(), self.settings.ledger.keep_days);
+        let rounds = self.rounds.clone();
         self.tasks.start("worker", move || {
             let (executor, jobs, pulse) = (Arc::clone(&executor), Arc::clone(&jobs), pulse.clone());
             let (present, gate, stop) = (Arc::clone(&present), gate.clone(), stop.clone());
+            let rounds = rounds.clone();
             Box::pin(async move {
                 let work = |turn: CancellationToken| {
                     let (executor, jobs) = (Arc::clone(&executor), Arc::clone(&jobs));
-                    let (pulse, present) = (pulse.clone(), Arc::clone(&present));
+                    let (pulse, present, rounds) = (pulse.clone(), Arc::clone(&present), rounds.clone());
                     async move {
                         // Each time that work begins: the database may have been restored meanwhile.
                         tasks::compare_ledger(&executor, keep_days, &turn).await;
-                        tasks::work(executor, pulse, jobs, present, turn).await;
+                        tasks::work(executor, pulse, jobs, present, rounds, turn).await;
                     }
                 };
                 gate.pass(&stop, work).await;
@@ -588,7 +600,8 @@ impl Parts {
         let proofs = ProofPage::new(store.clone(), desk.clone(), controllers.clone());
         let handover = Handover::new(delivery, store.clone(), desk.keys, controllers, desk.clock, directory);
         let behind_tls = delivery.link_base_url.starts_with("https://");
-        let router = http::router(AppState { handover, proofs, store, behind_tls });
+        let rounds = self.rounds.clone();
+        let router = http::router(AppState { handover, proofs, store, rounds, behind_tls });
         // Bound before anything starts, so that a failure ends the start; bound anew if the task breaks down.
         let bound = Arc::new(tokio::sync::Mutex::new(Some(http::bind(address).await?)));
         tracing::info!(%address, "the hand-over page is served");

@@ -43,7 +43,7 @@ pub(super) async fn insert_items(
 
 /// Reads the commitments of a page, over a connection of an auditor.
 pub(in crate::audit) async fn find_commitments(
-    connection: &mut PgConnection,
+    connection: &mut sqlx::PgConnection,
     page: Uuid,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     sqlx::query_scalar!("SELECT commitments FROM audit.manifest WHERE uid = $1", page)
