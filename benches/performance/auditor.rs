@@ -9,6 +9,7 @@ use dsrd::audit::export::{self, LineFormat, Selection};
 use dsrd::audit::verify::{self, Database as LogDatabase, Directory, Plan as Checks, Source, Tiles, Verdict};
 use dsrd::audit::{self, Search};
 use dsrd::domain::RequestId;
+use dsrd::store;
 use futures_util::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use crate::log::{CASE, Log};
 use crate::measure::Figures;
 use crate::outcome::Line;
-use crate::rig::Database;
+use crate::rig::{self, Database};
 use crate::{Plan, say};
 
 /// The columns that a verification reads.
@@ -169,6 +170,7 @@ async fn look_ups(plan: Plan, log: &Log, entries: u64, cases: &[Uuid]) -> Result
         for connection in [&mut ours, &mut bare] {
             sqlx::query("SET ROLE auditor").execute(connection).await?;
         }
+        let mut ours = store::PgConnection::of(ours, &rig::defaults("database", &[])?);
         let (mut found_in, mut bound_in) = (Figures::default(), 0.0);
         for place in 0..number {
             // Spread over the whole log, no case twice.

@@ -382,7 +382,7 @@ impl Service {
         let wake = Arc::new(Wake::default());
         let stop = CancellationToken::new();
         let (heard, pulse) = (Arc::clone(&wake), self.pulse.clone());
-        let listener = tokio::spawn(async move { heard.listen(pulse.pool(), WakeSource::Jobs).await });
+        let listener = tokio::spawn(async move { heard.listen(&pulse, WakeSource::Jobs).await });
         let until = stop.clone();
         let worker = tokio::spawn(async move { worker.run(&wake, &until).await });
         Ok(Running { stop, worker, listener })

@@ -2,13 +2,12 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::sql;
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{AlertRule, OrganisationId, RequestId};
-use crate::store::{StoreError, Tx};
+use crate::store::{PgConnection, StoreError, Tx};
 
 /// A cause as it stands: one for all the days on which it was told.
 #[derive(Clone, Debug, Serialize)]

@@ -4,7 +4,6 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::event::{Action, Actor, Detail, EntryId, Event, plain};
@@ -12,7 +11,7 @@ use super::leaf::Leaf;
 use super::tlog::leaf_hash;
 use super::writer::{self, Writer};
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::{StoreError, Tx, Written};
+use crate::store::{PgConnection, StoreError, Tx, Written};
 
 /// Appends an event to the caller's transaction; it lasts when the transaction does, and keeps its place among the
 /// transaction's other events. It is written right before the commit, with all of them in one statement, because the

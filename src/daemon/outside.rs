@@ -246,7 +246,7 @@ enum Unfit {
 /// The database is of this program, both its halves are of one moment, and the log continues what was published; answers with what
 /// the look could read, for who publishes.
 async fn compare(publisher: &Publisher, heads: Heads, store: &Store) -> Result<Option<Looked>, Unfit> {
-    let schema = store::visible_schema_state(&mut *store.connection().await?).await?;
+    let schema = store.connection().await?.visible_schema_state().await?;
     if schema == Some(SchemaState::Newer) {
         return Err(Unfit::SchemaNewer);
     }

@@ -20,7 +20,7 @@ use crate::domain::OrganisationId;
 use crate::execution::{Executor, KillSwitch, PackageRules, Site};
 use crate::http::{self, AppState};
 use crate::identity::ProofPage;
-use crate::queue::{Wake, WakeSource};
+use crate::queue::{Rounds, Wake, WakeSource};
 use crate::recipients::Courier;
 use crate::retention::Sweeper;
 use crate::self_test::SelfTester;
@@ -35,12 +35,18 @@ const TO_FINISH: Duration = Duration::from_secs(7);
 /// How long the last audit entries may take after that.
 const TO_SEAL: Duration = Duration::from_secs(1);
 
-/// Connections that the work cannot use up: heartbeats, and two listeners.
-const PULSE_CONNECTIONS: u32 = 4;
+/// Connections that the work cannot use up, for heartbeats.
+const PULSE_CONNECTIONS: u32 = 2;
+
+/// Those that listen for wake-ups of the intake and of jobs.
+const LISTENERS: u32 = 2;
 
 /// The most connections of a daemon beside its pool: those, that of the sealer and that of the publisher. The explanation of
 /// `database.max_connections` names the number, for who limits a login role.
-pub const CONNECTIONS_BESIDE_POOL: u32 = PULSE_CONNECTIONS + 2;
+pub const CONNECTIONS_BESIDE_POOL: u32 = PULSE_CONNECTIONS + LISTENERS + 2;
+
+/// However short the lease is, a heartbeat may take so many seconds.
+const SHORTEST_BEAT_SECS: u32 = 5;
 
 /// A platform that is slow must not keep the other organisations' requests waiting.
 const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(30);
@@ -74,6 +80,8 @@ pub(super) struct Parts {
     /// Connections that the work cannot use up.
     pulse: Store,
     present: PresentInstance,
+    /// What must go round for the daemon to be ready.
+    rounds: Rounds,
     /// Cancelled by the signal, or by a task that found a fault that a person must mend.
     ending: CancellationToken,
     /// Cancelled when the log turns out to be another one than they worked with.
@@ -99,8 +107,7 @@ impl Parts {
     ) -> Self {
         let ending = stop.child_token();
         let last = CancellationToken::new();
-        let pulse_settings =
-            store::Settings { max_connections: PULSE_CONNECTIONS, ..settings.database.clone() };
+        let pulse_settings = pulse_settings(&settings);
         Self {
             pulse: Store::connect_lazily(database.options().clone(), &pulse_settings),
             ledger: Arc::new(Ledger::new(settings.ledger.directory.clone())),
@@ -110,6 +117,7 @@ impl Parts {
             gate: Gate::closed(),
             sites,
             present: PresentInstance::default(),
+            rounds: Rounds::default(),
             tasks: Tasks::new(ending.clone()),
             working: ending.child_token(),
             ending,
@@ -118,6 +126,11 @@ impl Parts {
             last_tasks: Tasks::new(last.clone()),
             last,
         }
+    }
+
+    /// The same, whose rounds are watched among these.
+    pub(super) fn watched_by(self, rounds: Rounds) -> Self {
+        Self { rounds, ..self }
     }
 
     /// Runs the parts that are wanted, until the stop, or until the log is another one than they worked with.
@@ -318,11 +331,13 @@ impl Parts {
         let Prepared { store, desk, controllers, .. } = self.prepared.clone();
         if let Some(sealer) = self.log.sealer.clone() {
             let (settings, gate, stop) = (Arc::clone(&self.settings), self.gate.clone(), self.last.clone());
+            let rounds = self.rounds.clone();
             self.last_tasks.start("sealer", move || {
                 let (sealer, settings) = (Arc::clone(&sealer), Arc::clone(&settings));
-                let (gate, stop) = (gate.clone(), stop.clone());
+                let (gate, rounds, stop) = (gate.clone(), rounds.clone(), stop.clone());
                 Box::pin(async move {
-                    let seal = |turn| tasks::seal(Arc::clone(&sealer), Arc::clone(&settings), turn);
+                    let seal =
+                        |turn| tasks::seal(Arc::clone(&sealer), Arc::clone(&settings), rounds.clone(), turn);
                     gate.pass(&stop, seal).await;
                 })
             });
@@ -374,17 +389,19 @@ impl Parts {
         let jobs = self.listen("job wake-ups", WakeSource::Jobs);
         let (pulse, present, stop) = (self.pulse.clone(), Arc::clone(&self.present), self.working.clone());
         let (gate, keep_days) = (self.gate.clone(), self.settings.ledger.keep_days);
+        let rounds = self.rounds.clone();
         self.tasks.start("worker", move || {
             let (executor, jobs, pulse) = (Arc::clone(&executor), Arc::clone(&jobs), pulse.clone());
             let (present, gate, stop) = (Arc::clone(&present), gate.clone(), stop.clone());
+            let rounds = rounds.clone();
             Box::pin(async move {
                 let work = |turn: CancellationToken| {
                     let (executor, jobs) = (Arc::clone(&executor), Arc::clone(&jobs));
-                    let (pulse, present) = (pulse.clone(), Arc::clone(&present));
+                    let (pulse, present, rounds) = (pulse.clone(), Arc::clone(&present), rounds.clone());
                     async move {
                         // Each time that work begins: the database may have been restored meanwhile.
                         tasks::compare_ledger(&executor, keep_days, &turn).await;
-                        tasks::work(executor, pulse, jobs, present, turn).await;
+                        tasks::work(executor, pulse, jobs, present, rounds, turn).await;
                     }
                 };
                 gate.pass(&stop, work).await;
@@ -573,7 +590,8 @@ impl Parts {
         let proofs = ProofPage::new(store.clone(), desk.clone(), controllers.clone());
         let handover = Handover::new(delivery, store.clone(), desk.keys, controllers, desk.clock, directory);
         let behind_tls = delivery.link_base_url.starts_with("https://");
-        let router = http::router(AppState { handover, proofs, store, behind_tls });
+        let rounds = self.rounds.clone();
+        let router = http::router(AppState { handover, proofs, store, rounds, behind_tls });
         // Bound before anything starts, so that a failure ends the start; bound anew if the task breaks down.
         let bound = Arc::new(tokio::sync::Mutex::new(Some(http::bind(address).await?)));
         tracing::info!(%address, "the hand-over page is served");
@@ -598,5 +616,18 @@ impl Parts {
             })
         });
         Ok(())
+    }
+}
+
+/// The settings of the pool for heartbeats. One that gets no answer is broken off so early that the next one, over another
+/// connection, comes before the lease has run out.
+fn pulse_settings(settings: &Settings) -> store::Settings {
+    let third_of_lease = u32::try_from(settings.queue.lease_secs / 3).unwrap_or(u32::MAX);
+    let statement_timeout_secs =
+        settings.database.statement_timeout_secs.min(third_of_lease.max(SHORTEST_BEAT_SECS));
+    store::Settings {
+        max_connections: PULSE_CONNECTIONS,
+        statement_timeout_secs,
+        ..settings.database.clone()
     }
 }

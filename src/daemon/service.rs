@@ -18,6 +18,7 @@ use crate::audit::Sealer;
 use crate::config::{Loaded, Settings, Sources};
 use crate::delivery::Transport;
 use crate::domain::SystemClock;
+use crate::queue::Rounds;
 use crate::store::Store;
 
 /// One part of the daemon.
@@ -94,12 +95,14 @@ impl Service {
         // that waited for the database would end it and start it again, for as long as the database is away.
         notify::tell(&NotifyState::Ready);
         notify::tell(&NotifyState::Status("waits for the database"));
-        // From here on the service manager's watchdog listens, also while the database is away or being migrated.
+        // From here on the service manager's watchdog listens, also while the database is away or being migrated: a loop that
+        // meets a fault turns all the same.
+        let rounds = Rounds::default();
         let _fed = notify::watchdog_interval()
-            .map(|every| AbortOnDropHandle::new(tokio::spawn(tasks::feed_watchdog(every))));
+            .map(|every| AbortOnDropHandle::new(tokio::spawn(tasks::feed_watchdog(every, rounds.clone()))));
         loop {
             let Some((prepared, sealer)) = self.prepare(database, stop).await? else { return Ok(()) };
-            match self.work(database, prepared, sealer, stop).await? {
+            match self.work(database, prepared, sealer, &rounds, stop).await? {
                 Ended::Stopped => return Ok(()),
                 Ended::Forsaken => tracing::warn!(
                     "the database is another copy than this process worked with; it begins anew with what the database holds now"
@@ -115,6 +118,7 @@ impl Service {
         database: &Database,
         prepared: Prepared,
         sealer: Option<Arc<Sealer>>,
+        rounds: &Rounds,
         stop: &CancellationToken,
     ) -> Result<Ended, StartError> {
         let store = prepared.store.clone();
@@ -132,7 +136,8 @@ impl Service {
             None
         };
         let log = Log { sealer, publisher };
-        let parts = Parts::new(Arc::clone(&self.settings), database, prepared, log, sites.clone(), stop);
+        let parts = Parts::new(Arc::clone(&self.settings), database, prepared, log, sites.clone(), stop)
+            .watched_by(rounds.clone());
         let ended = parts.run(|part| self.has(part)).await;
         for site in sites.values() {
             // An open session at the platform ends by itself; it is only polite to end it.

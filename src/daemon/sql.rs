@@ -1,11 +1,10 @@
 //! Tables `dsrd.master_key`, `dsrd.organisation` and `dsrd.half`, and what the server says about itself.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use crate::audit::Half;
 use crate::domain::OrganisationId;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// The fingerprint of the key that sealed what is stored, if there is one.
 pub async fn find_fingerprint(connection: &mut PgConnection) -> Result<Option<String>, StoreError> {

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{DeliveryError, sql};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{MasterKey, OrganisationId, Personal, RequestId};
 use crate::queue::{self, Lease};
-use crate::store::{Store, StoreError};
+use crate::store::{PgConnection, Store, StoreError};
 
 /// Id of one package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

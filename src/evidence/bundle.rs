@@ -5,7 +5,6 @@ use std::io::{self, Seek, Write};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -16,6 +15,7 @@ use super::{
 use crate::audit::export::{self, LineFormat, Selection};
 use crate::audit::tlog::{Checkpoint, SignedNote};
 use crate::audit::verify::Source;
+use crate::store::PgConnection;
 
 /// What a bundle holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

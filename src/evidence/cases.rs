@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 use serde_json::{Value, json};
-use sqlx::PgConnection;
 
 use super::{EvidenceError, Order, Scope};
 use crate::audit::{self, Filter};
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 use crate::{delivery, execution, identity, intake, recipients, triage};
 
 /// So many entries are read at a time.

@@ -13,7 +13,7 @@ use crate::domain::{ContactId, IdentifierKind, SubjectIdentifier, SubjectRef};
 use crate::holds::{self, Hold, HoldId, Unsought};
 use crate::intake::{self, Desk, IdentifierRole};
 use crate::platform::PlatformError;
-use crate::store::{Store, StoreError};
+use crate::store::{PgConnection, Store, StoreError};
 use crate::triage::{self, MatchError};
 
 /// The contacts that identifiers mean to whoever places a hold: all that carry one of them. Who has nothing but a telephone number
@@ -83,7 +83,7 @@ pub async fn find_held_contacts(store: &Store, desk: &Desk, site: &Site) -> Resu
 /// this one: nobody but a person can say whether they are about the same human being.
 pub(super) async fn by_telephone_only(
     run: &Run<'_>,
-    connection: &mut sqlx::PgConnection,
+    connection: &mut PgConnection,
     contact: &ContactId,
     found: &[Hold],
 ) -> Result<Vec<HoldId>, Stop> {

@@ -32,7 +32,7 @@ use crate::domain::{
 use crate::holds::{self, EndRule, Hold, HoldId, Postponed, Postponement};
 use crate::intake::{self, Desk, IntakeError, Submission};
 use crate::platform::{Contact, Created, RawRecord, Source, date_of};
-use crate::store::{Store, Tx};
+use crate::store::{PgConnection, Store, Tx};
 
 /// When to read again while the platform does not show a policy switched off yet.
 const READ_AGAIN_AFTER: [Duration; 5] = [
@@ -194,7 +194,7 @@ impl Run<'_> {
 /// The holds in force that stop an erasure of this origin.
 async fn stopping(
     run: &Run<'_>,
-    connection: &mut sqlx::PgConnection,
+    connection: &mut PgConnection,
     contact: &ContactId,
     (origin, created): (Origin, Option<DateTime<Utc>>),
 ) -> Result<Vec<Hold>, Stop> {
@@ -207,7 +207,7 @@ async fn stopping(
 /// and what follows by itself from an older wish does not.
 pub(super) async fn restriction_since(
     run: &Run<'_>,
-    connection: &mut sqlx::PgConnection,
+    connection: &mut PgConnection,
     contact: &Contact,
     since: Option<DateTime<Utc>>,
 ) -> Result<Option<Hold>, Stop> {
@@ -222,7 +222,7 @@ fn is_restriction_since(hold: &Hold, since: Option<DateTime<Utc>>) -> bool {
 /// The holds in force that may be about a contact.
 async fn about_contact(
     run: &Run<'_>,
-    connection: &mut sqlx::PgConnection,
+    connection: &mut PgConnection,
     contact: &ContactId,
     created: Option<DateTime<Utc>>,
 ) -> Result<Vec<Hold>, Stop> {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgConnection;
 
 use super::Step;
 use super::effect::bare;
@@ -23,6 +22,7 @@ use crate::domain::{
 use crate::holds::{self, Hold};
 use crate::intake::{self, IdentifierRole};
 use crate::platform::{Contact, Created, Urgency};
+use crate::store::PgConnection;
 use crate::triage::{self, MatchError, Matches};
 
 /// How long an erasure waits before it looks again whether the access request of the same person has ended. The end

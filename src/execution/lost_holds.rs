@@ -6,13 +6,13 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::replay::{Finding, Place, ReplayError, Settlement, Verdict};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::holds::{self, EndRule, HoldId, NewHold};
 use crate::intake;
+use crate::store::PgConnection;
 use crate::suppression::ledger::{self, Entry, EntryKind, Settled};
 
 /// Who places them again.

@@ -22,7 +22,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use sqlx::PgConnection;
 
 use super::engine::Run;
 use super::sql;
@@ -36,7 +35,7 @@ use crate::domain::{
 use crate::identity::{self, Asked, Occasion};
 use crate::intake::{self, Case, CaseError, Identifier, IdentifierRole};
 use crate::queue::{self, PutBack};
-use crate::store::Tx;
+use crate::store::{PgConnection, Tx};
 
 /// Where the earlier request ended between two looks: the later one goes on by itself, and is not looked at again.
 const EARLIER_ENDED: &str = "earlier_ended";

@@ -3,7 +3,6 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Step;
@@ -12,7 +11,7 @@ use super::reminder::Earlier;
 use super::write::Finished;
 use crate::domain::{ContactId, OrganisationId, Outcome, ParkReason, Proof, RequestId, SubjectRef};
 use crate::queue::Lease;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// A checkpoint as stored.
 #[derive(Clone, Debug)]

@@ -31,7 +31,7 @@ use crate::domain::{
 };
 use crate::intake::{self, Desk, IntakeError, Submission};
 use crate::platform::{Contact, Coverage, Created, PlatformError, Urgency};
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{PgConnection, Store, StoreError, Tx};
 use crate::suppression::Purpose;
 use crate::suppression::watch::{self, Ended, Look, Novelty, Seen, Settings, SettledAs};
 
@@ -176,7 +176,7 @@ pub async fn look_again(
 /// The identifiers to search by: those of the request, each once, while the service still knows them.
 async fn identifiers_of(
     lookout: Lookout<'_>,
-    connection: &mut sqlx::PgConnection,
+    connection: &mut PgConnection,
     look: &Look,
 ) -> Result<Vec<SubjectIdentifier>, StoreError> {
     let (Purpose::ReCreation, true, Some(request)) =

@@ -11,7 +11,7 @@ use super::Executor;
 use super::stop::Ended;
 use crate::delivery;
 use crate::domain::RequestId;
-use crate::queue::{self, Heart, Instance, Lane, Lease, PutBack, Wake};
+use crate::queue::{self, Heart, Instance, Lane, Lease, PutBack, Rounds, Wake};
 use crate::store::{Store, StoreError};
 
 /// So many runs of a request in a row that the database failed wait no longer than one.
@@ -28,6 +28,8 @@ pub struct Worker {
     pulse: Store,
     instance: Instance,
     heart: Arc<Heart>,
+    /// Where the heartbeats are watched.
+    rounds: Rounds,
     /// How many runs in a row the database failed, by request: nothing of them is written anywhere.
     failed: Mutex<BTreeMap<RequestId, u32>>,
 }
@@ -39,7 +41,13 @@ impl Worker {
         let instance = Instance::register(&mut connection).await?;
         drop(connection);
         let heart = Arc::new(Heart::new(lease_time(&executor)));
-        Ok(Self { executor, pulse, instance, heart, failed: Mutex::default() })
+        Ok(Self { executor, pulse, instance, heart, rounds: Rounds::default(), failed: Mutex::default() })
+    }
+
+    /// The same worker, whose heartbeats are watched among these.
+    #[must_use]
+    pub fn watched_by(self, rounds: &Rounds) -> Self {
+        Self { rounds: rounds.clone(), ..self }
     }
 
     /// The instance under which it claims.
@@ -76,9 +84,12 @@ impl Worker {
     /// Beats until declared dead.
     async fn beat(&self, dead: &CancellationToken) {
         let every = Duration::from_secs(self.executor.settings.heartbeat_secs.max(1));
+        let round = self.rounds.watch("heartbeats", every + self.pulse.longest_turn());
         loop {
             tokio::time::sleep(every).await;
-            match self.beat_once().await {
+            let beaten = self.beat_once().await;
+            round.turned();
+            match beaten {
                 Ok(true) => {}
                 Ok(false) => {
                     tracing::error!(

@@ -30,11 +30,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
-use sqlx::PgConnection;
 
 use crate::audit::{self, Action};
 use crate::domain::OrganisationId;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 pub use count::count;
 pub use course::{Course, End};

@@ -6,13 +6,12 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
-use sqlx::PgConnection;
 
 use super::sql;
 use crate::domain::deadline::{Forecast, Pace, Waiting, forecast};
 use crate::domain::{Handling, OrganisationId, RequestKind};
 use crate::queue::{self, Limit};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// How the open requests of an organisation stand to the pace at which its platform may be called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -1,10 +1,9 @@
 //! What is open, read from `dsrd.request`.
 
 use chrono::NaiveDate;
-use sqlx::PgConnection;
 
 use crate::domain::OrganisationId;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Open requests of one due date and kind, and in one of two conditions.
 pub(super) struct OpenRow {

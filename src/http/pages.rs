@@ -20,7 +20,8 @@ use super::{code, identity};
 use crate::delivery::{DeliveryError, Download, Handover, Landing, Piece, Redemption};
 use crate::domain::{Personal, RequestKind, random};
 use crate::identity::ProofPage;
-use crate::store::{self, SchemaState, Store};
+use crate::queue::Rounds;
+use crate::store::{SchemaState, Store};
 
 /// One field of a form has a few hundred bytes.
 const MOST_BODY_BYTES: usize = 4 * 1024;
@@ -35,8 +36,10 @@ pub struct AppState {
     pub handover: Handover,
     /// Finds and takes the links by which people prove who asks.
     pub proofs: ProofPage,
-    /// For the readiness answer.
+    /// For the readiness answer: the database, and what goes on beside the pages.
     pub store: Store,
+    /// See [`AppState::store`].
+    pub rounds: Rounds,
     /// Whether people come by TLS (`link_base_url` begins with `https`).
     pub behind_tls: bool,
 }
@@ -212,9 +215,12 @@ fn plain(status: StatusCode, text: &'static str) -> Response {
 }
 
 async fn ready(State(state): State<AppState>) -> Response {
+    if state.rounds.standing_still().is_some() {
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "a part of the service stands still\n");
+    }
     let asked = async {
         let mut connection = state.store.connection().await?;
-        store::visible_schema_state(&mut connection).await
+        connection.visible_schema_state().await
     };
     match tokio::time::timeout(Duration::from_secs(3), asked).await {
         // Whatever works in this process has stopped, or does so in a moment (F-24).

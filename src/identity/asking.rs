@@ -1,7 +1,6 @@
 //! The question: a link to the contact point of the profile, and the notice that carries it.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::error::IdentityError;
@@ -13,7 +12,7 @@ use crate::domain::{
     link_digest, random,
 };
 use crate::intake::{self, Case, CaseError, Desk, Identifier, IdentifierRole};
-use crate::store::{StoreError, Tx};
+use crate::store::{PgConnection, StoreError, Tx};
 
 /// So many links are made for a request: nobody's mailbox is filled by asking. Beyond it a person who decides so has one made at a time
 /// ([`ask_after_outage`]).

@@ -1,6 +1,5 @@
 //! What a person of the controller found out themselves.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::asking::end_links;
@@ -12,7 +11,7 @@ use crate::domain::{
     Personal, Proof, RequestId,
 };
 use crate::intake::{self, Desk};
-use crate::store::Tx;
+use crate::store::{PgConnection, Tx};
 
 /// How a person of the controller found out who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]

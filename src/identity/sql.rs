@@ -2,12 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::deadline::RegimeCode;
 use crate::domain::{OrganisationId, Proof, Reference, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// A link to be made.
 pub(super) struct NewLink<'a> {

@@ -23,6 +23,7 @@
 mod budget;
 mod instance;
 mod outage;
+mod rounds;
 mod sql;
 mod wake;
 
@@ -36,6 +37,7 @@ pub use instance::{Heart, Instance};
 pub use outage::{
     Seen, WAITS_FOR_PLATFORM, filter_ignored_since, note_ignored_filters, note_platform, platform_down_since,
 };
+pub use rounds::{Round, Rounds};
 pub use sql::{
     Depth, claim, depth, done, enqueue, enqueue_held_back, enqueue_parked, hold, note_progress, park, purge,
     purge_instances, put_back, release_all, rescue, resume, running, set_aside, set_due, wake, wake_waiting,

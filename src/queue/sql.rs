@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 
 use super::{Instance, Lane, Lease, LeaseLost, PutBack};
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// The code of a job that waits for an access request of the same person to end.
 const WAITS_FOR_ACCESS: &str = "waits_for_access";

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgListener, PgPool};
 use tokio::sync::Notify;
+
+use crate::store::Store;
 
 /// Which channel to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +44,12 @@ impl Wake {
 
     /// Listens for ever and raises the flag at each notification, after each new connection (a gap may hide some),
     /// and never gives up.
-    pub async fn listen(&self, pool: &PgPool, source: WakeSource) {
+    pub async fn listen(&self, store: &Store, source: WakeSource) {
         const RECONNECT_AFTER: Duration = Duration::from_secs(2);
         loop {
-            if let Ok(mut listener) = PgListener::connect_with(pool).await
-                && listener.listen(source.channel()).await.is_ok()
-            {
+            if let Ok(mut listener) = store.listen(source.channel()).await {
                 self.raise();
-                while let Ok(Some(_)) = listener.try_recv().await {
+                while listener.heard().await.is_ok() {
                     self.raise();
                 }
             }

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
 use super::settings::ChannelKind;
 use super::task::{GiveUpReason, TaskAction, TaskState};
 use crate::domain::{ContactId, OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// A task to be written.
 pub(super) struct NewTask<'a> {

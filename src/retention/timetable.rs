@@ -2,12 +2,11 @@
 //! it, so that each due time is taken once over any number of daemons, and missed ones give one run.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgConnection;
 
 use super::schedule::Schedule;
 use super::sql;
 use crate::domain::OrganisationId;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// How far the clocks of two daemons may be apart that both work: each agrees with the database's to five minutes.
 /// Whoever is ahead may have moved on a due time that has not come for the other.

@@ -1,11 +1,10 @@
 //! Table `dsrd.self_test`.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Whether there is a run of a day.
 pub(super) async fn has_run(

@@ -7,6 +7,7 @@
 //! Invariants:
 //! - SQL stands in the `sql.rs` of the module that owns the table, bound parameters only, checked when compiled.
 //! - No transaction is open across a call to the outside.
+//! - No statement is waited for without a limit, also where the server is gone without a word ([`PgConnection`]).
 //! - [`StoreError`] carries the SQLSTATE and the constraint, never a value: PostgreSQL's detail texts quote rows.
 //!
 //! Why transactions are explicit (`begin` … `commit`): an async closure that retries cannot be `Send` when generic,
@@ -18,6 +19,7 @@
 //!
 //! With no database configured, [`embedded`] runs a private cluster.
 
+mod connection;
 pub mod embedded;
 mod error;
 mod numbering;
@@ -32,11 +34,12 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::pool::PoolConnection;
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 
+use self::connection::{Limits, within};
 use self::numbering::Carried;
+pub use connection::{Lent, Listener, PgConnection};
 pub use error::StoreError;
 pub use numbering::{Fate, Numbering, Written};
 pub use schema::{MIGRATOR, SchemaState, migrate, migration_count, schema_state, visible_schema_state};
@@ -56,7 +59,8 @@ pub struct Settings {
     /// is held while the platform is called, so that a few serve many workers, and faster than many do: see
     /// docs/performance.md.
     pub max_connections: u32,
-    /// How long a statement may run, in seconds.
+    /// How long a statement may run, in seconds. The server ends it then; where the server or the network is gone
+    /// without a word, the service gives it up at most five seconds later.
     pub statement_timeout_secs: u32,
     /// How long to wait for a free connection of the pool, in seconds.
     pub acquire_timeout_secs: u64,
@@ -69,6 +73,10 @@ pub struct Settings {
 /// A connection that rested so long is tested before it is used: its server may have gone meanwhile.
 const TESTED_AFTER_REST: Duration = Duration::from_secs(1);
 
+/// So many statements of one turn may take the longest that they can before its loop seems to stand still. They are more,
+/// but one that fails ends the turn.
+const SLOW_STATEMENTS_OF_A_TURN: u32 = 8;
+
 /// As whom the connections of a pool act.
 #[derive(Clone, Copy, Debug)]
 enum Role {
@@ -80,6 +88,7 @@ enum Role {
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
+    limits: Limits,
     numbering: Option<Arc<dyn Numbering>>,
 }
 
@@ -97,6 +106,7 @@ impl Store {
     }
 
     fn open(options: PgConnectOptions, settings: &Settings, max_connections: u32, role: Role) -> Self {
+        let limits = Limits::of(settings);
         let statement_timeout = format!("{}s", settings.statement_timeout_secs);
         // A process that is frozen in the middle of a transaction keeps its locks until the server ends it. The sealer's
         // keeps every other sealer from working, and other daemons from starting: it is given up sooner.
@@ -113,11 +123,11 @@ impl Store {
             .max_connections(max_connections)
             .acquire_timeout(Duration::from_secs(settings.acquire_timeout_secs))
             .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
+            .before_acquire(move |connection, meta| {
                 Box::pin(async move {
                     // One that has just answered needs no test: a round trip for each transaction would be the price.
                     if meta.idle_for >= TESTED_AFTER_REST {
-                        connection.ping().await?;
+                        within(limits.test, connection.ping()).await?;
                     }
                     Ok(true)
                 })
@@ -139,7 +149,7 @@ impl Store {
                 })
             })
             .connect_lazy_with(options);
-        Self { pool, numbering: None }
+        Self { pool, limits, numbering: None }
     }
 
     /// The same store, with somebody who numbers what is written in its transactions.
@@ -150,19 +160,34 @@ impl Store {
 
     /// Begins a transaction; the name appears in traces.
     pub async fn begin(&self, name: &'static str) -> Result<Tx, StoreError> {
-        let inner = self.pool.begin().await.map_err(StoreError::during(name))?;
+        let pooled = self.pool.acquire().await.map_err(StoreError::during(name))?;
+        let mut inner = Lent::new(pooled, self.limits);
+        inner.begin().await.map_err(StoreError::during(name))?;
         Ok(Tx { inner, name, put_off: None, carried: Carried::new(self.numbering.clone()) })
     }
 
     /// A connection for a single statement.
-    pub async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        self.pool.acquire().await.map_err(StoreError::during("store.acquire"))
+    pub async fn connection(&self) -> Result<Lent, StoreError> {
+        let pooled = self.pool.acquire().await.map_err(StoreError::during("store.acquire"))?;
+        Ok(Lent::new(pooled, self.limits))
     }
 
-    /// The pool itself, for a listener.
+    /// A connection outside of the pool, which never goes back into it.
+    pub async fn own_connection(&self) -> Result<PgConnection, StoreError> {
+        let pooled = self.pool.acquire().await.map_err(StoreError::during("store.acquire"))?;
+        Ok(PgConnection::own(pooled.detach(), self.limits))
+    }
+
+    /// Listens to a channel over a connection outside of the pool.
+    pub async fn listen(&self, channel: &str) -> Result<Listener, StoreError> {
+        Listener::open(&self.pool, self.limits, channel).await.map_err(StoreError::during("store.listen"))
+    }
+
+    /// Longer than a few statements in a row take, whatever the server does: who was busy with them for so long is not
+    /// busy with them any more.
     #[must_use]
-    pub const fn pool(&self) -> &PgPool {
-        &self.pool
+    pub fn longest_turn(&self) -> Duration {
+        (self.pool.options().get_acquire_timeout() + self.limits.statement) * SLOW_STATEMENTS_OF_A_TURN
     }
 
     /// Closes all connections.
@@ -177,7 +202,7 @@ pub type WriteLast = for<'a> fn(&'a mut PgConnection, Vec<Vec<u8>>) -> BoxFuture
 /// An open transaction; dropped without [`Tx::commit`] it leaves no trace.
 #[derive(Debug)]
 pub struct Tx {
-    inner: Transaction<'static, Postgres>,
+    inner: Lent,
     name: &'static str,
     put_off: Option<PutOff>,
     carried: Carried,
@@ -214,7 +239,7 @@ impl Tx {
     /// locks until then.
     pub async fn roll_back(self) -> Result<(), StoreError> {
         let Self { inner, name, carried, .. } = self;
-        inner.rollback().await.map_err(StoreError::during(name))?;
+        inner.roll_back().await.map_err(StoreError::during(name))?;
         drop(carried);
         Ok(())
     }

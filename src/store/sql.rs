@@ -3,6 +3,14 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+// The words around statements, sent as they are: a prepared one would be another way there and back.
+pub(super) const BEGIN: &str = "BEGIN";
+pub(super) const COMMIT: &str = "COMMIT";
+pub(super) const ROLL_BACK: &str = "ROLLBACK";
+pub(super) const BEGIN_PART: &str = "SAVEPOINT part";
+pub(super) const KEEP_PART: &str = "RELEASE SAVEPOINT part";
+pub(super) const TAKE_PART_BACK: &str = "ROLLBACK TO SAVEPOINT part";
+
 /// Takes on the rights of the service, and no others of the login role.
 pub(super) async fn act_as_service(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query!("SET ROLE dsrd_service").execute(connection).await?;
@@ -21,7 +29,7 @@ pub(super) async fn is_standby(connection: &mut PgConnection) -> Result<bool, sq
 }
 
 /// What time it is for the server.
-pub(super) async fn clock(connection: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::Error> {
+pub(super) async fn clock(connection: &mut super::PgConnection) -> Result<DateTime<Utc>, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(connection).await
 }
 

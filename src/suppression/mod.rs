@@ -23,14 +23,13 @@ pub mod watch;
 
 use chrono::{DateTime, Months, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 
 pub use import::{ImportDecision, decide};
 pub use sql::{Counted, count_by_purpose};
 
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{ContactId, Controller, MasterKey, OrganisationId, SubjectIdentifier};
-use crate::store::{StoreError, Tx};
+use crate::store::{PgConnection, StoreError, Tx};
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {

@@ -2,11 +2,10 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 
 use super::{Hashed, Source, Suppressed};
 use crate::domain::OrganisationId;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// The columns of hashes, for `unnest`.
 fn columns(hashed: &[Hashed]) -> (Vec<String>, Vec<String>, Vec<Vec<u8>>) {

@@ -1,6 +1,5 @@
 //! That a request, or what is left of it, is not followed.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::error::TriageError;
@@ -10,7 +9,7 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::delivery;
 use crate::domain::{Handling, MasterKey, OrganisationId, Personal, RefusalGround, RequestId};
 use crate::intake::{self, Desk, ParkedCase};
-use crate::store::Tx;
+use crate::store::{PgConnection, Tx};
 
 /// What the controller says in support of a ground, in words for the person: a few lines.
 #[derive(Clone, Debug)]

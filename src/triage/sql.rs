@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::second::Decision;
@@ -10,7 +9,7 @@ use crate::domain::{
     AcceptanceReason, AnsweredOutcome, ChoiceReason, ClarificationReason, ContactId, ExtensionReason,
     IncidentCategory, IncidentCause, IncidentEnd, OrganisationId, RefusalGround, RequestId,
 };
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Which act, by whom and when.
 pub(super) struct Act<'a> {

@@ -2,12 +2,11 @@
 //! `dsrd.count_rows` and `dsrd.remove_rows`, so that none is forgotten.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::removal::{InTheWay, Left};
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// How many rows of an organisation each table holds, those that hold none left out. Salts of a sweep's items name no organisation:
 /// they are those of its cases, or of pages that its entries tell of.

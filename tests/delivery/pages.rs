@@ -10,6 +10,7 @@ use dsrd::domain::{Clock as _, IdentityDoubt, Personal, Reference, RequestId};
 use dsrd::http::{AppState, Settings, router, serve};
 use dsrd::identity::{self, Asked, Occasion, ProofPage};
 use dsrd::intake;
+use dsrd::queue::Rounds;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -39,6 +40,7 @@ impl Site {
             handover,
             proofs: ProofPage::new(world.store.clone(), world.desk(), world.controllers()),
             store: world.store.clone(),
+            rounds: Rounds::default(),
             behind_tls: true,
         };
         let settings = Settings { listen: None, header_timeout_secs: 1, max_connections: 8 };

@@ -1,7 +1,7 @@
 //! The database goes away and comes back.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use dsrd::domain::{Clock as _, ManualClock, SystemClock};
@@ -108,6 +108,53 @@ async fn f_24_a_daemon_whose_database_a_newer_one_migrates_stops_all_work_and_sa
         .unwrap();
     let daemon = service.serve().await;
     service.rest(Duration::from_mins(1)).await;
+    daemon.stop().await;
+    assert_done(&service, &handed_in);
+    service.finish().await;
+}
+
+/// A host that lost its power closes nothing: what was asked of its server is never answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_16_a_daemon_goes_on_by_itself_after_its_database_went_silent() {
+    let world = TestService::start().await;
+    let proxy = PgProxy::start(world.database.options()).await;
+    let service = ProcessService::reaching(world, &proxy.options());
+    let address =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number");
+    service.amend("acquire_timeout_secs = 3", "acquire_timeout_secs = 3\nstatement_timeout_secs = 2");
+    service.amend("[queue]", &format!("[http]\nlisten = \"{address}\"\n[queue]"));
+    let daemon = service.serve().await;
+    eventually("it is ready", Duration::from_secs(20), || async { ask_ready(address).await.0 == 200 }).await;
+
+    let mut producer = service.producer().await;
+    let mut handed_in = Vec::new();
+    for silence in 0..3 {
+        // Slow answers of the platform spread the work over the silence.
+        let faults = service.world.simulator.faults();
+        let slow = faults.inject(Fault::Latency(Duration::from_millis(300)).on(Endpoint::ListContacts));
+        handed_in.extend(hand_in(&service, &mut producer, 12 * silence..12 * (silence + 1)).await);
+        eventually("work in hand", Duration::from_secs(20), || async {
+            service.count("SELECT count(*) FROM dsrd.job WHERE state = 'leased'").await > 0
+        })
+        .await;
+        // Each time in the middle of something else.
+        tokio::time::sleep(Duration::from_millis(150) * u32::try_from(silence).expect("a small number"))
+            .await;
+        proxy.fall_silent();
+        let until = Instant::now() + Duration::from_secs(8);
+        while Instant::now() < until {
+            assert_eq!(ask_ready(address).await.0, 503, "it is not ready while nothing answers");
+        }
+        proxy.answer_again();
+        faults.remove(slow);
+        eventually("it is ready again", Duration::from_secs(20), || async {
+            ask_ready(address).await.0 == 200
+        })
+        .await;
+        handed_in.extend(hand_in(&service, &mut producer, 100 + silence..101 + silence).await);
+        service.rest(Duration::from_mins(1)).await;
+    }
+    // Its own wake-ups and its sealer are among what goes on: the oracle wants every entry sealed.
     daemon.stop().await;
     assert_done(&service, &handed_in);
     service.finish().await;

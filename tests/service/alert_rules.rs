@@ -382,7 +382,7 @@ async fn r_62_a_sweep_that_does_not_begin_and_contacts_left_past_their_term_are_
         .unwrap();
 
     // A sweep ended without getting through; the next one did.
-    let sweep = async |state: &str, reason: Option<&str>, connection: &mut sqlx::PgConnection| {
+    let sweep = async |state: &str, reason: Option<&str>, connection: &mut dsrd::store::PgConnection| {
         service.clock.advance(TimeDelta::hours(1));
         let now = service.desk.clock.now();
         sqlx::query(
@@ -422,7 +422,7 @@ async fn r_62_a_sweep_that_ended_before_it_had_listed_anybody_is_told_too() {
     let service = TestService::start().await;
     let (watch, mails) = watch(&service, settings());
     let mut connection = service.store.connection().await.unwrap();
-    let sweep = async |state: &str, reason: Option<&str>, connection: &mut sqlx::PgConnection| {
+    let sweep = async |state: &str, reason: Option<&str>, connection: &mut dsrd::store::PgConnection| {
         service.clock.advance(TimeDelta::hours(1));
         let now = service.desk.clock.now();
         let ended = (state != "listing").then_some(now);

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
+use crate::rig;
 use crate::support::database::TestDatabase;
 use crate::support::settings::sealer_at;
 
@@ -65,7 +66,9 @@ async fn the_log_in_its_first_form_is_carried_over_whole() {
     let sealer = sealer_at(options.clone(), LogKeys::generate(), Arc::new(SystemClock)).await.unwrap();
     assert_eq!(sealer.seal_everything().await.unwrap(), 51);
 
-    let after = audit::list(&mut owner, &Filter::default(), 0, 100).await.unwrap();
+    let service = rig::store(options.clone(), 1);
+    let mut reader = service.connection().await.unwrap();
+    let after = audit::list(&mut reader, &Filter::default(), 0, 100).await.unwrap();
     let leaves: Vec<Vec<u8>> =
         sqlx::query_scalar("SELECT entry FROM audit.entry ORDER BY seq").fetch_all(&mut owner).await.unwrap();
     assert_eq!((after.len(), leaves.len()), (51, 51));
@@ -107,8 +110,9 @@ async fn the_log_in_its_first_form_is_carried_over_whole() {
 #[tokio::test]
 async fn an_empty_log_has_nothing_to_carry_over() {
     let database = TestDatabase::create().await;
-    let mut owner = PgConnection::connect_with(&database.options()).await.unwrap();
-    assert_eq!(audit::pending(&mut owner).await.unwrap(), 0);
-    assert_eq!(audit::sealed_up_to(&mut owner).await.unwrap(), 0);
-    assert!(audit::verifier_keys(&mut owner).await.unwrap().is_empty());
+    let service = rig::store(database.options(), 1);
+    let mut reader = service.connection().await.unwrap();
+    assert_eq!(audit::pending(&mut reader).await.unwrap(), 0);
+    assert_eq!(audit::sealed_up_to(&mut reader).await.unwrap(), 0);
+    assert!(audit::verifier_keys(&mut reader).await.unwrap().is_empty());
 }

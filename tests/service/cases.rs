@@ -435,7 +435,7 @@ async fn r_13_how_often_somebody_asks_refuses_nothing_and_a_year_later_is_not_of
     let after = service.submit(RequestKind::Access, &[(Email, EMAIL)]).await;
     service.work_to_the_end().await;
     let mut connection = service.store.connection().await.unwrap();
-    let around = async |connection: &mut PgConnection, request| {
+    let around = async |connection: &mut dsrd::store::PgConnection, request| {
         intake::surroundings(connection, &service.controller.id, request).await.unwrap().within_a_year
     };
     assert_eq!(around(&mut connection, last.unwrap()).await, 5);

@@ -74,6 +74,7 @@ mod rules;
 mod sealing;
 mod second_looks;
 mod self_test;
+mod silent;
 mod suppression;
 mod undelivered;
 mod unknown_commit;

@@ -119,6 +119,7 @@ type Decide = dyn Fn(&Transaction) -> Option<Cut> + Send + Sync;
 #[derive(Default)]
 struct State {
     refuses: AtomicBool,
+    silent: AtomicBool,
     connections: AtomicU64,
     latency_micros: AtomicU64,
     /// Bytes of answers after which a connection is cut; 0 for never.
@@ -132,6 +133,7 @@ pub(crate) struct PgProxy {
     port: u16,
     state: Arc<State>,
     generation: watch::Sender<u64>,
+    silences: watch::Sender<u64>,
     target: PgConnectOptions,
     task: JoinHandle<()>,
 }
@@ -152,8 +154,9 @@ impl PgProxy {
         let socket = directory.join(format!(".s.PGSQL.{}", target.get_port()));
         let state = Arc::new(State::default());
         let (generation, current) = watch::channel(0);
-        let accepting = accept(listener, socket, Arc::clone(&state), current);
-        Self { port, state, generation, target, task: tokio::spawn(accepting) }
+        let (silences, silence) = watch::channel(0);
+        let accepting = accept(listener, socket, Arc::clone(&state), (current, silence));
+        Self { port, state, generation, silences, target, task: tokio::spawn(accepting) }
     }
 
     /// How to connect through it.
@@ -187,6 +190,18 @@ impl PgProxy {
         self.cut_all();
     }
 
+    /// As if the server's host had lost its power: nothing is answered and nothing is closed any more, over the
+    /// connections that stand for ever, and over new ones until [`PgProxy::answer_again`].
+    pub(crate) fn fall_silent(&self) {
+        self.state.silent.store(true, Ordering::SeqCst);
+        self.silences.send_modify(|silence| *silence += 1);
+    }
+
+    /// The server is back; of the connections that it had before it knows nothing.
+    pub(crate) fn answer_again(&self) {
+        self.state.silent.store(false, Ordering::SeqCst);
+    }
+
     /// Cuts every connection.
     pub(crate) fn cut_all(&self) {
         self.generation.send_modify(|generation| *generation += 1);
@@ -209,7 +224,12 @@ impl PgProxy {
     }
 }
 
-async fn accept(listener: TcpListener, socket: PathBuf, state: Arc<State>, generation: watch::Receiver<u64>) {
+async fn accept(
+    listener: TcpListener,
+    socket: PathBuf,
+    state: Arc<State>,
+    (generation, silence): (watch::Receiver<u64>, watch::Receiver<u64>),
+) {
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         state.connections.fetch_add(1, Ordering::SeqCst);
@@ -217,16 +237,42 @@ async fn accept(listener: TcpListener, socket: PathBuf, state: Arc<State>, gener
             continue;
         }
         let (socket, state, mut generation) = (socket.clone(), Arc::clone(&state), generation.clone());
+        let mut silence = silence.clone();
         generation.borrow_and_update();
+        silence.borrow_and_update();
         tokio::spawn(async move {
+            if state.silent.load(Ordering::SeqCst) {
+                tokio::select! {
+                    () = swallow(client) => {}
+                    _cut = generation.changed() => {}
+                }
+                return;
+            }
             let Ok(server) = UnixStream::connect(socket).await else { return };
             client.set_nodelay(true).expect("a TCP connection");
-            let connection = Connection { client, server, state, session: Session::default() };
-            tokio::select! {
-                _ended = connection.forward() => {}
-                _cut = generation.changed() => {}
+            let mut connection = Connection { client, server, state, session: Session::default() };
+            let goes_silent = tokio::select! {
+                _ended = connection.forward() => false,
+                _cut = generation.changed() => false,
+                _silence = silence.changed() => true,
+            };
+            if goes_silent {
+                let Connection { client, server, .. } = connection;
+                drop(server);
+                tokio::select! {
+                    () = swallow(client) => {}
+                    _cut = generation.changed() => {}
+                }
             }
         });
+    }
+}
+
+/// Takes what a client sends, for as long as it likes, and answers nothing.
+async fn swallow(mut client: TcpStream) {
+    let mut taken = BytesMut::new();
+    while client.read_buf(&mut taken).await.is_ok_and(|read| read > 0) {
+        taken.clear();
     }
 }
 
@@ -239,7 +285,7 @@ struct Connection {
 
 impl Connection {
     /// Until one of both ends, or the connection is cut.
-    async fn forward(mut self) -> std::io::Result<()> {
+    async fn forward(&mut self) -> std::io::Result<()> {
         let (mut from_client, mut from_server) = (BytesMut::new(), BytesMut::new());
         let mut answered = 0;
         loop {
@@ -259,7 +305,7 @@ impl Connection {
                             Some(Cut::Before) => return Ok(()),
                             Some(Cut::During) => {
                                 self.server.write_all(&message).await?;
-                                drop(self.client);
+                                self.client.shutdown().await?;
                                 return read_to_the_end_of_answer(&mut self.server).await;
                             }
                             Some(Cut::After) => {

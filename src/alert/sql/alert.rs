@@ -1,13 +1,12 @@
 //! Table `dsrd.alert`: what was raised, listed and acknowledged.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::alert::list::ListedAlert;
 use crate::alert::rule::Cause;
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// What an alert is about, beside the platform.
 #[derive(Clone, Copy)]

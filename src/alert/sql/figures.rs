@@ -1,11 +1,10 @@
 //! Table `dsrd.figures_watch`, and the counts that figures and digests are made of.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgConnection;
 
 use crate::alert::rule::FiguresState;
 use crate::domain::OrganisationId;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Takes the counting of a day for the caller's transaction; false when it was counted that day. A day on which a clock that was
 /// ahead counted (F-48) is another one.

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::alert::letter::Letter;
 use crate::alert::watch::Kind;
 use crate::audit::EntryId;
 use crate::domain::{OrganisationId, StaffRole};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Puts a mail into the outbox; without words it stands for a digest that had nothing to tell. False when there is a
 /// digest of that day already.

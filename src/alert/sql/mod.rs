@@ -6,10 +6,9 @@ mod mail;
 mod watched;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use crate::domain::OrganisationId;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 pub(super) use self::alert::*;
 pub(super) use self::figures::*;

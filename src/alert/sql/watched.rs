@@ -2,11 +2,10 @@
 //! `dsrd.self_test`.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgConnection;
 
 use crate::alert::rule::{DueReview, LateRecipients, OpenIncident, ParkedRows, SelfTestState, Watched};
 use crate::domain::{OrganisationId, Reference, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// What is watched of an organisation: open requests of people, sweeps' erasures that could not be verified, requests whose
 /// person was not told although a notice was sent or had to be, those that led to a breach, and those whose recipients have

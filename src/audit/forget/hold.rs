@@ -5,14 +5,13 @@ use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Serialize, Serializer};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::sql;
 use crate::audit::event::Actor;
 use crate::audit::sql::word_of;
 use crate::domain::UnknownWord;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Why the log is held. The words stand in entries: never renamed, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

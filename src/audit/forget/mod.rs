@@ -29,12 +29,11 @@ pub use prune::{
 };
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use super::event::{Actor, plain};
 use super::sql::word_of;
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Under which rule something is erased. The words stand in entries: never renamed, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,13 +2,12 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use sqlx::{Connection as _, PgConnection};
 
 use super::sql;
 use crate::audit::event::{Action, Actor, Detail, EntryId};
 use crate::audit::sql::append_about_log;
 use crate::domain::Clock;
-use crate::store::{StoreError, Tx};
+use crate::store::{PgConnection, StoreError, Tx};
 
 /// The lowest term of entries in months, which the database keeps to whatever it is told (R-74: 24 months under the laws
 /// of California and Colorado).
@@ -106,15 +105,14 @@ pub async fn prune_announced(
     let months = months.max(LOWEST_LOG_MONTHS);
     let mut pruned = Pruned::default();
     for announced in sql::announced(connection, months, up_to).await? {
-        let mut attempt =
-            connection.begin().await.map_err(StoreError::during("audit.prune_announced.begin"))?;
-        match sql::prune(&mut attempt, announced.id).await {
+        connection.begin_part().await?;
+        match sql::prune(connection, announced.id).await {
             Ok(entries) => {
-                attempt.commit().await.map_err(StoreError::during("audit.prune_announced.commit"))?;
+                connection.keep_part().await?;
                 pruned.entries += entries;
             }
             Err(error) if is_refusal(&error) => {
-                attempt.rollback().await.map_err(StoreError::during("audit.prune_announced.rollback"))?;
+                connection.take_part_back().await?;
                 tracing::warn!(
                     entry = announced.seq,
                     %error,

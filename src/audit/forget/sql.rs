@@ -1,14 +1,13 @@
 //! The functions of the database that erase and prune, and the table `audit.hold`.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Erasing;
 use super::hold::{Hold, HoldReason};
 use super::prune::Prunable;
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// An entry `log.prune` that may be carried out.
 pub(super) struct Announced {

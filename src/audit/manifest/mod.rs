@@ -20,7 +20,6 @@ mod sql;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::event::{Action, Actor, Detail, EntryId, Event};
@@ -29,7 +28,7 @@ use super::leaf::{DetailValue, Leaf};
 use super::sql::{append, word_of};
 use super::tlog::{Edge, HASH_BYTES, Hash, TileMap, inclusion_proof, leaf_hash, verify_inclusion};
 use crate::domain::{ContactId, OrganisationId, RequestId, random};
-use crate::store::{StoreError, Tx};
+use crate::store::{PgConnection, StoreError, Tx};
 
 pub(super) use self::sql::{find_commitments, insert_commitments};
 

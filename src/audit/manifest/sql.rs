@@ -1,11 +1,10 @@
 //! Tables `audit.manifest` and `audit_private.manifest_item`.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::audit::forget::Erasing;
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Stores the commitments of a page.
 pub(in crate::audit) async fn insert_commitments(
@@ -42,9 +41,9 @@ pub(super) async fn insert_items(
     StoreError::expect_rows("audit.insert_items", cases.len() as u64, inserted.rows_affected())
 }
 
-/// Reads the commitments of a page.
+/// Reads the commitments of a page, over a connection of an auditor.
 pub(in crate::audit) async fn find_commitments(
-    connection: &mut PgConnection,
+    connection: &mut sqlx::PgConnection,
     page: Uuid,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     sqlx::query_scalar!("SELECT commitments FROM audit.manifest WHERE uid = $1", page)

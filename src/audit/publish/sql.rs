@@ -1,9 +1,8 @@
 //! What publishing reads of the log and writes beside it, as the role `aud_sealer`.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// The head, and the newest checkpoint that was kept.
 pub(super) struct HeadRow {

@@ -156,6 +156,12 @@ impl Sealer {
         Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Longer than [`Sealer::turn`] takes, whatever the server does.
+    #[must_use]
+    pub fn longest_turn(&self) -> std::time::Duration {
+        self.store.longest_turn()
+    }
+
     /// Closes its connection.
     pub async fn close(&self) {
         self.store.close().await;

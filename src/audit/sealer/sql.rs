@@ -1,10 +1,9 @@
 //! What the sealer does to its tables, as the role `aud_sealer`.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use crate::audit::tlog::{TileHashes, leaf_hash};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// The one row of `audit.head`.
 pub(super) struct HeadRow {

@@ -1,11 +1,11 @@
 //! What a sealer knows of the stored log, and how it is read and compared with what was signed.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use super::{SealError, sql};
 use crate::audit::keys::LogKeys;
 use crate::audit::tlog::{Checkpoint, Edge, Hash, KeyName, SignedNote, SigningKey, TileHashes, VerifierKey};
+use crate::store::PgConnection;
 
 /// The right edge of the tree, the head that was signed over it, and who signs.
 pub(super) struct State {

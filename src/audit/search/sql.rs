@@ -1,13 +1,12 @@
 //! The view `audit_view.log`, searched.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Search;
 use crate::audit::{Action, Entry};
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Finds sealed entries with numbers above `after`, at most `most`; the next page starts after the last one returned.
 pub async fn search(

@@ -29,10 +29,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Months, Utc};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
 
 use crate::domain::{MasterKey, OrganisationId, RequestId, SubjectIdentifier, random};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// The key that makes tags at present. A later one makes new tags; old ones are asked for with their own.
 const TAG_EPOCH: i32 = 1;

@@ -2,12 +2,11 @@
 //! (`audit::forget`).
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Opening;
 use crate::domain::{IdentifierKind, OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// One identifier of a request, as it is kept.
 pub(super) struct NewSubject {

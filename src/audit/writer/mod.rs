@@ -36,7 +36,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -48,7 +47,7 @@ use super::leaf::Leaf;
 use super::sql::{put_off, sealed_up_to};
 use super::tlog::SessionKey;
 use crate::domain::{Clock, random};
-use crate::store::{Fate, Numbering, Store, StoreError, Written};
+use crate::store::{Fate, Numbering, PgConnection, Store, StoreError, Written};
 
 /// After so many seconds without a sign of life a writer is declared ended.
 const SILENT_AFTER_SECS: i32 = 600;

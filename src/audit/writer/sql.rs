@@ -1,8 +1,6 @@
 //! Table `audit.writer`, and what a writer looks up about its own entries.
 
-use sqlx::PgConnection;
-
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// An entry of a writer in the log.
 pub(super) struct Found {

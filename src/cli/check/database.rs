@@ -1,11 +1,9 @@
 //! The database: reachable, of this version, with the right rights and durable.
 
-use sqlx::PgConnection;
-
 use super::Findings;
 use crate::cli::context::Context;
 use crate::daemon::{self, Database};
-use crate::store::{self, SchemaState, Store, embedded};
+use crate::store::{self, PgConnection, SchemaState, Store, embedded};
 
 const REACHABLE: &str = "database";
 

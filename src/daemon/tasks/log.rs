@@ -12,6 +12,7 @@ use crate::daemon::{clocks, halves, load_log_keys};
 use crate::domain::{Clock, OrganisationId};
 use crate::execution::{self, Executor, Place, Site};
 use crate::intake;
+use crate::queue::Rounds;
 use crate::store::Store;
 use crate::suppression::ledger::{self, CompareError, Ledger};
 
@@ -223,10 +224,18 @@ pub async fn purge_ledger_once(ledger: &Ledger, store: &Store, clock: &dyn Clock
 }
 
 /// Seals audit entries. It goes on until after the stop, because what ends last is recorded last.
-pub(in crate::daemon) async fn seal(sealer: Arc<Sealer>, settings: Arc<Settings>, stop: CancellationToken) {
+pub(in crate::daemon) async fn seal(
+    sealer: Arc<Sealer>,
+    settings: Arc<Settings>,
+    rounds: Rounds,
+    stop: CancellationToken,
+) {
     let every = Duration::from_secs_f64(settings.audit.seal_secs);
+    let round = rounds.watch("sealer", 2 * AFTER_FAILURE + 2 * every + sealer.longest_turn());
     while !stop.is_cancelled() {
-        match sealer.turn().await {
+        let turned = sealer.turn().await;
+        round.turned();
+        match turned {
             Ok(turn) if turn.entries >= audit::MOST_AT_ONCE.into() => {}
             Ok(_) => pause(&stop, every).await,
             Err(SealError::Overtaken) => {}

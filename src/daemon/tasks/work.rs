@@ -12,7 +12,7 @@ use crate::delivery::Mailer;
 use crate::domain::{Controller, OrganisationId};
 use crate::execution::{Executor, Worker};
 use crate::intake::{self, Desk};
-use crate::queue::{self, Instance, Wake, WakeSource};
+use crate::queue::{self, Instance, Rounds, Wake, WakeSource};
 use crate::store::{Store, StoreError};
 
 use super::{AFTER_FAILURE, PresentInstance, pause};
@@ -23,11 +23,13 @@ pub(in crate::daemon) async fn work(
     pulse: Store,
     wake: Arc<Wake>,
     present: PresentInstance,
+    rounds: Rounds,
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
         match Worker::start(Arc::clone(&executor), pulse.clone()).await {
             Ok(worker) => {
+                let worker = worker.watched_by(&rounds);
                 let instance = worker.instance();
                 *present.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance);
                 tracing::info!(instance = instance.0, "the worker takes requests");
@@ -60,12 +62,12 @@ pub(in crate::daemon) async fn release(pulse: &Store, present: &PresentInstance)
 /// Turns notifications of the database into wake-ups.
 pub(in crate::daemon) async fn listen(
     wake: Arc<Wake>,
-    pulse: Store,
+    store: Store,
     source: WakeSource,
     stop: CancellationToken,
 ) {
     tokio::select! {
-        () = wake.listen(pulse.pool(), source) => {}
+        () = wake.listen(&store, source) => {}
         () = stop.cancelled() => {}
     }
 }
@@ -166,10 +168,13 @@ async fn pump_as(mailer: &Mailer, instance: Instance, stop: &CancellationToken) 
     }
 }
 
-/// Tells the service manager's watchdog that the runtime still turns, until it is dropped.
-pub(in crate::daemon) async fn feed_watchdog(every: Duration) {
+/// Tells the service manager's watchdog that the runtime still turns and what must go round does, until it is dropped.
+pub(in crate::daemon) async fn feed_watchdog(every: Duration, rounds: Rounds) {
     loop {
-        notify::tell(&NotifyState::Watchdog);
+        match rounds.standing_still() {
+            None => notify::tell(&NotifyState::Watchdog),
+            Some(task) => tracing::error!(task, "a background task stands still: the watchdog is not fed"),
+        }
         tokio::time::sleep(every.mul_f64(0.8)).await;
     }
 }

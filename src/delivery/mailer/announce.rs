@@ -5,7 +5,6 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use lettre::message::Mailbox;
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::audit::{self, Action, Ending, Event};
@@ -20,7 +19,7 @@ use crate::delivery::text::{self, Occasion, ShortWords, Words};
 use crate::domain::{
     Controller, IdentifierKind, OneTimeCode, OrganisationId, Personal, RequestId, SubjectIdentifier,
 };
-use crate::store::{StoreError, Tx};
+use crate::store::{PgConnection, StoreError, Tx};
 
 use super::attempt::{Announced, Announcement, Letter, Prepared};
 use super::{Delivery, Mailer, detail_of, former_ended};

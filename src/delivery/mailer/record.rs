@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgConnection;
 
 use crate::audit::{self, Action, Ending, Event};
 use crate::delivery::notice::Sender;
@@ -11,7 +10,7 @@ use crate::delivery::sql;
 use crate::delivery::transport::Effect;
 use crate::delivery::{DeliveryError, Settings};
 use crate::domain::{OrganisationId, RequestId, clock_difference, random};
-use crate::store::{self, StoreError, Tx};
+use crate::store::{self, PgConnection, StoreError, Tx};
 
 use super::attempt::Answered;
 use super::{Delivery, Mailer, detail_of, former_ended};

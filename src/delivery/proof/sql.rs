@@ -1,10 +1,8 @@
 //! Tables `dsrd.notice` and `dsrd.package`, read for proofs.
 
-use sqlx::PgConnection;
-
 use super::{NoticeProof, PackageProof};
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// The notices of a request, oldest first.
 pub async fn list_notice_proofs(

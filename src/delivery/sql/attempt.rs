@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::audit::EntryId;
 use crate::delivery::notice::NoticeKind;
 use crate::domain::{OrganisationId, RequestId};
 use crate::queue::Instance;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// A notice that the mail server took.
 pub(in crate::delivery) struct SentRow {

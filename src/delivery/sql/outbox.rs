@@ -2,13 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::audit::EntryId;
 use crate::delivery::notice::{NewNotice, NoticeId, NoticeKind};
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Writes a pending notice, with its first attempt where `intent` announces it; false when the request has one of that
 /// kind already.

@@ -1,12 +1,11 @@
 //! Access packages and the link to each.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::delivery::package::{NewPackage, PackageId};
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Writes the row of a package.
 pub(in crate::delivery) async fn insert_package(

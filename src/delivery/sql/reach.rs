@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use crate::delivery::notice::{NoticeKind, comes_too_late};
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// What became of the notices of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

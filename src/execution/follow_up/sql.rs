@@ -2,12 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 
 use super::{FollowedUp, NOT_FOUND, reference_of};
 use crate::domain::{DataCategory, OrganisationId, RequestId};
 use crate::queue::Lease;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 pub(super) async fn insert(
     connection: &mut PgConnection,

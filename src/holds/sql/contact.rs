@@ -1,13 +1,12 @@
 //! Which contacts holds about persons know.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::hold::{Row, all, bytes};
 use crate::domain::{OrganisationId, RequestId, SubjectRef};
 use crate::holds::{Hold, HoldId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// A hold about the person of a request whose contact was not looked up yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,12 @@
 //! Holds: placed, and looked for.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::{OrganisationId, RequestId, SubjectRef, zone_bounds};
 use crate::holds::order::{About, NewHold};
 use crate::holds::{EndRule, Ended, Hold, HoldId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// A row of `dsrd.hold`.
 pub(super) struct Row {

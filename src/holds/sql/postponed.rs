@@ -1,12 +1,11 @@
 //! What is left of an erasure until its holds end.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::{ContactId, OrganisationId, Reference, RequestId};
 use crate::holds::HoldId;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// An erasure whose first stage is done.
 #[derive(Clone, Debug)]

@@ -1,12 +1,11 @@
 //! Restrictions: for whom one stands, and how its end is announced.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::{OrganisationId, RequestId};
 use crate::holds::HoldId;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// How far the end of a restriction is.
 pub struct RestrictionEnd {

@@ -1,11 +1,10 @@
 //! Holds that are reviewed, ended and forgotten.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgConnection;
 
 use crate::domain::OrganisationId;
 use crate::holds::{Hold, HoldId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 use super::hold::{Row, all};
 

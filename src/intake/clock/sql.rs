@@ -2,12 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::deadline::{DueDates, PauseCause};
 use crate::domain::{OrganisationId, RequestId, RequestKind};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// What moves the dates of a request.
 pub(super) struct Events {

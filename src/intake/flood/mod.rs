@@ -22,13 +22,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 
 pub use sql::{count_held_back, list_floods, purge_rates, release_held_back};
 
 use super::submission::Submission;
 use crate::domain::{Controller, Handling, Origin, RequestKind, SubjectRef};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// By what is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

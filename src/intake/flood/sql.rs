@@ -1,11 +1,10 @@
 //! Table `dsrd.intake_rate`; gives jobs free that wait in `dsrd.job`.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use super::{Counter, FloodWindow, HeldBack};
 use crate::domain::OrganisationId;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Counts a message by each counter and returns them as they stand with it.
 pub(super) async fn count(

@@ -1,12 +1,10 @@
 //! Table `dsrd.identifier`.
 
-use sqlx::PgConnection;
-
 use super::{Identifier, IdentifierRole};
 use crate::domain::{
     IdentifierKind, KeyError, MasterKey, OrganisationId, RequestId, SubjectIdentifier, SubjectRef,
 };
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Adds identifiers to a request in their order, numbered from `first` on, each encrypted for its row. One statement,
 /// however many they are: the caller knows the numbers in use (a number takes part in the encryption, so that it must be

@@ -15,7 +15,7 @@ use crate::domain::{
 use crate::intake::arrival::submit;
 use crate::intake::sql::find_by_key;
 use crate::intake::submission::{CLOCK_TOLERANCE, Desk, IntakeError, Receipt};
-use crate::store::{StoreError, Tx};
+use crate::store::{PgConnection, StoreError, Tx};
 
 /// The organisations of this daemon.
 type Controllers = BTreeMap<OrganisationId, Arc<Controller>>;
@@ -209,7 +209,7 @@ fn describe(
 /// Lists parked producer rows of the organisations served here and of those that nobody serves, those first that reached the
 /// controller first, each with the due date that it has. A row that does not open is listed by what stands beside its sealed part.
 pub async fn list_parked_rows(
-    connection: &mut sqlx::PgConnection,
+    connection: &mut PgConnection,
     desk: &Desk,
     controllers: &Controllers,
     most: i64,
@@ -225,7 +225,7 @@ pub async fn list_parked_rows(
 
 /// Counts the same rows.
 pub async fn count_parked_rows(
-    connection: &mut sqlx::PgConnection,
+    connection: &mut PgConnection,
     controllers: &Controllers,
 ) -> Result<u64, StoreError> {
     sql::count_parked(connection, &served(controllers)).await

@@ -1,10 +1,9 @@
 //! Tables `dsrd.intake` and `dsrd.intake_parked`.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use crate::domain::{MasterKey, Personal};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// A producer's row as inserted; every field is still to be checked.
 pub(super) struct ProducerRow {

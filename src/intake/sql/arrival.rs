@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 
 use crate::domain::deadline::DueDates;
 use crate::domain::{
@@ -10,7 +9,7 @@ use crate::domain::{
     RequestId, RequestKind, RequestState, RequesterRole, SubjectRef,
 };
 use crate::intake::submission::{Receipt, Submission};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 pub(in crate::intake) struct NewCase<'a> {
     pub(in crate::intake) organisation: &'a OrganisationId,

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::delivery::Facts;
@@ -12,7 +11,7 @@ use crate::domain::{
     RefusalGround, RequestId, RequestKind, RequestState, RequesterRole,
 };
 use crate::intake::arrival::name_policies;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// A request as stored: the case, without identifiers.
 #[derive(Clone, Debug, Serialize)]

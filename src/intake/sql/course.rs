@@ -1,13 +1,12 @@
 //! What becomes of a case between its arrival and its end, under the lock of its row.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use crate::domain::{
     ContactId, IdentityDoubt, OrganisationId, ParkReason, Proof, RefusalGround, RequestId, RequestKind,
     RequestState,
 };
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// What a decision about a case needs to know, with the case's row locked.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about one case")]

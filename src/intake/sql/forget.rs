@@ -4,11 +4,10 @@
 //! contact that recipients are told of (Art. 19), and the case that ties them together.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Empties the identifiers of requests that were closed before an instant and whose notices have all ended; returns
 /// which requests these were, up to `most`.

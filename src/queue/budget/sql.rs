@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
-
 use super::super::sql::interval;
 use super::{Limit, Reserved};
 use crate::domain::OrganisationId;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Makes sure that the organisation has its row.
 pub async fn ensure_budget(

@@ -5,9 +5,7 @@ mod sql;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use sqlx::PgConnection;
-
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// One start of a worker process. Ids are never used again, so that a process that was declared dead stays dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,9 +1,7 @@
 //! Table `dsrd.instance`.
 
-use sqlx::PgConnection;
-
 use super::Instance;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 pub(super) async fn register(connection: &mut PgConnection) -> Result<Instance, StoreError> {
     sqlx::query_scalar!(

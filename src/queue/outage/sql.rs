@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use super::WAITS_FOR_PLATFORM;
 use crate::domain::OrganisationId;
 use crate::queue::sql::{announce, interval};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// No request waits as long for anything. The longest wait is that for a proof of who asks: `identity.wait_max_days` is 60 at most.
 const LONGEST_WAIT: Duration = Duration::from_hours(62 * 24);

@@ -1,12 +1,11 @@
 //! What a sweep found, and what became of each.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::{ContactId, OrganisationId, RequestId};
 use crate::retention::survey::Candidate;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Freezes candidates. One that the listing showed twice is kept once.
 pub(in crate::retention) async fn insert_candidates(

@@ -1,12 +1,11 @@
 //! What sweeps found and cannot mend.
 
-use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::domain::OrganisationId;
 use crate::retention::look::Finding;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// Records the findings of a sweep.
 pub(in crate::retention) async fn insert_findings(

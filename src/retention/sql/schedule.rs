@@ -1,10 +1,9 @@
 //! When the next sweep is due.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use crate::domain::OrganisationId;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// The stored schedule of something that is done for an organisation.
 #[derive(Clone, Debug)]

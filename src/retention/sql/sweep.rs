@@ -3,14 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::domain::OrganisationId;
 use crate::retention::look::Finding;
 use crate::retention::vocabulary::{StopReason, SweepState};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// A sweep as recorded, for lists.
 #[derive(Clone, Debug, Serialize)]

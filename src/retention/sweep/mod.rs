@@ -14,7 +14,6 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::Rule;
@@ -26,7 +25,7 @@ use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::Controller;
 use crate::intake::{Desk, IntakeError};
 use crate::platform::{ContactPlatform, PlatformError};
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{PgConnection, Store, StoreError, Tx};
 
 /// Between two steps of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -172,7 +171,7 @@ pub(in crate::retention) struct SweepLock(PgConnection);
 impl SweepLock {
     pub(in crate::retention) async fn release(mut self) -> Result<(), StoreError> {
         sql::unlock(&mut self.0).await?;
-        self.0.close().await.map_err(StoreError::during("retention.unlock"))
+        self.0.close().await
     }
 }
 
@@ -211,11 +210,11 @@ impl Sweeper {
 
     /// Takes the organisation's sweep lock, unless another process has it.
     pub(in crate::retention) async fn lock(&self) -> Result<Option<SweepLock>, StoreError> {
-        let mut connection = self.store.connection().await?.detach();
+        let mut connection = self.store.own_connection().await?;
         if sql::try_lock(&mut connection, &self.controller.id).await? {
             return Ok(Some(SweepLock(connection)));
         }
-        connection.close().await.map_err(StoreError::during("retention.lock"))?;
+        connection.close().await?;
         Ok(None)
     }
 

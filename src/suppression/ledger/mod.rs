@@ -33,7 +33,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -43,7 +42,7 @@ pub use sql::{purge, settle};
 
 use super::{Hashed, words};
 use crate::domain::{ContactId, KeyError, MasterKey, OrganisationId, Personal, Proof, RequestId};
-use crate::store::{Store, StoreError};
+use crate::store::{PgConnection, Store, StoreError};
 
 words! {
     /// What was about to be done.

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Entry, Settled};
 use crate::domain::OrganisationId;
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 fn record(entry: &Entry) -> serde_json::Value {
     serde_json::to_value(entry).unwrap_or_default()

@@ -23,7 +23,6 @@ mod sql;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use settings::Settings;
@@ -31,7 +30,7 @@ pub use sql::{Watched, forget, list_found, list_watched, purge, purge_without_re
 
 use super::{CONTACT, Purpose, words};
 use crate::domain::{ContactId, KeyError, MasterKey, OrganisationId, Personal, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 words! {
     /// What a look saw.

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Ended, Found, Look, Seen, SettledAs};
 use crate::domain::{MasterKey, OrganisationId, Reference, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 use crate::suppression::Purpose;
 
 /// For how long a look that was taken belongs to whoever took it.

@@ -1,10 +1,8 @@
 //! Table `dsrd.decision`, read for the record.
 
-use sqlx::PgConnection;
-
 use super::DecisionRecord;
 use crate::domain::{OrganisationId, RequestId};
-use crate::store::StoreError;
+use crate::store::{PgConnection, StoreError};
 
 /// The decisions about a request, oldest first.
 pub async fn list_decisions(
