@@ -85,7 +85,7 @@ pub(super) enum Heads {
 /// takes hours, and a place that does not answer holds up no other.
 ///
 /// Cancels `anew` where a look finds another log than the one that was worked with. What publishing alone finds is of the same
-/// log, and whoever began anew would forget it.
+/// log.
 pub(super) async fn publish(
     publisher: Arc<Publisher>,
     heads: Heads,

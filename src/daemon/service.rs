@@ -14,7 +14,7 @@ use super::{
     Database, Foundation, StartError, Stop, check_platform_settings, find_stranded, notify, open_publisher,
     open_sealer, sites, tasks,
 };
-use crate::audit::Sealer;
+use crate::audit::{Publisher, Sealer};
 use crate::config::{Loaded, Settings, Sources};
 use crate::delivery::Transport;
 use crate::domain::SystemClock;
@@ -100,9 +100,10 @@ impl Service {
         let rounds = Rounds::default();
         let _fed = notify::watchdog_interval()
             .map(|every| AbortOnDropHandle::new(tokio::spawn(tasks::feed_watchdog(every, rounds.clone()))));
+        let mut former = None;
         loop {
             let Some((prepared, sealer)) = self.prepare(database, stop).await? else { return Ok(()) };
-            match self.work(database, prepared, sealer, &rounds, stop).await? {
+            match self.work(database, prepared, sealer, &rounds, &mut former, stop).await? {
                 Ended::Stopped => return Ok(()),
                 Ended::Forsaken => tracing::warn!(
                     "the database is another copy than this process worked with; it begins anew with what the database holds now"
@@ -112,13 +113,14 @@ impl Service {
         }
     }
 
-    /// Runs the parts over a database that is fit for work.
+    /// Runs the parts over a database that is fit for work. `former` is the publisher of the time before, where they begin anew.
     async fn work(
         &self,
         database: &Database,
         prepared: Prepared,
         sealer: Option<Arc<Sealer>>,
         rounds: &Rounds,
+        former: &mut Option<Arc<Publisher>>,
         stop: &CancellationToken,
     ) -> Result<Ended, StartError> {
         let store = prepared.store.clone();
@@ -129,12 +131,17 @@ impl Service {
         let sites = sites(organisations, &prepared.controllers, &store, &prepared.desk)?;
         let clock = Arc::clone(&prepared.desk.clock);
         let publisher = if sealer.is_some() {
-            Some(Arc::new(open_publisher(&self.settings, database, clock).await?))
+            Some(open_publisher(&self.settings, database, clock).await?)
         } else if self.has(Part::Scheduler) {
-            Some(Arc::new(open_comparer(&self.settings, database, clock)?))
+            Some(open_comparer(&self.settings, database, clock)?)
         } else {
             None
         };
+        let publisher = publisher.map(|publisher| match former {
+            Some(former) => Arc::new(publisher.remembering(former)),
+            None => Arc::new(publisher),
+        });
+        former.clone_from(&publisher);
         let log = Log { sealer, publisher };
         let parts = Parts::new(Arc::clone(&self.settings), database, prepared, log, sites.clone(), stop)
             .watched_by(rounds.clone());

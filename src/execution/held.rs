@@ -49,22 +49,21 @@ pub async fn find_held_contacts(store: &Store, desk: &Desk, site: &Site) -> Resu
         drop(connection);
         let Some(case) = case else { continue };
         // Outside of any transaction: the platform may take its time.
-        let contacts = match case.contact {
-            Some(contact) => BTreeSet::from([contact]),
-            None => {
-                let given = known.iter().filter(|each| each.role == IdentifierRole::Given);
-                let given: Vec<&SubjectIdentifier> = given.map(|each| &each.identifier).collect();
-                match contacts_to_hold(site, &given).await {
-                    Ok(contacts) => contacts,
-                    // It would be refused again.
-                    Err(error) if error.concerns_one() => {
-                        tracing::warn!(%organisation, %request, %error, "whom a hold is about cannot be looked up; it stands by the identifiers alone");
-                        BTreeSet::new()
-                    }
-                    Err(error) => {
-                        tracing::warn!(%organisation, %request, %error, "whom a hold is about could not be looked up; tried again");
-                        continue;
-                    }
+        let contacts = if let Some(contact) = case.contact {
+            BTreeSet::from([contact])
+        } else {
+            let given = known.iter().filter(|each| each.role == IdentifierRole::Given);
+            let given: Vec<&SubjectIdentifier> = given.map(|each| &each.identifier).collect();
+            match contacts_to_hold(site, &given).await {
+                Ok(contacts) => contacts,
+                // It would be refused again.
+                Err(error) if error.concerns_one() => {
+                    tracing::warn!(%organisation, %request, %error, "whom a hold is about cannot be looked up; it stands by the identifiers alone");
+                    BTreeSet::new()
+                }
+                Err(error) => {
+                    tracing::warn!(%organisation, %request, %error, "whom a hold is about could not be looked up; tried again");
+                    continue;
                 }
             }
         };

@@ -70,15 +70,12 @@ async fn a_policy_that_says_neither_yes_nor_no_is_not_seen_to_be_off() {
         let client = client(&server.uri());
         client.set_policy(&id("a"), "mktgCommunications", false, Leave::ALWAYS).await.unwrap();
         let found = client.find_contact(&id("a"), Urgency::Request).await;
-        match shown {
-            Some(shown) => {
-                let contact = found.unwrap().unwrap();
-                assert_eq!(contact.policies.get("mktgCommunications").copied(), shown, "{policies}");
-            }
-            None => {
-                let error = found.unwrap_err();
-                assert!(matches!(error, PlatformError::Unreadable { .. }), "{policies}: {error}");
-            }
+        if let Some(shown) = shown {
+            let contact = found.unwrap().unwrap();
+            assert_eq!(contact.policies.get("mktgCommunications").copied(), shown, "{policies}");
+        } else {
+            let error = found.unwrap_err();
+            assert!(matches!(error, PlatformError::Unreadable { .. }), "{policies}: {error}");
         }
     }
 }

@@ -287,8 +287,8 @@ async fn f_13_a_daemon_that_lives_through_an_early_promotion_begins_anew_and_its
     daemon.stop().await;
     let present: Vec<String> = standby.ask("SELECT verifier_keys FROM audit.head").await;
     let policy = service.home.join("log.policy");
-    let keys: String = former.iter().chain(&present).map(|key| format!("log {key}\n")).collect();
-    std::fs::write(&policy, format!("{keys}quorum none\n")).unwrap();
+    let keys: Vec<String> = former.iter().chain(&present).map(|key| format!("log {key}")).collect();
+    std::fs::write(&policy, format!("{}\nquorum none\n", keys.join("\n"))).unwrap();
     let verified =
         service.command(&["audit", "verify", "--policy", policy.to_str().unwrap()]).output().await.unwrap();
     assert!(verified.status.success(), "{verified:?}");

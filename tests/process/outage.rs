@@ -162,12 +162,18 @@ async fn f_16_a_daemon_goes_on_by_itself_after_its_database_went_silent() {
 
 /// What the daemon says of itself: the status, and the text.
 async fn ask_ready(address: SocketAddr) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, text) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), text.trim().to_owned())
+    let asking = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    };
+    let answer = tokio::time::timeout(Duration::from_mins(1), asking).await.expect("an answer in time");
+    let answer = answer.expect("an answer");
+    let (head, text) = answer.split_once("\r\n\r\n").expect("head and text");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, text.trim().to_owned())
 }
 
 /// Lets every write of the service fail as PostgreSQL fails it on a full disk, while a switch of the test is on.

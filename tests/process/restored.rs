@@ -148,8 +148,8 @@ async fn f_26_a_recovery_says_since_when_requests_are_lost_and_what_is_handed_in
     let daemon = service.serve().await;
     hand_in(&service, &mut producer, 3..4).await;
     let hold = ["audit", "hold", "set", "--reason", "supervisory_authority", "--review", "2999-12-31"];
-    let held = service.command(&hold).output().await.expect("a command");
-    assert!(held.status.success(), "{held:?}");
+    let placed = service.command(&hold).output().await.expect("a command");
+    assert!(placed.status.success(), "{placed:?}");
     service.rest(Duration::from_mins(1)).await;
     let published = service.home.join("log/checkpoint");
     eventually("the newer head is published", Duration::from_mins(1), || async {
@@ -171,10 +171,10 @@ async fn f_26_a_recovery_says_since_when_requests_are_lost_and_what_is_handed_in
     assert!(said.contains(&since) && said.contains("dsrd check"), "{since}: {said}");
     // The hold that an authority asked for is lost. Nothing is erased before a person has looked.
     assert!(said.contains("nothing of the log is pruned or erased (hold "), "{said}");
-    let held = "SELECT count(*) FROM audit_view.hold WHERE in_force AND review_on IS NULL
+    let standing = "SELECT count(*) FROM audit_view.hold WHERE in_force AND review_on IS NULL
                   AND until_on BETWEEN current_date + 13 AND current_date + 15";
     assert_eq!(number(&copy, "SELECT count(*) FROM audit_view.hold").await, 1, "the other one is lost");
-    assert_eq!(number(&copy, held).await, 1);
+    assert_eq!(number(&copy, standing).await, 1);
     let erasing = "SELECT audit.refuse_while_held()";
     let mut owner = PgConnection::connect_with(&copy).await.expect("a connection");
     let refused = sqlx::query(erasing).execute(&mut owner).await.expect_err("a hold is in force");

@@ -188,8 +188,11 @@ async fn f_26_a_bucket_that_is_ahead_or_another_logs_stops_everything_and_one_th
         matches!(&ahead, PublishError::Diverged(Divergence::Ahead { outside: 40, inside: 10, place, .. }) if place.contains("bucket")),
         "{ahead}"
     );
-    // That it cannot be asked any more settles nothing, and a process that did not see it knows nothing.
+    // That it cannot be asked any more settles nothing, also where work began anew meanwhile, and a process that did not see it
+    // knows nothing.
     stub.away.store(true, Ordering::Relaxed);
+    assert!(matches!(ours.round().await, Err(PublishError::Diverged(Divergence::Ahead { outside: 40, .. }))));
+    let ours = publisher(&service, address, false, KEY).remembering(&ours);
     assert!(matches!(ours.round().await, Err(PublishError::Diverged(Divergence::Ahead { outside: 40, .. }))));
     publisher(&service, address, false, KEY).round().await.unwrap();
     stub.away.store(false, Ordering::Relaxed);

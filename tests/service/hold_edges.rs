@@ -183,7 +183,7 @@ async fn r_65_a_telephone_number_of_several_people_names_no_contact_to_hold() {
         let found = execution::contacts_to_hold(site, &given).await.unwrap();
         found.into_iter().map(|contact| contact.as_str().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(meant(&[(Phone, TELEPHONE)]).await, [ada.clone()], "the only one who has it");
+    assert_eq!(meant(&[(Phone, TELEPHONE)]).await, std::slice::from_ref(&ada), "the only one who has it");
     let _other = service.platform.add_contact(household.email("cardellino@posta.example"));
     assert!(meant(&[(Phone, TELEPHONE)]).await.is_empty());
     assert_eq!(meant(&[(Phone, TELEPHONE), (Email, ADDRESS), (ExternalId, "canarino-7")]).await, [ada]);

@@ -46,11 +46,11 @@ impl Publisher {
         step: Step,
         kind: &'static str,
         place: &str,
-        ended: Result<(), Trouble>,
+        ended: &Result<(), Trouble>,
     ) -> Result<(), PublishError> {
         let name = format!("{kind} {place}");
         let mut memory = self.memory();
-        match &ended {
+        match ended {
             Ok(()) => {
                 if let Some(steps) = memory.away.get_mut(&name) {
                     steps.remove(&step);
@@ -79,7 +79,7 @@ impl Publisher {
             Err(Trouble::Busy | Trouble::Stop(_)) => {}
         }
         drop(memory);
-        self.keep(step, kind, place, &ended)
+        self.keep(step, kind, place, ended)
     }
 
     /// Remembers what stops everything until the same step of the same place has gone through. That the place is away now, or
@@ -107,6 +107,13 @@ impl Publisher {
                 Err(error.clone())
             }
         }
+    }
+
+    /// The same, which knows what a former one of this process has found: that is no less so where work begins anew.
+    #[must_use]
+    pub fn remembering(self, former: &Self) -> Self {
+        *self.memory() = std::mem::take(&mut *former.memory());
+        self
     }
 
     /// Forgets what was found of the log under another name: a person has named the fork since.

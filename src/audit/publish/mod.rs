@@ -174,11 +174,11 @@ impl Publisher {
         if let Ok(size) = &compared {
             looked.directory = Some(*size);
         }
-        self.settle_look(&mut worst, "directory", &self.directory(), compared.map(drop))?;
+        self.settle_look(&mut worst, "directory", &self.directory(), &compared.map(drop))?;
         if let Some(bucket) = &self.bucket {
             let compared = self.compare_bucket(bucket).await;
             looked.bucket = compared.is_ok();
-            self.settle_look(&mut worst, "bucket", &bucket.place(), compared.map(drop))?;
+            self.settle_look(&mut worst, "bucket", &bucket.place(), &compared.map(drop))?;
         }
         let head = self.head().await?;
         if let Some((checkpoint, note)) = &head.kept {
@@ -188,7 +188,7 @@ impl Publisher {
                 } else {
                     self.probe(witness, &head, checkpoint, note).await
                 };
-                self.settle_look(&mut worst, "witness", &witness.url, asked)?;
+                self.settle_look(&mut worst, "witness", &witness.url, &asked)?;
             }
         }
         match worst {
@@ -203,7 +203,7 @@ impl Publisher {
         worst: &mut Option<Divergence>,
         kind: &'static str,
         place: &str,
-        ended: Result<(), Trouble>,
+        ended: &Result<(), Trouble>,
     ) -> Result<(), PublishError> {
         match self.settle(Step::Look, kind, place, ended) {
             Err(PublishError::Diverged(found)) => {

@@ -58,14 +58,14 @@ impl Publisher {
             Sink::Directory => {
                 let Some(published) = looked.directory else { return Ok(()) };
                 let filled = self.fill_directory(published).await;
-                self.settle(step, "directory", &self.directory(), filled)
+                self.settle(step, "directory", &self.directory(), &filled)
             }
             Sink::DirectoryStamps => {
                 if looked.directory.is_none() {
                     return Ok(());
                 }
                 let filled = self.stamps_to_directory().await;
-                self.settle(step, "directory", &self.directory(), filled)
+                self.settle(step, "directory", &self.directory(), &filled)
             }
             Sink::Bucket | Sink::BucketStamps => {
                 let Some(bucket) = self.bucket.as_ref().filter(|_| looked.bucket) else { return Ok(()) };
@@ -73,7 +73,7 @@ impl Publisher {
                     Sink::Bucket => self.fill_bucket(bucket).await,
                     _ => self.stamps_to_bucket(bucket).await,
                 };
-                self.settle(step, "bucket", &bucket.place(), filled)
+                self.settle(step, "bucket", &bucket.place(), &filled)
             }
             Sink::Authority | Sink::Mail if self.rests(sink) => Ok(()),
             #[cfg(feature = "timestamps")]
@@ -81,14 +81,14 @@ impl Publisher {
                 let Some(authority) = &self.authority else { return Ok(()) };
                 let stamped = self.stamp(authority).await;
                 self.note_attempt(sink, &stamped);
-                self.settle(step, "timestamp", &authority.url, stamped)
+                self.settle(step, "timestamp", &authority.url, &stamped)
             }
             #[cfg(not(feature = "timestamps"))]
             Sink::Authority => Ok(()),
             Sink::Mail => {
                 let mailed = self.mail().await;
                 self.note_attempt(sink, &mailed);
-                self.settle(step, "mail", MAIL, mailed)
+                self.settle(step, "mail", MAIL, &mailed)
             }
         }
     }

@@ -25,6 +25,7 @@ pub(in crate::cli) struct Args {
 }
 
 /// Options of `dsrd request resume`.
+#[expect(clippy::doc_markdown, reason = "the texts are shown in terminals, where backticks disturb")]
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ResumeArgs {
     #[command(flatten)]

@@ -48,6 +48,7 @@ const WITHOUT_NUMBER: [&str; 7] = [
 
 /// The account of a run over the log.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts, none of which follows from another")]
 pub(super) struct Account {
     /// Whether the run began in the middle, so that beginnings may lie before it.
     partial: bool,

@@ -7,6 +7,7 @@ use super::*;
 use crate::audit::leaf::{DetailValue, Leaf, LeafBytes};
 use crate::audit::tlog::{SessionKey, leaf_hash};
 use crate::audit::writer::{Account as Stated, Summary};
+use crate::domain::{Clock as _, SystemClock};
 
 fn leaf(action: &str) -> Leaf {
     let text = r#"{"action":"a.b","actor":"process:test","at_us":1,"detail":{},"id":"0193d3e0-0000-7000-8000-000000000000","v":1}"#;
@@ -363,7 +364,7 @@ fn f_13_a_writer_that_lived_through_a_restore_is_not_accused_of_what_the_copy_la
 
 #[test]
 fn f_28_an_end_that_is_left_over_where_moments_were_mixed_is_undecided_and_names_the_entry() {
-    let now_us = u64::try_from(chrono::Utc::now().timestamp_micros()).unwrap();
+    let now_us = u64::try_from(SystemClock.now().timestamp_micros()).unwrap();
     let mixed = Leaf { at_us: now_us, ..leaf("log.mixed") };
     let began = leaf("notice.began");
     let ended = |began: &Leaf| Leaf { intent: Some(began.id), at_us: now_us, ..leaf("notice.ended") };
