@@ -1,4 +1,8 @@
-//! The parts of a running daemon.
+//! The parts of a running daemon: what all of them share, in which order they start and end, and the page. What the worker and the
+//! scheduler start stands in a file each.
+
+mod scheduler;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,22 +15,17 @@ use super::foundation::Prepared;
 use super::outside::{self, Gate, Heads};
 use super::platforms::{FirstLook, first_look};
 use super::tasks::{self, PresentInstance, Tasks};
-use super::{Database, Part, SharedBudget, StartError, halves, notify, webhooks};
-use crate::alert::{Ward, Watch};
+use super::{Database, Part, StartError, halves, notify};
 use crate::audit::{Publisher, SealError, Sealer};
-use crate::config::{Organisation, Settings};
-use crate::delivery::{Handover, Mailer, Transport};
+use crate::config::Settings;
+use crate::delivery::Handover;
 use crate::domain::OrganisationId;
-use crate::execution::{Executor, KillSwitch, PackageRules, Site};
+use crate::execution::Site;
 use crate::http::{self, AppState};
 use crate::identity::ProofPage;
-use crate::queue::{Rounds, Wake, WakeSource};
-use crate::recipients::Courier;
-use crate::retention::Sweeper;
-use crate::self_test::SelfTester;
+use crate::queue::Rounds;
 use crate::store::Store;
 use crate::suppression::ledger::Ledger;
-use crate::upkeep::Upkeep;
 use crate::{report, store};
 
 /// How long the step in hand may take after the first signal.
@@ -325,261 +324,6 @@ impl Parts {
                 gate.pass(&stop, purge).await;
             })
         });
-    }
-
-    async fn start_worker(&mut self) -> Result<(), StartError> {
-        let Prepared { store, desk, controllers, .. } = self.prepared.clone();
-        if let Some(sealer) = self.log.sealer.clone() {
-            let (settings, gate, stop) = (Arc::clone(&self.settings), self.gate.clone(), self.last.clone());
-            let rounds = self.rounds.clone();
-            self.last_tasks.start("sealer", move || {
-                let (sealer, settings) = (Arc::clone(&sealer), Arc::clone(&settings));
-                let (gate, rounds, stop) = (gate.clone(), rounds.clone(), stop.clone());
-                Box::pin(async move {
-                    let seal =
-                        |turn| tasks::seal(Arc::clone(&sealer), Arc::clone(&settings), rounds.clone(), turn);
-                    gate.pass(&stop, seal).await;
-                })
-            });
-        }
-
-        let mailer = self.mailer().await?;
-        let (pumped, pulse) = (Arc::clone(&mailer), self.pulse.clone());
-        let (gate, stop) = (self.gate.clone(), self.working.clone());
-        let beat_every = Duration::from_secs(self.settings.queue.heartbeat_secs.max(1));
-        self.tasks.start("notices", move || {
-            let (pumped, pulse) = (Arc::clone(&pumped), pulse.clone());
-            let (gate, stop) = (gate.clone(), stop.clone());
-            Box::pin(async move {
-                gate.pass(&stop, |turn| tasks::pump(Arc::clone(&pumped), pulse.clone(), beat_every, turn))
-                    .await;
-            })
-        });
-
-        let (settling, keys, stop) = (store.clone(), desk.clone(), self.working.clone());
-        let served = controllers.clone();
-        self.tasks.start("extensions", move || {
-            Box::pin(tasks::settle_extensions(settling.clone(), keys.clone(), served.clone(), stop.clone()))
-        });
-        self.start_courier().await?;
-
-        let rows = self.listen("intake wake-ups", WakeSource::Intake);
-        let poll = Duration::from_secs(self.settings.queue.poll_secs);
-        let (taking, keys, stop) = (store.clone(), desk.clone(), self.working.clone());
-        self.tasks.start("intake", move || {
-            let (store, desk, controllers) = (taking.clone(), keys.clone(), controllers.clone());
-            Box::pin(tasks::take_intake(store, desk, controllers, Arc::clone(&rows), poll, stop.clone()))
-        });
-
-        let executor = Arc::new(Executor {
-            store,
-            desk,
-            sites: self.sites.clone(),
-            mailer,
-            settings: self.settings.queue.clone(),
-            packages: PackageRules {
-                report: self.settings.report.clone(),
-                keep_days: self.settings.delivery.package_expiry_days,
-            },
-            ledger: Arc::clone(&self.ledger),
-            watch: self.settings.suppression.clone(),
-            checks_clock: true,
-            kill: KillSwitch::default(),
-        });
-        let jobs = self.listen("job wake-ups", WakeSource::Jobs);
-        let (pulse, present, stop) = (self.pulse.clone(), Arc::clone(&self.present), self.working.clone());
-        let (gate, keep_days) = (self.gate.clone(), self.settings.ledger.keep_days);
-        let rounds = self.rounds.clone();
-        self.tasks.start("worker", move || {
-            let (executor, jobs, pulse) = (Arc::clone(&executor), Arc::clone(&jobs), pulse.clone());
-            let (present, gate, stop) = (Arc::clone(&present), gate.clone(), stop.clone());
-            let rounds = rounds.clone();
-            Box::pin(async move {
-                let work = |turn: CancellationToken| {
-                    let (executor, jobs) = (Arc::clone(&executor), Arc::clone(&jobs));
-                    let (pulse, present, rounds) = (pulse.clone(), Arc::clone(&present), rounds.clone());
-                    async move {
-                        // Each time that work begins: the database may have been restored meanwhile.
-                        tasks::compare_ledger(&executor, keep_days, &turn).await;
-                        tasks::work(executor, pulse, jobs, present, rounds, turn).await;
-                    }
-                };
-                gate.pass(&stop, work).await;
-            })
-        });
-        Ok(())
-    }
-
-    /// Tells recipients, where any are registered.
-    async fn start_courier(&mut self) -> Result<(), StartError> {
-        let organisations = &self.settings.organisations;
-        if organisations.iter().all(|organisation| organisation.recipients.is_empty()) {
-            return Ok(());
-        }
-        let Prepared { store, desk, controllers, .. } = self.prepared.clone();
-        let courier = Courier {
-            store,
-            keys: desk.keys,
-            clock: desk.clock,
-            controllers,
-            registers: self
-                .sites
-                .iter()
-                .map(|(id, site)| (id.clone(), Arc::clone(&site.recipients)))
-                .collect(),
-            secrets: Arc::new(webhooks::secrets(organisations)?),
-            transport: Arc::new(Transport::open(&self.settings.delivery, &self.settings.data_dir).await?),
-            mail: self.settings.delivery.clone(),
-            kill: KillSwitch::default(),
-        };
-        let (gate, stop) = (self.gate.clone(), self.working.clone());
-        self.tasks.start("recipients", move || {
-            let (courier, gate, stop) = (courier.clone(), gate.clone(), stop.clone());
-            Box::pin(async move {
-                gate.pass(&stop, |turn| tasks::tell_recipients(courier.clone(), turn)).await;
-            })
-        });
-        Ok(())
-    }
-
-    fn listen(&mut self, task: &'static str, source: WakeSource) -> Arc<Wake> {
-        let wake = Arc::new(Wake::default());
-        let (raised, pulse, stop) = (Arc::clone(&wake), self.pulse.clone(), self.working.clone());
-        self.tasks.start(task, move || {
-            Box::pin(tasks::listen(Arc::clone(&raised), pulse.clone(), source, stop.clone()))
-        });
-        wake
-    }
-
-    async fn mailer(&self) -> Result<Arc<Mailer>, StartError> {
-        let Prepared { store, desk, controllers, .. } = self.prepared.clone();
-        let settings = &self.settings.delivery;
-        let transport = Transport::open(settings, &self.settings.data_dir).await?;
-        let gateways = webhooks::text_gateways(&self.settings.organisations)?;
-        let mailer = Mailer::new(settings.clone(), store, desk.keys, controllers, desk.clock, transport)?;
-        Ok(Arc::new(mailer.with_gateways(gateways).checking_the_clock()))
-    }
-
-    fn start_scheduler(&mut self) {
-        let Prepared { store, desk, .. } = self.prepared.clone();
-        let (directory, stop) = (self.settings.report.directory.clone(), self.working.clone());
-        let (expiring, clock) = (store.clone(), desk.clone());
-        let gate = self.gate.clone();
-        // An older database names fewer packages than there are.
-        self.tasks.start("package expiry", move || {
-            let (store, desk, directory) = (expiring.clone(), clock.clone(), directory.clone());
-            let (gate, stop) = (gate.clone(), stop.clone());
-            Box::pin(async move {
-                let expire =
-                    |turn| tasks::expire_packages(store.clone(), desk.clone(), directory.clone(), turn);
-                gate.pass(&stop, expire).await;
-            })
-        });
-        let upkeep =
-            Upkeep { store: store.clone(), desk: desk.clone(), settings: self.settings.upkeep.clone() };
-        let (gate, stop) = (self.gate.clone(), self.working.clone());
-        self.tasks.start("upkeep", move || {
-            let (upkeep, gate, stop) = (upkeep.clone(), gate.clone(), stop.clone());
-            Box::pin(async move { gate.pass(&stop, |turn| tasks::forget(upkeep.clone(), turn)).await })
-        });
-        for site in self.sites.values() {
-            let (site, store, desk) = (site.clone(), store.clone(), desk.clone());
-            let (settings, stop) = (self.settings.suppression.clone(), self.working.clone());
-            self.tasks.start("watch over what was done", move || {
-                let (site, store, desk) = (site.clone(), store.clone(), desk.clone());
-                let (settings, stop) = (settings.clone(), stop.clone());
-                Box::pin(tasks::look_whether_it_lasts(site, store, desk, settings, stop))
-            });
-        }
-        for organisation in &self.settings.organisations {
-            if let Some(site) = self.sites.get(&organisation.id) {
-                let (store, desk, site) = (store.clone(), desk.clone(), site.clone());
-                let (settings, stop) = (organisation.holds.clone(), self.working.clone());
-                self.tasks.start("holds", move || {
-                    let (tools, site) = ((store.clone(), desk.clone()), site.clone());
-                    Box::pin(tasks::keep_holds(tools, site, settings.clone(), stop.clone()))
-                });
-            }
-            // `config::check` has refused rules that are switched on and cannot be read.
-            let (Some(site), Ok(rule)) = (self.sites.get(&organisation.id), organisation.retention.rule())
-            else {
-                continue;
-            };
-            // One that is switched off still ends what it left unfinished.
-            if rule.is_enabled() {
-                let detail = rule.schedule().describe(desk.clock.now());
-                tracing::info!(organisation = %organisation.id, detail, "retention sweeps are scheduled");
-            }
-            let halted = self.working.clone();
-            let sweeper = Sweeper {
-                store: store.clone(),
-                platform: Arc::clone(&site.platform),
-                desk: desk.clone(),
-                controller: (*site.controller).clone(),
-                rule,
-                halt: Arc::new(move |_| halted.is_cancelled()),
-            };
-            let (gate, stop) = (site.gate.clone(), self.working.clone());
-            self.tasks.start("retention", move || {
-                Box::pin(tasks::sweep_when_due(sweeper.clone(), gate.clone(), stop.clone()))
-            });
-        }
-        let settings = Arc::clone(&self.settings);
-        for organisation in &settings.organisations {
-            self.start_self_test(organisation);
-        }
-    }
-
-    /// The daily self-test of an organisation, where it is switched on.
-    fn start_self_test(&mut self, organisation: &Organisation) {
-        let country = organisation.default_country.as_deref();
-        // `config::check` has refused those that are switched on and cannot be done.
-        let planned = organisation.self_test.plan(organisation.time_zone, country);
-        let (Some(site), Ok(Some(plan))) = (self.sites.get(&organisation.id), planned) else { return };
-        let Prepared { store, desk, .. } = self.prepared.clone();
-        let detail = plan.schedule().describe(desk.clock.now());
-        tracing::info!(organisation = %organisation.id, detail, "self-tests are scheduled");
-        let tester = SelfTester { store, desk, controller: Arc::clone(&site.controller), plan };
-        let (gate, stop) = (site.gate.clone(), self.working.clone());
-        self.tasks.start("self-test", move || {
-            Box::pin(tasks::test_ourselves(tester.clone(), gate.clone(), stop.clone()))
-        });
-    }
-
-    /// Alerts and digests for staff. They wait for the comparison of the log, as everything that mails does.
-    async fn start_watch(&mut self) -> Result<(), StartError> {
-        let Prepared { store, desk, controllers, .. } = self.prepared.clone();
-        let mail = self.settings.delivery.clone();
-        let transport = Arc::new(Transport::open(&mail, &self.settings.data_dir).await?);
-        let wards = self.settings.organisations.iter().filter_map(|organisation| {
-            let controller = Arc::clone(controllers.get(&organisation.id)?);
-            let (settings, sweeps) = (organisation.escalation.clone(), organisation.retention.enabled);
-            let self_tests = organisation.self_test.enabled;
-            let limit = SharedBudget::limit(&organisation.platform.rate);
-            Some((organisation.id.clone(), Ward { controller, settings, sweeps, self_tests, limit }))
-        });
-        let watch = Watch {
-            store: store.clone(),
-            clock: Arc::clone(&desk.clock),
-            wards: wards.collect(),
-            transport,
-            mail,
-            checks_clock: true,
-            kill: KillSwitch::default(),
-        };
-        let (gate, stop) = (self.gate.clone(), self.working.clone());
-        self.tasks.start("staff alerts", move || {
-            let (watch, gate, stop) = (watch.clone(), gate.clone(), stop.clone());
-            Box::pin(async move { gate.pass(&stop, |turn| tasks::watch(watch.clone(), turn)).await })
-        });
-        for site in self.sites.values() {
-            let site = site.clone();
-            let (store, desk, stop) = (store.clone(), desk.clone(), self.working.clone());
-            self.tasks.start("platform watch", move || {
-                Box::pin(tasks::look_at_platform(site.clone(), store.clone(), desk.clone(), stop.clone()))
-            });
-        }
-        Ok(())
     }
 
     async fn start_http(&mut self) -> Result<(), StartError> {
