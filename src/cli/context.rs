@@ -6,7 +6,8 @@ use chrono_tz::Tz;
 
 use crate::audit::Actor;
 use crate::config::{self, Loaded, Settings, Sources};
-use crate::domain::OrganisationId;
+use crate::daemon::Foundation;
+use crate::domain::{Controller, OrganisationId};
 use crate::store::embedded;
 use crate::telemetry;
 
@@ -89,6 +90,19 @@ impl Context {
             (None, [only]) => Ok(only.id.clone()),
             (None, _) => Err(Failure::Usage.because(format!("name one with --organisation: {}", known()))),
         }
+    }
+
+    /// The same, as it is registered in the database.
+    pub(super) fn controller<'f>(
+        &self,
+        named: Option<&OrganisationId>,
+        foundation: &'f Foundation,
+    ) -> anyhow::Result<&'f Controller> {
+        let organisation = self.organisation(named)?;
+        let registered = foundation.controllers.get(&organisation).map(AsRef::as_ref);
+        registered.ok_or_else(|| {
+            Failure::NotFound.because(format!("organisation {organisation} is not registered"))
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use super::context::Context;
 use super::output::{Output, or_dash, table};
 use super::{Failure, identifiers};
 use crate::daemon::{self, Foundation};
-use crate::domain::{Controller, OrganisationId, local_time};
+use crate::domain::{OrganisationId, local_time};
 use crate::execution::{self, Decided, LookedAgain, Lookout, WatchError};
 use crate::suppression::watch::{Found, Seen, Watched};
 use crate::suppression::{self, ImportDecision, Purpose, Suppressed};
@@ -103,7 +103,7 @@ async fn check(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let controller = controller(who.organisation.as_ref(), context, foundation)?;
+    let controller = context.controller(who.organisation.as_ref(), foundation)?;
     let identifiers = identifiers::read(who.from.as_deref(), controller)?;
     let desk = &foundation.desk;
     let mut tx = foundation.store.begin("cli.suppression.check").await?;
@@ -148,7 +148,7 @@ async fn list(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let controller = controller(named, context, foundation)?;
+    let controller = context.controller(named, foundation)?;
     let mut connection = foundation.store.connection().await?;
     let counted = suppression::count_by_purpose(&mut connection, &controller.id).await?;
     let zone = controller.time_zone;
@@ -199,7 +199,7 @@ async fn watch(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let controller = controller(named, context, foundation)?;
+    let controller = context.controller(named, foundation)?;
     let id = &controller.id;
     let (mut looked_now, mut done_again_by) = (None, Vec::new());
     let left = wanted.leave.len();
@@ -380,7 +380,7 @@ async fn revoke(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let controller = controller(who.organisation.as_ref(), context, foundation)?;
+    let controller = context.controller(who.organisation.as_ref(), foundation)?;
     let identifiers = identifiers::read(who.from.as_deref(), controller)?;
     let desk = &foundation.desk;
     let mut tx = foundation.store.begin("cli.suppression.revoke").await?;
@@ -391,17 +391,4 @@ async fn revoke(
         0 => "nothing was suppressed under these identifiers".to_owned(),
         number => format!("{number} entries forgotten; what was erased stays erased"),
     })
-}
-
-fn controller<'a>(
-    named: Option<&OrganisationId>,
-    context: &Context,
-    foundation: &'a Foundation,
-) -> anyhow::Result<&'a Controller> {
-    let organisation = context.organisation(named)?;
-    foundation
-        .controllers
-        .get(&organisation)
-        .map(AsRef::as_ref)
-        .ok_or_else(|| Failure::NotFound.because(format!("organisation {organisation} is not registered")))
 }

@@ -37,6 +37,20 @@ fn certificate(path: &str) -> Result<String, &'static str> {
     }
 }
 
+/// The reference of a request that was handed in by a person.
+fn submitted(scene: &Scene) -> String {
+    let request = serde_json::json!({
+        "kind": "access",
+        "channel": "email",
+        "received_at": "2026-11-20T10:00:00Z",
+        "identifiers": { "email": "canary.nobody@people.example" },
+        "idempotency_key": "one",
+    });
+    let submit = &mut scene.command(&["--json", "request", "submit", "--from", "-"]);
+    let receipt = run(submit, &request.to_string()).expect(0).json();
+    receipt["reference"].as_str().unwrap().to_owned()
+}
+
 async fn execute(database: &TestDatabase, statements: &'static str) {
     let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
     sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
@@ -170,16 +184,8 @@ fn tells_of_one_case(scene: &Scene, verify: &dyn Fn(&[&str]) -> Finished, case: 
 async fn the_log_is_taken_out_and_verified_and_each_of_it_recorded() {
     let database = TestDatabase::create().await;
     let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
-    let request = serde_json::json!({
-        "kind": "access",
-        "channel": "email",
-        "received_at": "2026-11-20T10:00:00Z",
-        "identifiers": { "email": "canary.nobody@people.example" },
-        "idempotency_key": "one",
-    });
-    let submit = &mut scene.command(&["--json", "request", "submit", "--from", "-"]);
-    let receipt = run(submit, &request.to_string()).expect(0).json();
-    let reference = receipt["reference"].as_str().unwrap();
+    let reference = submitted(&scene);
+    let reference = reference.as_str();
 
     let found = scene.run(&["--json", "audit", "search", "--action", "request."]).expect(0).json();
     assert_eq!(found[0]["action"], "request.received");
@@ -307,16 +313,8 @@ fn each_look_is_recorded(scene: &Scene, reference: &str, out: &str, exported_sha
 async fn r_41_the_log_of_a_case_whose_row_is_gone_is_shown_and_proved_by_its_id() {
     let database = TestDatabase::create().await;
     let scene = Scene::new(database.options().to_url_lossy().as_ref()).await;
-    let request = serde_json::json!({
-        "kind": "access",
-        "channel": "email",
-        "received_at": "2026-11-20T10:00:00Z",
-        "identifiers": { "email": "canary.nobody@people.example" },
-        "idempotency_key": "one",
-    });
-    let submit = &mut scene.command(&["--json", "request", "submit", "--from", "-"]);
-    let receipt = run(submit, &request.to_string()).expect(0).json();
-    let reference = receipt["reference"].as_str().unwrap();
+    let reference = submitted(&scene);
+    let reference = reference.as_str();
     let received = ["--json", "audit", "search", "--case", reference, "--action", "request.received"];
     let case = scene.run(&received).expect(0).json()[0]["case"].as_str().unwrap().to_owned();
     // As after its term, or where the working tables are those of an older moment.

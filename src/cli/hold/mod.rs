@@ -14,7 +14,7 @@ use super::output::{Output, or_dash, pairs, table};
 use super::request::Case;
 use super::{Failure, decide};
 use crate::daemon::Foundation;
-use crate::domain::{Controller, HoldCategory, HoldKind, LiftReason, OrganisationId, Statute, local_time};
+use crate::domain::{HoldCategory, HoldKind, LiftReason, OrganisationId, Statute, local_time};
 use crate::holds::{self, About, EndRule, Hold, HoldError, NewHold, Placed};
 use crate::{execution, triage};
 
@@ -156,7 +156,7 @@ async fn place(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let controller = controller(args.organisation.as_ref(), context, foundation)?;
+    let controller = context.controller(args.organisation.as_ref(), foundation)?;
     let request = match &args.request {
         Some(named) => Some(named.find(foundation, &controller.id).await?),
         None => None,
@@ -283,7 +283,7 @@ async fn list(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let controller = controller(named, context, foundation)?;
+    let controller = context.controller(named, foundation)?;
     let mut connection = foundation.store.connection().await?;
     let listed = holds::list(&mut connection, &controller.id, all).await?;
     let today = foundation.desk.clock.now().with_timezone(&controller.time_zone).date_naive();
@@ -319,7 +319,7 @@ async fn show(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let controller = controller(named.organisation.as_ref(), context, foundation)?;
+    let controller = context.controller(named.organisation.as_ref(), foundation)?;
     let mut connection = foundation.store.connection().await?;
     let reference = named.hold.trim().to_uppercase();
     let hold = holds::find_by_reference(&mut connection, &controller.id, &reference)
@@ -410,7 +410,7 @@ async fn review(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let controller = controller(named.organisation.as_ref(), context, foundation)?;
+    let controller = context.controller(named.organisation.as_ref(), foundation)?;
     let reference = named.hold.trim().to_uppercase();
     let mut tx = foundation.store.begin("cli.hold.review").await?;
     let now = foundation.desk.clock.now();
@@ -429,7 +429,7 @@ async fn announce_end(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let controller = controller(named.organisation.as_ref(), context, foundation)?;
+    let controller = context.controller(named.organisation.as_ref(), foundation)?;
     let why = reason_file.map(|path| decide::read_facts(&path)).transpose()?;
     let reference = named.hold.trim().to_uppercase();
     let (desk, person, end) = (&foundation.desk, context.person(), (reference.as_str(), on));
@@ -455,7 +455,7 @@ async fn lift(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let controller = controller(named.organisation.as_ref(), context, foundation)?;
+    let controller = context.controller(named.organisation.as_ref(), foundation)?;
     let reference = named.hold.trim().to_uppercase();
     let mut tx = foundation.store.begin("cli.hold.lift").await?;
     let found = context.settings().find_organisation(&controller.id);
@@ -471,19 +471,6 @@ async fn lift(
             done.reference
         )
     })
-}
-
-fn controller<'a>(
-    named: Option<&OrganisationId>,
-    context: &Context,
-    foundation: &'a Foundation,
-) -> anyhow::Result<&'a Controller> {
-    let organisation = context.organisation(named)?;
-    foundation
-        .controllers
-        .get(&organisation)
-        .map(AsRef::as_ref)
-        .ok_or_else(|| Failure::NotFound.because(format!("organisation {organisation} is not registered")))
 }
 
 pub(super) fn explained(error: HoldError) -> anyhow::Error {
