@@ -99,19 +99,30 @@ impl Log {
     /// Fills it with so many entries of the length that entries of a request have, eight for each case, and answers with
     /// the cases.
     pub(crate) async fn fill(&self, entries: u64) -> Result<Vec<Uuid>> {
+        let mut cases = Vec::new();
+        self.fill_with(entries, |place| {
+            if place % CASE == 0 {
+                cases.push(Uuid::new_v4());
+            }
+            Ok(entry(place, cases.last().context("a case")?))
+        })
+        .await?;
+        Ok(cases)
+    }
+
+    /// Fills it with so many entries, each made from its place, and seals them.
+    pub(crate) async fn fill_with(
+        &self,
+        entries: u64,
+        mut make: impl FnMut(u64) -> Result<String>,
+    ) -> Result<()> {
         let mut connection = PgConnection::connect_with(&self.options).await?;
         let started = Instant::now();
-        let mut cases = Vec::new();
         let mut done = 0;
         while done < entries {
             let number = AT_ONCE.min(entries - done);
-            let mut rows = Vec::new();
-            for place in done..done + number {
-                if place % CASE == 0 {
-                    cases.push(Uuid::new_v4());
-                }
-                rows.push(entry(place, cases.last().context("a case")?).into_bytes());
-            }
+            let rows: Vec<Vec<u8>> =
+                (done..done + number).map(|place| Ok(make(place)?.into_bytes())).collect::<Result<_>>()?;
             sqlx::query("INSERT INTO audit.inbox (entry) SELECT unnest($1::bytea[])")
                 .bind(&rows)
                 .execute(&mut connection)
@@ -131,7 +142,7 @@ impl Log {
         }
         connection.close().await?;
         self.sealer.keep_checkpoint().await?;
-        Ok(cases)
+        Ok(())
     }
 
     pub(crate) async fn close(self) {
@@ -156,7 +167,7 @@ pub(crate) fn entry(place: u64, case: &Uuid) -> String {
 }
 
 /// An id as its writer would have drawn it: of version 7, so that ids grow with time.
-fn id_of(place: u64) -> Uuid {
+pub(crate) fn id_of(place: u64) -> Uuid {
     let millis = 1_795_392_000_000 + place * 500;
     let mut bytes = [0_u8; 16];
     bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);

@@ -1,6 +1,6 @@
 //! The performance targets of the acceptance suite that a user would recognise, each against its bound in the same run.
 //!
-//! `cargo bench --bench performance -- [P-1 P-2 P-5 P-6 P-7 P-8 P-14 P-15] [--quick] [--entries N]
+//! `cargo bench --bench performance -- [P-1 P-2 P-5 P-6 P-7 P-8 P-14 P-15 guide] [--quick] [--entries N]
 //! [--statements] [--json FILE]`. See docs/performance.md.
 //!
 //! It starts a private PostgreSQL that keeps its promises (fsync on) and the simulated platform as a process of its
@@ -13,6 +13,7 @@ mod append;
 mod auditor;
 mod bulk;
 mod drain;
+mod guide;
 mod log;
 mod measure;
 mod naked;
@@ -47,7 +48,7 @@ impl Plan {
     }
 }
 
-const TARGETS: [&str; 8] = ["P-1", "P-2", "P-5", "P-6", "P-7", "P-8", "P-14", "P-15"];
+const TARGETS: [&str; 9] = ["P-1", "P-2", "P-5", "P-6", "P-7", "P-8", "P-14", "P-15", "guide"];
 /// Above this load before the start, figures are shown but not fit to be published.
 const QUIET: f64 = 0.5;
 
@@ -126,6 +127,7 @@ async fn run(arguments: &[String]) -> Result<()> {
             "P-7" => append::beside_a_bare_insert(plan, &mut database).await?,
             "P-8" => auditor::verification(plan, &mut database).await?,
             "P-14" => auditor::questions(plan, &mut database).await?,
+            "guide" => guide::questions(plan, &mut database).await?,
             _ => single::submit_to_closed(plan, &mut database).await?,
         });
     }
