@@ -361,3 +361,19 @@ async fn the_private_database_is_kept_up_alone_for_a_restore() {
     assert!(held.wait().unwrap().success());
     assert!(PgConnection::connect_with(&connect).await.is_err(), "it ended with its process");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schema_is_migrated_with_the_login_of_a_second_file() {
+    // The daemon's login is of no use here; the runbook names the other one in a file that root keeps beside it.
+    let scene = Scene::new("postgres://dsrd@127.0.0.1:1/dsrd").await;
+    scene.run(&["migrate"]).expect(6);
+    let database = TestDatabase::create().await;
+    let url = scene.path("migrator.url");
+    std::fs::write(&url, format!("{}\n", database.options().to_url_lossy())).unwrap();
+    std::fs::set_permissions(&url, Permissions::from_mode(0o600)).unwrap();
+    let second = scene.path("migrate.toml");
+    std::fs::write(&second, format!("[database]\nurl_file = \"{}\"\n", url.display())).unwrap();
+    let migrated = scene.run(&["--config", second.to_str().unwrap(), "migrate"]).expect(0);
+    assert!(migrated.stdout.contains("up to date"), "{migrated:?}");
+    scene.run(&["migrate"]).expect(6);
+}
