@@ -295,6 +295,17 @@ async fn the_log_is_signed_with_the_key_that_systemd_hands_over() {
     );
     assert!(!scene.path("data/keys/audit.key").exists(), "no second key is made");
 
+    // A command from a shell has no credential. It is told so, and leaves nothing half done.
+    let checked = scene.run(&["check", "--offline"]);
+    assert!(checked.stdout.contains("hands it over as a systemd credential"), "{checked:?}");
+    let recover = ["audit", "recover", "--after-restore", "--nothing-outside", "--reason", "drill"];
+    for arguments in [&recover[..], &["audit", "key", "rotate"], &["audit", "key", "rotate", "--finish"]] {
+        let refused = scene.run(arguments).expect(2);
+        assert!(refused.stderr.contains("only the unit sees it"), "{arguments:?}: {refused:?}");
+    }
+    let holds = scene.run(&["--json", "audit", "hold", "list"]).expect(0).json();
+    assert_eq!(holds, serde_json::json!([]), "no hold without the fork that it is for");
+
     // Where the unit hands nothing over, the log is not signed with another key.
     let (status, log) = scene.serve().finish();
     assert_eq!(status.code(), Some(2), "{log}");
