@@ -82,6 +82,31 @@ async fn an_erasure_without_a_read_back_is_found_by_the_question_for_it() {
 }
 
 #[tokio::test]
+async fn late_are_requests_of_people_and_neither_sweeps_nor_the_self_test() {
+    let log = Log::of_a_real_run().await;
+    let service = &log.service;
+    let contact = service.platform.add_contact(ContactSpec::new().email("dora@people.example"));
+    service.submit_sweep(&contact, service.clock.now() + chrono::TimeDelta::days(1)).await;
+    service.work_to_the_end().await;
+    log.rest().await;
+    let copy = log.copy().await;
+    let late = "ALTER TABLE dsrd.request DISABLE TRIGGER ALL;
+                UPDATE dsrd.request SET due_on = '2020-01-31', statutory_due_on = NULL";
+    copy.tamper(late).await.unwrap();
+    let found = answer(&copy.options, "::date > due_on").await;
+    let mut owner = PgConnection::connect_with(&copy.options).await.unwrap();
+    let origins: Vec<String> = sqlx::query_scalar("SELECT origin FROM dsrd.request ORDER BY origin")
+        .fetch_all(&mut owner)
+        .await
+        .unwrap();
+    owner.close().await.unwrap();
+    assert_eq!(origins, ["retention", "subject", "subject", "subject"]);
+    assert_eq!(found.len(), 3, "{found:#?}");
+    copy.drop().await;
+    log.service.simulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_refusal_is_shown_with_its_ground() {
     let log = Log::of_a_real_run().await;
     let service = &log.service;
