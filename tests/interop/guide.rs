@@ -226,6 +226,15 @@ async fn every_column_that_an_auditor_can_read_is_explained() {
     }
     assert!(missing.is_empty(), "docs/auditor-guide.md does not explain {}", missing.join(", "));
     assert!(without_comment.is_empty(), "no COMMENT ON COLUMN for {}", without_comment.join(", "));
+    // A view beside the log that auditors join with it.
+    let without_comment: Vec<String> = sqlx::query_scalar(
+        "SELECT attname::text FROM pg_attribute
+         WHERE attrelid = 'audit.opening'::regclass AND attnum > 0 AND col_description(attrelid, attnum) IS NULL",
+    )
+    .fetch_all(&mut owner)
+    .await
+    .unwrap();
+    assert_eq!(without_comment, [""; 0]);
     drop(owner);
     assert!(execute(&log.options(), "SET ROLE auditor; SELECT * FROM dsrd.request").await.is_err());
     log.service.finish().await;
