@@ -45,6 +45,10 @@ pub struct StorageEnd {
     /// The last day of storage in the controller's time zone: of all records, or of the last of those that age one by one.
     /// None where no day can be known.
     pub until: Option<NaiveDate>,
+    /// Whether something beside the period decides: `until` is its last day, which is the later one, or none where that cannot
+    /// be known. What it is, is not told.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub kept_longer: bool,
     /// Of records that age one by one: those whose period had ended when the report was made.
     pub records_over: u64,
     /// Of records that age one by one: those that tell no date.
@@ -55,8 +59,10 @@ pub struct StorageEnd {
 #[derive(Debug)]
 pub struct Storage {
     today: NaiveDate,
-    /// Whether the data are kept beyond their period, until a day that is not known.
+    /// Whether something may keep the contact beyond the period of its data, until a day that is not known.
     is_kept_longer: bool,
+    /// The last day of those that keep it until one.
+    kept_until: Option<NaiveDate>,
     ends: BTreeMap<Section, StorageEnd>,
 }
 
@@ -67,9 +73,16 @@ impl Storage {
         let sections = catalogue.into_iter().flat_map(|catalogue| &catalogue.sections);
         let ends = sections.filter_map(|(section, entry)| {
             let term = entry.retention?;
-            Some((*section, StorageEnd { term, until: None, records_over: 0, records_without_date: 0 }))
+            let end = StorageEnd {
+                term,
+                until: None,
+                kept_longer: false,
+                records_over: 0,
+                records_without_date: 0,
+            };
+            Some((*section, end))
         });
-        Self { today, is_kept_longer: false, ends: ends.collect() }
+        Self { today, is_kept_longer: false, kept_until: None, ends: ends.collect() }
     }
 
     /// Whether no section has a term.
@@ -78,9 +91,16 @@ impl Storage {
         self.ends.is_empty()
     }
 
-    /// Something else keeps the data of this person beyond their period: no day is told, but the criterion.
+    /// Something may keep the contact beyond the period of its data, until nobody knows when: no day is told, but the criterion.
     pub fn keep_longer(&mut self) {
         self.is_kept_longer = true;
+    }
+
+    /// Something keeps the contact until the end of a day: the later day counts. One that has passed keeps nothing.
+    pub fn keep_until(&mut self, day: NaiveDate) {
+        if day >= self.today {
+            self.kept_until = self.kept_until.max(Some(day));
+        }
     }
 
     /// Whether the dates of a section's records are asked for.
@@ -125,12 +145,15 @@ impl Storage {
         }
     }
 
-    /// What was found.
+    /// What was found. What keeps the contact keeps all that the platform has of it, and nothing of what this service holds itself.
     #[must_use]
     pub fn ends(mut self) -> BTreeMap<Section, StorageEnd> {
-        if self.is_kept_longer {
-            for end in self.ends.values_mut() {
-                end.until = None;
+        let of_contact = self.ends.iter_mut().filter(|(section, _)| **section != Section::Requests);
+        for (_, end) in of_contact {
+            if self.is_kept_longer {
+                (end.until, end.kept_longer) = (None, true);
+            } else if end.until.is_some() && end.until < self.kept_until {
+                (end.until, end.kept_longer) = (self.kept_until, true);
             }
         }
         self.ends
@@ -239,6 +262,40 @@ mod tests {
             ]
         );
         assert_eq!(Storage::new(None, day("2026-11-29")).ends(), BTreeMap::new());
+    }
+
+    #[test]
+    fn r_27_what_keeps_the_contact_longer_keeps_what_the_platform_has_and_no_more() {
+        use StorageAnchor::{Created, Record};
+        let catalogue = catalogue(&[
+            (Section::Profile, "36m", Created),
+            (Section::Events, "12m", Record),
+            (Section::Devices, "12m", Record),
+            (Section::Requests, "36m", Record),
+        ]);
+        let ends = |keep: fn(&mut Storage)| {
+            let mut storage = Storage::new(Some(&catalogue), day("2026-11-29"));
+            keep(&mut storage);
+            storage.anchor(Created, Some(day("2024-02-29")));
+            storage.note(Section::Events, Some(day("2026-10-02")));
+            storage.note(Section::Devices, None);
+            storage.note(Section::Requests, Some(day("2026-11-01")));
+            storage.ends().into_values().map(|end| (end.until, end.kept_longer)).collect::<Vec<_>>()
+        };
+        let until = |text: &str, longer| (Some(day(text)), longer);
+        let (profile, events) = (until("2027-02-28", false), until("2027-10-02", false));
+        let (devices, requests) = ((None, false), until("2029-11-01", false));
+        assert_eq!(ends(|_| {}), [profile, events, devices, requests]);
+        assert_eq!(
+            ends(|storage| storage.keep_until(day("2026-11-28"))),
+            [profile, events, devices, requests]
+        );
+        let both = |storage: &mut Storage| {
+            storage.keep_until(day("2027-05-01"));
+            storage.keep_until(day("2027-04-01"));
+        };
+        assert_eq!(ends(both), [until("2027-05-01", true), events, devices, requests]);
+        assert_eq!(ends(Storage::keep_longer), [(None, true), (None, true), (None, true), requests]);
     }
 
     fn whole() -> Catalogue {
