@@ -160,6 +160,11 @@ impl Storage {
     }
 }
 
+/// Whether a text says anything: `…` stands where somebody has still to write.
+fn has_words(text: &str) -> bool {
+    text.chars().any(char::is_alphanumeric)
+}
+
 /// None for a day beyond the calendar.
 fn last_day(period: Period, from: NaiveDate) -> Option<NaiveDate> {
     retention(from, period).ok().map(|ends| ends.last_day)
@@ -167,12 +172,19 @@ fn last_day(period: Period, from: NaiveDate) -> Option<NaiveDate> {
 
 impl Catalogue {
     /// What is wrong with it, if anything is. A report about somebody of whom there are records in a section without an entry
-    /// is not made at all, and of the profile and the requests there always are (R-27). A term cannot be computed where a
-    /// category tells no such date; `counts_activity` says whether the retention rule counts from the last activity, which
-    /// decides what activity is.
+    /// is not made at all, and of the profile and the requests there always are (R-27). A text without a word says nothing of what
+    /// the law asks for; recipients need none where `names_recipients` says that the register names somebody who gets the section.
+    /// A term cannot be computed where a category tells no such date; `counts_activity` says whether the retention rule counts
+    /// from the last activity, which decides what activity is.
     #[must_use]
-    pub fn refused(&self, counts_activity: bool) -> Option<String> {
-        self.missing().or_else(|| self.without_date(counts_activity))
+    pub fn refused(
+        &self,
+        counts_activity: bool,
+        names_recipients: impl Fn(Section) -> bool,
+    ) -> Option<String> {
+        self.missing()
+            .or_else(|| self.unsaid(names_recipients))
+            .or_else(|| self.without_date(counts_activity))
     }
 
     fn missing(&self) -> Option<String> {
@@ -183,6 +195,33 @@ impl Catalogue {
                 "catalogue.sections must have an entry for each section, because an access report about somebody of whom such \
                  records are held cannot be made without (Art. 15(1) GDPR); it lacks {}",
                 missing.join(", ")
+            )
+        })
+    }
+
+    fn unsaid(&self, names_recipients: impl Fn(Section) -> bool) -> Option<String> {
+        let of_all = [
+            ("automated_decisions", &self.automated_decisions),
+            ("transfers", &self.transfers),
+            ("complaint_authority", &self.complaint_authority),
+        ];
+        let of_all = of_all.map(|(name, text)| (name.to_owned(), text));
+        let of_sections = self.sections.iter().flat_map(|(section, entry)| {
+            let recipients = (!names_recipients(*section)).then_some(("recipients", &entry.recipients));
+            let texts = [
+                ("purposes", &entry.purposes),
+                ("legal_basis", &entry.legal_basis),
+                ("storage_period", &entry.storage_period),
+                ("source", &entry.source),
+            ];
+            let texts = texts.into_iter().chain(recipients);
+            texts.map(move |(name, text)| (format!("sections.{section}.{name}"), text))
+        });
+        let mut unsaid = of_all.into_iter().chain(of_sections).filter(|(_, text)| !has_words(text));
+        unsaid.next().map(|(name, _)| {
+            format!(
+                "catalogue.{name} must say in words what an access report has to tell (Art. 15(1) GDPR), be it that there is none: it \
+                 holds no letter and no digit"
             )
         })
     }
@@ -299,18 +338,65 @@ mod tests {
     }
 
     fn whole() -> Catalogue {
-        let sections = Section::ALL.map(|section| (section, CatalogueEntry::default()));
-        Catalogue { sections: sections.into(), ..Catalogue::default() }
+        let text = || "None.".to_owned();
+        let entry = CatalogueEntry {
+            purposes: text(),
+            legal_basis: text(),
+            recipients: text(),
+            storage_period: text(),
+            source: text(),
+            retention: None,
+        };
+        Catalogue {
+            sections: Section::ALL.map(|section| (section, entry.clone())).into(),
+            automated_decisions: text(),
+            transfers: text(),
+            complaint_authority: text(),
+        }
+    }
+
+    fn refused(catalogue: &Catalogue) -> Option<String> {
+        catalogue.refused(false, |_| false)
     }
 
     #[test]
     fn r_27_a_catalogue_that_would_stop_every_report_is_refused() {
-        assert_eq!(whole().refused(false), None);
+        assert_eq!(refused(&whole()), None);
         for section in Section::ALL {
             let mut lacking = whole();
             lacking.sections.remove(&section);
-            assert!(lacking.refused(false).unwrap().ends_with(&format!("it lacks {section}")), "{section}");
+            let problem = refused(&lacking).unwrap();
+            assert!(problem.ends_with(&format!("it lacks {section}")), "{section}");
         }
+    }
+
+    #[test]
+    fn r_27_a_catalogue_that_leaves_something_unsaid_is_refused() {
+        let texts: [(&str, fn(&mut Catalogue) -> &mut String); 8] = [
+            ("catalogue.automated_decisions", |catalogue| &mut catalogue.automated_decisions),
+            ("catalogue.transfers", |catalogue| &mut catalogue.transfers),
+            ("catalogue.complaint_authority", |catalogue| &mut catalogue.complaint_authority),
+            ("catalogue.sections.events.purposes", |catalogue| &mut events(catalogue).purposes),
+            ("catalogue.sections.events.legal_basis", |catalogue| &mut events(catalogue).legal_basis),
+            ("catalogue.sections.events.recipients", |catalogue| &mut events(catalogue).recipients),
+            ("catalogue.sections.events.storage_period", |catalogue| &mut events(catalogue).storage_period),
+            ("catalogue.sections.events.source", |catalogue| &mut events(catalogue).source),
+        ];
+        for (name, text) in texts {
+            for unsaid in ["", "  ", "…", " - "] {
+                let mut catalogue = whole();
+                unsaid.clone_into(text(&mut catalogue));
+                let problem = refused(&catalogue).unwrap();
+                assert!(problem.starts_with(&format!("{name} must say")), "{name} {unsaid:?}: {problem}");
+                // The register names them.
+                let named = catalogue.refused(false, |section| section == Section::Events);
+                assert_eq!(named.is_none(), name.ends_with("recipients"), "{name} {unsaid:?}");
+            }
+        }
+    }
+
+    fn events(catalogue: &mut Catalogue) -> &mut CatalogueEntry {
+        catalogue.sections.entry(Section::Events).or_default()
     }
 
     #[test]
@@ -327,8 +413,9 @@ mod tests {
             (Section::Events, LastActivity, false, Some("set retention.anchor to last_activity")),
         ] {
             let mut catalogue = whole();
-            catalogue.sections.extend(super::tests::catalogue(&[(section, "12m", from)]).sections);
-            let refused = catalogue.refused(counts_activity);
+            let retention = Some(StorageTerm { period: "12m".parse().unwrap(), from });
+            catalogue.sections.entry(section).or_default().retention = retention;
+            let refused = catalogue.refused(counts_activity, |_| false);
             match problem {
                 None => assert_eq!(refused, None, "{section} {from:?}"),
                 Some(problem) => assert!(refused.unwrap().contains(problem), "{section} {from:?}"),
