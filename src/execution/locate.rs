@@ -92,7 +92,7 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
         None if !located.out_of_scope => {
             // A complete search that finds nobody is its own proof.
             finished.marks = Marks { executed_at: Some(now), verified_at: Some(now), ..Marks::default() };
-            finished.notice = Some(inform::nothing_held(run, &located));
+            finished.notice = Some(inform::nothing_held(run, &located).await?);
         }
         None => {}
     }

@@ -6,6 +6,7 @@ use dsrd::audit::{self, Action, Actor, Detail};
 use dsrd::delivery;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{Clock, Outcome, ParkReason, RequestId, RequestKind, RequestState};
+use dsrd::intake;
 use dsrd::report::{self, Catalogue, CatalogueEntry, PackageKey, Section, StorageAnchor, StorageTerm};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
@@ -435,5 +436,45 @@ async fn r_26_an_unknown_person_is_told_within_the_limit_that_nothing_is_held() 
     let [answer] = told.try_into().expect("one answer");
     assert!(answer.link.is_none() && answer.text.expose().contains(receipt.reference.as_str()));
     assert!(service.mails.sent_to("canarino@posta.example").is_empty());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_33_who_was_erased_and_asks_what_is_held_hears_of_the_fingerprint_and_of_the_former_request() {
+    const GONE: &str = "canarino@posta.example";
+    const STRANGER: &str = "nobody@posta.example";
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    let erasure = service.submit(RequestKind::Erasure, &[(Email, GONE)]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(erasure.request).await.outcome, Some(Outcome::Fulfilled));
+    service.advance(std::time::Duration::from_hours(30)).await;
+    let (fingerprint, another) = ("A fingerprint of your contact details", "another request about you");
+    for (address, is_known) in [(STRANGER, false), (GONE, true)] {
+        let receipt = service.submit(RequestKind::Access, &[(Email, address)]).await;
+        service.work_to_the_end().await;
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::FulfilledNoData));
+        let told = service.last_told();
+        assert!(told.contains("no data about you in our contact platform"), "{told}");
+        assert_eq!(told.contains(fingerprint), is_known, "{told}");
+        assert_eq!(told.contains(another), is_known, "{told}");
+        assert_eq!(told.contains(erasure.reference.as_str()), is_known, "{told}");
+    }
+    // Somebody nobody knows names the address beside their own: the answer would not go to it, and so nothing is told.
+    let mut submission = service.submission(RequestKind::Access, &[(Email, STRANGER), (Email, GONE)]);
+    submission.proof = None;
+    let receipt =
+        intake::submit_request(&service.store, &service.desk, &service.controller, submission).await.unwrap();
+    let before = service.mails.sent().len();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::IdentityUnproven));
+    for mail in service.mails.sent().iter().skip(before) {
+        assert!(!mail.text.expose().contains(erasure.reference.as_str()), "{}", mail.text.expose());
+    }
+    // Who asks for something else is answered that, and no more.
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, GONE)]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::FulfilledNoData));
+    assert!(!service.last_told().contains(fingerprint), "{}", service.last_told());
     service.finish().await;
 }
