@@ -386,7 +386,7 @@ pub(super) async fn remember(run: &Run<'_>, tx: &mut Tx, held: &Held) -> Result<
         organisation: &run.lease.organisation,
         request: run.lease.request,
         contact: &contact,
-        language: &run.case.language,
+        language: &run.language(),
         policies: held.policies.as_deref(),
         holds: &holds,
         at: run.executor.desk.clock.now(),

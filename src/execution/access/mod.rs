@@ -418,9 +418,9 @@ fn header(run: &Run<'_>) -> ReportHeader {
     }
 }
 
-/// As of notices: the language of the request, else the controller's, else English.
+/// As of notices: the language of the request or of the profile, else the controller's, else English.
 fn language(run: &Run<'_>) -> Language {
-    Language::for_tag(&run.case.language)
+    Language::for_tag(&run.language())
         .or_else(|| Language::for_tag(&run.site.controller.language))
         .unwrap_or_default()
 }
