@@ -52,8 +52,8 @@ pub use mailer::{
 };
 pub use message::Outgoing;
 pub use notice::{
-    EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Refusal, Sender, TIME_TO_ANSWER, WhyLonger,
-    enqueue, enqueue_again, supersede_acknowledgement,
+    EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, OtherRequest, Refusal, Sender,
+    TIME_TO_ANSWER, WhyLonger, enqueue, enqueue_again, supersede_acknowledgement,
 };
 pub use package::{
     NewPackage, OpenedPackage, PackageId, count_not_here, destroy_expired, destroy_of, end_link,

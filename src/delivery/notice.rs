@@ -235,6 +235,16 @@ pub struct Kept {
     pub until: Option<NaiveDate>,
 }
 
+/// Another request of whoever a notice goes to, of which the record is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherRequest {
+    /// Its id, from which its reference follows.
+    pub request: RequestId,
+    /// When it reached the controller, in its time zone.
+    pub received_on: NaiveDate,
+}
+
 /// Why an answer takes longer than the first term (Art. 12(3) GDPR): the only two reasons that the law knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -356,6 +366,12 @@ pub struct Facts {
     /// Whether a keyed fingerprint stays, so that the person is not written to or taken up again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suppressed: bool,
+    /// For `no_data`: other requests that were made with the address to which it goes, or answered to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherRequest>,
+    /// Whether there are more of these.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_others: bool,
     /// When the record of the request itself is forgotten; without it the text says that it is kept until what the request is about is
     /// settled, and for a fixed time afterwards: a hold or a restriction keeps it.
     #[serde(default)]
@@ -393,6 +409,8 @@ impl Facts {
             recipients: Vec::new(),
             backups_until: None,
             suppressed: false,
+            others: Vec::new(),
+            more_others: false,
             evidence_until: None,
         }
     }

@@ -377,6 +377,24 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// In which language the person is answered at the address in their profile: that of the request; of one that names none that of
+    /// the profile. What goes to an address that was merely typed keeps that of the request: it tells nothing of a profile (S-5).
+    pub(super) fn language(&self) -> String {
+        let of_profile = || self.located().ok()?.language;
+        let shown = if self.case.language_named { None } else { of_profile() };
+        shown.unwrap_or_else(|| self.case.language.clone())
+    }
+
+    /// The language of a notice to one of the identifiers.
+    pub(super) fn language_to(&self, recipient_no: i16) -> String {
+        let recipient = self.identifiers.iter().find(|each| each.number == recipient_no);
+        if recipient.is_some_and(|each| each.role == IdentifierRole::ContactPoint) {
+            self.language()
+        } else {
+            self.case.language.clone()
+        }
+    }
+
     /// An open access request of the same person, which an erasure lets go first.
     pub(super) async fn find_open_access(
         &self,

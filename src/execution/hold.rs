@@ -145,21 +145,8 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId, seen: Option<Contact>)
     Ok(if found.is_empty() { Found::Nothing } else { Found::Held(Box::new(read), found) })
 }
 
-/// Whether a hold may keep the contact beyond the period of its data: then no day of their end can be told.
-pub(super) async fn may_keep_longer(
-    run: &Run<'_>,
-    contact: &ContactId,
-    profile: Option<&Contact>,
-) -> Result<bool, Stop> {
-    let mut connection = run.executor.store.connection().await?;
-    // The named day is that of a sweep, which a restriction stops as well.
-    let created = profile.and_then(created_of);
-    let stopping = stopping(run, &mut connection, contact, (Origin::Retention, created)).await?;
-    Ok(!stopping.is_empty())
-}
-
 /// When the contact was created, where that is known well enough to be outside of a span: not if it stands there without a zone.
-fn created_of(contact: &Contact) -> Option<DateTime<Utc>> {
+pub(super) fn created_of(contact: &Contact) -> Option<DateTime<Utc>> {
     match contact.created {
         Created::At(at) => Some(at),
         Created::About(_) | Created::Unknown => None,
@@ -192,7 +179,7 @@ impl Run<'_> {
 }
 
 /// The holds in force that stop an erasure of this origin.
-async fn stopping(
+pub(super) async fn stopping(
     run: &Run<'_>,
     connection: &mut PgConnection,
     contact: &ContactId,
@@ -259,15 +246,8 @@ async fn last_record(
     category: HoldCategory,
     zone: Tz,
 ) -> Result<Option<NaiveDate>, Stop> {
-    let source = match category {
-        HoldCategory::Events => Source::Events,
-        HoldCategory::Devices => Source::Devices,
-        HoldCategory::Accountings => Source::Accountings,
-        // The table refuses such a hold.
-        HoldCategory::Everything | HoldCategory::Profile => {
-            return Err(Stop::NeedsPerson(ParkReason::HoldUnclear));
-        }
-    };
+    // The table refuses such a hold.
+    let source = source_of(category).ok_or(Stop::NeedsPerson(ParkReason::HoldUnclear))?;
     let records = run.site.platform.records(contact, source, run.urgency()).await;
     // The contact was read a moment ago: that list and contact are not found now is no word about its records.
     let mut records =
@@ -283,6 +263,16 @@ async fn last_record(
         }
     }
     Ok(last)
+}
+
+/// The list of the records that a hold keeps, where it keeps those of one.
+pub(super) const fn source_of(category: HoldCategory) -> Option<Source> {
+    match category {
+        HoldCategory::Events => Some(Source::Events),
+        HoldCategory::Devices => Some(Source::Devices),
+        HoldCategory::Accountings => Some(Source::Accountings),
+        HoldCategory::Everything | HoldCategory::Profile => None,
+    }
 }
 
 /// The local day of the latest date that a record names, whatever the names of its fields. A time without its zone stands for
@@ -396,7 +386,7 @@ pub(super) async fn remember(run: &Run<'_>, tx: &mut Tx, held: &Held) -> Result<
         organisation: &run.lease.organisation,
         request: run.lease.request,
         contact: &contact,
-        language: &run.case.language,
+        language: &run.language(),
         policies: held.policies.as_deref(),
         holds: &holds,
         at: run.executor.desk.clock.now(),

@@ -503,6 +503,8 @@ pub(super) struct EarlierRequest {
     pub(super) due_on: NaiveDate,
     pub(super) closed_at: Option<DateTime<Utc>>,
     pub(super) outcome: Option<String>,
+    /// Whether a hold keeps the record of it: its restriction stands, or the rest of its erasure waits.
+    pub(super) is_kept: bool,
 }
 
 /// The newest of the other requests that were made with an address, or answered to it; newest first. What became of one shows whether
@@ -518,7 +520,13 @@ pub(super) async fn list_earlier(
         EarlierRequest,
         r#"SELECT other.request_id AS request, other.reference, other.kind, other.channel, other.language, other.received_at, other.due_on,
                   CASE WHEN theirs.known THEN other.closed_at END AS closed_at,
-                  CASE WHEN theirs.known THEN other.outcome END AS outcome
+                  CASE WHEN theirs.known THEN other.outcome END AS outcome,
+                  EXISTS (SELECT FROM dsrd.hold
+                          WHERE hold.organisation_id = other.organisation_id AND hold.request_id = other.request_id
+                            AND hold.kind = 'restriction' AND hold.ended_at IS NULL)
+                  OR EXISTS (SELECT FROM dsrd.postponed_erasure AS erasure
+                             WHERE erasure.organisation_id = other.organisation_id
+                               AND erasure.request_id = other.request_id AND erasure.resumed_at IS NULL) AS "is_kept!"
            FROM dsrd.request AS other
            CROSS JOIN LATERAL (
              SELECT other.assurance IN ('verified_channel_loop', 'authenticated_session')

@@ -344,7 +344,7 @@ async fn do_again(
         origin: Origin::Subject,
         channel: Channel::Api,
         received_at: now,
-        language: former.as_ref().map(|case| case.language.clone()),
+        language: former.as_ref().filter(|case| case.language_named).map(|case| case.language.clone()),
         identifiers: Vec::new(),
         ground: former.as_ref().filter(|_| look.purpose == Purpose::ReCreation).and_then(|case| case.ground),
         policies: policies.to_vec(),

@@ -1,12 +1,14 @@
 //! Notices that follow from what persons decide, each at its legal moment: a part of the answer (N-5), a correction (N-15), a
 //! breach (N-18), a complaint (N-20); and who else is told (Art. 19). A fee, tests `fees`; a restriction, tests `restriction`.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 use dsrd::audit::Actor;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
-    AnsweredOutcome, Clock as _, IncidentCategory, IncidentCause, Outcome, RequestId, RequestKind,
-    RequestState, SubjectIdentifier,
+    AnsweredOutcome, Clock as _, IdentifierKind, IncidentCategory, IncidentCause, Outcome, RequestId,
+    RequestKind, RequestState, SubjectIdentifier,
 };
 use dsrd::intake::{self, IdentifierRole, Submission};
 use dsrd::recipients::{self, ChannelKind, Recipient, Task, TaskAction, TaskState};
@@ -284,4 +286,42 @@ async fn r_43_data_that_were_made_public_are_a_task_for_a_person() {
     let entry = log.iter().find(|entry| entry.action == "recipient.queued").unwrap();
     assert_eq!(entry.actor, "person:dpo");
     service.finish().await;
+}
+
+#[tokio::test]
+async fn r_30_who_names_no_language_is_answered_in_that_of_the_profile_and_nobody_else_learns_of_it() {
+    const ADDRESS: &str = "canarino@posta.example";
+    for (named, shown, answer) in [(None, "de_AT", "de"), (Some("fr"), "de", "fr"), (None, "sv", "en")] {
+        let service = TestService::start().await;
+        let spec = ContactSpec::new().email(ADDRESS).raw("language", &format!("\"{shown}\""));
+        let _contact = service.platform.add_contact(spec);
+        let ask = async |identifiers: &[(IdentifierKind, &str)], kind| {
+            let mut submission = service.submission(kind, identifiers);
+            submission.language = named.map(str::to_owned);
+            let (store, desk) = (&service.store, &service.desk);
+            let receipt = intake::submit_request(store, desk, &service.controller, submission).await.unwrap();
+            service.work_to_the_end().await;
+            receipt.request
+        };
+        let access = ask(&[(Email, ADDRESS)], RequestKind::Access).await;
+        let files = crate::access::package(&service, access).await;
+        let page = &files.iter().find(|(name, _)| name == "report.html").unwrap().1;
+        assert!(page.contains(&format!("<html lang=\"{answer}\"")), "{named:?} {shown}: {page}");
+        let languages = languages_of(&service, access).await;
+        let before = named.unwrap_or("en").to_owned();
+        assert_eq!(languages["acknowledgement"], before, "{named:?} {shown}");
+        assert_eq!(languages["access_ready"], answer, "{named:?} {shown}");
+        // Nobody was found: the answer goes to the address that was typed.
+        let nobody = ask(&[(Email, "nobody@posta.example")], RequestKind::Access).await;
+        assert_eq!(languages_of(&service, nobody).await["no_data"], before, "{named:?} {shown}");
+        service.finish().await;
+    }
+}
+
+/// The language of each notice of a request.
+async fn languages_of(service: &TestService, request: RequestId) -> BTreeMap<String, String> {
+    let mut connection = service.store.connection().await.unwrap();
+    let query = sqlx::query_as("SELECT kind, language FROM dsrd.notice WHERE request_id = $1");
+    let found: Vec<(String, String)> = query.bind(request.0).fetch_all(&mut *connection).await.unwrap();
+    found.into_iter().collect()
 }

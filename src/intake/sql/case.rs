@@ -29,6 +29,9 @@ pub struct Case {
     pub origin: Origin,
     /// Language of the answer.
     pub language: String,
+    /// Whether the request itself names it; otherwise it is the controller's, as long as nobody's profile shows another.
+    #[serde(skip)]
+    pub language_named: bool,
     /// For an opt-out: the policies to switch off.
     pub policies: Vec<String>,
     /// Whether the request itself names them; otherwise they are those of the configuration.
@@ -161,6 +164,7 @@ struct CaseRow {
     kind: String,
     origin: String,
     language: String,
+    language_named: bool,
     policies: Vec<String>,
     policies_named: bool,
     erasure_ground: Option<String>,
@@ -227,6 +231,7 @@ impl TryFrom<CaseRow> for Case {
             kind: row.kind.parse().map_err(|_| unreadable("kind"))?,
             origin: row.origin.parse().map_err(|_| unreadable("origin"))?,
             language: row.language,
+            language_named: row.language_named,
             policies: row.policies,
             policies_named: row.policies_named,
             ground: row
@@ -302,7 +307,7 @@ pub async fn find_case(
 ) -> Result<Option<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, policies_named, erasure_ground, erasure_categories, received_at, inserted_at,
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, language_named, policies, policies_named, erasure_ground, erasure_categories, received_at, inserted_at,
                   requester_role, due_on, statutory_due_on, request.state, park_reason, refusal.reason AS "refusal?",
                   answer.reason AS "answered?",
                   (SELECT decision.reason FROM dsrd.decision
@@ -381,7 +386,7 @@ pub async fn list_cases(
 ) -> Result<Vec<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, policies_named, erasure_ground, erasure_categories, received_at, inserted_at,
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, language_named, policies, policies_named, erasure_ground, erasure_categories, received_at, inserted_at,
                   requester_role, due_on, statutory_due_on, request.state, park_reason, refusal.reason AS "refusal?",
                   answer.reason AS "answered?",
                   (SELECT decision.reason FROM dsrd.decision
