@@ -45,6 +45,11 @@ async fn f_48_a_due_time_from_a_clock_that_was_ahead_comes_with_the_next_one() {
     assert_eq!((turn.ran, turn.next_run_at), (None, Some(at("2026-11-25T02:30:00Z"))));
     office.move_to("2026-11-24T02:30:00Z");
     assert_eq!(sweeper.run_due().await.unwrap().ran, None);
+    // Both were begun by the schedule, although the due time stands with one of them alone.
+    let sweeps = office.sweeps().await;
+    let begun: Vec<_> =
+        sweeps.iter().map(|row| (row.begun_by.as_str(), row.scheduled_for.is_some())).collect();
+    assert_eq!(begun, [("schedule", false), ("schedule", true)]);
 }
 
 #[tokio::test]
