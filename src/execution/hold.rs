@@ -4,7 +4,7 @@
 //! stands against the deletion. A person's erasure is then carried out in stages. First: marketing is switched off, read
 //! back, and the person is told what is kept, why and until when; the request ends as fulfilled in part. Second, when no
 //! hold stands any more: a request of its own, made by [`resume_postponed`], deletes the contact, reads that back and tells
-//! the person. A sweep's candidate is left alone; a later sweep looks again.
+//! the person. A sweep's candidate is left alone; a later sweep looks again, where the last day is known once that has passed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

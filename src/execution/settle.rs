@@ -8,7 +8,7 @@ use super::engine::Run;
 use super::procedure::Step;
 use super::sql;
 use super::stop::{BAD_CREDENTIALS, Ended, Note, Stop};
-use super::{Executor, follow_up, hold};
+use super::{Executor, follow_up, held, hold};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
 use crate::domain::{Origin, ParkReason, RequestKind};
 use crate::queue::{self, Lease, PutBack};
@@ -141,10 +141,12 @@ impl Run<'_> {
         }
         sql::set_closed(&mut tx, self.lease, outcome, informed_at, now).await?;
         queue::done(&mut tx, self.lease).await??;
-        if self.case.origin == Origin::Subject
-            && let Some(held) = self.held()?
-        {
-            hold::remember(self, &mut tx, &held).await?;
+        if let Some(held) = self.held()? {
+            match self.case.origin {
+                Origin::Subject => hold::remember(self, &mut tx, &held).await?,
+                Origin::Retention => held::remember_for_sweeps(self, &mut tx, &held).await?,
+                Origin::SelfTest => {}
+            }
         }
         follow_up::schedule(self, &mut tx, outcome, now).await?;
         if matches!(self.case.kind, RequestKind::Access | RequestKind::Portability) {

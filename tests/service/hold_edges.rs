@@ -1,19 +1,24 @@
-//! Whom a hold concerns at its edges: deletions that had begun, contacts created about its span.
+//! Whom a hold concerns at its edges: deletions that had begun, contacts created about its span, contacts of later sweeps.
 
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 use dsrd::audit::Actor;
 use dsrd::domain::IdentifierKind::{Email, ExternalId, Phone};
 use dsrd::domain::{
-    Clock as _, HoldKind, IdentifierKind, Outcome, ParkReason, RequestId, RequestKind, SubjectIdentifier,
+    Clock as _, ContactId, HoldCategory, HoldKind, IdentifierKind, LiftReason, Outcome, ParkReason,
+    RequestId, RequestKind, SubjectIdentifier, SystemClock,
 };
-use dsrd::holds::{self, About, NewHold};
+use dsrd::holds::{self, About, EndRule, NewHold};
+use dsrd::retention::{self, Holds, SweepState};
 use dsrd::{execution, intake};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
 use crate::decide::resume;
-use crate::holds::{claim_about, place};
+use crate::every_commit::sweeper;
+use crate::holds::{claim_about, lift, place};
+use crate::rig::count;
 use crate::support::builder::start_of_test;
 use crate::support::service::TestService;
+use crate::upkeep::forget;
 
 const ADDRESS: &str = "canarino@posta.example";
 const TELEPHONE: &str = "+39 333 1234567";
@@ -242,4 +247,68 @@ async fn r_65_a_hold_on_somebody_of_the_same_telephone_number_is_told_to_nobody_
         assert!(service.platform.truth(&held).unwrap().exists);
         service.finish().await;
     }
+}
+
+#[tokio::test]
+async fn r_65_whom_a_law_keeps_for_months_after_the_last_record_is_submitted_by_one_sweep_and_by_no_later_one()
+ {
+    const REMEMBERED: &str = "SELECT count(*) FROM dsrd.hold_until";
+    // The platform tells its own time, which a sweep compares.
+    let service = TestService::builder().starting_at(SystemClock.now()).build().await;
+    let created = service.clock.now() - TimeDelta::days(4 * 366);
+    let guest =
+        service.platform.add_contact(ContactSpec::new().email(ADDRESS).created(created).accountings(3));
+    let law = NewHold {
+        kind: HoldKind::Statutory,
+        category: HoldCategory::Accountings,
+        about: About::Contacts { created_from: None, created_before: None },
+        ends: EndRule::MonthsAfterLast(240),
+        ..claim_about(&service, ADDRESS)
+    };
+    let law = place(&service, law).await.reference;
+    let sweeper = sweeper(&service);
+    let first = sweeper.sweep("dpo").await.unwrap();
+    assert!(first.state == SweepState::Finished && first.submitted > 0 && first.skipped == 0, "{first:?}");
+    service.work_to_the_end().await;
+    let mut connection = service.store.connection().await.unwrap();
+    let outcome = "SELECT outcome FROM dsrd.request WHERE contact_id = $1";
+    let outcome: String = sqlx::query_scalar(outcome).bind(&guest).fetch_one(&mut *connection).await.unwrap();
+    assert_eq!(outcome, Outcome::OutOfScope.as_str());
+    let kept = count(&service, REMEMBERED).await;
+    assert!(kept > 0);
+
+    // Until that day, and not a day longer.
+    let organisation = &service.controller.id;
+    let contact: ContactId = guest.parse().unwrap();
+    let contact = service.desk.keys.subject(organisation).contact(&contact);
+    let last: NaiveDate = sqlx::query_scalar("SELECT held_until FROM dsrd.hold_until WHERE subject_ref = $1")
+        .bind(contact.as_bytes().as_slice())
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
+    for (day, expected) in [(last, vec![(0, true)]), (last + TimeDelta::days(1), Vec::new())] {
+        let held = holds::held_among(&mut connection, organisation, &[(contact, created)], day).await;
+        assert_eq!(held.unwrap(), expected, "{day}");
+    }
+    drop(connection);
+
+    service.clock.advance(SystemClock.now() - service.clock.now());
+    let looked_up = Some(Holds { store: &service.store, keys: &service.desk.keys });
+    let (platform, now) = (&*sweeper.platform, service.clock.now());
+    let seen = retention::preview(platform, &service.controller, &sweeper.rule, now, looked_up, |_| ()).await;
+    assert_eq!(i64::try_from(seen.unwrap().held), Ok(kept));
+    let later = sweeper.sweep("dpo").await.unwrap();
+    assert_eq!((later.state, later.submitted), (SweepState::Finished, 0));
+    assert_eq!(i64::try_from(later.skipped), Ok(kept));
+
+    // It is forgotten when it says nothing any more.
+    forget(&service).await;
+    assert_eq!(count(&service, REMEMBERED).await, kept);
+    lift(&service, &law, LiftReason::OrderEnded).await.unwrap();
+    let after = sweeper.sweep("dpo").await.unwrap();
+    assert_eq!((i64::try_from(after.submitted), after.skipped), (Ok(kept), 0));
+    forget(&service).await;
+    assert_eq!(count(&service, REMEMBERED).await, 0);
+    service.work_to_the_end().await;
+    service.finish().await;
 }
