@@ -84,6 +84,9 @@ fn the_production_example_loads_and_passes_the_checks() {
     let sources = Sources { files: vec![project("config/example-production.toml")], ..Sources::default() };
     let loaded = config::load(&sources).unwrap();
     config::check(&loaded.settings).unwrap();
+    // Whoever starts from it hands in one known person first: nobody is erased by rule before somebody has looked at the preview.
+    assert!(!loaded.settings.organisations.is_empty());
+    assert!(loaded.settings.organisations.iter().all(|each| !each.retention.enabled));
 }
 
 #[test]

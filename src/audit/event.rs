@@ -214,6 +214,8 @@ actions! {
     SuppressionRevoked = "suppression.revoked",
     /// An import asked about somebody who was erased, and was told not to create them.
     ImportBlocked = "suppression.import_blocked",
+    /// Somebody who stands on the suppression list was asked about, and what stands there of them was shown.
+    SuppressionRead = "suppression.read",
     /// A look at the platform did not show an erasure or opt-out as it was left; what was seen is in the detail.
     Reappeared = "suppression.reappeared",
     /// What such a look had found was settled: done again by the request in the detail, or left as it is.

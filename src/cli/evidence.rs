@@ -1,7 +1,7 @@
 //! `dsrd evidence`: what was done about a request or in a period, in one file that proves itself offline.
 
 use std::fs::File;
-use std::io::{BufReader, Read as _};
+use std::io::{BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -9,11 +9,11 @@ use clap::Subcommand;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::Failure;
 use super::audit::{day_or_instant, read_policy, record, seal};
 use super::context::Context;
 use super::output::{Output, pairs, table};
 use super::request::Case;
+use super::{Failure, stdout};
 use crate::audit::verify::Database;
 use crate::audit::{self, Action, Detail};
 use crate::daemon::Foundation;
@@ -38,7 +38,7 @@ pub(super) struct Args {
     /// Short name of the organisation; the only one when left out.
     #[arg(long)]
     organisation: Option<OrganisationId>,
-    /// The zip archive to write; refused where a file of this name exists.
+    /// The zip archive to write, or - for standard output; refused where a file of this name exists.
     #[arg(long, value_name = "FILE", required = true)]
     out: Option<PathBuf>,
 }
@@ -109,18 +109,30 @@ async fn take(
     drop(connection);
     let order =
         Order { organisation, scope, taken_at: foundation.desk.clock.now(), settings_sha256, verifier_keys };
-    let file = File::create_new(out)
-        .map_err(|error| Failure::Refused.because(format!("{} cannot be made: {error}", out.display())))?;
-    let written = match Box::pin(write(file, out, order, context, foundation, output)).await {
-        Ok(written) => written,
+    let is_stdout = stdout::is_meant(out);
+    let file = if is_stdout {
+        stdout::open()?;
+        stdout::create_nameless(context)?
+    } else {
+        File::create_new(out)
+            .map_err(|error| Failure::Refused.because(format!("{} cannot be made: {error}", out.display())))?
+    };
+    let (file, written) = match Box::pin(write(file, out, order, context, foundation, output)).await {
+        Ok(done) => done,
         Err(error) => {
             // Who is told of a failure must not find half a file that looks like evidence.
-            if let Err(left) = std::fs::remove_file(out) {
+            if !is_stdout && let Err(left) = std::fs::remove_file(out) {
                 output.say(&format!("{} is not whole and cannot be removed: {left}", out.display()));
             }
             return Err(error);
         }
     };
+    if is_stdout {
+        stdout::hand_over(file)?;
+        let Written { sha256, taken, .. } = &written;
+        output.say(&format!("{} cases, {} entries, sha256 {sha256}", taken.cases, taken.entries));
+        return Ok(());
+    }
     output.show(&written, |written| {
         pairs([
             ("written", written.file.display().to_string()),
@@ -140,7 +152,7 @@ async fn write(
     context: &Context,
     foundation: &Foundation,
     output: &Output,
-) -> anyhow::Result<Written> {
+) -> anyhow::Result<(File, Written)> {
     let (organisation, scope) = (order.organisation.clone(), order.scope.clone());
     let mut bundle = Bundle::begin(file, order);
     let mut connection = foundation.store.connection().await?;
@@ -150,9 +162,9 @@ async fn write(
     let mut database = Database::open(foundation.database.options(), foundation.database.describe()).await?;
     let finished = Box::pin(bundle.finish(&mut database)).await;
     database.close().await;
-    let (file, taken) = finished?;
+    let (mut file, taken) = finished?;
     file.sync_all()?;
-    let sha256 = hash_of(out)?;
+    let sha256 = hash_of(&mut file)?;
     let mut detail = Detail::none()
         .word("organisation", organisation.as_str())
         .word("scope", if matches!(scope, Scope::Case { .. }) { "case" } else { "period" })
@@ -163,11 +175,11 @@ async fn write(
         detail = detail.word("of_case", &case.to_string());
     }
     record(context, foundation, Action::EvidenceTaken, detail).await?;
-    Ok(Written { file: out.to_owned(), sha256, taken })
+    Ok((file, Written { file: out.to_owned(), sha256, taken }))
 }
 
-fn hash_of(path: &Path) -> anyhow::Result<String> {
-    let mut file = File::open(path)?;
+fn hash_of(file: &mut File) -> anyhow::Result<String> {
+    file.rewind()?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0_u8; 64 * 1024];
     loop {

@@ -37,6 +37,7 @@ mod retention;
 mod serve;
 mod setup;
 mod stats;
+mod stdout;
 mod suppression;
 mod upkeep;
 mod witness;

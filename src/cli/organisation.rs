@@ -111,6 +111,11 @@ fn tell(organisation: &OrganisationId, removed: Removed, output: &Output) -> any
         Removed::Done => output.show(&removed, |_| {
             format!("{organisation}: removed; no table holds a row of it, the entries of the audit log stay")
         }),
+        Removed::Before { ledger_lines } => output.show(&removed, |_| {
+            format!(
+                "{organisation}: was removed before; {ledger_lines} lines of it in the ledger of this machine were blanked now"
+            )
+        }),
         Removed::Waits { until } => Err(Failure::Refused.because(format!(
             "{organisation}: all is gone except the salts of the audit log, which nobody can erase before their time; repeat \
              this after {}",

@@ -22,11 +22,12 @@ use crate::suppression::{self, ImportDecision, Purpose, Suppressed};
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Ask whether an import may create the person with these identifiers. You are asked for them, or hand them in with
-    /// --from; they are never arguments. A blocked import stands in the audit log.
+    /// --from; they are never arguments. That you asked about somebody who is on the list stands in the audit log; who it was
+    /// does not.
     Check {
         #[command(flatten)]
         who: Who,
-        /// When the person themself signed up with consent, where you can show that.
+        /// When the person themself signed up with consent, where you can show that; an instant that is over.
         #[arg(long, value_name = "INSTANT")]
         signed_up_at: Option<DateTime<Utc>>,
     },
@@ -106,8 +107,13 @@ async fn check(
     let controller = context.controller(who.organisation.as_ref(), foundation)?;
     let identifiers = identifiers::read(who.from.as_deref(), controller)?;
     let desk = &foundation.desk;
+    let now = desk.clock.now();
+    if suppression::is_ahead(signed_up_at, now) {
+        return Err(Failure::Usage
+            .because("--signed-up-at lies ahead: name the instant at which the person signed up"));
+    }
     let mut tx = foundation.store.begin("cli.suppression.check").await?;
-    let by = (context.person(), desk.clock.now());
+    let by = (context.person(), now);
     let (decision, entries) =
         suppression::decide(&mut tx, &desk.keys, &controller.id, &identifiers, signed_up_at, by).await?;
     tx.commit().await?;

@@ -122,7 +122,8 @@ pub enum StartError {
     /// The file is missing although the log was signed with its key.
     #[error(
         "audit.key_file {} does not exist, but the audit log in this database is signed with a key; restore the file from \
-         its backup. The log is not signed with another key",
+         its backup. Where systemd hands the key over as a credential, only the unit sees it: for a command, put the seed into a file of \
+         mode 0600 and name that in audit.key_file. The log is not signed with another key",
         path.display()
     )]
     LogKeyLost {

@@ -55,6 +55,18 @@ pub async fn open_restored_sealer(
     closing(opened.await, &store).await
 }
 
+/// Whether this process could sign the log of the configured database, for what commits something before it opens a sealer. Where
+/// the log was never signed and there is no key file, one is made.
+///
+/// # Errors
+/// Where the file of a key that signed the log is missing or unusable.
+pub async fn ensure_log_keys(settings: &Settings, database: &Database) -> Result<(), StartError> {
+    let store = Store::connect_as_sealer(database.options().clone(), &settings.database);
+    let found = keys_of(&store, settings).await;
+    store.close().await;
+    found.map(drop)
+}
+
 async fn keys_of(store: &Store, settings: &Settings) -> Result<LogKeys, StartError> {
     let known = {
         let mut connection = store.connection().await.map_err(audit::SealError::of_connecting)?;

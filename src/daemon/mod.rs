@@ -43,7 +43,7 @@ pub use budget::SharedBudget;
 pub use database::Database;
 pub use error::StartError;
 pub use foundation::Foundation;
-pub use log_key::{LogKeyLock, load_log_keys, open_restored_sealer, open_sealer};
+pub use log_key::{LogKeyLock, ensure_log_keys, load_log_keys, open_restored_sealer, open_sealer};
 pub use master_key::load_or_create_master_key;
 pub use outside::open_publisher;
 pub use parts::CONNECTIONS_BESIDE_POOL;

@@ -39,7 +39,7 @@ fn create_private(path: &Path) -> io::Result<File> {
 
 /// A file without a name: unlinked right after its creation, so that nothing remains of it after any end of the
 /// process.
-pub(super) fn create_nameless(directory: &Path) -> io::Result<File> {
+pub fn create_nameless(directory: &Path) -> io::Result<File> {
     let path = directory.join(format!("{}.spool{PARTIAL}", hex::encode(random::bytes::<16>())));
     let file = create_private(&path)?;
     fs::remove_file(&path)?;

@@ -52,7 +52,7 @@ mod table;
 mod texts;
 
 pub use error::ReportError;
-pub use files::prepare_directory;
+pub use files::{create_nameless, prepare_directory};
 pub use header::{Catalogue, CatalogueEntry, Form, MaskedIdentifier, ReportHeader};
 pub use look_up::LookUp;
 pub use others::{Others, Own, RedactionRules};

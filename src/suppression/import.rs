@@ -1,6 +1,6 @@
 //! Whether an import may create a contact.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{Purpose, Suppressed, contains};
@@ -48,8 +48,18 @@ impl ImportDecision {
     }
 }
 
+/// The clocks of importers may differ by so much.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+
+/// Whether a sign-up is claimed that cannot have happened yet.
+#[must_use]
+pub fn is_ahead(signed_up_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    signed_up_at.is_some_and(|signed_up| signed_up > now + CLOCK_TOLERANCE)
+}
+
 /// Decides whether a contact with these identifiers may be created by an import. `signed_up_at` is when the person
-/// themself signed up with consent, where the importer can show that. A blocked import is recorded in the audit log.
+/// themself signed up with consent, where the importer can show that; one that lies ahead shows nothing. Whoever is found is
+/// recorded in the audit log, as a number of entries: the caller sees since when and by which law they were erased or objected.
 pub async fn decide(
     tx: &mut Tx,
     keys: &MasterKey,
@@ -59,12 +69,18 @@ pub async fn decide(
     (actor, at): (Actor, DateTime<Utc>),
 ) -> Result<(ImportDecision, Vec<Suppressed>), StoreError> {
     let entries = contains(tx, keys, organisation, identifiers).await?;
-    let decision = ImportDecision::of(&entries, signed_up_at);
-    if decision == ImportDecision::Blocked {
+    let shown = signed_up_at.filter(|_| !is_ahead(signed_up_at, at));
+    let decision = ImportDecision::of(&entries, shown);
+    let action = match decision {
+        ImportDecision::Allowed => None,
+        ImportDecision::WithoutMarketing => Some(Action::SuppressionRead),
+        ImportDecision::Blocked => Some(Action::ImportBlocked),
+    };
+    if let Some(action) = action {
         let detail = Detail::none()
             .count("entries", entries.len() as u64)
             .flag("new_sign_up_claimed", signed_up_at.is_some());
-        let event = Event::general(organisation, Action::ImportBlocked, actor, at);
+        let event = Event::general(organisation, action, actor, at);
         audit::append(tx, event.with(detail)).await?;
     }
     Ok((decision, entries))

@@ -24,7 +24,7 @@ pub mod watch;
 use chrono::{DateTime, Months, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use import::{ImportDecision, decide};
+pub use import::{ImportDecision, decide, is_ahead};
 pub use sql::{Counted, count_by_purpose};
 
 use crate::audit::{self, Action, Actor, Detail, Event};

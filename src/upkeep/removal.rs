@@ -15,6 +15,8 @@
 //! - A mail to staff whose sender was cut off has its end in the log before its row goes: nobody takes it up again.
 //! - Salts and tags younger than twelve months stay, because the log gives them to nobody (`audit::forget`). Until then the
 //!   organisation stays registered, so that [`Upkeep::run`] forgets them, and the removal is not said to be done.
+//! - On a further machine with a ledger of its own, where the organisation is registered no more, the lines of its files go all the
+//!   same, if the log tells of the removal: where a restore has lost the registration they are all that is left, and stay.
 //!
 //! A table that a later migration adds needs nothing here: the catalogue of the database tells which tables there are.
 
@@ -26,7 +28,7 @@ use serde::Serialize;
 use super::{Terms, Upkeep, sql};
 use crate::alert;
 use crate::audit::forget as log;
-use crate::audit::{self, Action, Actor, Detail, Event};
+use crate::audit::{self, Action, Actor, Detail, Event, Filter};
 use crate::delivery::{self, DeliveryError};
 use crate::domain::OrganisationId;
 use crate::intake;
@@ -148,6 +150,11 @@ pub enum Removed {
         /// When the log gives the last of it to be erased.
         until: DateTime<Utc>,
     },
+    /// It was removed before, and the files of the ledger on this machine still had lines of it.
+    Before {
+        /// How many, blanked now.
+        ledger_lines: u64,
+    },
     /// Something came in between, or is held by another process; the same command goes on.
     Left {
         /// Where rows are left.
@@ -210,7 +217,10 @@ impl Removal {
         actor: &Actor,
     ) -> Result<Removed, RemovalError> {
         let store = &self.upkeep.store;
-        let (_, in_the_way) = self.look(organisation).await?;
+        let (_, in_the_way) = match self.look(organisation).await {
+            Err(RemovalError::NotFound(_)) => return self.blank_here(organisation).await,
+            looked => looked?,
+        };
         if let Some(sentence) = in_the_way.sentence() {
             return Err(RemovalError::InTheWay(sentence));
         }
@@ -234,6 +244,19 @@ impl Removal {
         tx.commit().await?;
         self.remove_rest(organisation).await?;
         self.read_back(organisation, reason, actor).await
+    }
+
+    /// Blanks what the files of this machine have of an organisation that was removed with a command on another one.
+    async fn blank_here(&self, organisation: &OrganisationId) -> Result<Removed, RemovalError> {
+        let action = Action::OrganisationRemoved.as_str().to_owned();
+        let filter =
+            Filter { organisation: Some(organisation.clone()), action: Some(action), ..Filter::default() };
+        let told = audit::list(&mut *self.upkeep.store.connection().await?, &filter, 0, 1).await?;
+        let ledger_lines = if told.is_empty() { 0 } else { self.ledger.blank(organisation).await? };
+        match ledger_lines {
+            0 => Err(RemovalError::NotFound(organisation.clone())),
+            ledger_lines => Ok(Removed::Before { ledger_lines }),
+        }
     }
 
     /// Deletes what no request refers to, table after table: those to which others refer come later.

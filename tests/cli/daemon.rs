@@ -295,6 +295,17 @@ async fn the_log_is_signed_with_the_key_that_systemd_hands_over() {
     );
     assert!(!scene.path("data/keys/audit.key").exists(), "no second key is made");
 
+    // A command from a shell has no credential. It is told so, and leaves nothing half done.
+    let checked = scene.run(&["check", "--offline"]);
+    assert!(checked.stdout.contains("hands it over as a systemd credential"), "{checked:?}");
+    let recover = ["audit", "recover", "--after-restore", "--nothing-outside", "--reason", "drill"];
+    for arguments in [&recover[..], &["audit", "key", "rotate"], &["audit", "key", "rotate", "--finish"]] {
+        let refused = scene.run(arguments).expect(2);
+        assert!(refused.stderr.contains("only the unit sees it"), "{arguments:?}: {refused:?}");
+    }
+    let holds = scene.run(&["--json", "audit", "hold", "list"]).expect(0).json();
+    assert_eq!(holds, serde_json::json!([]), "no hold without the fork that it is for");
+
     // Where the unit hands nothing over, the log is not signed with another key.
     let (status, log) = scene.serve().finish();
     assert_eq!(status.code(), Some(2), "{log}");
@@ -360,4 +371,20 @@ async fn the_private_database_is_kept_up_alone_for_a_restore() {
     assert!(Command::new("kill").args(["-INT", &held.id().to_string()]).status().unwrap().success());
     assert!(held.wait().unwrap().success());
     assert!(PgConnection::connect_with(&connect).await.is_err(), "it ended with its process");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schema_is_migrated_with_the_login_of_a_second_file() {
+    // The daemon's login is of no use here; the runbook names the other one in a file that root keeps beside it.
+    let scene = Scene::new("postgres://dsrd@127.0.0.1:1/dsrd").await;
+    scene.run(&["migrate"]).expect(6);
+    let database = TestDatabase::create().await;
+    let url = scene.path("migrator.url");
+    std::fs::write(&url, format!("{}\n", database.options().to_url_lossy())).unwrap();
+    std::fs::set_permissions(&url, Permissions::from_mode(0o600)).unwrap();
+    let second = scene.path("migrate.toml");
+    std::fs::write(&second, format!("[database]\nurl_file = \"{}\"\n", url.display())).unwrap();
+    let migrated = scene.run(&["--config", second.to_str().unwrap(), "migrate"]).expect(0);
+    assert!(migrated.stdout.contains("up to date"), "{migrated:?}");
+    scene.run(&["migrate"]).expect(6);
 }

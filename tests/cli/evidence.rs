@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use chrono::TimeDelta;
 use dsrd::domain::{Clock as _, SystemClock};
 use dsrd_simulator::ContactSpec;
+use sha2::Digest as _;
 use sqlx::ConnectOptions as _;
 
 use crate::database::TestDatabase;
@@ -56,6 +57,42 @@ async fn a_package_goes_into_a_file_or_to_whoever_reads_standard_output() {
     assert_eq!(piped.stdout, fs::read(&out).unwrap(), "the archive and nothing else");
     let log = scene.run(&["--json", "audit", "list", "--action", "package.opened"]).expect(0).json();
     assert_eq!(log.as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_and_exports_go_to_whoever_reads_standard_output_and_are_recorded_before() {
+    let (_database, scene, references) = answered().await;
+    let piped = |arguments: &[&str]| {
+        let output = scene.command(arguments).output().unwrap();
+        (output.status.code(), output.stdout, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let told = |action: &str| {
+        let entries = scene.run(&["--json", "audit", "list", "--action", action]).expect(0).json();
+        let of_detail = |entry: &serde_json::Value| entry["detail"]["sha256"].as_str().unwrap().to_owned();
+        entries.as_array().unwrap().iter().map(of_detail).collect::<Vec<_>>()
+    };
+    let sha256 = |bytes: &[u8]| hex::encode(sha2::Sha256::digest(bytes));
+    let (code, archive, said) = piped(&["evidence", "--case", &references[0], "--out", "-"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(archive.starts_with(b"PK") && said.contains(&sha256(&archive)), "{said}");
+    assert_eq!(told("evidence.taken"), [sha256(&archive)]);
+    let file = scene.path("evidence.zip");
+    fs::write(&file, &archive).unwrap();
+    run(&mut dsrd(&["evidence", "verify", file.to_str().unwrap()]), "").expect(0);
+
+    let (code, lines, said) = piped(&["audit", "export", "--as", "csv", "--out", "-"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        String::from_utf8_lossy(&lines).contains("request.closed"),
+        "{}",
+        String::from_utf8_lossy(&lines)
+    );
+    assert_eq!(told("log.exported"), [sha256(&lines)]);
+    let (code, nothing, said) = piped(&["audit", "export", "--as", "tiles", "--out", "-"]);
+    assert!(code == Some(2) && nothing.is_empty() && said.contains("directory"), "{said}");
+    assert_eq!(told("log.exported").len(), 1, "nothing was taken");
+    let left = crate::program::files(&scene.path("data/packages"));
+    assert!(left.iter().all(|name| name.ends_with(".zip.age")), "{left:?}");
 }
 
 fn unpack(archive: &Path, into: &Path) -> Vec<String> {

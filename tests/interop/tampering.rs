@@ -105,7 +105,7 @@ async fn f_26_a_head_from_before_a_restore_is_compared_as_far_as_the_copy_reache
     for sealer in [&sealer, &rewriter] {
         let (size, reason) =
             (verified(&lost.options, &log.plan()).await.size, RestoreReason::HardwareFailure);
-        sealer.fork(Restored { origin: None, size, root: None, reason }).await.unwrap();
+        sealer.fork(Restored { origin: None, size: Some(size), root: None, reason }).await.unwrap();
         keys.extend(sealer.verifier_keys().await.iter().map(|key| key.parse::<VerifierKey>().unwrap()));
     }
     let plan = |heads: &[(&str, &str)], since: u64| Plan {
@@ -171,7 +171,12 @@ async fn f_26_a_restore_excuses_the_heads_of_its_own_log_and_no_others() {
     };
     let fork = async |sealer: &Sealer, size: u64| {
         let named = sealer
-            .fork(Restored { origin: None, size, root: None, reason: RestoreReason::HardwareFailure })
+            .fork(Restored {
+                origin: None,
+                size: Some(size),
+                root: None,
+                reason: RestoreReason::HardwareFailure,
+            })
             .await;
         named.unwrap();
         sealer.verifier_keys().await[0].parse::<VerifierKey>().unwrap()

@@ -209,3 +209,58 @@ async fn f_26_a_recovery_says_since_when_requests_are_lost_and_what_is_handed_in
     service.world.simulator.shutdown().await;
     service.world.store.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f_26_where_nothing_outside_is_left_a_person_names_the_fork_before_anything_starts() {
+    let Some((pg_dump, psql)) = dumps::clients() else { return };
+    let service = ProcessService::start().await;
+    let original = service.world.database.options();
+    let mut producer = service.producer().await;
+    let daemon = service.serve().await;
+    hand_in(&service, &mut producer, 0..1).await;
+    service.rest(Duration::from_mins(1)).await;
+    daemon.stop().await;
+    let dump = service.world.directory.path().join("backup.sql");
+    dumps::run(&pg_dump, &original, &["-f", dump.to_str().expect("a path")]).await;
+    let kept = service.count("SELECT size FROM audit.head").await;
+    let daemon = service.serve().await;
+    hand_in(&service, &mut producer, 3..4).await;
+    service.rest(Duration::from_mins(1)).await;
+    let published = service.home.join("log");
+    eventually("a head is published", Duration::from_mins(1), || async {
+        published.join("checkpoint").exists()
+    })
+    .await;
+    daemon.stop().await;
+    drop(producer);
+    // The host is lost, and the published directory with it: only keys, ledger and the dump lay elsewhere.
+    std::fs::remove_dir_all(&published).expect("the published directory");
+    let copy = dumps::restored(&service, &psql, &dump, "backup").await;
+    service.amend(original.to_url_lossy().as_ref(), copy.to_url_lossy().as_ref());
+
+    let recover = ["audit", "recover", "--after-restore", "--reason", "hardware_failure"];
+    let refused = service.command(&recover).output().await.expect("a command");
+    assert_eq!(refused.status.code(), Some(5), "nobody says that it is a copy: {refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--nothing-outside"), "{refused:?}");
+    let holds = "SELECT count(*) FROM audit_view.hold WHERE in_force AND until_on IS NOT NULL";
+    assert_eq!(number(&copy, holds).await, 0);
+    let confirmed = [&recover[..], &["--nothing-outside"]].concat();
+    let named = service.command(&confirmed).output().await.expect("a command");
+    assert!(named.status.success(), "{named:?}");
+    let said = String::from_utf8_lossy(&named.stdout);
+    assert!(said.contains("/restored-") && said.contains("Requests that came in after "), "{said}");
+    assert_eq!(number(&copy, holds).await, 1, "nothing is forgotten before somebody has looked");
+    let told = "SELECT max((detail ->> 'kept')::bigint) FROM audit_view.log
+                WHERE action = 'log.restored' AND detail ->> 'reason' = 'hardware_failure'
+                  AND NOT detail ?| ARRAY['former_size', 'former_root', 'lost_from', 'lost_to']";
+    assert_eq!(number(&copy, told).await, kept, "nobody knows how much was lost, and nothing is made up");
+
+    let daemon = service.serve().await;
+    let entries = std::fs::read_dir(&published).expect("the published directory").flatten();
+    let names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    assert!(names.iter().any(|name| name.starts_with("restored-")), "{names:?}");
+    daemon.stop().await;
+    dumps::remove(&copy).await;
+    service.world.simulator.shutdown().await;
+    service.world.store.close().await;
+}

@@ -63,6 +63,42 @@ async fn a_producers_row_becomes_a_request_and_leaves_the_table() {
 }
 
 #[tokio::test]
+async fn the_same_key_by_another_login_is_another_request() {
+    let service = TestService::start().await;
+    let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+    let logins = ["form", "new_form"].map(|name| format!("{name}_{}", uuid::Uuid::now_v7().simple()));
+    let accepted = Taken { accepted: 1, repeated: 0, parked: 0 };
+    let repeated = Taken { accepted: 0, repeated: 1, parked: 0 };
+    for (login, expected) in [(&logins[0], accepted), (&logins[0], repeated), (&logins[1], accepted)] {
+        // The database takes the producer from the session: what it is a member of and what it sets itself to says nothing.
+        let become_producer = format!(
+            "DO $$ BEGIN CREATE ROLE {login} IN ROLE dsrd_producer; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+             SET SESSION AUTHORIZATION {login}"
+        );
+        sqlx::raw_sql(AssertSqlSafe(become_producer)).execute(&mut owner).await.unwrap();
+        sqlx::query(
+            "INSERT INTO dsrd.intake (organisation_id, idempotency_key, kind, received_at, channel, email)
+             VALUES ('main', 'ticket-1', 'complaint', '2026-11-23T09:00:00Z', 'web', 'canarino@posta.example')",
+        )
+        .execute(&mut owner)
+        .await
+        .unwrap();
+        sqlx::raw_sql("RESET SESSION AUTHORIZATION").execute(&mut owner).await.unwrap();
+        assert_eq!(take(&service).await, expected, "{login}");
+    }
+    let producers: Vec<String> = sqlx::query_scalar("SELECT producer FROM dsrd.request ORDER BY producer")
+        .fetch_all(&mut owner)
+        .await
+        .unwrap();
+    assert_eq!(producers, logins);
+    // Roles are of the cluster.
+    let gone = logins.map(|login| format!("DROP ROLE {login};")).concat();
+    sqlx::raw_sql(AssertSqlSafe(gone)).execute(&mut owner).await.unwrap();
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn a_key_that_is_used_for_two_things_has_a_row_of_each_that_tells_which_is_which() {
     let service = TestService::start().await;
     let mut producer = producer(&service).await;

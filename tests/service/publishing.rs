@@ -564,7 +564,7 @@ async fn f_26_an_older_database_is_found_out_by_each_place_outside_and_goes_on_a
         other => panic!("{other:?}"),
     };
     let reason = RestoreReason::HardwareFailure;
-    let name = fresh.fork(Restored { origin: None, size: 350, root, reason }).await.unwrap();
+    let name = fresh.fork(Restored { origin: None, size: Some(350), root, reason }).await.unwrap();
     assert_eq!(name, format!("{}/restored-20261123120000", log.name()));
     by_directory().round().await.unwrap();
     // The witness does not know the new name until its operator was given the key: that stops nothing.

@@ -139,7 +139,7 @@ async fn r_72_what_was_published_before_a_restore_is_forgotten_too() {
     let keys = service.sealer.verifier_keys().await;
     grow(&service, 500).await;
     publisher.round().await.unwrap();
-    let restored = Restored { origin: None, size: 500, root: None, reason: RestoreReason::Drill };
+    let restored = Restored { origin: None, size: Some(500), root: None, reason: RestoreReason::Drill };
     let name = service.sealer.fork(restored).await.unwrap();
     let fork = directory.join(name.rsplit_once('/').unwrap().1);
     grow(&service, 300).await;

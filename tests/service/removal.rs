@@ -173,6 +173,15 @@ async fn r_80_one_organisation_is_taken_out_and_leaves_zero_rows_while_the_other
     assert_eq!(counted, seen);
     assert_eq!(rows_of(&service, "other").await, theirs);
 
+    // A second machine has files of its own.
+    let (here, there) =
+        (service.directory.path().join("ledger"), service.directory.path().join("ledger-there"));
+    std::fs::create_dir(&there).unwrap();
+    for file in std::fs::read_dir(&here).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), there.join(file.file_name())).unwrap();
+    }
+
     // Dies in the middle: nothing is said to be done, and the same call goes on.
     let mut owner = owner(&service).await;
     let stop = "CREATE FUNCTION dsrd.stop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''stopped''; END';
@@ -199,12 +208,28 @@ async fn r_80_one_organisation_is_taken_out_and_leaves_zero_rows_while_the_other
     assert_eq!(rows_of(&service, "other").await, BTreeMap::new());
     assert_eq!(rows_of(&service, "main").await, ours, "the other is as it was");
     assert_eq!(files(), packages - 1, "its package is gone, the other's is not");
-    let ledger = Ledger::new(service.directory.path().join("ledger"));
+    let ledger = Ledger::new(here);
     assert!(ledger.read(&other()).await.unwrap().entries.is_empty());
     assert!(!ledger.read(&main).await.unwrap().entries.is_empty());
     assert_eq!(ledger.read(&main).await.unwrap().damaged, 0);
     let again = removal.remove(&other(), REASON, &dpo()).await;
     assert!(matches!(again, Err(RemovalError::NotFound(_))), "{again:?}");
+    let removal_there = Removal { ledger: Ledger::new(there.clone()), ..removal };
+    let ledger_there = Ledger::new(there);
+    let lines = ledger_there.read(&other()).await.unwrap().entries.len();
+    assert!(lines > 0);
+    // Before the log tells of a removal nothing goes: a restore may have lost the registration.
+    let untold = removal_there.remove(&other(), REASON, &dpo()).await;
+    assert!(matches!(untold, Err(RemovalError::NotFound(_))), "{untold:?}");
+    assert_eq!(ledger_there.read(&other()).await.unwrap().entries.len(), lines);
+    service.sealer.seal_everything().await.unwrap();
+    let removed = removal_there.remove(&other(), REASON, &dpo()).await.unwrap();
+    assert!(
+        matches!(removed, Removed::Before { ledger_lines } if ledger_lines >= lines as u64),
+        "{removed:?}"
+    );
+    assert!(ledger_there.read(&other()).await.unwrap().entries.is_empty());
+    assert_eq!(ledger_there.read(&main).await.unwrap().entries, ledger.read(&main).await.unwrap().entries);
 
     // The log tells of it, and is whole.
     let log = service.audit().await;

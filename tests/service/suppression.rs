@@ -44,19 +44,40 @@ async fn r_48_an_import_of_somebody_erased_is_blocked_and_recorded_and_their_own
     assert_eq!(decide(&service, &[identifier(Email, ADDRESS)], None).await, ImportDecision::Allowed);
     service.work_to_the_end().await;
 
+    service.clock.advance(TimeDelta::hours(1));
     // By the address given, in another spelling, and by the number that only the profile held.
     for who in [identifier(Email, "Canarino@POSTA.example"), identifier(Phone, "0039 333 1234567")] {
-        assert_eq!(decide(&service, std::slice::from_ref(&who), None).await, ImportDecision::Blocked);
-        let later = Some(TimeDelta::days(3));
-        assert_eq!(decide(&service, &[who], later).await, ImportDecision::WithoutMarketing);
+        let who = std::slice::from_ref(&who);
+        assert_eq!(decide(&service, who, None).await, ImportDecision::Blocked);
+        let since = Some(TimeDelta::minutes(-30));
+        assert_eq!(decide(&service, who, since).await, ImportDecision::WithoutMarketing);
+        // What has not happened shows nothing; nobody finds out in this way who was erased.
+        assert_eq!(decide(&service, who, Some(TimeDelta::days(3))).await, ImportDecision::Blocked);
     }
     assert_eq!(
         decide(&service, &[identifier(Email, "altro@posta.example")], None).await,
         ImportDecision::Allowed
     );
     let entries = service.audit().await;
-    let blocked = entries.iter().filter(|entry| entry.action == "suppression.import_blocked").count();
-    assert_eq!(blocked, 2);
+    let count = |action| entries.iter().filter(|entry| entry.action == action).count();
+    assert_eq!((count("suppression.import_blocked"), count("suppression.read")), (4, 2));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn whoever_is_shown_what_stands_of_a_person_on_the_suppression_list_leaves_an_entry() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    let who = [identifier(Email, ADDRESS)];
+    assert_eq!(decide(&service, &who, None).await, ImportDecision::Allowed);
+    service.submit(RequestKind::OptOut, &[(Email, ADDRESS)]).await;
+    service.work_to_the_end().await;
+    assert_eq!(decide(&service, &who, None).await, ImportDecision::WithoutMarketing);
+    let entries = service.audit().await;
+    let read: Vec<_> = entries.iter().filter(|entry| entry.action == "suppression.read").collect();
+    assert_eq!(read.len(), 1, "nothing is shown of whom the list does not know");
+    assert_eq!(read[0].actor, "person:importer");
+    assert_eq!(read[0].detail, serde_json::json!({"entries": 1, "new_sign_up_claimed": false}));
     service.finish().await;
 }
 

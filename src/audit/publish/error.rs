@@ -87,7 +87,7 @@ impl Divergence {
             Self::LaterName { origin, size, root, .. } => (Some(origin.clone()), *size, Some(*root)),
             Self::Foreign { .. } => return None,
         };
-        Some(Restored { origin, size, root, reason })
+        Some(Restored { origin, size: Some(size), root, reason })
     }
 }
 

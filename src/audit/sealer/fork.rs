@@ -66,8 +66,8 @@ impl RestoreReason {
 pub struct Restored {
     /// Its name, where that is a later one than the database's: it had been restored before, and that is lost, too.
     pub origin: Option<String>,
-    /// The size of its newest head that was published.
-    pub size: u64,
+    /// The size of its newest head that was published; none where nothing is left outside that tells it.
+    pub size: Option<u64>,
     /// The root of that head, where it is known.
     pub root: Option<Hash>,
     /// Why the database was restored.
@@ -179,16 +179,18 @@ impl Sealer {
         if former != present {
             put("copy_origin", word(present));
         }
-        put("former_size", number(restored.size));
+        if let Some(size) = restored.size {
+            put("former_size", number(size));
+        }
         if let Some(root) = restored.root {
             put("former_root", word(&hex::encode(root.0)));
         }
         put("kept", number(kept));
         // A log of a later name may have gone on from fewer entries than the copy has: which of its numbers are lost is not
         // known here.
-        if restored.size > kept && former == present {
+        if let Some(size) = restored.size.filter(|size| *size > kept && former == present) {
             put("lost_from", number(kept + 1));
-            put("lost_to", number(restored.size));
+            put("lost_to", number(size));
         }
         put("reason", word(restored.reason.as_str()));
         leaf

@@ -17,10 +17,10 @@ use crate::audit::subject::{self, Opening};
 use crate::audit::tlog::ProofFile;
 use crate::audit::verify::{Database, Stored};
 use crate::audit::{Action, Filter, Leaf, list, manifest};
-use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, pairs};
 use crate::cli::request::Case;
+use crate::cli::{Failure, stdout};
 use crate::daemon::Foundation;
 use crate::domain::{OrganisationId, RequestId};
 use crate::intake::find_case;
@@ -46,7 +46,7 @@ pub(in crate::cli) struct ExportArgs {
     /// The form.
     #[arg(long = "as", value_enum, value_name = "FORM")]
     form: Form,
-    /// File to write, or directory for tiles. It must not exist yet (a directory may be empty).
+    /// File to write, or - for standard output; for tiles a directory. It must not exist yet (a directory may be empty).
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
     /// Only entries of this organisation; those about the log itself belong to none.
@@ -120,9 +120,14 @@ pub(super) async fn export(
         return Err(Failure::Usage.because("tiles are the whole log; export lines to choose from it"));
     }
     seal(context, foundation, output).await;
-    let unrecorded = Unrecorded::at(args.form, &args.out)?;
+    let place = if stdout::is_meant(&args.out) {
+        stdout::open()?;
+        Place::Nameless(stdout::create_nameless(context)?)
+    } else {
+        Place::Named(Unrecorded::at(args.form, &args.out)?)
+    };
     let mut database = Database::open(foundation.database.options(), foundation.database.describe()).await?;
-    let written = write(&mut database, &selection, args.form, &unrecorded.part).await;
+    let written = write(&mut database, &selection, args.form, &place).await;
     database.close().await;
     let exported = written?;
     let mut detail = of_case(case)
@@ -137,7 +142,14 @@ pub(super) async fn export(
         detail = detail.word("organisation", organisation);
     }
     record(context, foundation, Action::LogExported, detail).await?;
-    unrecorded.hand_over()?;
+    match place {
+        Place::Named(unrecorded) => unrecorded.hand_over()?,
+        Place::Nameless(file) => {
+            stdout::hand_over(file)?;
+            output.say(&format!("{} entries, sha256 {}", exported.entries, exported.sha256));
+            return Ok(());
+        }
+    }
     output.show(&exported, |exported| {
         pairs([
             ("written", args.out.display().to_string()),
@@ -147,6 +159,14 @@ pub(super) async fn export(
             ("sha256", exported.sha256.clone()),
         ])
     })
+}
+
+/// Where an export is written until it is recorded.
+enum Place {
+    /// Beside its name.
+    Named(Unrecorded),
+    /// In a file without a name, for standard output.
+    Nameless(File),
 }
 
 /// What was written and stands in no entry of the log yet. It gets its name when it does, and is removed otherwise: who cannot
@@ -212,17 +232,24 @@ async fn write(
     database: &mut Database,
     selection: &Selection,
     form: Form,
-    out: &Path,
+    place: &Place,
 ) -> anyhow::Result<Exported> {
-    let format = match form {
-        Form::Tiles => return Ok(export::write_tiles(database, out).await?),
-        Form::Ndjson => LineFormat::Ndjson,
-        Form::Csv => LineFormat::Csv,
-        Form::Ocsf => LineFormat::Ocsf,
-        Form::Cloudevents => LineFormat::CloudEvents,
+    let format = match (form, place) {
+        (Form::Tiles, Place::Named(named)) => return Ok(export::write_tiles(database, &named.part).await?),
+        (Form::Tiles, Place::Nameless(_)) => {
+            return Err(Failure::Usage.because("tiles are a directory; name one with --out"));
+        }
+        (Form::Ndjson, _) => LineFormat::Ndjson,
+        (Form::Csv, _) => LineFormat::Csv,
+        (Form::Ocsf, _) => LineFormat::Ocsf,
+        (Form::Cloudevents, _) => LineFormat::CloudEvents,
     };
-    let file = File::create_new(out)
-        .map_err(|error| Failure::Refused.because(format!("{} cannot be made: {error}", out.display())))?;
+    let file = match place {
+        Place::Nameless(file) => file.try_clone()?,
+        Place::Named(Unrecorded { part, .. }) => File::create_new(part).map_err(|error| {
+            Failure::Refused.because(format!("{} cannot be made: {error}", part.display()))
+        })?,
+    };
     let mut file = BufWriter::new(file);
     let exported = export::write_lines(database, selection, format, &mut file).await?;
     file.flush()?;

@@ -107,6 +107,7 @@ async fn carry_out(
     foundation: &Foundation,
 ) -> anyhow::Result<u64> {
     heads::ensure_continued(context, foundation).await?;
+    daemon::ensure_log_keys(context.settings(), &foundation.database).await?;
     let mut tx = foundation.store.begin("cli.audit.announce").await?;
     let clock = Arc::clone(&foundation.desk.clock);
     forget::announce_pruning(&mut tx, prunable, months, context.person(), &*clock).await?;

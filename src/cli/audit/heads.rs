@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::audit::forget::{self, HoldReason};
 use crate::audit::tlog::VerifierKey;
-use crate::audit::{self, Filter, PublishError, Publisher, RestoreReason};
+use crate::audit::{self, Filter, PublishError, Publisher, RestoreReason, Restored};
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, or_dash, table};
@@ -113,40 +113,53 @@ impl Recovered {
     }
 }
 
+/// What a person says of a restore.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loss {
+    pub(super) reason: RestoreReason,
+    /// That no place is left that has seen what was lost.
+    pub(super) nothing_outside: bool,
+}
+
 /// Names the fork after a restore.
 pub(super) async fn recover(
-    reason: RestoreReason,
+    loss: Loss,
     former: &[VerifierKey],
     context: &Context,
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
     let publisher = open(context, foundation).await?;
-    let recovered = recover_with(&publisher, reason, former, context, foundation).await;
+    let recovered = recover_with(&publisher, loss, former, context, foundation).await;
     publisher.close().await;
     output.show(&recovered?, Recovered::in_words)
 }
 
 async fn recover_with(
     publisher: &Publisher,
-    reason: RestoreReason,
+    Loss { reason, nothing_outside }: Loss,
     former: &[VerifierKey],
     context: &Context,
     foundation: &Foundation,
 ) -> anyhow::Result<Recovered> {
     let restored = match publisher.look().await {
+        // Nobody else can tell that the copy is older, or how much it lacks.
+        Ok(_) if nothing_outside => Restored { origin: None, size: None, root: None, reason },
         Ok(_) => {
             return Err(Failure::Refused.because(
-                "the log in the database continues what was published of it; there is nothing to recover",
+                "the log in the database continues what was published of it; there is nothing to recover. If the database is an \
+                 older copy all the same, and nothing is left outside that has seen what it lost, add --nothing-outside",
             ));
         }
         Err(PublishError::Diverged(found)) => found.lost(reason).ok_or(PublishError::Diverged(found))?,
         Err(error) => return Err(error.into()),
     };
     let lost_since = last_at(foundation).await?;
+    let settings = context.settings();
+    // What cannot be signed is not begun: the hold would be the only trace of it.
+    daemon::ensure_log_keys(settings, &foundation.database).await?;
     let held = hold_after_loss(context, foundation).await?;
     let clock = Arc::clone(&foundation.desk.clock);
-    let settings = context.settings();
     let (sealer, origin) =
         daemon::open_restored_sealer(settings, &foundation.database, clock, former, restored).await?;
     let verifier_keys = sealer.verifier_keys().await;

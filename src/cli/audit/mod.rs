@@ -98,6 +98,10 @@ pub(super) enum Command {
         /// Confirms that the database was restored, and that the newest copy is the one that was restored.
         #[arg(long, required_unless_present = "mixed", requires = "reason", conflicts_with = "mixed")]
         after_restore: bool,
+        /// Confirms that nothing is left outside that has seen what the database lost: no copy of the published directory, no bucket,
+        /// no witness. Otherwise a log that continues all that can be read outside is taken for the newest one.
+        #[arg(long, requires = "after_restore")]
+        nothing_outside: bool,
         /// Confirms instead that log and working tables were restored from different moments, and that nothing better is left.
         #[arg(long)]
         mixed: bool,
@@ -155,8 +159,9 @@ pub(super) async fn run(command: Command, files: &[PathBuf], output: &Output) ->
     let result = match command {
         Command::Key(command) => key::run(command, &context, &foundation, output).await,
         Command::Heads => heads::show(&context, &foundation, output).await,
-        Command::Recover { reason: Some(reason), mixed: false, former_key, .. } => {
-            heads::recover(reason, &former_key, &context, &foundation, output).await
+        Command::Recover { reason: Some(reason), mixed: false, former_key, nothing_outside, .. } => {
+            let loss = heads::Loss { reason, nothing_outside };
+            heads::recover(loss, &former_key, &context, &foundation, output).await
         }
         Command::Recover { .. } => heads::accept_mixed(&context, &foundation, output).await,
         Command::List { organisation, action, since, until, after, limit } => {

@@ -17,11 +17,13 @@ pub(super) fn check(context: &Context, findings: &mut Findings) {
         let settings = context.settings();
         let is_made = [&settings.keys.master_key_file, &settings.audit.key_file].contains(&&secret.path);
         if is_made && matches!(secret.path.try_exists(), Ok(false)) {
-            findings.warn(
-                &secret.key,
-                format!("{} does not exist yet", secret.path.display()),
-                "it is made at the first start; afterwards keep a copy apart from the copies of the database",
-            );
+            let remedy = if secret.path == settings.audit.key_file {
+                "it is made at the first start, unless the unit hands it over as a systemd credential, which no command from a shell \
+                 sees; afterwards keep a copy apart from the copies of the database"
+            } else {
+                "it is made at the first start; afterwards keep a copy apart from the copies of the database"
+            };
+            findings.warn(&secret.key, format!("{} does not exist yet", secret.path.display()), remedy);
             continue;
         }
         match config::check_secret_file(&secret.key, &secret.path) {

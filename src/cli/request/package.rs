@@ -1,7 +1,7 @@
 //! `dsrd request package`: an access package, decrypted by a member of staff.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use super::Case;
 use crate::cli::Failure;
 use crate::cli::context::Context;
 use crate::cli::output::Output;
+use crate::cli::stdout;
 use crate::daemon::Foundation;
 use crate::domain::OrganisationId;
 use crate::{delivery, report};
@@ -42,10 +43,10 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let organisation = context.organisation(args.organisation.as_ref())?;
     let request = args.request.find(foundation, &organisation).await?;
-    let is_stdout = args.out == Path::new("-");
+    let is_stdout = stdout::is_meant(&args.out);
     // Made before the package is opened: an opening that stands in the log should lead to a file.
     let mut archive: Box<dyn Write + Send> =
-        if is_stdout { Box::new(to_stdout()?) } else { Box::new(new_file(&args.out)?) };
+        if is_stdout { Box::new(stdout::open()?) } else { Box::new(new_file(&args.out)?) };
     let written = async {
         let opened = delivery::open_for_staff(
             &foundation.store,
@@ -84,15 +85,6 @@ pub(super) async fn run(
             Err(error)
         }
     }
-}
-
-fn to_stdout() -> anyhow::Result<io::Stdout> {
-    let stdout = io::stdout();
-    if stdout.is_terminal() {
-        return Err(Failure::Usage
-            .because("an archive is nothing to be read at a terminal; send it into a file with > FILE"));
-    }
-    Ok(stdout)
 }
 
 fn new_file(path: &Path) -> anyhow::Result<File> {
