@@ -127,6 +127,30 @@ impl NoticeKind {
         matches!(self, Self::Withdrawn | Self::BreachNotice | Self::RestrictionLifting)
     }
 
+    /// Whether it tells that a request arrived and is worked on. To who had the answer, it comes too late; whoever else typed an
+    /// address must not learn from its absence that somebody was found (S-5).
+    pub(super) const fn confirms_receipt(self) -> bool {
+        matches!(self, Self::Acknowledgement | Self::ComplaintReceived)
+    }
+
+    /// Whether one to another recipient of the same request does not replace it: of a breach, whoever has the wrong address in the
+    /// profile and whoever gave the right one are told (Art. 34 GDPR).
+    pub(super) const fn is_owed_to_each(self) -> bool {
+        matches!(self, Self::BreachNotice)
+    }
+
+    /// Whether what it says, or asks, is true only as long as the request is open.
+    pub(super) const fn is_about_an_open_request(self) -> bool {
+        matches!(
+            self,
+            Self::IdentityRequest
+                | Self::ClarificationRequest
+                | Self::Extension
+                | Self::PartialAnswer
+                | Self::Fee
+        )
+    }
+
     /// The word as stored and audited.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -463,14 +487,16 @@ pub async fn enqueue(
 }
 
 /// Writes a further notice of a kind that a person may have to get more than once, under a Message-ID of its own. Those of
-/// the kind that were not sent are dropped: their links are of no use any more.
+/// the kind that were not sent are dropped: their links are of no use any more. One that each recipient has to get takes the place of
+/// those to the same recipient only.
 pub async fn enqueue_again(
     tx: &mut Tx,
     keys: &MasterKey,
     notice: NewNotice,
     at: DateTime<Utc>,
 ) -> Result<Option<EnqueuedNotice>, StoreError> {
-    sql::drop_unsent(tx, &notice.organisation, notice.request, notice.kind).await?;
+    let replaced = notice.kind.is_owed_to_each().then_some(notice.recipient_no);
+    sql::drop_unsent(tx, &notice.organisation, notice.request, notice.kind, replaced).await?;
     let round = sql::next_round(tx, &notice.organisation, notice.request, notice.kind).await?;
     write_new(tx, keys, notice, round, at).await
 }
@@ -522,8 +548,9 @@ pub(super) async fn write(
     Ok(true)
 }
 
-/// Drops the acknowledgement of a request if no sending of it has begun, inside the transaction that writes the answer:
-/// "we are working on it" must not arrive after "it is done". One to another address than the answer's goes out all the same:
+/// Drops the acknowledgement of a request that waits to be sent, tried before or not, inside the transaction that writes the answer:
+/// "we are working on it" must not arrive after "it is done". One that is being sent meanwhile, and fails, is dropped when it is to be
+/// tried again. One to another address than the answer's goes out all the same:
 /// whoever typed it must not learn from its absence that somebody was found (S-5).
 pub async fn supersede_acknowledgement(
     tx: &mut Tx,

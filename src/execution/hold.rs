@@ -446,8 +446,16 @@ async fn hand_in_rest(
         received_on: controller.local_date(first.request.taken_up_at().unwrap_or(now)),
         because: FollowsBecause::Hold,
     };
-    let follows =
+    let mut follows =
         former.as_ref().map_or_else(gone, |former| former.followed(controller, FollowsBecause::Hold));
+    // Where what follows from a consent taken back was done again before it was held, the person asked for no erasure either.
+    if follows.because == FollowsBecause::Hold
+        && follows.request != first.request
+        && let Some(made) = intake::find_case(&mut tx, organisation, follows.request).await?
+        && made.kind == RequestKind::ConsentWithdrawal
+    {
+        follows.because = FollowsBecause::Consent;
+    }
     let submission = Submission {
         kind: RequestKind::Erasure,
         also: Vec::new(),

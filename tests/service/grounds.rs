@@ -9,8 +9,8 @@ use dsrd::delivery::day_in_words;
 use dsrd::domain::Assurance;
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{
-    ContactId, DataCategory, ErasureGround, ErasureRules, IdentityMethod, KillSwitch, LegalBases, LegalBasis,
-    LiftReason, Outcome, ParkReason, RequestId, RequestKind, RequestState,
+    ContactId, DataCategory, ErasureGround, ErasureRules, FollowsBecause, IdentityMethod, KillSwitch,
+    LegalBases, LegalBasis, LiftReason, Outcome, ParkReason, RequestId, RequestKind, RequestState,
 };
 use dsrd::execution;
 use dsrd::intake::{self, IntakeError, Submission};
@@ -490,6 +490,44 @@ async fn r_52_a_consent_that_is_given_again_while_a_hold_stands_is_not_overruled
     assert!(service.platform.truth(&contact).unwrap().exists);
     // The oracle looks for what the withdrawal was closed with, and does not know of the newer will.
     service.platform.set_policy(&contact, "customs.newsletter", false);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_52_r_65_what_follows_a_withdrawal_is_told_as_that_after_a_hold_too() {
+    let service = TestService::builder().erasure(follow_up(true)).build().await;
+    let (withdrawal, contact) = withdrawn(&service, Assurance::AuthenticatedSession).await;
+    service.advance(WEEK).await;
+    let mut erasures = hand_in(&service).await;
+    // Two holds, one after the other.
+    for _ in 0..2 {
+        let placed = holds::place(&service, holds::claim_about(&service, ADDRESS)).await;
+        service.work_to_the_end().await;
+        let [held] = erasures.try_into().unwrap();
+        assert_eq!(service.case(held).await.outcome, Some(Outcome::PartlyFulfilled));
+        holds::lift(&service, &placed.reference, LiftReason::Reviewed).await.unwrap();
+        erasures = holds::resume_held(&service).await;
+    }
+    service.work_to_the_end().await;
+    let [rest] = erasures.try_into().unwrap();
+    let case = service.case(rest).await;
+    assert_eq!(case.outcome, Some(Outcome::Fulfilled));
+    let follows = case.follows.unwrap();
+    assert_eq!((follows.request, follows.because), (withdrawal, FollowsBecause::Consent));
+    assert!(!service.platform.truth(&contact).unwrap().exists);
+    // Nobody asked for an erasure: neither of the stages says so.
+    let known = service.case(withdrawal).await.reference;
+    let occasion = format!("You took back a consent that you had given to Caffè Prova ({known} of");
+    let mails = service.mails.sent();
+    let told: Vec<String> = mails
+        .iter()
+        .rev()
+        .take(3)
+        .map(|mail| mail.text.expose().split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    for text in told {
+        assert!(text.contains(&occasion) && !text.contains("You asked Caffè"), "{text}");
+    }
     service.finish().await;
 }
 

@@ -2,9 +2,11 @@
 //! breach (N-18), a complaint (N-20); and who else is told (Art. 19). A fee, tests `fees`; a restriction, tests `restriction`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use dsrd::audit::Actor;
+use dsrd::delivery::Plan;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
     AnsweredOutcome, Clock as _, IdentifierKind, IncidentCategory, IncidentCause, Outcome, RequestId,
@@ -195,6 +197,51 @@ async fn r_36_the_person_is_told_of_a_breach_in_three_parts_whatever_became_of_t
     assert!(place("incident.declared") < place("incident.person_told"));
     assert!(place("incident.person_told") < place("notice.ended=done"));
     assert_eq!(service.case(request).await.outcome, Some(Outcome::Withdrawn));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_36_a_breach_is_told_to_each_address_whatever_was_told_to_another_one_meanwhile() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
+    let given = "canarino.altro@posta.example";
+    let by_both = [(Phone, PHONE), (Email, given)];
+    let submission = Submission { proof: None, ..service.submission(RequestKind::OptOut, &by_both) };
+    let request = intake::submit_request(&service.store, &service.desk, &service.controller, submission)
+        .await
+        .unwrap()
+        .request;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
+    let mut tx = service.store.begin("test").await.unwrap();
+    let breach = (IncidentCause::Misdirected, [IncidentCategory::Request].as_slice(), service.clock.now());
+    triage::declare_incident(&mut tx, &service.desk, &service.controller, request, breach, dpo())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let tell = async |happened: &str, to_given: bool| {
+        let text = format!("{happened}\n\nSomebody may know that you asked.\n\nWe had it back.");
+        let told = (Facts::read_breach(&text).unwrap(), to_given);
+        let mut tx = service.store.begin("test").await.unwrap();
+        triage::tell_breach(&mut tx, &service.desk, &service.controller, request, told, dpo()).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    // The mail server is away when the first is to be sent; the others are written before it is back.
+    tell("A letter went to the profile.", false).await;
+    service.mails.plan(Plan::NoConnection, 1);
+    service.pump().await;
+    tell("A letter went astray.", true).await;
+    tell("Two letters went astray.", true).await;
+    service.advance(Duration::from_hours(1)).await;
+    service.pump().await;
+    let breaches = |address: &str| {
+        let mails = mails_to(&service, address).into_iter();
+        mails.filter(|(subject, _)| subject.contains("A breach")).map(|(_, text)| text).collect::<Vec<_>>()
+    };
+    let [to_profile] = breaches(EMAIL).try_into().unwrap();
+    assert!(to_profile.contains("A letter went to the profile."), "{to_profile}");
+    let [to_given] = breaches(given).try_into().unwrap();
+    assert!(to_given.contains("Two letters went astray."), "the later one to the same address: {to_given}");
     service.finish().await;
 }
 

@@ -141,12 +141,22 @@ impl Case {
         facts
     }
 
-    /// How another one follows from it. Of one that follows itself the person knows the one that they made.
+    /// How another one follows from it. Of one that follows itself the person knows the one that they made: the rest of what follows
+    /// from a consent taken back does so, too, whatever stood in its way.
     #[must_use]
     pub fn followed(&self, controller: &Controller, because: FollowsBecause) -> Follows {
-        let own = (self.request, controller.local_date(self.received_at));
-        let (request, received_on) = self.follows.map_or(own, |first| (first.request, first.received_on));
-        Follows { request, received_on, because }
+        let Some(first) = self.follows else {
+            return Follows {
+                request: self.request,
+                received_on: controller.local_date(self.received_at),
+                because,
+            };
+        };
+        let because = match (first.because, because) {
+            (FollowsBecause::Consent, FollowsBecause::Hold) => FollowsBecause::Consent,
+            _ => because,
+        };
+        Follows { because, ..first }
     }
 
     /// By which kind of request its opt-out is done again: by its own, for what the person is told and who else is told differ. None
