@@ -396,7 +396,8 @@ pub(super) async fn set_closed(
 
 /// The first open request of people of the same kind and ground about a contact that was received before the leased one, and
 /// not before an instant. One that stands against a newer will is none, nor is one that was refused or answered by a person, or whose
-/// wait for a proof is over: it is open only until somebody is told so, and comes to nothing more.
+/// wait for a proof is over: it is open only until somebody is told so, and comes to nothing more. Nor is one that follows by itself
+/// from an older wish: that may stop for a newer will, which the later request is.
 pub(super) async fn find_earlier_of_contact(
     connection: &mut PgConnection,
     lease: &Lease,
@@ -419,6 +420,9 @@ pub(super) async fn find_earlier_of_contact(
                                AND decision.request_id = first.request_id
                                AND decision.kind IN ('answer', 'refusal'))
              AND NOT EXISTS (SELECT FROM dsrd.checkpoint AS step
+             AND NOT EXISTS (SELECT FROM dsrd.following
+                             WHERE following.organisation_id = first.organisation_id
+                               AND following.request_id = first.request_id)
                              WHERE step.organisation_id = first.organisation_id AND step.request_id = first.request_id
                                AND step.step = 'unproven' AND step.finished_at IS NOT NULL)
              AND first.received_at >= $4
