@@ -352,18 +352,19 @@ pub(super) async fn set_parked(
     connection: &mut PgConnection,
     lease: &Lease,
     reason: ParkReason,
-    waits_for: Option<&str>,
+    (waits_for, unclear_holds): (Option<&str>, &[String]),
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let parked = sqlx::query!(
         r#"UPDATE dsrd.request
-           SET state = 'manual', park_reason = $3, waits_for = $4, parked_at = $5
+           SET state = 'manual', park_reason = $3, waits_for = $4, parked_at = $5, unclear_holds = $6
            WHERE organisation_id = $1 AND request_id = $2 AND state <> 'closed'"#,
         lease.organisation.as_str(),
         lease.request.0,
         reason.as_str(),
         waits_for,
         at,
+        unclear_holds,
     )
     .execute(connection)
     .await
@@ -419,10 +420,10 @@ pub(super) async fn find_earlier_of_contact(
                              WHERE decision.organisation_id = first.organisation_id
                                AND decision.request_id = first.request_id
                                AND decision.kind IN ('answer', 'refusal'))
-             AND NOT EXISTS (SELECT FROM dsrd.checkpoint AS step
              AND NOT EXISTS (SELECT FROM dsrd.following
                              WHERE following.organisation_id = first.organisation_id
                                AND following.request_id = first.request_id)
+             AND NOT EXISTS (SELECT FROM dsrd.checkpoint AS step
                              WHERE step.organisation_id = first.organisation_id AND step.request_id = first.request_id
                                AND step.step = 'unproven' AND step.finished_at IS NOT NULL)
              AND first.received_at >= $4
