@@ -38,8 +38,11 @@ pub(super) struct Run<'a> {
     /// Attempts since the last finished step, with this one, and workers that died since.
     pub(super) attempt: u32,
     pub(super) crashes: u32,
-    /// The access request for whose end a person has to decide, or the restriction that is a newer will.
+    /// The access request for whose end a person has to decide, the restriction that is a newer will, or the holds of which a person
+    /// has to say whom they are about.
     pub(super) waits_for: Option<String>,
+    /// The references of those holds.
+    pub(super) unclear_holds: Vec<String>,
     /// Holds that were looked at and do not stand against the deletion of this contact.
     pub(super) cleared_holds: BTreeSet<HoldId>,
     /// Identifiers that the contact was seen to carry just before its deletion.
@@ -131,6 +134,7 @@ impl<'a> Run<'a> {
             attempt: lease.attempt,
             crashes: lease.crashes,
             waits_for: None,
+            unclear_holds: Vec::new(),
             cleared_holds: BTreeSet::new(),
             shown_now: Vec::new(),
             case,

@@ -13,7 +13,7 @@ use super::outcome::Located;
 use super::replay::{latest, modified_text};
 use super::sql::Marks;
 use super::stop::Stop;
-use super::{hold, identify, inform, reminder};
+use super::{identify, inform, reminder, restricted};
 use crate::audit::{Action, Detail};
 use crate::domain::{
     ContactId, FollowsBecause, Handling, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier,
@@ -190,16 +190,13 @@ pub(super) async fn older_will(run: &Run<'_>, connection: &mut PgConnection) -> 
 
 /// Stops an erasure that follows by itself where marketing is on again, or where the data was restricted since it was asked for: the
 /// person acted since, and the older will does not overrule the newer. Who took back a consent asked for no erasure: every
-/// restriction stands against that one.
+/// restriction stands against that one. Whether one by a telephone number alone is theirs, a person says.
 pub(super) async fn refuse_newer_will(run: &mut Run<'_>, contact: &Contact) -> Result<(), Stop> {
     let mut connection = run.executor.store.connection().await?;
     let Some(older) = older_will(run, &mut connection).await? else { return Ok(()) };
     run.shown_now.clone_from(&contact.identifiers);
-    let restricted = hold::restriction_since(run, &mut connection, contact, older.asked_at).await?;
+    restricted::refuse(run, &mut connection, contact, older.asked_at).await?;
     drop(connection);
-    if let Some(restriction) = restricted {
-        return Err(run.stops_for(restriction));
-    }
     let is_on = |policy: &String| contact.policies.get(bare(policy)) == Some(&true);
     if older.policies.iter().any(is_on) { Err(Stop::NeedsPerson(ParkReason::NewerWill)) } else { Ok(()) }
 }

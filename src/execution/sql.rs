@@ -352,18 +352,19 @@ pub(super) async fn set_parked(
     connection: &mut PgConnection,
     lease: &Lease,
     reason: ParkReason,
-    waits_for: Option<&str>,
+    (waits_for, unclear_holds): (Option<&str>, &[String]),
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let parked = sqlx::query!(
         r#"UPDATE dsrd.request
-           SET state = 'manual', park_reason = $3, waits_for = $4, parked_at = $5
+           SET state = 'manual', park_reason = $3, waits_for = $4, parked_at = $5, unclear_holds = $6
            WHERE organisation_id = $1 AND request_id = $2 AND state <> 'closed'"#,
         lease.organisation.as_str(),
         lease.request.0,
         reason.as_str(),
         waits_for,
         at,
+        unclear_holds,
     )
     .execute(connection)
     .await
@@ -396,7 +397,8 @@ pub(super) async fn set_closed(
 
 /// The first open request of people of the same kind and ground about a contact that was received before the leased one, and
 /// not before an instant. One that stands against a newer will is none, nor is one that was refused or answered by a person, or whose
-/// wait for a proof is over: it is open only until somebody is told so, and comes to nothing more.
+/// wait for a proof is over: it is open only until somebody is told so, and comes to nothing more. Nor is one that follows by itself
+/// from an older wish: that may stop for a newer will, which the later request is.
 pub(super) async fn find_earlier_of_contact(
     connection: &mut PgConnection,
     lease: &Lease,
@@ -418,6 +420,9 @@ pub(super) async fn find_earlier_of_contact(
                              WHERE decision.organisation_id = first.organisation_id
                                AND decision.request_id = first.request_id
                                AND decision.kind IN ('answer', 'refusal'))
+             AND NOT EXISTS (SELECT FROM dsrd.following
+                             WHERE following.organisation_id = first.organisation_id
+                               AND following.request_id = first.request_id)
              AND NOT EXISTS (SELECT FROM dsrd.checkpoint AS step
                              WHERE step.organisation_id = first.organisation_id AND step.request_id = first.request_id
                                AND step.step = 'unproven' AND step.finished_at IS NOT NULL)

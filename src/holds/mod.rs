@@ -16,7 +16,8 @@
 //! - No identifier and no contact id is stored with a hold, only keyed pseudonyms.
 //! - A hold about a person knows the contact, too, as soon as the platform told which one that is ([`know_contacts`]): an address or
 //!   number of a profile changes.
-//! - A restriction ends with the data of its contact ([`end_restrictions`]), and never in another way before the person was told.
+//! - A restriction ends with the data of its contact ([`end_restrictions`]), where the person asked for the erasure and is told of that,
+//!   and never in another way before they were told.
 //!
 //! Why the end of a statutory hold is no date: it counts from the last record of each contact, which only the platform
 //! knows, and is computed when somebody asks for a deletion. Of the contact of a sweep the day is remembered

@@ -14,6 +14,7 @@ use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
 use crate::decide::resume;
 use crate::every_commit::sweeper;
+use crate::grounds::{follow_up, hand_in};
 use crate::holds::{claim_about, lift, place};
 use crate::rig::count;
 use crate::support::builder::start_of_test;
@@ -195,6 +196,15 @@ async fn r_65_a_telephone_number_of_several_people_names_no_contact_to_hold() {
     service.finish().await;
 }
 
+/// The holds of which a person says that they are about somebody else, as the command prints them.
+async fn resume_not_held(service: &TestService, request: RequestId) -> Vec<String> {
+    let mut tx = service.store.begin("test").await.unwrap();
+    let (organisation, dpo) = (&service.controller.id, Actor::Person("dpo".to_owned()));
+    let holds = intake::resume_not_held(&mut tx, &service.desk, organisation, request, dpo).await.unwrap();
+    tx.commit().await.unwrap();
+    holds
+}
+
 #[tokio::test]
 async fn r_65_a_hold_on_somebody_of_the_same_telephone_number_is_told_to_nobody_and_a_person_decides() {
     const OTHER: &str = "canarino.secondo@posta.example";
@@ -207,11 +217,14 @@ async fn r_65_a_hold_on_somebody_of_the_same_telephone_number_is_told_to_nobody_
         service.work_to_the_end().await;
         let order = NewHold { kind: HoldKind::Court, ..about_the_person_of(&service, access).await };
         assert_eq!(order.contacts.len(), 1);
-        place(&service, order).await;
+        let first = place(&service, order).await.reference;
         let own = service.submit(RequestKind::Erasure, &[(Email, OTHER)]).await.request;
         service.work_to_the_end().await;
         let case = service.case(own).await;
-        assert_eq!(case.park_reason, Some(ParkReason::HoldUnclear));
+        assert_eq!(
+            (case.park_reason, &case.waits_for),
+            (Some(ParkReason::HoldUnclear), &Some(first.clone()))
+        );
         let policy = |contact: &str| service.platform.truth(contact).unwrap().policy("mktgCommunications");
         assert_eq!(policy(&contact), Some(true), "nothing is changed");
         let told = service.mails.sent();
@@ -232,17 +245,24 @@ async fn r_65_a_hold_on_somebody_of_the_same_telephone_number_is_told_to_nobody_
             resume(&service, own).await;
             service.work_to_the_end().await;
             assert_eq!(service.case(own).await.park_reason, Some(ParkReason::HoldUnclear));
-            let mut tx = service.store.begin("test").await.unwrap();
-            let dpo = Actor::Person("dpo".to_owned());
-            intake::resume_not_held(&mut tx, &service.desk, &service.controller.id, own, dpo).await.unwrap();
-            tx.commit().await.unwrap();
+            // Another one is placed before it is decided about: nobody has seen that.
+            let later = NewHold { kind: HoldKind::Court, ..about_the_person_of(&service, access).await };
+            let later = place(&service, later).await.reference;
+            assert_eq!(resume_not_held(&service, own).await, std::slice::from_ref(&first));
+            service.work_to_the_end().await;
+            let case = service.case(own).await;
+            assert_eq!(
+                (case.park_reason, &case.waits_for),
+                (Some(ParkReason::HoldUnclear), &Some(later.clone()))
+            );
+            assert!(service.platform.truth(&contact).unwrap().exists);
+            assert_eq!(resume_not_held(&service, own).await, std::slice::from_ref(&later));
             service.work_to_the_end().await;
             assert_eq!(service.case(own).await.outcome, Some(Outcome::Fulfilled));
             let log = service.audit().await;
-            assert!(
-                log.iter().any(|entry| entry.detail["held_is_another"] == true),
-                "who decided is recorded"
-            );
+            let decided = log.iter().filter(|entry| entry.detail["held_is_another"] == true);
+            let about: Vec<_> = decided.map(|entry| entry.detail["holds"].as_str().unwrap()).collect();
+            assert_eq!(about, [first, later], "who decided about what is recorded");
         }
         assert!(service.platform.truth(&held).unwrap().exists);
         service.finish().await;
@@ -310,5 +330,61 @@ async fn r_65_whom_a_law_keeps_for_months_after_the_last_record_is_submitted_by_
     forget(&service).await;
     assert_eq!(count(&service, REMEMBERED).await, 0);
     service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_52_r_65_the_restriction_of_a_housemate_is_no_newer_will_and_a_person_says_whose_it_is() {
+    const OTHER: &str = "canarino.secondo@posta.example";
+    let service = TestService::builder().erasure(follow_up(true)).build().await;
+    let household = ContactSpec::new().phone(TELEPHONE).policy("mktgCommunications", true);
+    let housemate = service.platform.add_contact(household.clone().email(ADDRESS));
+    let contact = service.platform.add_contact(household.email(OTHER));
+    let access = service.submit(RequestKind::Access, &[(Email, ADDRESS)]).await.request;
+    service.work_to_the_end().await;
+    let of_housemate = about_the_person_of(&service, access).await;
+    let restriction = NewHold { kind: HoldKind::Restriction, matter: None, request: None, ..of_housemate };
+    assert_eq!(restriction.contacts.len(), 1);
+    let restriction = place(&service, restriction).await.reference;
+    service.submit(RequestKind::ConsentWithdrawal, &[(Email, OTHER)]).await;
+    service.work_to_the_end().await;
+    service.advance(std::time::Duration::from_hours(7 * 24)).await;
+    let [erasure] = hand_in(&service).await.try_into().unwrap();
+    service.work_to_the_end().await;
+    let case = service.case(erasure).await;
+    assert_eq!((case.park_reason, case.outcome), (Some(ParkReason::HoldUnclear), None));
+    assert_eq!(case.waits_for.as_deref(), Some(restriction.as_str()));
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    assert_eq!(resume_not_held(&service, erasure).await, [restriction]);
+    service.work_to_the_end().await;
+    assert_eq!(service.case(erasure).await.outcome, Some(Outcome::Fulfilled));
+    assert!(!service.platform.truth(&contact).unwrap().exists);
+    assert!(service.platform.truth(&housemate).unwrap().exists);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_44_r_60_a_sweep_whose_deletion_takes_effect_late_ends_no_restriction_that_came_meanwhile() {
+    let service = TestService::start().await;
+    let spec = ContactSpec::new().email(ADDRESS).created(start_of_test() - TimeDelta::days(400));
+    let contact = service.platform.add_contact(spec);
+    // Accepted, and not carried out yet.
+    service.simulator.faults().inject(Fault::DeleteIgnored);
+    let sweep = service.submit_sweep(&contact, start_of_test()).await;
+    service.work().await;
+    assert!(service.case(sweep.request).await.executed_at.is_some());
+    service.submit(RequestKind::Objection, &[(Email, ADDRESS)]).await;
+    let placed = holds::restrict_objections(&service.store, &service.controller, &*service.desk.clock).await;
+    assert_eq!(placed.unwrap(), 1);
+    assert_eq!(find_contacts(&service).await, 1);
+    service.platform.delete_contact(&contact);
+    service.work_to_the_end().await;
+    assert!(service.case(sweep.request).await.verified_at.is_some());
+    assert_eq!(
+        count(&service, "SELECT count(*) FROM dsrd.hold WHERE kind = 'restriction' AND ended_at IS NULL")
+            .await,
+        1,
+        "nobody is told of a sweep: a person tells whoever objected"
+    );
     service.finish().await;
 }

@@ -80,7 +80,8 @@ pub struct Case {
     /// For one that nobody made anew: from which one it follows by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follows: Option<Follows>,
-    /// For an erasure that waits for a person because of it: the reference of the access request, or of the restriction.
+    /// For an erasure that waits for a person because of it: the reference of the access request, of the restriction, or of the holds that
+    /// may be about somebody else.
     pub waits_for: Option<String>,
     /// Whether a person decided that this erasure goes on although an access request of the same person is open.
     pub despite_access: bool,
