@@ -293,7 +293,7 @@ pub(crate) async fn preview_child(task: &str) -> Result<()> {
     let rule = settings.rule()?;
     let watch = Stopwatch::start()?;
     let preview =
-        retention::preview(&*platform, &rig::controller()?, &rule, SystemClock.now(), |_| ()).await?;
+        retention::preview(&*platform, &rig::controller()?, &rule, SystemClock.now(), None, |_| ()).await?;
     let (read_secs, cpu_secs) = watch.stop()?;
     let found = Found {
         read_secs,

@@ -1,6 +1,6 @@
 //! The performance targets of the acceptance suite that a user would recognise, each against its bound in the same run.
 //!
-//! `cargo bench --bench performance -- [P-1 P-2 P-5 P-6 P-7 P-8 P-14 P-15 guide] [--quick] [--entries N]
+//! `cargo bench --bench performance -- [P-1 P-2 P-5 P-6 P-7 P-8 P-14 P-15 guide] [--quick] [--pairs N] [--entries N]
 //! [--statements] [--json FILE]`. See docs/performance.md.
 //!
 //! It starts a private PostgreSQL that keeps its promises (fsync on) and the simulated platform as a process of its
@@ -97,11 +97,14 @@ async fn run(arguments: &[String]) -> Result<()> {
             "--bench" => {}
             "--quick" => plan = Plan { pairs: 1, quick: true, ..plan },
             "--statements" => plan.statements = true,
+            "--pairs" => plan.pairs = rest.next().context("--pairs needs a number")?.parse()?,
             "--entries" => plan.entries = Some(rest.next().context("--entries needs a number")?.parse()?),
             "--json" => file = Some(PathBuf::from(rest.next().context("--json needs a file")?)),
             target if TARGETS.contains(&target) => wanted.push(target.to_owned()),
             other => {
-                bail!("{other} is none of {TARGETS:?}, --quick, --entries N, --statements and --json FILE")
+                bail!(
+                    "{other} is none of {TARGETS:?}, --quick, --pairs N, --entries N, --statements and --json FILE"
+                )
             }
         }
     }

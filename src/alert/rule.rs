@@ -32,6 +32,8 @@ pub(super) struct Watched {
     pub(super) confirmed: bool,
     /// Since when a notice of it has failed, if one has and it was not made good.
     pub(super) notice_failed_at: Option<DateTime<Utc>>,
+    /// Whether its later date rests on the notice of an extension that came back after it was counted, and was not made good.
+    pub(super) extension_came_back: bool,
 }
 
 /// A breach that is open.
@@ -144,7 +146,11 @@ pub(super) fn causes(
             ..Cause::of(AlertRule::RecipientOverdue)
         });
     }
-    if let Some(since) = watched.notice_failed_at {
+    if let Some(failed_at) = watched.notice_failed_at {
+        // That somebody saw it tells the person nothing of the later date: it is another cause each day.
+        let today_began = today.pred_opt().map_or(failed_at, |yesterday| controller.end_of_day(yesterday));
+        let since =
+            if is_open && watched.extension_came_back { failed_at.max(today_began) } else { failed_at };
         causes.push(Cause { since, ..Cause::of(AlertRule::NoticeBounced) });
     }
     causes
@@ -344,6 +350,7 @@ mod tests {
             recipients_late: None,
             confirmed: false,
             notice_failed_at: None,
+            extension_came_back: false,
         }
     }
 

@@ -230,7 +230,8 @@ actions! {
     NoticeBegan = "notice.began",
     /// The mail server took it, or did not.
     NoticeEnded = "notice.ended",
-    /// An acknowledgement that had not been sent was dropped: the answer was there first.
+    /// A notice that had not been sent was dropped, because the answer was there first: an acknowledgement, or one of the kind in the
+    /// detail.
     NoticeSuperseded = "notice.superseded",
     /// It was reported that a notice which the mail server had taken came back.
     NoticeBounced = "notice.bounced",

@@ -16,7 +16,7 @@ use crate::daemon::{self, Foundation};
 use crate::domain::{ContactId, OrganisationId, local_time};
 use crate::platform::ContactPlatform;
 use crate::retention::{
-    self, ActiveLately, Anchor, Finding, Preview, Progress, Rule, StopReason, Sweeper, never_halt,
+    self, ActiveLately, Anchor, Finding, Holds, Preview, Progress, Rule, StopReason, Sweeper, never_halt,
 };
 
 /// What to do.
@@ -86,6 +86,7 @@ struct PreviewView {
     created_before: String,
     contacts: u64,
     candidates: u64,
+    held: u64,
     old_enough: u64,
     active: u64,
     unclear: u64,
@@ -108,6 +109,7 @@ impl PreviewView {
             created_before: instant(preview.created_before),
             contacts: preview.contacts,
             candidates: preview.candidates,
+            held: preview.held,
             old_enough: preview.old_enough,
             active: preview.active,
             unclear: preview.unclear,
@@ -138,6 +140,7 @@ impl PreviewView {
         }
         rows.extend([
             ("past their time", format!("{} ({} %)", self.candidates, self.share_percent)),
+            ("held", format!("{} (not among them; kept by a hold, left to a later sweep)", self.held)),
             ("unreadable date", format!("{} (never erased by a sweep)", self.unreadable)),
             ("oldest", or_dash(preview.oldest.map(instant).as_ref())),
             ("newest", or_dash(preview.newest.map(instant).as_ref())),
@@ -212,7 +215,7 @@ async fn preview_or_sweep(
         rule,
         halt: never_halt(),
     };
-    let report = sweeper.sweep(&context.login_name()).await?;
+    let report = sweeper.sweep_confirmed(&context.login_name(), confirmed).await?;
     output.show(&report, |report| {
         let found = report.findings.iter().map(|finding| ("found", finding.text()));
         let rows = [
@@ -229,7 +232,9 @@ async fn preview_or_sweep(
         pairs(rows.into_iter().chain(found))
     })?;
     match report.reason {
-        Some(reason) => Err(Failure::Refused.because(format!("the sweep stopped: {reason}"))),
+        Some(reason) => {
+            Err(Failure::Refused.because(format!("the sweep stopped ({reason}): {}", reason.remedy())))
+        }
         None => Ok(()),
     }
 }
@@ -271,12 +276,15 @@ async fn preview(
 ) -> anyhow::Result<Preview> {
     let bar = output.progress("contacts listed");
     let now = foundation.desk.clock.now();
+    let holds = Holds { store: &foundation.store, keys: &foundation.desk.keys };
     let found =
-        retention::preview(platform, &organisation.controller(), rule, now, |progress| match progress {
-            Progress::Listed(seen) => bar.set_position(seen),
-            Progress::Read(seen, all) => {
-                bar.set_message(format!("records of contacts read, of {all}"));
-                bar.set_position(seen);
+        retention::preview(platform, &organisation.controller(), rule, now, Some(holds), |progress| {
+            match progress {
+                Progress::Listed(seen) => bar.set_position(seen),
+                Progress::Read(seen, all) => {
+                    bar.set_message(format!("records of contacts read, of {all}"));
+                    bar.set_position(seen);
+                }
             }
         })
         .await;
@@ -299,7 +307,7 @@ async fn list(
         let rows = sweeps.iter().map(|sweep| {
             vec![
                 local_time(sweep.started_at, zone),
-                if sweep.scheduled_for.is_some() { "schedule" } else { "person" }.to_owned(),
+                sweep.begun_by.clone(),
                 sweep.state.clone(),
                 or_dash(sweep.reason.as_ref()),
                 or_dash(sweep.contacts.as_ref()),

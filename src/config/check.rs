@@ -217,7 +217,14 @@ fn check_organisations(organisations: &[Organisation], refused: &mut Vec<String>
         }
         let counts_activity = organisation.retention.activity().is_some();
         let catalogue = organisation.catalogue.as_ref();
-        if let Some(problem) = catalogue.and_then(|catalogue| catalogue.refused(counts_activity)) {
+        // To everybody: one that holds data no more is not named to who came later.
+        let names_recipients = |section| {
+            let register = organisation.recipients.iter();
+            register.filter(|each| each.until.is_none()).any(|each| each.categories.contains(&section))
+        };
+        if let Some(problem) =
+            catalogue.and_then(|catalogue| catalogue.refused(counts_activity, names_recipients))
+        {
             refused.push(format!("{key}.{problem}"));
         }
         if let Some(reason) = organisation.identity.refused() {

@@ -63,7 +63,7 @@ pub struct Landing {
     pub organisation: String,
     /// How to reach its data protection officer.
     pub contact: String,
-    /// The language of the request; where there are no words in it, the controller's, else English.
+    /// The language of the mail with the link; where there are no words in it, the controller's, else English.
     pub language: String,
     /// What was asked for.
     pub kind: RequestKind,

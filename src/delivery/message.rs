@@ -107,8 +107,12 @@ impl Outgoing {
         &self.raw
     }
 
+    pub(super) fn sender_is_ascii(&self) -> bool {
+        AsRef::<str>::as_ref(&self.from).is_ascii()
+    }
+
     pub(super) fn envelope_is_ascii(&self) -> bool {
-        AsRef::<str>::as_ref(&self.from).is_ascii() && AsRef::<str>::as_ref(self.to.expose()).is_ascii()
+        self.sender_is_ascii() && AsRef::<str>::as_ref(self.to.expose()).is_ascii()
     }
 
     pub(super) fn to_sent(&self) -> SentMail {
@@ -161,6 +165,16 @@ pub(super) fn address_of(identifier: &SubjectIdentifier) -> Option<Personal<Addr
     let (local, _) = identifier.given().expose().rsplit_once('@')?;
     let (_, domain) = identifier.normalised().expose().rsplit_once('@')?;
     Address::new(local, domain).ok().map(Personal::new)
+}
+
+/// An address of the settings as every mail server takes it: the local part as it is written, the domain in its ASCII form.
+pub(super) fn settings_address(text: &str) -> Result<Address, DeliveryError> {
+    let address: Address = text.parse().map_err(|_| DeliveryError::Message)?;
+    if address.domain().is_ascii() {
+        return Ok(address);
+    }
+    let domain = idna::domain_to_ascii(address.domain()).map_err(|_| DeliveryError::Message)?;
+    Address::new(address.user(), domain).map_err(|_| DeliveryError::Message)
 }
 
 /// RFC 3834: a machine wrote this; holiday answers and other machines stay quiet.

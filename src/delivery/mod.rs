@@ -7,7 +7,8 @@
 //! [`open_for_staff`]; [`destroy_expired`] ends it.
 //!
 //! Invariants:
-//! - A notice exists once per request and kind, those that may have to be repeated ([`enqueue_again`]) once per round; its Message-ID is fixed when it is written, so that a repetition after
+//! - A notice exists once per request and kind, those that may have to be repeated ([`enqueue_again`]) once per round; nothing is said
+//!   of an open request after its answer, and a confirmation of receipt does not follow that to the same address; its Message-ID is fixed when it is written, so that a repetition after
 //!   a crash is recognised as one (at least once, at most one extra per crash).
 //! - Every attempt stands in the audit log before it happens, and has exactly one end there: whoever empties
 //!   `dsrd.notice.intent` writes it, in the same transaction. An attempt whose end nobody saw is ended as
@@ -52,8 +53,8 @@ pub use mailer::{
 };
 pub use message::Outgoing;
 pub use notice::{
-    EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, Refusal, Sender, TIME_TO_ANSWER, WhyLonger,
-    enqueue, enqueue_again, supersede_acknowledgement,
+    EnqueuedNotice, Facts, Kept, NewNotice, NoticeId, NoticeKind, OtherRequest, Refusal, Sender,
+    TIME_TO_ANSWER, WhyLonger, enqueue, enqueue_again, supersede_acknowledgement,
 };
 pub use package::{
     NewPackage, OpenedPackage, PackageId, count_not_here, destroy_expired, destroy_of, end_link,

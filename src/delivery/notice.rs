@@ -127,6 +127,30 @@ impl NoticeKind {
         matches!(self, Self::Withdrawn | Self::BreachNotice | Self::RestrictionLifting)
     }
 
+    /// Whether it tells that a request arrived and is worked on. To who had the answer, it comes too late; whoever else typed an
+    /// address must not learn from its absence that somebody was found (S-5).
+    pub(super) const fn confirms_receipt(self) -> bool {
+        matches!(self, Self::Acknowledgement | Self::ComplaintReceived)
+    }
+
+    /// Whether one to another recipient of the same request does not replace it: of a breach, whoever has the wrong address in the
+    /// profile and whoever gave the right one are told (Art. 34 GDPR).
+    pub(super) const fn is_owed_to_each(self) -> bool {
+        matches!(self, Self::BreachNotice)
+    }
+
+    /// Whether what it says, or asks, is true only as long as the request is open.
+    pub(super) const fn is_about_an_open_request(self) -> bool {
+        matches!(
+            self,
+            Self::IdentityRequest
+                | Self::ClarificationRequest
+                | Self::Extension
+                | Self::PartialAnswer
+                | Self::Fee
+        )
+    }
+
     /// The word as stored and audited.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -233,6 +257,16 @@ pub struct Kept {
     pub why: String,
     /// Until when, if that is known.
     pub until: Option<NaiveDate>,
+}
+
+/// Another request of whoever a notice goes to, of which the record is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherRequest {
+    /// Its id, from which its reference follows.
+    pub request: RequestId,
+    /// When it reached the controller, in its time zone.
+    pub received_on: NaiveDate,
 }
 
 /// Why an answer takes longer than the first term (Art. 12(3) GDPR): the only two reasons that the law knows.
@@ -356,6 +390,12 @@ pub struct Facts {
     /// Whether a keyed fingerprint stays, so that the person is not written to or taken up again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suppressed: bool,
+    /// For `no_data`: other requests that were made with the address to which it goes, or answered to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherRequest>,
+    /// Whether there are more of these.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_others: bool,
     /// When the record of the request itself is forgotten; without it the text says that it is kept until what the request is about is
     /// settled, and for a fixed time afterwards: a hold or a restriction keeps it.
     #[serde(default)]
@@ -393,6 +433,8 @@ impl Facts {
             recipients: Vec::new(),
             backups_until: None,
             suppressed: false,
+            others: Vec::new(),
+            more_others: false,
             evidence_until: None,
         }
     }
@@ -445,14 +487,16 @@ pub async fn enqueue(
 }
 
 /// Writes a further notice of a kind that a person may have to get more than once, under a Message-ID of its own. Those of
-/// the kind that were not sent are dropped: their links are of no use any more.
+/// the kind that were not sent are dropped: their links are of no use any more. One that each recipient has to get takes the place of
+/// those to the same recipient only.
 pub async fn enqueue_again(
     tx: &mut Tx,
     keys: &MasterKey,
     notice: NewNotice,
     at: DateTime<Utc>,
 ) -> Result<Option<EnqueuedNotice>, StoreError> {
-    sql::drop_unsent(tx, &notice.organisation, notice.request, notice.kind).await?;
+    let replaced = notice.kind.is_owed_to_each().then_some(notice.recipient_no);
+    sql::drop_unsent(tx, &notice.organisation, notice.request, notice.kind, replaced).await?;
     let round = sql::next_round(tx, &notice.organisation, notice.request, notice.kind).await?;
     write_new(tx, keys, notice, round, at).await
 }
@@ -504,8 +548,9 @@ pub(super) async fn write(
     Ok(true)
 }
 
-/// Drops the acknowledgement of a request if no sending of it has begun, inside the transaction that writes the answer:
-/// "we are working on it" must not arrive after "it is done". One to another address than the answer's goes out all the same:
+/// Drops the acknowledgement of a request that waits to be sent, tried before or not, inside the transaction that writes the answer:
+/// "we are working on it" must not arrive after "it is done". One that is being sent meanwhile, and fails, is dropped when it is to be
+/// tried again. One to another address than the answer's goes out all the same:
 /// whoever typed it must not learn from its absence that somebody was found (S-5).
 pub async fn supersede_acknowledgement(
     tx: &mut Tx,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use lettre::Address;
 use lettre::message::Mailbox;
 
-use super::message::Parcel;
+use super::message::{Parcel, settings_address};
 use super::text::{Words, clean};
 use super::{Effect, Failure, Outgoing, Settings, Transport};
 use crate::domain::{Personal, random};
@@ -27,7 +27,7 @@ pub struct StaffLetter<'a> {
 /// Whether a text is one mail address, as the settings need it.
 #[must_use]
 pub fn is_mail_address(text: &str) -> bool {
-    text.parse::<Address>().is_ok()
+    settings_address(text).is_ok()
 }
 
 /// Sends a message to staff and waits for the server's answer: its reply code, or why there was none.
@@ -37,8 +37,8 @@ pub async fn send_to_staff(
     letter: StaffLetter<'_>,
 ) -> Result<String, Failure> {
     let unusable = |code: &str| Failure { code: code.to_owned(), permanent: true, effect: Effect::None };
-    let to: Address = letter.to.parse().map_err(|_| unusable("unusable_address"))?;
-    let from: Address = settings.from_address.parse().map_err(|_| unusable("unusable_address"))?;
+    let to = settings_address(letter.to).map_err(|_| unusable("unusable_address"))?;
+    let from = settings_address(&settings.from_address).map_err(|_| unusable("unusable_address"))?;
     let html = letter.text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let words = Words {
         template: "plain/en/1".to_owned(),
@@ -69,7 +69,8 @@ pub async fn send_plain(
     text: String,
     at: DateTime<Utc>,
 ) -> Result<(), String> {
-    let domain = settings.from_address.rsplit_once('@').map_or("dsrd.invalid", |(_, domain)| domain);
+    let from = settings_address(&settings.from_address);
+    let domain = from.as_ref().map_or("dsrd.invalid", Address::domain);
     let message_id = format!("<{}@{domain}>", random::token());
     let letter = StaffLetter { to, message_id, subject, text, at };
     send_to_staff(transport, settings, letter).await.map(drop).map_err(|failure| failure.code)

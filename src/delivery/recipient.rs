@@ -2,11 +2,10 @@
 //! the language of the recipient. Its outbox is the task of the recipient, in `recipients`.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use lettre::Address;
 use lettre::message::Mailbox;
 use sha2::{Digest, Sha256};
 
-use super::message::Parcel;
+use super::message::{Parcel, settings_address};
 use super::text::{self, Occasion};
 use super::{DeliveryError, Facts, Failure, NoticeKind, Outgoing, Settings, Transport};
 use crate::domain::{Controller, Personal, RequestKind};
@@ -54,8 +53,8 @@ pub fn prepare_letter(
 ) -> Result<PreparedLetter, DeliveryError> {
     const KIND: NoticeKind = NoticeKind::RecipientNotice;
     let unusable = |source| DeliveryError::Text { kind: KIND, source };
-    let to: Address = letter.to.parse().map_err(|_| DeliveryError::Message)?;
-    let from: Address = settings.from_address.parse().map_err(|_| DeliveryError::Message)?;
+    let to = settings_address(letter.to)?;
+    let from = settings_address(&settings.from_address)?;
     let language = text::language_of(letter.language, &letter.controller.language).map_err(unusable)?;
     let mut facts = Facts::of(RequestKind::Other, letter.on, letter.answer_by);
     facts.answer_by = Some(letter.answer_by);

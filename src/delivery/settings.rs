@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::message::settings_address;
 use super::{DeliveryError, NoticeKind};
 
 /// Settings of mails, links and packages.
@@ -102,10 +103,10 @@ impl Settings {
     pub fn check(&self) -> Result<(), DeliveryError> {
         let wrong =
             |setting, problem: &str| Err(DeliveryError::Setting { setting, problem: problem.to_owned() });
-        if self.from_address.parse::<lettre::Address>().is_err() {
+        if settings_address(&self.from_address).is_err() {
             return wrong("from_address", "write an address, for example privacy@venue.example");
         }
-        if self.reply_to_address.as_ref().is_some_and(|text| text.parse::<lettre::Address>().is_err()) {
+        if self.reply_to_address.as_ref().is_some_and(|text| settings_address(text).is_err()) {
             return wrong("reply_to_address", "write an address, for example privacy@venue.example");
         }
         if !self.link_base_url.starts_with("https://") && !self.link_base_url.starts_with("http://")

@@ -228,7 +228,8 @@ vocabulary! {
         WaitsForAccess = "waits_for_access",
         /// No policy to opt out of is configured or named.
         NothingToOptOutOf = "nothing_to_opt_out_of",
-        /// A hold counts from the last record of a category, and the records do not tell their dates.
+        /// A hold counts from the last record of a category, and the records do not tell their dates; or it knows another contact, and has
+        /// nothing but a telephone number in common with this one.
         HoldUnclear = "hold_unclear",
         /// The database was restored, and the ledger outside of it says that this was carried out in the time that was lost.
         DoneBeforeRestore = "done_before_restore",

@@ -38,8 +38,11 @@ pub(super) struct Run<'a> {
     /// Attempts since the last finished step, with this one, and workers that died since.
     pub(super) attempt: u32,
     pub(super) crashes: u32,
-    /// The access request for whose end a person has to decide, or the restriction that is a newer will.
+    /// The access request for whose end a person has to decide, the restriction that is a newer will, or the holds of which a person
+    /// has to say whom they are about.
     pub(super) waits_for: Option<String>,
+    /// The references of those holds.
+    pub(super) unclear_holds: Vec<String>,
     /// Holds that were looked at and do not stand against the deletion of this contact.
     pub(super) cleared_holds: BTreeSet<HoldId>,
     /// Identifiers that the contact was seen to carry just before its deletion.
@@ -131,6 +134,7 @@ impl<'a> Run<'a> {
             attempt: lease.attempt,
             crashes: lease.crashes,
             waits_for: None,
+            unclear_holds: Vec::new(),
             cleared_holds: BTreeSet::new(),
             shown_now: Vec::new(),
             case,
@@ -374,6 +378,24 @@ impl<'a> Run<'a> {
                 found.or_else(|| of_role(IdentifierRole::Given))
             }
             _ => found,
+        }
+    }
+
+    /// In which language the person is answered at the address in their profile: that of the request; of one that names none that of
+    /// the profile. What goes to an address that was merely typed keeps that of the request: it tells nothing of a profile (S-5).
+    pub(super) fn language(&self) -> String {
+        let of_profile = || self.located().ok()?.language;
+        let shown = if self.case.language_named { None } else { of_profile() };
+        shown.unwrap_or_else(|| self.case.language.clone())
+    }
+
+    /// The language of a notice to one of the identifiers.
+    pub(super) fn language_to(&self, recipient_no: i16) -> String {
+        let recipient = self.identifiers.iter().find(|each| each.number == recipient_no);
+        if recipient.is_some_and(|each| each.role == IdentifierRole::ContactPoint) {
+            self.language()
+        } else {
+            self.case.language.clone()
         }
     }
 

@@ -3,17 +3,21 @@
 //! An address or number that somebody gave may not be in the profile tomorrow, and a hold that stands by it alone would be lost
 //! then. So the contact is looked up when a hold about a person is placed, and by the next minute's look of a daemon where the
 //! person was named by a request. What a hold knows of a contact also tells it from another one with the same telephone number.
+//! And of the contact of a sweep it is remembered until when its own records keep it.
 
 use std::collections::BTreeSet;
 
+use chrono::NaiveDate;
+
 use super::Site;
 use super::engine::Run;
+use super::outcome::Held;
 use super::stop::Stop;
 use crate::domain::{ContactId, IdentifierKind, SubjectIdentifier, SubjectRef};
 use crate::holds::{self, Hold, HoldId, Unsought};
 use crate::intake::{self, Desk, IdentifierRole};
 use crate::platform::PlatformError;
-use crate::store::{PgConnection, Store, StoreError};
+use crate::store::{PgConnection, Store, StoreError, Tx};
 use crate::triage::{self, MatchError};
 
 /// The contacts that identifiers mean to whoever places a hold: all that carry one of them. Who has nothing but a telephone number
@@ -93,4 +97,18 @@ pub(super) async fn by_telephone_only(
     }
     let others = run.held_references(contact, |kind| kind != IdentifierKind::Phone);
     Ok(holds::about_another(connection, &run.lease.organisation, &about_persons, &others).await?)
+}
+
+/// Remembers, in the transaction that leaves the contact of a sweep alone, until when holds keep it whose end its records told:
+/// without it every later sweep would submit it anew, and have those records read.
+pub(super) async fn remember_for_sweeps(run: &Run<'_>, tx: &mut Tx, held: &Held) -> Result<(), Stop> {
+    if held.holds.is_empty() {
+        return Ok(());
+    }
+    let organisation = &run.lease.organisation;
+    let contact = run.executor.desk.keys.subject(organisation).contact(&run.contact()?);
+    let holds: Vec<(HoldId, Option<NaiveDate>)> =
+        held.holds.iter().map(|(id, until)| (HoldId(*id), *until)).collect();
+    holds::note_last_days(tx, organisation, contact, &holds).await?;
+    Ok(())
 }

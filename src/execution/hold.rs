@@ -4,9 +4,8 @@
 //! stands against the deletion. A person's erasure is then carried out in stages. First: marketing is switched off, read
 //! back, and the person is told what is kept, why and until when; the request ends as fulfilled in part. Second, when no
 //! hold stands any more: a request of its own, made by [`resume_postponed`], deletes the contact, reads that back and tells
-//! the person. A sweep's candidate is left alone; a later sweep looks again.
+//! the person. A sweep's candidate is left alone; a later sweep looks again, where the last day is known once that has passed.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Months, NaiveDate, Utc};
@@ -17,16 +16,16 @@ use super::Step;
 use super::effect::{Effect, bare};
 use super::engine::Run;
 use super::follow_up::code_of_unaccepted;
-use super::held::by_telephone_only;
 use super::locate::older_will;
 use super::outcome::Held;
 use super::settle::end_open_effects;
 use super::sql::Marks;
 use super::stop::Stop;
-use super::{erasure, inform};
+use super::unclear::{self, Sorted};
+use super::{erasure, inform, restricted};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::{
-    Channel, ContactId, Controller, Follows, FollowsBecause, HoldCategory, HoldKind, IdentifierKind, Origin,
+    Channel, ContactId, Controller, Follows, FollowsBecause, HoldCategory, IdentifierKind, Origin,
     ParkReason, RequestId, RequestKind, RequesterRole, SubjectRef, zone_bounds,
 };
 use crate::holds::{self, EndRule, Hold, HoldId, Postponed, Postponement};
@@ -80,12 +79,10 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId, seen: Option<Contact>)
         return Ok(Found::Nothing);
     }
     // Who is looked at by a sweep is told nothing, and a later sweep looks again: it leaves alone whoever may be held.
-    let (another, settled_at) = if run.case.origin == Origin::Retention {
-        (Vec::new(), None)
+    let sorted = if run.case.origin == Origin::Retention {
+        Sorted { about: possible, ..Sorted::default() }
     } else {
-        let another = by_telephone_only(run, &mut connection, contact, &possible).await?;
-        let (organisation, request) = (&run.lease.organisation, run.lease.request);
-        (another, intake::held_is_another(&mut connection, organisation, request).await?)
+        unclear::sort(run, &mut connection, contact, possible).await?
     };
     drop(connection);
     let read = match seen {
@@ -99,16 +96,8 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId, seen: Option<Contact>)
     let created = created_of(&read);
     let zone = run.site.controller.time_zone;
     let today = run.executor.desk.clock.now().with_timezone(&zone).date_naive();
-    let (mut found, mut unclear, mut cleared) = (Vec::new(), Vec::new(), BTreeSet::new());
-    for hold in possible {
-        if another.contains(&hold.id) {
-            if settled_at.is_some_and(|at| hold.placed_at <= at) {
-                cleared.insert(hold.id);
-            } else {
-                unclear.push(hold.reference);
-            }
-            continue;
-        }
+    let (mut found, mut cleared) = (Vec::new(), sorted.of_others);
+    for hold in sorted.about {
         let outside = !hold.about_persons
             && created.map(zone_bounds).is_some_and(|(earliest, latest)| {
                 hold.created_from.is_some_and(|from| latest < from)
@@ -137,29 +126,14 @@ async fn standing(run: &mut Run<'_>, contact: &ContactId, seen: Option<Contact>)
         }
     }
     run.cleared_holds = cleared;
-    if found.is_empty() && !unclear.is_empty() {
-        let (request, holds) = (&run.lease.request, unclear.join(", "));
-        tracing::warn!(%request, detail = holds, "holds that know another contact concern this one by a telephone number alone: a person decides whether they are about the same person");
-        return Err(Stop::NeedsPerson(ParkReason::HoldUnclear));
+    if found.is_empty() && !sorted.unclear.is_empty() {
+        return Err(run.asks_about(sorted.unclear));
     }
     Ok(if found.is_empty() { Found::Nothing } else { Found::Held(Box::new(read), found) })
 }
 
-/// Whether a hold may keep the contact beyond the period of its data: then no day of their end can be told.
-pub(super) async fn may_keep_longer(
-    run: &Run<'_>,
-    contact: &ContactId,
-    profile: Option<&Contact>,
-) -> Result<bool, Stop> {
-    let mut connection = run.executor.store.connection().await?;
-    // The named day is that of a sweep, which a restriction stops as well.
-    let created = profile.and_then(created_of);
-    let stopping = stopping(run, &mut connection, contact, (Origin::Retention, created)).await?;
-    Ok(!stopping.is_empty())
-}
-
 /// When the contact was created, where that is known well enough to be outside of a span: not if it stands there without a zone.
-fn created_of(contact: &Contact) -> Option<DateTime<Utc>> {
+pub(super) fn created_of(contact: &Contact) -> Option<DateTime<Utc>> {
     match contact.created {
         Created::At(at) => Some(at),
         Created::About(_) | Created::Unknown => None,
@@ -192,7 +166,7 @@ impl Run<'_> {
 }
 
 /// The holds in force that stop an erasure of this origin.
-async fn stopping(
+pub(super) async fn stopping(
     run: &Run<'_>,
     connection: &mut PgConnection,
     contact: &ContactId,
@@ -203,24 +177,8 @@ async fn stopping(
     Ok(holds)
 }
 
-/// A restriction of the contact's data (Art. 18 GDPR) that was placed after an instant, or any. The person's own erasure goes before it,
-/// and what follows by itself from an older wish does not.
-pub(super) async fn restriction_since(
-    run: &Run<'_>,
-    connection: &mut PgConnection,
-    contact: &Contact,
-    since: Option<DateTime<Utc>>,
-) -> Result<Option<Hold>, Stop> {
-    let holds = about_contact(run, connection, &contact.id, created_of(contact)).await?;
-    Ok(holds.into_iter().find(|hold| is_restriction_since(hold, since)))
-}
-
-fn is_restriction_since(hold: &Hold, since: Option<DateTime<Utc>>) -> bool {
-    hold.kind == HoldKind::Restriction && since.is_none_or(|since| hold.placed_at > since)
-}
-
 /// The holds in force that may be about a contact.
-async fn about_contact(
+pub(super) async fn about_contact(
     run: &Run<'_>,
     connection: &mut PgConnection,
     contact: &ContactId,
@@ -244,11 +202,10 @@ pub(super) async fn refuse_if_held(run: &mut Run<'_>, tx: &mut Tx, contact: &Con
         return Err(Stop::wait(LOOK_AGAIN_AFTER, "hold_placed"));
     }
     let Some(older) = older_will(run, tx).await? else { return Ok(()) };
-    let about = about_contact(run, tx, contact, None).await?;
+    let mut about = about_contact(run, tx, contact, None).await?;
     // Of one about a span it was seen a moment ago whether the contact lies in it.
-    let newer =
-        about.into_iter().find(|hold| hold.about_persons && is_restriction_since(hold, older.asked_at));
-    newer.map_or(Ok(()), |restriction| Err(run.stops_for(restriction)))
+    about.retain(|hold| hold.about_persons);
+    restricted::stop_for(run, tx, contact, (about, older.asked_at)).await
 }
 
 /// The day of the last record of a category, in the controller's time zone; none when there are no records. Records that
@@ -259,15 +216,8 @@ async fn last_record(
     category: HoldCategory,
     zone: Tz,
 ) -> Result<Option<NaiveDate>, Stop> {
-    let source = match category {
-        HoldCategory::Events => Source::Events,
-        HoldCategory::Devices => Source::Devices,
-        HoldCategory::Accountings => Source::Accountings,
-        // The table refuses such a hold.
-        HoldCategory::Everything | HoldCategory::Profile => {
-            return Err(Stop::NeedsPerson(ParkReason::HoldUnclear));
-        }
-    };
+    // The table refuses such a hold.
+    let source = source_of(category).ok_or(Stop::NeedsPerson(ParkReason::HoldUnclear))?;
     let records = run.site.platform.records(contact, source, run.urgency()).await;
     // The contact was read a moment ago: that list and contact are not found now is no word about its records.
     let mut records =
@@ -283,6 +233,16 @@ async fn last_record(
         }
     }
     Ok(last)
+}
+
+/// The list of the records that a hold keeps, where it keeps those of one.
+pub(super) const fn source_of(category: HoldCategory) -> Option<Source> {
+    match category {
+        HoldCategory::Events => Some(Source::Events),
+        HoldCategory::Devices => Some(Source::Devices),
+        HoldCategory::Accountings => Some(Source::Accountings),
+        HoldCategory::Everything | HoldCategory::Profile => None,
+    }
 }
 
 /// The local day of the latest date that a record names, whatever the names of its fields. A time without its zone stands for
@@ -396,7 +356,7 @@ pub(super) async fn remember(run: &Run<'_>, tx: &mut Tx, held: &Held) -> Result<
         organisation: &run.lease.organisation,
         request: run.lease.request,
         contact: &contact,
-        language: &run.case.language,
+        language: &run.language(),
         policies: held.policies.as_deref(),
         holds: &holds,
         at: run.executor.desk.clock.now(),
@@ -456,8 +416,16 @@ async fn hand_in_rest(
         received_on: controller.local_date(first.request.taken_up_at().unwrap_or(now)),
         because: FollowsBecause::Hold,
     };
-    let follows =
+    let mut follows =
         former.as_ref().map_or_else(gone, |former| former.followed(controller, FollowsBecause::Hold));
+    // Where what follows from a consent taken back was done again before it was held, the person asked for no erasure either.
+    if follows.because == FollowsBecause::Hold
+        && follows.request != first.request
+        && let Some(made) = intake::find_case(&mut tx, organisation, follows.request).await?
+        && made.kind == RequestKind::ConsentWithdrawal
+    {
+        follows.because = FollowsBecause::Consent;
+    }
     let submission = Submission {
         kind: RequestKind::Erasure,
         also: Vec::new(),

@@ -10,12 +10,15 @@ use super::Step;
 use super::engine::{LEAVE_TO_NEWER, Run};
 use super::hold::Standing;
 use super::outcome::{Located, Refused};
+use super::sql;
 use super::stop::Stop;
-use crate::delivery::{Announced, Delivery, DeliveryError, Facts, Kept, NoticeKind, Refusal};
-use crate::domain::{Handling, HoldKind, Origin, Outcome, ParkReason, Personal, RefusalGround, RequestKind};
+use crate::delivery::{Announced, Delivery, DeliveryError, Facts, Kept, NoticeKind, OtherRequest, Refusal};
+use crate::domain::{
+    Handling, HoldKind, Origin, Outcome, ParkReason, Personal, RefusalGround, RequestId, RequestKind,
+};
 use crate::recipients::{self, Affected};
 use crate::store::Tx;
-use crate::suppression::ledger;
+use crate::suppression::{self, ledger};
 
 /// A notice whose recipient is found when it is written.
 pub(super) struct PreparedNotice {
@@ -161,10 +164,36 @@ fn is_remembered(run: &Run<'_>) -> bool {
     run.case.origin == Origin::Subject
 }
 
-pub(super) fn nothing_held(run: &Run<'_>, located: &Located) -> PreparedNotice {
+/// So many other requests are named in a mail, the newest; it says when there are more.
+const MOST_OTHERS: u8 = 50;
+
+/// N-10. The platform holds nothing; who asked what is held about them is told as well what this service itself does: of the
+/// one address to which the answer goes, so that it tells nobody of anybody else (S-5).
+pub(super) async fn nothing_held(run: &Run<'_>, located: &Located) -> Result<PreparedNotice, Stop> {
     let mut facts = facts(run);
     facts.searched_by = located.hits.keys().copied().collect();
-    PreparedNotice { kind: NoticeKind::NoData, facts, words: None, link_token: None }
+    let recipient = run.recipient();
+    let address = run.identifiers.iter().find(|each| Some(each.number) == recipient);
+    if run.case.kind == RequestKind::Access
+        && run.case.origin == Origin::Subject
+        && let Some(address) = address
+    {
+        let (organisation, keys) = (&run.lease.organisation, &run.executor.desk.keys);
+        let mut connection = run.executor.store.connection().await?;
+        let reference = address.identifier.reference(keys, organisation);
+        let others =
+            sql::list_earlier(&mut connection, run.lease, reference, i64::from(MOST_OTHERS) + 1).await?;
+        let addresses = std::slice::from_ref(&address.identifier);
+        let suppressed = suppression::contains(&mut connection, keys, organisation, addresses).await?;
+        facts.suppressed = !suppressed.is_empty();
+        facts.more_others = others.len() > usize::from(MOST_OTHERS);
+        let named = others.iter().take(MOST_OTHERS.into()).map(|other| OtherRequest {
+            request: RequestId(other.request),
+            received_on: run.site.controller.local_date(other.received_at),
+        });
+        facts.others = named.collect();
+    }
+    Ok(PreparedNotice { kind: NoticeKind::NoData, facts, words: None, link_token: None })
 }
 
 pub(super) fn package_ready(

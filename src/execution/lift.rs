@@ -5,7 +5,7 @@ use super::outcome::ReadBackDone;
 use super::procedure::Step;
 use super::stop::Stop;
 use crate::audit::Actor;
-use crate::domain::{Controller, Handling, HoldKind, LiftReason};
+use crate::domain::{Controller, Handling, HoldKind, LiftReason, Origin};
 use crate::holds::{self, HoldError};
 use crate::intake::Desk;
 use crate::recipients::{self, Place, Recipient};
@@ -37,8 +37,12 @@ pub async fn lift_hold(
 impl Run<'_> {
     /// Ends what restricted the use of a contact that was read back as erased, in the transaction of that proof. No recipient is told
     /// of it: what they heard last is that they erase the data. Where another contact carries an identifier of the person, or
-    /// records still answer, the restriction stands.
+    /// records still answer, the restriction stands; and so it does after a sweep, of which nobody is told: whoever obtained it hears
+    /// from a person before it is lifted (Art. 18(3) GDPR).
     pub(super) async fn end_restrictions(&self, tx: &mut Tx) -> Result<(), Stop> {
+        if self.case.origin != Origin::Subject {
+            return Ok(());
+        }
         let read: Option<ReadBackDone> = self.outcome(Step::ReadBack)?;
         let all_gone = |read: ReadBackDone| read.remaining.is_empty() && read.other_contacts == 0;
         if self.case.kind.handling() != Handling::Erasure || !read.is_some_and(all_gone) {

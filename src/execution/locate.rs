@@ -13,7 +13,7 @@ use super::outcome::Located;
 use super::replay::{latest, modified_text};
 use super::sql::Marks;
 use super::stop::Stop;
-use super::{hold, identify, inform, reminder};
+use super::{identify, inform, reminder, restricted};
 use crate::audit::{Action, Detail};
 use crate::domain::{
     ContactId, FollowsBecause, Handling, IdentifierKind, Origin, ParkReason, RequestKind, SubjectIdentifier,
@@ -22,6 +22,7 @@ use crate::domain::{
 use crate::holds::{self, Hold};
 use crate::intake::{self, IdentifierRole};
 use crate::platform::{Contact, Created, Urgency};
+use crate::report::Language;
 use crate::store::PgConnection;
 use crate::triage::{self, MatchError, Matches};
 
@@ -69,6 +70,7 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
         Created::About(at) => Some(run.site.controller.local_date(at - ZONE_UNCERTAINTY)),
         Created::Unknown => None,
     });
+    located.language = contact.as_ref().and_then(language_of);
     if contact.is_none() && run.case.origin == Origin::Subject {
         identify::gate_of_no_data(run)?;
     }
@@ -92,12 +94,18 @@ pub(super) async fn locate(run: &mut Run<'_>) -> Result<(), Stop> {
         None if !located.out_of_scope => {
             // A complete search that finds nobody is its own proof.
             finished.marks = Marks { executed_at: Some(now), verified_at: Some(now), ..Marks::default() };
-            finished.notice = Some(inform::nothing_held(run, &located));
+            finished.notice = Some(inform::nothing_held(run, &located).await?);
         }
         None => {}
     }
     run.keep(finished);
     if reminds { Err(Stop::Reminds) } else { Ok(()) }
+}
+
+/// The language in the profile, where there are texts in it.
+fn language_of(contact: &Contact) -> Option<String> {
+    let language = Language::for_tag(contact.language.as_deref()?)?;
+    Some(language.tag().to_owned())
 }
 
 /// An erasure lets an open access request of the same person go first while that will end by itself, and in time. Neither
@@ -182,16 +190,13 @@ pub(super) async fn older_will(run: &Run<'_>, connection: &mut PgConnection) -> 
 
 /// Stops an erasure that follows by itself where marketing is on again, or where the data was restricted since it was asked for: the
 /// person acted since, and the older will does not overrule the newer. Who took back a consent asked for no erasure: every
-/// restriction stands against that one.
+/// restriction stands against that one. Whether one by a telephone number alone is theirs, a person says.
 pub(super) async fn refuse_newer_will(run: &mut Run<'_>, contact: &Contact) -> Result<(), Stop> {
     let mut connection = run.executor.store.connection().await?;
     let Some(older) = older_will(run, &mut connection).await? else { return Ok(()) };
     run.shown_now.clone_from(&contact.identifiers);
-    let restricted = hold::restriction_since(run, &mut connection, contact, older.asked_at).await?;
+    restricted::refuse(run, &mut connection, contact, older.asked_at).await?;
     drop(connection);
-    if let Some(restriction) = restricted {
-        return Err(run.stops_for(restriction));
-    }
     let is_on = |policy: &String| contact.policies.get(bare(policy)) == Some(&true);
     if older.policies.iter().any(is_on) { Err(Stop::NeedsPerson(ParkReason::NewerWill)) } else { Ok(()) }
 }
@@ -218,6 +223,7 @@ async fn recheck(run: &mut Run<'_>, id: ContactId) -> Result<(Located, Option<Co
         policies_before: BTreeMap::new(),
         chosen: false,
         created_on: None,
+        language: None,
         modified: None,
     };
     let Some(contact) = found else {
@@ -278,6 +284,7 @@ async fn chosen(run: &Run<'_>, id: &ContactId) -> Result<(Located, Option<Contac
         policies_before: policies_before(run, &contact),
         chosen: true,
         created_on: None,
+        language: None,
         modified: None,
     };
     Ok((located, Some(contact)))
@@ -298,6 +305,7 @@ async fn nobody_instead(run: &Run<'_>) -> Result<(Located, Option<Contact>), Sto
         policies_before: BTreeMap::new(),
         chosen: true,
         created_on: None,
+        language: None,
         modified: None,
     };
     Ok((located, None))
@@ -366,6 +374,7 @@ async fn search(run: &Run<'_>) -> Result<(Located, Option<Contact>), Stop> {
         policies_before: contact.as_ref().map(|contact| policies_before(run, contact)).unwrap_or_default(),
         chosen: false,
         created_on: None,
+        language: None,
         modified: None,
     };
     Ok((located, contact))

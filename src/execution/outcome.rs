@@ -45,6 +45,9 @@ pub(super) struct Located {
     /// was a recipient.
     #[serde(default)]
     pub(super) created_on: Option<NaiveDate>,
+    /// The language that the profile shows, where there are texts in it.
+    #[serde(default)]
+    pub(super) language: Option<String>,
     /// For an opt-out: when the profile had been changed last, as it stood there.
     #[serde(default)]
     pub(super) modified: Option<String>,

@@ -9,7 +9,7 @@
 //! - An opt-out is carried out at once, whatever else is open.
 //! - One that is known to come from the person never ends for one of which that is not known.
 //! - What was answered or refused already, ended its wait for a proof without one, or stands against a newer will, is nothing that
-//!   could be reminded of.
+//!   could be reminded of. Nor is what follows by itself from an older wish: it stops for a newer one, which this request is.
 //! - Where the earlier one waits for a proof, the reminder takes the place of the one that the machine sends: the person gets
 //!   another link at once. Where they had that already, or the time for it is nearly over, nothing would come of it.
 //!

@@ -8,7 +8,7 @@ use super::engine::Run;
 use super::procedure::Step;
 use super::sql;
 use super::stop::{BAD_CREDENTIALS, Ended, Note, Stop};
-use super::{Executor, follow_up, hold};
+use super::{Executor, follow_up, held, hold};
 use crate::audit::{self, Action, Actor, Detail, Ending, EntryId, Event};
 use crate::domain::{Origin, ParkReason, RequestKind};
 use crate::queue::{self, Lease, PutBack};
@@ -18,7 +18,7 @@ use crate::{delivery, identity};
 async fn park_unloaded(executor: &Executor, lease: &Lease, reason: ParkReason) -> Result<(), Stop> {
     let mut tx = executor.store.begin("execution.park").await?;
     queue::hold(&mut tx, lease).await??;
-    write_parking(&mut tx, executor, lease, reason, ("load", None)).await?;
+    write_parking(&mut tx, executor, lease, reason, ("load", None, &[])).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -39,10 +39,10 @@ async fn write_parking(
     executor: &Executor,
     lease: &Lease,
     reason: ParkReason,
-    (step, waits_for): (&str, Option<&str>),
+    (step, waits_for, unclear_holds): (&str, Option<&str>, &[String]),
 ) -> Result<(), Stop> {
     let now = executor.desk.clock.now();
-    sql::set_parked(tx, lease, reason, waits_for, now).await?;
+    sql::set_parked(tx, lease, reason, (waits_for, unclear_holds), now).await?;
     queue::park(tx, lease, reason.as_str()).await??;
     end_open_effects(tx, lease, now).await?;
     delivery::end_open_attempts(tx, &lease.organisation, lease.request, now).await?;
@@ -141,10 +141,12 @@ impl Run<'_> {
         }
         sql::set_closed(&mut tx, self.lease, outcome, informed_at, now).await?;
         queue::done(&mut tx, self.lease).await??;
-        if self.case.origin == Origin::Subject
-            && let Some(held) = self.held()?
-        {
-            hold::remember(self, &mut tx, &held).await?;
+        if let Some(held) = self.held()? {
+            match self.case.origin {
+                Origin::Subject => hold::remember(self, &mut tx, &held).await?,
+                Origin::Retention => held::remember_for_sweeps(self, &mut tx, &held).await?,
+                Origin::SelfTest => {}
+            }
         }
         follow_up::schedule(self, &mut tx, outcome, now).await?;
         if matches!(self.case.kind, RequestKind::Access | RequestKind::Portability) {
@@ -273,8 +275,9 @@ impl Run<'_> {
     async fn park(&mut self, reason: ParkReason) -> Result<Ended, Stop> {
         let step = self.current_step();
         let mut tx = self.open("execution.park").await?;
-        let waits_for = self.waits_for.take();
-        write_parking(&mut tx, self.executor, self.lease, reason, (step, waits_for.as_deref())).await?;
+        let (waits_for, unclear) = (self.waits_for.take(), std::mem::take(&mut self.unclear_holds));
+        let waits = (step, waits_for.as_deref(), unclear.as_slice());
+        write_parking(&mut tx, self.executor, self.lease, reason, waits).await?;
         self.executor.kill.reached("park", "written")?;
         tx.commit().await?;
         self.executor.kill.reached("park", "committed")?;

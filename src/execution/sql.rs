@@ -352,18 +352,19 @@ pub(super) async fn set_parked(
     connection: &mut PgConnection,
     lease: &Lease,
     reason: ParkReason,
-    waits_for: Option<&str>,
+    (waits_for, unclear_holds): (Option<&str>, &[String]),
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let parked = sqlx::query!(
         r#"UPDATE dsrd.request
-           SET state = 'manual', park_reason = $3, waits_for = $4, parked_at = $5
+           SET state = 'manual', park_reason = $3, waits_for = $4, parked_at = $5, unclear_holds = $6
            WHERE organisation_id = $1 AND request_id = $2 AND state <> 'closed'"#,
         lease.organisation.as_str(),
         lease.request.0,
         reason.as_str(),
         waits_for,
         at,
+        unclear_holds,
     )
     .execute(connection)
     .await
@@ -396,7 +397,8 @@ pub(super) async fn set_closed(
 
 /// The first open request of people of the same kind and ground about a contact that was received before the leased one, and
 /// not before an instant. One that stands against a newer will is none, nor is one that was refused or answered by a person, or whose
-/// wait for a proof is over: it is open only until somebody is told so, and comes to nothing more.
+/// wait for a proof is over: it is open only until somebody is told so, and comes to nothing more. Nor is one that follows by itself
+/// from an older wish: that may stop for a newer will, which the later request is.
 pub(super) async fn find_earlier_of_contact(
     connection: &mut PgConnection,
     lease: &Lease,
@@ -418,6 +420,9 @@ pub(super) async fn find_earlier_of_contact(
                              WHERE decision.organisation_id = first.organisation_id
                                AND decision.request_id = first.request_id
                                AND decision.kind IN ('answer', 'refusal'))
+             AND NOT EXISTS (SELECT FROM dsrd.following
+                             WHERE following.organisation_id = first.organisation_id
+                               AND following.request_id = first.request_id)
              AND NOT EXISTS (SELECT FROM dsrd.checkpoint AS step
                              WHERE step.organisation_id = first.organisation_id AND step.request_id = first.request_id
                                AND step.step = 'unproven' AND step.finished_at IS NOT NULL)
@@ -503,6 +508,8 @@ pub(super) struct EarlierRequest {
     pub(super) due_on: NaiveDate,
     pub(super) closed_at: Option<DateTime<Utc>>,
     pub(super) outcome: Option<String>,
+    /// Whether a hold keeps the record of it: its restriction stands, or the rest of its erasure waits.
+    pub(super) is_kept: bool,
 }
 
 /// The newest of the other requests that were made with an address, or answered to it; newest first. What became of one shows whether
@@ -518,7 +525,13 @@ pub(super) async fn list_earlier(
         EarlierRequest,
         r#"SELECT other.request_id AS request, other.reference, other.kind, other.channel, other.language, other.received_at, other.due_on,
                   CASE WHEN theirs.known THEN other.closed_at END AS closed_at,
-                  CASE WHEN theirs.known THEN other.outcome END AS outcome
+                  CASE WHEN theirs.known THEN other.outcome END AS outcome,
+                  EXISTS (SELECT FROM dsrd.hold
+                          WHERE hold.organisation_id = other.organisation_id AND hold.request_id = other.request_id
+                            AND hold.kind = 'restriction' AND hold.ended_at IS NULL)
+                  OR EXISTS (SELECT FROM dsrd.postponed_erasure AS erasure
+                             WHERE erasure.organisation_id = other.organisation_id
+                               AND erasure.request_id = other.request_id AND erasure.resumed_at IS NULL) AS "is_kept!"
            FROM dsrd.request AS other
            CROSS JOIN LATERAL (
              SELECT other.assurance IN ('verified_channel_loop', 'authenticated_session')

@@ -9,7 +9,7 @@
 //! | policies on again, nothing tells that anybody acted since | the opt-out is applied again by a request of its own, once; a second time a person decides |
 //! | a policy that the profile does not name any more | a person decides; that policy is never switched off again, for nothing would ever show that it is off |
 //! | the contact back, nothing tells that anybody acted since | a person decides: have it erased again, or leave it |
-//! | back, and acted upon since | a person decides; it is never done again by itself or by us: the newer will stands |
+//! | back, and acted upon since, or the person was taken off the suppression list since | a person decides; it is never done again by itself or by us: the newer will stands |
 //! | another contact with the same identifier, created since | recorded; a sign-up of their own is allowed |
 //! | another contact that seems older | a person decides; the erased one is looked at as before |
 //!
@@ -32,8 +32,8 @@ use crate::domain::{
 use crate::intake::{self, Desk, IntakeError, Submission};
 use crate::platform::{Contact, Coverage, Created, PlatformError, Urgency};
 use crate::store::{PgConnection, Store, StoreError, Tx};
-use crate::suppression::Purpose;
 use crate::suppression::watch::{self, Ended, Look, Novelty, Seen, Settings, SettledAs};
+use crate::suppression::{self, Purpose};
 
 /// Who looks.
 const ACTOR: Actor = Actor::Process("watch");
@@ -119,11 +119,13 @@ struct Sight {
     searches: u64,
     /// The policies of an opt-out that can be switched off again: those that the profile names, where any of them is on.
     again: Vec<String>,
+    /// The identifiers that the profile of an opt-out shows which did not last.
+    shown: Vec<SubjectIdentifier>,
 }
 
 impl Sight {
     const fn of(seen: Seen) -> Self {
-        Self { seen, strangers: Vec::new(), searches: 0, again: Vec::new() }
+        Self { seen, strangers: Vec::new(), searches: 0, again: Vec::new(), shown: Vec::new() }
     }
 
     /// Whether nothing is left out when it is done again.
@@ -154,6 +156,7 @@ pub async fn look_again(
         drop(connection);
         match see(site, &look, &identifiers).await {
             Ok(sight) => {
+                let sight = heed_revocation(lookout, &look, sight).await?;
                 if record(lookout, &look, &sight, &mut done).await? {
                     done.looked += 1;
                 }
@@ -208,13 +211,36 @@ async fn see(site: &Site, look: &Look, identifiers: &[SubjectIdentifier]) -> Res
             let named: Vec<&String> = look.policies.iter().filter(|policy| shown(policy).is_some()).collect();
             let is_back = named.iter().any(|policy| shown(policy) == Some(true));
             let again = if is_back { named.into_iter().cloned().collect() } else { Vec::new() };
-            Ok(Sight { again, ..Sight::of(back_or_newer(&found, look)) })
+            let seen = back_or_newer(&found, look);
+            Ok(Sight { again, shown: found.identifiers, ..Sight::of(seen) })
         }
         Purpose::ReCreation => match found {
             Some(found) => Ok(Sight::of(back_or_newer(&found, look))),
             None => search(site, look, identifiers).await,
         },
     }
+}
+
+/// What is back is wanted by whoever was taken off the suppression list since, whatever brought it back.
+async fn heed_revocation(lookout: Lookout<'_>, look: &Look, sight: Sight) -> Result<Sight, StoreError> {
+    let (Seen::Back, Some(request)) = (sight.seen, look.request) else { return Ok(sight) };
+    let (keys, organisation) = (&lookout.desk.keys, &look.organisation);
+    let mut connection = lookout.store.connection().await?;
+    let known = intake::identifiers(&mut connection, keys, organisation, request).await?;
+    let known: Vec<SubjectIdentifier> = known.into_iter().map(|each| each.identifier).collect();
+    let is_revoked = match look.purpose {
+        _ if !known.is_empty() => {
+            suppression::lacks_any(&mut connection, keys, organisation, look.purpose, &known).await?
+        }
+        // Forgotten: the profile may show others than then, but hardly others alone.
+        Purpose::Marketing => {
+            let listed = suppression::contains(&mut connection, keys, organisation, &sight.shown).await?;
+            !listed.iter().any(|entry| entry.purpose == Purpose::Marketing)
+        }
+        // A person decides about it anyway.
+        Purpose::ReCreation => false,
+    };
+    Ok(if is_revoked { Sight { seen: Seen::NewerWill, ..sight } } else { sight })
 }
 
 fn back_or_newer(found: &Contact, look: &Look) -> Seen {
@@ -255,7 +281,7 @@ async fn search(site: &Site, look: &Look, identifiers: &[SubjectIdentifier]) -> 
         (true, false) => Seen::SignedUp,
         (true, true) => Seen::StillSo,
     };
-    Ok(Sight { seen, strangers, searches, again: Vec::new() })
+    Ok(Sight { strangers, searches, ..Sight::of(seen) })
 }
 
 pub(super) const fn code_of(error: &PlatformError) -> &'static str {
@@ -344,7 +370,7 @@ async fn do_again(
         origin: Origin::Subject,
         channel: Channel::Api,
         received_at: now,
-        language: former.as_ref().map(|case| case.language.clone()),
+        language: former.as_ref().filter(|case| case.language_named).map(|case| case.language.clone()),
         identifiers: Vec::new(),
         ground: former.as_ref().filter(|_| look.purpose == Purpose::ReCreation).and_then(|case| case.ground),
         policies: policies.to_vec(),
@@ -386,8 +412,8 @@ fn about(look: &Look, action: Action, actor: Actor, at: chrono::DateTime<chrono:
     }
 }
 
-/// Settles something found as a person decided. Before anything is done again, the platform is read once more: somebody may
-/// have acted meanwhile. Returns the request that does it again, if one does.
+/// Settles something found as a person decided. The platform is read once more before: somebody may have acted meanwhile, and what is
+/// as it was left by now needs no decision. Returns the request that does it again, if one does.
 pub async fn settle_look(
     lookout: Lookout<'_>,
     look: Uuid,
@@ -396,39 +422,46 @@ pub async fn settle_look(
 ) -> Result<Option<Reference>, WatchError> {
     let Lookout { store, desk, site, .. } = lookout;
     let organisation = &site.controller.id;
-    let mut policies = Vec::new();
-    if decided == Decided::Again {
-        let mut tx = store.begin("execution.read_look").await?;
-        let found = watch::lock_open(&mut tx, &desk.keys, organisation, look).await?;
-        tx.commit().await?;
-        let (found, seen) = found.ok_or(WatchError::NotFound)?;
-        let sight = match seen {
-            Seen::Back => see(site, &found, &[]).await?,
-            seen => Sight::of(seen),
-        };
-        match sight.seen {
-            Seen::Back if found.purpose == Purpose::Marketing && sight.again.is_empty() => {
-                return Err(WatchError::NotNamed);
-            }
-            Seen::Back => policies = sight.again,
-            Seen::NewerWill => return Err(WatchError::NewerWill),
-            Seen::StillSo => return Err(WatchError::StillSo),
-            Seen::OtherContact | Seen::SignedUp => return Err(WatchError::OtherContact),
+    let mut tx = store.begin("execution.read_look").await?;
+    let found = watch::lock_open(&mut tx, &desk.keys, organisation, look).await?;
+    tx.commit().await?;
+    let (found, seen) = found.ok_or(WatchError::NotFound)?;
+    let sight = match (decided, seen) {
+        (_, Seen::Back) | (Decided::Leave, Seen::NewerWill) => {
+            heed_revocation(lookout, &found, see(site, &found, &[]).await?).await?
         }
-    }
+        (_, seen) => Sight::of(seen),
+    };
+    let left_as = if sight.seen == Seen::StillSo { SettledAs::Known } else { SettledAs::Left };
+    let policies = match decided {
+        Decided::Again => what_to_do_again(&found, sight)?,
+        Decided::Leave => Vec::new(),
+    };
     let mut tx = store.begin("execution.settle_look").await?;
     let found = watch::lock_open(&mut tx, &desk.keys, organisation, look).await?;
     let (found, seen) = found.ok_or(WatchError::NotFound)?;
     let again = match decided {
         Decided::Again => Some(do_again(lookout, &mut tx, (&found, &policies), actor).await?),
         Decided::Leave => {
-            let now = desk.clock.now();
-            settle(&mut tx, (&found, seen), (SettledAs::Left, None), actor, now).await?;
+            settle(&mut tx, (&found, seen), (left_as, None), actor, desk.clock.now()).await?;
             None
         }
     };
     tx.commit().await?;
     Ok(again)
+}
+
+/// The policies of an opt-out that are to be switched off again, none of an erasure; or why it is not done again.
+fn what_to_do_again(found: &Look, sight: Sight) -> Result<Vec<String>, WatchError> {
+    match sight.seen {
+        Seen::Back if found.purpose == Purpose::Marketing && sight.again.is_empty() => {
+            Err(WatchError::NotNamed)
+        }
+        Seen::Back => Ok(sight.again),
+        Seen::NewerWill => Err(WatchError::NewerWill),
+        Seen::StillSo => Err(WatchError::StillSo),
+        Seen::OtherContact | Seen::SignedUp => Err(WatchError::OtherContact),
+    }
 }
 
 /// Plans a look at once at everything whose contact is still known, and looks.

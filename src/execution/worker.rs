@@ -136,7 +136,7 @@ impl Worker {
         while !stop.is_cancelled() && !dead.is_cancelled() {
             let mut claimed = 0;
             for ((lane, slots), emptied) in self.slots().into_iter().zip(&mut emptied) {
-                let free = slots.saturating_sub(running.in_lane(lane));
+                let free = slots.saturating_sub(running.in_lane(lane)).min(queue::MOST_AT_ONCE);
                 if free == 0 || emptied.is_some_and(|since| since.elapsed() < poll) {
                     continue;
                 }

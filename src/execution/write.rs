@@ -139,7 +139,7 @@ impl Run<'_> {
                     kind: prepared.kind,
                     sender: delivery::Sender::Procedure,
                     recipient_no,
-                    language: self.case.language.clone(),
+                    language: self.language_to(recipient_no),
                     facts: prepared.facts,
                     words: prepared.words,
                     link_token: prepared.link_token,

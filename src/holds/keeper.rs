@@ -94,6 +94,12 @@ pub async fn restrict_objections(
             Ok(placed) => {
                 tx.commit().await?;
                 tracing::info!(organisation = %organisation, %request, hold = placed.reference, "an objection is to be weighed: the use of the data is restricted meanwhile");
+                if !placed.too_late_for.is_empty() {
+                    tracing::warn!(
+                        organisation = %organisation, %request, hold = placed.reference, detail = placed.too_late_for.join(", "),
+                        "a restriction came too late for deletions that had been announced to the platform: look whether the data is still there, and tell the person"
+                    );
+                }
                 restricted += 1;
             }
             // Another daemon was faster.

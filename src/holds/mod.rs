@@ -16,10 +16,12 @@
 //! - No identifier and no contact id is stored with a hold, only keyed pseudonyms.
 //! - A hold about a person knows the contact, too, as soon as the platform told which one that is ([`know_contacts`]): an address or
 //!   number of a profile changes.
-//! - A restriction ends with the data of its contact ([`end_restrictions`]), and never in another way before the person was told.
+//! - A restriction ends with the data of its contact ([`end_restrictions`]), where the person asked for the erasure and is told of that,
+//!   and never in another way before they were told.
 //!
 //! Why the end of a statutory hold is no date: it counts from the last record of each contact, which only the platform
-//! knows, and is computed when somebody asks for a deletion.
+//! knows, and is computed when somebody asks for a deletion. Of the contact of a sweep the day is remembered
+//! ([`note_last_days`]): until then no sweep asks again.
 //!
 //! To add a statute: a word in `domain::Statute` with its months and title. To add a kind: a word in `domain::HoldKind`,
 //! its place in the precedence, its grounds, and the word in the table's CHECK by a migration.
@@ -46,8 +48,8 @@ pub use settings::Settings;
 pub use sql::{
     FirstStage, Postponed, Postponement, RestrictionEnd, Unsought, Untold, about_another, find_by_reference,
     first_stage_of, forget_requests, held_among, in_force, knows_contact, list, lock_for_deletion,
-    note_recipients, note_resumed, postpone, postponed_by, purge, put_rest_back, references_of,
-    restriction_end, restriction_of, take_resumable, unsought_contacts, untold_restrictions,
+    note_last_days, note_recipients, note_resumed, postpone, postponed_by, purge, put_rest_back,
+    references_of, restriction_end, restriction_of, take_resumable, unsought_contacts, untold_restrictions,
 };
 
 use crate::domain::{HoldCategory, HoldKind, Reference, RequestId, Statute};

@@ -188,5 +188,5 @@ pub async fn end_links(
     request: RequestId,
 ) -> Result<(), StoreError> {
     sql::end_links(connection, organisation, request).await?;
-    delivery::drop_unsent(connection, organisation, request, NoticeKind::IdentityRequest).await
+    delivery::drop_unsent(connection, organisation, request, NoticeKind::IdentityRequest, None).await
 }

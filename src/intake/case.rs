@@ -70,7 +70,9 @@ pub enum CaseError {
     )]
     NotWaitingForAccess,
     /// It does not wait for a person because of a hold.
-    #[error("the request does not wait because of a hold; resume it without --held-is-another")]
+    #[error(
+        "the request does not wait because of a hold that concerns its contact by a telephone number alone; resume it without --held-is-another"
+    )]
     NotWaitingForHold,
     /// The effect was not read back yet.
     #[error(
@@ -343,21 +345,25 @@ pub async fn resume_despite_access(
     continue_case(tx, desk, organisation, request, actor, Continued::DespiteAccess).await
 }
 
-/// Sends an erasure on its way again that waits for a person because of a hold, and records that the holds which concern its contact
-/// by a telephone number alone are about somebody else.
+/// Sends an erasure on its way again that waits for a person because of holds which concern its contact by a telephone number alone, and
+/// records that these are about somebody else; returns their references. One that was placed since it waits is none of them.
 pub async fn resume_not_held(
     tx: &mut Tx,
     desk: &Desk,
     organisation: &OrganisationId,
     request: RequestId,
     actor: Actor,
-) -> Result<(), CaseError> {
+) -> Result<Vec<String>, CaseError> {
     let case = lock(tx, organisation, request).await?;
     if case.park_reason != Some(ParkReason::HoldUnclear) {
         return Err(CaseError::NotWaitingForHold);
     }
-    sql::set_held_is_another(tx, organisation, request, desk.clock.now()).await?;
-    continue_case(tx, desk, organisation, request, actor, Continued::NotHeld).await
+    let holds = sql::set_holds_of_others(tx, organisation, request).await?;
+    if holds.is_empty() {
+        return Err(CaseError::NotWaitingForHold);
+    }
+    continue_case(tx, desk, organisation, request, actor, Continued::NotHeld(&holds)).await?;
+    Ok(holds)
 }
 
 /// What a decision needs to know of a parked case, which stays locked until the end of the transaction.
@@ -541,8 +547,8 @@ enum Continued<'a> {
     Resumed,
     /// Although an access request of the same person is open.
     DespiteAccess,
-    /// Although somebody with the same telephone number is held.
-    NotHeld,
+    /// Although these holds are about somebody with the same telephone number.
+    NotHeld(&'a [String]),
     /// The person was told by other means.
     Informed,
     /// A decision, perhaps with the contact that is meant.
@@ -573,8 +579,8 @@ async fn continue_case(
     if despite_access {
         detail = detail.flag("despite_access", true);
     }
-    if matches!(how, Continued::NotHeld) {
-        detail = detail.flag("held_is_another", true);
+    if let Continued::NotHeld(holds) = how {
+        detail = detail.flag("held_is_another", true).word("holds", &holds.join(" "));
     }
     audit::append(tx, Event::of(organisation, request, Action::RequestResumed, actor, now).with(detail))
         .await?;

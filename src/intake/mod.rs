@@ -51,7 +51,7 @@ pub use producer::{
 };
 pub use sql::{
     AskedAgain, Case, Surroundings, count_cases, find_by_reference, find_case, forget_contacts,
-    forget_identifiers, held_is_another, list_cases, past_evidence, purge, registered_organisations,
+    forget_identifiers, holds_of_others, list_cases, past_evidence, purge, registered_organisations,
     reminders_of, set_needs_identity, set_policies, set_reminded, set_superseded, surroundings,
 };
 pub use submission::{Desk, IntakeError, Receipt, Submission};

@@ -40,7 +40,7 @@ pub struct Submission {
     pub channel: Channel,
     /// When it reached the controller.
     pub received_at: DateTime<Utc>,
-    /// Language of the answer; the controller's when not given.
+    /// Language of the answer. When not given, that of the profile found, else the controller's.
     pub language: Option<String>,
     /// What the contact can be found by. Empty only for a sweep.
     pub identifiers: Vec<SubjectIdentifier>,

@@ -67,6 +67,15 @@ impl Shown {
         }
     }
 
+    /// Whether it lies further ahead of an instant than the zones of the world are apart: nothing that is held then happened at it.
+    #[must_use]
+    pub fn is_ahead_of(self, now: DateTime<Utc>) -> bool {
+        match self {
+            Self::At(at) | Self::About(at) => at > now + ZONE_UNCERTAINTY,
+            Self::Nothing | Self::Unreadable => false,
+        }
+    }
+
     /// The local day in a zone. A time without a zone stands for the day that is written.
     #[must_use]
     pub fn day(self, zone: Tz) -> Option<NaiveDate> {
@@ -144,7 +153,7 @@ impl Span {
         match shown {
             Shown::Nothing => None,
             Shown::Unreadable => Some(Seen::Unclear),
-            Shown::At(at) | Shown::About(at) if at > self.now + ZONE_UNCERTAINTY => Some(Seen::Unclear),
+            ahead if ahead.is_ahead_of(self.now) => Some(Seen::Unclear),
             Shown::At(_) | Shown::About(_) => Some(match shown.latest() {
                 Some(latest) if latest < self.since => Seen::Before,
                 Some(_) => Seen::Since,
@@ -202,10 +211,11 @@ impl LastActivity {
     }
 
     fn take(&mut self, shown: Shown) {
-        let ahead = |at: DateTime<Utc>| at > self.now + ZONE_UNCERTAINTY;
         match shown {
             Shown::Nothing => {}
-            Shown::At(at) | Shown::About(at) if !ahead(at) => self.latest = self.latest.later(shown),
+            Shown::At(_) | Shown::About(_) if !shown.is_ahead_of(self.now) => {
+                self.latest = self.latest.later(shown);
+            }
             Shown::Unreadable | Shown::At(_) | Shown::About(_) => self.unclear = true,
         }
     }

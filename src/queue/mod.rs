@@ -39,9 +39,9 @@ pub use outage::{
 };
 pub use rounds::{Round, Rounds};
 pub use sql::{
-    Depth, claim, depth, done, enqueue, enqueue_held_back, enqueue_parked, hold, note_progress, park, purge,
-    purge_instances, put_back, release_all, rescue, resume, running, set_aside, set_due, wake, wake_waiting,
-    withdraw,
+    Depth, MOST_AT_ONCE, claim, depth, done, enqueue, enqueue_held_back, enqueue_parked, hold, note_progress,
+    park, purge, purge_instances, put_back, release_all, rescue, resume, running, set_aside, set_due, wake,
+    wake_waiting, withdraw,
 };
 pub use wake::{Wake, WakeSource};
 

@@ -26,8 +26,12 @@ impl Rounds {
     /// A loop that stands still, if one does.
     #[must_use]
     pub fn standing_still(&self) -> Option<&'static str> {
-        let turns = self.turns();
-        turns.iter().find(|(_, turn)| turn.last.elapsed() > turn.longest).map(|(task, _)| *task)
+        self.standing_still_at(Instant::now())
+    }
+
+    fn standing_still_at(&self, now: Instant) -> Option<&'static str> {
+        let stands_still = |turn: &Turn| now.saturating_duration_since(turn.last) > turn.longest;
+        self.turns().iter().find(|(_, turn)| stands_still(turn)).map(|(task, _)| *task)
     }
 
     fn turns(&self) -> MutexGuard<'_, BTreeMap<&'static str, Turn>> {
@@ -64,16 +68,19 @@ mod tests {
     #[test]
     fn f_16_a_loop_stands_still_from_its_longest_turn_until_it_turns_or_is_watched_no_more() {
         let rounds = Rounds::default();
+        let longest = Duration::from_mins(1);
         let _slow = rounds.watch("sealer", Duration::from_hours(1));
+        let quick = rounds.watch("heartbeats", longest);
+        let watched = Instant::now();
         assert_eq!(rounds.standing_still(), None);
-        let quick = rounds.watch("heartbeats", Duration::from_millis(50));
-        std::thread::sleep(Duration::from_millis(60));
-        assert_eq!(rounds.standing_still(), Some("heartbeats"));
+        // By a clock of the test: how long a turn of it takes is for the machine to say.
+        let too_late = watched + longest + Duration::from_millis(1);
+        assert_eq!(rounds.standing_still_at(too_late), Some("heartbeats"));
+        std::thread::sleep(Duration::from_millis(5));
         quick.turned();
-        assert_eq!(rounds.standing_still(), None);
-        std::thread::sleep(Duration::from_millis(60));
-        assert_eq!(rounds.standing_still(), Some("heartbeats"));
+        assert_eq!(rounds.standing_still_at(too_late), None);
+        assert_eq!(rounds.standing_still_at(Instant::now() + longest * 2), Some("heartbeats"));
         drop(quick);
-        assert_eq!(rounds.standing_still(), None, "a loop that ended is not waited for");
+        assert_eq!(rounds.standing_still_at(too_late + longest), None, "a loop that ended is not waited for");
     }
 }

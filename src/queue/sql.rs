@@ -96,8 +96,15 @@ pub(super) async fn announce(connection: &mut PgConnection) -> Result<(), StoreE
     Ok(())
 }
 
-/// Hands out up to `most` jobs of a lane to an instance, earliest due date first: those of the organisations named,
-/// because daemons of different organisations may share a database. An instance that was declared dead gets nothing.
+/// How many jobs one claim hands out at the most; the statement of [`claim`] has it as a number.
+pub const MOST_AT_ONCE: usize = 64;
+
+/// Hands out up to `most` jobs of a lane to an instance, earliest due date first, [`MOST_AT_ONCE`] at the most: those of the
+/// organisations named, because daemons of different organisations may share a database. An instance that was declared dead gets
+/// nothing.
+///
+/// A limit that is a parameter counts as a tenth of the queue for the planner, which then plans the statement anew each time. The
+/// one that it can read makes a kept plan as good; no more rows are locked than the other lets through.
 pub async fn claim(
     connection: &mut PgConnection,
     instance: Instance,
@@ -108,20 +115,23 @@ pub async fn claim(
     let rows = sqlx::query!(
         r#"WITH next AS MATERIALIZED (
              SELECT job_id
-             FROM dsrd.job
-             WHERE state = 'ready'
-               AND lane = $1
-               AND organisation_id = ANY ($4)
-               AND run_at <= now()
-               AND EXISTS (SELECT FROM dsrd.instance WHERE instance_id = $2 AND dead_at IS NULL)
-             ORDER BY due_at, job_id
+             FROM (
+               SELECT job_id
+               FROM dsrd.job
+               WHERE state = 'ready'
+                 AND lane = $1
+                 AND organisation_id = ANY ($4)
+                 AND run_at <= now()
+                 AND EXISTS (SELECT FROM dsrd.instance WHERE instance_id = $2 AND dead_at IS NULL)
+               ORDER BY due_at, job_id
+               LIMIT 64
+               FOR UPDATE SKIP LOCKED
+             ) AS first
              LIMIT $3
-             FOR UPDATE SKIP LOCKED
            )
            UPDATE dsrd.job AS job
            SET state = 'leased', owner = $2, fence = job.fence + 1, attempt = job.attempt + 1
-           FROM next
-           WHERE job.job_id = next.job_id
+           WHERE job.job_id = ANY (ARRAY(SELECT job_id FROM next))
            RETURNING job.job_id, job.fence, job.organisation_id, job.request_id, job.attempt, job.crash_count"#,
         lane.as_str(),
         instance.0,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::settings::ChannelKind;
 use super::task::{GiveUpReason, TaskAction, TaskState};
-use crate::domain::{ContactId, OrganisationId, RequestId};
+use crate::domain::{ContactId, OrganisationId, RequestId, SubjectRef};
 use crate::store::{PgConnection, StoreError};
 
 /// A task to be written.
@@ -22,6 +22,8 @@ pub(super) struct NewTask<'a> {
     pub(super) categories: &'a [String],
     pub(super) channel: ChannelKind,
     pub(super) sealed_object: Option<Vec<u8>>,
+    /// Of an erasure: the pseudonym of the object, which stays when that is forgotten.
+    pub(super) object_ref: Option<SubjectRef>,
     pub(super) answer_by: NaiveDate,
     pub(super) at: DateTime<Utc>,
 }
@@ -31,8 +33,8 @@ pub(super) struct NewTask<'a> {
 pub(super) async fn insert(connection: &mut PgConnection, new: NewTask<'_>) -> Result<bool, StoreError> {
     let inserted = sqlx::query!(
         r#"INSERT INTO dsrd.recipient_task (organisation_id, task_id, request_id, recipient, action, categories, channel,
-             sealed_object, answer_by, created_at, round)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+             sealed_object, answer_by, created_at, object_ref, round)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
                    (SELECT count(*)::smallint FROM dsrd.recipient_task AS ended
                     WHERE ended.organisation_id = $1 AND ended.request_id = $3 AND ended.recipient = $4
                       AND ended.action = 'release' AND $5 IN ('restrict', 'release')))
@@ -47,6 +49,7 @@ pub(super) async fn insert(connection: &mut PgConnection, new: NewTask<'_>) -> R
         new.sealed_object,
         new.answer_by,
         new.at,
+        new.object_ref.as_ref().map(|object| object.as_bytes().as_slice()),
     )
     .execute(connection)
     .await
@@ -89,12 +92,13 @@ pub(super) async fn restricted(
     .map_err(StoreError::during("recipients.restricted"))
 }
 
-/// Whether a recipient was told since then, or is to be told, to erase its copy of a contact.
+/// Whether a recipient was told since then, or is to be told, to erase its copy of a contact. A task of an earlier program knows that
+/// by its case only, as long as this names its contact.
 pub(super) async fn is_told_to_erase(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     recipient: &str,
-    contact: &ContactId,
+    (contact, object): (&ContactId, SubjectRef),
     since: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     sqlx::query_scalar!(
@@ -102,11 +106,12 @@ pub(super) async fn is_told_to_erase(
                           FROM dsrd.recipient_task AS task
                           JOIN dsrd.request AS erasure USING (organisation_id, request_id)
                           WHERE task.organisation_id = $1 AND task.recipient = $2 AND task.action = 'erase'
-                            AND task.created_at >= $4 AND erasure.contact_id = $3) AS "told!""#,
+                            AND task.created_at >= $4 AND (task.object_ref = $5 OR erasure.contact_id = $3)) AS "told!""#,
         organisation.as_str(),
         recipient,
         contact.as_str(),
         since,
+        object.as_bytes().as_slice(),
     )
     .fetch_one(connection)
     .await

@@ -161,6 +161,11 @@ pub async fn enqueue(
             categories: &categories,
             channel: channel_for(recipient, affected.contact.is_some()),
             sealed_object: affected.contact.as_ref().map(|contact| object::seal(keys, task, contact)),
+            object_ref: affected
+                .contact
+                .as_ref()
+                .filter(|_| affected.action == TaskAction::Erase)
+                .map(|contact| keys.subject(place.organisation).contact(contact)),
             answer_by: place.today + Days::new(recipient.answer_within_days().into()),
             at: place.at,
         };
@@ -201,17 +206,12 @@ pub async fn enqueue_release(
     for told in sql::restricted(tx, place.organisation, place.request).await? {
         let sealed = told.sealed_object.as_deref();
         let contact = sealed.and_then(|sealed| object::open(keys, told.task, sealed).ok());
-        if let Some(contact) = &contact
-            && sql::is_told_to_erase(
-                tx,
-                place.organisation,
-                &told.recipient,
-                contact.expose(),
-                told.created_at,
-            )
-            .await?
-        {
-            continue;
+        if let Some(contact) = &contact {
+            let object = (contact.expose(), keys.subject(place.organisation).contact(contact.expose()));
+            let since = told.created_at;
+            if sql::is_told_to_erase(tx, place.organisation, &told.recipient, object, since).await? {
+                continue;
+            }
         }
         // Who left the register since then is told by hand.
         let registered = register.iter().find(|recipient| recipient.id == told.recipient);
@@ -226,6 +226,7 @@ pub async fn enqueue_release(
             channel: registered
                 .map_or(ChannelKind::Person, |recipient| channel_for(recipient, contact.is_some())),
             sealed_object: contact.as_ref().map(|contact| object::seal(keys, task, contact.expose())),
+            object_ref: None,
             answer_by: place.today + Days::new(registered.map_or(30, Recipient::answer_within_days).into()),
             at: place.at,
         };
@@ -270,6 +271,7 @@ pub async fn note_published(tx: &mut Tx, place: Place<'_>, actor: Actor) -> Resu
         categories: &categories,
         channel: ChannelKind::Person,
         sealed_object: None,
+        object_ref: None,
         answer_by: place.today + Days::new(30),
         at: place.at,
     };

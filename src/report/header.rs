@@ -106,7 +106,8 @@ impl MaskedIdentifier {
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
     /// Purposes, legal basis, recipients, storage period and source, by section: `profile`, `consents`, `events`, `devices`,
-    /// `accountings` and `requests`. None may be left out: about somebody with records in it no access report could be made.
+    /// `accountings` and `requests`. None may be left out: about somebody with records in it no access report could be made. Nor may
+    /// a text lack words, in these or beside them: what there is none of, say so.
     pub sections: BTreeMap<Section, CatalogueEntry>,
     /// Whether decisions are made automatically, and by which logic.
     pub automated_decisions: String,
@@ -124,7 +125,8 @@ pub struct CatalogueEntry {
     pub purposes: String,
     /// On which legal ground.
     pub legal_basis: String,
-    /// To whom the records are given, by name.
+    /// To whom the records are given, by name. May be empty where a recipient of the register gets them and has no last day: it is
+    /// named by itself.
     pub recipients: String,
     /// How long the records are kept.
     pub storage_period: String,

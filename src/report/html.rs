@@ -412,12 +412,16 @@ pub(super) fn until(header: &ReportHeader, section: Section, end: &StorageEnd) -
     };
     let day = end.until.map(|day| texts.day(&day.to_string())).unwrap_or_default();
     let values = [("day", day.as_str()), ("period", period.as_str()), ("from", from)];
-    let Some(until) = end.until else { return fill(words.unknown, &values) };
-    if end.term.from != StorageAnchor::Record {
-        let is_over = until < header.generated_at.with_timezone(&header.time_zone).date_naive();
-        return fill(if is_over { words.over } else { words.until }, &values);
-    }
-    let mut sentences = vec![fill(words.each, &values)];
+    let Some(until) = end.until else {
+        return fill(if end.kept_longer { words.kept } else { words.unknown }, &values);
+    };
+    let text = match end.term.from {
+        _ if end.kept_longer => words.kept_until,
+        StorageAnchor::Record => words.each,
+        _ if until < header.generated_at.with_timezone(&header.time_zone).date_naive() => words.over,
+        _ => words.until,
+    };
+    let mut sentences = vec![fill(text, &values)];
     for (count, text) in [(end.records_over, words.each_over), (end.records_without_date, words.each_undated)]
     {
         if count > 0 {

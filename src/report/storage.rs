@@ -45,6 +45,10 @@ pub struct StorageEnd {
     /// The last day of storage in the controller's time zone: of all records, or of the last of those that age one by one.
     /// None where no day can be known.
     pub until: Option<NaiveDate>,
+    /// Whether something beside the period decides: `until` is its last day, which is the later one, or none where that cannot
+    /// be known. What it is, is not told.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub kept_longer: bool,
     /// Of records that age one by one: those whose period had ended when the report was made.
     pub records_over: u64,
     /// Of records that age one by one: those that tell no date.
@@ -55,8 +59,10 @@ pub struct StorageEnd {
 #[derive(Debug)]
 pub struct Storage {
     today: NaiveDate,
-    /// Whether the data are kept beyond their period, until a day that is not known.
+    /// Whether something may keep the contact beyond the period of its data, until a day that is not known.
     is_kept_longer: bool,
+    /// The last day of those that keep it until one.
+    kept_until: Option<NaiveDate>,
     ends: BTreeMap<Section, StorageEnd>,
 }
 
@@ -67,9 +73,16 @@ impl Storage {
         let sections = catalogue.into_iter().flat_map(|catalogue| &catalogue.sections);
         let ends = sections.filter_map(|(section, entry)| {
             let term = entry.retention?;
-            Some((*section, StorageEnd { term, until: None, records_over: 0, records_without_date: 0 }))
+            let end = StorageEnd {
+                term,
+                until: None,
+                kept_longer: false,
+                records_over: 0,
+                records_without_date: 0,
+            };
+            Some((*section, end))
         });
-        Self { today, is_kept_longer: false, ends: ends.collect() }
+        Self { today, is_kept_longer: false, kept_until: None, ends: ends.collect() }
     }
 
     /// Whether no section has a term.
@@ -78,9 +91,16 @@ impl Storage {
         self.ends.is_empty()
     }
 
-    /// Something else keeps the data of this person beyond their period: no day is told, but the criterion.
+    /// Something may keep the contact beyond the period of its data, until nobody knows when: no day is told, but the criterion.
     pub fn keep_longer(&mut self) {
         self.is_kept_longer = true;
+    }
+
+    /// Something keeps the contact until the end of a day: the later day counts. One that has passed keeps nothing.
+    pub fn keep_until(&mut self, day: NaiveDate) {
+        if day >= self.today {
+            self.kept_until = self.kept_until.max(Some(day));
+        }
     }
 
     /// Whether the dates of a section's records are asked for.
@@ -125,16 +145,24 @@ impl Storage {
         }
     }
 
-    /// What was found.
+    /// What was found. What keeps the contact keeps all that the platform has of it, and nothing of what this service holds itself.
     #[must_use]
     pub fn ends(mut self) -> BTreeMap<Section, StorageEnd> {
-        if self.is_kept_longer {
-            for end in self.ends.values_mut() {
-                end.until = None;
+        let of_contact = self.ends.iter_mut().filter(|(section, _)| **section != Section::Requests);
+        for (_, end) in of_contact {
+            if self.is_kept_longer {
+                (end.until, end.kept_longer) = (None, true);
+            } else if end.until.is_some() && end.until < self.kept_until {
+                (end.until, end.kept_longer) = (self.kept_until, true);
             }
         }
         self.ends
     }
+}
+
+/// Whether a text says anything: `…` stands where somebody has still to write.
+fn has_words(text: &str) -> bool {
+    text.chars().any(char::is_alphanumeric)
 }
 
 /// None for a day beyond the calendar.
@@ -144,12 +172,19 @@ fn last_day(period: Period, from: NaiveDate) -> Option<NaiveDate> {
 
 impl Catalogue {
     /// What is wrong with it, if anything is. A report about somebody of whom there are records in a section without an entry
-    /// is not made at all, and of the profile and the requests there always are (R-27). A term cannot be computed where a
-    /// category tells no such date; `counts_activity` says whether the retention rule counts from the last activity, which
-    /// decides what activity is.
+    /// is not made at all, and of the profile and the requests there always are (R-27). A text without a word says nothing of what
+    /// the law asks for; recipients need none where `names_recipients` says that the register names somebody who gets the section.
+    /// A term cannot be computed where a category tells no such date; `counts_activity` says whether the retention rule counts
+    /// from the last activity, which decides what activity is.
     #[must_use]
-    pub fn refused(&self, counts_activity: bool) -> Option<String> {
-        self.missing().or_else(|| self.without_date(counts_activity))
+    pub fn refused(
+        &self,
+        counts_activity: bool,
+        names_recipients: impl Fn(Section) -> bool,
+    ) -> Option<String> {
+        self.missing()
+            .or_else(|| self.unsaid(names_recipients))
+            .or_else(|| self.without_date(counts_activity))
     }
 
     fn missing(&self) -> Option<String> {
@@ -160,6 +195,33 @@ impl Catalogue {
                 "catalogue.sections must have an entry for each section, because an access report about somebody of whom such \
                  records are held cannot be made without (Art. 15(1) GDPR); it lacks {}",
                 missing.join(", ")
+            )
+        })
+    }
+
+    fn unsaid(&self, names_recipients: impl Fn(Section) -> bool) -> Option<String> {
+        let of_all = [
+            ("automated_decisions", &self.automated_decisions),
+            ("transfers", &self.transfers),
+            ("complaint_authority", &self.complaint_authority),
+        ];
+        let of_all = of_all.map(|(name, text)| (name.to_owned(), text));
+        let of_sections = self.sections.iter().flat_map(|(section, entry)| {
+            let recipients = (!names_recipients(*section)).then_some(("recipients", &entry.recipients));
+            let texts = [
+                ("purposes", &entry.purposes),
+                ("legal_basis", &entry.legal_basis),
+                ("storage_period", &entry.storage_period),
+                ("source", &entry.source),
+            ];
+            let texts = texts.into_iter().chain(recipients);
+            texts.map(move |(name, text)| (format!("sections.{section}.{name}"), text))
+        });
+        let mut unsaid = of_all.into_iter().chain(of_sections).filter(|(_, text)| !has_words(text));
+        unsaid.next().map(|(name, _)| {
+            format!(
+                "catalogue.{name} must say in words what an access report has to tell (Art. 15(1) GDPR), be it that there is none: it \
+                 holds no letter and no digit"
             )
         })
     }
@@ -241,19 +303,100 @@ mod tests {
         assert_eq!(Storage::new(None, day("2026-11-29")).ends(), BTreeMap::new());
     }
 
+    #[test]
+    fn r_27_what_keeps_the_contact_longer_keeps_what_the_platform_has_and_no_more() {
+        use StorageAnchor::{Created, Record};
+        let catalogue = catalogue(&[
+            (Section::Profile, "36m", Created),
+            (Section::Events, "12m", Record),
+            (Section::Devices, "12m", Record),
+            (Section::Requests, "36m", Record),
+        ]);
+        let ends = |keep: fn(&mut Storage)| {
+            let mut storage = Storage::new(Some(&catalogue), day("2026-11-29"));
+            keep(&mut storage);
+            storage.anchor(Created, Some(day("2024-02-29")));
+            storage.note(Section::Events, Some(day("2026-10-02")));
+            storage.note(Section::Devices, None);
+            storage.note(Section::Requests, Some(day("2026-11-01")));
+            storage.ends().into_values().map(|end| (end.until, end.kept_longer)).collect::<Vec<_>>()
+        };
+        let until = |text: &str, longer| (Some(day(text)), longer);
+        let (profile, events) = (until("2027-02-28", false), until("2027-10-02", false));
+        let (devices, requests) = ((None, false), until("2029-11-01", false));
+        assert_eq!(ends(|_| {}), [profile, events, devices, requests]);
+        assert_eq!(
+            ends(|storage| storage.keep_until(day("2026-11-28"))),
+            [profile, events, devices, requests]
+        );
+        let both = |storage: &mut Storage| {
+            storage.keep_until(day("2027-05-01"));
+            storage.keep_until(day("2027-04-01"));
+        };
+        assert_eq!(ends(both), [until("2027-05-01", true), events, devices, requests]);
+        assert_eq!(ends(Storage::keep_longer), [(None, true), (None, true), (None, true), requests]);
+    }
+
     fn whole() -> Catalogue {
-        let sections = Section::ALL.map(|section| (section, CatalogueEntry::default()));
-        Catalogue { sections: sections.into(), ..Catalogue::default() }
+        let text = || "None.".to_owned();
+        let entry = CatalogueEntry {
+            purposes: text(),
+            legal_basis: text(),
+            recipients: text(),
+            storage_period: text(),
+            source: text(),
+            retention: None,
+        };
+        Catalogue {
+            sections: Section::ALL.map(|section| (section, entry.clone())).into(),
+            automated_decisions: text(),
+            transfers: text(),
+            complaint_authority: text(),
+        }
+    }
+
+    fn refused(catalogue: &Catalogue) -> Option<String> {
+        catalogue.refused(false, |_| false)
     }
 
     #[test]
     fn r_27_a_catalogue_that_would_stop_every_report_is_refused() {
-        assert_eq!(whole().refused(false), None);
+        assert_eq!(refused(&whole()), None);
         for section in Section::ALL {
             let mut lacking = whole();
             lacking.sections.remove(&section);
-            assert!(lacking.refused(false).unwrap().ends_with(&format!("it lacks {section}")), "{section}");
+            let problem = refused(&lacking).unwrap();
+            assert!(problem.ends_with(&format!("it lacks {section}")), "{section}");
         }
+    }
+
+    #[test]
+    fn r_27_a_catalogue_that_leaves_something_unsaid_is_refused() {
+        let texts: [(&str, fn(&mut Catalogue) -> &mut String); 8] = [
+            ("catalogue.automated_decisions", |catalogue| &mut catalogue.automated_decisions),
+            ("catalogue.transfers", |catalogue| &mut catalogue.transfers),
+            ("catalogue.complaint_authority", |catalogue| &mut catalogue.complaint_authority),
+            ("catalogue.sections.events.purposes", |catalogue| &mut events(catalogue).purposes),
+            ("catalogue.sections.events.legal_basis", |catalogue| &mut events(catalogue).legal_basis),
+            ("catalogue.sections.events.recipients", |catalogue| &mut events(catalogue).recipients),
+            ("catalogue.sections.events.storage_period", |catalogue| &mut events(catalogue).storage_period),
+            ("catalogue.sections.events.source", |catalogue| &mut events(catalogue).source),
+        ];
+        for (name, text) in texts {
+            for unsaid in ["", "  ", "…", " - "] {
+                let mut catalogue = whole();
+                unsaid.clone_into(text(&mut catalogue));
+                let problem = refused(&catalogue).unwrap();
+                assert!(problem.starts_with(&format!("{name} must say")), "{name} {unsaid:?}: {problem}");
+                // The register names them.
+                let named = catalogue.refused(false, |section| section == Section::Events);
+                assert_eq!(named.is_none(), name.ends_with("recipients"), "{name} {unsaid:?}");
+            }
+        }
+    }
+
+    fn events(catalogue: &mut Catalogue) -> &mut CatalogueEntry {
+        catalogue.sections.entry(Section::Events).or_default()
     }
 
     #[test]
@@ -270,8 +413,9 @@ mod tests {
             (Section::Events, LastActivity, false, Some("set retention.anchor to last_activity")),
         ] {
             let mut catalogue = whole();
-            catalogue.sections.extend(super::tests::catalogue(&[(section, "12m", from)]).sections);
-            let refused = catalogue.refused(counts_activity);
+            let retention = Some(StorageTerm { period: "12m".parse().unwrap(), from });
+            catalogue.sections.entry(section).or_default().retention = retention;
+            let refused = catalogue.refused(counts_activity, |_| false);
             match problem {
                 None => assert_eq!(refused, None, "{section} {from:?}"),
                 Some(problem) => assert!(refused.unwrap().contains(problem), "{section} {from:?}"),

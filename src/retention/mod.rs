@@ -21,6 +21,8 @@
 //! - Nothing is submitted before the listing is complete and within the caps. Over a cap, with clocks that differ by
 //!   more than five minutes, or at a platform that ignores its filters, the sweep stops and says why.
 //! - A contact of unknown or future creation is never a candidate, whatever the platform's filter says.
+//! - A contact that a hold keeps is no candidate: neither caps nor previews count it, and it is left to a later sweep.
+//! - Where a person confirmed a number of candidates, a sweep that finds another one submits nothing.
 //! - A contact that has an open retention request gets no second one.
 //! - One sweep of an organisation runs at a time (advisory lock), and each due time runs once: it is claimed by a
 //!   conditional update together with the insertion of its sweep.
@@ -30,7 +32,8 @@
 //!
 //! What happens between the listing and the deletion is the erasure procedure's matter: it reads the contact again,
 //! takes its absence for normal (somebody deleted it meanwhile), and waits while an access request for the same contact
-//! is open.
+//! is open. Where the contact's records show that a hold keeps it, it is left alone, and sweeps do not ask again until the last
+//! day of that.
 //!
 //! Due times that were missed while no daemon ran give one run, recorded with its lateness. A sweep that fails on a
 //! passing trouble of the platform is due again after an hour; one that stopped at a safeguard waits for its next
@@ -42,6 +45,7 @@
 mod due;
 mod look;
 mod period;
+mod preview;
 mod schedule;
 mod settings;
 mod sql;
@@ -53,13 +57,15 @@ mod vocabulary;
 pub use due::Turn;
 pub use look::{Finding, FindingKind};
 pub use period::cutoff;
+pub use preview::{Preview, PreviewError, Progress, preview};
 pub use schedule::{Schedule, ScheduleError};
 pub use settings::{Anchor, Caps, RecordTerms, Rule, Settings, SettingsError};
 pub use sql::{
     SweepRow, count_unclear, list_sweeps, list_unclear, purge_candidates, purge_sweeps,
     purge_unused_candidates,
 };
-pub use survey::{ActiveLately, Preview, Progress, preview};
+pub use survey::ActiveLately;
+pub use sweep::held::Holds;
 pub use sweep::{Halt, Stage, SweepError, SweepReport, Sweeper, never_halt};
 pub use timetable::Timetable;
-pub use vocabulary::{SkipReason, StopReason, SweepState};
+pub use vocabulary::{BegunBy, SkipReason, StopReason, SweepState};

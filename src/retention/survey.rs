@@ -7,61 +7,27 @@
 //!
 //! Where the period runs from the last activity, the listing still goes by creation: nobody who was created within the
 //! period can have been away for longer. Of those who are old enough, the dates that the listing itself shows settle some;
-//! the records of the others are read afterwards ([`seen_since`]), when the listing is complete, because a scroll of the
-//! platform does not wait.
+//! the records of the others are read afterwards ([`seen_since`](crate::platform::seen_since)), when the listing is complete,
+//! because a scroll of the platform does not wait.
+//!
+//! Whom a hold keeps is told apart page by page ([`Survey::split`]), and is no candidate.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Months, TimeDelta, Utc};
 use chrono_tz::Tz;
-use futures_util::TryStreamExt;
 use serde::Serialize;
 
-use super::look::{Drawn, Finding, findings};
-use super::period::{cutoff, cutoff_after};
+use super::look::Drawn;
+use super::period::cutoff_after;
 use super::settings::MOST_CLOCK_DIFFERENCE_SECS;
-use super::{Rule, StopReason};
-use crate::domain::{ActivityRule, ContactId, Controller, random};
-use crate::platform::{
-    ContactPlatform, Created, FilterTrust, ListedContact, ListingBatch, PlatformError, ProbeReport, Seen,
-    Span, Urgency, seen_since,
-};
+use super::{Rule, SkipReason, StopReason};
+use crate::domain::{ActivityRule, ContactId, random};
+use crate::platform::{Created, FilterTrust, ListedContact, ListingBatch, ProbeReport, Seen, Span};
 
 /// Later than any date of creation: whoever lists the contacts created before it lists everybody. (2999-01-01.)
 pub(super) const EVERYBODY: DateTime<Utc> =
     DateTime::from_timestamp(32_472_144_000, 0).expect("a date in range");
-
-/// What a sweep would do at this moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Preview {
-    /// Contacts created before this instant are past their time.
-    pub created_before: DateTime<Utc>,
-    /// All contacts of the organisation.
-    pub contacts: u64,
-    /// Contacts past their time: those that a sweep would submit.
-    pub candidates: u64,
-    /// Contacts created before that instant, whatever became of them since.
-    pub old_enough: u64,
-    /// For a period from the last activity: those of them that were active since.
-    pub active: u64,
-    /// For a period from the last activity: those of them whose last activity cannot be known. Never erased by a sweep.
-    pub unclear: u64,
-    /// For a period from the creation: what the listing tells of candidates who still come.
-    pub active_lately: Option<ActiveLately>,
-    /// Candidates among all contacts, in hundredths of a percent, rounded up.
-    pub share_basis_points: u64,
-    /// Contacts whose date of creation is missing, cannot be read or lies in the future, and records that cannot be
-    /// read at all: never erased by a sweep.
-    pub unreadable: u64,
-    /// When the oldest candidate was created.
-    pub oldest: Option<DateTime<Utc>>,
-    /// When the newest candidate was created.
-    pub newest: Option<DateTime<Utc>>,
-    /// What was found that no sweep can mend.
-    pub findings: Vec<Finding>,
-    /// Why a sweep would stop without submitting anything; `None` when it would go on.
-    pub stops: Option<StopReason>,
-}
 
 /// How many candidates of a period from the creation still come, as far as the listing shows it at no further cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -70,80 +36,6 @@ pub struct ActiveLately {
     pub active: u64,
     /// Candidates of which the listing shows a log-in or visit at all; of the others nothing is known.
     pub dated: u64,
-}
-
-/// How far a preview has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// So many contacts are listed.
-    Listed(u64),
-    /// The records of so many contacts are read, of so many to read.
-    Read(u64, u64),
-}
-
-impl Preview {
-    /// Whether a sweep would submit its candidates.
-    #[must_use]
-    pub const fn allowed(&self) -> bool {
-        self.stops.is_none()
-    }
-}
-
-/// Finds out what a sweep would do, without doing it: the platform is only listed and read, nothing is written anywhere.
-/// For a period from the creation, pages are dropped as soon as they are counted; for one from the last activity, the ids of
-/// those are kept whose records must be read. `progress` is told how far it came.
-pub async fn preview(
-    platform: &dyn ContactPlatform,
-    controller: &Controller,
-    rule: &Rule,
-    now: DateTime<Utc>,
-    mut progress: impl FnMut(Progress) + Send,
-) -> Result<Preview, PlatformError> {
-    let probe = platform.probe().await?;
-    let mut survey = Survey::new(cutoff(now, rule, controller.time_zone), now, rule, controller.time_zone);
-    let mut listing = platform.list_created_before(EVERYBODY);
-    let mut to_read = Vec::new();
-    while let Some(batch) = listing.try_next().await? {
-        if rule.activity.is_some() {
-            to_read.extend(survey.take(batch));
-        } else {
-            survey.count(&batch);
-        }
-        progress(Progress::Listed(survey.contacts));
-    }
-    drop(listing);
-    let mut unclear = 0;
-    let distrusted = distrust(&probe);
-    let found = findings(platform, rule, &survey, now, controller.time_zone).await?;
-    if let (Some(activity), None) = (&rule.activity, distrusted) {
-        survey.start_anew();
-        let span = Span { since: survey.created_before, now };
-        let all = to_read.len() as u64;
-        for (number, candidate) in (1..).zip(&to_read) {
-            match seen_since(platform, &candidate.contact, activity, span, Urgency::Sweep).await? {
-                Seen::Before => survey.note(candidate.created_at),
-                Seen::Since => survey.active += 1,
-                Seen::Unclear => unclear += 1,
-                Seen::Gone => {}
-            }
-            progress(Progress::Read(number, all));
-        }
-    }
-    Ok(Preview {
-        created_before: survey.created_before,
-        contacts: survey.contacts,
-        candidates: survey.candidates,
-        old_enough: survey.old_enough,
-        active: survey.active,
-        unclear,
-        active_lately: rule.activity.is_none().then_some(survey.lately),
-        share_basis_points: survey.share_basis_points(),
-        unreadable: survey.unreadable,
-        oldest: survey.oldest,
-        newest: survey.newest,
-        findings: found,
-        stops: distrusted.or_else(|| rule.caps.exceeded_by(survey.candidates, survey.contacts)),
-    })
 }
 
 /// Why the platform's answers are no ground for a sweep, if they are not.
@@ -165,6 +57,8 @@ pub(super) fn distrust(probe: &ProbeReport) -> Option<StopReason> {
 pub(super) struct Candidate {
     pub(super) contact: ContactId,
     pub(super) created_at: DateTime<Utc>,
+    /// For a period from the creation: whether it was there in the last 12 months, where the listing shows when it was.
+    active_lately: Option<bool>,
 }
 
 /// How contacts are drawn for a look at their records.
@@ -185,14 +79,17 @@ const MOST_NAMES: usize = 50;
 #[derive(Clone, Debug)]
 pub(super) struct Survey {
     pub(super) created_before: DateTime<Utc>,
-    now: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
     activity: Option<ActivityRule>,
     pub(super) contacts: u64,
     pub(super) old_enough: u64,
     /// Of those old enough, who were active since by what the listing shows.
     pub(super) active: u64,
+    /// Past their time, and no hold keeps them.
     pub(super) candidates: u64,
-    lately: ActiveLately,
+    /// Past their time, or for a period from the last activity old enough, and a hold keeps them.
+    pub(super) held: u64,
+    pub(super) lately: ActiveLately,
     /// Names of fields that no rule names, with the number of contacts that show one.
     pub(super) unclassified: BTreeMap<String, u64>,
     classified: Vec<String>,
@@ -224,6 +121,7 @@ impl Survey {
             old_enough: 0,
             active: 0,
             candidates: 0,
+            held: 0,
             lately: ActiveLately { active: 0, dated: 0 },
             unreadable: 0,
             oldest: None,
@@ -269,14 +167,14 @@ impl Survey {
     }
 
     /// Forgets the candidates: they were only to be read, and those who are left are noted one by one.
-    const fn start_anew(&mut self) {
+    pub(super) const fn start_anew(&mut self) {
         self.candidates = 0;
         self.oldest = None;
         self.newest = None;
     }
 
     /// Counts a candidate.
-    fn note(&mut self, created_at: DateTime<Utc>) {
+    pub(super) fn note(&mut self, created_at: DateTime<Utc>) {
         self.candidates += 1;
         self.oldest = Some(self.oldest.map_or(created_at, |oldest| oldest.min(created_at)));
         self.newest = Some(self.newest.map_or(created_at, |newest| newest.max(created_at)));
@@ -284,36 +182,50 @@ impl Survey {
 
     /// Whether the listing itself settles that a contact who is old enough is kept; counts what it tells.
     fn is_active(&mut self, contact: &ListedContact) -> bool {
-        if let Some(activity) = &self.activity {
-            let span = Span { since: self.created_before, now: self.now };
-            let active = contact.shows.counting(activity).any(|shown| span.judge(shown) == Some(Seen::Since));
-            self.active += u64::from(active);
-            return active;
-        }
+        let Some(activity) = &self.activity else { return false };
+        let span = Span { since: self.created_before, now: self.now };
+        let active = contact.shows.counting(activity).any(|shown| span.judge(shown) == Some(Seen::Since));
+        self.active += u64::from(active);
+        active
+    }
+
+    /// Whether a contact was there in the last 12 months, where the listing shows when it was.
+    fn was_active_lately(&self, contact: &ListedContact) -> Option<bool> {
         let shown = [contact.shows.last_login, contact.shows.last_visit];
-        if let Some(latest) = shown.iter().filter_map(|shown| shown.latest()).max() {
-            self.lately.dated += 1;
-            self.lately.active += u64::from(latest >= self.now - Months::new(12));
-        }
-        false
+        let latest = shown.iter().filter_map(|shown| shown.latest()).max()?;
+        Some(latest >= self.now - Months::new(12))
     }
 
-    /// Counts a page.
-    pub(super) fn count(&mut self, batch: &ListingBatch) {
-        self.count_others(batch);
-        for contact in &batch.contacts {
-            self.past_its_time(contact);
-        }
-    }
-
-    /// Counts a page and keeps its candidates.
+    /// Counts a page, and returns those of it that are past their time.
     pub(super) fn take(&mut self, batch: ListingBatch) -> Vec<Candidate> {
         self.count_others(&batch);
         let candidate = |contact: ListedContact| {
             let created_at = self.past_its_time(&contact)?;
-            Some(Candidate { contact: contact.id, created_at })
+            let active_lately = self.was_active_lately(&contact);
+            Some(Candidate { contact: contact.id, created_at, active_lately })
         };
         batch.contacts.into_iter().filter_map(candidate).collect()
+    }
+
+    /// Tells whom a hold keeps, by their place, from the candidates, and counts both.
+    pub(super) fn split(
+        &mut self,
+        past: Vec<Candidate>,
+        held: &BTreeMap<usize, SkipReason>,
+    ) -> (Vec<Candidate>, Vec<(Candidate, SkipReason)>) {
+        let (mut candidates, mut kept) = (Vec::with_capacity(past.len()), Vec::new());
+        for (place, each) in past.into_iter().enumerate() {
+            if let Some(reason) = held.get(&place) {
+                self.held += 1;
+                kept.push((each, *reason));
+                continue;
+            }
+            self.note(each.created_at);
+            self.lately.dated += u64::from(each.active_lately.is_some());
+            self.lately.active += u64::from(each.active_lately == Some(true));
+            candidates.push(each);
+        }
+        (candidates, kept)
     }
 
     /// Candidates among all contacts, in hundredths of a percent, rounded up.
@@ -329,8 +241,8 @@ impl Survey {
         self.unreadable += others;
     }
 
-    /// The date of creation of a candidate; `None`, and counted, when it is unknown or in the future, or when the listing
-    /// shows activity that counts.
+    /// The date of creation of a contact past its time; `None`, and counted, when it is unknown or in the future, or when
+    /// the listing shows activity that counts.
     fn past_its_time(&mut self, contact: &ListedContact) -> Option<DateTime<Utc>> {
         self.classify(contact);
         let past = self.judge(contact);
@@ -361,11 +273,7 @@ impl Survey {
             return None;
         }
         self.old_enough += 1;
-        if self.is_active(contact) {
-            return None;
-        }
-        self.note(created_at);
-        Some(created_at)
+        (!self.is_active(contact)).then_some(created_at)
     }
 }
 
@@ -411,19 +319,22 @@ mod tests {
             undated: 3,
         };
         let mut kept = survey();
+        let past = kept.take(batch.clone());
+        let (candidates, held) = kept.split(past, &BTreeMap::new());
         let candidates: Vec<String> =
-            kept.take(batch.clone()).iter().map(|candidate| candidate.contact.to_string()).collect();
+            candidates.iter().map(|candidate| candidate.contact.to_string()).collect();
         assert_eq!(candidates, ["old", "old-local"]);
-        assert_eq!((kept.contacts, kept.candidates, kept.unreadable), (12, 2, 8));
+        assert_eq!((kept.contacts, kept.candidates, kept.held, kept.unreadable), (12, 2, 0, 8));
+        assert!(held.is_empty());
         assert_eq!(kept.oldest, Some(at("2020-01-01T00:00:00Z")));
         assert_eq!(kept.newest, Some(at("2023-11-21T09:59:59Z")));
 
-        let mut only_counted = survey();
-        only_counted.count(&batch);
-        assert_eq!(
-            (only_counted.contacts, only_counted.candidates, only_counted.unreadable),
-            (kept.contacts, kept.candidates, kept.unreadable)
-        );
+        let mut some_held = survey();
+        let past = some_held.take(batch);
+        let (candidates, held) = some_held.split(past, &BTreeMap::from([(1, SkipReason::Hold)]));
+        assert_eq!((candidates[0].contact.as_str(), held[0].0.contact.as_str()), ("old", "old-local"));
+        assert_eq!((some_held.contacts, some_held.candidates, some_held.held), (12, 1, 1));
+        assert_eq!(some_held.newest, some_held.oldest, "whom a hold keeps is no candidate");
     }
 
     #[test]

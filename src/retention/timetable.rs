@@ -12,6 +12,10 @@ use crate::store::{PgConnection, StoreError};
 /// Whoever is ahead may have moved on a due time that has not come for the other.
 const APART: TimeDelta = TimeDelta::minutes(10);
 
+/// A due time that is no further away is not put off by a daemon with another schedule: each looks every minute, so that the
+/// one whose due time it is has stored it by then.
+const SETTLED: TimeDelta = TimeDelta::minutes(10);
+
 /// The row of one thing that is done for an organisation.
 #[derive(Clone, Copy, Debug)]
 pub struct Timetable<'a> {
@@ -27,6 +31,10 @@ impl Timetable<'_> {
     /// The next due time; computed anew when the configured schedule is not the stored one, or when the stored time
     /// lies behind the next one, as a clock that was ahead has left it (F-48). `None` where the calendar has none any
     /// more.
+    ///
+    /// A due time that has come, or comes within some minutes, stands whatever schedule it is of: it is run before a changed
+    /// schedule takes effect. So two daemons that are configured differently run the due times of both, instead of putting off
+    /// each other's for ever.
     pub async fn next_run_at(
         &self,
         connection: &mut PgConnection,
@@ -44,7 +52,17 @@ impl Timetable<'_> {
             sql::bring_forward(connection, (self.organisation, self.name), next).await?;
             return Ok(Some(next));
         }
-        let Some(next) = self.schedule.next_after(now) else { return Ok(None) };
+        let next = self.schedule.next_after(now);
+        if let Some(row) = &stored
+            && row.next_run_at <= now + SETTLED
+        {
+            let Some(earlier) = next.filter(|next| *next < row.next_run_at) else {
+                return Ok(Some(row.next_run_at));
+            };
+            sql::bring_forward(connection, (self.organisation, self.name), earlier).await?;
+            return Ok(Some(earlier));
+        }
+        let Some(next) = next else { return Ok(None) };
         let former = stored.as_ref().map(|row| row.expression.as_str());
         sql::store_schedule(connection, (self.organisation, self.name), former, &configured, next).await?;
         Ok(Some(next))

@@ -67,6 +67,8 @@ words! {
         /// The rule was switched off or made milder, counts from another event, or a cap was lowered, after the sweep had frozen
         /// its candidates.
         RuleChanged = "rule_changed",
+        /// A person confirmed another number of contacts than the sweep found.
+        NotConfirmed = "not_confirmed",
         /// The daemon ended while the sweep was listing.
         Interrupted = "interrupted",
         /// The platform could not be reached or asked to wait.
@@ -109,6 +111,9 @@ impl StopReason {
             Self::RuleChanged => {
                 "nothing to do: the next sweep lists anew by the present rule, where one is switched on"
             }
+            Self::NotConfirmed => {
+                "the number of contacts has changed since the preview: look at `dsrd retention preview` again"
+            }
             Self::Interrupted => "nothing to do: the sweep is run anew",
             Self::PlatformUnavailable => "nothing to do: the sweep is tried again after an hour",
             Self::PlatformRefused => "check the platform key's role and scopes with `dsrd check`",
@@ -126,9 +131,20 @@ words! {
         Hold = "hold",
         /// The person has it restricted (Art. 18 GDPR).
         Restriction = "restriction",
-        /// An access request about it is open: the answer is about the data as it was when they asked.
+        /// A request for a copy of its data is open, to look at or to take along: the answer is about the data as it was when
+        /// they asked.
         OpenAccessRequest = "open_access_request",
         /// Its last activity cannot be known: a person has to look.
         UnclearActivity = "unclear_activity",
+    }
+}
+
+words! {
+    /// Who began a sweep.
+    BegunBy {
+        /// The schedule, also where a sweep of its was interrupted or went by a clock that was ahead.
+        Schedule = "schedule",
+        /// A person (`dsrd retention run`).
+        Person = "person",
     }
 }

@@ -207,6 +207,19 @@ pub async fn contains(
     sql::find(connection, organisation, &hashed).await
 }
 
+/// Whether the list lacks any of these identifiers for a purpose. What an opt-out left on it only [`revoke`] takes off again.
+pub async fn lacks_any(
+    connection: &mut PgConnection,
+    keys: &MasterKey,
+    organisation: &OrganisationId,
+    purpose: Purpose,
+    identifiers: &[SubjectIdentifier],
+) -> Result<bool, StoreError> {
+    let identifiers: Vec<&SubjectIdentifier> = identifiers.iter().collect();
+    let hashed = hashes(keys, organisation, &[purpose], &identifiers, None);
+    Ok(sql::find(connection, organisation, &hashed).await?.len() < hashed.len())
+}
+
 /// Those of the platform's contact ids that belong to somebody who was erased: the place in the list, and since when.
 pub async fn erased_among(
     connection: &mut PgConnection,

@@ -282,7 +282,7 @@ impl Upkeep {
                 .await?,
             page_items,
             sweeps: retention::purge_sweeps(&mut tx, organisation, terms.evidence).await?,
-            holds: holds::purge(&mut tx, organisation, terms.evidence).await?,
+            holds: holds::purge(&mut tx, organisation, terms.evidence, terms.now).await?,
             unlinked,
             ..Forgotten::default()
         };

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use dsrd::delivery::{Delivery, Mailer, NoticeKind, Security, Transport};
+use dsrd::delivery::{self, Delivery, Mailer, NoticeKind, RecipientLetter, Security, StaffLetter, Transport};
+use dsrd::domain::{Clock as _, Personal};
 
 use crate::smtp_stub::{Mood, SmtpStub};
 use crate::world::{ADA, World, facts};
@@ -167,6 +168,75 @@ async fn f_51_the_phase_decides_what_an_answer_means() {
         assert_eq!(world.log(request).await[2], "notice.ended:failed", "an answer is no doubt: {mood:?}");
         assert!(!world.everything_stored().await.contains("ada@"), "the server's words are not kept");
     }
+}
+
+#[tokio::test]
+async fn f_51_an_international_domain_goes_to_every_server_whoever_writes_to_whom() {
+    let mut world = World::new().await;
+    world.settings.from_address = "privacy@bücher.example".to_owned();
+    world.settings.reply_to_address = Some("answers@bücher.example".to_owned());
+    // It knows nothing of RFC 6531.
+    let stub = SmtpStub::start(Mood::Obedient).await;
+    let (request, _) = world.pending().await;
+    let mailer = mailer_to(&mut world, &stub).await;
+    assert_eq!(world.deliver(&mailer, request).await, Delivery::Sent);
+    let transport = Transport::open(&world.settings, "/nowhere".as_ref()).await.unwrap();
+    let at = world.clock.now();
+    let letter = StaffLetter {
+        to: "dpo@bücher.example",
+        message_id: "<1@venue.dsrd.invalid>".to_owned(),
+        subject: "Due soon".to_owned(),
+        text: "One request.\n".to_owned(),
+        at,
+    };
+    delivery::send_to_staff(&transport, &world.settings, letter).await.unwrap();
+    let letter = RecipientLetter {
+        controller: &world.controller,
+        language: "en",
+        reference: "DSR-AAAA-BBBB",
+        action: "erase",
+        on: at.date_naive(),
+        answer_by: at.date_naive(),
+        objects: Personal::new("5f3a".to_owned()),
+        to: "Privacy@käse.example",
+        message_id: "<2@venue.dsrd.invalid>".to_owned(),
+        at,
+    };
+    let letter = delivery::prepare_letter(&world.settings, letter).unwrap();
+    delivery::send_letter(&transport, &letter).await.unwrap();
+    let seen = stub.seen();
+    let of = |verb: &str| seen.commands.iter().filter(|line| line.starts_with(verb)).collect::<Vec<_>>();
+    assert_eq!(of("MAIL"), ["MAIL FROM:<privacy@xn--bcher-kva.example>"; 3]);
+    let to = [
+        format!("RCPT TO:<{ADA}>"),
+        "RCPT TO:<dpo@xn--bcher-kva.example>".to_owned(),
+        "RCPT TO:<Privacy@xn--kse-qla.example>".to_owned(),
+    ];
+    assert_eq!(of("RCPT"), to.iter().collect::<Vec<_>>());
+    for body in &seen.bodies {
+        assert_no_bare_line_ends(body);
+    }
+    let notice = String::from_utf8(seen.bodies[0].clone()).unwrap();
+    assert!(notice.contains("Reply-To: answers@xn--bcher-kva.example"), "{notice}");
+}
+
+#[tokio::test]
+async fn f_51_a_sender_that_the_server_cannot_take_is_our_set_up_and_no_refusal_of_the_recipient() {
+    let mut world = World::new().await;
+    world.settings.from_address = "büro@venue.example".to_owned();
+    let stub = SmtpStub::start(Mood::Obedient).await;
+    let (request, _) = world.pending().await;
+    let mailer = mailer_to(&mut world, &stub).await;
+    assert!(matches!(world.deliver(&mailer, request).await, Delivery::Later(_)));
+    let row = world.notice(request).await;
+    assert_eq!((row.state.as_str(), row.last_code.as_deref()), ("pending", Some("no_smtputf8")));
+    // A recipient whom it cannot take will not be taken tomorrow either.
+    world.settings = crate::world::settings();
+    let mailer = mailer_to(&mut world, &stub).await;
+    let request = world.request_of(dsrd::domain::IdentifierKind::Email, "zoë@people.example").await;
+    world.enqueue(request, NoticeKind::AccessReady).await.unwrap();
+    let refused = world.deliver(&mailer, request).await;
+    assert_eq!(refused, Delivery::Refused("no_smtputf8".to_owned()));
 }
 
 #[tokio::test]

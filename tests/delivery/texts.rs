@@ -140,9 +140,16 @@ fn particular_to(kind: NoticeKind) -> &'static [&'static str] {
             "on another legal ground",
             "a copy of all data about you",
         ],
-        NoticeKind::NoData => {
-            &["25 November 2026", "the e-mail address", "the telephone number", "new request"]
-        }
+        NoticeKind::NoData => &[
+            "no data about you in our contact platform",
+            "25 November 2026",
+            "the e-mail address",
+            "the telephone number",
+            "new request",
+            "A fingerprint of your contact details",
+            "another request about you: DSR-",
+            "of 3 October 2026.",
+        ],
         NoticeKind::ErasureDone => &[
             "25 November 2026",
             "What we keep, and why",
@@ -269,7 +276,7 @@ async fn r_30_a_language_without_texts_falls_back_to_the_controller_s_and_that_i
     world.enqueue_in("sv-FI", request, kind, Sender::Procedure, facts()).await.unwrap();
     mailer.deliver(world.organisation(), request, kind).await.unwrap();
     assert!(memory.sent()[0].subject.starts_with("Die Antwort auf Ihre Anfrage"));
-    assert_eq!(world.notice(request).await.template.as_deref(), Some("no_data/de/1"));
+    assert_eq!(world.notice(request).await.template.as_deref(), Some("no_data/de/2"));
     let detail: serde_json::Value =
         sqlx::query_scalar("SELECT detail FROM audit.pending WHERE case_id = $1 AND action = 'notice.ended'")
             .bind(request.0)
@@ -277,7 +284,7 @@ async fn r_30_a_language_without_texts_falls_back_to_the_controller_s_and_that_i
             .await
             .unwrap();
     assert_eq!(detail["wished_language"], "sv-FI");
-    assert_eq!(detail["template"], "no_data/de/1");
+    assert_eq!(detail["template"], "no_data/de/2");
     assert_eq!(
         detail["text_sha256"].as_str(),
         world.notice(request).await.text_sha256.map(hex::encode).as_deref()

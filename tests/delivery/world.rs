@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use dsrd::delivery::{
-    self, Delivery, Facts, FileSettings, Kept, Mailer, MemoryTransport, NewNotice, NoticeKind, Refusal,
-    Security, Sender, Settings, SmtpSettings, Transport, TransportKind, WhyLonger,
+    self, Delivery, Facts, FileSettings, Kept, Mailer, MemoryTransport, NewNotice, NoticeKind, OtherRequest,
+    Refusal, Security, Sender, Settings, SmtpSettings, Transport, TransportKind, WhyLonger,
 };
 use dsrd::domain::{
     Controller, IdentifierKind, ManualClock, MasterKey, OrganisationId, Personal, Reference, RefusalGround,
@@ -333,6 +333,10 @@ pub(crate) fn facts() -> Facts {
         recipients: vec!["Mailworks Ltd".to_owned()],
         backups_until: date("2026-12-30"),
         suppressed: true,
+        others: vec![OtherRequest {
+            request: RequestId("01938a2b-6c00-7000-8000-000000000001".parse().unwrap()),
+            received_on: "2026-10-03".parse().unwrap(),
+        }],
         explained: true,
         ..Facts::of(RequestKind::Access, "2026-11-23".parse().unwrap(), "2026-12-23".parse().unwrap())
     }

@@ -377,11 +377,10 @@ fn r_32_and_r_30_what_a_person_takes_along_says_in_every_language_what_it_may_la
 
 /// A report with an end of storage in each form, as JSON, README and page; in the page every run of spaces is one.
 fn report_of_ends(language: Language) -> (serde_json::Value, String, String) {
-    let directory = tempfile::tempdir().unwrap();
-    let settings = settings(directory.path());
     let end = |period: &str, from, until: Option<&str>, records_over, records_without_date| StorageEnd {
         term: StorageTerm { period: period.parse().unwrap(), from },
         until: until.map(|day| day.parse().unwrap()),
+        kept_longer: false,
         records_over,
         records_without_date,
     };
@@ -394,12 +393,22 @@ fn report_of_ends(language: Language) -> (serde_json::Value, String, String) {
         (Section::Accountings, end("12m", StorageAnchor::Record, None, 0, 0)),
         (Section::Requests, end("36m", StorageAnchor::Record, Some("2029-02-01"), 0, 1)),
     ];
+    report_of(language, storage.into())
+}
+
+/// A report with these ends of storage.
+fn report_of(
+    language: Language,
+    storage: BTreeMap<Section, StorageEnd>,
+) -> (serde_json::Value, String, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
     let entry = CatalogueEntry { storage_period: "As we say.".to_owned(), ..CatalogueEntry::default() };
     let catalogue = Catalogue {
         sections: Section::ALL.map(|section| (section, entry.clone())).into(),
         ..Catalogue::default()
     };
-    let header = ReportHeader { language, catalogue: Some(catalogue), storage: storage.into(), ..header() };
+    let header = ReportHeader { language, catalogue: Some(catalogue), storage, ..header() };
     let records = [
         (Section::Profile, PROFILE),
         (Section::Events, "{}"),
@@ -449,6 +458,74 @@ fn r_27_the_report_names_the_last_day_of_storage_of_each_category() {
         assert!(readme.contains(&format!(". Storage: {each}")), "{each:?} is not in {readme}");
     }
     assert_eq!(page.matches("In your case").count(), said.len());
+}
+
+#[test]
+fn r_27_and_r_30_what_keeps_the_data_longer_than_their_period_is_said_in_every_language() {
+    let end = |period: &str, from, until: Option<&str>, records_without_date| StorageEnd {
+        term: StorageTerm { period: period.parse().unwrap(), from },
+        until: until.map(|day| day.parse().unwrap()),
+        kept_longer: true,
+        records_over: 0,
+        records_without_date,
+    };
+    let storage = BTreeMap::from([
+        (Section::Profile, end("36m", StorageAnchor::LastActivity, None, 0)),
+        (Section::Consents, end("1m", StorageAnchor::Created, Some("2027-04-30"), 0)),
+        (Section::Events, end("12m", StorageAnchor::Record, Some("2027-04-30"), 1)),
+    ]);
+    for (language, said) in [
+        (
+            Language::English,
+            [
+                "No day can be stated, because for now a reason of the law may keep the data longer. The criterion is: 36 months, \
+                 counted from your last activity, and the end of that reason.",
+                "Until 30 April 2027: longer than 1 month, counted from the day on which your profile was made, because a reason of \
+                 the law keeps the data until then.",
+                "Until 30 April 2027: longer than 12 months, counted from its own date, because a reason of the law keeps the data \
+                 until then. Records for which no day can be stated, because it is not known from which day to count: 1.",
+            ],
+        ),
+        (
+            Language::German,
+            [
+                "aus einem gesetzlichen Grund möglicherweise länger aufbewahrt werden. Das Kriterium: 36 Monate, gerechnet ab Ihrer",
+                "Bis 30. April 2027. Das ist länger als die Frist (1 Monat, gerechnet ab der Anlage",
+                "Bis 30. April 2027. Das ist länger als die Frist (12 Monate, gerechnet ab dem eigenen Datum)",
+            ],
+        ),
+        (
+            Language::French,
+            [
+                "un motif légal peut actuellement faire conserver les données plus longtemps. Le critère : 36 mois",
+                "Jusqu’au 30 avril 2027. C’est plus que la durée (1 mois à compter de la création",
+                "Jusqu’au 30 avril 2027. C’est plus que la durée (12 mois à compter de sa propre date)",
+            ],
+        ),
+        (
+            Language::Italian,
+            [
+                "un motivo di legge può far conservare i dati più a lungo. Il criterio: 36 mesi, da contare dalla Sua",
+                "Fino al giorno 30 aprile 2027. È più del periodo (1 mese, da contare dalla creazione",
+                "Fino al giorno 30 aprile 2027. È più del periodo (12 mesi, da contare dalla data della voce)",
+            ],
+        ),
+        (
+            Language::Spanish,
+            [
+                "un motivo legal puede hacer que los datos se conserven más tiempo. El criterio: 36 meses, contados desde su",
+                "Hasta el 30 de abril de 2027. Es más que el plazo (1 mes, contados desde la creación",
+                "Hasta el 30 de abril de 2027. Es más que el plazo (12 meses, contados desde su propia fecha)",
+            ],
+        ),
+    ] {
+        let (report, readme, page) = report_of(language, storage.clone());
+        assert_eq!(report["storage"]["profile"]["kept_longer"], true, "{language:?}");
+        for each in said {
+            assert!(page.contains(each), "{language:?}: {each:?} is not in {page}");
+            assert!(readme.contains(each), "{language:?}: {each:?} is not in {readme}");
+        }
+    }
 }
 
 #[test]

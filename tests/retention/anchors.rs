@@ -33,9 +33,8 @@ fn guests(shows: ProfileDates) -> Pages {
 
 async fn preview(office: &Office, platform: Pages, settings: &Settings) -> Preview {
     let rule = settings.rule().unwrap();
-    retention::preview(&ReadOnly(platform), &office.controller, &rule, office.clock.now(), |_| ())
-        .await
-        .unwrap()
+    let (now, holds) = (office.clock.now(), office.holds());
+    retention::preview(&ReadOnly(platform), &office.controller, &rule, now, holds, |_| ()).await.unwrap()
 }
 
 #[tokio::test]
@@ -236,5 +235,23 @@ async fn r_60_a_sweep_is_not_taken_up_by_a_rule_that_counts_from_another_event()
         let stopped = &turn.continued[0];
         assert_eq!((stopped.state, stopped.reason), (SweepState::Stopped, Some(StopReason::RuleChanged)));
         assert_eq!(office.count("requests").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn r_60_what_was_confirmed_holds_for_a_sweep_that_another_process_takes_up() {
+    for (confirmed, state, reason) in
+        [(29, SweepState::Stopped, Some(StopReason::NotConfirmed)), (30, SweepState::Finished, None)]
+    {
+        let office = Office::open().await;
+        let platform = Arc::new(crowd());
+        let sweeper = office.halting(&platform, &last_activity(), once(Stage::Read));
+        let halted = sweeper.sweep_confirmed("ada", confirmed).await;
+        assert!(matches!(halted, Err(SweepError::Halted)), "{confirmed}");
+        let turn = office.sweeper(&platform, &last_activity()).run_due().await.unwrap();
+        let report = &turn.continued[0];
+        assert_eq!((report.state, report.reason, report.candidates), (state, reason, 30), "{confirmed}");
+        assert_eq!(office.count("requests").await, if reason.is_some() { 0 } else { 30 }, "{confirmed}");
+        assert_eq!(office.sweeps().await[0].begun_by, "person");
     }
 }

@@ -45,6 +45,11 @@ async fn f_48_a_due_time_from_a_clock_that_was_ahead_comes_with_the_next_one() {
     assert_eq!((turn.ran, turn.next_run_at), (None, Some(at("2026-11-25T02:30:00Z"))));
     office.move_to("2026-11-24T02:30:00Z");
     assert_eq!(sweeper.run_due().await.unwrap().ran, None);
+    // Both were begun by the schedule, although the due time stands with one of them alone.
+    let sweeps = office.sweeps().await;
+    let begun: Vec<_> =
+        sweeps.iter().map(|row| (row.begun_by.as_str(), row.scheduled_for.is_some())).collect();
+    assert_eq!(begun, [("schedule", false), ("schedule", true)]);
 }
 
 #[tokio::test]
@@ -58,6 +63,45 @@ async fn a_changed_schedule_is_taken_from_the_configuration_at_once() {
     let elsewhere = Settings { schedule_time_zone: "Europe/Rome".to_owned(), ..later };
     let turn = office.sweeper(&platform, &elsewhere).run_due().await.unwrap();
     assert_eq!(turn.next_run_at, Some(at("2026-11-29T04:00:00Z")));
+}
+
+#[tokio::test]
+async fn f_50_a_due_time_that_came_before_its_schedule_was_changed_is_swept_for_once() {
+    let office = Office::open().await;
+    let platform = Arc::new(Pages::of(contacts(2, 20)));
+    office.sweeper(&platform, &settings()).run_due().await.unwrap();
+    // No daemon ran that night, and the next one has another schedule.
+    office.move_to("2026-11-24T09:00:00Z");
+    let sweeper = office.sweeper(&platform, &Settings { schedule: "0 5 * * SUN".to_owned(), ..settings() });
+    let turn = sweeper.run_due().await.unwrap();
+    assert_eq!(turn.ran.map(|ran| ran.scheduled_for), Some(Some(at("2026-11-24T02:30:00Z"))));
+    assert_eq!(turn.next_run_at, Some(at("2026-11-29T05:00:00Z")));
+    let turn = sweeper.run_due().await.unwrap();
+    assert_eq!((turn.ran, turn.next_run_at), (None, Some(at("2026-11-29T05:00:00Z"))));
+}
+
+#[tokio::test]
+async fn f_6_daemons_with_different_schedules_run_the_due_times_of_both() {
+    for first in [0, 1] {
+        let office = Office::open().await;
+        let platform = Arc::new(Pages::of(contacts(2, 20)));
+        let sweepers = ["30 2 * * *", "30 3 * * *"].map(|schedule| {
+            office.sweeper(&platform, &Settings { schedule: schedule.to_owned(), ..settings() })
+        });
+        let mut ran = Vec::new();
+        for night in ["2026-11-24T01:50:00Z", "2026-11-25T01:50:00Z"] {
+            office.move_to(night);
+            // Each looks every minute, half a minute after the other.
+            for look in 0..240 {
+                let turn = sweepers[(first + look) % 2].run_due().await.unwrap();
+                ran.extend(turn.ran.and_then(|ran| ran.scheduled_for));
+                office.clock.advance(TimeDelta::seconds(30));
+            }
+        }
+        let due_times =
+            ["2026-11-24T02:30:00Z", "2026-11-24T03:30:00Z", "2026-11-25T02:30:00Z", "2026-11-25T03:30:00Z"];
+        assert_eq!(ran, due_times.map(at));
+    }
 }
 
 #[tokio::test]

@@ -59,10 +59,16 @@ async fn r_61_old_records_of_contacts_that_are_kept_are_reported_as_a_gap() {
     let office = Office::open().await;
     let expected = [old("accountings", 3, 1, 1, 1), old("events", 3, 0, 0, 0)];
     let rule = terms().rule().unwrap();
-    let preview =
-        retention::preview(&ReadOnly(people()), &office.controller, &rule, office.clock.now(), |_| ())
-            .await
-            .unwrap();
+    let preview = retention::preview(
+        &ReadOnly(people()),
+        &office.controller,
+        &rule,
+        office.clock.now(),
+        office.holds(),
+        |_| (),
+    )
+    .await
+    .unwrap();
     let mut shown = preview.findings.clone();
     shown.sort_by(|a, b| a.category.cmp(&b.category));
     assert_eq!(shown, expected);

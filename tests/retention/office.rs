@@ -7,7 +7,7 @@ use dsrd::audit::{self, LogKeys, Sealer};
 use dsrd::domain::{ActivityKind, Clock, Controller, ManualClock, MasterKey, WithoutActivity};
 use dsrd::intake::Desk;
 use dsrd::platform::ContactPlatform;
-use dsrd::retention::{self, Anchor, Halt, RecordTerms, Settings, SweepRow, Sweeper, never_halt};
+use dsrd::retention::{self, Anchor, Halt, Holds, RecordTerms, Settings, SweepRow, Sweeper, never_halt};
 use dsrd::store::Store;
 use sqlx::Connection as _;
 
@@ -130,6 +130,11 @@ impl Office {
             rule: settings.rule().unwrap(),
             halt,
         }
+    }
+
+    /// Where previews look for holds.
+    pub(crate) fn holds(&self) -> Option<Holds<'_>> {
+        Some(Holds { store: &self.store, keys: &self.desk.keys })
     }
 
     pub(crate) fn move_to(&self, now: &str) {

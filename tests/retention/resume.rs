@@ -55,6 +55,8 @@ async fn f_1_a_sweep_stopped_at_any_stage_ends_with_one_erasure_for_each_contact
         assert_eq!(office.count("requests").await, 10, "{stage:?}");
         assert_eq!(office.count("contacts with a request").await, 10, "{stage:?}");
         assert_eq!(office.count("jobs").await, 10, "{stage:?}");
+        let begun_by: Vec<String> = office.sweeps().await.into_iter().map(|row| row.begun_by).collect();
+        assert!(begun_by.iter().all(|by| by == "schedule"), "{stage:?}: {begun_by:?}");
         assert_eq!(sweeper.run_due().await.unwrap().next_run_at, Some(at("2026-11-25T02:30:00Z")));
     }
 }

@@ -38,10 +38,17 @@ async fn a_preview_shows_what_the_sweep_will_do_and_writes_nothing() {
     let rule: Rule = settings().rule().unwrap();
     let seen = Mutex::new(Vec::new());
     let read_only = ReadOnly(Pages { poison: 2, ..Pages::of(contacts(10, 30)) });
-    let preview = retention::preview(&read_only, &office.controller, &rule, office.clock.now(), |progress| {
-        let Progress::Listed(contacts) = progress else { panic!("nothing is read") };
-        seen.lock().unwrap().push(contacts);
-    })
+    let preview = retention::preview(
+        &read_only,
+        &office.controller,
+        &rule,
+        office.clock.now(),
+        office.holds(),
+        |progress| {
+            let Progress::Listed(contacts) = progress else { panic!("nothing is read") };
+            seen.lock().unwrap().push(contacts);
+        },
+    )
     .await
     .unwrap();
 
@@ -71,10 +78,16 @@ async fn f_52_over_a_cap_a_sweep_stops_before_the_first_erasure() {
         let report = office.sweeper(&platform, &settings).sweep("ada").await.unwrap();
         assert_eq!((report.state, report.reason), (SweepState::Stopped, Some(reason)));
         assert_eq!((report.contacts, report.candidates, report.submitted), (100, 40, 0));
-        let preview =
-            retention::preview(&*platform, &office.controller, &settings.rule().unwrap(), at(NOON), |_| ())
-                .await
-                .unwrap();
+        let preview = retention::preview(
+            &*platform,
+            &office.controller,
+            &settings.rule().unwrap(),
+            at(NOON),
+            office.holds(),
+            |_| (),
+        )
+        .await
+        .unwrap();
         assert_eq!(preview.stops, Some(reason), "the preview says the same");
     }
     assert_eq!(office.count("requests").await, 0);
@@ -96,6 +109,27 @@ async fn f_52_over_a_cap_a_sweep_stops_before_the_first_erasure() {
     let report = office.sweeper(&platform, &at_the_caps).sweep("ada").await.unwrap();
     assert_eq!((report.state, report.submitted), (SweepState::Finished, 40));
     assert_eq!(office.count("requests").await, 40);
+}
+
+#[tokio::test]
+async fn a_sweep_that_finds_another_number_than_was_confirmed_submits_nobody() {
+    let office = Office::open().await;
+    let platform = Arc::new(Pages::of(contacts(10, 30)));
+    let sweeper = office.sweeper(&platform, &settings());
+    let (rule, holds) = (settings().rule().unwrap(), office.holds());
+    let preview =
+        retention::preview(&*platform, &office.controller, &rule, at(NOON), holds, |_| ()).await.unwrap();
+    assert_eq!(preview.candidates, 10);
+    platform.contacts.lock().unwrap().push(listed("old-new", Created::At(at("2021-01-01T00:00:00Z"))));
+    let report = sweeper.sweep_confirmed("ada", preview.candidates).await.unwrap();
+    assert_eq!((report.state, report.reason), (SweepState::Stopped, Some(StopReason::NotConfirmed)));
+    assert_eq!((report.candidates, report.submitted), (11, 0));
+    assert_eq!(office.count("requests").await, 0);
+    assert_eq!(office.log().await, words(&[("sweep.started", ""), ("sweep.stopped", "not_confirmed")]));
+
+    let report = sweeper.sweep_confirmed("ada", 11).await.unwrap();
+    assert_eq!((report.state, report.submitted), (SweepState::Finished, 11));
+    assert!(office.sweeps().await.iter().all(|sweep| sweep.begun_by == "person"));
 }
 
 #[tokio::test]
@@ -203,7 +237,9 @@ async fn a_preview_of_a_hundred_thousand_contacts_holds_one_page_at_a_time() {
     let rule = settings().rule().unwrap();
     let mut pages = 0;
     let preview =
-        retention::preview(&platform, &office.controller, &rule, at(NOON), |_| pages += 1).await.unwrap();
+        retention::preview(&platform, &office.controller, &rule, at(NOON), office.holds(), |_| pages += 1)
+            .await
+            .unwrap();
     assert_eq!((preview.contacts, preview.candidates, pages), (100_000, 1_000, 10));
     assert_eq!(platform.list_created_before(at(NOON)).count().await, 10);
     drop(office.database);

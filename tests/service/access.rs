@@ -5,18 +5,15 @@ use std::io::Read as _;
 use dsrd::audit::{self, Action, Actor, Detail};
 use dsrd::delivery;
 use dsrd::domain::IdentifierKind::{Email, Phone};
-use dsrd::domain::{
-    ActivityKind, ActivityRule, Clock, HoldKind, Outcome, ParkReason, RequestId, RequestKind, RequestState,
-    WithoutActivity,
-};
-use dsrd::holds::NewHold;
+use dsrd::domain::{Clock, Outcome, ParkReason, RequestId, RequestKind, RequestState};
+use dsrd::intake;
 use dsrd::report::{self, Catalogue, CatalogueEntry, PackageKey, Section, StorageAnchor, StorageTerm};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::support::service::TestService;
 
-fn ada() -> ContactSpec {
+pub(crate) fn ada() -> ContactSpec {
     ContactSpec::new()
         .name("Canarino", "Prova")
         .email("canarino@posta.example")
@@ -305,14 +302,36 @@ async fn f_8_a_record_that_cannot_be_read_is_counted_and_the_report_says_so() {
     }
 }
 
+/// What a controller says of each section.
+pub(crate) fn said() -> CatalogueEntry {
+    CatalogueEntry {
+        purposes: "To run the guest Wi-Fi.".to_owned(),
+        legal_basis: "Contract.".to_owned(),
+        recipients: "Nobody.".to_owned(),
+        storage_period: "As our policy says.".to_owned(),
+        source: "You.".to_owned(),
+        retention: None,
+    }
+}
+
+/// What a controller says beside that, as long as nothing is held.
+pub(crate) fn explained() -> Catalogue {
+    Catalogue {
+        automated_decisions: "None.".to_owned(),
+        transfers: "None.".to_owned(),
+        complaint_authority: "Garante".to_owned(),
+        ..Catalogue::default()
+    }
+}
+
 #[tokio::test]
 async fn f_33_a_total_beyond_all_reason_is_told_as_missing_and_holds_nothing_up() {
     let entry = |section| {
         let retention = Some(StorageTerm { period: "12m".parse().unwrap(), from: StorageAnchor::Record });
         let retention = retention.filter(|_| !matches!(section, Section::Profile | Section::Consents));
-        (section, CatalogueEntry { retention, ..CatalogueEntry::default() })
+        (section, CatalogueEntry { retention, ..said() })
     };
-    let catalogue = Catalogue { sections: Section::ALL.map(entry).into(), ..Catalogue::default() };
+    let catalogue = Catalogue { sections: Section::ALL.map(entry).into(), ..explained() };
     let service = TestService::builder().catalogue(catalogue).build().await;
     let _contact = service.platform.add_contact(ada());
     let absurd = r#"{"devices":[],"total":18446744073709551615}"#.to_owned();
@@ -401,136 +420,6 @@ async fn r_34_a_field_of_others_is_withheld_whole_where_the_controller_says_so()
 }
 
 #[tokio::test]
-async fn r_27_no_day_of_the_end_is_told_while_a_hold_may_keep_the_data_longer() {
-    let term = StorageTerm { period: "36m".parse().unwrap(), from: StorageAnchor::Created };
-    let entry = CatalogueEntry {
-        storage_period: "As our policy says.".to_owned(),
-        retention: Some(term),
-        ..CatalogueEntry::default()
-    };
-    let others =
-        [Section::Consents, Section::Events, Section::Devices, Section::Accountings, Section::Requests]
-            .map(|section| (section, CatalogueEntry::default()));
-    let sections = others.into_iter().chain([(Section::Profile, entry)]).collect();
-    let catalogue = Catalogue { sections, ..Catalogue::default() };
-    let service = TestService::builder().catalogue(catalogue).build().await;
-    // A restriction stops no access and no erasure of the person; it stops the sweep, whose day would be told.
-    for (address, hold) in [
-        ("canarino@posta.example", Some(HoldKind::Claim)),
-        ("canarino.secondo@posta.example", Some(HoldKind::Restriction)),
-        ("canarina@posta.example", None),
-    ] {
-        let spec = ContactSpec::new().email(address).created("2024-02-29T10:00:00Z".parse().unwrap());
-        let _contact = service.platform.add_contact(spec);
-        if let Some(kind) = hold {
-            let new = NewHold { kind, matter: None, ..crate::holds::claim_about(&service, address) };
-            crate::holds::place(&service, new).await;
-        }
-        let receipt = service.submit(RequestKind::Access, &[(Email, address)]).await;
-        service.work_to_the_end().await;
-        let files = package(&service, receipt.request).await;
-        let report = &files.iter().find(|(name, _)| name == "report.json").unwrap().1;
-        let report: serde_json::Value = serde_json::from_str(report).unwrap();
-        let until = &report["storage"]["profile"]["until"];
-        assert_eq!(until.as_str(), hold.is_none().then_some("2027-02-28"), "{address}: {until}");
-        assert_eq!(report["storage"]["profile"]["period"], "36m", "the criterion is told");
-    }
-    service.finish().await;
-}
-
-#[tokio::test]
-async fn r_27_an_access_report_names_the_days_until_which_the_data_of_this_person_are_kept() {
-    use StorageAnchor::{Created, LastActivity, Record};
-    let term = |period: &str, from| {
-        let retention = Some(StorageTerm { period: period.parse().unwrap(), from });
-        CatalogueEntry {
-            storage_period: "As our policy says.".to_owned(),
-            retention,
-            ..CatalogueEntry::default()
-        }
-    };
-    let sections = [
-        (Section::Profile, term("36m", Created)),
-        (Section::Consents, term("12m", LastActivity)),
-        (Section::Events, term("12m", Record)),
-        (Section::Devices, CatalogueEntry::default()),
-        (Section::Accountings, term("30d", Record)),
-        (Section::Requests, term("36m", Record)),
-    ];
-    let catalogue = Catalogue { sections: sections.into(), ..Catalogue::default() };
-    let rule = ActivityRule {
-        kinds: vec![ActivityKind::LastLogin],
-        passive_events: Vec::new(),
-        without: WithoutActivity::Review,
-    };
-    let service = TestService::builder().catalogue(catalogue).activity(rule).build().await;
-    // Already the first of March where the controller is.
-    let known = ada()
-        .created("2024-02-29T23:30:00Z".parse().unwrap())
-        .modified("2026-04-30T10:00:00Z".parse().unwrap());
-    let unknown =
-        ContactSpec::new().email("unknown@posta.example").created_json("null").events(0).accountings(0);
-    let _contacts = [known, unknown].map(|spec| service.platform.add_contact(spec));
-    let mut reports = Vec::new();
-    for address in ["canarino@posta.example", "canarino@posta.example", "unknown@posta.example"] {
-        let receipt = service.submit(RequestKind::Access, &[(Email, address)]).await;
-        service.work_to_the_end().await;
-        let files = package(&service, receipt.request).await;
-        let of = |name: &str| files.iter().find(|(each, _)| each == name).unwrap().1.clone();
-        reports.push((
-            serde_json::from_str::<serde_json::Value>(&of("report.json")).unwrap(),
-            of("report.html"),
-        ));
-    }
-    let (first, page) = &reports[0];
-    assert_eq!(first["storage"]["profile"]["until"], "2027-03-01");
-    assert_eq!(first["storage"]["consents"]["until"], "2027-04-30");
-    assert_eq!(first["storage"].get("devices"), None, "the words of the controller stand alone");
-    // The only request is the one under way.
-    assert_eq!(first["storage"]["requests"]["until"], serde_json::Value::Null);
-    for (section, field, last) in [
-        ("events", "/when/createdAt", |day: chrono::NaiveDate| {
-            day.checked_add_months(chrono::Months::new(12))
-        }),
-        ("accountings", "/stop", |day: chrono::NaiveDate| day.checked_add_days(chrono::Days::new(30))),
-    ]
-        as [(&str, &str, fn(chrono::NaiveDate) -> Option<chrono::NaiveDate>); 2]
-    {
-        let records = first["records"][section].as_array().unwrap();
-        let days: Vec<chrono::NaiveDate> = records
-            .iter()
-            .map(|record| {
-                let at: chrono::DateTime<chrono::Utc> =
-                    record.pointer(field).unwrap().as_str().unwrap().parse().unwrap();
-                last(at.with_timezone(&service.controller.time_zone).date_naive()).unwrap()
-            })
-            .collect();
-        let today = service.controller.local_date(service.clock.now());
-        let over = days.iter().filter(|day| **day < today).count();
-        let end = &first["storage"][section];
-        assert_eq!(end["until"], days.iter().max().unwrap().to_string(), "{section}: {records:#?}");
-        assert_eq!(
-            (&end["records_over"], &end["records_without_date"]),
-            (&over.into(), &0.into()),
-            "{section}"
-        );
-    }
-    for said in ["As our policy says.", "Until 1 March 2027: 36 months", "Until 30 April 2027: 12 months"] {
-        assert!(page.contains(said), "{said}");
-    }
-    // The closing of the first request begins its period; the second is under way.
-    let (second, _) = &reports[1];
-    assert_eq!(second["storage"]["requests"]["until"], "2029-11-23");
-    // Nothing tells when this profile was made: the criterion is named, and no day.
-    let (stranger, page) = &reports[2];
-    assert_eq!(stranger["storage"]["profile"]["until"], serde_json::Value::Null);
-    assert!(
-        page.contains("The criterion is: 36 months, counted from the day on which your profile was made.")
-    );
-    service.finish().await;
-}
-
-#[tokio::test]
 async fn r_26_an_unknown_person_is_told_within_the_limit_that_nothing_is_held() {
     let service = TestService::start().await;
     let _contact = service.platform.add_contact(ada());
@@ -547,5 +436,45 @@ async fn r_26_an_unknown_person_is_told_within_the_limit_that_nothing_is_held() 
     let [answer] = told.try_into().expect("one answer");
     assert!(answer.link.is_none() && answer.text.expose().contains(receipt.reference.as_str()));
     assert!(service.mails.sent_to("canarino@posta.example").is_empty());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_33_who_was_erased_and_asks_what_is_held_hears_of_the_fingerprint_and_of_the_former_request() {
+    const GONE: &str = "canarino@posta.example";
+    const STRANGER: &str = "nobody@posta.example";
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    let erasure = service.submit(RequestKind::Erasure, &[(Email, GONE)]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(erasure.request).await.outcome, Some(Outcome::Fulfilled));
+    service.advance(std::time::Duration::from_hours(30)).await;
+    let (fingerprint, another) = ("A fingerprint of your contact details", "another request about you");
+    for (address, is_known) in [(STRANGER, false), (GONE, true)] {
+        let receipt = service.submit(RequestKind::Access, &[(Email, address)]).await;
+        service.work_to_the_end().await;
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::FulfilledNoData));
+        let told = service.last_told();
+        assert!(told.contains("no data about you in our contact platform"), "{told}");
+        assert_eq!(told.contains(fingerprint), is_known, "{told}");
+        assert_eq!(told.contains(another), is_known, "{told}");
+        assert_eq!(told.contains(erasure.reference.as_str()), is_known, "{told}");
+    }
+    // Somebody nobody knows names the address beside their own: the answer would not go to it, and so nothing is told.
+    let mut submission = service.submission(RequestKind::Access, &[(Email, STRANGER), (Email, GONE)]);
+    submission.proof = None;
+    let receipt =
+        intake::submit_request(&service.store, &service.desk, &service.controller, submission).await.unwrap();
+    let before = service.mails.sent().len();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.park_reason, Some(ParkReason::IdentityUnproven));
+    for mail in service.mails.sent().iter().skip(before) {
+        assert!(!mail.text.expose().contains(erasure.reference.as_str()), "{}", mail.text.expose());
+    }
+    // Who asks for something else is answered that, and no more.
+    let receipt = service.submit(RequestKind::Erasure, &[(Email, GONE)]).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::FulfilledNoData));
+    assert!(!service.last_told().contains(fingerprint), "{}", service.last_told());
     service.finish().await;
 }

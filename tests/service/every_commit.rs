@@ -454,7 +454,8 @@ async fn f_12_whichever_commit_of_a_person_is_cut_first_what_they_did_is_done_on
     judge(&cuts, &["alert.raised", "staff_mail.began", "recipient.began", "recipient.ended"], 50);
 }
 
-fn sweeper(service: &TestService) -> Sweeper {
+/// A rule of 36 months from the creation.
+pub(crate) fn sweeper(service: &TestService) -> Sweeper {
     let settings = Settings {
         enabled: true,
         keep_months: Some(36),

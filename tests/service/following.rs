@@ -17,6 +17,7 @@ use crate::decide::resume;
 use crate::grounds::{follow_up, hand_in};
 use crate::holds::{claim_about, lift, place, resume_held};
 use crate::notices::{EMAIL, dpo};
+use crate::reminders;
 use crate::support::service::TestService;
 
 const WEEK: Duration = Duration::from_hours(7 * 24);
@@ -183,4 +184,35 @@ async fn r_65_the_second_stage_does_not_overrule_who_had_the_data_restricted_sin
         }
         service.finish().await;
     }
+}
+
+#[tokio::test]
+async fn r_12_r_65_who_asks_to_be_erased_reminds_of_nothing_that_follows_by_itself_and_may_stop() {
+    let service = reminders::start().await;
+    let spec = ContactSpec::new().email(EMAIL).policy("mktgCommunications", true);
+    let contact = service.platform.add_contact(spec);
+    let claim = place(&service, claim_about(&service, EMAIL)).await.reference;
+    service.submit(RequestKind::Erasure, &[(Email, EMAIL)]).await;
+    service.work_to_the_end().await;
+    lift(&service, &claim, LiftReason::ClaimSettled).await.unwrap();
+    let [second] = resume_held(&service).await.try_into().unwrap();
+    let refused = service.simulator.faults().inject(Fault::Status(503).on(Endpoint::DeleteContact));
+    service.work().await;
+    assert_eq!(service.case(second).await.state, RequestState::InProgress);
+    // They ask once more, after it was handed in.
+    service.advance(Duration::from_hours(2)).await;
+    let own = service.submit(RequestKind::Erasure, &[(Email, EMAIL)]).await;
+    assert_eq!(own.reminds_of, None);
+    service.work().await;
+    assert_eq!(service.case(own.request).await.reminds_of, None);
+    // What follows by itself stops for a restriction; what they ask now does not.
+    let restriction = restrict(&service).await;
+    service.advance(Duration::from_mins(10)).await;
+    service.work().await;
+    stopped(&service, second, &contact, &restriction).await;
+    service.simulator.faults().remove(refused);
+    service.work_to_the_end().await;
+    assert_eq!(service.case(own.request).await.outcome, Some(Outcome::Fulfilled));
+    assert!(!exists(&service, &contact));
+    service.finish().await;
 }

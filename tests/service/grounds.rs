@@ -9,8 +9,8 @@ use dsrd::delivery::day_in_words;
 use dsrd::domain::Assurance;
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{
-    ContactId, DataCategory, ErasureGround, ErasureRules, IdentityMethod, KillSwitch, LegalBases, LegalBasis,
-    LiftReason, Outcome, ParkReason, RequestId, RequestKind, RequestState,
+    ContactId, DataCategory, ErasureGround, ErasureRules, FollowsBecause, IdentityMethod, KillSwitch,
+    LegalBases, LegalBasis, LiftReason, Outcome, ParkReason, RequestId, RequestKind, RequestState,
 };
 use dsrd::execution;
 use dsrd::intake::{self, IntakeError, Submission};
@@ -18,10 +18,13 @@ use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::deadlines::{ask, clarified};
+use crate::decide::resume;
 use crate::holds;
 use crate::identity::check;
+use crate::rig::count;
 use crate::support::builder::start_of_test;
 use crate::support::service::TestService;
+use crate::upkeep::forget;
 
 const ADDRESS: &str = "canarino.motivo@posta.example";
 
@@ -494,6 +497,44 @@ async fn r_52_a_consent_that_is_given_again_while_a_hold_stands_is_not_overruled
 }
 
 #[tokio::test]
+async fn r_52_r_65_what_follows_a_withdrawal_is_told_as_that_after_a_hold_too() {
+    let service = TestService::builder().erasure(follow_up(true)).build().await;
+    let (withdrawal, contact) = withdrawn(&service, Assurance::AuthenticatedSession).await;
+    service.advance(WEEK).await;
+    let mut erasures = hand_in(&service).await;
+    // Two holds, one after the other.
+    for _ in 0..2 {
+        let placed = holds::place(&service, holds::claim_about(&service, ADDRESS)).await;
+        service.work_to_the_end().await;
+        let [held] = erasures.try_into().unwrap();
+        assert_eq!(service.case(held).await.outcome, Some(Outcome::PartlyFulfilled));
+        holds::lift(&service, &placed.reference, LiftReason::Reviewed).await.unwrap();
+        erasures = holds::resume_held(&service).await;
+    }
+    service.work_to_the_end().await;
+    let [rest] = erasures.try_into().unwrap();
+    let case = service.case(rest).await;
+    assert_eq!(case.outcome, Some(Outcome::Fulfilled));
+    let follows = case.follows.unwrap();
+    assert_eq!((follows.request, follows.because), (withdrawal, FollowsBecause::Consent));
+    assert!(!service.platform.truth(&contact).unwrap().exists);
+    // Nobody asked for an erasure: neither of the stages says so.
+    let known = service.case(withdrawal).await.reference;
+    let occasion = format!("You took back a consent that you had given to Caffè Prova ({known} of");
+    let mails = service.mails.sent();
+    let told: Vec<String> = mails
+        .iter()
+        .rev()
+        .take(3)
+        .map(|mail| mail.text.expose().split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    for text in told {
+        assert!(text.contains(&occasion) && !text.contains("You asked Caffè"), "{text}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn r_52_what_an_earlier_program_handed_in_overrules_no_newer_consent_either() {
     let service = TestService::builder().erasure(follow_up(true)).build().await;
     let (withdrawal, contact) = withdrawn(&service, Assurance::AuthenticatedSession).await;
@@ -512,4 +553,87 @@ async fn r_52_what_an_earlier_program_handed_in_overrules_no_newer_consent_eithe
     assert!(service.platform.truth(&contact).unwrap().exists);
     service.platform.set_policy(&contact, "mktgCommunications", false);
     service.finish().await;
+}
+
+#[tokio::test]
+async fn r_52_what_an_earlier_program_let_wait_behind_a_hold_overrules_no_newer_consent_either() {
+    // The hold ends after the migration to this program, or had ended before it.
+    for had_ended in [false, true] {
+        let service = TestService::builder().erasure(follow_up(true)).build().await;
+        let (withdrawal, contact) = withdrawn(&service, Assurance::AuthenticatedSession).await;
+        service.advance(WEEK).await;
+        let placed = holds::place(&service, holds::claim_about(&service, ADDRESS)).await;
+        let [first] = hand_in(&service).await.try_into().unwrap();
+        service.work_to_the_end().await;
+        assert_eq!(service.case(first).await.outcome, Some(Outcome::PartlyFulfilled));
+        let resumed = async || {
+            holds::lift(&service, &placed.reference, LiftReason::Reviewed).await.unwrap();
+            let [second] = holds::resume_held(&service).await.try_into().unwrap();
+            second
+        };
+        let handed_in = if had_ended { Some(resumed().await) } else { None };
+        let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+        sqlx::query("DELETE FROM dsrd.following").execute(&mut owner).await.unwrap();
+        for migration in [
+            include_str!("../../migrations/20261208900000_what_followed_before.sql"),
+            include_str!("../../migrations/20261209420000_what_waited_behind_a_hold.sql"),
+        ] {
+            sqlx::raw_sql(migration).execute(&mut owner).await.unwrap();
+        }
+        let follower = handed_in.unwrap_or(first);
+        let follows = service.case(follower).await.follows.unwrap();
+        assert_eq!((follows.request, follows.because), (withdrawal, FollowsBecause::Consent), "{had_ended}");
+        let second = match handed_in {
+            Some(second) => second,
+            None => resumed().await,
+        };
+        service.platform.set_policy(&contact, "mktgCommunications", true);
+        service.work_to_the_end().await;
+        let case = service.case(second).await;
+        assert_eq!(case.park_reason, Some(ParkReason::NewerWill), "{had_ended}");
+        assert_eq!(case.follows.unwrap().request, withdrawal, "{had_ended}");
+        assert!(service.platform.truth(&contact).unwrap().exists);
+        service.platform.set_policy(&contact, "mktgCommunications", false);
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn r_52_r_74_a_withdrawal_is_known_for_as_long_as_what_follows_from_it_waits_for_a_hold() {
+    // It names a policy that the settings do not: nothing else tells what the person had taken back.
+    let service = TestService::builder().erasure(follow_up(true)).build().await;
+    let contact =
+        service.platform.add_contact(ContactSpec::new().email(ADDRESS).policy("newsletter", true).events(3));
+    let mut submission = service.submission(RequestKind::ConsentWithdrawal, &[(Email, ADDRESS)]);
+    submission.policies = vec!["customs.newsletter".to_owned()];
+    let withdrawal =
+        intake::submit_request(&service.store, &service.desk, &service.controller, submission).await.unwrap();
+    service.work_to_the_end().await;
+    service.advance(WEEK).await;
+    let placed = holds::place(&service, holds::claim_about(&service, ADDRESS)).await;
+    let [first] = hand_in(&service).await.try_into().unwrap();
+    service.work_to_the_end().await;
+    assert_eq!(service.case(first).await.outcome, Some(Outcome::PartlyFulfilled));
+    crate::support::oracle::check(&service).await;
+    for days in [31, 35, 37 * 31 - 66] {
+        service.clock.advance(TimeDelta::days(days));
+        forget(&service).await;
+    }
+    assert_eq!(service.case(withdrawal.request).await.policies, ["customs.newsletter"]);
+    service.platform.set_policy(&contact, "customs.newsletter", true);
+    holds::lift(&service, &placed.reference, LiftReason::Reviewed).await.unwrap();
+    let [second] = holds::resume_held(&service).await.try_into().unwrap();
+    // Once the rest is on its way, too.
+    forget(&service).await;
+    assert_eq!(service.case(withdrawal.request).await.outcome, Some(Outcome::Fulfilled));
+    service.work_to_the_end().await;
+    assert_eq!(service.case(second).await.park_reason, Some(ParkReason::NewerWill));
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    service.platform.set_policy(&contact, "customs.newsletter", false);
+    resume(&service, second).await;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(second).await.outcome, Some(Outcome::Fulfilled));
+    forget(&service).await;
+    let left = "SELECT count(*) FROM dsrd.request WHERE kind = 'consent_withdrawal'";
+    assert_eq!(count(&service, left).await, 0, "nothing keeps it any more");
 }

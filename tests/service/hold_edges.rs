@@ -1,19 +1,25 @@
-//! Whom a hold concerns at its edges: deletions that had begun, contacts created about its span.
+//! Whom a hold concerns at its edges: deletions that had begun, contacts created about its span, contacts of later sweeps.
 
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 use dsrd::audit::Actor;
 use dsrd::domain::IdentifierKind::{Email, ExternalId, Phone};
 use dsrd::domain::{
-    Clock as _, HoldKind, IdentifierKind, Outcome, ParkReason, RequestId, RequestKind, SubjectIdentifier,
+    Clock as _, ContactId, HoldCategory, HoldKind, IdentifierKind, LiftReason, Outcome, ParkReason,
+    RequestId, RequestKind, SubjectIdentifier, SystemClock,
 };
-use dsrd::holds::{self, About, NewHold};
+use dsrd::holds::{self, About, EndRule, NewHold};
+use dsrd::retention::{self, Holds, SweepState};
 use dsrd::{execution, intake};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
 use crate::decide::resume;
-use crate::holds::{claim_about, place};
+use crate::every_commit::sweeper;
+use crate::grounds::{follow_up, hand_in};
+use crate::holds::{claim_about, lift, place};
+use crate::rig::count;
 use crate::support::builder::start_of_test;
 use crate::support::service::TestService;
+use crate::upkeep::forget;
 
 const ADDRESS: &str = "canarino@posta.example";
 const TELEPHONE: &str = "+39 333 1234567";
@@ -190,6 +196,15 @@ async fn r_65_a_telephone_number_of_several_people_names_no_contact_to_hold() {
     service.finish().await;
 }
 
+/// The holds of which a person says that they are about somebody else, as the command prints them.
+async fn resume_not_held(service: &TestService, request: RequestId) -> Vec<String> {
+    let mut tx = service.store.begin("test").await.unwrap();
+    let (organisation, dpo) = (&service.controller.id, Actor::Person("dpo".to_owned()));
+    let holds = intake::resume_not_held(&mut tx, &service.desk, organisation, request, dpo).await.unwrap();
+    tx.commit().await.unwrap();
+    holds
+}
+
 #[tokio::test]
 async fn r_65_a_hold_on_somebody_of_the_same_telephone_number_is_told_to_nobody_and_a_person_decides() {
     const OTHER: &str = "canarino.secondo@posta.example";
@@ -202,11 +217,14 @@ async fn r_65_a_hold_on_somebody_of_the_same_telephone_number_is_told_to_nobody_
         service.work_to_the_end().await;
         let order = NewHold { kind: HoldKind::Court, ..about_the_person_of(&service, access).await };
         assert_eq!(order.contacts.len(), 1);
-        place(&service, order).await;
+        let first = place(&service, order).await.reference;
         let own = service.submit(RequestKind::Erasure, &[(Email, OTHER)]).await.request;
         service.work_to_the_end().await;
         let case = service.case(own).await;
-        assert_eq!(case.park_reason, Some(ParkReason::HoldUnclear));
+        assert_eq!(
+            (case.park_reason, &case.waits_for),
+            (Some(ParkReason::HoldUnclear), &Some(first.clone()))
+        );
         let policy = |contact: &str| service.platform.truth(contact).unwrap().policy("mktgCommunications");
         assert_eq!(policy(&contact), Some(true), "nothing is changed");
         let told = service.mails.sent();
@@ -227,19 +245,146 @@ async fn r_65_a_hold_on_somebody_of_the_same_telephone_number_is_told_to_nobody_
             resume(&service, own).await;
             service.work_to_the_end().await;
             assert_eq!(service.case(own).await.park_reason, Some(ParkReason::HoldUnclear));
-            let mut tx = service.store.begin("test").await.unwrap();
-            let dpo = Actor::Person("dpo".to_owned());
-            intake::resume_not_held(&mut tx, &service.desk, &service.controller.id, own, dpo).await.unwrap();
-            tx.commit().await.unwrap();
+            // Another one is placed before it is decided about: nobody has seen that.
+            let later = NewHold { kind: HoldKind::Court, ..about_the_person_of(&service, access).await };
+            let later = place(&service, later).await.reference;
+            assert_eq!(resume_not_held(&service, own).await, std::slice::from_ref(&first));
+            service.work_to_the_end().await;
+            let case = service.case(own).await;
+            assert_eq!(
+                (case.park_reason, &case.waits_for),
+                (Some(ParkReason::HoldUnclear), &Some(later.clone()))
+            );
+            assert!(service.platform.truth(&contact).unwrap().exists);
+            assert_eq!(resume_not_held(&service, own).await, std::slice::from_ref(&later));
             service.work_to_the_end().await;
             assert_eq!(service.case(own).await.outcome, Some(Outcome::Fulfilled));
             let log = service.audit().await;
-            assert!(
-                log.iter().any(|entry| entry.detail["held_is_another"] == true),
-                "who decided is recorded"
-            );
+            let decided = log.iter().filter(|entry| entry.detail["held_is_another"] == true);
+            let about: Vec<_> = decided.map(|entry| entry.detail["holds"].as_str().unwrap()).collect();
+            assert_eq!(about, [first, later], "who decided about what is recorded");
         }
         assert!(service.platform.truth(&held).unwrap().exists);
         service.finish().await;
     }
+}
+
+#[tokio::test]
+async fn r_65_whom_a_law_keeps_for_months_after_the_last_record_is_submitted_by_one_sweep_and_by_no_later_one()
+ {
+    const REMEMBERED: &str = "SELECT count(*) FROM dsrd.hold_until";
+    // The platform tells its own time, which a sweep compares.
+    let service = TestService::builder().starting_at(SystemClock.now()).build().await;
+    let created = service.clock.now() - TimeDelta::days(4 * 366);
+    let guest =
+        service.platform.add_contact(ContactSpec::new().email(ADDRESS).created(created).accountings(3));
+    let law = NewHold {
+        kind: HoldKind::Statutory,
+        category: HoldCategory::Accountings,
+        about: About::Contacts { created_from: None, created_before: None },
+        ends: EndRule::MonthsAfterLast(240),
+        ..claim_about(&service, ADDRESS)
+    };
+    let law = place(&service, law).await.reference;
+    let sweeper = sweeper(&service);
+    let first = sweeper.sweep("dpo").await.unwrap();
+    assert!(first.state == SweepState::Finished && first.submitted > 0 && first.skipped == 0, "{first:?}");
+    service.work_to_the_end().await;
+    let mut connection = service.store.connection().await.unwrap();
+    let outcome = "SELECT outcome FROM dsrd.request WHERE contact_id = $1";
+    let outcome: String = sqlx::query_scalar(outcome).bind(&guest).fetch_one(&mut *connection).await.unwrap();
+    assert_eq!(outcome, Outcome::OutOfScope.as_str());
+    let kept = count(&service, REMEMBERED).await;
+    assert!(kept > 0);
+
+    // Until that day, and not a day longer.
+    let organisation = &service.controller.id;
+    let contact: ContactId = guest.parse().unwrap();
+    let contact = service.desk.keys.subject(organisation).contact(&contact);
+    let last: NaiveDate = sqlx::query_scalar("SELECT held_until FROM dsrd.hold_until WHERE subject_ref = $1")
+        .bind(contact.as_bytes().as_slice())
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
+    for (day, expected) in [(last, vec![(0, true)]), (last + TimeDelta::days(1), Vec::new())] {
+        let held = holds::held_among(&mut connection, organisation, &[(contact, created)], day).await;
+        assert_eq!(held.unwrap(), expected, "{day}");
+    }
+    drop(connection);
+
+    service.clock.advance(SystemClock.now() - service.clock.now());
+    let looked_up = Some(Holds { store: &service.store, keys: &service.desk.keys });
+    let (platform, now) = (&*sweeper.platform, service.clock.now());
+    let seen = retention::preview(platform, &service.controller, &sweeper.rule, now, looked_up, |_| ()).await;
+    assert_eq!(i64::try_from(seen.unwrap().held), Ok(kept));
+    let later = sweeper.sweep("dpo").await.unwrap();
+    assert_eq!((later.state, later.submitted), (SweepState::Finished, 0));
+    assert_eq!(i64::try_from(later.skipped), Ok(kept));
+
+    // It is forgotten when it says nothing any more.
+    forget(&service).await;
+    assert_eq!(count(&service, REMEMBERED).await, kept);
+    lift(&service, &law, LiftReason::OrderEnded).await.unwrap();
+    let after = sweeper.sweep("dpo").await.unwrap();
+    assert_eq!((i64::try_from(after.submitted), after.skipped), (Ok(kept), 0));
+    forget(&service).await;
+    assert_eq!(count(&service, REMEMBERED).await, 0);
+    service.work_to_the_end().await;
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_52_r_65_the_restriction_of_a_housemate_is_no_newer_will_and_a_person_says_whose_it_is() {
+    const OTHER: &str = "canarino.secondo@posta.example";
+    let service = TestService::builder().erasure(follow_up(true)).build().await;
+    let household = ContactSpec::new().phone(TELEPHONE).policy("mktgCommunications", true);
+    let housemate = service.platform.add_contact(household.clone().email(ADDRESS));
+    let contact = service.platform.add_contact(household.email(OTHER));
+    let access = service.submit(RequestKind::Access, &[(Email, ADDRESS)]).await.request;
+    service.work_to_the_end().await;
+    let of_housemate = about_the_person_of(&service, access).await;
+    let restriction = NewHold { kind: HoldKind::Restriction, matter: None, request: None, ..of_housemate };
+    assert_eq!(restriction.contacts.len(), 1);
+    let restriction = place(&service, restriction).await.reference;
+    service.submit(RequestKind::ConsentWithdrawal, &[(Email, OTHER)]).await;
+    service.work_to_the_end().await;
+    service.advance(std::time::Duration::from_hours(7 * 24)).await;
+    let [erasure] = hand_in(&service).await.try_into().unwrap();
+    service.work_to_the_end().await;
+    let case = service.case(erasure).await;
+    assert_eq!((case.park_reason, case.outcome), (Some(ParkReason::HoldUnclear), None));
+    assert_eq!(case.waits_for.as_deref(), Some(restriction.as_str()));
+    assert!(service.platform.truth(&contact).unwrap().exists);
+    assert_eq!(resume_not_held(&service, erasure).await, [restriction]);
+    service.work_to_the_end().await;
+    assert_eq!(service.case(erasure).await.outcome, Some(Outcome::Fulfilled));
+    assert!(!service.platform.truth(&contact).unwrap().exists);
+    assert!(service.platform.truth(&housemate).unwrap().exists);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn r_44_r_60_a_sweep_whose_deletion_takes_effect_late_ends_no_restriction_that_came_meanwhile() {
+    let service = TestService::start().await;
+    let spec = ContactSpec::new().email(ADDRESS).created(start_of_test() - TimeDelta::days(400));
+    let contact = service.platform.add_contact(spec);
+    // Accepted, and not carried out yet.
+    service.simulator.faults().inject(Fault::DeleteIgnored);
+    let sweep = service.submit_sweep(&contact, start_of_test()).await;
+    service.work().await;
+    assert!(service.case(sweep.request).await.executed_at.is_some());
+    service.submit(RequestKind::Objection, &[(Email, ADDRESS)]).await;
+    let placed = holds::restrict_objections(&service.store, &service.controller, &*service.desk.clock).await;
+    assert_eq!(placed.unwrap(), 1);
+    assert_eq!(find_contacts(&service).await, 1);
+    service.platform.delete_contact(&contact);
+    service.work_to_the_end().await;
+    assert!(service.case(sweep.request).await.verified_at.is_some());
+    assert_eq!(
+        count(&service, "SELECT count(*) FROM dsrd.hold WHERE kind = 'restriction' AND ended_at IS NULL")
+            .await,
+        1,
+        "nobody is told of a sweep: a person tells whoever objected"
+    );
+    service.finish().await;
 }

@@ -104,7 +104,7 @@ fn move_to(service: &TestService, instant: &str) {
     service.clock.advance(instant - service.clock.now());
 }
 
-fn statutes(review_on: &str) -> Settings {
+pub(crate) fn statutes(review_on: &str) -> Settings {
     Settings {
         statutes: vec![Statute::FrenchConnectionLogs],
         statutes_owner: Some("dpo".to_owned()),
@@ -113,7 +113,7 @@ fn statutes(review_on: &str) -> Settings {
     }
 }
 
-async fn settle(service: &TestService, settings: &Settings) {
+pub(crate) async fn settle(service: &TestService, settings: &Settings) {
     let mut tx = service.store.begin("test.settle").await.unwrap();
     holds::settle_statutes(&mut tx, &service.controller.id, settings, service.clock.now()).await.unwrap();
     tx.commit().await.unwrap();

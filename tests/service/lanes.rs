@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use dsrd::domain::IdentifierKind::Email;
 use dsrd::domain::{Outcome, RequestKind};
 use dsrd::execution::{Ended, KillSwitch, Worker};
+use dsrd::queue::{self, Lane};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault, RetryAfter};
 
 use crate::rig::{self, Tasks, count};
@@ -51,6 +52,44 @@ async fn requests_and_sweeps_progress_side_by_side_and_neither_starves() {
     for request in sweeps.into_iter().chain(requests) {
         assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
     }
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_claim_hands_out_what_is_due_first_and_no_more_than_it_says() {
+    const QUEUED: usize = queue::MOST_AT_ONCE + 6;
+    let service = TestService::start().await;
+    let worker = Worker::start(service.executor_with(KillSwitch::default()).into(), service.store.clone())
+        .await
+        .unwrap();
+    let mut connection = service.store.connection().await.unwrap();
+    let organisations = [service.controller.id.to_string()];
+    // The number of a job says how many are due before it.
+    let queued = "INSERT INTO dsrd.job (organisation_id, request_id, lane, due_at)
+                  SELECT $1, ('00000000-0000-7000-8000-' || lpad(number::text, 12, '0'))::uuid, 'request',
+                         now() + number * interval '1 day'
+                  FROM generate_series(0, $2) AS number ORDER BY number * 37 % 71";
+    sqlx::query(queued)
+        .bind(&organisations[0])
+        .bind(i32::try_from(QUEUED).unwrap() - 1)
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    let mut due = 0..u128::try_from(QUEUED).unwrap();
+    // More often than PostgreSQL tries plans before it keeps one.
+    for most in [1, 2, 1, 1, 1, 1, 1, 0, QUEUED, QUEUED] {
+        let leases = queue::claim(&mut connection, worker.instance(), &organisations, Lane::Request, most)
+            .await
+            .unwrap();
+        let mut handed_out: Vec<u128> =
+            leases.iter().map(|lease| lease.request.0.to_string()[24..].parse().unwrap()).collect();
+        handed_out.sort_unstable();
+        let expected: Vec<u128> = due.by_ref().take(most.min(queue::MOST_AT_ONCE)).collect();
+        assert_eq!(handed_out, expected);
+    }
+    assert_eq!(due.next(), None, "the last claim took the rest");
+    sqlx::query("DELETE FROM dsrd.job").execute(&mut *connection).await.unwrap();
+    drop(connection);
     service.finish().await;
 }
 

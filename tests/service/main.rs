@@ -75,6 +75,7 @@ mod sealing;
 mod second_looks;
 mod self_test;
 mod silent;
+mod storage;
 mod suppression;
 mod undelivered;
 mod unknown_commit;

@@ -1,12 +1,16 @@
 //! Notices that follow from what persons decide, each at its legal moment: a part of the answer (N-5), a correction (N-15), a
 //! breach (N-18), a complaint (N-20); and who else is told (Art. 19). A fee, tests `fees`; a restriction, tests `restriction`.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use chrono::NaiveDate;
 use dsrd::audit::Actor;
+use dsrd::delivery::Plan;
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{
-    AnsweredOutcome, Clock as _, IncidentCategory, IncidentCause, Outcome, RequestId, RequestKind,
-    RequestState, SubjectIdentifier,
+    AnsweredOutcome, Clock as _, IdentifierKind, IncidentCategory, IncidentCause, Outcome, RequestId,
+    RequestKind, RequestState, SubjectIdentifier,
 };
 use dsrd::intake::{self, IdentifierRole, Submission};
 use dsrd::recipients::{self, ChannelKind, Recipient, Task, TaskAction, TaskState};
@@ -197,6 +201,51 @@ async fn r_36_the_person_is_told_of_a_breach_in_three_parts_whatever_became_of_t
 }
 
 #[tokio::test]
+async fn r_36_a_breach_is_told_to_each_address_whatever_was_told_to_another_one_meanwhile() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(person());
+    let given = "canarino.altro@posta.example";
+    let by_both = [(Phone, PHONE), (Email, given)];
+    let submission = Submission { proof: None, ..service.submission(RequestKind::OptOut, &by_both) };
+    let request = intake::submit_request(&service.store, &service.desk, &service.controller, submission)
+        .await
+        .unwrap()
+        .request;
+    service.work_to_the_end().await;
+    assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
+    let mut tx = service.store.begin("test").await.unwrap();
+    let breach = (IncidentCause::Misdirected, [IncidentCategory::Request].as_slice(), service.clock.now());
+    triage::declare_incident(&mut tx, &service.desk, &service.controller, request, breach, dpo())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let tell = async |happened: &str, to_given: bool| {
+        let text = format!("{happened}\n\nSomebody may know that you asked.\n\nWe had it back.");
+        let told = (Facts::read_breach(&text).unwrap(), to_given);
+        let mut tx = service.store.begin("test").await.unwrap();
+        triage::tell_breach(&mut tx, &service.desk, &service.controller, request, told, dpo()).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    // The mail server is away when the first is to be sent; the others are written before it is back.
+    tell("A letter went to the profile.", false).await;
+    service.mails.plan(Plan::NoConnection, 1);
+    service.pump().await;
+    tell("A letter went astray.", true).await;
+    tell("Two letters went astray.", true).await;
+    service.advance(Duration::from_hours(1)).await;
+    service.pump().await;
+    let breaches = |address: &str| {
+        let mails = mails_to(&service, address).into_iter();
+        mails.filter(|(subject, _)| subject.contains("A breach")).map(|(_, text)| text).collect::<Vec<_>>()
+    };
+    let [to_profile] = breaches(EMAIL).try_into().unwrap();
+    assert!(to_profile.contains("A letter went to the profile."), "{to_profile}");
+    let [to_given] = breaches(given).try_into().unwrap();
+    assert!(to_given.contains("Two letters went astray."), "the later one to the same address: {to_given}");
+    service.finish().await;
+}
+
+#[tokio::test]
 async fn r_88_a_complaint_is_acknowledged_as_one_in_the_language_of_the_person() {
     let service = TestService::start().await;
     let mut submission = service.submission(RequestKind::Complaint, &[(Email, EMAIL)]);
@@ -284,4 +333,42 @@ async fn r_43_data_that_were_made_public_are_a_task_for_a_person() {
     let entry = log.iter().find(|entry| entry.action == "recipient.queued").unwrap();
     assert_eq!(entry.actor, "person:dpo");
     service.finish().await;
+}
+
+#[tokio::test]
+async fn r_30_who_names_no_language_is_answered_in_that_of_the_profile_and_nobody_else_learns_of_it() {
+    const ADDRESS: &str = "canarino@posta.example";
+    for (named, shown, answer) in [(None, "de_AT", "de"), (Some("fr"), "de", "fr"), (None, "sv", "en")] {
+        let service = TestService::start().await;
+        let spec = ContactSpec::new().email(ADDRESS).raw("language", &format!("\"{shown}\""));
+        let _contact = service.platform.add_contact(spec);
+        let ask = async |identifiers: &[(IdentifierKind, &str)], kind| {
+            let mut submission = service.submission(kind, identifiers);
+            submission.language = named.map(str::to_owned);
+            let (store, desk) = (&service.store, &service.desk);
+            let receipt = intake::submit_request(store, desk, &service.controller, submission).await.unwrap();
+            service.work_to_the_end().await;
+            receipt.request
+        };
+        let access = ask(&[(Email, ADDRESS)], RequestKind::Access).await;
+        let files = crate::access::package(&service, access).await;
+        let page = &files.iter().find(|(name, _)| name == "report.html").unwrap().1;
+        assert!(page.contains(&format!("<html lang=\"{answer}\"")), "{named:?} {shown}: {page}");
+        let languages = languages_of(&service, access).await;
+        let before = named.unwrap_or("en").to_owned();
+        assert_eq!(languages["acknowledgement"], before, "{named:?} {shown}");
+        assert_eq!(languages["access_ready"], answer, "{named:?} {shown}");
+        // Nobody was found: the answer goes to the address that was typed.
+        let nobody = ask(&[(Email, "nobody@posta.example")], RequestKind::Access).await;
+        assert_eq!(languages_of(&service, nobody).await["no_data"], before, "{named:?} {shown}");
+        service.finish().await;
+    }
+}
+
+/// The language of each notice of a request.
+async fn languages_of(service: &TestService, request: RequestId) -> BTreeMap<String, String> {
+    let mut connection = service.store.connection().await.unwrap();
+    let query = sqlx::query_as("SELECT kind, language FROM dsrd.notice WHERE request_id = $1");
+    let found: Vec<(String, String)> = query.bind(request.0).fetch_all(&mut *connection).await.unwrap();
+    found.into_iter().collect()
 }

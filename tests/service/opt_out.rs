@@ -1,14 +1,16 @@
 //! Opt-outs: switched off, read back, told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Months;
-use dsrd::delivery::day_in_words;
+use dsrd::delivery::{Plan, day_in_words};
 use dsrd::domain::IdentifierKind::{Email, Phone};
 use dsrd::domain::{KillSwitch, Outcome, ParkReason, RequestId, RequestKind, RequestState};
 use dsrd::intake::{self, Submission};
 use dsrd_simulator::{ContactSpec, Endpoint, Fault};
 
+use crate::deadlines::extend;
 use crate::support::service::TestService;
 
 fn ada() -> ContactSpec {
@@ -250,6 +252,75 @@ async fn an_acknowledgement_that_is_late_is_dropped_for_the_answer() {
     service.pump().await;
     assert_eq!(service.mails.sent().len(), 1, "the answer only");
     assert!(service.story(receipt.request).await.contains(&"notice.superseded".to_owned()));
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn an_acknowledgement_that_failed_or_was_broken_off_does_not_follow_the_answer() {
+    for broken_off in [false, true] {
+        let service = TestService::start().await;
+        let _contact = service.platform.add_contact(ada());
+        let receipt = service.submit(RequestKind::OptOut, &[(Email, "canarino@posta.example")]).await;
+        if broken_off {
+            // How it ended nobody sees before it is tried again.
+            let kill = KillSwitch::new(|boundary| boundary == "notice.begun");
+            service.executor.mailer.with_kill(kill).pump_once().await.unwrap_err();
+        } else {
+            service.mails.plan(Plan::NoConnection, 1);
+            service.pump().await;
+        }
+        service.worker().await.work_until_idle().await.unwrap();
+        assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+        service.advance(Duration::from_hours(1)).await;
+        service.pump().await;
+        let subjects: Vec<String> = service.mails.sent().into_iter().map(|mail| mail.subject).collect();
+        assert_eq!(subjects.len(), 1, "the answer only: {subjects:?}");
+        let story = service.story(receipt.request).await;
+        assert_eq!(story.iter().filter(|each| *each == "notice.superseded").count(), 1, "{story:?}");
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn s_5_an_acknowledgement_to_another_address_than_the_answers_goes_out_after_it() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    let identifiers = [(Email, "canarino@casella.example"), (Phone, "+39 333 1234567")];
+    let submission = Submission { proof: None, ..service.submission(RequestKind::OptOut, &identifiers) };
+    let receipt =
+        intake::submit_request(&service.store, &service.desk, &service.controller, submission).await.unwrap();
+    service.mails.plan(Plan::NoConnection, 1);
+    service.pump().await;
+    service.worker().await.work_until_idle().await.unwrap();
+    assert_eq!(service.case(receipt.request).await.outcome, Some(Outcome::Fulfilled));
+    service.advance(Duration::from_hours(1)).await;
+    service.pump().await;
+    let to: Vec<String> = service.mails.sent().iter().map(|mail| mail.to.expose().clone()).collect();
+    assert_eq!(to, ["canarino@posta.example", "canarino@casella.example"]);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn more_time_that_was_never_told_is_not_asked_for_after_the_answer() {
+    let service = TestService::start().await;
+    let _contact = service.platform.add_contact(ada());
+    let request = service.submit(RequestKind::Access, &[(Email, "canarino@posta.example")]).await.request;
+    service.pump().await;
+    service.mails.plan(Plan::NoConnection, 1);
+    extend(&service, request).await.unwrap();
+    service.pump().await;
+    service.worker().await.work_until_idle().await.unwrap();
+    let case = service.case(request).await;
+    assert_eq!((case.outcome, case.extended), (Some(Outcome::Fulfilled), false));
+    let sent = service.mails.sent().len();
+    service.advance(Duration::from_hours(1)).await;
+    service.pump().await;
+    assert_eq!(service.mails.sent().len(), sent, "{:?}", service.mails.sent().pop().map(|mail| mail.subject));
+    assert!(!service.case(request).await.extended);
+    let log = service.audit().await;
+    let dropped: Vec<_> = log.iter().filter(|entry| entry.action == "notice.superseded").collect();
+    assert_eq!(dropped.len(), 1);
+    assert_eq!(dropped[0].detail["kind"], "extension");
     service.finish().await;
 }
 

@@ -427,8 +427,9 @@ async fn r_57_of_an_objection_that_is_taken_back_nobody_new_is_told_and_its_rest
 
 #[tokio::test]
 async fn r_42_r_57_whoever_was_told_to_erase_is_not_asked_to_use_the_data_again() {
-    // With a restriction that knows its contact, and so ends with the data, and with one that does not.
-    for knows in [true, false] {
+    // With a restriction that knows its contact, and so ends with the data, and with one that does not: it ends soon, or when the case
+    // of the erasure names no contact any more.
+    for (knows, late) in [(true, false), (false, false), (false, true)] {
         let service = TestService::builder().recipients(register()).build().await;
         let contact = service.platform.add_contact(person());
         let request = service.submit(RequestKind::Objection, &[(Email, EMAIL)]).await.request;
@@ -456,12 +457,20 @@ async fn r_42_r_57_whoever_was_told_to_erase_is_not_asked_to_use_the_data_again(
             assert!(matches!(lifted, Err(HoldError::Ended)), "{lifted:?}");
         } else {
             assert_eq!(ended, None);
+            if late {
+                crate::support::oracle::check(&service).await;
+                service.clock.advance(TimeDelta::days(66));
+                assert_eq!(forget(&service).await.contacts_of, 1);
+                assert_eq!(service.case(erasure).await.contact, None);
+            }
             lift(&service, &hold, LiftReason::Mistake).await.unwrap();
         }
         let heard: Vec<TaskAction> =
             told(&service, request).await.iter().map(|(action, _)| *action).collect();
         assert_eq!(heard, [TaskAction::Restrict]);
-        service.finish().await;
+        if !late {
+            service.finish().await;
+        }
     }
 }
 

@@ -14,7 +14,9 @@ use dsrd_simulator::ContactSpec;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::access::package;
-use crate::alerts::{EMAIL, OPERATOR, dpo, everything, open_rules, round, settings, watch};
+use crate::alerts::{EMAIL, OPERATOR, acknowledge, dpo, everything, open_rules, round, settings, watch};
+use crate::deadlines::{extend, move_to, received, under};
+use crate::rig::count;
 use crate::support::alerts::DPO;
 use crate::support::service::TestService;
 use crate::support::settings::mail_settings;
@@ -281,5 +283,86 @@ async fn r_83_a_receipt_that_comes_back_is_made_good_while_the_request_waits_for
     let case = service.case(receipt.request).await;
     assert_eq!((case.state, case.informed_at), (RequestState::Manual, None), "it waits for its answer");
     assert!(informed(&service, receipt.request).await.is_err(), "once is enough");
+    service.finish().await;
+}
+
+/// An objection of 5 March on 20 March, whose first term ends on 7 April, the last lawful day.
+async fn to_be_extended() -> (TestService, RequestId) {
+    let service = under("EU", "DE", chrono_tz::Europe::Berlin, "2026-03-20T08:00:00Z").await;
+    let request = received(&service, "2026-03-05T09:00:00Z").await;
+    (service, request)
+}
+
+async fn due(service: &TestService, request: RequestId) -> (bool, String) {
+    let case = service.case(request).await;
+    (case.extended, case.due_on.to_string())
+}
+
+#[tokio::test]
+async fn r_6_r_83_an_extension_whose_notice_did_not_arrive_counts_by_what_was_told_otherwise_in_time() {
+    for (refused, told_at, counts) in [
+        (false, "2026-04-07T21:59:00Z", true),
+        (false, "2026-04-07T22:00:00Z", false),
+        (true, "2026-04-07T21:59:00Z", true),
+        (true, "2026-04-07T22:00:00Z", false),
+    ] {
+        let (service, request) = to_be_extended().await;
+        extend(&service, request).await.unwrap();
+        if refused {
+            service.mails.plan(Plan::Reply(550), 1);
+            service.pump().await;
+        } else {
+            // It comes back before anybody looked whether the extension counts.
+            service.executor.mailer.pump_once().await.unwrap();
+            let back = came_back(&service, request, Some(NoticeKind::Extension)).await;
+            assert_eq!(back.unwrap(), NoticeKind::Extension);
+        }
+        service.pump().await;
+        assert_eq!(due(&service, request).await, (false, "2026-04-05".to_owned()), "nobody was told");
+        // Nor by the hand of somebody with the rights of the owner.
+        let mut owner = PgConnection::connect_with(&service.database.options()).await.unwrap();
+        let forced = sqlx::query(
+            "INSERT INTO dsrd.extension (organisation_id, request_id, decision_id, notice_id, base_due_at, notified_at)
+             SELECT organisation_id, request_id, decision_id, notice_id, base_due_at, coalesce(sent_at, enqueued_at)
+             FROM dsrd.decision JOIN dsrd.notice USING (organisation_id, request_id)
+             WHERE decision.kind = 'extension' AND notice.kind = 'extension'",
+        )
+        .execute(&mut owner)
+        .await;
+        assert!(forced.unwrap_err().to_string().contains("its notice in time only"));
+        move_to(&service, told_at);
+        informed(&service, request).await.unwrap();
+        service.pump().await;
+        let day = if counts { "2026-06-05" } else { "2026-04-05" };
+        assert_eq!(due(&service, request).await, (counts, day.to_owned()), "{refused} {told_at}");
+        service.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn r_6_r_83_an_extension_whose_notice_comes_back_later_is_alerted_every_day_whoever_saw_it() {
+    let (service, request) = to_be_extended().await;
+    extend(&service, request).await.unwrap();
+    service.pump().await;
+    let extended = (true, "2026-06-05".to_owned());
+    assert_eq!(due(&service, request).await, extended);
+    came_back(&service, request, Some(NoticeKind::Extension)).await.unwrap();
+    service.pump().await;
+    assert_eq!(due(&service, request).await, extended, "events are never changed");
+    let (watch, mails) = watch(&service, settings());
+    let bounced =
+        async || count(&service, "SELECT count(*) FROM dsrd.alert WHERE rule = 'notice_bounced'").await;
+    for days in 1..=3 {
+        round(&watch, &mails).await;
+        assert_eq!(bounced().await, days);
+        assert!(acknowledge(&service, request).await >= 1);
+        round(&watch, &mails).await;
+        assert_eq!(bounced().await, days, "seen for this day");
+        service.clock.advance(TimeDelta::days(1));
+    }
+    informed(&service, request).await.unwrap();
+    round(&watch, &mails).await;
+    assert_eq!(bounced().await, 3, "the person knows");
+    assert_eq!(due(&service, request).await, extended);
     service.finish().await;
 }

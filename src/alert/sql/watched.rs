@@ -1,4 +1,4 @@
-//! What is watched, read from `dsrd.request`, `dsrd.notice`, `dsrd.look`, `dsrd.intake_rate`, `dsrd.sweep`, `dsrd.schedule` and
+//! What is watched, read from `dsrd.request`, `dsrd.notice`, `dsrd.extension`, `dsrd.look`, `dsrd.intake_rate`, `dsrd.sweep`, `dsrd.schedule` and
 //! `dsrd.self_test`.
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -59,6 +59,10 @@ pub(in crate::alert) async fn list_watched(
                           WHERE notice.organisation_id = $1 AND notice.request_id = watched.request_id
                             AND kind <> 'breach_notice'
                             AND (state = 'sent' AND bounced_at IS NULL OR made_good_at IS NOT NULL)) AS "confirmed!",
+                  EXISTS (SELECT FROM dsrd.extension
+                          JOIN dsrd.notice USING (organisation_id, notice_id)
+                          WHERE extension.organisation_id = $1 AND extension.request_id = watched.request_id
+                            AND notice.bounced_at IS NOT NULL AND notice.made_good_at IS NULL) AS "extension_came_back!",
                   (SELECT declared_at FROM dsrd.incident
                    WHERE incident.organisation_id = $1 AND incident.request_id = watched.request_id AND ended_as IS NULL)
                     AS "declared_at?",
@@ -105,6 +109,7 @@ pub(in crate::alert) async fn list_watched(
                 },
                 confirmed: row.confirmed,
                 notice_failed_at: row.failed_at,
+                extension_came_back: row.extension_came_back,
             })
         })
         .collect()

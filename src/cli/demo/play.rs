@@ -144,12 +144,14 @@ impl Play<'_> {
         let foundation = self.foundation;
         let bar = listing.bar();
         let now = foundation.desk.clock.now();
-        let preview = retention::preview(site.platform.as_ref(), controller, &rule, now, |seen| {
-            if let retention::Progress::Listed(seen) = seen {
-                bar.set_position(seen);
-            }
-        })
-        .await?;
+        let holds = retention::Holds { store: &foundation.store, keys: &foundation.desk.keys };
+        let preview =
+            retention::preview(site.platform.as_ref(), controller, &rule, now, Some(holds), |seen| {
+                if let retention::Progress::Listed(seen) = seen {
+                    bar.set_position(seen);
+                }
+            })
+            .await?;
         listing.finish(&format!("{} past their time", grouped(preview.candidates)));
         if let Some(reason) = preview.stops {
             return Err(Failure::Failed.because(format!("a sweep would stop: {reason}")));

@@ -33,8 +33,8 @@ pub(in crate::cli) struct ResumeArgs {
     /// Erase although an access request of the same person is still open: it may then find nothing to answer with.
     #[arg(long)]
     despite_access: bool,
-    /// Of an erasure that waits as hold_unclear: the holds that concern the contact by nothing but a telephone number are about
-    /// somebody else. That you say so stands in the audit log.
+    /// Of an erasure that waits as hold_unclear: the holds that it waits for, as dsrd request show names them, are about somebody
+    /// else, with whom its contact has nothing but a telephone number in common. That you say so stands in the audit log.
     #[arg(long, conflicts_with = "despite_access")]
     held_is_another: bool,
 }
@@ -161,6 +161,9 @@ struct Report {
     /// The restriction that a request which was withdrawn leaves behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     restriction: Option<String>,
+    /// The holds that are recorded as somebody else's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    holds_of_others: Vec<String>,
 }
 
 pub(super) async fn run(
@@ -177,6 +180,7 @@ pub(super) async fn run(
     // The context knows only organisations that the configuration lists, and each of those has its controller.
     let controller =
         foundation.controllers.get(&organisation).context("the organisation is not configured")?;
+    let mut holds_of_others = Vec::new();
     match act {
         Act::Withdraw => intake::withdraw(&mut tx, desk, controller, request, actor).await,
         Act::WithdrawWithReminders => {
@@ -186,7 +190,10 @@ pub(super) async fn run(
         Act::ResumeDespiteAccess => {
             intake::resume_despite_access(&mut tx, desk, &organisation, request, actor).await
         }
-        Act::ResumeNotHeld => intake::resume_not_held(&mut tx, desk, &organisation, request, actor).await,
+        Act::ResumeNotHeld => {
+            let resumed = intake::resume_not_held(&mut tx, desk, &organisation, request, actor).await;
+            resumed.map(|holds| holds_of_others = holds)
+        }
         Act::AskAgain => {
             let asked = identity::ask_again(&mut tx, desk, controller, request, actor).await;
             asked.map_err(unasked)?;
@@ -207,19 +214,23 @@ pub(super) async fn run(
         _ => None,
     };
     tx.commit().await?;
-    output.show(&Report { act, reference: Reference::of(request), request, restriction }, |report| {
+    let reference = Reference::of(request);
+    output.show(&Report { act, reference, request, restriction, holds_of_others }, |report| {
         let done = match report.act {
             Act::Withdraw => "withdrawn",
             Act::WithdrawWithReminders => "withdrawn with its reminders",
             Act::Resume => "on its way again",
             Act::ResumeDespiteAccess => "on its way again, although an access request of the person is open",
-            Act::ResumeNotHeld => "on its way again; what is held is recorded as somebody else's",
+            Act::ResumeNotHeld => "on its way again; recorded as somebody else's:",
             Act::AskAgain | Act::AskAfterOutage => {
                 "the link goes out once more, to the address in the profile"
             }
             Act::Informed => "recorded: the person was told by other means",
         };
-        let text = format!("{}: {done}", report.reference);
+        let mut text = format!("{}: {done}", report.reference);
+        if !report.holds_of_others.is_empty() {
+            text = format!("{text} {}", report.holds_of_others.join(", "));
+        }
         match &report.restriction {
             None => text,
             Some(hold) => format!(

@@ -166,17 +166,20 @@ pub(super) fn what_you_can_do(case: &Case, is_given: bool) -> Vec<String> {
             ),
         ],
         ParkReason::FeeUnanswered => vec![resume("carry it out without a fee")],
-        ParkReason::HoldUnclear => vec![
-            resume(
-                "where the records do not tell when the hold ends: place one with a last day (dsrd hold place --until), end the \
-                 other (dsrd hold lift)",
-            ),
-            format!(
-                "where the daemon's log names a hold of somebody with the same telephone number: if it is about this person as \
-                 well, dsrd hold place --request {reference}, then: dsrd request resume {reference}"
-            ),
-            format!("or if it is about somebody else: dsrd request resume {reference} --held-is-another"),
-        ],
+        ParkReason::HoldUnclear => match &case.waits_for {
+            Some(holds) => vec![
+                format!(
+                    "look at {}, of somebody with the same telephone number: if it is about this person as well, dsrd hold place \
+                     --request {reference}, then: dsrd request resume {reference}",
+                    holds.replace(' ', ", ")
+                ),
+                format!("or if it is about somebody else: dsrd request resume {reference} --held-is-another"),
+            ],
+            None => vec![resume(
+                "the records do not tell when the hold ends: place one with a last day (dsrd hold place --until), end the other \
+                 (dsrd hold lift)",
+            )],
+        },
         ParkReason::RequesterNotSelf => vec![format!(
             "check that the {} may ask for the data subject, then: dsrd decide accept {reference} --reason authority_checked",
             case.requester_role

@@ -234,10 +234,11 @@ fn facts(shown: &Shown, zone: Tz) -> Vec<(&'static str, String)> {
         ("closed at", instant(case.closed_at.as_ref())),
     ];
     if let Some(reason) = case.extension {
-        let holds = if case.extended {
-            "the person was told in time, the new date holds"
-        } else {
-            "not told to the person yet, or too late: the first date holds"
+        let came_back = shown.notices.iter().any(|notice| notice.kind == "extension" && is_not_told(notice));
+        let holds = match (case.extended, came_back) {
+            (true, false) => "the person was told in time, the new date holds",
+            (true, true) => "the new date holds, but its notice came back since: tell the person at once",
+            (false, _) => "not told to the person yet, or too late: the first date holds",
         };
         head.push(("extension", format!("{reason}; {holds}")));
     }

@@ -46,7 +46,7 @@ pub(in crate::daemon) async fn tell_recipients(courier: Courier, stop: Cancellat
     }
 }
 
-/// Lets extensions count whose notice was taken by the mail server in time.
+/// Lets extensions count that the person was told of in time.
 pub(in crate::daemon) async fn settle_extensions(
     store: Store,
     desk: Desk,

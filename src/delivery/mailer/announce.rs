@@ -24,6 +24,9 @@ use crate::store::{PgConnection, StoreError, Tx};
 use super::attempt::{Announced, Announcement, Letter, Prepared};
 use super::{Delivery, Mailer, detail_of, former_ended};
 
+/// Why a notice is not sent that another one made needless or untrue.
+const SUPERSEDED: &str = "superseded";
+
 impl Mailer {
     /// Announces an attempt in a transaction of its own, after the end of a former one that nobody saw.
     pub(super) async fn begin(
@@ -87,10 +90,9 @@ impl Mailer {
         let mut row = lock(tx, of, notice).await?;
         if row.superseded && row.state == "pending" {
             // What it would say is said by the later one. How its own sending ended, if one began, nobody saw.
-            const CODE: &str = "superseded";
             self.end_former(tx, of, &row).await?;
-            sql::give_up(tx, organisation, row.notice_id, CODE).await?;
-            return Ok(Announced::Settled(Delivery::Refused(CODE.to_owned())));
+            sql::give_up(tx, organisation, row.notice_id, SUPERSEDED).await?;
+            return Ok(Announced::Settled(Delivery::Refused(SUPERSEDED.to_owned())));
         }
         let sender: Sender = row.sender.parse()?;
         if row.intent.is_some() {
@@ -107,6 +109,12 @@ impl Mailer {
             // The person took the request back: its answer must not follow.
             sql::give_up(tx, organisation, row.notice_id, "withdrawn").await?;
             return Ok(Announced::Settled(Delivery::Refused("withdrawn".to_owned())));
+        }
+        if row.closed && (kind.is_about_an_open_request() || kind.confirms_receipt() && row.answered_there) {
+            sql::give_up(tx, organisation, row.notice_id, SUPERSEDED).await?;
+            let event = Event::of(organisation, request, Action::NoticeSuperseded, sender.actor(), at);
+            audit::append(tx, event.with(detail_of(kind, row.notice_id))).await?;
+            return Ok(Announced::Settled(Delivery::Refused(SUPERSEDED.to_owned())));
         }
         if kind == NoticeKind::IdentityRequest && is_late(&row, at)? {
             // Nobody is asked for what they have no time to answer: the request asks anew, with a link that lasts.

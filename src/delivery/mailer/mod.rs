@@ -12,7 +12,7 @@ use lettre::message::Mailbox;
 use uuid::Uuid;
 
 use crate::audit::{Action, Detail, Ending, EntryId, Event};
-use crate::delivery::message::Message;
+use crate::delivery::message::{Message, settings_address};
 use crate::delivery::notice::{NoticeKind, Sender};
 use crate::delivery::sql;
 use crate::delivery::text;
@@ -85,9 +85,9 @@ impl Mailer {
     ) -> Result<Self, DeliveryError> {
         settings.check()?;
         text::check_texts().map_err(DeliveryError::Texts)?;
-        let from = settings.from_address.parse().map_err(|_| DeliveryError::Message)?;
+        let from = settings_address(&settings.from_address)?;
         let reply_to = match &settings.reply_to_address {
-            Some(address) => Some(Mailbox::new(None, address.parse().map_err(|_| DeliveryError::Message)?)),
+            Some(address) => Some(Mailbox::new(None, settings_address(address)?)),
             None => None,
         };
         let transport = Arc::new(transport);

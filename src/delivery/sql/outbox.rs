@@ -70,21 +70,24 @@ pub(in crate::delivery) async fn next_round(
     .map_err(StoreError::during("delivery.next_round"))
 }
 
-/// Gives up the notices of a kind that were not sent, because nothing of what they ask is needed any more; one whose sending
-/// has begun keeps its end.
+/// Gives up the notices of a kind that were not sent, or those of them to one recipient, because nothing of what they ask is needed
+/// any more; one whose sending has begun keeps its end.
 pub async fn drop_unsent(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     request: RequestId,
     kind: NoticeKind,
+    recipient_no: Option<i16>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"UPDATE dsrd.notice
            SET state = 'refused', last_code = 'superseded', sealed_link = NULL, claimed_by = NULL
-           WHERE organisation_id = $1 AND request_id = $2 AND kind = $3 AND state = 'pending' AND intent IS NULL"#,
+           WHERE organisation_id = $1 AND request_id = $2 AND kind = $3 AND state = 'pending' AND intent IS NULL
+             AND ($4::smallint IS NULL OR identifier_no = $4)"#,
         organisation.as_str(),
         request.0,
         kind.as_str(),
+        recipient_no,
     )
     .execute(connection)
     .await
@@ -111,8 +114,8 @@ pub async fn waits_to_be_sent(
     .map_err(StoreError::during("delivery.waits_to_be_sent"))
 }
 
-/// Drops an acknowledgement of which no sending has begun and that goes to the address of an identifier; false when there is
-/// none.
+/// Drops an acknowledgement that was not sent, and is not being sent, and that goes to the address of an identifier; false when there
+/// is none.
 pub(in crate::delivery) async fn supersede_acknowledgement(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -123,7 +126,7 @@ pub(in crate::delivery) async fn supersede_acknowledgement(
         r#"UPDATE dsrd.notice AS notice
            SET state = 'refused', last_code = 'superseded'
            WHERE organisation_id = $1 AND request_id = $2 AND kind IN ('acknowledgement', 'complaint_received')
-             AND state = 'pending' AND attempts = 0 AND intent IS NULL
+             AND state = 'pending' AND intent IS NULL
              AND EXISTS (SELECT FROM dsrd.identifier AS own
                          JOIN dsrd.identifier AS other
                            ON other.organisation_id = own.organisation_id AND other.request_id = own.request_id
@@ -159,11 +162,16 @@ pub(in crate::delivery) struct NoticeRow {
     pub(in crate::delivery) sealed_identifier: Vec<u8>,
     pub(in crate::delivery) reference: String,
     pub(in crate::delivery) withdrawn: bool,
+    /// The request ended.
+    pub(in crate::delivery) closed: bool,
+    /// The request ended, and its answer went to the address of this notice's recipient.
+    pub(in crate::delivery) answered_there: bool,
     /// A later one of its kind is there, which says the same and carries the link that counts.
     pub(in crate::delivery) superseded: bool,
 }
 
-/// Reads and locks the notice of a request: the one that is named, else of several of a kind the latest.
+/// Reads and locks the notice of a request: the one that is named, else of several of a kind the latest. One that each recipient has
+/// to get ([`NoticeKind::is_owed_to_each`]) takes the place of those to the same one only.
 pub(in crate::delivery) async fn lock_notice(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -178,10 +186,20 @@ pub(in crate::delivery) async fn lock_notice(
                   notice.last_code, notice.intent, notice.enqueued_at, identifier.kind AS identifier_kind,
                   identifier.sealed AS "sealed_identifier!",
                   request.reference, coalesce(request.outcome = 'withdrawn', false) AS "withdrawn!",
+                  request.state = 'closed' AS "closed!",
+                  request.state = 'closed'
+                    AND EXISTS (SELECT FROM dsrd.notice AS answer
+                                JOIN dsrd.identifier AS told USING (organisation_id, request_id, identifier_no)
+                                WHERE answer.organisation_id = notice.organisation_id
+                                  AND answer.request_id = notice.request_id AND answer.sender = 'procedure'
+                                  AND told.subject_ref = identifier.subject_ref
+                                  AND NOT (answer.state = 'refused' AND answer.last_code IS NOT DISTINCT FROM 'superseded'))
+                    AS "answered_there!",
                   EXISTS (SELECT FROM dsrd.notice AS later
                           WHERE later.organisation_id = notice.organisation_id
                             AND later.request_id = notice.request_id AND later.kind = notice.kind
-                            AND later.round > notice.round) AS "superseded!"
+                            AND later.round > notice.round
+                            AND (NOT $5 OR later.identifier_no = notice.identifier_no)) AS "superseded!"
            FROM dsrd.notice
            JOIN dsrd.identifier USING (organisation_id, request_id, identifier_no)
            JOIN dsrd.request USING (organisation_id, request_id)
@@ -194,6 +212,7 @@ pub(in crate::delivery) async fn lock_notice(
         request.0,
         kind.as_str(),
         notice,
+        kind.is_owed_to_each(),
     )
     .fetch_optional(connection)
     .await

@@ -45,6 +45,7 @@ pub(in crate::delivery) struct PackageRow {
     pub(in crate::delivery) request_id: Uuid,
     pub(in crate::delivery) reference: String,
     pub(in crate::delivery) kind: String,
+    /// That of the mail with the link, else of the request.
     pub(in crate::delivery) language: String,
     pub(in crate::delivery) file_name: String,
     pub(in crate::delivery) sealed_identity: Option<Vec<u8>>,
@@ -63,7 +64,13 @@ pub(in crate::delivery) async fn find_by_token(
 ) -> Result<Option<PackageRow>, StoreError> {
     sqlx::query_as!(
         PackageRow,
-        r#"SELECT package.organisation_id, package.package_id, package.request_id, request.reference, request.kind, request.language,
+        r#"SELECT package.organisation_id, package.package_id, package.request_id, request.reference, request.kind,
+                  coalesce((SELECT notice.language FROM dsrd.notice
+                            WHERE notice.organisation_id = package.organisation_id
+                              AND notice.request_id = package.request_id
+                              AND notice.kind IN ('access_ready', 'portability_ready')
+                            ORDER BY notice.enqueued_at DESC
+                            LIMIT 1), request.language) AS "language!",
                   package.file_name, package.sealed_identity, package.sha256, package.expires_at, package.fetched_at
            FROM dsrd.package
            JOIN dsrd.request USING (organisation_id, request_id)
@@ -192,7 +199,13 @@ pub(in crate::delivery) async fn find_of_request(
 ) -> Result<Option<PackageRow>, StoreError> {
     sqlx::query_as!(
         PackageRow,
-        r#"SELECT package.organisation_id, package.package_id, package.request_id, request.reference, request.kind, request.language,
+        r#"SELECT package.organisation_id, package.package_id, package.request_id, request.reference, request.kind,
+                  coalesce((SELECT notice.language FROM dsrd.notice
+                            WHERE notice.organisation_id = package.organisation_id
+                              AND notice.request_id = package.request_id
+                              AND notice.kind IN ('access_ready', 'portability_ready')
+                            ORDER BY notice.enqueued_at DESC
+                            LIMIT 1), request.language) AS "language!",
                   package.file_name, package.sealed_identity, package.sha256, package.expires_at, package.fetched_at
            FROM dsrd.package
            JOIN dsrd.request USING (organisation_id, request_id)

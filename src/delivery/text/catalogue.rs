@@ -162,7 +162,7 @@ pub(in crate::delivery) const fn manifest(kind: NoticeKind) -> Manifest {
         NoticeKind::PortabilityReady => {
             about_a_request!("gathered", "rights", "link", "expires_at"; "missing")
         }
-        NoticeKind::NoData => about_a_request!("done_on", "searched_by", "keep";),
+        NoticeKind::NoData => about_a_request!("done_on", "searched_by", "keep"; "suppression", "others"),
         NoticeKind::ErasureDone => {
             on_an_occasion!("done_on", "deleted", "keep"; "recipients", "backups", "suppression")
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::TextError;
 use super::phrases::{Named, Speech};
 use crate::delivery::NoticeKind;
-use crate::delivery::notice::Facts;
+use crate::delivery::notice::{Facts, OtherRequest};
 use crate::domain::deadline::{PauseCause, PauseEffect};
 use crate::domain::{Controller, Follows, Reference, RequestKind, bare_policy};
 
@@ -67,6 +67,7 @@ pub(super) const SLOTS: &[Slot] = &[
     list("recipients"),
     list("backups"),
     list("suppression"),
+    list("others"),
     list("concerned"),
     list("reasons"),
     list("said"),
@@ -320,6 +321,15 @@ fn set_lists(values: &mut Values, speech: &Speech<'_>, facts: &Facts) -> Result<
     if facts.suppressed {
         values.set_list("suppression", std::iter::once(speech.say("suppression", &[])?));
     }
+    let mut others = Vec::new();
+    for OtherRequest { request, received_on } in &facts.others {
+        let (former, date) = (Reference::of(*request), speech.day(*received_on)?);
+        others.push(speech.say("others", &[("former", former.as_str()), ("date", &date)])?);
+    }
+    if facts.more_others {
+        others.push(speech.say("others.more", &[])?);
+    }
+    values.set_list("others", others.into_iter());
     if facts.marketing_off {
         values.set_list("marketing_off", std::iter::once(speech.say("marketing_off", &[])?));
     }

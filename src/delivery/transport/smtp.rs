@@ -111,7 +111,9 @@ impl SmtpTransport {
         if !mail.envelope_is_ascii() {
             if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
                 connection.abort().await;
-                return Err(Failure::permanent("no_smtputf8"));
+                // Our own address is our set-up, as below.
+                let permanent = mail.sender_is_ascii();
+                return Err(Failure { code: "no_smtputf8".to_owned(), permanent, effect: Effect::None });
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }

@@ -7,10 +7,12 @@
 //! marked in the package as not complete: one answer may come from a copy that lags behind (F-39). Profile, events, devices and
 //! accountings are each looked for twice. What belongs to other people is withheld on the way.
 
+mod ages;
+
 use std::collections::BTreeMap;
 
+use ages::Ages;
 use chrono::{DateTime, Days, Utc};
-use chrono_tz::Tz;
 use futures_util::TryStreamExt;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -24,19 +26,17 @@ use super::reminder::is_address_in_profile;
 use super::sql::{self, Marks};
 use super::stop::Stop;
 use super::write::Finished;
-use super::{PackageRules, hold, inform};
+use super::{PackageRules, inform};
 use crate::audit::{self, Action, Detail};
 use crate::delivery::{NewPackage, PackageId};
 use crate::domain::{
     ContactId, DataCategory, Handling, ParkReason, Personal, Reference, RequestId, SubjectIdentifier, random,
 };
 use crate::intake::IdentifierRole;
-use crate::platform::{
-    Contact, Created, LastActivity, PlatformError, RawRecord, Shown, Source, Urgency, date_of,
-};
+use crate::platform::{Contact, PlatformError, RawRecord, Source, Urgency};
 use crate::report::{
     Form, Language, LookUp, MaskedIdentifier, Others, Own, Package, ReportError, ReportHeader, Section,
-    SectionCount, Spool, Storage, StorageAnchor, StorageEnd, prepare_directory, provided,
+    SectionCount, Spool, prepare_directory, provided,
 };
 use crate::{recipients, suppression};
 
@@ -97,10 +97,7 @@ pub(super) async fn collect(run: &mut Run<'_>) -> Result<(), Stop> {
     let header = header(run);
     let form = header.form.clone();
     let others = others(run, profile.as_ref(), header.language);
-    let mut ages = Ages::new(run, &header, profile.as_ref());
-    if !ages.storage.is_empty() && hold::may_keep_longer(run, &contact, profile.as_ref()).await? {
-        ages.storage.keep_longer();
-    }
+    let ages = Ages::look(run, &header, &contact, profile.as_ref()).await?;
     let rules = run.executor.packages.clone();
     let (pieces, received) = mpsc::channel(BATCHES_IN_FLIGHT);
     let prefix = run.lease.file_prefix();
@@ -185,7 +182,7 @@ async fn send_own(run: &Run<'_>, pieces: &mpsc::Sender<Piece>) -> Result<(), Opt
 /// What this service itself holds about the person beside the request.
 #[derive(Default)]
 struct OwnRecords {
-    /// Each with the closing of the request to which it belongs, where that is closed.
+    /// Each with the closing of the request to which it belongs, where that is closed and no hold keeps its record.
     records: Vec<(String, Option<DateTime<Utc>>)>,
     /// There were more requests, or looks of staff, than are listed.
     more: bool,
@@ -225,8 +222,11 @@ async fn own_records(run: &Run<'_>) -> Result<OwnRecords, Stop> {
     drop(connection);
     let more = more_earlier || looks.len() > usize::from(MOST_LOOKS);
     let mut own = OwnRecords { records: Vec::new(), more };
-    let closed: BTreeMap<Uuid, DateTime<Utc>> =
-        earlier.iter().filter_map(|earlier| Some((earlier.request, earlier.closed_at?))).collect();
+    let closed: BTreeMap<Uuid, DateTime<Utc>> = earlier
+        .iter()
+        .filter(|earlier| !earlier.is_kept)
+        .filter_map(|earlier| Some((earlier.request, earlier.closed_at?)))
+        .collect();
     own.records.extend(earlier.into_iter().map(|earlier| {
         let record = serde_json::json!({
             "reference": earlier.reference,
@@ -238,7 +238,7 @@ async fn own_records(run: &Run<'_>) -> Result<OwnRecords, Stop> {
             "closed_at": earlier.closed_at,
             "outcome": earlier.outcome,
         });
-        (record.to_string(), earlier.closed_at)
+        (record.to_string(), closed.get(&earlier.request).copied())
     }));
     own.records.extend(suppressed.into_iter().map(|entry| {
         let record = serde_json::json!({
@@ -358,55 +358,6 @@ fn write(
     whole.then(|| Package::write_for(&header, spool, &rules.report, prefix)).transpose()
 }
 
-/// How old the records are that pass by, for the day until which they are kept (Art. 15(1)(d), R-27).
-struct Ages {
-    storage: Storage,
-    /// Of a contact whose last activity is asked for and told by a rule.
-    activity: Option<LastActivity>,
-    created: Shown,
-    zone: Tz,
-}
-
-impl Ages {
-    fn new(run: &Run<'_>, header: &ReportHeader, profile: Option<&Contact>) -> Self {
-        let now = header.generated_at;
-        let storage = Storage::new(header.catalogue.as_ref(), run.site.controller.local_date(now));
-        let rule = run.site.activity.clone().filter(|_| storage.needs(StorageAnchor::LastActivity));
-        let activity = rule.zip(profile).map(|(rule, profile)| LastActivity::new(rule, &profile.shows, now));
-        let created = profile.map_or(Created::Unknown, |profile| profile.created).into();
-        Self { storage, activity, created, zone: header.time_zone }
-    }
-
-    fn note(&mut self, section: Section, record: &RawRecord) {
-        if self.storage.counts(section) {
-            self.storage.note(section, date_of(record).day(self.zone));
-        }
-        if let (Some(activity), Some(source)) = (&mut self.activity, source_of(section)) {
-            activity.note(source, record);
-        }
-    }
-
-    fn note_own(&mut self, closed_at: Option<DateTime<Utc>>) {
-        let day = closed_at.and_then(|at| Shown::At(at).day(self.zone));
-        self.storage.note(Section::Requests, day);
-    }
-
-    /// So many records exist and could not be read; of a list that is cut off it is not known how many.
-    fn miss(&mut self, section: Section, records: u64) {
-        self.storage.miss(section, records);
-        if let (Some(activity), Some(source)) = (&mut self.activity, source_of(section)) {
-            activity.miss(source);
-        }
-    }
-
-    fn ends(mut self) -> BTreeMap<Section, StorageEnd> {
-        let active = self.activity.map_or(Shown::Nothing, |activity| activity.shown(self.created));
-        self.storage.anchor(StorageAnchor::Created, self.created.day(self.zone));
-        self.storage.anchor(StorageAnchor::LastActivity, active.day(self.zone));
-        self.storage.ends()
-    }
-}
-
 /// What belongs to other people: all addresses and numbers but those of the person, of their request and of the
 /// controller.
 fn others(run: &Run<'_>, profile: Option<&Contact>, language: Language) -> Others {
@@ -467,9 +418,9 @@ fn header(run: &Run<'_>) -> ReportHeader {
     }
 }
 
-/// As of notices: the language of the request, else the controller's, else English.
+/// As of notices: the language of the request or of the profile, else the controller's, else English.
 fn language(run: &Run<'_>) -> Language {
-    Language::for_tag(&run.case.language)
+    Language::for_tag(&run.language())
         .or_else(|| Language::for_tag(&run.site.controller.language))
         .unwrap_or_default()
 }

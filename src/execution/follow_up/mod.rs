@@ -324,7 +324,7 @@ fn following(
         origin: Origin::Subject,
         channel: Channel::Api,
         received_at: now,
-        language: Some(former.language.clone()),
+        language: former.language_named.then(|| former.language.clone()),
         identifiers: Vec::new(),
         policies: Vec::new(),
         ground: is_erasure.then_some(ErasureGround::ConsentWithdrawn),

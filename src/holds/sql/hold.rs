@@ -239,7 +239,9 @@ pub async fn in_force(
 }
 
 /// Which of the contacts given (pseudonym and creation) a sweep has to leave alone: the place in the list, and whether
-/// more than a restriction stands; by every instant of creation that may be meant, as [`in_force`]. Holds that count from a last record are left to the look before the deletion.
+/// more than a restriction stands; by every instant of creation that may be meant, as [`in_force`]. Holds that count from a last
+/// record count where an earlier look has told their last day ([`note_last_days`](super::note_last_days)); otherwise they are
+/// left to the look before the deletion.
 pub async fn held_among(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -253,18 +255,33 @@ pub async fn held_among(
         r#"SELECT given.place AS "place!", bool_or(hold.kind <> 'restriction') AS "more_than_restricted!"
            FROM unnest($2::bytea[], $3::timestamptz[], $5::timestamptz[]) WITH ORDINALITY
                   AS given (subject_ref, latest, earliest, place)
-           JOIN dsrd.hold AS hold
-             ON hold.organisation_id = $1
-            AND hold.ended_at IS NULL
-            AND hold.months_after_last IS NULL
-            AND (hold.ends_on IS NULL OR hold.ends_on >= $4)
-            AND (hold.scope = 'query'
-                   AND (hold.created_from IS NULL OR given.latest >= hold.created_from)
-                   AND (hold.created_before IS NULL OR given.earliest < hold.created_before)
-                 OR EXISTS (SELECT FROM dsrd.hold_subject AS subject
-                            WHERE subject.organisation_id = hold.organisation_id
-                              AND subject.hold_id = hold.hold_id
-                              AND subject.subject_ref = given.subject_ref))
+           JOIN LATERAL (
+             SELECT hold.kind
+             FROM dsrd.hold
+             WHERE hold.organisation_id = $1
+               AND hold.scope = 'query'
+               AND hold.months_after_last IS NULL
+               AND hold.ended_at IS NULL
+               AND (hold.ends_on IS NULL OR hold.ends_on >= $4)
+               AND (hold.created_from IS NULL OR given.latest >= hold.created_from)
+               AND (hold.created_before IS NULL OR given.earliest < hold.created_before)
+             UNION ALL
+             SELECT hold.kind
+             FROM dsrd.hold_subject AS subject
+             JOIN dsrd.hold USING (organisation_id, hold_id)
+             WHERE subject.organisation_id = $1
+               AND subject.subject_ref = given.subject_ref
+               AND hold.months_after_last IS NULL
+               AND hold.ended_at IS NULL
+               AND (hold.ends_on IS NULL OR hold.ends_on >= $4)
+             UNION ALL
+             SELECT hold.kind
+             FROM dsrd.hold_until AS known
+             JOIN dsrd.hold USING (organisation_id, hold_id)
+             WHERE known.organisation_id = $1
+               AND known.subject_ref = given.subject_ref
+               AND known.held_until >= $4
+               AND hold.ended_at IS NULL) AS hold ON true
            GROUP BY given.place"#,
         organisation.as_str(),
         &references,

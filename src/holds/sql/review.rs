@@ -7,6 +7,7 @@ use crate::holds::{Hold, HoldId};
 use crate::store::{PgConnection, StoreError};
 
 use super::hold::{Row, all};
+use super::last_day::purge_last_days;
 
 pub(in crate::holds) async fn list_placed_by(
     connection: &mut PgConnection,
@@ -136,12 +137,15 @@ pub(in crate::holds) async fn set_reminded(
     .map_err(StoreError::during("holds.set_reminded"))
 }
 
-/// Deletes postponed erasures that were resumed, and holds that ended, before an instant; returns how many holds.
+/// Deletes postponed erasures that were resumed, and holds that ended, before an instant; returns how many holds. What was
+/// remembered of contacts goes as soon as it says nothing any more.
 pub async fn purge(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     before: DateTime<Utc>,
+    now: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
+    purge_last_days(connection, organisation, now).await?;
     sqlx::query!(
         r#"DELETE FROM dsrd.postponed_by AS held
            USING dsrd.postponed_erasure AS erasure

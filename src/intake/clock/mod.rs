@@ -5,8 +5,10 @@
 //! kept, and [`recompute`] is the only writer of the dates after intake (I-6).
 //!
 //! Invariants:
-//! - An extension counts only when the mail server took its notice before the end of the first term: the decision is
-//!   one row, the extension that counts another, and the database compares the two.
+//! - An extension counts only when the mail server took its notice before the end of the first term and it did not come back
+//!   until then, or when it was recorded in that time that the person was told by other means: the decision is one row, the
+//!   extension that counts another, and the database compares the two. One whose notice comes back later stays, because events are
+//!   never changed: staff is alerted every day until the person was told.
 //! - A wait moves nothing before it is over: until then the earlier date stands.
 //! - Events are rows that are never changed.
 
@@ -81,9 +83,9 @@ pub async fn record_pause(
     recompute(tx, controller, request).await
 }
 
-/// Lets the extensions count whose notice was taken by the mail server before the end of the first term, and returns how
-/// many that were. To be called after notices were sent; an extension told too late never counts, and the first date
-/// stands.
+/// Lets the extensions count that the person was told of before the end of the first term, by a notice that the mail server took or
+/// by other means, and returns how many that were. To be called after notices were sent; an extension told too late never counts, and
+/// the first date stands.
 pub async fn settle_extensions(
     store: &Store,
     desk: &Desk,

@@ -208,7 +208,8 @@ pub(super) async fn insert_pause(
     Ok(())
 }
 
-/// Open requests whose extension was told in time and does not count yet.
+/// Open requests whose extension was told in time and does not count yet: by the mail server's taking of its notice, as long as that
+/// did not come back, or where it came back or was refused, by other means.
 pub(super) async fn list_told(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -219,7 +220,9 @@ pub(super) async fn list_told(
            JOIN dsrd.notice AS notice USING (organisation_id, request_id)
            JOIN dsrd.request AS request USING (organisation_id, request_id)
            WHERE decision.organisation_id = $1 AND decision.kind = 'extension' AND notice.kind = 'extension'
-             AND notice.state = 'sent' AND notice.sent_at < decision.base_due_at AND request.state <> 'closed'
+             AND CASE WHEN notice.state = 'sent' AND notice.bounced_at IS NULL THEN notice.sent_at ELSE notice.made_good_at END
+                 < decision.base_due_at
+             AND request.state <> 'closed'
              AND NOT EXISTS (SELECT FROM dsrd.extension
                              WHERE extension.organisation_id = decision.organisation_id
                                AND extension.request_id = decision.request_id)
@@ -241,12 +244,15 @@ pub(super) async fn insert_extension(
     let inserted = sqlx::query!(
         r#"INSERT INTO dsrd.extension (organisation_id, request_id, decision_id, notice_id, base_due_at, notified_at)
            SELECT decision.organisation_id, decision.request_id, decision.decision_id, notice.notice_id,
-                  decision.base_due_at, notice.sent_at
+                  decision.base_due_at,
+                  CASE WHEN notice.state = 'sent' AND notice.bounced_at IS NULL THEN notice.sent_at ELSE notice.made_good_at END
            FROM dsrd.decision AS decision
            JOIN dsrd.notice AS notice USING (organisation_id, request_id)
            JOIN dsrd.request AS request USING (organisation_id, request_id)
            WHERE decision.organisation_id = $1 AND decision.request_id = $2 AND decision.kind = 'extension'
-             AND notice.kind = 'extension' AND notice.state = 'sent' AND notice.sent_at < decision.base_due_at
+             AND notice.kind = 'extension'
+             AND CASE WHEN notice.state = 'sent' AND notice.bounced_at IS NULL THEN notice.sent_at ELSE notice.made_good_at END
+                 < decision.base_due_at
              AND request.state <> 'closed'
            ON CONFLICT DO NOTHING"#,
         organisation.as_str(),

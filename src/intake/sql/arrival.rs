@@ -48,9 +48,9 @@ pub(in crate::intake) async fn insert_request(
         r#"INSERT INTO dsrd.request (organisation_id, request_id, reference, kind, origin, channel, language, policies,
              producer, idempotency_key, received_at, inserted_at, due_on, statutory_due_on, state, contact_id,
              created_before, park_reason, outcome, closed_at, reminds_of, sibling_no, requester_role, assurance, assured_at,
-             erasure_ground, erasure_categories, policies_named)
+             erasure_ground, erasure_categories, policies_named, language_named)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-             $23, $24, $25, $26, $27, $28)"#,
+             $23, $24, $25, $26, $27, $28, $29)"#,
         case.organisation.as_str(),
         case.request.0,
         case.reference.as_str(),
@@ -80,6 +80,7 @@ pub(in crate::intake) async fn insert_request(
         case.ground.map(ErasureGround::as_str),
         &categories as &[&str],
         !case.policies.is_empty() && !case.submission.policies.is_empty(),
+        case.submission.language.is_some(),
     )
     .execute(connection)
     .await

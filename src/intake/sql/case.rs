@@ -29,6 +29,9 @@ pub struct Case {
     pub origin: Origin,
     /// Language of the answer.
     pub language: String,
+    /// Whether the request itself names it; otherwise it is the controller's, as long as nobody's profile shows another.
+    #[serde(skip)]
+    pub language_named: bool,
     /// For an opt-out: the policies to switch off.
     pub policies: Vec<String>,
     /// Whether the request itself names them; otherwise they are those of the configuration.
@@ -77,7 +80,8 @@ pub struct Case {
     /// For one that nobody made anew: from which one it follows by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follows: Option<Follows>,
-    /// For an erasure that waits for a person because of it: the reference of the access request, or of the restriction.
+    /// For an erasure that waits for a person because of it: the reference of the access request, of the restriction, or of the holds that
+    /// may be about somebody else.
     pub waits_for: Option<String>,
     /// Whether a person decided that this erasure goes on although an access request of the same person is open.
     pub despite_access: bool,
@@ -138,12 +142,22 @@ impl Case {
         facts
     }
 
-    /// How another one follows from it. Of one that follows itself the person knows the one that they made.
+    /// How another one follows from it. Of one that follows itself the person knows the one that they made: the rest of what follows
+    /// from a consent taken back does so, too, whatever stood in its way.
     #[must_use]
     pub fn followed(&self, controller: &Controller, because: FollowsBecause) -> Follows {
-        let own = (self.request, controller.local_date(self.received_at));
-        let (request, received_on) = self.follows.map_or(own, |first| (first.request, first.received_on));
-        Follows { request, received_on, because }
+        let Some(first) = self.follows else {
+            return Follows {
+                request: self.request,
+                received_on: controller.local_date(self.received_at),
+                because,
+            };
+        };
+        let because = match (first.because, because) {
+            (FollowsBecause::Consent, FollowsBecause::Hold) => FollowsBecause::Consent,
+            _ => because,
+        };
+        Follows { because, ..first }
     }
 
     /// By which kind of request its opt-out is done again: by its own, for what the person is told and who else is told differ. None
@@ -161,6 +175,7 @@ struct CaseRow {
     kind: String,
     origin: String,
     language: String,
+    language_named: bool,
     policies: Vec<String>,
     policies_named: bool,
     erasure_ground: Option<String>,
@@ -227,6 +242,7 @@ impl TryFrom<CaseRow> for Case {
             kind: row.kind.parse().map_err(|_| unreadable("kind"))?,
             origin: row.origin.parse().map_err(|_| unreadable("origin"))?,
             language: row.language,
+            language_named: row.language_named,
             policies: row.policies,
             policies_named: row.policies_named,
             ground: row
@@ -302,7 +318,7 @@ pub async fn find_case(
 ) -> Result<Option<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, policies_named, erasure_ground, erasure_categories, received_at, inserted_at,
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, language_named, policies, policies_named, erasure_ground, erasure_categories, received_at, inserted_at,
                   requester_role, due_on, statutory_due_on, request.state, park_reason, refusal.reason AS "refusal?",
                   answer.reason AS "answered?",
                   (SELECT decision.reason FROM dsrd.decision
@@ -381,7 +397,7 @@ pub async fn list_cases(
 ) -> Result<Vec<Case>, StoreError> {
     sqlx::query_as!(
         CaseRow,
-        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, policies, policies_named, erasure_ground, erasure_categories, received_at, inserted_at,
+        r#"SELECT request.organisation_id, request.request_id, request.kind, origin, language, language_named, policies, policies_named, erasure_ground, erasure_categories, received_at, inserted_at,
                   requester_role, due_on, statutory_due_on, request.state, park_reason, refusal.reason AS "refusal?",
                   answer.reason AS "answered?",
                   (SELECT decision.reason FROM dsrd.decision

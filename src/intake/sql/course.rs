@@ -214,39 +214,41 @@ pub(in crate::intake) async fn set_resumed(
     Ok(())
 }
 
-/// Notes that holds which concern the contact of an erasure by a telephone number, and were placed until now, are about somebody else.
-pub(in crate::intake) async fn set_held_is_another(
+/// Notes of the holds that an erasure was parked for, because they concern its contact by a telephone number alone, that they are about
+/// somebody else, and returns their references. Those that were placed since were shown to nobody, and are none of them.
+pub(in crate::intake) async fn set_holds_of_others(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     request: RequestId,
-    at: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "UPDATE dsrd.request SET held_is_another_at = $3 WHERE organisation_id = $1 AND request_id = $2",
-        organisation.as_str(),
-        request.0,
-        at,
-    )
-    .execute(connection)
-    .await
-    .map(|_| ())
-    .map_err(StoreError::during("intake.set_held_is_another"))
-}
-
-/// When a person decided that of an erasure, if one did.
-pub async fn held_is_another(
-    connection: &mut PgConnection,
-    organisation: &OrganisationId,
-    request: RequestId,
-) -> Result<Option<DateTime<Utc>>, StoreError> {
+) -> Result<Vec<String>, StoreError> {
     sqlx::query_scalar!(
-        "SELECT held_is_another_at FROM dsrd.request WHERE organisation_id = $1 AND request_id = $2",
+        r#"UPDATE dsrd.request
+           SET holds_of_others = holds_of_others || unclear_holds, unclear_holds = '{}'
+           FROM (SELECT unclear_holds AS named FROM dsrd.request WHERE organisation_id = $1 AND request_id = $2) AS parked
+           WHERE organisation_id = $1 AND request_id = $2
+           RETURNING parked.named AS "named!""#,
         organisation.as_str(),
         request.0,
     )
     .fetch_one(connection)
     .await
-    .map_err(StoreError::during("intake.held_is_another"))
+    .map_err(StoreError::during("intake.set_holds_of_others"))
+}
+
+/// The references of the holds of which a person decided for an erasure that they are about somebody else.
+pub async fn holds_of_others(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    request: RequestId,
+) -> Result<Vec<String>, StoreError> {
+    sqlx::query_scalar!(
+        "SELECT holds_of_others FROM dsrd.request WHERE organisation_id = $1 AND request_id = $2",
+        organisation.as_str(),
+        request.0,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::during("intake.holds_of_others"))
 }
 
 /// Writes which policies of the configuration an opt-out switches off that names none itself.

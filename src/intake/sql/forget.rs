@@ -99,7 +99,8 @@ pub async fn forget_contacts(
 }
 
 /// Locks up to `most` requests that were closed before an instant and have forgotten everything else. One whose erasure waits
-/// for a hold is left out, however long that stands: the rest follows on its proof and its ground.
+/// for a hold is left out, however long that stands: the rest follows on its proof and its ground. So is one from which such an erasure
+/// follows, or one that is open: what the person had asked for is known by it alone.
 pub async fn past_evidence(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -121,6 +122,13 @@ pub async fn past_evidence(
              AND NOT EXISTS (SELECT FROM dsrd.postponed_erasure AS erasure
                              WHERE erasure.organisation_id = request.organisation_id
                                AND erasure.request_id = request.request_id AND erasure.resumed_at IS NULL)
+             AND NOT EXISTS (SELECT FROM dsrd.following
+                             JOIN dsrd.request AS follower USING (organisation_id, request_id)
+                             LEFT JOIN dsrd.postponed_erasure AS erasure USING (organisation_id, request_id)
+                             WHERE following.organisation_id = request.organisation_id
+                               AND following.former_id = request.request_id
+                               AND (follower.state <> 'closed'
+                                    OR erasure.request_id IS NOT NULL AND erasure.resumed_at IS NULL))
            ORDER BY closed_at
            LIMIT $3
            FOR UPDATE SKIP LOCKED"#,

@@ -110,6 +110,10 @@ pub(super) const TEXTS: Texts = Texts {
                        rechnen ist: {count}.",
         unknown: "Ein Tag lässt sich nicht nennen, weil nicht bekannt ist, ab welchem Tag zu rechnen ist. Das \
                   Kriterium: {period}, gerechnet ab {from}.",
+        kept: "Ein Tag lässt sich nicht nennen, weil die Daten derzeit aus einem gesetzlichen Grund möglicherweise \
+               länger aufbewahrt werden. Das Kriterium: {period}, gerechnet ab {from}, und das Ende dieses Grundes.",
+        kept_until: "Bis {day}. Das ist länger als die Frist ({period}, gerechnet ab {from}), weil die Daten aus \
+                     einem gesetzlichen Grund bis dahin aufbewahrt werden.",
         created: "der Anlage Ihres Profils",
         last_activity: "Ihrer letzten Aktivität",
         record: "dem eigenen Datum",

@@ -106,6 +106,10 @@ pub(super) const TEXTS: Texts = Texts {
                        {count}.",
         unknown: "No day can be stated, because it is not known from which day to count. The criterion is: \
                   {period}, counted from {from}.",
+        kept: "No day can be stated, because for now a reason of the law may keep the data longer. The criterion is: \
+               {period}, counted from {from}, and the end of that reason.",
+        kept_until: "Until {day}: longer than {period}, counted from {from}, because a reason of the law keeps the \
+                     data until then.",
         created: "the day on which your profile was made",
         last_activity: "your last activity",
         record: "its own date",

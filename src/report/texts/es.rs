@@ -108,6 +108,10 @@ pub(super) const TEXTS: Texts = Texts {
                        que contar: {count}.",
         unknown: "No se puede indicar un día, porque no se sabe desde qué día hay que contar. El criterio: \
                   {period}, contados desde {from}.",
+        kept: "No se puede indicar un día, porque por ahora un motivo legal puede hacer que los datos se conserven más \
+               tiempo. El criterio: {period}, contados desde {from}, y el fin de ese motivo.",
+        kept_until: "Hasta el {day}. Es más que el plazo ({period}, contados desde {from}), porque un motivo legal \
+                     hace que los datos se conserven hasta entonces.",
         created: "la creación de su perfil",
         last_activity: "su última actividad",
         record: "su propia fecha",

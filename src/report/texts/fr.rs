@@ -112,6 +112,10 @@ pub(super) const TEXTS: Texts = Texts {
                        compter n’est pas connu : {count}.",
         unknown: "Aucun jour ne peut être indiqué, car le jour à partir duquel compter n’est pas connu. Le \
                   critère : {period} à compter de {from}.",
+        kept: "Aucun jour ne peut être indiqué, car un motif légal peut actuellement faire conserver les données plus \
+               longtemps. Le critère : {period} à compter de {from}, et la fin de ce motif.",
+        kept_until: "Jusqu’au {day}. C’est plus que la durée ({period} à compter de {from}), car un motif légal \
+                     fait conserver les données jusque-là.",
         created: "la création de votre profil",
         last_activity: "votre dernière activité",
         record: "sa propre date",

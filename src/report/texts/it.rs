@@ -108,6 +108,10 @@ pub(super) const TEXTS: Texts = Texts {
                        contare: {count}.",
         unknown: "Non si può indicare un giorno, perché non è noto il giorno dal quale contare. Il criterio: \
                   {period}, da contare {from}.",
+        kept: "Non si può indicare un giorno, perché al momento un motivo di legge può far conservare i dati più a \
+               lungo. Il criterio: {period}, da contare {from}, e la fine di tale motivo.",
+        kept_until: "Fino al giorno {day}. È più del periodo ({period}, da contare {from}), perché un motivo di legge \
+                     fa conservare i dati fino ad allora.",
         created: "dalla creazione del Suo profilo",
         last_activity: "dalla Sua ultima attività",
         record: "dalla data della voce",

@@ -111,6 +111,10 @@ pub(super) struct StorageTexts {
     pub(super) each_undated: &'static str,
     /// No day can be known.
     pub(super) unknown: &'static str,
+    /// No day can be known, because something beside the period may keep the data. What it is, is not told.
+    pub(super) kept: &'static str,
+    /// It keeps them until a day, which is later than the period's end.
+    pub(super) kept_until: &'static str,
     /// What `{from}` can be.
     pub(super) created: &'static str,
     pub(super) last_activity: &'static str,
@@ -404,6 +408,8 @@ mod tests {
                 (texts.storage.each_over, english.storage.each_over),
                 (texts.storage.each_undated, english.storage.each_undated),
                 (texts.storage.unknown, english.storage.unknown),
+                (texts.storage.kept, english.storage.kept),
+                (texts.storage.kept_until, english.storage.kept_until),
                 (texts.shown_some, english.shown_some),
                 (texts.shown_none, english.shown_none),
                 (texts.unreadable, english.unreadable),

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::{ContactId, OrganisationId, RequestId};
 use crate::retention::survey::Candidate;
+use crate::retention::vocabulary::SkipReason;
 use crate::store::{PgConnection, StoreError};
 
 /// Freezes candidates. One that the listing showed twice is kept once.
@@ -33,6 +34,43 @@ pub(in crate::retention) async fn insert_candidates(
     Ok(())
 }
 
+/// Counts contacts of a page that a hold keeps, and keeps `listed` of them with the reason.
+pub(in crate::retention) async fn insert_held(
+    connection: &mut PgConnection,
+    organisation: &OrganisationId,
+    sweep_id: Uuid,
+    held: &[(Candidate, SkipReason)],
+    listed: usize,
+) -> Result<(), StoreError> {
+    const DURING: &str = "retention.insert_held";
+    let listed = &held[..listed.min(held.len())];
+    let contacts: Vec<String> = listed.iter().map(|(each, _)| each.contact.as_str().to_owned()).collect();
+    let created: Vec<DateTime<Utc>> = listed.iter().map(|(each, _)| each.created_at).collect();
+    let reasons: Vec<String> = listed.iter().map(|(_, reason)| reason.as_str().to_owned()).collect();
+    let counted = sqlx::query!(
+        r#"WITH listed AS (
+             INSERT INTO dsrd.sweep_candidate (organisation_id, sweep_id, contact_id, created_at, skipped)
+             SELECT $1, $2, contact_id, created_at, reason
+             FROM unnest($3::text[], $4::timestamptz[], $5::text[]) AS found (contact_id, created_at, reason)
+             ON CONFLICT DO NOTHING)
+           UPDATE dsrd.sweep
+           SET skipped = skipped + $6
+           WHERE organisation_id = $1
+             AND sweep_id = $2
+             AND state = 'listing'"#,
+        organisation.as_str(),
+        sweep_id,
+        &contacts,
+        &created,
+        &reasons,
+        i64::try_from(held.len()).unwrap_or(i64::MAX),
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::during(DURING))?;
+    StoreError::expect_rows(DURING, 1, counted.rows_affected())
+}
+
 /// Gives candidates that have an open retention request already, from another sweep, that request.
 pub(in crate::retention) async fn link_open_requests(
     connection: &mut PgConnection,
@@ -46,6 +84,7 @@ pub(in crate::retention) async fn link_open_requests(
            WHERE candidate.organisation_id = $1
              AND candidate.sweep_id = $2
              AND candidate.request_id IS NULL
+             AND candidate.skipped IS NULL
              AND request.organisation_id = candidate.organisation_id
              AND request.contact_id = candidate.contact_id
              AND request.origin = 'retention'
@@ -103,6 +142,7 @@ pub(in crate::retention) async fn list_unread(
              AND sweep_id = $2
              AND request_id IS NULL
              AND read_at IS NULL
+             AND skipped IS NULL
            ORDER BY created_at, contact_id
            LIMIT $3"#,
         organisation.as_str(),
@@ -255,7 +295,8 @@ pub async fn count_unclear(
     Ok(u64::try_from(count).unwrap_or_default())
 }
 
-/// Those of the contacts about whom an access request is open (R-11).
+/// Those of the contacts about whom a request for a copy of the data is open, to look at or to take along (R-11): what the
+/// erasure would wait for.
 pub(in crate::retention) async fn with_open_access(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -265,7 +306,7 @@ pub(in crate::retention) async fn with_open_access(
         r#"SELECT DISTINCT contact_id AS "contact_id!"
            FROM dsrd.request
            WHERE organisation_id = $1
-             AND kind = 'access'
+             AND kind IN ('access', 'portability')
              AND state <> 'closed'
              AND contact_id = ANY ($2)"#,
         organisation.as_str(),

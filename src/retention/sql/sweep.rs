@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::OrganisationId;
 use crate::retention::look::Finding;
+use crate::retention::sweep::Begun;
 use crate::retention::vocabulary::{StopReason, SweepState};
 use crate::store::{PgConnection, StoreError};
 
@@ -16,8 +17,10 @@ use crate::store::{PgConnection, StoreError};
 pub struct SweepRow {
     /// Its id.
     pub sweep_id: Uuid,
-    /// The due time that started it; `None` when a person did.
+    /// The due time that it was run for; `None` when a person began it, and where another sweep has it.
     pub scheduled_for: Option<DateTime<Utc>>,
+    /// Who began it (`BegunBy`).
+    pub begun_by: String,
     /// When it started; later than `scheduled_for` by its lateness.
     pub started_at: DateTime<Utc>,
     /// Contacts created before this instant, or last active before it, were past their time.
@@ -30,7 +33,7 @@ pub struct SweepRow {
     pub reason: Option<String>,
     /// All contacts of the organisation.
     pub contacts: Option<i64>,
-    /// Contacts past their time; while their records are read, those that are old enough.
+    /// Contacts past their time that no hold keeps; while their records are read, those that are old enough.
     pub candidates: i64,
     /// For a period from the last activity: contacts old enough that were active since.
     pub active: i64,
@@ -40,7 +43,7 @@ pub struct SweepRow {
     pub unreadable: i64,
     /// Erasure requests that it made.
     pub submitted: i64,
-    /// Candidates that it left to a later sweep, because a hold, a restriction or an open access request stands.
+    /// Contacts that it left to a later sweep, because a hold, a restriction or an open access request stands.
     pub skipped: i64,
     /// Of the latest sweep: contacts that it found past their time, that nothing holds, and that are not gone yet.
     pub still_past: Option<i64>,
@@ -60,6 +63,7 @@ pub async fn list_sweeps(
         SweepRow,
         r#"SELECT sweep_id, scheduled_for, started_at, created_before, state, reason, contacts, candidates,
                   active, unclear, unreadable, submitted, skipped,
+                  coalesce(begun_by, CASE WHEN scheduled_for IS NULL THEN 'person' ELSE 'schedule' END) AS "begun_by!",
                   CASE WHEN activity IS NULL THEN 'created' ELSE 'last_activity' END AS "anchor!",
                   CASE WHEN EXISTS (SELECT FROM dsrd.sweep AS later
                                     WHERE later.organisation_id = sweep.organisation_id
@@ -129,6 +133,8 @@ pub(in crate::retention) struct UnfinishedRow {
     pub(in crate::retention) scheduled_for: Option<DateTime<Utc>>,
     pub(in crate::retention) started_at: DateTime<Utc>,
     pub(in crate::retention) created_before: DateTime<Utc>,
+    /// How many candidates a person confirmed, if one did.
+    pub(in crate::retention) confirmed: Option<i64>,
     /// What counted as activity, as it was stored; none for a period from the creation.
     pub(in crate::retention) activity: Option<Value>,
     /// Whether the records of those old enough were being read.
@@ -161,8 +167,9 @@ pub(in crate::retention) async fn list_unfinished(
 ) -> Result<Vec<UnfinishedRow>, StoreError> {
     sqlx::query_as!(
         UnfinishedRow,
-        r#"SELECT sweep_id, scheduled_for, started_at, created_before, activity, state = 'reading' AS "reading!",
-                  state = 'submitting' AS "submitting!", contacts, candidates, active, unclear, unreadable
+        r#"SELECT sweep_id, scheduled_for, started_at, created_before, confirmed, activity,
+                  state = 'reading' AS "reading!", state = 'submitting' AS "submitting!",
+                  contacts, candidates, active, unclear, unreadable
            FROM dsrd.sweep
            WHERE organisation_id = $1
              AND state IN ('listing', 'reading', 'submitting')
@@ -178,20 +185,20 @@ pub(in crate::retention) async fn list_unfinished(
 pub(in crate::retention) async fn insert_sweep(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
-    sweep_id: Uuid,
-    scheduled_for: Option<DateTime<Utc>>,
-    started_at: DateTime<Utc>,
-    created_before: DateTime<Utc>,
+    begun: &Begun,
     activity: Option<Value>,
 ) -> Result<(), StoreError> {
     let inserted = sqlx::query!(
-        r#"INSERT INTO dsrd.sweep (organisation_id, sweep_id, scheduled_for, started_at, created_before, activity, state)
-           VALUES ($1, $2, $3, $4, $5, $6, 'listing')"#,
+        r#"INSERT INTO dsrd.sweep (organisation_id, sweep_id, scheduled_for, begun_by, confirmed, started_at, created_before,
+             activity, state)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'listing')"#,
         organisation.as_str(),
-        sweep_id,
-        scheduled_for,
-        started_at,
-        created_before,
+        begun.sweep_id,
+        begun.scheduled_for,
+        begun.begun_by().as_str(),
+        begun.confirmed.map(|number| i64::try_from(number).unwrap_or(i64::MAX)),
+        begun.started_at,
+        begun.created_before,
         activity,
     )
     .execute(connection)
@@ -210,7 +217,8 @@ pub(in crate::retention) struct Counts {
     pub(in crate::retention) unreadable: i64,
 }
 
-/// Records the end of a listing, or of the reading that followed it: the counts, and the state that follows.
+/// Records the end of a listing, or of the reading that followed it: the counts, and the state that follows. Returns how many
+/// contacts holds keep.
 pub(in crate::retention) async fn end_listing(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
@@ -218,14 +226,15 @@ pub(in crate::retention) async fn end_listing(
     counts: Counts,
     state: SweepState,
     end: Option<(StopReason, DateTime<Utc>)>,
-) -> Result<(), StoreError> {
-    let changed = sqlx::query!(
+) -> Result<i64, StoreError> {
+    sqlx::query_scalar!(
         r#"UPDATE dsrd.sweep
            SET contacts = $3, candidates = $4, active = $5, unclear = $6, unreadable = $7, state = $8, reason = $9,
                finished_at = $10
            WHERE organisation_id = $1
              AND sweep_id = $2
-             AND state IN ('listing', 'reading')"#,
+             AND state IN ('listing', 'reading')
+           RETURNING skipped"#,
         organisation.as_str(),
         sweep_id,
         counts.contacts,
@@ -237,10 +246,9 @@ pub(in crate::retention) async fn end_listing(
         end.map(|(reason, _)| reason.as_str()),
         end.map(|(_, at)| at),
     )
-    .execute(connection)
+    .fetch_one(connection)
     .await
-    .map_err(StoreError::during("retention.end_listing"))?;
-    StoreError::expect_rows("retention.end_listing", 1, changed.rows_affected())
+    .map_err(StoreError::during("retention.end_listing"))
 }
 
 /// Marks a sweep whose listing was interrupted; its due time passes on to the sweep that is run in its stead.

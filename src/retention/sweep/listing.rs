@@ -2,6 +2,7 @@
 
 use futures_util::TryStreamExt;
 
+use super::held::Holds;
 use super::{
     Begun, Stage, SweepError, SweepLock, SweepReport, Sweeper, counted, detail_of, found, report, unsigned,
 };
@@ -60,13 +61,8 @@ impl Sweeper {
                 Err(error) => return Err(ListingError::Platform(Box::new(survey), error)),
             };
             self.look_for_erased(begun, &batch).await.map_err(SweepError::from)?;
-            let candidates = survey.take(batch);
-            // Above the cap nothing of this sweep will be submitted: count on, but keep no more contacts. Of those whose
-            // records are still to be read nobody knows yet how many will be left.
-            let within = self.rule.activity.is_some() || survey.candidates <= self.rule.caps.most_contacts;
-            if !candidates.is_empty() && within {
-                self.freeze(begun, &candidates).await.map_err(SweepError::from)?;
-            }
+            let past = survey.take(batch);
+            self.freeze(begun, &mut survey, past).await.map_err(SweepError::from)?;
             self.pass(Stage::Listed)?;
         }
         drop(listing);
@@ -133,12 +129,40 @@ impl Sweeper {
         Ok(())
     }
 
-    async fn freeze(&self, begun: &Begun, candidates: &[Candidate]) -> Result<(), StoreError> {
+    /// Keeps those of a page that are past their time: candidates, and apart from them whom a hold keeps.
+    async fn freeze(
+        &self,
+        begun: &Begun,
+        survey: &mut Survey,
+        past: Vec<Candidate>,
+    ) -> Result<(), StoreError> {
+        if past.is_empty() {
+            return Ok(());
+        }
         let mut connection = self.store.connection().await?;
-        sql::insert_candidates(&mut connection, &self.controller.id, begun.sweep_id, candidates).await
+        let (organisation, most) = (&self.controller.id, self.rule.caps.most_contacts);
+        let contacts = past.iter().map(|each| (&each.contact, each.created_at));
+        let now = self.desk.clock.now();
+        let held = self.holds().among(&mut connection, &self.controller, contacts, now).await?;
+        let room = usize::try_from(most.saturating_sub(survey.held)).unwrap_or(usize::MAX);
+        let (candidates, held) = survey.split(past, &held);
+        if !held.is_empty() {
+            sql::insert_held(&mut connection, organisation, begun.sweep_id, &held, room).await?;
+        }
+        // Above the cap nothing of this sweep will be submitted: count on, but keep no more contacts. Of those whose
+        // records are still to be read nobody knows yet how many will be left.
+        let within = self.rule.activity.is_some() || survey.candidates <= most;
+        if !candidates.is_empty() && within {
+            sql::insert_candidates(&mut connection, organisation, begun.sweep_id, &candidates).await?;
+        }
+        Ok(())
     }
 
-    /// Stops at a safeguard, or goes on to submit. Caps are asked of what is left to submit.
+    pub(super) fn holds(&self) -> Holds<'_> {
+        Holds { store: &self.store, keys: &self.desk.keys }
+    }
+
+    /// Stops at a safeguard, or goes on to submit. Caps are asked of what is left to submit, and so is what a person confirmed.
     pub(super) async fn decide(
         &self,
         begun: &Begun,
@@ -146,8 +170,13 @@ impl Sweeper {
         distrust: Option<StopReason>,
         lock: &mut SweepLock,
     ) -> Result<SweepReport, SweepError> {
+        let candidates = unsigned(counts.candidates);
         let stop = distrust
-            .or_else(|| self.rule.caps.exceeded_by(unsigned(counts.candidates), unsigned(counts.contacts)));
+            .or_else(|| self.rule.caps.exceeded_by(candidates, unsigned(counts.contacts)))
+            .or_else(|| {
+                let differs = begun.confirmed.is_some_and(|confirmed| confirmed != candidates);
+                differs.then_some(StopReason::NotConfirmed)
+            });
         if let Some(reason) = stop {
             return Ok(self.end_listing(begun, counts, SweepState::Stopped, reason).await?);
         }
@@ -192,9 +221,11 @@ impl Sweeper {
         let now = self.desk.clock.now();
         let mut tx = self.store.begin("retention.stop").await?;
         let end = Some((reason, now));
-        sql::end_listing(&mut tx, &self.controller.id, begun.sweep_id, counts, state, end).await?;
+        let held = sql::end_listing(&mut tx, &self.controller.id, begun.sweep_id, counts, state, end).await?;
+        let skipped = unsigned(held);
         let findings = sql::list_findings(&mut tx, &self.controller.id, begun.sweep_id).await?;
         let detail = found(counted(detail_of(begun.sweep_id), counts), &findings)
+            .count("skipped", skipped)
             .word("state", state.as_str())
             .word("reason", reason.as_str())
             .count("most_percent", u64::from(self.rule.caps.most_percent))
@@ -208,7 +239,7 @@ impl Sweeper {
                 "the retention sweep stopped at a safeguard; nothing was submitted"
             );
         }
-        Ok(SweepReport { findings, ..report(begun, state, Some(reason), counts, 0) })
+        Ok(SweepReport { skipped, findings, ..report(begun, state, Some(reason), counts, 0) })
     }
 
     /// Marks a sweep that was killed while it listed.

@@ -1,9 +1,11 @@
 //! One run of the rule: list, decide, submit.
 //!
 //! [`Sweeper`] is called by a person or by the schedule (`due`), takes the organisation's lock, records the sweep, and
-//! carries it through: `listing` freezes those past their time; for a period from the last activity `reading` looks at the
-//! records of each; the caps are asked, and `submitting` hands in an erasure for each. Between two steps it may be halted or killed; what is recorded tells where a later call goes on.
+//! carries it through: `listing` freezes those past their time that no hold keeps ([`held`]); for a period from the last
+//! activity `reading` looks at the records of each; the caps are asked, and `submitting` hands in an erasure for each.
+//! Between two steps it may be halted or killed; what is recorded tells where a later call goes on.
 
+pub(in crate::retention) mod held;
 mod listing;
 mod reading;
 mod submitting;
@@ -20,7 +22,7 @@ use super::Rule;
 use super::look::{Finding, FindingKind};
 use super::period::cutoff;
 use super::sql::{self, Counts, UnfinishedRow};
-use super::vocabulary::{StopReason, SweepState};
+use super::vocabulary::{BegunBy, StopReason, SweepState};
 use crate::audit::{self, Action, Actor, Detail, Event};
 use crate::domain::Controller;
 use crate::intake::{Desk, IntakeError};
@@ -102,7 +104,7 @@ impl From<IntakeError> for SweepError {
 pub struct SweepReport {
     /// Its id in `dsrd.sweep`.
     pub sweep_id: Uuid,
-    /// The due time that it was run for; `None` when a person asked.
+    /// The due time that it was run for; `None` when a person asked, and where another sweep has it.
     pub scheduled_for: Option<DateTime<Utc>>,
     /// How late it started after that, in seconds.
     pub late_secs: u64,
@@ -114,7 +116,7 @@ pub struct SweepReport {
     pub created_before: DateTime<Utc>,
     /// All contacts of the organisation.
     pub contacts: u64,
-    /// Contacts past their time.
+    /// Contacts past their time that no hold keeps.
     pub candidates: u64,
     /// For a period from the last activity: contacts old enough that were active since.
     pub active: u64,
@@ -124,7 +126,7 @@ pub struct SweepReport {
     pub unreadable: u64,
     /// Erasure requests that the sweep made.
     pub submitted: u64,
-    /// Candidates left to a later sweep, because a hold, a restriction or an open access request stands.
+    /// Contacts left to a later sweep, because a hold, a restriction or an open access request stands.
     pub skipped: u64,
     /// What it found and cannot mend.
     pub findings: Vec<Finding>,
@@ -161,6 +163,14 @@ pub(in crate::retention) struct Begun {
     pub(in crate::retention) started_at: DateTime<Utc>,
     pub(in crate::retention) created_before: DateTime<Utc>,
     pub(in crate::retention) actor: Actor,
+    /// How many candidates a person confirmed: with another number nothing is submitted.
+    pub(in crate::retention) confirmed: Option<u64>,
+}
+
+impl Begun {
+    pub(in crate::retention) const fn begun_by(&self) -> BegunBy {
+        if matches!(self.actor, Actor::Person(_)) { BegunBy::Person } else { BegunBy::Schedule }
+    }
 }
 
 /// The organisation's sweep lock: a connection outside of the pool, so that a lock can never go back into the pool
@@ -178,18 +188,33 @@ impl SweepLock {
 impl Sweeper {
     /// Sweeps now because a person asks, by login name. Sweeps that were left unfinished are brought to an end first.
     pub async fn sweep(&self, person: &str) -> Result<SweepReport, SweepError> {
+        self.sweep_as(person, None).await
+    }
+
+    /// The same for a number of candidates that the person saw in a preview and confirmed: where the sweep finds another one, it
+    /// stops before it submits anything ([`StopReason::NotConfirmed`]).
+    pub async fn sweep_confirmed(&self, person: &str, candidates: u64) -> Result<SweepReport, SweepError> {
+        self.sweep_as(person, Some(candidates)).await
+    }
+
+    async fn sweep_as(&self, person: &str, confirmed: Option<u64>) -> Result<SweepReport, SweepError> {
         if !self.rule.is_enabled() {
             return Err(SweepError::NotEnabled);
         }
         let mut lock = self.lock().await?.ok_or(SweepError::AlreadyRunning)?;
-        let swept = self.sweep_locked(person, &mut lock).await;
+        let swept = self.sweep_locked(person, confirmed, &mut lock).await;
         let released = lock.release().await;
         let report = swept?;
         released?;
         Ok(report)
     }
 
-    async fn sweep_locked(&self, person: &str, lock: &mut SweepLock) -> Result<SweepReport, SweepError> {
+    async fn sweep_locked(
+        &self,
+        person: &str,
+        confirmed: Option<u64>,
+        lock: &mut SweepLock,
+    ) -> Result<SweepReport, SweepError> {
         for unfinished in self.list_unfinished().await? {
             if unfinished.submitting {
                 self.continue_submitting(unfinished, lock).await?;
@@ -201,7 +226,7 @@ impl Sweeper {
                 tx.commit().await?;
             }
         }
-        let begun = self.begun(None, Actor::Person(person.to_owned()));
+        let begun = Begun { confirmed, ..self.begun(None, Actor::Person(person.to_owned())) };
         let mut tx = self.store.begin("retention.start").await?;
         self.record_start(&mut tx, &begun).await?;
         tx.commit().await?;
@@ -226,7 +251,7 @@ impl Sweeper {
     pub(in crate::retention) fn begun(&self, scheduled_for: Option<DateTime<Utc>>, actor: Actor) -> Begun {
         let started_at = self.desk.clock.now();
         let created_before = cutoff(started_at, &self.rule, self.controller.time_zone);
-        Begun { sweep_id: Uuid::now_v7(), scheduled_for, started_at, created_before, actor }
+        Begun { sweep_id: Uuid::now_v7(), scheduled_for, started_at, created_before, actor, confirmed: None }
     }
 
     /// What counts as activity by the present rule, as it is stored beside a sweep.
@@ -244,13 +269,14 @@ impl Sweeper {
     }
 
     /// A sweep that is taken up again.
-    const fn taken_up(unfinished: &UnfinishedRow) -> Begun {
+    fn taken_up(unfinished: &UnfinishedRow) -> Begun {
         Begun {
             sweep_id: unfinished.sweep_id,
             scheduled_for: unfinished.scheduled_for,
             started_at: unfinished.started_at,
             created_before: unfinished.created_before,
             actor: Actor::Schedule("retention"),
+            confirmed: unfinished.confirmed.map(unsigned),
         }
     }
 
@@ -260,16 +286,7 @@ impl Sweeper {
         tx: &mut Tx,
         begun: &Begun,
     ) -> Result<(), StoreError> {
-        sql::insert_sweep(
-            tx,
-            &self.controller.id,
-            begun.sweep_id,
-            begun.scheduled_for,
-            begun.started_at,
-            begun.created_before,
-            self.stored_activity(),
-        )
-        .await?;
+        sql::insert_sweep(tx, &self.controller.id, begun, self.stored_activity()).await?;
         let late_secs = late_secs(begun.scheduled_for, begun.started_at);
         let detail = detail_of(begun.sweep_id)
             .word("created_before", &begun.created_before.to_rfc3339())

@@ -1,7 +1,5 @@
 //! The last part of a sweep: an erasure request for each frozen contact.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -10,7 +8,6 @@ use super::{
 use crate::audit::manifest::{self, Page, PageItem};
 use crate::audit::{Action, Actor};
 use crate::domain::{Channel, ContactId, Origin, RequestKind, RequesterRole, SubjectKey};
-use crate::holds;
 use crate::intake::{self, Submission};
 use crate::retention::sql::{self, Counts, UnfinishedRow};
 use crate::retention::vocabulary::{SkipReason, StopReason, SweepState};
@@ -97,8 +94,9 @@ impl Sweeper {
         Ok(taken)
     }
 
-    /// Leaves those candidates to a later sweep against whom a hold stands, or about whom an access request is open, and
-    /// returns the others. Holds that count from a contact's last record are found out before its deletion.
+    /// Leaves those candidates to a later sweep against whom a hold was placed since they were listed, or about whom a request for a
+    /// copy of the data is open, and returns the others. Holds that count from a contact's last record are found out before its
+    /// deletion, where no earlier sweep did so.
     async fn skip_held(
         &self,
         tx: &mut Tx,
@@ -106,25 +104,15 @@ impl Sweeper {
         candidates: Vec<(ContactId, DateTime<Utc>)>,
     ) -> Result<Vec<ContactId>, StoreError> {
         let organisation = &self.controller.id;
-        let subject_key = self.desk.keys.subject(organisation);
-        let today = self.desk.clock.now().with_timezone(&self.controller.time_zone).date_naive();
-        let pseudonyms: Vec<_> =
-            candidates.iter().map(|(contact, created)| (subject_key.contact(contact), *created)).collect();
-        let held: BTreeMap<usize, bool> =
-            holds::held_among(tx, organisation, &pseudonyms, today).await?.into_iter().collect();
+        let contacts = candidates.iter().map(|(contact, created)| (contact, *created));
+        let held = self.holds().among(tx, &self.controller, contacts, self.desk.clock.now()).await?;
         let names: Vec<String> = candidates.iter().map(|(contact, _)| contact.as_str().to_owned()).collect();
         let asked = sql::with_open_access(tx, organisation, &names).await?;
         let (mut left, mut skipped, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
         for (place, (contact, _)) in candidates.into_iter().enumerate() {
-            let reason = match held.get(&place) {
-                Some(true) => Some(SkipReason::Hold),
-                Some(false) => Some(SkipReason::Restriction),
-                None if asked.iter().any(|name| name == contact.as_str()) => {
-                    Some(SkipReason::OpenAccessRequest)
-                }
-                None => None,
-            };
-            match reason {
+            let is_asked = || asked.iter().any(|name| name == contact.as_str());
+            let reason = held.get(&place).copied();
+            match reason.or_else(|| is_asked().then_some(SkipReason::OpenAccessRequest)) {
                 Some(reason) => {
                     skipped.push(contact.as_str().to_owned());
                     reasons.push(reason.as_str().to_owned());

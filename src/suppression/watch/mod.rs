@@ -78,7 +78,7 @@ words! {
         Again = "again",
         /// A person leaves it as it is.
         Left = "left",
-        /// The same is a task already.
+        /// The same is a task already, or by the time of the decision it was as it was left.
         Known = "known",
     }
 }
@@ -216,7 +216,7 @@ pub async fn begin(
 }
 
 /// Plans a look at contacts that somebody listed although they were erased: each with the instant since which the list says so.
-/// One that is a task already, or is about to be looked at, is left out. Returns how many.
+/// One that is a task already, is about to be looked at, or is being erased again, is left out. Returns how many.
 pub async fn look_at_erased(
     connection: &mut PgConnection,
     keys: &MasterKey,
@@ -395,7 +395,7 @@ pub async fn lock_open(
 /// Settles what a look found. The looks still planned at the same contact, for an opt-out at the same policies of it, end with it:
 /// what was done again has looks of its own, and what was left is left. A contact that is left is not on the list of those erased
 /// any more. Of another contact than the erased one nothing of this is true: it is not reported again, and the erased one is watched
-/// as before.
+/// as before. Nor of what is as it was left by now, and whatever was proven since stays watched and listed: it was asked for anew.
 pub async fn settle(
     connection: &mut PgConnection,
     (look, seen): (&Look, Seen),
@@ -404,7 +404,7 @@ pub async fn settle(
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sql::settle(connection, look, settled, again, by, at).await?;
-    if seen == Seen::OtherContact {
+    if seen == Seen::OtherContact || settled == SettledAs::Known {
         return Ok(());
     }
     sql::end_planned(connection, look).await?;

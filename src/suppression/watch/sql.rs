@@ -213,7 +213,7 @@ pub(super) async fn find_new_stranger(
 pub(super) struct Latest {
     pub(super) request: Option<RequestId>,
     pub(super) others: u64,
-    /// It is about to be looked at, or a task.
+    /// It is about to be looked at, a task, or being erased again.
     pub(super) is_pending: bool,
 }
 
@@ -227,7 +227,11 @@ pub(super) async fn latest_of_contact(
     let row = sqlx::query!(
         r#"SELECT request_id, others,
                   bool_or(looked_at IS NULL AND due_at <= $4
-                          OR verdict IN ('back', 'newer_will') AND settled IS NULL)
+                          OR verdict IN ('back', 'newer_will') AND settled IS NULL
+                          OR settled = 'again'
+                             AND EXISTS (SELECT FROM dsrd.request AS again
+                                         WHERE again.organisation_id = look.organisation_id
+                                           AND again.request_id = look.again_request_id AND again.state <> 'closed'))
                     OVER () AS "is_pending!"
            FROM dsrd.look
            WHERE organisation_id = $1 AND purpose = $2 AND contact_hash = $3
@@ -388,16 +392,17 @@ pub(super) async fn settle(
     StoreError::expect_rows("suppression.settle_look", 1, done.rows_affected())
 }
 
-/// Deletes the looks that are still to come at a contact, and at no other policy than this look.
+/// Deletes the looks that are still to come at a contact, and at no other policy than this look: not those at what was proven since.
 pub(super) async fn end_planned(connection: &mut PgConnection, look: &Look) -> Result<(), StoreError> {
     sqlx::query!(
         r#"DELETE FROM dsrd.look
            WHERE organisation_id = $1 AND purpose = $2 AND contact_hash = $3 AND looked_at IS NULL
-             AND policies <@ $4"#,
+             AND policies <@ $4 AND since <= $5"#,
         look.organisation.as_str(),
         look.purpose.as_str(),
         &look.contact_hash[..],
         &look.policies,
+        look.since,
     )
     .execute(connection)
     .await
@@ -405,13 +410,14 @@ pub(super) async fn end_planned(connection: &mut PgConnection, look: &Look) -> R
     .map_err(StoreError::during("suppression.end_planned_looks"))
 }
 
-/// Takes the platform's id of a contact off the list of those erased.
+/// Takes the platform's id of a contact off the list of those erased, unless it was erased anew since.
 pub(super) async fn allow_contact(connection: &mut PgConnection, look: &Look) -> Result<(), StoreError> {
     sqlx::query!(
         r#"DELETE FROM dsrd.suppression
-           WHERE organisation_id = $1 AND purpose = 're_creation' AND kind = 'contact' AND hash = $2"#,
+           WHERE organisation_id = $1 AND purpose = 're_creation' AND kind = 'contact' AND hash = $2 AND since <= $3"#,
         look.organisation.as_str(),
         &look.contact_hash[..],
+        look.since,
     )
     .execute(connection)
     .await
