@@ -372,7 +372,8 @@ mod tests {
 
     #[test]
     fn r_27_a_catalogue_that_leaves_something_unsaid_is_refused() {
-        let texts: [(&str, fn(&mut Catalogue) -> &mut String); 8] = [
+        type Text = fn(&mut Catalogue) -> &mut String;
+        let texts: [(&str, Text); 8] = [
             ("catalogue.automated_decisions", |catalogue| &mut catalogue.automated_decisions),
             ("catalogue.transfers", |catalogue| &mut catalogue.transfers),
             ("catalogue.complaint_authority", |catalogue| &mut catalogue.complaint_authority),

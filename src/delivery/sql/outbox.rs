@@ -144,6 +144,7 @@ pub(in crate::delivery) async fn supersede_acknowledgement(
 }
 
 /// A notice with what its sending needs.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one request")]
 pub(in crate::delivery) struct NoticeRow {
     pub(in crate::delivery) notice_id: Uuid,
     pub(in crate::delivery) sender: String,
