@@ -257,8 +257,8 @@ async fn f_26_where_nothing_outside_is_left_a_person_names_the_fork_before_anyth
 
     let daemon = service.serve().await;
     let entries = std::fs::read_dir(&published).expect("the published directory").flatten();
-    let names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    assert!(names.iter().any(|name| name.starts_with("restored-")), "{names:?}");
+    let files: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    assert!(files.iter().any(|name| name.starts_with("restored-")), "{files:?}");
     daemon.stop().await;
     dumps::remove(&copy).await;
     service.world.simulator.shutdown().await;
