@@ -139,16 +139,9 @@ impl NoticeKind {
         matches!(self, Self::BreachNotice)
     }
 
-    /// Whether what it says, or asks, is true only as long as the request is open.
+    /// Whether what it says, or asks, is true only as long as the request is open. A first part of the answer is owed in any case.
     pub(super) const fn is_about_an_open_request(self) -> bool {
-        matches!(
-            self,
-            Self::IdentityRequest
-                | Self::ClarificationRequest
-                | Self::Extension
-                | Self::PartialAnswer
-                | Self::Fee
-        )
+        matches!(self, Self::IdentityRequest | Self::ClarificationRequest | Self::Extension | Self::Fee)
     }
 
     /// The word as stored and audited.

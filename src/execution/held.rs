@@ -109,6 +109,7 @@ pub(super) async fn remember_for_sweeps(run: &Run<'_>, tx: &mut Tx, held: &Held)
     let contact = run.executor.desk.keys.subject(organisation).contact(&run.contact()?);
     let holds: Vec<(HoldId, Option<NaiveDate>)> =
         held.holds.iter().map(|(id, until)| (HoldId(*id), *until)).collect();
-    holds::note_last_days(tx, organisation, contact, &holds).await?;
+    let today = run.site.controller.local_date(run.executor.desk.clock.now());
+    holds::note_last_days(tx, organisation, contact, &holds, today).await?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Days, Months, Utc};
 
 use super::Step;
 use super::engine::{LEAVE_TO_NEWER, Run};
+use super::follow_up::what_will_follow;
 use super::hold::Standing;
 use super::outcome::{Located, Refused};
 use super::sql;
@@ -219,6 +220,10 @@ pub(super) fn opted_out(run: &Run<'_>, recipients: Vec<String>) -> PreparedNotic
     facts.policies.clone_from(&run.case.policies);
     facts.named_only = !is_all_marketing(run);
     facts.suppressed = is_remembered(run);
+    // Its record stays until what follows from it is through, however long that takes.
+    if what_will_follow(run, Outcome::Fulfilled).is_some() {
+        facts.evidence_until = None;
+    }
     PreparedNotice { kind: NoticeKind::OptOutDone, facts, words: None, link_token: None }
 }
 

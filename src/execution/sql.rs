@@ -508,7 +508,8 @@ pub(super) struct EarlierRequest {
     pub(super) due_on: NaiveDate,
     pub(super) closed_at: Option<DateTime<Utc>>,
     pub(super) outcome: Option<String>,
-    /// Whether a hold keeps the record of it: its restriction stands, or the rest of its erasure waits.
+    /// Whether its record is kept beyond its term: its restriction stands, the rest of its erasure waits, what follows from it is not
+    /// through yet, or a breach is open. The same as in `intake::past_evidence`.
     pub(super) is_kept: bool,
 }
 
@@ -531,7 +532,17 @@ pub(super) async fn list_earlier(
                             AND hold.kind = 'restriction' AND hold.ended_at IS NULL)
                   OR EXISTS (SELECT FROM dsrd.postponed_erasure AS erasure
                              WHERE erasure.organisation_id = other.organisation_id
-                               AND erasure.request_id = other.request_id AND erasure.resumed_at IS NULL) AS "is_kept!"
+                               AND erasure.request_id = other.request_id AND erasure.resumed_at IS NULL)
+                  OR EXISTS (SELECT FROM dsrd.following
+                             JOIN dsrd.request AS follower USING (organisation_id, request_id)
+                             LEFT JOIN dsrd.postponed_erasure AS erasure USING (organisation_id, request_id)
+                             WHERE following.organisation_id = other.organisation_id
+                               AND following.former_id = other.request_id
+                               AND (follower.state <> 'closed'
+                                    OR erasure.request_id IS NOT NULL AND erasure.resumed_at IS NULL))
+                  OR EXISTS (SELECT FROM dsrd.incident
+                             WHERE incident.organisation_id = other.organisation_id
+                               AND incident.request_id = other.request_id AND incident.ended_as IS NULL) AS "is_kept!"
            FROM dsrd.request AS other
            CROSS JOIN LATERAL (
              SELECT other.assurance IN ('verified_channel_loop', 'authenticated_session')

@@ -232,10 +232,9 @@ async fn heed_revocation(lookout: Lookout<'_>, look: &Look, sight: Sight) -> Res
         _ if !known.is_empty() => {
             suppression::lacks_any(&mut connection, keys, organisation, look.purpose, &known).await?
         }
-        // Forgotten: the profile may show others than then, but hardly others alone.
+        // Forgotten: all that the profile showed was put on the list. Where it shows another one since, a person decides.
         Purpose::Marketing => {
-            let listed = suppression::contains(&mut connection, keys, organisation, &sight.shown).await?;
-            !listed.iter().any(|entry| entry.purpose == Purpose::Marketing)
+            suppression::lacks_any(&mut connection, keys, organisation, look.purpose, &sight.shown).await?
         }
         // A person decides about it anyway.
         Purpose::ReCreation => false,
@@ -428,7 +427,12 @@ pub async fn settle_look(
     let (found, seen) = found.ok_or(WatchError::NotFound)?;
     let sight = match (decided, seen) {
         (_, Seen::Back) | (Decided::Leave, Seen::NewerWill) => {
-            heed_revocation(lookout, &found, see(site, &found, &[]).await?).await?
+            match see(site, &found, &[]).await {
+                Ok(sight) => heed_revocation(lookout, &found, sight).await?,
+                // What is left is left as it was found, whatever the platform shows or does not show by now.
+                Err(_) if decided == Decided::Leave => Sight::of(seen),
+                Err(error) => return Err(error.into()),
+            }
         }
         (_, seen) => Sight::of(seen),
     };

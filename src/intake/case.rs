@@ -1,5 +1,7 @@
 //! What people do to a case: withdraw it, send it on its way again, record that the person was told.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Months, Utc};
 
 use super::arrival::waits_for_a_person;
@@ -74,6 +76,12 @@ pub enum CaseError {
         "the request does not wait because of a hold that concerns its contact by a telephone number alone; resume it without --held-is-another"
     )]
     NotWaitingForHold,
+    /// It waits because of other holds than were named.
+    #[error(
+        "the request waits because of {}; look at each of them and name all of them, or place those that are about this person for them (`dsrd hold place --request`)",
+        .0.join(", ")
+    )]
+    OtherHolds(Vec<String>),
     /// The effect was not read back yet.
     #[error(
         "the request was not carried out and read back yet; the person cannot have been told its outcome"
@@ -346,24 +354,29 @@ pub async fn resume_despite_access(
 }
 
 /// Sends an erasure on its way again that waits for a person because of holds which concern its contact by a telephone number alone, and
-/// records that these are about somebody else; returns their references. One that was placed since it waits is none of them.
+/// records that these are about somebody else. `holds` are the references that the person was shown: where it waits for others by now,
+/// nobody has looked at those, and nothing is decided.
 pub async fn resume_not_held(
     tx: &mut Tx,
     desk: &Desk,
     organisation: &OrganisationId,
     request: RequestId,
+    holds: &[String],
     actor: Actor,
-) -> Result<Vec<String>, CaseError> {
+) -> Result<(), CaseError> {
     let case = lock(tx, organisation, request).await?;
     if case.park_reason != Some(ParkReason::HoldUnclear) {
         return Err(CaseError::NotWaitingForHold);
     }
-    let holds = sql::set_holds_of_others(tx, organisation, request).await?;
-    if holds.is_empty() {
+    let waits_for = sql::set_holds_of_others(tx, organisation, request).await?;
+    if waits_for.is_empty() {
         return Err(CaseError::NotWaitingForHold);
     }
-    continue_case(tx, desk, organisation, request, actor, Continued::NotHeld(&holds)).await?;
-    Ok(holds)
+    let known = |references: &[String]| references.iter().cloned().collect::<BTreeSet<_>>();
+    if known(holds) != known(&waits_for) {
+        return Err(CaseError::OtherHolds(waits_for));
+    }
+    continue_case(tx, desk, organisation, request, actor, Continued::NotHeld(&waits_for)).await
 }
 
 /// What a decision needs to know of a parked case, which stays locked until the end of the transaction.
@@ -580,7 +593,13 @@ async fn continue_case(
         detail = detail.flag("despite_access", true);
     }
     if let Continued::NotHeld(holds) = how {
-        detail = detail.flag("held_is_another", true).word("holds", &holds.join(" "));
+        // As many as a word of the log has room for; the case has them all.
+        const NAMED: usize = 8;
+        let named = holds.get(..NAMED).unwrap_or(holds).join(" ");
+        detail = detail.flag("held_is_another", true).word("holds", &named);
+        if holds.len() > NAMED {
+            detail = detail.count("holds_in_all", u64::try_from(holds.len()).unwrap_or(u64::MAX));
+        }
     }
     audit::append(tx, Event::of(organisation, request, Action::RequestResumed, actor, now).with(detail))
         .await?;

@@ -33,10 +33,11 @@ pub(in crate::cli) struct ResumeArgs {
     /// Erase although an access request of the same person is still open: it may then find nothing to answer with.
     #[arg(long)]
     despite_access: bool,
-    /// Of an erasure that waits as hold_unclear: the holds that it waits for, as dsrd request show names them, are about somebody
-    /// else, with whom its contact has nothing but a telephone number in common. That you say so stands in the audit log.
-    #[arg(long, conflicts_with = "despite_access")]
-    held_is_another: bool,
+    /// Of an erasure that waits as hold_unclear: these holds, which are those that it waits for as dsrd request show names them, are
+    /// about somebody else, with whom its contact has nothing but a telephone number in common. Separated by commas. Refused where it
+    /// waits for others by now. That you say so stands in the audit log.
+    #[arg(long, value_name = "HOLD", value_delimiter = ',', conflicts_with = "despite_access")]
+    held_is_another: Vec<String>,
 }
 
 pub(super) async fn resume(
@@ -45,12 +46,12 @@ pub(super) async fn resume(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let act = match (args.despite_access, args.held_is_another) {
+    let act = match (args.despite_access, args.held_is_another.is_empty()) {
         (true, _) => Act::ResumeDespiteAccess,
-        (false, true) => Act::ResumeNotHeld,
-        (false, false) => Act::Resume,
+        (false, false) => Act::ResumeNotHeld,
+        (false, true) => Act::Resume,
     };
-    run(act, args.args, context, foundation, output).await
+    run_about(act, &args.held_is_another, args.args, context, foundation, output).await
 }
 
 /// Options of `dsrd request ask-again`.
@@ -173,6 +174,18 @@ pub(super) async fn run(
     foundation: &Foundation,
     output: &Output,
 ) -> anyhow::Result<()> {
+    run_about(act, &[], args, context, foundation, output).await
+}
+
+/// `holds` are those about which [`Act::ResumeNotHeld`] decides.
+async fn run_about(
+    act: Act,
+    holds: &[String],
+    args: Args,
+    context: &Context,
+    foundation: &Foundation,
+    output: &Output,
+) -> anyhow::Result<()> {
     let organisation = context.organisation(args.organisation.as_ref())?;
     let request = args.request.find(foundation, &organisation).await?;
     let mut tx = foundation.store.begin("cli.act").await?;
@@ -180,7 +193,6 @@ pub(super) async fn run(
     // The context knows only organisations that the configuration lists, and each of those has its controller.
     let controller =
         foundation.controllers.get(&organisation).context("the organisation is not configured")?;
-    let mut holds_of_others = Vec::new();
     match act {
         Act::Withdraw => intake::withdraw(&mut tx, desk, controller, request, actor).await,
         Act::WithdrawWithReminders => {
@@ -191,8 +203,7 @@ pub(super) async fn run(
             intake::resume_despite_access(&mut tx, desk, &organisation, request, actor).await
         }
         Act::ResumeNotHeld => {
-            let resumed = intake::resume_not_held(&mut tx, desk, &organisation, request, actor).await;
-            resumed.map(|holds| holds_of_others = holds)
+            intake::resume_not_held(&mut tx, desk, &organisation, request, holds, actor).await
         }
         Act::AskAgain => {
             let asked = identity::ask_again(&mut tx, desk, controller, request, actor).await;
@@ -215,6 +226,7 @@ pub(super) async fn run(
     };
     tx.commit().await?;
     let reference = Reference::of(request);
+    let holds_of_others = holds.to_vec();
     output.show(&Report { act, reference, request, restriction, holds_of_others }, |report| {
         let done = match report.act {
             Act::Withdraw => "withdrawn",

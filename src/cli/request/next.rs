@@ -173,7 +173,10 @@ pub(super) fn what_you_can_do(case: &Case, is_given: bool) -> Vec<String> {
                      --request {reference}, then: dsrd request resume {reference}",
                     holds.replace(' ', ", ")
                 ),
-                format!("or if it is about somebody else: dsrd request resume {reference} --held-is-another"),
+                format!(
+                    "or if it is about somebody else: dsrd request resume {reference} --held-is-another {}",
+                    holds.replace(' ', ",")
+                ),
             ],
             None => vec![resume(
                 "the records do not tell when the hold ends: place one with a last day (dsrd hold place --until), end the other \

@@ -162,6 +162,19 @@ const fn is_about_one_contact(error: &PlatformError) -> bool {
     )
 }
 
+/// The categories for which something follows when a withdrawal of consent ends so, and after how many days; none where nothing does.
+pub(super) fn what_will_follow(run: &Run<'_>, outcome: Outcome) -> Option<(Vec<DataCategory>, u32)> {
+    let rules = &run.site.controller.erasure;
+    // What follows from a withdrawal that is done again, the first one has scheduled.
+    let (RequestKind::ConsentWithdrawal, Outcome::Fulfilled, Some(days), None) =
+        (run.case.kind, outcome, rules.consent_follow_up_days, run.case.follows)
+    else {
+        return None;
+    };
+    let categories = rules.legal_bases.on_consent_alone();
+    (!categories.is_empty()).then_some((categories, days))
+}
+
 /// Notes, in the transaction that closes a withdrawal of consent, what follows from it and when.
 pub(super) async fn schedule(
     run: &Run<'_>,
@@ -169,17 +182,7 @@ pub(super) async fn schedule(
     outcome: Outcome,
     now: DateTime<Utc>,
 ) -> Result<(), Stop> {
-    let rules = &run.site.controller.erasure;
-    // What follows from a withdrawal that is done again, the first one has scheduled.
-    let (RequestKind::ConsentWithdrawal, Outcome::Fulfilled, Some(days), None) =
-        (run.case.kind, outcome, rules.consent_follow_up_days, run.case.follows)
-    else {
-        return Ok(());
-    };
-    let categories = rules.legal_bases.on_consent_alone();
-    if categories.is_empty() {
-        return Ok(());
-    }
+    let Some((categories, days)) = what_will_follow(run, outcome) else { return Ok(()) };
     let due_at = now + TimeDelta::days(days.into());
     sql::insert(tx, run.lease, &categories, due_at).await?;
     let detail = Detail::none()

@@ -9,18 +9,21 @@ use crate::store::{PgConnection, StoreError};
 
 /// Notes the last days of holds that count from the last record of a contact, as its records told them just now: until then sweeps
 /// leave it alone without a look at the platform ([`held_among`](super::held_among)). A hold that says itself when it ends needs
-/// none.
+/// none. No true record is of later than `today`: one that is dated ahead keeps nobody longer than one of today would, and is looked
+/// at again then.
 pub async fn note_last_days(
     connection: &mut PgConnection,
     organisation: &OrganisationId,
     contact: SubjectRef,
     holds: &[(HoldId, Option<NaiveDate>)],
+    today: NaiveDate,
 ) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = holds.iter().map(|(hold, _)| hold.0).collect();
     let until: Vec<Option<NaiveDate>> = holds.iter().map(|(_, until)| *until).collect();
     sqlx::query!(
         r#"INSERT INTO dsrd.hold_until (organisation_id, hold_id, subject_ref, held_until)
-           SELECT hold.organisation_id, hold.hold_id, $2, found.held_until
+           SELECT hold.organisation_id, hold.hold_id, $2,
+                  least(found.held_until, ($5::date + make_interval(months => hold.months_after_last::integer))::date)
            FROM unnest($3::uuid[], $4::date[]) AS found (hold_id, held_until)
            JOIN dsrd.hold ON hold.organisation_id = $1 AND hold.hold_id = found.hold_id
            WHERE hold.months_after_last IS NOT NULL
@@ -31,6 +34,7 @@ pub async fn note_last_days(
         contact.as_bytes().as_slice(),
         &ids,
         &until as &[Option<NaiveDate>],
+        today,
     )
     .execute(connection)
     .await
