@@ -90,6 +90,7 @@ pub(crate) fn seen(html: &str) -> String {
 }
 
 /// What a notice of this kind must say beside what all say, word by word.
+#[expect(clippy::too_many_lines, reason = "an arm for each kind of notice")]
 fn particular_to(kind: NoticeKind) -> &'static [&'static str] {
     match kind {
         NoticeKind::Acknowledgement => {

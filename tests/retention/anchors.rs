@@ -33,7 +33,7 @@ fn guests(shows: ProfileDates) -> Pages {
 
 async fn preview(office: &Office, platform: Pages, settings: &Settings) -> Preview {
     let rule = settings.rule().unwrap();
-    let (now, holds) = (office.clock.now(), office.holds());
+    let (now, holds) = (office.clock.now(), Some(office.holds()));
     retention::preview(&ReadOnly(platform), &office.controller, &rule, now, holds, |_| ()).await.unwrap()
 }
 

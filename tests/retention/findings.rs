@@ -64,7 +64,7 @@ async fn r_61_old_records_of_contacts_that_are_kept_are_reported_as_a_gap() {
         &office.controller,
         &rule,
         office.clock.now(),
-        office.holds(),
+        Some(office.holds()),
         |_| (),
     )
     .await

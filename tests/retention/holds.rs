@@ -142,7 +142,8 @@ async fn f_52_whom_a_hold_keeps_counts_for_no_cap_and_a_preview_shows_the_same()
 
     let few = Settings { most_contacts: Some(5), ..settings() };
     let (rule, now) = (few.rule().unwrap(), office.clock.now());
-    let preview = retention::preview(&*platform, &office.controller, &rule, now, office.holds(), |_| ());
+    let preview =
+        retention::preview(&*platform, &office.controller, &rule, now, Some(office.holds()), |_| ());
     let preview = preview.await.unwrap();
     assert_eq!((preview.candidates, preview.held, preview.stops), (2, 8, None));
     let report = office.sweeper(&platform, &few).sweep_confirmed("ada", 2).await.unwrap();
@@ -177,7 +178,8 @@ async fn r_60_the_records_of_whom_a_hold_keeps_are_not_read() {
     hold(&office, HoldKind::Claim, "held").await;
     let settings = Settings { anchor: Anchor::LastActivity, ..settings() };
     let (rule, now) = (settings.rule().unwrap(), office.clock.now());
-    let preview = retention::preview(&*platform, &office.controller, &rule, now, office.holds(), |_| ());
+    let preview =
+        retention::preview(&*platform, &office.controller, &rule, now, Some(office.holds()), |_| ());
     let preview = preview.await.unwrap();
     assert_eq!((preview.old_enough, preview.candidates, preview.held), (2, 1, 1));
     let read = platform.reads.swap(0, Ordering::SeqCst);

@@ -133,8 +133,8 @@ impl Office {
     }
 
     /// Where previews look for holds.
-    pub(crate) fn holds(&self) -> Option<Holds<'_>> {
-        Some(Holds { store: &self.store, keys: &self.desk.keys })
+    pub(crate) fn holds(&self) -> Holds<'_> {
+        Holds { store: &self.store, keys: &self.desk.keys }
     }
 
     pub(crate) fn move_to(&self, now: &str) {

@@ -103,7 +103,7 @@ async fn a_sweep_over_the_wire_submits_those_past_their_time_and_changes_nothing
     let rule = settings().rule().unwrap();
     let now = SystemClock.now();
     let preview =
-        retention::preview(&*platform.client, &office.controller, &rule, now, office.holds(), |_| ())
+        retention::preview(&*platform.client, &office.controller, &rule, now, Some(office.holds()), |_| ())
             .await
             .unwrap();
     assert_eq!((preview.contacts, preview.candidates, preview.stops), (120, 50, None));
@@ -228,7 +228,7 @@ async fn r_60_over_the_wire_the_records_themselves_say_who_still_comes() {
     let last_activity = retention::Settings { anchor: retention::Anchor::LastActivity, ..settings() };
     let rule = last_activity.rule().unwrap();
     let preview =
-        retention::preview(&*platform.client, &office.controller, &rule, now, office.holds(), |_| ())
+        retention::preview(&*platform.client, &office.controller, &rule, now, Some(office.holds()), |_| ())
             .await
             .unwrap();
     assert_eq!((preview.old_enough, preview.candidates, preview.active, preview.unclear), (3, 1, 2, 0));

@@ -1,6 +1,7 @@
 //! one organisation is taken out at the end of its contract, and nothing of it is left (Art. 28(3)(g) GDPR).
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -123,6 +124,39 @@ async fn lived(service: &TestService, organisation: &OrganisationId) {
     }
 }
 
+/// The ledger of this machine, and that of a second one with files of its own.
+fn two_ledgers(service: &TestService) -> (PathBuf, PathBuf) {
+    let (here, there) =
+        (service.directory.path().join("ledger"), service.directory.path().join("ledger-there"));
+    std::fs::create_dir(&there).unwrap();
+    for file in std::fs::read_dir(&here).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), there.join(file.file_name())).unwrap();
+    }
+    (here, there)
+}
+
+/// The command on another machine, whose ledger still has the lines of an organisation that is registered no more.
+async fn blank_on_a_second_machine(service: &TestService, removal: Removal, there: PathBuf, here: &Ledger) {
+    let main = &service.controller.id;
+    let removal_there = Removal { ledger: Ledger::new(there.clone()), ..removal };
+    let ledger_there = Ledger::new(there);
+    let lines = ledger_there.read(&other()).await.unwrap().entries.len();
+    assert!(lines > 0);
+    // Before the log tells of a removal nothing goes: a restore may have lost the registration.
+    let untold = removal_there.remove(&other(), REASON, &dpo()).await;
+    assert!(matches!(untold, Err(RemovalError::NotFound(_))), "{untold:?}");
+    assert_eq!(ledger_there.read(&other()).await.unwrap().entries.len(), lines);
+    service.sealer.seal_everything().await.unwrap();
+    let removed = removal_there.remove(&other(), REASON, &dpo()).await.unwrap();
+    assert!(
+        matches!(removed, Removed::Before { ledger_lines } if ledger_lines >= lines as u64),
+        "{removed:?}"
+    );
+    assert!(ledger_there.read(&other()).await.unwrap().entries.is_empty());
+    assert_eq!(ledger_there.read(main).await.unwrap().entries, here.read(main).await.unwrap().entries);
+}
+
 #[tokio::test]
 async fn r_80_one_organisation_is_taken_out_and_leaves_zero_rows_while_the_other_is_untouched() {
     let register = vec![recipient("crm", ChannelKind::Mail)];
@@ -173,14 +207,7 @@ async fn r_80_one_organisation_is_taken_out_and_leaves_zero_rows_while_the_other
     assert_eq!(counted, seen);
     assert_eq!(rows_of(&service, "other").await, theirs);
 
-    // A second machine has files of its own.
-    let (here, there) =
-        (service.directory.path().join("ledger"), service.directory.path().join("ledger-there"));
-    std::fs::create_dir(&there).unwrap();
-    for file in std::fs::read_dir(&here).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), there.join(file.file_name())).unwrap();
-    }
+    let (here, there) = two_ledgers(&service);
 
     // Dies in the middle: nothing is said to be done, and the same call goes on.
     let mut owner = owner(&service).await;
@@ -214,22 +241,7 @@ async fn r_80_one_organisation_is_taken_out_and_leaves_zero_rows_while_the_other
     assert_eq!(ledger.read(&main).await.unwrap().damaged, 0);
     let again = removal.remove(&other(), REASON, &dpo()).await;
     assert!(matches!(again, Err(RemovalError::NotFound(_))), "{again:?}");
-    let removal_there = Removal { ledger: Ledger::new(there.clone()), ..removal };
-    let ledger_there = Ledger::new(there);
-    let lines = ledger_there.read(&other()).await.unwrap().entries.len();
-    assert!(lines > 0);
-    // Before the log tells of a removal nothing goes: a restore may have lost the registration.
-    let untold = removal_there.remove(&other(), REASON, &dpo()).await;
-    assert!(matches!(untold, Err(RemovalError::NotFound(_))), "{untold:?}");
-    assert_eq!(ledger_there.read(&other()).await.unwrap().entries.len(), lines);
-    service.sealer.seal_everything().await.unwrap();
-    let removed = removal_there.remove(&other(), REASON, &dpo()).await.unwrap();
-    assert!(
-        matches!(removed, Removed::Before { ledger_lines } if ledger_lines >= lines as u64),
-        "{removed:?}"
-    );
-    assert!(ledger_there.read(&other()).await.unwrap().entries.is_empty());
-    assert_eq!(ledger_there.read(&main).await.unwrap().entries, ledger.read(&main).await.unwrap().entries);
+    blank_on_a_second_machine(&service, removal, there, &ledger).await;
 
     // The log tells of it, and is whole.
     let log = service.audit().await;
