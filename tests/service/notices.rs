@@ -145,13 +145,21 @@ async fn r_5_a_part_of_the_answer_goes_first_and_the_request_stays_open_until_th
     answer_part(&service, request, "The visits of 2025.").await.unwrap();
     service.pump().await;
     assert!(last_mail(&service).contains("The visits of 2025."));
+    // One that cannot leave before the whole answer does is told all the same.
+    service.mails.plan(Plan::NoConnection, 1);
+    answer_part(&service, request, "The visits of 2024.").await.unwrap();
+    service.pump().await;
     answer(&service, request, AnsweredOutcome::Fulfilled, "This was all.").await.unwrap();
     let late = answer_part(&service, request, "And one more.").await;
     assert!(matches!(late, Err(TriageError::NothingFollows)), "{late:?}");
     service.work_to_the_end().await;
     assert_eq!(service.case(request).await.outcome, Some(Outcome::Fulfilled));
     let parts = service.story(request).await.iter().filter(|each| *each == "decision.part_answered").count();
-    assert_eq!(parts, 2);
+    assert_eq!(parts, 3);
+    service.advance(Duration::from_hours(1)).await;
+    service.pump().await;
+    let mails = mails_to(&service, EMAIL);
+    assert!(mails.iter().any(|(_, mail)| mail.contains("The visits of 2024.")), "{mails:?}");
     service.finish().await;
 }
 
